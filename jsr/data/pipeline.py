@@ -1,0 +1,196 @@
+"""The input pipeline: records to batches of paired crops, as a pure function of (seed, stage, step).
+
+`MapDataset.source().seed().shuffle().repeat().random_map().batch()` runs before anything is iterated, so that sample
+number i of a stage is the same whatever the number of worker processes, devices or hosts, and resuming at a step is
+slicing there. Grain's own iterator state is not stored: loaded into another worker count it gives other data silently.
+"""
+
+import collections
+import ctypes
+import os
+import signal
+import sys
+import time
+
+from absl import flags
+import grain
+
+from jsr import degradations, images
+from jsr.config import nearest
+from jsr.data.augment import AUGMENTATIONS
+from jsr.errors import UserError
+
+CACHE_BYTES = 256 << 20  # decoded images that each worker keeps
+
+
+class PairedCrops:
+    """Record and random generator to sample: {"lr": uint8 (c, c, 3), "hr": uint8 (c*scale, c*scale, 3)}.
+
+    Args:
+      crop: side of the HR crop, px; a multiple of `scale`.
+      scale: HR size over LR size.
+      degrade: "" crops the record's stored `lr` alongside; a protocol's name degrades the HR crop instead. The JPEG
+        grid of a degraded crop starts at its corner, that of a stored LR at the image's.
+      augment: names of `jsr.data.augment.AUGMENTATIONS`, applied in order.
+    """
+
+    def __init__(self, *, crop, scale, degrade="", augment=()):
+        if crop % scale:
+            raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
+        for name in augment:
+            if name not in AUGMENTATIONS:
+                raise UserError(f"augmentation {name!r} is unknown; {nearest(name, AUGMENTATIONS)}")
+        if degrade:
+            degradations.protocol(degrade)
+        self._crop, self._scale, self._degrade, self._augment = crop, scale, degrade, tuple(augment)
+        self._decode = _DecodeCache(CACHE_BYTES)
+
+    def __call__(self, record, rng):
+        name, scale, size = record["name"], self._scale, self._crop // self._scale
+        hr = self._decode(record, "hr")
+        # The LR grid: HR rows and columns beyond a multiple of the scale have no LR pixel.
+        height, width = hr.shape[0] // scale, hr.shape[1] // scale
+        if min(height, width) < size:
+            raise UserError(f"{name}: {hr.shape[1]}x{hr.shape[0]} is smaller than the crop of {self._crop}; use a "
+                            "smaller one (--config.stages[0].crop=...) or remove the image")
+        y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+        hr = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
+        if self._degrade:
+            lr = degradations.decode(degradations.degrade(self._degrade, hr).lr_bytes)
+        elif "lr" in record:
+            lr = self._decode(record, "lr")[y:y + size, x:x + size]
+        else:
+            raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
+                            "(--config.data.train.degrade=aim22_t1)")
+        sample = {"lr": lr, "hr": hr}
+        for augment in self._augment:
+            sample = AUGMENTATIONS[augment](sample, rng)
+        return sample
+
+    def __getstate__(self):  # workers begin with an empty cache of their own
+        return {**self.__dict__, "_decode": _DecodeCache(CACHE_BYTES)}
+
+
+class _DecodeCache:
+    """Decodes a record's image, keeping the latest up to a number of bytes."""
+
+    def __init__(self, limit):
+        self._limit, self._held, self._images = limit, 0, collections.OrderedDict()
+
+    def __call__(self, record, key):
+        name = record["name"], key
+        if name in self._images:
+            self._images.move_to_end(name)
+            return self._images[name]
+        image = images.read_rgb(record[key], name=f"{record['name']} ({key})")
+        self._images[name] = image
+        self._held += image.nbytes
+        while self._held > self._limit:
+            self._held -= self._images.popitem(last=False)[1].nbytes
+        return image
+
+
+def sample_dataset(source, transform, *, seed):
+    """The endless sequence of samples of a stage: a Grain MapDataset, shuffled anew each pass over `source`."""
+    return (grain.MapDataset.source(source).seed(seed).shuffle().repeat(None).random_map(transform))
+
+
+def train_batches(source, transform, *, seed, batch, start, num_workers, process=(0, 1)):
+    """Iterates over this process's slices of the batches from step `start` on.
+
+    Args:
+      source: random-access records (jsr.data.sources).
+      transform: a PairedCrops.
+      seed: of the stage.
+      batch: samples per step over all processes.
+      start: the stage's step to begin at.
+      num_workers: worker processes; 0 loads in this one.
+      process: (index, count) of this process; it gets samples index, index + count, ... of each batch.
+
+    Yields:
+      dicts of uint8 arrays (batch / count, H, W, C).
+
+    Raises:
+      UserError: an image that is damaged or smaller than the crop.
+    """
+    index, count = process
+    dataset = sample_dataset(source, transform, seed=seed)
+    if count > 1:
+        dataset = dataset[index::count]
+    dataset = dataset.batch(batch // count, drop_remainder=True)[start:].to_iter_dataset()
+    if num_workers:
+        if not flags.FLAGS.is_parsed():  # Grain's workers read absl's flags, which only absl's own app.run parses
+            flags.FLAGS.mark_as_parsed()
+        options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=4)
+        dataset = dataset.mp_prefetch(options, worker_init_fn=_init_worker)
+    iterator = iter(dataset)
+    try:
+        yield from iterator
+    except UserError:
+        raise
+    except Exception as e:
+        mistake = _user_error_within(e)
+        if mistake is None:
+            raise
+        raise mistake from None
+    finally:
+        close = getattr(iterator, "close", None)
+        if close:
+            close()
+
+
+def _user_error_within(error):
+    """The UserError that a worker raised, out of what Grain makes of it."""
+    while error is not None:
+        if isinstance(error, UserError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _init_worker(index, count):
+    """A worker ignores Ctrl+C, which is its parent's to handle, and dies with its parent, even by kill -9."""
+    del index, count
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() == 1:  # the parent died before the request
+            os._exit(1)
+
+
+class Waiting:
+    """Wraps an iterator and measures the time spent waiting for it."""
+
+    def __init__(self, iterator):
+        self._iterator, self._seconds = iterator, 0.0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        begin = time.perf_counter()
+        try:
+            return next(self._iterator)
+        finally:
+            self._seconds += time.perf_counter() - begin
+
+    def taken(self):
+        """Seconds waited since the last call."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+    def close(self):
+        """Ends the wrapped generator, and with it its workers."""
+        self._iterator.close()
+
+
+def prefetch_to_device(batches, put, depth=2):
+    """Keeps `depth` batches in flight to the devices, so that a step never waits for a transfer."""
+    queue = collections.deque()
+    for batch in batches:
+        queue.append(put(batch))
+        if len(queue) > depth:
+            yield queue.popleft()
+    yield from queue
+

@@ -1,0 +1,58 @@
+"""Files are written beside their place and renamed into it, so that nobody ever meets half of one."""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+import tempfile
+
+from jsr.errors import UserError
+
+
+@contextlib.contextmanager
+def atomic_write(path, mode="wb"):
+    """Opens a temporary file beside `path` and renames it to `path` when the block ends well.
+
+    Args:
+      path: where the finished file goes; missing parent folders are made.
+      mode: "wb" or "w" (UTF-8).
+
+    Yields:
+      The open file.
+
+    Raises:
+      UserError: the place cannot be written (permission, full disk); nothing is left behind.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        # mkstemp makes private files; the finished one gets the permissions that open() would have given.
+        os.fchmod(handle, 0o666 & ~_umask())
+        with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as e:
+        raise UserError(f"{path}: cannot be written: {_reason(e)}") from e
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _reason(e):
+    if e.errno == errno.ENOSPC:
+        return "the disk is full; free some space and run the command again"
+    if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "no permission; choose another folder or change its permissions"
+    return os.strerror(e.errno) if e.errno else str(e)

@@ -1,0 +1,110 @@
+"""Reading and writing 8-bit RGB images, with one clear line for every file that is not one."""
+
+import io
+from pathlib import Path
+import warnings
+
+import numpy as np
+from PIL import Image
+
+from jsr.errors import UserError
+from jsr.files import atomic_write
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def read_rgb(source, *, name=None):
+    """Reads an image file, or its bytes, as RGB.
+
+    Grey and palette images become RGB with the values they show; an alpha channel is dropped where it is fully
+    opaque. No EXIF orientation is applied: the pixels are what the file stores, as in the challenges' scripts.
+
+    Args:
+      source: a path, or the encoded bytes.
+      name: what error messages call the image; the path by default.
+
+    Returns:
+      uint8 array of shape (H, W, 3).
+
+    Raises:
+      UserError: missing, unreadable, truncated, no image, more than 8 bits a channel, CMYK, transparent, or so
+        large that Pillow takes it for a decompression bomb.
+    """
+    name = name or (f"<{len(source)} bytes>" if isinstance(source, bytes) else source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                image.load()
+                return np.asarray(_to_rgb(image, name))
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise UserError(f"{name}: no such file") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
+        raise UserError(f"{name}: more pixels than the safety limit of {Image.MAX_IMAGE_PIXELS:,}; "
+                        "crop it or scale it down first") from e
+    except Image.UnidentifiedImageError as e:
+        raise UserError(f"{name}: not an image that Pillow can read; replace or remove the file") from e
+    except Exception as e:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
+        raise UserError(f"{name}: damaged or truncated image ({e}); replace or remove the file") from e
+
+
+def _to_rgb(image, name):
+    if image.mode in ("RGB", "L", "1"):
+        return image.convert("RGB")
+    if image.mode in ("P", "PA", "LA", "RGBA"):
+        rgba = image.convert("RGBA")
+        if rgba.getchannel("A").getextrema()[0] < 255:
+            raise UserError(f"{name}: has transparent pixels; flatten it onto a background first")
+        return rgba.convert("RGB")
+    raise UserError(f"{name}: is {image.mode}, not 8-bit grey or RGB; convert it first")
+
+
+def image_size(path):
+    """(height, width) from the header, without decoding; raises UserError as `read_rgb` does."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return image.size[::-1]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except Exception as e:
+        raise UserError(f"{path}: not an image that Pillow can read; replace or remove the file") from e
+
+
+def list_images(folder):
+    """The image files directly in `folder`, sorted by name.
+
+    Raises:
+      UserError: no such folder, or no image in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    try:
+        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
+    except OSError as e:
+        raise UserError(f"{folder}: cannot be listed: {e.strerror}") from e
+    if not paths:
+        raise UserError(f"{folder}: no images in it (looked for {', '.join(EXTENSIONS)})")
+    return paths
+
+
+def png_bytes(image):
+    """A uint8 (H, W, 3) or (H, W) array as PNG bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(image)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_png(path, image):
+    """Writes a uint8 (H, W, 3) or (H, W) array as PNG, atomically; raises UserError where it cannot."""
+    with atomic_write(path) as file:
+        file.write(png_bytes(image))
+
+
+def to_uint8(image):
+    """Float in [0, 1] to uint8: clipped, then rounded (not truncated)."""
+    return np.rint(np.clip(np.asarray(image, np.float32), 0, 1) * 255).astype(np.uint8)

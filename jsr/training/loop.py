@@ -1,0 +1,314 @@
+"""The training loop: stages, validation, checkpoints, and a clean end whatever ends it."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+import signal
+import subprocess
+import time
+
+from clu import metrics as clu_metrics
+from clu import parameter_overview
+import jax
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import jsr
+from jsr import challenges, evaluation, losses, metrics, models, sharding
+from jsr.config import plain
+from jsr.data import pipeline, sources
+from jsr.errors import UserError
+from jsr.files import atomic_write
+from jsr.inference import model_file
+from jsr.inference.upscaler import Upscaler
+from jsr.training import optim
+from jsr.training import state as states
+from jsr.training.checkpoints import Checkpoints
+from jsr.training.logbook import Logbook
+from jsr.training.step import make_step
+
+log = logging.getLogger("jsr")
+
+# What may differ between the command that began a run and the one that resumes it: nothing that changes its numbers.
+FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
+             "report", "inferred", "title")
+
+
+class Interrupted(Exception):
+    """The run was told to stop by a signal and has saved itself; `signal` is the signal's number."""
+
+    def __init__(self, signum, step):
+        super().__init__(f"stopped at step {step}; the same command resumes")
+        self.signal = signum
+
+
+def train(config, workdir, *, console):
+    """Trains a recipe through all its stages, resuming from the workdir's newest checkpoint.
+
+    Args:
+      config: a recipe.
+      workdir: the run's folder.
+      console: a rich Console for progress.
+
+    Returns:
+      An Upscaler with the final (averaged, where kept) parameters.
+
+    Raises:
+      Interrupted: SIGTERM or Ctrl+C came; everything is saved.
+      UserError: a mistake in the recipe, the data or the workdir.
+    """
+    workdir = Path(workdir)
+    lead = jax.process_index() == 0
+
+    # ---- recipe ------------------------------------------------------------------------------------------------
+    mesh = sharding.make_mesh()
+    networks = states.make_networks(config)
+    scale = int(np.prod([networks[name].scale for name in config.chain]))
+    protocol = challenges.protocol(config.protocol)
+    first_steps = np.cumsum([0] + [stage.steps for stage in config.stages]).tolist()
+    last_step = first_steps[-1]
+    for stage in config.stages:
+        sharding.check_batch(stage.batch, mesh)
+        for player in stage.players:
+            losses.check_rows(player.losses)
+    if lead:
+        _check_same_run(config, workdir)
+
+    # ---- state -------------------------------------------------------------------------------------------------
+    key = jax.random.key(config.seed)
+
+    def optimizers_of(stage):
+        return {name: optim.make_optimizer(player.optimizer) for player in stage.players for name in player.nets}
+
+    def abstract_of(step):
+        variables = {name: models.abstract(net.model, scale=net.scale, **net.fields)
+                     for name, net in config.networks.items()}
+        stage = config.stages[_stage_at(step, first_steps)]
+        shapes = jax.eval_shape(lambda v: states.make_state(v, optimizers_of(stage), ema=config.ema_decay > 0), variables)
+        return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding.replicated(mesh)), shapes)
+
+    checkpoints = Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints)
+    restored = checkpoints.restore(abstract_of)
+    if restored:
+        step, state, meta = restored
+        log.info("resuming from step %d of %d", step, last_step)
+    else:
+        step, meta = 0, {"best": None, "seconds": 0.0}
+        variables = {name: models.init(module, states.purpose_key(key, f"init/{name}"))
+                     for name, module in networks.items()}
+        state = states.make_state(variables, optimizers_of(config.stages[0]), ema=config.ema_decay > 0)
+        state = jax.device_put(state, sharding.replicated(mesh))
+        for name in networks:
+            log.info("network %s: %s\n%s", name, config.networks[name].model,
+                     parameter_overview.get_parameter_overview(variables[name]["params"], include_stats=None))
+
+    # ---- data --------------------------------------------------------------------------------------------------
+    data = config.data
+    train_source = sources.open_source(data.train.dataset, data.train.split, data.data_dir or None)
+    eval_source = sources.open_source(data.eval.dataset, data.eval.split, data.data_dir or None)
+    logbook = Logbook(workdir, resume_step=step) if lead else None
+    upscaler = Upscaler({name: networks[name] for name in config.chain}, None,
+                        {name: config.networks[name].model for name in config.chain})
+
+    def info(steps, scores):
+        return {"networks": [{"name": name, "model": config.networks[name].model, "scale": config.networks[name].scale,
+                              "fields": plain(config.networks[name].fields), "deployed": False}
+                             for name in config.chain],
+                "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps, "scores": scores,
+                "data": plain(data.train), "fingerprint": fingerprint(config)}
+
+    def validate(step, state):
+        upscaler.variables = states.eval_variables(jax.device_get(state))
+        rows, best_key = [], protocol.ranking
+        for name, lr, hr in evaluation.eval_pairs(eval_source, scale=scale, degrade=data.eval.degrade):
+            sr = upscaler.upscale(lr)
+            rows.append(metrics.score(sr, hr, [best_key], protocol.crop_border))
+            if len(rows) == 1:
+                logbook.picture(step, name, _side_by_side(evaluation.bicubic(lr, scale), sr, hr))
+        score = evaluation.mean_scores(rows)
+        logbook.scalars(step, "eval", score)
+        improved = meta["best"] is None or score[best_key] > meta["best"]
+        log.info("step %d: %s %.4f dB on %d images%s", step, best_key, score[best_key], len(rows),
+                 ", the best so far" if improved else "")
+        if improved:
+            meta["best"] = score[best_key]
+            model_file.save(workdir / "best.safetensors", upscaler.variables, info(step, score))
+
+    # ---- stages ------------------------------------------------------------------------------------------------
+    begun, counted = time.perf_counter(), meta["seconds"]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
+               TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    try:
+        with _Signals() as signals, Progress(*columns, console=console, transient=True) as progress:
+            bar = progress.add_task("training", total=last_step, completed=step, note="")
+            while step < last_step:
+                index = _stage_at(step + 1, first_steps)
+                stage, first, end = config.stages[index], first_steps[index], first_steps[index + 1]
+                optimizers = optimizers_of(stage)
+                if step == first and index > 0:
+                    state = jax.device_put(states.begin_stage(state, optimizers), sharding.replicated(mesh))
+                schedules = [optim.make_schedule(p.schedule, peak=p.learning_rate, steps=stage.steps)
+                             for p in stage.players]
+                run_step = jax.jit(make_step(networks, config.chain, stage.players, optimizers, schedules,
+                                             first_step=first, ema_decay=config.ema_decay), donate_argnums=0)
+                stage_key = states.purpose_key(key, f"stage{index}")
+                crops = pipeline.PairedCrops(crop=stage.crop, scale=scale, degrade=data.train.degrade,
+                                             augment=stage.augment)
+                batches = pipeline.Waiting(pipeline.train_batches(
+                    train_source, crops, seed=_data_seed(config.seed, index), batch=stage.batch, start=step - first,
+                    num_workers=data.num_workers, process=(jax.process_index(), jax.process_count())))
+                try:
+                    window = _Window(step, state)
+                    for batch in pipeline.prefetch_to_device(batches, lambda b: sharding.put_batch(b, mesh)):
+                        state, values = run_step(state, batch, stage_key)
+                        step += 1
+                        window.add(values)
+                        if step % config.log_every == 0 or step == end:
+                            summary = window.close(step, state, batches)
+                            progress.update(bar, completed=step,
+                                            note=f"loss {summary['loss']:.4f}, {summary['steps_per_second']:.1f} steps/s, "
+                                                 f"waiting for data {summary['data_wait']:.0%}")
+                            if lead:
+                                logbook.scalars(step, "train", summary)
+                            _say(step, last_step, summary, console)
+                            window = _Window(step, state)
+                        if lead and step % config.eval_every == 0 and step != last_step:
+                            validate(step, state)
+                        meta["seconds"] = counted + time.perf_counter() - begun
+                        if step % config.checkpoint_every == 0 or step == end or signals.came:
+                            checkpoints.save(step, state, meta)
+                        if signals.came:
+                            raise Interrupted(signals.came, step)
+                        if step == end:
+                            break
+                finally:
+                    batches.close()
+        upscaler.variables = states.eval_variables(jax.device_get(state))
+        if lead:
+            model_file.save(workdir / "last.safetensors", upscaler.variables, info(step, {}))
+    finally:
+        checkpoints.close()
+        if logbook:
+            logbook.close()
+    return upscaler
+
+
+class _Signals:
+    """While it is entered, SIGTERM and Ctrl+C only leave a note, `came`; a second Ctrl+C ends at once."""
+
+    def __init__(self):
+        self.came = 0
+
+    def __enter__(self):
+        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *exception):
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _note(self, signum, frame):
+        if self.came:
+            raise KeyboardInterrupt
+        self.came = signum
+        log.warning("%s: saving after this step (once more to stop at once)", signal.Signals(signum).name)
+
+
+class _Window:
+    """The steps between two log lines: means of their metrics, rate, share of time spent waiting for data."""
+
+    def __init__(self, step, state):
+        self._step, self._skipped = step, int(state.skipped)
+        self._begun, self._waited, self._values = time.perf_counter(), None, []
+
+    def add(self, values):
+        self._values.append(values)
+
+    def close(self, step, state, batches):
+        collection = clu_metrics.Collection.create(
+            **{name: clu_metrics.Average.from_output(name) for name in self._values[0]})
+        values = [{name: value for name, value in row.items() if np.isfinite(value)}
+                  for row in jax.device_get(self._values)]
+        kept = [row for row in values if len(row) == len(self._values[0])]
+        steps, skipped = step - self._step, int(state.skipped) - self._skipped
+        if not kept:
+            raise UserError(f"steps {self._step + 1} to {step}: no loss or gradient was finite; lower the learning rate "
+                            "or clip the gradient (--config.stages[0].players[0].clip_norm=1.0)")
+        total = collection.empty()
+        for row in kept:
+            total = total.merge(collection.single_from_model_output(**row))
+        seconds = time.perf_counter() - self._begun
+        return {**{name: float(value) for name, value in total.compute().items()}, "skipped": skipped,
+                "steps_per_second": steps / seconds, "data_wait": batches.taken() / seconds}
+
+
+def _say(step, last_step, summary, console):
+    skipped = f", {summary['skipped']} steps skipped: not finite" if summary["skipped"] else ""
+    left = (last_step - step) / summary["steps_per_second"]
+    console.log(f"step {step}/{last_step}  loss {summary['loss']:.5f}  grad norm {summary['grad_norm']:.3f}  "
+                f"lr {summary['learning_rate']:.2e}  {summary['steps_per_second']:.1f} steps/s  "
+                f"waiting for data {summary['data_wait']:.0%}  left {_duration(left)}{skipped}")
+
+
+def _duration(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"
+
+
+def _stage_at(step, first_steps):
+    """The stage that step number `step` (counted from 1; 0 is before the first) belongs to."""
+    return max(next(i for i, first in enumerate(first_steps) if step <= first) - 1, 0)
+
+
+def _data_seed(seed, stage):
+    return int(np.random.SeedSequence([seed, stage]).generate_state(1)[0])
+
+
+def _side_by_side(*pictures):
+    return np.concatenate(pictures, axis=1)
+
+
+def _check_same_run(config, workdir):
+    """Holds the recipe against the one that began the run in `workdir`; writes it down in a new one."""
+    path, now = workdir / "config.json", plain(config)
+    if not path.exists():
+        with atomic_write(path, "w") as file:
+            json.dump(now, file, indent=1, sort_keys=True)
+        return
+    before = json.loads(path.read_text())
+    changed = sorted(key for key in _flat(before).keys() | _flat(now).keys()
+                     if _flat(before).get(key) != _flat(now).get(key) and not key.startswith(FREE_KEYS))
+    if changed:
+        first = changed[0]
+        raise UserError(f"{workdir}: holds a run with other settings ({first}: {_flat(before).get(first)!r} there, "
+                        f"{_flat(now).get(first)!r} now{f', and {len(changed) - 1} more' if len(changed) > 1 else ''}); "
+                        "choose another --workdir, or remove that folder")
+
+
+def _flat(tree, prefix=""):
+    if isinstance(tree, dict):
+        items = tree.items()
+    elif isinstance(tree, list):
+        items = enumerate(tree)
+    else:
+        return {prefix[:-1]: tree}
+    return {key: value for name, node in items for key, value in _flat(node, f"{prefix}{name}.").items()}
+
+
+def fingerprint(config):
+    """What it takes to tell two runs apart: {config: hash, revision, versions, seed}."""
+    text = json.dumps(plain(config), sort_keys=True)
+    versions = {name: __import__(name).__version__ for name in ("jax", "flax", "optax", "numpy", "PIL")}
+    return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "revision": _revision(),
+            "versions": {"jsr": jsr.__version__, **versions}, "seed": config.seed}
+
+
+def _revision():
+    """The git revision of this code, "" outside a checkout."""
+    root = Path(jsr.__file__).parent.parent
+    if not (root / ".git").exists():
+        return ""
+    done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=root, capture_output=True, text=True)
+    return done.stdout.strip()

@@ -1,0 +1,79 @@
+"""Optimizers and learning-rate schedules, named as in the reports, built from rows of data with optax.
+
+The optimizers here give the update's direction; the step multiplies it by the schedule's learning rate itself, as a
+function of the stage's step, so that a skipped step does not shift the schedule.
+"""
+
+import inspect
+
+import optax
+
+from jsr.config import nearest
+from jsr.errors import UserError
+
+
+def adam(b1=0.9, b2=0.999, eps=1e-8):
+    """Kingma and Ba 2015; defaults of PyTorch."""
+    return optax.scale_by_adam(b1=b1, b2=b2, eps=eps)
+
+
+def adamw(b1=0.9, b2=0.999, eps=1e-8, weight_decay=1e-2):
+    """Loshchilov and Hutter 2019: decay added to the direction, so that the learning rate scales it, as in PyTorch."""
+    return optax.chain(optax.scale_by_adam(b1=b1, b2=b2, eps=eps), optax.add_decayed_weights(weight_decay))
+
+
+def constant(peak, steps):
+    """The learning rate `peak` throughout."""
+    del steps
+    return optax.constant_schedule(peak)
+
+
+def multi_step(peak, steps, milestones=(), factor=0.5):
+    """`peak`, times `factor` at each milestone (a step of the stage)."""
+    del steps
+    return optax.piecewise_constant_schedule(peak, {int(m): factor for m in milestones})
+
+
+def cosine(peak, steps, end=0.0):
+    """Half a cosine from `peak` at step 0 to `end` at step `steps`."""
+    return optax.cosine_decay_schedule(peak, max(steps, 1), alpha=end / peak)
+
+
+OPTIMIZERS = {"adam": adam, "adamw": adamw}
+SCHEDULES = {"constant": constant, "multi_step": multi_step, "cosine": cosine}
+
+
+def make_optimizer(row):
+    """The optax transformation of a row {name, ...}; raises UserError for an unknown name or argument."""
+    return _call(OPTIMIZERS, dict(row), "optimizer")
+
+
+def make_schedule(row, *, peak, steps):
+    """The schedule of a row {name, warmup_steps, ...}: a function of the stage's step.
+
+    With `warmup_steps` the rate rises linearly from peak / warmup_steps and reaches `peak` after that many steps; the
+    named schedule then runs over the rest, milestones still counted from the stage's start.
+
+    Raises:
+      UserError: an unknown name or argument.
+    """
+    row = dict(row)
+    warmup = row.pop("warmup_steps", 0)
+    if row["name"] == "multi_step":
+        row["milestones"] = [m - warmup for m in row.get("milestones", ())]
+    after = _call(SCHEDULES, row, "schedule", peak=peak, steps=steps - warmup)
+    if not warmup:
+        return after
+    rise = optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1))
+    return optax.join_schedules([rise, after], [warmup])
+
+
+def _call(table, row, what, **given):
+    name = row.pop("name")
+    if name not in table:
+        raise UserError(f"{what} {name!r} is unknown; {nearest(name, table)}")
+    known = [p for p in inspect.signature(table[name]).parameters if p not in given]
+    for key in row:
+        if key not in known:
+            raise UserError(f"{what} {name}: unknown argument {key!r}; {nearest(key, known)}")
+    return table[name](**given, **row)
