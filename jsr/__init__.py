@@ -1,5 +1,19 @@
-"""jsr: super-resolution and restoration of compressed and real images and video, in JAX and Flax."""
+"""jsr: super-resolution and restoration of compressed and real images and video, in JAX and Flax.
+
+    upscaler = jsr.load("runs/aim22_t1/quick/last.safetensors")
+    sr = upscaler.upscale(lr)                 # uint8 (H, W, 3) to uint8 (H * scale, W * scale, 3)
+"""
 
 from importlib import metadata
 
 __version__ = metadata.version("jsr")
+
+
+def load(path):
+    """A model file, ready to `upscale` images (jsr.inference.upscaler.Upscaler).
+
+    Raises:
+      UserError: missing, damaged, or of another format version.
+    """
+    from jsr.inference import upscaler  # imports JAX, which `import jsr` alone must not
+    return upscaler.load(path)

@@ -6,14 +6,15 @@ slicing there. Grain's own iterator state is not stored: loaded into another wor
 """
 
 import collections
-import ctypes
+import multiprocessing
 import os
 import signal
-import sys
+import threading
 import time
 
 from absl import flags
 import grain
+import numpy as np
 
 from jsr import degradations, images
 from jsr.config import nearest
@@ -125,18 +126,17 @@ def train_batches(source, transform, *, seed, batch, start, num_workers, process
         dataset = dataset.mp_prefetch(options, worker_init_fn=_init_worker)
     iterator = iter(dataset)
     try:
-        yield from iterator
-    except UserError:
-        raise
+        for samples in iterator:
+            # Copied, since the workers' arrays lie in shared memory that lives on while anything refers to it.
+            yield {key: np.array(value) for key, value in samples.items()}
     except Exception as e:
         mistake = _user_error_within(e)
         if mistake is None:
             raise
         raise mistake from None
     finally:
-        close = getattr(iterator, "close", None)
-        if close:
-            close()
+        if num_workers:
+            iterator.close()
 
 
 def _user_error_within(error):
@@ -149,14 +149,19 @@ def _user_error_within(error):
 
 
 def _init_worker(index, count):
-    """A worker ignores Ctrl+C, which is its parent's to handle, and dies with its parent, even by kill -9."""
+    """A worker leaves Ctrl+C to its parent, and dies with it, even by kill -9.
+
+    It waits for its parent in a thread: Linux's parent-death signal follows the thread that started the worker, which
+    in Grain ends before the process does.
+    """
     del index, count
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() == 1:  # the parent died before the request
-            os._exit(1)
+
+    def follow():
+        multiprocessing.parent_process().join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 class Waiting:

@@ -1,6 +1,7 @@
 """The training loop: stages, validation, checkpoints, and a clean end whatever ends it."""
 
 import hashlib
+from importlib import metadata
 import json
 import logging
 from pathlib import Path
@@ -300,9 +301,9 @@ def _flat(tree, prefix=""):
 def fingerprint(config):
     """What it takes to tell two runs apart: {config: hash, revision, versions, seed}."""
     text = json.dumps(plain(config), sort_keys=True)
-    versions = {name: __import__(name).__version__ for name in ("jax", "flax", "optax", "numpy", "PIL")}
-    return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "revision": _revision(),
-            "versions": {"jsr": jsr.__version__, **versions}, "seed": config.seed}
+    versions = {name: metadata.version(name) for name in ("jsr", "jax", "flax", "optax", "numpy", "pillow")}
+    return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "revision": _revision(), "versions": versions,
+            "seed": config.seed}
 
 
 def _revision():

@@ -1,0 +1,254 @@
+"""Score a folder of images against the originals, whatever made them.
+
+  jsr evaluate --sr out --hr DIV2K_test_HR --protocol aim22_t1      a challenge's scores, beside bicubic and its table
+  jsr evaluate --sr out --hr Set5 --profile rgb y_601               PSNR and SSIM of these profiles
+  jsr evaluate --sr out --hr Set5 --profile "psnr_b[rgb]"           one score
+  jsr evaluate --sr out --lr test_LR --submission out.zip --runtime 1.2
+
+Files belong together by name; something added to an SR or LR name (0801x4.png, 0801_SwinIR.png) is tolerated where only
+one pairing is possible. A file that is missing, damaged or of the wrong size gets one line, is left out of the means,
+and makes the exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
+
+--json holds {protocol, profiles, crop_border, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours, bicubic},
+standing, skipped}; scores are {"psnr[rgb]": dB, ...}. The PSNR of equal images is the string "inf", since JSON has no
+infinity. --csv holds one row an image.
+"""
+
+import csv
+import dataclasses
+from functools import partial
+import json
+import math
+import os
+from pathlib import Path
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from jsr import challenges, evaluation, metrics, parallel
+from jsr.challenges import submission
+from jsr.cli import _progress
+from jsr.errors import UserError
+from jsr.files import atomic_write
+from jsr.images import image_size, list_images
+from jsr.metrics import folders
+
+_PAIRS_PER_WORKER = 4  # fewer are scored sooner than a process starts
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("--sr", metavar="DIR", type=Path, required=True, help="folder of the images to score")
+    parser.add_argument("--hr", metavar="DIR", type=Path, help="folder of the originals")
+    parser.add_argument("--lr", metavar="DIR", type=Path,
+                        help="folder of the inputs, for the bicubic baseline; a protocol makes them from the HR by default")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--protocol", metavar="NAME", help=f"score as a challenge: {', '.join(challenges.PROTOCOLS)}")
+    what.add_argument("--profile", metavar="NAME", nargs="+",
+                      help=f"PSNR and SSIM under {', '.join(metrics.PROFILES)}; or one score, as psnr_b[rgb]")
+    parser.add_argument("--scale", metavar="N", type=int,
+                        help="HR size over LR size, the protocol's by default; HR images are cropped to multiples of it")
+    parser.add_argument("--crop_border", metavar="N", type=int,
+                        help="px cut off each side before comparing; the protocol's, or 0, by default")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the scores there, a row an image")
+    parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a CPU by default")
+    zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
+    zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there")
+    zipped.add_argument("--runtime", metavar="S", type=float, help="s an image, for its readme.txt")
+    zipped.add_argument("--cpu", action="store_true", help="that was measured on a CPU, not a GPU")
+    zipped.add_argument("--extra_data", action="store_true", help="trained on more than the challenge's data")
+    zipped.add_argument("--description", metavar="TEXT", default="", help="the readme's last line")
+
+
+def run(args):
+    """Scores, prints, writes what was asked for; returns the exit status."""
+    protocol = challenges.protocol(args.protocol) if args.protocol else None
+    keys, scale, crop_border = _settings(args, protocol)
+    # Piped, tables are as wide as they need to be; markup would take "[rgb]" for a style.
+    console = Console(markup=False, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+    pairs, problems = _pairs(args, scale, console)
+    if args.hr:
+        work = partial(folders.score_pair, keys=keys, crop_border=crop_border, scale=scale,
+                       degradation=protocol.degradation if protocol and not args.lr else "")
+        rows = _score(work, pairs, args.num_workers, problems)
+        report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border)
+        _show(report, protocol, console, title=args.sr)
+        _write(report, args)
+    _complain(problems)
+    if args.submission:
+        if problems:
+            raise UserError(f"{args.submission}: not written, {len(problems)} files are missing or unfit")
+        _submit(args, pairs, protocol, console)
+    return 1 if problems else 0
+
+
+def _settings(args, protocol):
+    """The keys to score, the scale or None, and the border; UserError for arguments that do not fit together."""
+    if not args.hr and not args.submission:
+        raise UserError("--hr is missing: the folder of the originals")
+    if args.hr and not protocol and not args.profile:
+        raise UserError("say what to measure: --protocol aim22_t1, or --profile rgb")
+    if args.submission and (args.runtime is None or not 0 <= args.runtime < math.inf):
+        raise UserError("--submission needs --runtime, the seconds an image takes")
+    if not args.hr and (args.json or args.csv):
+        raise UserError("--json and --csv need --hr: without the originals there are no scores")
+    scale = args.scale if args.scale is not None else protocol.scale if protocol else None
+    if scale is not None and scale < 1:
+        raise UserError(f"--scale {scale}: must be at least 1")
+    if protocol and scale != protocol.scale:
+        raise UserError(f"--scale {scale}: the protocol {protocol.name} is x{protocol.scale}; use --profile instead")
+    crop_border = args.crop_border if args.crop_border is not None else protocol.crop_border if protocol else 0
+    if crop_border < 0:
+        raise UserError(f"--crop_border {crop_border}: must not be negative")
+    names = protocol.keys if protocol else args.profile or ()
+    keys = dict.fromkeys(key for name in names for key in ([name] if "[" in name else [f"psnr[{name}]", f"ssim[{name}]"]))
+    try:
+        for key in keys:
+            metrics.parse_key(key)
+    except ValueError as e:
+        raise UserError(f"--profile: {e}") from e
+    return list(keys), scale, crop_border
+
+
+def _pairs(args, scale, console):
+    """(pairs, problems): a folders.Pair for every image that has all it needs, and one line for every other file.
+
+    Without --hr a pair's `hr` is the LR whose name it answers to, or, without --lr too, the image itself.
+    """
+    made = list_images(args.sr)
+    inputs = list_images(args.lr) if args.lr else []
+    if not args.hr:
+        found, problems = folders.match(made, inputs or made, reference="LR")
+        _say_renamed(found, console)
+        problems += [text for lr, sr in found.items() if inputs and scale for text in _wrong_size(sr, lr, scale)]
+        return [folders.Pair(sr, lr) for lr, sr in found.items()], problems
+    found, problems = folders.match(made, list_images(args.hr))
+    _say_renamed(found, console)
+    if not inputs:
+        return [folders.Pair(sr, hr) for hr, sr in found.items()], problems
+    lr_of, lr_problems = folders.match(inputs, list(found), what="LR")
+    _say_renamed(lr_of, console)
+    return [folders.Pair(found[hr], hr, lr) for hr, lr in lr_of.items()], problems + lr_problems
+
+
+def _say_renamed(found, console):
+    renamed = [f"{made.name} for {name.name}" for name, made in found.items() if made.stem != name.stem]
+    if renamed:
+        console.print(f"{len(renamed)} files were paired in spite of what their names add: {', '.join(renamed[:3])}"
+                      + (", ..." if len(renamed) > 3 else ""))
+
+
+def _wrong_size(sr, lr, scale):
+    try:
+        (height, width), (lr_height, lr_width) = image_size(sr), image_size(lr)
+    except UserError as e:
+        return [str(e)]
+    if (height, width) == (lr_height * scale, lr_width * scale):
+        return []
+    return [f"{sr}: is {height}x{width}, its LR {lr.name} {lr_height}x{lr_width} (height x width), not x{scale}"]
+
+
+def _score(work, pairs, num_workers, problems):
+    """The rows of all pairs that can be scored, by name; the others are added to the problems."""
+    if num_workers is None:
+        num_workers = min(os.cpu_count(), len(pairs) // _PAIRS_PER_WORKER)
+    rows = []
+    with _progress.bar() as progress:
+        for done, (_, outcome) in enumerate(parallel.map_unordered(work, pairs, num_workers=num_workers), start=1):
+            if isinstance(outcome, UserError):
+                problems.append(str(outcome))
+            else:
+                rows.append(outcome)
+            progress("scoring", done, len(pairs))
+    return sorted(rows, key=lambda row: row["name"])
+
+
+def _report(rows, problems, *, protocol, keys, crop_border):
+    whos = [who for who in ("ours", "bicubic") if rows and who in rows[0]]
+    mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in whos}
+    standing = None
+    if rows and protocol:
+        key = protocol.ranking
+        standing = challenges.standing(protocol, mean["ours"][key], [row["name"] for row in rows], mean["bicubic"][key])
+    return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "images": rows,
+            "mean": mean, "standing": standing and dataclasses.asdict(standing), "skipped": sorted(problems)}
+
+
+def _show(report, protocol, console, title):
+    rows, mean, keys, skipped = report["images"], report["mean"], report["profiles"], len(report["skipped"])
+    cropped = [row for row in rows if row["cropped"]]
+    if cropped:
+        console.print(f"{len(cropped)} HR images were cropped at the bottom and right to multiples of the scale, "
+                      f"{cropped[0]['name']} from {cropped[0]['cropped']} (height x width)")
+    left_out = f"; {skipped} files were left out" if skipped else ""
+    if not rows:
+        console.print(f"no image could be scored{left_out}")
+        return
+    first = keys[0]
+    shown = Table("image", title=f"{title}, {len(rows)} images{left_out}", title_justify="left")
+    for key in keys:
+        shown.add_column(metrics.label(key), justify="right")
+    if "bicubic" in mean:
+        shown.add_column(f"gain {metrics.label(first)}", justify="right")
+    for row in rows:
+        gain = [_gain(row, first)] if "bicubic" in mean else []
+        shown.add_row(row["name"], *(f"{row['ours'][key]:.4f}" for key in keys), *gain)
+    shown.add_section()
+    shown.add_row("mean", *(f"{mean['ours'][key]:.4f}" for key in keys))
+    if "bicubic" in mean:
+        shown.add_row("mean of bicubic", *(f"{mean['bicubic'][key]:.4f}" for key in keys))
+        shown.add_row("gain", *(_gain(mean, key) for key in keys))
+    console.print(shown)
+    if protocol:
+        console.print(_published(report["standing"], protocol))
+        console.print(report["standing"]["text"])
+
+
+def _gain(scores, key):
+    ours, bicubic = scores["ours"][key], scores["bicubic"][key]
+    return f"{ours - bicubic:+.4f}" if ours != bicubic else f"{0:+.4f}"  # inf - inf is no number
+
+
+def _published(standing, protocol):
+    key = protocol.ranking
+    note = "" if standing["rank"] else "; not comparable with the above"
+    shown = Table("team", "method", title=f"{protocol.title}, on {protocol.test_set}{note}", title_justify="left")
+    for column in (metrics.label(key), "gain over bicubic", "s an image"):
+        shown.add_column(column, justify="right")
+    for row in challenges.table(protocol):
+        shown.add_row(row["team"], row["method"], f"{row[key]:.4f}", f"{standing['published_gains'][row['team']]:+.4f}",
+                      row["runtime_s"])
+    shown.add_row("bicubic", "", f"{protocol.bicubic:.4f}", "", "")
+    return shown
+
+
+def _write(report, args):
+    if args.json:
+        with atomic_write(args.json, "w") as file:
+            json.dump(metrics.json_ready(report), file, indent=1, allow_nan=False)
+            file.write("\n")
+    if args.csv:
+        with atomic_write(args.csv, "w") as file:
+            table = csv.writer(file, lineterminator="\n")
+            whos, keys = list(report["mean"]), report["profiles"]
+            table.writerow(["name", *(f"{who} {key}" for who in whos for key in keys)])
+            table.writerows([row["name"], *(row[who][key] for who in whos for key in keys)] for row in report["images"])
+
+
+def _complain(problems):
+    stderr = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    for text in sorted(problems):
+        stderr.print(f"jsr evaluate: {text}")
+
+
+def _submit(args, pairs, protocol, console):
+    text = submission.readme(args.runtime, cpu=args.cpu, extra_data=args.extra_data, description=args.description)
+    images = {pair.hr.stem: pair.sr for pair in pairs}
+    with _progress.bar() as progress:
+        done = iter(range(1, len(images) + 1))
+        submission.write_zip(args.submission, images, text,
+                             on_image=lambda: progress("packing", next(done), len(images)))
+    expected = "" if not protocol or images.keys() == protocol.test_names else f"; the challenge's are {protocol.test_set}"
+    console.print(f"{args.submission}: {len(images)} images and readme.txt{expected}")

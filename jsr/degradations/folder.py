@@ -1,0 +1,114 @@
+"""A folder of HR images to a folder of LR files, with a manifest of what made each."""
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+import time
+
+from jsr import degradations, images, parallel
+from jsr.errors import UserError
+from jsr.files import atomic_write
+
+MANIFEST = "manifest.json"
+_SAVE_EVERY_S = 5.0
+
+
+def degrade_folder(hr_dir, out_dir, protocol, *, num_workers=None, progress=lambda stage, done, total: None):
+    """Writes the LR file of every image in a folder; files that are there already and still right are kept.
+
+    The manifest beside them, `manifest.json`, holds for every LR file its source, sizes (px), SHA-256 sums and the
+    degradation's parameters. A source whose sizes are no multiples of the scale is cropped at the bottom and right
+    first, and its entry says so; a grey one becomes RGB.
+
+    Args:
+      hr_dir: folder of images.
+      out_dir: folder of the LR files, `<stem of the source><suffix of the codec>`; made where missing.
+      protocol: key of `jsr.degradations.PROTOCOLS`.
+      num_workers: processes, see `jsr.parallel.map_unordered`.
+      progress: called with ("degrading", files done, files in all).
+
+    Returns:
+      (manifest dict, errors): one UserError for each source that could not be degraded.
+
+    Raises:
+      UserError: unknown protocol, no images, two sources with one stem, `out_dir` is `hr_dir` or cannot be written.
+    """
+    degradations.protocol(protocol)
+    hr_dir, out_dir = Path(hr_dir), Path(out_dir)
+    sources = images.list_images(hr_dir)
+    by_stem = {}
+    for path in sources:
+        if path.stem in by_stem:
+            raise UserError(f"{path}: has the same stem as {by_stem[path.stem].name}; both would become one LR file, "
+                            "rename or remove one")
+        by_stem[path.stem] = path
+    if out_dir.resolve() == hr_dir.resolve():
+        raise UserError(f"{out_dir}: is the folder of the HR images; choose another one for the LR files")
+
+    known = _read_manifest(out_dir / MANIFEST)
+    _write_manifest(out_dir / MANIFEST, protocol, known)  # an unwritable folder is found now, not after an hour
+    work = functools.partial(_degrade_file, out_dir=out_dir, protocol=protocol)
+    tasks = [(path, known.get(path.name, {})) for path in sources]
+    entries, errors, saved = {}, [], time.monotonic()
+    progress("degrading", 0, len(sources))
+    for (path, _), outcome in parallel.map_unordered(work, tasks, num_workers=num_workers):
+        if isinstance(outcome, UserError):
+            errors.append(outcome)
+        else:
+            entries[path.name] = outcome
+        progress("degrading", len(entries) + len(errors), len(sources))
+        if time.monotonic() - saved > _SAVE_EVERY_S:  # what a killed run has finished counts for the next one
+            _write_manifest(out_dir / MANIFEST, protocol, {**known, **entries})
+            saved = time.monotonic()
+    return _write_manifest(out_dir / MANIFEST, protocol, entries), sorted(errors, key=str)
+
+
+def _degrade_file(task, *, out_dir, protocol):
+    """Degrades (path, entry of an earlier run), unless the LR file is still what that entry says; returns the entry."""
+    path, entry = task
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise UserError(f"{path}: cannot be read: {e.strerror}") from e
+    made_from = {"source_sha256": hashlib.sha256(data).hexdigest(), "parameters": degradations.parameters(protocol)}
+    if {k: entry.get(k) for k in made_from} == made_from and _sha256(out_dir / entry["file"]) == entry["sha256"]:
+        return entry
+    image = images.read_rgb(data, name=path)
+    scale = degradations.protocol(protocol).scale
+    try:
+        hr = degradations.crop_to_multiple(image, scale)
+    except ValueError as e:
+        raise UserError(f"{path}: {e}, the scale of {protocol}; remove the image") from e
+    degraded = degradations.degrade(protocol, hr)
+    file = path.stem + degraded.suffix
+    with atomic_write(out_dir / file) as f:
+        f.write(degraded.lr_bytes)
+    return {
+        "file": file, "height": hr.shape[0] // scale, "width": hr.shape[1] // scale,
+        "hr_height": hr.shape[0], "hr_width": hr.shape[1],
+        "source_height": image.shape[0], "source_width": image.shape[1], "cropped": hr.shape != image.shape,
+        "sha256": hashlib.sha256(degraded.lr_bytes).hexdigest(), **made_from,
+    }
+
+
+def _sha256(path):
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _read_manifest(path):
+    """The entries of an earlier run by source name; none where there is no manifest or it is not one of ours."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _write_manifest(path, protocol, entries):
+    manifest = {"protocol": protocol, "files": dict(sorted(entries.items()))}
+    with atomic_write(path, "w") as file:
+        json.dump(manifest, file, indent=1)
+    return manifest

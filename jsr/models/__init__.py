@@ -1,0 +1,130 @@
+"""The zoo: every network by its id, `<file stem>/<variant>`; the stem alone means the first variant.
+
+A network file of this folder holds, in this order: docstring (title, paper, where each choice comes from), imports,
+blocks, the network, VARIANTS (a table from variant to fields), SMALL (fields that make it small enough for tests),
+Model(variant, *, scale, **fields), CARD. It is imported when its network is asked for.
+
+The network is a Linen module: `__call__(lr, *, train=False)` takes NHWC (video NTHWC) RGB in [0, 1] and returns SR in
+the same form and dtype, or a dict that holds it as `sr`. Conditions such as a quality factor are further keyword
+arguments with defaults. It has the fields `scale` and `dtype` (of the computation; parameters stay float32) and names
+every submodule that has parameters, since parameter paths are what files on disk are read by.
+"""
+
+import dataclasses
+import fnmatch
+import importlib
+from pathlib import Path
+import sys
+
+import jax
+from jax.interpreters import partial_eval
+import jax.numpy as jnp
+
+from jsr.config import nearest
+from jsr.errors import UserError
+
+STEMS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("[!_]*.py")))
+
+
+def create(model_id, *, scale, **fields):
+    """Makes a network.
+
+    Args:
+      model_id: "edsr/full", or "edsr" for the first variant.
+      scale: SR size over LR size.
+      **fields: override the variant's; lists are taken as tuples.
+
+    Returns:
+      A Linen module.
+
+    Raises:
+      UserError: unknown network, variant or field (the nearest is named), or a scale the network is not made for.
+    """
+    module, variant = _find(model_id)
+    if scale not in module.CARD.scales:
+        raise UserError(f"{model_id}: no scale {scale}; it has {', '.join(map(str, module.CARD.scales))}")
+    network = module.Model(variant, scale=scale)
+    known = [f.name for f in dataclasses.fields(network) if f.name not in ("scale", "parent", "name")]
+    for field in fields:
+        if field not in known:
+            raise UserError(f"{model_id}: no field {field!r}; {nearest(field, known)}")
+    return network.copy(**{field: _hashable(value) for field, value in fields.items()})
+
+
+def abstract(model_id, *, scale, **fields):
+    """The variables of a network as jax.ShapeDtypeStruct, without computing anything; arguments as for `create`."""
+    network = create(model_id, scale=scale, **fields)
+    return jax.eval_shape(network.init, jax.random.key(0), _lr(network))
+
+
+def init(model, key, input_shape=None):
+    """Draws a network's variables: the same bits as `model.init(key, lr)`, without running or compiling the network.
+
+    The initialisers are taken out of the traced `model.init` and run one by one, so that parameters of equal shape
+    share their compiled kernels. Compiling a whole `model.init` is the dearest thing that one can do to a deep network.
+
+    Args:
+      model: a network.
+      key: PRNG key.
+      input_shape: of the LR input that it is traced with; one that the network takes by default.
+
+    Returns:
+      Variables: {collection: {...}} of arrays.
+    """
+    lr = _lr(model) if input_shape is None else jax.ShapeDtypeStruct(input_shape, jnp.float32)
+    closed, shapes = jax.make_jaxpr(model.init, return_shape=True)(key, lr)
+    jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.out_avals), instantiate=[True, False])
+    if used[1]:
+        raise ValueError(f"the variables of {type(model).__name__} depend on the values of its input")
+    leaves = jax.core.eval_jaxpr(jaxpr, closed.consts, key)
+    return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+
+
+def card(model):
+    """The Card of a network, given as an id or as a module."""
+    if isinstance(model, str):
+        return _find(model)[0].CARD
+    return sys.modules[type(model).__module__].CARD
+
+
+def list_models(pattern="*"):
+    """The ids that match a shell pattern, as in "edsr/*", sorted by file; imports every network file."""
+    ids = [f"{stem}/{variant}" for stem in STEMS for variant in _import(stem).VARIANTS]
+    return fnmatch.filter(ids, pattern)
+
+
+def outputs(result):
+    """What a network returned, as a dict with `sr`: an array is the SR image itself."""
+    if not isinstance(result, dict):
+        return {"sr": result}
+    if "sr" not in result:
+        raise ValueError(f"a network's output holds {', '.join(map(repr, result))}, but no 'sr'")
+    return result
+
+
+def _import(stem):
+    return importlib.import_module(f"{__name__}.{stem}")
+
+
+def _find(model_id):
+    """(module, variant) of an id; UserError names the nearest."""
+    stem, _, variant = model_id.partition("/")
+    if stem not in STEMS:
+        raise UserError(f"{model_id}: no network {stem!r}; {nearest(stem, STEMS)}")
+    module = _import(stem)
+    variant = variant or next(iter(module.VARIANTS))
+    if variant not in module.VARIANTS:
+        raise UserError(f"{model_id}: no variant {variant!r}; {nearest(variant, module.VARIANTS)}")
+    return module, variant
+
+
+def _lr(network):
+    """A small abstract input that the network takes."""
+    its_card = card(network)
+    side = its_card.padding.multiple * -(-64 // its_card.padding.multiple)
+    return jax.ShapeDtypeStruct(its_card.lr_shape(side, side), jnp.float32)
+
+
+def _hashable(value):
+    """Lists, as JSON and configs have them, as the tuples that Linen modules need."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -1,0 +1,33 @@
+"""The mistakes that `build` meets before a builder starts; tests/tfds_builders has the rest."""
+
+import pytest
+
+from jsr.data import build
+from jsr.errors import UserError
+
+
+def test_names():
+    assert build.names() == ["div2k", "photos"]
+
+
+def test_unknown_names(tmp_path):
+    with pytest.raises(UserError, match="dataset 'div2' is unknown; did you mean 'div2k'"):
+        build.build("div2", data_dir=tmp_path)
+    with pytest.raises(UserError, match="dataset 'div2k' has no config 'hq'; did you mean 'hr'"):
+        build.build("div2k/hq", data_dir=tmp_path)
+
+
+def test_manual_dir_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r"none: no such folder \(--manual_dir\)"):
+        build.build("div2k", data_dir=tmp_path, manual_dir=tmp_path / "none")
+
+
+def test_data_dir_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file/photos/hr: cannot be made: Not a directory; choose another place"):
+        build.build("photos", data_dir=tmp_path / "file")
+
+
+def test_what_was_not_built_is_damage(tmp_path):
+    assert build.damage(tmp_path / "none") == "it is not built"
+    assert "dataset_info.json is damaged" in build.damage(tmp_path)

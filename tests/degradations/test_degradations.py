@@ -1,0 +1,90 @@
+"""The protocols against the organisers' own few lines."""
+
+import io
+
+from hypothesis import given, settings, strategies as st
+import numpy as np
+import PIL
+from PIL import Image, features
+import pytest
+
+from jsr import degradations
+from jsr.errors import UserError
+
+
+def photo(rng, height, width):
+    """Noise over a gradient: every frequency and some structure."""
+    y, x = np.mgrid[:height, :width]
+    base = np.stack([x * 255 / width, y * 255 / height, (x + y) % 256], axis=-1)
+    return np.clip(base + rng.normal(0, 30, base.shape), 0, 255).astype(np.uint8)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 20), width=st.integers(1, 20))
+def test_aim22_t1_is_byte_for_byte_the_organisers(seed, height, width):
+    hr = photo(np.random.default_rng(seed), 4 * height, 4 * width)
+    image, expected = Image.fromarray(hr), io.BytesIO()
+    image.resize((image.width // 4, image.height // 4), Image.BICUBIC).save(expected, "JPEG", quality=10)
+    degraded = degradations.degrade("aim22_t1", hr)
+    assert degraded.lr_bytes == expected.getvalue()
+    np.testing.assert_array_equal(degradations.decode(degraded.lr_bytes), Image.open(expected).convert("RGB"))
+
+
+def test_aim22_t1_records_what_made_it():
+    degraded = degradations.degrade("aim22_t1", np.zeros((8, 12, 3), np.uint8))
+    assert degraded.suffix == ".jpg"
+    turbo = features.version_feature("libjpeg_turbo")
+    assert degraded.record == {
+        "scale": 4, "resize": "pillow_bicubic", "codec": "jpeg", "quality": 10, "subsampling": "4:2:0",
+        "library": f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version_codec('jpg')}",
+        "pillow": PIL.__version__}
+
+
+def test_lr_is_4_2_0_with_the_tables_of_quality_10():
+    lr = Image.open(io.BytesIO(degradations.degrade("aim22_t1", np.zeros((64, 64, 3), np.uint8)).lr_bytes))
+    assert [(c[1], c[2]) for c in lr.layer] == [(2, 2), (1, 1), (1, 1)]
+    assert lr.quantization[0][0] == 80  # Annex K's 16 at quality 10: (16 * 500 + 50) // 100
+    assert "progressive" not in lr.info
+
+
+def test_decoded_shape_and_type():
+    lr = degradations.decode(degradations.degrade("aim22_t1", np.full((8, 12, 3), 200, np.uint8)).lr_bytes)
+    assert lr.shape == (2, 3, 3) and lr.dtype == np.uint8
+    np.testing.assert_allclose(lr, 200, atol=3)
+
+
+@pytest.mark.parametrize("shape", [(9, 8, 3), (8, 9, 3), (0, 8, 3), (1, 1, 3)])
+def test_sizes_that_are_no_multiples_are_refused(shape):
+    with pytest.raises(ValueError, match=f"height {shape[0]} and width {shape[1]} must be multiples of 4"):
+        degradations.degrade("aim22_t1", np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("hr", [np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.uint8),
+                                np.zeros((8, 8, 4), np.uint8)])
+def test_other_arrays_are_refused(hr):
+    with pytest.raises(ValueError, match="expected uint8"):
+        degradations.degrade("aim22_t1", hr)
+
+
+def test_unknown_protocol_names_the_nearest():
+    with pytest.raises(UserError, match="'aim22_t2' is unknown; did you mean 'aim22_t1'"):
+        degradations.degrade("aim22_t2", np.zeros((8, 8, 3), np.uint8))
+
+
+def test_damaged_lr_is_told():
+    lr = degradations.degrade("aim22_t1", photo(np.random.default_rng(0), 64, 64)).lr_bytes
+    with pytest.raises(UserError, match="truncated"):
+        degradations.decode(lr[:len(lr) // 2])
+
+
+@pytest.mark.parametrize("height,width", [(4, 4), (5, 7), (7, 4), (300, 451)])
+def test_crop_to_multiple_cuts_bottom_and_right(height, width):
+    image = np.arange(height * width * 3).reshape(height, width, 3)
+    cropped = degradations.crop_to_multiple(image, 4)
+    assert cropped.shape == (height // 4 * 4, width // 4 * 4, 3)
+    np.testing.assert_array_equal(cropped, image[:cropped.shape[0], :cropped.shape[1]])
+
+
+def test_crop_to_multiple_of_too_small_an_image():
+    with pytest.raises(ValueError, match="3x9 .* is smaller than 4"):
+        degradations.crop_to_multiple(np.zeros((3, 9, 3)), 4)

@@ -1,0 +1,118 @@
+"""Atomic writes and reading of images, good and bad."""
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from jsr import images
+from jsr.errors import UserError
+from jsr.files import atomic_write
+
+
+def test_atomic_write_replaces_whole_files_only(tmp_path):
+    path = tmp_path / "sub" / "a.txt"
+    with atomic_write(path, "w") as file:
+        file.write("one")
+    with pytest.raises(RuntimeError), atomic_write(path, "w") as file:
+        file.write("half")
+        raise RuntimeError
+    assert path.read_text() == "one"
+    assert os.listdir(path.parent) == ["a.txt"]
+    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_unwritable_place_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file/a.txt: cannot be written"), atomic_write(tmp_path / "file" / "a.txt"):
+        pass
+
+
+def test_full_disk_leaves_nothing(tmp_path):
+    with pytest.raises(UserError, match="a.bin: cannot be written: the disk is full"), atomic_write(tmp_path / "a.bin"):
+        raise OSError(errno.ENOSPC, "")
+    assert os.listdir(tmp_path) == []
+
+
+def test_write_that_the_system_cuts_off_leaves_nothing(tmp_path):
+    code = ("import jsr.files\n"
+            "with jsr.files.atomic_write('big.bin') as f: f.write(b'x' * 1_000_000)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                          preexec_fn=lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+                                              resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))))
+    assert "UserError: big.bin: cannot be written: File too large" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA"])
+def test_read_rgb_modes(tmp_path, mode, photograph):
+    rgb = Image.fromarray(photograph(9, 7))
+    image = rgb.convert(mode)
+    image.save(tmp_path / "a.png")
+    found = images.read_rgb(tmp_path / "a.png")
+    assert found.dtype == np.uint8 and found.shape == (9, 7, 3)
+    np.testing.assert_array_equal(found, np.asarray(image.convert("RGB")))
+
+
+def test_bytes_and_path_are_the_same(tmp_path, photograph):
+    images.write_png(tmp_path / "a.png", photograph(1, 1))
+    np.testing.assert_array_equal(images.read_rgb((tmp_path / "a.png").read_bytes()), photograph(1, 1))
+
+
+def _bad_files(folder, photograph):
+    good = images.png_bytes(photograph(40, 40))
+    Image.fromarray(np.full((4, 4), 70_000 % 65_536, np.uint16)).save(folder / "deep.png")
+    Image.fromarray(photograph(4, 4)).convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(np.zeros((4, 4, 4), np.uint8)).save(folder / "clear.png")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.png").write_text("hello")
+    (folder / "truncated.png").write_bytes(good[:len(good) // 2])
+    return {"missing.png": "no such file", "deep.png": "not 8-bit", "cmyk.jpg": "is CMYK", "clear.png": "transparent",
+            "empty.png": "not an image", "text.png": "not an image", "truncated.png": "damaged or truncated"}
+
+
+def test_bad_images_are_one_line_each(tmp_path, photograph):
+    for name, message in _bad_files(tmp_path, photograph).items():
+        with pytest.raises(UserError) as error:
+            images.read_rgb(tmp_path / name)
+        assert name in str(error.value) and message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_decompression_bomb(tmp_path):
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    with pytest.raises(UserError, match="bomb.png: more pixels than the safety limit"):
+        images.read_rgb(tmp_path / "bomb.png")
+
+
+def test_very_wide_image(tmp_path):
+    images.write_png(tmp_path / "wide.png", np.zeros((200, 12_000, 3), np.uint8))
+    assert images.read_rgb(tmp_path / "wide.png").shape == (200, 12_000, 3)
+    assert images.image_size(tmp_path / "wide.png") == (200, 12_000)
+
+
+def test_list_images(tmp_path, photo_folder):
+    (photo_folder / "notes.txt").write_text("")
+    assert [p.name for p in images.list_images(photo_folder)] == [f"{i:04d}.png" for i in range(4)]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="none: no images in it"):
+        images.list_images(tmp_path / "none")
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        images.list_images(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="not an image"):
+        images.image_size(photo_folder / "notes.txt")
+
+
+def test_to_uint8_rounds():
+    assert images.to_uint8(np.array([-1.0, 0.0, 0.4999 / 255, 0.5001 / 255, 254.6 / 255, 2.0])).tolist() == [0, 0, 0, 1, 255, 255]

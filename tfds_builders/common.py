@@ -1,0 +1,138 @@
+"""What all datasets of HR images, and of pairs of HR and LR images, have in common."""
+
+import abc
+import functools
+from pathlib import Path
+import shutil
+
+from absl import logging
+import numpy as np
+from rich.filesize import decimal
+import tensorflow_datasets as tfds
+
+from jsr import degradations, parallel
+from jsr.data import records
+from jsr.errors import UserError
+
+HR = "hr"  # the config without LR images; every other one is named after its degradation protocol
+IMAGES_PER_SHARD = 32  # TFDS holds the records of a shard in memory while it writes: 150 MB of 2K photographs
+_ERRORS_NAMED = 10
+
+
+def configs(*protocols):
+    """The BuilderConfigs of a dataset: `hr`, and one for each protocol."""
+    return [tfds.core.BuilderConfig(name=HR, description="HR images."), *(
+        tfds.core.BuilderConfig(name=name, description=f"HR images and the LR images of the protocol {name}.")
+        for name in protocols)]
+
+
+class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
+    """Base of the builders: a subclass names its source images, this class makes records of them.
+
+    Records are stored in the order of the sources, whatever the number of processes. They hold encoded bytes, so that
+    neither building nor reading needs TensorFlow. Finished parts are kept beside the dataset until it is whole, so that
+    a build that was interrupted, or that met damaged images, continues when it is run again.
+
+    Attributes:
+      manual_dir: folder of source files that the user has already, or None.
+      num_workers: processes, see `jsr.parallel.map_unordered`.
+      announce: called with lines for the user.
+      progress: called with (what is done, images done, images in all).
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version."}
+
+    manual_dir = None
+    num_workers = None
+    announce = staticmethod(logging.info)
+    progress = staticmethod(lambda stage, done, total: None)
+
+    def __init_subclass__(cls, **kwargs):
+        # Not registered by name: TFDS has a div2k of its own, which an import of ours must not replace.
+        super().__init_subclass__(skip_registration=True, **kwargs)
+
+    def __init__(self, *, file_format="array_record", **kwargs):
+        super().__init__(file_format=file_format, **kwargs)
+
+    @abc.abstractmethod
+    def _sources(self, dl_manager):
+        """{split: [jsr.data.records.Source, ...]}; an image that turns out to be missing or damaged is reported."""
+
+    @property
+    def protocol(self):
+        """The degradation protocol of this config, "" for `hr`."""
+        return "" if self.builder_config.name == HR else self.builder_config.name
+
+    @property
+    def parts_dir(self):
+        """Folder of the finished parts of an unfinished build."""
+        return Path(self.data_dir_root) / self.name / f".{self.builder_config.name}-{self.version}.parts"
+
+    def _info(self):
+        values = {"name": "", "hr": b"", "height": 0, "width": 0, "source_height": 0, "source_width": 0}
+        if self.protocol:
+            values |= {"lr": b"", **degradations.parameters(self.protocol)}
+        # tfds.features.Text stores any bytes; Image would decode them, with another JPEG decoder than ours.
+        features = {k: np.int32 if isinstance(v, int) else tfds.features.Text() for k, v in values.items()}
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features),
+                                              metadata=tfds.core.MetadataDict(cropped={}))
+
+    def _shard_iterators_per_split(self, dl_manager):
+        splits = self._sources(dl_manager)
+        sources = [source for split in splits.values() for source in split]
+        self._check_disk(len(sources), sum(source.record_bytes() for source in sources))
+        parts = self._prepare(sources)
+        written = iter(range(1, len(sources) + 1))
+
+        def examples(shard):
+            for source in shard:
+                record = records.load(source, parts[source])
+                self._note_crop(record)
+                yield source.name, record
+                self.progress("writing", next(written), len(sources))
+
+        return {name: [functools.partial(examples, split[i:i + IMAGES_PER_SHARD])
+                       for i in range(0, len(split), IMAGES_PER_SHARD)] for name, split in splits.items()}
+
+    def _note_crop(self, record):
+        before, after = "{source_height}x{source_width}".format(**record), "{height}x{width}".format(**record)
+        if before != after:
+            self.info.metadata["cropped"][record["name"]] = f"{before} to {after}"
+
+    def _prepare(self, sources):
+        """{source: its part} for all sources; raises UserError that names the bad ones when all others are done."""
+        parts, errors = {}, []
+        work = functools.partial(records.prepare, protocol=self.protocol, folder=self.parts_dir)
+        self.progress("preparing", 0, len(sources))
+        for source, outcome in parallel.map_unordered(work, sources, num_workers=self.num_workers):
+            if isinstance(outcome, UserError):
+                errors.append(str(outcome))
+            else:
+                parts[source] = outcome
+            self.progress("preparing", len(parts) + len(errors), len(sources))
+        if errors:
+            named = "; ".join(sorted(errors)[:_ERRORS_NAMED])
+            more = f"; and {len(errors) - _ERRORS_NAMED} more" if len(errors) > _ERRORS_NAMED else ""
+            raise UserError(f"{self.info.full_name}: not built, {len(errors)} of {len(sources)} images cannot be used: "
+                            f"{named}{more}. Mend them and run the same command again; it continues from here")
+        return parts
+
+    def _check_disk(self, count, need, what="images"):
+        """Announces the disk need, bytes; raises UserError where the disk has less."""
+        root = Path(self.data_dir_root)
+        free = shutil.disk_usage(root).free
+        self.announce(f"{self.info.full_name}: {count} {what}, needs about {decimal(need)} in {root} "
+                      f"({decimal(free)} free)")
+        if need > free:
+            raise UserError(f"{root}: needs about {decimal(need)} and has {decimal(free)} "
+                            "free; make room or choose another folder with --data_dir")
+
+    def _post_download_and_prepare_hook(self):
+        shutil.rmtree(self.parts_dir, ignore_errors=True)
+
+    def _log_download_bytes(self):
+        """Silent: TFDS prints here; `announce` says it."""
+
+    def _log_download_done(self):
+        """Silent: TFDS prints here; the caller says it."""
