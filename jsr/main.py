@@ -114,7 +114,7 @@ def _prepare(config, console):
 
     names = {row.dataset for row in (config.data.train, config.data.eval)}
     for name in sorted(n for n in names if n.split("/")[0] == "photos"):
-        build.build(name, data_dir=config.data.data_dir or None, console=console)
+        build.build(name, data_dir=config.data.data_dir or None, announce=lambda line: console.print(line, highlight=False))
 
 
 if __name__ == "__main__":

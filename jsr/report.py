@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 from PIL import Image
+from rich.markup import escape
 from rich.table import Table
 
 from jsr import evaluation, metrics
@@ -65,10 +66,10 @@ def _worst_place(error, size):
 
 def table(report, protocol):
     """The rich table that a run ends with."""
-    shown = Table(title=f"{report['recipe']}, mean of {len(report['images'])} images")
+    shown = Table(title=f"{report['recipe']}: mean of {len(report['images'])} images")
     shown.add_column("")
     for key in protocol.keys:
-        shown.add_column(label(key), justify="right")
+        shown.add_column(escape(metrics.label(key)), justify="right")
     for who, name in (("bicubic", f"bicubic x{protocol.scale}"), ("ours", "ours")):
         shown.add_row(name, *(f"{report['mean'][who][key]:.4f}" for key in protocol.keys))
     shown.add_row("gain", *(f"{report['mean']['ours'][key] - report['mean']['bicubic'][key]:+.4f}"
@@ -76,23 +77,17 @@ def table(report, protocol):
     return shown
 
 
-def label(key):
-    """How a score's key is printed: "psnr[rgb]" as "PSNR[rgb]", the profile untouched."""
-    metric, bracket, profile = key.partition("[")
-    return metric.upper() + bracket + profile
-
-
 def write(folder, report, strips, *, protocol):
     """Writes folder/report.json and folder/report.html (one file, pictures inside); returns the page's path."""
     with atomic_write(folder / "report.json", "w") as file:
-        json.dump(report, file, indent=1)
+        json.dump(metrics.json_ready(report), file, indent=1)
     with atomic_write(folder / "report.html", "w") as file:
         file.write(_page(report, strips, protocol))
     return folder / "report.html"
 
 
 def _page(report, strips, protocol):
-    head = "".join(f"<th>{label(key)}</th>" for key in protocol.keys)
+    head = "".join(f"<th>{metrics.label(key)}</th>" for key in protocol.keys)
 
     def line(name, scores):
         return f"<tr><td>{html.escape(name)}</td>" + "".join(f"<td>{scores[key]:.4f}</td>" for key in protocol.keys) + "</tr>"

@@ -112,7 +112,10 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 parts[source] = outcome
             self.progress("preparing", len(parts) + len(errors), len(sources))
         if errors:
-            named = "; ".join(sorted(errors)[:_ERRORS_NAMED])
+            errors.sort()
+            for error in errors[_ERRORS_NAMED:]:
+                self.announce(error)
+            named = "; ".join(errors[:_ERRORS_NAMED])
             more = f"; and {len(errors) - _ERRORS_NAMED} more" if len(errors) > _ERRORS_NAMED else ""
             raise UserError(f"{self.info.full_name}: not built, {len(errors)} of {len(sources)} images cannot be used: "
                             f"{named}{more}. Mend them and run the same command again; it continues from here")
@@ -125,8 +128,8 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self.announce(f"{self.info.full_name}: {count} {what}, needs about {decimal(need)} in {root} "
                       f"({decimal(free)} free)")
         if need > free:
-            raise UserError(f"{root}: needs about {decimal(need)} and has {decimal(free)} "
-                            "free; make room or choose another folder with --data_dir")
+            raise UserError(f"{root}: needs about {decimal(need)} and has {decimal(free)} free; make room or choose "
+                            "another folder with --data_dir")
 
     def _post_download_and_prepare_hook(self):
         shutil.rmtree(self.parts_dir, ignore_errors=True)

@@ -16,7 +16,7 @@ import jsr
 from jsr.config import nearest
 from jsr.errors import UserError
 
-COMMANDS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem != "__init__"))
+COMMANDS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_")))
 
 
 def main(argv=None):

@@ -7,15 +7,15 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from jsr.cli import _progress
-from jsr.data.build import build, default_data_dir, names
+from jsr.data.build import build, names
 
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("dataset", metavar="DATASET[/CONFIG]",
                         help=f"one of {', '.join(names())}; config: hr (the default) or a degradation, as in aim22_t1")
-    parser.add_argument("--data_dir", help="where datasets are; $JSR_DATA_DIR, $TFDS_DATA_DIR or ~/tensorflow_datasets "
-                        f"by default, now {default_data_dir()}")
+    parser.add_argument("--data_dir",
+                        help="where datasets are; $JSR_DATA_DIR, $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
     parser.add_argument("--manual_dir", help="folder with the source images or archives that you have already")
     parser.add_argument("--num_workers", type=int, help="processes; one a CPU by default")
     parser.add_argument("--force", action="store_true", help="build anew what is there")

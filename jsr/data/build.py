@@ -135,8 +135,10 @@ def _build(cls, config, path, force, announce, attributes):
         shutil.rmtree(builder.parts_dir, ignore_errors=True)
     try:
         builder.download_and_prepare()
-    except OSError as e:
-        raise UserError(f"{path.parent}: cannot be written: {e.strerror or e}") from e
+    except (OSError, RuntimeError) as e:
+        if isinstance(e, RuntimeError) and str(path.parent) not in str(e):  # else the record writer's, on a full disk
+            raise
+        raise UserError(f"{path.parent}: cannot be written: {e}") from e
 
 
 @contextlib.contextmanager

@@ -25,14 +25,15 @@ class PixelShuffleUpsample(nn.Module):
     def __call__(self, x):
         """(N, H, W, C) to (N, H * scale, W * scale, C)."""
         features = x.shape[-1]
-        for index, factor in enumerate(self._factors()):
+        for index, factor in enumerate(_factors(self.scale)):
             x = Conv(features * factor**2, dtype=self.dtype, name=f"conv_{index}")(x)
             x = pixel_shuffle(x, factor)
         return x
 
-    def _factors(self):
-        if self.scale == 3:
-            return [3]
-        if self.scale < 1 or self.scale & (self.scale - 1):
-            raise ValueError(f"scale = {self.scale} is neither 3 nor a power of two")
-        return [2] * (self.scale.bit_length() - 1)
+
+def _factors(scale):
+    if scale == 3:
+        return [3]
+    if scale < 1 or scale & (scale - 1):
+        raise ValueError(f"scale = {scale} is neither 3 nor a power of two")
+    return [2] * (scale.bit_length() - 1)

@@ -17,6 +17,7 @@ from pathlib import Path
 import sys
 
 import jax
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
 import jax.numpy as jnp
 
@@ -43,12 +44,12 @@ def create(model_id, *, scale, **fields):
     module, variant = _find(model_id)
     if scale not in module.CARD.scales:
         raise UserError(f"{model_id}: no scale {scale}; it has {', '.join(map(str, module.CARD.scales))}")
-    network = module.Model(variant, scale=scale)
-    known = [f.name for f in dataclasses.fields(network) if f.name not in ("scale", "parent", "name")]
+    default = module.Model(variant, scale=scale)
+    known = [f.name for f in dataclasses.fields(default) if f.name not in ("scale", "parent", "name")]
     for field in fields:
         if field not in known:
             raise UserError(f"{model_id}: no field {field!r}; {nearest(field, known)}")
-    return network.copy(**{field: _hashable(value) for field, value in fields.items()})
+    return module.Model(variant, scale=scale, **{field: _hashable(value) for field, value in fields.items()})
 
 
 def abstract(model_id, *, scale, **fields):
@@ -76,15 +77,22 @@ def init(model, key, input_shape=None):
     jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.out_avals), instantiate=[True, False])
     if used[1]:
         raise ValueError(f"the variables of {type(model).__name__} depend on the values of its input")
-    leaves = jax.core.eval_jaxpr(jaxpr, closed.consts, key)
+    leaves = jaxpr_as_fun(ClosedJaxpr(jaxpr, closed.consts))(key)
     return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
 
 
 def card(model):
-    """The Card of a network, given as an id or as a module."""
-    if isinstance(model, str):
-        return _find(model)[0].CARD
-    return sys.modules[type(model).__module__].CARD
+    """The Card of a network, given as an id or as a module; ValueError for a module that is not of the zoo."""
+    file = _find(model)[0] if isinstance(model, str) else sys.modules[type(model).__module__]
+    if not hasattr(file, "CARD"):
+        raise ValueError(f"{type(model).__name__} is no network of the zoo: {file.__name__} has no CARD")
+    return file.CARD
+
+
+def resolve(model_id):
+    """The full id, with the variant: "edsr" to "edsr/baseline"; UserError names the nearest of an unknown one."""
+    module, variant = _find(model_id)
+    return f"{module.__name__.rpartition('.')[2]}/{variant}"
 
 
 def list_models(pattern="*"):

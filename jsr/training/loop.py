@@ -100,9 +100,8 @@ def train(config, workdir, *, console):
                      for name, module in networks.items()}
         state = states.make_state(variables, optimizers_of(config.stages[0]), ema=config.ema_decay > 0)
         state = jax.device_put(state, sharding.replicated(mesh))
-        for name in networks:
-            log.info("network %s: %s\n%s", name, config.networks[name].model,
-                     parameter_overview.get_parameter_overview(variables[name]["params"], include_stats=None))
+        if lead:
+            _write_overview(workdir, config, variables)
 
     # ---- data --------------------------------------------------------------------------------------------------
     data = config.data
@@ -195,6 +194,16 @@ def train(config, workdir, *, console):
     return upscaler
 
 
+def _write_overview(workdir, config, variables):
+    """Says how large each network is and lists its parameters in parameters.txt."""
+    with atomic_write(workdir / "parameters.txt", "w") as file:
+        for name, collections in variables.items():
+            overview = parameter_overview.get_parameter_overview(collections["params"], include_stats=False)
+            file.write(f"{name}: {config.networks[name].model}\n{overview}\n")
+            log.info("network %s: %s, %s parameters", name, config.networks[name].model,
+                     f"{parameter_overview.count_parameters(collections['params']):,}")
+
+
 class _Signals:
     """While it is entered, SIGTERM and Ctrl+C only leave a note, `came`; a second Ctrl+C ends at once."""
 
@@ -221,27 +230,23 @@ class _Window:
 
     def __init__(self, step, state):
         self._step, self._skipped = step, int(state.skipped)
-        self._begun, self._waited, self._values = time.perf_counter(), None, []
+        self._begun, self._values = time.perf_counter(), []
 
     def add(self, values):
         self._values.append(values)
 
     def close(self, step, state, batches):
-        collection = clu_metrics.Collection.create(
-            **{name: clu_metrics.Average.from_output(name) for name in self._values[0]})
-        values = [{name: value for name, value in row.items() if np.isfinite(value)}
-                  for row in jax.device_get(self._values)]
-        kept = [row for row in values if len(row) == len(self._values[0])]
+        rows = jax.device_get(self._values)
+        finite = np.array([all(np.isfinite(value) for value in row.values()) for row in rows])
         steps, skipped = step - self._step, int(state.skipped) - self._skipped
-        if not kept:
+        if not finite.any():
             raise UserError(f"steps {self._step + 1} to {step}: no loss or gradient was finite; lower the learning rate "
                             "or clip the gradient (--config.stages[0].players[0].clip_norm=1.0)")
-        total = collection.empty()
-        for row in kept:
-            total = total.merge(collection.single_from_model_output(**row))
+        means = {name: float(clu_metrics.Average.from_model_output(np.array([row[name] for row in rows])[finite]).compute())
+                 for name in rows[0]}
         seconds = time.perf_counter() - self._begun
-        return {**{name: float(value) for name, value in total.compute().items()}, "skipped": skipped,
-                "steps_per_second": steps / seconds, "data_wait": batches.taken() / seconds}
+        means["learning_rate"] = float(rows[-1]["learning_rate"])
+        return {**means, "skipped": skipped, "steps_per_second": steps / seconds, "data_wait": batches.taken() / seconds}
 
 
 def _say(step, last_step, summary, console):

@@ -47,7 +47,8 @@ def make_step(networks, chain, players, optimizers, schedules, *, first_step, em
 
     Returns:
       step(state, batch, key) -> (state, metrics). `batch` holds uint8 images (N, H, W, C); `key` is the stage's PRNG
-      key; metrics are float32 scalars. A step whose loss or gradient is not finite changes nothing but the counts.
+      key; metrics are float32 scalars, from the second player on named `player<i>/...`. A step whose loss or gradient
+      is not finite changes nothing but the counts.
     """
 
     def play(player, schedule, state, batch, key):
@@ -61,7 +62,7 @@ def make_step(networks, chain, players, optimizers, schedules, *, first_step, em
 
         params = {name: frozen[name]["params"] for name in player.nets}
         (loss, (values, updated)), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
-        norm = optax.global_norm(grads)
+        norm = optax.tree.norm(grads)
         if player.clip_norm:
             factor = jnp.minimum(1.0, player.clip_norm / jnp.maximum(norm, 1e-12))
             grads = jax.tree.map(lambda g: g * factor, grads)
@@ -86,7 +87,7 @@ def make_step(networks, chain, players, optimizers, schedules, *, first_step, em
             due = (state.step - first_step) % player.every == 0
             state = state.replace(nets=_where(finite & due, nets, state.nets))
             skipped |= (due & ~finite).astype(jnp.int32)
-            prefix = f"player{index}/" if len(players) > 1 else ""
+            prefix = f"player{index}/" if index else ""
             metrics.update({prefix + name: value.astype(jnp.float32) for name, value in values.items()})
         return state.replace(step=state.step + 1, skipped=state.skipped + skipped), metrics
 

@@ -85,7 +85,7 @@ def main(basicsr_dir, swinir_dir, ntire23_dir):
     arrays, rows = {}, []
     for index, (sr, hr) in enumerate(pairs()):
         arrays |= {f"sr{index}": sr, f"hr{index}": hr}
-        for border in (0, 4) if min(sr.shape[:2]) >= 24 + 8 else (0,):
+        for border in (0, 4) if min(sr.shape[:2]) >= 32 else (0,):
             rows += [{"pair": index, "crop_border": border, "key": key, "value": float(value), "source": file,
                       "exact": exact} for key, value, file, exact in rows_of(sr, hr, border, *sources)]
     np.savez_compressed(Path(__file__).with_name("metrics.npz"), rows=np.array(json.dumps(rows)), **arrays)

@@ -4,6 +4,7 @@ import http.server
 import io
 import os
 from pathlib import Path
+import resource
 import shutil
 import signal
 import subprocess
@@ -149,8 +150,10 @@ def test_bad_sources_are_named_and_the_rest_is_kept(div2k, tmp_path, monkeypatch
 
 def test_many_bad_sources_are_counted(div2k, tmp_path, monkeypatch):
     monkeypatch.setitem(div2k_dataset_builder.Builder.SPLITS, "train", ("DIV2K_train_HR", range(1, 101)))
-    with pytest.raises(UserError, match="95 of 103 images cannot be used: .*0006.png: is missing; .*; and 85 more. Mend"):
-        build("div2k", data_dir=tmp_path, manual_dir=div2k)
+    said = []
+    with pytest.raises(UserError, match="95 of 103 images .*: .*0006.png: is missing; .*; and 85 more. Mend them"):
+        build("div2k", data_dir=tmp_path, manual_dir=div2k, announce=said.append)
+    assert sum("is missing" in line for line in said) == 85
 
 
 def test_damaged_archives(div2k, tmp_path):
@@ -227,6 +230,18 @@ def test_disk_need_is_told_and_checked(div2k, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match="needs about .* and has 100 bytes free; make room"):
         build("div2k/aim22_t1", data_dir=tmp_path / "other", manual_dir=div2k)
+
+
+def test_records_that_cannot_be_written_leave_nothing(div2k, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))  # parts are smaller, a record file is larger
+    try:
+        with pytest.raises(UserError, match="div2k/aim22_t1: cannot be written: .*File too large"):
+            build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "div2k/aim22_t1").iterdir()) == []
+    assert build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k).is_new
 
 
 KILLED = """

@@ -54,5 +54,6 @@ if __name__ == "__main__":
 def test_neither_building_nor_reading_imports_tensorflow(tmp_path):
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
-    done = subprocess.run([sys.executable, "-W", "error", script, tmp_path], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-W", "error", script, tmp_path], capture_output=True, text=True,
+                          timeout=120)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

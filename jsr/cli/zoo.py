@@ -1,0 +1,148 @@
+"""List the networks and the recipes, or explain one network: counts, files, recipes that use it.
+
+--json prints the recipes of published methods as a JSON list, an object each:
+  id               of the method in the catalogue
+  recipe, config   "aim22_t1:edsr", and what jsr.main takes: "configs/aim22_t1.py:edsr"
+  title            one line
+  inferred         what the source does not state and we chose
+  params           parameters as trained, of the different networks, each once
+  params_deployed  the same after re-parameterisation
+  gmacs            convolution and matrix multiply-accumulates for one LR image of input_hw, in 1e9, all copies
+  input_hw         [height, width] of that image
+  networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it
+"""
+
+import functools
+import json
+from pathlib import Path
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+import jsr
+from jsr import counts, models
+from jsr.config import plain
+from jsr.recipes import all_recipes
+
+DEFAULT_HW = (192, 192)
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("id", nargs="?", help="a network, as in edsr or edsr/full; without it, all are listed")
+    parser.add_argument("--json", action="store_true", help="print the recipes of published methods as JSON")
+
+
+def run(args):
+    """Prints the listing; returns the exit status."""
+    ids = _ids(args.id)
+    recipes = [(track, name, config) for track, name, config in all_recipes()
+               if args.id is None or any(models.resolve(net.model) in ids for net in config.networks.values())]
+    if args.json:
+        print(json.dumps([catalogue_row(config) for _, _, config in recipes if config.id], indent=2))
+        return 0
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    if args.id is None:
+        console.print(_overview(ids))
+    else:
+        console.print(models.card(args.id).title, style="bold")
+        console.print(_card_table(args.id), "", _count_table(ids), sep="\n")
+    console.print("", _recipe_table(recipes) if recipes else "no recipe uses it", sep="\n")
+    return 0
+
+
+def catalogue_row(config):
+    """What --json says of a recipe, see above; gmacs are at its `input_hw`, if it has one, else at 192x192."""
+    height, width = input_hw = tuple(config.get("input_hw") or DEFAULT_HW)
+    networks, different = [], {}
+    for name in config.chain:
+        net = plain(config.networks[name])
+        fields = json.dumps(net["fields"], sort_keys=True)
+        params, macs = _count(net["model"], net["scale"], fields, height, width)
+        networks.append(dict(model=net["model"], scale=net["scale"], copies=net["copies"], params=params,
+                             params_deployed=params, gmacs=macs / 1e9))
+        different[models.resolve(net["model"]), net["scale"], fields] = params
+        height, width = height * net["scale"], width * net["scale"]
+    track, _, name = config.recipe.partition(":")
+    return dict(
+        id=config.id, recipe=config.recipe, config=f"configs/{track}.py:{name}", title=config.title,
+        inferred=list(config.inferred), params=sum(different.values()), params_deployed=sum(different.values()),
+        gmacs=sum(net["copies"] * net["gmacs"] for net in networks), input_hw=list(input_hw), networks=networks)
+
+
+@functools.cache
+def _count(model_id, scale, fields, height, width):
+    """(parameters, multiply-accumulates) of a network, `fields` as JSON, for an LR image of height x width."""
+    fields = json.loads(fields)
+    model, variables = models.create(model_id, scale=scale, **fields), models.abstract(model_id, scale=scale, **fields)
+    macs = counts.count_macs(model, variables, models.card(model).lr_shape(height, width))
+    return counts.count_params(variables), macs
+
+
+def _ids(wanted):
+    if wanted is None:
+        return models.list_models()
+    full = models.resolve(wanted)
+    return [full] if "/" in wanted else models.list_models(f"{full.partition('/')[0]}/*")
+
+
+def _overview(ids):
+    """A line a network, with the counts at its largest scale."""
+    table = _table("network", "scales", ">parameters", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}", "")
+    for model_id in ids:
+        card = models.card(model_id)
+        table.add_row(model_id, " ".join(f"x{scale}" for scale in card.scales), *_shown(model_id, card.scales[-1]),
+                      card.title)
+    return table
+
+
+def _count_table(ids):
+    """A line a network and scale."""
+    table = _table("network", "scale", ">parameters", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}")
+    for model_id in ids:
+        for scale in models.card(model_id).scales:
+            table.add_row(model_id, f"x{scale}", *_shown(model_id, scale))
+    return table
+
+
+def _shown(model_id, scale):
+    params, macs = _count(model_id, scale, "{}", *DEFAULT_HW)
+    return f"{params:,}", f"{macs / 1e9:,.2f}"
+
+
+def _recipe_table(recipes):
+    table = _table("recipe", "networks", "")
+    for _, _, config in recipes:
+        table.add_row(config.recipe, " > ".join(config.networks[name].model for name in config.chain), config.title)
+    return table
+
+
+def _card_table(model_id):
+    card, stem = models.card(model_id), model_id.partition("/")[0]
+    padding = card.padding
+    sizes = f"multiples of {padding.multiple}, by {padding.mode} padding{', always' if padding.always else ''}"
+    table = Table.grid(padding=(0, 2))
+    for row in (("paper", card.paper), ("code", card.code or "none public"), ("task", card.task),
+                ("sizes", "any" if padding.multiple == 1 else sizes), ("tiling", card.tiling), *_places(stem)):
+        table.add_row(*row)
+    return table
+
+
+def _table(*columns):
+    """A table without lines; a heading's ">" aligns its column to the right, only a column without heading wraps."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", no_wrap=column != "")
+    return table
+
+
+def _places(stem):
+    """(what, path) of a network's files; an installed jsr has no tests beside it."""
+    package = Path(jsr.__file__).parent
+    places = {"network": package / "models" / f"{stem}.py", "conversion": package / "convert" / "rules" / f"{stem}.py",
+              "test": package.parent / "tests" / "models" / f"test_{stem}.py",
+              "golden": package.parent / "tests" / "golden" / f"{stem}.npz"}
+    here = Path.cwd()
+    return [(what, str(path.relative_to(here) if path.is_relative_to(here) else path))
+            for what, path in places.items() if path.exists()]

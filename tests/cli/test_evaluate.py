@@ -1,0 +1,266 @@
+import csv
+import json
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from jsr import cli, degradations, evaluation, images, metrics
+
+
+@pytest.fixture
+def evaluate(capsys):
+    """Runs the command; gives (exit status, stdout, lines of complaint)."""
+    def run(*arguments):
+        status = cli.main(["evaluate", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return status, out, [line for line in err.splitlines() if line.startswith("jsr evaluate: ")]
+    return run
+
+
+@pytest.fixture
+def folders(tmp_path, photograph):
+    """tmp_path with hr/, sr/ and lr/, three images each: hr 64x80, lr a quarter of it, sr the hr with noise."""
+    for name in ("hr", "sr", "lr"):
+        (tmp_path / name).mkdir()
+    for index in range(3):
+        hr = photograph(64, 80, index)
+        noise = np.random.default_rng(index).integers(-6, 7, hr.shape)
+        sr = np.clip(hr.astype(int) + noise, 0, 255).astype(np.uint8)
+        images.write_png(tmp_path / "hr" / f"{index}.png", hr)
+        images.write_png(tmp_path / "sr" / f"{index}.png", sr)
+        (tmp_path / "lr" / f"{index}.jpg").write_bytes(degradations.degrade("aim22_t1", hr).lr_bytes)
+    return tmp_path
+
+
+def args(folder, *more):
+    return "--sr", folder / "sr", "--hr", folder / "hr", *more
+
+
+def read(folder, name):
+    return images.read_rgb(folder / name)
+
+
+def test_protocol(evaluate, folders):
+    status, out, complaints = evaluate(*args(folders, "--protocol", "aim22_t1", "--json", folders / "out" / "scores.json"))
+    assert status == 0 and not complaints
+    report = json.loads((folders / "out" / "scores.json").read_text())
+    assert list(report) == ["protocol", "profiles", "crop_border", "images", "mean", "standing", "skipped"]
+    assert report["protocol"] == "aim22_t1" and report["profiles"] == ["psnr[rgb]", "ssim[rgb]", "psnr[y_601]"]
+    assert [row["name"] for row in report["images"]] == ["0", "1", "2"] and report["skipped"] == []
+    hr, sr, lr = (read(folders, name) for name in ("hr/1.png", "sr/1.png", "lr/1.jpg"))
+    row = report["images"][1]
+    assert row["ours"] == metrics.score(sr, hr, report["profiles"])
+    assert row["bicubic"] == metrics.score(evaluation.bicubic(lr, 4), hr, report["profiles"])
+    for who in ("ours", "bicubic"):
+        for key, value in report["mean"][who].items():
+            assert value == pytest.approx(np.mean([r[who][key] for r in report["images"]]))
+    gain = report["mean"]["ours"]["psnr[rgb]"] - report["mean"]["bicubic"]["psnr[rgb]"]
+    assert report["standing"]["rank"] is None and report["standing"]["gain"] == pytest.approx(gain)
+    for text in ("PSNR[rgb]", "SSIM[rgb]", "PSNR[y_601]", f"{report['mean']['ours']['psnr[y_601]']:.4f}", f"{gain:+.4f}",
+                 "VUE", "+1.4257", "not comparable: other images"):
+        assert text in out
+    assert "PSNR " not in out.replace("PSNR[rgb] ", "").replace("PSNR[y_601] ", "")
+
+
+def test_given_lr_makes_the_same_baseline(evaluate, folders):
+    reports = []
+    for more in ((), ("--lr", folders / "lr")):
+        assert evaluate(*args(folders, "--protocol", "aim22_t1", "--json", folders / "scores.json", *more))[0] == 0
+        reports.append(json.loads((folders / "scores.json").read_text()))
+    assert reports[0] == reports[1]
+
+
+def test_profiles_and_csv(evaluate, folders):
+    status, out, _ = evaluate(*args(folders, "--profile", "y_601", "psnr_b[rgb]", "--crop_border", 4,
+                                    "--csv", folders / "scores.csv"))
+    assert status == 0 and "PSNR-B[rgb]" in out and "bicubic" not in out and "published" not in out
+    with open(folders / "scores.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    keys = ["psnr[y_601]", "ssim[y_601]", "psnr_b[rgb]"]
+    assert rows[0] == ["name", *(f"ours {key}" for key in keys)] and len(rows) == 4
+    expected = metrics.score(read(folders, "sr/2.png"), read(folders, "hr/2.png"), keys, 4)
+    assert [float(value) for value in rows[3][1:]] == list(expected.values())
+
+
+def test_baseline_of_a_profile_needs_only_the_lr(evaluate, folders):
+    status, out, _ = evaluate(*args(folders, "--profile", "rgb", "--lr", folders / "lr"))
+    assert status == 0 and "mean of bicubic" in out
+
+
+def test_worker_processes_give_the_same(evaluate, folders):
+    for workers in (1, 2):
+        assert evaluate(*args(folders, "--protocol", "aim22_t1", "--num_workers", workers, "--json",
+                              folders / f"{workers}.json"))[0] == 0
+    assert (folders / "1.json").read_text() == (folders / "2.json").read_text()
+
+
+def test_added_names_are_tolerated_and_said(evaluate, folders):
+    for index, added in enumerate(("x4", "_SwinIR", "-out")):
+        (folders / "sr" / f"{index}.png").rename(folders / "sr" / f"{index}{added}.png")
+    status, out, complaints = evaluate(*args(folders, "--profile", "rgb"))
+    assert status == 0 and not complaints
+    assert "3 files were paired in spite of what their names add: 0x4.png for 0.png, 1_SwinIR.png for 1.png" in out
+
+
+def test_equal_images(evaluate, folders):
+    status, out, _ = evaluate("--sr", folders / "hr", "--hr", folders / "hr", "--protocol", "aim22_t1",
+                              "--json", folders / "scores.json")
+    assert status == 0 and "inf" in out and "nan" not in out
+    text = (folders / "scores.json").read_text()
+    report = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+    assert report["mean"]["ours"] == {"psnr[rgb]": "inf", "ssim[rgb]": 1.0, "psnr[y_601]": "inf"}
+
+
+def test_hr_is_cropped_to_the_scale_and_that_is_said(evaluate, folders, photograph):
+    images.write_png(folders / "hr" / "1.png", photograph(67, 82, 1))
+    images.write_png(folders / "sr" / "1.png", photograph(67, 82, 1)[:64, :80])
+    status, out, _ = evaluate(*args(folders, "--protocol", "aim22_t1", "--json", folders / "scores.json"))
+    assert status == 0
+    assert "1 HR images were cropped at the bottom and right to multiples of the scale, 1 from 67x82" in out
+    row = json.loads((folders / "scores.json").read_text())["images"][1]
+    assert row["cropped"] == "67x82" and row["ours"]["psnr[rgb]"] == "inf"
+
+
+def bomb(side):
+    """A PNG file that claims side x side pixels and holds next to nothing."""
+    chunks = [b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b"\0"), b"IEND"]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
+
+
+@pytest.mark.parametrize("damage, message", [
+    (lambda data: data[:len(data) // 2], "damaged or truncated image"),
+    (lambda data: b"", "not an image"),
+    (lambda data: b"hello\n", "not an image"),
+    (lambda data: bomb(10_000), "more pixels than the safety limit"),
+    (lambda data: bomb(20_000), "more pixels than the safety limit"),
+])
+@pytest.mark.parametrize("folder", ["sr", "hr"])
+def test_damaged_image_is_left_out(evaluate, folders, damage, message, folder):
+    path = folders / folder / "1.png"
+    path.write_bytes(damage(path.read_bytes()))
+    status, out, complaints = evaluate(*args(folders, "--profile", "rgb", "--json", folders / "scores.json"))
+    assert status == 1 and len(complaints) == 1
+    assert complaints[0].startswith(f"jsr evaluate: {path}: {message}")
+    assert "2 images; 1 files were left out" in out
+    report = json.loads((folders / "scores.json").read_text())
+    assert [row["name"] for row in report["images"]] == ["0", "2"]
+    assert report["skipped"] == [complaints[0].removeprefix("jsr evaluate: ")]
+    assert report["mean"]["ours"]["psnr[rgb]"] == pytest.approx(np.mean([r["ours"]["psnr[rgb]"] for r in report["images"]]))
+
+
+def test_missing_extra_and_misfit_files_are_named(evaluate, folders, photograph):
+    (folders / "sr" / "0.png").rename(folders / "sr" / "other.png")
+    images.write_png(folders / "sr" / "1.png", photograph(32, 40))
+    status, out, complaints = evaluate(*args(folders, "--profile", "rgb"))
+    assert status == 1 and "1 images; 3 files were left out" in out
+    assert complaints == [f"jsr evaluate: {folders / text}" for text in (
+        "hr/0.png: no SR image has this name",
+        "sr/1.png: is 32x40, its HR 1.png 64x80 (height x width); they must agree",
+        "sr/other.png: no HR image has this name")]
+
+
+def test_missing_and_misfit_lr_files_are_named(evaluate, folders, photograph):
+    (folders / "lr" / "0.jpg").unlink()
+    images.write_png(folders / "lr" / "1.png", photograph(16, 21))
+    (folders / "lr" / "1.jpg").unlink()
+    status, out, complaints = evaluate(*args(folders, "--protocol", "aim22_t1", "--lr", folders / "lr"))
+    assert status == 1 and "1 images; 2 files were left out" in out
+    assert complaints[0] == f"jsr evaluate: {folders / 'hr/0.png'}: no LR image has this name"
+    assert f"{folders / 'lr/1.png'}: is 16x21, its HR 1.png 64x80" in complaints[1]
+
+
+def test_tiny_and_long_images(evaluate, tmp_path):
+    for name in ("sr", "hr"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (1, 1), (9, 9, 9)).save(tmp_path / name / "dot.png")
+        Image.new("RGB", (12000, 200), (9, 9, 9)).save(tmp_path / name / "strip.png")
+    status, out, complaints = evaluate(*args(tmp_path, "--profile", "rgb"))
+    assert status == 1 and "strip" in out
+    assert complaints == [f"jsr evaluate: {tmp_path / 'sr/dot.png'}: ssim[rgb]: 1x1 px with crop_border 0 is too small, "
+                          "needs at least 11 px a side"]
+    assert evaluate(*args(tmp_path, "--profile", "psnr[rgb]"))[0] == 0
+
+
+def test_nothing_scored(evaluate, folders):
+    for index in range(3):
+        (folders / "sr" / f"{index}.png").write_bytes(b"")
+    status, out, complaints = evaluate(*args(folders, "--protocol", "aim22_t1", "--json", folders / "scores.json",
+                                             "--csv", folders / "scores.csv"))
+    assert status == 1 and "no image could be scored; 3 files were left out" in out and len(complaints) == 3
+    assert json.loads((folders / "scores.json").read_text())["mean"] == {}
+
+
+def test_empty_and_missing_folders(evaluate, folders):
+    (folders / "empty").mkdir()
+    for sr, message in (("empty", "no images in it"), ("nowhere", "no such folder")):
+        status, _, complaints = evaluate("--sr", folders / sr, "--hr", folders / "hr", "--profile", "rgb")
+        assert status == 1 and len(complaints) == 1 and f"{folders / sr}: {message}" in complaints[0]
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+def test_unwritable_output(evaluate, folders, option):
+    (folders / "file").write_text("in the way")
+    status, out, complaints = evaluate(*args(folders, "--profile", "rgb", option, folders / "file" / "scores"))
+    assert status == 1 and "PSNR[rgb]" in out  # what was computed is shown all the same
+    assert len(complaints) == 1 and "scores: cannot be written" in complaints[0]
+
+
+@pytest.mark.parametrize("more, message", [
+    ((), "say what to measure: --protocol aim22_t1, or --profile rgb"),
+    (("--protocol", "aim22"), "challenge protocol 'aim22' is unknown; did you mean 'aim22_t1'?"),
+    (("--profile", "y601"), "--profile: metric profile 'y601' is unknown; did you mean 'y_601'?"),
+    (("--profile", "lpips[rgb]"), "--profile: score key 'lpips[rgb]': no metric 'lpips'; "),
+    (("--profile", "rgb", "--crop_border", "-1"), "--crop_border -1: must not be negative"),
+    (("--profile", "rgb", "--scale", "0"), "--scale 0: must be at least 1"),
+    (("--protocol", "aim22_t1", "--scale", "2"), "--scale 2: the protocol aim22_t1 is x4; use --profile instead"),
+    (("--profile", "rgb", "--submission", "x.zip"), "--submission needs --runtime, the seconds an image takes"),
+    (("--profile", "rgb", "--submission", "x.zip", "--runtime", "nan"), "--submission needs --runtime"),
+])
+def test_arguments_that_do_not_fit(evaluate, folders, more, message):
+    status, _, complaints = evaluate(*args(folders, *more))
+    assert status == 1 and len(complaints) == 1 and message in complaints[0]
+
+
+@pytest.mark.parametrize("more, message", [
+    ((), "--hr is missing: the folder of the originals"),
+    (("--submission", "x.zip", "--runtime", "1", "--json", "x.json"), "--json and --csv need --hr"),
+])
+def test_arguments_that_need_the_originals(evaluate, folders, more, message):
+    status, _, complaints = evaluate("--sr", folders / "sr", "--profile", "rgb", *more)
+    assert status == 1 and len(complaints) == 1 and message in complaints[0]
+
+
+SUBMISSION = ("--runtime", 1.5, "--extra_data", "--description", "ours")
+
+
+@pytest.mark.parametrize("inputs", ["--lr", "--hr", None])
+def test_submission(evaluate, folders, inputs):
+    (folders / "sr" / "1.png").rename(folders / "sr" / ("1x4.png" if inputs else "1.png"))
+    more = {"--lr": ("--lr", folders / "lr", "--scale", 4), "--hr": ("--hr", folders / "hr", "--profile", "rgb"), None: ()}
+    status, out, complaints = evaluate("--sr", folders / "sr", *more[inputs], "--submission", folders / "x.zip", *SUBMISSION)
+    assert status == 0 and not complaints and "x.zip: 3 images and readme.txt" in out
+    with zipfile.ZipFile(folders / "x.zip") as archive:
+        assert archive.namelist() == ["0.png", "1.png", "2.png", "readme.txt"]
+        assert b"runtime per image [s] : 1.5\nCPU[1] / GPU[0] : 0\nExtra Data [1]" in archive.read("readme.txt")
+
+
+def test_submission_of_other_images_than_the_challenges_says_so(evaluate, folders):
+    status, out, _ = evaluate("--sr", folders / "sr", "--protocol", "aim22_t1", "--submission", folders / "x.zip", *SUBMISSION)
+    assert status == 0 and "the challenge's are the 100 test images of DIV2K, 0901 to 1000" in out
+
+
+def test_incomplete_submission_is_not_written(evaluate, folders, photograph):
+    images.write_png(folders / "sr" / "1.png", photograph(64, 81))
+    (folders / "sr" / "2.png").unlink()
+    status, _, complaints = evaluate("--sr", folders / "sr", "--lr", folders / "lr", "--scale", 4,
+                                     "--submission", folders / "x.zip", *SUBMISSION)
+    assert status == 1 and not (folders / "x.zip").exists()
+    assert complaints == [f"jsr evaluate: {text}" for text in (
+        f"{folders / 'lr/2.jpg'}: no SR image has this name",
+        f"{folders / 'sr/1.png'}: is 64x81, its LR 1.jpg 16x20 (height x width), not x4",
+        f"{folders / 'x.zip'}: not written, 2 files are missing or unfit")]

@@ -1,0 +1,146 @@
+"""The input pipeline: right pairs, and the same samples whatever runs it."""
+
+import itertools
+import os
+import time
+
+import numpy as np
+import pytest
+
+from jsr import degradations, images
+from jsr.data import pipeline
+from jsr.data.augment import flip_rotate
+from jsr.errors import UserError
+
+SCALE = 4
+
+
+@pytest.fixture
+def records(photograph):
+    """Records whose LR pixel at (y, x) is the mean colour code of its HR block: positions can be read off."""
+    found = []
+    for index in range(3):
+        hr = photograph(60 + 4 * index, 72, index)
+        lr = degradations.decode(degradations.degrade("aim22_t1", hr).lr_bytes)
+        found.append({"name": f"{index}", "hr": images.png_bytes(hr), "lr": images.png_bytes(lr)})
+    return found
+
+
+def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, degrade="", augment=("flip_rotate",), seed=5, batch=6):
+    crops = pipeline.PairedCrops(crop=crop, scale=SCALE, degrade=degrade, augment=augment)
+    batches = pipeline.train_batches(records, crops, seed=seed, batch=batch, start=start, num_workers=num_workers,
+                                     process=process)
+    try:
+        return list(itertools.islice(batches, n))
+    finally:
+        batches.close()
+
+
+def same(a, b):
+    return all(np.array_equal(x[key], y[key]) for x, y in zip(a, b, strict=True) for key in ("lr", "hr"))
+
+
+def test_crops_are_aligned_pairs_of_stored_images(records):
+    for sample in take(records, 20, augment=()):
+        assert sample["lr"].shape == (6, 6, 6, 3) and sample["hr"].shape == (6, 24, 24, 3)
+        for lr, hr in zip(sample["lr"], sample["hr"], strict=True):
+            assert any(_holds(record, lr, hr) for record in records)
+
+
+def _holds(record, lr, hr):
+    whole_lr, whole_hr = images.read_rgb(record["lr"]), images.read_rgb(record["hr"])
+    return any(np.array_equal(whole_lr[y:y + 6, x:x + 6], lr) and np.array_equal(whole_hr[4 * y:4 * y + 24, 4 * x:4 * x + 24], hr)
+               for y in range(whole_lr.shape[0] - 5) for x in range(whole_lr.shape[1] - 5))
+
+
+def test_lr_made_on_the_fly_is_the_degraded_crop(records):
+    for sample in take(records, 3, degrade="aim22_t1", augment=()):
+        for lr, hr in zip(sample["lr"], sample["hr"], strict=True):
+            np.testing.assert_array_equal(lr, degradations.decode(degradations.degrade("aim22_t1", hr).lr_bytes))
+
+
+def test_every_place_and_every_turn_is_drawn(photograph):
+    hr = photograph(28, 24)  # two places down, one across
+    record = {"name": "a", "hr": images.png_bytes(hr), "lr": images.png_bytes(hr[::4, ::4])}
+    places = [hr[y:y + 24] for y in (0, 4)]
+    expected = {np.rot90(p, k)[:, ::step].tobytes() for p in places for k in range(4) for step in (1, -1)}
+    found = {hr.tobytes() for sample in take([record], 50) for hr in sample["hr"]}
+    assert found == expected
+
+
+def test_flip_rotate_turns_the_pair_alike(photograph):
+    hr = photograph(16, 16).repeat(4, 0).repeat(4, 1)
+    for seed in range(16):
+        turned = flip_rotate({"lr": hr[::4, ::4], "hr": hr, "name": "a"}, np.random.default_rng(seed))
+        np.testing.assert_array_equal(turned["lr"], turned["hr"][::4, ::4])
+
+
+def test_same_samples_whatever_the_workers_and_the_start(records):
+    reference = take(records, 8)
+    for num_workers in (1, 2):
+        assert same(take(records, 8, num_workers=num_workers), reference)
+    assert same(take(records, 3, start=5, num_workers=2), reference[5:])
+    assert not same(take(records, 8, seed=6), reference)
+
+
+def test_processes_share_out_each_batch(records):
+    whole = take(records, 4)
+    parts = [take(records, 4, process=(index, 3)) for index in range(3)]
+    for step, batch in enumerate(whole):
+        for index in range(3):
+            np.testing.assert_array_equal(parts[index][step]["hr"], batch["hr"][index::3])
+
+
+def test_each_pass_over_the_data_uses_every_record(photograph):
+    flat = [{"name": str(v), "hr": images.png_bytes(np.full((8, 8, 3), v, np.uint8)),
+             "lr": images.png_bytes(np.full((2, 2, 3), v, np.uint8))} for v in range(5)]
+    values = [b["hr"][:, 0, 0, 0].tolist() for b in take(flat, 3, crop=8, batch=5)]
+    assert [sorted(v) for v in values] == [[0, 1, 2, 3, 4]] * 3 and len({tuple(v) for v in values}) > 1
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_image_smaller_than_the_crop_is_one_line(records, num_workers):
+    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 64") as error:
+        take(records[:1], 1, crop=64, num_workers=num_workers)
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_image_names_itself_across_processes(records):
+    records = [{**records[0], "hr": records[0]["hr"][:200]}]
+    with pytest.raises(UserError, match=r"0 \(hr\): damaged or truncated"):
+        take(records, 1, num_workers=1)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (dict(crop=10), "crop 10 is not a multiple of the scale 4"),
+    (dict(augment=["flip"]), "augmentation 'flip' is unknown; did you mean 'flip_rotate'"),
+    (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t1'"),
+])
+def test_mistakes_in_the_recipe(records, arguments, message):
+    with pytest.raises(UserError, match=message):
+        take(records, 1, **arguments)
+
+
+def test_no_stored_lr_says_what_to_do(records):
+    with pytest.raises(UserError, match="--config.data.train.degrade=aim22_t1"):
+        take([{"name": "a", "hr": records[0]["hr"]}], 1)
+
+
+def test_cache_stays_within_its_bytes(records):
+    cache = pipeline._DecodeCache(limit=20_000)  # one image, not two
+    for record in records * 2:
+        np.testing.assert_array_equal(cache(record, "hr"), images.read_rgb(record["hr"]))
+        assert len(cache._images) == 1 and cache._held <= 20_000
+
+
+def test_closing_leaves_no_shared_memory_behind(records):
+    def segments():
+        return {name for name in os.listdir("/dev/shm") if name.startswith("psm_")}
+
+    before = segments()
+    take(records, 5, num_workers=2, batch=24)
+    new = segments() - before  # Grain frees in a thread, and other tests have segments of their own for a while
+    deadline = time.monotonic() + 30
+    while new & segments() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not new & segments()
