@@ -2,15 +2,13 @@
 
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
+import threading
 
 from jsr.errors import UserError
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ITEMS_PER_WORKER = 16  # fewer are done sooner than a process starts
 
 
@@ -39,7 +37,7 @@ def map_unordered(function, items, *, num_workers=None):
         return
     # Spawned, not forked: a fork of a process with threads (JAX, TensorFlow) can deadlock.
     pool = futures.ProcessPoolExecutor(min(num_workers, len(items)), multiprocessing.get_context("spawn"),
-                                       initializer=init_worker, initargs=(os.getpid(),))
+                                       initializer=init_worker)
     try:
         pending = {pool.submit(_outcome, function, item): item for item in items}
         for future in futures.as_completed(pending):
@@ -58,14 +56,16 @@ def _outcome(function, item):
         return e
 
 
-def init_worker(parent):
-    """Makes this process leave Ctrl+C to its parent and, on Linux, die with it, even by kill -9.
+def init_worker(*_):
+    """Makes this worker process leave Ctrl+C to its parent, and die with it, even by kill -9.
 
-    Args:
-      parent: the process id of the parent.
+    A thread waits for the parent's end. (Linux's parent-death signal would follow the thread that started the worker,
+    and in Grain that thread ends before the process does.)
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the request
-            os._exit(1)
+
+    def follow():
+        multiprocessing.parent_process().join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=follow, daemon=True).start()

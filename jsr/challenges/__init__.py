@@ -110,8 +110,8 @@ def standing(protocol, mean, names, bicubic=None):
     obstacle = _obstacle(protocol, names, bicubic)
     if obstacle:
         if gain is not None:
-            what += (f", {gain:+.4f} over bicubic; the {len(rows)} published entries gained {min(published.values()):+.4f} "
-                     f"to {max(published.values()):+.4f}")
+            what += (f", {gain:+.4f} over bicubic; the {len(rows)} published entries gained "
+                     f"{min(published.values()):+.4f} to {max(published.values()):+.4f}")
         return Standing(None, gain, published, f"{what} (not comparable: {obstacle})")
     better = [row for row in rows if row[protocol.ranking] > mean]
     worse = rows[len(better):]
@@ -127,6 +127,6 @@ def _obstacle(protocol, names, bicubic):
     if len(names) != len(protocol.test_names) or set(names) != protocol.test_names:
         return "other images"
     if bicubic is not None and abs(bicubic - protocol.bicubic) > BASELINE_TOLERANCE_DB:
-        return (f"bicubic is {bicubic:.4f} dB here and {protocol.bicubic:.4f} in the table, so these are other images or "
-                "another degradation")
+        return (f"bicubic is {bicubic:.4f} dB here and {protocol.bicubic:.4f} in the table, so these are other images "
+                "or another degradation")
     return ""

@@ -42,13 +42,13 @@ def add_arguments(parser):
     parser.add_argument("--sr", metavar="DIR", type=Path, required=True, help="folder of the images to score")
     parser.add_argument("--hr", metavar="DIR", type=Path, help="folder of the originals")
     parser.add_argument("--lr", metavar="DIR", type=Path,
-                        help="folder of the inputs, for the bicubic baseline; a protocol makes them from the HR by default")
+                        help="folder of the inputs, for the bicubic baseline; by default a protocol makes them of the HR")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--protocol", metavar="NAME", help=f"score as a challenge: {', '.join(challenges.PROTOCOLS)}")
     what.add_argument("--profile", metavar="NAME", nargs="+",
                       help=f"PSNR and SSIM under {', '.join(metrics.PROFILES)}; or one score, as psnr_b[rgb]")
     parser.add_argument("--scale", metavar="N", type=int,
-                        help="HR size over LR size, the protocol's by default; HR images are cropped to multiples of it")
+                        help="HR size over LR size, the protocol's by default; HR images are cropped to its multiples")
     parser.add_argument("--crop_border", metavar="N", type=int,
                         help="px cut off each side before comparing; the protocol's, or 0, by default")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there")
@@ -103,7 +103,8 @@ def _settings(args, protocol):
     if crop_border < 0:
         raise UserError(f"--crop_border {crop_border}: must not be negative")
     names = protocol.keys if protocol else args.profile or ()
-    keys = dict.fromkeys(key for name in names for key in ([name] if "[" in name else [f"psnr[{name}]", f"ssim[{name}]"]))
+    keys = dict.fromkeys(key for name in names
+                         for key in ([name] if "[" in name else (f"psnr[{name}]", f"ssim[{name}]")))
     try:
         for key in keys:
             metrics.parse_key(key)

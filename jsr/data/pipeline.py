@@ -6,10 +6,6 @@ slicing there. Grain's own iterator state is not stored: loaded into another wor
 """
 
 import collections
-import multiprocessing
-import os
-import signal
-import threading
 import time
 
 from absl import flags
@@ -20,6 +16,7 @@ from jsr import degradations, images
 from jsr.config import nearest
 from jsr.data.augment import AUGMENTATIONS
 from jsr.errors import UserError
+from jsr.parallel import init_worker
 
 CACHE_BYTES = 256 << 20  # decoded images that each worker keeps
 
@@ -123,7 +120,7 @@ def train_batches(source, transform, *, seed, batch, start, num_workers, process
         if not flags.FLAGS.is_parsed():  # Grain's workers read absl's flags, which only absl's own app.run parses
             flags.FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=4)
-        dataset = dataset.mp_prefetch(options, worker_init_fn=_init_worker)
+        dataset = dataset.mp_prefetch(options, worker_init_fn=init_worker)
     iterator = iter(dataset)
     try:
         for samples in iterator:
@@ -146,22 +143,6 @@ def _user_error_within(error):
             return error
         error = error.__cause__ or error.__context__
     return None
-
-
-def _init_worker(index, count):
-    """A worker leaves Ctrl+C to its parent, and dies with it, even by kill -9.
-
-    It waits for its parent in a thread: Linux's parent-death signal follows the thread that started the worker, which
-    in Grain ends before the process does.
-    """
-    del index, count
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def follow():
-        multiprocessing.parent_process().join()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 class Waiting:

@@ -34,8 +34,8 @@ def match(made, references, *, what="SR", reference="HR"):
         if len(fitting) == 1 and claims[fitting[0]] == 1:
             pairs[names[fitting[0]]] = files[stem]
         elif fitting:
-            problems.append(f"{files[stem]}: could belong to {' or '.join(names[name].name for name in fitting)}, as could "
-                            "others; give it that file's name")
+            candidates = " or ".join(names[name].name for name in fitting)
+            problems.append(f"{files[stem]}: could belong to {candidates}, as could others; give it that file's name")
         else:
             problems.append(f"{files[stem]}: no {reference} image has this name")
     problems += [f"{path}: no {what} image has this name" for name, path in names.items()
@@ -84,12 +84,14 @@ def score_pair(pair, *, keys, crop_border=0, scale=None, degradation=""):
     except ValueError as e:
         raise UserError(f"{pair.hr}: {e}, the scale") from e
     if sr.shape != hr.shape:
-        raise UserError(f"{pair.sr}: is {_size(sr)}, its HR {pair.hr.name} {_size(hr)} (height x width); they must agree")
+        raise UserError(f"{pair.sr}: is {_size(sr)}, its HR {pair.hr.name} {_size(hr)} (height x width); "
+                        "they must agree")
     shown = {"ours": sr}
     if pair.lr:
         shown["bicubic"] = _enlarge(pair, hr, scale)
     elif degradation:
-        shown["bicubic"] = evaluation.bicubic(degradations.decode(degradations.degrade(degradation, hr).lr_bytes), scale)
+        lr = degradations.decode(degradations.degrade(degradation, hr).lr_bytes)
+        shown["bicubic"] = evaluation.bicubic(lr, scale)
     try:
         scores = {who: metrics.score(image, hr, keys, crop_border) for who, image in shown.items()}
     except ValueError as e:
@@ -102,8 +104,8 @@ def _enlarge(pair, hr, scale):
     lr = read_rgb(pair.lr)
     scale = scale or max(hr.shape[0] // lr.shape[0], 1)
     if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
-        raise UserError(f"{pair.lr}: is {_size(lr)}, its HR {pair.hr.name} {_size(hr)} (height x width), not {scale} times "
-                        "as large")
+        raise UserError(f"{pair.lr}: is {_size(lr)}, its HR {pair.hr.name} {_size(hr)} (height x width), "
+                        f"not {scale} times as large")
     return evaluation.bicubic(lr, scale)
 
 

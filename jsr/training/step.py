@@ -25,11 +25,11 @@ def run_chain(networks, chain, variables, lr, *, train=False, rngs=None):
     outputs, updated, image = {}, {}, lr
     for name in chain:
         collections = [c for c in variables[name] if c != "params"]
-        result, changed = networks[name].apply(
+        result, updated[name] = networks[name].apply(
             variables[name], image, train=train, mutable=collections if train else [], rngs=rngs)
-        outputs = {f"{name}/{key}" if "/" not in key else key: value for key, value in outputs.items()}
-        outputs.update(models.outputs(result))
-        updated[name], image = changed, outputs["sr"]
+        result = models.outputs(result)
+        image = result["sr"]
+        outputs |= {key if name == chain[-1] else f"{name}/{key}": value for key, value in result.items()}
     return outputs, updated
 
 
@@ -88,7 +88,7 @@ def make_step(networks, chain, players, optimizers, schedules, *, first_step, em
             state = state.replace(nets=_where(finite & due, nets, state.nets))
             skipped |= (due & ~finite).astype(jnp.int32)
             prefix = f"player{index}/" if index else ""
-            metrics.update({prefix + name: value.astype(jnp.float32) for name, value in values.items()})
+            metrics.update({prefix + name: jnp.asarray(value, jnp.float32) for name, value in values.items()})
         return state.replace(step=state.step + 1, skipped=state.skipped + skipped), metrics
 
     return step

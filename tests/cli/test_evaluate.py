@@ -45,9 +45,10 @@ def read(folder, name):
 
 
 def test_protocol(evaluate, folders):
-    status, out, complaints = evaluate(*args(folders, "--protocol", "aim22_t1", "--json", folders / "out" / "scores.json"))
+    scores = folders / "out" / "scores.json"
+    status, out, complaints = evaluate(*args(folders, "--protocol", "aim22_t1", "--json", scores))
     assert status == 0 and not complaints
-    report = json.loads((folders / "out" / "scores.json").read_text())
+    report = json.loads(scores.read_text())
     assert list(report) == ["protocol", "profiles", "crop_border", "images", "mean", "standing", "skipped"]
     assert report["protocol"] == "aim22_t1" and report["profiles"] == ["psnr[rgb]", "ssim[rgb]", "psnr[y_601]"]
     assert [row["name"] for row in report["images"]] == ["0", "1", "2"] and report["skipped"] == []
@@ -60,8 +61,8 @@ def test_protocol(evaluate, folders):
             assert value == pytest.approx(np.mean([r[who][key] for r in report["images"]]))
     gain = report["mean"]["ours"]["psnr[rgb]"] - report["mean"]["bicubic"]["psnr[rgb]"]
     assert report["standing"]["rank"] is None and report["standing"]["gain"] == pytest.approx(gain)
-    for text in ("PSNR[rgb]", "SSIM[rgb]", "PSNR[y_601]", f"{report['mean']['ours']['psnr[y_601]']:.4f}", f"{gain:+.4f}",
-                 "VUE", "+1.4257", "not comparable: other images"):
+    for text in ("PSNR[rgb]", "SSIM[rgb]", "PSNR[y_601]", f"{report['mean']['ours']['psnr[y_601]']:.4f}",
+                 f"{gain:+.4f}", "VUE", "+1.4257", "not comparable: other images"):
         assert text in out
     assert "PSNR " not in out.replace("PSNR[rgb] ", "").replace("PSNR[y_601] ", "")
 
@@ -150,7 +151,8 @@ def test_damaged_image_is_left_out(evaluate, folders, damage, message, folder):
     report = json.loads((folders / "scores.json").read_text())
     assert [row["name"] for row in report["images"]] == ["0", "2"]
     assert report["skipped"] == [complaints[0].removeprefix("jsr evaluate: ")]
-    assert report["mean"]["ours"]["psnr[rgb]"] == pytest.approx(np.mean([r["ours"]["psnr[rgb]"] for r in report["images"]]))
+    kept = [row["ours"]["psnr[rgb]"] for row in report["images"]]
+    assert report["mean"]["ours"]["psnr[rgb]"] == pytest.approx(np.mean(kept))
 
 
 def test_missing_extra_and_misfit_files_are_named(evaluate, folders, photograph):
@@ -181,8 +183,8 @@ def test_tiny_and_long_images(evaluate, tmp_path):
         Image.new("RGB", (12000, 200), (9, 9, 9)).save(tmp_path / name / "strip.png")
     status, out, complaints = evaluate(*args(tmp_path, "--profile", "rgb"))
     assert status == 1 and "strip" in out
-    assert complaints == [f"jsr evaluate: {tmp_path / 'sr/dot.png'}: ssim[rgb]: 1x1 px with crop_border 0 is too small, "
-                          "needs at least 11 px a side"]
+    assert complaints == [f"jsr evaluate: {tmp_path / 'sr/dot.png'}: ssim[rgb]: 1x1 px with crop_border 0 is too "
+                          "small, needs at least 11 px a side"]
     assert evaluate(*args(tmp_path, "--profile", "psnr[rgb]"))[0] == 0
 
 
@@ -241,8 +243,9 @@ SUBMISSION = ("--runtime", 1.5, "--extra_data", "--description", "ours")
 @pytest.mark.parametrize("inputs", ["--lr", "--hr", None])
 def test_submission(evaluate, folders, inputs):
     (folders / "sr" / "1.png").rename(folders / "sr" / ("1x4.png" if inputs else "1.png"))
-    more = {"--lr": ("--lr", folders / "lr", "--scale", 4), "--hr": ("--hr", folders / "hr", "--profile", "rgb"), None: ()}
-    status, out, complaints = evaluate("--sr", folders / "sr", *more[inputs], "--submission", folders / "x.zip", *SUBMISSION)
+    more = {"--lr": ("--scale", 4, "--lr", folders / "lr"), "--hr": ("--profile", "rgb", "--hr", folders / "hr"),
+            None: ()}[inputs]
+    status, out, complaints = evaluate("--sr", folders / "sr", *more, "--submission", folders / "x.zip", *SUBMISSION)
     assert status == 0 and not complaints and "x.zip: 3 images and readme.txt" in out
     with zipfile.ZipFile(folders / "x.zip") as archive:
         assert archive.namelist() == ["0.png", "1.png", "2.png", "readme.txt"]
@@ -250,7 +253,8 @@ def test_submission(evaluate, folders, inputs):
 
 
 def test_submission_of_other_images_than_the_challenges_says_so(evaluate, folders):
-    status, out, _ = evaluate("--sr", folders / "sr", "--protocol", "aim22_t1", "--submission", folders / "x.zip", *SUBMISSION)
+    status, out, _ = evaluate("--sr", folders / "sr", "--protocol", "aim22_t1",
+                              "--submission", folders / "x.zip", *SUBMISSION)
     assert status == 0 and "the challenge's are the 100 test images of DIV2K, 0901 to 1000" in out
 
 

@@ -34,7 +34,8 @@ def test_one_image_gives_a_scalar(metric, images):
     (sr, *_), (hr, *_) = images
     assert getattr(device, metric)(sr, hr).shape == ()
     grey = getattr(device, metric)(sr[..., 0], hr[..., 0])
-    assert grey == pytest.approx(metrics.METRICS[metric](sr[..., 0], hr[..., 0]), abs=1e-5 if metric == "ssim" else 1e-4)
+    expected = metrics.METRICS[metric](sr[..., 0], hr[..., 0])
+    assert grey == pytest.approx(expected, abs=1e-5 if metric == "ssim" else 1e-4)
 
 
 def test_equal_images(images):

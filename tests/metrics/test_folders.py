@@ -12,8 +12,8 @@ def paths(folder, *names):
     return [Path(folder) / name for name in names]
 
 
-@pytest.mark.parametrize("made", ["0801.png", "0801.jpg", "0801x4.png", "0801x4m.png", "0801_SwinIR.png", "0801-out.png",
-                                  "0801 (1).png", "0801.x4.png"])
+@pytest.mark.parametrize("made", ["0801.png", "0801.jpg", "0801x4.png", "0801x4m.png", "0801_SwinIR.png",
+                                  "0801-out.png", "0801 (1).png", "0801.x4.png"])
 def test_names_that_belong_together(made):
     assert match(paths("sr", made), paths("hr", "0801.png", "0802.png")) == (
         {Path("hr/0801.png"): Path("sr", made)}, ["hr/0802.png: no SR image has this name"])
@@ -46,7 +46,8 @@ def test_a_result_that_fits_two_images_is_ambiguous():
 def test_same_stem_twice():
     pairs, problems = match(paths("sr", "a.png", "a.jpg", "b.png"), paths("hr", "a.png", "b.png"))
     assert list(pairs) == [Path("hr/b.png")]
-    assert problems == ["sr/a.jpg: has the same name as a.png; remove one of them", "hr/a.png: no SR image has this name"]
+    assert problems == ["sr/a.jpg: has the same name as a.png; remove one of them",
+                        "hr/a.png: no SR image has this name"]
 
 
 @pytest.fixture
@@ -73,11 +74,11 @@ def test_scale_of_an_lr_image_is_read_off(files):
 
 
 @pytest.mark.parametrize("sizes, scale, message", [
-    ({"sr": (32, 41), "hr": (32, 40)}, None, r"sr.png: is 32x41, its HR hr.png 32x40 \(height x width\); they must agree"),
+    ({"sr": (32, 41), "hr": (32, 40)}, None, r"sr.png: is 32x41, its HR hr.png 32x40 .*; they must agree"),
     ({"sr": (34, 43), "hr": (34, 43)}, 4, "sr.png: is 34x43, its HR hr.png 32x40"),
     ({"sr": (3, 9), "hr": (3, 9)}, 4, r"hr.png: 3x9 \(height x width\) is smaller than 4 px, the scale"),
     ({"sr": (1, 1), "hr": (1, 1)}, None, r"sr.png: ssim\[rgb\]: 1x1 px with crop_border 0 is too small"),
-    ({"sr": (32, 40), "hr": (32, 40), "lr": (8, 11)}, 4, "lr.png: is 8x11, its HR hr.png 32x40 .*, not 4 times as large"),
+    ({"sr": (32, 40), "hr": (32, 40), "lr": (8, 11)}, 4, "lr.png: is 8x11, its HR hr.png 32x40 .*, not 4 times"),
     ({"sr": (32, 40), "hr": (32, 40), "lr": (33, 41)}, None, "lr.png: is 33x41, its HR hr.png 32x40 .*, not 1 times"),
 ])
 def test_sizes_that_do_not_fit(files, sizes, scale, message):

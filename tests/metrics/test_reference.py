@@ -99,7 +99,8 @@ def test_long_thin_image():
 
 
 def test_one_pixel_has_a_psnr():
-    assert metrics.psnr(np.array([[3]], np.uint8), np.array([[5]], np.uint8)) == pytest.approx(10 * math.log10(255**2 / 4))
+    sr, hr = np.array([[3]], np.uint8), np.array([[5]], np.uint8)
+    assert metrics.psnr(sr, hr) == pytest.approx(10 * math.log10(255**2 / 4))
 
 
 IMAGE = noise(32, 32, 3)
