@@ -35,6 +35,9 @@ def read_rgb(source, *, name=None):
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                # Pillow opens 16-bit colour as 8-bit "RGB"; only the raw mode tells.
+                if any(";16" in str(tile.args) for tile in image.tile):
+                    raise UserError(f"{name}: has 16 bits a channel, not 8; convert it first")
                 image.load()
                 return np.asarray(_to_rgb(image, name))
     except UserError:

@@ -4,8 +4,10 @@ import errno
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -71,15 +73,26 @@ def test_bytes_and_path_are_the_same(tmp_path, photograph):
     np.testing.assert_array_equal(images.read_rgb((tmp_path / "a.png").read_bytes()), photograph(1, 1))
 
 
+def _png16(size):
+    """A 16-bit RGB PNG, which Pillow reads but cannot write."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + bytes(6 * size)) * size
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 16, 2, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
 def _bad_files(folder, photograph):
+    (folder / "deep_rgb.png").write_bytes(_png16(4))
     good = images.png_bytes(photograph(40, 40))
-    Image.fromarray(np.full((4, 4), 70_000 % 65_536, np.uint16)).save(folder / "deep.png")
+    Image.fromarray(np.full((4, 4), 300, np.uint16)).save(folder / "deep.png")
     Image.fromarray(photograph(4, 4)).convert("CMYK").save(folder / "cmyk.jpg")
     Image.fromarray(np.zeros((4, 4, 4), np.uint8)).save(folder / "clear.png")
     (folder / "empty.png").write_bytes(b"")
     (folder / "text.png").write_text("hello")
     (folder / "truncated.png").write_bytes(good[:len(good) // 2])
-    return {"missing.png": "no such file", "deep.png": "not 8-bit", "cmyk.jpg": "is CMYK", "clear.png": "transparent",
+    return {"missing.png": "no such file", "deep.png": "16 bits a channel", "deep_rgb.png": "16 bits a channel", "cmyk.jpg": "is CMYK", "clear.png": "transparent",
             "empty.png": "not an image", "text.png": "not an image", "truncated.png": "damaged or truncated"}
 
 

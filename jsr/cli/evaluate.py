@@ -42,7 +42,7 @@ def add_arguments(parser):
     parser.add_argument("--sr", metavar="DIR", type=Path, required=True, help="folder of the images to score")
     parser.add_argument("--hr", metavar="DIR", type=Path, help="folder of the originals")
     parser.add_argument("--lr", metavar="DIR", type=Path,
-                        help="folder of the inputs, for the bicubic baseline; by default a protocol makes them of the HR")
+                        help="folder of the inputs, for the bicubic baseline; a protocol makes them by default")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--protocol", metavar="NAME", help=f"score as a challenge: {', '.join(challenges.PROTOCOLS)}")
     what.add_argument("--profile", metavar="NAME", nargs="+",
@@ -75,11 +75,12 @@ def run(args):
         rows = _score(work, pairs, args.num_workers, problems)
         report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border)
         _show(report, protocol, console, title=args.sr)
-        _write(report, args)
     _complain(problems)
+    if args.hr:
+        _write(report, args)
     if args.submission:
         if problems:
-            raise UserError(f"{args.submission}: not written, {len(problems)} files are missing or unfit")
+            raise UserError(f"{args.submission}: not written; files missing or unfit: {len(problems)}")
         _submit(args, pairs, protocol, console)
     return 1 if problems else 0
 
@@ -137,8 +138,8 @@ def _pairs(args, scale, console):
 def _say_renamed(found, console):
     renamed = [f"{made.name} for {name.name}" for name, made in found.items() if made.stem != name.stem]
     if renamed:
-        console.print(f"{len(renamed)} files were paired in spite of what their names add: {', '.join(renamed[:3])}"
-                      + (", ..." if len(renamed) > 3 else ""))
+        more = ", ..." if len(renamed) > 3 else ""
+        console.print(f"paired in spite of what their names add: {len(renamed)} ({', '.join(renamed[:3])}{more})")
 
 
 def _wrong_size(sr, lr, scale):
@@ -181,14 +182,14 @@ def _show(report, protocol, console, title):
     rows, mean, keys, skipped = report["images"], report["mean"], report["profiles"], len(report["skipped"])
     cropped = [row for row in rows if row["cropped"]]
     if cropped:
-        console.print(f"{len(cropped)} HR images were cropped at the bottom and right to multiples of the scale, "
-                      f"{cropped[0]['name']} from {cropped[0]['cropped']} (height x width)")
-    left_out = f"; {skipped} files were left out" if skipped else ""
+        console.print(f"HR images cropped at the bottom and right to multiples of the scale: {len(cropped)} "
+                      f"({cropped[0]['name']} from {cropped[0]['cropped']}, height x width)")
+    count = f"{title}, images scored: {len(rows)}" + (f", files left out: {skipped}" if skipped else "")
     if not rows:
-        console.print(f"no image could be scored{left_out}")
+        console.print(count)
         return
     first = keys[0]
-    shown = Table("image", title=f"{title}, {len(rows)} images{left_out}", title_justify="left")
+    shown = Table("image", title=count, title_justify="left")
     for key in keys:
         shown.add_column(metrics.label(key), justify="right")
     if "bicubic" in mean:
@@ -251,5 +252,6 @@ def _submit(args, pairs, protocol, console):
         done = iter(range(1, len(images) + 1))
         submission.write_zip(args.submission, images, text,
                              on_image=lambda: progress("packing", next(done), len(images)))
-    expected = "" if not protocol or images.keys() == protocol.test_names else f"; the challenge's are {protocol.test_set}"
-    console.print(f"{args.submission}: {len(images)} images and readme.txt{expected}")
+    others = protocol and images.keys() != protocol.test_names
+    console.print(f"{args.submission}: {len(images)} images and readme.txt"
+                  + (f"; the challenge's are {protocol.test_set}" if others else ""))

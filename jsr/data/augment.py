@@ -18,7 +18,13 @@ def flip_rotate(sample, rng):
     return {key: turn(value) if _is_image(value) else value for key, value in sample.items()}
 
 
-AUGMENTATIONS = {"flip_rotate": flip_rotate}
+def permute_rgb(sample, rng):
+    """One of the six orders of the colour channels, each with the same probability."""
+    order = rng.permutation(3)
+    return {key: value[..., order] if _is_image(value) else value for key, value in sample.items()}
+
+
+AUGMENTATIONS = {"flip_rotate": flip_rotate, "permute_rgb": permute_rgb}
 
 
 def _is_image(value):

@@ -27,8 +27,8 @@ class PairedCrops:
     Args:
       crop: side of the HR crop, px; a multiple of `scale`.
       scale: HR size over LR size.
-      degrade: "" crops the record's stored `lr` alongside; a protocol's name degrades the HR crop instead. The JPEG
-        grid of a degraded crop starts at its corner, that of a stored LR at the image's.
+      degrade: "" crops the record's stored `lr` alongside; a protocol's name degrades the augmented HR crop instead.
+        The JPEG grid of a degraded crop starts at its corner, that of a stored LR at the image's.
       augment: names of `jsr.data.augment.AUGMENTATIONS`, applied in order.
     """
 
@@ -53,16 +53,17 @@ class PairedCrops:
                             "smaller one (--config.stages[0].crop=...) or remove the image")
         y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
         hr = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
-        if self._degrade:
-            lr = degradations.decode(degradations.degrade(self._degrade, hr).lr_bytes)
-        elif "lr" in record:
-            lr = self._decode(record, "lr")[y:y + size, x:x + size]
-        else:
+        if self._degrade:  # after the augmentation, so that the codec sees what it would see of a real picture
+            sample = self._augmented({"hr": hr}, rng)
+            return sample | {"lr": degradations.decode(degradations.degrade(self._degrade, sample["hr"]).lr_bytes)}
+        if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.train.degrade=aim22_t1)")
-        sample = {"lr": lr, "hr": hr}
-        for augment in self._augment:
-            sample = AUGMENTATIONS[augment](sample, rng)
+        return self._augmented({"lr": self._decode(record, "lr")[y:y + size, x:x + size], "hr": hr}, rng)
+
+    def _augmented(self, sample, rng):
+        for name in self._augment:
+            sample = AUGMENTATIONS[name](sample, rng)
         return sample
 
     def __getstate__(self):  # workers begin with an empty cache of their own

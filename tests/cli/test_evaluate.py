@@ -104,7 +104,8 @@ def test_added_names_are_tolerated_and_said(evaluate, folders):
         (folders / "sr" / f"{index}.png").rename(folders / "sr" / f"{index}{added}.png")
     status, out, complaints = evaluate(*args(folders, "--profile", "rgb"))
     assert status == 0 and not complaints
-    assert "3 files were paired in spite of what their names add: 0x4.png for 0.png, 1_SwinIR.png for 1.png" in out
+    assert ("paired in spite of what their names add: 3 (0x4.png for 0.png, 1_SwinIR.png for 1.png, 2-out.png for 2.png)"
+            in out)
 
 
 def test_equal_images(evaluate, folders):
@@ -121,7 +122,7 @@ def test_hr_is_cropped_to_the_scale_and_that_is_said(evaluate, folders, photogra
     images.write_png(folders / "sr" / "1.png", photograph(67, 82, 1)[:64, :80])
     status, out, _ = evaluate(*args(folders, "--protocol", "aim22_t1", "--json", folders / "scores.json"))
     assert status == 0
-    assert "1 HR images were cropped at the bottom and right to multiples of the scale, 1 from 67x82" in out
+    assert "cropped at the bottom and right to multiples of the scale: 1 (1 from 67x82, height x width)" in out
     row = json.loads((folders / "scores.json").read_text())["images"][1]
     assert row["cropped"] == "67x82" and row["ours"]["psnr[rgb]"] == "inf"
 
@@ -147,7 +148,7 @@ def test_damaged_image_is_left_out(evaluate, folders, damage, message, folder):
     status, out, complaints = evaluate(*args(folders, "--profile", "rgb", "--json", folders / "scores.json"))
     assert status == 1 and len(complaints) == 1
     assert complaints[0].startswith(f"jsr evaluate: {path}: {message}")
-    assert "2 images; 1 files were left out" in out
+    assert "images scored: 2, files left out: 1" in out
     report = json.loads((folders / "scores.json").read_text())
     assert [row["name"] for row in report["images"]] == ["0", "2"]
     assert report["skipped"] == [complaints[0].removeprefix("jsr evaluate: ")]
@@ -159,7 +160,7 @@ def test_missing_extra_and_misfit_files_are_named(evaluate, folders, photograph)
     (folders / "sr" / "0.png").rename(folders / "sr" / "other.png")
     images.write_png(folders / "sr" / "1.png", photograph(32, 40))
     status, out, complaints = evaluate(*args(folders, "--profile", "rgb"))
-    assert status == 1 and "1 images; 3 files were left out" in out
+    assert status == 1 and "images scored: 1, files left out: 3" in out
     assert complaints == [f"jsr evaluate: {folders / text}" for text in (
         "hr/0.png: no SR image has this name",
         "sr/1.png: is 32x40, its HR 1.png 64x80 (height x width); they must agree",
@@ -171,7 +172,7 @@ def test_missing_and_misfit_lr_files_are_named(evaluate, folders, photograph):
     images.write_png(folders / "lr" / "1.png", photograph(16, 21))
     (folders / "lr" / "1.jpg").unlink()
     status, out, complaints = evaluate(*args(folders, "--protocol", "aim22_t1", "--lr", folders / "lr"))
-    assert status == 1 and "1 images; 2 files were left out" in out
+    assert status == 1 and "images scored: 1, files left out: 2" in out
     assert complaints[0] == f"jsr evaluate: {folders / 'hr/0.png'}: no LR image has this name"
     assert f"{folders / 'lr/1.png'}: is 16x21, its HR 1.png 64x80" in complaints[1]
 
@@ -193,7 +194,7 @@ def test_nothing_scored(evaluate, folders):
         (folders / "sr" / f"{index}.png").write_bytes(b"")
     status, out, complaints = evaluate(*args(folders, "--protocol", "aim22_t1", "--json", folders / "scores.json",
                                              "--csv", folders / "scores.csv"))
-    assert status == 1 and "no image could be scored; 3 files were left out" in out and len(complaints) == 3
+    assert status == 1 and "images scored: 0, files left out: 3" in out and len(complaints) == 3
     assert json.loads((folders / "scores.json").read_text())["mean"] == {}
 
 
@@ -267,4 +268,4 @@ def test_incomplete_submission_is_not_written(evaluate, folders, photograph):
     assert complaints == [f"jsr evaluate: {text}" for text in (
         f"{folders / 'lr/2.jpg'}: no SR image has this name",
         f"{folders / 'sr/1.png'}: is 64x81, its LR 1.jpg 16x20 (height x width), not x4",
-        f"{folders / 'x.zip'}: not written, 2 files are missing or unfit")]
+        f"{folders / 'x.zip'}: not written; files missing or unfit: 2")]

@@ -9,7 +9,7 @@ import pytest
 
 from jsr import degradations, images
 from jsr.data import pipeline
-from jsr.data.augment import flip_rotate
+from jsr.data.augment import flip_rotate, permute_rgb
 from jsr.errors import UserError
 
 SCALE = 4
@@ -53,8 +53,9 @@ def _holds(record, lr, hr):
                for y in range(whole_lr.shape[0] - 5) for x in range(whole_lr.shape[1] - 5))
 
 
-def test_lr_made_on_the_fly_is_the_degraded_crop(records):
-    for sample in take(records, 3, degrade="aim22_t1", augment=()):
+@pytest.mark.parametrize("augment", [(), ("flip_rotate", "permute_rgb")])
+def test_lr_made_on_the_fly_is_the_degraded_crop(records, augment):
+    for sample in take(records, 3, degrade="aim22_t1", augment=augment):
         for lr, hr in zip(sample["lr"], sample["hr"], strict=True):
             np.testing.assert_array_equal(lr, degradations.decode(degradations.degrade("aim22_t1", hr).lr_bytes))
 
@@ -73,6 +74,13 @@ def test_flip_rotate_turns_the_pair_alike(photograph):
     for seed in range(16):
         turned = flip_rotate({"lr": hr[::4, ::4], "hr": hr, "name": "a"}, np.random.default_rng(seed))
         np.testing.assert_array_equal(turned["lr"], turned["hr"][::4, ::4])
+
+
+def test_permute_rgb_draws_all_orders_for_both_alike(photograph):
+    hr = photograph(4, 4)
+    drawn = [permute_rgb({"lr": hr, "hr": hr}, np.random.default_rng(seed)) for seed in range(60)]
+    assert all(np.array_equal(sample["lr"], sample["hr"]) for sample in drawn)
+    assert {sample["hr"].tobytes() for sample in drawn} == {hr[..., list(o)].tobytes() for o in itertools.permutations(range(3))}
 
 
 def test_same_samples_whatever_the_workers_and_the_start(records):

@@ -1,0 +1,130 @@
+"""The conversion engine on made-up state dicts: layouts, strictness, wrappers."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jsr import convert
+from jsr.errors import UserError
+from jsr.layers.conv import Conv
+
+
+class Network(nn.Module):
+    """One of each layout; `plain` has no bias."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = Conv(4, kernel_size=(1, 3), name="conv")(x)
+        x = Conv(4, groups=4, use_bias=False, name="plain")(x)
+        x = nn.BatchNorm(use_running_average=True, name="norm")(x)
+        x = nn.LayerNorm(name="layer_norm")(x)
+        return nn.Dense(2, name="dense")(x) * self.param("gain", nn.initializers.ones, (2,))
+
+
+RULES = convert.Rules(
+    rows=[("m.0", "conv", "conv"), ("m.1", "plain", "conv"), ("m.2", "norm", "norm"), ("m.3", "layer_norm", "norm"),
+          ("head", "dense", "linear"), ("gain", "gain", "tensor")],
+    constants={"mean": np.float32([0.5, 0.25])}, ignore=["*.num_batches_tracked"])
+ABSTRACT = jax.eval_shape(Network().init, jax.random.key(0), jnp.zeros((1, 4, 4, 3)))
+SHAPES = {  # as torch has them
+    "m.0.weight": (4, 3, 1, 3), "m.0.bias": (4,), "m.1.weight": (4, 1, 3, 3),
+    "m.2.weight": (4,), "m.2.bias": (4,), "m.2.running_mean": (4,), "m.2.running_var": (4,),
+    "m.3.weight": (4,), "m.3.bias": (4,), "head.weight": (2, 4), "head.bias": (2,), "gain": (2,)}
+
+
+@pytest.fixture
+def state_dict():
+    rng = np.random.default_rng(0)
+    tensors = {key: rng.normal(size=shape).astype(np.float32) for key, shape in SHAPES.items()}
+    return tensors | {"mean": np.float32([0.5, 0.25]), "m.2.num_batches_tracked": np.int64(3)}
+
+
+def test_every_layout_there_and_back(state_dict):
+    variables = convert.to_jax(state_dict, RULES, ABSTRACT)
+    assert jax.tree.map(np.shape, variables) == jax.tree.map(lambda leaf: leaf.shape, ABSTRACT)
+    params = variables["params"]
+    assert params["conv"]["kernel"][0, 2, 1, 3] == state_dict["m.0.weight"][3, 1, 0, 2]
+    assert params["plain"]["kernel"][2, 1, 0, 3] == state_dict["m.1.weight"][3, 0, 2, 1]
+    assert params["dense"]["kernel"][3, 1] == state_dict["head.weight"][1, 3]
+    assert (params["layer_norm"]["scale"] == state_dict["m.3.weight"]).all()
+    assert (variables["batch_stats"]["norm"]["var"] == state_dict["m.2.running_var"]).all()
+    back = convert.to_torch(variables, RULES)
+    del state_dict["m.2.num_batches_tracked"]
+    assert back.keys() == state_dict.keys()
+    for key in back:
+        assert back[key].flags.c_contiguous and np.array_equal(back[key], state_dict[key]), key
+
+
+def test_half_precision_becomes_the_dtype_of_the_network(state_dict):
+    half = {key: value.astype(np.float16) for key, value in state_dict.items()}
+    variables = convert.to_jax(half, RULES, ABSTRACT)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype(np.float32)}
+
+
+def test_constants_may_be_absent_but_not_different(state_dict):
+    del state_dict["mean"]
+    convert.to_jax(state_dict, RULES, ABSTRACT)
+    state_dict["mean"] = np.float32([0.5, 0.26])
+    with pytest.raises(UserError, match=r"wrong: mean is \[0.5, 0.25999\d*\], the network has \[0.5, 0.25\]"):
+        convert.to_jax(state_dict, RULES, ABSTRACT)
+
+
+def test_all_that_does_not_fit_is_named_in_one_line(state_dict):
+    state_dict["m.9.weight"] = state_dict.pop("m.0.bias")
+    state_dict["m.1.weight"] = np.zeros((4, 2, 3, 3), np.float32)
+    state_dict["gain"] = np.zeros((2, 1), np.float32)
+    state_dict["head.weight"] = np.zeros(8, np.float32)
+    with pytest.raises(UserError) as error:
+        convert.to_jax(state_dict, RULES, ABSTRACT)
+    assert str(error.value) == (
+        "the state dict does not fit this network (other variant, scale or fields?); keys that it has no use for: "
+        "m.9.weight; missing keys: m.0.bias; wrong: m.1.weight is (4, 2, 3, 3), not (4, 1, 3, 3), "
+        "head.weight is (8,), not (2, 4), gain is (2, 1), not (2,)")
+
+
+def test_long_lists_are_cut(state_dict):
+    with pytest.raises(UserError, match="missing keys: m.0.weight, m.0.bias, m.1.weight, m.2.weight, m.2.bias and 7 more"):
+        convert.to_jax({"mean": state_dict["mean"]}, RULES, ABSTRACT)
+
+
+@pytest.mark.parametrize("rows, message", [
+    (RULES.rows[1:], r"no rule fills params/conv/bias, params/conv/kernel"),
+    ([*RULES.rows, ("x", "nothing", "conv")], r"rule x -> nothing \(conv\): the network has nothing there"),
+    ([*RULES.rows, ("x", "plain", "conv")], r"rule x -> plain \(conv\): params/plain/kernel are in an earlier rule"),
+    ([("m.1", "conv", "conv"), *RULES.rows[1:]], r"rule m.1 -> plain \(conv\): m.1.weight are in an earlier rule"),
+])
+def test_rules_that_do_not_fit_the_network_are_mistakes_of_ours(state_dict, rows, message):
+    with pytest.raises(ValueError, match=message) as error:
+        convert.to_jax(state_dict, convert.Rules(rows), ABSTRACT)
+    assert not isinstance(error.value, UserError)
+
+
+def test_unwrap_finds_the_state_dict(state_dict):
+    for wrapped in (state_dict, {"params": state_dict}, {"state_dict": state_dict, "epoch": 3},
+                    {"params": {}, "params_ema": state_dict}, {"state_dict": {f"module.{k}": v for k, v in state_dict.items()}}):
+        found = convert.unwrap(wrapped)
+        assert found.keys() == state_dict.keys() and all(found[key] is state_dict[key] for key in found)
+
+
+@pytest.mark.parametrize("checkpoint, message", [
+    ([1], "no state dict, but list; save the model's state_dict()"),
+    ({}, "no state dict, but dict"),
+    ({"epoch": 3, "optimizer": {}}, "no state dict: epoch, optimizer are no tensor"),
+    ({"state_dict": {"w": np.zeros(2), "epoch": 3}}, "no state dict: epoch is no tensor"),
+])
+def test_unwrap_refuses(checkpoint, message):
+    with pytest.raises(UserError, match=message):
+        convert.unwrap(checkpoint)
+
+
+def test_detect_takes_the_format_with_most_keys(state_dict):
+    other = convert.Rules([("conv", "conv", "conv"), ("head", "dense", "linear")])
+    assert convert.detect(state_dict, {"other": other, "ours": RULES}) == "ours"
+    assert convert.detect({"conv.weight": 0, "head.weight": 0}, {"ours": RULES, "other": other}) == "other"
+
+
+def test_a_network_without_rules_says_where_they_would_be():
+    with pytest.raises(UserError, match="linear: has no rules of conversion; .*jsr/convert/rules/linear.py"):
+        convert.formats(nn.Dense(3))

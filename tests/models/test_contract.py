@@ -1,0 +1,154 @@
+"""What every network of the zoo promises: id, shapes, dtypes, counts, names, gradients."""
+
+import dataclasses
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jsr import counts, models
+from jsr.errors import UserError
+from jsr.layers.padding import crop_to, pad_to_multiple
+
+PARAMS = {  # id: {scale: trainable parameters}, the published counts less what is frozen
+    "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
+    "edsr/full": {2: 40_729_603, 3: 43_680_003, 4: 43_089_923},
+}
+IDS = models.list_models()
+IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
+
+
+def small(stem):
+    """The reduced network of a file, at its largest scale."""
+    fields = importlib.import_module(f"jsr.models.{stem}").SMALL
+    return models.create(stem, scale=models.card(stem).scales[-1], **fields)
+
+
+def apply_padded(model, variables, lr):
+    """The network on an image of any size, as inference runs it."""
+    height, width = lr.shape[-3:-1]
+    sr = models.outputs(model.apply(variables, pad_to_multiple(lr, models.card(model).padding)))["sr"]
+    return crop_to(sr, height * model.scale, width * model.scale)
+
+
+def equations(jaxpr):
+    for eqn in jaxpr.eqns:
+        yield eqn
+        for inner in jax.extend.core.jaxprs_in_params(eqn.params):
+            yield from equations(inner)
+
+
+def test_every_variant_has_its_count_here():
+    assert set(PARAMS) == set(IDS)
+    assert all(set(PARAMS[i]) == set(models.card(i).scales) for i in IDS)
+
+
+@pytest.mark.parametrize("model_id, scale", IDS_AND_SCALES)
+def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scale):
+    variables = models.abstract(model_id, scale=scale)
+    assert counts.count_params(variables) == PARAMS[model_id][scale]
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables["params"]):
+        assert leaf.dtype == jnp.float32, path
+        unnamed = [key.key for key in path if re.fullmatch(r"[A-Z]\w*_\d+", key.key)]
+        assert not unnamed, f"{jax.tree_util.keystr(path)}: give {unnamed} a name"
+
+
+@pytest.mark.parametrize("model_id, scale", IDS_AND_SCALES)
+@pytest.mark.parametrize("size", [(64, 64), (37, 51)])
+def test_sr_is_scale_times_lr_of_any_size(model_id, scale, size):
+    model, card = models.create(model_id, scale=scale), models.card(model_id)
+    lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
+    sr = jax.eval_shape(lambda v, lr: apply_padded(model, v, lr), models.abstract(model_id, scale=scale), lr)
+    assert sr.shape == (*lr.shape[:-3], size[0] * scale, size[1] * scale, card.out_channels)
+    assert sr.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("model_id", IDS)
+def test_bfloat16_is_for_the_inside_only(model_id):
+    card = models.card(model_id)
+    model = models.create(model_id, scale=card.scales[-1], dtype=jnp.bfloat16)
+    variables = models.abstract(model_id, scale=card.scales[-1], dtype=jnp.bfloat16)
+    lr = jax.ShapeDtypeStruct(card.lr_shape(64, 64), jnp.float32)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} == {jnp.dtype("float32")}
+    closed, result = jax.make_jaxpr(lambda v, lr: apply_padded(model, v, lr), return_shape=True)(variables, lr)
+    assert result.dtype == jnp.float32
+    convolutions = [e for e in equations(closed.jaxpr) if str(e.primitive) == "conv_general_dilated"]
+    assert {e.invars[0].aval.dtype for e in convolutions} <= {jnp.dtype("bfloat16")}
+
+
+@pytest.mark.parametrize("stem", models.STEMS)
+def test_gradient_is_finite_and_reaches_every_parameter(stem):
+    model = small(stem)
+    variables = models.init(model, jax.random.key(0))
+    card = models.card(model)
+    size = card.padding.target(12), card.padding.target(14)
+    lr = np.random.default_rng(0).random(card.lr_shape(*size), np.float32)
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(params):
+        result, _ = model.apply({**variables, "params": params}, lr, train=True, rngs={"dropout": jax.random.key(2)},
+                                mutable=[name for name in variables if name != "params"])
+        return jnp.abs(models.outputs(result)["sr"] - 0.3).mean()
+
+    value, gradient = loss(variables["params"])
+    assert jnp.isfinite(value)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        assert jnp.isfinite(leaf).all() and jnp.any(leaf != 0), jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize("stem", models.STEMS)
+def test_file_keeps_the_order_of_its_parts(stem):
+    module = importlib.import_module(f"jsr.models.{stem}")
+    source = inspect.getsource(module)
+    places = [source.index(f"\n{part}") for part in ("VARIANTS = ", "SMALL = ", "def Model(", "CARD = ")]
+    assert places == sorted(places)
+    assert inspect.getdoc(module) and module.CARD.title and module.CARD.paper
+    fields = {f.name for f in dataclasses.fields(small(stem))}
+    assert {"scale", "dtype"} <= fields and set(module.SMALL) <= fields
+
+
+def test_a_network_file_is_imported_only_when_asked_for():
+    code = ("import sys, jsr.models\n"
+            "assert not any(f'jsr.models.{s}' in sys.modules for s in jsr.models.STEMS)\n"
+            "jsr.models.card('edsr')\n"
+            "assert [s for s in jsr.models.STEMS if f'jsr.models.{s}' in sys.modules] == ['edsr']")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_stem_alone_means_the_first_variant():
+    assert models.create("edsr", scale=2) == models.create("edsr/baseline", scale=2)
+    assert models.resolve("edsr") == "edsr/baseline" and models.resolve("edsr/full") == "edsr/full"
+    assert models.list_models("edsr/f*") == ["edsr/full"]
+
+
+def test_fields_override_the_variant_and_lists_are_taken():
+    model = models.create("edsr/full", scale=2, num_block=3, mean=[0.5, 0.5, 0.5])
+    assert (model.num_feat, model.num_block, model.mean) == (256, 3, (0.5, 0.5, 0.5))
+    hash(model)
+
+
+@pytest.mark.parametrize("model_id, scale, fields, message", [
+    ("esdr", 4, {}, "esdr: no network 'esdr'; did you mean 'edsr'?"),
+    ("edsr/ful", 4, {}, "edsr/ful: no variant 'ful'; did you mean 'full'?"),
+    ("edsr", 5, {}, "edsr: no scale 5; it has 2, 3, 4"),
+    ("edsr", 4, {"num_feats": 8}, "edsr: no field 'num_feats'; did you mean 'num_feat'?"),
+    ("edsr", 4, {"name": "x"}, "edsr: no field 'name'"),
+])
+def test_mistakes_are_named_with_the_nearest(model_id, scale, fields, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        models.create(model_id, scale=scale, **fields)
+
+
+def test_outputs_makes_a_dict_of_an_array():
+    array = jnp.zeros(3)
+    assert models.outputs(array)["sr"] is array
+    assert models.outputs({"sr": array, "quality": 1}) == {"sr": array, "quality": 1}
+    with pytest.raises(ValueError, match="holds 'hr', but no 'sr'"):
+        models.outputs({"hr": array})
