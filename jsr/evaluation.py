@@ -1,5 +1,7 @@
 """Networks on evaluation images: what validation during a run and the report at its end share."""
 
+from pathlib import Path
+
 import numpy as np
 
 from jsr import degradations, images
@@ -16,7 +18,7 @@ def eval_pairs(source, *, scale, degrade=""):
       degrade: "" takes the stored LR; a protocol's name makes it from the HR.
 
     Yields:
-      name, uint8 (H, W, 3) and uint8 (H * scale, W * scale, 3).
+      the record's name without its folder, uint8 (H, W, 3) and uint8 (H * scale, W * scale, 3).
 
     Raises:
       UserError: a damaged image, a size that does not fit its pair, no LR and no `degrade`.
@@ -35,7 +37,7 @@ def eval_pairs(source, *, scale, degrade=""):
         if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
             raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]} and HR {hr.shape[1]}x{hr.shape[0]}, "
                             f"not {scale} times as large")
-        yield name, lr, hr
+        yield Path(name).name, lr, hr
 
 
 def bicubic(lr, scale):

@@ -133,7 +133,8 @@ def _table(*columns):
     """A table without lines; a heading's ">" aligns its column to the right, only a column without heading wraps."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", no_wrap=column != "")
+        justify = "right" if column.startswith(">") else "left"
+        table.add_column(column.lstrip(">"), justify=justify, no_wrap=column != "")
     return table
 
 

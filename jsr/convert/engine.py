@@ -14,7 +14,7 @@ import numpy as np
 
 from jsr.errors import UserError
 
-# What a PyTorch layer's tensors are here: {its suffix: (collection, leaf, axes as of numpy.transpose; None keeps them)}.
+# What a PyTorch layer's tensors are here: {its suffix: (collection, leaf, axes of numpy.transpose; None keeps them)}.
 LAYOUTS = {
     "conv": {"weight": ("params", "kernel", (2, 3, 1, 0)), "bias": ("params", "bias", None)},  # OIHW to HWIO
     "linear": {"weight": ("params", "kernel", (1, 0)), "bias": ("params", "bias", None)},

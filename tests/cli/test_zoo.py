@@ -37,7 +37,8 @@ def test_one_network_shows_card_counts_files_and_recipes(capsys, monkeypatch):
     assert main(["zoo", "edsr/full"]) == 0
     out = capsys.readouterr().out
     for part in ("EDSR", "Lim et al.", "sanghyun-son/EDSR-PyTorch", "jsr/models/edsr.py", "jsr/convert/rules/edsr.py",
-                 "tests/models/test_edsr.py", "tests/golden/edsr.npz", "40,729,603", "43,680,003", "43,089,923", "track:b"):
+                 "tests/models/test_edsr.py", "tests/golden/edsr.npz", "40,729,603", "43,680,003", "43,089,923",
+                 "track:b"):
         assert part in out
     assert "edsr/baseline" not in out and "track:a" not in out
     assert main(["zoo", "edsr"]) == 0

@@ -2,8 +2,8 @@
 
     python tests/golden/edsr_make.py RCAN BASICSR
 
-The arguments are git clones of yulunzhang/RCAN, which has a copy of the official EDSR, and XPixelGroup/BasicSR; numpy and
-torch must be installed. Not run by the tests.
+The arguments are git clones of yulunzhang/RCAN, which has a copy of the official EDSR, and XPixelGroup/BasicSR; numpy
+and torch must be installed. Not run by the tests.
 
 For each case: `<case>/lr` and `<case>/sr` (float32 NHWC in [0, 1], not clipped), `<case>/state_dict/<key>`; `about` is
 JSON with the cases' fields and the files that were run.

@@ -79,7 +79,9 @@ def test_initialisers_can_be_given():
 
 
 @pytest.mark.parametrize("dtype, input_dtype, expected", [
-    (None, jnp.float32, jnp.float32), (jnp.bfloat16, jnp.float32, jnp.bfloat16), (jnp.float32, jnp.bfloat16, jnp.float32),
+    (None, jnp.float32, jnp.float32),
+    (jnp.bfloat16, jnp.float32, jnp.bfloat16),
+    (jnp.float32, jnp.bfloat16, jnp.float32),
 ])
 def test_dtype_is_of_the_computation_not_of_the_parameters(dtype, input_dtype, expected):
     x = jnp.zeros((1, 4, 4, 3), input_dtype)

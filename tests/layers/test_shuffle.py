@@ -43,8 +43,8 @@ def test_upsampler_has_a_convolution_per_shuffle(scale, kernels):
     y, variables = jax.eval_shape(PixelShuffleUpsample(scale).init_with_output, jax.random.key(0),
                                   jnp.zeros((1, 5, 7, 4)))
     assert y.shape == (1, 5 * scale, 7 * scale, 4)
-    params = variables.get("params", {})
-    assert {name: p["kernel"].shape[-1] for name, p in params.items()} == {f"conv_{i}": k for i, k in enumerate(kernels)}
+    found = {name: p["kernel"].shape[-1] for name, p in variables.get("params", {}).items()}
+    assert found == {f"conv_{index}": features for index, features in enumerate(kernels)}
 
 
 @pytest.mark.parametrize("scale", [0, 5, 6])

@@ -1,0 +1,246 @@
+"""jsr.main as its users run it: to the end, interrupted, killed, resumed, and with mistakes in the command."""
+
+import json
+import os
+from pathlib import Path
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import psutil
+import pytest
+
+import jsr
+from jsr import evaluation, metrics
+from jsr.data.sources import open_source
+from jsr.inference import model_file
+from jsr.training.checkpoints import Checkpoints
+
+TIMEOUT = 300  # seconds; a run takes ten or so
+
+
+def command(arguments):
+    return [sys.executable, "-m", "jsr.main", *arguments]
+
+
+def run(arguments, **options):
+    return subprocess.run(command(arguments), capture_output=True, text=True, timeout=TIMEOUT, **options)
+
+
+def wait_for(condition, process=None):
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"ended early: {process.communicate()[1]}")
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def log_rows(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def final_state(workdir):
+    """Everything that the last checkpoint holds, as {path: array}."""
+    checkpoints = Checkpoints(workdir / "checkpoints", keep=3)
+    try:
+        newest = checkpoints.folder / str(max(int(p.name) for p in checkpoints.folder.iterdir() if p.name.isdigit()))
+        with ocp.StandardCheckpointer() as reader:
+            state = reader.restore(newest / "state")
+    finally:
+        checkpoints.close()
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
+
+
+def assert_same_run(one, other):
+    """Bit-identical: all training state, both model files' tensors, and every score."""
+    a, b = final_state(one), final_state(other)
+    assert a.keys() == b.keys() and len(a) > 20
+    for key in a:
+        np.testing.assert_array_equal(a[key], b[key], err_msg=key)
+    for name in ("last.safetensors", "best.safetensors"):
+        found = [jax.tree.leaves(model_file.load(workdir / name)[2]) for workdir in (one, other)]
+        assert all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
+    assert json.loads((one / "report.json").read_text()) == json.loads((other / "report.json").read_text())
+    logs = [[(row["step"], row.get("loss"), row.get("psnr[rgb]")) for row in log_rows(w)]
+            for w in (one, other)]
+    assert logs[0] == logs[1]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """Makes the uninterrupted run of a command once: from arguments to its workdir."""
+    made = {}
+
+    def get(arguments):
+        workdir = tmp_path_factory.mktemp("reference")
+        key = tuple(a for a in arguments if not a.startswith("--workdir"))
+        if key not in made:
+            done = run([*key, f"--workdir={workdir}"])
+            assert done.returncode == 0, done.stderr
+            made[key] = workdir, done
+        return made[key]
+
+    return get
+
+
+def test_a_run_to_its_end(tiny_run, reference):
+    workdir, done = reference(tiny_run())
+    report = json.loads((workdir / "report.json").read_text())
+    assert report["recipe"] == "aim22_t1:quick" and report["steps"] == 12
+    assert [Path(row["name"]).name for row in report["images"]] == [f"{i:04d}.png" for i in range(4)]
+    for who in ("bicubic", "ours"):
+        assert set(report["mean"][who]) == {"psnr[rgb]", "ssim[rgb]", "psnr[y_601]"}
+        np.testing.assert_allclose(report["mean"][who]["psnr[rgb]"],
+                                   np.mean([row[who]["psnr[rgb]"] for row in report["images"]]))
+    assert "PSNR[rgb]" in done.stdout and str(workdir / "report.html") in done.stdout
+    assert "no recipe was named, so this is `quick`" in done.stderr and "aim22_t1.py:edsr" in done.stderr
+    page = (workdir / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    rows = log_rows(workdir)
+    assert [row["step"] for row in rows if row["kind"] == "train"] == [4, 8, 12]
+    assert [row["step"] for row in rows if row["kind"] == "eval"] == [8]
+    assert list((workdir / "tensorboard").glob("events.*")) and list((workdir / "pictures").glob("*_0000008.png"))
+    assert "conv_first" in (workdir / "parameters.txt").read_text()
+    meta, _, _ = model_file.load(workdir / "last.safetensors")
+    assert meta["steps"] == 12 and meta["ema"] and meta["recipe"] == "aim22_t1:quick"
+    assert meta["fingerprint"]["versions"]["jsr"] == jsr.__version__
+
+
+def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_folder):
+    workdir, _ = reference(tiny_run())
+    report, upscaler = json.loads((workdir / "report.json").read_text()), jsr.load(workdir / "last.safetensors")
+    pairs = evaluation.eval_pairs(open_source(str(photo_folder), ""), scale=4, degrade="aim22_t1")
+    for row, (name, lr, hr) in zip(report["images"], pairs, strict=True):
+        assert metrics.score(upscaler.upscale(lr), hr, ["psnr[rgb]"])["psnr[rgb]"] == row["ours"]["psnr[rgb]"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_same_command_resumes_bit_identical(tiny_run, reference, tmp_path, signum):
+    arguments = tiny_run(tmp_path / "cut", data__num_workers=1, **{"stages[0]__steps": 60, "log_every": 1})
+    process = subprocess.Popen(command(arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    log = tmp_path / "cut" / "metrics.jsonl"
+    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 7, process)
+    os.kill(process.pid, signum)
+    _, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 128 + signum, errors
+    assert "the same command resumes" in errors and "Traceback" not in errors
+    stopped = max(int(p.name) for p in (tmp_path / "cut" / "checkpoints").iterdir() if p.name.isdigit())
+    assert 7 <= stopped < 60
+    done = run(arguments)
+    assert done.returncode == 0 and f"resuming from step {stopped} of 60" in done.stderr, done.stderr
+    assert_same_run(tmp_path / "cut", reference(arguments)[0])
+
+
+def kill_and_resume(arguments, workdir, delay):
+    """Kills a run `delay` seconds after its first step, checks what is left of it, and runs it to its end."""
+    def segments():
+        return {name for name in os.listdir("/dev/shm") if name.startswith("psm_")}
+
+    before = segments()
+    process = subprocess.Popen(command(arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    log = workdir / "metrics.jsonl"
+    known = len(log.read_text().splitlines()) if log.exists() else 0
+    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) > known, process)
+    time.sleep(delay)
+    children = psutil.Process(process.pid).children(recursive=True)
+    left = segments() - before
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=TIMEOUT)
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive, "orphans"
+    wait_for(lambda: not left & segments())
+    return len(children)
+
+
+def test_kill_9_leaves_no_orphans_and_resumes_bit_identical(tiny_run, reference, tmp_path):
+    arguments = tiny_run(tmp_path / "cut", data__num_workers=1, **{"stages[0]__steps": 60, "log_every": 1})
+    assert kill_and_resume(arguments, tmp_path / "cut", delay=0.3) >= 1
+    done = run(arguments)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "cut", reference(arguments)[0])
+
+
+@pytest.mark.slow
+def test_kill_9_at_ten_random_moments(tiny_run, reference, tmp_path):
+    rng = random.Random(0)
+    arguments = tiny_run(tmp_path / "cut", data__num_workers=2, **{"stages[0]__steps": 400, "log_every": 1, "eval_every": 50})
+    for _ in range(10):
+        kill_and_resume(arguments, tmp_path / "cut", delay=rng.uniform(0, 0.6))
+    done = run(arguments)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "cut", reference(arguments)[0])
+
+
+def test_two_stages_resume_at_their_boundary(tiny_run, tmp_path):
+    """A run whose checkpoint is the last step of stage one goes on with stage two as the uninterrupted run does."""
+    config = tmp_path / "two.py"
+    config.write_text(
+        "from jsr._configs import aim22_t1\n\ndef get_config(name='quick'):\n    config = aim22_t1.get_config(name)\n"
+        "    second = config.stages[0].copy_and_resolve_references()\n    second.crop, second.steps = 16, 6\n"
+        "    config.stages = [config.stages[0], second]\n    return config\n")
+    arguments = [f"--config={config}" if a.startswith("--config=") else a for a in tiny_run(tmp_path / "whole")]
+    whole = run(arguments)
+    assert whole.returncode == 0, whole.stderr
+    assert "step 18/18" in whole.stderr
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    for step in ("15", "18"):
+        shutil.rmtree(tmp_path / "cut" / "checkpoints" / step)
+    arguments = [f"--workdir={tmp_path / 'cut'}" if a.startswith("--workdir") else a for a in arguments]
+    done = run(arguments)
+    assert "resuming from step 12 of 18" in done.stderr, done.stderr
+    assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_a_finished_run_only_reports_again(tiny_run, reference):
+    workdir, _ = reference(tiny_run())
+    before = (workdir / "report.json").read_bytes()
+    done = run(tiny_run(workdir))
+    assert done.returncode == 0 and (workdir / "report.json").read_bytes() == before, done.stderr
+    assert "step 4/12" not in done.stderr
+
+
+@pytest.mark.parametrize("more, message", [
+    (["--config.sed=1"], "--config.sed: unknown key 'sed'; did you mean 'seed'"),
+    (["--config.stages[0].batch=7", "--config.data.train.dataset=photo/aim22_t1"], "did you mean 'photos'"),
+    (["--config.data.train.dataset=div2k/aim22_t1"], "run: jsr build div2k/aim22_t1"),
+    (["--config.data.train.degrade="], "--config.data.train.degrade=aim22_t1"),
+    (["--config.stages[0].crop=400"], "is smaller than the crop of 400"),
+    (["--config.stages[0].players[0].losses=[{'fn': 'l7', 'pred': 'sr', 'target': 'hr', 'weight': 1}]"], "loss 'l7' is unknown"),
+    (["--config.stages[0].players[0].learning_rate=1e30", "--config.stages[0].players[0].clip_norm=0"],
+     "no loss or gradient was finite"),
+    (["--config.networks.sr.model=esdr/baseline"], "did you mean 'edsr'"),
+])
+def test_mistakes_are_one_line(tiny_run, more, message, tmp_path):
+    done = run([*tiny_run(), *more], env={**os.environ, "JSR_DATA_DIR": str(tmp_path / "data")})
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("jsr: ") and message in last
+
+
+def test_a_workdir_of_other_settings_is_refused(tiny_run, reference):
+    workdir, _ = reference(tiny_run())
+    done = run([*tiny_run(workdir), "--config.seed=9"])
+    assert done.returncode == 1
+    assert "holds a run with other settings (seed: 0 there, 9 now)" in done.stderr
+    assert run([*tiny_run(workdir), "--config.log_every=3"]).returncode == 0
+
+
+def test_a_workdir_that_cannot_be_written(tiny_run, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run(tiny_run(tmp_path / "file" / "run"))
+    assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_core_never_imports_tensorflow_or_torch(tiny_run, tmp_path):
+    code = ("import sys\nfrom jsr.main import main\nstatus = main(sys.argv[1:])\n"
+            "print([m for m in ('tensorflow', 'torch') if m in sys.modules], status)")
+    done = subprocess.run([sys.executable, "-c", code, *tiny_run()], capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.stdout.strip().splitlines()[-1] == "[] 0", done.stderr
