@@ -53,7 +53,7 @@ def main(argv=None):
     args, overrides = parse(sys.argv[1:] if argv is None else argv)
     console = Console(stderr=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s",
-                        handlers=[RichHandler(console=console, show_path=False, show_level=False)])
+                        handlers=[RichHandler(console=console, show_time=False, show_path=False, show_level=False)])
     log.setLevel(logging.INFO)
     if args.deterministic:  # before JAX starts
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()

@@ -95,7 +95,7 @@ def train(config, workdir, *, console):
         step, state, meta = restored
         log.info("resuming from step %d of %d", step, last_step)
     else:
-        step, meta = 0, {"best": None, "seconds": 0.0}
+        step, meta = 0, {"best": None}
         variables = {name: models.init(module, states.purpose_key(key, f"init/{name}"))
                      for name, module in networks.items()}
         state = states.make_state(variables, optimizers_of(config.stages[0]), ema=config.ema_decay > 0)
@@ -119,7 +119,7 @@ def train(config, workdir, *, console):
                 "data": plain(data.train), "fingerprint": fingerprint(config)}
 
     def validate(step, state):
-        upscaler.variables = states.eval_variables(jax.device_get(state))
+        upscaler.variables = jax.device_get(states.eval_variables(state))
         rows, best_key = [], protocol.ranking
         for name, lr, hr in evaluation.eval_pairs(eval_source, scale=scale, degrade=data.eval.degrade):
             sr = upscaler.upscale(lr)
@@ -129,14 +129,13 @@ def train(config, workdir, *, console):
         score = evaluation.mean_scores(rows)
         logbook.scalars(step, "eval", score)
         improved = meta["best"] is None or score[best_key] > meta["best"]
-        log.info("step %d: %s %.4f dB on %d images%s", step, best_key, score[best_key], len(rows),
+        log.info("step %d: %s %.4f dB on %d images%s", step, metrics.label(best_key), score[best_key], len(rows),
                  ", the best so far" if improved else "")
         if improved:
             meta["best"] = score[best_key]
             model_file.save(workdir / "best.safetensors", upscaler.variables, info(step, score))
 
     # ---- stages ------------------------------------------------------------------------------------------------
-    begun, counted = time.perf_counter(), meta["seconds"]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
                TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     try:
@@ -159,23 +158,23 @@ def train(config, workdir, *, console):
                     train_source, crops, seed=_data_seed(config.seed, index), batch=stage.batch, start=step - first,
                     num_workers=data.num_workers, process=(jax.process_index(), jax.process_count())))
                 try:
-                    window = _Window(step, state)
+                    window = _Window(step, state, is_first=True)
                     for batch in pipeline.prefetch_to_device(batches, lambda b: sharding.put_batch(b, mesh)):
                         state, values = run_step(state, batch, stage_key)
                         step += 1
                         window.add(values)
+                        if window.is_first:  # compiling would drown the rate
+                            jax.block_until_ready(state)
+                            window.start_clock(step, batches)
                         if step % config.log_every == 0 or step == end:
                             summary = window.close(step, state, batches)
-                            progress.update(bar, completed=step,
-                                            note=f"loss {summary['loss']:.4f}, {summary['steps_per_second']:.1f} steps/s, "
-                                                 f"waiting for data {summary['data_wait']:.0%}")
+                            progress.update(bar, completed=step, note=f"waiting for data {summary['data_wait']:.0%}")
                             if lead:
                                 logbook.scalars(step, "train", summary)
                             _say(step, last_step, summary, console)
                             window = _Window(step, state)
                         if lead and step % config.eval_every == 0 and step != last_step:
                             validate(step, state)
-                        meta["seconds"] = counted + time.perf_counter() - begun
                         if step % config.checkpoint_every == 0 or step == end or signals.came:
                             checkpoints.save(step, state, meta)
                         if signals.came:
@@ -184,7 +183,7 @@ def train(config, workdir, *, console):
                             break
                 finally:
                     batches.close()
-        upscaler.variables = states.eval_variables(jax.device_get(state))
+        upscaler.variables = jax.device_get(states.eval_variables(state))
         if lead:
             model_file.save(workdir / "last.safetensors", upscaler.variables, info(step, {}))
     finally:
@@ -228,33 +227,39 @@ class _Signals:
 class _Window:
     """The steps between two log lines: means of their metrics, rate, share of time spent waiting for data."""
 
-    def __init__(self, step, state):
-        self._step, self._skipped = step, int(state.skipped)
-        self._begun, self._values = time.perf_counter(), []
+    def __init__(self, step, state, *, is_first=False):
+        self.is_first = is_first  # of its stage, before the clock starts
+        self._begin, self._skipped, self._values = step, int(state.skipped), []
+        self._clock = step, time.perf_counter()
 
     def add(self, values):
         self._values.append(values)
 
+    def start_clock(self, step, batches):
+        self.is_first, self._clock = False, (step, time.perf_counter())
+        batches.taken()
+
     def close(self, step, state, batches):
         rows = jax.device_get(self._values)
         finite = np.array([all(np.isfinite(value) for value in row.values()) for row in rows])
-        steps, skipped = step - self._step, int(state.skipped) - self._skipped
         if not finite.any():
-            raise UserError(f"steps {self._step + 1} to {step}: no loss or gradient was finite; lower the learning rate "
+            raise UserError(f"steps {self._begin + 1} to {step}: no loss or gradient was finite; lower the learning rate "
                             "or clip the gradient (--config.stages[0].players[0].clip_norm=1.0)")
         means = {name: float(clu_metrics.Average.from_model_output(np.array([row[name] for row in rows])[finite]).compute())
                  for name in rows[0]}
-        seconds = time.perf_counter() - self._begun
+        clock_step, clock = self._clock
+        seconds = time.perf_counter() - clock
         means["learning_rate"] = float(rows[-1]["learning_rate"])
-        return {**means, "skipped": skipped, "steps_per_second": steps / seconds, "data_wait": batches.taken() / seconds}
+        return {**means, "skipped": int(state.skipped) - self._skipped,
+                "steps_per_second": max(step - clock_step, 1) / seconds, "data_wait": batches.taken() / seconds}
 
 
 def _say(step, last_step, summary, console):
-    skipped = f", {summary['skipped']} steps skipped: not finite" if summary["skipped"] else ""
+    skipped = f"  {summary['skipped']} steps skipped: not finite" if summary["skipped"] else ""
     left = (last_step - step) / summary["steps_per_second"]
-    console.log(f"step {step}/{last_step}  loss {summary['loss']:.5f}  grad norm {summary['grad_norm']:.3f}  "
-                f"lr {summary['learning_rate']:.2e}  {summary['steps_per_second']:.1f} steps/s  "
-                f"waiting for data {summary['data_wait']:.0%}  left {_duration(left)}{skipped}")
+    console.print(f"step {step:>{len(str(last_step))}}/{last_step}  loss {summary['loss']:.5f}  "
+                  f"lr {summary['learning_rate']:.1e}  {summary['steps_per_second']:.1f} steps/s  "
+                  f"data {summary['data_wait']:.0%}  left {_duration(left)}{skipped}", highlight=False, soft_wrap=True)
 
 
 def _duration(seconds):
