@@ -4,6 +4,7 @@
     sr = upscaler.upscale(lr)                 # uint8 (H, W, 3) to uint8 (H * scale, W * scale, 3)
 """
 
+import importlib
 from importlib import metadata
 
 __version__ = metadata.version("jsr")
@@ -17,3 +18,10 @@ def load(path):
     """
     from jsr.inference import upscaler  # imports JAX, which `import jsr` alone must not
     return upscaler.load(path)
+
+
+def __getattr__(name):
+    """`jsr.models` and `jsr.metrics` are imported when they are first used."""
+    if name in ("metrics", "models"):
+        return importlib.import_module(f"jsr.{name}")
+    raise AttributeError(f"module 'jsr' has no attribute {name!r}")

@@ -1,0 +1,61 @@
+"""The dispatcher and `jsr doctor`."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import jsr
+from jsr import cli
+
+
+def test_overview_lists_every_command_with_its_help(capsys):
+    assert cli.main([]) == 0
+    shown = capsys.readouterr().out
+    for command in ("build", "degrade", "doctor", "evaluate", "zoo"):
+        line = next(line for line in shown.splitlines() if line.startswith(f"  {command} "))
+        assert len(line.split()) > 3
+
+
+def test_version_and_unknown_command(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"jsr {jsr.__version__}\n"
+    assert cli.main(["evalute"]) == 2
+    assert "no command 'evalute'; did you mean 'evaluate'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: jsr {command}" in capsys.readouterr().out
+
+
+def test_module_and_script_are_the_same_thing():
+    outputs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout
+               for command in ([sys.executable, "-m", "jsr", "--version"], [os.path.join(os.path.dirname(sys.executable), "jsr"), "--version"])]
+    assert outputs[0] == outputs[1]
+
+
+def test_a_closed_pipe_is_no_traceback():
+    done = subprocess.run(f"{sys.executable} -m jsr zoo | head -1", shell=True, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr and len(done.stdout.splitlines()) == 1
+
+
+def test_doctor_says_what_is_there():
+    done = subprocess.run([sys.executable, "-m", "jsr", "doctor"], capture_output=True, text=True,
+                          env={**os.environ, "COLUMNS": "200"})
+    assert done.returncode == 0, done.stdout
+    for text in ("jax", "libjpeg-turbo", "device 0", "convolution", "computes", "all that is needed is there"):
+        assert text in done.stdout
+    torch_line = next(line for line in done.stdout.splitlines() if line.split()[0] == "torch")
+    assert torch_line.split()[1][0].isdigit() or 'pip install "jsr[torch]"' in torch_line
+
+
+def test_doctor_fails_where_jax_cannot_compute():
+    done = subprocess.run([sys.executable, "-m", "jsr", "doctor"], capture_output=True, text=True,
+                          env={**os.environ, "JAX_PLATFORMS": "nonsense", "COLUMNS": "200"})
+    assert done.returncode == 1
+    assert "JAX cannot compute" in done.stdout and "broken: devices" in done.stdout and "Traceback" not in done.stderr
