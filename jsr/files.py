@@ -26,22 +26,30 @@ def atomic_write(path, mode="wb"):
     path = Path(path)
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        # mkstemp makes private files; the finished one gets the permissions that open() would have given.
-        os.fchmod(handle, 0o666 & ~_umask())
-        with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as e:
-        raise UserError(f"{path}: cannot be written: {_reason(e)}") from e
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+            # mkstemp makes private files; the finished one gets the permissions that open() would have given.
+            os.fchmod(handle, 0o666 & ~_umask())
+            with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            temporary = None
     finally:
         if temporary is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Turns an OSError of the block into a UserError that says why `path` cannot be written."""
+    try:
+        yield
+    except OSError as e:
+        raise UserError(f"{path}: cannot be written: {_reason(e)}") from e
 
 
 def _umask():

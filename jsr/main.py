@@ -55,6 +55,8 @@ def main(argv=None):
     logging.basicConfig(level=logging.WARNING, format="%(message)s",
                         handlers=[RichHandler(console=console, show_time=False, show_path=False, show_level=False)])
     log.setLevel(logging.INFO)
+    # Orbax and Grain log with a traceback, through absl, what they then raise, which is reported here in one line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     if args.deterministic:  # before JAX starts
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     try:

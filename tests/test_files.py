@@ -2,8 +2,6 @@
 
 import errno
 import os
-import resource
-import signal
 import struct
 import subprocess
 import sys
@@ -49,11 +47,11 @@ def test_full_disk_leaves_nothing(tmp_path):
 
 
 def test_write_that_the_system_cuts_off_leaves_nothing(tmp_path):
-    code = ("import jsr.files\n"
+    code = ("import resource, signal, jsr.files\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
             "with jsr.files.atomic_write('big.bin') as f: f.write(b'x' * 1_000_000)")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
-                          preexec_fn=lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
-                                              resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert "UserError: big.bin: cannot be written: File too large" in done.stderr
     assert os.listdir(tmp_path) == []
 

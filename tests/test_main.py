@@ -239,6 +239,17 @@ def test_a_workdir_that_cannot_be_written(tiny_run, tmp_path):
     assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_checkpoint_that_does_not_fit_on_the_disk(tiny_run, tmp_path):
+    small_files_only = ("import resource, signal, sys\nfrom jsr.main import main\n"
+                        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"  # writes fail then, as on a full disk
+                        "resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, 15_000))\nsys.exit(main(sys.argv[1:]))")
+    done = subprocess.run([sys.executable, "-c", small_files_only, *tiny_run()], capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.returncode == 1, done.stderr
+    assert "a checkpoint cannot be written" in done.stderr.strip().splitlines()[-1]
+    assert not [p for p in (tmp_path / "run" / "checkpoints").iterdir() if p.name.isdigit()]
+    assert run(tiny_run()).returncode == 0
+
+
 def test_core_never_imports_tensorflow_or_torch(tiny_run, tmp_path):
     code = ("import sys\nfrom jsr.main import main\nstatus = main(sys.argv[1:])\n"
             "print([m for m in ('tensorflow', 'torch') if m in sys.modules], status)")

@@ -7,10 +7,15 @@ named `<network>/<collection>/<path>`; the metadata has one entry, `jsr`, a JSON
   networks     [{name, model, scale, fields, deployed}] in the order in which an image passes them
   ema          whether the parameters are the averaged ones
   recipe       "<track>:<name>"
-  steps        updates trained
+  steps        updates trained; null of weights that were not trained here
   scores       {"psnr[rgb]": ...} on the validation images, where there are any
   data         {dataset, split, degrade, licence} trained on
-  fingerprint  {config, revision, versions, seed}
+  fingerprint  {config, revision, versions, seed} of the run; of converted weights {source, sha256, names, versions}
+
+and of converted weights also
+
+  parity       what jsr.convert.parity.certify found, null where nothing was compared
+  licence      of the weights, "" where it was not stated
 """
 
 import json

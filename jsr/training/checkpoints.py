@@ -4,6 +4,8 @@ A damaged newest step falls back to the one before: restoring tries the newest f
 bad step aside as `damaged-<step>` beside the others.
 """
 
+import contextlib
+import errno
 import logging
 from pathlib import Path
 
@@ -42,21 +44,27 @@ class Checkpoints:
           step: number of the checkpoint; one that exists is left as it is.
           state: pytree of arrays.
           meta: dict that JSON can write.
-        """
-        if step not in self._manager.all_steps():
-            self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state),
-                                                             meta=ocp.args.JsonSave(meta)))
-
-    def wait(self):
-        """Waits until what was begun is on disk.
 
         Raises:
-          UserError: it could not be written (full disk, no permission).
+          UserError: it, or the one before, cannot be written (full disk, no permission).
         """
-        try:
+        if step not in self._manager.all_steps():
+            with self._writing():
+                self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state),
+                                                                 meta=ocp.args.JsonSave(meta)))
+
+    def wait(self):
+        """Waits until what was begun is on disk; raises UserError as `save` does."""
+        with self._writing():
             self._manager.wait_until_finished()
-        except (OSError, ValueError, jax.errors.JaxRuntimeError) as e:
-            raise UserError(f"{self.folder}: a checkpoint could not be saved ({_first_line(e)}); is the disk full?") from e
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except (OSError, ValueError, jax.errors.JaxRuntimeError) as e:  # TensorStore reports a full disk as ValueError
+            reason = "the disk is full; free some space and run the command again" if _is_full(e) else _first_line(e)
+            raise UserError(f"{self.folder}: a checkpoint cannot be written: {reason}") from e
 
     def restore(self, abstract_of):
         """The newest checkpoint that can be read.
@@ -99,6 +107,10 @@ class Checkpoints:
         """Waits and lets go of the folder."""
         self.wait()
         self._manager.close()
+
+
+def _is_full(error):
+    return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error)
 
 
 def _first_line(error):

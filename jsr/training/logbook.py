@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorboardX
 
-from jsr.files import atomic_write
+from jsr.files import atomic_write, writing
 from jsr.images import write_png
 
 
@@ -22,9 +22,10 @@ class Logbook:
         self._workdir = Path(workdir)
         self._path = self._workdir / "metrics.jsonl"
         self._drop_after(resume_step)
-        self._file = open(self._path, "a", encoding="utf-8", buffering=1)
-        self._events = tensorboardX.SummaryWriter(str(self._workdir / "tensorboard"),
-                                                  purge_step=resume_step + 1 if resume_step else None)
+        with writing(self._path):
+            self._file = open(self._path, "a", encoding="utf-8", buffering=1)
+            self._events = tensorboardX.SummaryWriter(str(self._workdir / "tensorboard"),
+                                                      purge_step=resume_step + 1 if resume_step else None)
 
     def _drop_after(self, step):
         kept = []
@@ -41,7 +42,8 @@ class Logbook:
     def scalars(self, step, kind, values):
         """Adds {name: number} at `step`; `kind` is "train" or "eval". Numbers that are not finite become null."""
         legal = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, "kind": kind, **legal}) + "\n")
+        with writing(self._path):
+            self._file.write(json.dumps({"step": step, "kind": kind, **legal}) + "\n")
         for name, value in values.items():
             self._events.add_scalar(f"{kind}/{name}", value, step)
 
