@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jsr import degradations, images
+from jsr import degradations, images, metrics
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
 
@@ -26,7 +26,11 @@ def eval_pairs(source, *, scale, degrade=""):
     for index in range(len(source)):
         record = source[index]
         name = record["name"]
-        hr = degradations.crop_to_multiple(images.read_rgb(record["hr"], name=f"{name} (hr)"), scale)
+        hr = images.read_rgb(record["hr"], name=f"{name} (hr)")
+        try:
+            hr = degradations.crop_to_multiple(hr, scale)
+        except ValueError as e:
+            raise UserError(f"{name}: {e}; remove it") from e
         if degrade:
             lr = degradations.decode(degradations.degrade(degrade, hr).lr_bytes)
         elif "lr" in record:
@@ -45,6 +49,24 @@ def bicubic(lr, scale):
     return pillow_bicubic(lr, (lr.shape[0] * scale, lr.shape[1] * scale))
 
 
+def score(name, sr, hr, protocol, keys=None):
+    """The scores of one image under a challenge's protocol, all its keys or the given ones.
+
+    Raises:
+      UserError: the image called `name` is too small for a metric.
+    """
+    try:
+        return metrics.score(sr, hr, keys or protocol.keys, protocol.crop_border)
+    except ValueError as e:
+        raise UserError(f"{name}: {e}; remove it from the evaluation images") from e
+
+
 def mean_scores(rows):
     """The mean over images of each score: [{key: value}] to {key: mean}."""
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+
+def gain(scores, key):
+    """How far "ours" is above "bicubic" in {who: {key: score}}; 0 where both are infinite."""
+    ours, baseline = scores["ours"][key], scores["bicubic"][key]
+    return ours - baseline if ours != baseline else 0.0

@@ -35,7 +35,7 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: No
     rows, strips = [], {}
     for name, lr, hr in pairs:
         shown = {"bicubic": evaluation.bicubic(lr, upscaler.scale), "ours": upscaler.upscale(lr)}
-        rows.append({"name": name, **{who: metrics.score(sr, hr, protocol.keys, protocol.crop_border)
+        rows.append({"name": name, **{who: evaluation.score(name, sr, hr, protocol)
                                       for who, sr in shown.items()}})
         strips[name] = _strip(lr, shown["bicubic"], shown["ours"], hr)
         on_image()
@@ -72,8 +72,7 @@ def table(report, protocol):
         shown.add_column(escape(metrics.label(key)), justify="right")
     for who, name in (("bicubic", f"bicubic x{protocol.scale}"), ("ours", "ours")):
         shown.add_row(name, *(f"{report['mean'][who][key]:.4f}" for key in protocol.keys))
-    shown.add_row("gain", *(f"{report['mean']['ours'][key] - report['mean']['bicubic'][key]:+.4f}"
-                            for key in protocol.keys))
+    shown.add_row("gain", *(f"{evaluation.gain(report['mean'], key):+.4f}" for key in protocol.keys))
     return shown
 
 

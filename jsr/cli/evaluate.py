@@ -195,22 +195,17 @@ def _show(report, protocol, console, title):
     if "bicubic" in mean:
         shown.add_column(f"gain {metrics.label(first)}", justify="right")
     for row in rows:
-        gain = [_gain(row, first)] if "bicubic" in mean else []
+        gain = [f"{evaluation.gain(row, first):+.4f}"] if "bicubic" in mean else []
         shown.add_row(row["name"], *(f"{row['ours'][key]:.4f}" for key in keys), *gain)
     shown.add_section()
     shown.add_row("mean", *(f"{mean['ours'][key]:.4f}" for key in keys))
     if "bicubic" in mean:
         shown.add_row("mean of bicubic", *(f"{mean['bicubic'][key]:.4f}" for key in keys))
-        shown.add_row("gain", *(_gain(mean, key) for key in keys))
+        shown.add_row("gain", *(f"{evaluation.gain(mean, key):+.4f}" for key in keys))
     console.print(shown)
     if protocol:
         console.print(_published(report["standing"], protocol))
         console.print(report["standing"]["text"])
-
-
-def _gain(scores, key):
-    ours, bicubic = scores["ours"][key], scores["bicubic"][key]
-    return f"{ours - bicubic:+.4f}" if ours != bicubic else f"{0:+.4f}"  # inf - inf is no number
 
 
 def _published(standing, protocol):

@@ -123,7 +123,7 @@ def train(config, workdir, *, console):
         rows, best_key = [], protocol.ranking
         for name, lr, hr in evaluation.eval_pairs(eval_source, scale=scale, degrade=data.eval.degrade):
             sr = upscaler.upscale(lr)
-            rows.append(metrics.score(sr, hr, [best_key], protocol.crop_border))
+            rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if len(rows) == 1:
                 logbook.picture(step, name, _side_by_side(evaluation.bicubic(lr, scale), sr, hr))
         score = evaluation.mean_scores(rows)
