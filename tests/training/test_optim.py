@@ -32,6 +32,14 @@ def test_cosine_with_warmup():
     assert found[4:] == sorted(found[4:], reverse=True) and 1e-5 <= found[-1] < 2e-5
 
 
+def test_piecewise_linear_joins_its_points_and_jumps_where_two_are_at_one_step():
+    points = [[0, 1.0], [4, 0.5], [6, 0.5], [6, 0.1], [8, 0.1]]
+    expected = [1e-3, 8.75e-4, 7.5e-4, 6.25e-4, 5e-4, 5e-4, 1e-4, 1e-4, 1e-4, 1e-4]
+    np.testing.assert_allclose(rates(dict(name="piecewise_linear", points=points), 10), expected, rtol=1e-6)
+    warm = rates(dict(name="piecewise_linear", points=points, warmup_steps=2), 10)
+    np.testing.assert_allclose(warm, [5e-4, 1e-3, *expected[2:]], rtol=1e-6)
+
+
 def test_adam_is_optaxs_adam():
     params = grads = {"w": jnp.array([1.0, -2.0, 3.0])}
     ours, theirs = optim.make_optimizer({"name": "adam"}), optax.adam(0.1)

@@ -141,6 +141,7 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
 DEVICES = """
 import jax, numpy as np
 from jsr import config, models, sharding
+from jsr.errors import UserError
 from jsr.training import optim, state as states
 from jsr.training.step import make_step
 recipe = config.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 8, 'num_block': 2}")])
@@ -161,6 +162,12 @@ def train(devices):
     return jax.device_get(state), losses
 one, eight = train(jax.devices()[:1]), train(jax.devices())
 assert len(jax.devices()) == 8
+try:
+    sharding.check_batch(12, sharding.make_mesh())
+except UserError as e:
+    assert "batch 12 cannot be split evenly over 8 devices; use a multiple of 8" in str(e)
+else:
+    raise AssertionError("a batch of 12 over 8 devices")
 params = [np.concatenate([x.ravel() for x in jax.tree.leaves(s.nets["sr"]["variables"])]) for s, _ in (one, eight)]
 print(np.abs(params[0] - params[1]).max(), np.abs(np.subtract(one[1], eight[1])).max())
 """
