@@ -11,6 +11,7 @@ A recipe is plain data (`ml_collections.ConfigDict`):
   chain        network names in the order in which an image passes them
   data         {train, eval: {dataset, split, degrade}, data_dir, num_workers}
   stages       a list of `stage(...)`
+  ensemble     {self}: at evaluation, average the outputs for the eight flips and turns of an image
   ema_decay    of the averaged parameters that are evaluated and kept; 0 turns averaging off
   dtype        compute type of the networks, "float32" or "bfloat16"; parameters stay float32
   log_every, eval_every, checkpoint_every, keep_checkpoints      in steps; checkpoints kept
@@ -46,7 +47,8 @@ def stage(*, steps, crop, batch, losses, learning_rate, schedule=None, optimizer
 
 
 def recipe(*, title, protocol, networks, data, stages, id="", chain=None, seed=0, ema_decay=0.999, dtype="float32",
-           log_every=100, eval_every=5000, checkpoint_every=1000, keep_checkpoints=3, inferred=(), report=None):
+           log_every=100, eval_every=5000, checkpoint_every=1000, keep_checkpoints=3, ensemble=None, inferred=(),
+           report=None):
     """A recipe with the defaults that most published ones share; the fields are explained above."""
     networks = {name: {"fields": {}, "copies": 1, **net} for name, net in networks.items()}
     source = {"split": "", "degrade": ""}
@@ -58,9 +60,9 @@ def recipe(*, title, protocol, networks, data, stages, id="", chain=None, seed=0
         player.nets = list(chain)
     return ConfigDict(dict(
         recipe="", id=id, title=title, protocol=protocol, seed=seed, networks=networks, chain=chain, data=data,
-        stages=list(stages), ema_decay=float(ema_decay), dtype=dtype, log_every=log_every, eval_every=eval_every,
-        checkpoint_every=checkpoint_every, keep_checkpoints=keep_checkpoints, inferred=list(inferred),
-        report=dict(report or {})))
+        stages=list(stages), ensemble={"self": False, **(ensemble or {})}, ema_decay=float(ema_decay), dtype=dtype,
+        log_every=log_every, eval_every=eval_every, checkpoint_every=checkpoint_every,
+        keep_checkpoints=keep_checkpoints, inferred=list(inferred), report=dict(report or {})))
 
 
 def pick(track, recipes, name):

@@ -73,10 +73,15 @@ def catalogue_row(config):
 
 @functools.cache
 def _count(model_id, scale, fields, height, width):
-    """(parameters, multiply-accumulates) of a network, `fields` as JSON, for an LR image of height x width."""
+    """(parameters, multiply-accumulates) of a network, `fields` as JSON, for an LR image of height x width.
+
+    A network that takes multiples of a size is counted at the next one.
+    """
     fields = json.loads(fields)
     model, variables = models.create(model_id, scale=scale, **fields), models.abstract(model_id, scale=scale, **fields)
-    macs = counts.count_macs(model, variables, models.card(model).lr_shape(height, width))
+    card = models.card(model)
+    height, width = (-(-side // card.padding.multiple) * card.padding.multiple for side in (height, width))
+    macs = counts.count_macs(model, variables, card.lr_shape(height, width))
     return counts.count_params(variables), macs
 
 

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 
 from flax import traverse_util
+import jax.numpy as jnp
 import numpy as np
 
 from jsr.errors import UserError
@@ -35,7 +36,7 @@ class Rules:
       rows: (PyTorch module or parameter, path of the submodule or parameter here, key of LAYOUTS), as in
         ("body.0.conv1", "body_0/conv1", "conv"). A layer without a bias, say, lacks it on both sides.
       constants: keys whose values the network has as arithmetic: written as they are, and checked on reading.
-      ignore: shell patterns of keys that carry nothing.
+      ignore: shell patterns of keys that carry nothing on reading, constants among them.
     """
 
     rows: Sequence[tuple[str, str, str]]
@@ -109,8 +110,8 @@ def to_jax(state_dict, rules, abstract):
     """
     leaves = traverse_util.flatten_dict(abstract, sep="/")
     plan = _plan(rules, leaves)
-    unknown = [key for key in state_dict if key not in plan and key not in rules.constants
-               and not any(fnmatch.fnmatchcase(key, pattern) for pattern in rules.ignore)]
+    ignored = {key for key in state_dict if any(fnmatch.fnmatchcase(key, pattern) for pattern in rules.ignore)}
+    unknown = [key for key in state_dict if key not in plan and key not in rules.constants and key not in ignored]
     missing = [key for key in plan if key not in state_dict]
     filled, wrong = {}, []
     for key, (path, axes) in plan.items():
@@ -122,8 +123,9 @@ def to_jax(state_dict, rules, abstract):
                 expected = _transpose(np.empty(leaves[path].shape, bool), _inverse(axes)).shape
                 wrong.append(f"{key} is {state_dict[key].shape}, not {expected}")
     for key, value in rules.constants.items():
-        if key in state_dict and not _same(state_dict[key], value):
-            wrong.append(f"{key} is {np.ravel(state_dict[key]).tolist()}, the network has {np.ravel(value).tolist()}")
+        if key in state_dict and key not in ignored and not _same(state_dict[key], value):
+            wrong.append(f"{key} has other values than the network's" if value.size > 16 else
+                         f"{key} is {np.ravel(state_dict[key]).tolist()}, the network has {value.ravel().tolist()}")
     problems = [f"{label}: {_some(keys)}" for label, keys in (
         ("keys that it has no use for", unknown), ("missing keys", missing), ("wrong", wrong)) if keys]
     if problems:
@@ -175,8 +177,10 @@ def _inverse(axes):
 
 
 def _same(a, b):
-    """Equal but for the rounding of another float type."""
-    return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-4 * np.abs(b).max())
+    """Equal but for the rounding of the type that `a` has."""
+    rounding = jnp.finfo(a.dtype).eps if jnp.issubdtype(a.dtype, jnp.floating) else 0
+    tolerance = max(1e-4, float(rounding)) * np.abs(b).max()
+    return a.shape == b.shape and np.allclose(a.astype(np.float64), b, rtol=0, atol=tolerance)
 
 
 def _some(items, most=5):

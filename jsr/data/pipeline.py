@@ -15,10 +15,24 @@ import numpy as np
 from jsr import degradations, images
 from jsr.config import nearest
 from jsr.data.augment import AUGMENTATIONS
+from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
 from jsr.parallel import init_worker
 
 CACHE_BYTES = 256 << 20  # decoded images that each worker keeps
+
+
+def lr_clean(hr, scale):
+    """The LR image before its compression: Pillow's bicubic of the HR crop, uint8."""
+    return pillow_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))
+
+
+DERIVED = {"lr_clean": lr_clean}  # what a batch holds besides lr and hr, where a loss asks for it
+
+
+def derived_keys(stage):
+    """The targets of a stage's losses that its batches must be given besides lr and hr, sorted."""
+    return sorted({row["target"] for player in stage.players for row in player.losses} - {"lr", "hr"})
 
 
 class PairedCrops:
@@ -30,20 +44,29 @@ class PairedCrops:
       degrade: "" crops the record's stored `lr` alongside; a protocol's name degrades the augmented HR crop instead.
         The JPEG grid of a degraded crop starts at its corner, that of a stored LR at the image's.
       augment: names of `jsr.data.augment.AUGMENTATIONS`, applied in order.
+      derive: keys of `DERIVED` that each sample gets too, made of its augmented HR crop.
     """
 
-    def __init__(self, *, crop, scale, degrade="", augment=()):
+    def __init__(self, *, crop, scale, degrade="", augment=(), derive=()):
         if crop % scale:
             raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
         for name in augment:
             if name not in AUGMENTATIONS:
                 raise UserError(f"augmentation {name!r} is unknown; {nearest(name, AUGMENTATIONS)}")
+        for key in derive:
+            if key not in DERIVED:
+                raise UserError(f"a loss compares with {key!r}, which no batch has; {nearest(key, ['lr', 'hr', *DERIVED])}")
         if degrade:
             degradations.protocol(degrade)
         self._crop, self._scale, self._degrade, self._augment = crop, scale, degrade, tuple(augment)
+        self._derive = tuple(derive)
         self._decode = _DecodeCache(CACHE_BYTES)
 
     def __call__(self, record, rng):
+        sample = self._pair(record, rng)
+        return sample | {key: DERIVED[key](sample["hr"], self._scale) for key in self._derive}
+
+    def _pair(self, record, rng):
         name, scale, size = record["name"], self._scale, self._crop // self._scale
         hr = self._decode(record, "hr")
         # The LR grid: HR rows and columns beyond a multiple of the scale have no LR pixel.

@@ -7,6 +7,7 @@ import numpy as np
 from jsr import models
 from jsr.images import to_uint8
 from jsr.inference import model_file
+from jsr.inference.ensemble import self_ensemble
 from jsr.layers.padding import crop_to, pad_to_multiple
 from jsr.training.step import run_chain
 
@@ -17,16 +18,17 @@ class Upscaler:
     Args:
       networks: {name: module} in the order in which an image passes them.
       variables: {name: Flax collections}.
-      model_ids: {name: model id}, for the padding that each network's card asks for.
+      ensemble: {"self": whether the outputs for the eight flips and turns of the image are averaged}; None is not.
       meta: the model file's metadata, {} for a network that never was in one.
 
     Every new image size is compiled once.
     """
 
-    def __init__(self, networks, variables, model_ids, meta=None):
+    def __init__(self, networks, variables, *, ensemble=None, meta=None):
         self.networks, self.variables, self.meta = networks, variables, meta or {}
+        self._ensemble = dict(ensemble or {"self": False})
         self.scale = int(np.prod([module.scale for module in networks.values()]))
-        self._padding = models.card(model_ids[next(iter(networks))]).padding
+        self._padding = models.card(next(iter(networks.values()))).padding
         chain = list(networks)
         self._run = jax.jit(lambda variables, lr: run_chain(networks, chain, variables, lr)[0]["sr"])
 
@@ -45,13 +47,17 @@ class Upscaler:
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
             raise ValueError(f"image is {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
+        return to_uint8(self_ensemble(self._upscale, image) if self._ensemble["self"] else self._upscale(image))
+
+    def _upscale(self, image):
+        """The same before it is clipped and rounded, in float32."""
         lr = jnp.asarray(image, jnp.float32)[None] / 255
         height, width = image.shape[:2]
         sr = self._run(self.variables, pad_to_multiple(lr, self._padding))
-        return to_uint8(crop_to(sr, height * self.scale, width * self.scale)[0])
+        return crop_to(sr, height * self.scale, width * self.scale)[0]
 
 
 def load(path):
     """An Upscaler of a model file; raises UserError where it cannot be read (jsr.inference.model_file.load)."""
     meta, networks, variables = model_file.load(path)
-    return Upscaler(networks, variables, {net["name"]: net["model"] for net in meta["networks"]}, meta)
+    return Upscaler(networks, variables, ensemble=meta.get("ensemble"), meta=meta)

@@ -1,10 +1,13 @@
 """Losses: pure functions of a prediction and a target, and the rows that name them.
 
 A row is data: {fn: name in LOSSES, pred: key of the network's output, target: key of the batch, weight: factor}.
-Every function takes float arrays of one shape and returns the mean over all elements, in float32.
+Every function takes float arrays of one shape, images (N, H, W, C) where it says so, and returns the mean over all
+elements, in float32.
 """
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jsr.config import nearest
 from jsr.errors import UserError
@@ -25,7 +28,24 @@ def charbonnier(pred, target, eps=1e-3):
     return jnp.mean(jnp.sqrt(jnp.square(pred - target) + eps**2))
 
 
-LOSSES = {"l1": l1, "mse": mse, "charbonnier": charbonnier}
+def high_frequency_l1(pred, target):
+    """L1 of what a Gaussian blur (5x5, sigma 1.1) takes away, for images; after Conde et al., Swin2SR (ECCVW 2022)."""
+    difference = pred - target
+    return jnp.mean(jnp.abs(difference - _blur(difference)))
+
+
+def _blur(image, radius=2, sigma=1.1):
+    """(N, H, W, C) of the same shape, borders reflected."""
+    weights = np.exp(-np.arange(-radius, radius + 1)**2 / (2 * sigma**2))
+    image = jnp.pad(image, [(0, 0), (radius, radius), (radius, radius), (0, 0)], mode="reflect")
+    for axis in (1, 2):
+        size = image.shape[axis] - 2 * radius
+        image = sum(weight * jax.lax.slice_in_dim(image, k, k + size, axis=axis)
+                    for k, weight in enumerate((weights / weights.sum()).tolist()))
+    return image
+
+
+LOSSES = {"l1": l1, "mse": mse, "charbonnier": charbonnier, "high_frequency_l1": high_frequency_l1}
 
 
 def check_rows(rows):

@@ -42,8 +42,9 @@ def create(model_id, *, scale, **fields):
       UserError: unknown network, variant or field (the nearest is named), or a scale the network is not made for.
     """
     module, variant = _find(model_id)
-    if scale not in module.CARD.scales:
-        raise UserError(f"{model_id}: no scale {scale}; it has {', '.join(map(str, module.CARD.scales))}")
+    scales = card(model_id).scales
+    if scale not in scales:
+        raise UserError(f"{model_id}: no scale {scale}; it has {', '.join(map(str, scales))}")
     default = module.Model(variant, scale=scale)
     known = [f.name for f in dataclasses.fields(default) if f.name not in ("scale", "parent", "name")]
     for field in fields:
@@ -82,11 +83,22 @@ def init(model, key, input_shape=None):
 
 
 def card(model):
-    """The Card of a network, given as an id or as a module; ValueError for a module that is not of the zoo."""
-    file = _find(model)[0] if isinstance(model, str) else sys.modules[type(model).__module__]
-    if not hasattr(file, "CARD"):
-        raise ValueError(f"{type(model).__name__} is no network of the zoo: {file.__name__} has no CARD")
-    return file.CARD
+    """The Card of a network, given as an id or as a module; ValueError for a module that is not of the zoo.
+
+    An id's card has the scales of its variant, and the size multiple in `padding` is that of the network at hand.
+    """
+    if isinstance(model, str):
+        file, variant = _find(model)
+        scales = file.CARD.variant_scales.get(variant, file.CARD.scales)
+        found = dataclasses.replace(file.CARD, scales=scales)
+        model = file.Model(variant, scale=scales[0])
+    else:
+        file = sys.modules[type(model).__module__]
+        if not hasattr(file, "CARD"):
+            raise ValueError(f"{type(model).__name__} is no network of the zoo: {file.__name__} has no CARD")
+        found = file.CARD
+    multiple = getattr(model, "size_multiple", found.padding.multiple)
+    return dataclasses.replace(found, padding=dataclasses.replace(found.padding, multiple=multiple))
 
 
 def resolve(model_id):

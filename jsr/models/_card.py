@@ -1,5 +1,6 @@
 """What users and tools must know of a network besides its code."""
 
+from collections.abc import Mapping
 import dataclasses
 
 from jsr.layers.padding import Padding
@@ -16,10 +17,12 @@ class Card:
       scales: the factors between LR and SR that the network can be made for, ascending.
       task: "super-resolution", or what else the network does to the image.
       in_channels, out_channels: of LR and SR.
-      padding: the sizes that the network takes, and how the original evaluation brings images to them.
+      padding: the sizes that the network takes, and how the original evaluation brings images to them. Where the
+        multiple follows from a field of the network, as an attention window's, the network has it as `size_multiple`.
       tiling: "exact" where an SR tile depends on a bounded neighbourhood of its LR tile only, else "approximate"
         (global pooling, attention windows, FFT, kernels made from the whole image).
       video: LR and SR are (N, T, H, W, C).
+      variant_scales: {variant: its scales}, of the variants made for others than `scales`.
     """
 
     title: str
@@ -32,12 +35,14 @@ class Card:
     padding: Padding = Padding()
     tiling: str = "exact"
     video: bool = False
+    variant_scales: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if self.tiling not in ("exact", "approximate"):
             raise ValueError(f"tiling = {self.tiling!r} is neither 'exact' nor 'approximate'")
-        if list(self.scales) != sorted(set(self.scales)) or not self.scales:
-            raise ValueError(f"scales = {self.scales} are not ascending")
+        for scales in (self.scales, *self.variant_scales.values()):
+            if list(scales) != sorted(set(scales)) or not scales:
+                raise ValueError(f"scales = {scales} are not ascending")
 
     def lr_shape(self, height, width, *, frames=5):
         """The shape of one LR image, or clip of `frames` images, as the network takes it."""

@@ -33,7 +33,7 @@ log = logging.getLogger("jsr")
 
 # What may differ between the command that began a run and the one that resumes it: nothing that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
-             "report", "inferred", "title")
+             "ensemble", "report", "inferred", "title")
 
 
 class Interrupted(Exception):
@@ -53,7 +53,7 @@ def train(config, workdir, *, console):
       console: a rich Console for progress.
 
     Returns:
-      An Upscaler with the final (averaged, where kept) parameters.
+      An Upscaler with the final (averaged, where kept) parameters and the recipe's ensemble.
 
     Raises:
       Interrupted: SIGTERM or Ctrl+C came; everything is saved.
@@ -108,15 +108,15 @@ def train(config, workdir, *, console):
     train_source = sources.open_source(data.train.dataset, data.train.split, data.data_dir or None)
     eval_source = sources.open_source(data.eval.dataset, data.eval.split, data.data_dir or None)
     logbook = Logbook(workdir, resume_step=step) if lead else None
-    upscaler = Upscaler({name: networks[name] for name in config.chain}, None,
-                        {name: config.networks[name].model for name in config.chain})
+    in_chain = {name: networks[name] for name in config.chain}
+    upscaler = Upscaler(in_chain, None)  # without the ensemble, which would take validation eight times as long
 
     def info(steps, scores):
         return {"networks": [{"name": name, "model": config.networks[name].model, "scale": config.networks[name].scale,
                               "fields": plain(config.networks[name].fields), "deployed": False}
                              for name in config.chain],
-                "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps, "scores": scores,
-                "data": plain(data.train), "fingerprint": fingerprint(config)}
+                "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps, "ensemble": plain(config.ensemble),
+                "scores": scores, "data": plain(data.train), "fingerprint": fingerprint(config)}
 
     def validate(step, state):
         upscaler.variables = jax.device_get(states.eval_variables(state))
@@ -153,7 +153,7 @@ def train(config, workdir, *, console):
                                              first_step=first, ema_decay=config.ema_decay), donate_argnums=0)
                 stage_key = states.purpose_key(key, f"stage{index}")
                 crops = pipeline.PairedCrops(crop=stage.crop, scale=scale, degrade=data.train.degrade,
-                                             augment=stage.augment)
+                                             augment=stage.augment, derive=pipeline.derived_keys(stage))
                 batches = pipeline.Waiting(pipeline.train_batches(
                     train_source, crops, seed=_data_seed(config.seed, index), batch=stage.batch, start=step - first,
                     num_workers=data.num_workers, process=(jax.process_index(), jax.process_count())))
@@ -183,14 +183,14 @@ def train(config, workdir, *, console):
                             break
                 finally:
                     batches.close()
-        upscaler.variables = jax.device_get(states.eval_variables(state))
+        variables = jax.device_get(states.eval_variables(state))
         if lead:
-            model_file.save(workdir / "last.safetensors", upscaler.variables, info(step, {}))
+            model_file.save(workdir / "last.safetensors", variables, info(step, {}))
     finally:
         checkpoints.close()
         if logbook:
             logbook.close()
-    return upscaler
+    return Upscaler(in_chain, variables, ensemble=config.ensemble)
 
 
 def _write_overview(workdir, config, variables):

@@ -6,6 +6,8 @@ function of the stage's step, so that a skipped step does not shift the schedule
 
 import inspect
 
+import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jsr.config import nearest
@@ -39,8 +41,15 @@ def cosine(peak, steps, end=0.0):
     return optax.cosine_decay_schedule(peak, max(steps, 1), alpha=end / peak)
 
 
+def piecewise_linear(peak, steps, points=()):
+    """Straight lines between points (step of the stage, fraction of `peak`); two at one step make a jump."""
+    del steps
+    at, fractions = np.array(points).T
+    return lambda step: peak * jnp.interp(step, at, fractions)
+
+
 OPTIMIZERS = {"adam": adam, "adamw": adamw}
-SCHEDULES = {"constant": constant, "multi_step": multi_step, "cosine": cosine}
+SCHEDULES = {"constant": constant, "multi_step": multi_step, "cosine": cosine, "piecewise_linear": piecewise_linear}
 
 
 def make_optimizer(row):
@@ -52,7 +61,7 @@ def make_schedule(row, *, peak, steps):
     """The schedule of a row {name, warmup_steps, ...}: a function of the stage's step.
 
     With `warmup_steps` the rate rises linearly from peak / warmup_steps and reaches `peak` after that many steps; the
-    named schedule then runs over the rest, milestones still counted from the stage's start.
+    named schedule then runs over the rest, milestones and points still counted from the stage's start.
 
     Raises:
       UserError: an unknown name or argument.
@@ -61,6 +70,8 @@ def make_schedule(row, *, peak, steps):
     warmup = row.pop("warmup_steps", 0)
     if row["name"] == "multi_step":
         row["milestones"] = [m - warmup for m in row.get("milestones", ())]
+    if row["name"] == "piecewise_linear":
+        row["points"] = [(step - warmup, fraction) for step, fraction in row["points"]]
     after = _call(SCHEDULES, row, "schedule", peak=peak, steps=steps - warmup)
     if not warmup:
         return after

@@ -85,3 +85,8 @@ def test_copies_and_equal_networks_count_their_parameters_once_and_their_work_ea
     # the second network gets an image of twice the height and width
     assert second["gmacs"] == pytest.approx(4 * first["gmacs"])
     assert math.isclose(row["gmacs"], 3 * first["gmacs"] + second["gmacs"] + third["gmacs"])
+
+
+def test_a_network_that_takes_multiples_is_counted_at_the_next_one():
+    """192 px are no multiple of the window of 7: 196 are."""
+    assert zoo._count("swinir/car", 1, "{}", 192, 190) == zoo._count("swinir/car", 1, "{}", 196, 196)

@@ -1,5 +1,7 @@
 """The conversion engine on made-up state dicts: layouts, strictness, wrappers."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -66,9 +68,24 @@ def test_half_precision_becomes_the_dtype_of_the_network(state_dict):
 def test_constants_may_be_absent_but_not_different(state_dict):
     del state_dict["mean"]
     convert.to_jax(state_dict, RULES, ABSTRACT)
+    state_dict["mean"] = np.float16([0.5, 0.2502])  # no more than its rounding
+    convert.to_jax(state_dict, RULES, ABSTRACT)
     state_dict["mean"] = np.float32([0.5, 0.26])
     with pytest.raises(UserError, match=r"wrong: mean is \[0.5, 0.25999\d*\], the network has \[0.5, 0.25\]"):
         convert.to_jax(state_dict, RULES, ABSTRACT)
+
+
+def test_constants_that_are_ignored_are_written_but_not_checked(state_dict):
+    rules = dataclasses.replace(RULES, constants={"mean": np.float32([1, 2, 3])}, ignore=[*RULES.ignore, "me?n"])
+    variables = convert.to_jax(state_dict, rules, ABSTRACT)
+    assert (convert.to_torch(variables, rules)["mean"] == [1, 2, 3]).all()
+
+
+def test_large_constants_are_not_printed(state_dict):
+    rules = dataclasses.replace(RULES, constants={"mean": np.zeros((4, 5), np.float32)})
+    state_dict["mean"] = np.ones((4, 5), np.float32)
+    with pytest.raises(UserError, match="wrong: mean has other values than the network's"):
+        convert.to_jax(state_dict, rules, ABSTRACT)
 
 
 def test_all_that_does_not_fit_is_named_in_one_line(state_dict):

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from jsr import degradations, images
+from jsr._configs.common import stage
 from jsr.data import pipeline
 from jsr.data.augment import flip_rotate, permute_rgb
+from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
 
 SCALE = 4
@@ -26,8 +28,9 @@ def records(photograph):
     return found
 
 
-def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, degrade="", augment=("flip_rotate",), seed=5, batch=6):
-    crops = pipeline.PairedCrops(crop=crop, scale=SCALE, degrade=degrade, augment=augment)
+def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, degrade="", augment=("flip_rotate",), derive=(),
+         seed=5, batch=6):
+    crops = pipeline.PairedCrops(crop=crop, scale=SCALE, degrade=degrade, augment=augment, derive=derive)
     batches = pipeline.train_batches(records, crops, seed=seed, batch=batch, start=start, num_workers=num_workers,
                                      process=process)
     try:
@@ -58,6 +61,18 @@ def test_lr_made_on_the_fly_is_the_degraded_crop(records, augment):
     for sample in take(records, 3, degrade="aim22_t1", augment=augment):
         for lr, hr in zip(sample["lr"], sample["hr"], strict=True):
             np.testing.assert_array_equal(lr, degradations.decode(degradations.degrade("aim22_t1", hr).lr_bytes))
+
+
+def test_the_clean_lr_image_comes_where_a_loss_asks_for_it(records):
+    rows = [dict(fn="l1", pred="sr", target="hr", weight=1.0), dict(fn="l1", pred="aux", target="lr_clean", weight=1.0)]
+    derive = pipeline.derived_keys(stage(steps=1, crop=24, batch=6, losses=rows, learning_rate=1e-4))
+    assert derive == ["lr_clean"]
+    plain, more = take(records, 3, degrade="aim22_t1"), take(records, 3, degrade="aim22_t1", derive=derive)
+    assert same(plain, more) and "lr_clean" not in plain[0]
+    for sample in more:
+        for clean, lr, hr in zip(sample["lr_clean"], sample["lr"], sample["hr"], strict=True):
+            np.testing.assert_array_equal(clean, pillow_bicubic(hr, (6, 6)))
+            assert (clean != lr).any()
 
 
 def test_every_place_and_every_turn_is_drawn(photograph):
@@ -123,6 +138,7 @@ def test_damaged_image_names_itself_across_processes(records):
     (dict(crop=10), "crop 10 is not a multiple of the scale 4"),
     (dict(augment=["flip"]), "augmentation 'flip' is unknown; did you mean 'flip_rotate'"),
     (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t1'"),
+    (dict(derive=["lr_clear"]), "a loss compares with 'lr_clear', which no batch has; did you mean 'lr_clean'"),
 ])
 def test_mistakes_in_the_recipe(records, arguments, message):
     with pytest.raises(UserError, match=message):

@@ -19,6 +19,21 @@ def test_known_values(name, expected):
     np.testing.assert_allclose(losses.LOSSES[name](PRED, TARGET), expected, rtol=1e-6)
 
 
+def test_high_frequency_l1_sees_detail_and_not_brightness():
+    pred = np.zeros((2, 9, 8, 3), np.float32)
+    pred[1, 4, 4, 0] = 1
+    center = 1 / np.exp(-np.arange(-2, 3)**2 / (2 * 1.1**2)).sum()
+    # an impulse far from the borders: it loses its own weight at its place, and all the other weights lie around it
+    expected = 2 * (1 - center**2) / pred.size
+    np.testing.assert_allclose(losses.high_frequency_l1(pred, np.zeros_like(pred)), expected, rtol=1e-6)
+    np.testing.assert_allclose(losses.high_frequency_l1(pred + 0.25, pred), 0, atol=1e-7)
+    across = np.broadcast_to(np.arange(8, dtype=np.float32)[None, None, :, None], pred.shape)
+    # a ramp has no detail but where the border turns it back
+    blurred_away = np.abs(losses._blur(across) - across)
+    np.testing.assert_allclose(blurred_away[:, :, 2:-2], 0, atol=1e-5)
+    assert (blurred_away[:, :, 0] > 0.1).all()
+
+
 def test_rows_are_weighted_and_named():
     rows = [dict(fn="l1", pred="sr", target="hr", weight=1.0), dict(fn="mse", pred="aux", target="hr", weight=0.5)]
     loss, values = losses.total(rows, {"sr": PRED, "aux": PRED}, {"hr": TARGET})

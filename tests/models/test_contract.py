@@ -19,6 +19,24 @@ from jsr.layers.padding import crop_to, pad_to_multiple
 PARAMS = {  # id: {scale: trainable parameters}, the published counts less what is frozen
     "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
     "edsr/full": {2: 40_729_603, 3: 43_680_003, 4: 43_089_923},
+    "rrdbnet/b23": {1: 16_723_907, 2: 16_703_171, 4: 16_697_987},
+    "rrdbnet/b33": {4: 23_892_227},
+    "rrdbnet/b6": {4: 4_467_779},
+    "rrdbnet/direct": {1: 16_624_131, 2: 16_661_059, 3: 16_661_059},
+    "hat/base": {1: 20_477_083, 2: 20_624_795, 3: 20_809_435, 4: 20_772_507},
+    "hat/small": {2: 9_473_471, 3: 9_658_111, 4: 9_621_183},
+    "hat/large": {2: 40_698_863, 3: 40_883_503, 4: 40_846_575},
+    "swin2sr/classical": {2: 12_091_571, 3: 12_276_211, 4: 12_239_283},
+    "swin2sr/compressed": {2: 12_096_886, 4: 12_244_598},
+    "swin2sr/light": {2: 1_005_348, 3: 1_013_463, 4: 1_024_824},
+    "swin2sr/real": {4: 12_054_643},
+    "swin2sr/car": {1: 11_843_247},
+    "swinir/classical": {2: 11_752_487, 3: 11_937_127, 4: 11_900_199, 8: 12_047_911},
+    "swinir/light": {2: 910_152, 3: 918_267, 4: 929_628},
+    "swinir/real": {2: 11_678_631, 4: 11_715_559},
+    "swinir/real_large": {4: 28_013_059},
+    "swinir/denoise": {1: 11_504_163},
+    "swinir/car": {1: 11_492_067},
 }
 IDS = models.list_models()
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
@@ -138,6 +156,7 @@ def test_fields_override_the_variant_and_lists_are_taken():
     ("esdr", 4, {}, "esdr: no network 'esdr'; did you mean 'edsr'?"),
     ("edsr/ful", 4, {}, "edsr/ful: no variant 'ful'; did you mean 'full'?"),
     ("edsr", 5, {}, "edsr: no scale 5; it has 2, 3, 4"),
+    ("swinir/car", 4, {}, "swinir/car: no scale 4; it has 1"),
     ("edsr", 4, {"num_feats": 8}, "edsr: no field 'num_feats'; did you mean 'num_feat'?"),
     ("edsr", 4, {"name": "x"}, "edsr: no field 'name'"),
 ])

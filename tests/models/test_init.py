@@ -78,6 +78,7 @@ def test_card_gives_the_shape_of_images_and_clips():
     (dict(tiling="maybe"), "tiling = 'maybe' is neither 'exact' nor 'approximate'"),
     (dict(scales=(4, 2)), r"scales = \(4, 2\) are not ascending"),
     (dict(scales=()), r"scales = \(\) are not ascending"),
+    (dict(variant_scales={"a": (1,), "b": (3, 2)}), r"scales = \(3, 2\) are not ascending"),
 ])
 def test_card_refuses(wrong, message):
     with pytest.raises(ValueError, match=message):

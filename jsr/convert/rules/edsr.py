@@ -3,6 +3,7 @@
 import numpy as np
 
 from jsr.convert.engine import Rules
+from jsr.convert.identify import count
 
 
 def official(model):
@@ -35,3 +36,22 @@ def _shuffles(scale):
 
 
 FORMATS = {"official": official, "basicsr": basicsr}
+
+
+def identify(state_dict):
+    """(scale, fields, assumed) of a state dict in either format; None of another network's."""
+    if {"head.0.weight", "body.0.body.2.weight", "tail.0.0.weight"} <= state_dict.keys():
+        head, blocks, up = "head.0.weight", count(state_dict, "body.") - 1, "tail.0"
+    elif {"conv_first.weight", "body.0.conv2.weight", "upsample.0.weight"} <= state_dict.keys():
+        head, blocks, up = "conv_first.weight", count(state_dict, "body."), "upsample"
+    else:
+        return None
+    num_feat = state_dict[head].shape[0]
+    scale = 4 if f"{up}.2.weight" in state_dict else 3 if state_dict[f"{up}.0.weight"].shape[0] == 9 * num_feat else 2
+    res_scale = 0.1 if num_feat >= 256 else 1.0  # as published
+    fields, assumed = dict(num_feat=num_feat, num_block=blocks, res_scale=res_scale), [f"res_scale {res_scale}"]
+    if "sub_mean.bias" in state_dict:
+        fields["img_range"] = 255.0 if np.abs(state_dict["sub_mean.bias"]).max() > 1 else 1.0
+    else:
+        assumed.append("img_range 255")
+    return scale, fields, assumed

@@ -1,0 +1,51 @@
+"""State dicts of Swin2SR."""
+
+from jsr.convert.engine import Rules
+from jsr.convert.rules import _swin, _swin_shapes
+from jsr.layers.window import relative_position_index
+from jsr.models.swin2sr import relative_coordinates
+
+LAYER = [("norm1", "norm"), ("attn.logit_scale", "tensor"), ("attn.q_bias", "tensor"), ("attn.v_bias", "tensor"),
+         ("attn.cpb_mlp.0", "linear"), ("attn.cpb_mlp.2", "linear"), ("attn.qkv", "linear"), ("attn.proj", "linear"),
+         ("norm2", "norm"), ("mlp.fc1", "linear"), ("mlp.fc2", "linear")]
+AUX = [("conv_bicubic", "conv_bicubic"), ("conv_before_upsample.0", "conv_before_upsample"), ("conv_aux", "conv_aux"),
+       ("conv_after_aux.0", "conv_after_aux"), ("conv_last", "conv_last")]
+
+
+def official(model):
+    """mv-lab/swin2sr, models/network_swin2sr.py."""
+    side = 2 * model.window_size - 1
+    buffers = {"relative_coords_table": relative_coordinates(model.window_size).reshape(1, side, side, 2),
+               "relative_position_index": relative_position_index(model.window_size)}
+    groups = range(len(model.depths))
+    return Rules(
+        rows=[*_swin.trunk_rows(len(groups), model.resi_connection), ("patch_embed.proj", "patch_embed_proj", "conv"),
+              *((f"layers.{g}.patch_embed.proj", f"layers_{g}/patch_embed_proj", "conv") for g in groups),
+              *_swin.layer_rows(model, LAYER), *_head_rows(model)],
+        constants=_swin.attention_masks(model) | {
+            f"layers.{g}.residual_group.blocks.{i}.attn.{name}": value
+            for g in groups for i in range(model.depths[g]) for name, value in buffers.items()},
+        ignore=["*.attn_mask"])
+
+
+def _head_rows(model):
+    if model.upsampler != "pixelshuffle_aux":
+        return _swin.head_rows(model.upsampler, model.scale)
+    return [*((source, f"head/{target}", "conv") for source, target in AUX),
+            *_swin.upsample_rows(model.scale)]
+
+
+FORMATS = {"official": official}
+
+
+def identify(state_dict):
+    """(scale, fields, assumed) of a state dict; None of another network's."""
+    if not {"conv_first.weight", f"{_swin_shapes.FIRST}attn.logit_scale"} <= state_dict.keys():
+        return None
+    scale, head = _swin_shapes.head(state_dict)
+    table = state_dict.get(f"{_swin_shapes.FIRST}attn.relative_coords_table")
+    window_size = 8 if table is None else (table.shape[1] + 1) // 2
+    img_range = _swin_shapes.img_range(window_size, head["upsampler"])
+    fields = _swin_shapes.trunk(state_dict, ("attn.logit_scale", 0)) | head | dict(
+        window_size=window_size, resi_connection=_swin_shapes.resi_connection(state_dict), img_range=img_range)
+    return scale, fields, [f"img_range {img_range:g}", *(["window_size 8"] if table is None else [])]

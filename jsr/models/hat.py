@@ -1,0 +1,251 @@
+"""HAT: hybrid attention transformer, windows with channel attention beside them and overlapping windows after them.
+
+Paper: Chen et al., CVPR 2023, arXiv:2205.04437. Structure, fields, variants and initialisation as in XPixelGroup/HAT
+(hat/archs/hat_arch.py, options/). With scale 1 its head enlarges nothing, which is how HAT is used for restoration.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from jsr.layers.attention import MLP, DropPath, Linear, WindowAttention, attend, normal, split_heads
+from jsr.layers.conv import Conv
+from jsr.layers.norm import LayerNorm
+from jsr.layers.padding import Padding
+from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
+from jsr.layers.window import attend_in_windows, window_merge, window_partition
+from jsr.models._card import Card
+
+
+def overlapping_windows(x, window_size, overlap):
+    """Windows larger than their distance, with zeros around the image, as torch.nn.Unfold cuts them.
+
+    Args:
+      x: array (N, H, W, C); H and W are multiples of window_size.
+      window_size: distance of the windows, px.
+      overlap: how much longer a window's side is, px; even, at most window_size.
+
+    Returns:
+      Array (N, windows, (window_size + overlap)**2, C), in the order of jsr.layers.window.window_partition.
+    """
+    n, height, width, channels = x.shape
+    rows, columns, side = height // window_size, width // window_size, window_size + overlap
+    around = (overlap // 2, window_size - overlap // 2)  # one block more than there are windows
+    x = jnp.pad(x, [(0, 0), around, around, (0, 0)])
+    x = x.reshape(n, rows + 1, window_size, width + window_size, channels)
+    x = jnp.concatenate([x[:, :-1], x[:, 1:, :overlap]], axis=2)
+    x = x.reshape(n, rows, side, columns + 1, window_size, channels)
+    x = jnp.concatenate([x[:, :, :, :-1], x[:, :, :, 1:, :overlap]], axis=4)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(n, rows * columns, side**2, channels)
+
+
+def overlap_index(window_size, overlap):
+    """Where the bias table of overlapping windows holds each pair: int numpy array (queries, keys).
+
+    quirk: the original meant to shift the differences (key minus query) to start from zero, but many indices are
+    negative; they count from the table's end, as negative indices do.
+    """
+    query, key = (np.divmod(np.arange(side**2), side) for side in (window_size, window_size + overlap))
+    rows, columns = (k - q[:, None] + 1 - overlap for q, k in zip(query, key))
+    return rows * (2 * window_size + overlap - 1) + columns
+
+
+class ChannelAttentionBlock(nn.Module):
+    """Two convolutions over few features, and a weight for each feature made of its mean over the image.
+
+    Submodules are numbered as in the original: `cab_0`, `cab_2`, `cab_3/attention_1`, `cab_3/attention_3`.
+    """
+
+    compress_ratio: int
+    squeeze_factor: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        features = x.shape[-1]
+        x = nn.gelu(Conv(features // self.compress_ratio, dtype=self.dtype, name="cab_0")(x), approximate=False)
+        x = Conv(features, dtype=self.dtype, name="cab_2")(x)
+        return x * ChannelWeights(self.squeeze_factor, dtype=self.dtype, name="cab_3")(x)
+
+
+class ChannelWeights(nn.Module):
+    """(N, H, W, C) to weights (N, 1, 1, C) in (0, 1)."""
+
+    squeeze_factor: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        features = x.shape[-1]
+        y = x.mean(axis=(1, 2), keepdims=True, dtype=jnp.float32)
+        y = nn.relu(Conv(features // self.squeeze_factor, 1, dtype=self.dtype, name="attention_1")(y))
+        return nn.sigmoid(Conv(features, 1, dtype=self.dtype, name="attention_3")(y))
+
+
+class HybridLayer(nn.Module):
+    """Window attention and, weakly, channel attention of the same normalised features; then an MLP (HAB)."""
+
+    num_heads: int
+    window_size: int
+    shift: int
+    compress_ratio: int
+    squeeze_factor: int
+    conv_scale: float
+    mlp_ratio: float
+    drop_path: float
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        attention = WindowAttention(self.num_heads, dtype=self.dtype, name="attn")
+        y = LayerNorm(dtype=self.dtype, name="norm1")(x)
+        by_channel = ChannelAttentionBlock(self.compress_ratio, self.squeeze_factor, dtype=self.dtype,
+                                           name="conv_block")(y)
+        y = attend_in_windows(attention, y, self.window_size, self.shift)
+        x = x + DropPath(self.drop_path)(y) + self.conv_scale * by_channel
+        y = LayerNorm(dtype=self.dtype, name="norm2")(x)
+        return x + DropPath(self.drop_path)(MLP(self.mlp_ratio, dtype=self.dtype, name="mlp")(y))
+
+
+class OverlapLayer(nn.Module):
+    """Attention from windows to larger windows around them, and an MLP (OCAB).
+
+    The zeros around the image are keys like all others: a query at the border gives them weight.
+    """
+
+    num_heads: int
+    window_size: int
+    overlap: int
+    mlp_ratio: float
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        channels, side = x.shape[-1], 2 * self.window_size + self.overlap - 1
+        y = LayerNorm(dtype=self.dtype, name="norm1")(x)
+        query, key_value = jnp.split(Linear(3 * channels, dtype=self.dtype, name="qkv")(y), [channels], axis=-1)
+        query, = split_heads(window_partition(query, self.window_size), 1, self.num_heads)
+        key, value = split_heads(overlapping_windows(key_value, self.window_size, self.overlap), 2, self.num_heads)
+        table = self.param("relative_position_bias_table", normal, (side**2, self.num_heads))
+        bias = table[overlap_index(self.window_size, self.overlap) % side**2].transpose(2, 0, 1)
+        y = attend(query, key, value, scale=(channels // self.num_heads)**-0.5, bias=bias)
+        x = x + Linear(channels, dtype=self.dtype, name="proj")(window_merge(y, *x.shape[1:3]))
+        y = LayerNorm(dtype=self.dtype, name="norm2")(x)
+        return x + MLP(self.mlp_ratio, dtype=self.dtype, name="mlp")(y)
+
+
+class ResidualGroup(nn.Module):
+    """Hybrid layers, every second one shifted by half a window, an overlap layer, a convolution; the input added."""
+
+    num_heads: int
+    window_size: int
+    overlap: int
+    compress_ratio: int
+    squeeze_factor: int
+    conv_scale: float
+    mlp_ratio: float
+    drop_paths: tuple[float, ...]  # one a hybrid layer
+    remat: bool
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        hybrid, overlapping = (nn.remat(layer) if self.remat else layer for layer in (HybridLayer, OverlapLayer))
+        y = x
+        for index, drop_path in enumerate(self.drop_paths):
+            shift = self.window_size // 2 if index % 2 else 0
+            y = hybrid(self.num_heads, self.window_size, shift, self.compress_ratio, self.squeeze_factor,
+                       self.conv_scale, self.mlp_ratio, drop_path, dtype=self.dtype, name=f"blocks_{index}")(y)
+        y = overlapping(self.num_heads, self.window_size, self.overlap, self.mlp_ratio, dtype=self.dtype,
+                        name="overlap_attn")(y)
+        return x + GroupConv(dtype=self.dtype, name="conv")(y)
+
+
+class HAT(nn.Module):
+    """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
+
+    Attributes:
+      scale: 1, 3 or a power of two.
+      embed_dim: features of the trunk.
+      depths, num_heads: hybrid layers, and heads of all attention, of each group.
+      window_size: side of the attention windows, px; H and W are multiples of it (ValueError).
+      compress_ratio: outer over inner features of the convolutions beside attention.
+      squeeze_factor: outer over inner features of channel attention.
+      conv_scale: weight of channel attention.
+      overlap_ratio: by how much of window_size the keys' windows are larger than the queries'.
+      mlp_ratio: hidden over outer features of the MLPs.
+      num_feat: features of the head.
+      img_range: the inside works on values of [0, img_range].
+      mean: RGB mean in [0, 1] that is subtracted before and added after.
+      drop_path_rate: of the last layer's stochastic depth in training, rising to it linearly from 0.
+      remat: layers are computed again in the backward pass, which saves their memory; same parameters, same results.
+      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+    """
+
+    scale: int
+    embed_dim: int = 180
+    depths: tuple[int, ...] = (6,) * 6
+    num_heads: tuple[int, ...] = (6,) * 6
+    window_size: int = 16
+    compress_ratio: int = 3
+    squeeze_factor: int = 30
+    conv_scale: float = 0.01
+    overlap_ratio: float = 0.5
+    mlp_ratio: float = 2.0
+    num_feat: int = 64
+    img_range: float = 1.0
+    mean: tuple[float, ...] = RGB_MEAN
+    drop_path_rate: float = 0.1
+    remat: bool = False
+    dtype: Any = None
+
+    @property
+    def size_multiple(self):
+        return self.window_size
+
+    @property
+    def overlap(self):
+        return int(self.overlap_ratio * self.window_size)
+
+    @nn.compact
+    def __call__(self, lr, *, train=False):
+        mean = jnp.asarray(self.mean, lr.dtype)
+        head = Conv(self.embed_dim, dtype=self.dtype, name="conv_first")((lr - mean) * self.img_range)
+        y = LayerNorm(dtype=self.dtype, name="patch_embed_norm")(head)
+        rates = drop_path_rates(self.drop_path_rate if train else 0.0, self.depths)
+        for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True)):
+            y = ResidualGroup(
+                num_heads, self.window_size, self.overlap, self.compress_ratio, self.squeeze_factor, self.conv_scale,
+                self.mlp_ratio, tuple(drop_paths), self.remat, dtype=self.dtype, name=f"layers_{index}")(y)
+        y = LayerNorm(dtype=self.dtype, name="norm")(y)
+        y = GroupConv(dtype=self.dtype, name="conv_after_body")(y) + head
+        y = Reconstruction("pixelshuffle", self.scale, lr.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)
+        return y.astype(lr.dtype) / self.img_range + mean
+
+
+VARIANTS = {  # parameters at x4
+    "base": dict(),  # HAT; 20.77 M
+    "small": dict(embed_dim=144, compress_ratio=24, squeeze_factor=24),  # HAT-S; 9.62 M
+    "large": dict(depths=(6,) * 12, num_heads=(6,) * 12),  # HAT-L; 40.85 M
+}
+
+SMALL = dict(embed_dim=12, depths=(2,), num_heads=(2,), window_size=4, compress_ratio=3, squeeze_factor=4, num_feat=4,
+             conv_scale=0.5, drop_path_rate=0.0)  # the same network, for tests that compile it
+
+
+def Model(variant="base", *, scale, **fields):
+    """The network of a row of VARIANTS; `fields` override the row."""
+    return HAT(scale=scale, **VARIANTS[variant] | fields)
+
+
+CARD = Card(
+    title="HAT, window and channel attention and overlapping windows",
+    paper="Chen et al., Activating More Pixels in Image Super-Resolution Transformer, CVPR 2023",
+    code="XPixelGroup/HAT (Apache-2.0)",
+    scales=(1, 2, 3, 4),
+    variant_scales={"small": (2, 3, 4), "large": (2, 3, 4)},
+    padding=Padding(16, "reflect"),
+    tiling="approximate",
+)

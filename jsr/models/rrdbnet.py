@@ -1,0 +1,137 @@
+"""RRDBNet: residual-in-residual dense blocks, the generator of ESRGAN and Real-ESRGAN.
+
+Paper: Wang et al., ECCV Workshops 2018, arXiv:1809.00219. Structure, initialisation and parameter names as in
+XPixelGroup/BasicSR, which also brought scales 1 and 2: the image is pixel-unshuffled to a quarter of the SR size and
+upsampled four times, as for scale 4. The variant `direct` upsamples from the LR size, as the first code of ESRGAN did:
+by a nearest-neighbour step and a convolution for every factor of two, by one of each for 3.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jsr.layers.conv import Conv
+from jsr.layers.shuffle import pixel_unshuffle
+from jsr.models._card import Card
+
+DENSE_INIT = nn.initializers.variance_scaling(2 * 0.1**2, "fan_in", "normal")  # Kaiming's, times 0.1
+
+
+def leaky_relu(x):
+    """The network's one activation."""
+    return nn.leaky_relu(x, 0.2)
+
+
+class ResidualDenseBlock(nn.Module):
+    """Four convolutions that each see all features before them, and one back to the input's number of features."""
+
+    num_grow_ch: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        def conv(features, index):
+            return Conv(features, dtype=self.dtype, kernel_init=DENSE_INIT, bias_init=nn.initializers.zeros,
+                        name=f"conv{index}")
+
+        y = x
+        for index in range(1, 5):
+            y = jnp.concatenate([y, leaky_relu(conv(self.num_grow_ch, index)(y))], axis=-1)
+        return x + 0.2 * conv(x.shape[-1], 5)(y)
+
+
+class RRDB(nn.Module):
+    """Three dense blocks inside one more residual connection."""
+
+    num_grow_ch: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        y = x
+        for index in (1, 2, 3):
+            y = ResidualDenseBlock(self.num_grow_ch, dtype=self.dtype, name=f"rdb{index}")(y)
+        return x + 0.2 * y
+
+
+class RRDBNet(nn.Module):
+    """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
+
+    Attributes:
+      scale: 1, 2, 3 or 4.
+      num_feat: features of the trunk.
+      num_block: RRDBs.
+      num_grow_ch: features that each convolution of a dense block adds.
+      unshuffle: factor of the pixel unshuffle before the first convolution; H and W are multiples of it. None is
+        BasicSR's, 4 // scale.
+      remat: computes the RRDBs again in the backward pass, for a third more time and a fraction of the memory.
+      dtype: of the computation; parameters stay float32.
+    """
+
+    scale: int
+    num_feat: int = 64
+    num_block: int = 23
+    num_grow_ch: int = 32
+    unshuffle: int | None = None
+    remat: bool = False
+    dtype: Any = None
+
+    @property
+    def size_multiple(self):
+        """H and W are multiples of it, the factor of the pixel unshuffle."""
+        return self.unshuffle or 4 // self.scale
+
+    @property
+    def upsample_factors(self):
+        """The factors of the nearest-neighbour steps; a convolution follows each."""
+        return {1: (), 2: (2,), 3: (3,), 4: (2, 2)}[self.scale * self.size_multiple]
+
+    @nn.compact
+    def __call__(self, lr, *, train=False):
+        del train  # the same in training
+
+        def conv(features, name):
+            return Conv(features, dtype=self.dtype, name=name)
+
+        block = nn.remat(RRDB) if self.remat else RRDB
+        head = conv(self.num_feat, "conv_first")(pixel_unshuffle(lr, self.size_multiple))
+        x = head
+        for index in range(self.num_block):
+            x = block(self.num_grow_ch, dtype=self.dtype, name=f"body_{index}")(x)
+        x = head + conv(self.num_feat, "conv_body")(x)
+        for index, factor in enumerate(self.upsample_factors, 1):
+            x = leaky_relu(conv(self.num_feat, f"conv_up{index}")(nearest_upsample(x, factor)))
+        x = leaky_relu(conv(self.num_feat, "conv_hr")(x))
+        return conv(lr.shape[-1], "conv_last")(x).astype(lr.dtype)
+
+
+def nearest_upsample(x, factor):
+    """(N, H, W, C) to (N, H * factor, W * factor, C): every pixel factor x factor times."""
+    n, h, w, c = x.shape
+    shape = (n, h, factor, w, factor, c)
+    return jnp.broadcast_to(x[:, :, None, :, None], shape).reshape(n, h * factor, w * factor, c)
+
+
+VARIANTS = {  # blocks; parameters at x4
+    "b23": dict(num_block=23),                  # 16.698 M, ESRGAN and Real-ESRGAN
+    "b33": dict(num_block=33),                  # 23.892 M
+    "b6": dict(num_block=6),                    # 4.468 M, Real-ESRGAN's for anime
+    "direct": dict(num_block=23, unshuffle=1),  # no pixel unshuffle: 16.661 M at x2; at x4 it is b23
+}
+
+SMALL = dict(num_feat=8, num_block=1, num_grow_ch=4)  # the same network, for tests that compile it
+
+
+def Model(variant="b23", *, scale, **fields):
+    """The network of a row of VARIANTS; `fields` override the row."""
+    return RRDBNet(scale=scale, **VARIANTS[variant] | fields)
+
+
+CARD = Card(
+    title="RRDBNet, the dense residual network of ESRGAN and Real-ESRGAN",
+    paper="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV Workshops 2018",
+    code="XPixelGroup/BasicSR (Apache-2.0)",
+    scales=(1, 2, 4),
+    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3)},
+)

@@ -1,0 +1,231 @@
+"""Swin2SR: SwinIR with Swin V2 layers, for compressed images.
+
+Paper: Conde et al., ECCV Workshops 2022, arXiv:2209.11345. Structure, fields, variants and initialisation as in
+mv-lab/swin2sr (models/network_swin2sr.py, main_test_swin2sr.py). There the network pads its input itself, and its
+bicubic branch then squeezes the padded image into the size of the unpadded one; here it takes multiples of the window
+alone, where both agree. Its head `pixelshuffle_hf`, of which nothing was published, is left out.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsr.layers.attention import MLP, DropPath, Linear, attend, split_heads
+from jsr.layers.conv import Conv
+from jsr.layers.norm import LayerNorm
+from jsr.layers.padding import Padding
+from jsr.layers.resize import bicubic_upsample
+from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
+from jsr.layers.upsample import PixelShuffleUpsample
+from jsr.layers.window import attend_in_windows, relative_position_index
+from jsr.models._card import Card
+
+
+def relative_coordinates(window_size):
+    """Differences of positions in a window on a logarithmic scale, -log2(9)/3 to log2(9)/3.
+
+    Returns:
+      float32 numpy array ((2 * window_size - 1)**2, 2) of rows and columns, in the order of relative_position_index.
+    """
+    line = np.arange(1 - window_size, window_size, dtype=np.float32) / (window_size - 1) * 8
+    line = np.sign(line) * np.log2(np.abs(line) + 1) / np.log2(8)
+    return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)
+
+
+def unit(x):
+    """Vectors along the last axis in float32, scaled to length 1; zero stays zero."""
+    x = x.astype(jnp.float32)
+    return x * jax.lax.rsqrt(jnp.maximum((x * x).sum(-1, keepdims=True), 1e-24))
+
+
+class CosineWindowAttention(nn.Module):
+    """Self-attention of Swin V2: cosines times a learned temperature, and a bias that a small MLP makes of positions.
+
+    Cosines are of float32 vectors: the temperature, up to 100, would blow up bfloat16's rounding.
+    """
+
+    num_heads: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, windows, regions=None):
+        """(N, windows, window_size**2, C) to the same shape; `regions` as jsr.layers.attention.attend takes them."""
+        channels, window_size = windows.shape[-1], round(windows.shape[-2]**0.5)
+        zeros = nn.initializers.zeros
+        q_bias, v_bias = (self.param(name, zeros, (channels,)) for name in ("q_bias", "v_bias"))
+        qkv = Linear(3 * channels, use_bias=False, dtype=self.dtype, name="qkv")(windows)
+        qkv += jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(qkv.dtype)
+        query, key, value = split_heads(qkv, 3, self.num_heads)
+
+        temperature = self.param("logit_scale", nn.initializers.constant(np.log(10)), (self.num_heads, 1, 1))
+        table = nn.relu(Linear(512, name="cpb_mlp_0")(relative_coordinates(window_size)))
+        table = 16 * nn.sigmoid(Linear(self.num_heads, use_bias=False, name="cpb_mlp_2")(table))
+        bias = table[relative_position_index(window_size)].transpose(2, 0, 1)
+        y = attend(unit(query), unit(key), value, scale=jnp.exp(jnp.minimum(temperature, np.log(100))), bias=bias,
+                   regions=regions)
+        return Linear(channels, dtype=self.dtype, name="proj")(y)
+
+
+class SwinV2Layer(nn.Module):
+    """Window attention and an MLP, each normalised and then added to their inputs."""
+
+    num_heads: int
+    window_size: int
+    shift: int
+    mlp_ratio: float
+    drop_path: float
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        attention = CosineWindowAttention(self.num_heads, dtype=self.dtype, name="attn")
+        y = attend_in_windows(attention, x, self.window_size, self.shift)
+        x = x + DropPath(self.drop_path)(LayerNorm(dtype=self.dtype, name="norm1")(y))
+        y = MLP(self.mlp_ratio, dtype=self.dtype, name="mlp")(x)
+        return x + DropPath(self.drop_path)(LayerNorm(dtype=self.dtype, name="norm2")(y))
+
+
+class ResidualGroup(nn.Module):
+    """Swin V2 layers, every second one shifted by half a window, and two convolutions; the input added."""
+
+    num_heads: int
+    window_size: int
+    mlp_ratio: float
+    drop_paths: tuple[float, ...]  # one a layer
+    resi_connection: str
+    remat: bool
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        layer = nn.remat(SwinV2Layer) if self.remat else SwinV2Layer
+        y = x
+        for index, drop_path in enumerate(self.drop_paths):
+            shift = self.window_size // 2 if index % 2 else 0
+            y = layer(self.num_heads, self.window_size, shift, self.mlp_ratio, drop_path, dtype=self.dtype,
+                      name=f"blocks_{index}")(y)
+        y = GroupConv(self.resi_connection, dtype=self.dtype, name="conv")(y)
+        # quirk: the original's patch embedding has a convolution, and every group has a patch embedding
+        return x + Conv(x.shape[-1], 1, dtype=self.dtype, name="patch_embed_proj")(y)
+
+
+class AuxReconstruction(nn.Module):
+    """The head for compressed images: a clean LR image, and the SR image made of it alone and of the enlarged input.
+
+    All that the trunk found goes through the three channels of the clean image.
+    """
+
+    scale: int
+    num_feat: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, features, image):
+        """(N, H, W, C), (N, H, W, 3) to (N, H * scale, W * scale, 3) and (N, H, W, 3)."""
+        def conv(features, name):
+            return Conv(features, dtype=self.dtype, name=name)
+
+        enlarged = conv(self.num_feat, "conv_bicubic")(bicubic_upsample(image, self.scale))
+        x = nn.leaky_relu(conv(self.num_feat, "conv_before_upsample")(features), 0.01)
+        clean = conv(image.shape[-1], "conv_aux")(x)
+        x = nn.leaky_relu(conv(self.num_feat, "conv_after_aux")(clean), 0.01)
+        x = PixelShuffleUpsample(self.scale, dtype=self.dtype, name="upsample")(x) + enlarged
+        return conv(image.shape[-1], "conv_last")(x), clean
+
+
+class Swin2SR(nn.Module):
+    """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
+
+    With the upsampler "pixelshuffle_aux" the output is a dict of that as `sr` and `lr_clean` (N, H, W, 3), the input
+    without its compression artefacts.
+
+    Attributes:
+      scale: 1 with the upsampler "", 2 or 4 with "nearest+conv", else 1, 3 or a power of two.
+      embed_dim: features of the trunk.
+      depths, num_heads: layers, and heads of their attention, of each group.
+      window_size: side of the attention windows, px; H and W are multiples of it (ValueError).
+      mlp_ratio: hidden over outer features of the MLPs.
+      upsampler: the head, "pixelshuffle_aux" or as in jsr.layers.swin.Reconstruction. With "" the network adds to its
+        input.
+      num_feat: features of the head.
+      resi_connection: "1conv" or "3conv", see jsr.layers.swin.GroupConv.
+      img_range: the inside works on values of [0, img_range].
+      mean: RGB mean in [0, 1] that is subtracted before and added after.
+      drop_path_rate: of the last layer's stochastic depth in training, rising to it linearly from 0.
+      remat: layers are computed again in the backward pass, which saves their memory; same parameters, same results.
+      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+    """
+
+    scale: int
+    embed_dim: int = 180
+    depths: tuple[int, ...] = (6,) * 6
+    num_heads: tuple[int, ...] = (6,) * 6
+    window_size: int = 8
+    mlp_ratio: float = 2.0
+    upsampler: str = "pixelshuffle"
+    num_feat: int = 64
+    resi_connection: str = "1conv"
+    img_range: float = 1.0
+    mean: tuple[float, ...] = RGB_MEAN
+    drop_path_rate: float = 0.1
+    remat: bool = False
+    dtype: Any = None
+
+    @property
+    def size_multiple(self):
+        return self.window_size
+
+    @nn.compact
+    def __call__(self, lr, *, train=False):
+        mean = jnp.asarray(self.mean, lr.dtype)
+        x = (lr - mean) * self.img_range
+        head = Conv(self.embed_dim, dtype=self.dtype, name="conv_first")(x)
+        y = Conv(self.embed_dim, 1, dtype=self.dtype, name="patch_embed_proj")(head)
+        y = LayerNorm(dtype=self.dtype, name="patch_embed_norm")(y)
+        rates = drop_path_rates(self.drop_path_rate if train else 0.0, self.depths)
+        for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True)):
+            y = ResidualGroup(num_heads, self.window_size, self.mlp_ratio, tuple(drop_paths), self.resi_connection,
+                              self.remat, dtype=self.dtype, name=f"layers_{index}")(y)
+        y = LayerNorm(dtype=self.dtype, name="norm")(y)
+        y = GroupConv(self.resi_connection, dtype=self.dtype, name="conv_after_body")(y) + head
+        if self.upsampler == "pixelshuffle_aux":
+            y, clean = AuxReconstruction(self.scale, self.num_feat, dtype=self.dtype, name="head")(y, x)
+            return {"sr": y.astype(lr.dtype) / self.img_range + mean,
+                    "lr_clean": clean.astype(lr.dtype) / self.img_range + mean}
+        y = Reconstruction(self.upsampler, self.scale, lr.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)
+        y = y.astype(lr.dtype)
+        if not self.upsampler:
+            y += x
+        return y / self.img_range + mean
+
+
+VARIANTS = {  # as the test script names its tasks; parameters at x4 or x1
+    "classical": dict(),  # 12.24 M
+    "compressed": dict(upsampler="pixelshuffle_aux"),  # 12.24 M
+    "light": dict(embed_dim=60, depths=(6,) * 4, num_heads=(6,) * 4, upsampler="pixelshuffledirect"),  # 1.025 M
+    "real": dict(upsampler="nearest+conv"),  # 12.05 M
+    # colour; a window that is not JPEG's 8x8 block
+    "car": dict(upsampler="", window_size=7, img_range=255.0),  # 11.84 M
+}
+
+SMALL = dict(embed_dim=12, depths=(2,), num_heads=(2,), window_size=4, num_feat=4, drop_path_rate=0.0)  # for tests
+
+
+def Model(variant="classical", *, scale, **fields):
+    """The network of a row of VARIANTS; `fields` override the row."""
+    return Swin2SR(scale=scale, **VARIANTS[variant] | fields)
+
+
+CARD = Card(
+    title="Swin2SR, SwinIR with Swin V2 layers",
+    paper="Conde et al., Swin2SR: SwinV2 Transformer for Compressed Image Super-Resolution and Restoration, "
+          "ECCV Workshops 2022",
+    code="mv-lab/swin2sr (Apache-2.0)",
+    scales=(2, 3, 4),
+    variant_scales={"compressed": (2, 4), "real": (4,), "car": (1,)},
+    padding=Padding(8, "flip", always=True),
+    tiling="approximate",
+)

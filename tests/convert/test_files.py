@@ -1,0 +1,132 @@
+"""Reading and writing PyTorch's files: with PyTorch where it is installed, and what is said where it is not."""
+
+import os
+import pickle
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from jsr.convert import files
+from jsr.errors import UserError
+
+TENSORS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.array(3)}
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is an optional extra")
+
+
+def same(tensors):
+    assert tensors.keys() == TENSORS.keys()
+    for key, value in TENSORS.items():
+        assert tensors[key].dtype == value.dtype and np.array_equal(tensors[key], value), key
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth", ".pt"])
+def test_written_and_read_again(tmp_path, ending, request):
+    if ending != ".safetensors":
+        request.getfixturevalue("torch")
+    path = tmp_path / f"a{ending}"
+    files.write_state_dict(path, TENSORS)
+    found = files.read_state_dict(path)
+    same(found.tensors)
+    assert not found.ema and found.other_floats() == []
+    assert not files.is_model_file(path)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_other_floats_are_kept_and_named(tmp_path, dtype):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(safetensors.numpy.save({**TENSORS, "a.weight": TENSORS["a.weight"].astype(jnp.dtype(dtype))}))
+    found = files.read_state_dict(path)
+    assert found.other_floats() == [dtype] and found.tensors["a.weight"].dtype == dtype
+    np.testing.assert_array_equal(found.tensors["a.weight"].astype(np.float32), TENSORS["a.weight"])
+
+
+def test_pytorchs_half_precision(tmp_path, torch):
+    torch.save({"a": torch.ones(2).half(), "b": torch.ones(2).bfloat16(), "c": torch.ones(2)}, tmp_path / "a.pth")
+    found = files.read_state_dict(tmp_path / "a.pth")
+    assert found.other_floats() == ["bfloat16", "float16"]
+    assert all((value == 1).all() for value in found.tensors.values())
+
+
+def test_averaged_parameters_are_preferred_and_said(tmp_path, torch):
+    torch.save({"params": {"a": torch.zeros(2)}, "params_ema": {"a": torch.ones(2)}}, tmp_path / "a.pth")
+    found = files.read_state_dict(tmp_path / "a.pth")
+    assert found.ema and (found.tensors["a"] == 1).all()
+
+
+class Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_code_in_a_pickle_does_not_run(tmp_path, torch, protocol):
+    bait = tmp_path / "ran"
+    (tmp_path / "a.pth").write_bytes(pickle.dumps({"params": Evil(bait)}, protocol))
+    torch.save({"params": Evil(bait)}, tmp_path / "b.pth")
+    for name in ("a.pth", "b.pth"):
+        with pytest.raises(UserError, match="holds more than tensors.*could run any code; refused") as error:
+            files.read_state_dict(tmp_path / name)
+        assert "\n" not in str(error.value) and "weights_only" not in str(error.value)
+    assert not bait.exists()
+    pickle.loads((tmp_path / "a.pth").read_bytes())
+    assert bait.exists()  # it would have
+
+
+def test_what_a_whole_pickled_module_is_refused_for(tmp_path, torch):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"more than tensors \(torch.nn.modules.linear.Linear\).*state_dict\(\) alone"):
+        files.read_state_dict(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 100, -1])
+def test_truncated_and_foreign_files(tmp_path, torch, keep):
+    torch.save({"a": torch.ones(2)}, tmp_path / "a.pth")
+    files.write_state_dict(tmp_path / "a.safetensors", TENSORS)
+    for name in ("a.pth", "a.safetensors"):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes()[:keep])
+        with pytest.raises(UserError, match="damaged") as error:
+            files.read_state_dict(path)
+        assert "\n" not in str(error.value)
+    (tmp_path / "text.pth").write_text("hello")
+    with pytest.raises(UserError, match="text.pth: damaged, or no PyTorch checkpoint"):
+        files.read_state_dict(tmp_path / "text.pth")
+
+
+def test_without_pytorch(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "a.pth").write_bytes(b"")
+    for use in (files.read_state_dict, lambda path: files.write_state_dict(path, TENSORS)):
+        with pytest.raises(UserError, match=r"a.pth: files ending in .pth need PyTorch.*pip install 'jsr\[torch\]'"):
+            use(tmp_path / "a.pth")
+
+
+def test_other_mistakes(tmp_path):
+    with pytest.raises(UserError, match="none.pth: no such file"):
+        files.read_state_dict(tmp_path / "none.pth")
+    (tmp_path / "a.onnx").write_bytes(b"")
+    with pytest.raises(UserError, match="a.onnx: not a checkpoint by its ending; expected .pth"):
+        files.read_state_dict(tmp_path / "a.onnx")
+    with pytest.raises(UserError, match="a.ckpt: cannot be written by its ending; use .pth"):
+        files.write_state_dict(tmp_path / "a.ckpt", TENSORS)
+    files.write_state_dict(tmp_path / "a.safetensors", {})
+    with pytest.raises(UserError, match="a.safetensors: no state dict"):
+        files.read_state_dict(tmp_path / "a.safetensors")
+    files.write_state_dict(tmp_path / "a.safetensors", {"w": np.float32([1, np.nan])})
+    with pytest.raises(UserError, match="a.safetensors: w has values that are not finite"):
+        files.read_state_dict(tmp_path / "a.safetensors")
+    path = tmp_path / "a.safetensors"
+    header = b'{"w":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
+    with pytest.raises(UserError, match="a.safetensors: w is of type F8_E4M3; save it as 32-bit floats"):
+        files.read_state_dict(path)

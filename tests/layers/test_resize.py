@@ -1,0 +1,35 @@
+"""Bicubic enlargement inside networks."""
+
+import jax
+import numpy as np
+import pytest
+
+from jsr.layers.resize import bicubic_upsample
+
+
+def test_weights_are_those_of_torch():
+    """torch.nn.functional.interpolate([0, 0, 0, 1, 0, 0, 0], scale_factor=4, mode="bicubic"), from torch 2.13."""
+    x = np.zeros((1, 1, 7, 1), np.float32)
+    x[0, 0, 3] = 1
+    y = bicubic_upsample(x, 4)[0, 0, :, 0]
+    right = [0.967285156, 0.749511719, 0.426269531, 0.114746094, -0.071777344, -0.109863281, -0.065917969, -0.010253906]
+    np.testing.assert_allclose(y[14:], [*right, *[0] * (14 - len(right))], atol=1e-7)
+    np.testing.assert_allclose(y, y[::-1], atol=1e-7)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+def test_constants_stay_and_lines_stay_lines_inside(factor):
+    line = np.broadcast_to(np.arange(9, dtype=np.float32)[None, :, None, None], (1, 9, 5, 2))
+    y = bicubic_upsample(line, factor)
+    assert y.shape == (1, 9 * factor, 5 * factor, 2) and y.dtype == np.float32
+    expected = (np.arange(9 * factor) + 0.5) / factor - 0.5
+    inside = slice(2 * factor, 7 * factor)
+    # the kernel with a = -0.75 reproduces constants, lines only nearly
+    np.testing.assert_allclose(y[0, inside, 0, 0], expected[inside], atol=0.05)
+    np.testing.assert_allclose(bicubic_upsample(np.ones_like(line), factor), 1, atol=1e-6)
+
+
+def test_it_is_not_the_kernel_of_jax():
+    x = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
+    jax_one = jax.image.resize(x, (1, 32, 32, 1), "cubic")
+    assert abs(bicubic_upsample(x, 4) - jax_one)[:, 8:24, 8:24].max() > 0.005

@@ -1,0 +1,91 @@
+"""RRDBNet against what the original codes compute, for the three namings of its parameters."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jsr import convert, models
+from jsr.models.rrdbnet import nearest_upsample
+
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "rrdbnet.npz")
+CASES = json.loads(str(GOLDEN["about"]))["cases"]
+
+
+def state_dict_of(case):
+    shapes = CASES[case]["shapes"]
+    ends = np.cumsum([np.prod(shape) for shape in shapes.values()])
+    parts = np.split(GOLDEN[f"{case}/weights"].astype(np.float32), ends[:-1])
+    return {key: part.reshape(shape) for (key, shape), part in zip(shapes.items(), parts, strict=True)}
+
+
+def load(case):
+    """(model, rules, variables) of a golden case."""
+    fields = CASES[case]["fields"]
+    model, state_dict = models.create(id_of(fields), **fields), state_dict_of(case)
+    formats = convert.formats(model)
+    assert convert.detect(state_dict, formats) == CASES[case]["format"]
+    rules = formats[CASES[case]["format"]]
+    return model, rules, convert.to_jax(state_dict, rules, models.abstract(id_of(fields), **fields))
+
+
+def id_of(fields):
+    return "rrdbnet/direct" if "unshuffle" in fields else "rrdbnet"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_converted_weights_give_the_original_output(case):
+    model, _, variables = load(case)
+    with jax.default_matmul_precision("highest"):
+        sr = model.apply(variables, GOLDEN[f"{case}/lr"])
+    # values of about 1; measured 1.4e-6
+    np.testing.assert_allclose(sr, GOLDEN[f"{case}/sr"], rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_there_and_back_gives_the_same_state_dict(case):
+    _, rules, variables = load(case)
+    back, state_dict = convert.to_torch(variables, rules), state_dict_of(case)
+    assert back.keys() == state_dict.keys()
+    for key, value in state_dict.items():
+        assert back[key].dtype == value.dtype and np.array_equal(back[key], value), key
+
+
+def test_basicsrs_names_are_the_ones_written():
+    assert list(convert.formats(models.create("rrdbnet", scale=4))) == ["basicsr", "esrgan", "old_esrgan"]
+
+
+def test_sizes_are_multiples_of_the_unshuffling():
+    multiples = {scale: models.card(models.create("rrdbnet", scale=scale)).padding.multiple for scale in (1, 2, 4)}
+    assert multiples == {1: 4, 2: 2, 4: 1}
+    assert models.card(models.create("rrdbnet/direct", scale=1)).padding.multiple == 1
+
+
+def test_dense_convolutions_begin_small_and_without_bias():
+    """Kaiming's normal times 0.1 in the dense blocks, PyTorch's default elsewhere."""
+    params = models.init(models.create("rrdbnet", scale=4, num_block=1), jax.random.key(0))["params"]
+    dense = params["body_0"]["rdb2"]["conv4"]
+    np.testing.assert_allclose(dense["kernel"].std(), 0.1 * np.sqrt(2 / (9 * 160)), rtol=0.02)
+    assert not dense["bias"].any()
+    bound = 1 / np.sqrt(9 * 64)
+    assert 0.99 * bound < abs(params["conv_hr"]["kernel"]).max() <= bound and params["conv_hr"]["bias"].any()
+
+
+def test_remat_changes_no_gradient():
+    lr = np.random.default_rng(0).random((1, 4, 4, 3), np.float32)
+    fields = dict(scale=4, num_feat=4, num_block=1, num_grow_ch=2)
+    variables = models.init(models.create("rrdbnet", **fields), jax.random.key(0))
+
+    def gradient(remat):
+        model = models.create("rrdbnet", **fields, remat=remat)
+        return jax.jit(jax.grad(lambda v: jnp.square(model.apply(v, lr)).sum()))(variables)
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradient(False), gradient(True))
+
+
+def test_nearest_upsampling_repeats_pixels():
+    x = np.arange(8.0).reshape(1, 2, 2, 2)
+    np.testing.assert_array_equal(nearest_upsample(x, 3), x.repeat(3, 1).repeat(3, 2))
