@@ -9,25 +9,27 @@ import jax.numpy as jnp
 
 def count_params(variables):
     """The number of values in the collection `params` of variables, arrays or abstract."""
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables.get("params", {})))
 
 
-def count_macs(model, variables, lr_shape):
-    """Multiply-accumulates of the convolutions and matrix products of one call, as networks are compared by.
+def count(model, lr_shape):
+    """Parameters, and multiply-accumulates of the convolutions and matrix products of one call, of a network.
 
-    They are read off the traced call before dead code is removed: a branch that is computed and thrown away counts, as
-    in the published figures. Additions of biases, activations and element-wise products do not.
+    The latter are what networks are compared by. They are read off the traced call before dead code is removed: a
+    branch that is computed and thrown away counts, as in the published figures. Additions of biases, activations and
+    element-wise products do not.
 
     Args:
       model: a network.
-      variables: its variables, arrays or abstract.
       lr_shape: of the input, as in jsr.models.card(model).lr_shape(192, 192).
 
     Returns:
-      An int; the published "GFLOPs" are often twice it, in 1e9.
+      (parameters, multiply-accumulates), ints; the published "GFLOPs" are often twice the second, in 1e9.
     """
+    # One trace for both: that of the initialisation, which runs the network on the way.
     lr = jax.ShapeDtypeStruct(lr_shape, jnp.float32)
-    return _macs(jax.make_jaxpr(model.apply)(variables, lr).jaxpr)
+    closed, variables = jax.make_jaxpr(model.init, return_shape=True)(jax.random.key(0), lr)
+    return count_params(variables), _macs(closed.jaxpr)
 
 
 def _macs(jaxpr):

@@ -77,12 +77,10 @@ def _count(model_id, scale, fields, height, width):
 
     A network that takes multiples of a size is counted at the next one.
     """
-    fields = json.loads(fields)
-    model, variables = models.create(model_id, scale=scale, **fields), models.abstract(model_id, scale=scale, **fields)
+    model = models.create(model_id, scale=scale, **json.loads(fields))
     card = models.card(model)
     height, width = (-(-side // card.padding.multiple) * card.padding.multiple for side in (height, width))
-    macs = counts.count_macs(model, variables, card.lr_shape(height, width))
-    return counts.count_params(variables), macs
+    return counts.count(model, card.lr_shape(height, width))
 
 
 def _ids(wanted):
