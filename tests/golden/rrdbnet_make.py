@@ -26,7 +26,7 @@ CASES = {  # <whose code>_x<scale>: fields as in jsr.models.rrdbnet
     "basicsr_x2": dict(scale=2, num_feat=4, num_block=1, num_grow_ch=3),
     "basicsr_x1": dict(scale=1, num_feat=4, num_block=1, num_grow_ch=2),
     "esrgan_x4": dict(scale=4, num_feat=4, num_block=1, num_grow_ch=2),
-    "old_esrgan_x4": dict(scale=4, num_feat=4, num_block=2, num_grow_ch=2),
+    "old_esrgan_x4": dict(scale=4, num_feat=4, num_block=1, num_grow_ch=2),
     "old_esrgan_x2": dict(scale=2, num_feat=4, num_block=1, num_grow_ch=2, unshuffle=1),
     "old_esrgan_x3": dict(scale=3, num_feat=4, num_block=1, num_grow_ch=2, unshuffle=1),
 }
