@@ -3,8 +3,7 @@
 import json
 import math
 from pathlib import Path
-
-import tensorboardX
+import sys
 
 from jsr.files import atomic_write, writing
 from jsr.images import write_png
@@ -24,8 +23,8 @@ class Logbook:
         self._drop_after(resume_step)
         with writing(self._path):
             self._file = open(self._path, "a", encoding="utf-8", buffering=1)
-            self._events = tensorboardX.SummaryWriter(str(self._workdir / "tensorboard"),
-                                                      purge_step=resume_step + 1 if resume_step else None)
+            self._events = _tensorboard().SummaryWriter(str(self._workdir / "tensorboard"),
+                                                        purge_step=resume_step + 1 if resume_step else None)
 
     def _drop_after(self, step):
         kept = []
@@ -56,3 +55,15 @@ class Logbook:
         """Flushes and closes the files."""
         self._file.close()
         self._events.close()
+
+
+def _tensorboard():
+    """The module tensorboardX, imported as if PyTorch were not there: it would import it, just to know its tensors."""
+    before = {"torch": sys.modules["torch"]} if "torch" in sys.modules else {}
+    sys.modules["torch"] = None  # Python's way to say that an import fails
+    try:
+        import tensorboardX
+        return tensorboardX
+    finally:
+        del sys.modules["torch"]
+        sys.modules.update(before)
