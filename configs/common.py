@@ -7,7 +7,8 @@ A recipe is plain data (`ml_collections.ConfigDict`):
   title        one line for listings
   protocol     the challenge whose degradation, metrics and table apply (jsr.challenges)
   seed         the one integer behind every random draw
-  networks     {name: {model, scale, fields, copies}}; fields override the variant's
+  networks     {name: {model, scale, fields, copies, start_from}}; fields override the variant's; start_from is a model
+               file, of a run or of `jsr convert`, whose parameters training starts from, "" for fresh ones
   chain        network names in the order in which an image passes them
   data         {train, eval: {dataset, split, degrade}, data_dir, num_workers}
   stages       a list of `stage(...)`
@@ -50,7 +51,7 @@ def recipe(*, title, protocol, networks, data, stages, id="", chain=None, seed=0
            log_every=100, eval_every=5000, checkpoint_every=1000, keep_checkpoints=3, ensemble=None, inferred=(),
            report=None):
     """A recipe with the defaults that most published ones share; the fields are explained above."""
-    networks = {name: {"fields": {}, "copies": 1, **net} for name, net in networks.items()}
+    networks = {name: {"fields": {}, "copies": 1, "start_from": "", **net} for name, net in networks.items()}
     source = {"split": "", "degrade": ""}
     data = {"data_dir": "", "num_workers": 2, **data,
             "train": {**source, "split": "train", **data["train"]},

@@ -22,6 +22,9 @@ from jsr.errors import UserError
 
 log = logging.getLogger("jsr")
 
+# How XLA says it; the second is what a GPU without room to try its algorithms says.
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Failed to determine best cudnn convolution algorithm")
+
 
 def parse(argv):
     """(args, overrides) of a command line; overrides are (key, text) pairs."""
@@ -63,6 +66,12 @@ def main(argv=None):
         return run(args, overrides, console)
     except UserError as e:
         print(f"jsr: {e}", file=sys.stderr)
+        return 1
+    except Exception as e:
+        if not any(text in str(e) for text in OUT_OF_MEMORY):
+            raise
+        print("jsr: out of memory; use a smaller batch or crop (--config.stages[0].batch=..., --config.stages[0].crop=...), "
+              "or a network's field remat where it has one", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("jsr: stopped", file=sys.stderr)

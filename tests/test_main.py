@@ -225,6 +225,19 @@ def test_mistakes_are_one_line(tiny_run, more, message, tmp_path):
     assert last.startswith("jsr: ") and message in last
 
 
+def test_a_run_starts_from_a_model_file(tiny_run, reference, tmp_path):
+    first, _ = reference(tiny_run())
+    start = first / "last.safetensors"
+    still = {"stages[0]__steps": 1, "stages[0]__players[0]__learning_rate": 1e-30, "ema_decay": 0}
+    done = run(tiny_run(tmp_path / "on", networks__sr__start_from=start, **still))
+    assert done.returncode == 0, done.stderr
+    trees = [model_file.load(path)[2] for path in (start, tmp_path / "on" / "last.safetensors")]
+    jax.tree.map(np.testing.assert_array_equal, *trees)
+    done = run(tiny_run(tmp_path / "other", networks__sr__start_from=start, networks__sr__fields="{'num_feat': 8}"))
+    assert done.returncode == 1
+    assert "none of its networks (sr) has the parameters of edsr/baseline x4" in done.stderr.splitlines()[-1]
+
+
 def test_a_workdir_of_other_settings_is_refused(tiny_run, reference):
     workdir, _ = reference(tiny_run())
     done = run([*tiny_run(workdir), "--config.seed=9"])

@@ -96,8 +96,7 @@ def train(config, workdir, *, console):
         log.info("resuming from step %d of %d", step, last_step)
     else:
         step, meta = 0, {"best": None}
-        variables = {name: models.init(module, states.purpose_key(key, f"init/{name}"))
-                     for name, module in networks.items()}
+        variables = states.initial_variables(config, networks, key)
         state = states.make_state(variables, optimizers_of(config.stages[0]), ema=config.ema_decay > 0)
         state = jax.device_put(state, sharding.replicated(mesh))
         if lead:

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jsr import models
+from jsr.errors import UserError
+from jsr.inference import model_file
 
 
 @flax.struct.dataclass
@@ -31,6 +33,36 @@ def make_networks(config):
     dtype = jnp.dtype(config.dtype)
     return {name: models.create(net.model, scale=net.scale, dtype=dtype, **net.fields)
             for name, net in config.networks.items()}
+
+
+def initial_variables(config, networks, key):
+    """{name: Flax collections} at a run's start: drawn, or those of the model file that a network's `start_from` names.
+
+    Args:
+      config: a recipe.
+      networks: {name: module}.
+      key: PRNG key; each network draws from its own fold of it.
+
+    Raises:
+      UserError: the file cannot be read, or holds no network of this form.
+    """
+    return {name: _start_from(config.networks[name], module) if config.networks[name].start_from
+            else models.init(module, purpose_key(key, f"init/{name}")) for name, module in networks.items()}
+
+
+def _start_from(net, module):
+    _, _, found = model_file.load(net.start_from)
+    expected = _shapes(models.abstract(net.model, scale=net.scale, **net.fields))
+    fitting = [variables for variables in found.values() if _shapes(variables) == expected]
+    if len(fitting) != 1:
+        raise UserError(f"{net.start_from}: {'none' if not fitting else 'more than one'} of its networks "
+                        f"({', '.join(found)}) has the parameters of {net.model} x{module.scale}; name a file of the "
+                        "same network (start_from)")
+    return jax.tree.map(jnp.asarray, fitting[0])
+
+
+def _shapes(variables):
+    return {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(variables)}
 
 
 def make_state(variables, optimizers, *, ema):
