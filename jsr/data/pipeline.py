@@ -6,6 +6,7 @@ slicing there. Grain's own iterator state is not stored: loaded into another wor
 """
 
 import collections
+import threading
 import time
 
 from absl import flags
@@ -89,32 +90,36 @@ class PairedCrops:
             sample = AUGMENTATIONS[name](sample, rng)
         return sample
 
-    def __getstate__(self):  # workers begin with an empty cache of their own
-        return {**self.__dict__, "_decode": _DecodeCache(CACHE_BYTES)}
-
 
 class _DecodeCache:
-    """Decodes a record's image, keeping the latest up to a number of bytes."""
+    """Decodes a record's image, keeping the latest up to a number of bytes. Grain's threads share it."""
 
     def __init__(self, limit):
         self._limit, self._held, self._images = limit, 0, collections.OrderedDict()
+        self._lock = threading.Lock()
 
     def __call__(self, record, key):
         name = record["name"], key
-        if name in self._images:
-            self._images.move_to_end(name)
-            return self._images[name]
+        with self._lock:
+            if name in self._images:
+                self._images.move_to_end(name)
+                return self._images[name]
         image = images.read_rgb(record[key], name=f"{record['name']} ({key})")
-        self._images[name] = image
-        self._held += image.nbytes
-        while self._held > self._limit:
-            self._held -= self._images.popitem(last=False)[1].nbytes
+        with self._lock:
+            if name not in self._images:  # another thread may have been faster
+                self._images[name] = image
+                self._held += image.nbytes
+            while self._held > self._limit:
+                self._held -= self._images.popitem(last=False)[1].nbytes
         return image
+
+    def __reduce__(self):
+        return _DecodeCache, (self._limit,)  # empty, in a worker
 
 
 def sample_dataset(source, transform, *, seed):
     """The endless sequence of samples of a stage: a Grain MapDataset, shuffled anew each pass over `source`."""
-    return (grain.MapDataset.source(source).seed(seed).shuffle().repeat(None).random_map(transform))
+    return grain.MapDataset.source(source).seed(seed).shuffle().repeat(None).random_map(transform)
 
 
 def train_batches(source, transform, *, seed, batch, start, num_workers, process=(0, 1)):

@@ -1,7 +1,9 @@
 """The input pipeline: right pairs, and the same samples whatever runs it."""
 
+from concurrent import futures
 import itertools
 import os
+import pickle
 import time
 
 import numpy as np
@@ -155,6 +157,20 @@ def test_cache_stays_within_its_bytes(records):
     for record in records * 2:
         np.testing.assert_array_equal(cache(record, "hr"), images.read_rgb(record["hr"]))
         assert len(cache._images) == 1 and cache._held <= 20_000
+
+
+def test_cache_serves_many_threads(records):
+    cache = pipeline._DecodeCache(limit=30_000)  # two of the three images
+    expected = {record["name"]: images.read_rgb(record["hr"]) for record in records}
+
+    def read(index):
+        record = records[index % 3]
+        return np.array_equal(cache(record, "hr"), expected[record["name"]])
+
+    with futures.ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(read, np.random.default_rng(0).integers(0, 3, 3000)))
+    assert cache._held == sum(image.nbytes for image in cache._images.values()) <= 30_000
+    assert len(pickle.loads(pickle.dumps(cache))._images) == 0
 
 
 def test_closing_leaves_no_shared_memory_behind(records):
