@@ -111,6 +111,7 @@ def test_a_run_to_its_end(tiny_run, reference):
     meta, _, _ = model_file.load(workdir / "last.safetensors")
     assert meta["steps"] == 12 and meta["ema"] and meta["recipe"] == "aim22_t1:quick"
     assert meta["fingerprint"]["versions"]["jsr"] == jsr.__version__
+    assert meta["data"]["degrade"] == "aim22_t1" and meta["data"]["licence"] == ""  # a folder states none
 
 
 def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_folder):

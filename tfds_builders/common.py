@@ -40,6 +40,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
       progress: called with (what is done, images done, images in all).
     """
 
+    LICENCE = ""  # of the images, one line: what a model file says of its training data
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
 

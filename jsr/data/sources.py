@@ -33,6 +33,11 @@ def open_source(dataset, split, data_dir=None):
     return FolderSource(dataset)
 
 
+def licence(dataset):
+    """The licence of a dataset's images, one line; "" of a folder, which says nothing of it."""
+    return find(dataset)[0].LICENCE if dataset.split("/")[0] in names() else ""
+
+
 class FolderSource:
     """The image files directly in a folder, sorted by name; hidden files and other kinds are left out.
 

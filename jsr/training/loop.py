@@ -115,7 +115,8 @@ def train(config, workdir, *, console):
                               "fields": plain(config.networks[name].fields), "deployed": False}
                              for name in config.chain],
                 "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps, "ensemble": plain(config.ensemble),
-                "scores": scores, "data": plain(data.train), "fingerprint": fingerprint(config)}
+                "scores": scores, "data": {**plain(data.train), "licence": sources.licence(data.train.dataset)},
+                "fingerprint": fingerprint(config)}
 
     def validate(step, state):
         upscaler.variables = jax.device_get(states.eval_variables(state))

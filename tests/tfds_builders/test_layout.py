@@ -8,6 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from jsr.data import build
+from jsr.data.sources import licence
 
 NAMES = build.names()
 
@@ -18,6 +19,7 @@ def test_files(name):
     files = {path.name for path in folder.iterdir()}
     assert files >= {"__init__.py", f"{name}_dataset_builder.py", "README.md", "CITATIONS.bib", "TAGS.txt"}
     cls = importlib.import_module(f"jsr._tfds_builders.{name}.{name}_dataset_builder").Builder
+    assert cls.LICENCE and cls.LICENCE == licence(f"{name}/aim22_t1")
     assert ("checksums.tsv" in files) == (cls.url_infos is not None)
 
 

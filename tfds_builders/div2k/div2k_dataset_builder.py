@@ -14,6 +14,7 @@ class Builder(common.ImagesBuilder):
     """Builder of `div2k`."""
 
     BUILDER_CONFIGS = common.configs("aim22_t1")
+    LICENCE = "none formal: academic research only, say the authors; the photographs' copyright is their owners'"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Optional: a folder with DIV2K_train_HR and DIV2K_valid_HR, as folders or as the official zip files.
     """

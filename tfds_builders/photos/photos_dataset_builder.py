@@ -12,6 +12,7 @@ class Builder(common.ImagesBuilder):
     """Builder of `photos`."""
 
     BUILDER_CONFIGS = common.configs("aim22_t1")
+    LICENCE = "public domain and CC0, but for the motorcycle pair (Middlebury 2014), which states none"
     SPLITS = {
         # The two motorcycle images are a stereo pair: they must stay on one side.
         "train": ("astronaut.png", "hubble_deep_field.jpg", "motorcycle_left.png", "motorcycle_right.png",
