@@ -3,7 +3,8 @@
 Paper: Conde et al., ECCV Workshops 2022, arXiv:2209.11345. Structure, fields, variants and initialisation as in
 mv-lab/swin2sr (models/network_swin2sr.py, main_test_swin2sr.py). There the network pads its input itself, and its
 bicubic branch then squeezes the padded image into the size of the unpadded one; here it takes multiples of the window
-alone, where both agree. Its head `pixelshuffle_hf`, of which nothing was published, is left out.
+alone, where both agree. With its head `pixelshuffle_hf`, of which no weights were published, it returns a tuple without
+names whose second image is the sum of the others: that it is the result, `sr`, and the names are inferred.
 """
 
 from typing import Any
@@ -136,20 +137,38 @@ class AuxReconstruction(nn.Module):
         return conv(image.shape[-1], "conv_last")(x), clean
 
 
+class FeatureReconstruction(nn.Module):
+    """The head "pixelshuffle" of jsr.layers.swin.Reconstruction, same parameters, that also returns its features."""
+
+    scale: int
+    channels: int
+    num_feat: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        """(N, H, W, C) to (N, H * scale, W * scale, channels) and (N, H, W, num_feat)."""
+        x = nn.leaky_relu(Conv(self.num_feat, dtype=self.dtype, name="conv_before_upsample")(x), 0.01)
+        y = PixelShuffleUpsample(self.scale, dtype=self.dtype, name="upsample")(x)
+        return Conv(self.channels, dtype=self.dtype, name="conv_last")(y), x
+
+
 class Swin2SR(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     With the upsampler "pixelshuffle_aux" the output is a dict of that as `sr` and `lr_clean` (N, H, W, 3), the input
-    without its compression artefacts.
+    without its compression artefacts. With "pixelshuffle_hf" it is a dict of `sr`, `sr_base` and `high_frequency`, all
+    of SR's size: a second trunk on the head's features makes the high frequencies that are added to the base. As every
+    output they have the mean added, so that sr - mean = (sr_base - mean) + (high_frequency - mean).
 
     Attributes:
       scale: 1 with the upsampler "", 2 or 4 with "nearest+conv", else 1, 3 or a power of two.
       embed_dim: features of the trunk.
-      depths, num_heads: layers, and heads of their attention, of each group.
+      depths, num_heads: layers, and heads of their attention, of each group; of both trunks.
       window_size: side of the attention windows, px; H and W are multiples of it (ValueError).
       mlp_ratio: hidden over outer features of the MLPs.
-      upsampler: the head, "pixelshuffle_aux" or as in jsr.layers.swin.Reconstruction. With "" the network adds to its
-        input.
+      upsampler: the head, "pixelshuffle_aux", "pixelshuffle_hf" or as in jsr.layers.swin.Reconstruction. With "" the
+        network adds to its input.
       num_feat: features of the head.
       resi_connection: "1conv" or "3conv", see jsr.layers.swin.GroupConv.
       img_range: the inside works on values of [0, img_range].
@@ -182,24 +201,49 @@ class Swin2SR(nn.Module):
     def __call__(self, lr, *, train=False):
         mean = jnp.asarray(self.mean, lr.dtype)
         x = (lr - mean) * self.img_range
+        trunk = self._trunk(train)
         head = Conv(self.embed_dim, dtype=self.dtype, name="conv_first")(x)
-        y = Conv(self.embed_dim, 1, dtype=self.dtype, name="patch_embed_proj")(head)
-        y = LayerNorm(dtype=self.dtype, name="patch_embed_norm")(y)
-        rates = drop_path_rates(self.drop_path_rate if train else 0.0, self.depths)
-        for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True)):
-            y = ResidualGroup(num_heads, self.window_size, self.mlp_ratio, tuple(drop_paths), self.resi_connection,
-                              self.remat, dtype=self.dtype, name=f"layers_{index}")(y)
-        y = LayerNorm(dtype=self.dtype, name="norm")(y)
-        y = GroupConv(self.resi_connection, dtype=self.dtype, name="conv_after_body")(y) + head
+        y = GroupConv(self.resi_connection, dtype=self.dtype, name="conv_after_body")(trunk(head, "layers")) + head
         if self.upsampler == "pixelshuffle_aux":
             y, clean = AuxReconstruction(self.scale, self.num_feat, dtype=self.dtype, name="head")(y, x)
-            return {"sr": y.astype(lr.dtype) / self.img_range + mean,
-                    "lr_clean": clean.astype(lr.dtype) / self.img_range + mean}
-        y = Reconstruction(self.upsampler, self.scale, lr.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)
-        y = y.astype(lr.dtype)
+            images = {"sr": y, "lr_clean": clean}
+        elif self.upsampler == "pixelshuffle_hf":
+            images = self._base_and_high_frequency(y, lr.shape[-1], trunk)
+        else:
+            images = {"sr": Reconstruction(self.upsampler, self.scale, lr.shape[-1], self.num_feat, dtype=self.dtype,
+                                           name="head")(y)}
+        images = {name: image.astype(lr.dtype) for name, image in images.items()}
         if not self.upsampler:
-            y += x
-        return y / self.img_range + mean
+            images["sr"] += x
+        images = {name: image / self.img_range + mean for name, image in images.items()}
+        return images if len(images) > 1 else images["sr"]
+
+    def _trunk(self, train):
+        """A function of (features, name of the groups); all that it is called with share the embedding and the norm."""
+        embed = Conv(self.embed_dim, 1, dtype=self.dtype, name="patch_embed_proj")
+        embed_norm = LayerNorm(dtype=self.dtype, name="patch_embed_norm")
+        norm = LayerNorm(dtype=self.dtype, name="norm")
+        rates = drop_path_rates(self.drop_path_rate if train else 0.0, self.depths)
+
+        def trunk(x, name):
+            x = embed_norm(embed(x))
+            for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True)):
+                x = ResidualGroup(num_heads, self.window_size, self.mlp_ratio, tuple(drop_paths), self.resi_connection,
+                                  self.remat, dtype=self.dtype, name=f"{name}_{index}")(x)
+            return norm(x)
+
+        return trunk
+
+    def _base_and_high_frequency(self, features, channels, trunk):
+        def reconstruction(name):
+            return FeatureReconstruction(self.scale, channels, self.num_feat, dtype=self.dtype, name=name)
+
+        base, y = reconstruction("head")(features)
+        y = nn.leaky_relu(Conv(self.embed_dim, dtype=self.dtype, name="conv_first_hf")(y), 0.01)
+        # one convolution, whatever resi_connection is
+        y = Conv(self.embed_dim, dtype=self.dtype, name="conv_after_body_hf")(trunk(y, "layers_hf")) + y
+        high_frequency, _ = reconstruction("head_hf")(y)
+        return {"sr": base + high_frequency, "sr_base": base, "high_frequency": high_frequency}
 
 
 VARIANTS = {  # as the test script names its tasks; parameters at x4 or x1

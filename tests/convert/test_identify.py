@@ -74,7 +74,7 @@ def test_reduced_networks_have_their_fields():
     golden = np.load(Path(__file__).parents[1] / "golden" / "rrdbnet.npz")
     case = json.loads(str(golden["about"]))["cases"]["old_esrgan_x4"]
     found = identify({key: np.empty(shape) for key, shape in case["shapes"].items()})
-    assert found == Identity("rrdbnet/b23", 4, dict(num_feat=4, num_block=2, num_grow_ch=2))
+    assert found == Identity("rrdbnet/b23", 4, dict(num_feat=4, num_block=1, num_grow_ch=2))
 
 
 def test_the_range_of_an_official_edsr_shows_in_its_mean():

@@ -4,8 +4,8 @@
 
 The argument is a git clone of mv-lab/swin2sr; numpy and torch must be installed. Not run by the tests.
 
-The format is that of _swin.write: `lr` is uint8, `sr` and `lr_clean` float32 NHWC in [0, 1] and not clipped. The input
-is extended, and the output cut, as by the original test script.
+The format is that of _swin.write: `lr` is uint8, the outputs are float32 NHWC in [0, 1] and not clipped. The input is
+extended, and what is larger than it cut, as by the original test script.
 """
 
 import sys
@@ -14,12 +14,14 @@ import _swin
 
 SMALL = dict(embed_dim=8, num_feat=4, window_size=4, mlp_ratio=2.0)
 CASES = {  # model, size of the input, fields
-    "aux_x4": ("swin2sr/compressed", (6, 9), dict(SMALL, scale=4, depths=(2,), num_heads=(2,))),
+    "aux_x4": ("swin2sr/compressed", (5, 6), dict(SMALL, scale=4, depths=(1,), num_heads=(2,))),
     "pixelshuffle_x2": ("swin2sr/classical", (8, 9), dict(SMALL, scale=2, depths=(1, 2), num_heads=(2, 1))),
     "direct_x3": ("swin2sr/light", (5, 9), dict(SMALL, scale=3, depths=(1,), num_heads=(2,))),
-    "nearest_3conv_x4": ("swin2sr/real", (6, 7), dict(SMALL, scale=4, depths=(1,), num_heads=(2,),
+    "nearest_3conv_x4": ("swin2sr/real", (3, 5), dict(SMALL, scale=4, depths=(1,), num_heads=(2,),
                                                       resi_connection="3conv")),
     "car": ("swin2sr/car", (9, 13), dict(SMALL, scale=1, depths=(2,), num_heads=(2,), window_size=7)),
+    "hf_x2": ("swin2sr/classical", (3, 5), dict(SMALL, scale=2, embed_dim=4, depths=(2,), num_heads=(1,),
+                                                upsampler="pixelshuffle_hf")),
 }
 OPTIONS = {  # what the models are called with in main_test_swin2sr.py
     "swin2sr/compressed": dict(upsampler="pixelshuffle_aux"),
@@ -27,6 +29,10 @@ OPTIONS = {  # what the models are called with in main_test_swin2sr.py
     "swin2sr/light": dict(upsampler="pixelshuffledirect"),
     "swin2sr/real": dict(upsampler="nearest+conv"),
     "swin2sr/car": dict(upsampler="", img_range=255.0),
+}
+OUTPUTS = {  # in the order in which the original returns them; else one image
+    "pixelshuffle_aux": ("sr", "lr_clean"),
+    "pixelshuffle_hf": ("sr_base", "sr", "high_frequency"),
 }
 
 
@@ -40,9 +46,11 @@ def main(repository):
 
     def run(net, fields, lr):
         outputs = net(_swin.extend(lr, fields["window_size"], always=True))
-        sr, *clean = outputs if isinstance(outputs, tuple) else (outputs,)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        names = OUTPUTS.get(net.upsampler, ("sr",))
         height, width = (side * fields["scale"] for side in lr.shape[2:])
-        return {"sr": sr[:, :, :height, :width]} | {"lr_clean": image for image in clean}
+        return {name: image if name == "lr_clean" else image[:, :, :height, :width]
+                for name, image in zip(names, outputs, strict=True)}
 
     _swin.write("swin2sr", CASES, make, run, num_feat="of the head, patched from 64")
 

@@ -9,7 +9,7 @@ from jsr import convert, models
 from jsr.layers.padding import crop_to, pad_to_multiple
 from jsr.models.swin2sr import CosineWindowAttention, relative_coordinates
 
-CASES = ("aux_x4", "pixelshuffle_x2", "direct_x3", "nearest_3conv_x4", "car")
+CASES = ("aux_x4", "pixelshuffle_x2", "direct_x3", "nearest_3conv_x4", "car", "hf_x2")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -61,6 +61,34 @@ def test_sr_is_made_of_the_clean_image_and_the_input_alone():
 
     assert (sr(params, 1) != sr(other, 1)).any()
     assert (sr(params, 0) == sr(other, 0)).all()
+
+
+def test_high_frequencies_have_a_trunk_of_their_own_with_shared_embedding_and_norm():
+    def leaves(upsampler):
+        return models.abstract("swin2sr/classical", scale=4, upsampler=upsampler)["params"]
+
+    both, one = leaves("pixelshuffle_hf"), leaves("pixelshuffle")
+    groups = {f"layers_hf_{index}" for index in range(6)}
+    assert both.keys() - one.keys() == groups | {"conv_first_hf", "conv_after_body_hf", "head_hf"}
+    assert {name: both[name] for name in one} == one
+    assert sum(leaf.size for leaf in jax.tree.leaves(both)) == 24_544_086  # the original's
+
+
+def test_high_frequencies_are_what_sr_has_over_its_base():
+    """And the base knows nothing of them."""
+    fields = dict(scale=2, embed_dim=6, depths=(1,), num_heads=(1,), window_size=4, num_feat=4, img_range=2.0,
+                  upsampler="pixelshuffle_hf")
+    model, rng = models.create("swin2sr", **fields), np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32),
+                          models.abstract("swin2sr", **fields)["params"])
+    other = {**params, "layers_hf_0": jax.tree.map(lambda leaf: leaf + 1, params["layers_hf_0"])}
+    lr, apply = rng.random((1, 8, 8, 3), np.float32), jax.jit(model.apply)
+    first, second = (apply({"params": p}, lr) for p in (params, other))
+    assert {image.shape for image in first.values()} == {(1, 16, 16, 3)}
+    added = first["high_frequency"] - np.float32(model.mean)
+    np.testing.assert_allclose(first["sr"], first["sr_base"] + added, rtol=0, atol=1e-5 * abs(added).max())
+    assert (first["sr_base"] == second["sr_base"]).all()
+    assert (first["high_frequency"] != second["high_frequency"]).any()
 
 
 def test_coordinates_are_logarithmic():

@@ -32,7 +32,8 @@ def head(state_dict):
     if "conv_up1.weight" in state_dict:
         return 4 if "conv_up2.weight" in state_dict else 2, fields | {"upsampler": "nearest+conv"}
     if fields:
-        upsampler = "pixelshuffle_aux" if "conv_aux.weight" in state_dict else "pixelshuffle"
+        signs = {"conv_aux.weight": "pixelshuffle_aux", "conv_last_hf.weight": "pixelshuffle_hf"}
+        upsampler = next((name for key, name in signs.items() if key in state_dict), "pixelshuffle")
         shuffles = sum(f"upsample.{2 * k}.weight" in state_dict for k in range(4))
         three = shuffles == 1 and state_dict["upsample.0.weight"].shape[0] == 9 * fields["num_feat"]
         return 3 if three else 2**shuffles, fields | {"upsampler": upsampler}
