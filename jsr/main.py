@@ -89,7 +89,7 @@ def run(args, overrides, console):
     workdir = args.workdir or Path("runs") / track / name
     console.print(f"[bold]{config.recipe}[/bold]: {config.title}", highlight=False)
     if ":" not in args.config:
-        others = [n for t, n in _recipes_beside(args.config, track) if n != name]
+        others = [n for n in _recipes_beside(args.config) if n != name]
         console.print(f"no recipe was named, so this is `{name}`; also here: "
                       + ", ".join(f"{args.config}:{n}" for n in others), highlight=False)
     console.print(f"workdir: {workdir}", highlight=False)
@@ -114,9 +114,8 @@ def run(args, overrides, console):
     return 0
 
 
-def _recipes_beside(file, track):
-    module = configs.import_file(configs.find(file))
-    return [(track, name) for name in getattr(module, "RECIPES", ())]
+def _recipes_beside(file):
+    return list(getattr(configs.import_file(configs.find(file)), "RECIPES", ()))
 
 
 def _prepare(config, console):

@@ -62,14 +62,14 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent death signal is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the processes in /proc, which is Linux's")
 def test_workers_die_with_a_killed_parent(tmp_path):
     script = tmp_path / "sleepers.py"
     script.write_text(SLEEPERS)
     parent = subprocess.Popen([sys.executable, script])
     try:
         children = wait_for(lambda: spawned(parent.pid))
-        time.sleep(0.5)  # until they have asked for the signal
+        time.sleep(0.5)  # until they wait for its end
     finally:
         parent.kill()
         parent.wait()

@@ -125,7 +125,7 @@ def train(config, workdir, *, console):
             sr = upscaler.upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if len(rows) == 1:
-                logbook.picture(step, name, _side_by_side(evaluation.bicubic(lr, scale), sr, hr))
+                logbook.picture(step, name, np.concatenate([evaluation.bicubic(lr, scale), sr, hr], axis=1))
         score = evaluation.mean_scores(rows)
         logbook.scalars(step, "eval", score)
         improved = meta["best"] is None or score[best_key] > meta["best"]
@@ -275,10 +275,6 @@ def _stage_at(step, first_steps):
 
 def _data_seed(seed, stage):
     return int(np.random.SeedSequence([seed, stage]).generate_state(1)[0])
-
-
-def _side_by_side(*pictures):
-    return np.concatenate(pictures, axis=1)
 
 
 def _check_same_run(config, workdir):
