@@ -144,7 +144,10 @@ def train_batches(source, transform, *, seed, batch, start, num_workers, process
     dataset = sample_dataset(source, transform, seed=seed)
     if count > 1:
         dataset = dataset[index::count]
-    dataset = dataset.batch(batch // count, drop_remainder=True)[start:].to_iter_dataset()
+    dataset = dataset.batch(batch // count, drop_remainder=True)[start:]
+    if num_workers:
+        dataset = dataset.map(_to_bytes)
+    dataset = dataset.to_iter_dataset()
     if num_workers:
         if not flags.FLAGS.is_parsed():  # Grain's workers read absl's flags, which only absl's own app.run parses
             flags.FLAGS.mark_as_parsed()
@@ -153,8 +156,7 @@ def train_batches(source, transform, *, seed, batch, start, num_workers, process
     iterator = iter(dataset)
     try:
         for samples in iterator:
-            # Copied, since the workers' arrays lie in shared memory that lives on while anything refers to it.
-            yield {key: np.array(value) for key, value in samples.items()}
+            yield {key: _to_array(value) for key, value in samples.items()} if num_workers else samples
     except Exception as e:
         mistake = _user_error_within(e)
         if mistake is None:
@@ -163,6 +165,17 @@ def train_batches(source, transform, *, seed, batch, start, num_workers, process
     finally:
         if num_workers:
             iterator.close()
+
+
+def _to_bytes(samples):
+    """A batch as it comes from a worker: Grain sends arrays through shared memory, which outlives them where a run ends
+    at the wrong moment and is scarce in containers; bytes go through a pipe."""
+    return {key: (value.shape, value.dtype.str, value.tobytes()) for key, value in samples.items()}
+
+
+def _to_array(value):
+    shape, dtype, data = value
+    return np.frombuffer(bytearray(data), dtype).reshape(shape)  # writable, as any other array
 
 
 def _user_error_within(error):
