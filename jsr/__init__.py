@@ -10,14 +10,21 @@ from importlib import metadata
 __version__ = metadata.version("jsr")
 
 
-def load(path):
-    """A model file, ready to `upscale` images (jsr.inference.upscaler.Upscaler).
+def load(path, *more, **options):
+    """A model file, or several whose outputs are averaged, ready to `upscale` images.
+
+    Args:
+      path, *more: model files.
+      **options: tile, overlap, self_ensemble, weights, dtype of jsr.inference.upscaler.load.
+
+    Returns:
+      jsr.inference.upscaler.Upscaler.
 
     Raises:
-      UserError: missing, damaged, or of another format version.
+      UserError: missing, damaged, of another format version, or of different scales.
     """
     from jsr.inference import upscaler  # imports JAX, which `import jsr` alone must not
-    return upscaler.load(path)
+    return upscaler.load(path, *more, **options)
 
 
 def __getattr__(name):

@@ -1,4 +1,7 @@
-"""The one exception for mistakes of the user's."""
+"""The one exception for mistakes of the user's, and how to know that memory is short."""
+
+# In the messages of XLA's errors; the second is what a GPU without room to try its algorithms says.
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Failed to determine best cudnn convolution algorithm")
 
 
 class UserError(ValueError):
@@ -7,3 +10,8 @@ class UserError(ValueError):
     Its text is one line that names the file or key, says what is wrong and what to do.
     The commands print that line without a traceback and exit with a non-zero status.
     """
+
+
+def is_out_of_memory(error):
+    """Whether an exception, of whatever class, means that a device or the machine has too little memory."""
+    return isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)

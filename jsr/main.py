@@ -18,13 +18,9 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from jsr import config as configs
-from jsr.errors import UserError
+from jsr.errors import UserError, is_out_of_memory
 
 log = logging.getLogger("jsr")
-
-# How XLA says it; the second is what a GPU without room to try its algorithms says.
-OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Failed to determine best cudnn convolution algorithm")
-
 
 def parse(argv):
     """(args, overrides) of a command line; overrides are (key, text) pairs."""
@@ -36,19 +32,23 @@ def parse(argv):
                         help="only kernels that give the same bits every time, slower on GPUs")
     parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
     args, rest = parser.parse_known_args(argv)
-    overrides = []
-    rest = list(rest)
-    while rest:
-        word = rest.pop(0)
+    return args, take_overrides(parser, rest)
+
+
+def take_overrides(parser, words):
+    """The (key, text) pairs of words `--config.KEY=VALUE` or `--config.KEY VALUE`; any other is the parser's error."""
+    overrides, words = [], list(words)
+    while words:
+        word = words.pop(0)
         if not word.startswith("--config."):
             parser.error(f"unknown argument {word!r}")
         key, equals, text = word.removeprefix("--config.").partition("=")
         if not equals:
-            if not rest:
+            if not words:
                 parser.error(f"{word} needs a value")
-            text = rest.pop(0)
+            text = words.pop(0)
         overrides.append((key, text))
-    return args, overrides
+    return overrides
 
 
 def main(argv=None):
@@ -68,7 +68,7 @@ def main(argv=None):
         print(f"jsr: {e}", file=sys.stderr)
         return 1
     except Exception as e:
-        if not any(text in str(e) for text in OUT_OF_MEMORY):
+        if not is_out_of_memory(e):
             raise
         print("jsr: out of memory; use a smaller batch or crop (--config.stages[0].batch=..., --config.stages[0].crop=...), "
               "or a network's field remat where it has one", file=sys.stderr)

@@ -11,9 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 REQUIRED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "array-record", "grain", "numpy",
-            "pillow", "ml-collections", "clu", "safetensors", "rich", "tensorboardX")
+            "pillow", "pyvips", "pyvips-binary", "psutil", "ml-collections", "clu", "safetensors", "rich", "tensorboardX")
 OPTIONAL = {  # distribution: what it is for, how to get it
     "scikit-image": ("the photographs of the dataset `photos`", 'pip install "jsr[demo]"'),
+    "av": ("AVIF and HEVC", 'pip install "jsr[video]"'),
+    "jpeglib": ("libjpeg's other versions", 'pip install "jsr[codecs]"'),
     "torch": ("reading .pth files", 'pip install "jsr[torch]"'),
     "tensorflow": ("the `tfds build` command line; `jsr build` does without", 'pip install "jsr[tf]"'),
     "tensorboard": ("looking at a run's event files", "pip install tensorboard"),

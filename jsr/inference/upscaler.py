@@ -1,63 +1,306 @@
-"""Images through a trained chain of networks."""
+"""Images through trained networks: any size, depth and channels; whole or in tiles; ensembles."""
+
+import dataclasses
+import functools
+import logging
+import threading
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import models
-from jsr.images import to_uint8
+from jsr.errors import UserError, is_out_of_memory
 from jsr.inference import model_file
+from jsr.inference.chain import Chain, free_memory
 from jsr.inference.ensemble import self_ensemble
-from jsr.layers.padding import crop_to, pad_to_multiple
-from jsr.training.step import run_chain
+from jsr.inference.tiles import Span, assemble, spans
+
+_SIDES = (1024, 768, 512, 384, 256, 192, 128, 96, 64)  # of tiles that are chosen here, px
+_PROBE = 256                     # side of the tile whose memory tells that of others, px
+_FREE_SHARE = 0.3                # of the free memory for a whole image: two may be at work, and files are decoded beside
+_CPU_TILE_BYTES = 1_250_000_000  # for a tile: on a CPU more of it brings no more speed
+_EXACT_SHARE = 5                 # a tile has at least so many times the exact overlap, or it is too dear
+_OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
+_LUMA = np.float32([0.299, 0.587, 0.114])  # BT.601
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """How one image is cut.
+
+    Attributes:
+      rows, columns: the tiles along the height and the width.
+      overlap: px of LR around what is shown of a tile; 0 for a whole image.
+      exact: whether the result is that of the whole image, but for float rounding: the networks see no farther than
+        `overlap`.
+    """
+
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+    overlap: int
+    exact: bool
+
+    @property
+    def count(self):
+        """Tiles in all."""
+        return len(self.rows) * len(self.columns)
+
+    @property
+    def size(self):
+        """(height, width) of a tile, px."""
+        return tuple(side[0].stop - side[0].start for side in (self.rows, self.columns))
 
 
 class Upscaler:
-    """A chain of networks with its parameters; `upscale` turns an LR image into an SR image.
+    """Chains of networks that turn LR images into SR images, each alone or averaged; safe to use from several threads.
+
+    Tiles, and the copies of an ensemble, pass one at a time: the same image gives the same bits whatever else is done.
 
     Args:
-      networks: {name: module} in the order in which an image passes them.
-      variables: {name: Flax collections}.
-      ensemble: {"self": whether the outputs for the eight flips and turns of the image are averaged}; None is not.
-      meta: the model file's metadata, {} for a network that never was in one.
+      chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
+      weights: of the chains in that average, equal by default.
+      self_ensemble: averages the outputs for the eight flips and turns of an image, or of each of its tiles.
+      tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones;
+        None takes every image whole.
+      overlap: px of LR that each tile has around what is shown of it. None is as far as the networks see where that is
+        affordable, so that the result is exact; else an eighth of the tile, and tiles are faded into one another.
 
-    Every new image size is compiled once.
+    Attributes:
+      chains, scale: SR size over LR size.
+
+    Raises:
+      UserError: chains of different scales; weights that do not fit them; an overlap too large for the tile.
     """
 
-    def __init__(self, networks, variables, *, ensemble=None, meta=None):
-        self.networks, self.variables, self.meta = networks, variables, meta or {}
-        self._ensemble = dict(ensemble or {"self": False})
-        self.scale = int(np.prod([module.scale for module in networks.values()]))
-        self._padding = models.card(next(iter(networks.values()))).padding
-        chain = list(networks)
-        self._run = jax.jit(lambda variables, lr: run_chain(networks, chain, variables, lr)[0]["sr"])
+    def __init__(self, chains, *, weights=None, self_ensemble=False, tile=None, overlap=None):
+        scales = sorted({chain.scale for chain in chains})
+        if len(scales) != 1:
+            raise UserError(f"models of different scales, {' and '.join(f'x{s}' for s in scales)}, cannot be averaged")
+        weights = [1.0] * len(chains) if weights is None else weights
+        if len(weights) != len(chains) or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+            raise UserError(f"weights {', '.join(map(str, weights))}: expected one for each of {len(chains)} models, none "
+                            "negative, not all zero")
+        if tile not in (None, "auto") and tile < 1 or overlap is not None and overlap < 0:
+            raise UserError(f"tile = {tile}, overlap = {overlap}: expected a positive tile, and no negative overlap")
+        self.chains, self.scale = tuple(chains), scales[0]
+        self._weights = np.float32(weights) / np.float32(sum(weights))
+        self._self_ensemble, self._tile, self._overlap = self_ensemble, tile, overlap
+        self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
+        self._lock, self._largest, self._free, self._float32 = threading.Lock(), _SIDES[0], None, {}
+        if tile not in (None, "auto"):
+            self._tile = -(-tile // self._multiple) * self._multiple
+            if overlap is not None and self._tile - 2 * overlap < self._multiple:
+                raise UserError(f"a tile of {self._tile} px has no room for overlaps of {overlap} px; choose a tile of at "
+                                f"least {2 * overlap + self._multiple}")
 
     def upscale(self, image):
-        """Upscales one image.
+        """Upscales one image that is in memory.
 
         Args:
-          image: uint8 array (H, W, 3), RGB.
+          image: array (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha; uint8,
+            uint16, or float32 in [0, 1]. Alpha is straight (not premultiplied).
 
         Returns:
-          uint8 array (H * scale, W * scale, 3).
+          Array (H * scale, W * scale[, C]) with the channels and dtype of the input; floats are clipped to [0, 1].
 
         Raises:
           ValueError: another shape or dtype.
+          UserError: out of memory, or the networks gave values that are not finite.
         """
         image = np.asarray(image)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-            raise ValueError(f"image is {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
-        return to_uint8(self_ensemble(self._upscale, image) if self._ensemble["self"] else self._upscale(image))
+        if image.dtype not in (np.uint8, np.uint16, np.float32) or image.ndim not in (2, 3) or 0 in image.shape \
+                or image.ndim == 3 and image.shape[2] > 4:
+            raise ValueError(f"image is {image.dtype} {image.shape}, expected uint8, uint16 or float32 of (H, W) or "
+                             "(H, W, 1 to 4)")
+        pixels = image if image.ndim == 3 else image[..., None]
+        bands = self.stream(lambda start, stop: pixels[start:stop], *pixels.shape[:2], image.dtype)
+        sr = np.empty((pixels.shape[0] * self.scale, pixels.shape[1] * self.scale, pixels.shape[2]), image.dtype)
+        filled = 0
+        for band in bands:
+            sr[filled:filled + len(band)] = band
+            filled += len(band)
+        return sr if image.ndim == 3 else sr[..., 0]
 
-    def _upscale(self, image):
-        """The same before it is clipped and rounded, in float32."""
-        lr = jnp.asarray(image, jnp.float32)[None] / 255
-        height, width = image.shape[:2]
-        sr = self._run(self.variables, pad_to_multiple(lr, self._padding))
-        return crop_to(sr, height * self.scale, width * self.scale)[0]
+    def stream(self, rows, height, width, dtype, *, on_band=lambda tiling, done: None):
+        """Upscales an image of any size in bands: neither LR nor SR need fit into memory.
+
+        Args:
+          rows: function (start, stop) to the LR rows [start, stop), array (stop - start, width, C) as for `upscale`.
+            The starts never decrease.
+          height, width: of the LR image, px.
+          dtype: of its pixels and of those yielded.
+          on_band: called with the Tiling and the number of LR rows that are done before each band is yielded.
+
+        Yields:
+          Arrays (n, width * scale, C), top to bottom.
+
+        Raises:
+          UserError: as for `upscale`.
+        """
+        started = False
+        while not started:
+            tiling = self.tiling(height, width)
+            bands = assemble(rows, functools.partial(self._run, whole=tiling.count == 1),
+                             functools.partial(_finish, dtype=dtype), tiling.rows, tiling.columns, scale=self.scale)
+            done = 0
+            try:
+                for band in bands:
+                    started = True
+                    done += len(band) // self.scale
+                    on_band(tiling, done)
+                    yield band
+            except (jax.errors.JaxRuntimeError, MemoryError) as e:
+                if not is_out_of_memory(e):
+                    raise
+                self._shrink(tiling, retry=not started)
+
+    def tiling(self, height, width):
+        """How an image of that size is cut (Tiling)."""
+        side = self._side(height, width)
+        if height <= side and width <= side:
+            return Tiling((Span(0, height, 0, height),), (Span(0, width, 0, width),), 0, True)
+        overlap = self._overlap
+        if overlap is None:
+            reach = self._reach(side // _EXACT_SHARE)
+            overlap = side // _OVERLAP_SHARE if reach is None else reach
+        else:
+            reach = self._reach(overlap)
+        exact = reach is not None
+        return Tiling(*(tuple(spans(length, side, overlap, multiple=self._multiple, fade=not exact))
+                        for length in (height, width)), overlap, exact)
+
+    def _side(self, height, width):
+        """The side of tiles for an image of that size, or the longer one of the image where it is taken whole."""
+        longer = max(height, width)
+        if self._tile != "auto":
+            return self._tile or longer
+        with self._lock:
+            if self._free is None:
+                self._free = free_memory()
+            budgets = {side: self._free * _FREE_SHARE for side in (longer, *_SIDES)}
+            if jax.default_backend() == "cpu":
+                budgets |= {side: min(self._free * _FREE_SHARE, _CPU_TILE_BYTES) for side in _SIDES if side < longer}
+            largest = self._largest
+        if height * width <= min(_PROBE, largest)**2:
+            return longer
+        candidates = [longer] if largest == _SIDES[0] else []
+        for side in (*candidates, *(s for s in _SIDES if s <= min(largest, longer))):
+            shape = (min(height, side), min(width, side))
+            if self._estimate(shape) <= budgets[side] and self._memory(shape) <= budgets[side]:
+                return side
+        return _SIDES[-1]
+
+    def _estimate(self, shape):
+        """Bytes, from those of a tile of moderate size, without compiling anything for this shape."""
+        side = -(-_PROBE // self._multiple) * self._multiple
+        return max(chain.memory(side, side) for chain in self.chains) * shape[0] * shape[1] / side**2
+
+    def _memory(self, shape):
+        padded = [-(-side // self._multiple) * self._multiple for side in shape]
+        return max(chain.memory(*padded) for chain in self.chains)
+
+    def _reach(self, limit):
+        """How far the farthest-seeing chain sees, or None where that is more than `limit` px."""
+        found = [chain.reach(limit) for chain in self.chains]
+        return None if None in found else max(found)
+
+    def _shrink(self, tiling, *, retry):
+        """After an answer of "out of memory": makes the next tiles smaller, or says that nothing more can be done."""
+        side = max(tiling.size)
+        smaller = [s for s in _SIDES if s < side]
+        if self._tile == "auto" and retry and smaller:
+            with self._lock:
+                self._largest = min(self._largest, smaller[0])
+            logging.getLogger(__name__).warning("out of memory with tiles of %d px; going on with %d", side, smaller[0])
+            return
+        advice = f"choose smaller tiles than {side} px" if smaller else "tiles cannot be smaller; free some memory"
+        raise UserError(f"out of memory; {advice}")
+
+    def _run(self, lr, *, whole):
+        """A tile (h, w, C) as it is stored to float32 SR of as many channels, colours premultiplied with alpha."""
+        unit = _to_unit(lr)
+        colour, alpha = (unit[..., :-1], unit[..., -1:]) if unit.shape[2] in (2, 4) else (unit, None)
+        if alpha is None:
+            return self._colour(colour, whole)
+        if np.all(alpha == 1):
+            sr_alpha = np.ones((len(lr) * self.scale, lr.shape[1] * self.scale, 1), np.float32)
+        else:
+            sr_alpha = _keep_flat(np.clip(self._colour(alpha, whole), 0, 1), alpha, self.scale)
+        return np.concatenate([self._colour(colour * alpha, whole), sr_alpha], axis=-1)
+
+    def _colour(self, lr, whole):
+        """Grey (h, w, 1) passes the networks as RGB of three equal channels and comes back as its luma."""
+        if lr.shape[2] == 1:
+            return self._rgb(np.repeat(lr, 3, axis=2), whole) @ _LUMA[:, None]
+        return self._rgb(lr, whole)
+
+    def _rgb(self, lr, whole):
+        """Float32 (h, w, 3) through the ensembles."""
+        def average(image):
+            sr = [self._finite(chain, image, whole) for chain in self.chains]
+            return sr[0] if len(sr) == 1 else sum(weight * one for weight, one in zip(self._weights, sr))
+
+        return self_ensemble(average, lr) if self._self_ensemble else average(lr)
+
+    def _finite(self, chain, lr, whole):
+        """One chain's output; where half precision overflowed, that of float32."""
+        padding = chain.padding if whole else dataclasses.replace(chain.padding, always=False)
+        sr = np.asarray(chain(lr, padding))
+        if np.isfinite(sr).all():
+            return sr
+        if any(getattr(module, "dtype", None) not in (None, jnp.float32) for module in chain.networks.values()):
+            with self._lock:
+                if chain not in self._float32:
+                    logging.getLogger(__name__).warning("values beyond the half-precision range; those tiles are "
+                                                        "computed again in float32")
+                    self._float32[chain] = chain.with_dtype(jnp.float32)
+            sr = np.asarray(self._float32[chain](lr, padding))
+            if np.isfinite(sr).all():
+                return sr
+        raise UserError("the network's output is not finite; its weights are damaged, or not made for such images")
 
 
-def load(path):
-    """An Upscaler of a model file; raises UserError where it cannot be read (jsr.inference.model_file.load)."""
-    meta, networks, variables = model_file.load(path)
-    return Upscaler(networks, variables, ensemble=meta.get("ensemble"), meta=meta)
+def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=None, dtype=None):
+    """An Upscaler of a model file, or of several whose outputs are averaged.
+
+    Args:
+      path, *more: model files of one scale.
+      weights, tile, overlap: as for Upscaler.
+      self_ensemble: as for Upscaler; None is as the first file says.
+      dtype: of the computation, as "bfloat16"; None is as trained, float32.
+
+    Raises:
+      UserError: a file cannot be read (jsr.inference.model_file.load), or they do not fit together.
+    """
+    chains = []
+    for file in (path, *more):
+        meta, networks, variables = model_file.load(file)
+        chain = Chain(networks, variables, meta=meta)
+        chains.append(chain if dtype is None else chain.with_dtype(jnp.dtype(dtype)))
+    if self_ensemble is None:
+        self_ensemble = bool((chains[0].meta.get("ensemble") or {}).get("self"))
+    return Upscaler(chains, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap)
+
+
+def _to_unit(pixels):
+    """uint8 and uint16 to float32 in [0, 1]; floats as they are."""
+    return pixels if pixels.dtype == np.float32 else pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def _finish(sr, dtype):
+    """Float32 with premultiplied colours to what is stored: straight alpha, clipped, rounded (not truncated)."""
+    if sr.shape[2] in (2, 4):
+        alpha = sr[..., -1:]
+        straight = np.divide(sr[..., :-1], alpha, out=np.zeros_like(sr[..., :-1]), where=alpha > 0)
+        sr = np.concatenate([straight, alpha], axis=-1)
+    sr = np.clip(sr, 0, 1)
+    return sr if dtype == np.float32 else np.rint(sr * np.float32(np.iinfo(dtype).max)).astype(dtype)
+
+
+def _keep_flat(sr_alpha, alpha, scale):
+    """Alpha stays exactly opaque, or transparent, where the LR pixel and those around it are."""
+    for value in (0, 1):
+        same = np.pad(alpha[..., 0] == value, 1, mode="edge")
+        flat = np.lib.stride_tricks.sliding_window_view(same, (3, 3)).all((-1, -2))
+        sr_alpha[flat.repeat(scale, 0).repeat(scale, 1)] = value
+    return sr_alpha

@@ -22,6 +22,7 @@ from jsr.data import pipeline, sources
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.inference import model_file
+from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 from jsr.training import optim
 from jsr.training import state as states
@@ -108,7 +109,7 @@ def train(config, workdir, *, console):
     eval_source = sources.open_source(data.eval.dataset, data.eval.split, data.data_dir or None)
     logbook = Logbook(workdir, resume_step=step) if lead else None
     in_chain = {name: networks[name] for name in config.chain}
-    upscaler = Upscaler(in_chain, None)  # without the ensemble, which would take validation eight times as long
+    chain = Chain(in_chain, {})
 
     def info(steps, scores):
         return {"networks": [{"name": name, "model": config.networks[name].model, "scale": config.networks[name].scale,
@@ -119,7 +120,8 @@ def train(config, workdir, *, console):
                 "fingerprint": fingerprint(config)}
 
     def validate(step, state):
-        upscaler.variables = jax.device_get(states.eval_variables(state))
+        variables = jax.device_get(states.eval_variables(state))
+        upscaler = Upscaler([chain.with_variables(variables)])  # the ensemble would take eight times as long
         rows, best_key = [], protocol.ranking
         for name, lr, hr in evaluation.eval_pairs(eval_source, scale=scale, degrade=data.eval.degrade):
             sr = upscaler.upscale(lr)
@@ -133,7 +135,7 @@ def train(config, workdir, *, console):
                  ", the best so far" if improved else "")
         if improved:
             meta["best"] = score[best_key]
-            model_file.save(workdir / "best.safetensors", upscaler.variables, info(step, score))
+            model_file.save(workdir / "best.safetensors", variables, info(step, score))
 
     # ---- stages ------------------------------------------------------------------------------------------------
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
@@ -190,7 +192,7 @@ def train(config, workdir, *, console):
         checkpoints.close()
         if logbook:
             logbook.close()
-    return Upscaler(in_chain, variables, ensemble=config.ensemble)
+    return Upscaler([chain.with_variables(variables)], self_ensemble=config.ensemble.self)
 
 
 def _write_overview(workdir, config, variables):

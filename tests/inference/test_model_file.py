@@ -41,7 +41,7 @@ def test_loaded_file_upscales_as_the_network_does(file, variables, size, photogr
     lr = photograph(*size)
     sr = upscaler.upscale(lr)
     assert sr.dtype == np.uint8 and sr.shape == (size[0] * 4, size[1] * 4, 3)
-    expected = upscaler.networks["sr"].apply(variables["sr"], lr[None].astype(np.float32) / 255)[0]
+    expected = upscaler.chains[0].networks["sr"].apply(variables["sr"], lr[None].astype(np.float32) / 255)[0]
     assert np.abs(sr - np.clip(expected, 0, 1) * 255).max() <= 0.5 + 1e-2
 
 

@@ -1,0 +1,140 @@
+"""The command `jsr upscale`: what it writes, prints and refuses, and what an interruption leaves."""
+
+import json
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+
+import jsr
+from jsr import cli, models
+from jsr.inference import model_file
+
+
+def write_model(path, scale=2, seed=0, **fields):
+    fields = {"num_feat": 4, "num_block": 1} | fields
+    variables = {"sr": models.init(models.create("edsr", scale=scale, **fields), jax.random.key(seed))}
+    net = {"name": "sr", "model": "edsr/baseline", "scale": scale, "fields": fields, "deployed": False}
+    model_file.save(path, variables, {"networks": [net]})
+    return path
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_model(tmp_path / "m.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def caches(tmp_path, monkeypatch):
+    """The compile cache of this test alone; the setting is put back, since it is of the whole process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    before = {key: getattr(jax.config, key) for key in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")}
+    yield
+    for key, value in before.items():
+        jax.config.update(key, value)
+
+
+def run(*args):
+    return cli.main(["upscale", *map(str, args)])
+
+
+def test_a_folder(photo_folder, tmp_path, model, capsys):
+    out = tmp_path / "out"
+    assert run(photo_folder, "--out", out, "--model", model) == 0
+    said = capsys.readouterr()
+    assert "x2: 4 pictures, 0.02 Mpx in" in said.out and "4 whole" in said.out and f"results: {out}" in said.out
+    assert "4 of 4 files done" in said.err and "Mpx/s" in said.err
+    lr = np.asarray(Image.open(photo_folder / "0001.png"))
+    np.testing.assert_array_equal(Image.open(out / "0001.png"), jsr.load(model).upscale(lr))
+    assert run(photo_folder, "--out", out, "--model", model) == 0
+    assert "4 were finished before" in capsys.readouterr().out
+    (settings,) = json.loads((out / "upscaled.json").read_text())["settings"].values()
+    assert settings["models"][0]["file"] == "m.safetensors" and len(settings["models"][0]["sha256"]) == 64
+
+
+def test_one_file_in_tiles_to_another_format(photo_folder, tmp_path, model, capsys):
+    out = tmp_path / "new" / "better.webp"
+    assert run(photo_folder / "0000.png", "--out", out, "--model", model, "--tile", 40, "--quality", 50) == 0
+    assert "1 in tiles of 40x40 that overlap by 6 px, exact: as the whole picture" in capsys.readouterr().out
+    assert Image.open(out).format == "WEBP" and Image.open(out).size == (160, 128)
+    assert [p.name for p in out.parent.iterdir()] == ["better.webp"]
+    assert run(photo_folder / "0000.png", "--out", out, "--model", model) == 1
+    assert "exists and was not made by this command" in capsys.readouterr().err
+    assert run(photo_folder / "0000.png", "--out", out, "--model", model, "--overwrite", "--overlap", 1, "--tile", 40) == 0
+    assert "overlap by 1 px, approximate" in capsys.readouterr().out
+
+
+def test_models_weights_ensemble_and_format(photo_folder, tmp_path, model, capsys):
+    other = write_model(tmp_path / "n.safetensors", seed=1)
+    assert run(photo_folder / "*1.png", "--out", tmp_path / "out", "--model", model, other, "--weights", 3, 1, "--self_ensemble",
+               "--format", "TIFF") == 0
+    expected = jsr.load(model, other, weights=[3, 1], self_ensemble=True).upscale(np.asarray(Image.open(photo_folder / "0001.png")))
+    np.testing.assert_array_equal(Image.open(tmp_path / "out/0001.tif"), expected)
+
+
+def test_a_bad_file_does_not_stop_the_others(photo_folder, tmp_path, model, capsys):
+    (photo_folder / "0002.png").write_bytes((photo_folder / "0002.png").read_bytes()[:500])
+    assert run(photo_folder, "none.png", "--out", tmp_path / "out", "--model", model) == 1
+    said = capsys.readouterr()
+    assert "3 pictures" in said.out
+    lines = [line for line in said.err.splitlines() if line.startswith("jsr upscale: ")]
+    assert len(lines) == 2 and "none.png: no such file or folder" in lines[0] and "0002.png: " in lines[1]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0000.png", "0001.png", "0003.png", "upscaled.json"]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--format", "bmpp"], "--format bmpp: cannot be written; choose one of png"),
+    (["--quality", "0"], "--quality 0: must be from 1 to 100"),
+    (["--tile", "0"], "tile = 0"),
+    (["--tile", "32", "--overlap", "16"], "a tile of 32 px has no room"),
+    (["--weights", "1", "2"], "weights 1.0, 2.0: expected one for each of 1 models"),
+    (["--model", "none.safetensors"], "none.safetensors: no such model file"),
+])
+def test_mistakes_are_one_line(photo_folder, tmp_path, model, capsys, arguments, message):
+    assert run(photo_folder, "--out", tmp_path / "out", "--model", model, *arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("jsr upscale: ") and message in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph, number):
+    (tmp_path / "in").mkdir()
+    for index in range(12):
+        Image.fromarray(photograph(200, 300, index)).save(tmp_path / f"in/{index:02}.png")
+    model = write_model(tmp_path / "m.safetensors", num_feat=32, num_block=4)
+    command = [sys.executable, "-m", "jsr", "upscale", "in", "--out", "out", "--model", model.name, "--tile", "64"]
+    out = tmp_path / "out"
+    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(jsr.__file__).parents[1])},
+                               stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*.png"))) < 3:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 130)
+    for path in out.glob("*.png"):
+        assert np.asarray(Image.open(path)).shape == (400, 600, 3)
+    done = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
+    assert len(done) < 12
+    left = [path.name for path in out.iterdir() if path.suffix != ".png" and path.name != "upscaled.json"]
+    if number == signal.SIGINT:
+        assert not left
+        listed = json.loads((out / "upscaled.json").read_text())["files"]
+        assert all(listed[name]["sha256"] for name in done)
+
+    again = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(jsr.__file__).parents[1])},
+                           capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert sorted(p.name for p in out.iterdir()) == [*(f"{index:02}.png" for index in range(12)), "upscaled.json"]
+    if number == signal.SIGINT:
+        assert f"{len(done)} were finished before" in again.stdout
+        assert {name: (out / name).stat().st_mtime_ns for name in done} == done

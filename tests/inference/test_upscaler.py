@@ -1,0 +1,267 @@
+"""The upscaler: tiles against whole images, channels and depths, ensembles, threads, and lack of memory."""
+
+from concurrent.futures import ThreadPoolExecutor
+import logging
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jsr
+from jsr import models
+from jsr.errors import UserError
+from jsr.inference import model_file, upscaler as upscaling
+from jsr.inference.chain import Chain
+from jsr.inference.upscaler import Upscaler
+
+FIELDS = {"edsr": {"num_feat": 6, "num_block": 2}, "rrdbnet": {"num_feat": 4, "num_grow_ch": 2, "num_block": 1},
+          "swinir": None, "hat": None}
+
+
+def make_chain(stem="edsr", scale=2, seed=0, **fields):
+    """A small network whose output is about the image, changed visibly."""
+    fields = fields or FIELDS[stem] or models._import(stem).SMALL
+    model = models.create(stem, scale=scale, **fields)
+    return Chain({"sr": model}, {"sr": models.init(model, jax.random.key(seed))})
+
+
+def assert_equal(one, other, lr):
+    """As floats to 1e-5; as uint8 but for values that lie on the edge between two levels."""
+    as_float = lr.astype(np.float32) / 255
+    assert np.abs(one.upscale(as_float) - other.upscale(as_float)).max() < 1e-5
+    difference = np.abs(one.upscale(lr).astype(int) - other.upscale(lr))
+    assert difference.max() <= 1 and (difference > 0).sum() <= max(1, difference.size // 10_000)
+
+
+def whole_float(chain, lr):
+    return np.asarray(chain(lr.astype(np.float32) / 255))
+
+
+@pytest.mark.parametrize("stem, scale, tile, overlap", [
+    ("edsr", 2, 64, None), ("edsr", 3, 64, 12), ("edsr", 4, 64, None),
+    ("rrdbnet", 1, 224, 90), ("rrdbnet", 2, 144, 45), ("rrdbnet", 4, 96, 24)])
+@pytest.mark.parametrize("height, width", [(230, 301), (64, 330)])
+def test_tiled_equals_untiled_for_convolutional_networks(stem, scale, tile, overlap, height, width, photograph):
+    chain, lr = make_chain(stem, scale), photograph(height, width)
+    tiled = Upscaler([chain], tile=tile, overlap=overlap)
+    tiling = tiled.tiling(height, width)
+    assert tiling.exact and tiling.count > 1
+    assert_equal(tiled, Upscaler([chain]), lr)
+
+
+def test_the_overlap_is_as_far_as_the_network_sees_and_no_less_will_do(photograph):
+    chain, lr = make_chain("edsr", 2), photograph(60, 300) / np.float32(255)
+    tiling = Upscaler([chain], tile=96).tiling(60, 300)
+    assert tiling.exact and tiling.overlap == chain.reach(100) == 8  # 1 + 2 * 2 + 1, and 1 and 1/2 rounded up around x2
+    short = Upscaler([chain], tile=96, overlap=2)
+    assert not short.tiling(60, 300).exact
+    assert np.abs(short.upscale(lr) - Upscaler([chain]).upscale(lr)).max() > 1e-5
+
+
+def test_windows_stay_where_they_are_and_the_result_is_called_approximate(photograph):
+    chain, lr = make_chain("swinir"), photograph(100, 120)
+    tiled = Upscaler([chain], tile=62)
+    tiling = tiled.tiling(100, 120)
+    multiple = chain.padding.multiple
+    assert not tiling.exact and tiling.overlap == 64 // 8
+    assert tiling.size == (64, 64) and {span.start % multiple for span in tiling.rows + tiling.columns} == {0}
+    close = np.abs(tiled.upscale(lr).astype(int) - Upscaler([chain]).upscale(lr))
+    assert close.mean() < 2 and tiled.upscale(lr).shape == (200, 240, 3)
+
+
+def test_a_network_that_sees_everything_is_never_exact():
+    chain = make_chain("hat")
+    assert chain.reach(2000) is None
+    assert not Upscaler([chain], tile=64, overlap=24).tiling(100, 64).exact
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 100), (100, 1), (5, 64)])
+def test_thin_images_in_tiles(shape, photograph):
+    chain, lr = make_chain(), photograph(*shape)
+    assert_equal(Upscaler([chain], tile=48), Upscaler([chain]), lr)
+
+
+def test_grey_alpha_and_depth(photograph):
+    chain = make_chain()
+    upscaler, rgb = Upscaler([chain]), photograph(20, 30)
+    grey = rgb[..., 0]
+    expected = np.clip(whole_float(chain, grey[..., None].repeat(3, 2)), 0, 1) @ np.float32([0.299, 0.587, 0.114]) * 255
+    assert np.abs(upscaler.upscale(grey) - expected).max() <= 0.51
+    np.testing.assert_array_equal(upscaler.upscale(grey[..., None])[..., 0], upscaler.upscale(grey))
+    deep = upscaler.upscale(rgb.astype(np.uint16) * 257)
+    assert deep.dtype == np.uint16
+    assert np.abs(deep / 257 - np.clip(whole_float(chain, rgb), 0, 1) * 255).max() <= 0.5 / 257 + 1e-3
+    assert np.unique(deep % 257).size > 200  # more than eight bits come out
+
+
+def test_opaque_alpha_changes_nothing_and_stays_opaque(photograph):
+    upscaler, rgb = Upscaler([make_chain()]), photograph(20, 30)
+    rgba = np.dstack([rgb, np.full((20, 30), 255, np.uint8)])
+    sr = upscaler.upscale(rgba)
+    np.testing.assert_array_equal(sr[..., :3], upscaler.upscale(rgb))
+    assert (sr[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("tile", [None, 48])
+def test_no_dark_fringes_around_what_is_cut_out(tile):
+    """A red disc on transparent black, transparent green, or transparent red is the same picture."""
+    y, x = np.mgrid[:80, :80]
+    alpha = np.clip((30 - np.hypot(y - 40, x - 40)) * 128, 0, 255).astype(np.uint8)
+    upscaler, results = Upscaler([make_chain()], tile=tile), []
+    for hidden in ((0, 0, 0), (0, 255, 0), (200, 0, 0)):
+        colour = np.where(alpha[..., None] > 0, np.uint8([200, 0, 0]), np.uint8(hidden))
+        results.append(upscaler.upscale(np.dstack([colour, alpha])))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+    sr = results[0]
+    assert (sr[:20, :20, 3] == 0).all() and (sr[70:90, 70:90, 3] == 255).all()
+
+
+def test_premultiplied_colour_is_divided_again():
+    class Nearest(nn.Module):
+        scale: int = 2
+        dtype = None
+
+        def __call__(self, lr, *, train=False):
+            return jnp.repeat(jnp.repeat(lr, 2, 1), 2, 2)
+
+    image = np.random.default_rng(0).random((12, 9, 4), np.float32)
+    chain = make_chain()
+    chain._jit = jax.jit(lambda variables, lr: Nearest()(lr))  # the network is not what is tested here
+    np.testing.assert_allclose(Upscaler([chain]).upscale(image), image.repeat(2, 0).repeat(2, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 5), np.uint8),
+                                   np.zeros((1, 4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.int32)])
+def test_other_arrays_are_refused(image):
+    with pytest.raises(ValueError, match=r"expected uint8, uint16 or float32 of \(H, W\) or"):
+        Upscaler([make_chain()]).upscale(image)
+
+
+def test_models_are_averaged_by_weight(photograph):
+    chains, lr = [make_chain(seed=0), make_chain(seed=1)], photograph(16, 24) / np.float32(255)
+    one, two = (Upscaler([chain]).upscale(lr) for chain in chains)
+    raw = [np.asarray(chain(lr)) for chain in chains]
+    np.testing.assert_allclose(Upscaler(chains).upscale(lr), np.clip((raw[0] + raw[1]) / 2, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(Upscaler(chains, weights=[3, 1]).upscale(lr), np.clip(0.75 * raw[0] + 0.25 * raw[1], 0, 1), atol=1e-6)
+    np.testing.assert_array_equal(Upscaler(chains, weights=[1, 0]).upscale(lr), one)
+    assert np.abs(one - two).max() > 0.01
+
+
+def test_tiles_of_a_self_ensemble_are_exact_too(photograph):
+    chains, lr = [make_chain(seed=0), make_chain("rrdbnet")], photograph(130, 170)
+    tiled = Upscaler(chains, tile=128, overlap=45, self_ensemble=True)
+    assert tiled.tiling(130, 170).exact
+    assert_equal(tiled, Upscaler(chains, self_ensemble=True), lr)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (dict(weights=[1]), "weights 1: expected one for each of 2 models"),
+    (dict(weights=[1, -1]), "none negative"),
+    (dict(weights=[0, 0]), "not all zero"),
+    (dict(weights=[1, float("nan")]), "not all zero"),
+    (dict(tile=0), "tile = 0"),
+    (dict(tile=64, overlap=-1), "overlap = -1"),
+    (dict(tile=64, overlap=32), "a tile of 64 px has no room for overlaps of 32 px; choose a tile of at least 65"),
+])
+def test_settings_that_do_not_fit(arguments, message):
+    with pytest.raises(UserError, match=message):
+        Upscaler([make_chain(seed=0), make_chain(seed=1)], **arguments)
+
+
+def test_models_of_different_scales_are_refused():
+    with pytest.raises(UserError, match="models of different scales, x2 and x4"):
+        Upscaler([make_chain(scale=2), make_chain(scale=4)])
+
+
+def test_threads_share_an_upscaler_and_get_the_bits_of_one(photograph):
+    images = [photograph(40 + n % 3, 100, seed=n) for n in range(12)]
+    upscaler = Upscaler([make_chain()], tile=48)
+    expected = [upscaler.upscale(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        for found, one in zip(pool.map(Upscaler([make_chain()], tile=48).upscale, images), expected):
+            np.testing.assert_array_equal(found, one)
+
+
+class Small(Chain):
+    """A chain on a device that has no room for tiles above a size."""
+
+    def __call__(self, lr, padding=None):
+        if len(lr) > self.room:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
+        return super().__call__(lr, padding)
+
+
+@pytest.fixture
+def small_device():
+    chain = make_chain()
+    small = Small(chain.networks, chain.variables)
+    small.room = 200
+    return small
+
+
+def test_out_of_memory_means_smaller_tiles(small_device, photograph, caplog):
+    lr = photograph(300, 270)
+    upscaler = Upscaler([small_device], tile="auto")
+    with caplog.at_level(logging.WARNING):
+        sr = upscaler.upscale(lr)
+    assert np.abs(sr.astype(int) - Upscaler([make_chain()]).upscale(lr)).max() <= 1
+    assert upscaler.tiling(300, 270).size == (192, 192)
+    assert caplog.messages == ["out of memory with tiles of 300 px; going on with 256",
+                               "out of memory with tiles of 256 px; going on with 192"]
+
+
+def test_out_of_memory_without_a_way_out_is_one_line(small_device, photograph):
+    with pytest.raises(UserError, match="out of memory; choose smaller tiles than 256 px"):
+        Upscaler([small_device], tile=256).upscale(photograph(300, 270))
+    small_device.room = 10
+    with pytest.raises(UserError, match="out of memory; tiles cannot be smaller"):
+        Upscaler([small_device], tile="auto").upscale(photograph(300, 270))
+
+
+def test_automatic_tiles_fit_the_memory(monkeypatch):
+    chain = make_chain()
+    bytes_per_pixel = chain.memory(256, 256) / 256**2
+    free = bytes_per_pixel * 500 * 500 / upscaling._FREE_SHARE
+    monkeypatch.setattr(upscaling, "free_memory", lambda: free)
+    upscaler = Upscaler([chain], tile="auto")
+    assert upscaler.tiling(450, 500).count == 1
+    assert upscaler.tiling(600, 500).size == (384, 384)
+    assert upscaler.tiling(100, 5000).size == (100, 1024)
+
+
+def test_half_precision_that_overflows_is_computed_again(photograph, caplog):
+    chain, lr = make_chain(), photograph(20, 20)
+    big = jax.tree.map(lambda x: x * 30, chain.variables)  # beyond 65504 inside, the range of float16
+    half = chain.with_variables(big).with_dtype(jnp.float16)
+    expected = Upscaler([chain.with_variables(big)]).upscale(lr)
+    with caplog.at_level(logging.WARNING):
+        np.testing.assert_array_equal(Upscaler([half]).upscale(lr), expected)
+    assert "computed again in float32" in caplog.text
+    broken = chain.with_variables(jax.tree.map(lambda x: x * np.nan, chain.variables))
+    with pytest.raises(UserError, match="the network's output is not finite"):
+        Upscaler([broken]).upscale(lr)
+
+
+def test_a_chain_is_padded_for_all_of_its_networks():
+    first = models.create("edsr", scale=2, **FIELDS["edsr"])
+    second = models.create("swinir", scale=2, **models._import("swinir").SMALL)
+    multiple = models.card(second).padding.multiple
+    variables = {name: models.init(model, jax.random.key(0)) for name, model in (("a", first), ("b", second))}
+    chain = Chain({"a": first, "b": second}, variables)
+    assert chain.scale == 4 and chain.padding.multiple == multiple // 2
+    assert Upscaler([chain]).upscale(np.zeros((multiple // 2 + 1, 3, 3), np.uint8)).shape == (2 * multiple + 4, 12, 3)
+
+
+def test_load_averages_files_and_takes_its_settings(tmp_path, photograph):
+    lr, chains = photograph(16, 16), [make_chain(seed=0), make_chain(seed=1)]
+    net = {"name": "sr", "model": "edsr/baseline", "scale": 2, "fields": FIELDS["edsr"], "deployed": False}
+    paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for path, chain in zip(paths, chains):
+        model_file.save(path, chain.variables, {"networks": [net], "ensemble": {"self": True}})
+    np.testing.assert_array_equal(jsr.load(*paths, weights=[2, 1], self_ensemble=False).upscale(lr),
+                                  Upscaler(chains, weights=[2, 1]).upscale(lr))
+    np.testing.assert_array_equal(jsr.load(paths[0]).upscale(lr), Upscaler(chains[:1], self_ensemble=True).upscale(lr))
+    assert jsr.load(paths[0], dtype="bfloat16").chains[0].networks["sr"].dtype == jnp.bfloat16
