@@ -24,7 +24,8 @@ def photo(rng, height, width):
 def test_aim22_t1_is_byte_for_byte_the_organisers(seed, height, width):
     hr = photo(np.random.default_rng(seed), 4 * height, 4 * width)
     image, expected = Image.fromarray(hr), io.BytesIO()
-    image.resize((image.width // 4, image.height // 4), Image.BICUBIC).save(expected, "JPEG", quality=10)
+    image = image.resize((image.width // 4, image.height), Image.BICUBIC)  # first, as every Pillow before 13 by itself
+    image.resize((image.width, image.height // 4), Image.BICUBIC).save(expected, "JPEG", quality=10)
     degraded = degradations.degrade("aim22_t1", hr)
     assert degraded.lr_bytes == expected.getvalue()
     np.testing.assert_array_equal(degradations.decode(degraded.lr_bytes), Image.open(expected).convert("RGB"))
