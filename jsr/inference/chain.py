@@ -13,7 +13,7 @@ import psutil
 
 from jsr import models
 from jsr.inference.receptive_field import receptive_field
-from jsr.layers.padding import Padding, crop_to, pad_to_multiple
+from jsr.layers.padding import Padding, crop_to, pad_to
 from jsr.training.step import run_chain
 
 class Chain:
@@ -57,18 +57,19 @@ class Chain:
         return Chain({name: module.clone(dtype=dtype) for name, module in self.networks.items()}, self._variables,
                      meta=self.meta)
 
-    def __call__(self, lr, padding=None):
+    def __call__(self, lr, size=None):
         """Runs an image of any size, padded as the networks need it.
 
         Args:
           lr: float32 array (H, W, 3) in [0, 1].
-          padding: instead of the chain's own.
+          size: (height, width) to pad it to, of sizes that the networks take; None is as they take a whole image.
 
         Returns:
           Float32 device array (H * scale, W * scale, 3), not clipped.
         """
         height, width = lr.shape[:2]
-        padded = pad_to_multiple(jnp.asarray(lr)[None], padding or self.padding)
+        size = size or [self.padding.target(side) for side in (height, width)]
+        padded = pad_to(jnp.asarray(lr)[None], *size, self.padding.mode)
         sr = self.compiled(*padded.shape[1:3])(self._variables, padded)
         return crop_to(sr, height * self.scale, width * self.scale)[0]
 

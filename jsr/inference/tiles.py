@@ -72,7 +72,7 @@ def assemble(rows, run, finish, row_spans, column_spans, *, scale):
 
     Args:
       rows: function (start, stop) to the LR rows [start, stop), array (stop - start, W, C); the starts never decrease.
-      run: function from a tile (h, w, C) to its SR (h * scale, w * scale, C), float32.
+      run: function of a tile (h, w, C) and its two spans to its SR (h * scale, w * scale, C), float32.
       finish: function of an SR array (h, w, C), element by element, to what is wanted of it: rounded, say.
       row_spans, column_spans: of `spans`.
       scale: SR size over LR size.
@@ -86,7 +86,7 @@ def assemble(rows, run, finish, row_spans, column_spans, *, scale):
     for row, following in zip(row_spans, [*row_spans[1:], None]):
         lr = rows(row.start, row.stop)
         band = None
-        for column, sr in _one_ahead(lambda span: run(lr[:, span.start:span.stop]), column_spans):
+        for column, sr in _one_ahead(lambda span: run(lr[:, span.start:span.stop], row, span), column_spans):
             shown = sr[(row.low - row.start) * scale:(row.high - row.start) * scale,
                        (column.low - column.start) * scale:(column.high - column.start) * scale]
             if not fades:

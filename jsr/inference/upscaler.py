@@ -140,8 +140,8 @@ class Upscaler:
         started = False
         while not started:
             tiling = self.tiling(height, width)
-            bands = assemble(rows, functools.partial(self._run, whole=tiling.count == 1),
-                             functools.partial(_finish, dtype=dtype), tiling.rows, tiling.columns, scale=self.scale)
+            bands = assemble(rows, functools.partial(self._run, tiling), functools.partial(_finish, dtype=dtype),
+                             tiling.rows, tiling.columns, scale=self.scale)
             done = 0
             try:
                 for band in bands:
@@ -165,7 +165,7 @@ class Upscaler:
             overlap = side // _OVERLAP_SHARE if reach is None else reach
         else:
             reach = self._reach(overlap)
-        exact = reach is not None
+        exact = reach is not None and not (self._self_ensemble and self._moves_windows(height, width))
         return Tiling(*(tuple(spans(length, side, overlap, multiple=self._multiple, fade=not exact))
                         for length in (height, width)), overlap, exact)
 
@@ -204,6 +204,11 @@ class Upscaler:
         found = [chain.reach(limit) for chain in self.chains]
         return None if None in found else max(found)
 
+    def _moves_windows(self, height, width):
+        """Whether the tiles of a turned image have their windows, or their padding, elsewhere than it has as a whole."""
+        return any(chain.padding.always or height % chain.padding.multiple or width % chain.padding.multiple
+                   for chain in self.chains)
+
     def _shrink(self, tiling, *, retry):
         """After an answer of "out of memory": makes the next tiles smaller, or says that nothing more can be done."""
         side = max(tiling.size)
@@ -216,36 +221,41 @@ class Upscaler:
         advice = f"choose smaller tiles than {side} px" if smaller else "tiles cannot be smaller; free some memory"
         raise UserError(f"out of memory; {advice}")
 
-    def _run(self, lr, *, whole):
+    def _run(self, tiling, lr, row, column):
         """A tile (h, w, C) as it is stored to float32 SR of as many channels, colours premultiplied with alpha."""
+        def colour(unit):  # grey passes the networks as RGB of three equal channels and comes back as its luma
+            if unit.shape[2] == 1:
+                return colour(np.repeat(unit, 3, axis=2)) @ _LUMA[:, None]
+            average = functools.partial(self._average, tiling, row, column)
+            return self_ensemble(average, unit) if self._self_ensemble else average(unit)
+
         unit = _to_unit(lr)
-        colour, alpha = (unit[..., :-1], unit[..., -1:]) if unit.shape[2] in (2, 4) else (unit, None)
-        if alpha is None:
-            return self._colour(colour, whole)
+        if unit.shape[2] not in (2, 4):
+            return colour(unit)
+        alpha = unit[..., -1:]
         if np.all(alpha == 1):
             sr_alpha = np.ones((len(lr) * self.scale, lr.shape[1] * self.scale, 1), np.float32)
         else:
-            sr_alpha = _keep_flat(np.clip(self._colour(alpha, whole), 0, 1), alpha, self.scale)
-        return np.concatenate([self._colour(colour * alpha, whole), sr_alpha], axis=-1)
+            sr_alpha = _keep_flat(np.clip(colour(alpha), 0, 1), alpha, self.scale)
+        return np.concatenate([colour(unit[..., :-1] * alpha), sr_alpha], axis=-1)
 
-    def _colour(self, lr, whole):
-        """Grey (h, w, 1) passes the networks as RGB of three equal channels and comes back as its luma."""
-        if lr.shape[2] == 1:
-            return self._rgb(np.repeat(lr, 3, axis=2), whole) @ _LUMA[:, None]
-        return self._rgb(lr, whole)
+    def _average(self, tiling, row, column, lr):
+        """Float32 (h, w, 3), turned or not, through all chains."""
+        outputs = [self._finite(chain, lr, self._size(chain, tiling, row, column, lr)) for chain in self.chains]
+        return outputs[0] if len(outputs) == 1 else sum(weight * sr for weight, sr in zip(self._weights, outputs))
 
-    def _rgb(self, lr, whole):
-        """Float32 (h, w, 3) through the ensembles."""
-        def average(image):
-            sr = [self._finite(chain, image, whole) for chain in self.chains]
-            return sr[0] if len(sr) == 1 else sum(weight * one for weight, one in zip(self._weights, sr))
+    def _size(self, chain, tiling, row, column, lr):
+        """What a tile is padded to: to a part of the whole image, padded."""
+        if tiling.count == 1:
+            return None
+        if self._self_ensemble:
+            return tuple(-(-side // chain.padding.multiple) * chain.padding.multiple for side in lr.shape[:2])
+        return tuple(span.stop - span.start if span is not side[-1] else chain.padding.target(span.stop) - span.start
+                     for span, side in ((row, tiling.rows), (column, tiling.columns)))
 
-        return self_ensemble(average, lr) if self._self_ensemble else average(lr)
-
-    def _finite(self, chain, lr, whole):
+    def _finite(self, chain, lr, size):
         """One chain's output; where half precision overflowed, that of float32."""
-        padding = chain.padding if whole else dataclasses.replace(chain.padding, always=False)
-        sr = np.asarray(chain(lr, padding))
+        sr = np.asarray(chain(lr, size))
         if np.isfinite(sr).all():
             return sr
         if any(getattr(module, "dtype", None) not in (None, jnp.float32) for module in chain.networks.values()):
@@ -254,7 +264,7 @@ class Upscaler:
                     logging.getLogger(__name__).warning("values beyond the half-precision range; those tiles are "
                                                         "computed again in float32")
                     self._float32[chain] = chain.with_dtype(jnp.float32)
-            sr = np.asarray(self._float32[chain](lr, padding))
+            sr = np.asarray(self._float32[chain](lr, size))
             if np.isfinite(sr).all():
                 return sr
         raise UserError("the network's output is not finite; its weights are damaged, or not made for such images")

@@ -45,20 +45,27 @@ def pad_to_multiple(image, padding):
 
     Args:
       image: array (..., H, W, C), of any dtype.
-      padding: a Padding. Where "reflect" or "flip" asks for more pixels than the image has, the reflection is reflected
-        again, and so on; an image of one row or column repeats it.
+      padding: a Padding.
 
     Returns:
       Array (..., padding.target(H), padding.target(W), C).
     """
-    height, width = image.shape[-3:-1]
-    rows, columns = padding.target(height) - height, padding.target(width) - width
+    return pad_to(image, *(padding.target(side) for side in image.shape[-3:-1]), padding.mode)
+
+
+def pad_to(image, height, width, mode):
+    """Pads images (..., H, W, C) at the bottom and right to (..., height, width, C).
+
+    Where "reflect" or "flip" asks for more pixels than the image has, the reflection is reflected again, and so on; an
+    image of one row or column repeats it.
+    """
+    rows, columns = height - image.shape[-3], width - image.shape[-2]
     if not rows and not columns:
         return image
     # NumPy and jnp.pad both go on reflecting where the image is smaller than the padding
     pad = np.pad if isinstance(image, np.ndarray) else jnp.pad
     widths = [(0, 0)] * (image.ndim - 3) + [(0, rows), (0, columns), (0, 0)]
-    return pad(image, widths, mode=_PAD_MODES[padding.mode])
+    return pad(image, widths, mode=_PAD_MODES[mode])
 
 
 def crop_to(image, height, width):

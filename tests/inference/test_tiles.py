@@ -63,7 +63,7 @@ def test_assembled_tiles_are_the_image(height, width, fade):
         asked.append(start)
         return image[start:stop]
 
-    bands = list(assemble(rows, lambda tile: tile.repeat(2, 0).repeat(2, 1), lambda sr: sr * 10,
+    bands = list(assemble(rows, lambda tile, *spans: tile.repeat(2, 0).repeat(2, 1), lambda sr: sr * 10,
                           *(spans(side, 32, 7, fade=fade) for side in (height, width)), scale=2))
     np.testing.assert_allclose(np.concatenate(bands), 10 * image.repeat(2, 0).repeat(2, 1), rtol=1e-6)
     assert asked == sorted(asked) and len(bands) == len(asked)
@@ -73,10 +73,10 @@ def test_fading_leaves_no_step_between_tiles_that_differ():
     tiles = iter(range(100))
     row, columns = spans(16, 32, 4), spans(200, 32, 8, fade=True)
     (band,) = assemble(lambda start, stop: np.zeros((stop - start, 200, 1)),
-                       lambda tile: np.full((16, tile.shape[1], 1), next(tiles), np.float32), lambda sr: sr, row, columns, scale=1)
+                       lambda tile, *spans: np.full((16, tile.shape[1], 1), next(tiles), np.float32), lambda sr: sr, row, columns, scale=1)
     assert np.abs(np.diff(band[0, :, 0])).max() <= 1 / 8 + 1e-6
     cut = spans(200, 32, 8)
     tiles = iter(range(100))
     (band,) = assemble(lambda start, stop: np.zeros((stop - start, 200, 1)),
-                       lambda tile: np.full((16, tile.shape[1], 1), next(tiles), np.float32), lambda sr: sr, row, cut, scale=1)
+                       lambda tile, *spans: np.full((16, tile.shape[1], 1), next(tiles), np.float32), lambda sr: sr, row, cut, scale=1)
     assert np.abs(np.diff(band[0, :, 0])).max() == 1

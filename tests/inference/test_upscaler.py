@@ -52,23 +52,31 @@ def test_tiled_equals_untiled_for_convolutional_networks(stem, scale, tile, over
 
 
 def test_the_overlap_is_as_far_as_the_network_sees_and_no_less_will_do(photograph):
-    chain, lr = make_chain("edsr", 2), photograph(60, 300) / np.float32(255)
-    tiling = Upscaler([chain], tile=96).tiling(60, 300)
-    assert tiling.exact and tiling.overlap == chain.reach(100) == 8  # 1 + 2 * 2 + 1, and 1 and 1/2 rounded up around x2
+    chain, lr = make_chain("edsr", 2), photograph(60, 188) / np.float32(255)
+    tiling = Upscaler([chain], tile=96).tiling(60, 188)
+    assert tiling.exact and tiling.overlap == chain.reach(100) == 8  # six convolutions, one after the x2, one at x2
     short = Upscaler([chain], tile=96, overlap=2)
-    assert not short.tiling(60, 300).exact
+    assert short.tiling(60, 188).count == 2 and not short.tiling(60, 188).exact
     assert np.abs(short.upscale(lr) - Upscaler([chain]).upscale(lr)).max() > 1e-5
 
 
-def test_windows_stay_where_they_are_and_the_result_is_called_approximate(photograph):
-    chain, lr = make_chain("swinir"), photograph(100, 120)
+def test_windows_stay_where_they_are(photograph):
+    """So that even attention in windows, of which two see 11 px, is exact in tiles."""
+    chain, lr = make_chain("swinir"), photograph(100, 121)
     tiled = Upscaler([chain], tile=62)
-    tiling = tiled.tiling(100, 120)
-    multiple = chain.padding.multiple
-    assert not tiling.exact and tiling.overlap == 64 // 8
-    assert tiling.size == (64, 64) and {span.start % multiple for span in tiling.rows + tiling.columns} == {0}
-    close = np.abs(tiled.upscale(lr).astype(int) - Upscaler([chain]).upscale(lr))
-    assert close.mean() < 2 and tiled.upscale(lr).shape == (200, 240, 3)
+    tiling = tiled.tiling(100, 121)
+    assert tiling.exact and tiling.size == (64, 64) and tiling.overlap == chain.reach(64) == 11
+    assert {span.start % chain.padding.multiple for span in tiling.rows + tiling.columns} == {0}
+    assert_equal(tiled, Upscaler([chain]), lr)
+    approximate = Upscaler([chain], tile=64, overlap=4)
+    assert not approximate.tiling(100, 121).exact
+    assert np.abs(approximate.upscale(lr).astype(int) - tiled.upscale(lr)).mean() < 2
+
+
+def test_turned_tiles_have_their_windows_elsewhere_and_are_not_called_exact():
+    for chain in (make_chain("swinir"), make_chain("rrdbnet", 2)):
+        assert not Upscaler([chain], tile=256, overlap=64, self_ensemble=True).tiling(100, 301).exact
+    assert Upscaler([make_chain()], tile=64, self_ensemble=True).tiling(100, 121).exact
 
 
 def test_a_network_that_sees_everything_is_never_exact():
@@ -188,10 +196,10 @@ def test_threads_share_an_upscaler_and_get_the_bits_of_one(photograph):
 class Small(Chain):
     """A chain on a device that has no room for tiles above a size."""
 
-    def __call__(self, lr, padding=None):
+    def __call__(self, lr, size=None):
         if len(lr) > self.room:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
-        return super().__call__(lr, padding)
+        return super().__call__(lr, size)
 
 
 @pytest.fixture
