@@ -17,6 +17,7 @@ OPTIONAL = {  # distribution: what it is for, how to get it
     "av": ("AVIF and HEVC", 'pip install "jsr[video]"'),
     "jpeglib": ("libjpeg's other versions", 'pip install "jsr[codecs]"'),
     "torch": ("reading .pth files", 'pip install "jsr[torch]"'),
+    "onnxruntime": ("a peer in `jsr benchmark`", 'pip install "jsr[bench]"'),
     "tensorflow": ("the `tfds build` command line; `jsr build` does without", 'pip install "jsr[tf]"'),
     "tensorboard": ("looking at a run's event files", "pip install tensorboard"),
 }

@@ -1,0 +1,114 @@
+"""How fast a recipe's input pipeline and its training step are, each alone."""
+
+import contextlib
+import math
+import time
+
+import jax
+import numpy as np
+
+from jsr import counts, losses, sharding
+from jsr.benchmark import timing
+from jsr.data import pipeline, sources
+from jsr.training import optim
+from jsr.training import state as states
+from jsr.training.step import make_step
+
+LEAST_BATCHES = 3
+
+
+def measure_pipeline(config, num_workers, *, seconds):
+    """Takes batches of a recipe's first stage as fast as they come; nobody else computes.
+
+    The first batch, with the start of the workers, and one more for every worker are not counted.
+
+    Args:
+      config: a recipe.
+      num_workers: worker processes; 0 loads in this one, by Grain's threads.
+      seconds: how long to measure, at least; LEAST_BATCHES are taken in any case.
+
+    Returns:
+      {workers, batches, patches_per_s, patches_per_s_per_worker, megabytes_per_s, first_batch_s}; the megabytes (1e6)
+      are of the uint8 crops handed over.
+
+    Raises:
+      UserError: a mistake in the recipe or the data.
+    """
+    with contextlib.closing(_batches(config, num_workers)) as batches:
+        first_batch_s = timing.seconds_of(lambda: next(batches))
+        for _ in range(num_workers):
+            next(batches)
+        count, size, begin = 0, 0, time.perf_counter()
+        while count < LEAST_BATCHES or time.perf_counter() - begin < seconds:
+            size += sum(value.nbytes for value in next(batches).values())
+            count += 1
+        elapsed = time.perf_counter() - begin
+    rate = count * config.stages[0].batch / elapsed
+    return {"workers": num_workers, "batches": count, "patches_per_s": rate,
+            "patches_per_s_per_worker": rate / max(num_workers, 1), "megabytes_per_s": size / 1e6 / elapsed,
+            "first_batch_s": first_batch_s}
+
+
+def measure_step(config, *, steps, announce=lambda line: None):
+    """Times the training step of a recipe's first stage on one batch that lies on the devices.
+
+    Args:
+      config: a recipe.
+      steps: timed steps, each waited for; one goes before them.
+      announce: called with a line before each long step.
+
+    Returns:
+      {batch, lr_shape, params, trace_s, compile_s, memory: timing.memory, patches_per_s, and timing.spread}.
+
+    Raises:
+      UserError: a mistake in the recipe or the data.
+    """
+    stage, mesh = config.stages[0], sharding.make_mesh()
+    sharding.check_batch(stage.batch, mesh)
+    for player in stage.players:
+        losses.check_rows(player.losses)
+    with contextlib.closing(_batches(config, 0)) as batches:
+        batch = sharding.put_batch(next(batches), mesh)
+
+    networks, key = states.make_networks(config), jax.random.key(config.seed)
+    optimizers = {name: optim.make_optimizer(player.optimizer) for player in stage.players for name in player.nets}
+    schedules = [optim.make_schedule(p.schedule, peak=p.learning_rate, steps=stage.steps) for p in stage.players]
+    variables = states.initial_variables(config, networks, key)
+    params = sum(counts.count_params(collections) for collections in variables.values())
+    state = states.make_state(variables, optimizers, ema=config.ema_decay > 0)
+    state = jax.device_put(state, sharding.replicated(mesh))
+
+    announce("compiling")
+    begin = time.perf_counter()
+    lowered = jax.jit(make_step(networks, config.chain, stage.players, optimizers, schedules, first_step=0,
+                                ema_decay=config.ema_decay), donate_argnums=0).lower(state, batch, key)
+    traced = time.perf_counter()
+    compiled = lowered.compile()
+    done = time.perf_counter()
+
+    announce(f"timing {steps} steps")
+    seconds = []
+    for _ in range(1 + steps):
+        start = time.perf_counter()
+        state, values = compiled(state, batch, key)
+        jax.block_until_ready((state, values))
+        seconds.append(time.perf_counter() - start)
+    spread = timing.spread(np.array(seconds[1:]))
+    return {"batch": stage.batch, "lr_shape": list(batch["lr"].shape), "params": params, "trace_s": traced - begin,
+            "compile_s": done - traced, "memory": timing.memory(compiled), **spread,
+            "patches_per_s": stage.batch / spread["median_ms"] * 1e3}
+
+
+def waiting(step_rate, pipeline_rate):
+    """The share of its time that a step would wait for data, of two rates in patches/s; 0 where data come faster."""
+    return max(0.0, 1 - pipeline_rate / step_rate)
+
+
+def _batches(config, num_workers):
+    """The batches of the first stage, as training takes them."""
+    stage, data = config.stages[0], config.data
+    crops = pipeline.PairedCrops(crop=stage.crop, scale=math.prod(config.networks[name].scale for name in config.chain),
+                                 degrade=data.train.degrade, augment=stage.augment,
+                                 derive=pipeline.derived_keys(stage))
+    source = sources.open_source(data.train.dataset, data.train.split, data.data_dir or None)
+    return pipeline.train_batches(source, crops, seed=config.seed, batch=stage.batch, start=0, num_workers=num_workers)

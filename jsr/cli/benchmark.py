@@ -1,0 +1,238 @@
+"""Measure the input pipeline, the training step, or upscaling beside the same network in PyTorch and ONNX Runtime.
+
+Figures are of repeated, synchronised runs; compiling is measured apart. They are worth as much as the machine was idle:
+its load averages are printed with them, and the best run beside the median. What else runs slows libraries unequally,
+PyTorch most, since its threads wait for each other. `taskset -c 0 jsr benchmark ...` gives one core to all alike.
+
+  jsr benchmark pipeline --config=configs/aim22_t1.py:edsr --workers 0,1,2,4
+  jsr benchmark step --config=aim22_t1 --config.stages[0].batch=16
+  jsr benchmark upscale edsr/baseline --scale 4 --size 180x320,360x640 --out edsr.json
+  jsr benchmark upscale runs/aim22_t1/quick/best.safetensors --peers none
+
+--out writes JSON: {format, command, date, machine, versions, load_average_after, what, results}, with what the tables
+show and more; times end in _s or _ms, sizes are [height, width].
+"""
+
+import argparse
+import json
+from pathlib import Path
+import re
+import shlex
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from jsr.errors import UserError, is_out_of_memory
+from jsr.files import atomic_write
+from jsr.main import take_overrides
+
+FORMAT = 1
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    whats = parser.add_subparsers(dest="what", required=True, metavar="WHAT", parser_class=_Parser)
+    pipeline = whats.add_parser("pipeline", help="patches/s of a recipe's input pipeline, by number of workers")
+    step = whats.add_parser("step", help="time of a recipe's training step, without the loading of data")
+    for recipe in (pipeline, step):
+        recipe.add_argument("--config", required=True, metavar="FILE[:RECIPE]",
+                            help="a track file and one of its recipes, whose first stage is measured")
+        recipe.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
+        recipe.add_argument("--seconds", type=_number(float), default=5.0,
+                            help="to measure each pipeline for (default: 5)")
+    pipeline.add_argument("--workers", type=_counts, default=[0, 1, 2], metavar="N[,N...]",
+                          help="worker processes; 0 loads in the main process (default: 0,1,2)")
+    step.add_argument("--steps", type=_number(int), default=20, help="timed steps (default: 20)")
+    upscale = whats.add_parser("upscale", help="time of a network for an image, beside other libraries")
+    upscale.add_argument("model", help="a network, as in edsr/baseline, with fresh weights; or a model file")
+    upscale.add_argument("--scale", type=int, help="of a network named by its id (default: 4)")
+    upscale.add_argument("--size", type=_sizes, default=[(180, 320)], metavar="HxW[,HxW...]",
+                         help="height x width of the LR image (default: 180x320)")
+    upscale.add_argument("--peers", type=_peers, default=_PEERS["auto"], metavar="auto|none|PEER[,PEER]",
+                         help="compare with torch, onnxruntime; auto is both (default: auto)")
+    upscale.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
+    for what in (pipeline, step, upscale):
+        what.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
+
+
+def run(args):
+    """Measures, prints tables, writes --out; returns the exit status."""
+    from jsr.benchmark import timing
+
+    # Prose and tables that are piped keep their lines whole
+    console = Console(highlight=False, markup=False, soft_wrap=True, width=None if Console().is_terminal else 160)
+    notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    report = {"format": FORMAT, "command": shlex.join(["jsr", "benchmark", args.what, *args.words]),
+              **timing.surroundings(), "what": args.what}
+    machine = report["machine"]
+    try:
+        results = _RUNS[args.what](args, console, notes.print)
+    except Exception as e:
+        if not is_out_of_memory(e):
+            raise
+        raise UserError("out of memory; measure a smaller --size, or a smaller batch "
+                        "(--config.stages[0].batch=...)") from e
+    after = timing.surroundings()["machine"]["load_average"]
+    console.print(f"{', '.join(machine['devices'])}; {machine['cores']} CPU core(s), {machine['cpu']}; "
+                  f"load average {_load(machine['load_average'])} before, {_load(after)} after")
+    if args.out:
+        with atomic_write(args.out, "w") as file:
+            json.dump({**report, "load_average_after": after, "results": results}, file, indent=1)
+        console.print(f"wrote {args.out}")
+    return 0
+
+
+def _pipeline(args, console, announce):
+    from jsr import config as configs
+    from jsr.benchmark import training
+
+    config, rows = configs.load(args.config, args.overrides), []
+    for num_workers in args.workers:
+        announce(f"{config.recipe}: {num_workers} workers")
+        rows.append(training.measure_pipeline(config, num_workers, seconds=args.seconds))
+    stage = config.stages[0]
+    console.print(_table(
+        f"{config.recipe}, {config.data.train.dataset}: HR crops of {stage.crop}, batch {stage.batch}",
+        [">workers", ">patches/s", ">a worker", ">MB/s", ">first batch s"],
+        [(str(row["workers"]), f"{row['patches_per_s']:,.0f}", f"{row['patches_per_s_per_worker']:,.0f}",
+          f"{row['megabytes_per_s']:.1f}", f"{row['first_batch_s']:.2f}") for row in rows]))
+    return rows
+
+
+def _step(args, console, announce):
+    from jsr import config as configs
+    from jsr.benchmark import training
+
+    config = configs.load(args.config, args.overrides)
+    row = training.measure_step(config, steps=args.steps, announce=lambda line: announce(f"{config.recipe}: {line}"))
+    workers = config.data.num_workers
+    announce(f"{config.recipe}: its pipeline, {workers} workers")
+    pipeline = training.measure_pipeline(config, workers, seconds=args.seconds)
+    wait = training.waiting(row["patches_per_s"], pipeline["patches_per_s"])
+    console.print(_table(
+        f"{config.recipe}: step of {row['params']:,} parameters on {'x'.join(map(str, row['lr_shape']))}",
+        [">median ms", ">best", ">p90", ">patches/s", ">compile s", ">memory"],
+        [(*_times(row), f"{row['patches_per_s']:,.1f}", f"{row['trace_s'] + row['compile_s']:.1f}",
+          decimal(row["memory"]["peak_bytes"]))]))
+    console.print(f"the pipeline gives {pipeline['patches_per_s']:,.0f} patches/s with {workers} workers: the step "
+                  f"would wait for data {wait:.0%} of its time (each measured alone)")
+    return [{"recipe": config.recipe, **row, "pipeline": pipeline, "data_wait": wait}]
+
+
+def _upscale(args, console, announce):
+    from jsr.benchmark import upscaling
+
+    name, networks, variables = _network(args.model, args.scale)
+    results = []
+    for height, width in args.size:
+        label = f"{name} at {height}x{width}"
+        row = upscaling.measure(networks, variables, (height, width), wanted=args.peers, rounds=args.repeats,
+                                announce=lambda line: announce(f"{label}: {line}"))
+        padded = "" if row["size"] == row["padded_size"] else " (padded to {}x{})".format(*row["padded_size"])
+        console.print(_table(
+            f"{label}{padded}: {row['params']:,} parameters, {row['gmacs']:,.2f} GMACs",
+            ["", ">median ms", ">best", ">p90", ">GMAC/s", ">ours / its", ">largest error", "note"],
+            [_upscale_cells(cells) for cells in row["rows"]]))
+        console.print(f"jsr: traced in {row['trace_s']:.1f} s, compiled in {row['compile_s']:.1f} s; memory "
+                      f"{decimal(row['memory']['peak_bytes'])}; image to the device and back "
+                      f"{row['transfer']['median_ms']:.2f} ms, not counted above", "", sep="\n")
+        results.append({"model": name, **row})
+    return results
+
+
+def _upscale_cells(row):
+    error = "" if row["max_abs_error"] is None else f"{row['max_abs_error']:.1e}"
+    if row["median_ms"] is None:
+        return row["name"], "", "", "", "", "", error, row["note"]
+    ratio = "" if row["name"] == "jsr" else f"{row['ratio']:.2f}"
+    return row["name"], *_times(row), f"{row['gmacs_per_s']:.1f}", ratio, error, row["note"]
+
+
+_RUNS = {"pipeline": _pipeline, "step": _step, "upscale": _upscale}
+
+
+def _network(model, scale):
+    """(name for titles, {name: module}, {name: variables}) of an id or a model file."""
+    import jax
+
+    from jsr import models
+    from jsr.inference import model_file
+
+    if model.endswith(".safetensors") or Path(model).is_file():
+        if scale:
+            raise UserError(f"--scale is for networks named by their ids; {model} has its own")
+        return model, *model_file.load(model)[1:]
+    scale = scale or 4
+    network = models.create(model, scale=scale)
+    return f"{models.resolve(model)} x{scale}", {"sr": network}, {"sr": models.init(network, jax.random.key(0))}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Keeps its words for the record and, where it has a --config, takes overrides of its entries."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings, allow_abbrev=False)
+
+    def parse_known_args(self, args=None, namespace=None):
+        found, rest = super().parse_known_args(args, namespace)
+        found.words = list(args)
+        if "config" in found:
+            found.overrides, rest = take_overrides(self, rest), []
+        return found, rest
+
+
+_PEERS = {"auto": ("torch", "onnxruntime"), "none": (), "torch": ("torch",), "onnxruntime": ("onnxruntime",)}
+
+
+def _peers(text):
+    words = text.split(",")
+    if unknown := [word for word in words if word not in _PEERS]:
+        raise argparse.ArgumentTypeError(f"no peer {unknown[0]!r}; there are auto, none, torch, onnxruntime")
+    return tuple(dict.fromkeys(peer for word in words for peer in _PEERS[word]))
+
+
+def _sizes(text):
+    found = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", part) for part in text.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, as in 180x320, or several with commas between")
+    return [(int(match[1]), int(match[2])) for match in found]
+
+
+def _counts(text):
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = [-1]
+    if min(found) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers of workers, as in 0,1,2")
+    return found
+
+
+def _number(kind):
+    def positive(text):
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    positive.__name__ = kind.__name__  # argparse says "invalid int value"
+    return positive
+
+
+def _times(row):
+    return tuple(f"{row[key]:,.2f}" for key in ("median_ms", "best_ms", "p90_ms"))
+
+
+def _load(averages):
+    return "unknown" if averages is None else f"{averages[0]:.1f}"
+
+
+def _table(title, columns, rows):
+    """A table without lines; a heading's ">" aligns its column to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
