@@ -22,6 +22,7 @@ from jsr.errors import UserError, is_out_of_memory
 
 log = logging.getLogger("jsr")
 
+
 def parse(argv):
     """(args, overrides) of a command line; overrides are (key, text) pairs."""
     parser = argparse.ArgumentParser(prog="python -m jsr.main", description=__doc__, allow_abbrev=False,

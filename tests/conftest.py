@@ -1,6 +1,8 @@
 """What several tests share: made-up photographs and a recipe small enough to train in seconds."""
 
+import importlib.util
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -54,3 +56,13 @@ def tiny_run(photo_folder, tmp_path):
                 *(f"--config.{key}={value}" for key, value in given.items())]
 
     return arguments
+
+
+@pytest.fixture(scope="session")
+def odd_pictures(tmp_path_factory):
+    """(folder, rows): odd picture files of all kinds; rows are tests/golden/pictures_make.py's `Odd`. Read-only."""
+    spec = importlib.util.spec_from_file_location("pictures_make", Path(__file__).parent / "golden" / "pictures_make.py")
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    folder = tmp_path_factory.mktemp("odd_pictures")
+    return folder, maker.make(folder, photograph)

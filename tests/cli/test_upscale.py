@@ -41,6 +41,16 @@ def caches(tmp_path, monkeypatch):
         jax.config.update(key, value)
 
 
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def format_and_size(path):
+    with Image.open(path) as image:
+        return image.format, image.size
+
+
 def run(*args):
     return cli.main(["upscale", *map(str, args)])
 
@@ -51,8 +61,8 @@ def test_a_folder(photo_folder, tmp_path, model, capsys):
     said = capsys.readouterr()
     assert "x2: 4 pictures, 0.02 Mpx in" in said.out and "4 whole" in said.out and f"results: {out}" in said.out
     assert "4 of 4 files done" in said.err and "Mpx/s" in said.err
-    lr = np.asarray(Image.open(photo_folder / "0001.png"))
-    np.testing.assert_array_equal(Image.open(out / "0001.png"), jsr.load(model).upscale(lr))
+    lr = pixels(photo_folder / "0001.png")
+    np.testing.assert_array_equal(pixels(out / "0001.png"), jsr.load(model).upscale(lr))
     assert run(photo_folder, "--out", out, "--model", model) == 0
     assert "4 were finished before" in capsys.readouterr().out
     (settings,) = json.loads((out / "upscaled.json").read_text())["settings"].values()
@@ -63,7 +73,7 @@ def test_one_file_in_tiles_to_another_format(photo_folder, tmp_path, model, caps
     out = tmp_path / "new" / "better.webp"
     assert run(photo_folder / "0000.png", "--out", out, "--model", model, "--tile", 40, "--quality", 50) == 0
     assert "1 in tiles of 40x40 that overlap by 6 px, exact: as the whole picture" in capsys.readouterr().out
-    assert Image.open(out).format == "WEBP" and Image.open(out).size == (160, 128)
+    assert format_and_size(out) == ("WEBP", (160, 128))
     assert [p.name for p in out.parent.iterdir()] == ["better.webp"]
     assert run(photo_folder / "0000.png", "--out", out, "--model", model) == 1
     assert "exists and was not made by this command" in capsys.readouterr().err
@@ -75,8 +85,8 @@ def test_models_weights_ensemble_and_format(photo_folder, tmp_path, model, capsy
     other = write_model(tmp_path / "n.safetensors", seed=1)
     assert run(photo_folder / "*1.png", "--out", tmp_path / "out", "--model", model, other, "--weights", 3, 1, "--self_ensemble",
                "--format", "TIFF") == 0
-    expected = jsr.load(model, other, weights=[3, 1], self_ensemble=True).upscale(np.asarray(Image.open(photo_folder / "0001.png")))
-    np.testing.assert_array_equal(Image.open(tmp_path / "out/0001.tif"), expected)
+    expected = jsr.load(model, other, weights=[3, 1], self_ensemble=True).upscale(pixels(photo_folder / "0001.png"))
+    np.testing.assert_array_equal(pixels(tmp_path / "out/0001.tif"), expected)
 
 
 def test_a_bad_file_does_not_stop_the_others(photo_folder, tmp_path, model, capsys):
@@ -122,7 +132,7 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph,
     process.communicate(timeout=60)
     assert process.returncode == (-9 if number == signal.SIGKILL else 130)
     for path in out.glob("*.png"):
-        assert np.asarray(Image.open(path)).shape == (400, 600, 3)
+        assert pixels(path).shape == (400, 600, 3)
     done = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
     assert len(done) < 12
     left = [path.name for path in out.iterdir() if path.suffix != ".png" and path.name != "upscaled.json"]
