@@ -168,8 +168,11 @@ def train_batches(source, transform, *, seed, batch, start, num_workers, process
 
 
 def _to_bytes(samples):
-    """A batch as it comes from a worker: Grain sends arrays through shared memory, which outlives them where a run ends
-    at the wrong moment and is scarce in containers; bytes go through a pipe."""
+    """A batch as it comes from a worker, through a pipe.
+
+    Grain would send arrays through shared memory, which outlives a run that ends at the wrong moment, and of which
+    containers have little.
+    """
     return {key: (value.shape, value.dtype.str, value.tobytes()) for key, value in samples.items()}
 
 

@@ -1,20 +1,47 @@
 """Degradations: HR image to the bytes of the LR file, by the codecs and resizers that the challenges used.
 
-A protocol is a row of `PROTOCOLS`; everything that made an LR file is recorded beside it.
+A protocol is a row of `PROTOCOLS`: steps as data. What it leaves to chance is drawn from a seed; what was drawn, and
+the versions of the libraries that did the work, are recorded with the LR image, from which `replay` makes it again.
 """
 
+from collections.abc import Callable
 import dataclasses
+from typing import Any
+import zlib
 
 import numpy as np
 import PIL
 
 from jsr.config import nearest
-from jsr.degradations import jpeg, resize
+from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
 from jsr.errors import UserError
-from jsr.images import read_rgb
+from jsr.images import png_bytes, read_rgb
 
-CODECS = {"jpeg": jpeg}
-RESIZES = {"pillow_bicubic": resize.pillow_bicubic}
+
+@dataclasses.dataclass(frozen=True)
+class Codec:
+    """A codec as a step.
+
+    Attributes:
+      encode: function of (image, **parameters) to bytes.
+      decode: function of (bytes), and of `decoder` where there is a choice, to uint8 (H, W, 3).
+      suffix: of its files.
+      library: function of the step to the name and version of what encodes.
+    """
+
+    encode: Callable[..., bytes]
+    decode: Callable[..., np.ndarray]
+    suffix: str
+    library: Callable[[dict], str]
+
+
+CODECS = {
+    "png": Codec(png_bytes, read_rgb, ".png", lambda step: f"Pillow {PIL.__version__}"),
+    "jpeg": Codec(jpeg.encode, jpeg.decode, jpeg.SUFFIX, lambda step: jpeg.library(step["encoder"])),
+    "webp": Codec(webp.encode, webp.decode, webp.SUFFIX, lambda step: webp.library()),
+    "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda step: avif.library()),
+    "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, lambda step: hevc.library(step["encoder"])),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,32 +50,58 @@ class Protocol:
 
     Attributes:
       scale: HR size over LR size.
-      resize: key of `RESIZES`.
-      codec: key of `CODECS`.
-      options: the codec's settings.
+      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}. A
+        parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a codec.
+      video: HR and LR are clips, uint8 YUV 4:2:0 (T, H * 3 // 2, W).
     """
 
     scale: int
-    resize: str
-    codec: str
-    options: dict
+    steps: tuple[dict[str, Any], ...]
+    video: bool = False
 
 
+# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM 2022
+# organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
+_JPEG = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow"}
 PROTOCOLS = {
-    # AIM 2022 compressed SR, Track 1: Pillow resize to (W/4, H/4), JPEG saved with quality 10 and no other argument.
-    # The organisers' Pillow 7.2.0 carried libjpeg 9, whose chroma scaling differs from libjpeg-turbo's.
-    "aim22_t1": Protocol(scale=4, resize="pillow_bicubic", codec="jpeg",
-                         options={"quality": 10, "subsampling": "4:2:0"}),
+    # AIM 2022 compressed SR, track 1: Pillow's bicubic to (W/4, H/4), JPEG saved with quality 10 and no other argument.
+    "aim22_t1": Protocol(4, ({"fn": "pillow_bicubic", "scale": 4}, {**_JPEG, "quality": 10})),
+    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder is
+    # HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
+    "aim22_t2": Protocol(4, ({"fn": "swscale_bicubic", "scale": 4}, {"fn": "hevc", "qp": 37, "encoder": "x265"}),
+                         video=True),
+    # NTIRE 2023 real-time SR: prepare_data.py of eduardzamfir/NTIRE23-RTSR saves JPEG of quality 90; the report says
+    # bicubic and no more.
+    "ntire23_x2": Protocol(2, ({"fn": "pillow_bicubic", "scale": 2}, {**_JPEG, "quality": 90})),
+    "ntire23_x3": Protocol(3, ({"fn": "pillow_bicubic", "scale": 3}, {**_JPEG, "quality": 90})),
+    "ntire23_x2_plain": Protocol(2, ({"fn": "pillow_bicubic", "scale": 2}, {"fn": "png"})),
+    "ntire23_x3_plain": Protocol(3, ({"fn": "pillow_bicubic", "scale": 3}, {"fn": "png"})),
+    # AIS 2024 real-time SR: one ffmpeg command with Lanczos and SVT-AV1, preset 5; every image at each of five QPs.
+    "ais24": Protocol(4, ({"fn": "avif", "scale": 4, "qp": (31, 39, 47, 55, 63), "preset": 5, "decoder": "ffmpeg"},)),
+    # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10 to 70.
+    "ntire24": Protocol(1, ({**_JPEG, "quality": range(10, 72)},)),
+    # Not of a challenge: compressed twice, as pictures that were passed on are.
+    "jpeg_webp": Protocol(1, ({**_JPEG, "quality": range(10, 91)}, {"fn": "webp", "quality": range(10, 91), "method": 4})),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Degraded:
-    """A degraded image: the bytes of its file, the file's suffix and the parameters that made it."""
+    """A degraded image.
+
+    Attributes:
+      lr_bytes: the content of its file.
+      suffix: of that file.
+      record: what made it, for JSON: {protocol, seed, steps}, every step with the version of its library.
+    """
 
     lr_bytes: bytes
     suffix: str
-    record: dict
+    record: dict[str, Any]
+
+    def decode(self):
+        """The LR image, decoded as the protocol says: uint8 (H, W, 3), of a clip (T, H * 3 // 2, W)."""
+        return decode(self.lr_bytes, self.record)
 
 
 def protocol(name):
@@ -58,42 +111,102 @@ def protocol(name):
     return PROTOCOLS[name]
 
 
-def parameters(name):
-    """What a protocol records with every image: its row of `PROTOCOLS` and the versions of the libraries here."""
-    p = protocol(name)
-    return {"scale": p.scale, "resize": p.resize, "codec": p.codec, "library": CODECS[p.codec].library(),
-            "pillow": PIL.__version__, **p.options}
-
-
-def degrade(name, hr):
-    """Degrades an image as the challenge's organisers did.
+def draw(name, seed=0, **fixed):
+    """What a protocol does to one image: nothing is left to chance.
 
     Args:
       name: key of `PROTOCOLS`.
-      hr: uint8 (H, W, 3), H and W multiples of the protocol's scale (`crop_to_multiple`).
+      seed: an int, or a text such as the image's name. The same seed draws the same.
+      **fixed: parameters to set instead, as qp=31 or encoder="9d"; of every step that has them.
+
+    Returns:
+      The record of `Degraded`.
+
+    Raises:
+      UserError: unknown protocol or parameter, or a library that is missing.
+    """
+    steps = protocol(name).steps
+    known = [key for step in steps for key in step if key not in ("fn", "scale")]
+    for key in fixed:
+        if key not in known:
+            raise UserError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
+    number = zlib.crc32(seed.encode()) if isinstance(seed, str) else seed
+    rng = np.random.default_rng([number, zlib.crc32(name.encode())])
+    drawn = []
+    for step in steps:
+        step = step | {key: fixed[key] for key in step if key in fixed}
+        step = {key: int(rng.choice(value)) if isinstance(value, (range, tuple)) else value for key, value in step.items()}
+        drawn.append(step | {"library": _library(step)})
+    return {"protocol": name, "seed": seed, "steps": drawn}
+
+
+def degrade(name, hr, *, seed=0, **fixed):
+    """Degrades an image, or a clip, as the challenge's organisers did.
+
+    Args:
+      name: key of `PROTOCOLS`.
+      hr: uint8 (H, W, 3), H and W multiples of the protocol's scale (`crop_to_multiple`); of a video protocol
+        (T, H * 3 // 2, W), YUV 4:2:0.
+      seed, **fixed: see `draw`.
 
     Returns:
       Degraded.
 
     Raises:
-      UserError: unknown protocol.
-      ValueError: wrong type or size.
+      UserError: unknown protocol or parameter, a value that a codec does not take, or a library that is missing.
+      ValueError: wrong type or size of `hr`.
     """
-    p = protocol(name)
-    hr = np.asarray(hr)
-    if hr.dtype != np.uint8 or hr.ndim != 3 or hr.shape[2] != 3:
-        raise ValueError(f"expected uint8 (H, W, 3), got {hr.dtype} {hr.shape}")
-    height, width = hr.shape[:2]
-    if height % p.scale or width % p.scale or not hr.size:
-        raise ValueError(f"height {height} and width {width} must be multiples of {p.scale}")
-    lr = RESIZES[p.resize](hr, (height // p.scale, width // p.scale))
-    codec = CODECS[p.codec]
-    return Degraded(codec.encode(lr, **p.options), codec.SUFFIX, parameters(name))
+    return replay(draw(name, seed, **fixed), hr)
 
 
-def decode(lr_bytes):
-    """An LR file's bytes as uint8 (H, W, 3), by the libraries inside Pillow; raises UserError where damaged."""
-    return read_rgb(lr_bytes)
+def replay(record, hr):
+    """Degrades as a record says, whatever the versions of the libraries were then.
+
+    Returns:
+      Degraded, whose record has the versions of now: equal records mean equal bytes.
+    """
+    *_, (lr_bytes, _) = trace(record, hr)
+    steps = [step | {"library": _library(step)} for step in record["steps"]]
+    return Degraded(lr_bytes, CODECS[steps[-1]["fn"]].suffix, record | {"steps": steps})
+
+
+def trace(record, hr):
+    """The steps of `replay` one by one.
+
+    Yields:
+      (bytes, image) after each step; no bytes (None) after a resize, and no image (None) after the last step.
+    """
+    image, steps = _checked(record["protocol"], hr), record["steps"]
+    video = protocol(record["protocol"]).video
+    for step in steps:
+        parameters = {key: value for key, value in step.items() if key not in ("fn", "decoder", "library")}
+        if step["fn"] in CODECS:
+            try:
+                data = CODECS[step["fn"]].encode(image, **parameters)
+            except ValueError as e:
+                if isinstance(e, UserError):
+                    raise
+                raise UserError(f"{record['protocol']}: {step['fn']} cannot encode this: {e}") from e
+            image = _decoded(step, data) if step is not steps[-1] else None
+            yield data, image
+        else:
+            height, width = (image.shape[1] // 3 * 2, image.shape[2]) if video else image.shape[:2]
+            size = (height // step["scale"], width // step["scale"])
+            image = _video.scale_yuv(image, size) if video else resize.RESIZES[step["fn"]](image, size)
+            yield None, image
+
+
+def decode(lr_bytes, record=None):
+    """An LR file's bytes as uint8 (H, W, 3).
+
+    Args:
+      lr_bytes: the content of the file.
+      record: of `Degraded`; without one, by the libraries inside Pillow.
+
+    Raises:
+      UserError: damaged.
+    """
+    return _decoded(record["steps"][-1], lr_bytes) if record else read_rgb(lr_bytes)
 
 
 def crop_to_multiple(image, multiple):
@@ -113,3 +226,31 @@ def crop_to_multiple(image, multiple):
     if not height or not width:
         raise ValueError(f"{image.shape[0]}x{image.shape[1]} (height x width) is smaller than {multiple} px")
     return image[:height, :width]
+
+
+def _decoded(step, data):
+    return CODECS[step["fn"]].decode(data, **({"decoder": step["decoder"]} if "decoder" in step else {}))
+
+
+def _library(step):
+    """Name and version of what does a step."""
+    if step["fn"] in CODECS:
+        encoder = CODECS[step["fn"]].library(step)
+        differs = step.get("encoder") != step.get("decoder") and "encoder" in step and step["fn"] == "jpeg"
+        return f"{encoder}, decoded by {jpeg.library(step['decoder'])}" if differs else encoder
+    return _video.library("swscale") if step["fn"].startswith("swscale") else f"Pillow {PIL.__version__}"
+
+
+def _checked(name, hr):
+    """HR as an array that the protocol takes."""
+    p, hr = protocol(name), np.asarray(hr)
+    if p.video:
+        _video.checked_yuv(hr)
+        height, width = hr.shape[1] // 3 * 2, hr.shape[2]
+    elif hr.dtype != np.uint8 or hr.ndim != 3 or hr.shape[2] != 3:
+        raise ValueError(f"expected uint8 (H, W, 3), got {hr.dtype} {hr.shape}")
+    else:
+        height, width = hr.shape[:2]
+    if height % p.scale or width % p.scale or not hr.size:
+        raise ValueError(f"height {height} and width {width} must be multiples of {p.scale}")
+    return hr

@@ -41,6 +41,7 @@ def attend(query, key, value, *, scale, bias, regions=None):
     """
     logits = jnp.einsum("nwqhc,nwkhc->nwhqk", query, key, preferred_element_type=jnp.float32) * scale + bias
     if regions is not None:
+        regions = jnp.asarray(regions)  # compared in the program: the mask of a large image is no constant to carry
         apart = regions[:, None, :, None] != regions[:, None, None, :]
         logits = jnp.where(apart, logits - 100, logits)
     weights = nn.softmax(logits).astype(value.dtype)

@@ -19,8 +19,6 @@ class Card:
       in_channels, out_channels: of LR and SR.
       padding: the sizes that the network takes, and how the original evaluation brings images to them. Where the
         multiple follows from a field of the network, as an attention window's, the network has it as `size_multiple`.
-      tiling: "exact" where an SR tile depends on a bounded neighbourhood of its LR tile only, else "approximate"
-        (global pooling, attention windows, FFT, kernels made from the whole image).
       video: LR and SR are (N, T, H, W, C).
       variant_scales: {variant: its scales}, of the variants made for others than `scales`.
     """
@@ -33,13 +31,10 @@ class Card:
     in_channels: int = 3
     out_channels: int = 3
     padding: Padding = Padding()
-    tiling: str = "exact"
     video: bool = False
     variant_scales: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        if self.tiling not in ("exact", "approximate"):
-            raise ValueError(f"tiling = {self.tiling!r} is neither 'exact' nor 'approximate'")
         for scales in (self.scales, *self.variant_scales.values()):
             if list(scales) != sorted(set(scales)) or not scales:
                 raise ValueError(f"scales = {scales} are not ascending")

@@ -247,5 +247,4 @@ CARD = Card(
     scales=(1, 2, 3, 4),
     variant_scales={"small": (2, 3, 4), "large": (2, 3, 4)},
     padding=Padding(16, "reflect"),
-    tiling="approximate",
 )

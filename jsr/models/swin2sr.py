@@ -271,5 +271,4 @@ CARD = Card(
     scales=(2, 3, 4),
     variant_scales={"compressed": (2, 4), "real": (4,), "car": (1,)},
     padding=Padding(8, "flip", always=True),
-    tiling="approximate",
 )

@@ -143,5 +143,4 @@ CARD = Card(
     scales=(2, 3, 4, 8),
     variant_scales={"light": (2, 3, 4), "real": (2, 4), "real_large": (4,), "denoise": (1,), "car": (1,)},
     padding=Padding(8, "flip", always=True),
-    tiling="approximate",
 )
