@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from jsr import degradations, images, metrics
+from jsr.data import records
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
 
@@ -32,9 +33,9 @@ def eval_pairs(source, *, scale, degrade=""):
         except ValueError as e:
             raise UserError(f"{name}: {e}; remove it") from e
         if degrade:
-            lr = degradations.decode(degradations.degrade(degrade, hr).lr_bytes)
+            lr = degradations.degrade(degrade, hr, seed=Path(name).stem).decode()
         elif "lr" in record:
-            lr = images.read_rgb(record["lr"], name=f"{name} (lr)")
+            lr = records.lr_image(record)
         else:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.eval.degrade=aim22_t1)")

@@ -41,8 +41,8 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """
 
     LICENCE = ""  # of the images, one line: what a model file says of its training data
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {"1.0.0": "First version.", "1.1.0": "What made an LR image is one field, `degradation`."}
 
     manual_dir = None
     num_workers = None
@@ -73,7 +73,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _info(self):
         values = {"name": "", "hr": b"", "height": 0, "width": 0, "source_height": 0, "source_width": 0}
         if self.protocol:
-            values |= {"lr": b"", **degradations.parameters(self.protocol)}
+            values |= {"lr": b"", "degradation": ""}
         # tfds.features.Text stores any bytes; Image would decode them, with another JPEG decoder than ours.
         features = {k: np.int32 if isinstance(v, int) else tfds.features.Text() for k, v in values.items()}
         return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features),

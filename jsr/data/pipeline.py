@@ -15,6 +15,7 @@ import numpy as np
 
 from jsr import degradations, images
 from jsr.config import nearest
+from jsr.data import records
 from jsr.data.augment import AUGMENTATIONS
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
@@ -79,7 +80,8 @@ class PairedCrops:
         hr = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
         if self._degrade:  # after the augmentation, so that the codec sees what it would see of a real picture
             sample = self._augmented({"hr": hr}, rng)
-            return sample | {"lr": degradations.decode(degradations.degrade(self._degrade, sample["hr"]).lr_bytes)}
+            degraded = degradations.degrade(self._degrade, sample["hr"], seed=int(rng.integers(1 << 62)))
+            return sample | {"lr": degraded.decode()}
         if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.train.degrade=aim22_t1)")
@@ -104,7 +106,7 @@ class _DecodeCache:
             if name in self._images:
                 self._images.move_to_end(name)
                 return self._images[name]
-        image = images.read_rgb(record[key], name=f"{record['name']} ({key})")
+        image = records.lr_image(record) if key == "lr" else images.read_rgb(record[key], name=f"{record['name']} ({key})")
         with self._lock:
             if name not in self._images:  # another thread may have been faster
                 self._images[name] = image

@@ -1,7 +1,8 @@
 """Source images to the records of a dataset, one at a time and resumable; runs in worker processes, so imports little.
 
 A record is a dict: name, hr (PNG bytes), height, width (px, of hr), source_height, source_width (px, before a crop to
-the scale), and for a degraded dataset lr (the bytes of the LR file) and `jsr.degradations.parameters`.
+the scale), and for a degraded dataset lr (the bytes of the LR file) and degradation (what made it, the record of
+`jsr.degradations.Degraded` as JSON).
 """
 
 import base64
@@ -86,15 +87,25 @@ def make(source, data, protocol):
         "source_height": image.shape[0], "source_width": image.shape[1],
     }
     if protocol:
-        degraded = degradations.degrade(protocol, hr)
-        record |= {"lr": degraded.lr_bytes, **degraded.record}
+        degraded = degradations.degrade(protocol, hr, seed=source.name)
+        record |= {"lr": degraded.lr_bytes, "degradation": json.dumps(degraded.record)}
     return record
+
+
+def lr_image(record):
+    """The stored LR image of a record, decoded by what its degradation names: uint8 (H, W, 3).
+
+    Raises:
+      UserError: damaged.
+    """
+    made = record.get("degradation")
+    return degradations.decode(record["lr"], json.loads(made) if made else None, name=f"{record['name']} (lr)")
 
 
 def prepare(source, *, protocol, folder):
     """Makes the part of a source image, a file in `folder` from which `load` gives its record.
 
-    Its name carries the SHA-256 of the source and of the degradation's parameters: a part that is there is the right
+    Its name carries the SHA-256 of the source and of what its degradation draws: a part that is there is the right
     one. HR bytes that equal the source's are not repeated in it.
 
     Returns:
@@ -104,8 +115,8 @@ def prepare(source, *, protocol, folder):
       UserError: the image is missing, damaged or too small, or the part cannot be written.
     """
     data = source.read()
-    parameters = degradations.parameters(protocol) if protocol else {}
-    key = hashlib.sha256(data + json.dumps(parameters).encode()).hexdigest()[:32]
+    drawn = degradations.draw(protocol, source.name) if protocol else {}
+    key = hashlib.sha256(data + json.dumps(drawn).encode()).hexdigest()[:32]
     part = Path(folder) / f"{source.name}-{key}.json"
     if not part.exists():
         record = make(source, data, protocol)

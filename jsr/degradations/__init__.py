@@ -68,7 +68,7 @@ PROTOCOLS = {
     "aim22_t1": Protocol(4, ({"fn": "pillow_bicubic", "scale": 4}, {**_JPEG, "quality": 10})),
     # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder is
     # HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
-    "aim22_t2": Protocol(4, ({"fn": "swscale_bicubic", "scale": 4}, {"fn": "hevc", "qp": 37, "encoder": "x265"}),
+    "aim22_t2": Protocol(4, ({"fn": "swscale_bicubic", "scale": 4}, {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
                          video=True),
     # NTIRE 2023 real-time SR: prepare_data.py of eduardzamfir/NTIRE23-RTSR saves JPEG of quality 90; the report says
     # bicubic and no more.
@@ -196,17 +196,23 @@ def trace(record, hr):
             yield None, image
 
 
-def decode(lr_bytes, record=None):
-    """An LR file's bytes as uint8 (H, W, 3).
+def decode(lr_bytes, record=None, *, name=None):
+    """An LR file's bytes as uint8 (H, W, 3); of a clip (T, H * 3 // 2, W).
 
     Args:
       lr_bytes: the content of the file.
       record: of `Degraded`; without one, by the libraries inside Pillow.
+      name: what error messages call the file.
 
     Raises:
       UserError: damaged.
     """
-    return _decoded(record["steps"][-1], lr_bytes) if record else read_rgb(lr_bytes)
+    if record is None:
+        return read_rgb(lr_bytes, name=name)
+    try:
+        return _decoded(record["steps"][-1], lr_bytes)
+    except UserError as e:
+        raise UserError(f"{name}: {str(e).partition(': ')[2]}" if name else str(e)) from e
 
 
 def crop_to_multiple(image, multiple):
@@ -238,7 +244,7 @@ def _library(step):
         encoder = CODECS[step["fn"]].library(step)
         differs = step.get("encoder") != step.get("decoder") and "encoder" in step and step["fn"] == "jpeg"
         return f"{encoder}, decoded by {jpeg.library(step['decoder'])}" if differs else encoder
-    return _video.library("swscale") if step["fn"].startswith("swscale") else f"Pillow {PIL.__version__}"
+    return _video.library() if step["fn"].startswith("swscale") else f"Pillow {PIL.__version__}"
 
 
 def _checked(name, hr):

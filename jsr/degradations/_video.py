@@ -23,13 +23,16 @@ def pyav(purpose):
     return av
 
 
-def library(encoder):
+def library(encoder=None):
     """Versions for records, e.g. "x265 4.2+1, FFmpeg 8.1.2, PyAV 18.1.0".
 
     Args:
-      encoder: "SVT-AV1" or "x265". Its version is unknown where PyAV is not a wheel that carries it.
+      encoder: "SVT-AV1" or "x265". Its version is unknown where PyAV is not a wheel that carries it. None for what
+        FFmpeg does itself.
     """
-    av = pyav(encoder)
+    av = pyav(encoder or "swscale")
+    if encoder is None:
+        return f"FFmpeg {av.ffmpeg_version_info}, PyAV {av.__version__}"
     read = {"SVT-AV1": _svt_av1_version, "x265": _x265_version}[encoder]
     stem = {"SVT-AV1": "libSvtAv1Enc", "x265": "libx265"}[encoder]
     bundled = [file for file in importlib.metadata.files("av") or () if stem in file.name]

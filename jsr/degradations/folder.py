@@ -17,8 +17,8 @@ _SAVE_EVERY_S = 5.0
 def degrade_folder(hr_dir, out_dir, protocol, *, num_workers=None, progress=lambda stage, done, total: None):
     """Writes the LR file of every image in a folder; files that are there already and still right are kept.
 
-    The manifest beside them, `manifest.json`, holds for every LR file its source, sizes (px), SHA-256 sums and the
-    degradation's parameters. A source whose sizes are no multiples of the scale is cropped at the bottom and right
+    The manifest beside them, `manifest.json`, holds for every LR file its source, sizes (px), SHA-256 sums and what
+    its degradation did (the record of `jsr.degradations.Degraded`). A source whose sizes are no multiples of the scale is cropped at the bottom and right
     first, and its entry says so; a grey one becomes RGB.
 
     Args:
@@ -71,7 +71,7 @@ def _degrade_file(task, *, out_dir, protocol):
         data = path.read_bytes()
     except OSError as e:
         raise UserError(f"{path}: cannot be read: {e.strerror}") from e
-    made_from = {"source_sha256": hashlib.sha256(data).hexdigest(), "parameters": degradations.parameters(protocol)}
+    made_from = {"source_sha256": hashlib.sha256(data).hexdigest(), "degradation": degradations.draw(protocol, path.stem)}
     if {k: entry.get(k) for k in made_from} == made_from and _sha256(out_dir / entry["file"]) == entry["sha256"]:
         return entry
     image = images.read_rgb(data, name=path)
@@ -80,7 +80,7 @@ def _degrade_file(task, *, out_dir, protocol):
         hr = degradations.crop_to_multiple(image, scale)
     except ValueError as e:
         raise UserError(f"{path}: {e}, the scale of {protocol}; remove the image") from e
-    degraded = degradations.degrade(protocol, hr)
+    degraded = degradations.degrade(protocol, hr, seed=path.stem)
     file = path.stem + degraded.suffix
     with atomic_write(out_dir / file) as f:
         f.write(degraded.lr_bytes)

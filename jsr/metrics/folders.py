@@ -90,7 +90,7 @@ def score_pair(pair, *, keys, crop_border=0, scale=None, degradation=""):
     if pair.lr:
         shown["bicubic"] = _enlarge(pair, hr, scale)
     elif degradation:
-        lr = degradations.decode(degradations.degrade(degradation, hr).lr_bytes)
+        lr = degradations.degrade(degradation, hr, seed=pair.hr.stem).decode()
         shown["bicubic"] = evaluation.bicubic(lr, scale)
     try:
         scores = {who: metrics.score(image, hr, keys, crop_border) for who, image in shown.items()}

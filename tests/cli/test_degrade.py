@@ -42,5 +42,5 @@ def test_bad_files_are_named_and_the_status_says_so(hr_dir, tmp_path, capsys):
 
 
 def test_mistakes_are_one_line(hr_dir, tmp_path):
-    with pytest.raises(UserError, match="'aim22_t3' is unknown; did you mean 'aim22_t1'"):
+    with pytest.raises(UserError, match="'aim22_t3' is unknown; did you mean 'aim22_t2'"):
         run(hr_dir, "--out", tmp_path / "lr", "--protocol", "aim22_t3")

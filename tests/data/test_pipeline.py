@@ -139,7 +139,7 @@ def test_damaged_image_names_itself_across_processes(records):
 @pytest.mark.parametrize("arguments, message", [
     (dict(crop=10), "crop 10 is not a multiple of the scale 4"),
     (dict(augment=["flip"]), "augmentation 'flip' is unknown; did you mean 'flip_rotate'"),
-    (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t1'"),
+    (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t2'"),
     (dict(derive=["lr_clear"]), "a loss compares with 'lr_clear', which no batch has; did you mean 'lr_clean'"),
 ])
 def test_mistakes_in_the_recipe(records, arguments, message):

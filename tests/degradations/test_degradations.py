@@ -35,10 +35,10 @@ def test_aim22_t1_records_what_made_it():
     degraded = degradations.degrade("aim22_t1", np.zeros((8, 12, 3), np.uint8))
     assert degraded.suffix == ".jpg"
     turbo = features.version_feature("libjpeg_turbo")
-    assert degraded.record == {
-        "scale": 4, "resize": "pillow_bicubic", "codec": "jpeg", "quality": 10, "subsampling": "4:2:0",
-        "library": f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version_codec('jpg')}",
-        "pillow": PIL.__version__}
+    assert degraded.record == {"protocol": "aim22_t1", "seed": 0, "steps": [
+        {"fn": "pillow_bicubic", "scale": 4, "library": f"Pillow {PIL.__version__}"},
+        {"fn": "jpeg", "quality": 10, "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow",
+         "library": f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version_codec('jpg')}"}]}
 
 
 def test_lr_is_4_2_0_with_the_tables_of_quality_10():
@@ -68,8 +68,8 @@ def test_other_arrays_are_refused(hr):
 
 
 def test_unknown_protocol_names_the_nearest():
-    with pytest.raises(UserError, match="'aim22_t2' is unknown; did you mean 'aim22_t1'"):
-        degradations.degrade("aim22_t2", np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(UserError, match="'aim22_t3' is unknown; did you mean 'aim22_t2'"):
+        degradations.degrade("aim22_t3", np.zeros((8, 8, 3), np.uint8))
 
 
 def test_damaged_lr_is_told():

@@ -44,7 +44,7 @@ def test_files_and_manifest(hr_dir, tmp_path, num_workers):
     entry = manifest["files"]["0802.png"]
     assert entry["cropped"] and (entry["source_height"], entry["source_width"]) == (26, 23)
     assert (entry["hr_height"], entry["hr_width"], entry["height"], entry["width"]) == (24, 20, 6, 5)
-    assert entry["parameters"]["quality"] == 10
+    assert entry["degradation"]["steps"][1]["quality"] == 10
     assert entry["sha256"] == hashlib.sha256((tmp_path / "lr/0802.jpg").read_bytes()).hexdigest()
     assert not manifest["files"]["0801.png"]["cropped"]
     assert seen == [("degrading", n, 3) for n in range(4)]
@@ -77,12 +77,12 @@ def test_finished_files_are_kept_and_changed_ones_made_again(hr_dir, tmp_path):
 def test_other_library_versions_make_it_again(hr_dir, tmp_path):
     out = tmp_path / "lr"
     manifest, _ = degrade_folder(hr_dir, out, "aim22_t1")
-    manifest["files"]["0801.png"]["parameters"]["pillow"] = "7.2.0"
+    manifest["files"]["0801.png"]["degradation"]["steps"][0]["library"] = "Pillow 7.2.0"
     (out / "manifest.json").write_text(json.dumps(manifest))
     os.utime(out / "0801.jpg", ns=(1, 1))
     after, _ = degrade_folder(hr_dir, out, "aim22_t1")
     assert (out / "0801.jpg").stat().st_mtime_ns != 1
-    assert after["files"]["0801.png"]["parameters"]["pillow"] != "7.2.0"
+    assert after["files"]["0801.png"]["degradation"]["steps"][0]["library"] != "Pillow 7.2.0"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"files": []}'])

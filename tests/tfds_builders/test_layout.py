@@ -31,7 +31,7 @@ def test_as_tfds_imports_it(name, monkeypatch, tmp_path):
         monkeypatch.delitem(sys.modules, module)
     assert cls.name == name
     builder = cls(data_dir=tmp_path, config="aim22_t1")
-    assert builder.info.full_name == f"{name}/aim22_t1/1.0.0"
+    assert builder.info.full_name == f"{name}/aim22_t1/1.1.0"
     assert builder.info.description and "@" in builder.info.citation
     assert set(cls.get_metadata().tags) == {"content.data-type.image", "ml.task.image-super-resolution"}
 

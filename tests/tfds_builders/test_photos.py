@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import json
 
 import numpy as np
 from PIL import Image
@@ -43,7 +44,8 @@ def test_records(data_dir, split, names):
         hr = np.asarray(Image.open(io.BytesIO(row["hr"])))
         np.testing.assert_array_equal(hr, np.asarray(Image.open(original))[:height, :width])
         assert row["lr"] == degradations.degrade("aim22_t1", hr).lr_bytes
-        assert row["quality"] == 10 and row["subsampling"] == "4:2:0"
+        step = json.loads(row["degradation"])["steps"][1]
+        assert step["quality"] == 10 and step["subsampling"] == "4:2:0"
 
 
 def test_crops_are_told(data_dir):
