@@ -194,6 +194,21 @@ def test_tiff_tags_reach_tiff_and_png(tmp_path, photograph):
         assert image.size == (18, 16)
 
 
+def test_exif_goes_into_a_tiff_of_more_than_4_gb(tmp_path):
+    with open(tmp_path / "a.tif", "w+b") as file:
+        _exif.begin_tiff(file)
+        file.write(bytes(6))
+        _exif.end_tiff(file, 1, 2, 3, 8)
+        file.truncate(5 << 30)  # sparse: the disk holds a few bytes of it
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9003] = "2026:11:21 08:00:00"
+        _exif.into_tiff(file, exif.tobytes().removeprefix(b"Exif\0\0"))
+        layout, (page,) = _exif.directories(file)
+        assert file.seek(0, 2) > 5 << 30 and layout.big
+        assert page[0x8769][2][0x9003][2] == b"2026:11:21 08:00:00\0"
+        assert _exif.number(layout, page, 256) == 2
+
+
 def test_exif_of_either_byte_order_goes_into_tiff(tmp_path, photograph):
     block = Image.Exif()
     block.update({0x10F: "Maker", 0x112: 1})

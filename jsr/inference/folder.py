@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 import threading
 import time
+import traceback
 
 from jsr import pictures
 from jsr.errors import UserError
@@ -80,7 +81,7 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
     The manifest `upscaled.json` in `out` is {settings: {key: {...}}, files: {target: entry}}; an entry has `source` and
     `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, LR `height` and `width` (px),
     `frames`, `bit_depth`, `channels`, `tiling` ("whole", "exact" or "approximate"), `tile`, `overlap` (LR px), `seconds`
-    and `notes`; of a failed one `error`.
+    and `notes`; of a failed one `error`, with `traceback` where the mistake is in here.
 
     Args:
       jobs: of `plan`.
@@ -127,6 +128,12 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
         except UserError as e:
             entry["error"] = str(e)
             errors.append(e)
+        except _Stopped:
+            raise
+        except Exception as e:  # a mistake of ours must not cost the other files either
+            entry |= {"error": f"{job.source}: {type(e).__name__}: {e}", "traceback": traceback.format_exc()}
+            errors.append(UserError(f"{job.source}: failed unexpectedly, {type(e).__name__}: {e}; this is a mistake in jsr, "
+                                    f"please report it{f' with its traceback in {MANIFEST}' if out is not None else ''}"))
         counter.finished(job)
         manifest.record(job, entry)
         return job, entry

@@ -13,6 +13,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _UNITS = {1: 1, 2: 1, 6: 1, 7: 1, 3: 2, 8: 2, 16: 8, 17: 8, 18: 8, 12: 8}  # what a byte swap turns; 4 elsewhere
 _EXIF, _GPS, _INTEROP = 0x8769, 0x8825, 0xA005
 _POINTERS = {_EXIF, _GPS, _INTEROP}
+_KINDS = {"I": 4, "Q": 16}  # the types of a pointer to a directory: a file above 4 GB needs the longer one
 _LARGEST = 1 << 24  # bytes of one value; a longer one is pixels or damage
 
 # What says how TIFF pixels are stored, or is carried another way: resolution, XMP, IPTC, Photoshop, ICC.
@@ -124,9 +125,9 @@ def _serialise(layout, directory, base, following=0):
     values = b""
     for tag, (kind, count, value) in sorted(directory.items()):
         if isinstance(value, dict):
-            kind, count, here = 4, 1, values_at + len(values)
+            kind, count, here = _KINDS[layout.pointer], 1, values_at + len(values)
             values += _even(_serialise(layout, value, here))
-            value = layout.pack("I", here)
+            value = layout.pack(layout.pointer, here)
         elif len(value) > layout.inline:
             here = values_at + len(values)
             values += _even(value)

@@ -14,7 +14,7 @@ from PIL import Image
 import pytest
 
 import jsr
-from jsr import cli, models
+from jsr import cli, models, pictures
 from jsr.inference import model_file
 
 
@@ -148,3 +148,58 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph,
     if number == signal.SIGINT:
         assert f"{len(done)} were finished before" in again.stdout
         assert {name: (out / name).stat().st_mtime_ns for name in done} == done
+
+
+def write_repeating_model(path):
+    """EDSR x2 whose weights make it repeat every pixel."""
+    fields = {"num_feat": 3, "num_block": 1}
+    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), models.abstract("edsr", scale=2, **fields))
+    params = variables["params"]
+    for conv in (params["conv_first"], params["conv_last"]):
+        conv["kernel"][1, 1] = np.eye(3)
+    params["upsample"]["conv_0"]["kernel"][1, 1] = np.eye(3).repeat(4, axis=1)  # channels (c, 2, 2)
+    net = {"name": "sr", "model": "edsr/baseline", "scale": 2, "fields": fields, "deployed": False}
+    model_file.save(path, {"sr": variables}, {"networks": [net]})
+    return path
+
+
+def frames_of(path):
+    """(frames, H, W, C) and the bits of a channel."""
+    with pictures.open_picture(path) as picture:
+        return np.stack([picture.rows(0, picture.height, frame) for frame in range(picture.frames)]), picture.bit_depth
+
+
+@pytest.mark.parametrize("tile", ["auto", "16"])
+def test_odd_pictures_keep_what_they_are(odd_pictures, tmp_path, capsys, tile):
+    """About a hundred files of every format, depth, profile, orientation and damage, doubled by repeating pixels."""
+    source, rows = odd_pictures
+    out = tmp_path / "out"
+    assert run(source, "--out", out, "--model", write_repeating_model(tmp_path / "m.safetensors"), "--tile", tile) == 1
+    problems = capsys.readouterr().err
+    manifest = json.loads((out / "upscaled.json").read_text())["files"]
+    results = {Path(entry["source"]).name: (out / name, entry) for name, entry in manifest.items()}
+    checked = 0
+    for row in rows:
+        if Path(row.name).suffix.lower() not in pictures.READABLE:
+            assert row.name not in results
+            continue
+        path, entry = results[row.name]
+        if isinstance(row.expected, str):
+            assert row.expected in entry["error"] and entry["error"] in problems and not path.exists(), row
+            continue
+        assert "error" not in entry, (row.name, entry)
+        found, bits = frames_of(path)
+        format_name, channels, depth, frames = row.expected
+        lossy = pictures.WRITABLE[entry["format"]].quality is not None or entry["format"] == "gif"
+        # GIF comes back with its one transparent colour, and grey AVIF as RGB: libheif writes no grey.
+        assert len(found) == frames and (found.shape[-1] == channels or entry["format"] in ("gif", "avif")), row
+        assert bits == depth or entry["format"] != format_name, (row, bits)
+        before, _ = frames_of(source / row.name)
+        expected = before.repeat(2, axis=1).repeat(2, axis=2)
+        assert found.shape[:3] == expected.shape[:3], row
+        if not lossy:
+            shown = expected[..., -1:] / np.iinfo(expected.dtype).max if channels in (2, 4) else 1  # of the colours
+            difference = np.abs(found.astype(int) - expected) * shown
+            assert difference.max() <= (1 if found.dtype == np.uint8 else 4), (row, difference.max())
+            checked += 1
+    assert checked > 40
