@@ -77,21 +77,22 @@ def image_size(path):
         raise UserError(f"{path}: not an image that Pillow can read; replace or remove the file") from e
 
 
-def list_images(folder):
-    """The image files directly in `folder`, sorted by name.
+def list_images(folder, extensions=EXTENSIONS):
+    """The files with one of these extensions directly in `folder`, sorted by name; images unless told otherwise.
 
     Raises:
-      UserError: no such folder, or no image in it.
+      UserError: no such folder, or no such file in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     try:
-        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
+        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in extensions and not p.name.startswith("."))
     except OSError as e:
         raise UserError(f"{folder}: cannot be listed: {e.strerror}") from e
     if not paths:
-        raise UserError(f"{folder}: no images in it (looked for {', '.join(EXTENSIONS)})")
+        what = "images" if extensions is EXTENSIONS else "videos"
+        raise UserError(f"{folder}: no {what} in it (looked for {', '.join(extensions)})")
     return paths
 
 

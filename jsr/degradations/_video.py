@@ -86,7 +86,7 @@ def decode(data, codec, name):
 
     Args:
       data: bytes.
-      codec: FFmpeg's name of what the file must hold, e.g. "hevc".
+      codec: FFmpeg's name of what the file must hold, e.g. "hevc"; None takes any.
       name: what error messages call the file.
 
     Yields:
@@ -101,13 +101,50 @@ def decode(data, codec, name):
             if not source.streams.video:
                 raise UserError(f"{name}: holds no pictures; replace or remove it")
             stream = source.streams.video[0]
-            if stream.codec.canonical_name != codec:
+            if codec and stream.codec.canonical_name != codec:
                 raise UserError(f"{name}: is {stream.codec.canonical_name}, not {codec}; convert it first")
             # Without this FFmpeg hides damage under something plausible; "crccheck" compares checksums where there are.
             stream.codec_context.options = {"err_detect": "crccheck+bitstream+explode"}
             yield from source.decode(stream)
     except av.FFmpegError as e:
         raise UserError(f"{name}: damaged or truncated ({e.strerror}); replace or remove it") from e
+
+
+def read_clip(data, name):
+    """A video file of any codec as (clip in YUV, frames a second).
+
+    Args:
+      data: the bytes of the file.
+      name: what error messages call it.
+
+    Raises:
+      UserError: damaged, no video, not 8-bit YUV 4:2:0, or PyAV is not installed.
+    """
+    frames, rate = [], None
+    for frame in decode(data, None, name):
+        if frame.format.name not in ("yuv420p", "yuvj420p"):
+            raise UserError(f"{name}: is {frame.format.name}, not 8-bit YUV 4:2:0; convert it with "
+                            "ffmpeg -i FILE -pix_fmt yuv420p -c:v libx265 -x265-params lossless=1 OUT.mkv")
+        frames.append(frame.to_ndarray())
+        rate = rate or 1 / float(frame.duration * frame.time_base) if frame.duration else rate
+    if not frames:
+        raise UserError(f"{name}: holds no pictures; replace or remove it")
+    return np.stack(frames), rate or 25.0
+
+
+def crop_to_multiple(yuv, multiple):
+    """A clip without the rows at the bottom and the columns at the right beyond multiples of an even number, px.
+
+    Raises:
+      ValueError: a side is shorter than `multiple`.
+    """
+    height, width = yuv.shape[1] // 3 * 2, yuv.shape[2]
+    new_height, new_width = height - height % multiple, width - width % multiple
+    if not new_height or not new_width:
+        raise ValueError(f"{height}x{width} (height x width) is smaller than {multiple} px")
+    luma = yuv[:, :new_height, :new_width]
+    chroma = yuv[:, height:].reshape(len(yuv), 2, height // 2, width // 2)[:, :, :new_height // 2, :new_width // 2]
+    return np.concatenate([luma, chroma.reshape(len(yuv), new_height // 2, new_width)], axis=1)
 
 
 def from_yuv(yuv):

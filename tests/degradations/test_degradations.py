@@ -1,6 +1,7 @@
 """The protocols against the organisers' own few lines."""
 
 import io
+import json
 
 from hypothesis import given, settings, strategies as st
 import numpy as np
@@ -8,7 +9,8 @@ import PIL
 from PIL import Image, features
 import pytest
 
-from jsr import degradations
+from jsr import degradations, metrics
+from jsr.degradations import resize
 from jsr.errors import UserError
 
 
@@ -65,6 +67,76 @@ def test_sizes_that_are_no_multiples_are_refused(shape):
 def test_other_arrays_are_refused(hr):
     with pytest.raises(ValueError, match="expected uint8"):
         degradations.degrade("aim22_t1", hr)
+
+
+IMAGES = [name for name, row in degradations.PROTOCOLS.items() if not row.video]
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_every_protocol_is_replayable_from_its_record(name):
+    scale = degradations.PROTOCOLS[name].scale
+    hr = photo(np.random.default_rng(1), 66 * scale, 80 * scale)
+    degraded = degradations.degrade(name, hr, seed="0801")
+    again = degradations.replay(json.loads(json.dumps(degraded.record)), hr)
+    assert again == degraded
+    lr = degraded.decode()
+    assert lr.shape == (66, 80, 3) and lr.dtype == np.uint8
+    assert metrics.score(lr, resize.RESIZES["pillow_bicubic"](hr, (66, 80)), ["psnr[rgb]"])["psnr[rgb]"] > 15
+    np.testing.assert_array_equal(degradations.decode(degraded.lr_bytes, degraded.record), lr)
+
+
+def drawn(name, key, seeds=300):
+    return {step[key] for seed in range(seeds) for step in degradations.draw(name, seed)["steps"] if key in step}
+
+
+def test_draws_are_what_the_scripts_draw():
+    assert drawn("ais24", "qp") == {31, 39, 47, 55, 63}
+    assert drawn("ntire24", "quality", 2000) == set(range(10, 72))  # Python's randint(10, 71) has both ends
+    assert degradations.draw("ntire24", "0801") == degradations.draw("ntire24", "0801") != degradations.draw("ntire24", "0802")
+    assert drawn("aim22_t1", "quality") == {10} and drawn("ntire23_x3", "quality") == {90}
+
+
+def test_parameters_can_be_set():
+    steps = degradations.draw("jpeg_webp", 0, quality=33, encoder="6b")["steps"]
+    assert [step["quality"] for step in steps] == [33, 33] and steps[0]["encoder"] == "6b"
+    assert steps[0]["library"].startswith("libjpeg 6b (jpeglib") and ", decoded by libjpeg-turbo" in steps[0]["library"]
+    with pytest.raises(UserError, match="ais24 has no parameter 'quality'; "):
+        degradations.draw("ais24", 0, quality=3)
+
+
+@pytest.mark.parametrize("name, fixed, message", [
+    ("ais24", {"qp": 64}, "ais24: avif cannot encode this: qp"),
+    ("ntire24", {"quality": 0}, "ntire24: jpeg cannot encode this: quality"),
+    ("jpeg_webp", {"quality": 101}, "jpeg_webp: jpeg cannot encode this: quality"),
+    ("aim22_t1", {"encoder": "9z"}, "'9z' is unknown"),
+    ("aim22_t2", {"encoder": "hm"}, "HEVC encoder 'hm' is not set up"),
+])
+def test_values_that_a_codec_does_not_take(name, fixed, message, monkeypatch):
+    monkeypatch.delenv("JSR_HM_ENCODER", raising=False)
+    with pytest.raises(UserError, match=message) as error:
+        degradations.degrade(name, photo(np.random.default_rng(1), 256, 256), **fixed)
+    assert "\n" not in str(error.value)
+
+
+def test_clips():
+    rng = np.random.default_rng(0)
+    hr = np.stack([np.roll(photo(rng, 192, 128)[..., 0], n, axis=1) for n in range(3)])
+    degraded = degradations.degrade("aim22_t2", hr, fps=30)
+    assert degraded.suffix == ".hevc" and degraded.record["steps"][1]["fps"] == 30
+    assert degraded.decode().shape == (3, 48, 32)  # 32 rows of luma, 16 of chroma
+    assert degradations.replay(degraded.record, hr) == degraded
+    with pytest.raises(ValueError, match="expected uint8 \\(T, H"):
+        degradations.degrade("aim22_t2", hr[0])
+
+
+def test_the_trace_is_the_chain_step_by_step():
+    hr = photo(np.random.default_rng(0), 40, 48)
+    record = degradations.draw("jpeg_webp", 5)
+    (first, image), (last, none) = degradations.trace(record, hr)
+    assert none is None and last == degradations.replay(record, hr).lr_bytes
+    np.testing.assert_array_equal(image, degradations.decode(first))
+    resized, _ = degradations.trace(degradations.draw("aim22_t1"), hr)
+    assert resized[0] is None and resized[1].shape == (10, 12, 3)
 
 
 def test_unknown_protocol_names_the_nearest():
