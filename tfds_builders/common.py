@@ -42,7 +42,10 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     LICENCE = ""  # of the images, one line: what a model file says of its training data
     VERSION = tfds.core.Version("1.1.0")
-    RELEASE_NOTES = {"1.0.0": "First version.", "1.1.0": "What made an LR image is one field, `degradation`."}
+    RELEASE_NOTES = {
+        "1.0.0": "First version.",
+        "1.1.0": "What made an LR image is one field, `degradation`. HR images are TIFF files that are decoded by region.",
+    }
 
     manual_dir = None
     num_workers = None
@@ -82,13 +85,13 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _shard_iterators_per_split(self, dl_manager):
         splits = self._sources(dl_manager)
         sources = [source for split in splits.values() for source in split]
-        self._check_disk(len(sources), sum(source.record_bytes() for source in sources))
+        self._check_disk(len(sources), 2 * sum(source.record_bytes() for source in sources))  # parts, then records
         parts = self._prepare(sources)
         written = iter(range(1, len(sources) + 1))
 
         def examples(shard):
             for source in shard:
-                record = records.load(source, parts[source])
+                record = records.load(parts[source])
                 self._note_crop(record)
                 yield source.name, record
                 self.progress("writing", next(written), len(sources))

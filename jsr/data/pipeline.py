@@ -15,7 +15,7 @@ import numpy as np
 
 from jsr import degradations, images
 from jsr.config import nearest
-from jsr.data import records
+from jsr.data import records, tiled
 from jsr.data.augment import AUGMENTATIONS
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
@@ -70,7 +70,7 @@ class PairedCrops:
 
     def _pair(self, record, rng):
         name, scale, size = record["name"], self._scale, self._crop // self._scale
-        hr = self._decode(record, "hr")
+        hr = tiled.Tiled(record["hr"], f"{name} (hr)") if tiled.is_tiled(record["hr"]) else self._decode(record, "hr")
         # The LR grid: HR rows and columns beyond a multiple of the scale have no LR pixel.
         height, width = hr.shape[0] // scale, hr.shape[1] // scale
         if min(height, width) < size:

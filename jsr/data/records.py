@@ -1,25 +1,20 @@
 """Source images to the records of a dataset, one at a time and resumable; runs in worker processes, so imports little.
 
-A record is a dict: name, hr (PNG bytes), height, width (px, of hr), source_height, source_width (px, before a crop to
-the scale), and for a degraded dataset lr (the bytes of the LR file) and degradation (what made it, the record of
-`jsr.degradations.Degraded` as JSON).
+A record is a dict: name, hr (a TIFF of `jsr.data.tiled`, lossless), height, width (px, of hr), source_height,
+source_width (px, before a crop to the scale), and for a degraded dataset lr (the bytes of the LR file) and degradation
+(what made it, the record of `jsr.degradations.Degraded` as JSON).
 """
 
-import base64
 import dataclasses
 import hashlib
-import io
 import json
 from pathlib import Path
 import zipfile
 
-from PIL import Image
-
 from jsr import degradations, images
+from jsr.data import tiled
 from jsr.errors import UserError
 from jsr.files import atomic_write
-
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +52,8 @@ class Source:
                 size = Path(self.path).stat().st_size
         except (OSError, KeyError):
             return 0
-        # PNG files are stored as they are, next to a small LR file; others become PNG, lossless and larger.
-        return int(size * 1.1) if str(self).lower().endswith(".png") else size * 10
+        # The HR is about as large as a PNG file, next to a small LR file; other files are smaller, where they lose.
+        return int(size * 1.2) if str(self).lower().endswith(".png") else size * 10
 
 
 def make(source, data, protocol):
@@ -80,9 +75,8 @@ def make(source, data, protocol):
             hr = degradations.crop_to_multiple(image, degradations.protocol(protocol).scale)
         except ValueError as e:
             raise UserError(f"{source}: {e}, the scale of {protocol}") from e
-    as_it_is = hr.shape == image.shape and data.startswith(_PNG) and Image.open(io.BytesIO(data)).mode == "RGB"
     record = {
-        "name": source.name, "hr": data if as_it_is else images.png_bytes(hr),
+        "name": source.name, "hr": tiled.encode(hr),
         "height": hr.shape[0], "width": hr.shape[1],
         "source_height": image.shape[0], "source_width": image.shape[1],
     }
@@ -106,7 +100,7 @@ def prepare(source, *, protocol, folder):
     """Makes the part of a source image, a file in `folder` from which `load` gives its record.
 
     Its name carries the SHA-256 of the source and of what its degradation draws: a part that is there is the right
-    one. HR bytes that equal the source's are not repeated in it.
+    one.
 
     Returns:
       The part's path.
@@ -117,18 +111,18 @@ def prepare(source, *, protocol, folder):
     data = source.read()
     drawn = degradations.draw(protocol, source.name) if protocol else {}
     key = hashlib.sha256(data + json.dumps(drawn).encode()).hexdigest()[:32]
-    part = Path(folder) / f"{source.name}-{key}.json"
+    part = Path(folder) / f"{source.name}-{key}.record"
     if not part.exists():
         record = make(source, data, protocol)
-        if record["hr"] == data:
-            del record["hr"]
-        with atomic_write(part, "w") as file:
-            json.dump(record, file, default=lambda value: {"base64": base64.b64encode(value).decode()})
+        fields = {key: {"bytes": len(value)} if isinstance(value, bytes) else value for key, value in record.items()}
+        with atomic_write(part) as file:  # a line of JSON; behind it the images, in the order of their fields
+            file.write(json.dumps(fields).encode() + b"\n")
+            file.writelines(value for value in record.values() if isinstance(value, bytes))
     return part
 
 
-def load(source, part):
-    """The record of a source image from its part."""
-    fields = json.loads(Path(part).read_text(encoding="utf-8"))
-    record = {k: base64.b64decode(v["base64"]) if isinstance(v, dict) else v for k, v in fields.items()}
-    return record if "hr" in record else {**record, "hr": source.read()}
+def load(part):
+    """The record in a part."""
+    with open(part, "rb") as file:
+        fields = json.loads(file.readline())
+        return {key: file.read(value["bytes"]) if isinstance(value, dict) else value for key, value in fields.items()}

@@ -10,17 +10,8 @@ import io
 
 import numpy as np
 
-from jsr.degradations.resize import SWSCALE_OPTIONS, swscale
+from jsr.degradations.resize import SWSCALE_OPTIONS, pyav, swscale
 from jsr.errors import UserError
-
-
-def pyav(purpose):
-    """The module av; `purpose` begins the UserError where it is not installed."""
-    try:
-        import av
-    except ImportError:
-        raise UserError(f"{purpose} needs PyAV; run: pip install 'jsr[video]'") from None
-    return av
 
 
 def library(encoder=None):

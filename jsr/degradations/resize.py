@@ -184,7 +184,7 @@ def swscale_lanczos(image, size_hw):
 def _swscale_image(image, size_hw, name):
     image = _checked(image)
     pix_fmt = "rgb24" if image.ndim == 3 else "gray"
-    frame = _av().VideoFrame.from_ndarray(np.ascontiguousarray(image), pix_fmt)
+    frame = pyav("swscale").VideoFrame.from_ndarray(np.ascontiguousarray(image), pix_fmt)
     return swscale(frame, size_hw, pix_fmt, SWSCALE_OPTIONS[name]).to_ndarray()
 
 
@@ -208,7 +208,7 @@ def swscale(frame, size_hw, pix_fmt, options):
     Raises:
       UserError: PyAV is not installed.
     """
-    graph = _av().filter.Graph()
+    graph = pyav("swscale").filter.Graph()
     height, width = size_hw
     # add_buffer would leave range and space untold, and the filter would convert between the untold and the frame's.
     source = graph.add("buffer", video_size=f"{frame.width}x{frame.height}", pix_fmt=frame.format.name,
@@ -220,11 +220,12 @@ def swscale(frame, size_hw, pix_fmt, options):
     return graph.vpull()
 
 
-def _av():
+def pyav(purpose):
+    """The module av; `purpose` begins the UserError where it is not installed."""
     try:
         import av
     except ImportError:
-        raise UserError("swscale needs PyAV; run: pip install 'jsr[video]'") from None
+        raise UserError(f"{purpose} needs PyAV; run: pip install 'jsr[video]'") from None
     return av
 
 
