@@ -347,8 +347,8 @@ def test_what_a_format_cannot_hold_is_refused_before_the_work(odd_pictures, tmp_
             with pytest.raises(UserError, match=f"{target}: .* pixels are more than the {limit} a side that"):
                 with pictures.create(tmp_path / target, picture, 3, limit + 1):
                     pytest.fail("the block was entered")
-        with pytest.raises(ValueError, match="format 'bmp' is none of png"):
-            with pictures.create(tmp_path / "a.bmp", picture, 3, 3, format="bmp"):
+        with pytest.raises(ValueError, match="format 'psd' is none of png"):
+            with pictures.create(tmp_path / "a.bmp", picture, 3, 3, format="psd"):
                 pass
     assert list(tmp_path.iterdir()) == []
 
@@ -548,3 +548,16 @@ def test_damage_in_libvips_words_and_memory_are_one_line(tmp_path):
         with pytest.raises(UserError, match=f"a.png: .*{message}"), reading("a.png"):
             raise raised
     assert first_line(ValueError("")) == "ValueError"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_bmp_keeps_its_pixels_and_resolution(tmp_path, photograph, mode):
+    image = Image.fromarray(photograph(9, 14)).convert(mode)
+    image.save(tmp_path / "a.bmp", dpi=(300, 150))
+    with pictures.open_picture(tmp_path / "a.bmp") as picture, pictures.create(tmp_path / "b.bmp", picture, 9, 14) as sink:
+        sink.write(picture.rows(0, 9))
+        assert sink.notes == ()
+    with Image.open(tmp_path / "b.bmp") as written:
+        assert (written.format, written.mode) == ("BMP", mode)
+        np.testing.assert_array_equal(written, image)
+        assert written.info["dpi"] == pytest.approx((300, 150), abs=0.1)

@@ -23,6 +23,7 @@ import tempfile
 import zlib
 
 import numpy as np
+from PIL import Image
 
 from jsr.errors import UserError
 from jsr.files import atomic_write
@@ -68,8 +69,9 @@ WRITABLE = {
     "avif": Format((".avif",), 16_384, 12, quality=90),
     "tiff": Format((".tif", ".tiff"), 10_000_000, 16, frames="pages", holds=Format.holds | {"iptc", "photoshop"}),
     "gif": Format((".gif",), 65_535, 8, frames="animation", holds=frozenset()),
+    "bmp": Format((".bmp", ".dib"), 30_000, 8, alpha=False, holds=frozenset({"resolution"})),  # through Pillow
 }
-READABLE = tuple(sorted(sum([form.extensions for form in WRITABLE.values()], ()) + sum(PILLOW.values(), ())))
+READABLE = tuple(sorted({ending for form in WRITABLE.values() for ending in form.extensions}.union(*PILLOW.values())))
 _NAMES = {"icc": "colour profile", "exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "photoshop": "Photoshop resources",
           "resolution": "resolution", "text": "PNG text", "colours": "PNG colours (cICP)"}
 
@@ -362,6 +364,9 @@ class Sink:
         target, failures = _target(file, *self._insertion())
         try:
             image = self._described(self._spooled())
+            if self.format == "bmp":  # which libvips does not write
+                self._write_bmp(file, image.numpy())
+                return
             getattr(image, f"{'heif' if self.format == 'avif' else self.format}save_target")(target, **self._options())
         except vips().Error as e:
             if failures:
@@ -370,6 +375,11 @@ class Sink:
         if self.format == "tiff" and self._exif:
             file.flush()
             _exif.into_tiff(file, self._exif)
+
+    def _write_bmp(self, file, pixels):
+        resolution = self._metadata.resolution or (_NO_RESOLUTION, _NO_RESOLUTION)
+        Image.fromarray(pixels.reshape(pixels.shape[:2]) if self._picture.channels == 1 else pixels).save(
+            file, "BMP", dpi=tuple(per_mm * 25.4 for per_mm in resolution))
 
     def _spooled(self):
         """The written rows as a lazy vips image, frames below each other."""
