@@ -1,9 +1,11 @@
 """Images through trained networks: any size, depth and channels; whole or in tiles; ensembles."""
 
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import functools
 import logging
 import threading
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +74,8 @@ class Upscaler:
       UserError: chains of different scales; weights that do not fit them; an overlap too large for the tile.
     """
 
-    def __init__(self, chains, *, weights=None, self_ensemble=False, tile=None, overlap=None):
+    def __init__(self, chains: Sequence[Chain], *, weights: Sequence[float] | None = None, self_ensemble: bool = False,
+                 tile: int | Literal["auto"] | None = None, overlap: int | None = None):
         scales = sorted({chain.scale for chain in chains})
         if len(scales) != 1:
             raise UserError(f"models of different scales, {' and '.join(f'x{s}' for s in scales)}, cannot be averaged")
@@ -93,7 +96,7 @@ class Upscaler:
                 raise UserError(f"a tile of {self._tile} px has no room for overlaps of {overlap} px; choose a tile of at "
                                 f"least {2 * overlap + self._multiple}")
 
-    def upscale(self, image):
+    def upscale(self, image: np.ndarray) -> np.ndarray:
         """Upscales one image that is in memory.
 
         Args:
@@ -121,7 +124,8 @@ class Upscaler:
             filled += len(band)
         return sr if image.ndim == 3 else sr[..., 0]
 
-    def stream(self, rows, height, width, dtype, *, on_band=lambda tiling, done: None):
+    def stream(self, rows: Callable[[int, int], np.ndarray], height: int, width: int, dtype: np.dtype, *,
+               on_band: Callable[[Tiling, int], None] = lambda tiling, done: None) -> Iterator[np.ndarray]:
         """Upscales an image of any size in bands: neither LR nor SR need fit into memory.
 
         Args:
@@ -154,7 +158,7 @@ class Upscaler:
                     raise
                 self._shrink(tiling, retry=not started)
 
-    def tiling(self, height, width):
+    def tiling(self, height: int, width: int) -> Tiling:
         """How an image of that size is cut (Tiling)."""
         side = self._side(height, width)
         if height <= side and width <= side:
