@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import functools
 import logging
+import math
 import threading
 from typing import Literal
 
@@ -92,9 +93,7 @@ class Upscaler:
         self._lock, self._largest, self._free, self._float32 = threading.Lock(), _SIDES[0], None, {}
         if tile not in (None, "auto"):
             self._tile = -(-tile // self._multiple) * self._multiple
-            if overlap is not None and self._tile - 2 * overlap < self._multiple:
-                raise UserError(f"a tile of {self._tile} px has no room for overlaps of {overlap} px; choose a tile of at "
-                                f"least {2 * overlap + self._multiple}")
+            self._check_room(self._tile, overlap or 0)
 
     def upscale(self, image: np.ndarray) -> np.ndarray:
         """Upscales one image that is in memory.
@@ -163,12 +162,14 @@ class Upscaler:
         side = self._side(height, width)
         if height <= side and width <= side:
             return Tiling((Span(0, height, 0, height),), (Span(0, width, 0, width),), 0, True)
+        side = max(side // self._multiple, 1) * self._multiple
         overlap = self._overlap
         if overlap is None:
             reach = self._reach(side // _EXACT_SHARE)
             overlap = side // _OVERLAP_SHARE if reach is None else reach
         else:
             reach = self._reach(overlap)
+        self._check_room(side, overlap)
         exact = reach is not None and not (self._self_ensemble and self._moves_windows(height, width))
         return Tiling(*(tuple(spans(length, side, overlap, multiple=self._multiple, fade=not exact))
                         for length in (height, width)), overlap, exact)
@@ -201,7 +202,17 @@ class Upscaler:
 
     def _memory(self, shape):
         padded = [-(-side // self._multiple) * self._multiple for side in shape]
-        return max(chain.memory(*padded) for chain in self.chains)
+        try:
+            return max(chain.memory(*padded) for chain in self.chains)
+        except jax.errors.JaxRuntimeError as e:  # a GPU tries its algorithms while it compiles
+            if not is_out_of_memory(e):
+                raise
+            return math.inf
+
+    def _check_room(self, side, overlap):
+        if side - 2 * overlap < self._multiple:
+            raise UserError(f"a tile of {side} px has no room for overlaps of {overlap} px; choose a tile of at least "
+                            f"{2 * overlap + self._multiple}")
 
     def _reach(self, limit):
         """How far the farthest-seeing chain sees, or None where that is more than `limit` px."""

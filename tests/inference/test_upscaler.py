@@ -179,6 +179,14 @@ def test_settings_that_do_not_fit(arguments, message):
         Upscaler([make_chain(seed=0), make_chain(seed=1)], **arguments)
 
 
+def test_tiles_too_small_for_what_they_must_overlap_by(monkeypatch):
+    with pytest.raises(UserError, match="a tile of 8 px has no room for overlaps of 5 px"):
+        Upscaler([make_chain()], tile=8, overlap=5)
+    monkeypatch.setattr(upscaling, "free_memory", lambda: 1)  # so that the smallest tile is chosen
+    with pytest.raises(UserError, match="a tile of 64 px has no room for overlaps of 32 px; choose a tile of at least 65"):
+        Upscaler([make_chain()], tile="auto", overlap=32).tiling(300, 300)
+
+
 def test_models_of_different_scales_are_refused():
     with pytest.raises(UserError, match="models of different scales, x2 and x4"):
         Upscaler([make_chain(scale=2), make_chain(scale=4)])
