@@ -15,7 +15,7 @@ from jsr.data import records
 from jsr.errors import UserError
 
 HR = "hr"  # the config without LR images; every other one is named after its degradation protocol
-IMAGES_PER_SHARD = 32  # TFDS holds the records of a shard in memory while it writes: 150 MB of 2K photographs
+IMAGE_PROTOCOLS = tuple(name for name, protocol in degradations.PROTOCOLS.items() if not protocol.video)
 _ERRORS_NAMED = 10
 
 
@@ -40,11 +40,13 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
       progress: called with (what is done, images done, images in all).
     """
 
+    UNIT = "images"  # what the sources are
+    PER_SHARD = 32  # TFDS holds the records of a shard in memory while it writes: 150 MB of 2K photographs
     LICENCE = ""  # of the images, one line: what a model file says of its training data
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES = {
         "1.0.0": "First version.",
-        "1.1.0": "What made an LR image is one field, `degradation`. HR images are TIFF files that are decoded by region.",
+        "1.1.0": "What made an LR image is one field, `degradation`. HR images are TIFF files decoded by region.",
     }
 
     manual_dir = None
@@ -96,8 +98,8 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 yield source.name, record
                 self.progress("writing", next(written), len(sources))
 
-        return {name: [functools.partial(examples, split[i:i + IMAGES_PER_SHARD])
-                       for i in range(0, len(split), IMAGES_PER_SHARD)] for name, split in splits.items()}
+        return {name: [functools.partial(examples, split[i:i + self.PER_SHARD])
+                       for i in range(0, len(split), self.PER_SHARD)] for name, split in splits.items()}
 
     def _note_crop(self, record):
         before, after = "{source_height}x{source_width}".format(**record), "{height}x{width}".format(**record)
@@ -107,7 +109,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _prepare(self, sources):
         """{source: its part} for all sources; raises UserError that names the bad ones when all others are done."""
         parts, errors = {}, []
-        work = functools.partial(records.prepare, protocol=self.protocol, folder=self.parts_dir)
+        work = self._work()
         self.progress("preparing", 0, len(sources))
         for source, outcome in parallel.map_unordered(work, sources, num_workers=self.num_workers):
             if isinstance(outcome, UserError):
@@ -121,15 +123,19 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 self.announce(error)
             named = "; ".join(errors[:_ERRORS_NAMED])
             more = f"; and {len(errors) - _ERRORS_NAMED} more" if len(errors) > _ERRORS_NAMED else ""
-            raise UserError(f"{self.info.full_name}: not built, {len(errors)} of {len(sources)} images cannot be used: "
+            raise UserError(f"{self.info.full_name}: not built, {len(errors)} of {len(sources)} {self.UNIT} cannot be used: "
                             f"{named}{more}. Mend them and run the same command again; it continues from here")
         return parts
 
-    def _check_disk(self, count, need, what="images"):
+    def _work(self):
+        """The function, picklable, that makes the part of a source."""
+        return functools.partial(records.prepare, protocol=self.protocol, folder=self.parts_dir)
+
+    def _check_disk(self, count, need, what=None):
         """Announces the disk need, bytes; raises UserError where the disk has less."""
         root = Path(self.data_dir_root)
         free = shutil.disk_usage(root).free
-        self.announce(f"{self.info.full_name}: {count} {what}, needs about {decimal(need)} in {root} "
+        self.announce(f"{self.info.full_name}: {count} {what or self.UNIT}, needs about {decimal(need)} in {root} "
                       f"({decimal(free)} free)")
         if need > free:
             raise UserError(f"{root}: needs about {decimal(need)} and has {decimal(free)} free; make room or choose "

@@ -14,14 +14,14 @@ LIBRARIES = ("jsr", "jax", "jaxlib", "flax", "grain", "numpy", "pillow", "torch"
 LONG_S = 1.0  # a call of this length does not feel who computed before it
 
 
-def seconds_of(call):
-    """The wall-clock seconds of a function without arguments that returns when its work is done."""
-    begin = time.perf_counter()
+def seconds_of(call, clock=time.perf_counter):
+    """The seconds of a function without arguments that returns when its work is done, by the wall or another clock."""
+    begin = clock()
     call()
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
-def interleaved(calls, rounds):
+def interleaved(calls, rounds, clock=time.perf_counter):
     """Times functions in turn, so that whatever else the machine does meets all of them.
 
     Each is called twice beforehand, and the order moves on by one every round. Short calls run once untimed before
@@ -30,6 +30,7 @@ def interleaved(calls, rounds):
     Args:
       calls: {name: function without arguments that returns when its work is done}.
       rounds: timed calls of each.
+      clock: what gives the seconds; time.process_time leaves out what other programs take.
 
     Returns:
       {name: float64 array (rounds,)}, seconds; entries of one round are neighbours in time.
@@ -44,7 +45,7 @@ def interleaved(calls, rounds):
         for name in names[first:] + names[:first]:
             if not is_long[name]:
                 calls[name]()
-            seconds[name].append(seconds_of(calls[name]))
+            seconds[name].append(seconds_of(calls[name], clock))
     return {name: np.array(values) for name, values in seconds.items()}
 
 

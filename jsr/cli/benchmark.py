@@ -1,10 +1,11 @@
-"""Measure the input pipeline, the training step, or upscaling beside the same network in PyTorch and ONNX Runtime.
+"""Measure the input pipeline beside other loaders, the training step, upscaling beside PyTorch and ONNX Runtime.
 
 Figures are of repeated, synchronised runs; compiling is measured apart. They are worth as much as the machine was idle:
 its load averages are printed with them, and the best run beside the median. What else runs slows libraries unequally,
 PyTorch most, since its threads wait for each other. `taskset -c 0 jsr benchmark ...` gives one core to all alike.
 
   jsr benchmark pipeline --config=configs/aim22_t1.py:edsr --workers 0,1,2,4
+  jsr benchmark loaders photographs/ --rounds 9
   jsr benchmark step --config=aim22_t1 --config.stages[0].batch=16
   jsr benchmark upscale edsr/baseline --scale 4 --size 180x320,360x640 --out edsr.json
   jsr benchmark upscale runs/aim22_t1/quick/best.safetensors --peers none
@@ -18,6 +19,7 @@ import json
 from pathlib import Path
 import re
 import shlex
+import tempfile
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -34,6 +36,12 @@ def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     whats = parser.add_subparsers(dest="what", required=True, metavar="WHAT", parser_class=_Parser)
     pipeline = whats.add_parser("pipeline", help="patches/s of a recipe's input pipeline, by number of workers")
+    loaders = whats.add_parser("loaders", help="patches/s of one core for AIM 2022, Track 1, beside loaders of PNG files",
+                               description="Patches/s of one core, without workers, for AIM 2022 compressed SR, Track 1 "
+                               "(HR crops of 256 px): ours, and loaders of whole PNG files and of sub-images of 480 px.")
+    loaders.add_argument("folder", nargs="?", type=Path, help="photographs, of 480 px and more; without it three made-up "
+                         "pictures of 2040x1356")
+    loaders.add_argument("--rounds", type=_number(int), default=5, help="timed batches of 16 of each (default: 5)")
     step = whats.add_parser("step", help="time of a recipe's training step, without the loading of data")
     for recipe in (pipeline, step):
         recipe.add_argument("--config", required=True, metavar="FILE[:RECIPE]",
@@ -52,7 +60,7 @@ def add_arguments(parser):
     upscale.add_argument("--peers", type=_peers, default=_PEERS["auto"], metavar="auto|none|PEER[,PEER]",
                          help="compare with torch, onnxruntime; auto is both (default: auto)")
     upscale.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
-    for what in (pipeline, step, upscale):
+    for what in (pipeline, loaders, step, upscale):
         what.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
 
 
@@ -97,6 +105,23 @@ def _pipeline(args, console, announce):
         [">workers", ">patches/s", ">a worker", ">MB/s", ">first batch s"],
         [(str(row["workers"]), f"{row['patches_per_s']:,.0f}", f"{row['patches_per_s_per_worker']:,.0f}",
           f"{row['megabytes_per_s']:.1f}", f"{row['first_batch_s']:.2f}") for row in rows]))
+    return rows
+
+
+def _loaders(args, console, announce):
+    from jsr import images
+    from jsr.benchmark import loaders
+
+    announce("preparing the photographs in each form")
+    photographs = ([images.read_rgb(path) for path in images.list_images(args.folder)] if args.folder else
+                   [loaders.made_up(seed) for seed in range(3)])
+    with tempfile.TemporaryDirectory() as folder:
+        rows = loaders.measure(photographs, folder, rounds=args.rounds)
+    console.print(_table(
+        f"{len(photographs)} photographs, e.g. {photographs[0].shape[1]}x{photographs[0].shape[0]}: CPU time of one thread",
+        ["", ">median patches/s", ">best", ">on the fly / this", ">disk"],
+        [(row["name"], f"{row['patches_per_s']:,.0f}", f"{row['best_patches_per_s']:,.0f}", f"{row['ratio']:.1f}",
+          decimal(row["bytes"])) for row in rows]))
     return rows
 
 
@@ -149,7 +174,7 @@ def _upscale_cells(row):
     return row["name"], *_times(row), f"{row['gmacs_per_s']:.1f}", ratio, error, row["note"]
 
 
-_RUNS = {"pipeline": _pipeline, "step": _step, "upscale": _upscale}
+_RUNS = {"pipeline": _pipeline, "loaders": _loaders, "step": _step, "upscale": _upscale}
 
 
 def _network(model, scale):

@@ -21,7 +21,12 @@ from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
 from jsr.parallel import init_worker
 
-CACHE_BYTES = 256 << 20  # decoded images that each worker keeps
+CACHE_BYTES = 256 << 20  # decoded images that each worker keeps: stored LR images, and the files of a folder
+# Batches are made whole by one thread each. A worker needs one; without workers they go on while the devices compute.
+# (Grain's own 16 threads cost a third more CPU time a patch, and its 500 batches are gigabytes a worker.)
+_THREADS = {True: grain.ReadOptions(num_threads=1, prefetch_buffer_size=2),
+            False: grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)}
+_LARGE_BLOCK = 31 << 20
 
 
 def lr_clean(hr, scale):
@@ -70,7 +75,7 @@ class PairedCrops:
 
     def _pair(self, record, rng):
         name, scale, size = record["name"], self._scale, self._crop // self._scale
-        hr = tiled.Tiled(record["hr"], f"{name} (hr)") if tiled.is_tiled(record["hr"]) else self._decode(record, "hr")
+        hr = self._hr(record)
         # The LR grid: HR rows and columns beyond a multiple of the scale have no LR pixel.
         height, width = hr.shape[0] // scale, hr.shape[1] // scale
         if min(height, width) < size:
@@ -86,6 +91,12 @@ class PairedCrops:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.train.degrade=aim22_t1)")
         return self._augmented({"lr": self._decode(record, "lr")[y:y + size, x:x + size], "hr": hr}, rng)
+
+    def _hr(self, record):
+        """The HR image as something of which a crop can be cut: decoded by region, or whole and kept."""
+        if tiled.is_tiled(record["hr"]):
+            return tiled.Tiled(record["hr"], f"{record['name']} (hr)")
+        return self._decode(record, "hr")
 
     def _augmented(self, sample, rng):
         for name in self._augment:
@@ -149,12 +160,13 @@ def train_batches(source, transform, *, seed, batch, start, num_workers, process
     dataset = dataset.batch(batch // count, drop_remainder=True)[start:]
     if num_workers:
         dataset = dataset.map(_to_bytes)
-    dataset = dataset.to_iter_dataset()
+    dataset = dataset.to_iter_dataset(_THREADS[bool(num_workers)])
+    keep_memory()
     if num_workers:
         if not flags.FLAGS.is_parsed():  # Grain's workers read absl's flags, which only absl's own app.run parses
             flags.FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=4)
-        dataset = dataset.mp_prefetch(options, worker_init_fn=init_worker)
+        dataset = dataset.mp_prefetch(options, worker_init_fn=_init_worker)
     iterator = iter(dataset)
     try:
         for samples in iterator:
@@ -167,6 +179,20 @@ def train_batches(source, transform, *, seed, batch, start, num_workers, process
     finally:
         if num_workers:
             iterator.close()
+
+
+def _init_worker(*_):
+    init_worker()
+    keep_memory()
+
+
+def keep_memory():
+    """Has the C library keep freed memory for the next record instead of giving it back to the system.
+
+    Otherwise every record of a few MB costs page faults: on a virtual machine a crop of a 2K photograph took 16 ms, and
+    takes 5 so. glibc raises its bounds to the largest block it has seen freed, of 32 MB at most; others do not mind.
+    """
+    np.empty(_LARGE_BLOCK, np.uint8)
 
 
 def _to_bytes(samples):

@@ -52,6 +52,9 @@ class Source:
                 size = Path(self.path).stat().st_size
         except (OSError, KeyError):
             return 0
+        return self._record_bytes(size)
+
+    def _record_bytes(self, size):
         # The HR is about as large as a PNG file, next to a small LR file; other files are smaller, where they lose.
         return int(size * 1.2) if str(self).lower().endswith(".png") else size * 10
 
@@ -113,12 +116,16 @@ def prepare(source, *, protocol, folder):
     key = hashlib.sha256(data + json.dumps(drawn).encode()).hexdigest()[:32]
     part = Path(folder) / f"{source.name}-{key}.record"
     if not part.exists():
-        record = make(source, data, protocol)
-        fields = {key: {"bytes": len(value)} if isinstance(value, bytes) else value for key, value in record.items()}
-        with atomic_write(part) as file:  # a line of JSON; behind it the images, in the order of their fields
-            file.write(json.dumps(fields).encode() + b"\n")
-            file.writelines(value for value in record.values() if isinstance(value, bytes))
+        save(part, make(source, data, protocol))
     return part
+
+
+def save(part, record):
+    """Writes a record as a part: a line of JSON; behind it the images, in the order of their fields."""
+    fields = {key: {"bytes": len(value)} if isinstance(value, bytes) else value for key, value in record.items()}
+    with atomic_write(part) as file:
+        file.write(json.dumps(fields).encode() + b"\n")
+        file.writelines(value for value in record.values() if isinstance(value, bytes))
 
 
 def load(part):

@@ -6,7 +6,7 @@ import json
 import jax
 import pytest
 
-from jsr import models
+from jsr import images, models
 from jsr.cli import main
 from jsr.inference import model_file
 
@@ -66,6 +66,16 @@ def test_pipeline(tiny_run, tmp_path, capsys):
     assert "'--config.stages[0].batch=8'" in found["command"]
 
 
+def test_loaders(photograph, tmp_path, capsys):
+    images.write_png(tmp_path / "photographs/a.png", photograph(480, 500))
+    out = tmp_path / "figures.json"
+    assert main(["benchmark", "loaders", str(tmp_path / "photographs"), "--rounds", "1", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "1 photographs, e.g. 500x480" in shown and "480 px sub-images" in shown
+    found = json.loads(out.read_text())["results"]
+    assert [row["name"] for row in found] == ["jsr, LR on the fly", "jsr, stored LR", "whole PNG files", "480 px sub-images"]
+
+
 def test_step(tiny_run, tmp_path, capsys):
     out = tmp_path / "figures.json"
     words = ["step", *of_recipe(tiny_run), "--config.stages[0].batch", "4", "--steps", "2", "--seconds", "0.01", "--out", str(out)]
@@ -83,6 +93,7 @@ def test_step(tiny_run, tmp_path, capsys):
     (["upscale", "edsr", "--scale", "5"], "edsr: no scale 5; it has 2, 3, 4"),
     (["upscale", "nowhere.safetensors"], "nowhere.safetensors: no such model file"),
     (["upscale", "some.safetensors", "--scale", "2"], "--scale is for networks named by their ids; some.safetensors has its own"),
+    (["loaders", "nowhere"], "nowhere: no such folder"),
     (["pipeline", "--config=aim22"], "aim22: no such config file; did you mean 'aim22_t1'?"),
     (["step", "--config=aim22_t1", "--config.sead=1"], "--config.sead: unknown key 'sead'; did you mean 'seed'?"),
     (["pipeline", "--config=aim22_t1", "--config.data.train.dataset=nowhere"], "nowhere: no such folder, and no such dataset"),

@@ -1,6 +1,7 @@
 """The input pipeline: right pairs, and the same samples whatever runs it."""
 
 from concurrent import futures
+import hashlib
 import itertools
 import os
 import pickle
@@ -11,7 +12,7 @@ import pytest
 
 from jsr import degradations, images
 from jsr._configs.common import stage
-from jsr.data import pipeline
+from jsr.data import pipeline, tiled
 from jsr.data.augment import flip_rotate, permute_rgb
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
@@ -43,6 +44,27 @@ def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, degrade
 
 def same(a, b):
     return all(np.array_equal(x[key], y[key]) for x, y in zip(a, b, strict=True) for key in ("lr", "hr"))
+
+
+@pytest.mark.parametrize("degrade", ["", "aim22_t1"])
+def test_what_is_drawn_does_not_depend_on_the_form_of_the_hr_image(photograph, degrade):
+    hr = [photograph(300, 400, index) for index in range(3)]
+    lr = [degradations.degrade("aim22_t1", image).lr_bytes for image in hr]
+    png, by_region = ([{"name": str(i), "hr": encode(hr[i]), "lr": lr[i]} for i in range(3)]
+                      for encode in (images.png_bytes, tiled.encode))
+    settings = dict(crop=128, degrade=degrade, augment=("flip_rotate", "permute_rgb"))
+    assert same(take(by_region, 5, **settings), take(png, 5, **settings))
+
+
+# SHA-256 of the HR crops that were drawn when records held PNG files, and were decoded whole.
+DRAWN = "c4af51620bce3aa3e715fd028cadfb16a740661bf1be22637e3cb30b5b79dafe"
+
+
+def test_the_crops_of_a_seed_stay_the_same():
+    found = [{"name": str(i), "hr": tiled.encode(np.random.default_rng(i).integers(0, 256, (300, 400, 3), np.uint8))}
+             for i in range(3)]
+    batches = take(found, 4, crop=128, degrade="aim22_t1", augment=("flip_rotate", "permute_rgb"))
+    assert hashlib.sha256(b"".join(batch["hr"].tobytes() for batch in batches)).hexdigest() == DRAWN
 
 
 def test_crops_are_aligned_pairs_of_stored_images(records):

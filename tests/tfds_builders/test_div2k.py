@@ -20,9 +20,9 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import checksums
 
-from jsr import degradations
+from jsr import degradations, images
 from jsr._tfds_builders.div2k import div2k_dataset_builder
-from jsr.data import records
+from jsr.data import records, tiled
 from jsr.data.build import build, find
 from jsr.data.sources import open_source
 from jsr.errors import UserError
@@ -74,8 +74,18 @@ def test_records(div2k, tmp_path):
         for row in rows:
             path = next(div2k.glob(f"*/{row['name']}.png"))
             degraded = degradations.degrade("aim22_t1", np.asarray(Image.open(path)), seed=row["name"])
-            assert row == {"name": row["name"], "hr": path.read_bytes(), "lr": degraded.lr_bytes, "height": 24,
+            assert row == {"name": row["name"], "hr": tiled.encode(np.asarray(Image.open(path))), "lr": degraded.lr_bytes, "height": 24,
                            "width": 20, "source_height": 24, "source_width": 20, "degradation": json.dumps(degraded.record)}
+
+
+@pytest.mark.parametrize("dataset", [f"div2k/{config.name}" for config in div2k_dataset_builder.Builder.BUILDER_CONFIGS])
+def test_hr_is_lossless_in_every_config(div2k, tmp_path, dataset):
+    build(dataset, data_dir=tmp_path, manual_dir=div2k)
+    for rows in read(tmp_path, dataset).values():
+        for row in rows:
+            source = np.asarray(Image.open(next(div2k.glob(f"*/{row['name']}.png"))))[:row["height"], :row["width"]]
+            np.testing.assert_array_equal(images.read_rgb(row["hr"]), source)
+            np.testing.assert_array_equal(tiled.Tiled(row["hr"], "")[0:24, 0:20], source)
 
 
 def test_hr_config_has_no_lr(div2k, tmp_path):
@@ -206,7 +216,7 @@ def test_a_flipped_byte_is_found_when_it_is_read(div2k, tmp_path):
     path = build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k).path
     shard = next(path.glob("*train*record*"))
     data = bytearray(shard.read_bytes())
-    at = data.find((div2k / "DIV2K_train_HR/0002.png").read_bytes())
+    at = data.find(open_source("div2k/aim22_t1", "train", tmp_path)[1]["hr"][-200:])
     assert at > 0
     data[at + 100] ^= 0xff
     shard.write_bytes(data)
@@ -271,12 +281,12 @@ def test_kill_9_and_the_next_run_continues(div2k, tmp_path, num_workers):
     killed = subprocess.Popen(command("a"))
     parts = tmp_path / "a/div2k/.aim22_t1-1.1.0.parts"
     deadline = time.monotonic() + 60
-    while not parts.is_dir() or len(list(parts.glob("*.json"))) < 5:
+    while not parts.is_dir() or len(list(parts.glob("*.record"))) < 5:
         assert killed.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert 5 <= len(list(parts.glob("*.json"))) < 43
+    assert 5 <= len(list(parts.glob("*.record"))) < 43
     with pytest.raises(UserError, match="it is not built"):
         open_source("div2k/aim22_t1", "train", tmp_path / "a")
 

@@ -13,7 +13,7 @@ _URL = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"
 class Builder(common.ImagesBuilder):
     """Builder of `div2k`."""
 
-    BUILDER_CONFIGS = common.configs("aim22_t1")
+    BUILDER_CONFIGS = common.configs(*common.IMAGE_PROTOCOLS)
     LICENCE = "none formal: academic research only, say the authors; the photographs' copyright is their owners'"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Optional: a folder with DIV2K_train_HR and DIV2K_valid_HR, as folders or as the official zip files.
