@@ -1,4 +1,4 @@
-"""Measure the input pipeline beside other loaders, the training step, upscaling beside PyTorch and ONNX Runtime.
+"""Measure input pipeline, training step, upscaling and JPEG, beside what one would use instead.
 
 Figures are of repeated, synchronised runs; compiling is measured apart. They are worth as much as the machine was idle:
 its load averages are printed with them, and the best run beside the median. What else runs slows libraries unequally,
@@ -6,6 +6,7 @@ PyTorch most, since its threads wait for each other. `taskset -c 0 jsr benchmark
 
   jsr benchmark pipeline --config=configs/aim22_t1.py:edsr --workers 0,1,2,4
   jsr benchmark loaders photographs/ --rounds 9
+  jsr benchmark jpeg --size 48x48,128x128
   jsr benchmark step --config=aim22_t1 --config.stages[0].batch=16
   jsr benchmark upscale edsr/baseline --scale 4 --size 180x320,360x640 --out edsr.json
   jsr benchmark upscale runs/aim22_t1/quick/best.safetensors --peers none
@@ -60,7 +61,12 @@ def add_arguments(parser):
     upscale.add_argument("--peers", type=_peers, default=_PEERS["auto"], metavar="auto|none|PEER[,PEER]",
                          help="compare with torch, onnxruntime; auto is both (default: auto)")
     upscale.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
-    for what in (pipeline, loaders, step, upscale):
+    jpeg = whats.add_parser("jpeg", help="images/s compressed and decoded in JAX on this device, beside Pillow")
+    jpeg.add_argument("--size", type=_sizes, default=[(48, 48), (128, 128)], metavar="HxW[,HxW...]",
+                      help="height x width of the images (default: 48x48,128x128)")
+    jpeg.add_argument("--batch", type=_number(int), default=16, help="images at a time (default: 16)")
+    jpeg.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
+    for what in (pipeline, loaders, step, upscale, jpeg):
         what.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
 
 
@@ -174,7 +180,23 @@ def _upscale_cells(row):
     return row["name"], *_times(row), f"{row['gmacs_per_s']:.1f}", ratio, error, row["note"]
 
 
-_RUNS = {"pipeline": _pipeline, "loaders": _loaders, "step": _step, "upscale": _upscale}
+def _jpeg(args, console, announce):
+    from jsr.benchmark import codecs
+
+    results = []
+    for size in args.size:
+        announce(f"JPEG of {args.batch} images of {size[0]}x{size[1]}")
+        row = codecs.measure_jpeg(args.batch, size, rounds=args.repeats)
+        console.print(_table(
+            f"JPEG quality {row['quality']}, {row['subsampling']}, there and back: {args.batch} images of "
+            f"{size[0]}x{size[1]}; {row['differing']} values differ; compiled in {row['compile_s']:.1f} s",
+            ["", ">images/s", ">median ms", ">best", ">p90"],
+            [(cells["name"], f"{cells['images_per_s']:,.0f}", *_times(cells)) for cells in row["rows"]]))
+        results.append(row)
+    return results
+
+
+_RUNS = {"pipeline": _pipeline, "loaders": _loaders, "step": _step, "upscale": _upscale, "jpeg": _jpeg}
 
 
 def _network(model, scale):

@@ -76,6 +76,15 @@ def test_loaders(photograph, tmp_path, capsys):
     assert [row["name"] for row in found] == ["jsr, LR on the fly", "jsr, stored LR", "whole PNG files", "480 px sub-images"]
 
 
+def test_jpeg(tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    assert main(["benchmark", "jpeg", "--size", "17x20", "--batch", "3", "--repeats", "2", "--out", str(out)]) == 0
+    assert "3 images of 17x20; 0 values differ" in capsys.readouterr().out
+    (row,) = json.loads(out.read_text())["results"]
+    assert [cells["name"] for cells in row["rows"]] == ["jsr", "Pillow"] and row["differing"] == 0
+    assert all(cells["images_per_s"] > 0 and cells["rounds"] == 2 for cells in row["rows"])
+
+
 def test_step(tiny_run, tmp_path, capsys):
     out = tmp_path / "figures.json"
     words = ["step", *of_recipe(tiny_run), "--config.stages[0].batch", "4", "--steps", "2", "--seconds", "0.01", "--out", str(out)]
