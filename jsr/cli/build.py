@@ -1,13 +1,28 @@
 """Prepare a dataset: download or find its images, degrade them, write the records.
 
+  jsr build div2k/aim22_t1
+  jsr build image_folder/ntire24 --manual_dir photos --data_dir datasets
+  jsr build image_folder/ntire24 --data_dir datasets --show
+
 What an interrupted build has finished is used by the next; a dataset that is there already and whole is left alone.
+
+--show also writes a picture, image_folder-ntire24-train.png in the current folder, of the first records: HR, LR, and
+what made the LR image.
 """
+
+from pathlib import Path
 
 from rich.console import Console
 from rich.filesize import decimal
 
 from jsr.cli import _progress
-from jsr.data.build import build, names
+from jsr.data.build import build, find, names
+from jsr.data.show import contact_sheet
+from jsr.data.sources import open_source
+from jsr.errors import UserError
+from jsr.images import write_png
+
+_CROPS_NAMED = 20
 
 
 def add_arguments(parser):
@@ -19,17 +34,29 @@ def add_arguments(parser):
     parser.add_argument("--manual_dir", help="folder with the source images or archives that you have already")
     parser.add_argument("--num_workers", type=int, help="processes; one a CPU by default")
     parser.add_argument("--force", action="store_true", help="build anew what is there")
+    parser.add_argument("--show", action="store_true", help="write a picture of the first records too")
+    parser.add_argument("--split", help="what --show shows, as validation or train[40:]; the first split by default")
+    parser.add_argument("--count", metavar="N", type=int, default=8, help="how many records --show shows; 8 by default")
 
 
 def run(args):
     """Builds, prints what was built and where; returns the exit status."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    with _progress.bar() as progress:
+    unit = find(args.dataset)[0].UNIT
+    if args.show and (unit != "images" or args.count < 1):
+        raise UserError(f"--show: shows 1 and more images, not {args.count} {unit}")
+    with _progress.bar(unit) as progress:
         built = build(args.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir, num_workers=args.num_workers,
                       force=args.force, announce=console.print, progress=progress)
-    for name, sizes in built.cropped.items():
+    for name, sizes in list(built.cropped.items())[:_CROPS_NAMED]:
         console.print(f"{name}: cropped from {sizes} (height x width), multiples of the scale")
     counts = " + ".join(f"{count} {split}" for split, count in built.counts.items())
-    console.print(f"{built.name}: {counts} images, {len(built.cropped)} of them cropped, {decimal(built.size)} in "
-                  f"{built.path}{'' if built.is_new else ' (was there already)'}")
+    old = " (was there already; --manual_dir was not read, --force builds anew)" if args.manual_dir else " (was there already)"
+    console.print(f"{built.name}: {counts} {unit}, {len(built.cropped)} of them cropped, {decimal(built.size)} in "
+                  f"{built.path}{'' if built.is_new else old}")
+    if args.show:
+        split = args.split or next(iter(built.counts))
+        sheet = Path(f"{built.name.replace('/', '-')}-{split.partition('[')[0]}.png")
+        write_png(sheet, contact_sheet(open_source(built.name, split, args.data_dir), args.count))
+        console.print(f"{sheet}: the first records of {split}")
     return 0

@@ -42,7 +42,7 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, say=lambda line: No
         say(f"{path.name}")
         for caption, _, detail in steps[1:]:
             say(f"  {caption}: {detail}")
-        images.write_png(Path(out_dir) / f"{path.stem}.png", _strip(steps))
+        images.write_png(Path(out_dir) / f"{path.stem}.png", strip(steps))
     return errors
 
 
@@ -72,8 +72,15 @@ def explain(path, protocol, fixed):
     return steps
 
 
-def _strip(steps):
-    """The crops beside each other, each with its caption."""
+def strip(steps):
+    """The same place of images beside each other, enlarged without smoothing, each with its caption.
+
+    Args:
+      steps: [(caption, uint8 image (H, W, 3), ignored)]; the first, of HR size, says which place: the busiest.
+
+    Returns:
+      uint8 (H, W, 3).
+    """
     hr = steps[0][1]
     side = min(CROP, *hr.shape[:2])
     y, x = _busiest(hr, side)

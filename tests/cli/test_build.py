@@ -2,9 +2,12 @@
 
 import argparse
 
+import numpy as np
 import pytest
 
+from jsr import images
 from jsr.cli import build
+from jsr.data.show import WIDTH
 from jsr.errors import UserError
 
 
@@ -34,3 +37,33 @@ def test_builds_and_tells(tmp_path, capsys):
 def test_mistakes_are_one_line(tmp_path):
     with pytest.raises(UserError, match="did you mean 'photos'"):
         run("photo", "--data_dir", tmp_path)
+
+
+def test_show(tmp_path, photo_folder, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    images.write_png(photo_folder / "validation/last.png", np.full((40, 48, 3), 77, np.uint8))
+    (photo_folder / "train").mkdir()
+    for path in photo_folder.glob("*.png"):
+        path.rename(photo_folder / "train" / path.name)
+    command = ["image_folder/ntire24", "--data_dir", tmp_path, "--manual_dir", photo_folder]
+    assert run("--show", *command, "--count", 3) == 0
+    assert "image_folder-ntire24-train.png: the first records of train" in capsys.readouterr().out
+    three = images.read_rgb(tmp_path / "image_folder-ntire24-train.png")
+    assert run(*command, "--show") == 0
+    assert "(was there already; --manual_dir was not read, --force builds anew)" in capsys.readouterr().out
+    four = images.read_rgb(tmp_path / "image_folder-ntire24-train.png")
+    assert three.shape[1] == four.shape[1] == WIDTH and three.shape[0] * 4 == four.shape[0] * 3
+    np.testing.assert_array_equal(three, four[:len(three)])
+    first = images.read_rgb(photo_folder / "train/0000.png")
+    top = next(y for y in range(200) if (three[y:y + 64, :80] == first).all())  # the whole HR image, below the lines of text
+    assert (three[:top] != 255).any()
+
+    assert run("image_folder/hr", "--data_dir", tmp_path, "--manual_dir", photo_folder, "--show", "--split", "validation") == 0
+    sheet = images.read_rgb(tmp_path / "image_folder-hr-validation.png")
+    assert (sheet == 77).all(-1).sum() > 3 * 40 * 48  # whole, and enlarged
+
+
+@pytest.mark.parametrize("args,what", [(["image_folder", "--count", 0], "0 images"), (["video_folder"], "8 clips")])
+def test_what_cannot_be_shown(tmp_path, args, what):
+    with pytest.raises(UserError, match=f"--show: shows 1 and more images, not {what}"):
+        run(*args, "--data_dir", tmp_path, "--show")

@@ -19,7 +19,7 @@ def test_files(name):
     files = {path.name for path in folder.iterdir()}
     assert files >= {"__init__.py", f"{name}_dataset_builder.py", "README.md", "CITATIONS.bib", "TAGS.txt"}
     cls = importlib.import_module(f"jsr._tfds_builders.{name}.{name}_dataset_builder").Builder
-    assert cls.LICENCE and cls.LICENCE == licence(f"{name}/aim22_t1")
+    assert cls.LICENCE and cls.LICENCE == licence(f"{name}/{cls.BUILDER_CONFIGS[-1].name}")
     assert ("checksums.tsv" in files) == (cls.url_infos is not None)
 
 
@@ -30,10 +30,12 @@ def test_as_tfds_imports_it(name, monkeypatch, tmp_path):
     for module in (name, f"{name}.{name}_dataset_builder"):
         monkeypatch.delitem(sys.modules, module)
     assert cls.name == name
-    builder = cls(data_dir=tmp_path, config="aim22_t1")
-    assert builder.info.full_name == f"{name}/aim22_t1/1.1.0"
+    config = cls.BUILDER_CONFIGS[-1].name
+    builder = cls(data_dir=tmp_path, config=config)
+    assert builder.info.full_name == f"{name}/{config}/{cls.VERSION}"
     assert builder.info.description and "@" in builder.info.citation
-    assert set(cls.get_metadata().tags) == {"content.data-type.image", "ml.task.image-super-resolution"}
+    content = {"content.data-type.image", "content.data-type.video"}
+    assert "ml.task.image-super-resolution" in cls.get_metadata().tags and content & set(cls.get_metadata().tags)
 
 
 def test_tfds_own_div2k_stays_what_it_is():

@@ -1,0 +1,363 @@
+"""Clips: exact windows, aligned samples, the same whatever runs them; and what is wrong with a video."""
+
+import io
+import itertools
+import json
+import pickle
+
+import av
+import numpy as np
+import pytest
+
+from jsr import degradations
+from jsr.data import augment, clips, pipeline
+from jsr.degradations import _video, hevc
+from jsr.errors import UserError
+
+FRAMES, SIDE, SCALE = 8, 64, 4
+
+
+def moving(frames=FRAMES, height=SIDE, width=SIDE, seed=0):
+    """A clip in YUV (T, H * 3 // 2, W): a texture that moves over a gradient; no two places or times are the same."""
+    rng = np.random.default_rng(seed)
+    texture = rng.integers(0, 60, (height * 3 // 2, width))
+    ramp = 60 + np.arange(width) + np.arange(height * 3 // 2)[:, None] // 2
+    frames = [ramp + np.roll(texture, 3 * t, axis=1) + t for t in range(frames)]
+    return np.clip(frames, 0, 255).astype(np.uint8)
+
+
+def encoded(yuv, container="matroska", codec="libx265", times=None, rate=25, **options):
+    """A clip as a video file; `times` as frame numbers."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate, options=options)
+        stream.height, stream.width, stream.pix_fmt = yuv.shape[1] // 3 * 2, yuv.shape[2], "yuv420p"
+        for time, frame in zip(times or range(len(yuv)), yuv, strict=True):
+            frame = _video.from_yuv(frame)
+            frame.pts = time
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def x265(params):
+    return {"x265-params": f"log-level=none:lossless=1:pools=none:{params}"}
+
+
+OPEN_GOPS = x265("keyint=4:min-keyint=2:bframes=2:b-adapt=0:open-gop=1:scenecut=0")
+
+
+def record_of(hr, name="a", protocol="aim22_t2", lr=None, multiple=8):
+    source = clips.Clip(name, f"{name}.mkv", lr=clips.Clip("lr", f"{name}_lr.mkv") if lr is not None else None)
+    return clips.make(source, hr, lr, protocol, multiple)
+
+
+@pytest.fixture(scope="module")
+def clip_records():
+    return [record_of(encoded(moving(height=96, width=80, seed=seed), **OPEN_GOPS), str(seed)) for seed in range(3)]
+
+
+def take(source, n, *, start=0, num_workers=0, process=(0, 1), frames=3, crop=64, degrade="",
+         augmentations=("flip_rotate",)):
+    windows = clips.ClipWindows(frames=frames, crop=crop, scale=SCALE, degrade=degrade, augment=augmentations)
+    batches = pipeline.train_batches(source, windows, seed=5, batch=6, start=start, num_workers=num_workers,
+                                     process=process)
+    try:
+        return list(itertools.islice(batches, n))
+    finally:
+        batches.close()
+
+
+def same(a, b):
+    return all(np.array_equal(x[key], y[key]) for x, y in zip(a, b, strict=True) for key in ("lr", "hr"))
+
+
+# Windows
+
+@pytest.mark.parametrize("container, options, seeks", [
+    ("matroska", OPEN_GOPS, True),
+    ("matroska", x265("keyint=-1:bframes=3:b-adapt=0"), False),
+    ("mp4", dict(codec="libx264", g="3", bf="2"), True),
+    ("mp4", {"codec": "libx264", "x264-params": "keyint=4:open-gop=1:bframes=2:b-adapt=0:scenecut=0"}, True),
+    ("mp4", {"codec": "libx264", "x264-params": "keyint=4:intra-refresh=1:scenecut=0"}, False),
+    ("mpegts", dict(codec="mpeg2video", g="3"), True),
+    ("hevc", x265("keyint=3:bframes=0"), False),
+])
+def test_windows_are_those_of_the_whole_decode(container, options, seeks):
+    data = encoded(moving(12), container, **options)
+    whole = [frame.to_ndarray() for frame in _video.decode(data, None, "whole")]
+    assert len(whole) == 12
+    firsts = set()
+    for start in range(12):
+        for stop in range(start + 1, 13):
+            found = list(clips.decode(data, start, stop, frames=12, name="clip"))
+            assert [number for number, _ in found] == list(range(found[0][0], stop)) and found[0][0] <= start
+            for number, frame in found:
+                np.testing.assert_array_equal(frame.to_ndarray(), whole[number])
+            firsts.add(found[0][0])
+    assert (len(firsts) > 2) == seeks
+
+
+def test_a_whole_record_is_what_the_ffmpeg_command_decodes(clip_records):
+    record = clip_records[0]
+    assert (record["frames"], record["fps"], record["height"], record["width"]) == (FRAMES, 25.0, 96, 80)
+    whole = clips.read(record)
+    np.testing.assert_array_equal(whole["hr"], hevc.decode_rgb(record["hr"]))
+    np.testing.assert_array_equal(whole["lr"], hevc.decode_rgb(record["lr"]))
+    degraded = degradations.degrade("aim22_t2", hevc.decode(record["hr"]), seed="0")
+    assert record["lr"] == degraded.lr_bytes and json.loads(record["degradation"]) == degraded.record
+    assert set(clips.read(record_of(record["hr"], protocol=""))) == {"hr"}
+
+
+def test_parts_of_frames_are_those_of_whole_frames(clip_records):
+    yuv = hevc.decode(clip_records[0]["hr"])
+    whole, rng = hevc.decode_rgb(clip_records[0]["hr"]), np.random.default_rng(0)
+    for _ in range(60):
+        height, width = rng.integers(1, 60, 2).tolist()
+        y, x = int(rng.integers(96 - height)), int(rng.integers(80 - width))
+        part = clips._rgb(yuv, (2, 0), y, x, height, width)
+        np.testing.assert_array_equal(part, whole[:, y:y + height, x:x + width])
+
+
+def test_long_clips_are_converted_in_pieces(clip_records, monkeypatch):
+    whole = clips.read(clip_records[0])
+    monkeypatch.setattr(clips, "_TALLEST", 300)  # three frames
+    assert same([clips.read(clip_records[0])], [whole])
+
+
+def test_lr_is_shown_in_the_colours_that_the_hr_names():
+    record = record_of(encoded(moving(2), **x265("colormatrix=bt709:bframes=0")))
+    plain = hevc.decode_rgb(record["lr"])
+    frames = list(_video.decode(record["lr"], None, "lr"))
+    for frame in frames:
+        frame.colorspace, frame.color_range = 1, 1
+    whole = clips.read(record)
+    np.testing.assert_array_equal(whole["lr"], np.stack([_video.to_rgb(frame) for frame in frames]))
+    np.testing.assert_array_equal(whole["hr"], hevc.decode_rgb(record["hr"]))
+    assert np.abs(plain.astype(int) - whole["lr"]).max() > 10
+
+
+def test_cache_stays_within_its_bytes_and_gives_the_same_frames(clip_records, monkeypatch):
+    frame = 96 * 80 * 3 // 2
+    monkeypatch.setattr(clips, "SEGMENT_BYTES", 4 * frame)
+    cache, rng = clips._DecodeCache(9 * frame), np.random.default_rng(0)
+    whole = {record["name"]: hevc.decode(record["hr"]) for record in clip_records}
+    for _ in range(60):
+        record, start = clip_records[rng.integers(3)], int(rng.integers(6))
+        found, _ = cache(record, "hr", start, start + 3)
+        np.testing.assert_array_equal(found, whole[record["name"]][start:start + 3])
+        assert cache._held == sum(yuv.nbytes for yuv, _ in cache._segments.values()) <= 9 * frame
+    assert len(cache._segments) > 1 and not pickle.loads(pickle.dumps(cache))._segments
+
+
+def test_what_is_kept_is_not_decoded_again(clip_records, monkeypatch):
+    cache = clips._DecodeCache(1 << 20)
+    cache(clip_records[0], "lr", 2, 8)
+    monkeypatch.setattr(clips, "decode", None)
+    cache(clip_records[0], "lr", 0, 5)
+
+
+# Samples
+
+def _places(record, lr, hr):
+    """Where (time, row, column of the LR) a sample comes from."""
+    whole = clips.read(record)
+    frames, size = len(lr), lr.shape[1]
+    times, rows, columns = (range(n - m + 1) for n, m in zip(whole["lr"].shape, lr.shape[:3]))
+    return [(t, y, x) for t in times for y in rows for x in columns
+            if np.array_equal(whole["lr"][t:t + frames, y:y + size, x:x + size], lr)
+            and np.array_equal(whole["hr"][t:t + frames, 4 * y:4 * (y + size), 4 * x:4 * (x + size)], hr)]
+
+
+def test_samples_are_aligned_windows_of_stored_clips(clip_records):
+    found = set()
+    for batch in take(clip_records, 3, augmentations=()):
+        assert batch["lr"].shape == (6, 3, 16, 16, 3) and batch["hr"].shape == (6, 3, 64, 64, 3)
+        for lr, hr in zip(batch["lr"], batch["hr"], strict=True):
+            places = [place for record in clip_records for place in _places(record, lr, hr)]
+            assert len(places) == 1
+            found.add(places[0])
+    times, rows, columns = map(set, zip(*found))
+    assert len(times) > 3 and len(rows) > 3 and len(columns) > 2
+
+
+def test_lr_made_on_the_fly_is_the_degraded_window(clip_records):
+    yuv = {record["name"]: hevc.decode(record["hr"]) for record in clip_records}
+    parts = {clips._rgb(part := clips._crop(yuv[name][t:t + 3], y, x, 64, 64), (2, 0), 0, 0, 64, 64).tobytes(): part
+             for name in yuv for t in range(6) for y in range(0, 33, 4) for x in range(0, 17, 4)}
+    for batch in take(clip_records, 2, degrade="aim22_t2", augmentations=()):
+        for lr, hr in zip(batch["lr"], batch["hr"], strict=True):
+            made = degradations.degrade("aim22_t2", parts[hr.tobytes()]).decode()
+            np.testing.assert_array_equal(lr, _video.yuv_to_rgb(made))
+
+
+@pytest.mark.parametrize("degrade", ["", "aim22_t2"])
+def test_all_frames_are_turned_and_permuted_alike(clip_records, degrade):
+    plain = take(clip_records, 2, degrade=degrade, augmentations=())
+    turned = take(clip_records, 2, degrade=degrade, augmentations=("flip_rotate", "permute_rgb"))
+    orders, drawn = list(itertools.permutations(range(3))), set()
+    for before, after in zip(plain, turned, strict=True):
+        for i in range(6):
+            which = [(k, flip, order) for k in range(4) for flip in (1, -1) for order in orders if all(
+                np.array_equal(np.rot90(before[key][i], k, (1, 2))[:, :, ::flip][..., list(order)], after[key][i])
+                for key in ("lr", "hr"))]
+            assert len(which) == 1
+            drawn.add(which[0])
+    assert len(drawn) > 6
+
+
+def test_each_frame_leaves_the_generator_as_one_call_would(clip_records):
+    sample = clips.read(clip_records[0])
+    once, each = np.random.default_rng(3), np.random.default_rng(3)
+    augment.flip_rotate({"lr": sample["lr"][0][:16, :16]}, once)
+    clips._each_frame(augment.flip_rotate, {"lr": sample["lr"][:, :16, :16]}, each)
+    assert once.integers(1 << 60) == each.integers(1 << 60)
+
+
+def test_same_samples_whatever_the_workers_the_start_and_the_processes(clip_records):
+    reference = take(clip_records, 5)
+    assert same(take(clip_records, 5, num_workers=2), reference)
+    assert same(take(clip_records, 2, start=3), reference[3:])
+    for index in range(2):
+        assert same(take(clip_records, 5, process=(index, 2)),
+                    [{key: value[index::2] for key, value in batch.items()} for batch in reference])
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (dict(crop=60), "crop 60 is not a multiple of twice the scale 4"),
+    (dict(frames=0), "a window of 0 frames is none"),
+    (dict(augmentations=["flip"]), "augmentation 'flip' is unknown; did you mean 'flip_rotate'"),
+    (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t2'"),
+    (dict(degrade="aim22_t1"), "aim22_t1: is a protocol of images at x4, not of videos at x4"),
+    (dict(crop=96), "0: 8 frames of 80x96 are fewer or smaller than the window of 3 frames of 96"),
+    (dict(frames=9), "0: 8 frames of 80x96 are fewer or smaller than the window of 9 frames of 64"),
+])
+def test_mistakes_in_the_recipe(clip_records, arguments, message):
+    with pytest.raises(UserError, match=message):
+        take(clip_records[:1], 1, **arguments)
+
+
+def test_records_that_are_no_clips_or_have_no_lr(clip_records):
+    with pytest.raises(UserError, match="b: is an image, not a clip"):
+        take([{"name": "b", "hr": b""}], 1)
+    with pytest.raises(UserError, match="a: the dataset stores no LR clips; name the degradation"):
+        take([record_of(clip_records[0]["hr"], protocol="")], 1)
+
+
+def test_damage_in_a_record_names_the_clip_across_processes(clip_records):
+    lr = clip_records[0]["lr"]
+    record = clip_records[0] | {"lr": lr[:len(lr) // 2]}
+    with pytest.raises(UserError, match=r"0 \(lr\): (damaged|holds)"):
+        take([record], 3, num_workers=1)
+    with pytest.raises(UserError, match=r"0 \(hr\): damaged or truncated"):
+        take([clip_records[0] | {"hr": b"nothing"}], 1)
+
+
+# Videos to records
+
+def test_sizes_are_cropped_when_frames_are_decoded():
+    data = encoded(moving(height=70, width=66), **x265("keyint=4:bframes=0"))
+    record = record_of(data)
+    assert record["hr"] == data
+    assert [record[key] for key in ("height", "width", "source_height", "source_width")] == [64, 64, 70, 66]
+    whole = clips.read(record)
+    np.testing.assert_array_equal(whole["hr"], hevc.decode_rgb(data)[:, :64, :64])
+    cropped = _video.crop_to_multiple(hevc.decode(data), 8)
+    assert record["lr"] == degradations.degrade("aim22_t2", cropped, seed="a").lr_bytes
+
+
+def test_odd_sizes():
+    buffer = io.BytesIO()
+    rng, planes = np.random.default_rng(0), []
+    with av.open(buffer, "w", format="matroska") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 67, 65, "yuv420p"
+        for _ in range(2):
+            frame = av.VideoFrame(67, 65, "yuv420p")
+            for plane in frame.planes:
+                plane.update(rng.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
+            planes.append([plane.copy() for plane in clips._planes(frame)])
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    record = record_of(buffer.getvalue())
+    assert [record[key] for key in ("height", "width", "source_height", "source_width")] == [64, 64, 65, 67]
+    yuv = clips._segment(record, "hr", 0, 2)[1]
+    np.testing.assert_array_equal(yuv[1][:64], planes[1][0][:64, :64])
+    np.testing.assert_array_equal(yuv[1][64:80].reshape(32, 32), planes[1][1][:32, :32])
+
+
+def _cut(data):
+    return data[:len(data) * 2 // 3]
+
+
+def _damaged(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes(byte ^ 0x5a for byte in data[middle:middle + 50]) + data[middle + 50:]
+
+
+LOSSLESS = x265("hash=1:keyint=3:bframes=0")
+
+
+@pytest.mark.parametrize("data, message", [
+    (lambda: b"not a video", "a.mkv: damaged or truncated"),
+    (lambda: _cut(encoded(moving(), **LOSSLESS)), "a.mkv: (damaged or truncated|holds 0.2. of 0.32 seconds; it is)"),
+    (lambda: _cut(encoded(moving(), "mp4", codec="libx264")), "a.mkv: damaged or truncated"),
+    (lambda: _damaged(hevc.encode_lossless(moving())), "a.mkv: damaged or truncated"),
+    (lambda: encoded(moving(), times=[0, 1, 2, 5, 6, 7, 9, 10], **LOSSLESS),
+     "a.mkv: has a variable frame rate, 8.333 to 25 frames a second; make it constant with ffmpeg"),
+    (lambda: hevc.encode_lossless(moving(2)) + hevc.encode_lossless(moving(2, 96, 80)),
+     "a.mkv: changes its size from 64x64 to 80x96; split it"),
+    (lambda: encoded(moving(2, 16, 6), codec="ffv1"), "a.mkv: 6x16 is smaller than 8 px"),
+    (lambda: encoded(moving(2, 48, 64), codec="ffv1"), "a.mkv: aim22_t2: hevc cannot encode this: x265 needs sides of"),
+])
+def test_videos_that_are_no_clips(data, message):
+    with pytest.raises(UserError, match=message) as raised:
+        record_of(data())
+    assert "\n" not in str(raised.value)
+
+
+def test_other_pixel_formats():
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv444p"
+        output.mux(stream.encode(av.VideoFrame(64, 64, "yuv444p")))
+        output.mux(stream.encode())
+    with pytest.raises(UserError, match="a.mkv: is yuv444p, not 8-bit YUV 4:2:0; convert it with ffmpeg"):
+        record_of(buffer.getvalue())
+
+
+def test_a_file_without_pictures():
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="wav") as output:
+        stream = output.add_stream("pcm_s16le", rate=8000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        sound.rate = 8000
+        output.mux(stream.encode(sound))
+    with pytest.raises(UserError, match="a.mkv: holds no pictures"):
+        record_of(buffer.getvalue())
+    with pytest.raises(UserError, match="clip: holds no pictures"):
+        list(clips.decode(buffer.getvalue(), 0, 1, frames=1, name="clip"))
+
+
+@pytest.mark.parametrize("rate", [24, 30, 60])
+def test_frame_rates_survive_milliseconds(rate):
+    record = record_of(encoded(moving(), rate=rate, **LOSSLESS), protocol="")
+    assert record["fps"] == pytest.approx(rate, rel=0.02)
+
+
+def test_lr_streams_of_the_users_own():
+    hr, lr = encoded(moving(), **LOSSLESS), hevc.encode(moving(height=16, width=16), 37)
+    record = record_of(hr, lr=lr)
+    assert record["lr"] == lr
+    np.testing.assert_array_equal(clips.read(record)["lr"], hevc.decode_rgb(lr))
+    with pytest.raises(UserError, match="a_lr.mkv: holds 7 frames, its HR clip a.mkv holds 8"):
+        record_of(hr, lr=hevc.encode(moving(7, 16, 16), 37))
+    with pytest.raises(UserError, match="a_lr.mkv: damaged or truncated"):
+        record_of(hr, lr=b"")
+    with pytest.raises(UserError, match="a_lr.mkv: is 24x16, its HR clip a.mkv 64x64; it must be 4 times smaller"):
+        record_of(hr, lr=hevc.encode(moving(8, 16, 24), 37))
+    with pytest.raises(UserError, match="clip: holds 8 frames, not 9; it is cut off"):
+        list(clips.decode(lr, 0, 9, frames=9, name="clip"))
+    with pytest.raises(UserError, match="clip: holds 8 frames, not 9; it is cut off"):
+        list(clips.decode(hr, 8, 9, frames=9, name="clip"))
