@@ -72,6 +72,8 @@ def run(args):
 
 
 def _tile(text):
+    if text != "auto" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of px")
     return text if text == "auto" else int(text)
 
 
@@ -108,7 +110,8 @@ def _summary(entries, network, seconds, out):
             console.print(f"{count} {how}")
     if skipped:
         console.print(f"{skipped} were finished before")
-    console.print(f"results: {out}")
+    if done or skipped:
+        console.print(f"results: {out}")
 
 
 def _how(entry):

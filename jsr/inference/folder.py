@@ -107,6 +107,8 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
             errors.append(problem)
         else:
             todo.append(job)
+    if not todo:
+        return {}, errors
     for job in todo:
         if manifest.known(job):  # then what a killed run left half-written beside the target is ours too
             for path in job.target.parent.glob(f".{glob.escape(job.target.name)}.*.part"):

@@ -89,6 +89,16 @@ def test_models_weights_ensemble_and_format(photo_folder, tmp_path, model, capsy
     np.testing.assert_array_equal(pixels(tmp_path / "out/0001.tif"), expected)
 
 
+def test_nothing_to_do_leaves_nothing(photo_folder, tmp_path, model, capsys):
+    assert run(photo_folder / "0000.png", "--out", photo_folder, "--model", model) == 1
+    said = capsys.readouterr()
+    assert "would be replaced by its own result; choose another --out" in said.err and said.out == ""
+    assert not (photo_folder / "upscaled.json").exists()
+    with pytest.raises(SystemExit):
+        run(photo_folder, "--out", tmp_path / "out", "--model", model, "--tile", "big")
+    assert "'big' is neither auto nor a number of px" in capsys.readouterr().err
+
+
 def test_a_bad_file_does_not_stop_the_others(photo_folder, tmp_path, model, capsys):
     (photo_folder / "0002.png").write_bytes((photo_folder / "0002.png").read_bytes()[:500])
     assert run(photo_folder, "none.png", "--out", tmp_path / "out", "--model", model) == 1
