@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 from pathlib import Path
 import tempfile
@@ -50,6 +51,15 @@ def writing(path):
         yield
     except OSError as e:
         raise UserError(f"{path}: cannot be written: {_reason(e)}") from e
+
+
+def sha256(path):
+    """The SHA-256 sum of a file, in hexadecimal; None where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _umask():

@@ -17,7 +17,6 @@ import contextlib
 import copy
 import dataclasses
 import hashlib
-import io
 import itertools
 import json
 from pathlib import Path
@@ -36,7 +35,6 @@ from jsr.errors import UserError
 CACHE_BYTES = 512 << 20  # decoded frames that each worker keeps
 SEGMENT_BYTES = CACHE_BYTES // 8  # of them, frames that follow each other in one clip
 
-_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
 _TALLEST = 8192  # height of a frame made of several, px
 
 
@@ -99,7 +97,9 @@ def make(source, data, lr, protocol, multiple):
         drawn = degradations.draw(protocol, source.name, fps=max(1, round(fps)))
         if lr is not None:
             _check_lr(source, lr, record, degradations.protocol(protocol).scale)
-            drawn["steps"][-1] |= dict(source.lr_step)
+            # what the protocol says; not how its own encoder would have been called
+            codec = {key: drawn["steps"][-1][key] for key in degradations.protocol(protocol).steps[-1]}
+            drawn["steps"][-1] = codec | dict(source.lr_step)
         else:
             try:
                 degraded = degradations.replay(drawn, np.stack(shown))
@@ -128,9 +128,7 @@ def _inspect(data, name, visit):
     """(frames, frames a second, (height, width)) of a whole video; `visit` is called with each frame."""
     times, durations, size = [], [], None
     for frame in _video.decode(data, None, name):
-        if frame.format.name not in _PIXEL_FORMATS:
-            raise UserError(f"{name}: is {frame.format.name}, not 8-bit YUV 4:2:0; convert it with "
-                            "ffmpeg -i FILE -pix_fmt yuv420p -c:v libx265 -x265-params lossless=1 OUT.mkv")
+        _video.check_420(frame, name)
         if size not in (None, (frame.height, frame.width)):
             raise UserError(f"{name}: changes its size from {size[1]}x{size[0]} to {frame.width}x{frame.height}; "
                             "split it")
@@ -162,7 +160,7 @@ def _frame_rate(times, duration, tick, name):
 
 def _promised_seconds(data, name):
     """How long the file says that its video is; 0 where it does not say."""
-    with _opened(data, name) as (container, stream):
+    with _video.opened(data, name) as (container, stream):
         if stream.duration:
             return float(stream.duration * stream.time_base)
         # Matroska knows one length for all its streams, and a sound track may be the longest.
@@ -170,21 +168,6 @@ def _promised_seconds(data, name):
 
 
 # Decoding windows
-
-@contextlib.contextmanager
-def _opened(data, name):
-    """(container, video stream) of a file's bytes; damage met while they are used is a UserError."""
-    av = pyav(name)
-    try:
-        with av.open(io.BytesIO(data)) as container:
-            if not container.streams.video:
-                raise UserError(f"{name}: holds no pictures; replace or remove it")
-            stream = container.streams.video[0]
-            stream.codec_context.options = {"err_detect": "crccheck+bitstream+explode"}  # as _video.decode
-            yield container, stream
-    except av.FFmpegError as e:
-        raise UserError(f"{name}: damaged or truncated ({e.strerror}); replace or remove it") from e
-
 
 def decode(data, start, stop, *, frames, name):
     """Decodes frames `start` to `stop` of a video and what is needed before them.
@@ -202,7 +185,7 @@ def decode(data, start, stop, *, frames, name):
     Raises:
       UserError: damaged, or it has fewer frames.
     """
-    with _opened(data, name) as (container, stream):
+    with _video.opened(data, name) as (container, stream):
         packets = [packet for packet in container.demux(stream) if packet.size]
         order = sorted(p.pts for p in packets) if all(p.pts is not None for p in packets) else []
         entry = 0

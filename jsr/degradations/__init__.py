@@ -18,6 +18,9 @@ from jsr.errors import UserError
 from jsr.images import png_bytes, read_rgb
 
 
+_PILLOW = {"library": f"Pillow {PIL.__version__}"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Codec:
     """A codec as a step.
@@ -26,21 +29,27 @@ class Codec:
       encode: function of (image, **parameters) to bytes.
       decode: function of (bytes), and of `decoder` where there is a choice, to uint8 (H, W, 3).
       suffix: of its files.
-      library: function of the step to the name and version of what encodes.
+      record: function of the step's parameters to a dict of all that makes the bytes, `library` among it: the name
+        and version of what encodes.
     """
 
     encode: Callable[..., bytes]
     decode: Callable[..., np.ndarray]
     suffix: str
-    library: Callable[[dict], str]
+    record: Callable[..., dict[str, Any]]
+
+
+def _jpeg_record(*, encoder, decoder, **_):
+    library = jpeg.library(encoder)
+    return {"library": library if decoder == encoder else f"{library}, decoded by {jpeg.library(decoder)}"}
 
 
 CODECS = {
-    "png": Codec(png_bytes, read_rgb, ".png", lambda step: f"Pillow {PIL.__version__}"),
-    "jpeg": Codec(jpeg.encode, jpeg.decode, jpeg.SUFFIX, lambda step: jpeg.library(step["encoder"])),
-    "webp": Codec(webp.encode, webp.decode, webp.SUFFIX, lambda step: webp.library()),
-    "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda step: avif.library()),
-    "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, lambda step: hevc.library(step["encoder"])),
+    "png": Codec(png_bytes, read_rgb, ".png", lambda: _PILLOW),
+    "jpeg": Codec(jpeg.encode, jpeg.decode, jpeg.SUFFIX, _jpeg_record),
+    "webp": Codec(webp.encode, webp.decode, webp.SUFFIX, webp.record),
+    "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda *, decoder, **encoding: avif.record(**encoding)),
+    "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, hevc.record),
 }
 
 
@@ -92,7 +101,8 @@ class Degraded:
     Attributes:
       lr_bytes: the content of its file.
       suffix: of that file.
-      record: what made it, for JSON: {protocol, seed, steps}, every step with the version of its library.
+      record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the version of
+        its library, other settings of its codec.
     """
 
     lr_bytes: bytes
@@ -136,7 +146,7 @@ def draw(name, seed=0, **fixed):
     for step in steps:
         step = step | {key: fixed[key] for key in step if key in fixed}
         step = {key: int(rng.choice(value)) if isinstance(value, (range, tuple)) else value for key, value in step.items()}
-        drawn.append(step | {"library": _library(step)})
+        drawn.append(step | _made_by(step))
     return {"protocol": name, "seed": seed, "steps": drawn}
 
 
@@ -166,7 +176,8 @@ def replay(record, hr):
       Degraded, whose record has the versions of now: equal records mean equal bytes.
     """
     *_, (lr_bytes, _) = trace(record, hr)
-    steps = [step | {"library": _library(step)} for step in record["steps"]]
+    rows = protocol(record["protocol"]).steps
+    steps = [step | _made_by({key: step[key] for key in row}) for step, row in zip(record["steps"], rows, strict=True)]
     return Degraded(lr_bytes, CODECS[steps[-1]["fn"]].suffix, record | {"steps": steps})
 
 
@@ -177,9 +188,9 @@ def trace(record, hr):
       (bytes, image) after each step; no bytes (None) after a resize, and no image (None) after the last step.
     """
     image, steps = _checked(record["protocol"], hr), record["steps"]
-    video = protocol(record["protocol"]).video
-    for step in steps:
-        parameters = {key: value for key, value in step.items() if key not in ("fn", "decoder", "library")}
+    rows, video = protocol(record["protocol"]).steps, protocol(record["protocol"]).video
+    for step, row in zip(steps, rows, strict=True):
+        parameters = {key: step[key] for key in row if key not in ("fn", "decoder")}
         if step["fn"] in CODECS:
             try:
                 data = CODECS[step["fn"]].encode(image, **parameters)
@@ -238,13 +249,13 @@ def _decoded(step, data):
     return CODECS[step["fn"]].decode(data, **({"decoder": step["decoder"]} if "decoder" in step else {}))
 
 
-def _library(step):
-    """Name and version of what does a step."""
+def _made_by(step):
+    """What a step's own parameters do not say of how it is done: the version of its library, and its other settings."""
+    parameters = {key: value for key, value in step.items() if key != "fn"}
     if step["fn"] in CODECS:
-        encoder = CODECS[step["fn"]].library(step)
-        differs = step.get("encoder") != step.get("decoder") and "encoder" in step and step["fn"] == "jpeg"
-        return f"{encoder}, decoded by {jpeg.library(step['decoder'])}" if differs else encoder
-    return _video.library() if step["fn"].startswith("swscale") else f"Pillow {PIL.__version__}"
+        made_by = CODECS[step["fn"]].record(**parameters)
+        return {key: value for key, value in made_by.items() if key not in (*step, "codec")}
+    return {"library": _video.library()} if step["fn"].startswith("swscale") else _PILLOW
 
 
 def _checked(name, hr):

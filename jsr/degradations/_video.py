@@ -4,7 +4,9 @@ A clip in 8-bit YUV 4:2:0 is one uint8 array (T, H * 3 // 2, W) with the bytes o
 of luma, then both chroma planes of H / 2 x W / 2 px each. H and W are even.
 """
 
+import contextlib
 import ctypes
+import functools
 import importlib.metadata
 import io
 
@@ -22,13 +24,16 @@ def library(encoder=None):
         FFmpeg does itself.
     """
     av = pyav(encoder or "swscale")
-    if encoder is None:
-        return f"FFmpeg {av.ffmpeg_version_info}, PyAV {av.__version__}"
+    ffmpeg = f"FFmpeg {av.ffmpeg_version_info}, PyAV {av.__version__}"
+    return f"{encoder} {_bundled_version(encoder)}, {ffmpeg}" if encoder else ffmpeg
+
+
+@functools.cache  # recorded with every image, and looked up among all files of the wheel
+def _bundled_version(encoder):
     read = {"SVT-AV1": _svt_av1_version, "x265": _x265_version}[encoder]
     stem = {"SVT-AV1": "libSvtAv1Enc", "x265": "libx265"}[encoder]
     bundled = [file for file in importlib.metadata.files("av") or () if stem in file.name]
-    version = read(ctypes.CDLL(str(bundled[0].locate()))) if bundled else "(version unknown)"
-    return f"{encoder} {version}, FFmpeg {av.ffmpeg_version_info}, PyAV {av.__version__}"
+    return read(ctypes.CDLL(str(bundled[0].locate()))) if bundled else "(version unknown)"
 
 
 def _svt_av1_version(lib):
@@ -86,19 +91,33 @@ def decode(data, codec, name):
     Raises:
       UserError: damaged, no pictures, another codec; PyAV is not installed.
     """
+    with opened(data, name) as (container, stream):
+        if codec and stream.codec.canonical_name != codec:
+            raise UserError(f"{name}: is {stream.codec.canonical_name}, not {codec}; convert it first")
+        yield from container.decode(stream)
+
+
+@contextlib.contextmanager
+def opened(data, name):
+    """(container, video stream) of a file's bytes; damage met while they are used is a UserError, as in `decode`."""
     av = pyav(name)
     try:
-        with av.open(io.BytesIO(data)) as source:
-            if not source.streams.video:
+        with av.open(io.BytesIO(data)) as container:
+            if not container.streams.video:
                 raise UserError(f"{name}: holds no pictures; replace or remove it")
-            stream = source.streams.video[0]
-            if codec and stream.codec.canonical_name != codec:
-                raise UserError(f"{name}: is {stream.codec.canonical_name}, not {codec}; convert it first")
+            stream = container.streams.video[0]
             # Without this FFmpeg hides damage under something plausible; "crccheck" compares checksums where there are.
             stream.codec_context.options = {"err_detect": "crccheck+bitstream+explode"}
-            yield from source.decode(stream)
+            yield container, stream
     except av.FFmpegError as e:
         raise UserError(f"{name}: damaged or truncated ({e.strerror}); replace or remove it") from e
+
+
+def check_420(frame, name):
+    """Raises UserError where an av.VideoFrame is not 8-bit YUV 4:2:0; `name` is what it calls the file."""
+    if frame.format.name not in ("yuv420p", "yuvj420p"):
+        raise UserError(f"{name}: is {frame.format.name}, not 8-bit YUV 4:2:0; convert it with "
+                        "ffmpeg -i FILE -pix_fmt yuv420p -c:v libx265 -x265-params lossless=1 OUT.mkv")
 
 
 def read_clip(data, name):
@@ -113,9 +132,7 @@ def read_clip(data, name):
     """
     frames, rate = [], None
     for frame in decode(data, None, name):
-        if frame.format.name not in ("yuv420p", "yuvj420p"):
-            raise UserError(f"{name}: is {frame.format.name}, not 8-bit YUV 4:2:0; convert it with "
-                            "ffmpeg -i FILE -pix_fmt yuv420p -c:v libx265 -x265-params lossless=1 OUT.mkv")
+        check_420(frame, name)
         frames.append(frame.to_ndarray())
         rate = rate or 1 / float(frame.duration * frame.time_base) if frame.duration else rate
     if not frames:

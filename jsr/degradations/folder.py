@@ -9,7 +9,7 @@ import time
 from jsr import degradations, images, parallel
 from jsr.degradations import _video
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, sha256
 
 MANIFEST = "manifest.json"
 VIDEOS = (".mkv", ".mp4", ".mov", ".avi", ".webm", ".hevc", ".h265", ".265", ".y4m", ".ts")
@@ -82,7 +82,7 @@ def _degrade_file(task, *, out_dir, protocol, fixed):
         fixed = {"fps": round(fps)} | fixed
     drawn = degradations.draw(protocol, path.stem, **fixed)
     made_from = {"source_sha256": hashlib.sha256(data).hexdigest(), "degradation": drawn}
-    if {k: entry.get(k) for k in made_from} == made_from and _sha256(out_dir / entry["file"]) == entry["sha256"]:
+    if {k: entry.get(k) for k in made_from} == made_from and sha256(out_dir / entry["file"]) == entry["sha256"]:
         return entry
     if not video:
         image = images.read_rgb(data, name=path)
@@ -106,13 +106,6 @@ def _degrade_file(task, *, out_dir, protocol, fixed):
 
 def _size(pixels, video):
     return (pixels.shape[1] // 3 * 2, pixels.shape[2]) if video else pixels.shape[:2]
-
-
-def _sha256(path):
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
 
 
 def _read_manifest(path):

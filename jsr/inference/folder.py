@@ -13,7 +13,7 @@ import traceback
 
 from jsr import pictures
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, sha256
 
 MANIFEST = "upscaled.json"
 
@@ -121,9 +121,9 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
         entry = {"source": str(job.source), "settings": key}
         try:
             known = {} if overwrite else manifest.known(job)
-            digest = _sha256(job.source)
+            digest = sha256(job.source)
             if known.get("settings") == key and known.get("source_sha256") == digest is not None \
-                    and known["sha256"] == _sha256(job.target):
+                    and known["sha256"] == sha256(job.target):
                 entry = known | {"skipped": True}
             else:
                 entry |= {"source_sha256": digest, **_upscale(job, upscaler, quality, counter, stop)}
@@ -153,7 +153,7 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
 
 def digest(path):
     """A file as settings name it: {file, sha256}."""
-    return {"file": Path(path).name, "sha256": _sha256(path)}
+    return {"file": Path(path).name, "sha256": sha256(path)}
 
 
 class _Stopped(Exception):
@@ -178,7 +178,7 @@ def _upscale(job, upscaler, quality, counter, stop):
                         raise _Stopped
                     sink.write(band)
         tiling = tilings[-1]
-        return {"sha256": _sha256(job.target), "format": sink.format, "height": picture.height, "width": picture.width,
+        return {"sha256": sha256(job.target), "format": sink.format, "height": picture.height, "width": picture.width,
                 "frames": picture.frames, "bit_depth": picture.bit_depth, "channels": picture.channels,
                 "tiling": "whole" if tiling.count == 1 else "exact" if tiling.exact else "approximate",
                 "tile": list(tiling.size), "overlap": tiling.overlap, "seconds": round(time.monotonic() - start, 3),
@@ -318,14 +318,6 @@ def _pixels(path):
             return picture.height * picture.width * picture.frames
     except UserError:
         return 0
-
-
-def _sha256(path):
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
 
 
 def _read_json(path):

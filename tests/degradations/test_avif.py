@@ -116,7 +116,9 @@ def test_library_names_all_versions():
     assert avif.library().startswith("SVT-AV1 ")
 
 
-def test_version_is_unknown_where_av_is_no_wheel(monkeypatch):
+def test_version_is_unknown_where_av_is_no_wheel(monkeypatch, request):
+    _video._bundled_version.cache_clear()
+    request.addfinalizer(_video._bundled_version.cache_clear)
     monkeypatch.setattr("importlib.metadata.files", lambda name: None)
     assert avif.library().startswith("SVT-AV1 (version unknown), FFmpeg ")
 

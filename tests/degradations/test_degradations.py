@@ -123,6 +123,7 @@ def test_clips():
     hr = np.stack([np.roll(photo(rng, 192, 128)[..., 0], n, axis=1) for n in range(3)])
     degraded = degradations.degrade("aim22_t2", hr, fps=30)
     assert degraded.suffix == ".hevc" and degraded.record["steps"][1]["fps"] == 30
+    assert "bframes=0" in degraded.record["steps"][1]["x265-params"]  # what the parameters do not say is recorded too
     assert degraded.decode().shape == (3, 48, 32)  # 32 rows of luma, 16 of chroma
     assert degradations.replay(degraded.record, hr) == degraded
     with pytest.raises(ValueError, match="expected uint8 \\(T, H"):
