@@ -71,8 +71,7 @@ def measure_step(config, *, steps, announce=lambda line: None):
         batch = sharding.put_batch(next(batches), mesh)
 
     networks, key = states.make_networks(config), jax.random.key(config.seed)
-    optimizers = {name: optim.make_optimizer(player.optimizer) for player in stage.players for name in player.nets}
-    schedules = [optim.make_schedule(p.schedule, peak=p.learning_rate, steps=stage.steps) for p in stage.players]
+    optimizers, schedules = optim.stage_optimizers(stage), optim.stage_schedules(stage)
     variables = states.initial_variables(config, networks, key)
     params = sum(counts.count_params(collections) for collections in variables.values())
     state = states.make_state(variables, optimizers, ema=config.ema_decay > 0)
@@ -107,8 +106,7 @@ def waiting(step_rate, pipeline_rate):
 def _batches(config, num_workers):
     """The batches of the first stage, as training takes them."""
     stage, data = config.stages[0], config.data
-    crops = pipeline.PairedCrops(crop=stage.crop, scale=math.prod(config.networks[name].scale for name in config.chain),
-                                 degrade=data.train.degrade, augment=stage.augment,
-                                 derive=pipeline.derived_keys(stage))
+    scale = math.prod(config.networks[name].scale for name in config.chain)
+    crops = pipeline.stage_crops(stage, scale=scale, degrade=data.train.degrade)
     source = sources.open_source(data.train.dataset, data.train.split, data.data_dir or None)
     return pipeline.train_batches(source, crops, seed=config.seed, batch=stage.batch, start=0, num_workers=num_workers)

@@ -104,6 +104,11 @@ class PairedCrops:
         return sample
 
 
+def stage_crops(stage, *, scale, degrade):
+    """The PairedCrops of a stage of a recipe; `scale` and `degrade` as for PairedCrops."""
+    return PairedCrops(crop=stage.crop, scale=scale, degrade=degrade, augment=stage.augment, derive=derived_keys(stage))
+
+
 class _DecodeCache:
     """Decodes a record's image, keeping the latest up to a number of bytes. Grain's threads share it."""
 

@@ -80,14 +80,11 @@ def train(config, workdir, *, console):
     # ---- state -------------------------------------------------------------------------------------------------
     key = jax.random.key(config.seed)
 
-    def optimizers_of(stage):
-        return {name: optim.make_optimizer(player.optimizer) for player in stage.players for name in player.nets}
-
     def abstract_of(step):
         variables = {name: models.abstract(net.model, scale=net.scale, **net.fields)
                      for name, net in config.networks.items()}
         stage = config.stages[_stage_at(step, first_steps)]
-        shapes = jax.eval_shape(lambda v: states.make_state(v, optimizers_of(stage), ema=config.ema_decay > 0), variables)
+        shapes = jax.eval_shape(lambda v: states.make_state(v, optim.stage_optimizers(stage), ema=config.ema_decay > 0), variables)
         return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding.replicated(mesh)), shapes)
 
     checkpoints = Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints)
@@ -98,7 +95,7 @@ def train(config, workdir, *, console):
     else:
         step, meta = 0, {"best": None}
         variables = states.initial_variables(config, networks, key)
-        state = states.make_state(variables, optimizers_of(config.stages[0]), ema=config.ema_decay > 0)
+        state = states.make_state(variables, optim.stage_optimizers(config.stages[0]), ema=config.ema_decay > 0)
         state = jax.device_put(state, sharding.replicated(mesh))
         if lead:
             _write_overview(workdir, config, variables)
@@ -146,16 +143,14 @@ def train(config, workdir, *, console):
             while step < last_step:
                 index = _stage_at(step + 1, first_steps)
                 stage, first, end = config.stages[index], first_steps[index], first_steps[index + 1]
-                optimizers = optimizers_of(stage)
+                optimizers = optim.stage_optimizers(stage)
                 if step == first and index > 0:
                     state = jax.device_put(states.begin_stage(state, optimizers), sharding.replicated(mesh))
-                schedules = [optim.make_schedule(p.schedule, peak=p.learning_rate, steps=stage.steps)
-                             for p in stage.players]
+                schedules = optim.stage_schedules(stage)
                 run_step = jax.jit(make_step(networks, config.chain, stage.players, optimizers, schedules,
                                              first_step=first, ema_decay=config.ema_decay), donate_argnums=0)
                 stage_key = states.purpose_key(key, f"stage{index}")
-                crops = pipeline.PairedCrops(crop=stage.crop, scale=scale, degrade=data.train.degrade,
-                                             augment=stage.augment, derive=pipeline.derived_keys(stage))
+                crops = pipeline.stage_crops(stage, scale=scale, degrade=data.train.degrade)
                 batches = pipeline.Waiting(pipeline.train_batches(
                     train_source, crops, seed=_data_seed(config.seed, index), batch=stage.batch, start=step - first,
                     num_workers=data.num_workers, process=(jax.process_index(), jax.process_count())))

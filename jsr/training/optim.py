@@ -88,3 +88,13 @@ def _call(table, row, what, **given):
         if key not in known:
             raise UserError(f"{what} {name}: unknown argument {key!r}; {nearest(key, known)}")
     return table[name](**given, **row)
+
+
+def stage_optimizers(stage):
+    """{network: optimizer} of a stage of a recipe."""
+    return {name: make_optimizer(player.optimizer) for player in stage.players for name in player.nets}
+
+
+def stage_schedules(stage):
+    """The learning-rate schedule of each player of a stage."""
+    return [make_schedule(player.schedule, peak=player.learning_rate, steps=stage.steps) for player in stage.players]
