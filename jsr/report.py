@@ -18,40 +18,41 @@ ERROR_GAIN = 4  # error maps show this many times the absolute difference
 
 
 def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: None):
-    """Evaluates a trained chain beside bicubic.
+    """Evaluates a trained chain beside the challenge's baseline.
 
     Args:
       upscaler: jsr.inference.upscaler.Upscaler.
       pairs: iterable of (name, lr, hr), uint8.
-      protocol: jsr.challenges.Protocol; its keys and crop border apply.
+      protocol: jsr.challenges.Protocol; its keys, crop border and baseline apply.
       recipe: "<track>:<name>".
       steps: updates trained.
       on_image: called after each image.
 
     Returns:
-      (report, strips): report is {recipe, steps, protocol, images: [{name, bicubic: {key: value}, ours: {...}}],
-      mean: {bicubic, ours}}; strips is {name: uint8 picture}, one row of crops an image.
+      (report, strips): report is {recipe, steps, protocol, images: [{name, <baseline>: {key: value}, ours: {...}}],
+      mean: {<baseline>, ours}}; strips is {name: uint8 picture}, one row of crops an image.
     """
     rows, strips = [], {}
     for name, lr, hr in pairs:
-        shown = {"bicubic": evaluation.bicubic(lr, upscaler.scale), "ours": upscaler.upscale(lr)}
+        shown = {protocol.baseline: evaluation.enlarge(lr, upscaler.scale, protocol.kernel),
+                 "ours": upscaler.upscale(lr)}
         rows.append({"name": name, **{who: evaluation.score(name, sr, hr, protocol)
                                       for who, sr in shown.items()}})
-        strips[name] = _strip(lr, shown["bicubic"], shown["ours"], hr)
+        strips[name] = _strip(lr, shown[protocol.baseline], shown["ours"], hr)
         on_image()
-    mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in ("bicubic", "ours")}
+    mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in (protocol.baseline, "ours")}
     return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "images": rows, "mean": mean}, strips
 
 
-def _strip(lr, bicubic, ours, hr):
-    """LR, bicubic, ours, HR, and the two error maps, at the place where bicubic is worst; uint8 (CROP, 6 CROP, 3)."""
+def _strip(lr, baseline, ours, hr):
+    """LR, baseline, ours, HR, and the two error maps, where the baseline is worst; uint8 (CROP, 6 CROP, 3)."""
     size = min(CROP, *hr.shape[:2])
-    y, x = _worst_place(np.abs(bicubic.astype(int) - hr).sum(-1), size)
+    y, x = _worst_place(np.abs(baseline.astype(int) - hr).sum(-1), size)
     nearest = np.asarray(Image.fromarray(lr).resize(hr.shape[1::-1], Image.NEAREST))
     errors = [np.clip(np.abs(sr.astype(int) - hr).mean(-1, keepdims=True) * ERROR_GAIN, 0, 255).repeat(3, -1)
-              for sr in (bicubic, ours)]
+              for sr in (baseline, ours)]
     return np.concatenate([image[y:y + size, x:x + size].astype(np.uint8)
-                           for image in (nearest, bicubic, ours, hr, *errors)], axis=1)
+                           for image in (nearest, baseline, ours, hr, *errors)], axis=1)
 
 
 def _worst_place(error, size):
@@ -70,9 +71,10 @@ def table(report, protocol):
     shown.add_column("")
     for key in protocol.keys:
         shown.add_column(escape(metrics.label(key)), justify="right")
-    for who, name in (("bicubic", f"bicubic x{protocol.scale}"), ("ours", "ours")):
-        shown.add_row(name, *(f"{report['mean'][who][key]:.4f}" for key in protocol.keys))
-    shown.add_row("gain", *(f"{evaluation.gain(report['mean'], key):+.4f}" for key in protocol.keys))
+    baseline, ours = (report["mean"][who] for who in (protocol.baseline, "ours"))
+    for name, scores in ((f"{protocol.baseline} x{protocol.scale}", baseline), ("ours", ours)):
+        shown.add_row(name, *(f"{scores[key]:.4f}" for key in protocol.keys))
+    shown.add_row("gain", *(f"{evaluation.gain(ours[key], baseline[key]):+.4f}" for key in protocol.keys))
     return shown
 
 
@@ -91,10 +93,11 @@ def _page(report, strips, protocol):
     def line(name, scores):
         return f"<tr><td>{html.escape(name)}</td>" + "".join(f"<td>{scores[key]:.4f}</td>" for key in protocol.keys) + "</tr>"
 
-    mean = "".join(line(who, report["mean"][who]) for who in ("bicubic", "ours"))
+    mean = "".join(line(who, report["mean"][who]) for who in (protocol.baseline, "ours"))
     pictures = "".join(
-        f"<h2>{html.escape(row['name'])}</h2><table><tr><th></th>{head}</tr>{line('bicubic', row['bicubic'])}"
-        f"{line('ours', row['ours'])}</table><img alt='crops' src='data:image/png;base64,"
+        f"<h2>{html.escape(row['name'])}</h2><table><tr><th></th>{head}</tr>"
+        f"{line(protocol.baseline, row[protocol.baseline])}{line('ours', row['ours'])}</table>"
+        "<img alt='crops' src='data:image/png;base64,"
         f"{base64.b64encode(png_bytes(strips[row['name']])).decode()}'>" for row in report["images"])
     return f"""<!doctype html><meta charset="utf-8"><title>{html.escape(report['recipe'])}</title>
 <style>body{{font:15px sans-serif;margin:2em;max-width:80em}}td,th{{padding:.2em 1em;text-align:right}}
@@ -102,6 +105,6 @@ td:first-child{{text-align:left}}img{{width:100%;image-rendering:pixelated}}</st
 <h1>{html.escape(report['recipe'])}</h1>
 <p>{report['steps']} steps, {len(report['images'])} held-out images, {protocol.title}. Means over images:</p>
 <table><tr><th></th>{head}</tr>{mean}</table>
-<p>Each strip: LR (enlarged), bicubic, ours, HR, then {ERROR_GAIN} times the absolute error of bicubic and of ours,
-at the place where bicubic is worst.</p>{pictures}
+<p>Each strip: LR (enlarged), {protocol.baseline}, ours, HR, then {ERROR_GAIN} times the absolute error of
+{protocol.baseline} and of ours, at the place where {protocol.baseline} is worst.</p>{pictures}
 """

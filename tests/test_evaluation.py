@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jsr import challenges, degradations, evaluation, images, report
+from jsr import challenges, degradations, evaluation, images, metrics, report
 from jsr.errors import UserError
 
 PROTOCOL = challenges.protocol("aim22_t1")
@@ -55,7 +55,39 @@ def test_image_too_small_for_a_metric_names_itself(photograph):
 
 def test_bicubic_is_pillows(photograph):
     lr = photograph(7, 9)
-    np.testing.assert_array_equal(evaluation.bicubic(lr, 4), np.asarray(Image.fromarray(lr).resize((36, 28), Image.BICUBIC)))
+    np.testing.assert_array_equal(evaluation.enlarge(lr, 4), np.asarray(Image.fromarray(lr).resize((36, 28), Image.BICUBIC)))
+
+
+@pytest.mark.parametrize("scale, expected", [
+    (2, [[0, 63, 215, 255, 174, 123], [0, 59, 197, 246, 180, 142], [0, 53, 166, 223, 190, 172],
+         [0, 50, 148, 208, 197, 191]]),
+    (3, [[0, 0, 89, 193, 255, 251, 190, 136, 122], [0, 0, 87, 187, 255, 247, 191, 141, 128],
+         [0, 3, 81, 172, 236, 237, 194, 155, 146], [0, 5, 73, 153, 214, 224, 197, 172, 167],
+         [0, 8, 67, 137, 195, 213, 199, 186, 185], [0, 9, 65, 132, 188, 209, 200, 191, 191]]),
+])
+def test_torch_bicubic_is_torchs(scale, expected):
+    """The values of torch 2.13's interpolate, clamped and rounded."""
+    lr = np.array([[0, 255, 141], [8, 195, 186]], np.uint8)[..., None].repeat(3, -1)
+    sr = evaluation.enlarge(lr, scale, "torch_bicubic")
+    np.testing.assert_array_equal(sr, np.array(expected)[..., None].repeat(3, -1))
+
+
+@pytest.mark.parametrize("kernel", evaluation.KERNELS)
+def test_kernels_enlarge(photograph, kernel):
+    lr = photograph(16, 20)
+    sr = evaluation.enlarge(lr, 3, kernel)
+    assert sr.dtype == np.uint8 and sr.shape == (48, 60, 3)
+    assert metrics.psnr(sr[1::3, 1::3], lr, profile="rgb") > 30  # centres stay where they are
+
+
+def test_report_has_the_challenges_own_baseline(photograph, tmp_path):
+    protocol, hr = challenges.protocol("ais24"), photograph(48, 64)
+    lr = degradations.degrade("ais24", hr, qp=31).decode()
+    result, strips = report.make_report(Repeat(), [("a", lr, hr)], protocol=protocol, recipe="a:b", steps=3)
+    lanczos = evaluation.score("a", evaluation.enlarge(lr, 4, "swscale_lanczos"), hr, protocol)
+    assert result["mean"]["lanczos"] == result["images"][0]["lanczos"] == lanczos
+    assert "lanczos, ours, HR" in report.write(tmp_path, result, strips, protocol=protocol).read_text()
+    assert list(report.table(result, protocol).columns[0].cells) == ["lanczos x4", "ours", "gain"]
 
 
 def test_report_shows_where_bicubic_is_worst(photograph, tmp_path):

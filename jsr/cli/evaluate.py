@@ -1,6 +1,9 @@
 """Score a folder of images against the originals, whatever made them.
 
   jsr evaluate --sr out --hr DIV2K_test_HR --protocol aim22_t1      a challenge's scores, beside bicubic and its table
+  jsr evaluate --sr out --hr HR --protocol ntire23_x3 --runtime_ms 3.6    and the challenge's score of PSNR and runtime
+  jsr evaluate --sr out --hr HR --protocol ais24                    out/QP31, out/QP63: a folder for each QP
+  jsr evaluate --sr out31 --hr HR --protocol ais24 --qp 31          one QP
   jsr evaluate --sr out --hr Set5 --profile rgb y_601               PSNR and SSIM of these profiles
   jsr evaluate --sr out --hr Set5 --profile "psnr_b[rgb]"           one score
   jsr evaluate --sr out --lr test_LR --submission out.zip --runtime 1.2
@@ -9,18 +12,24 @@ Files belong together by name; something added to an SR or LR name (0801x4.png, 
 one pairing is possible. A file that is missing, damaged or of the wrong size gets one line, is left out of the means,
 and makes the exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
 
+A challenge's baseline is bicubic or, of ais24, Lanczos; its LR images are made from the HR images unless --lr has them,
+with a folder for each QP where --sr has.
+
 --json holds {protocol, profiles, crop_border, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours, bicubic},
-standing, skipped}; scores are {"psnr[rgb]": dB, ...}. The PSNR of equal images is the string "inf", since JSON has no
-infinity. --csv holds one row an image.
+standing, skipped}; scores are {"psnr[rgb]": dB, ...}. The baseline stands under its name; with several QPs an image
+also has its qp, and the mean's scores are called "psnr[rgb] QP31". The PSNR of equal images is the string "inf", since
+JSON has no infinity. --csv holds one row an image.
 """
 
 import csv
 import dataclasses
 from functools import partial
+import itertools
 import json
 import math
 import os
 from pathlib import Path
+import re
 import sys
 
 from rich.console import Console
@@ -42,11 +51,14 @@ def add_arguments(parser):
     parser.add_argument("--sr", metavar="DIR", type=Path, required=True, help="folder of the images to score")
     parser.add_argument("--hr", metavar="DIR", type=Path, help="folder of the originals")
     parser.add_argument("--lr", metavar="DIR", type=Path,
-                        help="folder of the inputs, for the bicubic baseline; a protocol makes them by default")
+                        help="folder of the inputs, for the baseline; a protocol makes them by default")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--protocol", metavar="NAME", help=f"score as a challenge: {', '.join(challenges.PROTOCOLS)}")
     what.add_argument("--profile", metavar="NAME", nargs="+",
                       help=f"PSNR and SSIM under {', '.join(metrics.PROFILES)}; or one score, as psnr_b[rgb]")
+    parser.add_argument("--qp", metavar="N", type=int, help="the images' QP; without it, folders QP31, QP63... of a "
+                                                            "protocol that has several")
+    parser.add_argument("--runtime_ms", metavar="MS", type=float, help="ms an image, for a real-time challenge's score")
     parser.add_argument("--scale", metavar="N", type=int,
                         help="HR size over LR size, the protocol's by default; HR images are cropped to its multiples")
     parser.add_argument("--crop_border", metavar="N", type=int,
@@ -68,12 +80,17 @@ def run(args):
     keys, scale, crop_border = _settings(args, protocol)
     # Piped, tables are as wide as they need to be; markup would take "[rgb]" for a style.
     console = Console(markup=False, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
-    pairs, problems = _pairs(args, scale, console)
+    pairs, problems = [], []
+    for qp, sr, lr in _folders(args, protocol):
+        found, unpaired = _pairs(sr, args.hr, lr, scale, qp, console)
+        pairs, problems = pairs + found, problems + unpaired
     if args.hr:
-        work = partial(folders.score_pair, keys=keys, crop_border=crop_border, scale=scale,
+        baseline = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
+        work = partial(folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline,
                        degradation=protocol.degradation if protocol and not args.lr else "")
         rows = _score(work, pairs, args.num_workers, problems)
-        report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border)
+        report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border,
+                         runtime_ms=args.runtime_ms)
         _show(report, protocol, console, title=args.sr)
     _complain(problems)
     if args.hr:
@@ -93,6 +110,17 @@ def _settings(args, protocol):
         raise UserError("say what to measure: --protocol aim22_t1, or --profile rgb")
     if args.submission and (args.runtime is None or not 0 <= args.runtime < math.inf):
         raise UserError("--submission needs --runtime, the seconds an image takes")
+    if args.runtime_ms is not None and not (protocol and protocol.runtime):
+        scored = " or ".join(row.name for row in challenges.PROTOCOLS.values() if row.runtime)
+        raise UserError(f"--runtime_ms is for the score of a real-time challenge: --protocol {scored}")
+    if args.runtime_ms is not None and not 0 < args.runtime_ms < math.inf:
+        raise UserError(f"--runtime_ms {args.runtime_ms:g}: must be more than 0")
+    if args.qp is not None and not (protocol and args.qp in protocol.qps):
+        judged = " or ".join(row.name for row in challenges.PROTOCOLS.values() if row.qps)
+        raise UserError(f"--qp {args.qp}: " + (f"{protocol.name} has {_listed(protocol.qps)}"
+                                               if protocol and protocol.qps else f"is for --protocol {judged}"))
+    if protocol and protocol.qps and args.submission and args.qp is None:
+        raise UserError("--submission takes the images of one QP: say which with --qp")
     if not args.hr and (args.json or args.csv):
         raise UserError("--json and --csv need --hr: without the originals there are no scores")
     scale = args.scale if args.scale is not None else protocol.scale if protocol else None
@@ -114,25 +142,61 @@ def _settings(args, protocol):
     return list(keys), scale, crop_border
 
 
-def _pairs(args, scale, console):
+def _listed(qps):
+    return f"{', '.join(map(str, qps[:-1]))} and {qps[-1]}"
+
+
+def _folders(args, protocol):
+    """[(QP or None, SR folder, LR folder or None)] to score, in the order of the QPs."""
+    if args.qp is not None or not (protocol and protocol.qps):
+        return [(args.qp, args.sr, args.lr)]
+    made, inputs = _by_qp(args.sr, protocol), _by_qp(args.lr, protocol) if args.lr else {}
+    lacking = [qp for qp in made if args.lr and qp not in inputs]
+    if lacking:
+        raise UserError(f"{args.lr}: has no folder QP{lacking[0]}, as {args.sr} does")
+    return [(qp, made[qp], inputs.get(qp)) for qp in protocol.qps if qp in made]
+
+
+def _by_qp(folder, protocol):
+    """{QP: its folder in `folder`}: of QP31, qp31, qp_31 or 31."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    found = {}
+    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
+        match = re.fullmatch(r"(?:qp[-_]?)?(\d+)", path.name, re.IGNORECASE)
+        qp = int(match[1]) if match else None
+        if qp in found:
+            raise UserError(f"{path}: is of the same QP as {found[qp].name}; remove one of them")
+        if qp is not None and qp not in protocol.qps:
+            raise UserError(f"{path}: {protocol.name} has no QP {qp}, but {_listed(protocol.qps)}")
+        if qp is not None:
+            found[qp] = path
+    if not found:
+        raise UserError(f"{folder}: {protocol.name} judges images at QP {_listed(protocol.qps)}; put those of each in "
+                        "a folder of its own there, QP31 and so on, or say which QP these are of with --qp")
+    return found
+
+
+def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console):
     """(pairs, problems): a folders.Pair for every image that has all it needs, and one line for every other file.
 
-    Without --hr a pair's `hr` is the LR whose name it answers to, or, without --lr too, the image itself.
+    Without `hr_dir` a pair's `hr` is the LR whose name it answers to, or, without `lr_dir` too, the image itself.
     """
-    made = list_images(args.sr)
-    inputs = list_images(args.lr) if args.lr else []
-    if not args.hr:
+    made = list_images(sr_dir)
+    inputs = list_images(lr_dir) if lr_dir else []
+    at = f"QP{qp} " if qp else ""
+    if not hr_dir:
         found, problems = folders.match(made, inputs or made, reference="LR")
         _say_renamed(found, console)
         problems += [text for lr, sr in found.items() if inputs and scale for text in _wrong_size(sr, lr, scale)]
         return [folders.Pair(sr, lr) for lr, sr in found.items()], problems
-    found, problems = folders.match(made, list_images(args.hr))
+    found, problems = folders.match(made, list_images(hr_dir), what=f"{at}SR")
     _say_renamed(found, console)
     if not inputs:
-        return [folders.Pair(sr, hr) for hr, sr in found.items()], problems
-    lr_of, lr_problems = folders.match(inputs, list(found), what="LR")
+        return [folders.Pair(sr, hr, qp=qp) for hr, sr in found.items()], problems
+    lr_of, lr_problems = folders.match(inputs, list(found), what=f"{at}LR")
     _say_renamed(lr_of, console)
-    return [folders.Pair(found[hr], hr, lr) for hr, lr in lr_of.items()], problems + lr_problems
+    return [folders.Pair(found[hr], hr, lr, qp) for hr, lr in lr_of.items()], problems + lr_problems
 
 
 def _say_renamed(found, console):
@@ -164,18 +228,24 @@ def _score(work, pairs, num_workers, problems):
             else:
                 rows.append(outcome)
             progress("scoring", done, len(pairs))
-    return sorted(rows, key=lambda row: row["name"])
+    return sorted(rows, key=lambda row: (row.get("qp", 0), row["name"]))
 
 
-def _report(rows, problems, *, protocol, keys, crop_border):
-    whos = [who for who in ("ours", "bicubic") if rows and who in rows[0]]
-    mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in whos}
+def _report(rows, problems, *, protocol, keys, crop_border, runtime_ms):
+    mean = {who: {challenges.column(key, qp): value for qp, group in _by_row_qp(rows).items()
+                  for key, value in evaluation.mean_scores([row[who] for row in group]).items()}
+            for who in ("ours", protocol.baseline if protocol else "bicubic") if rows and who in rows[0]}
     standing = None
     if rows and protocol:
-        key = protocol.ranking
-        standing = challenges.standing(protocol, mean["ours"][key], [row["name"] for row in rows], mean["bicubic"][key])
+        ranked = [row["name"] for row in rows if not protocol.qps or row["qp"] in protocol.table_qps]
+        standing = challenges.standing(protocol, mean["ours"], ranked, mean[protocol.baseline], runtime_ms)
     return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "images": rows,
             "mean": mean, "standing": standing and dataclasses.asdict(standing), "skipped": sorted(problems)}
+
+
+def _by_row_qp(rows):
+    """{QP or None: its rows}, in the rows' order."""
+    return {qp: list(group) for qp, group in itertools.groupby(rows, lambda row: row.get("qp"))}
 
 
 def _show(report, protocol, console, title):
@@ -188,20 +258,25 @@ def _show(report, protocol, console, title):
     if not rows:
         console.print(count)
         return
-    first = keys[0]
+    first, (_, *baseline) = keys[0], mean
     shown = Table("image", title=count, title_justify="left")
     for key in keys:
         shown.add_column(metrics.label(key), justify="right")
-    if "bicubic" in mean:
+    if baseline:
         shown.add_column(f"gain {metrics.label(first)}", justify="right")
+    groups = _by_row_qp(rows)
     for row in rows:
-        gain = [f"{evaluation.gain(row, first):+.4f}"] if "bicubic" in mean else []
-        shown.add_row(row["name"], *(f"{row['ours'][key]:.4f}" for key in keys), *gain)
-    shown.add_section()
-    shown.add_row("mean", *(f"{mean['ours'][key]:.4f}" for key in keys))
-    if "bicubic" in mean:
-        shown.add_row("mean of bicubic", *(f"{mean['bicubic'][key]:.4f}" for key in keys))
-        shown.add_row("gain", *(f"{evaluation.gain(mean, key):+.4f}" for key in keys))
+        gain = [f"{evaluation.gain(row['ours'][first], row[who][first]):+.4f}" for who in baseline]
+        name = f"QP{row['qp']} {row['name']}" if "qp" in row else row["name"]
+        shown.add_row(name, *(f"{row['ours'][key]:.4f}" for key in keys), *gain)
+    for qp in groups:
+        columns = [challenges.column(key, qp) for key in keys]
+        shown.add_section()
+        shown.add_row(challenges.column("mean", qp), *(f"{mean['ours'][name]:.4f}" for name in columns))
+        for who in baseline:
+            shown.add_row(challenges.column(f"mean of {who}", qp), *(f"{mean[who][name]:.4f}" for name in columns))
+            shown.add_row(challenges.column("gain", qp),
+                          *(f"{evaluation.gain(mean['ours'][name], mean[who][name]):+.4f}" for name in columns))
     console.print(shown)
     if protocol:
         console.print(_published(report["standing"], protocol))
@@ -209,15 +284,18 @@ def _show(report, protocol, console, title):
 
 
 def _published(standing, protocol):
-    key = protocol.ranking
+    columns, scored = protocol.ranking_columns, bool(protocol.runtime)
     note = "" if standing["rank"] else "; not comparable with the above"
     shown = Table("team", "method", title=f"{protocol.title}, on {protocol.test_set}{note}", title_justify="left")
-    for column in (metrics.label(key), "gain over bicubic", "s an image"):
-        shown.add_column(column, justify="right")
+    unit = "ms" if scored else "s"
+    for heading in (*map(challenges.label, columns), f"gain over {protocol.baseline}", f"{unit} an image",
+                    *["score"] * scored):
+        shown.add_column(heading, justify="right")
     for row in challenges.table(protocol):
-        shown.add_row(row["team"], row["method"], f"{row[key]:.4f}", f"{standing['published_gains'][row['team']]:+.4f}",
-                      row["runtime_s"])
-    shown.add_row("bicubic", "", f"{protocol.bicubic:.4f}", "", "")
+        gain = f"{standing['published_gains'][row['team']]:+.4f}"
+        shown.add_row(row["team"], row["method"], *(row[name] for name in columns), gain, row[f"runtime_{unit}"],
+                      *[row.get("score")] * scored)
+    shown.add_row(protocol.baseline, "", *(protocol.published[name] for name in columns))
     return shown
 
 
@@ -230,8 +308,10 @@ def _write(report, args):
         with atomic_write(args.csv, "w") as file:
             table = csv.writer(file, lineterminator="\n")
             whos, keys = list(report["mean"]), report["profiles"]
-            table.writerow(["name", *(f"{who} {key}" for who in whos for key in keys)])
-            table.writerows([row["name"], *(row[who][key] for who in whos for key in keys)] for row in report["images"])
+            named = ["name", *["qp"] * any("qp" in row for row in report["images"])]
+            table.writerow([*named, *(f"{who} {key}" for who in whos for key in keys)])
+            table.writerows([*(row[name] for name in named), *(row[who][key] for who in whos for key in keys)]
+                            for row in report["images"])
 
 
 def _complain(problems):
@@ -247,6 +327,6 @@ def _submit(args, pairs, protocol, console):
         done = iter(range(1, len(images) + 1))
         submission.write_zip(args.submission, images, text,
                              on_image=lambda: progress("packing", next(done), len(images)))
-    others = protocol and images.keys() != protocol.test_names
+    others = protocol and (len(images) != protocol.test_count or protocol.test_names not in (None, images.keys()))
     console.print(f"{args.submission}: {len(images)} images and readme.txt"
                   + (f"; the challenge's are {protocol.test_set}" if others else ""))

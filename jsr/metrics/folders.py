@@ -55,15 +55,16 @@ def _by_stem(paths, problems):
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """An image to score: its own path, that of its HR and, for the bicubic baseline, of its LR (or None)."""
+    """An image to score: its own path, that of its HR and, for the baseline, of its LR and the QP of that (or None)."""
 
     sr: Path
     hr: Path
     lr: Path | None = None
+    qp: int | None = None
 
 
-def score_pair(pair, *, keys, crop_border=0, scale=None, degradation=""):
-    """Scores one image, and bicubic beside it where there is an LR or a degradation to make one.
+def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", baseline="bicubic", kernel="pillow_bicubic"):
+    """Scores one image, and a plain upscaling beside it where there is an LR or a degradation to make one.
 
     Args:
       pair: Pair.
@@ -71,9 +72,12 @@ def score_pair(pair, *, keys, crop_border=0, scale=None, degradation=""):
       crop_border: px cut off each side first.
       scale: HR size over LR size; HR rows and columns beyond a multiple of it are cropped, bottom and right.
       degradation: key of jsr.degradations.PROTOCOLS that makes the LR of a pair without one; "" for no baseline.
+      baseline: what the result calls the plain upscaling.
+      kernel: key of jsr.evaluation.KERNELS that does it.
 
     Returns:
-      {name, sr, hr, cropped: "HxW" before the crop or "", ours: {key: value}} and, with a baseline, bicubic: {...}.
+      {name, sr, hr, cropped: "HxW" before the crop or "", ours: {key: value}}, of a pair with a QP also qp and, with a
+      baseline, <baseline>: {...}.
 
     Raises:
       UserError: an image that cannot be read, sizes that do not fit, too small for a metric.
@@ -88,25 +92,26 @@ def score_pair(pair, *, keys, crop_border=0, scale=None, degradation=""):
                         "they must agree")
     shown = {"ours": sr}
     if pair.lr:
-        shown["bicubic"] = _enlarge(pair, hr, scale)
+        shown[baseline] = _enlarge(pair, hr, scale, kernel)
     elif degradation:
-        lr = degradations.degrade(degradation, hr, seed=pair.hr.stem).decode()
-        shown["bicubic"] = evaluation.bicubic(lr, scale)
+        settings = {"qp": pair.qp} if pair.qp else {}
+        lr = degradations.degrade(degradation, hr, seed=pair.hr.stem, **settings).decode()
+        shown[baseline] = evaluation.enlarge(lr, scale, kernel)
     try:
         scores = {who: metrics.score(image, hr, keys, crop_border) for who, image in shown.items()}
     except ValueError as e:
         raise UserError(f"{pair.sr}: {e}") from e
-    return {"name": pair.hr.stem, "sr": str(pair.sr), "hr": str(pair.hr),
+    return {"name": pair.hr.stem, **({"qp": pair.qp} if pair.qp else {}), "sr": str(pair.sr), "hr": str(pair.hr),
             "cropped": _size(whole) if hr.shape != whole.shape else "", **scores}
 
 
-def _enlarge(pair, hr, scale):
+def _enlarge(pair, hr, scale, kernel):
     lr = read_rgb(pair.lr)
     scale = scale or max(hr.shape[0] // lr.shape[0], 1)
     if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
         raise UserError(f"{pair.lr}: is {_size(lr)}, its HR {pair.hr.name} {_size(hr)} (height x width), "
                         f"not {scale} times as large")
-    return evaluation.bicubic(lr, scale)
+    return evaluation.enlarge(lr, scale, kernel)
 
 
 def _size(image):

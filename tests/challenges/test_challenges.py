@@ -1,12 +1,19 @@
 import csv
+import math
 
 import pytest
 
-from jsr import challenges, degradations, metrics
+from jsr import challenges, degradations, evaluation, metrics
 from jsr.errors import UserError
 
-AIM22 = challenges.protocol("aim22_t1")
+AIM22, NTIRE23_X2, NTIRE23_X3, AIS24 = map(challenges.protocol, ("aim22_t1", "ntire23_x2", "ntire23_x3", "ais24"))
 TEST_NAMES = [f"{i:04d}" for i in range(901, 1001)]
+NAMES_4K = [str(i) for i in range(110)]
+SCORED = [p for p in challenges.PROTOCOLS.values() if p.runtime]
+
+
+def rgb(value):
+    return {"psnr[rgb]": value}
 
 
 def test_unknown_protocol():
@@ -17,12 +24,17 @@ def test_unknown_protocol():
 @pytest.mark.parametrize("name", challenges.PROTOCOLS)
 def test_rows_are_whole(name):
     protocol = challenges.protocol(name)
-    assert protocol.name == name and protocol.ranking in protocol.keys
-    assert degradations.protocol(protocol.degradation).scale == protocol.scale
+    assert protocol.name == name and protocol.ranking in protocol.keys and set(protocol.table_qps) <= set(protocol.qps)
+    degradation = degradations.protocol(protocol.degradation)
+    assert degradation.scale == protocol.scale
+    assert [step["qp"] for step in degradation.steps if "qp" in step] == [protocol.qps] * bool(protocol.qps)
+    assert protocol.kernel in evaluation.KERNELS and protocol.baseline in protocol.kernel
     for key in protocol.keys:
         metrics.parse_key(key)
     rows = challenges.table(protocol)
-    assert rows == sorted(rows, key=lambda row: -row[protocol.ranking])
+    levels = [challenges.level(protocol, row) for row in rows]
+    assert levels == sorted(levels, reverse=True) and len({row["team"] for row in rows}) == len(rows)
+    assert set(protocol.ranking_columns) <= protocol.published.keys() <= rows[0].keys()
     with open(challenges.TABLES / f"{name}.csv", encoding="utf-8", newline="") as file:
         assert all(None not in row and None not in row.values() for row in csv.DictReader(file))
     assert {path.stem for path in challenges.TABLES.iterdir()} == set(challenges.PROTOCOLS)
@@ -30,14 +42,46 @@ def test_rows_are_whole(name):
 
 def test_aim22_table():
     rows = challenges.table(AIM22)
-    assert [(row["team"], row["psnr[rgb]"]) for row in rows[::11]] == [("VUE", 23.6677), ("cvlab", 23.2828)]
-    assert len(rows) == 12 and AIM22.bicubic == 22.2420
-    assert sum(row["psnr[rgb]"] for row in rows) == pytest.approx(281.4452, abs=5e-5)  # a typing error shows
+    assert [(row["team"], row["psnr[rgb]"]) for row in rows[::11]] == [("VUE", "23.6677"), ("cvlab", "23.2828")]
+    assert len(rows) == 12 and AIM22.published == {"psnr[rgb]": "22.2420"}
+    assert sum(float(row["psnr[rgb]"]) for row in rows) == pytest.approx(281.4452, abs=5e-5)  # a typing error shows
     assert sum(float(row["runtime_s"]) for row in rows) == pytest.approx(329.638, abs=5e-4)
     # The report, section 3.1: all gain more than 1 dB, the top three more than 1.3; the fastest is Giantpandacv.
-    gains = [row["psnr[rgb]"] - AIM22.bicubic for row in rows]
+    gains = [float(row["psnr[rgb]"]) - 22.2420 for row in rows]
     assert min(gains) > 1 and [gain > 1.3 for gain in gains] == [True] * 3 + [False] * 9
     assert min(rows, key=lambda row: float(row["runtime_s"]))["team"] == "Giantpandacv"
+
+
+@pytest.mark.parametrize("protocol", SCORED, ids=lambda p: p.name)
+def test_formula_gives_the_published_scores(protocol):
+    """Every figure of a row enters it: within the rounding of two decimals in NTIRE 2023, to the digit in AIS 2024."""
+    tolerance = 0.0 if protocol is AIS24 else 0.01
+    scored = 0
+    for row in challenges.table(protocol):
+        if row["score"]:
+            gain = challenges.level(protocol, row) - challenges.level(protocol, protocol.published)
+            low, high = (challenges.score(gain + off, float(row["runtime_ms"])) for off in (-tolerance, tolerance))
+            assert low - 0.0101 <= float(row["score"]) <= high + 0.0101, row["team"]
+            scored += 1
+    assert scored == {"ntire23_x2": 24, "ntire23_x3": 17, "ais24": 16}[protocol.name]
+
+
+def test_real_time_tables():
+    for protocol, teams, best, slowest, y in (
+            (NTIRE23_X2, 24, "R.I.P. ShopeeVideo", "YNOT", 897.57),
+            (NTIRE23_X3, 17, "R.I.P. ShopeeVideo", "P.AI.R", 592.39)):
+        rows = challenges.table(protocol)
+        assert len(rows) == teams and rows[0]["team"] == best
+        assert max(rows, key=lambda row: float(row["runtime_ms"]))["team"] == slowest
+        assert sum(float(row["psnr[ntire23_script]"]) for row in rows) == pytest.approx(y, abs=5e-3)
+    rows = challenges.table(AIS24)
+    assert len(rows) == 17 and rows[0]["team"] == "VPEG-S" and rows[-1]["team"] == "402Lab"
+    for row in rows:  # its own gain column; a slip of a digit shows
+        if row["delta_db"]:
+            assert float(row["delta_db"]) == pytest.approx(challenges.level(AIS24, row) - 30.935, abs=1e-6)
+        assert 2.2 < float(row["psnr[ntire23_script] QP31"]) - float(row["psnr[rgb] QP31"]) < 2.5
+        assert 2.3 < float(row["psnr[ntire23_script] QP63"]) - float(row["psnr[rgb] QP63"]) < 2.5
+        assert 0.03 < float(row["ssim[ntire23_script] QP31"]) - float(row["ssim[rgb] QP31"]) < 0.05
 
 
 @pytest.mark.parametrize("mean, rank, text", [
@@ -47,16 +91,17 @@ def test_aim22_table():
     (23.4033, 9, "rank 9 of 13 in the published table, below Aselsan Research 23.4239, above SRMUI 23.4033"),
 ])
 def test_rank_on_the_tables_own_images(mean, rank, text):
-    standing = challenges.standing(AIM22, mean, TEST_NAMES, bicubic=22.2420)
+    standing = challenges.standing(AIM22, rgb(mean), TEST_NAMES, rgb(22.2420))
     assert standing.rank == rank and standing.text.endswith(text)
     assert standing.gain == pytest.approx(mean - 22.2420)
-    assert challenges.standing(AIM22, mean, TEST_NAMES).rank == rank
+    assert (standing.score, standing.score_rank, standing.published_scores) == (None, None, {})
+    assert challenges.standing(AIM22, rgb(mean), TEST_NAMES).rank == rank
 
 
 @pytest.mark.parametrize("names", [TEST_NAMES[:-1], TEST_NAMES + ["1001"], TEST_NAMES[:-1] + ["0900"],
                                    TEST_NAMES + ["0901"], []])
 def test_no_rank_on_other_images(names):
-    standing = challenges.standing(AIM22, 25.5, names, bicubic=24.5)
+    standing = challenges.standing(AIM22, rgb(25.5), names, rgb(24.5))
     assert standing.rank is None and standing.gain == 1.0
     assert standing.text == ("PSNR[rgb] 25.5000 dB, +1.0000 over bicubic; the 12 published entries gained +1.0408 to "
                              "+1.4257 (not comparable: other images)")
@@ -64,10 +109,51 @@ def test_no_rank_on_other_images(names):
 
 
 def test_no_rank_and_no_gain_without_a_baseline():
-    standing = challenges.standing(AIM22, 25.5, ["a"])
+    standing = challenges.standing(AIM22, rgb(25.5), ["a"])
     assert standing.gain is None and standing.text == "PSNR[rgb] 25.5000 dB (not comparable: other images)"
 
 
+def test_equal_images_gain_nothing_over_an_equal_baseline():
+    assert challenges.standing(AIM22, rgb(math.inf), ["flat"], rgb(math.inf)).gain == 0
+
+
 def test_no_rank_where_bicubic_gives_it_away():
-    standing = challenges.standing(AIM22, 25.5, TEST_NAMES, bicubic=24.5)
+    standing = challenges.standing(AIM22, rgb(25.5), TEST_NAMES, rgb(24.5))
     assert standing.rank is None and "bicubic is 24.5000 dB here and 22.2420 in the table" in standing.text
+
+
+def test_unpublished_images_are_told_by_their_number_and_the_baseline():
+    ours, baseline = rgb(34.66), rgb(33.95)
+    standing = challenges.standing(NTIRE23_X2, ours, NAMES_4K, baseline, runtime_ms=4.0)
+    assert standing.rank == 11 and standing.score == pytest.approx(10 * 2**0.71) and standing.score_rank == 5
+    assert standing.text == (
+        "PSNR[rgb] 34.6600 dB would be rank 11 of 25 in the published table, below PixelBE 34.70, above P.AI.R 34.65; "
+        "score 16.36 would be rank 5 of 25 in the published table, below Team OV 19.06, above DFCDN Team 15.17, "
+        "their runtimes on GeForce RTX 3090, FP16, without TensorRT")
+    for names, bicubic, obstacle in ((NAMES_4K[1:], baseline, "other images"),
+                                     (NAMES_4K, rgb(33.7), "bicubic is 33.7000 dB"),
+                                     (NAMES_4K, None, "only the score of bicubic could tell")):
+        other = challenges.standing(NTIRE23_X2, ours, names, bicubic, runtime_ms=4.0)
+        assert other.rank is None and other.score_rank is None and f"(not comparable: {obstacle}" in other.text
+        assert (other.score is None) == (bicubic is None)
+    text = challenges.standing(NTIRE23_X2, ours, ["a"], baseline, runtime_ms=4.0).text
+    assert "; score 16.36, theirs 2.25 to 24.13 on GeForce RTX 3090" in text
+
+
+def test_ais24_is_the_mean_of_two_qps():
+    ours = {"psnr[ntire23_script] QP31": 33.5, "psnr[ntire23_script] QP63": 29.3, "psnr[rgb] QP39": 30.0}
+    baseline = {"psnr[ntire23_script] QP31": 32.75, "psnr[ntire23_script] QP63": 29.12}
+    standing = challenges.standing(AIS24, ours, NAMES_4K * 2, baseline, runtime_ms=1.0)
+    assert standing.gain == pytest.approx((0.75 + 0.18) / 2) and standing.score == pytest.approx(20 * 2**0.465)
+    assert standing.rank == 7 and standing.score_rank == 6
+    assert standing.text.startswith(
+        "PSNR[ntire23_script] QP31 33.5000 dB, PSNR[ntire23_script] QP63 29.3000 dB would be rank 7 of 18 in the "
+        "published table, below USTC Noah 31.420, above FZUQXT 31.390; score")
+    assert challenges.standing(AIS24, ours, NAMES_4K, baseline).rank is None
+    far = baseline | {"psnr[ntire23_script] QP63": 29.5}
+    text = challenges.standing(AIS24, ours, NAMES_4K * 2, far).text
+    assert "lanczos QP63 is 29.5000 dB here and 29.12 in the table" in text
+    del ours["psnr[ntire23_script] QP63"]
+    standing = challenges.standing(AIS24, ours, NAMES_4K, baseline, runtime_ms=1.0)
+    assert (standing.rank, standing.gain, standing.score) == (None, None, None)
+    assert standing.text == "PSNR[ntire23_script] QP31 33.5000 dB (not comparable: the table is of QP31 and QP63)"

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import struct
 import zipfile
 import zlib
@@ -55,7 +56,7 @@ def test_protocol(evaluate, folders):
     hr, sr, lr = (read(folders, name) for name in ("hr/1.png", "sr/1.png", "lr/1.jpg"))
     row = report["images"][1]
     assert row["ours"] == metrics.score(sr, hr, report["profiles"])
-    assert row["bicubic"] == metrics.score(evaluation.bicubic(lr, 4), hr, report["profiles"])
+    assert row["bicubic"] == metrics.score(evaluation.enlarge(lr, 4), hr, report["profiles"])
     for who in ("ours", "bicubic"):
         for key, value in report["mean"][who].items():
             assert value == pytest.approx(np.mean([r[who][key] for r in report["images"]]))
@@ -218,6 +219,11 @@ def test_unwritable_output(evaluate, folders, option):
     (("--protocol", "aim22"), "challenge protocol 'aim22' is unknown; did you mean 'aim22_t1'?"),
     (("--profile", "y601"), "--profile: metric profile 'y601' is unknown; did you mean 'y_601'?"),
     (("--profile", "lpips[rgb]"), "--profile: score key 'lpips[rgb]': no metric 'lpips'; "),
+    (("--protocol", "aim22_t1", "--qp", "31"), "--qp 31: is for --protocol ais24"),
+    (("--profile", "rgb", "--qp", "31"), "--qp 31: is for --protocol ais24"),
+    (("--protocol", "aim22_t1", "--runtime_ms", "2"),
+     "--runtime_ms is for the score of a real-time challenge: --protocol ntire23_x2 or ntire23_x3 or ais24"),
+    (("--protocol", "ntire23_x2", "--runtime_ms", "0"), "--runtime_ms 0: must be more than 0"),
     (("--profile", "rgb", "--crop_border", "-1"), "--crop_border -1: must not be negative"),
     (("--profile", "rgb", "--scale", "0"), "--scale 0: must be at least 1"),
     (("--protocol", "aim22_t1", "--scale", "2"), "--scale 2: the protocol aim22_t1 is x4; use --profile instead"),
@@ -236,6 +242,97 @@ def test_arguments_that_do_not_fit(evaluate, folders, more, message):
 def test_arguments_that_need_the_originals(evaluate, folders, more, message):
     status, _, complaints = evaluate("--sr", folders / "sr", "--profile", "rgb", *more)
     assert status == 1 and len(complaints) == 1 and message in complaints[0]
+
+
+@pytest.fixture
+def qp_folders(folders):
+    """`folders` with sr/qp_31 and sr/QP63, two images each: the baselines of another kernel."""
+    for name in ("0", "1"):
+        hr = read(folders, f"hr/{name}.png")
+        for qp, folder in ((31, "qp_31"), (63, "QP63")):
+            lr = degradations.degrade("ais24", hr, seed=name, qp=qp).decode()
+            images.write_png(folders / "sr" / folder / f"{name}_4x_qp{qp}.png", evaluation.enlarge(lr, 4))
+            images.write_png(folders / "lr" / folder / f"{name}.png", lr)
+    (folders / "hr" / "2.png").unlink()
+    return folders
+
+
+def test_qps_have_a_folder_each(evaluate, qp_folders):
+    files = "--json", qp_folders / "scores.json", "--csv", qp_folders / "scores.csv"
+    status, out, complaints = evaluate(*args(qp_folders, "--protocol", "ais24", "--runtime_ms", 0.5, *files))
+    assert status == 0 and not complaints
+    report = json.loads((qp_folders / "scores.json").read_text())
+    assert [(row["qp"], row["name"]) for row in report["images"]] == [(31, "0"), (31, "1"), (63, "0"), (63, "1")]
+    mean, gains = report["mean"], []
+    for qp in (31, 63):
+        rows = [row for row in report["images"] if row["qp"] == qp]
+        for who in ("ours", "lanczos"):
+            for key in report["profiles"]:
+                assert mean[who][f"{key} QP{qp}"] == pytest.approx(np.mean([row[who][key] for row in rows]))
+        gains.append(mean["ours"][f"psnr[ntire23_script] QP{qp}"] - mean["lanczos"][f"psnr[ntire23_script] QP{qp}"])
+    hr = read(qp_folders, "hr/1.png")
+    lanczos = evaluation.enlarge(degradations.degrade("ais24", hr, seed="1", qp=63).decode(), 4, "swscale_lanczos")
+    assert report["images"][3]["lanczos"] == metrics.score(lanczos, hr, report["profiles"])
+    standing = report["standing"]
+    assert standing["gain"] == pytest.approx(np.mean(gains))
+    assert standing["score"] == pytest.approx(2 * 2 ** standing["gain"] / (0.1 * 0.5**0.5)) and standing["rank"] is None
+    for text in ("QP31 0", "QP63 1", "mean of lanczos QP31", "gain QP63", "33.70", "0.468",
+                 f"score {standing['score']:.2f}, theirs 12.00", "GeForce RTX 4090 (not comparable: other images)"):
+        assert text in out
+    with open(qp_folders / "scores.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:3] == ["name", "qp", "ours psnr[rgb]"]
+    assert [row[:2] for row in rows[3:]] == [["0", "63"], ["1", "63"]]
+    evaluate(*args(qp_folders, "--protocol", "ais24", "--runtime_ms", 0.5, "--lr", qp_folders / "lr", *files))
+    assert json.loads((qp_folders / "scores.json").read_text()) == report
+
+
+def test_one_qp(evaluate, qp_folders):
+    status, out, _ = evaluate("--sr", qp_folders / "sr" / "QP63", "--hr", qp_folders / "hr", "--protocol", "ais24",
+                              "--qp", 63, "--json", qp_folders / "scores.json")
+    report = json.loads((qp_folders / "scores.json").read_text())
+    assert status == 0 and [row["qp"] for row in report["images"]] == [63, 63]
+    assert "(not comparable: the table is of QP31 and QP63)" in out and report["standing"]["gain"] is None
+
+
+def test_a_file_that_is_missing_at_one_qp(evaluate, qp_folders):
+    (qp_folders / "sr" / "QP63" / "1_4x_qp63.png").unlink()
+    status, out, complaints = evaluate(*args(qp_folders, "--protocol", "ais24"))
+    assert status == 1 and "images scored: 3, files left out: 1" in out
+    assert complaints == [f"jsr evaluate: {qp_folders / 'hr/1.png'}: no QP63 SR image has this name"]
+
+
+@pytest.mark.parametrize("change, more, message", [
+    (lambda folder: (folder / "sr" / "31").mkdir(), (), "qp_31: is of the same QP as 31; remove one of them"),
+    (lambda folder: (folder / "sr" / "QP37").mkdir(), (), "QP37: ais24 has no QP 37, but 31, 39, 47, 55 and 63"),
+    (lambda folder: shutil.rmtree(folder / "lr" / "QP63"), ("--lr", "lr"), "lr: has no folder QP63, as "),
+    (lambda folder: None, ("--sr", "hr"), "hr: ais24 judges images at QP 31, 39, 47, 55 and 63; put those of each"),
+    (lambda folder: None, ("--sr", "nowhere"), "nowhere: no such folder"),
+    (lambda folder: None, ("--qp", "32"), "--qp 32: ais24 has 31, 39, 47, 55 and 63"),
+    (lambda folder: None, ("--submission", "x.zip", "--runtime", "1"), "--submission takes the images of one QP"),
+])
+def test_folders_of_qps_that_do_not_fit(evaluate, qp_folders, monkeypatch, change, more, message):
+    monkeypatch.chdir(qp_folders)
+    change(qp_folders)
+    status, _, complaints = evaluate("--sr", "sr", "--hr", "hr", "--protocol", "ais24", *more)
+    assert status == 1 and len(complaints) == 1 and message in complaints[0]
+
+
+def test_score_of_psnr_and_runtime(evaluate, folders):
+    for index in range(3):  # multiples of 3
+        images.write_png(folders / "hr" / f"{index}.png", read(folders, f"hr/{index}.png")[:63, :78])
+        images.write_png(folders / "sr" / f"{index}.png", read(folders, f"sr/{index}.png")[:63, :78])
+    status, out, _ = evaluate(*args(folders, "--protocol", "ntire23_x3", "--runtime_ms", 4,
+                                    "--json", folders / "x.json"))
+    report = json.loads((folders / "x.json").read_text())
+    assert report["profiles"] == ["psnr[rgb]", "psnr[ntire23_script]", "psnr[y_601]", "ssim[rgb]"]
+    hr = read(folders, "hr/0.png")
+    lr = degradations.degrade("ntire23_x3", hr).decode()
+    bicubic = evaluation.enlarge(lr, 3, "torch_bicubic")
+    assert report["images"][0]["bicubic"] == metrics.score(bicubic, hr, report["profiles"])
+    score = 10 * 2 ** report["standing"]["gain"]
+    assert status == 0 and report["standing"]["score"] == pytest.approx(score)
+    assert f"score {score:.2f}, theirs 6.34 to 31.26 on GeForce RTX 3090" in out and "Bicubic++" in out
 
 
 SUBMISSION = ("--runtime", 1.5, "--extra_data", "--description", "ours")

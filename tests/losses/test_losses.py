@@ -1,14 +1,27 @@
-"""Losses by hand, and rows that are wrong."""
+"""Losses by hand and against the published code's values, and rows that are wrong."""
 
+import inspect
+
+import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 import pytest
 
 from jsr import losses
+from jsr.degradations.resize import swscale_lanczos
 from jsr.errors import UserError
+from jsr.losses import detail, features, frequency, pixel
 
 PRED = np.array([0.0, 1.0, 3.0], np.float32)
 TARGET = np.array([0.0, 2.0, 1.0], np.float32)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Two made-up images, float32 (2, 12, 8, 3), the ones that the values below were computed from."""
+    i = np.arange(2 * 12 * 8 * 3).reshape(2, 12, 8, 3)
+    return tuple((np.mod(i * i * a + b * i, m) / m).astype(np.float32) for a, b, m in ((7, 3, 101), (5, 11, 97)))
 
 
 @pytest.mark.parametrize("name, expected", [
@@ -19,47 +32,187 @@ def test_known_values(name, expected):
     np.testing.assert_allclose(losses.LOSSES[name](PRED, TARGET), expected, rtol=1e-6)
 
 
+# Values of the published PyTorch code in float64: EndlessSora/focal-frequency-loss, FFTLoss of sunny2109/SAFMN, the
+# formulas of SPSR's Get_gradient, HINet's PSNRLoss and szagoruyko/attention-transfer; the likelihood by minimising
+# over log s with LBFGS.
+PUBLISHED = [
+    ("focal_frequency", {}, 0.10852711518722649),
+    ("focal_frequency", {"alpha": 0.5}, 0.13500445953815407),
+    ("focal_frequency", {"patch_factor": 2}, 0.1258396782888952),
+    ("focal_frequency", {"ave_spectrum": True}, 0.06433576053522869),
+    ("focal_frequency", {"log_matrix": True}, 0.11863816420946884),
+    ("focal_frequency", {"batch_matrix": True}, 0.08783835110389066),
+    ("fft_l1", {}, 2.281468076645677),
+    ("gradient_l1", {}, 0.3023796521867274),
+    ("psnr", {}, -7.575176267767003),
+    ("uncertainty_mse", {}, -0.3719505574813178),
+    ("attention_transfer", {}, 0.004630422352448772),
+]
+
+
+@pytest.fixture(scope="module")
+def computed(pair):
+    """Values at the pair by row of PUBLISHED, value and gradient where nothing is wrong by name; compiled together."""
+    @jax.jit
+    def compute(pred, target):
+        return ([losses.LOSSES[name](pred, target, **options) for name, options, _ in PUBLISHED],
+                {name: jax.value_and_grad(fn)(pred, pred) for name, fn in losses.LOSSES.items()})
+
+    return compute(*pair)
+
+
+@pytest.mark.parametrize("index", range(len(PUBLISHED)), ids=lambda i: " ".join(map(str, PUBLISHED[i][:2])))
+def test_values_of_the_published_code(computed, index):
+    np.testing.assert_allclose(computed[0][index], PUBLISHED[index][2], rtol=2e-6)
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_gradient_is_finite_where_nothing_is_wrong(computed, name):
+    value, gradient = computed[1][name]
+    assert np.isfinite(value) and np.isfinite(gradient).all() and gradient.shape == (2, 12, 8, 3)
+
+
+def test_focal_frequency_passes_no_gradient_through_its_weights(pair):
+    gradient = jax.jit(jax.grad(frequency.focal_frequency))(*pair)
+    np.testing.assert_allclose(np.abs(gradient).sum(), 0.4522106127480283, rtol=1e-5)
+
+
+def test_attention_of_a_larger_map_is_averaged_first(pair):
+    pred, target = pair
+    smaller = target[:, ::2, ::2, :2]
+    np.testing.assert_allclose(features.attention_transfer(pred, smaller), 0.021210005963789146, rtol=1e-5)
+    for name, other in (("sizes", target[:, :7]), ("batches", target[:1]), ("ranks", target[0])):
+        with pytest.raises(ValueError, match=r"maps are \(2, 12, 8, 3\) and .*, expected"):
+            features.attention_transfer(pred, other)
+
+
+def test_psnr_is_that_of_each_image():
+    pred, target = np.zeros((2, 4, 4, 3), np.float32), np.zeros((2, 4, 4, 3), np.float32)
+    pred[0], pred[1] = 0.1, 0.01
+    np.testing.assert_allclose(pixel.psnr(pred, target), -(20 + 40) / 2, rtol=1e-4)
+    np.testing.assert_allclose(pixel.psnr(target, target), -80, rtol=1e-5)
+
+
+def test_uncertainty_scales_the_gradient_of_the_mse(pair):
+    mse, gradient = jax.value_and_grad(pixel.mse)(*pair)
+    np.testing.assert_allclose(jax.grad(pixel.uncertainty_mse)(*pair), gradient / (2 * mse), rtol=1e-5)
+
+
+def test_patches_must_fit(pair):
+    for factor in (0, 5):
+        with pytest.raises(ValueError, match=f"12x8 px .* cannot be cut into patch_factor {factor}"):
+            frequency.focal_frequency(*pair, patch_factor=factor)
+
+
+def test_lanczos_is_pillows(pair):
+    pred, target = pair
+    difference = pred - target
+
+    def resized(image, height, width):
+        planes = [Image.fromarray(image[..., c]).resize((width, height), Image.LANCZOS) for c in range(3)]
+        return np.stack([np.asarray(plane) for plane in planes], -1)
+
+    small = [resized(image, 3, 2) for image in difference]
+    np.testing.assert_allclose(detail.lanczos_l1(pred, target, lobes=3), np.abs(small).mean(), rtol=1e-5)
+    rest = [image - resized(low, 12, 8) for image, low in zip(difference, small)]
+    np.testing.assert_allclose(detail.high_frequency_lanczos_l1(pred, target, lobes=3), np.abs(rest).mean(), rtol=1e-5)
+    assert detail.lanczos_matrix(9, 3, 5).shape == (3, 9)
+    assert np.isfinite(detail.high_frequency_lanczos_l1(pred[:, :11, :7], target[:, :11, :7], scale=3))
+
+
+def test_lanczos_is_the_filter_of_ais_2024_away_from_the_borders(photograph):
+    grey = photograph(128, 160)[..., 1]
+    rows, columns = detail._matrices((1, 128, 160, 1), **defaults_of(detail.lanczos_l1))
+    shrunk = np.clip(rows @ grey.astype(np.float64) @ columns.T, 0, 255)
+    inner = slice(6, -6), slice(6, -6)
+    assert np.abs(shrunk - swscale_lanczos(grey, (32, 40)))[inner].max() < 0.6  # rounded to 8 bits; 3 lobes: 4.1
+
+
+def defaults_of(fn):
+    return {name: p.default for name, p in inspect.signature(fn).parameters.items() if p.default is not p.empty}
+
+
+def test_lanczos_has_as_many_lobes_as_asked():
+    middle = detail.lanczos_matrix(41, 41 * 2, 5)[40]  # 10 taps at a quarter pixel from the centre
+    assert (middle != 0).sum() == 10 and (detail.lanczos_matrix(41, 41 * 2, 3)[40] != 0).sum() == 6
+    np.testing.assert_allclose(detail.lanczos_matrix(23, 7, 5).sum(1), 1, rtol=1e-6)
+
+
 def test_high_frequency_l1_sees_detail_and_not_brightness():
     pred = np.zeros((2, 9, 8, 3), np.float32)
     pred[1, 4, 4, 0] = 1
     center = 1 / np.exp(-np.arange(-2, 3)**2 / (2 * 1.1**2)).sum()
     # an impulse far from the borders: it loses its own weight at its place, and all the other weights lie around it
     expected = 2 * (1 - center**2) / pred.size
-    np.testing.assert_allclose(losses.high_frequency_l1(pred, np.zeros_like(pred)), expected, rtol=1e-6)
-    np.testing.assert_allclose(losses.high_frequency_l1(pred + 0.25, pred), 0, atol=1e-7)
+    np.testing.assert_allclose(losses.LOSSES["high_frequency_l1"](pred, np.zeros_like(pred)), expected, rtol=1e-6)
+    np.testing.assert_allclose(losses.LOSSES["high_frequency_l1"](pred + 0.25, pred), 0, atol=1e-7)
     across = np.broadcast_to(np.arange(8, dtype=np.float32)[None, None, :, None], pred.shape)
     # a ramp has no detail but where the border turns it back
-    blurred_away = np.abs(losses._blur(across) - across)
+    blurred_away = np.abs(detail._blur(across) - across)
     np.testing.assert_allclose(blurred_away[:, :, 2:-2], 0, atol=1e-5)
     assert (blurred_away[:, :, 0] > 0.1).all()
 
 
+def row(**more):
+    return {**dict(fn="l1", pred="sr", target="hr", weight=1.0), **more}
+
+
 def test_rows_are_weighted_and_named():
-    rows = [dict(fn="l1", pred="sr", target="hr", weight=1.0), dict(fn="mse", pred="aux", target="hr", weight=0.5)]
+    rows = [row(), row(fn="mse", pred="aux", weight=0.5)]
     loss, values = losses.total(rows, {"sr": PRED, "aux": PRED}, {"hr": TARGET})
     np.testing.assert_allclose(loss, 1 + 0.5 * 5 / 3, rtol=1e-6)
     np.testing.assert_allclose([values["loss/l1_sr"], values["loss/mse_aux"]], [1, 5 / 3], rtol=1e-6)
 
 
+def test_options_reach_the_function():
+    rows = [row(fn="charbonnier", eps=2), row(fn="mse")]
+    losses.check_rows(rows)
+    loss, _ = losses.total(rows[:1], {"sr": PRED}, {"hr": TARGET})
+    np.testing.assert_allclose(loss, (2 + np.sqrt(5) + np.sqrt(8)) / 3, rtol=1e-6)
+
+
+def test_rows_alike_have_names_of_their_own():
+    rows = [row(), row(target="teacher.sr"), row(fn="charbonnier"), row(fn="charbonnier", eps=0.1), row(fn="mse")]
+    loss, values = losses.total(rows, {"sr": PRED}, {"hr": TARGET, "teacher.sr": PRED})
+    assert list(values) == ["loss/l1_sr_hr", "loss/l1_sr_teacher.sr", "loss/charbonnier_sr_hr_1",
+                            "loss/charbonnier_sr_hr_2", "loss/mse_sr"]
+    np.testing.assert_allclose(loss, sum(values.values()), rtol=1e-6)
+    assert values["loss/l1_sr_teacher.sr"] == 0
+
+
+def test_features_may_differ_in_shape(pair):
+    outputs, batch = {"features": pair[0]}, {"teacher.features": pair[1][..., :2]}
+    rows = [row(fn="attention_transfer", pred="features", target="teacher.features")]
+    assert losses.total(rows, outputs, batch)[0] > 0
+
+
 def test_bfloat16_predictions_are_compared_in_float32():
     pred = jnp.full((1000,), 1.0, jnp.bfloat16)
-    loss, _ = losses.total([dict(fn="l1", pred="sr", target="hr", weight=1.0)], {"sr": pred}, {"hr": jnp.full((1000,), 1.001)})
+    loss, _ = losses.total([row()], {"sr": pred}, {"hr": jnp.full((1000,), 1.001)})
     assert loss.dtype == jnp.float32
     np.testing.assert_allclose(loss, 1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("row, message", [
-    (dict(fn="l3", pred="sr", target="hr", weight=1.0), "loss 'l3' is unknown; did you mean 'l1'"),
-    (dict(fn="l1", pred="sr", weight=1.0), "needs exactly the keys"),
+@pytest.mark.parametrize("wrong, message", [
+    (row(fn="l3"), "loss 'l3' is unknown; did you mean 'l1'"),
+    (dict(fn="l1", pred="sr", weight=1.0), "lacks target; needs fn, pred, target, weight"),
+    (dict(pred="sr"), "lacks fn, target, weight"),
+    (row(fn="charbonnier", epsilon=1e-6), r"loss charbonnier: no option 'epsilon'; did you mean 'eps'\?"),
+    (row(wieght=2), r"loss l1: no option 'wieght'; did you mean 'weight'\?"),
+    (row(weight="1"), "loss l1: weight='1' must be of type float"),
+    (row(fn="focal_frequency", alfa=1), "loss focal_frequency: no option 'alfa'; did you mean 'alpha'"),
+    (row(fn="charbonnier", eps="1e-6"), "loss charbonnier: eps='1e-6' must be of type float, like 0.001"),
+    (row(fn="focal_frequency", patch_factor=2.0), "patch_factor=2.0 must be of type int, like 1"),
+    (row(fn="focal_frequency", log_matrix=1), "log_matrix=1 must be of type bool, like False"),
 ])
-def test_wrong_rows(row, message):
-    with pytest.raises(UserError, match=message):
-        losses.check_rows([row])
+def test_wrong_rows(wrong, message):
+    with pytest.raises(UserError, match=message) as caught:
+        losses.check_rows([wrong])
+    assert "\n" not in str(caught.value)
 
 
 def test_missing_key_and_shape():
-    row = dict(fn="l1", pred="sr", target="hr", weight=1.0)
     with pytest.raises(ValueError, match="no 'hr' in the batch; it has lr"):
-        losses.total([row], {"sr": PRED}, {"lr": PRED})
+        losses.total([row()], {"sr": PRED}, {"lr": PRED})
     with pytest.raises(ValueError, match=r"sr is \(3,\), hr is \(2,\)"):
-        losses.total([row], {"sr": PRED}, {"hr": PRED[:2]})
+        losses.total([row()], {"sr": PRED}, {"hr": PRED[:2]})

@@ -1,3 +1,5 @@
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,15 @@ def test_scores_and_baseline_by_degradation(files):
     row = score_pair(pair, keys=["psnr[rgb]"], scale=4, degradation="aim22_t1")
     assert row["name"] == "hr" and row["cropped"] == "34x43"
     assert set(row) == {"name", "sr", "hr", "cropped", "ours", "bicubic"} and set(row["bicubic"]) == {"psnr[rgb]"}
+
+
+def test_baseline_of_a_qp(files):
+    pair = Pair(files("sr", 32, 40, 1), files("hr", 32, 40), qp=63)
+    score = partial(score_pair, keys=["psnr[rgb]"], scale=4, degradation="ais24", baseline="lanczos")
+    row = score(pair, kernel="swscale_lanczos")
+    assert list(row) == ["name", "qp", "sr", "hr", "cropped", "ours", "lanczos"] and row["qp"] == 63
+    assert row["ours"]["psnr[rgb]"] < row["lanczos"]["psnr[rgb]"] < score(replace(pair, qp=31))["lanczos"]["psnr[rgb]"]
+    assert score(pair)["lanczos"] != row["lanczos"]  # another kernel
 
 
 def test_scale_of_an_lr_image_is_read_off(files):
