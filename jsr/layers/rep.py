@@ -333,7 +333,7 @@ _RUN = {Conv: _run_conv, Edge: _run_edge, Difference: _run_difference, BatchNorm
 
 
 class _EdgeConv(nn.Module):
-    """Depthwise; parameters `scale` (C,) and `bias` (C,)."""
+    """Depthwise; parameters `scale` (1, 1, 1, C), as that of a depthwise kernel, and `bias` (C,)."""
 
     filter: str
     strides: tuple[int, int]
@@ -346,7 +346,7 @@ class _EdgeConv(nn.Module):
             raise ValueError(f"no filter {self.filter!r}; {nearest(self.filter, EDGES)}")
         channels = x.shape[-1:]
         small = nn.initializers.normal(1e-3)
-        scale = self.param("scale", small, channels)
+        scale = self.param("scale", small, (1, 1, 1, *channels))
         bias = self.param("bias", small, channels) if self.use_bias else None
         kernel = np.array(EDGES[self.filter], np.float32)[:, :, None, None] * scale
         return _convolve(x, kernel, bias, self.strides, channels[0], self.dtype)
@@ -500,9 +500,14 @@ def conv3xc(ratio=2):
     return Sum(Chain(Conv(1, In(ratio)), Conv(3, Out(ratio)), Conv(1)), Conv(1))
 
 
+def lanczospp():
+    """Lanczos++'s (AIS 2024): 1x1 to four times the features, 3x3, 1x1 to the output's, plus a 1x1 bypass."""
+    return Sum(Chain(Conv(1, In(4)), Conv(3, In(1)), Conv(1)), Conv(1))
+
+
 def repvgg():
     """RepVGG's block (DingXiaoH/RepVGG): 3x3, 1x1 and identity, each with its BatchNorm."""
-    return Sum(_normed(3), _normed(1), WhenSame(BatchNorm()))
+    return Sum(normed(3), normed(1), WhenSame(BatchNorm()))
 
 
 def repvit():
@@ -510,10 +515,11 @@ def repvit():
 
     The first two have a BatchNorm each.
     """
-    return Sum(_normed(3), _normed(1), Identity())
+    return Sum(normed(3), normed(1), Identity())
 
 
-def _normed(kernel_size):
+def normed(kernel_size=3):
+    """One convolution and its BatchNorm, as a ResNet has them: deployed, the convolution alone."""
     return Chain(Conv(kernel_size, use_bias=False), BatchNorm())
 
 
@@ -543,8 +549,8 @@ def decouple(kernel_size=3):
 
 
 BLOCKS = {make.__name__: make for make in (
-    plain, residual, ecb, haar, rrrb, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg, repvit, conv_norm_conv,
-    asymmetric, reprb, resr, decouple)}
+    plain, normed, residual, ecb, haar, rrrb, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg, repvit,
+    conv_norm_conv, asymmetric, reprb, resr, decouple, lanczospp)}
 
 
 def block(name, **options):
