@@ -7,10 +7,10 @@ import time
 import jax
 import numpy as np
 
-from jsr import counts, losses, sharding
+from jsr import counts, losses, models, sharding
 from jsr.benchmark import timing
-from jsr.data import pipeline, sources
-from jsr.training import optim
+from jsr.data import mix, pipeline
+from jsr.training import optim, stages
 from jsr.training import state as states
 from jsr.training.step import make_step
 
@@ -70,9 +70,11 @@ def measure_step(config, *, steps, announce=lambda line: None):
     with contextlib.closing(_batches(config, 0)) as batches:
         batch = sharding.put_batch(next(batches), mesh)
 
-    networks, key = states.make_networks(config), jax.random.key(config.seed)
+    networks, key = stages.make_networks(config, 0), jax.random.key(config.seed)
     optimizers, schedules = optim.stage_optimizers(stage), optim.stage_schedules(stage)
-    variables = states.initial_variables(config, networks, key)
+    drawn = {name: models.init(module, states.purpose_key(key, name)) for name, module in networks.items()}
+    variables = {name: drawn.pop(name) for name in config.chain}
+    teachers = jax.device_put(drawn, sharding.replicated(mesh))
     params = sum(counts.count_params(collections) for collections in variables.values())
     state = states.make_state(variables, optimizers, ema=config.ema_decay > 0)
     state = jax.device_put(state, sharding.replicated(mesh))
@@ -80,7 +82,8 @@ def measure_step(config, *, steps, announce=lambda line: None):
     announce("compiling")
     begin = time.perf_counter()
     lowered = jax.jit(make_step(networks, config.chain, stage.players, optimizers, schedules, first_step=0,
-                                ema_decay=config.ema_decay), donate_argnums=0).lower(state, batch, key)
+                                ema_decay=config.ema_decay, fused=stage.fused),
+                      donate_argnums=0).lower(state, batch, key, teachers)
     traced = time.perf_counter()
     compiled = lowered.compile()
     done = time.perf_counter()
@@ -89,7 +92,7 @@ def measure_step(config, *, steps, announce=lambda line: None):
     seconds = []
     for _ in range(1 + steps):
         start = time.perf_counter()
-        state, values = compiled(state, batch, key)
+        state, values = compiled(state, batch, key, teachers)
         jax.block_until_ready((state, values))
         seconds.append(time.perf_counter() - start)
     spread = timing.spread(np.array(seconds[1:]))
@@ -105,8 +108,7 @@ def waiting(step_rate, pipeline_rate):
 
 def _batches(config, num_workers):
     """The batches of the first stage, as training takes them."""
-    stage, data = config.stages[0], config.data
+    stage = config.stages[0]
     scale = math.prod(config.networks[name].scale for name in config.chain)
-    crops = pipeline.stage_crops(stage, scale=scale, degrade=data.train.degrade)
-    source = sources.open_source(data.train.dataset, data.train.split, data.data_dir or None)
-    return pipeline.train_batches(source, crops, seed=config.seed, batch=stage.batch, start=0, num_workers=num_workers)
+    rows = mix.stage_rows(config, stage, mix.open_sources(config), scale=scale)
+    return pipeline.train_batches(rows, seed=config.seed, batch=stage.batch, start=0, num_workers=num_workers)

@@ -13,6 +13,7 @@ import signal
 import sys
 
 import jsr
+from jsr.cli._parser import Parser
 from jsr.config import nearest
 from jsr.errors import UserError
 
@@ -34,8 +35,8 @@ def main(argv=None):
         return 2
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     module = importlib.import_module(f"jsr.cli.{command}")
-    parser = argparse.ArgumentParser(prog=f"jsr {command}", description=module.__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog=f"jsr {command}", description=module.__doc__,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
     args = parser.parse_args(argv[1:])
     try:

@@ -1,4 +1,4 @@
-"""Measure input pipeline, training step, upscaling and JPEG, beside what one would use instead.
+"""Measure input pipeline, training step, upscaling, JPEG, fused blocks, beside what one would use instead.
 
 Figures are of repeated, synchronised runs; compiling is measured apart. They are worth as much as the machine was idle:
 its load averages are printed with them, and the best run beside the median. What else runs slows libraries unequally,
@@ -9,6 +9,7 @@ PyTorch most, since its threads wait for each other. `taskset -c 0 jsr benchmark
   jsr benchmark jpeg --size 48x48,128x128
   jsr benchmark step --config=aim22_t1 --config.stages[0].batch=16
   jsr benchmark upscale edsr/baseline --scale 4 --size 180x320,360x640 --out edsr.json
+  jsr benchmark blocks --block ecb --features 32
   jsr benchmark upscale runs/aim22_t1/quick/best.safetensors --peers none
 
 --out writes JSON: {format, command, date, machine, versions, load_average_after, what, results}, with what the tables
@@ -26,16 +27,16 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from jsr.config import nearest
 from jsr.errors import UserError, is_out_of_memory
 from jsr.files import atomic_write
-from jsr.main import take_overrides
 
 FORMAT = 1
 
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
-    whats = parser.add_subparsers(dest="what", required=True, metavar="WHAT", parser_class=_Parser)
+    whats = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     pipeline = whats.add_parser("pipeline", help="patches/s of a recipe's input pipeline, by number of workers")
     loaders = whats.add_parser("loaders", help="patches/s of one core for AIM 2022, Track 1, beside loaders of PNG files",
                                description="Patches/s of one core, without workers, for AIM 2022 compressed SR, Track 1 "
@@ -66,7 +67,14 @@ def add_arguments(parser):
                       help="height x width of the images (default: 48x48,128x128)")
     jpeg.add_argument("--batch", type=_number(int), default=16, help="images at a time (default: 16)")
     jpeg.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
-    for what in (pipeline, loaders, step, upscale, jpeg):
+    blocks = whats.add_parser("blocks", help="a gradient step through re-parameterised blocks: branches, fused, PyTorch's")
+    blocks.add_argument("--block", default="ecb", help="name in jsr/layers/rep.py (default: ecb)")
+    blocks.add_argument("--features", type=_number(int), default=32, help="in and out (default: 32)")
+    blocks.add_argument("--depth", type=_number(int), default=3, help="blocks (default: 3)")
+    blocks.add_argument("--size", type=_sizes, default=[(64, 64)], metavar="HxW[,HxW...]", help="of the input (default: 64x64)")
+    blocks.add_argument("--batch", type=_number(int), default=16, help="inputs (default: 16)")
+    blocks.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
+    for what in (pipeline, loaders, step, upscale, jpeg, blocks):
         what.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
 
 
@@ -106,8 +114,9 @@ def _pipeline(args, console, announce):
         announce(f"{config.recipe}: {num_workers} workers")
         rows.append(training.measure_pipeline(config, num_workers, seconds=args.seconds))
     stage = config.stages[0]
+    datasets = dict.fromkeys(row.dataset for row in stage.data or config.data.train)
     console.print(_table(
-        f"{config.recipe}, {config.data.train.dataset}: HR crops of {stage.crop}, batch {stage.batch}",
+        f"{config.recipe}, {', '.join(datasets)}: HR crops of {stage.crop}, batch {stage.batch}",
         [">workers", ">patches/s", ">a worker", ">MB/s", ">first batch s"],
         [(str(row["workers"]), f"{row['patches_per_s']:,.0f}", f"{row['patches_per_s_per_worker']:,.0f}",
           f"{row['megabytes_per_s']:.1f}", f"{row['first_batch_s']:.2f}") for row in rows]))
@@ -196,37 +205,48 @@ def _jpeg(args, console, announce):
     return results
 
 
-_RUNS = {"pipeline": _pipeline, "loaders": _loaders, "step": _step, "upscale": _upscale, "jpeg": _jpeg}
+def _blocks(args, console, announce):
+    from jsr.benchmark import blocks
+    from jsr.layers import rep
+
+    if args.block not in rep.BLOCKS:
+        raise UserError(f"no block {args.block!r}; {nearest(args.block, rep.BLOCKS)}")
+    results = []
+    for size in args.size:
+        what = f"{args.depth} {args.block} of {args.features} features on {args.batch}x{size[0]}x{size[1]}"
+        announce(what)
+        try:
+            row = blocks.measure_blocks(args.block, features=args.features, depth=args.depth, batch=args.batch, size=size,
+                                        rounds=args.repeats)
+        except ValueError as e:
+            raise UserError(f"{args.block}: cannot be measured here: {e}") from e
+        fused = next(cells for cells in row["rows"] if cells["name"] == "jsr, fused")
+        console.print(_table(
+            f"gradient of {what}, {row['params']:,} parameters",
+            ["", ">median ms", ">best", ">p90", ">fused / it", ">largest difference"],
+            [(cells["name"], *_times(cells), f"{fused['median_ms'] / cells['median_ms']:.3f}", f"{cells['error']:.1e}")
+             for cells in row["rows"]]))
+        results.append(row)
+    return results
+
+
+_RUNS = {"pipeline": _pipeline, "loaders": _loaders, "step": _step, "upscale": _upscale, "jpeg": _jpeg, "blocks": _blocks}
 
 
 def _network(model, scale):
-    """(name for titles, {name: module}, {name: variables}) of an id or a model file."""
+    """(name for titles, {name: module}, {name: variables}) of an id or a model file, in deployed form."""
     import jax
 
-    from jsr import models
+    from jsr import models, reparam
     from jsr.inference import model_file
 
     if model.endswith(".safetensors") or Path(model).is_file():
         if scale:
             raise UserError(f"--scale is for networks named by their ids; {model} has its own")
-        return model, *model_file.load(model)[1:]
+        return model, *model_file.fused(*model_file.load(model))[1:3]
     scale = scale or 4
-    network = models.create(model, scale=scale)
+    network = reparam.deployed(models.create(model, scale=scale))
     return f"{models.resolve(model)} x{scale}", {"sr": network}, {"sr": models.init(network, jax.random.key(0))}
-
-
-class _Parser(argparse.ArgumentParser):
-    """Keeps its words for the record and, where it has a --config, takes overrides of its entries."""
-
-    def __init__(self, **settings):
-        super().__init__(**settings, allow_abbrev=False)
-
-    def parse_known_args(self, args=None, namespace=None):
-        found, rest = super().parse_known_args(args, namespace)
-        found.words = list(args)
-        if "config" in found:
-            found.overrides, rest = take_overrides(self, rest), []
-        return found, rest
 
 
 _PEERS = {"auto": ("torch", "onnxruntime"), "none": (), "torch": ("torch",), "onnxruntime": ("onnxruntime",)}

@@ -92,7 +92,7 @@ def _to_model_file(source, target, args):
     certificate = parity.certify(model, variables, args.reference) if args.reference else None
     model_file.save(target, {name: variables}, {
         "networks": [{"name": name, "model": model_id, "scale": model.scale, "fields": identity.fields,
-                      "deployed": False}],
+                      "deployed": getattr(model, "deploy", False)}],
         "ema": found.ema, "recipe": args.recipe or "", "steps": None, "ensemble": _ensemble(args.recipe), "scores": {},
         "data": {},
         "fingerprint": {"source": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),

@@ -7,7 +7,7 @@
   inferred         what the source does not state and we chose
   params           parameters as trained, of the different networks, each once
   params_deployed  the same after re-parameterisation
-  gmacs            convolution and matrix multiply-accumulates for one LR image of input_hw, in 1e9, all copies
+  gmacs            convolution and matrix multiply-accumulates for one LR image of input_hw, deployed, in 1e9, all copies
   input_hw         [height, width] of that image
   networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it
 """
@@ -21,11 +21,12 @@ from rich.console import Console
 from rich.table import Table
 
 import jsr
-from jsr import counts, models
+from jsr import counts, models, reparam
 from jsr.config import plain
 from jsr.recipes import all_recipes
+from jsr.training import stages
 
-DEFAULT_HW = (192, 192)
+DEFAULT_HW = 192, 192
 
 
 def add_arguments(parser):
@@ -53,34 +54,37 @@ def run(args):
 
 
 def catalogue_row(config):
-    """What --json says of a recipe, see above; gmacs are at its `input_hw`, if it has one, else at 192x192."""
-    height, width = input_hw = tuple(config.get("input_hw") or DEFAULT_HW)
-    networks, different = [], {}
+    """What --json says of a recipe, see above, with the networks in the form of its last stage."""
+    height, width = input_hw = tuple(config.input_hw)
+    networks, different, last = [], {}, stages.fields_at(config, len(config.stages) - 1)
     for name in config.chain:
         net = plain(config.networks[name])
-        fields = json.dumps(net["fields"], sort_keys=True)
-        params, macs = _count(net["model"], net["scale"], fields, height, width)
+        fields = json.dumps({key: value for key, value in last[name].items() if key != "deploy"}, sort_keys=True)
+        params, deployed, macs = _count(net["model"], net["scale"], fields, height, width)
         networks.append(dict(model=net["model"], scale=net["scale"], copies=net["copies"], params=params,
-                             params_deployed=params, gmacs=macs / 1e9))
-        different[models.resolve(net["model"]), net["scale"], fields] = params
+                             params_deployed=deployed, gmacs=macs / 1e9))
+        different[models.resolve(net["model"]), net["scale"], fields] = params, deployed
         height, width = height * net["scale"], width * net["scale"]
     track, _, name = config.recipe.partition(":")
+    params, deployed = map(sum, zip(*different.values()))
     return dict(
         id=config.id, recipe=config.recipe, config=f"configs/{track}.py:{name}", title=config.title,
-        inferred=list(config.inferred), params=sum(different.values()), params_deployed=sum(different.values()),
+        inferred=list(config.inferred), params=params, params_deployed=deployed,
         gmacs=sum(net["copies"] * net["gmacs"] for net in networks), input_hw=list(input_hw), networks=networks)
 
 
 @functools.cache
 def _count(model_id, scale, fields, height, width):
-    """(parameters, multiply-accumulates) of a network, `fields` as JSON, for an LR image of height x width.
+    """Parameters as trained and as deployed, and multiply-accumulates, of a network for an LR image of height x width.
 
-    A network that takes multiples of a size is counted at the next one.
+    `fields` are JSON. A network that takes multiples of a size is counted at the next one.
     """
     model = models.create(model_id, scale=scale, **json.loads(fields))
     card = models.card(model)
     height, width = (-(-side // card.padding.multiple) * card.padding.multiple for side in (height, width))
-    return counts.count(model, card.lr_shape(height, width))
+    params, macs = counts.count(reparam.deployed(model), card.lr_shape(height, width))
+    trained = counts.count_params(models.abstract(model_id, scale=scale, **json.loads(fields)))
+    return trained, params, macs
 
 
 def _ids(wanted):
@@ -91,27 +95,24 @@ def _ids(wanted):
 
 
 def _overview(ids):
-    """A line a network, with the counts at its largest scale."""
+    """A line a network, with the counts of its deployed form at its largest scale."""
     table = _table("network", "scales", ">parameters", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}", "")
     for model_id in ids:
         card = models.card(model_id)
-        table.add_row(model_id, " ".join(f"x{scale}" for scale in card.scales), *_shown(model_id, card.scales[-1]),
+        _, params, macs = _count(model_id, card.scales[-1], "{}", *DEFAULT_HW)
+        table.add_row(model_id, " ".join(f"x{scale}" for scale in card.scales), f"{params:,}", f"{macs / 1e9:,.2f}",
                       card.title)
     return table
 
 
 def _count_table(ids):
     """A line a network and scale."""
-    table = _table("network", "scale", ">parameters", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}")
+    table = _table("network", "scale", ">parameters as trained", ">as deployed", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}")
     for model_id in ids:
         for scale in models.card(model_id).scales:
-            table.add_row(model_id, f"x{scale}", *_shown(model_id, scale))
+            trained, params, macs = _count(model_id, scale, "{}", *DEFAULT_HW)
+            table.add_row(model_id, f"x{scale}", f"{trained:,}", f"{params:,}", f"{macs / 1e9:,.2f}")
     return table
-
-
-def _shown(model_id, scale):
-    params, macs = _count(model_id, scale, "{}", *DEFAULT_HW)
-    return f"{params:,}", f"{macs / 1e9:,.2f}"
 
 
 def _recipe_table(recipes):

@@ -95,13 +95,19 @@ class Chain:
         return found.temp_size_in_bytes + found.output_size_in_bytes
 
     def reach(self, limit):
-        """How far, LR px, the networks see from a pixel, or None where it is farther than `limit`."""
+        """How far, LR px, the networks see from a pixel, or None where it is farther than `limit`.
+
+        None too where a network divides the image into parts of a grid that follows its size, and says so by an
+        attribute `grid_follows_size`.
+        """
         with self._lock:
             if limit not in self._fields:
                 self._fields[limit] = self._trace(limit)
             return self._fields[limit]
 
     def _trace(self, limit):
+        if any(getattr(module, "grid_follows_size", False) for module in self.networks.values()):
+            return None  # however near a network sees, a tile's grid is not that of the image
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self._variables)
         found = receptive_field(self._jit, abstract, multiple=self.padding.multiple, limit=limit)
         return max(found.rows, found.columns) if found else None

@@ -28,7 +28,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jsr import models
+from jsr import models, reparam
 from jsr.errors import UserError
 from jsr.files import atomic_write
 
@@ -87,3 +87,28 @@ def load(path):
         raise UserError(f"{path}: its tensors are not those of {', '.join(n['model'] for n in meta['networks'])}: "
                         f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
     return meta, networks, traverse_util.unflatten_dict(tensors, sep="/")
+
+
+def fused(meta, networks, variables):
+    """The same chain with the training branches of its networks fused (jsr.reparam.fuse).
+
+    Args:
+      meta, networks, variables: as `load` returns them.
+
+    Returns:
+      (meta, networks, variables, report): those of the deployed networks, and {"<network>/<block>": relative error of
+      the fused block}, empty where there was nothing to fuse.
+
+    Raises:
+      UserError: a block does not fuse exactly, as with weights that are no numbers.
+    """
+    report, rows, networks, variables = {}, [], dict(networks), dict(variables)
+    for row in meta["networks"]:
+        name = row["name"]
+        try:
+            networks[name], variables[name], errors = reparam.fuse(networks[name], variables[name])
+        except ValueError as e:
+            raise UserError(f"{name}: {e}") from e
+        report |= {f"{name}/{path}": error for path, error in errors.items()}
+        rows.append({**row, "deployed": True, "fields": {**row["fields"], "deploy": True}} if errors else row)
+    return {**meta, "networks": rows}, networks, variables, report

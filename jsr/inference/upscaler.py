@@ -286,7 +286,7 @@ class Upscaler:
 
 
 def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=None, dtype=None):
-    """An Upscaler of a model file, or of several whose outputs are averaged.
+    """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
 
     Args:
       path, *more: model files of one scale.
@@ -299,7 +299,7 @@ def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=Non
     """
     chains = []
     for file in (path, *more):
-        meta, networks, variables = model_file.load(file)
+        meta, networks, variables, _ = model_file.fused(*model_file.load(file))
         chain = Chain(networks, variables, meta=meta)
         chains.append(chain if dtype is None else chain.with_dtype(jnp.dtype(dtype)))
     if self_ensemble is None:

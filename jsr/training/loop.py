@@ -1,7 +1,9 @@
 """The training loop: stages, validation, checkpoints, and a clean end whatever ends it."""
 
+import functools
 import hashlib
 from importlib import metadata
+import itertools
 import json
 import logging
 from pathlib import Path
@@ -16,15 +18,15 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import jsr
-from jsr import challenges, evaluation, losses, metrics, models, sharding
+from jsr import challenges, evaluation, losses, metrics, sharding
 from jsr.config import plain
-from jsr.data import pipeline, sources
+from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.inference import model_file
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
-from jsr.training import optim
+from jsr.training import optim, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
 from jsr.training.logbook import Logbook
@@ -35,6 +37,9 @@ log = logging.getLogger("jsr")
 # What may differ between the command that began a run and the one that resumes it: nothing that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
              "ensemble", "report", "inferred", "title")
+
+
+PRUNE_IMAGES = 8  # validation images that decide which channels go
 
 
 class Interrupted(Exception):
@@ -65,8 +70,7 @@ def train(config, workdir, *, console):
 
     # ---- recipe ------------------------------------------------------------------------------------------------
     mesh = sharding.make_mesh()
-    networks = states.make_networks(config)
-    scale = int(np.prod([networks[name].scale for name in config.chain]))
+    scale = int(np.prod([config.networks[name].scale for name in config.chain]))
     protocol = challenges.protocol(config.protocol)
     first_steps = np.cumsum([0] + [stage.steps for stage in config.stages]).tolist()
     last_step = first_steps[-1]
@@ -74,6 +78,7 @@ def train(config, workdir, *, console):
         sharding.check_batch(stage.batch, mesh)
         for player in stage.players:
             losses.check_rows(player.losses)
+    stages.check(config)
     if lead:
         _check_same_run(config, workdir)
 
@@ -81,10 +86,10 @@ def train(config, workdir, *, console):
     key = jax.random.key(config.seed)
 
     def abstract_of(step):
-        variables = {name: models.abstract(net.model, scale=net.scale, **net.fields)
-                     for name, net in config.networks.items()}
-        stage = config.stages[_stage_at(step, first_steps)]
-        shapes = jax.eval_shape(lambda v: states.make_state(v, optim.stage_optimizers(stage), ema=config.ema_decay > 0), variables)
+        index = _stage_at(step, first_steps)
+        optimizers = optim.stage_optimizers(config.stages[index])
+        shapes = jax.eval_shape(lambda v: states.make_state(v, optimizers, ema=config.ema_decay > 0),
+                                stages.abstract_variables(config, index))
         return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding.replicated(mesh)), shapes)
 
     checkpoints = Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints)
@@ -94,37 +99,53 @@ def train(config, workdir, *, console):
         log.info("resuming from step %d of %d", step, last_step)
     else:
         step, meta = 0, {"best": None}
-        variables = states.initial_variables(config, networks, key)
+        variables = states.initial_variables(config, key)
         state = states.make_state(variables, optim.stage_optimizers(config.stages[0]), ema=config.ema_decay > 0)
         state = jax.device_put(state, sharding.replicated(mesh))
         if lead:
             _write_overview(workdir, config, variables)
+    teachers = jax.device_put(states.teacher_variables(config), sharding.replicated(mesh))
 
     # ---- data --------------------------------------------------------------------------------------------------
     data = config.data
-    train_source = sources.open_source(data.train.dataset, data.train.split, data.data_dir or None)
-    eval_source = sources.open_source(data.eval.dataset, data.eval.split, data.data_dir or None)
+    opened = mix.open_sources(config)
+    for stage in config.stages:
+        mix.stage_rows(config, stage, opened, scale=scale)  # a late stage's mistakes at once
+    evaluation.recipe_pairs(config)  # what is missing is said before anything is trained
     logbook = Logbook(workdir, resume_step=step) if lead else None
-    in_chain = {name: networks[name] for name in config.chain}
-    chain = Chain(in_chain, {})
 
-    def info(steps, scores):
+    @functools.cache
+    def chain_of(*modules):  # what they compiled is kept
+        return Chain(dict(zip(config.chain, modules)), {})
+
+    def upscaler_of(networks, variables):
+        return Upscaler([chain_of(*(networks[name] for name in config.chain)).with_variables(variables)])
+
+    def psnr(networks, variables):
+        """The mean over the first validation images, which decides what is pruned."""
+        upscaler = upscaler_of(networks, variables)
+        pairs = itertools.islice(evaluation.recipe_pairs(config), PRUNE_IMAGES)
+        return evaluation.mean_scores([evaluation.score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
+                                       for name, lr, hr in pairs])[protocol.ranking]
+
+    def info(index, steps, scores):
+        fields = stages.fields_at(config, index)
         return {"networks": [{"name": name, "model": config.networks[name].model, "scale": config.networks[name].scale,
-                              "fields": plain(config.networks[name].fields), "deployed": False}
+                              "fields": fields[name], "deployed": fields[name].get("deploy", False)}
                              for name in config.chain],
                 "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps, "ensemble": plain(config.ensemble),
-                "scores": scores, "data": {**plain(data.train), "licence": sources.licence(data.train.dataset)},
+                "scores": scores, "data": mix.described(config),
                 "fingerprint": fingerprint(config)}
 
-    def validate(step, state):
+    def validate(index, networks, step, state):
         variables = jax.device_get(states.eval_variables(state))
-        upscaler = Upscaler([chain.with_variables(variables)])  # the ensemble would take eight times as long
+        upscaler = upscaler_of(networks, variables)  # the ensemble would take eight times as long
         rows, best_key = [], protocol.ranking
-        for name, lr, hr in evaluation.eval_pairs(eval_source, scale=scale, degrade=data.eval.degrade):
+        for name, lr, hr in evaluation.recipe_pairs(config):
             sr = upscaler.upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if len(rows) == 1:
-                logbook.picture(step, name, np.concatenate([evaluation.bicubic(lr, scale), sr, hr], axis=1))
+                logbook.picture(step, name, np.concatenate([evaluation.enlarge(lr, scale, protocol.kernel), sr, hr], axis=1))
         score = evaluation.mean_scores(rows)
         logbook.scalars(step, "eval", score)
         improved = meta["best"] is None or score[best_key] > meta["best"]
@@ -132,7 +153,7 @@ def train(config, workdir, *, console):
                  ", the best so far" if improved else "")
         if improved:
             meta["best"] = score[best_key]
-            model_file.save(workdir / "best.safetensors", variables, info(step, score))
+            model_file.save(workdir / "best.safetensors", variables, info(index, step, score))
 
     # ---- stages ------------------------------------------------------------------------------------------------
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
@@ -144,20 +165,23 @@ def train(config, workdir, *, console):
                 index = _stage_at(step + 1, first_steps)
                 stage, first, end = config.stages[index], first_steps[index], first_steps[index + 1]
                 optimizers = optim.stage_optimizers(stage)
-                if step == first and index > 0:
-                    state = jax.device_put(states.begin_stage(state, optimizers), sharding.replicated(mesh))
+                networks = stages.make_networks(config, index)
+                if step == first:
+                    nets = stages.begin(config, index, states.versions(state), states.purpose_key(key, f"begin{index}"), psnr)
+                    state = jax.device_put(states.begin_stage(state, nets, optimizers), sharding.replicated(mesh))
                 schedules = optim.stage_schedules(stage)
                 run_step = jax.jit(make_step(networks, config.chain, stage.players, optimizers, schedules,
-                                             first_step=first, ema_decay=config.ema_decay), donate_argnums=0)
+                                             first_step=first, ema_decay=config.ema_decay, fused=stage.fused),
+                                   donate_argnums=0)
                 stage_key = states.purpose_key(key, f"stage{index}")
-                crops = pipeline.stage_crops(stage, scale=scale, degrade=data.train.degrade)
+                rows = mix.stage_rows(config, stage, opened, scale=scale)
                 batches = pipeline.Waiting(pipeline.train_batches(
-                    train_source, crops, seed=_data_seed(config.seed, index), batch=stage.batch, start=step - first,
+                    rows, seed=_data_seed(config.seed, index), batch=stage.batch, start=step - first,
                     num_workers=data.num_workers, process=(jax.process_index(), jax.process_count())))
                 try:
                     window = _Window(step, state, is_first=True)
                     for batch in pipeline.prefetch_to_device(batches, lambda b: sharding.put_batch(b, mesh)):
-                        state, values = run_step(state, batch, stage_key)
+                        state, values = run_step(state, batch, stage_key, teachers)
                         step += 1
                         window.add(values)
                         if window.is_first:  # compiling would drown the rate
@@ -171,7 +195,7 @@ def train(config, workdir, *, console):
                             _say(step, last_step, summary, console)
                             window = _Window(step, state)
                         if lead and step % config.eval_every == 0 and step != last_step:
-                            validate(step, state)
+                            validate(index, networks, step, state)
                         if step % config.checkpoint_every == 0 or step == end or signals.came:
                             checkpoints.save(step, state, meta)
                         if signals.came:
@@ -181,12 +205,14 @@ def train(config, workdir, *, console):
                 finally:
                     batches.close()
         variables = jax.device_get(states.eval_variables(state))
+        index = len(config.stages) - 1
         if lead:
-            model_file.save(workdir / "last.safetensors", variables, info(step, {}))
+            model_file.save(workdir / "last.safetensors", variables, info(index, step, {}))
     finally:
         checkpoints.close()
         if logbook:
             logbook.close()
+    chain = chain_of(*map(stages.make_networks(config, index).get, config.chain))
     return Upscaler([chain.with_variables(variables)], self_ensemble=config.ensemble.self)
 
 

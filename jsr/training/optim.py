@@ -41,6 +41,17 @@ def cosine(peak, steps, end=0.0):
     return optax.cosine_decay_schedule(peak, max(steps, 1), alpha=end / peak)
 
 
+def cosine_restarts(peak, steps, period, factor=1.0, end=0.0):
+    """Half a cosine down to `end` every `period` steps; each begins at `factor` times the height of the one before."""
+    del steps
+
+    def rate(step):
+        cycle, within = step // period, step % period
+        return end + (peak * factor**cycle - end) * 0.5 * (1 + jnp.cos(jnp.pi * within / period))
+
+    return rate
+
+
 def piecewise_linear(peak, steps, points=()):
     """Straight lines between points (step of the stage, fraction of `peak`); two at one step make a jump."""
     del steps
@@ -49,7 +60,8 @@ def piecewise_linear(peak, steps, points=()):
 
 
 OPTIMIZERS = {"adam": adam, "adamw": adamw}
-SCHEDULES = {"constant": constant, "multi_step": multi_step, "cosine": cosine, "piecewise_linear": piecewise_linear}
+SCHEDULES = {"constant": constant, "multi_step": multi_step, "cosine": cosine, "cosine_restarts": cosine_restarts,
+             "piecewise_linear": piecewise_linear}
 
 
 def make_optimizer(row):
@@ -61,7 +73,8 @@ def make_schedule(row, *, peak, steps):
     """The schedule of a row {name, warmup_steps, ...}: a function of the stage's step.
 
     With `warmup_steps` the rate rises linearly from peak / warmup_steps and reaches `peak` after that many steps; the
-    named schedule then runs over the rest, milestones and points still counted from the stage's start.
+    named schedule then runs over the rest, milestones and points still counted from the stage's start, periods from the
+    end of the warm-up.
 
     Raises:
       UserError: an unknown name or argument.

@@ -1,13 +1,16 @@
 """The one train step. Distillation, freezing and adversaries are players of it; there is never a second step."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from jsr import losses, models
+from jsr import losses, models, reparam
+from jsr.errors import UserError
 
 
-def run_chain(networks, chain, variables, lr, *, train=False, rngs=None):
+def run_chain(networks, chain, variables, lr, *, train=False, rngs=None, taps=()):
     """Passes `lr` through the networks of a chain.
 
     Args:
@@ -17,23 +20,41 @@ def run_chain(networks, chain, variables, lr, *, train=False, rngs=None):
       lr: float array (N, H, W, 3) in [0, 1].
       train: passed to the networks; their statistics are updated where True.
       rngs: PRNG keys for the networks, as Flax takes them.
+      taps: what else to return: "sr@body_1" is what the submodule body_1 of the network sr gives.
 
     Returns:
-      (outputs, updated): the last network's outputs as a dict with `sr`, every earlier one's as `<name>/<key>`, and
-      {name: the changed non-parameter collections}.
+      (outputs, updated): the last network's outputs as a dict with `sr`, every earlier one's as `<name>/<key>`, the
+      taps, and {name: the changed non-parameter collections}.
+
+    Raises:
+      UserError: there is no submodule of that path.
     """
     outputs, updated, image = {}, {}, lr
     for name in chain:
-        collections = [c for c in variables[name] if c != "params"]
-        result, updated[name] = networks[name].apply(
-            variables[name], image, train=train, mutable=collections if train else [], rngs=rngs)
+        tapped = {tap: tuple(path.split("/")) for tap in taps for net, _, path in [tap.partition("@")] if net == name}
+        result, changed = networks[name].apply(
+            variables[name], image, train=train, rngs=rngs,
+            mutable=[*(c for c in variables[name] if train and c != "params"), *(["intermediates"] if tapped else [])],
+            capture_intermediates=lambda module, method: method == "__call__" and module.path in tapped.values())
+        captured = changed.pop("intermediates", {})
+        outputs |= {tap: _tap(captured, tap, path) for tap, path in tapped.items()}
+        updated[name] = changed
         result = models.outputs(result)
         image = result["sr"]
         outputs |= {key if name == chain[-1] else f"{name}/{key}": value for key, value in result.items()}
     return outputs, updated
 
 
-def make_step(networks, chain, players, optimizers, schedules, *, first_step, ema_decay):
+def _tap(captured, tap, path):
+    try:
+        return functools.reduce(lambda tree, key: tree[key], path, captured)["__call__"][0]
+    except KeyError:
+        net, _, place = tap.partition("@")
+        raise UserError(f"a loss compares with {tap!r}, but {net} has no submodule {place} (parameters.txt in the "
+                        "run's folder lists them)") from None
+
+
+def make_step(networks, chain, players, optimizers, schedules, *, first_step, ema_decay, fused=False):
     """Builds the step of one stage.
 
     Args:
@@ -44,19 +65,28 @@ def make_step(networks, chain, players, optimizers, schedules, *, first_step, em
       schedules: one a player, from the stage's step to the learning rate.
       first_step: the run's step at which the stage begins.
       ema_decay: of the averaged parameters; unused where the state has none.
+      fused: computes with the fused kernels of the training branches (jsr.reparam.fuse_params): the same gradients.
 
     Returns:
-      step(state, batch, key) -> (state, metrics). `batch` holds uint8 images (N, H, W, C); `key` is the stage's PRNG
-      key; metrics are float32 scalars, from the second player on named `player<i>/...`. A step whose loss or gradient
-      is not finite changes nothing but the counts.
+      step(state, batch, key, teachers) -> (state, metrics). `batch` holds uint8 images (N, H, W, C); `key` is the
+      stage's PRNG key; `teachers` are {name: variables} of the networks outside the chain, each of which is given the
+      LR images, and losses find what it gives in the batch as `<name>/sr`; metrics are float32 scalars, from
+      the second player on named `player<i>/...`. A step whose loss or gradient is not finite changes nothing but the
+      counts.
     """
+    used = {key for player in players for row in player.losses for key in (row["pred"], row["target"])}
+    taps = sorted(key for key in used if "@" in key)
+    trained = {name: reparam.deployed(networks[name]) if fused else networks[name] for name in chain}
 
     def play(player, schedule, state, batch, key):
         frozen = {name: net["variables"] for name, net in state.nets.items()}
 
         def loss_of(params):
             variables = {**frozen, **{name: {**frozen[name], "params": params[name]} for name in player.nets}}
-            outputs, updated = run_chain(networks, chain, variables, batch["lr"], train=True, rngs={"dropout": key})
+            if fused:
+                variables = {name: reparam.fuse_params(networks[name], variables[name]) for name in chain}
+            outputs, updated = run_chain(trained, chain, variables, batch["lr"], train=True, rngs={"dropout": key},
+                                         taps=taps)
             loss, values = losses.total(player.losses, outputs, batch)
             return loss, (values, updated)
 
@@ -77,9 +107,12 @@ def make_step(networks, chain, players, optimizers, schedules, *, first_step, em
         metrics = {"loss": loss, **values, "grad_norm": norm, "learning_rate": learning_rate}
         return nets, metrics, jnp.isfinite(loss) & jnp.isfinite(norm)
 
-    def step(state, batch, key):
+    def step(state, batch, key, teachers=None):
         batch = {name: value.astype(jnp.float32) / 255 if value.dtype == jnp.uint8 else value
                  for name, value in batch.items()}
+        for name, variables in (teachers or {}).items():
+            outputs, _ = run_chain(networks, [name], {name: variables}, batch["lr"], taps=taps)
+            batch |= {key if "@" in key else f"{name}/{key}": value for key, value in outputs.items()}
         key = jax.random.fold_in(key, state.step)
         skipped, metrics = jnp.int32(0), {}
         for index, (player, schedule) in enumerate(zip(players, schedules, strict=True)):

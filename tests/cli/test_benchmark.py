@@ -97,7 +97,7 @@ def test_step(tiny_run, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("words, message", [
-    (["upscale", "edrs"], "edrs: no network 'edrs'; did you mean 'edsr'?"),
+    (["upscale", "edsrr"], "edsrr: no network 'edsrr'; did you mean 'edsr'?"),
     (["upscale", "edsr/tiny"], "edsr/tiny: no variant 'tiny'"),
     (["upscale", "edsr", "--scale", "5"], "edsr: no scale 5; it has 2, 3, 4"),
     (["upscale", "nowhere.safetensors"], "nowhere.safetensors: no such model file"),
@@ -105,7 +105,7 @@ def test_step(tiny_run, tmp_path, capsys):
     (["loaders", "nowhere"], "nowhere: no such folder"),
     (["pipeline", "--config=aim22"], "aim22: no such config file; did you mean 'aim22_t1'?"),
     (["step", "--config=aim22_t1", "--config.sead=1"], "--config.sead: unknown key 'sead'; did you mean 'seed'?"),
-    (["pipeline", "--config=aim22_t1", "--config.data.train.dataset=nowhere"], "nowhere: no such folder, and no such dataset"),
+    (["pipeline", "--config=aim22_t1", "--config.data.train[0].dataset=nowhere"], "nowhere: no such folder, and no such dataset"),
 ])
 def test_mistakes_are_one_line(words, message, capsys):
     assert main(["benchmark", *words]) == 1

@@ -24,7 +24,7 @@ def test_builds_and_tells(tmp_path, capsys):
     assert "8 images, needs about" in lines[0] and "free)" in lines[0]
     assert "chelsea: cropped from 300x451 to 300x448 (height x width), multiples of the scale" in lines
     assert lines[-1].startswith("photos/aim22_t1: 5 train + 3 validation images, 5 of them cropped, 6.")
-    assert lines[-1].endswith(f"MB in {tmp_path}/photos/aim22_t1/1.1.0")
+    assert lines[-1].endswith(f"MB in {tmp_path}/photos/aim22_t1/1.2.0")
     assert "preparing" in err and "8/8" in err and "images/s" in err
 
     assert run("photos/aim22_t1", "--data_dir", tmp_path) == 0
@@ -50,7 +50,7 @@ def test_show(tmp_path, photo_folder, monkeypatch, capsys):
     assert "image_folder-ntire24-train.png: the first records of train" in capsys.readouterr().out
     three = images.read_rgb(tmp_path / "image_folder-ntire24-train.png")
     assert run(*command, "--show") == 0
-    assert "(was there already; --manual_dir was not read, --force builds anew)" in capsys.readouterr().out
+    assert "(was there already; its sources were not read, --force builds anew)" in capsys.readouterr().out
     four = images.read_rgb(tmp_path / "image_folder-ntire24-train.png")
     assert three.shape[1] == four.shape[1] == WIDTH and three.shape[0] * 4 == four.shape[0] * 3
     np.testing.assert_array_equal(three, four[:len(three)])

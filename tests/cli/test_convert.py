@@ -155,7 +155,7 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
     (["other_x.safetensors", "model.safetensors"],
      "other_x.safetensors: of no network that jsr recognises (keys: weight, ...); name it: --arch MODEL_ID --scale N"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsr"], "--arch edsr: these weights are not recognised as it"),
-    (["other_x.safetensors", "model.safetensors", "--arch", "edrs", "--scale", "4"], "did you mean 'edsr'?"),
+    (["other_x.safetensors", "model.safetensors", "--arch", "edsrr", "--scale", "4"], "did you mean 'edsr'?"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsr", "--scale", "4"],
      "other_x.safetensors: as edsr/baseline x4: the state dict does not fit this network"),
     (["official_x3.safetensors", "model.safetensors", "--scale", "4"], "as edsr/baseline x4: the state dict does not fit"),
@@ -164,7 +164,7 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
     (["official_x3.safetensors", "model.safetensors", "--field", "num_feat=big"],
      "--field num_feat=big: expects a value like 64"),
     (["official_x3.safetensors", "model.safetensors", "--reference", "none.npz"], "none.npz: no such file"),
-    (["official_x3.safetensors", "model.safetensors", "--recipe", "aim22_t1:edrs"], "no recipe 'edrs'"),
+    (["official_x3.safetensors", "model.safetensors", "--recipe", "aim22_t1:edsrr"], "no recipe 'edsrr'"),
 ])
 def test_mistakes_are_one_line_and_leave_nothing(weights, capsys, arguments, message):
     files.write_state_dict("other_x.safetensors", {"weight": np.zeros(3, np.float32)})

@@ -53,8 +53,8 @@ def test_a_network_that_no_recipe_uses(capsys, monkeypatch):
 
 
 def test_an_unknown_network_is_one_line(capsys):
-    assert main(["zoo", "edrs"]) == 1
-    assert capsys.readouterr().err == "jsr zoo: edrs: no network 'edrs'; did you mean 'edsr'?\n"
+    assert main(["zoo", "edsrr"]) == 1
+    assert capsys.readouterr().err == "jsr zoo: edsrr: no network 'edsrr'; did you mean 'edsr'?\n"
 
 
 def test_json_has_the_recipes_of_published_methods(capsys, monkeypatch):

@@ -32,6 +32,16 @@ def test_cosine_with_warmup():
     assert found[4:] == sorted(found[4:], reverse=True) and 1e-5 <= found[-1] < 2e-5
 
 
+def test_cosine_restarts_begin_lower_each_time():
+    found = rates(dict(name="cosine_restarts", period=4, factor=0.5, end=1e-6), 12)
+    for cycle, top in enumerate((1e-3, 5e-4, 2.5e-4)):
+        expected = [1e-6 + (top - 1e-6) * share for share in (1, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4)]
+        np.testing.assert_allclose(found[4 * cycle:4 * cycle + 4], expected, rtol=1e-5)
+    same = rates(dict(name="cosine_restarts", period=4, warmup_steps=2), 10)
+    np.testing.assert_allclose(same[2:6], same[6:], rtol=1e-5)
+    assert same[:3] == pytest.approx([5e-4, 1e-3, 1e-3])
+
+
 def test_piecewise_linear_joins_its_points_and_jumps_where_two_are_at_one_step():
     points = [[0, 1.0], [4, 0.5], [6, 0.5], [6, 0.1], [8, 0.1]]
     expected = [1e-3, 8.75e-4, 7.5e-4, 6.25e-4, 5e-4, 5e-4, 1e-4, 1e-4, 1e-4, 1e-4]

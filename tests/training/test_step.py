@@ -14,7 +14,8 @@ import pytest
 
 from jsr import config as configs
 from jsr import models
-from jsr.training import optim
+from jsr.errors import UserError
+from jsr.training import optim, stages
 from jsr.training import state as states
 from jsr.training.step import make_step, run_chain
 
@@ -118,6 +119,57 @@ def test_chain_names_the_outputs_of_earlier_networks():
     assert set(outputs) == {"a/sr", "sr"} and float(outputs["sr"].mean()) == 2
 
 
+def test_a_teacher_outside_the_chain_is_compared_with_and_never_changes():
+    networks, optimizers, state = start()
+    networks["teacher"] = Gain()
+    taught = [dict(fn="l1", pred="sr", target="teacher/sr", weight=1.0)]
+    teachers = {"teacher": {"params": {"gain": jnp.float32(1.5)}, "count": {"passes": jnp.int32(0)}}}
+    step = steps(networks, ["sr"], [player(losses=taught)], optimizers)
+    new, metrics = step(state, batch(), jax.random.key(0), teachers)
+    np.testing.assert_allclose(metrics["loss"], 0.5 * 100 / 255, rtol=1e-6)
+    assert set(new.nets) == {"sr"} and gain(new) > 1
+
+
+def test_losses_compare_what_submodules_of_student_and_teacher_give():
+    fields = dict(scale=2, num_feat=4, num_block=1)
+    networks = {name: models.create("edsr", **fields) for name in ("sr", "teacher")}
+    variables = {name: models.init(module, jax.random.key(n)) for n, (name, module) in enumerate(networks.items())}
+    rows = [dict(fn="mse", pred="sr@body_0/conv1", target="teacher@body_0/conv1", weight=1.0)]
+    optimizers = {"sr": optax.identity()}
+    state = states.make_state({"sr": variables["sr"]}, optimizers, ema=False)
+    data = {"lr": np.random.default_rng(0).integers(0, 256, (2, 6, 6, 3), np.uint8)}
+    step = steps(networks, ["sr"], [player(losses=rows)], optimizers)
+    new, metrics = step(state, data, jax.random.key(0), {"teacher": variables["teacher"]})
+
+    def features(v):
+        _, kept = networks["sr"].apply(v, data["lr"] / np.float32(255), capture_intermediates=True)
+        return kept["intermediates"]["body_0"]["conv1"]["__call__"][0]
+
+    expected = jnp.square(features(variables["sr"]) - features(variables["teacher"])).mean()
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), new.nets["sr"]["variables"], variables["sr"])["params"]
+    assert moved["conv_first"]["kernel"] and not moved["conv_last"]["kernel"]
+    rows[0]["target"] = "teacher@body_0/conv3"
+    with pytest.raises(UserError, match="'teacher@body_0/conv3', but teacher has no submodule body_0/conv3"):
+        steps(networks, ["sr"], [player(losses=rows)], optimizers)(state, data, jax.random.key(0),
+                                                                   {"teacher": variables["teacher"]})
+
+
+def test_a_fused_step_is_the_step_through_the_branches():
+    network = models.create("plain/basicvision", scale=4, num_feat=4)
+    variables, optimizers = models.init(network, jax.random.key(0)), {"sr": optax.identity()}
+    state = states.make_state({"sr": variables}, optimizers, ema=False)
+    rng = np.random.default_rng(0)
+    data = {"lr": rng.random((2, 8, 8, 3), np.float32), "hr": rng.random((2, 32, 32, 3), np.float32)}
+    results = [jax.jit(make_step({"sr": network}, ["sr"], [player()], optimizers, [lambda s: 0.1], first_step=0,
+                                 ema_decay=0.9, fused=fused))(state, data, jax.random.key(0)) for fused in (False, True)]
+    (branches, its_metrics), (fused, metrics) = results
+    np.testing.assert_allclose(metrics["loss"], its_metrics["loss"], rtol=1e-5)
+    np.testing.assert_allclose(metrics["grad_norm"], its_metrics["grad_norm"], rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * float(metrics["grad_norm"])),
+                 branches.nets, fused.nets)
+
+
 def test_learning_rate_follows_the_stages_own_step():
     networks, optimizers, state = start()
     state = state.replace(step=jnp.int32(7))
@@ -128,9 +180,7 @@ def test_learning_rate_follows_the_stages_own_step():
 
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
     recipe = configs.load("aim22_t1", [("dtype", "bfloat16"), ("networks.sr.fields", "{'num_feat': 4, 'num_block': 1}")])
-    networks = states.make_networks(recipe)
-    net = recipe.networks.sr
-    abstract = {"sr": models.abstract(net.model, scale=net.scale, **net.fields)}
+    networks, abstract = stages.make_networks(recipe, 0), stages.abstract_variables(recipe, 0)
     assert {leaf.dtype for leaf in jax.tree.leaves(abstract)} == {jnp.dtype("float32")}
     image = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
     jaxpr = str(jax.make_jaxpr(lambda v, x: run_chain(networks, ["sr"], v, x)[0]["sr"])(abstract, image))
@@ -142,10 +192,10 @@ DEVICES = """
 import jax, numpy as np
 from jsr import config, models, sharding
 from jsr.errors import UserError
-from jsr.training import optim, state as states
+from jsr.training import optim, stages, state as states
 from jsr.training.step import make_step
 recipe = config.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 8, 'num_block': 2}")])
-networks, stage = states.make_networks(recipe), recipe.stages[0]
+networks, stage = stages.make_networks(recipe, 0), recipe.stages[0]
 optimizers = {"sr": optim.make_optimizer(stage.players[0].optimizer)}
 schedule = optim.make_schedule(stage.players[0].schedule, peak=1e-3, steps=20)
 def train(devices):

@@ -1,0 +1,146 @@
+"""What the stages of a recipe make of its networks: their form, and how parameters pass from one form to the next.
+
+A stage may begin with rows {net, carry, fields}: the network takes other fields, and its parameters and their average
+pass over by a rule of CARRIES. A network's form is so a function of the recipe and the stage alone, as it must be to
+resume anywhere.
+"""
+
+import logging
+
+from flax import traverse_util
+import jax
+import jax.numpy as jnp
+
+from jsr import models, reparam
+from jsr.config import nearest, plain
+from jsr.errors import UserError
+from jsr.training import channels
+
+log = logging.getLogger("jsr")
+
+
+def fields_at(config, stage):
+    """{network: fields} of a recipe's networks during a stage; stage -1 is before the first one's own rows."""
+    fields = {name: plain(net.fields) for name, net in config.networks.items()}
+    for row in (row for earlier in config.stages[:stage + 1] for row in earlier.begin):
+        fields[row.net] = {**fields[row.net], **plain(row.fields)}
+    return fields
+
+
+def make_networks(config, stage):
+    """{name: module} of a recipe's networks during a stage, in its compute dtype."""
+    dtype = jnp.dtype(config.dtype)
+    return {name: models.create(config.networks[name].model, scale=config.networks[name].scale, dtype=dtype, **fields)
+            for name, fields in fields_at(config, stage).items()}
+
+
+def abstract_variables(config, stage):
+    """{name: abstract Flax collections} of the networks of a recipe's chain during a stage."""
+    fields = fields_at(config, stage)
+    return {name: models.abstract(config.networks[name].model, scale=config.networks[name].scale, **fields[name])
+            for name in config.chain}
+
+
+def begin(config, stage, nets, key, score):
+    """The networks' variables as a stage begins with them.
+
+    Args:
+      config: a recipe.
+      stage: number of the stage.
+      nets: {name: [Flax collections, and others of the same form that are to become the same: the averaged ones]}.
+      key: PRNG key for what is new.
+      score: from (modules {name: module}, variables {name: Flax collections}) to a number, the more the better: the
+        chain's PSNR on validation images.
+
+    Returns:
+      nets, in the stage's form.
+
+    Raises:
+      UserError: a row that does not fit its network.
+    """
+    rows = config.stages[stage].begin
+    fields, dtype = fields_at(config, stage - 1), jnp.dtype(config.dtype)
+    modules = make_networks(config, stage - 1)
+    for number, row in enumerate(rows):
+        net = config.networks[row.net]
+        fields[row.net] = {**fields[row.net], **plain(row.fields)}
+        after = models.create(net.model, scale=net.scale, dtype=dtype, **fields[row.net])
+        leading = {name: versions[-1] for name, versions in nets.items()}
+
+        def with_variables(variables):
+            return score(modules, {**leading, row.net: variables})
+
+        try:
+            become = CARRIES[row.carry](modules[row.net], after, leading[row.net],
+                                        key=jax.random.fold_in(key, number), score=with_variables)
+            nets = {**nets, row.net: [become(version) for version in nets[row.net]]}
+        except ValueError as e:
+            raise UserError(f"stages[{stage}].begin[{number}]: {row.carry} of {net.model}: {e}") from e
+        modules[row.net] = after
+        log.info("%s: %s, %s", row.net, row.carry, ", ".join(f"{name} = {value}" for name, value in row.fields.items()))
+    return nets
+
+
+def match(before, after, variables, *, key, score):
+    """What has the same place and shape stays, what is new is drawn, the rest is left out: other scale, no biases, more
+    blocks."""
+    del before, variables, score
+    drawn = models.init(after, key)
+
+    def become(variables):
+        old, new = traverse_util.flatten_dict(variables), traverse_util.flatten_dict(drawn)
+        kept = {path: leaf for path, leaf in old.items() if path in new and new[path].shape == leaf.shape}
+        if not kept:
+            raise ValueError("nothing of it has the place and shape of anything in the new form")
+        return traverse_util.unflatten_dict(new | kept)
+
+    return become
+
+
+def fuse(before, after, variables, *, key, score):
+    """The training branches become one convolution each (jsr.reparam)."""
+    del after, variables, key, score
+    return lambda variables: reparam.fuse(before, variables)[1]
+
+
+def select_channels(before, after, variables, *, key, score):
+    """The channels with the largest kernels stay, by the sum of their absolute values (Li et al., ICLR 2017)."""
+    del key, score
+    found = channels.groups(before, variables)
+    return _keep(variables, after, found, [channels.norms(group, variables) for group in found])
+
+
+def prune(before, after, variables, *, key, score):
+    """The channels stay without which validation images lose most, each tried alone.
+
+    After Bilecen and Ayazoglu, Bicubic++ (CVPR Workshops 2023), who use no norm of weights; they prune the whole
+    network by one ranking, here every layer has its number of channels from the smaller network (inferred).
+    """
+    del key
+    found = channels.groups(before, variables)
+    return _keep(variables, after, found, [-score(channels.without(group, variables)) for group in found])
+
+
+def _keep(variables, after, found, scores):
+    indices = channels.select(found, scores, variables, jax.eval_shape(lambda: models.init(after, jax.random.key(0))))
+    return lambda variables: channels.take(variables, indices)
+
+
+CARRIES = {"match": match, "fuse": fuse, "select_channels": select_channels, "prune": prune}
+
+
+def check(config):
+    """Raises UserError for a row of a stage's beginning that names what is not there, or a stage that cannot be fused."""
+    for stage, settings in enumerate(config.stages):
+        for number, row in enumerate(settings.begin):
+            where = f"stages[{stage}].begin[{number}]"
+            if set(row) != {"net", "carry", "fields"}:
+                raise UserError(f"{where}: needs exactly the keys net, carry, fields")
+            if row.net not in config.chain:
+                raise UserError(f"{where}: no network {row.net!r} in the chain; {nearest(row.net, config.chain)}")
+            if row.carry not in CARRIES:
+                raise UserError(f"{where}: no rule {row.carry!r}; {nearest(row.carry, CARRIES)}")
+        for name, variables in abstract_variables(config, stage).items():
+            if settings.fused and "batch_stats" in variables:
+                raise UserError(f"stages[{stage}].fused: {name} has BatchNorm, whose statistics would not be renewed; "
+                                f"train it as it is (--config.stages[{stage}].fused=False)")
