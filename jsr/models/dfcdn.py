@@ -46,6 +46,8 @@ class DFCDN(nn.Module):
     deploy: bool = False
     dtype: Any = None
 
+    grid_follows_size = True  # the attention's coarse map is stretched to the image's size
+
     @nn.compact
     def __call__(self, lr, *, train=False):
         def reconv(x, features, name):

@@ -50,6 +50,8 @@ class ELIS(nn.Module):
     groups: int = 4
     dtype: Any = None
 
+    grid_follows_size = True  # the attention's coarse map is stretched to the image's size
+
     @nn.compact
     def __call__(self, lr, *, train=False):
         del train  # the same in training

@@ -81,6 +81,8 @@ class R2CNet(nn.Module):
     deploy: bool = False
     dtype: Any = None
 
+    grid_follows_size = True  # the attention's coarse map is stretched to the image's size
+
     @nn.compact
     def __call__(self, lr, *, train=False):
         head = x = Conv(self.num_feat, dtype=self.dtype, name="conv_first")(lr)
