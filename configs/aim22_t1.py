@@ -6,13 +6,13 @@
 Report: Yang, Timofte et al., AIM 2022 challenge on super-resolution of compressed image and video, ECCVW 2022.
 """
 
-from jsr._configs.common import pick, recipe, stage
+from jsr._configs.common import pick, recipe, source, stage
 
 L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 # Swin2SR's paper: the clean LR image beside the SR image, and the detail once more.
 L1_CLEAN_AND_DETAIL = [*L1, dict(fn="l1", pred="lr_clean", target="lr_clean", weight=1.0),  # inferred weights
                        dict(fn="high_frequency_l1", pred="sr", target="hr", weight=1.0)]
-DIV2K = dict(train=dict(dataset="div2k/aim22_t1"), eval=dict(dataset="div2k/aim22_t1"))
+DIV2K = dict(train=[source("div2k/aim22_t1")], eval=dict(dataset="div2k/aim22_t1"))
 
 RECIPES = {
     "quick": recipe(
@@ -22,7 +22,7 @@ RECIPES = {
         networks={"sr": dict(model="edsr/baseline", scale=4, fields=dict(num_feat=16, num_block=4, img_range=1.0))},
         # Five photographs: LR made on the fly and colours exchanged, or it learns their palette by heart (measured:
         # 0.3 dB worse). Crop 128: an LR of 32, two whole blocks of 4:2:0.
-        data=dict(train=dict(dataset="photos/aim22_t1", degrade="aim22_t1"), eval=dict(dataset="photos/aim22_t1"),
+        data=dict(train=[source("photos/aim22_t1", degrade="aim22_t1")], eval=dict(dataset="photos/aim22_t1"),
                   num_workers=1),
         stages=[stage(steps=3000, crop=128, batch=8, losses=L1, learning_rate=2e-3, clip_norm=1.0,
                       schedule=dict(name="cosine", warmup_steps=50, end=1e-5), augment=["flip_rotate", "permute_rgb"])],

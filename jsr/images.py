@@ -10,7 +10,7 @@ from PIL import Image
 from jsr.errors import UserError
 from jsr.files import atomic_write
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff")
 
 
 def read_rgb(source, *, name=None):

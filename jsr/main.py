@@ -82,7 +82,6 @@ def main(argv=None):
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
     from jsr import challenges, evaluation, report
-    from jsr.data import sources
     from jsr.training import loop
 
     config = configs.load(args.config, overrides)
@@ -102,9 +101,7 @@ def run(args, overrides, console):
         return 128 + e.signal
 
     protocol = challenges.protocol(config.protocol)
-    data = config.data.eval
-    source = sources.open_source(data.dataset, data.split, config.data.data_dir or None)
-    pairs = evaluation.eval_pairs(source, scale=upscaler.scale, degrade=data.degrade)
+    pairs = evaluation.recipe_pairs(config)
     with console.status("evaluating"):
         result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=config.recipe,
                                             steps=sum(stage.steps for stage in config.stages))
@@ -121,9 +118,9 @@ def _recipes_beside(file):
 
 def _prepare(config, console):
     """Builds the embedded dataset on first use; others are the user's to build, since they cost a download."""
-    from jsr.data import build
+    from jsr.data import build, mix
 
-    names = {row.dataset for row in (config.data.train, config.data.eval)}
+    names = {row["dataset"] for row in [*mix.described(config), config.data.eval]}
     for name in sorted(n for n in names if n.split("/")[0] == "photos"):
         build.build(name, data_dir=config.data.data_dir or None, announce=lambda line: console.print(line, highlight=False))
 

@@ -5,6 +5,11 @@ bias is what it makes of zeros, and the kernel the Jacobian of one output pixel.
 
 A network whose blocks can be fused has a field `deploy`, which it hands to its RepConvs; `fuse` sets it. What comes
 out is the same class with ordinary variables, to be saved, converted and counted like any other network's.
+
+What becomes simpler without being one convolution, as a product of two of them or a pair of streams does, brings its
+own rewrite: a module, or the network itself, with the field `deploy` and a method `fused(params)` marked `nn.nowrap`,
+which makes the parameters of its deployed form from its own, in which everything inside it is fused already. It is to
+be differentiable, and is found, checked and refused like a RepConv.
 """
 
 import functools
@@ -24,7 +29,8 @@ BOUND = 1e-9  # of the largest output, in float64; what is not linear is off by 
 def fuse(model, variables, *, input_shape=None, bound=BOUND):
     """Fuses every RepConv of a network, in float64 on the CPU, and checks each against its fused twin.
 
-    The check is on random input, borders included, of as many sizes as there are phases of the stride.
+    The check is on random input, borders included, of as many sizes as there are phases of the stride. Modules with a
+    rewrite of their own follow, the inner before the outer, on input in [0, 1) of the size that they get.
 
     Args:
       model: a network with a field `deploy`.
@@ -33,9 +39,10 @@ def fuse(model, variables, *, input_shape=None, bound=BOUND):
       bound: the error allowed, relative to the block's largest output.
 
     Returns:
-      (deployed model, deployed variables, report): the same class with deploy = True, its variables in the types of
-      the given ones, and {path of the block: relative error}. A network with nothing to fuse, as one deployed already,
-      comes back as it is, with an empty report.
+      (deployed model, deployed variables, report): the same class with deploy = True, its variables in the type of
+      the given ones without those that it has for training alone, and {path of the block, "" for the network itself:
+      relative error}. A network with nothing to fuse, as one deployed already, comes back as it is, with an empty
+      report.
 
     Raises:
       ValueError: a block is not what it must be (its error is above the bound), or the model has no field `deploy`, or
@@ -45,19 +52,23 @@ def fuse(model, variables, *, input_shape=None, bound=BOUND):
     if not blocks:
         return model, variables, {}
     deployed = _deployed(model, input_shape)
-    fused, report = {}, {}
+    dtype = jax.tree.leaves(variables["params"])[0].dtype
+    fused, report = variables, {}
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        for path, (block, channels) in blocks.items():
-            own = _subtree(variables, path)
-            exact = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), own)
-            params, error = _fuse_and_check(block.clone(dtype=None), channels, exact)
+        for path, (block, shape) in blocks.items():
+            own, inside = (_float64(_subtree(tree, path)) for tree in (variables, fused))
+            # A narrow block takes longer to compile than to run, a wide one would run for minutes.
+            wide = sum(leaf.size for leaf in jax.tree.leaves(own)) > 50_000
+            params, error = _compiled(int(wide))(block.clone(dtype=None), shape, own, inside)
             report["/".join(path)] = error = float(error)
             if not error <= bound:
+                kind = type(block).__name__
+                why = "is not linear, or pads inside" if isinstance(block, RepConv) else "rewrites itself inexactly"
                 raise ValueError(f"{'/'.join(path)}: fused, it is off by {error:.1e} of its largest output, where "
-                                 f"{bound:.0e} is allowed: this {type(block).__name__} is not linear, or pads inside")
-            dtype = jax.tree.leaves(own["params"])[0].dtype
-            fused[path] = {key: np.asarray(value, dtype) for key, value in params.items()}
-    return deployed, _replaced(variables, fused), report
+                                 f"{bound:.0e} is allowed: this {kind} {why}")
+            fused = _replaced(fused, path, params)
+    fused = jax.tree.map(lambda leaf: leaf if leaf.dtype == dtype else np.asarray(leaf, dtype), fused)
+    return deployed, _used(fused, deployed, input_shape), report
 
 
 def fuse_params(model, variables, *, input_shape=None):
@@ -74,40 +85,62 @@ def fuse_params(model, variables, *, input_shape=None):
     Returns:
       Variables of model.clone(deploy=True); those given, if there is nothing to fuse.
     """
+    fused = variables
     with jax.default_matmul_precision("highest"):
-        return _replaced(variables, {path: _probe(block.clone(dtype=None), channels, _subtree(variables, path))
-                                     for path, (block, channels) in find(model, input_shape).items()})
+        for path, (block, shape) in find(model, input_shape).items():
+            fused = _replaced(fused, path, _fused(block.clone(dtype=None), shape, _subtree(fused, path)))
+    return fused
 
 
 def find(model, input_shape=None):
-    """The RepConvs of a network that are not deployed, without computing anything.
+    """The RepConvs and other modules of a network that can be fused and are not deployed, without computing anything.
 
     Args:
       model: a Linen module.
       input_shape: of an input that it takes; None for networks of the zoo.
 
     Returns:
-      {path of the module, a tuple of names: (the RepConv, input channels)} in the order of their calls.
+      {path of the module, a tuple of names: (the module, shape of its input)}, the deepest first, and those of one
+      depth in the order of their calls.
     """
-    return {path: (block, channels) for path, (block, channels) in _blocks(model, input_shape).items()
-            if not block.deploy}
+    blocks = {path: block for path, block in _blocks(model, input_shape).items() if not block[0].deploy}
+    return {path: blocks[path] for path in sorted(blocks, key=len, reverse=True)}
+
+
+def deployed(model):
+    """The network in the form in which it is used: with deploy = True, where it has such a form."""
+    return model.clone(deploy=True) if hasattr(model, "deploy") else model
 
 
 def _blocks(model, input_shape):
-    if input_shape is None:
-        card = models.card(model)
-        input_shape = card.lr_shape(*(card.padding.target(64),) * 2)
     found = {}
 
     def note(call, args, kwargs, context):
-        if isinstance(context.module, RepConv) and context.method_name == "__call__":
-            found[context.module.path] = context.module.clone(parent=None, name=None), args[0].shape[-1]
+        can_be_fused = isinstance(context.module, RepConv) or hasattr(type(context.module), "fused")
+        if can_be_fused and context.method_name == "__call__":
+            found[context.module.path] = context.module.clone(parent=None, name=None), args[0].shape
         return call(*args, **kwargs)
 
-    lr = jax.ShapeDtypeStruct(input_shape, jnp.float32)
     with nn.intercept_methods(note):
-        jax.eval_shape(lambda *inputs: model.init(*inputs), jax.random.key(0), lr)  # a new function: nothing is cached
+        _abstract(model, input_shape)
     return found
+
+
+def _abstract(model, input_shape):
+    """The variables of a network, abstract."""
+    if input_shape is None:
+        card = models.card(model)
+        input_shape = card.lr_shape(*(card.padding.target(64),) * 2)
+    lr = jax.ShapeDtypeStruct(input_shape, jnp.float32)
+    # A new function each time, so that nothing is cached.
+    return jax.eval_shape(lambda *inputs: model.init(*inputs), jax.random.key(0), lr)
+
+
+def _used(variables, model, input_shape):
+    """Those variables that a network has: its deployed form may lack a part that is for training alone."""
+    wanted = traverse_util.flatten_dict(_abstract(model, input_shape))
+    kept = {key: leaf for key, leaf in traverse_util.flatten_dict(variables).items() if key in wanted}
+    return traverse_util.unflatten_dict(kept)
 
 
 def _deployed(model, input_shape):
@@ -133,19 +166,39 @@ def _probe(block, channels, variables):
     return {"kernel": kernel, "bias": bias.reshape(-1)} if block.use_bias else {"kernel": kernel}
 
 
-# Each kind of block is compiled once and run on a few pixels: what counts is the time to compile.
-@functools.partial(jax.jit, static_argnums=(0, 1), compiler_options={"xla_backend_optimization_level": 0})
-def _fuse_and_check(block, channels, variables):
-    params = _probe(block, channels, variables)
-    height, width = _pair(block.kernel_size)
+def _fused(block, shape, variables):
+    """The parameters of a module's deployed form, from its variables with all inside it fused."""
+    return _probe(block, shape[-1], variables) if isinstance(block, RepConv) else block.fused(variables["params"])
+
+
+@functools.cache
+def _compiled(level):
+    """`_fuse_and_check`, which compiles each kind of block once."""
+    return jax.jit(_fuse_and_check, static_argnums=(0, 1), compiler_options={"xla_backend_optimization_level": level})
+
+
+def _fuse_and_check(block, shape, variables, inside):
+    params = _fused(block, shape, inside)
     errors = []
-    for phase in range(max(_pair(block.strides))):
-        shape = (2, 2 * height + phase, 2 * width + phase, channels)
-        x = jax.random.normal(jax.random.key(0), shape, jnp.float64)
+    for x in _samples(block, shape):
         expected = block.apply(variables, x)
         error = jnp.abs(block.clone(deploy=True).apply({"params": params}, x) - expected).max()
         errors.append(error / jnp.abs(expected).max())
     return params, jnp.stack(errors).max()
+
+
+def _samples(block, shape):
+    """Random input that shows whether a module and its fused twin are the same."""
+    key = jax.random.key(0)
+    if not isinstance(block, RepConv):
+        return [jax.random.uniform(key, shape, jnp.float64)]
+    height, width = _pair(block.kernel_size)
+    return [jax.random.normal(key, (2, 2 * height + phase, 2 * width + phase, shape[-1]), jnp.float64)
+            for phase in range(max(_pair(block.strides)))]
+
+
+def _float64(tree):
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
 
 
 def _subtree(variables, path):
@@ -154,11 +207,10 @@ def _subtree(variables, path):
     return {name: tree for name, tree in own.items() if tree}
 
 
-def _replaced(variables, fused):
-    """Variables with `fused`, {path: parameters}, in place of whatever the modules at these paths had."""
-    kept = {key: leaf for key, leaf in traverse_util.flatten_dict(variables).items()
-            if not any(key[1:len(path) + 1] == path for path in fused)}
-    new = {("params", *path, key): leaf for path, params in fused.items() for key, leaf in params.items()}
+def _replaced(variables, path, params):
+    """Variables with parameters in place of whatever the module at a path had."""
+    kept = {key: leaf for key, leaf in traverse_util.flatten_dict(variables).items() if key[1:len(path) + 1] != path}
+    new = {("params", *path, *key): leaf for key, leaf in traverse_util.flatten_dict(params).items()}
     return traverse_util.unflatten_dict(kept | new)
 
 

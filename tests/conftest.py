@@ -43,7 +43,7 @@ def tiny_run(photo_folder, tmp_path):
     folder = str(photo_folder)
     overrides = {
         "networks.sr.fields": "{'num_feat': 4, 'num_block': 1}",
-        "data.train.dataset": folder, "data.train.degrade": "aim22_t1",
+        "data.train[0].dataset": folder, "data.train[0].degrade": "aim22_t1",
         "data.eval.dataset": folder, "data.eval.degrade": "aim22_t1", "data.num_workers": "0",
         "stages[0].steps": "12", "stages[0].batch": "8", "stages[0].crop": "32",
         "stages[0].players[0].schedule.warmup_steps": "3",

@@ -24,7 +24,7 @@ def test_bare_file_is_quick_and_a_name_picks_another():
 
 
 @pytest.mark.parametrize("key, text, expected", [
-    ("seed", "7", 7), ("seed", "1e3", 1000), ("ema_decay", "0", 0.0), ("data.train.dataset", "/a=b", "/a=b"),
+    ("seed", "7", 7), ("seed", "1e3", 1000), ("ema_decay", "0", 0.0), ("data.train[0].dataset", "/a=b", "/a=b"),
     ("stages[0].steps", "5", 5), ("stages.0.steps", "5", 5), ("stages[0].players[0].learning_rate", "1e-4", 1e-4),
     ("stages[0].augment", "[]", []), ("networks.sr.fields", "{'num_feat': 4}", {"num_feat": 4}),
 ])

@@ -111,7 +111,8 @@ def test_a_run_to_its_end(tiny_run, reference):
     meta, _, _ = model_file.load(workdir / "last.safetensors")
     assert meta["steps"] == 12 and meta["ema"] and meta["recipe"] == "aim22_t1:quick"
     assert meta["fingerprint"]["versions"]["jsr"] == jsr.__version__
-    assert meta["data"]["degrade"] == "aim22_t1" and meta["data"]["licence"] == ""  # a folder states none
+    (row,) = meta["data"]
+    assert row["degrade"] == "aim22_t1" and row["licence"] == ""  # a folder states none
 
 
 def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_folder):
@@ -209,9 +210,9 @@ def test_a_finished_run_only_reports_again(tiny_run, reference):
 
 @pytest.mark.parametrize("more, message", [
     (["--config.sed=1"], "--config.sed: unknown key 'sed'; did you mean 'seed'"),
-    (["--config.stages[0].batch=7", "--config.data.train.dataset=photo/aim22_t1"], "did you mean 'photos'"),
-    (["--config.data.train.dataset=div2k/aim22_t1"], "run: jsr build div2k/aim22_t1"),
-    (["--config.data.train.degrade="], "--config.data.train.degrade=aim22_t1"),
+    (["--config.stages[0].batch=7", "--config.data.train[0].dataset=photo/aim22_t1"], "did you mean 'photos'"),
+    (["--config.data.train[0].dataset=div2k/aim22_t1"], "run: jsr build div2k/aim22_t1"),
+    (["--config.data.train[0].degrade="], "--config.data.train[0].degrade=aim22_t1"),
     (["--config.stages[0].crop=400"], "is smaller than the crop of 400"),
     (["--config.stages[0].players[0].losses=[{'fn': 'l7', 'pred': 'sr', 'target': 'hr', 'weight': 1}]"], "loss 'l7' is unknown"),
     (["--config.stages[0].players[0].learning_rate=1e30", "--config.stages[0].players[0].clip_norm=0"],

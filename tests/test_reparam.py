@@ -239,6 +239,46 @@ def test_networks_that_cannot_be_deployed_are_refused(model, message):
         reparam.fuse(model, init(model), input_shape=SHAPE)
 
 
+class Halved(nn.Module):
+    """Half the product of a block and another Halved, or of a block and 1; deployed, the half is in the block."""
+
+    depth: int = 1
+    half: float = 0.5
+    deploy: bool = False
+    dtype: object = None
+
+    @nn.compact
+    def __call__(self, x):
+        y = RepConv(3, rep.ecb(), deploy=self.deploy, dtype=self.dtype, name="block")(x)
+        if self.depth:
+            y = y * self.clone(depth=self.depth - 1, parent=self, name="inner")(x)
+        return y if self.deploy else 0.5 * y
+
+    @nn.nowrap
+    def fused(self, params):
+        return {**params, "block": jax.tree.map(lambda leaf: self.half * leaf, params["block"])}
+
+
+def test_modules_rewrite_themselves_the_inner_first():
+    model = Halved()
+    variables = init(model)
+    deployed, fused, report = reparam.fuse(model, variables, input_shape=SHAPE)
+    assert list(report) == ["inner/block", "block", "inner", ""] and max(report.values()) < 1e-13
+    assert deployed == Halved(deploy=True) and kinds(fused) == kinds(abstract(deployed))
+    assert reparam.fuse(deployed, fused, input_shape=SHAPE) == (deployed, fused, {})
+    x = np.random.default_rng(1).random((2, 7, 9, 3))
+    y = apply_exactly(model, variables, x)
+    assert np.abs(apply_exactly(deployed, fused, x) - y).max() < 3e-6 * np.abs(y).max()
+    trained = quick(lambda v: reparam.fuse_params(model, v, input_shape=SHAPE))(variables)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), trained, fused)
+
+
+def test_a_rewrite_that_is_not_exact_is_refused():
+    model = Halved(depth=0, half=0.5 + 1e-7)
+    with pytest.raises(ValueError, match=": fused, it is off by 2.0e-07 .* this Halved rewrites itself inexactly"):
+        reparam.fuse(model, init(model), input_shape=SHAPE)
+
+
 @pytest.mark.parametrize("block", ["ecb", "conv3xc"])
 def test_training_fused_has_the_gradients_of_the_branches(block):
     model = Net(block)

@@ -17,14 +17,18 @@ class ClipsBuilder(common.ImagesBuilder):
 
     Attributes:
       MULTIPLE: of what height and width of the HR clips are to be multiples, px.
+      keyint: 0 keeps the HR files as they are; else they are encoded anew, lossless, with a key frame every so many
+        frames, so that training decodes less for a window.
     """
+
+    keyint = 0
 
     BUILDER_CONFIGS = [
         tfds.core.BuilderConfig(name=common.HR, description="HR clips."),
         *(tfds.core.BuilderConfig(name=name, description=f"HR clips and the LR clips of the protocol {name}.")
           for name in VIDEO_PROTOCOLS)]
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {"1.0.0": "First version.", "1.1.0": "The metadata holds the names of the records."}
     UNIT = "clips"
     PER_SHARD = 1  # a second of lossless HD is some 5 MB
     MULTIPLE = 8
@@ -35,7 +39,9 @@ class ClipsBuilder(common.ImagesBuilder):
         if self.protocol:
             features |= {"lr": tfds.features.Text(), "degradation": tfds.features.Text()}
         return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features),
-                                              metadata=tfds.core.MetadataDict(cropped={}))
+                                              metadata=tfds.core.MetadataDict(cropped={}, names={}, keyint=0))
 
     def _work(self):
-        return functools.partial(clips.prepare, protocol=self.protocol, folder=self.parts_dir, multiple=self.MULTIPLE)
+        self.info.metadata["keyint"] = self.keyint
+        return functools.partial(clips.prepare, protocol=self.protocol, folder=self.parts_dir, multiple=self.MULTIPLE,
+                                 keyint=self.keyint)

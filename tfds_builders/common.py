@@ -9,9 +9,10 @@ from absl import logging
 import numpy as np
 from rich.filesize import decimal
 import tensorflow_datasets as tfds
+from tensorflow_datasets.proto import tf_example_pb2
 
 from jsr import degradations, parallel
-from jsr.data import records
+from jsr.data import beam, records
 from jsr.errors import UserError
 
 HR = "hr"  # the config without LR images; every other one is named after its degradation protocol
@@ -26,6 +27,17 @@ def configs(*protocols):
         for name in protocols)]
 
 
+class _Writer(tfds.core.ExampleWriter):
+    """Writes the same bytes in every process: TFDS leaves the order of a record's fields to protobuf, which draws it."""
+
+    def write(self, path, examples):
+        return super().write(path, ((key, _in_order(example)) for key, example in examples))
+
+
+def _in_order(example):
+    return tf_example_pb2.Example.FromString(example).SerializeToString(deterministic=True)
+
+
 class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Base of the builders: a subclass names its source images, this class makes records of them.
 
@@ -36,6 +48,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     Attributes:
       manual_dir: folder of source files that the user has already, or None.
       num_workers: processes, see `jsr.parallel.map_unordered`.
+      beam: a runner of Apache Beam that does the work instead, see `jsr.data.beam.map_unordered`; "" is none.
       announce: called with lines for the user.
       progress: called with (what is done, images done, images in all).
     """
@@ -43,14 +56,16 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     UNIT = "images"  # what the sources are
     PER_SHARD = 32  # TFDS holds the records of a shard in memory while it writes: 150 MB of 2K photographs
     LICENCE = ""  # of the images, one line: what a model file says of its training data
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
     RELEASE_NOTES = {
         "1.0.0": "First version.",
         "1.1.0": "What made an LR image is one field, `degradation`. HR images are TIFF files decoded by region.",
+        "1.2.0": "The metadata holds the names of the records.",
     }
 
     manual_dir = None
     num_workers = None
+    beam = ""
     announce = staticmethod(logging.info)
     progress = staticmethod(lambda stage, done, total: None)
 
@@ -64,6 +79,9 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     @abc.abstractmethod
     def _sources(self, dl_manager):
         """{split: [jsr.data.records.Source, ...]}; an image that turns out to be missing or damaged is reported."""
+
+    def _example_writer(self):
+        return _Writer(self.info.file_format)
 
     @property
     def protocol(self):
@@ -82,13 +100,15 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         # tfds.features.Text stores any bytes; Image would decode them, with another JPEG decoder than ours.
         features = {k: np.int32 if isinstance(v, int) else tfds.features.Text() for k, v in values.items()}
         return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features),
-                                              metadata=tfds.core.MetadataDict(cropped={}))
+                                              metadata=tfds.core.MetadataDict(cropped={}, names={}))
 
     def _shard_iterators_per_split(self, dl_manager):
         splits = self._sources(dl_manager)
         sources = [source for split in splits.values() for source in split]
         self._check_disk(len(sources), 2 * sum(source.record_bytes() for source in sources))  # parts, then records
         parts = self._prepare(sources)
+        self._check_overlap(splits, parts)
+        self.info.metadata["names"] = {split: [source.name for source in listed] for split, listed in splits.items()}
         written = iter(range(1, len(sources) + 1))
 
         def examples(shard):
@@ -111,7 +131,9 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         parts, errors = {}, []
         work = self._work()
         self.progress("preparing", 0, len(sources))
-        for source, outcome in parallel.map_unordered(work, sources, num_workers=self.num_workers):
+        outcomes = (beam.map_unordered(work, sources, runner=self.beam, folder=self.parts_dir) if self.beam
+                    else parallel.map_unordered(work, sources, num_workers=self.num_workers))
+        for source, outcome in outcomes:
             if isinstance(outcome, UserError):
                 errors.append(str(outcome))
             else:
@@ -126,6 +148,19 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             raise UserError(f"{self.info.full_name}: not built, {len(errors)} of {len(sources)} {self.UNIT} cannot be used: "
                             f"{named}{more}. Mend them and run the same command again; it continues from here")
         return parts
+
+    def _check_overlap(self, splits, parts):
+        """Raises UserError where two splits have the same source."""
+        place, twice = {}, []
+        for split, listed in splits.items():
+            for source in listed:
+                first = place.setdefault(records.content(parts[source]), (split, source.name))
+                if first[0] != split:
+                    twice.append(f"{source.name} of {split} is {first[1]} of {first[0]}")
+        if twice:
+            more = f", and so are {len(twice) - 1} more" if len(twice) > 1 else ""
+            raise UserError(f"{self.info.full_name}: not built, its splits overlap: {twice[0]}, the same bytes{more}. Take "
+                            "them out of one split and run the same command again")
 
     def _work(self):
         """The function, picklable, that makes the part of a source."""

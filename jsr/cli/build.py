@@ -4,6 +4,9 @@
   jsr build image_folder/ntire24 --manual_dir photos --data_dir datasets
   jsr build image_folder/ntire24 --data_dir datasets --show
 
+On a cluster, --beam has the images prepared by a runner of Apache Beam (pip install "jsr[beam]"); --data_dir is then a
+folder that this machine and all workers share, and so is --manual_dir. The dataset is the same to the last byte.
+
 What an interrupted build has finished is used by the next; a dataset that is there already and whole is left alone.
 
 --show also writes a picture, image_folder-ntire24-train.png in the current folder, of the first records: HR, LR, and
@@ -33,6 +36,10 @@ def add_arguments(parser):
                         help="where datasets are; $JSR_DATA_DIR, $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
     parser.add_argument("--manual_dir", help="folder with the source images or archives that you have already")
     parser.add_argument("--num_workers", type=int, help="processes; one a CPU by default")
+    parser.add_argument("--beam", metavar="RUNNER[,OPTION=VALUE...]", default="",
+                        help="prepare by a runner of Apache Beam, as FlinkRunner,flink_master=HOST:8081")
+    parser.add_argument("--keyint", metavar="N", type=int, default=0,
+                        help="encode HR clips anew, lossless, with a key frame every N frames: faster to train from")
     parser.add_argument("--force", action="store_true", help="build anew what is there")
     parser.add_argument("--show", action="store_true", help="write a picture of the first records too")
     parser.add_argument("--split", help="what --show shows, as validation or train[40:]; the first split by default")
@@ -47,11 +54,12 @@ def run(args):
         raise UserError(f"--show: shows 1 and more images, not {args.count} {unit}")
     with _progress.bar(unit) as progress:
         built = build(args.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir, num_workers=args.num_workers,
-                      force=args.force, announce=console.print, progress=progress)
+                      beam=args.beam, keyint=args.keyint, force=args.force, announce=console.print, progress=progress)
     for name, sizes in list(built.cropped.items())[:_CROPS_NAMED]:
         console.print(f"{name}: cropped from {sizes} (height x width), multiples of the scale")
     counts = " + ".join(f"{count} {split}" for split, count in built.counts.items())
-    old = " (was there already; --manual_dir was not read, --force builds anew)" if args.manual_dir else " (was there already)"
+    unread = "; its sources were not read, --force builds anew" if args.manual_dir or args.keyint else ""
+    old = f" (was there already{unread})"
     console.print(f"{built.name}: {counts} {unit}, {len(built.cropped)} of them cropped, {decimal(built.size)} in "
                   f"{built.path}{'' if built.is_new else old}")
     if args.show:

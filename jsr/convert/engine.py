@@ -18,6 +18,7 @@ from jsr.errors import UserError
 # What a PyTorch layer's tensors are here: {its suffix: (collection, leaf, axes of numpy.transpose; None keeps them)}.
 LAYOUTS = {
     "conv": {"weight": ("params", "kernel", (2, 3, 1, 0)), "bias": ("params", "bias", None)},  # OIHW to HWIO
+    "kernel": {"": ("params", "", (2, 3, 1, 0))},  # that of a convolution, as a parameter of its own
     "linear": {"weight": ("params", "kernel", (1, 0)), "bias": ("params", "bias", None)},
     "norm": {"weight": ("params", "scale", None), "bias": ("params", "bias", None),
              "running_mean": ("batch_stats", "mean", None), "running_var": ("batch_stats", "var", None)},
@@ -36,11 +37,14 @@ class Rules:
       rows: (PyTorch module or parameter, path of the submodule or parameter here, key of LAYOUTS), as in
         ("body.0.conv1", "body_0/conv1", "conv"). A layer without a bias, say, lacks it on both sides.
       constants: keys whose values the network has as arithmetic: written as they are, and checked on reading.
+      copies: {key: key in `rows` that it repeats}, as of a parameter that a module has twice: written as copies, and
+        checked on reading.
       ignore: shell patterns of keys that carry nothing on reading, constants among them.
     """
 
     rows: Sequence[tuple[str, str, str]]
     constants: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ignore: Sequence[str] = ()
 
 
@@ -111,7 +115,8 @@ def to_jax(state_dict, rules, abstract):
     leaves = traverse_util.flatten_dict(abstract, sep="/")
     plan = _plan(rules, leaves)
     ignored = {key for key in state_dict if any(fnmatch.fnmatchcase(key, pattern) for pattern in rules.ignore)}
-    unknown = [key for key in state_dict if key not in plan and key not in rules.constants and key not in ignored]
+    known = {*plan, *rules.constants, *rules.copies, *ignored}
+    unknown = [key for key in state_dict if key not in known]
     missing = [key for key in plan if key not in state_dict]
     filled, wrong = {}, []
     for key, (path, axes) in plan.items():
@@ -126,6 +131,8 @@ def to_jax(state_dict, rules, abstract):
         if key in state_dict and key not in ignored and not _same(state_dict[key], value):
             wrong.append(f"{key} has other values than the network's" if value.size > 16 else
                          f"{key} is {np.ravel(state_dict[key]).tolist()}, the network has {value.ravel().tolist()}")
+    wrong += [f"{key} is not {original}, which it repeats" for key, original in rules.copies.items()
+              if key in state_dict and original in state_dict and not _same(state_dict[key], state_dict[original])]
     problems = [f"{label}: {_some(keys)}" for label, keys in (
         ("keys that it has no use for", unknown), ("missing keys", missing), ("wrong", wrong)) if keys]
     if problems:
@@ -135,7 +142,7 @@ def to_jax(state_dict, rules, abstract):
 
 
 def to_torch(variables, rules):
-    """The inverse of `to_jax`: {key: numpy array}, with the constants that PyTorch's strict loader expects.
+    """The inverse of `to_jax`: {key: numpy array}, with the constants and copies that PyTorch's strict loader expects.
 
     Raises:
       ValueError: the rules do not fit the network.
@@ -143,7 +150,8 @@ def to_torch(variables, rules):
     leaves = traverse_util.flatten_dict(variables, sep="/")
     converted = {key: np.ascontiguousarray(_transpose(np.asarray(leaves[path]), _inverse(axes)))
                  for key, (path, axes) in _plan(rules, leaves).items()}
-    return converted | {key: np.array(value) for key, value in rules.constants.items()}
+    copies = {key: np.array(converted[original]) for key, original in rules.copies.items()}
+    return converted | copies | {key: np.array(value) for key, value in rules.constants.items()}
 
 
 def _plan(rules, leaves):

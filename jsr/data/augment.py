@@ -24,7 +24,13 @@ def permute_rgb(sample, rng):
     return {key: value[..., order] if _is_image(value) else value for key, value in sample.items()}
 
 
-AUGMENTATIONS = {"flip_rotate": flip_rotate, "permute_rgb": permute_rgb}
+def scale_intensity(sample, rng):
+    """All values times 1, 0.7 or 0.5, each with the same probability: XLSR's (Ayazoglu, CVPRW 2021)."""
+    factor = np.float32(rng.choice([1.0, 0.7, 0.5]))
+    return {key: np.rint(value * factor).astype(np.uint8) if _is_image(value) else value for key, value in sample.items()}
+
+
+AUGMENTATIONS = {"flip_rotate": flip_rotate, "permute_rgb": permute_rgb, "scale_intensity": scale_intensity}
 
 
 def _is_image(value):

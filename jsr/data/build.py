@@ -81,8 +81,8 @@ def damage(path):
     return ""
 
 
-def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, force=False, announce=lambda line: None,
-          progress=lambda stage, done, total: None):
+def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="", keyint=0, force=False,
+          announce=lambda line: None, progress=lambda stage, done, total: None):
     """Prepares a dataset unless it is there already and whole.
 
     A damaged one is built anew. Processes that want the same dataset wait for the first of them. What a build that
@@ -93,6 +93,9 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, force=Fa
       data_dir: where datasets are; `default_data_dir()` where None or "".
       manual_dir: folder with source files that the user has already, for the datasets that can use one.
       num_workers: processes, see `jsr.parallel.map_unordered`.
+      beam: "" works on this machine; else a runner of Apache Beam, see `jsr.data.beam.map_unordered`.
+      keyint: of datasets of clips: 0 keeps the HR files; else they are encoded anew, lossless, with a key frame every
+        so many frames.
       force: builds anew what is there.
       announce: called with lines for the user.
       progress: called with (what is done, images done, images in all).
@@ -109,13 +112,16 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, force=Fa
             raise UserError(f"{cls.name}: takes no files of yours, leave out --manual_dir")
         if not Path(manual_dir).is_dir():
             raise UserError(f"{manual_dir}: no such folder (--manual_dir)")
+    if keyint < 0 or keyint and not hasattr(cls, "keyint"):
+        raise UserError(f"{cls.name}: --keyint {keyint}; give 1 or more frames, for a dataset of clips")
     is_new = force or bool(damage(path))
     if is_new:
         with _exclusive(path.parent):
             is_new = force or bool(damage(path))  # another process may have built it meanwhile
             if is_new:
                 _build(cls, config, path, force, announce,
-                       dict(manual_dir=manual_dir, num_workers=num_workers, announce=announce, progress=progress))
+                       dict(manual_dir=manual_dir, num_workers=num_workers, beam=beam, keyint=keyint, announce=announce,
+                            progress=progress))
     info = cls(data_dir=path.parents[2], config=config).info
     return Dataset(name=f"{cls.name}/{config}", path=path, is_new=is_new, cropped=info.metadata["cropped"],
                    counts={name: split.num_examples for name, split in info.splits.items()},

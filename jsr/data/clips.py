@@ -1,8 +1,8 @@
 """Clips: videos to the records of a dataset, and records to aligned windows of frames, decoded no further than needed.
 
-A record is a dict: name, hr (the bytes of the source's file, as they are), height, width (px, of the part of its frames
-that is used: the rest of its source_height, source_width is cut off at the bottom and right), frames, fps, and for a
-degraded dataset lr (the bytes of the LR stream) and degradation (what made it, the record of
+A record is a dict: name, hr (the bytes of the source's file, as they are, or of `with_key_frames`), height, width (px,
+of the part of its frames that is used: the rest of its source_height, source_width is cut off at the bottom and right),
+frames, fps, and for a degraded dataset lr (the bytes of the LR stream) and degradation (what made it, the record of
 `jsr.degradations.Degraded` as JSON). All frames are 8-bit YUV 4:2:0 in even sizes, and become RGB by
 `jsr.degradations._video.to_rgb`, as the organisers' ffmpeg command does it.
 
@@ -16,10 +16,10 @@ import collections
 import contextlib
 import copy
 import dataclasses
+from fractions import Fraction
 import hashlib
 import itertools
 import json
-from pathlib import Path
 import threading
 
 import numpy as np
@@ -28,13 +28,14 @@ from jsr import degradations
 from jsr.config import nearest
 from jsr.data import records
 from jsr.data.augment import AUGMENTATIONS
-from jsr.degradations import _video
+from jsr.degradations import _video, hevc
 from jsr.degradations.resize import pyav
 from jsr.errors import UserError
 
-CACHE_BYTES = 512 << 20  # decoded frames that each worker keeps
+CACHE_BYTES = 512 << 20  # of decoded frames, in each worker
 SEGMENT_BYTES = CACHE_BYTES // 8  # of them, frames that follow each other in one clip
 
+_UNSPECIFIED, _LIMITED = 2, 1  # FFmpeg's numbers: a colour space that a file does not tell, the range that is meant
 _TALLEST = 8192  # height of a frame made of several, px
 
 
@@ -56,18 +57,18 @@ class Clip(records.Source):
         return size  # the file itself; an LR stream is small
 
 
-def prepare(source, *, protocol, folder, multiple):
-    """Makes the part of a source video, as `jsr.data.records.prepare` does of an image; `multiple` as in `make`."""
+def prepare(source, *, protocol, folder, multiple, keyint=0):
+    """Makes the part of a source video, as `jsr.data.records.prepare` does of an image; the rest as in `make`."""
     data, lr = source.read(), source.lr.read() if source.lr and protocol else None
     drawn = degradations.draw(protocol, source.name) if protocol else {}
-    made_of = json.dumps([drawn, source.lr_step, multiple, hashlib.sha256(lr or b"").hexdigest()])
-    part = Path(folder) / f"{source.name}-{hashlib.sha256(data + made_of.encode()).hexdigest()[:32]}.record"
+    made_of = json.dumps([drawn, source.lr_step, multiple, keyint, hashlib.sha256(lr or b"").hexdigest()])
+    part = records.part_path(folder, source.name, data, made_of)
     if not part.exists():
-        records.save(part, make(source, data, lr, protocol, multiple))
+        records.save(part, make(source, data, lr, protocol, multiple, keyint))
     return part
 
 
-def make(source, data, lr, protocol, multiple):
+def make(source, data, lr, protocol, multiple, keyint=0):
     """The record of a source video.
 
     Args:
@@ -76,21 +77,26 @@ def make(source, data, lr, protocol, multiple):
       lr: the bytes of its LR stream; None where the protocol is to make it.
       protocol: key of `jsr.degradations.PROTOCOLS`, of videos; "" for a record without LR.
       multiple: of what HR height and width are to be multiples, px, even.
+      keyint: 0 keeps the HR file; else it is encoded anew by `with_key_frames`.
 
     Raises:
       UserError: damaged, cut off, not 8-bit YUV 4:2:0, of changing size or frame rate, smaller than `multiple`; an LR
         stream of another size or number of frames.
     """
-    shown = []
+    shown, colours = [], None
 
     def keep(frame):
-        if protocol and lr is None:
+        nonlocal colours
+        colours = _colours(frame)
+        if protocol and lr is None or keyint:
             shown.append(_packed(_planes(frame), *_cropped((frame.height, frame.width), multiple)))
 
     frames, fps, source_size = _inspect(data, source, keep)
     height, width = _cropped(source_size, multiple)
     if not height or not width:
         raise UserError(f"{source}: {source_size[1]}x{source_size[0]} is smaller than {multiple} px")
+    if keyint:
+        data = with_key_frames(np.stack(shown), keyint, fps, colours, source)
     record = {"name": source.name, "hr": data, "height": height, "width": width, "source_height": source_size[0],
               "source_width": source_size[1], "frames": frames, "fps": fps}
     if protocol:
@@ -108,6 +114,39 @@ def make(source, data, lr, protocol, multiple):
             lr, drawn = degraded.lr_bytes, degraded.record
         record |= {"lr": lr, "degradation": json.dumps(drawn)}
     return record
+
+
+def with_key_frames(yuv, keyint, fps, colours, name):
+    """A clip as the bytes of an MP4 file of lossless HEVC with a key frame every `keyint` frames.
+
+    Args:
+      yuv: uint8 (T, H * 3 // 2, W).
+      keyint: frames.
+      fps: frames a second.
+      colours: numbers of its colour space and range, as FFmpeg has them.
+      name: what error messages call it.
+
+    Raises:
+      UserError: x265 takes no clips so small, or what it wrote decodes to another clip.
+    """
+    if min(yuv.shape[1] // 3 * 2, yuv.shape[2]) < 16:
+        raise UserError(f"{name}: is smaller than the 16 px that x265 takes; leave out --keyint")
+    space, span = colours[0], colours[1] or _LIMITED
+    params = {**hevc.X265_LOSSLESS, **hevc.X265_SINGLE_THREAD, **hevc.X265_SILENT, "keyint": keyint, "min-keyint": 1,
+              "range": span - 1, **({"colormatrix": space} if space != _UNSPECIFIED else {})}
+    data = _video.encode(
+        map(_video.from_yuv, yuv), (yuv.shape[1] // 3 * 2, yuv.shape[2]), container="mp4", codec="libx265",
+        options={"preset": "ultrafast", "x265-params": ":".join(f"{key}={value}" for key, value in params.items())},
+        rate=Fraction(fps).limit_denominator(1001))
+    again = list(_video.decode(data, "hevc", name))
+    if len(again) != len(yuv) or any(_colours(frame) != (space, span) or (frame.to_ndarray() != one).any()
+                                     for frame, one in zip(again, yuv)):
+        raise UserError(f"{name}: x265 did not encode it without loss; leave out --keyint")
+    return data
+
+
+def _colours(frame):
+    return int(frame.colorspace), int(frame.color_range)
 
 
 def _cropped(size, multiple):
@@ -255,7 +294,7 @@ def _segment(record, key, start, stop):
     name = f"{record['name']} ({key})"
     for number, frame in decode(record[key], start, stop, frames=record["frames"], name=name):
         kept.append(_packed(_planes(frame), height, width))
-    return stop - len(kept), np.stack(kept), (int(frame.colorspace), int(frame.color_range))
+    return stop - len(kept), np.stack(kept), _colours(frame)
 
 
 def _scale(record):
@@ -329,10 +368,12 @@ class ClipWindows:
       scale: HR size over LR size.
       degrade: "" takes the record's stored `lr` alongside; a video protocol's name degrades the window of the HR crop
         instead, before the augmentation. Its stream begins with the window, that of a stored LR with the clip.
+      fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
       augment: names of `jsr.data.augment.AUGMENTATIONS`, applied in order.
+      cache_bytes: decoded frames that each worker keeps.
     """
 
-    def __init__(self, *, frames, crop, scale, degrade="", augment=()):
+    def __init__(self, *, frames, crop, scale, degrade="", fixed=None, augment=(), cache_bytes=CACHE_BYTES):
         if frames < 1:
             raise UserError(f"a window of {frames} frames is none; use at least 1")
         if crop % (2 * scale):
@@ -344,10 +385,11 @@ class ClipWindows:
             protocol = degradations.protocol(degrade)
             if not protocol.video or protocol.scale != scale:
                 raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
-                                f"x{protocol.scale}, not of videos at x{scale} (--config.data.train.degrade=...)")
+                                f"x{protocol.scale}, not of videos at x{scale} (--config.data.train[0].degrade=...)")
+            degradations.draw(degrade, **(fixed or {}))  # mistakes in it
         self._frames, self._crop, self._scale = frames, crop, scale
-        self._degrade, self._augment = degrade, tuple(augment)
-        self._decode = _DecodeCache(CACHE_BYTES)
+        self._degrade, self._fixed, self._augment = degrade, dict(fixed or {}), tuple(augment)
+        self._decode = _DecodeCache(cache_bytes)
 
     def __call__(self, record, rng):
         if "frames" not in record:
@@ -360,7 +402,7 @@ class ClipWindows:
                             "(--config.stages[0].crop=...) or remove the clip")
         if not self._degrade and "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR clips; name the degradation that makes them "
-                            "(--config.data.train.degrade=aim22_t2)")
+                            "(--config.data.train[0].degrade=aim22_t2)")
         start = int(rng.integers(record["frames"] - self._frames + 1))
         y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
         window = slice(start, start + self._frames)
@@ -377,7 +419,8 @@ class ClipWindows:
 
     def _degraded(self, record, hr, rng):
         fps = max(1, round(float(record["fps"])))
-        return degradations.degrade(self._degrade, hr, seed=int(rng.integers(1 << 62)), fps=fps).decode()
+        seed = int(rng.integers(1 << 62))
+        return degradations.degrade(self._degrade, hr, seed=seed, **{"fps": fps, **self._fixed}).decode()
 
 
 def _each_frame(augmentation, sample, rng):

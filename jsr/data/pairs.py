@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-from pathlib import Path
 
 from jsr import images
 from jsr.data import records, tiled
@@ -33,7 +32,7 @@ def prepare(pair, *, folder):
       UserError: an image is missing or damaged, the sizes do not belong together, or the part cannot be written.
     """
     data, lr_data = pair.hr.read(), pair.lr.read()
-    part = Path(folder) / f"{pair.name}-{hashlib.sha256(data + lr_data).hexdigest()[:32]}.record"
+    part = records.part_path(folder, pair.name, data, hashlib.sha256(lr_data).hexdigest())
     if not part.exists():
         image, lr = images.read_rgb(data, name=pair.hr), images.read_rgb(lr_data, name=pair.lr)
         (height, width), (lr_height, lr_width), scale = image.shape[:2], lr.shape[:2], pair.scale

@@ -1,11 +1,15 @@
 """The input pipeline: records to batches of paired crops, as a pure function of (seed, stage, step).
 
-`MapDataset.source().seed().shuffle().repeat().random_map().batch()` runs before anything is iterated, so that sample
-number i of a stage is the same whatever the number of worker processes, devices or hosts, and resuming at a step is
-slicing there. Grain's own iterator state is not stored: loaded into another worker count it gives other data silently.
+`MapDataset.source().seed().shuffle().repeat().random_map()` of every row of a mix, `jsr.data.order.Order` over the rows
+and `.batch()` run before anything is iterated, so that sample number i of a stage is the same whatever the number of
+worker processes, devices or hosts, and resuming at a step is slicing there. Grain's own iterator state is not stored:
+loaded into another worker count it gives other data silently.
 """
 
 import collections
+from collections.abc import Callable, Sequence
+import dataclasses
+from fractions import Fraction
 import threading
 import time
 
@@ -17,11 +21,12 @@ from jsr import degradations, images
 from jsr.config import nearest
 from jsr.data import records, tiled
 from jsr.data.augment import AUGMENTATIONS
+from jsr.data.order import Order
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
 from jsr.parallel import init_worker
 
-CACHE_BYTES = 256 << 20  # decoded images that each worker keeps: stored LR images, and the files of a folder
+CACHE_BYTES = 256 << 20  # of decoded images, in each worker: stored LR images, and the files of a folder
 # Batches are made whole by one thread each. A worker needs one; without workers they go on while the devices compute.
 # (Grain's own 16 threads cost a third more CPU time a patch, and its 500 batches are gigabytes a worker.)
 _THREADS = {True: grain.ReadOptions(num_threads=1, prefetch_buffer_size=2),
@@ -34,12 +39,18 @@ def lr_clean(hr, scale):
     return pillow_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))
 
 
-DERIVED = {"lr_clean": lr_clean}  # what a batch holds besides lr and hr, where a loss asks for it
+def hr_x2(hr, scale):
+    """The HR image at twice the size of the LR image: Pillow's bicubic of the HR crop, uint8."""
+    return pillow_bicubic(hr, (2 * hr.shape[0] // scale, 2 * hr.shape[1] // scale))
+
+
+DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2}  # what a batch holds besides lr and hr, where a loss asks for it
 
 
 def derived_keys(stage):
-    """The targets of a stage's losses that its batches must be given besides lr and hr, sorted."""
-    return sorted({row["target"] for player in stage.players for row in player.losses} - {"lr", "hr"})
+    """The targets of a stage's losses that its batches must be given besides lr and hr, sorted; no teacher's outputs."""
+    targets = {row["target"] for player in stage.players for row in player.losses}
+    return sorted(key for key in targets - {"lr", "hr"} if "/" not in key and "@" not in key)
 
 
 class PairedCrops:
@@ -50,11 +61,13 @@ class PairedCrops:
       scale: HR size over LR size.
       degrade: "" crops the record's stored `lr` alongside; a protocol's name degrades the augmented HR crop instead.
         The JPEG grid of a degraded crop starts at its corner, that of a stored LR at the image's.
+      fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
       augment: names of `jsr.data.augment.AUGMENTATIONS`, applied in order.
       derive: keys of `DERIVED` that each sample gets too, made of its augmented HR crop.
+      cache_bytes: decoded images that each worker keeps.
     """
 
-    def __init__(self, *, crop, scale, degrade="", augment=(), derive=()):
+    def __init__(self, *, crop, scale, degrade="", fixed=None, augment=(), derive=(), cache_bytes=CACHE_BYTES):
         if crop % scale:
             raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
         for name in augment:
@@ -64,10 +77,14 @@ class PairedCrops:
             if key not in DERIVED:
                 raise UserError(f"a loss compares with {key!r}, which no batch has; {nearest(key, ['lr', 'hr', *DERIVED])}")
         if degrade:
-            degradations.protocol(degrade)
-        self._crop, self._scale, self._degrade, self._augment = crop, scale, degrade, tuple(augment)
-        self._derive = tuple(derive)
-        self._decode = _DecodeCache(CACHE_BYTES)
+            protocol = degradations.protocol(degrade)
+            if protocol.video or protocol.scale != scale:
+                raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
+                                f"x{protocol.scale}, not of images at x{scale} (--config.data.train[0].degrade=...)")
+            degradations.draw(degrade, **(fixed or {}))  # mistakes in it
+        self._crop, self._scale, self._augment, self._derive = crop, scale, tuple(augment), tuple(derive)
+        self._degrade, self._fixed = degrade, dict(fixed or {})
+        self._decode = _DecodeCache(cache_bytes)
 
     def __call__(self, record, rng):
         sample = self._pair(record, rng)
@@ -75,6 +92,9 @@ class PairedCrops:
 
     def _pair(self, record, rng):
         name, scale, size = record["name"], self._scale, self._crop // self._scale
+        if "frames" in record:
+            raise UserError(f"{name}: is a clip, not an image; say how many frames a sample has "
+                            "(--config.stages[0].frames=7)")
         hr = self._hr(record)
         # The LR grid: HR rows and columns beyond a multiple of the scale have no LR pixel.
         height, width = hr.shape[0] // scale, hr.shape[1] // scale
@@ -85,11 +105,11 @@ class PairedCrops:
         hr = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
         if self._degrade:  # after the augmentation, so that the codec sees what it would see of a real picture
             sample = self._augmented({"hr": hr}, rng)
-            degraded = degradations.degrade(self._degrade, sample["hr"], seed=int(rng.integers(1 << 62)))
+            degraded = degradations.degrade(self._degrade, sample["hr"], seed=int(rng.integers(1 << 62)), **self._fixed)
             return sample | {"lr": degraded.decode()}
         if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
-                            "(--config.data.train.degrade=aim22_t1)")
+                            "(--config.data.train[0].degrade=aim22_t1)")
         return self._augmented({"lr": self._decode(record, "lr")[y:y + size, x:x + size], "hr": hr}, rng)
 
     def _hr(self, record):
@@ -102,11 +122,6 @@ class PairedCrops:
         for name in self._augment:
             sample = AUGMENTATIONS[name](sample, rng)
         return sample
-
-
-def stage_crops(stage, *, scale, degrade):
-    """The PairedCrops of a stage of a recipe; `scale` and `degrade` as for PairedCrops."""
-    return PairedCrops(crop=stage.crop, scale=scale, degrade=degrade, augment=stage.augment, derive=derived_keys(stage))
 
 
 class _DecodeCache:
@@ -135,17 +150,41 @@ class _DecodeCache:
         return _DecodeCache, (self._limit,)  # empty, in a worker
 
 
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of a mix: where samples come from, and how many.
+
+    Attributes:
+      source: random-access records (jsr.data.sources).
+      transform: a PairedCrops, or a `jsr.data.clips.ClipWindows`.
+      weight: its share of the samples is this over that of all rows that take part.
+      steps: the (first, last) step of the stage in which it takes part, without the last; None is always.
+    """
+
+    source: Sequence
+    transform: Callable
+    weight: float | Fraction = 1
+    steps: tuple[int, int] | None = None
+
+
 def sample_dataset(source, transform, *, seed):
-    """The endless sequence of samples of a stage: a Grain MapDataset, shuffled anew each pass over `source`."""
+    """The endless sequence of samples of a source: a Grain MapDataset, shuffled anew each pass over `source`."""
     return grain.MapDataset.source(source).seed(seed).shuffle().repeat(None).random_map(transform)
 
 
-def train_batches(source, transform, *, seed, batch, start, num_workers, process=(0, 1)):
+def _mixed(rows, seed, batch):
+    """The endless sequence of samples of a stage."""
+    seeds = [seed, *(int(np.random.SeedSequence([seed, row]).generate_state(1)[0]) for row in range(1, len(rows)))]
+    datasets = [sample_dataset(row.source, row.transform, seed=own) for row, own in zip(rows, seeds, strict=True)]
+    order = Order([row.weight for row in rows], [row.steps for row in rows], batch)
+    return grain.MapDataset.select_from_datasets(datasets, order)
+
+
+def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
     """Iterates over this process's slices of the batches from step `start` on.
 
     Args:
-      source: random-access records (jsr.data.sources).
-      transform: a PairedCrops.
+      rows: [Row].
       seed: of the stage.
       batch: samples per step over all processes.
       start: the stage's step to begin at.
@@ -153,13 +192,13 @@ def train_batches(source, transform, *, seed, batch, start, num_workers, process
       process: (index, count) of this process; it gets samples index, index + count, ... of each batch.
 
     Yields:
-      dicts of uint8 arrays (batch / count, H, W, C).
+      dicts of uint8 arrays (batch / count, H, W, C), of clips (batch / count, T, H, W, C).
 
     Raises:
       UserError: an image that is damaged or smaller than the crop.
     """
     index, count = process
-    dataset = sample_dataset(source, transform, seed=seed)
+    dataset = _mixed(rows, seed, batch)
     if count > 1:
         dataset = dataset[index::count]
     dataset = dataset.batch(batch // count, drop_remainder=True)[start:]

@@ -100,10 +100,7 @@ def lr_image(record):
 
 
 def prepare(source, *, protocol, folder):
-    """Makes the part of a source image, a file in `folder` from which `load` gives its record.
-
-    Its name carries the SHA-256 of the source and of what its degradation draws: a part that is there is the right
-    one.
+    """Makes the part of a source image, the file `part_path` from which `load` gives its record.
 
     Returns:
       The part's path.
@@ -113,11 +110,28 @@ def prepare(source, *, protocol, folder):
     """
     data = source.read()
     drawn = degradations.draw(protocol, source.name) if protocol else {}
-    key = hashlib.sha256(data + json.dumps(drawn).encode()).hexdigest()[:32]
-    part = Path(folder) / f"{source.name}-{key}.record"
+    part = part_path(folder, source.name, data, json.dumps(drawn))
     if not part.exists():
         save(part, make(source, data, protocol))
     return part
+
+
+def part_path(folder, name, hr, made_of):
+    """Where the part of a source is. The name carries hashes of all that makes it: one that is there is the right one.
+
+    Args:
+      folder: of the parts.
+      name: of the record.
+      hr: the bytes of the HR source.
+      made_of: what else decides of the record, as text.
+    """
+    digests = (hashlib.sha256(made).hexdigest()[:16] for made in (hr, made_of.encode()))
+    return Path(folder) / f"{name}-{''.join(digests)}.record"
+
+
+def content(part):
+    """The same for two parts if their HR sources are the same bytes, whatever else makes them."""
+    return part.stem[-32:-16]
 
 
 def save(part, record):

@@ -3,34 +3,39 @@
 import dataclasses
 from pathlib import Path
 
+import tensorflow_datasets as tfds
+
 from jsr import images
 from jsr.config import nearest
 from jsr.data.build import damage, default_data_dir, find, names
 from jsr.errors import UserError
 
 
-def open_source(dataset, split, data_dir=None):
+def open_source(dataset, split, data_dir=None, files=""):
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
     bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.data.records` lists. Both kinds of
-    source have a length, are indexed by integers and can be pickled.
+    source have a length and `names`, those of the records, are indexed by integers and can be pickled.
 
     Args:
       dataset: "<dataset>[/<config>]", or the path of a folder. A known dataset goes before a folder of the same name;
         "./photos" is the folder.
       split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all its images.
       data_dir: where datasets are; `jsr.data.build.default_data_dir()` where None or "".
+      files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all.
 
     Raises:
       UserError: unknown, not built or damaged dataset, unknown split; no such folder, or files in it that are no
-        images.
+        images; `files` cannot be read, is empty, or has names that the dataset has not.
     """
     if isinstance(dataset, str) and dataset.split("/")[0] in names():
-        return RecordSource(dataset, split, str(data_dir or default_data_dir()))
-    if not Path(dataset).is_dir():
+        source = RecordSource(dataset, split, str(data_dir or default_data_dir()))
+    elif Path(dataset).is_dir():
+        source = FolderSource(dataset)
+    else:
         raise UserError(f"{dataset}: no such folder, and no such dataset; {nearest(dataset, names())}")
-    return FolderSource(dataset)
+    return ListedSource(source, _listed(source.names, files, dataset)) if files else source
 
 
 def licence(dataset):
@@ -56,6 +61,11 @@ class FolderSource:
         if errors:
             raise UserError("; ".join(errors))
 
+    @property
+    def names(self):
+        """Those of the records."""
+        return [str(path) for path in self._paths]
+
     def __len__(self):
         return len(self._paths)
 
@@ -69,7 +79,7 @@ class FolderSource:
 
 @dataclasses.dataclass
 class RecordSource:
-    """The records of a split of a prepared dataset, in the order of its source images."""
+    """The records of a split of a prepared dataset, in the order of its source images; `names` are theirs."""
 
     dataset: str
     split: str
@@ -83,9 +93,12 @@ class RecordSource:
         builder = cls(data_dir=self.data_dir, config=config)
         try:
             self._records = builder.as_data_source(self.split)
+            parts = tfds.core.ReadInstruction.from_spec(self.split).to_absolute(builder.info.splits)
         except (ValueError, KeyError) as e:
             raise UserError(f"{self.dataset}: has no split {self.split!r}; it has {', '.join(builder.info.splits)} "
                             "and slices of them such as train[:10]") from e
+        known = builder.info.metadata["names"]
+        self.names = [name for part in parts for name in known[part.splitname][part.from_:part.to]]
 
     def __len__(self):
         return len(self._records)
@@ -99,3 +112,44 @@ class RecordSource:
                             f"--force --data_dir {self.data_dir}") from e
         binary = ("hr", "lr")
         return {k: v.decode() if isinstance(v, bytes) and k not in binary else v for k, v in record.items()}
+
+
+@dataclasses.dataclass
+class ListedSource:
+    """Some of the records of a source, by their numbers there."""
+
+    source: FolderSource | RecordSource
+    numbers: list[int]
+
+    @property
+    def names(self):
+        """Those of the records."""
+        known = self.source.names
+        return [known[number] for number in self.numbers]
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, index):
+        return self.source[self.numbers[index]]
+
+
+def _listed(known, path, dataset):
+    """The numbers, ascending, of those names that a text file lists."""
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as e:
+        raise UserError(f"{path}: cannot be read as a list of names ({getattr(e, 'strerror', None) or e})") from e
+    wanted = dict.fromkeys(line for line in lines if line)
+    if not wanted:
+        raise UserError(f"{path}: lists no names; leave it out to take all of {dataset}")
+    numbers = {}
+    for number, name in enumerate(known):
+        for form in {name, Path(name).name, Path(name).stem}:
+            numbers.setdefault(form, []).append(number)
+    found = {name: numbers.get(name) or numbers.get(Path(name).stem) for name in wanted}
+    missing = [name for name in wanted if not found[name]]
+    if missing:
+        raise UserError(f"{path}: {len(missing):,} of its {len(wanted):,} names are not in {dataset}, first "
+                        f"{missing[0]!r}")
+    return sorted({number for several in found.values() for number in several})

@@ -14,12 +14,13 @@ from jsr.layers.conv import Conv
 
 
 class Network(nn.Module):
-    """One of each layout; `plain` has no bias."""
+    """One of each layout; `plain` and `raw` have no bias."""
 
     @nn.compact
     def __call__(self, x):
         x = Conv(4, kernel_size=(1, 3), name="conv")(x)
         x = Conv(4, groups=4, use_bias=False, name="plain")(x)
+        x = Conv(4, kernel_size=1, use_bias=False, name="raw")(x)
         x = nn.BatchNorm(use_running_average=True, name="norm")(x)
         x = nn.LayerNorm(name="layer_norm")(x)
         return nn.Dense(2, name="dense")(x) * self.param("gain", nn.initializers.ones, (2,))
@@ -27,13 +28,13 @@ class Network(nn.Module):
 
 RULES = convert.Rules(
     rows=[("m.0", "conv", "conv"), ("m.1", "plain", "conv"), ("m.2", "norm", "norm"), ("m.3", "layer_norm", "norm"),
-          ("head", "dense", "linear"), ("gain", "gain", "tensor")],
+          ("head", "dense", "linear"), ("gain", "gain", "tensor"), ("k", "raw/kernel", "kernel")],
     constants={"mean": np.float32([0.5, 0.25])}, ignore=["*.num_batches_tracked"])
 ABSTRACT = jax.eval_shape(Network().init, jax.random.key(0), jnp.zeros((1, 4, 4, 3)))
 SHAPES = {  # as torch has them
     "m.0.weight": (4, 3, 1, 3), "m.0.bias": (4,), "m.1.weight": (4, 1, 3, 3),
     "m.2.weight": (4,), "m.2.bias": (4,), "m.2.running_mean": (4,), "m.2.running_var": (4,),
-    "m.3.weight": (4,), "m.3.bias": (4,), "head.weight": (2, 4), "head.bias": (2,), "gain": (2,)}
+    "m.3.weight": (4,), "m.3.bias": (4,), "head.weight": (2, 4), "head.bias": (2,), "gain": (2,), "k": (4, 4, 1, 1)}
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def test_every_layout_there_and_back(state_dict):
     params = variables["params"]
     assert params["conv"]["kernel"][0, 2, 1, 3] == state_dict["m.0.weight"][3, 1, 0, 2]
     assert params["plain"]["kernel"][2, 1, 0, 3] == state_dict["m.1.weight"][3, 0, 2, 1]
+    assert params["raw"]["kernel"][0, 0, 2, 1] == state_dict["k"][1, 2, 0, 0]
     assert params["dense"]["kernel"][3, 1] == state_dict["head.weight"][1, 3]
     assert (params["layer_norm"]["scale"] == state_dict["m.3.weight"]).all()
     assert (variables["batch_stats"]["norm"]["var"] == state_dict["m.2.running_var"]).all()
@@ -57,6 +59,15 @@ def test_every_layout_there_and_back(state_dict):
     assert back.keys() == state_dict.keys()
     for key in back:
         assert back[key].flags.c_contiguous and np.array_equal(back[key], state_dict[key]), key
+
+
+def test_copies_are_written_and_checked(state_dict):
+    rules = dataclasses.replace(RULES, copies={"again": "m.0.bias"})
+    variables = convert.to_jax(state_dict, rules, ABSTRACT)  # they may be absent
+    assert np.array_equal(convert.to_torch(variables, rules)["again"], state_dict["m.0.bias"])
+    convert.to_jax(state_dict | {"again": state_dict["m.0.bias"].copy()}, rules, ABSTRACT)
+    with pytest.raises(UserError, match="wrong: again is not m.0.bias, which it repeats"):
+        convert.to_jax(state_dict | {"again": state_dict["m.0.bias"] + 1}, rules, ABSTRACT)
 
 
 def test_half_precision_becomes_the_dtype_of_the_network(state_dict):
@@ -102,7 +113,7 @@ def test_all_that_does_not_fit_is_named_in_one_line(state_dict):
 
 
 def test_long_lists_are_cut(state_dict):
-    with pytest.raises(UserError, match="missing keys: m.0.weight, m.0.bias, m.1.weight, m.2.weight, .* and 7 more"):
+    with pytest.raises(UserError, match="missing keys: m.0.weight, m.0.bias, m.1.weight, m.2.weight, .* and 8 more"):
         convert.to_jax({"mean": state_dict["mean"]}, RULES, ABSTRACT)
 
 

@@ -6,13 +6,20 @@ import json
 import pickle
 
 import av
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jsr import degradations
-from jsr.data import augment, clips, pipeline
+from jsr._configs.common import recipe, stage
+from jsr.data import augment, clips, mix, pipeline
 from jsr.degradations import _video, hevc
 from jsr.errors import UserError
+from jsr.training import optim
+from jsr.training import state as states
+from jsr.training.step import make_step
 
 FRAMES, SIDE, SCALE = 8, 64, 4
 
@@ -60,7 +67,7 @@ def clip_records():
 def take(source, n, *, start=0, num_workers=0, process=(0, 1), frames=3, crop=64, degrade="",
          augmentations=("flip_rotate",)):
     windows = clips.ClipWindows(frames=frames, crop=crop, scale=SCALE, degrade=degrade, augment=augmentations)
-    batches = pipeline.train_batches(source, windows, seed=5, batch=6, start=start, num_workers=num_workers,
+    batches = pipeline.train_batches([pipeline.Row(source, windows)], seed=5, batch=6, start=start, num_workers=num_workers,
                                      process=process)
     try:
         return list(itertools.islice(batches, n))
@@ -253,6 +260,71 @@ def test_damage_in_a_record_names_the_clip_across_processes(clip_records):
         take([clip_records[0] | {"hr": b"nothing"}], 1)
 
 
+# Stages of a recipe
+
+class EachFrame(nn.Module):
+    """A toy network of clips: 16 pixels from each."""
+
+    scale: int = SCALE
+
+    @nn.compact
+    def __call__(self, lr, *, train=False):
+        frames, (height, width) = lr.shape[:2], lr.shape[2:4]
+        sr = nn.Dense(3 * SCALE**2)(lr).reshape(*frames, height, width, SCALE, SCALE, 3)
+        return jnp.moveaxis(sr, 4, 3).reshape(*frames, height * SCALE, width * SCALE, 3)
+
+
+def recipe_of(rows, **more):
+    only = stage(**dict(steps=20, crop=64, batch=6, losses=[dict(fn="l1", pred="sr", target="hr", weight=1.0)],
+                        learning_rate=0.01, frames=3) | more)
+    return recipe(title="", protocol="aim22_t2", networks={"sr": dict(model="", scale=SCALE)},
+                  data=dict(train=rows, eval=dict(dataset="none")), stages=[only])
+
+
+def rows_of(config, opened):
+    return mix.stage_rows(config, config.stages[0], opened, scale=SCALE)
+
+
+def test_a_stage_of_clips_trains_a_network(clip_records):
+    config = recipe_of([dict(dataset="stored", weight=2), dict(dataset="made", degrade="aim22_t2", set=dict(qp=[20, 37]), weight=1)])
+    rows = rows_of(config, {("stored", "train", ""): clip_records[:2], ("made", "train", ""): clip_records[2:]})
+    batches = list(itertools.islice(pipeline.train_batches(rows, seed=1, batch=6, start=0, num_workers=0), 2))
+    assert {key: value.shape for key, value in batches[0].items()} == {"lr": (6, 3, 16, 16, 3), "hr": (6, 3, 64, 64, 3)}
+
+    networks, only = {"sr": EachFrame()}, config.stages[0]
+    optimizers, schedules = optim.stage_optimizers(only), optim.stage_schedules(only)
+    variables = {"sr": networks["sr"].init(jax.random.key(0), jnp.zeros((1, 3, 16, 16, 3)))}
+    state = states.make_state(variables, optimizers, ema=False)
+    step = jax.jit(make_step(networks, ["sr"], only.players, optimizers, schedules, first_step=0, ema_decay=0.0))
+    losses = []
+    for batch in batches * 10:
+        state, values = step(state, batch, jax.random.key(1))
+        losses.append(float(values["loss"]))
+    assert losses[-1] < 0.7 * losses[0] and int(state.skipped) == 0
+
+
+def test_settings_of_the_codec(clip_records):
+    def lr(qp):
+        config = recipe_of([dict(dataset="made", degrade="aim22_t2", set=qp)])
+        batches = pipeline.train_batches(rows_of(config, {("made", "train", ""): clip_records}), seed=1, batch=2, start=0,
+                                         num_workers=0)
+        return next(batches)["lr"]
+
+    found = {qp: lr(dict(qp=qp)) for qp in (20, 37)}
+    np.testing.assert_array_equal(lr({}), found[37])
+    assert (found[20] != found[37]).any()
+
+
+def test_images_and_clips_are_told_apart(clip_records):
+    config = recipe_of([dict(dataset="stored")], frames=0)
+    with pytest.raises(UserError, match=r"is a clip, not an image; say how many frames a sample has \(--config.stages\[0\].fr"):
+        next(pipeline.train_batches(rows_of(config, {("stored", "train", ""): clip_records}), seed=1, batch=2, start=0,
+                                    num_workers=0))
+    config = recipe_of([dict(dataset="stored")], losses=[dict(fn="l1", pred="sr", target="lr_clean", weight=1.0)])
+    with pytest.raises(UserError, match="a loss compares with 'lr_clean', which no batch of clips has"):
+        rows_of(config, {("stored", "train", ""): clip_records})
+
+
 # Videos to records
 
 def test_sizes_are_cropped_when_frames_are_decoded():
@@ -264,6 +336,33 @@ def test_sizes_are_cropped_when_frames_are_decoded():
     np.testing.assert_array_equal(whole["hr"], hevc.decode_rgb(data)[:, :64, :64])
     cropped = _video.crop_to_multiple(hevc.decode(data), 8)
     assert record["lr"] == degradations.degrade("aim22_t2", cropped, seed="a").lr_bytes
+
+
+@pytest.mark.parametrize("data, fps, colours", [
+    (lambda: encoded(moving(10, 70, 66), **x265("keyint=-1:bframes=2:colormatrix=bt709:range=full"), rate=30), 30, (1, 2)),
+    (lambda: encoded(moving(10, 64, 64), codec="ffv1"), 25, (2, 0)),
+])
+def test_key_frames_without_loss(data, fps, colours):
+    data = data()
+    source, plain = clips.Clip("a", "a.mkv"), record_of(data)
+    record, again = (clips.make(source, data, None, "aim22_t2", 8, keyint=3) for _ in range(2))
+    assert record == again and record["hr"] != data
+    assert {**record, "hr": data, "fps": fps} == {**plain, "fps": fps} and record["fps"] == plain["fps"]
+    assert clips._segment(plain, "hr", 0, 1)[2] == colours
+    np.testing.assert_array_equal(clips.read(record)["hr"], clips.read(plain)["hr"])
+    for start in range(9):
+        assert next(clips.decode(record["hr"], start, start + 1, frames=10, name="a"))[0] == start - start % 3
+
+
+def test_key_frames_of_what_x265_does_not_take():
+    with pytest.raises(UserError, match="a.mkv: is smaller than the 16 px that x265 takes; leave out --keyint"):
+        clips.make(clips.Clip("a", "a.mkv"), encoded(moving(2, 8, 64), codec="ffv1"), None, "", 8, keyint=3)
+
+
+def test_key_frames_with_a_loss(monkeypatch):
+    monkeypatch.setitem(hevc.X265_LOSSLESS, "lossless", 0)
+    with pytest.raises(UserError, match="a.mkv: x265 did not encode it without loss"):
+        clips.make(clips.Clip("a", "a.mkv"), encoded(moving(2), codec="ffv1"), None, "", 8, keyint=3)
 
 
 def test_odd_sizes():

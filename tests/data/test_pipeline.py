@@ -34,7 +34,7 @@ def records(photograph):
 def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, degrade="", augment=("flip_rotate",), derive=(),
          seed=5, batch=6):
     crops = pipeline.PairedCrops(crop=crop, scale=SCALE, degrade=degrade, augment=augment, derive=derive)
-    batches = pipeline.train_batches(records, crops, seed=seed, batch=batch, start=start, num_workers=num_workers,
+    batches = pipeline.train_batches([pipeline.Row(records, crops)], seed=seed, batch=batch, start=start, num_workers=num_workers,
                                      process=process)
     try:
         return list(itertools.islice(batches, n))
@@ -162,6 +162,8 @@ def test_damaged_image_names_itself_across_processes(records):
     (dict(crop=10), "crop 10 is not a multiple of the scale 4"),
     (dict(augment=["flip"]), "augmentation 'flip' is unknown; did you mean 'flip_rotate'"),
     (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t2'"),
+    (dict(degrade="aim22_t2"), "aim22_t2: is a protocol of videos at x4, not of images at x4"),
+    (dict(degrade="ntire24"), "ntire24: is a protocol of images at x1, not of images at x4"),
     (dict(derive=["lr_clear"]), "a loss compares with 'lr_clear', which no batch has; did you mean 'lr_clean'"),
 ])
 def test_mistakes_in_the_recipe(records, arguments, message):
@@ -170,7 +172,7 @@ def test_mistakes_in_the_recipe(records, arguments, message):
 
 
 def test_no_stored_lr_says_what_to_do(records):
-    with pytest.raises(UserError, match="--config.data.train.degrade=aim22_t1"):
+    with pytest.raises(UserError, match=r"--config.data.train\[0\].degrade=aim22_t1"):
         take([{"name": "a", "hr": records[0]["hr"]}], 1)
 
 

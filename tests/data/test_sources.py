@@ -54,6 +54,25 @@ def test_dataset(data_dir):
         source[3]
 
 
+@pytest.mark.parametrize("split, names", [
+    ("train", ["astronaut", "hubble_deep_field", "motorcycle_left", "motorcycle_right", "retina"]),
+    ("train[-2:]", ["motorcycle_right", "retina"]), ("validation[1:]+train[:1]", ["coffee", "rocket", "astronaut"]),
+])
+def test_names_are_those_of_the_records(data_dir, split, names):
+    source = open_source("photos/aim22_t1", split, data_dir)
+    assert source.names == names == [record["name"] for record in source]
+
+
+def test_listed_records(data_dir, folder, tmp_path):
+    (tmp_path / "list.txt").write_text("retina.png\nastronaut\n")
+    source = open_source("photos/aim22_t1", "train", data_dir, tmp_path / "list.txt")
+    assert source.names == ["astronaut", "retina"] == [record["name"] for record in pickle.loads(pickle.dumps(source))]
+    with pytest.raises(UserError, match="1 of its 2 names are not in photos/aim22_t1, first 'retina.png'"):
+        open_source("photos/aim22_t1", "train[:2]", data_dir, tmp_path / "list.txt")
+    (tmp_path / "list.txt").write_text(f"a\n{folder / 'c.jpg'}\n")
+    assert open_source(folder, "", files=tmp_path / "list.txt").names == [str(folder / name) for name in ("a.PNG", "c.jpg")]
+
+
 def test_slices_of_splits(data_dir):
     assert [r["name"] for r in open_source("photos/aim22_t1", "train[1:3]", data_dir)] == [
         "hubble_deep_field", "motorcycle_left"]

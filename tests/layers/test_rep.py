@@ -61,7 +61,7 @@ def test_ecb_is_the_official_one_with_its_ring_of_biases():
     for index, mask in enumerate(masks.values(), 2):
         middle = convolve(x, p[f"conv_{index}_0"]["kernel"]) + p[f"conv_{index}_0"]["bias"]
         edge = p[f"edge_{index}_1"]
-        kernel = np.array(mask)[:, :, None, None] * np.diag(edge["scale"])
+        kernel = np.array(mask)[:, :, None, None] * np.diag(edge["scale"][0, 0, 0])
         expected += convolve(ring(middle, p[f"conv_{index}_0"]["bias"]), kernel) + edge["bias"]
     np.testing.assert_allclose(apply(block, variables, x[None])[0], expected, atol=1e-4)
 
@@ -95,6 +95,7 @@ def test_rrrb_is_the_official_one_with_its_ring_of_biases():
     ("asymmetric", {}, 16, 2320 + 2 * 784),
     ("reprb", {}, 16, 2320 + 544 + 4624 + 272),
     ("resr", {}, 16, 2320 + 544 + 9248 + 528 + 3 * (272 + 32)),
+    ("lanczospp", {}, (3, 16), 48 + 1308 + 208 + 64),
     ("decouple", {}, 16, 2320 + (2 * 6 + 9 + 1) * 256 + 4 * 16),
 ])
 def test_parameters_of_the_blocks(name, options, features, params):

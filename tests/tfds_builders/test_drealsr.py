@@ -29,8 +29,9 @@ def copy(tmp_path):
     def make(layout, scale):
         for split, (hr, lr) in layout.items():
             for n in range(1, 4 if split == "train" else 3):
-                picture(tmp_path / "copy" / hr.format(s=scale, n=n), n, 9 * scale, 8 * scale)
-                picture(tmp_path / "copy" / lr.format(s=scale, n=n), -n % 97, 9, 8)
+                seed = n if split == "train" else 10 + n
+                picture(tmp_path / "copy" / hr.format(s=scale, n=n), seed, 9 * scale, 8 * scale)
+                picture(tmp_path / "copy" / lr.format(s=scale, n=n), -seed % 97, 9, 8)
         return tmp_path / "copy"
     return make
 
@@ -57,7 +58,7 @@ def test_a_batch(copy, tmp_path):
         Image.open(lr).resize((32, 36), Image.Resampling.NEAREST).save(hr)
     build("drealsr/x4", data_dir=tmp_path, manual_dir=folder, num_workers=0)
     crops = pipeline.PairedCrops(crop=16, scale=4)
-    batches = pipeline.train_batches(open_source("drealsr/x4", "train", tmp_path), crops, seed=0, batch=3, start=0,
+    batches = pipeline.train_batches([pipeline.Row(open_source("drealsr/x4", "train", tmp_path), crops)], seed=0, batch=3, start=0,
                                      num_workers=0)
     batch = next(batches)
     batches.close()

@@ -60,7 +60,8 @@ LAYOUTS = {
                        {"test": list(SELFEX)}),
     "image_folder": Layout("image_folder", {"train": ["train/a/b.png", "train/c.jpg"], "validation": ["validation/d.webp"]},
                            {"train": ["a__b.png", "c.jpg"], "validation": ["d.webp"]}),
-    "image_folder_flat": Layout("image_folder", {"train": ["a/b.png", "c.bmp"]}, {"train": ["a__b.png", "c.bmp"]}),
+    "image_folder_flat": Layout("image_folder", {"train": ["a/b.png", "c.bmp", "d.avif"]},
+                                {"train": ["a__b.png", "c.bmp", "d.avif"]}),
 }
 DECOYS = ("Flickr2K/Flickr2K_LR_bicubic/X2/000001x2.png", "val1/X2/val/0000001.png", "0001000/0000999x2.png",
           "Set5/LR_bicubic/X2/baby.png", "Urban100_SR/image_SRF_4/img_001_SRF_4_bicubic.png", "Set14/LRbicx4/baboon.png",
@@ -124,6 +125,23 @@ def test_records(copy, tmp_path, key):
     assert len(set(named)) == len(named)  # nor name
 
 
+@pytest.mark.parametrize("dataset", ["image_folder/hr", "image_folder/aim22_t1"])
+def test_splits_that_share_an_image(copy, tmp_path, dataset):
+    folder = copy("image_folder")
+    shutil.copy(folder / "train/c.jpg", folder / "validation/other.jpg")
+    with pytest.raises(UserError, match="/1.2.0: not built, its splits overlap: other.jpg of validation is c.jpg of train, the "
+                                        "same bytes. Take them out of one split") as error:
+        build(dataset, data_dir=tmp_path, manual_dir=folder, num_workers=0)
+    assert "\n" not in str(error.value)
+    shutil.copy(folder / "train/a/b.png", folder / "validation/third.png")
+    with pytest.raises(UserError, match="other.jpg of validation is c.jpg of train, the same bytes, and so are 1 more"):
+        build(dataset, data_dir=tmp_path, manual_dir=folder, num_workers=0)
+    for name in ("other.jpg", "third.png"):
+        (folder / "validation" / name).unlink()
+    shutil.copy(folder / "train/c.jpg", folder / "train/twice.jpg")  # of no harm
+    assert build(dataset, data_dir=tmp_path, manual_dir=folder, num_workers=0).counts == {"train": 3, "validation": 1}
+
+
 @pytest.mark.parametrize("key", ["flickr2k", "lsdir", "urban100", "image_folder"])
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_archives_give_the_same_bytes(copy, tmp_path, key, kind):
@@ -156,7 +174,7 @@ def test_every_protocol_and_a_batch_of_it(copy, tmp_path, protocol):
     scale = degradations.protocol(protocol).scale
     build(f"set5/{protocol}", data_dir=tmp_path, manual_dir=copy("set5"), num_workers=0)
     source = open_source(f"set5/{protocol}", "test", tmp_path)
-    batches = pipeline.train_batches(source, pipeline.PairedCrops(crop=12, scale=scale), seed=0, batch=2, start=0,
+    batches = pipeline.train_batches([pipeline.Row(source, pipeline.PairedCrops(crop=12, scale=scale))], seed=0, batch=2, start=0,
                                      num_workers=0)
     batch = next(batches)
     batches.close()
@@ -223,7 +241,7 @@ def test_damaged_images_are_named_when_all_others_are_done(copy, tmp_path, kind)
         packed(folder, kind)
     with pytest.raises(UserError, match=r"not built, 1 of 3 images cannot be used: .*pristine_images/00002.bmp: not an image"):
         build("wed", data_dir=tmp_path, manual_dir=folder, num_workers=0)
-    assert len(list((tmp_path / "wed/.hr-1.1.0.parts").iterdir())) == 2
+    assert len(list((tmp_path / "wed/.hr-1.2.0.parts").iterdir())) == 2
 
 
 def test_archives_that_change_while_they_are_read(copy, tmp_path):

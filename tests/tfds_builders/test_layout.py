@@ -55,9 +55,15 @@ if __name__ == "__main__":
 """
 
 
-def test_neither_building_nor_reading_imports_tensorflow(tmp_path):
+def test_neither_building_nor_reading_imports_tensorflow_and_bytes_are_the_same_in_every_process(tmp_path):
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
     done = subprocess.run([sys.executable, "-W", "error", script, tmp_path], capture_output=True, text=True,
                           timeout=120)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+    def files(built):  # another process has written them
+        return {path.name: path.read_bytes() for path in built.path.iterdir()}
+
+    here = build.build("photos/aim22_t1", data_dir=tmp_path / "here")
+    assert files(here) == files(build.build("photos/aim22_t1", data_dir=tmp_path))

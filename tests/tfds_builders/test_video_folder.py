@@ -47,7 +47,7 @@ def read(data_dir, dataset="video_folder/aim22_t2", split="train"):
 
 
 def files(data_dir):
-    return {path.name: path.read_bytes() for path in (data_dir / "video_folder/aim22_t2/1.0.0").iterdir()}
+    return {path.name: path.read_bytes() for path in (data_dir / "video_folder/aim22_t2/1.1.0").iterdir()}
 
 
 def test_records_hold_the_files_and_what_the_protocol_makes_of_them(folder, tmp_path):
@@ -82,12 +82,32 @@ def test_the_pipeline_takes_the_dataset(folder, tmp_path):
     build("video_folder/hr", data_dir=tmp_path, manual_dir=folder)
     for dataset, degrade in (("video_folder/aim22_t2", ""), ("video_folder", "aim22_t2")):
         windows = clips.ClipWindows(frames=3, crop=64, scale=4, degrade=degrade, augment=("flip_rotate",))
-        batches = pipeline.train_batches(open_source(dataset, "train", tmp_path), windows, seed=0, batch=3, start=0,
+        batches = pipeline.train_batches([pipeline.Row(open_source(dataset, "train", tmp_path), windows)], seed=0, batch=3, start=0,
                                          num_workers=0)
         for batch in itertools.islice(batches, 2):
             assert {key: value.shape for key, value in batch.items()} == {"lr": (3, 3, 16, 16, 3),
                                                                           "hr": (3, 3, 64, 64, 3)}
         batches.close()
+
+
+def test_key_frames(folder, tmp_path):
+    built = build("video_folder/aim22_t2", data_dir=tmp_path / "a", manual_dir=folder)
+    keyed = build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder, keyint=2)
+    assert keyed.counts == built.counts
+    for row, other in zip(read(tmp_path / "a"), read(tmp_path / "b"), strict=True):
+        assert row["hr"] != other["hr"] and row["lr"] == other["lr"]
+        np.testing.assert_array_equal(clips.read(row)["hr"], clips.read(other)["hr"])
+    for dataset, keyint in (("video_folder", -1), ("photos", 8)):
+        with pytest.raises(UserError, match=f"{dataset}: --keyint {keyint}; give 1 or more frames, for a dataset of clips"):
+            build(dataset, data_dir=tmp_path, keyint=keyint)
+
+
+def test_clips_in_two_splits(folder, tmp_path):
+    for split in ("train", "test"):
+        (folder / split).mkdir()
+        (folder / split / f"{split}.hevc").write_bytes((folder / "0.hevc").read_bytes())
+    with pytest.raises(UserError, match="its splits overlap: test of test is train of train, the same bytes"):
+        build("video_folder", data_dir=tmp_path, manual_dir=folder)
 
 
 def test_folders_are_splits(folder, tmp_path):
@@ -146,7 +166,7 @@ def test_kill_9_and_the_next_run_continues(folder, tmp_path, monkeypatch):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     killed = subprocess.Popen([sys.executable, script, tmp_path / "a", folder])
-    parts = tmp_path / "a/video_folder/.aim22_t2-1.0.0.parts"
+    parts = tmp_path / "a/video_folder/.aim22_t2-1.1.0.parts"
     deadline = time.monotonic() + 60
     while not parts.is_dir() or len(list(parts.glob("*.record"))) < 2:
         assert killed.poll() is None and time.monotonic() < deadline

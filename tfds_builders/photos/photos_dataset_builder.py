@@ -11,7 +11,7 @@ from jsr.errors import UserError
 class Builder(common.ImagesBuilder):
     """Builder of `photos`."""
 
-    BUILDER_CONFIGS = common.configs("aim22_t1")
+    BUILDER_CONFIGS = common.configs(*common.IMAGE_PROTOCOLS)
     LICENCE = "public domain and CC0, but for the motorcycle pair (Middlebury 2014), which states none"
     SPLITS = {
         # The two motorcycle images are a stereo pair: they must stay on one side.

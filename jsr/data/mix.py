@@ -1,0 +1,121 @@
+"""What a recipe says of its training data, opened: datasets, how they are degraded, how much of each is taken."""
+
+from fractions import Fraction
+
+from jsr.config import nearest, plain
+from jsr.data import clips, pipeline, sources
+from jsr.errors import UserError
+
+# Of a row; `jsr._configs.common.source` says what they mean.
+DEFAULTS = {"dataset": "", "split": "train", "degrade": "", "set": {}, "files": "", "repeat": 1, "weight": 0.0,
+            "steps": []}
+
+
+def open_sources(config):
+    """{(dataset, split, files): source} of all rows that a recipe and its stages take samples from.
+
+    Raises:
+      UserError: see `jsr.data.sources.open_source`, and rows with wrong keys.
+    """
+    keys = dict.fromkeys(_key(row) for stage in config.stages for row in _rows(config, stage))
+    return {key: sources.open_source(key[0], key[1], config.data.data_dir or None, key[2]) for key in keys}
+
+
+def stage_rows(config, stage, opened, *, scale):
+    """The rows of a mix, [jsr.data.pipeline.Row], from which a stage takes its samples: its own, or the recipe's.
+
+    Args:
+      config: a recipe.
+      stage: one of its stages; `frames` decides whether samples are crops of images or windows of clips.
+      opened: see `open_sources`.
+      scale: HR size over LR size.
+
+    Raises:
+      UserError: a mistake in the rows or in the stage.
+    """
+    rows = _rows(config, stage)
+    weights = [float(row["weight"]) for row in rows]
+    if min(weights) < 0 or 0 in weights and any(weights):
+        raise UserError(f"{_where(stage)}: weights {', '.join(f'{weight:g}' for weight in weights)}; give every row one "
+                        "above 0, or none")
+    if not any(weights):
+        weights = [len(opened[_key(row)]) * _repeat(row, stage) for row in rows]
+    elif any(row["repeat"] != 1 for row in rows):
+        raise UserError(f"{_where(stage)}: has both repeat and weight; a row's weight alone is its share of samples")
+    spans = [_span(row, stage) for row in rows]
+    _check_gaps(spans, stage)
+    return [pipeline.Row(opened[_key(row)], _transform(row, stage, scale, len(rows)), Fraction(weight), span)
+            for row, weight, span in zip(rows, weights, spans, strict=True)]
+
+
+def described(config):
+    """The rows of a recipe and of its stages, with their licences, for a model file: [{dataset, ..., licence}]."""
+    rows = [row for stage in config.stages for row in _rows(config, stage)]
+    unlike = [row for number, row in enumerate(rows) if row not in rows[:number]]
+    return [{**row, "licence": sources.licence(row["dataset"])} for row in unlike]
+
+
+def fixed(row):
+    """What a row sets of its degradation, as `jsr.degradations.draw` takes it: of the values of a list one is drawn."""
+    chosen = {key: tuple(value) if isinstance(value, list) else value for key, value in plain(row["set"]).items()}
+    for key, value in chosen.items():
+        if isinstance(value, tuple) and not (value and all(isinstance(v, int) for v in value)):
+            raise UserError(f"{row['dataset']}: {key} is drawn from {list(value)}; only whole numbers are drawn")
+    if chosen and not row["degrade"]:
+        raise UserError(f"{row['dataset']}: sets {', '.join(chosen)} of a degradation, but names none (degrade)")
+    return chosen
+
+
+def _rows(config, stage):
+    rows = plain(stage.data or config.data.train)
+    for row in rows:
+        if not isinstance(row, dict):
+            raise UserError(f"{_where(stage)}: {row!r} is no row; give {{'dataset': ...}}")
+        for key in row.keys() - DEFAULTS.keys():
+            raise UserError(f"{_where(stage)}: unknown key {key!r}; {nearest(key, DEFAULTS)}")
+    rows = [DEFAULTS | row for row in rows]
+    if not rows or not all(row["dataset"] for row in rows):
+        raise UserError(f"{_where(stage)}: names no dataset (--config.data.train[0].dataset=...)")
+    return rows
+
+
+def _where(stage):
+    return "data of the stage" if stage.data else "data.train"
+
+
+def _key(row):
+    return row["dataset"], row["split"], row["files"]
+
+
+def _repeat(row, stage):
+    if not isinstance(row["repeat"], int) or row["repeat"] < 1:
+        raise UserError(f"{_where(stage)}: repeats {row['dataset']} {row['repeat']} times; use 1 or more")
+    return row["repeat"]
+
+
+def _span(row, stage):
+    steps = row["steps"]
+    if steps and not (len(steps) == 2 and 0 <= steps[0] < steps[1]):
+        raise UserError(f"{_where(stage)}: steps {steps} of {row['dataset']}; give [first, last), or [] for always")
+    return tuple(steps) or None
+
+
+def _check_gaps(spans, stage):
+    step = 0
+    while step < stage.steps:
+        ends = [span[1] if span else stage.steps for span in spans if span is None or span[0] <= step < span[1]]
+        if not ends:
+            raise UserError(f"{_where(stage)}: no row takes part at step {step} of the stage's {stage.steps}; mend the "
+                            "rows' steps")
+        step = max(ends)
+
+
+def _transform(row, stage, scale, number):
+    cut = dict(crop=stage.crop, scale=scale, degrade=row["degrade"], fixed=fixed(row), augment=stage.augment)
+    derive = pipeline.derived_keys(stage)
+    if not stage.frames:
+        return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // number)
+    if derive:
+        raise UserError(f"a loss compares with {derive[0]!r}, which no batch of clips has; "
+                        f"{nearest(derive[0], ['lr', 'hr'])}")
+    return clips.ClipWindows(**cut, frames=stage.frames, cache_bytes=clips.CACHE_BYTES // number)

@@ -1,0 +1,185 @@
+"""The rows of a recipe's data: whose samples a stage gets, when, and how they are degraded."""
+
+import collections
+import itertools
+import re
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from jsr import degradations
+from jsr._configs.common import recipe, source, stage
+from jsr.data import mix, pipeline
+from jsr.errors import UserError
+
+L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
+BATCH = 4
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders of pictures of one value each: 0 to 40 by tens, and 100 to 120."""
+    for name, values in (("a", range(0, 50, 10)), ("b", range(100, 130, 10))):
+        (tmp_path / name).mkdir()
+        for value in values:
+            Image.new("RGB", (16, 16), (value,) * 3).save(tmp_path / name / f"{value:03d}.png")
+    return str(tmp_path / "a"), str(tmp_path / "b")
+
+
+def config_of(*rows, steps=20, stages=None):
+    return recipe(title="", protocol="aim22_t1", networks={"sr": dict(model="edsr/baseline", scale=4)},
+                  data=dict(train=[{"degrade": "aim22_t1", **row} for row in rows], eval=dict(dataset="none")),
+                  stages=stages or [stage_of(steps)])
+
+
+def stage_of(steps=20, **more):
+    return stage(**dict(steps=steps, crop=8, batch=BATCH, losses=L1, learning_rate=1e-3, augment=()) | more)
+
+
+def take(config, n, *, index=0, start=0, num_workers=0, process=(0, 1)):
+    rows = mix.stage_rows(config, config.stages[index], mix.open_sources(config), scale=4)
+    batches = pipeline.train_batches(rows, seed=5, batch=BATCH, start=start, num_workers=num_workers, process=process)
+    try:
+        return list(itertools.islice(batches, n))
+    finally:
+        batches.close()
+
+
+def values(batches):
+    return [batch["hr"][:, 0, 0, 0].tolist() for batch in batches]
+
+
+def counted(batches):
+    return collections.Counter(itertools.chain(*values(batches)))
+
+
+def same(a, b):
+    return all(np.array_equal(x[key], y[key]) for x, y in zip(a, b, strict=True) for key in ("lr", "hr"))
+
+
+def test_without_weights_each_image_counts_as_often_as_it_is_repeated(folders):
+    a, b = folders
+    found = counted(take(config_of(dict(dataset=a), dict(dataset=b, repeat=2)), 11))
+    assert found == {**{value: 4 for value in range(0, 50, 10)}, **{value: 8 for value in (100, 110, 120)}}
+
+
+def test_weights_are_shares_of_the_samples(folders):
+    a, b = folders
+    config = config_of(dict(dataset=a, weight=0.25), dict(dataset=b, weight=0.75))
+    assert [sum(value >= 100 for value in batch) for batch in values(take(config, 10))] == [3] * 10
+
+
+def test_one_row_draws_what_it_draws_in_front_of_another(folders):
+    a, b = folders
+    alone, both = take(config_of(dict(dataset=a)), 5), take(config_of(dict(dataset=a), dict(dataset=b)), 8)
+    of_a = [value for batch in values(both) for value in batch if value < 100]
+    assert of_a == list(itertools.chain(*values(alone)))
+
+
+def test_only_listed_files(folders, tmp_path):
+    a, b = folders
+    (tmp_path / "list.txt").write_text("040\n\n010.png\n040\n")
+    assert set(counted(take(config_of(dict(dataset=a, files=str(tmp_path / "list.txt"))), 3))) == {10, 40}
+    config = config_of(dict(dataset=a, files=str(tmp_path / "list.txt")), dict(dataset=a), dict(dataset=b, repeat=2))
+    assert counted(take(config, 13)) == {10: 8, 40: 8, 0: 4, 20: 4, 30: 4, 100: 8, 110: 8, 120: 8}
+
+
+def test_a_curriculum_switches_at_its_steps(folders):
+    a, b = folders
+    config = config_of(dict(dataset=a, steps=[0, 3]), dict(dataset=b, steps=[2, 20]), steps=20)
+    seen = [{value >= 100 for value in batch} for batch in values(take(config, 6))]
+    assert seen == [{False}, {False}, {False, True}, {True}, {True}, {True}]
+
+
+def test_settings_of_the_degradation(folders, photograph):
+    a, _ = folders
+    Image.fromarray(photograph(16, 16)).save(f"{a}/000.png")
+    config = config_of(dict(dataset=a, set=dict(quality=90), steps=[0, 2]),
+                       dict(dataset=a, set=dict(quality=[20, 40]), steps=[2, 20]))
+    chosen = []
+    for step, batch in enumerate(take(config, 12)):
+        for lr, hr in zip(batch["lr"], batch["hr"], strict=True):
+            fitting = {quality for quality in (10, 20, 40, 90)
+                       if np.array_equal(lr, degradations.degrade("aim22_t1", hr, quality=quality).decode())}
+            assert fitting & ({90} if step < 2 else {20, 40})
+            chosen += fitting if len(fitting) == 1 else []
+    assert set(chosen) == {90, 20, 40}
+
+
+def test_same_samples_whatever_the_workers_the_start_and_the_processes(folders):
+    a, b = folders
+    config = config_of(dict(dataset=a, weight=2, steps=[0, 4]), dict(dataset=b, weight=1, set=dict(quality=[10, 50])),
+                       steps=9)
+    reference = take(config, 9)
+    assert same(take(config, 9, num_workers=2), reference)
+    for start in (1, 3, 4, 7):
+        assert same(take(config, 2, start=start), reference[start:start + 2])
+    for index in range(2):
+        for part, batch in zip(take(config, 9, process=(index, 2)), reference, strict=True):
+            np.testing.assert_array_equal(part["hr"], batch["hr"][index::2])
+
+
+def test_a_stage_may_bring_its_own_rows(folders):
+    a, b = folders
+    config = config_of(dict(dataset=a), stages=[stage_of(), stage_of(data=[dict(dataset=b, degrade="aim22_t1")])])
+    assert max(counted(take(config, 3))) < 100 <= min(counted(take(config, 3, index=1)))
+    assert [row["dataset"] for row in mix.described(config)] == [a, b]
+
+
+def test_a_model_file_says_every_row_and_its_licence(folders):
+    config = config_of(dict(dataset="photos/aim22_t1", repeat=3), dict(dataset=folders[0]))
+    rows = mix.described(config)
+    assert [(row["dataset"], row["repeat"], row["licence"][:13]) for row in rows] == [
+        ("photos/aim22_t1", 3, "public domain"), (folders[0], 1, "")]
+
+
+def test_the_defaults_of_a_row():
+    assert source("a").to_dict() == {**mix.DEFAULTS, "dataset": "a"}
+
+
+@pytest.mark.parametrize("rows, message", [
+    ([dict(dataset="")], "data.train: names no dataset (--config.data.train[0].dataset=...)"),
+    ([], "data.train: names no dataset"),
+    ([dict(weight=1), dict()], "data.train: weights 1, 0; give every row one above 0, or none"),
+    ([dict(weight=-1), dict(weight=1)], "weights -1, 1; give every row one above 0"),
+    ([dict(weight=1, repeat=2)], "has both repeat and weight"),
+    ([dict(repeat=0)], "0 times; use 1 or more"),
+    ([dict(steps=[3])], "steps [3] of A; give [first, last), or [] for always"),
+    ([dict(steps=[3, 3])], "give [first, last), or [] for always"),
+    ([dict(steps=[0, 3]), dict(steps=[4, 20])], "no row takes part at step 3 of the stage's 20"),
+    ([dict(steps=[0, 19])], "no row takes part at step 19"),
+    ([dict(set=dict(qualty=3))], "aim22_t1 has no parameter 'qualty'; did you mean 'quality'"),
+    ([dict(set=dict(encoder=["9d"]))], "A: encoder is drawn from ['9d']; only whole numbers are drawn"),
+    ([dict(set=dict(quality=3), degrade="")], "A: sets quality of a degradation, but names none (degrade)"),
+    ([dict(dataset="nowhere")], "nowhere: no such folder"),
+])
+def test_mistakes_in_the_rows(folders, rows, message):
+    config = config_of(*({"dataset": folders[0], **row} for row in rows))
+    with pytest.raises(UserError, match=re.escape(message.replace("A", folders[0]))) as error:
+        take(config, 1)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_keys_from_the_command_line(folders):
+    config = config_of(dict(dataset=folders[0]))
+    config.data.train = [dict(dataset=folders[0], degrade="aim22_t1")]  # the other keys have defaults
+    take(config, 1)
+    config.data.train = [folders[0]]
+    with pytest.raises(UserError, match="data.train: '.*a' is no row; give {'dataset': ...}"):
+        take(config, 1)
+    config.data.train = [dict(dataset=folders[0], wieght=1)]
+    with pytest.raises(UserError, match="unknown key 'wieght'; did you mean 'weight'"):
+        take(config, 1)
+
+
+@pytest.mark.parametrize("text, message", [
+    ("040\nx1\nx2.png\n", "list.txt: 2 of its 3 names are not in .*a, first 'x1'"),
+    ("\n \n", "list.txt: lists no names; leave it out"),
+    (None, "list.txt: cannot be read as a list of names"),
+])
+def test_mistakes_in_the_list_of_files(folders, tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(UserError, match=message):
+        take(config_of(dict(dataset=folders[0], files=str(tmp_path / "list.txt"))), 1)

@@ -1,0 +1,104 @@
+"""The recipes of published entries: which there are, what the reports print of them, and that each could train."""
+
+import collections
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jsr import challenges, losses, models, recipes, reparam
+from jsr.config import plain
+from jsr.data import build, mix
+from jsr.training import optim, stages
+
+ENTRIES = {
+    "ntire23_x2": "asconvsr dfcdn dhisp drcnn elis erlfn fadn lfdn_ntubl6 lrsrn njust_rtsr npu_sr oelsr pcrtsr pixelbe "
+                  "prfdn qqcoin r2cnet repnet rt4ksr runet scsyenet team_ov touchfish ynot",
+    "ntire23_x3": "asconvsr bicubicpp dfcdn drcnn erlfn fadn lrsrn njust_rtsr pcrtsr prfdn r2cnet repnet rt4ksr runet "
+                  "scsyenet team_ov touchfish",
+    "ais24": "anunet basicvision c3 casr cmvg_kren ivp_rden lanczospp megastudy pixelartai reptcn resr rvsr spanr "
+             "urpnet ustc_noah vpeg_r vpeg_s",
+}
+SCALES = {"ntire23_x2": 2, "ntire23_x3": 3, "ais24": 4}
+# what the tables of jsr.challenges call the figures of a recipe's report; their columns of QPs come of the same names
+COLUMNS = {"psnr[rgb]": "psnr_rgb", "psnr[ntire23_script]": "psnr_y", "ssim[rgb]": "ssim_rgb",
+           "ssim[ntire23_script]": "ssim_y", "params_m": "params_M", "flops_g": "macs_G", "macs_g": "macs_G"}
+RECIPES = {(track, name): config for track, name, config in recipes.all_recipes() if track in ENTRIES}
+PUBLISHED = [key for key, config in RECIPES.items() if config.id]
+
+
+@pytest.mark.parametrize("track", ENTRIES)
+def test_every_entry_has_its_recipe(track):
+    found = {name: config for (its_track, name), config in RECIPES.items() if its_track == track}
+    assert sorted(found) == sorted([*ENTRIES[track].split(), "quick"])
+    for name, config in found.items():
+        assert config.id == ("" if name == "quick" else f"{name}_x{SCALES[track]}")
+        assert config.networks[config.chain[0]].scale == SCALES[track] and config.protocol == track
+
+
+@pytest.mark.parametrize("track", ENTRIES)
+def test_what_is_reported_is_the_published_table(track):
+    table = [{_column(key): float(value.split()[0])  # one is "0.165 (*)"
+              for key, value in row.items() if key not in ("team", "method") and value}
+             for row in challenges.table(challenges.protocol(track))]
+    reports = [plain(config.report) for (its_track, _), config in RECIPES.items() if its_track == track and config.id]
+    reports = [{key: value for key, value in report.items() if key not in ("section", "rank") and value is not None}
+               for report in reports]
+    assert sorted(reports, key=lambda row: row["runtime_ms"]) == sorted(table, key=lambda row: row["runtime_ms"])
+
+
+def _column(key):
+    name, _, qp = key.partition(" ")
+    return f"{COLUMNS.get(name, name)}{'_' * bool(qp)}{qp.lower()}"
+
+
+@pytest.mark.parametrize("track, name", RECIPES, ids=map(":".join, RECIPES))
+def test_a_recipe_could_train(track, name):
+    config, scale = RECIPES[track, name], SCALES[track]
+    stages.check(config)
+    for index, stage in enumerate(config.stages):
+        mix.stage_rows(config, stage, collections.defaultdict(lambda: range(1000)), scale=scale)
+        for row in stage.data or config.data.train:
+            assert row.split.partition("[")[0] in build.find(row.dataset)[0].SPLITS
+        optim.stage_optimizers(stage)
+        for schedule in optim.stage_schedules(stage):
+            assert all(0 <= float(schedule(step)) < 0.01 for step in (0, stage.steps // 2, stage.steps - 1))
+        network = stages.make_networks(config, index)["sr"]
+        assert stage.crop // scale % models.card(network).padding.multiple == 0
+        for player in stage.players:
+            losses.check_rows(player.losses)
+            _check_shapes(config, reparam.deployed(network) if stage.fused else network, player.losses)
+
+
+def _check_shapes(config, network, rows):
+    """That what the losses compare is there, and of the same size."""
+    side = 64 // models.card(network).padding.multiple * models.card(network).padding.multiple
+    sides = {"hr": side * network.scale, "teacher/sr": side * network.scale, "hr_x2": side * 2, "lr_clean": side}
+    if {row["pred"] for row in rows} == {"sr"}:
+        outputs = {"sr": jax.ShapeDtypeStruct((1, sides["hr"], sides["hr"], 3), jnp.float32)}
+    else:
+        lr = jnp.zeros((1, side, side, 3))
+        outputs, _ = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), lr, train=True))
+    for row in rows:
+        teacher, _, place = row["target"].partition("@")
+        if place:
+            net = config.networks[teacher]
+            depths = models.create(net.model, scale=net.scale).depths  # HAT's, here one block a group: for time's sake
+            groups = models.abstract(net.model, scale=net.scale, depths=(1,) * len(depths))["params"]
+            assert place in groups and outputs[row["pred"]].ndim == 4
+        else:
+            assert row["target"] != "teacher/sr" or "teacher" in config.networks
+            assert outputs[row["pred"]].shape == (1, sides[row["target"]], sides[row["target"]], 3)
+
+
+@pytest.mark.parametrize("track, name", PUBLISHED, ids=map(":".join, PUBLISHED))
+def test_training_ends_with_the_published_form(track, name):
+    config = RECIPES[track, name]
+    trained = reparam.deployed(stages.make_networks(config, len(config.stages) - 1)["sr"])
+    published = models.create(config.networks.sr.model, scale=SCALES[track], dtype=trained.dtype)
+    assert trained == reparam.deployed(published)
+
+
+def test_an_entry_is_counted_at_the_challenges_input_size():
+    sizes = {(track, *RECIPES[track, name].input_hw) for track, name in PUBLISHED}
+    assert sizes == {("ntire23_x2", 1080, 1920), ("ntire23_x3", 720, 1280), ("ais24", 540, 960)}
