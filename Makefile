@@ -1,10 +1,11 @@
 # make demo      from nothing to a trained, evaluated network (minutes on two cores)
 # make test      the suite; make test-all adds the long tests
+# make test-beam builds by Apache Beam, in an environment of its own: it wants older libraries than the others
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-all clean
+.PHONY: install demo test test-all test-beam clean
 
 install: $(VENV)/.installed
 
@@ -23,5 +24,13 @@ test: install
 test-all: install
 	$(BIN)/python -m pytest -n 2
 
+test-beam: .venv-beam/.installed
+	.venv-beam/bin/python -m pytest -W 'ignore:label:DeprecationWarning' tests/data/test_beam.py
+
+.venv-beam/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-beam
+	.venv-beam/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[beam,test]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-beam build dist *.egg-info

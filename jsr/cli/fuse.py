@@ -38,6 +38,6 @@ def run(args):
                       if errors else f"{name}: nothing to fuse, {after:,} parameters")
         if errors:
             worst = max(errors, key=errors.get)
-            console.print(f"largest error, of {worst}: {errors[worst]:.1e} of its largest output")
+            console.print(f"largest error, of {worst.rstrip('/')}: {errors[worst]:.1e} of its largest output")
     console.print(f"wrote {target}")
     return 0

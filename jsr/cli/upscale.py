@@ -119,5 +119,5 @@ def _how(entry):
     return {"whole": "whole",
             "exact": f"in tiles of {tile} that overlap by {entry['overlap']} px, exact: as the whole picture",
             "approximate": f"in tiles of {tile} that overlap by {entry['overlap']} px, approximate: the networks see "
-                           "farther than the tiles overlap",
+                           "farther than the tiles overlap, or divide what they get into parts",
             }[entry["tiling"]]

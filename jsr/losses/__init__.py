@@ -4,7 +4,7 @@ A row is data: {fn: name in LOSSES, pred: key of the network's output, target: k
 with them options of the function, as eps of `charbonnier`. Every function takes float32 arrays, of one shape but for
 those of features, and returns a float32 scalar.
 
-A teacher's output is a target as any other: dict(fn="mse", pred="sr", target="teacher.sr", weight=0.1).
+A teacher's output is a target as any other: dict(fn="mse", pred="sr", target="teacher/sr", weight=0.1).
 """
 
 import inspect

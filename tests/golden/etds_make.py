@@ -3,12 +3,12 @@
     python tests/golden/etds_make.py ETDS
 
 The argument is a git clone of ECNUSR/ETDS; numpy and torch must be installed. Not run by the tests. The format is that
-of _swin.write; of the networks as trained, `sr` is as the code gives it in training, and `residual` is its second.
+of _official.write; of the networks as trained, `sr` is as the code gives it in training, and `residual` is its second.
 """
 
 import sys
 
-import _swin
+import _official
 
 CASES = {  # model, size of the input, fields
     "x2": ("etds/m4c32", (9, 7), dict(scale=2, num_feat=10, num_block=2, num_residual_feat=4)),
@@ -19,7 +19,7 @@ CASES = {  # model, size of the input, fields
 
 
 def main(repository):
-    module, file = _swin.load(repository, "core/archs/ir/ETDS/arch.py")
+    module, file = _official.load(repository, "core/archs/ir/ETDS/arch.py")
 
     def make(model, fields):
         cls = module.ETDSForInference if fields.get("deploy") else module.ETDS
@@ -29,7 +29,7 @@ def main(repository):
     def run(net, fields, lr):
         return {"sr": net(lr)} if fields.get("deploy") else dict(zip(("sr", "residual"), net(lr)))
 
-    _swin.write("etds", CASES, make, run)
+    _official.write("etds", CASES, make, run)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@
 
 The argument is a git clone of XPixelGroup/HAT; einops, numpy and torch must be installed. Not run by the tests.
 
-The format is that of _swin.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. The input is reflected up
+The format is that of _official.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. The input is reflected up
 to whole windows, and the output cut, as by the original test (hat/models/hat_model.py).
 """
 
 import sys
 
-import _swin
+import _official
 import torch
 
 SMALL = dict(embed_dim=8, num_feat=4, window_size=4, compress_ratio=2, squeeze_factor=4, overlap_ratio=0.5,
@@ -24,7 +24,7 @@ CASES = {  # model, size of the input, fields
 
 
 def main(repository):
-    module, file = _swin.load(repository, "hat/archs/hat_arch.py", SMALL["num_feat"])
+    module, file = _official.load(repository, "hat/archs/hat_arch.py", SMALL["num_feat"])
 
     def make(model, fields):
         options = {key: value for key, value in fields.items() if key not in ("scale", "num_feat")}
@@ -36,7 +36,7 @@ def main(repository):
         sr = net(torch.nn.functional.pad(lr, pad, "reflect"))
         return {"sr": sr[:, :, :height * fields["scale"], :width * fields["scale"]]}
 
-    _swin.write("hat", CASES, make, run, num_feat="of the head, patched from 64")
+    _official.write("hat", CASES, make, run, num_feat="of the head, patched from 64")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@
 
 The argument is a git clone of Zheng222/IMDN; numpy and torch must be installed. Not run by the tests.
 
-The format is that of _swin.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. Blocks beyond num_block
+The format is that of _official.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. Blocks beyond num_block
 are taken out.
 """
 
 import sys
 
 import _clone
-import _swin
+import _official
 import torch
 
 CASES = {"x3": ("imdn/imdn", (9, 14), dict(scale=3, num_feat=16, num_block=3))}  # model, size of the input, fields
@@ -33,7 +33,7 @@ def main(repository):
             setattr(net, f"IMDB{index + 1}", Nothing())
         return net, file
 
-    _swin.write("imdn", CASES, make, lambda net, _, lr: {"sr": net(lr)})
+    _official.write("imdn", CASES, make, lambda net, _, lr: {"sr": net(lr)})
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
     python tests/golden/rt4ksr_make.py RT4KSR
 
 The argument is a git clone of eduardzamfir/RT4KSR; numpy, torch and torchvision must be installed. Not run by the
-tests. The format is that of _swin.write.
+tests. The format is that of _official.write.
 """
 
 import sys
 import types
 
-import _swin
+import _official
 import torch
 
 SMALL = dict(num_feat=6, num_block=2)
@@ -22,10 +22,10 @@ CASES = {  # model, size of the input, fields
 
 def main(repository):
     for name, file in {"utils.rep_utils": "utils/rep_utils", "modules": "modules"}.items():
-        module, _ = _swin.load(repository, f"code/model/{file}.py")
+        module, _ = _official.load(repository, f"code/model/{file}.py")
         sys.modules[f"model.{name}"] = module
         sys.modules.setdefault("model.utils", types.SimpleNamespace(rep_utils=module))
-    module, file = _swin.load(repository, "code/model/arch.py")
+    module, file = _official.load(repository, "code/model/arch.py")
 
     def make(model, fields):
         net = module.RT4KSR_Rep(
@@ -33,7 +33,7 @@ def main(repository):
             residual=False, is_train=not fields.get("deploy", False), forget=fields.get("forget", False))
         return net, file
 
-    _swin.write("rt4ksr", CASES, make, lambda net, fields, lr: {"sr": net(lr)})
+    _official.write("rt4ksr", CASES, make, lambda net, fields, lr: {"sr": net(lr)})
 
 
 if __name__ == "__main__":

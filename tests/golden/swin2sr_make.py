@@ -4,13 +4,13 @@
 
 The argument is a git clone of mv-lab/swin2sr; numpy and torch must be installed. Not run by the tests.
 
-The format is that of _swin.write: `lr` is uint8, the outputs are float32 NHWC in [0, 1] and not clipped. The input is
+The format is that of _official.write: `lr` is uint8, the outputs are float32 NHWC in [0, 1] and not clipped. The input is
 extended, and what is larger than it cut, as by the original test script.
 """
 
 import sys
 
-import _swin
+import _official
 
 SMALL = dict(embed_dim=8, num_feat=4, window_size=4, mlp_ratio=2.0)
 CASES = {  # model, size of the input, fields
@@ -37,7 +37,7 @@ OUTPUTS = {  # in the order in which the original returns them; else one image
 
 
 def main(repository):
-    module, file = _swin.load(repository, "models/network_swin2sr.py", SMALL["num_feat"])
+    module, file = _official.load(repository, "models/network_swin2sr.py", SMALL["num_feat"])
 
     def make(model, fields):
         # the buffers attn_mask are of no interest: the smallest img_size that shifts windows
@@ -45,14 +45,14 @@ def main(repository):
         return module.Swin2SR(upscale=fields["scale"], img_size=2 * fields["window_size"], **options), file
 
     def run(net, fields, lr):
-        outputs = net(_swin.extend(lr, fields["window_size"], always=True))
+        outputs = net(_official.extend(lr, fields["window_size"], always=True))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         names = OUTPUTS.get(net.upsampler, ("sr",))
         height, width = (side * fields["scale"] for side in lr.shape[2:])
         return {name: image if name == "lr_clean" else image[:, :, :height, :width]
                 for name, image in zip(names, outputs, strict=True)}
 
-    _swin.write("swin2sr", CASES, make, run, num_feat="of the head, patched from 64")
+    _official.write("swin2sr", CASES, make, run, num_feat="of the head, patched from 64")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@
 
 The argument is a git clone of JingyunLiang/SwinIR; numpy and torch must be installed. Not run by the tests.
 
-The format is that of _swin.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. The input is extended,
+The format is that of _official.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. The input is extended,
 and the output cut, as by the original test script.
 """
 
 import sys
 
-import _swin
+import _official
 
 SMALL = dict(embed_dim=8, num_feat=4, window_size=4, mlp_ratio=2.0)
 CASES = {  # model, size of the input, fields
@@ -31,7 +31,7 @@ OPTIONS = {  # what the models are called with in main_test_swinir.py
 
 
 def main(repository):
-    module, file = _swin.load(repository, "models/network_swinir.py", SMALL["num_feat"])
+    module, file = _official.load(repository, "models/network_swinir.py", SMALL["num_feat"])
 
     def make(model, fields):
         # the buffers attn_mask are of no interest: the smallest img_size that shifts windows
@@ -39,11 +39,11 @@ def main(repository):
         return module.SwinIR(upscale=fields["scale"], img_size=2 * fields["window_size"], **options), file
 
     def run(net, fields, lr):
-        sr = net(_swin.extend(lr, fields["window_size"], always=True))
+        sr = net(_official.extend(lr, fields["window_size"], always=True))
         height, width = (side * fields["scale"] for side in lr.shape[2:])
         return {"sr": sr[:, :, :height, :width]}
 
-    _swin.write("swinir", CASES, make, run, num_feat="of the head, patched from 64")
+    _official.write("swinir", CASES, make, run, num_feat="of the head, patched from 64")
 
 
 if __name__ == "__main__":

@@ -13,18 +13,18 @@ import json
 from pathlib import Path
 import sys
 
-import _swin
+import _official
 import numpy as np
 import torch
 from torch import nn
 
 
 def main(repository):
-    module, file = _swin.load(repository, "model/utils.py")
+    module, file = _official.load(repository, "model/utils.py")
     torch.manual_seed(0)
     first = nn.Sequential(nn.Conv2d(3, 5, 3, 1, 1), nn.PReLU(5), nn.Conv2d(5, 5, 3, 1, 1))
     unit = module.QuadraticConnectionUnit(first, nn.Conv2d(3, 5, 3, 1, 1), 5)
-    _swin.randomise(unit)
+    _official.randomise(unit)
     slim = module.QuadraticConnectionUnitS(first, nn.Conv2d(3, 5, 3, 1, 1), 5)
     # as SYESRX2Net.slim (model/srx2.py) folds it
     slim.load_state_dict({key: value * (0.1 if "block2" in key else 1) for key, value in unit.state_dict().items()})

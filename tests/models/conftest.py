@@ -1,4 +1,4 @@
-"""What tests of networks share: goldens as tests/golden/_swin.py writes them, and networks run exactly and quickly."""
+"""What tests of networks share: goldens as tests/golden/_official.py writes them, and networks run exactly and quickly."""
 
 import json
 from pathlib import Path

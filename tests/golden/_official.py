@@ -1,4 +1,4 @@
-"""For the scripts that write the goldens of SwinIR, Swin2SR and HAT: their code without its packages, and the file."""
+"""For the scripts that write goldens: official code without its packages, random weights, and the file."""
 
 import json
 from pathlib import Path
