@@ -6,17 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from jsr import degradations, images, metrics
-from jsr.data import mix, records, sources
+from jsr.data import records
 from jsr.degradations.resize import pillow_bicubic, swscale_lanczos
 from jsr.errors import UserError
-
-
-def recipe_pairs(config):
-    """The pairs that a recipe is evaluated on, as `eval_pairs` yields them."""
-    data = config.data.eval
-    source = sources.open_source(data.dataset, data.split, config.data.data_dir or None)
-    scale = math.prod(config.networks[name].scale for name in config.chain)
-    return eval_pairs(source, scale=scale, degrade=data.degrade, fixed=mix.fixed(data))
 
 
 def eval_pairs(source, *, scale, degrade="", fixed=None):

@@ -81,7 +81,8 @@ def main(argv=None):
 
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
-    from jsr import challenges, evaluation, report
+    from jsr import challenges, report
+    from jsr.data import mix
     from jsr.training import loop
 
     config = configs.load(args.config, overrides)
@@ -101,7 +102,7 @@ def run(args, overrides, console):
         return 128 + e.signal
 
     protocol = challenges.protocol(config.protocol)
-    pairs = evaluation.recipe_pairs(config)
+    pairs = mix.validation_pairs(config)
     with console.status("evaluating"):
         result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=config.recipe,
                                             steps=sum(stage.steps for stage in config.stages))

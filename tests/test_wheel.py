@@ -48,7 +48,7 @@ def test_installed_elsewhere_it_trains_evaluates_and_loads(wheel, tmp_path, tiny
 
     assert Path(run("-c", "import jsr; print(jsr.__file__)").strip()).is_relative_to(environment)
     run("-m", "jsr.main", *tiny_run(tmp_path / "run"))
-    assert "edsr/baseline" in run("-m", "jsr", "zoo")
+    assert "edsr/baseline" in run("-m", "jsr", "zoo", "edsr")
     run("-m", "jsr", "build", "photos/aim22_t1", f"--data_dir={tmp_path / 'data'}")
     sr = run("-c", "import jsr, numpy as np; u = jsr.load('run/last.safetensors'); "
                    "print(u.upscale(np.zeros((5, 6, 3), np.uint8)).shape)")

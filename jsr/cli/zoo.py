@@ -82,8 +82,9 @@ def _count(model_id, scale, fields, height, width):
     model = models.create(model_id, scale=scale, **json.loads(fields))
     card = models.card(model)
     height, width = (-(-side // card.padding.multiple) * card.padding.multiple for side in (height, width))
-    params, macs = counts.count(reparam.deployed(model), card.lr_shape(height, width))
-    trained = counts.count_params(models.abstract(model_id, scale=scale, **json.loads(fields)))
+    deployed = reparam.deployed(model)
+    params, macs = counts.count(deployed, card.lr_shape(height, width))
+    trained = params if deployed == model else counts.count_params(models.abstract(model_id, scale=scale, **json.loads(fields)))
     return trained, params, macs
 
 

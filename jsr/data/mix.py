@@ -1,7 +1,9 @@
 """What a recipe says of its training data, opened: datasets, how they are degraded, how much of each is taken."""
 
 from fractions import Fraction
+import math
 
+from jsr import evaluation
 from jsr.config import nearest, plain
 from jsr.data import clips, pipeline, sources
 from jsr.errors import UserError
@@ -64,6 +66,14 @@ def fixed(row):
     if chosen and not row["degrade"]:
         raise UserError(f"{row['dataset']}: sets {', '.join(chosen)} of a degradation, but names none (degrade)")
     return chosen
+
+
+def validation_pairs(config):
+    """The pairs that a recipe is evaluated on, as `jsr.evaluation.eval_pairs` yields them."""
+    data = config.data.eval
+    source = sources.open_source(data.dataset, data.split, config.data.data_dir or None)
+    scale = math.prod(config.networks[name].scale for name in config.chain)
+    return evaluation.eval_pairs(source, scale=scale, degrade=data.degrade, fixed=fixed(data))
 
 
 def _rows(config, stage):

@@ -111,7 +111,7 @@ def train(config, workdir, *, console):
     opened = mix.open_sources(config)
     for stage in config.stages:
         mix.stage_rows(config, stage, opened, scale=scale)  # a late stage's mistakes at once
-    evaluation.recipe_pairs(config)  # what is missing is said before anything is trained
+    mix.validation_pairs(config)  # what is missing is said before anything is trained
     logbook = Logbook(workdir, resume_step=step) if lead else None
 
     @functools.cache
@@ -124,7 +124,7 @@ def train(config, workdir, *, console):
     def psnr(networks, variables):
         """The mean over the first validation images, which decides what is pruned."""
         upscaler = upscaler_of(networks, variables)
-        pairs = itertools.islice(evaluation.recipe_pairs(config), PRUNE_IMAGES)
+        pairs = itertools.islice(mix.validation_pairs(config), PRUNE_IMAGES)
         return evaluation.mean_scores([evaluation.score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
                                        for name, lr, hr in pairs])[protocol.ranking]
 
@@ -141,7 +141,7 @@ def train(config, workdir, *, console):
         variables = jax.device_get(states.eval_variables(state))
         upscaler = upscaler_of(networks, variables)  # the ensemble would take eight times as long
         rows, best_key = [], protocol.ranking
-        for name, lr, hr in evaluation.recipe_pairs(config):
+        for name, lr, hr in mix.validation_pairs(config):
             sr = upscaler.upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if len(rows) == 1:

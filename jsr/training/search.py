@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jsr import challenges, counts, evaluation, models, reparam
 from jsr.config import plain
+from jsr.data import mix
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import loop
@@ -92,7 +93,7 @@ def _train(config, net, fields, workdir, steps, console):
     upscaler = loop.train(config, folder, console=console)
     protocol = challenges.protocol(config.protocol)
     score = evaluation.mean_scores([evaluation.score(image, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
-                                    for image, lr, hr in evaluation.recipe_pairs(config)])[protocol.ranking]
+                                    for image, lr, hr in mix.validation_pairs(config)])[protocol.ranking]
     with atomic_write(done, "w") as file:
         json.dump({"score": score}, file)
     return score

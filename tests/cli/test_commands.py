@@ -40,7 +40,7 @@ def test_module_and_script_are_the_same_thing():
 
 
 def test_a_closed_pipe_is_no_traceback():
-    done = subprocess.run(f"{sys.executable} -m jsr zoo | head -1", shell=True, capture_output=True, text=True)
+    done = subprocess.run(f"{sys.executable} -m jsr zoo edsr | head -1", shell=True, capture_output=True, text=True)
     assert "Traceback" not in done.stderr and len(done.stdout.splitlines()) == 1
 
 
