@@ -94,7 +94,7 @@ def _to_model_file(source, target, args):
         "networks": [{"name": name, "model": model_id, "scale": model.scale, "fields": identity.fields,
                       "deployed": getattr(model, "deploy", False)}],
         "ema": found.ema, "recipe": args.recipe or "", "steps": None, "ensemble": _ensemble(args.recipe), "scores": {},
-        "data": {},
+        "data": [],
         "fingerprint": {"source": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
                         "names": style, "versions": {"jsr": jsr.__version__}},
         "parity": certificate, "licence": args.licence or ""})

@@ -10,7 +10,7 @@ named `<network>/<collection>/<path>`; the metadata has one entry, `jsr`, a JSON
   steps        updates trained; null of weights that were not trained here
   ensemble     {self: whether the eight flips and turns of an image are averaged}; absent means not
   scores       {"psnr[rgb]": ...} on the validation images, where there are any
-  data         {dataset, split, degrade, licence} trained on
+  data         [{dataset, split, degrade, ..., licence}] trained on, the rows of the recipe; [] of converted weights
   fingerprint  {config, revision, versions, seed} of the run; of converted weights {source, sha256, names, versions}
 
 and of converted weights also

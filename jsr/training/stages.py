@@ -118,6 +118,7 @@ def prune(before, after, variables, *, key, score):
     """
     del key
     found = channels.groups(before, variables)
+    log.info("trying the network without each of %d groups of channels", len(found))
     return _keep(variables, after, found, [-score(channels.without(group, variables)) for group in found])
 
 

@@ -104,6 +104,7 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
 }
 UNUSED = {"rt4ksr": ("gamma", "high")}  # parameters of a branch that is computed and thrown away
 IDS = models.list_models()
+abstract = functools.cache(models.abstract)  # tracing takes most of this file's time
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
 
 
@@ -138,8 +139,8 @@ def test_every_variant_has_its_count_here():
 
 @pytest.mark.parametrize("model_id, scale", IDS_AND_SCALES)
 def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scale):
-    variables = models.abstract(model_id, scale=scale)
-    used = models.abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
+    variables = abstract(model_id, scale=scale)
+    used = abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
     assert counts.count_params(used) == (PARAMS | DEPLOYED)[model_id][scale]
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables["params"]):
         assert leaf.dtype == jnp.float32, path
@@ -148,11 +149,11 @@ def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scal
 
 
 @pytest.mark.parametrize("model_id, scale", IDS_AND_SCALES)
-@pytest.mark.parametrize("size", [(64, 64), (37, 51)])
-def test_sr_is_scale_times_lr_of_any_size(model_id, scale, size):
+def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
+    size = 37, 51
     model, card = models.create(model_id, scale=scale), models.card(model_id)
     lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
-    sr = jax.eval_shape(lambda v, lr: apply_padded(model, v, lr), models.abstract(model_id, scale=scale), lr)
+    sr = jax.eval_shape(lambda v, lr: apply_padded(model, v, lr), abstract(model_id, scale=scale), lr)
     assert sr.shape == (*lr.shape[:-3], size[0] * scale, size[1] * scale, card.out_channels)
     assert sr.dtype == jnp.float32
 
@@ -161,7 +162,7 @@ def test_sr_is_scale_times_lr_of_any_size(model_id, scale, size):
 def test_bfloat16_is_for_the_inside_only(model_id):
     card = models.card(model_id)
     model = models.create(model_id, scale=card.scales[-1], dtype=jnp.bfloat16)
-    variables = models.abstract(model_id, scale=card.scales[-1], dtype=jnp.bfloat16)
+    variables = abstract(model_id, scale=card.scales[-1], dtype=jnp.bfloat16)
     lr = jax.ShapeDtypeStruct(card.lr_shape(64, 64), jnp.float32)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} == {jnp.dtype("float32")}
     closed, result = jax.make_jaxpr(lambda v, lr: apply_padded(model, v, lr), return_shape=True)(variables, lr)
@@ -183,8 +184,8 @@ def test_gradient_is_finite_and_reaches_every_parameter(stem):
         fan_in = np.prod(leaf.shape[:-1]) if path[-1].key == "kernel" else 10
         return (rng.normal(size=leaf.shape) / np.sqrt(fan_in)).astype(leaf.dtype)
 
-    abstract = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(lr.shape, jnp.float32))
-    variables = jax.tree_util.tree_map_with_path(draw, abstract)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(lr.shape, jnp.float32))
+    variables = jax.tree_util.tree_map_with_path(draw, shapes)
 
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     @jax.value_and_grad
