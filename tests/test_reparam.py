@@ -204,6 +204,13 @@ def test_a_block_that_pads_inside_is_refused():
         reparam.fuse(model, init(model), input_shape=SHAPE)
 
 
+def test_a_block_that_gives_nothing_fuses_to_nothing():
+    model = Net()
+    variables = jax.tree.map(np.zeros_like, init(model))
+    _, fused, report = reparam.fuse(model, variables, input_shape=SHAPE)
+    assert set(report.values()) == {0.0} and not any(np.any(leaf) for leaf in jax.tree.leaves(fused))
+
+
 def test_what_is_not_finite_is_refused():
     model = Net()
     variables = init(model)
