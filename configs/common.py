@@ -42,8 +42,8 @@ def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, 
       weight: share of the samples, for all rows or for none; without weights it is images times `repeat`.
       steps: [first, last) of the stage in which the row takes part; () is always.
     """
-    return ConfigDict(dict(dataset=dataset, split=split, degrade=degrade, set=dict(set or {}), files=files, repeat=repeat,
-                           weight=float(weight), steps=list(steps)))
+    return ConfigDict(dict(dataset=dataset, split=split, degrade=degrade, set=dict(set or {}), files=files,
+                           repeat=repeat, weight=float(weight), steps=list(steps)))
 
 
 def stage(*, steps, crop, batch, losses, learning_rate, schedule=None, optimizer=None, clip_norm=0.0,
@@ -77,7 +77,8 @@ def recipe(*, title, protocol, networks, data, stages, id="", chain=None, seed=0
            log_every=100, eval_every=5000, checkpoint_every=1000, keep_checkpoints=3, ensemble=None, inferred=(),
            report=None, input_hw=(192, 192)):
     """A recipe with the defaults that most published ones share; the fields are explained above."""
-    networks = {name: {"fields": {}, "copies": 1, "start_from": "", "carry": "", **net} for name, net in networks.items()}
+    absent = {"fields": {}, "copies": 1, "start_from": "", "carry": ""}
+    networks = {name: {**absent, **net} for name, net in networks.items()}
     train = [data["train"]] if isinstance(data["train"], (dict, ConfigDict)) else data["train"]
     data = {"data_dir": "", "num_workers": 2, **data, "train": [source(**row) for row in train],
             "eval": {"split": "validation", "degrade": "", "set": {}, **data["eval"]}}

@@ -79,7 +79,8 @@ def measure_blocks(block, *, features, depth, batch, size, rounds):
     rows = []
     for name, gradient in results.items():
         error = max(float(np.abs(a - b).max()) for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(gradient)))
-        rows.append({"name": name, "error": error / largest, "compile_s": compile_s.get(name), **timing.spread(seconds[name])})
+        rows.append({"name": name, "error": error / largest, "compile_s": compile_s.get(name),
+                     **timing.spread(seconds[name])})
     params = sum(leaf.size for leaf in jax.tree.leaves(variables))
     return {"block": block, "features": features, "depth": depth, "batch": batch, "size": list(size), "params": params,
             "rows": rows}

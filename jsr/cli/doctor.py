@@ -18,6 +18,7 @@ OPTIONAL = {  # distribution: what it is for, how to get it
     "jpeglib": ("libjpeg's other versions", 'pip install "jsr[codecs]"'),
     "torch": ("reading .pth files", 'pip install "jsr[torch]"'),
     "onnxruntime": ("a peer in `jsr benchmark`", 'pip install "jsr[bench]"'),
+    "apache-beam": ("`jsr build --beam`", 'pip install "jsr[beam]"'),
     "tensorflow": ("the `tfds build` command line; `jsr build` does without", 'pip install "jsr[tf]"'),
     "tensorboard": ("looking at a run's event files", "pip install tensorboard"),
 }

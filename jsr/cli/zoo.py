@@ -84,8 +84,9 @@ def _count(model_id, scale, fields, height, width):
     height, width = (-(-side // card.padding.multiple) * card.padding.multiple for side in (height, width))
     deployed = reparam.deployed(model)
     params, macs = counts.count(deployed, card.lr_shape(height, width))
-    trained = params if deployed == model else counts.count_params(models.abstract(model_id, scale=scale, **json.loads(fields)))
-    return trained, params, macs
+    if deployed == model:
+        return params, params, macs
+    return counts.count_params(models.abstract(model_id, scale=scale, **json.loads(fields))), params, macs
 
 
 def _ids(wanted):

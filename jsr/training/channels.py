@@ -110,7 +110,8 @@ def select(found, scores, before, after):
     """
     before, after = (traverse_util.flatten_dict(tree) for tree in (before, after))
     if before.keys() != after.keys():
-        raise ValueError(f"the smaller network has other parameters, first {'/'.join(sorted(before.keys() ^ after.keys())[0])}")
+        first = "/".join(sorted(before.keys() ^ after.keys())[0])
+        raise ValueError(f"the smaller network has other parameters, first {first}")
     families = {}
     for group, score in zip(found, scores, strict=True):
         families.setdefault(tuple(group.made), []).append((score, group))

@@ -145,7 +145,8 @@ def train(config, workdir, *, console):
             sr = upscaler.upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if len(rows) == 1:
-                logbook.picture(step, name, np.concatenate([evaluation.enlarge(lr, scale, protocol.kernel), sr, hr], axis=1))
+                baseline = evaluation.enlarge(lr, scale, protocol.kernel)
+                logbook.picture(step, name, np.concatenate([baseline, sr, hr], axis=1))
         score = evaluation.mean_scores(rows)
         logbook.scalars(step, "eval", score)
         improved = meta["best"] is None or score[best_key] > meta["best"]
@@ -167,7 +168,8 @@ def train(config, workdir, *, console):
                 optimizers = optim.stage_optimizers(stage)
                 networks = stages.make_networks(config, index)
                 if step == first:
-                    nets = stages.begin(config, index, states.versions(state), states.purpose_key(key, f"begin{index}"), psnr)
+                    nets = stages.begin(config, index, states.versions(state),
+                                        states.purpose_key(key, f"begin{index}"), psnr)
                     state = jax.device_put(states.begin_stage(state, nets, optimizers), sharding.replicated(mesh))
                 schedules = optim.stage_schedules(stage)
                 run_step = jax.jit(make_step(networks, config.chain, stage.players, optimizers, schedules,

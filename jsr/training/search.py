@@ -66,8 +66,8 @@ def halve(config, net, found, workdir, *, steps, console, on_round=lambda rows: 
       the protocol's ranking one.
     """
     while True:
-        rows = [{**candidate, "steps": steps, "score": _train(config, net, candidate["fields"], workdir, steps, console)}
-                for candidate in found]
+        scores = [_train(config, net, candidate["fields"], workdir, steps, console) for candidate in found]
+        rows = [{**candidate, "steps": steps, "score": score} for candidate, score in zip(found, scores)]
         rows.sort(key=lambda row: -row["score"])
         on_round(rows)
         if len(rows) <= 2:

@@ -131,7 +131,7 @@ CARRIES = {"match": match, "fuse": fuse, "select_channels": select_channels, "pr
 
 
 def check(config):
-    """Raises UserError for a row of a stage's beginning that names what is not there, or a stage that cannot be fused."""
+    """Raises UserError for a row of a stage's beginning that names what is not there, or a stage that cannot fuse."""
     for stage, settings in enumerate(config.stages):
         for number, row in enumerate(settings.begin):
             where = f"stages[{stage}].begin[{number}]"

@@ -103,7 +103,7 @@ def make_state(variables, optimizers, *, ema):
 
 
 def versions(state):
-    """{name: [variables, and the same with averaged parameters where there are any]}, as jsr.training.stages takes it."""
+    """{name: [variables, and the same with averaged parameters where there are any]}, as `stages.begin` takes it."""
     return {name: [net["variables"], *([{**net["variables"], "params": net["ema"]}] if "ema" in net else [])]
             for name, net in state.nets.items()}
 
