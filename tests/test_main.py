@@ -181,16 +181,19 @@ def test_kill_9_at_ten_random_moments(tiny_run, reference, tmp_path):
 
 
 def test_two_stages_resume_at_their_boundary(tiny_run, tmp_path):
-    """A run whose checkpoint is the last step of stage one goes on with stage two as the uninterrupted run does."""
+    """A run whose checkpoint is the last step of stage one goes on with stage two, in which the network is larger."""
     config = tmp_path / "two.py"
     config.write_text(
         "from jsr._configs import aim22_t1\n\ndef get_config(name='quick'):\n    config = aim22_t1.get_config(name)\n"
         "    second = config.stages[0].copy_and_resolve_references()\n    second.crop, second.steps = 16, 6\n"
+        "    second.begin = [dict(net='sr', carry='match', fields=dict(num_feat=4, num_block=2))]\n"
         "    config.stages = [config.stages[0], second]\n    return config\n")
     arguments = [f"--config={config}" if a.startswith("--config=") else a for a in tiny_run(tmp_path / "whole")]
     whole = run(arguments)
     assert whole.returncode == 0, whole.stderr
-    assert "step 18/18" in whole.stderr
+    assert "step 18/18" in whole.stderr and "sr: match, num_feat = 4, num_block = 2" in whole.stderr
+    meta, networks, _ = model_file.load(tmp_path / "whole" / "last.safetensors")
+    assert networks["sr"].num_block == meta["networks"][0]["fields"]["num_block"] == 2
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
     for step in ("15", "18"):
         shutil.rmtree(tmp_path / "cut" / "checkpoints" / step)

@@ -37,8 +37,6 @@ log = logging.getLogger("jsr")
 # What may differ between the command that began a run and the one that resumes it: nothing that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
              "ensemble", "report", "inferred", "title")
-
-
 PRUNE_IMAGES = 8  # validation images that decide which channels go
 
 
@@ -168,6 +166,8 @@ def train(config, workdir, *, console):
                 optimizers = optim.stage_optimizers(stage)
                 networks = stages.make_networks(config, index)
                 if step == first:
+                    if stage.begin:  # the best is that of the network's present form
+                        meta["best"] = None
                     nets = stages.begin(config, index, states.versions(state),
                                         states.purpose_key(key, f"begin{index}"), psnr)
                     state = jax.device_put(states.begin_stage(state, nets, optimizers), sharding.replicated(mesh))

@@ -23,7 +23,7 @@ def fields_at(config, stage):
     """{network: fields} of a recipe's networks during a stage; stage -1 is before the first one's own rows."""
     fields = {name: plain(net.fields) for name, net in config.networks.items()}
     for row in (row for earlier in config.stages[:stage + 1] for row in earlier.begin):
-        fields[row.net] = {**fields[row.net], **plain(row.fields)}
+        fields[row["net"]] = {**fields[row["net"]], **plain(row["fields"])}
     return fields
 
 
@@ -62,22 +62,23 @@ def begin(config, stage, nets, key, score):
     fields, dtype = fields_at(config, stage - 1), jnp.dtype(config.dtype)
     modules = make_networks(config, stage - 1)
     for number, row in enumerate(rows):
-        net = config.networks[row.net]
-        fields[row.net] = {**fields[row.net], **plain(row.fields)}
-        after = models.create(net.model, scale=net.scale, dtype=dtype, **fields[row.net])
+        net = config.networks[row["net"]]
+        fields[row["net"]] = {**fields[row["net"]], **plain(row["fields"])}
+        after = models.create(net.model, scale=net.scale, dtype=dtype, **fields[row["net"]])
         leading = {name: versions[-1] for name, versions in nets.items()}
 
         def with_variables(variables):
-            return score(modules, {**leading, row.net: variables})
+            return score(modules, {**leading, row["net"]: variables})
 
         try:
-            become = CARRIES[row.carry](modules[row.net], after, leading[row.net],
+            become = CARRIES[row["carry"]](modules[row["net"]], after, leading[row["net"]],
                                         key=jax.random.fold_in(key, number), score=with_variables)
-            nets = {**nets, row.net: [become(version) for version in nets[row.net]]}
+            nets = {**nets, row["net"]: [become(version) for version in nets[row["net"]]]}
         except ValueError as e:
-            raise UserError(f"stages[{stage}].begin[{number}]: {row.carry} of {net.model}: {e}") from e
-        modules[row.net] = after
-        log.info("%s: %s, %s", row.net, row.carry, ", ".join(f"{name} = {value}" for name, value in row.fields.items()))
+            raise UserError(f"stages[{stage}].begin[{number}]: {row['carry']} of {net.model}: {e}") from e
+        modules[row["net"]] = after
+        log.info("%s: %s, %s", row["net"], row["carry"],
+                 ", ".join(f"{name} = {value}" for name, value in row["fields"].items()))
     return nets
 
 
@@ -137,10 +138,10 @@ def check(config):
             where = f"stages[{stage}].begin[{number}]"
             if set(row) != {"net", "carry", "fields"}:
                 raise UserError(f"{where}: needs exactly the keys net, carry, fields")
-            if row.net not in config.chain:
-                raise UserError(f"{where}: no network {row.net!r} in the chain; {nearest(row.net, config.chain)}")
-            if row.carry not in CARRIES:
-                raise UserError(f"{where}: no rule {row.carry!r}; {nearest(row.carry, CARRIES)}")
+            if row["net"] not in config.chain:
+                raise UserError(f"{where}: no network {row['net']!r} in the chain; {nearest(row['net'], config.chain)}")
+            if row["carry"] not in CARRIES:
+                raise UserError(f"{where}: no rule {row['carry']!r}; {nearest(row['carry'], CARRIES)}")
         for name, variables in abstract_variables(config, stage).items():
             if settings.fused and "batch_stats" in variables:
                 raise UserError(f"stages[{stage}].fused: {name} has BatchNorm, whose statistics would not be renewed; "

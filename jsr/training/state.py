@@ -114,7 +114,7 @@ def begin_stage(state, nets, optimizers):
     for name, (variables, *averaged) in nets.items():
         new[name] = {"variables": variables, "opt": optimizers[name].init(variables["params"])}
         if averaged:
-            new[name]["ema"] = averaged[0]["params"]
+            new[name]["ema"] = jax.tree.map(jnp.copy, averaged[0]["params"])  # what is new is one array in both
     return state.replace(nets=new)
 
 
