@@ -109,6 +109,12 @@ def score(name, sr, hr, protocol, keys=None):
         raise UserError(f"{name}: {e}; remove it from the evaluation images") from e
 
 
+def ranking_score(upscaler, pairs, protocol):
+    """The mean of a protocol's ranking score over (name, lr, hr) that an Upscaler enlarges."""
+    rows = [score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking]) for name, lr, hr in pairs]
+    return mean_scores(rows)[protocol.ranking]
+
+
 def mean_scores(rows):
     """The mean over images of each score: [{key: value}] to {key: mean}."""
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}

@@ -7,9 +7,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 
 from jsr.layers.conv import Conv
+from jsr.layers.resize import bilinear
 
 
 class ESA(nn.Module):
@@ -47,21 +47,3 @@ class ESA(nn.Module):
         fine = Conv(self.num_feat, 1, dtype=self.dtype, name="conv_f")(fine)
         mask = Conv(x.shape[-1], 1, dtype=self.dtype, name="conv4")(bilinear(coarse, *x.shape[1:3]) + fine)
         return x * nn.sigmoid(mask)
-
-
-def bilinear(x, height, width):
-    """(N, H, W, C) to (N, height, width, C), no smaller; float, dtype kept.
-
-    It is torch.nn.functional.interpolate(mode="bilinear", align_corners=False). jax.image.resize does the same by
-    multiplying with matrices, which for a coarse map of a large image is more work than the rest of the attention.
-    """
-    return _along(_along(x, height, 1), width, 2)
-
-
-def _along(x, size, axis):
-    length = x.shape[axis]
-    place = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
-    before = place.astype(int)
-    weight = jnp.asarray((place - before).reshape([-1 if d == axis else 1 for d in range(x.ndim)]), x.dtype)
-    start, end = (jnp.take(x, rows, axis) for rows in (before, np.minimum(before + 1, length - 1)))
-    return start + (end - start) * weight

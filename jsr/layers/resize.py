@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def bicubic_upsample(x, factor):
@@ -32,3 +33,21 @@ def _along(x, factor, axis):
 def _cubic(distance, a=-0.75):
     d = abs(distance)
     return (a + 2) * d**3 - (a + 3) * d**2 + 1 if d <= 1 else a * (d**3 - 5 * d**2 + 8 * d - 4)
+
+
+def bilinear(x, height, width):
+    """(N, H, W, C) to (N, height, width, C), no smaller; float, dtype kept.
+
+    It is torch.nn.functional.interpolate(mode="bilinear", align_corners=False). jax.image.resize does the same by
+    multiplying with matrices, which for a coarse map of a large image is more work than the rest of an attention.
+    """
+    return _linear(_linear(x, height, 1), width, 2)
+
+
+def _linear(x, size, axis):
+    length = x.shape[axis]
+    place = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
+    before = place.astype(int)
+    weight = jnp.asarray((place - before).reshape([-1 if d == axis else 1 for d in range(x.ndim)]), x.dtype)
+    start, end = (jnp.take(x, rows, axis) for rows in (before, np.minimum(before + 1, length - 1)))
+    return start + (end - start) * weight

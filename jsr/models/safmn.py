@@ -13,6 +13,7 @@ import numpy as np
 
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
+from jsr.layers.resize import bilinear
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
 
@@ -48,17 +49,6 @@ def resize_nearest(x, height, width):
         size = x.shape[axis]
         positions = np.arange(side, dtype=np.float32) * (np.float32(size) / np.float32(side))  # rounded as PyTorch's
         x = x.take(np.minimum(positions.astype(int), size - 1), axis)
-    return x
-
-
-def resize_bilinear(x, height, width):
-    """(N, H, W, C) to (N, height, width, C), as interpolate(mode="bilinear", align_corners=False): not antialiased."""
-    for axis, side in ((1, height), (2, width)):
-        size = x.shape[axis]
-        positions = np.maximum((np.arange(side) + 0.5) * size / side - 0.5, 0)
-        first = np.minimum(positions.astype(int), size - 1)
-        weight = np.expand_dims(positions - first, [d for d in range(4) if d != axis]).astype(x.dtype)
-        x = (1 - weight) * x.take(first, axis) + weight * x.take(np.minimum(first + 1, size - 1), axis)
     return x
 
 
@@ -99,7 +89,7 @@ class SimpleSAFM(nn.Module):
         modulated, kept = jnp.split(x, 2, axis=-1)
         coarse = adaptive_max_pool(modulated, height // 8, width // 8)
         coarse = Conv(features // 2, groups=features // 2, use_bias=False, dtype=self.dtype, name="conv")(coarse)
-        modulated = gelu(resize_bilinear(coarse, height, width)) * modulated
+        modulated = gelu(bilinear(coarse, height, width)) * modulated
         x = gelu(jnp.concatenate([kept, modulated], axis=-1))
         return Conv(features, 1, use_bias=False, dtype=self.dtype, name="aggregate")(x)
 

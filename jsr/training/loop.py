@@ -121,10 +121,8 @@ def train(config, workdir, *, console):
 
     def psnr(networks, variables):
         """The mean over the first validation images, which decides what is pruned."""
-        upscaler = upscaler_of(networks, variables)
         pairs = itertools.islice(mix.validation_pairs(config), PRUNE_IMAGES)
-        return evaluation.mean_scores([evaluation.score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
-                                       for name, lr, hr in pairs])[protocol.ranking]
+        return evaluation.ranking_score(upscaler_of(networks, variables), pairs, protocol)
 
     def info(index, steps, scores):
         fields = stages.fields_at(config, index)

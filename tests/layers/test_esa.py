@@ -1,4 +1,4 @@
-"""Enhanced spatial attention: its enlargement, its mask, and images smaller than its window."""
+"""Enhanced spatial attention: its mask, and images smaller than its window."""
 
 import jax
 import jax.numpy as jnp
@@ -6,21 +6,7 @@ import numpy as np
 import pytest
 
 from jsr import counts, models
-from jsr.layers.esa import ESA, bilinear
-
-
-@pytest.mark.parametrize("size, larger", [((3, 5), (20, 31)), ((1, 2), (4, 9)), ((4, 4), (4, 4))])
-def test_bilinear_is_jax_image_resize_without_a_multiplication(size, larger):
-    x = np.random.default_rng(0).random((2, *size, 3), np.float32)
-    expected = jax.image.resize(x, (2, *larger, 3), "bilinear", antialias=False)
-    np.testing.assert_allclose(bilinear(x, *larger), expected, atol=1e-6)
-    assert "dot_general" not in str(jax.make_jaxpr(lambda x: bilinear(x, *larger))(x))
-
-
-def test_bilinear_repeats_the_edge_and_keeps_the_type():
-    y = bilinear(jnp.array([0, 1], jnp.bfloat16).reshape(1, 1, 2, 1), 2, 8)
-    assert y.dtype == jnp.bfloat16
-    np.testing.assert_allclose(y[0, 1, :, 0], [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])
+from jsr.layers.esa import ESA
 
 
 def variables(module, shape):

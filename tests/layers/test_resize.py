@@ -1,10 +1,11 @@
-"""Bicubic enlargement inside networks."""
+"""Enlargement inside networks."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr.layers.resize import bicubic_upsample
+from jsr.layers.resize import bicubic_upsample, bilinear
 
 
 def test_weights_are_those_of_torch():
@@ -33,3 +34,17 @@ def test_it_is_not_the_kernel_of_jax():
     x = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
     jax_one = jax.image.resize(x, (1, 32, 32, 1), "cubic")
     assert abs(bicubic_upsample(x, 4) - jax_one)[:, 8:24, 8:24].max() > 0.005
+
+
+@pytest.mark.parametrize("size, larger", [((3, 5), (20, 31)), ((1, 2), (4, 9)), ((4, 4), (4, 4))])
+def test_bilinear_is_jax_image_resize_without_a_multiplication(size, larger):
+    x = np.random.default_rng(0).random((2, *size, 3), np.float32)
+    expected = jax.image.resize(x, (2, *larger, 3), "bilinear", antialias=False)
+    np.testing.assert_allclose(bilinear(x, *larger), expected, atol=1e-6)
+    assert "dot_general" not in str(jax.make_jaxpr(lambda x: bilinear(x, *larger))(x))
+
+
+def test_bilinear_repeats_the_edge_and_keeps_the_type():
+    y = bilinear(jnp.array([0, 1], jnp.bfloat16).reshape(1, 1, 2, 1), 2, 8)
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_allclose(y[0, 1, :, 0], [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])

@@ -7,7 +7,8 @@ import pytest
 from jsr import convert, counts, models
 from jsr.convert.identify import identify
 from jsr.inference.chain import Chain
-from jsr.models.safmn import adaptive_max_pool, resize_bilinear, resize_nearest
+from jsr.layers.resize import bilinear
+from jsr.models.safmn import adaptive_max_pool, resize_nearest
 
 CASES = ("x4", "x3", "light_pp")
 
@@ -66,4 +67,4 @@ def test_an_image_smaller_than_a_bin_is_refused():
 def test_resizing_takes_the_pixels_under_the_new_ones():
     x = np.float32([0, 10]).reshape(1, 1, 2, 1)
     np.testing.assert_array_equal(resize_nearest(x, 2, 5)[0, :, :, 0], [[0, 0, 0, 10, 10]] * 2)
-    np.testing.assert_allclose(resize_bilinear(x, 2, 4)[0, :, :, 0], [[0, 2.5, 7.5, 10]] * 2)
+    np.testing.assert_allclose(bilinear(x, 2, 4)[0, :, :, 0], [[0, 2.5, 7.5, 10]] * 2)

@@ -1,8 +1,6 @@
 """State dicts of RFDN."""
 
-import math
-
-from jsr.convert.engine import Rules
+from jsr.convert.rules import imdn
 from jsr.errors import UserError
 
 BLOCK = [*((f"c{i + 1}_d", f"distil_{i}") for i in range(3)), *((f"c{i + 1}_r", f"conv_{i}") for i in range(3)),
@@ -19,13 +17,7 @@ def official(model):
     """
     if model.block != "rfdb" or model.parallel:
         raise UserError("rfdn: neither FADN nor PRFDN has public code, so there are no names to convert from or to")
-    return Rules(
-        rows=[("fea_conv", "conv_first", "conv"),
-              *((f"B{i + 1}.{source}", f"body_{i}/{target}", "conv") for i in range(model.num_block)
-                for source, target in BLOCK),
-              ("c.0", "conv_fuse", "conv"),
-              ("LR_conv", "conv_after_body", "conv"),
-              ("upsampler.0", "conv_last", "conv")])
+    return imdn.around("B", BLOCK, model.num_block)
 
 
 FORMATS = {"official": official}
@@ -35,7 +27,4 @@ def identify(state_dict):
     """(scale, fields, assumed) of a state dict; None of another network's."""
     if not {"fea_conv.weight", "B1.c1_d.weight", "B1.esa.conv_max.weight", "upsampler.0.weight"} <= state_dict.keys():
         return None
-    num_feat = state_dict["fea_conv.weight"].shape[0]
-    num_block = state_dict["c.0.weight"].shape[1] // num_feat
-    scale = math.isqrt(state_dict["upsampler.0.weight"].shape[0] // 3)
-    return scale, dict(num_feat=num_feat, num_block=num_block), ["img_range 255"]
+    return *imdn.sizes(state_dict), ["img_range 255"]
