@@ -34,7 +34,7 @@ MOBILE = [*MSE, *GRADIENT, *FFT]  # China Mobile's three teams
 
 def from_teacher(fn, weight=0.1):
     """Rows for the teacher's image; the weight is CASR's, no other team names one."""
-    return [dict(fn=fn, pred="sr", target="teacher/sr", weight=weight)]
+    return [dict(fn=fn, pred="sr", target="teacher(lr)", weight=weight)]
 
 
 def entry(*, train, **fields):
@@ -48,11 +48,6 @@ def table1(section, *figures):
     columns = ("score", "delta_db", "macs_G", "runtime_ms", "params_M", *(
         f"{metric}_qp{qp}" for metric in ("psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y") for qp in (31, 63)))
     return dict(section=section, **dict(zip(columns, figures, strict=True)))
-
-
-def knee(hold, steps, end):
-    """The peak for `hold` steps, then a line to the share `end` of it."""
-    return dict(name="piecewise_linear", points=[[0, 1.0], [hold, 1.0], [steps, end]])
 
 
 RECIPES = {
@@ -88,8 +83,8 @@ RECIPES = {
                 for crop, losses in (
                     (256, [*L1, *GRADIENT, *from_teacher("l1"),
                            dict(fn="focal_frequency", pred="sr", target="hr", weight=1.0),
-                           dict(fn="attention_transfer", pred="feature_1", target="teacher@layers_0", weight=1000.0),
-                           dict(fn="attention_transfer", pred="feature_2", target="teacher@layers_2", weight=1000.0)]),
+                           *(dict(fn="attention_transfer", pred=feature, target=f"teacher(lr)@{group}", weight=1000.0)
+                             for feature, group in (("feature_1", "layers_0"), ("feature_2", "layers_2")))]),
                     (256, MSE),
                     (512, MSE))],
         inferred=["the losses' weights", "features are compared as attention maps, which need no projection",
@@ -117,7 +112,8 @@ RECIPES = {
         networks={"sr": dict(model="rvsr/base", scale=4)},
         train=[*RANDOM_DF2K, LSDIR | RANDOM_QP | dict(split="train[:1000]")],
         stages=[stage(steps=5000 * 4450 // 32, crop=256, batch=32, losses=MSE, learning_rate=5e-4, fused=True,
-                      optimizer=dict(name="adam", b1=0.99), schedule=knee(1000 * 4450 // 32, 5000 * 4450 // 32, 2e-3))],
+                      optimizer=dict(name="adam", b1=0.99),
+                      schedule=dict(name="plateau_linear", hold=1000 * 4450 // 32, end=1e-6))],
         inferred=["patches of 64 of the LR image",
                   "the blocks' channel mixer, a convolution after them, sums: one of the ways to the published counts"],
         report=table1("3.5", 12.00, 0.720, 15.6, 7.542, 0.033, 31.52, 27.01, 33.88, 29.43, 0.820, 0.725, 0.859, 0.781)),
@@ -180,8 +176,9 @@ RECIPES = {
         # 110,400 images: 3450, each at 32 quality factors
         stages=[stage(steps=100 * 110_400 // 32, crop=256, batch=32, learning_rate=1e-4,  # inferred: batch, losses
                       losses=[*L1, dict(fn="l1", pred="residual", target="hr", weight=0.5)],
+                      freeze=[dict(pattern="sr/residual_*", steps=100_000)],  # as the official ETDS
                       schedule=dict(name="multi_step", milestones=[50 * 110_400 // 32], factor=0.5))],
-        inferred=["batch of 32", "the losses: ETDS's, but its residual stream is trained from the start",
+        inferred=["batch of 32", "the losses, and the residual stream that waits for 100k steps: ETDS's",
                   "patches of 64 are of the LR image", "where the gradients enter, and ECBs at both ends too"],
         report=table1("3.11", 13.12, 0.21, 20.7, 3.109, 0.040, 30.76, 26.87, 33.01, 29.28, 0.801, 0.721, 0.842, 0.778)),
     "casr": entry(
@@ -243,7 +240,7 @@ RECIPES = {
         train=[*DF2K, GTAV],
         # 4450 images, 1000 of them of GTAV; inferred: crop, batch, 1000 epochs of which the first 500 are at the peak
         stages=[stage(steps=1000 * 4450 // 16, crop=432, batch=16, losses=losses, learning_rate=rate, fused=True,
-                      begin=begin, schedule=knee(500 * 4450 // 16, 1000 * 4450 // 16, 1e-8 / rate))
+                      begin=begin, schedule=dict(name="plateau_linear", hold=500 * 4450 // 16, end=1e-8))
                 for losses, rate, begin in (
                     (L1, 5e-4, []),
                     (L1, 5e-4, [dict(net="sr", carry="match", fields=dict(use_bias=False))]),

@@ -25,7 +25,7 @@ L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 MSE = [dict(fn="mse", pred="sr", target="hr", weight=1.0)]
 CHARBONNIER = [dict(fn="charbonnier", pred="sr", target="hr", weight=1.0, eps=1e-3)]  # inferred: LapSRN's eps
 FFT = [dict(fn="fft_l1", pred="sr", target="hr", weight=0.1)]  # inferred weight: ShuffleMixer's, which NJUST-RTSR cites
-FROM_TEACHER = [dict(fn="mse", pred="sr", target="teacher/sr", weight=1.0)]  # inferred weight
+FROM_TEACHER = [dict(fn="mse", pred="sr", target="teacher(lr)", weight=1.0)]  # inferred weight
 
 
 def entry(*, train, **fields):
@@ -38,11 +38,6 @@ def table1(section, rank, *figures):
     """What the report says of an entry: where, and its row of table 1, whose FLOPs are multiply-accumulates."""
     columns = "score", "params_M", "macs_G", "psnr_rgb", "psnr_y", "ssim_rgb", "runtime_ms"
     return dict(section=section, rank=rank, **dict(zip(columns, figures, strict=True)))
-
-
-def knee(steps, peak, end=1e-8):
-    """Bicubic++'s schedule: the peak for half of the steps, then a line to `end`."""
-    return dict(name="piecewise_linear", points=[[0, 1.0], [steps // 2, 1.0], [steps, end / peak]])
 
 
 RECIPES = {
@@ -63,7 +58,7 @@ RECIPES = {
         train=[DIV2K],
         # three times 1000 epochs of 800 patches in batches of 8; MSE as in the official trainer
         stages=[stage(steps=100_000, crop=324, batch=8, losses=MSE, learning_rate=rate, begin=begin,
-                      optimizer=dict(name="adam", b1=0.99), schedule=knee(100_000, rate))
+                      optimizer=dict(name="adam", b1=0.99), schedule=dict(name="plateau_linear", hold=50_000, end=1e-8))
                 for rate, begin in (
                     (5e-4, []),
                     (5e-4, [dict(net="sr", carry="prune", fields=dict(num_feat=32))]),

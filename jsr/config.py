@@ -25,7 +25,7 @@ def nearest(name, names):
 
 def tracks():
     """The names of the package's own track files, sorted."""
-    return sorted(p.stem for p in PACKAGE_CONFIGS.glob("*.py") if p.stem not in ("__init__", "common"))
+    return sorted(p.stem for p in PACKAGE_CONFIGS.glob("[!_]*.py") if p.stem != "common")
 
 
 def load(spec, overrides=()):
@@ -146,3 +146,14 @@ def plain(config):
     if isinstance(config, (list, tuple)):
         return [plain(value) for value in config]
     return config
+
+
+def from_plain(data):
+    """What `plain` made of a ConfigDict, as JSON gives it back, as a locked ConfigDict again; a copy of all it holds."""
+    return _revived(data).lock()
+
+
+def _revived(data):
+    if isinstance(data, dict):
+        return ConfigDict({key: _revived(value) for key, value in data.items()})
+    return [_revived(value) for value in data] if isinstance(data, list) else data

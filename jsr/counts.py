@@ -1,10 +1,38 @@
 """Parameters and multiply-accumulates of networks, counted on shapes: nothing is computed or compiled."""
 
 import math
+from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 from jax.extend.core import jaxprs_in_params
 import jax.numpy as jnp
+
+from jsr.layers.conv import Conv
+
+CONVOLUTIONS = Conv, nn.Conv, nn.ConvTranspose
+COUNTED_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "prelu", "elu"}  # names of the traced functions
+
+
+class Counts(NamedTuple):
+    """What a network is compared by, of one call.
+
+    Attributes:
+      params: parameters.
+      macs: multiply-accumulates of all convolutions and matrix products. They are read off the traced call before dead
+        code is removed: a branch that is computed and thrown away counts. Additions of biases, activations and
+        element-wise products do not.
+      hook_macs: "FLOPs" as eduardzamfir/NTIRE23-RTSR counts them (demo/utils/model_summary.py), by hooks on modules:
+        multiply-accumulates of convolution and dense modules, without those of kernels that are fixed or computed; 2
+        for each value that a BatchNorm gives, and 1 for each of a ReLU, ReLU6, leaky ReLU, PReLU or ELU, but none for
+        other activations. What is called twice counts twice.
+      activations: values that convolution modules give, the other figure of that tool.
+    """
+
+    params: int
+    macs: int
+    hook_macs: int
+    activations: int
 
 
 def count_params(variables):
@@ -13,27 +41,70 @@ def count_params(variables):
 
 
 def count(model, lr_shape):
-    """Parameters, and multiply-accumulates of the convolutions and matrix products of one call, of a network.
+    """(parameters, multiply-accumulates) of a network, the first two of its Counts; arguments as for `tally`."""
+    return tally(model, lr_shape)[:2]
 
-    The latter are what networks are compared by. They are read off the traced call before dead code is removed: a
-    branch that is computed and thrown away counts, as in the published figures. Additions of biases, activations and
-    element-wise products do not.
+
+def tally(model, lr_shape):
+    """The Counts of a network.
 
     Args:
       model: a network.
       lr_shape: of the input, as in jsr.models.card(model).lr_shape(192, 192).
 
     Returns:
-      (parameters, multiply-accumulates), ints; the published "GFLOPs" are often twice the second, in 1e9.
+      Counts, of ints; the published "GFLOPs" are often twice `macs`, in 1e9, in the real-time challenges `hook_macs`.
     """
-    # One trace for both: that of the initialisation, which runs the network on the way.
+    hooked, activations = [], []
+
+    def hook(call, args, kwargs, context):
+        y = call(*args, **kwargs)
+        module = context.module
+        if context.method_name != "__call__":
+            return y
+        if isinstance(module, (*CONVOLUTIONS, nn.Dense)):
+            kernel = module.get_variable("params", "kernel")
+            hooked.append(y.size * kernel.size // kernel.shape[-1])
+        if isinstance(module, CONVOLUTIONS):
+            activations.append(y.size)
+        if isinstance(module, nn.BatchNorm):
+            hooked.append(2 * y.size)
+        return y
+
+    # One trace for all: that of the initialisation, which runs the network on the way.
     lr = jax.ShapeDtypeStruct(lr_shape, jnp.float32)
-    closed, variables = jax.make_jaxpr(model.init, return_shape=True)(jax.random.key(0), lr)
-    return count_params(variables), _macs(closed.jaxpr)
+    with nn.intercept_methods(hook):
+        closed, variables = jax.make_jaxpr(model.init, return_shape=True)(jax.random.key(0), lr)
+    return Counts(count_params(variables), _sum(closed.jaxpr, _macs),
+                  sum(hooked) + _sum(closed.jaxpr, _activation), sum(activations))
 
 
-def _macs(jaxpr):
-    return sum(_COUNTERS.get(str(eqn.primitive), _nested)(eqn) for eqn in jaxpr.eqns)
+def _sum(jaxpr, of):
+    """The sum over a jaxpr, and those that its primitives hold, of a function that gives None to look inside."""
+    return sum(_inside(eqn, of) if (own := of(eqn)) is None else own for eqn in jaxpr.eqns)
+
+
+def _inside(eqn, of):
+    match str(eqn.primitive):
+        case "cond":
+            return max(_sum(branch.jaxpr, of) for branch in eqn.params["branches"])
+        case "scan":
+            rounds = eqn.params["length"]
+        case _:
+            rounds = 1
+    found = rounds * sum(_sum(jaxpr, of) for jaxpr in jaxprs_in_params(eqn.params))
+    if found and str(eqn.primitive) == "while":
+        raise ValueError(f"{found} multiply-accumulates are in a loop whose number of rounds is not known beforehand")
+    return found
+
+
+def _macs(eqn):
+    match str(eqn.primitive):
+        case "conv_general_dilated":
+            return _convolution(eqn)
+        case "dot_general":
+            (contracted, _), _ = eqn.params["dimension_numbers"]
+            return eqn.outvars[0].aval.size * math.prod(eqn.invars[0].aval.shape[d] for d in contracted)
 
 
 def _convolution(eqn):
@@ -41,37 +112,9 @@ def _convolution(eqn):
     out_features, in_features, *kernel_size = (kernel[d] for d in eqn.params["dimension_numbers"].rhs_spec)
     if any(d != 1 for d in eqn.params["lhs_dilation"]):  # transposed: the zeros between the pixels cost nothing
         return math.prod(image) * math.prod(kernel_size) * out_features // eqn.params["feature_group_count"]
-    return math.prod(eqn.outvars[0].aval.shape) * math.prod(kernel_size) * in_features
+    return eqn.outvars[0].aval.size * math.prod(kernel_size) * in_features
 
 
-def _dot(eqn):
-    (contracted, _), _ = eqn.params["dimension_numbers"]
-    return math.prod(eqn.outvars[0].aval.shape) * math.prod(eqn.invars[0].aval.shape[d] for d in contracted)
-
-
-def _scan(eqn):
-    return eqn.params["length"] * _nested(eqn)
-
-
-def _while(eqn):
-    if macs := _nested(eqn):
-        raise ValueError(f"{macs} multiply-accumulates are in a loop whose number of rounds is not known beforehand")
-    return 0
-
-
-def _cond(eqn):
-    return max(_macs(branch.jaxpr) for branch in eqn.params["branches"])
-
-
-def _nested(eqn):
-    """Of whatever jaxprs a primitive holds: jit, remat, custom derivatives..."""
-    return sum(_macs(jaxpr) for jaxpr in jaxprs_in_params(eqn.params))
-
-
-_COUNTERS = {
-    "conv_general_dilated": _convolution,
-    "dot_general": _dot,
-    "scan": _scan,
-    "while": _while,
-    "cond": _cond,
-}
+def _activation(eqn):
+    """How many values one of COUNTED_ACTIVATIONS gives."""
+    return eqn.outvars[0].aval.size if eqn.params.get("name") in COUNTED_ACTIVATIONS else None

@@ -17,6 +17,7 @@ import sys
 from rich.console import Console
 from rich.logging import RichHandler
 
+from jsr import allocator
 from jsr import config as configs
 from jsr.errors import UserError, is_out_of_memory
 
@@ -54,6 +55,8 @@ def take_overrides(parser, words):
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status: 0, 1 after a mistake, 128 + n after signal n."""
+    if argv is None:  # the process is ours
+        allocator.keep_pages()
     args, overrides = parse(sys.argv[1:] if argv is None else argv)
     console = Console(stderr=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s",

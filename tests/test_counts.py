@@ -5,8 +5,32 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jsr import counts, models
+from jsr import challenges, counts, models, recipes, reparam
+from jsr.layers.activation import PReLU
 from jsr.layers.conv import Conv
+from jsr.layers.rep import RepConv, block
+from jsr.training import stages
+
+ENTRIES = {config.id: config for track, _, config in recipes.all_recipes() if config.id and "macs_G" in config.report}
+PLAIN = {"megastudy_x4", "urpnet_x4"}  # the table has their MACs, without the ReLUs (of which URPNet's text tells)
+COUNTED_AT = {"rt4ksr_x2": (2880, 5120), "rt4ksr_x3": (2880, 5120)}  # not at the challenge's size
+MISFITS = {  # id: (what the tool would say of ours, 1e9, and why the table says something else)
+    "anunet_x4": (9.4058, "cut off, not rounded"),
+    "resr_x4": (7.0171, "the report's text has 7.0171, its table 7.04"),
+    "spanr_x4": (13.3623, "the widths are a reading: none of those that fit the parameters gives 13.3"),
+    "asconvsr_x2": (9.0099, "the control module's layers are not published"),
+    "asconvsr_x3": (15.9868, "the control module's layers are not published"),
+    "dfcdn_x2": (6.0823, "a sketch"),
+    "dfcdn_x3": (3.6972, "a sketch"),
+    "dhisp_x2": (23.6639, "a sketch: the nearest reading"),
+    "drcnn_x2": (112.1403, "a sketch; TensorFlow's FLOPs, two a multiply-accumulate"),
+    "drcnn_x3": (60.3464, "a sketch; TensorFlow's FLOPs, two a multiply-accumulate"),
+    "prfdn_x2": (57.3805, "a sketch"),
+    "prfdn_x3": (58.0496, "a sketch"),
+    "elis_x2": (58.0856, "a sketch"),
+    "npu_sr_x2": (400.9181, "the table's 0.165 has an asterisk and fits no network of these parameters"),
+    "ynot_x2": (440.5514, "a sketch"),
+}
 
 
 class Function(nn.Module):
@@ -87,6 +111,54 @@ def test_edsr_baseline_at_x4():
                  + 16 * 9 * 64 * 3)                             # at SR
     model = models.create("edsr/baseline", scale=4)
     assert counts.count(model, (1, 192, 192, 3)) == (1_517_571, 192 * 192 * per_pixel)
+
+
+@pytest.mark.parametrize("module, shape, expected", [
+    (Conv(5), (1, 8, 6, 3), (8 * 6 * 9 * 3 * 5, 8 * 6 * 5)),
+    (Conv(8, groups=2, strides=2), (1, 8, 6, 4), (4 * 3 * 9 * 4 * 8 // 2, 4 * 3 * 8)),
+    (nn.ConvTranspose(5, (4, 4), strides=(2, 2)), (1, 8, 6, 3), (16 * 12 * 16 * 3 * 5, 16 * 12 * 5)),  # at the output
+    (nn.Dense(5), (1, 8, 6, 3), (8 * 6 * 3 * 5, 0)),
+    (nn.BatchNorm(use_running_average=True), (1, 8, 6, 3), (2 * 8 * 6 * 3, 0)),
+    (RepConv(4, block("ecb"), deploy=True), (1, 8, 6, 4), (8 * 6 * 9 * 4 * 4, 8 * 6 * 4)),
+    (nn.Sequential([Conv(2), nn.relu, Conv(2)]), (1, 8, 6, 2), (2 * 8 * 6 * 9 * 2 * 2 + 8 * 6 * 2, 2 * 8 * 6 * 2)),
+    (nn.Sequential([lambda x: Conv(2, parent=None).bind({"params": {"kernel": jnp.ones((3, 3, 2, 2)),
+                                                                    "bias": jnp.ones(2)}})(x)] * 2),
+     (1, 8, 6, 2), (2 * 8 * 6 * 9 * 2 * 2, 2 * 8 * 6 * 2)),  # called twice
+])
+def test_what_hooks_on_modules_count(module, shape, expected):
+    assert counts.tally(module, shape)[2:] == expected
+
+
+@pytest.mark.parametrize("function, expected", [
+    (nn.relu, 1), (nn.relu6, 1), (nn.leaky_relu, 1), (nn.elu, 1), (jax.jit(nn.relu), 1), (PReLU(parent=None), 1),
+    (nn.gelu, 0), (nn.silu, 0), (nn.sigmoid, 0), (lambda x: jnp.maximum(x, 0), 0),
+    (lambda x: (nn.relu(x), nn.relu(nn.relu(x)))[1], 3),  # thrown away, and twice
+    (square, 0),
+    (lambda x: jax.lax.conv_general_dilated(x, jnp.ones((3, 3, 3, 3)), (1, 1), "SAME",
+                                            dimension_numbers=("NHWC", "HWIO", "NHWC")), 0),  # no module
+])
+def test_which_activations_and_functions_hooks_count(function, expected):
+    found = counts.tally(nn.Sequential([function]), (1, 8, 6, 3))
+    assert (found.hook_macs, found.activations) == (expected * 8 * 6 * 3, 0)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_the_published_flops_are_what_hooks_count(entry):
+    config = ENTRIES[entry]
+    network = stages.make_networks(config, len(config.stages) - 1)["sr"]
+    found = counts.tally(reparam.deployed(network), (1, *COUNTED_AT.get(entry, config.input_hw), 3))
+    row, = (row for row in challenges.table(challenges.protocol(config.protocol))
+            if float(row["runtime_ms"]) == config.report.runtime_ms)
+    printed = (row.get("flops_g") or row.get("macs_g")).split()[0]  # one is "0.165 (*)"
+    counted = found.macs if entry in PLAIN else found.hook_macs
+    is_equal = f"{counted / 1e9:.{len(printed.partition('.')[2])}f}" == printed
+    assert is_equal == (entry not in MISFITS)
+    if entry in MISFITS:
+        assert round(counted / 1e9, 4) == MISFITS[entry][0]
+
+
+def test_there_are_all_published_entries():
+    assert len(ENTRIES) == 58 and MISFITS.keys() | PLAIN | COUNTED_AT.keys() <= ENTRIES.keys()
 
 
 def test_only_the_collection_params_is_counted():

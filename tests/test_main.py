@@ -20,6 +20,7 @@ import jsr
 from jsr import evaluation, metrics
 from jsr.data.sources import open_source
 from jsr.inference import model_file
+from jsr.training import blackbox
 from jsr.training.checkpoints import Checkpoints
 
 TIMEOUT = 300  # seconds; a run takes ten or so
@@ -102,7 +103,8 @@ def test_a_run_to_its_end(tiny_run, reference):
     assert "PSNR[rgb]" in done.stdout and str(workdir / "report.html") in done.stdout
     assert "no recipe was named, so this is `quick`" in done.stderr and "aim22_t1.py:edsr" in done.stderr
     page = (workdir / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 4 + 4  # strips; a film of baseline, step 8, the end, HR
+    assert page.count("<svg") == 5
     rows = log_rows(workdir)
     assert [row["step"] for row in rows if row["kind"] == "train"] == [4, 8, 12]
     assert [row["step"] for row in rows if row["kind"] == "eval"] == [8]
@@ -201,6 +203,11 @@ def test_two_stages_resume_at_their_boundary(tiny_run, tmp_path):
     done = run(arguments)
     assert "resuming from step 12 of 18" in done.stderr, done.stderr
     assert_same_run(tmp_path / "cut", tmp_path / "whole")
+    wrong = "[{'fn': 'l1', 'pred': 'sr', 'target': 'hrr', 'weight': 1.0}]"  # said before the first stage runs
+    arguments = [f"--workdir={tmp_path / 'wrong'}" if a.startswith("--workdir") else a for a in arguments]
+    done = run([*arguments, f"--config.stages[1].players[0].losses={wrong}"])
+    assert done.returncode == 1 and "step 4/18" not in done.stderr
+    assert "a loss compares with 'hrr', which no network gives and no batch has; did you mean 'hr'?" in done.stderr
 
 
 def test_a_finished_run_only_reports_again(tiny_run, reference):
@@ -218,8 +225,6 @@ def test_a_finished_run_only_reports_again(tiny_run, reference):
     (["--config.data.train[0].degrade="], "--config.data.train[0].degrade=aim22_t1"),
     (["--config.stages[0].crop=400"], "is smaller than the crop of 400"),
     (["--config.stages[0].players[0].losses=[{'fn': 'l7', 'pred': 'sr', 'target': 'hr', 'weight': 1}]"], "loss 'l7' is unknown"),
-    (["--config.stages[0].players[0].learning_rate=1e30", "--config.stages[0].players[0].clip_norm=0"],
-     "no loss or gradient was finite"),
     (["--config.networks.sr.model=esdr/baseline"], "did you mean 'edsr'"),
 ])
 def test_mistakes_are_one_line(tiny_run, more, message, tmp_path):
@@ -228,6 +233,18 @@ def test_mistakes_are_one_line(tiny_run, more, message, tmp_path):
     assert "Traceback" not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("jsr: ") and message in last
+
+
+def test_a_run_that_diverges_leaves_black_boxes(tiny_run, tmp_path):
+    done = run([*tiny_run(), "--config.stages[0].players[0].learning_rate=1e30",
+                "--config.stages[0].players[0].clip_norm=0"])
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "no loss or gradient was finite" in done.stderr.strip().splitlines()[-1]
+    boxes = sorted((tmp_path / "run" / "blackbox").iterdir())
+    assert len(boxes) == 3 and f"jsr replay {boxes[0]}\n" in done.stderr
+    box = blackbox.read(boxes[0])
+    assert box.note["step"] == int(boxes[0].name.removeprefix("step")) == int(box.state.step) + 1
+    assert box.batch["hr"].dtype == np.uint8 and box.batch["hr"].shape == (8, 32, 32, 3)
 
 
 def test_a_run_starts_from_a_model_file(tiny_run, reference, tmp_path):

@@ -3,7 +3,7 @@
 The peers are written as users of PyTorch write them, without the library: neither collating nor its workers cost much.
 "whole PNG files" decodes an image and takes one crop of it. "480 px sub-images" is what BasicSR's preparation does:
 images cut beforehand into overlapping PNG files (480 px, step 240), of which one is decoded for a crop. All degrade by
-the same calls of Pillow.
+the same calls of Pillow. The peers flip and turn their crops, ours are so on the device.
 """
 
 import io
@@ -155,7 +155,7 @@ def measure(photographs, folder, *, rounds):
 
 def _batches(records, degrade):
     """Ours, as `pipeline.train_batches` takes them, but one at a time in this thread."""
-    crops = pipeline.PairedCrops(crop=CROP, scale=SCALE, degrade=degrade, augment=("flip_rotate",))
+    crops = pipeline.PairedCrops(crop=CROP, scale=SCALE, degrade=degrade)
     dataset = pipeline.sample_dataset(records, crops, seed=0).batch(BATCH, drop_remainder=True)
     return (dataset[step] for step in range(len(dataset)))
 

@@ -1,26 +1,28 @@
 """The same network with the same weights in other libraries, ready to be timed beside ours.
 
-PyTorch and ONNX Runtime are imported by the functions that need them, and only where a comparison asks for them.
+All of them compute the graph that jsr.export.onnx writes, for one size: PyTorch as a module of its own functions, ONNX
+Runtime and OpenVINO as it is. They are imported by the functions that need them, and only where a comparison asks.
 """
 
 from collections.abc import Callable
 import copy
 import dataclasses
 import importlib.util
-import logging
 from typing import Any
-import warnings
 
 import jax
 import numpy as np
 
-from jsr import convert
+from jsr.errors import UserError
+from jsr.inference import runtimes
 
-TWINS = {"edsr": "EDSR", "rrdbnet": "RRDBNet"}  # file stem of the network: class of jsr.benchmark.torch_twins
 PEERS = {  # what it takes, all of it under the same name in `import` and `pip install`
-    "torch": ("torch",),
-    "onnxruntime": ("torch", "onnx", "onnxscript", "onnxruntime"),  # PyTorch writes the graph
+    "torch": ("onnx", "torch"),
+    "torch_compile": ("onnx", "torch"),
+    "onnxruntime": ("onnx", "onnxruntime"),
+    "openvino": ("onnx", "openvino"),
 }
+_DEVICES = {"cpu": "cpu", "gpu": "cuda"}  # JAX's name of a backend: PyTorch's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,95 +40,140 @@ class Contender:
     to_numpy: Callable[[Any], np.ndarray]
 
 
-def contenders(peer, networks, variables, lr, *, threads):
-    """What a library has to set against a chain of networks.
+def ours(runtime, graph, lr):
+    """The same chain in another runtime that `jsr upscale` may choose, in float32.
+
+    Args:
+      runtime: key of jsr.inference.runtimes.OTHERS.
+      graph: function without arguments to the onnx.ModelProto that jsr.inference.chain makes for it.
+      lr: float32 numpy array (N, H, W, 3) in [0, 1], of a size that the network takes.
+
+    Returns:
+      ([one Contender], ""), or ([], why there is none).
+    """
+    try:
+        runtimes.check_name(runtime)
+    except UserError as e:
+        return [], str(e)
+    run = runtimes.OTHERS[runtime].open(graph().SerializeToString())
+    return [Contender(f"jsr ({runtime})", lambda: run(lr), np.asarray)], ""
+
+
+def contenders(peer, graph, lr, *, threads, dtype="float32"):
+    """What a library has to set against a chain of networks, on the device that JAX uses.
 
     Args:
       peer: a key of PEERS.
-      networks: {name: module}, a chain.
-      variables: {name: Flax collections}.
+      graph: function from a dtype's name to the onnx.ModelProto of the chain, computing in it, for inputs of this size.
       lr: float32 numpy array (N, H, W, 3) in [0, 1], of a size that the network takes.
       threads: CPU threads that the library may use.
+      dtype: "float32", "float16" or "bfloat16", to compute in.
 
     Returns:
       (Contenders, ""), or ([], why there are none).
     """
-    stems = [type(model).__module__.rpartition(".")[2] for model in networks.values()]
     missing = [name for name in PEERS[peer] if importlib.util.find_spec(name) is None]
-    if len(stems) > 1 or stems[0] not in TWINS:
-        return [], f"no PyTorch twin of {' > '.join(stems)}; there is one of {', '.join(TWINS)}"
-    if jax.default_backend() != "cpu":
-        return [], "compared on a CPU only (JAX_PLATFORMS=cpu)"
     if missing:
         return [], f"not installed: pip install {' '.join(missing)}"
-    (name, model), = networks.items()
-    twin = torch_twin(model, variables[name])
-    make = {"torch": _torch_contenders, "onnxruntime": _onnxruntime_contenders}[peer]
-    return make(twin, np.ascontiguousarray(lr.transpose(0, 3, 1, 2)), threads), ""
+    if jax.default_backend() not in _DEVICES:
+        return [], f"does not run on a {jax.default_backend()}"
+    return _MAKERS[peer](graph, np.ascontiguousarray(lr.transpose(0, 3, 1, 2)), threads, dtype)
 
 
-def torch_twin(model, variables):
-    """The PyTorch module, in evaluation mode, that computes what a network of TWINS does with its variables.
-
-    Args:
-      model: a network whose file stem is in TWINS.
-      variables: its Flax collections.
-    """
-    import torch
-
-    from jsr.benchmark import torch_twins
-
-    stem = type(model).__module__.rpartition(".")[2]
-    twin = getattr(torch_twins, TWINS[stem])(model)
-    tensors = convert.to_torch(variables, convert.formats(model)["basicsr"])
-    twin.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in tensors.items()}, strict=True)
-    return twin.eval()
-
-
-def onnx_bytes(twin, lr):
-    """The ONNX file of a PyTorch module for inputs of one size.
-
-    Args:
-      twin: torch.nn.Module.
-      lr: numpy array (N, C, H, W), an input.
-
-    Returns:
-      The serialised model; its one input and its one output are NCHW.
-    """
-    import torch
-
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which is not needed
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch's own use of what it deprecated
-        program = torch.onnx.export(twin, (torch.from_numpy(lr),), dynamo=True, verbose=False)
-    return program.model_proto.SerializeToString()
-
-
-def _torch_contenders(twin, lr, threads):
+def _torch(graph, lr, threads, dtype):
     """Eager PyTorch, in its own memory layout and in the one that its convolutions may prefer."""
     import torch
 
-    torch.set_num_threads(threads)
+    return _of_torch(graph, lr, threads, dtype, {
+        "PyTorch": (torch.contiguous_format, lambda module: module),
+        "PyTorch channels_last": (torch.channels_last, lambda module: module)})
 
-    def contender(name, memory_format):
-        module = copy.deepcopy(twin).to(memory_format=memory_format)
-        image = torch.from_numpy(lr).to(memory_format=memory_format)
+
+def _torch_compile(graph, lr, threads, dtype):
+    """torch.compile in its default mode; what it compiles takes a C++ compiler on a CPU."""
+    import torch
+    from torch._inductor import config
+
+    config.compile_threads = 1  # its workers are forks, which JAX's threads do not survive
+    return _of_torch(graph, lr, threads, dtype, {
+        "torch.compile": (torch.channels_last, lambda module: torch.compile(module, dynamic=False))})
+
+
+def _of_torch(graph, lr, threads, dtype, ways):
+    """Contenders of {name: (memory format, what is made of the module)}."""
+    import torch
+
+    from jsr.benchmark import torch_graph
+
+    device = _DEVICES[jax.default_backend()]
+    if device == "cuda" and not torch.cuda.is_available():
+        return [], "this PyTorch sees no GPU"
+    torch.set_num_threads(threads)
+    module = torch_graph.module(graph("float32"))
+    settings = dict(device=device, dtype=getattr(torch, dtype))
+
+    def contender(name, memory_format, prepare):
+        ready = prepare(copy.deepcopy(module).to(memory_format=memory_format, **settings))
+        image = torch.from_numpy(lr).to(memory_format=memory_format, **settings)
 
         def call():
             with torch.inference_mode():
-                return module(image)
+                sr = ready(image)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            return sr
 
-        return Contender(name, call, lambda sr: sr.numpy().transpose(0, 2, 3, 1))
+        return Contender(name, call, lambda sr: _nhwc(sr.float().cpu().numpy()))
 
-    return [contender("PyTorch", torch.contiguous_format), contender("PyTorch channels_last", torch.channels_last)]
+    return [contender(name, *way) for name, way in ways.items()], ""
 
 
-def _onnxruntime_contenders(twin, lr, threads):
-    """ONNX Runtime's CPU provider with its default optimisations of the graph."""
+def _onnxruntime(graph, lr, threads, dtype):
+    """ONNX Runtime with its default optimisations of the graph; input and output stay on the device."""
     import onnxruntime
 
+    device = _DEVICES[jax.default_backend()]
+    provider = f"{device.upper()}ExecutionProvider"
+    if provider not in onnxruntime.get_available_providers():
+        return [], f"this ONNX Runtime has no {provider}"
+    if dtype == "bfloat16":
+        return [], "no bfloat16"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(onnx_bytes(twin, lr), options, providers=["CPUExecutionProvider"])
-    inputs = {session.get_inputs()[0].name: lr}
-    return [Contender("ONNX Runtime", lambda: session.run(None, inputs)[0], lambda sr: sr.transpose(0, 2, 3, 1))]
+    session = onnxruntime.InferenceSession(graph(dtype).SerializeToString(), options, providers=[provider])
+    binding = session.io_binding()
+    binding.bind_ortvalue_input(session.get_inputs()[0].name, onnxruntime.OrtValue.ortvalue_from_numpy(lr, device, 0))
+    binding.bind_output(session.get_outputs()[0].name, device)
+
+    def call():
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return binding
+
+    return [Contender("ONNX Runtime", call, lambda done: _nhwc(done.copy_outputs_to_cpu()[0]))], ""
+
+
+def _openvino(graph, lr, threads, dtype):
+    """OpenVINO's CPU plugin, told not to fall back on a shorter dtype by itself."""
+    if jax.default_backend() != "cpu":
+        return [], "compared on a CPU only (JAX_PLATFORMS=cpu)"
+    openvino = runtimes.import_openvino()
+    core = openvino.Core()
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads,
+                "INFERENCE_PRECISION_HINT": {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}[dtype]}
+    model = core.read_model(graph("float32").SerializeToString())
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    request.set_input_tensor(openvino.Tensor(lr))
+
+    def call():
+        request.infer()
+        return request.get_output_tensor().data
+
+    return [Contender("OpenVINO", call, _nhwc)], ""
+
+
+_MAKERS = {"torch": _torch, "torch_compile": _torch_compile, "onnxruntime": _onnxruntime, "openvino": _openvino}
+
+
+def _nhwc(sr):
+    return sr.transpose(0, 2, 3, 1)

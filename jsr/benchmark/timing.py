@@ -2,6 +2,7 @@
 
 import datetime
 from importlib import metadata
+import math
 import os
 from pathlib import Path
 import platform
@@ -10,8 +11,10 @@ import time
 import jax
 import numpy as np
 
-LIBRARIES = ("jsr", "jax", "jaxlib", "flax", "grain", "numpy", "pillow", "torch", "onnx", "onnxruntime")
+LIBRARIES = ("jsr", "jax", "jaxlib", "flax", "grain", "numpy", "pillow", "torch", "onnx", "onnxruntime", "openvino")
 LONG_S = 1.0  # a call of this length does not feel who computed before it
+LEAST_ROUNDS = 3  # however short the time is
+WARM_UP_SHARE = 0.1  # of the time for all rounds, for what each function runs beforehand, after its first two calls
 
 
 def seconds_of(call, clock=time.perf_counter):
@@ -21,42 +24,56 @@ def seconds_of(call, clock=time.perf_counter):
     return clock() - begin
 
 
-def interleaved(calls, rounds, clock=time.perf_counter):
+def interleaved(calls, rounds, clock=time.perf_counter, *, warm_up=2, max_seconds=math.inf):
     """Times functions in turn, so that whatever else the machine does meets all of them.
 
-    Each is called twice beforehand, and the order moves on by one every round. Short calls run once untimed before
-    each timed one: by then the threads that the last library left spinning sleep, and the caches are its own.
+    The order moves on by one every round. Short calls run once untimed before each timed one: by then the threads that
+    the last library left spinning sleep, and the caches are its own.
 
     Args:
       calls: {name: function without arguments that returns when its work is done}.
       rounds: timed calls of each.
       clock: what gives the seconds; time.process_time leaves out what other programs take.
+      warm_up: calls of each beforehand, 2 or more.
+      max_seconds: for all rounds together: there are fewer where they would take longer, but never less than
+        LEAST_ROUNDS; the warm-up is cut short likewise.
 
     Returns:
       {name: float64 array (rounds,)}, seconds; entries of one round are neighbours in time.
     """
     names, seconds = list(calls), {name: [] for name in calls}
-    is_long = {}
-    for name, call in calls.items():
-        call()
-        is_long[name] = seconds_of(call) > LONG_S
-    for index in range(rounds):
+    warm = {name: _warm(call, warm_up, WARM_UP_SHARE * max_seconds) for name, call in calls.items()}
+    turns = {name: 1 if warm[name] > LONG_S else 2 for name in names}
+    affordable = max_seconds / max(sum(turns[name] * warm[name] for name in names), 1e-9)
+    for index in range(min(rounds, max(LEAST_ROUNDS, math.floor(min(affordable, rounds))))):
         first = index % len(names)
         for name in names[first:] + names[:first]:
-            if not is_long[name]:
+            if turns[name] == 2:
                 calls[name]()
             seconds[name].append(seconds_of(calls[name], clock))
     return {name: np.array(values) for name, values in seconds.items()}
 
 
+def _warm(call, times, limit_s):
+    """Calls a function some times, after the second only for so long; returns the seconds of the last call."""
+    call()
+    last = total = seconds_of(call)
+    for _ in range(times - 2):
+        if total > limit_s:
+            break
+        last = seconds_of(call)
+        total += last
+    return last
+
+
 def spread(seconds):
-    """{rounds, best_ms, median_ms, p10_ms, p90_ms} of an array of seconds.
+    """{rounds, best_ms, median_ms, p10_ms, p90_ms, p99_ms} of an array of seconds.
 
     The best is what the median would be on an idle machine; far below the median it says that this one was busy.
     """
-    best, p10, median, p90 = np.percentile(seconds, (0, 10, 50, 90)) * 1e3
-    return {"rounds": len(seconds), "best_ms": float(best), "median_ms": float(median), "p10_ms": float(p10),
-            "p90_ms": float(p90)}
+    names = {"best_ms": 0, "median_ms": 50, "p10_ms": 10, "p90_ms": 90, "p99_ms": 99}
+    figures = np.percentile(seconds, list(names.values())) * 1e3
+    return {"rounds": len(seconds), **dict(zip(names, figures.tolist()))}
 
 
 def memory(compiled):

@@ -10,7 +10,7 @@ import numpy as np
 from jsr import counts, losses, models, sharding
 from jsr.benchmark import timing
 from jsr.data import mix, pipeline
-from jsr.training import optim, stages
+from jsr.training import stages
 from jsr.training import state as states
 from jsr.training.step import make_step
 
@@ -71,19 +71,15 @@ def measure_step(config, *, steps, announce=lambda line: None):
         batch = sharding.put_batch(next(batches), mesh)
 
     networks, key = stages.make_networks(config, 0), jax.random.key(config.seed)
-    optimizers, schedules = optim.stage_optimizers(stage), optim.stage_schedules(stage)
     drawn = {name: models.init(module, states.purpose_key(key, name)) for name, module in networks.items()}
-    variables = {name: drawn.pop(name) for name in config.chain}
-    teachers = jax.device_put(drawn, sharding.replicated(mesh))
+    variables = {name: drawn.pop(name) for name in stages.trained(config)}
+    frozen = jax.device_put(drawn, sharding.replicated(mesh))
     params = sum(counts.count_params(collections) for collections in variables.values())
-    state = states.make_state(variables, optimizers, ema=config.ema_decay > 0)
-    state = jax.device_put(state, sharding.replicated(mesh))
+    state = jax.device_put(states.make_state(config, 0, variables), sharding.replicated(mesh))
 
     announce("compiling")
     begin = time.perf_counter()
-    lowered = jax.jit(make_step(networks, config.chain, stage.players, optimizers, schedules, first_step=0,
-                                ema_decay=config.ema_decay, fused=stage.fused),
-                      donate_argnums=0).lower(state, batch, key, teachers)
+    lowered = jax.jit(make_step(config, 0, networks), donate_argnums=0).lower(state, batch, key, frozen)
     traced = time.perf_counter()
     compiled = lowered.compile()
     done = time.perf_counter()
@@ -92,7 +88,7 @@ def measure_step(config, *, steps, announce=lambda line: None):
     seconds = []
     for _ in range(1 + steps):
         start = time.perf_counter()
-        state, values = compiled(state, batch, key, teachers)
+        state, values = compiled(state, batch, key, frozen)
         jax.block_until_ready((state, values))
         seconds.append(time.perf_counter() - start)
     spread = timing.spread(np.array(seconds[1:]))

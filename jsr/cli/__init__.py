@@ -13,6 +13,7 @@ import signal
 import sys
 
 import jsr
+from jsr import allocator
 from jsr.cli._parser import Parser
 from jsr.config import nearest
 from jsr.errors import UserError
@@ -22,7 +23,9 @@ COMMANDS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if no
 
 def main(argv=None):
     """Runs a command line; returns the exit status: 0, 1 after a mistake, 2 for unusable arguments, 128 + n."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv is None:  # the process is ours
+        allocator.keep_pages()
+        argv = sys.argv[1:]
     if not argv or argv[0] in ("-h", "--help"):
         print(_overview())
         return 0

@@ -22,6 +22,7 @@ from pathlib import Path
 import re
 import shlex
 import tempfile
+import time
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -59,9 +60,32 @@ def add_arguments(parser):
     upscale.add_argument("--scale", type=int, help="of a network named by its id (default: 4)")
     upscale.add_argument("--size", type=_sizes, default=[(180, 320)], metavar="HxW[,HxW...]",
                          help="height x width of the LR image (default: 180x320)")
-    upscale.add_argument("--peers", type=_peers, default=_PEERS["auto"], metavar="auto|none|PEER[,PEER]",
-                         help="compare with torch, onnxruntime; auto is both (default: auto)")
     upscale.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
+    challenge = whats.add_parser(
+        "challenge", help="the entries of a challenge by its own rules, beside other libraries",
+        description="Times the deployed network of every published entry of a challenge: its input size, batch 1, its "
+        "numbers of warm-up calls and repeats. Weights are fresh, gains the published ones. Each row is written as it "
+        "is done; the same command again goes on.")
+    challenge.add_argument("--protocol", type=_words, default=["ntire23_x2", "ntire23_x3", "ais24"],
+                           metavar="NAME[,NAME]",
+                           help="ntire23_x2, ntire23_x3, ais24, aim22_t1 (default: the first three)")
+    challenge.add_argument("--recipes", type=_words, default=[], metavar="NAME[,NAME]",
+                           help="some entries, as in casr,rvsr")
+    challenge.add_argument("--size", type=_sizes, default=[None], metavar="HxW",
+                           help="of the LR image (default: the challenge's)")
+    challenge.add_argument("--rounds", type=_number(int), help="timed rounds (default: as many as the challenge had)")
+    challenge.add_argument("--max_seconds", type=_number(float), default=60.0,
+                           help="for an entry's rounds, which are fewer where they would take longer (default: 60)")
+    challenge.add_argument("--again", action="store_true", help="measure anew what is in --out already")
+    for compared in (upscale, challenge):
+        compared.add_argument("--peers", type=_peers, default=_PEERS["auto"], metavar="auto|none|PEER[,PEER]",
+                              help=f"compare with {', '.join(_ALL_PEERS)}; auto is all (default: auto)")
+        compared.add_argument("--dtype", choices=("float32", "float16", "bfloat16"),
+                              help="of the computation (default: float32; for a challenge on an accelerator float16)")
+    picture = whats.add_parser("picture", help="draws gain against latency, from files of `jsr benchmark challenge`")
+    picture.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JSON that --out of `challenge` wrote")
+    picture.add_argument("--table", type=Path, metavar="FILE", help="also write the tables, as markdown")
+    picture.add_argument("--out", type=Path, required=True, metavar="FILE.svg", help="the picture")
     jpeg = whats.add_parser("jpeg", help="images/s compressed and decoded in JAX on this device, beside Pillow")
     jpeg.add_argument("--size", type=_sizes, default=[(48, 48), (128, 128)], metavar="HxW[,HxW...]",
                       help="height x width of the images (default: 48x48,128x128)")
@@ -74,22 +98,25 @@ def add_arguments(parser):
     blocks.add_argument("--size", type=_sizes, default=[(64, 64)], metavar="HxW[,HxW...]", help="of the input (default: 64x64)")
     blocks.add_argument("--batch", type=_number(int), default=16, help="inputs (default: 16)")
     blocks.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
-    for what in (pipeline, loaders, step, upscale, jpeg, blocks):
+    for what in (pipeline, loaders, step, upscale, challenge, jpeg, blocks):
         what.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
 
 
 def run(args):
     """Measures, prints tables, writes --out; returns the exit status."""
-    from jsr.benchmark import timing
-
     # Prose and tables that are piped keep their lines whole
     console = Console(highlight=False, markup=False, soft_wrap=True, width=None if Console().is_terminal else 160)
     notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    if args.what == "picture":
+        return _picture(args, console)
+    from jsr.benchmark import timing
+
     report = {"format": FORMAT, "command": shlex.join(["jsr", "benchmark", args.what, *args.words]),
               **timing.surroundings(), "what": args.what}
     machine = report["machine"]
     try:
-        results = _RUNS[args.what](args, console, notes.print)
+        results = _challenge(args, console, notes.print, report) if args.what == "challenge" else \
+            _RUNS[args.what](args, console, notes.print)
     except Exception as e:
         if not is_out_of_memory(e):
             raise
@@ -168,13 +195,13 @@ def _upscale(args, console, announce):
     for height, width in args.size:
         label = f"{name} at {height}x{width}"
         row = upscaling.measure(networks, variables, (height, width), wanted=args.peers, rounds=args.repeats,
-                                announce=lambda line: announce(f"{label}: {line}"))
+                                dtype=args.dtype or "float32", announce=lambda line: announce(f"{label}: {line}"))
         padded = "" if row["size"] == row["padded_size"] else " (padded to {}x{})".format(*row["padded_size"])
         console.print(_table(
             f"{label}{padded}: {row['params']:,} parameters, {row['gmacs']:,.2f} GMACs",
             ["", ">median ms", ">best", ">p90", ">GMAC/s", ">ours / its", ">largest error", "note"],
             [_upscale_cells(cells) for cells in row["rows"]]))
-        console.print(f"jsr: traced in {row['trace_s']:.1f} s, compiled in {row['compile_s']:.1f} s; memory "
+        console.print(f"jsr (jax): traced in {row['trace_s']:.1f} s, compiled in {row['compile_s']:.1f} s; memory "
                       f"{decimal(row['memory']['peak_bytes'])}; image to the device and back "
                       f"{row['transfer']['median_ms']:.2f} ms, not counted above", "", sep="\n")
         results.append({"model": name, **row})
@@ -185,8 +212,64 @@ def _upscale_cells(row):
     error = "" if row["max_abs_error"] is None else f"{row['max_abs_error']:.1e}"
     if row["median_ms"] is None:
         return row["name"], "", "", "", "", "", error, row["note"]
-    ratio = "" if row["name"] == "jsr" else f"{row['ratio']:.2f}"
+    ratio = "" if row["name"] == "jsr (jax)" else f"{row['ratio']:.2f}"
     return row["name"], *_times(row), f"{row['gmacs_per_s']:.1f}", ratio, error, row["note"]
+
+
+def _challenge(args, console, announce, report):
+    """Measures the entries that --out does not have yet; returns all its rows."""
+    import jax
+
+    from jsr.benchmark import picture, rows
+
+    if len(args.size) > 1:
+        raise UserError("--size: one for all entries, as in 540x960; without it, each challenge's own")
+    entries, size = rows.entries(args.protocol, args.recipes), args.size[0]
+    dtype = args.dtype or ("float32" if jax.default_backend() == "cpu" else "float16")
+    results, begin = rows.Results(args.out, report, again=args.again), time.perf_counter()
+    asked = dict(dtype=dtype, wanted=list(args.peers), rounds=args.rounds)
+    found = [results.find(recipe=config.recipe, size=rows.size_of(config, size), **asked) for config in entries]
+    kept = [] if args.again else [row for row in found if row]
+    to_do = [config for config in entries if config.recipe not in {row["recipe"] for row in kept}]
+    announce(f"{dtype}, at most {args.max_seconds:g} s of rounds an entry; {len(kept)} of {len(entries)} entries are "
+             "measured already")
+    for number, config in enumerate(to_do):
+        label = f"{number + 1}/{len(to_do)} {config.recipe}"
+        if number:
+            left = (time.perf_counter() - begin) / number * (len(to_do) - number)
+            announce(f"{label}: about {left / 60:.0f} min left")
+        row = rows.measure(config, size=size, max_seconds=args.max_seconds, **asked,
+                           announce=lambda line: announce(f"{label}: {line}"))
+        results.add(row)
+        kept.append(row)
+    shown = [index for index, column in enumerate(picture.COLUMNS) if column.lstrip(">") in _IN_TERMINAL]
+    console.print(_table(f"{dtype}; gains are the published ones, times this machine's",
+                         [picture.COLUMNS[index] for index in shown],
+                         [[picture.cells(row)[index] for index in shown] for row in kept]))
+    for key, what in (("jax_ratio", "XLA"), ("ratio", "the fastest runtime of `jsr upscale`")):
+        ratios = [row[key] for row in kept if row.get(key)]
+        if ratios:
+            console.print(f"{what} / the fastest peer: {rows.geometric_mean(ratios):.2f}, geometric mean of "
+                          f"{len(ratios)}")
+    return results.rows
+
+
+_IN_TERMINAL = {"entry", "GMACs", "memory, MB", "XLA, ms", "fastest, ms", "p99", "runtime", "published ms", "score",
+                "published score", "fastest peer", "XLA / it", "ours / it"}  # all columns go to files
+
+
+def _picture(args, console):
+    from jsr.benchmark import picture, rows
+
+    files = [rows.read(path) for path in args.files]
+    written = {args.out: picture.svg(files)}
+    if args.table:
+        written[args.table] = picture.markdown(files)
+    for path, text in written.items():
+        with atomic_write(path, "w") as file:
+            file.write(text)
+        console.print(f"wrote {path}")
+    return 0
 
 
 def _jpeg(args, console, announce):
@@ -249,13 +332,18 @@ def _network(model, scale):
     return f"{models.resolve(model)} x{scale}", {"sr": network}, {"sr": models.init(network, jax.random.key(0))}
 
 
-_PEERS = {"auto": ("torch", "onnxruntime"), "none": (), "torch": ("torch",), "onnxruntime": ("onnxruntime",)}
+_ALL_PEERS = "torch", "torch_compile", "onnxruntime", "openvino"
+_PEERS = {"auto": _ALL_PEERS, "none": (), **{peer: (peer,) for peer in _ALL_PEERS}}
+
+
+def _words(text):
+    return text.split(",")
 
 
 def _peers(text):
-    words = text.split(",")
+    words = _words(text)
     if unknown := [word for word in words if word not in _PEERS]:
-        raise argparse.ArgumentTypeError(f"no peer {unknown[0]!r}; there are auto, none, torch, onnxruntime")
+        raise argparse.ArgumentTypeError(f"no peer {unknown[0]!r}; there are {', '.join(_PEERS)}")
     return tuple(dict.fromkeys(peer for word in words for peer in _PEERS[word]))
 
 

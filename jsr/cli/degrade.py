@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from jsr import challenges
 from jsr.cli import _progress
 from jsr.degradations import PROTOCOLS, explain
 from jsr.degradations.folder import MANIFEST, degrade_folder
@@ -38,6 +39,10 @@ def run(args):
     """Degrades, names the bad files on stderr; returns the exit status."""
     if bool(args.out) == bool(args.explain):
         raise UserError("say where to: --out DIR for LR files, or --explain DIR for pictures of the steps")
+    challenge = challenges.PROTOCOLS.get(args.protocol)
+    if challenge and not challenge.degradation:
+        raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, which nothing "
+                        "degraded; take the challenge's own pairs, or another protocol's degradation")
     fixed = dict(map(_pair, args.set))
     console = Console(soft_wrap=True, highlight=False, markup=False)
     if args.explain:

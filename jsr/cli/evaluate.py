@@ -238,7 +238,7 @@ def _report(rows, problems, *, protocol, keys, crop_border, runtime_ms):
     standing = None
     if rows and protocol:
         ranked = [row["name"] for row in rows if not protocol.qps or row["qp"] in protocol.table_qps]
-        standing = challenges.standing(protocol, mean["ours"], ranked, mean[protocol.baseline], runtime_ms)
+        standing = challenges.standing(protocol, mean["ours"], ranked, mean.get(protocol.baseline), runtime_ms)
     return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "images": rows,
             "mean": mean, "standing": standing and dataclasses.asdict(standing), "skipped": sorted(problems)}
 
@@ -284,18 +284,21 @@ def _show(report, protocol, console, title):
 
 
 def _published(standing, protocol):
-    columns, scored = protocol.ranking_columns, bool(protocol.runtime)
+    rows, gains = challenges.table(protocol), standing["published_gains"]
+    if gains:
+        rows = [*(row | {"gain": f"{gains[row['team']]:+.4f}"} for row in rows),
+                {"team": protocol.baseline, **protocol.published}]
+    figures = protocol.keys if protocol.weigh else protocol.ranking_columns
+    headings = {"team": "team", "method": "method", **{name: challenges.label(name) for name in figures},
+                "gain": f"gain over {protocol.baseline}", "runtime_s": "s an image", "runtime_ms": "ms an image",
+                "score": "score"}
+    columns = [name for name in headings if name in rows[0]]
     note = "" if standing["rank"] else "; not comparable with the above"
-    shown = Table("team", "method", title=f"{protocol.title}, on {protocol.test_set}{note}", title_justify="left")
-    unit = "ms" if scored else "s"
-    for heading in (*map(challenges.label, columns), f"gain over {protocol.baseline}", f"{unit} an image",
-                    *["score"] * scored):
-        shown.add_column(heading, justify="right")
-    for row in challenges.table(protocol):
-        gain = f"{standing['published_gains'][row['team']]:+.4f}"
-        shown.add_row(row["team"], row["method"], *(row[name] for name in columns), gain, row[f"runtime_{unit}"],
-                      *[row.get("score")] * scored)
-    shown.add_row(protocol.baseline, "", *(protocol.published[name] for name in columns))
+    shown = Table(title=f"{protocol.title}, on {protocol.test_set}{note}", title_justify="left")
+    for name in columns:
+        shown.add_column(headings[name], justify="left" if name in ("team", "method") else "right")
+    for row in rows:
+        shown.add_row(*(row.get(name, "") for name in columns))
     return shown
 
 

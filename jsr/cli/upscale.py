@@ -33,10 +33,17 @@ def add_arguments(parser):
     parser.add_argument("--weights", metavar="W", nargs="+", type=float, help="of the models in that average")
     parser.add_argument("--self_ensemble", action=argparse.BooleanOptionalAction, default=None,
                         help="average the outputs for the eight flips and turns; by default as the model file says")
-    parser.add_argument("--tile", metavar="N", default="auto", type=_tile, help="side of tiles, LR px; auto by default")
+    parser.add_argument("--tile", metavar="N[,N...]", default="auto", type=_tile,
+                        help="side of tiles, LR px; auto by default; the outputs for several sides are averaged")
+    parser.add_argument("--tlc", metavar="N", type=int,
+                        help="networks that look at the mean of the whole picture get that of N LR px around each pixel, "
+                             "1.5 times the crops trained on; by default as the model file says, 0 is never")
     parser.add_argument("--overlap", metavar="N", type=int,
                         help="LR px around each tile; by default as far as the network sees, where that is affordable")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the computation")
+    parser.add_argument("--runtime", metavar="NAME", default="auto",
+                        help="what computes on a CPU: jax, onnxruntime, openvino, or, by default, auto, which tries those "
+                             "that are installed where there is much to do")
     parser.add_argument("--format", metavar="NAME", help="of the output files; by default that of each input")
     parser.add_argument("--quality", metavar="Q", type=int, help="of lossy formats, 1 to 100")
     parser.add_argument("--overwrite", action="store_true", help="replace files in the way, do finished ones again")
@@ -53,10 +60,11 @@ def run(args):
     jobs, errors = folder.plan(args.inputs, args.out, suffix=suffix)
     use_compile_cache()
     network = upscaler.load(*args.model, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
-                            overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype)
+                            overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
+                            runtime=args.runtime, tlc=args.tlc)
     settings = {"models": [folder.digest(path) for path in args.model], "weights": args.weights,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
-                "quality": args.quality}
+                "runtime": args.runtime, "tlc": args.tlc, "quality": args.quality}
     start = time.monotonic()
     single = len(jobs) == 1 and jobs[0].target == args.out
     with _progress.bar(unit="Mpx") as progress:
@@ -72,9 +80,10 @@ def run(args):
 
 
 def _tile(text):
-    if text != "auto" and not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of px")
-    return text if text == "auto" else int(text)
+    sides = text.split(",")
+    if text != "auto" and not all(side.isdecimal() for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of px, or several with commas")
+    return text if text == "auto" else int(text) if len(sides) == 1 else [int(side) for side in sides]
 
 
 def _suffix(name):
@@ -104,18 +113,30 @@ def _summary(entries, network, seconds, out):
         pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in done.values()) / 1e6
         working = max(seconds - compiling, 1e-9)
         console.print(f"x{network.scale}: {len(done)} pictures, {pixels:.2f} Mpx in {working:.1f} s, "
-                      f"{pixels / working:.3f} Mpx/s; {sum(chain.shapes for chain in network.chains)} programs compiled or "
+                      f"{pixels / working:.3f} Mpx/s; {sum(chain.programs for chain in network.chains)} programs compiled or "
                       f"read in {compiling:.1f} s")
         for how, count in collections.Counter(_how(entry) for entry in done.values()).items():
             console.print(f"{count} {how}")
+        for line in dict.fromkeys(line for chain in network.chains for line in _runtimes(chain.runner)):
+            console.print(line)
     if skipped:
         console.print(f"{skipped} were finished before")
     if done or skipped:
         console.print(f"results: {out}")
 
 
+def _runtimes(runner):
+    """What computed a chain, where it was not JAX as a matter of course."""
+    if runner.name != "auto":
+        return [f"runtime: {runner.name}"]
+    return [f"runtime: {race.winner}, " + " against ".join(
+        f"{seconds * 1000:.0f} ms{'' if name == race.winner else f' of {name}'}"
+        for name, seconds in sorted(race.medians().items(), key=lambda row: row[1])) + f" a tile of {height}x{width}"
+        for (height, width), race in runner.races.items()]
+
+
 def _how(entry):
-    tile = "x".join(map(str, entry["tile"]))
+    tile = " and of ".join("x".join(map(str, size)) for size in (entry["tile"], *entry["averaged_tiles"]))
     return {"whole": "whole",
             "exact": f"in tiles of {tile} that overlap by {entry['overlap']} px, exact: as the whole picture",
             "approximate": f"in tiles of {tile} that overlap by {entry['overlap']} px, approximate: the networks see "

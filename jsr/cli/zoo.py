@@ -8,8 +8,10 @@
   params           parameters as trained, of the different networks, each once
   params_deployed  the same after re-parameterisation
   gmacs            convolution and matrix multiply-accumulates for one LR image of input_hw, deployed, in 1e9, all copies
+  hook_gmacs       the same as the tool of NTIRE 2023 counts its "FLOPs" (jsr.counts)
   input_hw         [height, width] of that image
   networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it
+  published        {params_M, gmacs, runtime_ms} as printed, null where the report is silent; its GMACs are hook_gmacs
 """
 
 import functools
@@ -56,26 +58,35 @@ def run(args):
 def catalogue_row(config):
     """What --json says of a recipe, see above, with the networks in the form of its last stage."""
     height, width = input_hw = tuple(config.input_hw)
-    networks, different, last = [], {}, stages.fields_at(config, len(config.stages) - 1)
+    networks, different, hooked, last = [], {}, 0, stages.fields_at(config, len(config.stages) - 1)
     for name in config.chain:
         net = plain(config.networks[name])
         fields = json.dumps({key: value for key, value in last[name].items() if key != "deploy"}, sort_keys=True)
-        params, deployed, macs = _count(net["model"], net["scale"], fields, height, width)
-        networks.append(dict(model=net["model"], scale=net["scale"], copies=net["copies"], params=params,
-                             params_deployed=deployed, gmacs=macs / 1e9))
-        different[models.resolve(net["model"]), net["scale"], fields] = params, deployed
+        trained, found = _count(net["model"], net["scale"], fields, height, width)
+        networks.append(dict(model=net["model"], scale=net["scale"], copies=net["copies"], params=trained,
+                             params_deployed=found.params, gmacs=found.macs / 1e9))
+        different[models.resolve(net["model"]), net["scale"], fields] = trained, found.params
+        hooked += net["copies"] * found.hook_macs / 1e9
         height, width = height * net["scale"], width * net["scale"]
     track, _, name = config.recipe.partition(":")
     params, deployed = map(sum, zip(*different.values()))
     return dict(
         id=config.id, recipe=config.recipe, config=f"configs/{track}.py:{name}", title=config.title,
         inferred=list(config.inferred), params=params, params_deployed=deployed,
-        gmacs=sum(net["copies"] * net["gmacs"] for net in networks), input_hw=list(input_hw), networks=networks)
+        gmacs=sum(net["copies"] * net["gmacs"] for net in networks), hook_gmacs=hooked, input_hw=list(input_hw),
+        networks=networks, published=_published(plain(config.report)))
+
+
+def _published(report):
+    """What a recipe's report prints of the counts and the time of an image."""
+    seconds = report.get("runtime_s")
+    return {"params_M": report.get("params_M"), "gmacs": report.get("macs_G"),
+            "runtime_ms": report.get("runtime_ms") if seconds is None else seconds * 1e3}
 
 
 @functools.cache
 def _count(model_id, scale, fields, height, width):
-    """Parameters as trained and as deployed, and multiply-accumulates, of a network for an LR image of height x width.
+    """(parameters as trained, jsr.counts.Counts as deployed) of a network for an LR image of height x width.
 
     `fields` are JSON. A network that takes multiples of a size is counted at the next one.
     """
@@ -83,10 +94,10 @@ def _count(model_id, scale, fields, height, width):
     card = models.card(model)
     height, width = (-(-side // card.padding.multiple) * card.padding.multiple for side in (height, width))
     deployed = reparam.deployed(model)
-    params, macs = counts.count(deployed, card.lr_shape(height, width))
+    found = counts.tally(deployed, card.lr_shape(height, width))
     if deployed == model:
-        return params, params, macs
-    return counts.count_params(models.abstract(model_id, scale=scale, **json.loads(fields))), params, macs
+        return found.params, found
+    return counts.count_params(models.abstract(model_id, scale=scale, **json.loads(fields))), found
 
 
 def _ids(wanted):
@@ -101,9 +112,9 @@ def _overview(ids):
     table = _table("network", "scales", ">parameters", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}", "")
     for model_id in ids:
         card = models.card(model_id)
-        _, params, macs = _count(model_id, card.scales[-1], "{}", *DEFAULT_HW)
-        table.add_row(model_id, " ".join(f"x{scale}" for scale in card.scales), f"{params:,}", f"{macs / 1e9:,.2f}",
-                      card.title)
+        _, found = _count(model_id, card.scales[-1], "{}", *DEFAULT_HW)
+        table.add_row(model_id, " ".join(f"x{scale}" for scale in card.scales), f"{found.params:,}",
+                      f"{found.macs / 1e9:,.2f}", card.title)
     return table
 
 
@@ -112,16 +123,27 @@ def _count_table(ids):
     table = _table("network", "scale", ">parameters as trained", ">as deployed", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}")
     for model_id in ids:
         for scale in models.card(model_id).scales:
-            trained, params, macs = _count(model_id, scale, "{}", *DEFAULT_HW)
-            table.add_row(model_id, f"x{scale}", f"{trained:,}", f"{params:,}", f"{macs / 1e9:,.2f}")
+            trained, found = _count(model_id, scale, "{}", *DEFAULT_HW)
+            table.add_row(model_id, f"x{scale}", f"{trained:,}", f"{found.params:,}", f"{found.macs / 1e9:,.2f}")
     return table
 
 
 def _recipe_table(recipes):
-    table = _table("recipe", "networks", "")
+    """A line a recipe; of published entries with the counts of the deployed form, beside those that were published."""
+    table = _table("recipe", "networks", ">k parameters", ">published", ">hooks' GMACs", ">published",
+                   ">published ms", "")
     for _, _, config in recipes:
-        table.add_row(config.recipe, " > ".join(config.networks[name].model for name in config.chain), config.title)
+        figures = _figures(catalogue_row(config)) if config.id else [""] * 5
+        networks = " > ".join(config.networks[name].model for name in config.chain)
+        table.add_row(config.recipe, networks, *figures, config.title)
     return table
+
+
+def _figures(row):
+    said = row["published"]
+    published = ["" if value is None else f"{value:,.10g}" for value in (
+        said["params_M"] and said["params_M"] * 1e3, said["gmacs"], said["runtime_ms"])]
+    return [f"{row['params_deployed'] / 1e3:,.1f}", published[0], f"{row['hook_gmacs']:,.4f}", *published[1:]]
 
 
 def _card_table(model_id):

@@ -14,7 +14,6 @@ three. To RGB go the crops alone, all 7 frames of a window of 256 px in 1 ms: no
 
 import collections
 import contextlib
-import copy
 import dataclasses
 from fractions import Fraction
 import hashlib
@@ -25,9 +24,7 @@ import threading
 import numpy as np
 
 from jsr import degradations
-from jsr.config import nearest
 from jsr.data import records
-from jsr.data.augment import AUGMENTATIONS
 from jsr.degradations import _video, hevc
 from jsr.degradations.resize import pyav
 from jsr.errors import UserError
@@ -359,28 +356,23 @@ def read(record):
 class ClipWindows:
     """Record and random generator to sample: {"lr": uint8 (T, c, c, 3), "hr": uint8 (T, c*scale, c*scale, 3)}.
 
-    It stands where `jsr.data.pipeline.PairedCrops` does. Place, time, flips and colours are drawn once for all frames
-    of a window.
+    It stands where `jsr.data.pipeline.PairedCrops` does. The place is the same for all frames of a window.
 
     Args:
       frames: T.
       crop: side of the HR crop, px; a multiple of twice `scale`.
       scale: HR size over LR size.
       degrade: "" takes the record's stored `lr` alongside; a video protocol's name degrades the window of the HR crop
-        instead, before the augmentation. Its stream begins with the window, that of a stored LR with the clip.
+        instead. Its stream begins with the window, that of a stored LR with the clip.
       fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
-      augment: names of `jsr.data.augment.AUGMENTATIONS`, applied in order.
       cache_bytes: decoded frames that each worker keeps.
     """
 
-    def __init__(self, *, frames, crop, scale, degrade="", fixed=None, augment=(), cache_bytes=CACHE_BYTES):
+    def __init__(self, *, frames, crop, scale, degrade="", fixed=None, cache_bytes=CACHE_BYTES):
         if frames < 1:
             raise UserError(f"a window of {frames} frames is none; use at least 1")
         if crop % (2 * scale):
             raise UserError(f"crop {crop} is not a multiple of twice the scale {scale} (--config.stages[0].crop=...)")
-        for name in augment:
-            if name not in AUGMENTATIONS:
-                raise UserError(f"augmentation {name!r} is unknown; {nearest(name, AUGMENTATIONS)}")
         if degrade:
             protocol = degradations.protocol(degrade)
             if not protocol.video or protocol.scale != scale:
@@ -388,7 +380,7 @@ class ClipWindows:
                                 f"x{protocol.scale}, not of videos at x{scale} (--config.data.train[0].degrade=...)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
         self._frames, self._crop, self._scale = frames, crop, scale
-        self._degrade, self._fixed, self._augment = degrade, dict(fixed or {}), tuple(augment)
+        self._degrade, self._fixed = degrade, dict(fixed or {})
         self._decode = _DecodeCache(cache_bytes)
 
     def __call__(self, record, rng):
@@ -412,20 +404,9 @@ class ClipWindows:
             lr = _rgb(lr, colours, 0, 0, size, size)
         else:  # the LR stream does not tell its colours, they are the HR's
             lr = _rgb(self._decode(record, "lr", window.start, window.stop)[0], colours, y, x, size, size)
-        sample = {"lr": lr, "hr": _rgb(hr, colours, y * scale, x * scale, self._crop, self._crop)}
-        for name in self._augment:
-            sample = _each_frame(AUGMENTATIONS[name], sample, rng)
-        return sample
+        return {"lr": lr, "hr": _rgb(hr, colours, y * scale, x * scale, self._crop, self._crop)}
 
     def _degraded(self, record, hr, rng):
         fps = max(1, round(float(record["fps"])))
         seed = int(rng.integers(1 << 62))
         return degradations.degrade(self._degrade, hr, seed=seed, **{"fps": fps, **self._fixed}).decode()
-
-
-def _each_frame(augmentation, sample, rng):
-    """An augmentation of images applied to the frames of a sample, each with the same draws."""
-    frames = [dict(zip(sample, pair)) for pair in zip(*sample.values(), strict=True)]
-    state = copy.deepcopy(rng)
-    turned = [augmentation(frames[0], rng), *(augmentation(frame, copy.deepcopy(state)) for frame in frames[1:])]
-    return {key: np.stack([frame[key] for frame in turned]) for key in sample}

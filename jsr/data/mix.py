@@ -1,6 +1,8 @@
 """What a recipe says of its training data, opened: datasets, how they are degraded, how much of each is taken."""
 
 from fractions import Fraction
+import hashlib
+import json
 import math
 
 from jsr import evaluation
@@ -68,10 +70,25 @@ def fixed(row):
     return chosen
 
 
+def data_hash(config, opened):
+    """A short hash of what records a recipe trains and is evaluated on: names and sizes, not where they lie.
+
+    Args:
+      config: a recipe.
+      opened: see `open_sources`.
+    """
+    found = [source.identity for source in [*opened.values(), _validation_source(config)]]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
+
+
+def _validation_source(config):
+    data = config.data.eval
+    return sources.open_source(data.dataset, data.split, config.data.data_dir or None)
+
+
 def validation_pairs(config):
     """The pairs that a recipe is evaluated on, as `jsr.evaluation.eval_pairs` yields them."""
-    data = config.data.eval
-    source = sources.open_source(data.dataset, data.split, config.data.data_dir or None)
+    data, source = config.data.eval, _validation_source(config)
     scale = math.prod(config.networks[name].scale for name in config.chain)
     return evaluation.eval_pairs(source, scale=scale, degrade=data.degrade, fixed=fixed(data))
 
@@ -121,7 +138,7 @@ def _check_gaps(spans, stage):
 
 
 def _transform(row, stage, scale, number):
-    cut = dict(crop=stage.crop, scale=scale, degrade=row["degrade"], fixed=fixed(row), augment=stage.augment)
+    cut = dict(crop=stage.crop, scale=scale, degrade=row["degrade"], fixed=fixed(row))
     derive = pipeline.derived_keys(stage)
     if not stage.frames:
         return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // number)

@@ -11,16 +11,14 @@ from collections.abc import Callable, Sequence
 import dataclasses
 from fractions import Fraction
 import threading
-import time
 
 from absl import flags
 import grain
 import numpy as np
 
-from jsr import degradations, images
+from jsr import degradations, images, losses
 from jsr.config import nearest
 from jsr.data import records, tiled
-from jsr.data.augment import AUGMENTATIONS
 from jsr.data.order import Order
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
@@ -48,9 +46,9 @@ DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2}  # what a batch holds besides l
 
 
 def derived_keys(stage):
-    """The targets of a stage's losses that its batches must be given besides lr and hr, sorted; no teacher's outputs."""
-    targets = {row["target"] for player in stage.players for row in player.losses}
-    return sorted(key for key in targets - {"lr", "hr"} if "/" not in key and "@" not in key)
+    """What the batches of a stage must be given besides lr and hr for its losses, sorted."""
+    named = losses.keys([row for player in stage.players for row in player.losses])
+    return sorted(set(named) & set(DERIVED))
 
 
 class PairedCrops:
@@ -59,20 +57,16 @@ class PairedCrops:
     Args:
       crop: side of the HR crop, px; a multiple of `scale`.
       scale: HR size over LR size.
-      degrade: "" crops the record's stored `lr` alongside; a protocol's name degrades the augmented HR crop instead.
+      degrade: "" crops the record's stored `lr` alongside; a protocol's name degrades the HR crop instead.
         The JPEG grid of a degraded crop starts at its corner, that of a stored LR at the image's.
       fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
-      augment: names of `jsr.data.augment.AUGMENTATIONS`, applied in order.
-      derive: keys of `DERIVED` that each sample gets too, made of its augmented HR crop.
+      derive: keys of `DERIVED` that each sample gets too, made of its HR crop.
       cache_bytes: decoded images that each worker keeps.
     """
 
-    def __init__(self, *, crop, scale, degrade="", fixed=None, augment=(), derive=(), cache_bytes=CACHE_BYTES):
+    def __init__(self, *, crop, scale, degrade="", fixed=None, derive=(), cache_bytes=CACHE_BYTES):
         if crop % scale:
             raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
-        for name in augment:
-            if name not in AUGMENTATIONS:
-                raise UserError(f"augmentation {name!r} is unknown; {nearest(name, AUGMENTATIONS)}")
         for key in derive:
             if key not in DERIVED:
                 raise UserError(f"a loss compares with {key!r}, which no batch has; {nearest(key, ['lr', 'hr', *DERIVED])}")
@@ -82,7 +76,7 @@ class PairedCrops:
                 raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
                                 f"x{protocol.scale}, not of images at x{scale} (--config.data.train[0].degrade=...)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
-        self._crop, self._scale, self._augment, self._derive = crop, scale, tuple(augment), tuple(derive)
+        self._crop, self._scale, self._derive = crop, scale, tuple(derive)
         self._degrade, self._fixed = degrade, dict(fixed or {})
         self._decode = _DecodeCache(cache_bytes)
 
@@ -103,25 +97,19 @@ class PairedCrops:
                             "smaller one (--config.stages[0].crop=...) or remove the image")
         y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
         hr = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
-        if self._degrade:  # after the augmentation, so that the codec sees what it would see of a real picture
-            sample = self._augmented({"hr": hr}, rng)
-            degraded = degradations.degrade(self._degrade, sample["hr"], seed=int(rng.integers(1 << 62)), **self._fixed)
-            return sample | {"lr": degraded.decode()}
+        if self._degrade:
+            degraded = degradations.degrade(self._degrade, hr, seed=int(rng.integers(1 << 62)), **self._fixed)
+            return {"lr": degraded.decode(), "hr": hr}
         if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.train[0].degrade=aim22_t1)")
-        return self._augmented({"lr": self._decode(record, "lr")[y:y + size, x:x + size], "hr": hr}, rng)
+        return {"lr": self._decode(record, "lr")[y:y + size, x:x + size], "hr": hr}
 
     def _hr(self, record):
         """The HR image as something of which a crop can be cut: decoded by region, or whole and kept."""
         if tiled.is_tiled(record["hr"]):
             return tiled.Tiled(record["hr"], f"{record['name']} (hr)")
         return self._decode(record, "hr")
-
-    def _augmented(self, sample, rng):
-        for name in self._augment:
-            sample = AUGMENTATIONS[name](sample, rng)
-        return sample
 
 
 class _DecodeCache:
@@ -189,7 +177,7 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
       batch: samples per step over all processes.
       start: the stage's step to begin at.
       num_workers: worker processes; 0 loads in this one.
-      process: (index, count) of this process; it gets samples index, index + count, ... of each batch.
+      process: (index, count) of this process; it gets the index-th of count parts of each batch.
 
     Yields:
       dicts of uint8 arrays (batch / count, H, W, C), of clips (batch / count, T, H, W, C).
@@ -198,10 +186,7 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
       UserError: an image that is damaged or smaller than the crop.
     """
     index, count = process
-    dataset = _mixed(rows, seed, batch)
-    if count > 1:
-        dataset = dataset[index::count]
-    dataset = dataset.batch(batch // count, drop_remainder=True)[start:]
+    dataset = _mixed(rows, seed, batch).batch(batch // count, drop_remainder=True)[index::count][start:]
     if num_workers:
         dataset = dataset.map(_to_bytes)
     dataset = dataset.to_iter_dataset(_THREADS[bool(num_workers)])
@@ -260,32 +245,6 @@ def _user_error_within(error):
             return error
         error = error.__cause__ or error.__context__
     return None
-
-
-class Waiting:
-    """Wraps an iterator and measures the time spent waiting for it."""
-
-    def __init__(self, iterator):
-        self._iterator, self._seconds = iterator, 0.0
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        begin = time.perf_counter()
-        try:
-            return next(self._iterator)
-        finally:
-            self._seconds += time.perf_counter() - begin
-
-    def taken(self):
-        """Seconds waited since the last call."""
-        seconds, self._seconds = self._seconds, 0.0
-        return seconds
-
-    def close(self):
-        """Ends the wrapped generator, and with it its workers."""
-        self._iterator.close()
 
 
 def prefetch_to_device(batches, put, depth=2):

@@ -16,7 +16,8 @@ def open_source(dataset, split, data_dir=None, files=""):
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
     bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.data.records` lists. Both kinds of
-    source have a length and `names`, those of the records, are indexed by integers and can be pickled.
+    source have a length and `names`, those of the records, are indexed by integers and can be pickled. Their `identity`,
+    which JSON can write, tells other records, but not another place of the same ones.
 
     Args:
       dataset: "<dataset>[/<config>]", or the path of a folder. A known dataset goes before a folder of the same name;
@@ -66,6 +67,11 @@ class FolderSource:
         """Those of the records."""
         return [str(path) for path in self._paths]
 
+    @property
+    def identity(self):
+        """[name, bytes] of every file."""
+        return [[path.name, path.stat().st_size] for path in self._paths]
+
     def __len__(self):
         return len(self._paths)
 
@@ -99,6 +105,8 @@ class RecordSource:
                             "and slices of them such as train[:10]") from e
         known = builder.info.metadata["names"]
         self.names = [name for part in parts for name in known[part.splitname][part.from_:part.to]]
+        self.identity = [builder.info.full_name, [
+            [part.splitname, part.from_, part.to, builder.info.splits[part.splitname].num_bytes] for part in parts]]
 
     def __len__(self):
         return len(self._records)
@@ -126,6 +134,11 @@ class ListedSource:
         """Those of the records."""
         known = self.source.names
         return [known[number] for number in self.numbers]
+
+    @property
+    def identity(self):
+        """That of the whole, and the numbers."""
+        return [self.source.identity, self.numbers]
 
     def __len__(self):
         return len(self.numbers)

@@ -1,5 +1,7 @@
 """A chain of trained networks as one function of an image, compiled once a shape."""
 
+import contextlib
+import functools
 import math
 import os
 from pathlib import Path
@@ -12,9 +14,15 @@ import numpy as np
 import psutil
 
 from jsr import models
+from jsr.errors import UserError
+from jsr.inference import runtimes
 from jsr.inference.receptive_field import receptive_field
 from jsr.layers.padding import Padding, crop_to, pad_to
+from jsr.layers.pool import local_means
 from jsr.training.step import run_chain
+
+_PROBE = 128  # side of the image on which other runtimes are compared, and whose memory tells that of others, px
+
 
 class Chain:
     """Networks that an image passes one after the other, with their parameters on the device.
@@ -25,21 +33,24 @@ class Chain:
       networks: {name: module} in order.
       variables: {name: Flax collections}.
       meta: the model file's metadata, {} for networks that never were in one.
+      runtime: what computes them, of jsr.inference.runtimes.NAMES.
+      tlc: side of the windows that stand for the whole image in means over it, px of LR (jsr.layers.pool); 0 is none.
 
     Attributes:
       networks, meta: as given.
+      runner: jsr.inference.runtimes.Runner.
       scale: SR size over LR size of all together.
       padding: the sizes that they take (jsr.layers.padding.Padding).
-      compile_seconds: spent on compiling so far.
     """
 
-    def __init__(self, networks, variables, *, meta=None):
-        self.networks, self.meta, self.compile_seconds = networks, meta or {}, 0.0
-        self.scale = math.prod(module.scale for module in networks.values())
-        self.padding = _padding(networks)
+    def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0):
+        self.networks, self.meta, self._compile_seconds = networks, meta or {}, 0.0
+        self.scale, self.padding = chain_scale(networks), chain_padding(networks)
         self._variables = jax.device_put(variables)
-        self._jit = jax.jit(lambda variables, lr: run_chain(networks, list(networks), variables, lr)[0]["sr"])
+        self._tlc, self._jit = tlc, jax.jit(functools.partial(_forward, networks, tlc))
         self._compiled, self._lock, self._fields = {}, threading.Lock(), {}
+        self._probe = -(-_PROBE // self.padding.multiple) * self.padding.multiple
+        self.runner = self._runner(runtime)
 
     @property
     def variables(self):
@@ -47,15 +58,16 @@ class Chain:
         return self._variables
 
     def with_variables(self, variables):
-        """The same chain with other parameters; what was compiled is shared."""
+        """The same chain with other parameters, in the same runtime; what JAX compiled is shared."""
         other = object.__new__(Chain)
         other.__dict__ = self.__dict__ | {"_variables": jax.device_put(variables)}
+        other.runner = other._runner(self.runner.name)
         return other
 
     def with_dtype(self, dtype):
         """The same chain, computing in another dtype; parameters stay as they are."""
         return Chain({name: module.clone(dtype=dtype) for name, module in self.networks.items()}, self._variables,
-                     meta=self.meta)
+                     meta=self.meta, runtime=self.runner.name if dtype == jnp.float32 else "jax", tlc=self._tlc)
 
     def __call__(self, lr, size=None):
         """Runs an image of any size, padded as the networks need it.
@@ -65,12 +77,12 @@ class Chain:
           size: (height, width) to pad it to, of sizes that the networks take; None is as they take a whole image.
 
         Returns:
-          Float32 device array (H * scale, W * scale, 3), not clipped.
+          Float32 array (H * scale, W * scale, 3), not clipped; in JAX on the device.
         """
         height, width = lr.shape[:2]
         size = size or [self.padding.target(side) for side in (height, width)]
-        padded = pad_to(jnp.asarray(lr)[None], *size, self.padding.mode)
-        sr = self.compiled(*padded.shape[1:3])(self._variables, padded)
+        lr = jnp.asarray(lr) if self.runner.name == "jax" else np.asarray(lr)
+        sr = self.runner(pad_to(lr[None], *size, self.padding.mode))
         return crop_to(sr, height * self.scale, width * self.scale)[0]
 
     def compiled(self, height, width):
@@ -81,16 +93,26 @@ class Chain:
                 start = time.perf_counter()
                 lr = jax.ShapeDtypeStruct(shape, jnp.float32)
                 self._compiled[shape] = self._jit.lower(self._variables, lr).compile()
-                self.compile_seconds += time.perf_counter() - start
+                self._compile_seconds += time.perf_counter() - start
             return self._compiled[shape]
 
     @property
-    def shapes(self):
-        """How many shapes were compiled."""
-        return len(self._compiled)
+    def compile_seconds(self):
+        """Spent on compiling so far, and on making other runtimes ready."""
+        return self._compile_seconds + self.runner.open_seconds
+
+    @property
+    def programs(self):
+        """How many were compiled, one a shape, or made ready in other runtimes."""
+        return len(self._compiled) + self.runner.opened
 
     def memory(self, height, width):
-        """Bytes that running a padded image of that size takes on the device besides the parameters."""
+        """Bytes that running a padded image of that size takes on the device besides the parameters.
+
+        In another runtime than JAX it is what JAX would take, scaled from an image of moderate size.
+        """
+        if self.runner.name in runtimes.OTHERS and height * width > self._probe**2:
+            return self.memory(self._probe, self._probe) * height * width // self._probe**2
         found = self.compiled(height, width).memory_analysis()
         return found.temp_size_in_bytes + found.output_size_in_bytes
 
@@ -105,12 +127,44 @@ class Chain:
                 self._fields[limit] = self._trace(limit)
             return self._fields[limit]
 
+    def _runner(self, runtime):
+        def in_jax(padded):
+            return self.compiled(*padded.shape[1:3])(self._variables, padded)
+
+        def to_onnx():
+            if self._tlc:
+                raise UserError("means of windows (tlc) are computed by jax alone")
+            from jsr.export.onnx import chain_to_onnx  # which imports this module
+            return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
+
+        return runtimes.Runner(runtime, in_jax, to_onnx, probe=self._probe)
+
     def _trace(self, limit):
         if any(getattr(module, "grid_follows_size", False) for module in self.networks.values()):
             return None  # however near a network sees, a tile's grid is not that of the image
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self._variables)
         found = receptive_field(self._jit, abstract, multiple=self.padding.multiple, limit=limit)
         return max(found.rows, found.columns) if found else None
+
+
+def _forward(networks, tlc, variables, lr):
+    with local_means(tlc, *lr.shape[1:3]) if tlc else contextlib.nullcontext():
+        return run_chain(networks, list(networks), variables, lr)[0]["sr"]
+
+
+def chain_scale(networks):
+    """SR size over LR size of {name: module} in the order in which an image passes them."""
+    return math.prod(module.scale for module in networks.values())
+
+
+def chain_padding(networks):
+    """The sizes that a chain takes (Padding): of the first network, with a multiple that suits those after it too."""
+    cards = [models.card(module).padding for module in networks.values()]
+    multiple, scale = 1, 1
+    for module, card in zip(networks.values(), cards):
+        multiple = math.lcm(multiple, card.multiple // math.gcd(card.multiple, scale))
+        scale *= module.scale
+    return Padding(multiple=multiple, mode=cards[0].mode, always=cards[0].always and multiple > 1)
 
 
 def use_compile_cache():
@@ -142,13 +196,3 @@ def _container_memory():
         return int(limit) - int(used)
     except (OSError, ValueError):  # none, or "max"
         return math.inf
-
-
-def _padding(networks):
-    """Of the first network; the multiple is one that suits those after it too, whose input is larger."""
-    cards = [models.card(module).padding for module in networks.values()]
-    multiple, scale = 1, 1
-    for module, card in zip(networks.values(), cards):
-        multiple = math.lcm(multiple, card.multiple // math.gcd(card.multiple, scale))
-        scale *= module.scale
-    return Padding(multiple=multiple, mode=cards[0].mode, always=cards[0].always and multiple > 1)

@@ -80,8 +80,9 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
 
     The manifest `upscaled.json` in `out` is {settings: {key: {...}}, files: {target: entry}}; an entry has `source` and
     `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, LR `height` and `width` (px),
-    `frames`, `bit_depth`, `channels`, `tiling` ("whole", "exact" or "approximate"), `tile`, `overlap` (LR px), `seconds`
-    and `notes`; of a failed one `error`, with `traceback` where the mistake is in here.
+    `frames`, `bit_depth`, `channels`, `tiling` ("whole", "exact" or "approximate"), `tile` and `overlap` (LR px),
+    `averaged_tiles` (the sizes of others, where several are averaged), `runtime` (of the last tile), `seconds` and
+    `notes`; of a failed one `error`, with `traceback` where the mistake is in here.
 
     Args:
       jobs: of `plan`.
@@ -180,8 +181,10 @@ def _upscale(job, upscaler, quality, counter, stop):
         tiling = tilings[-1]
         return {"sha256": sha256(job.target), "format": sink.format, "height": picture.height, "width": picture.width,
                 "frames": picture.frames, "bit_depth": picture.bit_depth, "channels": picture.channels,
-                "tiling": "whole" if tiling.count == 1 else "exact" if tiling.exact else "approximate",
-                "tile": list(tiling.size), "overlap": tiling.overlap, "seconds": round(time.monotonic() - start, 3),
+                "tiling": "whole" if tiling.whole else "exact" if tiling.exact else "approximate",
+                "tile": list(tiling.size), "averaged_tiles": [list(cut.size) for cut in tiling.others],
+                "overlap": tiling.overlap,
+                "runtime": upscaler.runtime(tiling), "seconds": round(time.monotonic() - start, 3),
                 "notes": list(dict.fromkeys((*picture.notes, *sink.notes)))}
 
 

@@ -8,10 +8,11 @@ named `<network>/<collection>/<path>`; the metadata has one entry, `jsr`, a JSON
   ema          whether the parameters are the averaged ones
   recipe       "<track>:<name>"
   steps        updates trained; null of weights that were not trained here
-  ensemble     {self: whether the eight flips and turns of an image are averaged}; absent means not
+  ensemble     {self: whether the eight flips and turns of an image are averaged, tiles: [sides of tiles, LR px, that it
+               is cut into, and the results averaged], tlc: side of the windows of local means, LR px}; absent means not
   scores       {"psnr[rgb]": ...} on the validation images, where there are any
   data         [{dataset, split, degrade, ..., licence}] trained on, the rows of the recipe; [] of converted weights
-  fingerprint  {config, revision, versions, seed} of the run; of converted weights {source, sha256, names, versions}
+  fingerprint  {config, data, revision, versions, seed} of the run; of converted weights {source, sha256, names, versions}
 
 and of converted weights also
 
@@ -86,7 +87,8 @@ def load(path):
         wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
         raise UserError(f"{path}: its tensors are not those of {', '.join(n['model'] for n in meta['networks'])}: "
                         f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
-    return meta, networks, traverse_util.unflatten_dict(tensors, sep="/")
+    variables = traverse_util.unflatten_dict(tensors, sep="/")
+    return meta, networks, {name: {"params": {}} | variables.get(name, {}) for name in networks}
 
 
 def fused(meta, networks, variables):

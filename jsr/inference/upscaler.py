@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr.errors import UserError, is_out_of_memory
-from jsr.inference import model_file
+from jsr.inference import model_file, runtimes
 from jsr.inference.chain import Chain, free_memory
-from jsr.inference.ensemble import self_ensemble
+from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
 from jsr.inference.tiles import Span, assemble, spans
 
 _SIDES = (1024, 768, 512, 384, 256, 192, 128, 96, 64)  # of tiles that are chosen here, px
@@ -36,16 +36,23 @@ class Tiling:
       overlap: px of LR around what is shown of a tile; 0 for a whole image.
       exact: whether the result is that of the whole image, but for float rounding: the networks see no farther than
         `overlap`.
+      others: more ways in which it is cut, whose results are averaged with this one's.
     """
 
     rows: tuple[Span, ...]
     columns: tuple[Span, ...]
     overlap: int
     exact: bool
+    others: tuple["Tiling", ...] = ()
+
+    @property
+    def whole(self):
+        """Whether the image is not cut."""
+        return self.count == 1 and not self.others
 
     @property
     def count(self):
-        """Tiles in all."""
+        """Tiles in all, of the others none."""
         return len(self.rows) * len(self.columns)
 
     @property
@@ -64,7 +71,7 @@ class Upscaler:
       weights: of the chains in that average, equal by default.
       self_ensemble: averages the outputs for the eight flips and turns of an image, or of each of its tiles.
       tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones;
-        None takes every image whole.
+        None takes every image whole. Of several sides the results are averaged, once each where they cut an image alike.
       overlap: px of LR that each tile has around what is shown of it. None is as far as the networks see where that is
         affordable, so that the result is exact; else an eighth of the tile, and tiles are faded into one another.
 
@@ -76,7 +83,7 @@ class Upscaler:
     """
 
     def __init__(self, chains: Sequence[Chain], *, weights: Sequence[float] | None = None, self_ensemble: bool = False,
-                 tile: int | Literal["auto"] | None = None, overlap: int | None = None):
+                 tile: int | Literal["auto"] | Sequence[int] | None = None, overlap: int | None = None):
         scales = sorted({chain.scale for chain in chains})
         if len(scales) != 1:
             raise UserError(f"models of different scales, {' and '.join(f'x{s}' for s in scales)}, cannot be averaged")
@@ -84,16 +91,17 @@ class Upscaler:
         if len(weights) != len(chains) or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
             raise UserError(f"weights {', '.join(map(str, weights))}: expected one for each of {len(chains)} models, none "
                             "negative, not all zero")
-        if tile not in (None, "auto") and tile < 1 or overlap is not None and overlap < 0:
+        sides = [] if tile in (None, "auto") else list(tile) if isinstance(tile, Sequence) else [tile]
+        if any(side < 1 for side in sides) or overlap is not None and overlap < 0:
             raise UserError(f"tile = {tile}, overlap = {overlap}: expected a positive tile, and no negative overlap")
         self.chains, self.scale = tuple(chains), scales[0]
         self._weights = np.float32(weights) / np.float32(sum(weights))
-        self._self_ensemble, self._tile, self._overlap = self_ensemble, tile, overlap
+        self._self_ensemble, self._overlap = self_ensemble, overlap
         self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
         self._lock, self._largest, self._free, self._float32 = threading.Lock(), _SIDES[0], None, {}
-        if tile not in (None, "auto"):
-            self._tile = -(-tile // self._multiple) * self._multiple
-            self._check_room(self._tile, overlap or 0)
+        self._tiles = [-(-side // self._multiple) * self._multiple for side in sides] or [tile]
+        for side in self._tiles if sides else ():
+            self._check_room(side, overlap or 0)
 
     def upscale(self, image: np.ndarray) -> np.ndarray:
         """Upscales one image that is in memory.
@@ -143,9 +151,7 @@ class Upscaler:
         started = False
         while not started:
             tiling = self.tiling(height, width)
-            bands = assemble(rows, functools.partial(self._run, tiling), functools.partial(_finish, dtype=dtype),
-                             tiling.rows, tiling.columns, scale=self.scale)
-            done = 0
+            bands, done = self._bands(tiling, rows, functools.partial(_finish, dtype=dtype)), 0
             try:
                 for band in bands:
                     started = True
@@ -159,7 +165,23 @@ class Upscaler:
 
     def tiling(self, height: int, width: int) -> Tiling:
         """How an image of that size is cut (Tiling)."""
-        side = self._side(height, width)
+        first, *others = dict.fromkeys(self._cut(height, width, tile) for tile in self._tiles)
+        return dataclasses.replace(first, exact=all(cut.exact for cut in (first, *others)), others=tuple(others))
+
+    def _bands(self, tiling, rows, finish):
+        """The SR image in bands, `finish`ed."""
+        def assembled(cut, rows, finish):
+            return assemble(rows, functools.partial(self._run, cut), finish, cut.rows, cut.columns, scale=self.scale)
+
+        if not tiling.others:
+            return assembled(tiling, rows, finish)
+        cuts = [tiling, *tiling.others]
+        readers = shared_rows(rows, len(cuts))
+        return map(finish, mean_of_bands(assembled(*pair, lambda sr: sr) for pair in zip(cuts, readers)))
+
+    def _cut(self, height, width, tile):
+        """The Tiling of one side of tiles, as given to the constructor."""
+        side = self._side(height, width, tile)
         if height <= side and width <= side:
             return Tiling((Span(0, height, 0, height),), (Span(0, width, 0, width),), 0, True)
         side = max(side // self._multiple, 1) * self._multiple
@@ -174,11 +196,19 @@ class Upscaler:
         return Tiling(*(tuple(spans(length, side, overlap, multiple=self._multiple, fade=not exact))
                         for length in (height, width)), overlap, exact)
 
-    def _side(self, height, width):
+    def runtime(self, tiling: Tiling) -> str:
+        """What computes the tiles of such an image now: "jax" or another of jsr.inference.runtimes.NAMES."""
+        used = []
+        for chain in self.chains:
+            size = tiling.size if tiling.count > 1 else map(chain.padding.target, tiling.size)
+            used.append(chain.runner.used(*size))
+        return ", ".join(dict.fromkeys(used))
+
+    def _side(self, height, width, tile):
         """The side of tiles for an image of that size, or the longer one of the image where it is taken whole."""
         longer = max(height, width)
-        if self._tile != "auto":
-            return self._tile or longer
+        if tile != "auto":
+            return tile or longer
         with self._lock:
             if self._free is None:
                 self._free = free_memory()
@@ -226,9 +256,9 @@ class Upscaler:
 
     def _shrink(self, tiling, *, retry):
         """After an answer of "out of memory": makes the next tiles smaller, or says that nothing more can be done."""
-        side = max(tiling.size)
+        side = max(max(cut.size) for cut in (tiling, *tiling.others))
         smaller = [s for s in _SIDES if s < side]
-        if self._tile == "auto" and retry and smaller:
+        if self._tiles == ["auto"] and retry and smaller:
             with self._lock:
                 self._largest = min(self._largest, smaller[0])
             logging.getLogger(__name__).warning("out of memory with tiles of %d px; going on with %d", side, smaller[0])
@@ -244,7 +274,7 @@ class Upscaler:
             average = functools.partial(self._average, tiling, row, column)
             return self_ensemble(average, unit) if self._self_ensemble else average(unit)
 
-        unit = _to_unit(lr)
+        unit = to_unit(lr)
         if unit.shape[2] not in (2, 4):
             return colour(unit)
         alpha = unit[..., -1:]
@@ -285,29 +315,43 @@ class Upscaler:
         raise UserError("the network's output is not finite; its weights are damaged, or not made for such images")
 
 
-def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=None, dtype=None):
+def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=None, dtype=None, runtime="jax",
+         tlc=None):
     """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
 
     Args:
       path, *more: model files of one scale.
-      weights, tile, overlap: as for Upscaler.
+      weights, overlap: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
+      tile: as for Upscaler; "auto" is as the first file says, where it says something.
       dtype: of the computation, as "bfloat16"; None is as trained, float32.
+      runtime: what computes on a CPU, of jsr.inference.runtimes.NAMES.
+      tlc: as for jsr.inference.chain.Chain; None is as each file says.
 
     Raises:
-      UserError: a file cannot be read (jsr.inference.model_file.load), or they do not fit together.
+      UserError: a file cannot be read (jsr.inference.model_file.load), or they do not fit together; the runtime is
+        unknown, missing, for CPUs where JAX has another device, or cannot compute a network or the dtype.
     """
+    runtimes.check_name(runtime)
+    if tlc is not None and tlc < 0:
+        raise UserError(f"tlc = {tlc}: expected the side of windows, LR px, or 0")
+    if dtype is not None and runtime in runtimes.OTHERS:
+        raise UserError(f"runtime {runtime}: computes in float32; for {dtype} use jax")
     chains = []
     for file in (path, *more):
         meta, networks, variables, _ = model_file.fused(*model_file.load(file))
-        chain = Chain(networks, variables, meta=meta)
+        of_file = (meta.get("ensemble") or {}).get("tlc", 0)
+        chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc)
         chains.append(chain if dtype is None else chain.with_dtype(jnp.dtype(dtype)))
+    ensemble = chains[0].meta.get("ensemble") or {}
     if self_ensemble is None:
-        self_ensemble = bool((chains[0].meta.get("ensemble") or {}).get("self"))
+        self_ensemble = bool(ensemble.get("self"))
+    if tile == "auto":
+        tile = ensemble.get("tiles") or tile
     return Upscaler(chains, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap)
 
 
-def _to_unit(pixels):
+def to_unit(pixels):
     """uint8 and uint16 to float32 in [0, 1]; floats as they are."""
     return pixels if pixels.dtype == np.float32 else pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 

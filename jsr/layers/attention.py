@@ -8,11 +8,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jsr.layers.activation import gelu
 from jsr.layers.window import relative_position_index
 
 # The transformers' own initialisation. Their trunc_normal_ cuts at the absolute values -2 and 2, a hundred standard
 # deviations away: it is a plain normal distribution.
 normal = nn.initializers.normal(0.02)
+softmax = jax.jit(nn.softmax)  # for its name, which stays readable in a traced network
 Linear = functools.partial(nn.Dense, kernel_init=normal)  # the bias starts at zero
 
 
@@ -44,7 +46,7 @@ def attend(query, key, value, *, scale, bias, regions=None):
         regions = jnp.asarray(regions)  # compared in the program: the mask of a large image is no constant to carry
         apart = regions[:, None, :, None] != regions[:, None, None, :]
         logits = jnp.where(apart, logits - 100, logits)
-    weights = nn.softmax(logits).astype(value.dtype)
+    weights = softmax(logits).astype(value.dtype)
     y = jnp.einsum("nwhqk,nwkhc->nwqhc", weights, value)
     return y.reshape(*y.shape[:-2], -1)
 
@@ -84,7 +86,7 @@ class MLP(nn.Module):
     def __call__(self, x):
         features = x.shape[-1]
         x = Linear(int(features * self.ratio), dtype=self.dtype, name="fc1")(x)
-        return Linear(features, dtype=self.dtype, name="fc2")(nn.gelu(x, approximate=False))
+        return Linear(features, dtype=self.dtype, name="fc2")(gelu(x))
 
 
 class DropPath(nn.Module):

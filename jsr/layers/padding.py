@@ -37,7 +37,7 @@ class Padding:
 
     def target(self, side):
         """The padded length of a side of `side` px."""
-        return (side // self.multiple + 1) * self.multiple if self.always else -(-side // self.multiple) * self.multiple
+        return (side + (self.multiple if self.always else self.multiple - 1)) // self.multiple * self.multiple
 
 
 def pad_to_multiple(image, padding):

@@ -1,9 +1,15 @@
 """Moving pixels between channels and space, with PyTorch's channel order (c, row, column).
 
-TensorFlow's depth_to_space orders (row, column, c): the same shapes, another image.
+TensorFlow's depth_to_space orders (row, column, c): the same shapes, another image. The functions are jitted for their
+names, which stay readable in a traced network.
 """
 
+import functools
 
+import jax
+
+
+@functools.partial(jax.jit, static_argnums=1)
 def pixel_shuffle(x, factor):
     """(N, H, W, C * factor**2) to (N, H * factor, W * factor, C), as torch.nn.PixelShuffle; any dtype, kept."""
     n, h, w, channels = x.shape
@@ -13,6 +19,7 @@ def pixel_shuffle(x, factor):
     return x.transpose(0, 1, 4, 2, 5, 3).reshape(n, h * factor, w * factor, channels // factor**2)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def pixel_unshuffle(x, factor):
     """(N, H * factor, W * factor, C) to (N, H, W, C * factor**2), the inverse of pixel_shuffle; any dtype, kept."""
     n, h, w, channels = x.shape

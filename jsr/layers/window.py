@@ -41,14 +41,15 @@ def shifted_regions(height, width, window_size, shift):
     their own region only.
 
     Returns:
-      int8 numpy array (windows, window_size**2) of region numbers 0..8. One byte a pixel, where the mask it stands for
-      takes window_size**2 floats a pixel.
+      int8 array (windows, window_size**2) of region numbers 0..8. One byte a pixel, where the mask it stands for takes
+      window_size**2 floats a pixel.
     """
     def along(side):
-        return np.digitize(np.arange(side), [side - window_size, side - shift])
+        positions = jnp.arange(side)
+        return (positions >= side - window_size).astype(jnp.int8) + (positions >= side - shift)
 
     regions = 3 * along(height)[:, None] + along(width)
-    return window_partition(regions[None, :, :, None].astype(np.int8), window_size)[0, :, :, 0]
+    return window_partition(regions[None, :, :, None], window_size)[0, :, :, 0]
 
 
 def relative_position_index(window_size):

@@ -2,6 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+_DCT = np.cos(np.pi / 8 * np.arange(8)[:, None] * (np.arange(8) + 0.5)) / 2
+_DCT[0] /= np.sqrt(2)
+_DCT = _DCT.astype(np.float32)
 
 
 def fft_l1(pred, target):
@@ -46,3 +51,19 @@ def focal_frequency(pred, target, alpha=1.0, patch_factor=1, ave_spectrum=False,
         weights = jnp.log1p(weights)
     largest = jnp.max(weights) if batch_matrix else jnp.max(weights, axis=(2, 4), keepdims=True)
     return jnp.mean(jnp.where(largest > 0, weights / jnp.where(largest > 0, largest, 1), 0) * distance)
+
+
+def block_dct_l1(pred, target):
+    """Mean absolute difference of the coefficients of orthonormal 8x8 DCTs, as JPEG has them.
+
+    UCAS_SCST (NTIRE 2024 blind JPEG, report) constrains differences in the DCT domain; blocks of 8x8, all coefficients
+    alike and each RGB channel by itself are inferred.
+
+    Raises:
+      ValueError: a side is no multiple of 8 px.
+    """
+    n, height, width, channels = pred.shape
+    if height % 8 or width % 8:
+        raise ValueError(f"block_dct_l1: {height}x{width} px (height x width) is no multiple of 8 px a side")
+    blocks = (pred - target).reshape(n, height // 8, 8, width // 8, 8, channels)
+    return jnp.mean(jnp.abs(jnp.einsum("ki,lj,nhiwjc->nhkwlc", _DCT, _DCT, blocks, precision="highest")))

@@ -39,3 +39,21 @@ def uncertainty_mse(pred, target, eps=1e-8):
     network. The gradient is that of the MSE over twice its value: its size does not shrink as the error does.
     """
     return 0.5 * jnp.log(jnp.mean(jnp.square(pred - target)) + eps) + 0.5
+
+
+def clip_l1(pred, target, low=0.0, high=10 / 255):
+    """Mean of |difference| limited to [low, high]: what is nearer or farther has no gradient.
+
+    ClipL1 of HolmesShuan/AIM2020-Real-Super-Resolution, whose limits for images in [0, 255] are 0 and 10.
+    """
+    return jnp.mean(jnp.clip(jnp.abs(pred - target), low, high))
+
+
+def ycbcr_l1(pred, target):
+    """L1 in YCbCr, BT.601 with Y in [0, 1] and chroma in [-0.5, 0.5], for RGB images.
+
+    A reading of the luminance-chrominance guidance that Unicorns (NTIRE 2024 blind JPEG, report) give their loss.
+    """
+    red, green, blue = jnp.moveaxis(pred - target, -1, 0)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return jnp.mean(jnp.abs(jnp.stack([luma, (blue - luma) / 1.772, (red - luma) / 1.402])))

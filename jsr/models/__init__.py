@@ -6,7 +6,7 @@ Model(variant, *, scale, **fields), CARD. It is imported when its network is ask
 
 The network is a Linen module: `__call__(lr, *, train=False)` takes NHWC (video NTHWC) RGB in [0, 1] and returns SR in
 the same form and dtype, or a dict that holds it as `sr`. Conditions such as a quality factor are further keyword
-arguments with defaults. It has the fields `scale` and `dtype` (of the computation; parameters stay float32) and names
+arguments with defaults. What an auxiliary network gives is for losses instead (`Card.auxiliary`). It has the fields `scale` and `dtype` (of the computation; parameters stay float32) and names
 every submodule that has parameters, since parameter paths are what files on disk are read by. One that divides images
 into parts of a grid that follows their size has the attribute `grid_follows_size`: tiles are never exact with it.
 """
@@ -57,7 +57,7 @@ def create(model_id, *, scale, **fields):
 def abstract(model_id, *, scale, **fields):
     """The variables of a network as jax.ShapeDtypeStruct, without computing anything; arguments as for `create`."""
     network = create(model_id, scale=scale, **fields)
-    return jax.eval_shape(network.init, jax.random.key(0), _lr(network))
+    return {"params": {}} | jax.eval_shape(network.init, jax.random.key(0), _lr(network))
 
 
 def init(model, key, input_shape=None):
@@ -72,7 +72,7 @@ def init(model, key, input_shape=None):
       input_shape: of the LR input that it is traced with; one that the network takes by default.
 
     Returns:
-      Variables: {collection: {...}} of arrays.
+      Variables: {collection: {...}} of arrays; `params` is there even if empty.
     """
     lr = _lr(model) if input_shape is None else jax.ShapeDtypeStruct(input_shape, jnp.float32)
     closed, shapes = jax.make_jaxpr(model.init, return_shape=True)(key, lr)
@@ -80,7 +80,7 @@ def init(model, key, input_shape=None):
     if used[1]:
         raise ValueError(f"the variables of {type(model).__name__} depend on the values of its input")
     leaves = jaxpr_as_fun(ClosedJaxpr(jaxpr, closed.consts))(key)
-    return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+    return {"params": {}} | jax.tree.unflatten(jax.tree.structure(shapes), leaves)
 
 
 def card(model):

@@ -21,6 +21,8 @@ class Card:
         multiple follows from a field of the network, as an attention window's, the network has it as `size_multiple`.
       video: LR and SR are (N, T, H, W, C).
       variant_scales: {variant: its scales}, of the variants made for others than `scales`.
+      auxiliary: it serves the training of others. What it gives, as its `sr`, is for losses, and not an image of
+        `scale` times the size.
     """
 
     title: str
@@ -33,6 +35,7 @@ class Card:
     padding: Padding = Padding()
     video: bool = False
     variant_scales: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    auxiliary: bool = False
 
     def __post_init__(self):
         for scales in (self.scales, *self.variant_scales.values()):

@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jsr.layers import rep
+from jsr.layers.activation import gelu
 from jsr.layers.conv import Conv
 from jsr.layers.esa import ESA
 from jsr.layers.rep import RepConv
@@ -61,7 +62,7 @@ class DFCDN(nn.Module):
             for step in range(self.num_complement):
                 for place in range(2):
                     complement = reconv(complement, half, f"body_{index}_complement_{step}_{place}")
-                    complement = nn.gelu(complement, approximate=False)
+                    complement = gelu(complement)
                 parts.append(complement)
             x = jnp.concatenate(parts, -1)
             x = Conv(self.num_feat, 1, dtype=self.dtype, name=f"body_{index}_distill")(x)

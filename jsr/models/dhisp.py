@@ -12,6 +12,7 @@ from typing import Any
 import flax.linen as nn
 
 from jsr.layers import rep
+from jsr.layers.activation import gelu
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
@@ -40,11 +41,11 @@ class DHISP(nn.Module):
     @nn.compact
     def __call__(self, lr, *, train=False):
         features = lr.shape[-1] * self.scale**2
-        x = nn.gelu(Conv(self.num_feat, dtype=self.dtype, name="conv_first")(lr), approximate=False)
+        x = gelu(Conv(self.num_feat, dtype=self.dtype, name="conv_first")(lr))
         for index in range(self.num_block):
             x = RepConv(self.num_feat, rep.block(self.block), deploy=self.deploy, dtype=self.dtype,
                         name=f"body_{index}")(x, train=train)
-            x = nn.gelu(x, approximate=False)
+            x = gelu(x)
         x = Conv(features, dtype=self.dtype, name="conv_last")(x)
         x = x + Conv(features, 1, dtype=self.dtype, name="shortcut")(lr)
         return nn.silu(pixel_shuffle(x, self.scale)).astype(lr.dtype)

@@ -10,10 +10,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from jsr.layers.activation import gelu
 from jsr.layers.attention import MLP, DropPath, Linear, WindowAttention, attend, normal, split_heads
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
+from jsr.layers.pool import GlobalMean
 from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.window import attend_in_windows, window_merge, window_partition
 from jsr.models._card import Card
@@ -65,13 +67,13 @@ class ChannelAttentionBlock(nn.Module):
     @nn.compact
     def __call__(self, x):
         features = x.shape[-1]
-        x = nn.gelu(Conv(features // self.compress_ratio, dtype=self.dtype, name="cab_0")(x), approximate=False)
+        x = gelu(Conv(features // self.compress_ratio, dtype=self.dtype, name="cab_0")(x))
         x = Conv(features, dtype=self.dtype, name="cab_2")(x)
         return x * ChannelWeights(self.squeeze_factor, dtype=self.dtype, name="cab_3")(x)
 
 
 class ChannelWeights(nn.Module):
-    """(N, H, W, C) to weights (N, 1, 1, C) in (0, 1)."""
+    """(N, H, W, C) to weights (N, 1, 1, C) in (0, 1), within `local_means` (N, H, W, C)."""
 
     squeeze_factor: int
     dtype: Any = None
@@ -79,8 +81,7 @@ class ChannelWeights(nn.Module):
     @nn.compact
     def __call__(self, x):
         features = x.shape[-1]
-        y = x.mean(axis=(1, 2), keepdims=True, dtype=jnp.float32)
-        y = nn.relu(Conv(features // self.squeeze_factor, 1, dtype=self.dtype, name="attention_1")(y))
+        y = nn.relu(Conv(features // self.squeeze_factor, 1, dtype=self.dtype, name="attention_1")(GlobalMean()(x)))
         return nn.sigmoid(Conv(features, 1, dtype=self.dtype, name="attention_3")(y))
 
 

@@ -15,6 +15,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jsr.layers.conv import Conv
+from jsr.layers.pool import GlobalMean
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
 
@@ -31,8 +32,8 @@ class CCA(nn.Module):
     def __call__(self, x):
         features = x.shape[-1]
         exact = x.astype(jnp.float32)
-        mean = exact.mean((1, 2), keepdims=True)
-        variance = jnp.square(exact - mean).mean((1, 2), keepdims=True)
+        mean = GlobalMean()(exact)
+        variance = GlobalMean()(jnp.square(exact - mean))
         y = jnp.sqrt(jnp.maximum(variance, 1e-12)) + mean  # the gradient of a constant feature's is no NaN
         y = nn.relu(Conv(features // 16, 1, dtype=self.dtype, name="conv1")(y.astype(x.dtype)))
         return x * nn.sigmoid(Conv(features, 1, dtype=self.dtype, name="conv2")(y))

@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jsr.layers.activation import prelu
 from jsr.layers.conv import Conv
 from jsr.layers.padding import Padding
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
@@ -31,8 +32,8 @@ class PartialBlock(nn.Module):
         part = Conv(features // 4, dtype=self.dtype, name="partial")(x[..., :features // 4])
         x = jnp.concatenate([part, x[..., features // 4:].astype(part.dtype)], -1)
         x = Conv(2 * features, 1, dtype=self.dtype, name="expand")(x)
-        slope = self.param("slope", nn.initializers.constant(0.25), (2 * features,)).astype(x.dtype)
-        return Conv(features, 1, dtype=self.dtype, name="reduce")(jnp.where(x < 0, slope * x, x))
+        slope = self.param("slope", nn.initializers.constant(0.25), (2 * features,))
+        return Conv(features, 1, dtype=self.dtype, name="reduce")(prelu(x, slope.astype(x.dtype)))
 
 
 class PCRTSR(nn.Module):

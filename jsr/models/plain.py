@@ -18,40 +18,19 @@ import functools
 from typing import Any
 
 import flax.linen as nn
-from flax.linen.dtypes import promote_dtype
 import jax.numpy as jnp
 
 from jsr.config import nearest
 from jsr.layers import rep
+from jsr.layers.activation import PReLU, gelu
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
 from jsr.models._card import Card
-
-
-class PReLU(nn.Module):
-    """x, times a learned slope where it is negative; PyTorch's, which starts at 0.25.
-
-    Attributes:
-      shared: one slope instead of one a feature.
-      dtype: of the computation.
-
-    Parameters: `slope` (C,), or (1,).
-    """
-
-    shared: bool = False
-    dtype: Any = None
-
-    @nn.compact
-    def __call__(self, x):
-        """Array (..., C) to the same shape."""
-        slope = self.param("slope", nn.initializers.constant(0.25), (1 if self.shared else x.shape[-1],))
-        x, slope = promote_dtype(x, slope, dtype=self.dtype)
-        return jnp.where(x >= 0, x, slope * x)
 
 
 ACTS = {
     "relu": nn.relu,
     "lrelu": functools.partial(nn.leaky_relu, negative_slope=0.1),
-    "gelu": functools.partial(nn.gelu, approximate=False),
+    "gelu": gelu,
     "silu": nn.silu,
     "prelu": PReLU,
     "prelu_shared": functools.partial(PReLU, shared=True),

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jsr.layers.conv import Conv
 from jsr.layers.esa import ESA
 from jsr.layers.norm import LayerNorm
+from jsr.layers.pool import GlobalMean
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
 
@@ -68,8 +69,7 @@ class NADB(nn.Module):
 
     def _attend(self, x, name):
         """NAFNet's simplified channel attention."""
-        means = x.mean((1, 2), keepdims=True)
-        return x * Conv(x.shape[-1], 1, dtype=self.dtype, name=name)(means)
+        return x * Conv(x.shape[-1], 1, dtype=self.dtype, name=name)(GlobalMean()(x))
 
 
 BLOCKS = {"rfdb": RFDB, "nadb": NADB}

@@ -4,6 +4,11 @@ Paper: Wang et al., ECCV Workshops 2018, arXiv:1809.00219. Structure, initialisa
 XPixelGroup/BasicSR, which also brought scales 1 and 2: the image is pixel-unshuffled to a quarter of the SR size and
 upsampled four times, as for scale 4. The variant `direct` upsamples from the LR size, as the first code of ESRGAN did:
 by a nearest-neighbour step and a convolution for every factor of two, by one of each for 3.
+
+The variant `attention` is that of Noah_TerminalVision at AIM 2020's x4, whose report names two modules and no places.
+Inferred: ECA, as in BangguWu/ECANet, weighs what each RRDB adds to its input (weighing its output would leave nothing of
+it behind 23 of them); the spatial attention of EDVR's fusion, as in BasicSR's edvr_arch.py with one frame, comes once,
+behind the long skip connection.
 """
 
 from typing import Any
@@ -11,7 +16,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jsr.layers.conv import Conv
+from jsr.layers.conv import Conv, torch_uniform
+from jsr.layers.pool import GlobalMean
+from jsr.layers.resize import bilinear
 from jsr.layers.shuffle import pixel_unshuffle
 from jsr.models._card import Card
 
@@ -41,10 +48,52 @@ class ResidualDenseBlock(nn.Module):
         return x + 0.2 * conv(x.shape[-1], 5)(y)
 
 
+class ECA(nn.Module):
+    """Efficient channel attention: each feature's weight is made of its own mean and of those of its two neighbours."""
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = self.param("kernel", torch_uniform(3), (3,)).astype(x.dtype)
+        means = jnp.pad(GlobalMean()(x), [(0, 0), (0, 0), (0, 0), (1, 1)])
+        return x * nn.sigmoid(sum(kernel[tap] * means[..., tap:tap + x.shape[-1]] for tap in range(3)))
+
+
+class PyramidAttention(nn.Module):
+    """Spatial attention of EDVR: a mask and a shift for every feature of every pixel, seen at three sizes.
+
+    H and W are multiples of 4.
+    """
+
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        def conv(y, kernel_size, name):
+            return Conv(x.shape[-1], kernel_size, dtype=self.dtype, name=name)(y)
+
+        def act(y):
+            return nn.leaky_relu(y, 0.1)
+
+        def halved(y):
+            window = dict(window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+            return jnp.concatenate([nn.max_pool(y, **window), nn.avg_pool(y, **window)], axis=-1)
+
+        def doubled(y):
+            return bilinear(y, 2 * y.shape[1], 2 * y.shape[2])
+
+        half = act(conv(halved(act(conv(x, 1, "conv1"))), 1, "conv2"))
+        quarter = act(conv(halved(act(conv(half, 1, "conv_l1"))), 3, "conv_l2"))
+        half = act(conv(half, 3, "conv3")) + doubled(act(conv(quarter, 3, "conv_l3")))
+        mask = conv(doubled(act(conv(half, 1, "conv4"))), 3, "conv5")
+        shift = conv(act(conv(mask, 1, "conv_add1")), 1, "conv_add2")
+        return 2 * nn.sigmoid(mask) * x + shift
+
+
 class RRDB(nn.Module):
-    """Three dense blocks inside one more residual connection."""
+    """Three dense blocks, and ECA where it is asked for, inside one more residual connection."""
 
     num_grow_ch: int
+    channel_attention: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -52,6 +101,8 @@ class RRDB(nn.Module):
         y = x
         for index in (1, 2, 3):
             y = ResidualDenseBlock(self.num_grow_ch, dtype=self.dtype, name=f"rdb{index}")(y)
+        if self.channel_attention:
+            y = ECA(name="eca")(y)
         return x + 0.2 * y
 
 
@@ -65,6 +116,8 @@ class RRDBNet(nn.Module):
       num_grow_ch: features that each convolution of a dense block adds.
       unshuffle: factor of the pixel unshuffle before the first convolution; H and W are multiples of it. None is
         BasicSR's, 4 // scale.
+      channel_attention: ECA in every RRDB.
+      spatial_attention: EDVR's before the upsampling.
       remat: computes the RRDBs again in the backward pass, for a third more time and a fraction of the memory.
       dtype: of the computation; parameters stay float32.
     """
@@ -74,18 +127,25 @@ class RRDBNet(nn.Module):
     num_block: int = 23
     num_grow_ch: int = 32
     unshuffle: int | None = None
+    channel_attention: bool = False
+    spatial_attention: bool = False
     remat: bool = False
     dtype: Any = None
 
     @property
-    def size_multiple(self):
-        """H and W are multiples of it, the factor of the pixel unshuffle."""
+    def unshuffle_factor(self):
+        """The factor of the pixel unshuffle."""
         return self.unshuffle or 4 // self.scale
+
+    @property
+    def size_multiple(self):
+        """H and W are multiples of it: the factor of the pixel unshuffle, four times that with spatial attention."""
+        return self.unshuffle_factor * (4 if self.spatial_attention else 1)
 
     @property
     def upsample_factors(self):
         """The factors of the nearest-neighbour steps; a convolution follows each."""
-        return {1: (), 2: (2,), 3: (3,), 4: (2, 2)}[self.scale * self.size_multiple]
+        return {1: (), 2: (2,), 3: (3,), 4: (2, 2)}[self.scale * self.unshuffle_factor]
 
     @nn.compact
     def __call__(self, lr, *, train=False):
@@ -95,11 +155,13 @@ class RRDBNet(nn.Module):
             return Conv(features, dtype=self.dtype, name=name)
 
         block = nn.remat(RRDB) if self.remat else RRDB
-        head = conv(self.num_feat, "conv_first")(pixel_unshuffle(lr, self.size_multiple))
+        head = conv(self.num_feat, "conv_first")(pixel_unshuffle(lr, self.unshuffle_factor))
         x = head
         for index in range(self.num_block):
-            x = block(self.num_grow_ch, dtype=self.dtype, name=f"body_{index}")(x)
+            x = block(self.num_grow_ch, self.channel_attention, dtype=self.dtype, name=f"body_{index}")(x)
         x = head + conv(self.num_feat, "conv_body")(x)
+        if self.spatial_attention:
+            x = PyramidAttention(dtype=self.dtype, name="spatial_attention")(x)
         for index, factor in enumerate(self.upsample_factors, 1):
             x = leaky_relu(conv(self.num_feat, f"conv_up{index}")(nearest_upsample(x, factor)))
         x = leaky_relu(conv(self.num_feat, "conv_hr")(x))
@@ -118,6 +180,7 @@ VARIANTS = {  # blocks; parameters at x4
     "b33": dict(num_block=33),                  # 23.892 M
     "b6": dict(num_block=6),                    # 4.468 M, Real-ESRGAN's for anime
     "direct": dict(num_block=23, unshuffle=1),  # no pixel unshuffle: 16.661 M at x2; at x4 it is b23
+    "attention": dict(num_block=23, channel_attention=True, spatial_attention=True),  # 16.912 M
 }
 
 SMALL = dict(num_feat=8, num_block=1, num_grow_ch=4)  # the same network, for tests that compile it
@@ -133,5 +196,5 @@ CARD = Card(
     paper="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV Workshops 2018",
     code="XPixelGroup/BasicSR (Apache-2.0)",
     scales=(1, 2, 4),
-    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3)},
+    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "attention": (4,)},
 )

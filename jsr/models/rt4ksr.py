@@ -9,10 +9,12 @@ was trained is not said.
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jsr.layers import rep
+from jsr.layers.activation import gelu
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
@@ -28,7 +30,8 @@ def gaussian_blur(x):
     for axis in (1, 2):
         size = x.shape[axis]
         padded = jnp.pad(x, [(2, 2) if d == axis else (0, 0) for d in range(4)], mode="reflect")
-        x = sum(tap * padded.take(np.arange(size) + shift, axis) for shift, tap in enumerate(taps))
+        x = sum(tap * jax.lax.slice_in_dim(padded, shift, shift + size, axis=axis)
+                for shift, tap in enumerate(taps))
     return x
 
 
@@ -67,8 +70,8 @@ class RT4KSR(nn.Module):
         high = head(pixel_unshuffle(lr - gaussian_blur(lr), 2))
         x = head(pixel_unshuffle(lr, 2))
         for index in range(self.num_block):
-            x = nn.gelu(reconv(norm(x, f"body_{index}_norm"), f"body_{index}"), approximate=False)
-        high = nn.gelu(reconv(high, "high"), approximate=False)
+            x = gelu(reconv(norm(x, f"body_{index}_norm"), f"body_{index}"))
+        high = gelu(reconv(high, "high"))
         gamma = self.param("gamma", nn.initializers.zeros, (1,))
         if self.forget:
             x = gamma.astype(x.dtype) * x + high

@@ -12,7 +12,9 @@ from typing import Any
 import flax.linen as nn
 
 from jsr.layers import rep
+from jsr.layers.activation import gelu
 from jsr.layers.conv import Conv
+from jsr.layers.pool import GlobalMean
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
@@ -26,8 +28,7 @@ class SqueezeExcite(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        y = x.mean((1, 2), keepdims=True)
-        y = nn.relu(Conv(self.squeezed, 1, dtype=self.dtype, name="squeeze")(y))
+        y = nn.relu(Conv(self.squeezed, 1, dtype=self.dtype, name="squeeze")(GlobalMean()(x)))
         return x * nn.sigmoid(Conv(x.shape[-1], 1, dtype=self.dtype, name="excite")(y))
 
 
@@ -62,7 +63,7 @@ class RVSR(nn.Module):
                 x, train=train)
             x = SqueezeExcite(small, dtype=self.dtype, name=f"{name}_excite")(x)
             y = Conv(small, 1, use_bias=False, dtype=self.dtype, name=f"{name}_expand")(x)
-            x = x + Conv(self.num_feat, 1, dtype=self.dtype, name=f"{name}_reduce")(nn.gelu(y, approximate=False))
+            x = x + Conv(self.num_feat, 1, dtype=self.dtype, name=f"{name}_reduce")(gelu(y))
         x = head + Conv(self.num_feat, dtype=self.dtype, name="conv_after_body")(x)
         x = Conv(lr.shape[-1] * self.scale**2, dtype=self.dtype, name="conv_last")(x)
         return (pixel_shuffle(x, self.scale).astype(lr.dtype) + 1) / 2

@@ -11,16 +11,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from jsr.layers.activation import gelu
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
 from jsr.layers.resize import bilinear
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
-
-
-def gelu(x):
-    """The exact one, not the tanh form."""
-    return nn.gelu(x, approximate=False)
 
 
 def adaptive_max_pool(x, height, width):
@@ -33,9 +29,10 @@ def adaptive_max_pool(x, height, width):
         size = x.shape[axis]
         if not 1 <= bins <= size:
             raise ValueError(f"an image of {x.shape[1]}x{x.shape[2]} does not pool to {height}x{width}")
-        first, end = np.arange(bins) * size // bins, -(-np.arange(1, bins + 1) * size // bins)
-        longest = int((end - first).max())
-        if bins * longest != size:  # shorter bins repeat their last pixel
+        longest = size // bins
+        if size % bins != 0:  # shorter bins repeat their last pixel
+            first, end = np.arange(bins) * size // bins, -(-np.arange(1, bins + 1) * size // bins)
+            longest = int((end - first).max())
             x = x.take(np.minimum(first[:, None] + np.arange(longest), end[:, None] - 1).ravel(), axis)
         window = (longest, 1) if axis == 1 else (1, longest)
         # The gradient of jnp.max is 0 / 0 where XLA computes x once more, rounded otherwise; this one's picks a pixel.
@@ -47,6 +44,9 @@ def resize_nearest(x, height, width):
     """(N, H, W, C) to (N, height, width, C), as torch.nn.functional.interpolate(mode="nearest")."""
     for axis, side in ((1, height), (2, width)):
         size = x.shape[axis]
+        if side % size == 0 and side // size in (1, 2, 4, 8):  # without rounding, and where sizes are symbolic
+            x = jnp.repeat(x, side // size, axis)
+            continue
         positions = np.arange(side, dtype=np.float32) * (np.float32(size) / np.float32(side))  # rounded as PyTorch's
         x = x.take(np.minimum(positions.astype(int), size - 1), axis)
     return x

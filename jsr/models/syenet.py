@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jsr.layers import rep
+from jsr.layers.activation import prelu
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
@@ -50,8 +51,8 @@ class Product(nn.Module):
         a = x
         for index in range(self.depth):
             if index:
-                slope = self.param(f"prelu_{index}", nn.initializers.constant(0.25), (self.features,)).astype(a.dtype)
-                a = jnp.where(a > 0, a, slope * a)
+                slope = self.param(f"prelu_{index}", nn.initializers.constant(0.25), (self.features,))
+                a = prelu(a, slope.astype(a.dtype))
             a = reconv(a, f"a_{index}")
         y = a * reconv(x, "b")
         bias = self.param("bias", nn.initializers.normal(1), (self.features,)).astype(y.dtype)

@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 import signal
 import subprocess
-import time
 
 from clu import metrics as clu_metrics
 from clu import parameter_overview
@@ -18,7 +17,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import jsr
-from jsr import challenges, evaluation, losses, metrics, sharding
+from jsr import challenges, evaluation, losses, metrics, report, sharding
 from jsr.config import plain
 from jsr.data import mix, pipeline
 from jsr.errors import UserError
@@ -26,17 +25,17 @@ from jsr.files import atomic_write
 from jsr.inference import model_file
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
-from jsr.training import optim, stages
+from jsr.training import blackbox, insight, memory, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
 from jsr.training.logbook import Logbook
-from jsr.training.step import make_step
 
 log = logging.getLogger("jsr")
 
 # What may differ between the command that began a run and the one that resumes it: nothing that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
              "ensemble", "report", "inferred", "title")
+DATA_PLACES = (".dataset", ".files")  # free too, while the data are the same
 PRUNE_IMAGES = 8  # validation images that decide which channels go
 
 
@@ -73,44 +72,41 @@ def train(config, workdir, *, console):
     first_steps = np.cumsum([0] + [stage.steps for stage in config.stages]).tolist()
     last_step = first_steps[-1]
     for stage in config.stages:
-        sharding.check_batch(stage.batch, mesh)
+        sharding.check_batch(stage.batch // stage.accumulate, mesh)
         for player in stage.players:
             losses.check_rows(player.losses)
     stages.check(config)
+    data, opened = config.data, mix.open_sources(config)
+    mark = fingerprint(config, mix.data_hash(config, opened))
     if lead:
-        _check_same_run(config, workdir)
+        check_same_run(config, mark, workdir)
 
     # ---- state -------------------------------------------------------------------------------------------------
     key = jax.random.key(config.seed)
 
-    def abstract_of(step):
-        index = _stage_at(step, first_steps)
-        optimizers = optim.stage_optimizers(config.stages[index])
-        shapes = jax.eval_shape(lambda v: states.make_state(v, optimizers, ema=config.ema_decay > 0),
-                                stages.abstract_variables(config, index))
-        return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding.replicated(mesh)), shapes)
-
     checkpoints = Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints)
-    restored = checkpoints.restore(abstract_of)
+    restored = checkpoints.restore(lambda step: memory.abstract_state(config, _stage_at(step, first_steps), mesh))
     if restored:
         step, state, meta = restored
         log.info("resuming from step %d of %d", step, last_step)
     else:
         step, meta = 0, {"best": None}
         variables = states.initial_variables(config, key)
-        state = states.make_state(variables, optim.stage_optimizers(config.stages[0]), ema=config.ema_decay > 0)
+        state = states.make_state(config, 0, variables)
         state = jax.device_put(state, sharding.replicated(mesh))
         if lead:
             _write_overview(workdir, config, variables)
-    teachers = jax.device_put(states.teacher_variables(config), sharding.replicated(mesh))
+    meta["fingerprint"] = mark
+    frozen = jax.device_put(states.frozen_variables(config), sharding.replicated(mesh))
 
     # ---- data --------------------------------------------------------------------------------------------------
-    data = config.data
-    opened = mix.open_sources(config)
-    for stage in config.stages:
-        mix.stage_rows(config, stage, opened, scale=scale)  # a late stage's mistakes at once
+    for index, stage in enumerate(config.stages):  # a late stage's mistakes at once
+        rows = mix.stage_rows(config, stage, opened, scale=scale)
+        if index > _stage_at(step, first_steps):
+            _trace_step(config, index, rows[0], key, frozen, mesh)
     mix.validation_pairs(config)  # what is missing is said before anything is trained
     logbook = Logbook(workdir, resume_step=step) if lead else None
+    clock = insight.Clock()
 
     @functools.cache
     def chain_of(*modules):  # what they compiled is kept
@@ -130,27 +126,40 @@ def train(config, workdir, *, console):
                               "fields": fields[name], "deployed": fields[name].get("deploy", False)}
                              for name in config.chain],
                 "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps, "ensemble": plain(config.ensemble),
-                "scores": scores, "data": mix.described(config),
-                "fingerprint": fingerprint(config)}
+                "scores": scores, "data": mix.described(config), "fingerprint": meta["fingerprint"]}
 
     def validate(index, networks, step, state):
-        variables = jax.device_get(states.eval_variables(state))
+        variables = jax.device_get(states.eval_variables(config, state))
         upscaler = upscaler_of(networks, variables)  # the ensemble would take eight times as long
-        rows, best_key = [], protocol.ranking
+        rows, baselines, best_key = [], [], protocol.ranking
         for name, lr, hr in mix.validation_pairs(config):
             sr = upscaler.upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
-            if len(rows) == 1:
+            if not rows[1:] or "baseline" not in meta:
                 baseline = evaluation.enlarge(lr, scale, protocol.kernel)
-                logbook.picture(step, name, np.concatenate([baseline, sr, hr], axis=1))
+                baselines.append(evaluation.score(name, baseline, hr, protocol, [best_key]))
+            if not rows[1:]:
+                with clock.part("picture"):
+                    logbook.picture(step, name, report.strip(lr, baseline, sr, hr))
         score = evaluation.mean_scores(rows)
-        logbook.scalars(step, "eval", score)
+        meta.setdefault("baseline", evaluation.mean_scores(baselines)[best_key])
+        gain = evaluation.gain(score[best_key], meta["baseline"])
+        logbook.scalars(step, "eval", {**score, "gain": gain})
         improved = meta["best"] is None or score[best_key] > meta["best"]
-        log.info("step %d: %s %.4f dB on %d images%s", step, metrics.label(best_key), score[best_key], len(rows),
-                 ", the best so far" if improved else "")
+        log.info("step %d: %s %.4f dB on %d images, %+.4f over %s%s", step, metrics.label(best_key), score[best_key],
+                 len(rows), gain, protocol.baseline, ", the best so far" if improved else "")
         if improved:
             meta["best"] = score[best_key]
             model_file.save(workdir / "best.safetensors", variables, info(index, step, score))
+
+    def keep_skipped(number, *seen, stage, key):
+        if not lead:
+            return
+        folder = blackbox.write(workdir, number, *seen, config=config, stage=stage, key=key, frozen=frozen,
+                                fingerprint=mark)
+        if folder:
+            console.print(f"step {number} was skipped: its loss or gradient is not finite; to see where that began: "
+                          f"jsr replay {folder}", highlight=False, markup=False, soft_wrap=True)
 
     # ---- stages ------------------------------------------------------------------------------------------------
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
@@ -161,59 +170,73 @@ def train(config, workdir, *, console):
             while step < last_step:
                 index = _stage_at(step + 1, first_steps)
                 stage, first, end = config.stages[index], first_steps[index], first_steps[index + 1]
-                optimizers = optim.stage_optimizers(stage)
                 networks = stages.make_networks(config, index)
                 if step == first:
                     if stage.begin:  # the best is that of the network's present form
                         meta["best"] = None
                     nets = stages.begin(config, index, states.versions(state),
                                         states.purpose_key(key, f"begin{index}"), psnr)
-                    state = jax.device_put(states.begin_stage(state, nets, optimizers), sharding.replicated(mesh))
-                schedules = optim.stage_schedules(stage)
-                run_step = jax.jit(make_step(networks, config.chain, stage.players, optimizers, schedules,
-                                             first_step=first, ema_decay=config.ema_decay, fused=stage.fused),
-                                   donate_argnums=0)
+                    state = jax.device_put(states.begin_stage(config, index, state, nets), sharding.replicated(mesh))
                 stage_key = states.purpose_key(key, f"stage{index}")
                 rows = mix.stage_rows(config, stage, opened, scale=scale)
-                batches = pipeline.Waiting(pipeline.train_batches(
+                batches = pipeline.train_batches(
                     rows, seed=_data_seed(config.seed, index), batch=stage.batch, start=step - first,
-                    num_workers=data.num_workers, process=(jax.process_index(), jax.process_count())))
+                    num_workers=data.num_workers, process=(jax.process_index(), jax.process_count()))
                 try:
-                    window = _Window(step, state, is_first=True)
-                    for batch in pipeline.prefetch_to_device(batches, lambda b: sharding.put_batch(b, mesh)):
-                        state, values = run_step(state, batch, stage_key, teachers)
+                    feed = pipeline.prefetch_to_device(clock.waiting(batches), lambda b: sharding.put_batch(b, mesh))
+                    with clock.part("start"):
+                        batch = next(feed)
+                        program = memory.Program(config, index, state, batch, stage_key, frozen)
+                    keep = functools.partial(keep_skipped, stage=index, key=stage_key)
+                    run_step = blackbox.Watched(program, stage_key, frozen, skipped=int(state.skipped), on_skip=keep)
+                    window = []
+                    for batch in itertools.chain([batch], feed):
                         step += 1
-                        window.add(values)
-                        if window.is_first:  # compiling would drown the rate
-                            jax.block_until_ready(state)
-                            window.start_clock(step, batches)
-                        if step % config.log_every == 0 or step == end:
-                            summary = window.close(step, state, batches)
+                        due = step % config.log_every == 0 or step == end
+                        with program.explained():
+                            state, values = run_step(step, state, batch)
+                            window.append(values)
+                            if due or signals.came:
+                                run_step.settle(state)
+                        if due:
+                            summary = _summary(step, window, clock)
                             progress.update(bar, completed=step, note=f"waiting for data {summary['data_wait']:.0%}")
                             if lead:
                                 logbook.scalars(step, "train", summary)
                             _say(step, last_step, summary, console)
-                            window = _Window(step, state)
+                            window = []
                         if lead and step % config.eval_every == 0 and step != last_step:
-                            validate(index, networks, step, state)
+                            with clock.part("validation"):
+                                validate(index, networks, step, state)
                         if step % config.checkpoint_every == 0 or step == end or signals.came:
-                            checkpoints.save(step, state, meta)
+                            with clock.part("checkpoint"):
+                                checkpoints.save(step, state, meta)
                         if signals.came:
                             raise Interrupted(signals.came, step)
                         if step == end:
                             break
                 finally:
                     batches.close()
-        variables = jax.device_get(states.eval_variables(state))
+        variables = jax.device_get(states.eval_variables(config, state))
         index = len(config.stages) - 1
         if lead:
             model_file.save(workdir / "last.safetensors", variables, info(index, step, {}))
+            spent = insight.times(insight.log_rows(workdir))
+            console.print(insight.time_table(spent), insight.advice(spent, data.num_workers), highlight=False)
     finally:
         checkpoints.close()
         if logbook:
             logbook.close()
     chain = chain_of(*map(stages.make_networks(config, index).get, config.chain))
     return Upscaler([chain.with_variables(variables)], self_ensemble=config.ensemble.self)
+
+
+def _trace_step(config, index, row, key, frozen, mesh):
+    """Traces the step of a stage for a batch of the form of a row's first sample, for what is wrong with its losses."""
+    sample = row.transform(row.source[0], np.random.default_rng(0))
+    batch = {name: jax.ShapeDtypeStruct((config.stages[index].batch, *value.shape), value.dtype)
+             for name, value in sample.items()}
+    jax.eval_shape(memory.build(config, index), memory.abstract_state(config, index, mesh), batch, key, frozen)
 
 
 def _write_overview(workdir, config, variables):
@@ -247,34 +270,20 @@ class _Signals:
         log.warning("%s: saving after this step (once more to stop at once)", signal.Signals(signum).name)
 
 
-class _Window:
-    """The steps between two log lines: means of their metrics, rate, share of time spent waiting for data."""
-
-    def __init__(self, step, state, *, is_first=False):
-        self.is_first = is_first  # of its stage, before the clock starts
-        self._begin, self._skipped, self._values = step, int(state.skipped), []
-        self._clock = step, time.perf_counter()
-
-    def add(self, values):
-        self._values.append(values)
-
-    def start_clock(self, step, batches):
-        self.is_first, self._clock = False, (step, time.perf_counter())
-        batches.taken()
-
-    def close(self, step, state, batches):
-        rows = jax.device_get(self._values)
-        finite = np.array([all(np.isfinite(value) for value in row.values()) for row in rows])
-        if not finite.any():
-            raise UserError(f"steps {self._begin + 1} to {step}: no loss or gradient was finite; lower the learning rate "
-                            "or clip the gradient (--config.stages[0].players[0].clip_norm=1.0)")
-        means = {name: float(clu_metrics.Average.from_model_output(np.array([row[name] for row in rows])[finite]).compute())
-                 for name in rows[0]}
-        clock_step, clock = self._clock
-        seconds = time.perf_counter() - clock
-        means["learning_rate"] = float(rows[-1]["learning_rate"])
-        return {**means, "skipped": int(state.skipped) - self._skipped,
-                "steps_per_second": max(step - clock_step, 1) / seconds, "data_wait": batches.taken() / seconds}
+def _summary(step, window, clock):
+    """The log line of the steps since the last one: means of their metrics, rate, where the time went."""
+    rows = jax.device_get(window)
+    finite = np.array([not row["skipped"] for row in rows])
+    if not finite.any() and all(map(blackbox.is_accident, rows)):
+        raise UserError(f"steps {step - len(rows) + 1} to {step}: no loss or gradient was finite; lower the learning "
+                        "rate or clip the gradient (--config.stages[0].players[0].clip_norm=1.0)")
+    means = {name: float(clu_metrics.Average.from_model_output(np.array([row[name] for row in rows])[finite]).compute())
+             for name in rows[0]}
+    spent = clock.taken()
+    training = spent["step"] + spent["data"]
+    return {**means, "learning_rate": float(rows[-1]["learning_rate"]),
+            "skipped": int(sum(row["skipped"] for row in rows)),
+            "steps_per_second": len(rows) / training, "data_wait": spent["data"] / training, **insight.shares(spent)}
 
 
 def _say(step, last_step, summary, console):
@@ -282,13 +291,8 @@ def _say(step, last_step, summary, console):
     left = (last_step - step) / summary["steps_per_second"]
     console.print(f"step {step:>{len(str(last_step))}}/{last_step}  loss {summary['loss']:.5f}  "
                   f"lr {summary['learning_rate']:.1e}  {summary['steps_per_second']:.1f} steps/s  "
-                  f"data {summary['data_wait']:.0%}  left {_duration(left)}{skipped}", highlight=False, soft_wrap=True)
-
-
-def _duration(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
+                  f"data {summary['data_wait']:.0%}  left {insight.duration(left)}{skipped}",
+                  highlight=False, soft_wrap=True)
 
 
 def _stage_at(step, first_steps):
@@ -300,21 +304,44 @@ def _data_seed(seed, stage):
     return int(np.random.SeedSequence([seed, stage]).generate_state(1)[0])
 
 
-def _check_same_run(config, workdir):
-    """Holds the recipe against the one that began the run in `workdir`; writes it down in a new one."""
-    path, now = workdir / "config.json", plain(config)
-    if not path.exists():
-        with atomic_write(path, "w") as file:
-            json.dump(now, file, indent=1, sort_keys=True)
+def check_same_run(config, mark, workdir):
+    """Holds recipe and data against those that began the run in a folder; writes them down in a new one.
+
+    Args:
+      config: a recipe.
+      mark: its `fingerprint`.
+      workdir: the run's folder, with config.json and fingerprint.json unless nothing was trained in it yet.
+
+    Raises:
+      UserError: settings that change a run's numbers are others, or the data are.
+    """
+    paths = workdir / "config.json", workdir / "fingerprint.json"
+    begun = any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*")) and all(p.exists() for p in paths)
+    if not begun:
+        for path, content in zip(paths, (plain(config), mark)):
+            with atomic_write(path, "w") as file:
+                json.dump(content, file, indent=1, sort_keys=True)
         return
-    before = json.loads(path.read_text())
-    changed = sorted(key for key in _flat(before).keys() | _flat(now).keys()
-                     if _flat(before).get(key) != _flat(now).get(key) and not key.startswith(FREE_KEYS))
+    before, mark_before = (json.loads(path.read_text()) for path in paths)
+    same_data, before, now = mark_before["data"] == mark["data"], _flat(before), _flat(plain(config))
+    changed = [key for key in _different(before, now)
+               if not key.startswith(FREE_KEYS) and not (same_data and key.endswith(DATA_PLACES))]
     if changed:
         first = changed[0]
-        raise UserError(f"{workdir}: holds a run with other settings ({first}: {_flat(before).get(first)!r} there, "
-                        f"{_flat(now).get(first)!r} now{f', and {len(changed) - 1} more' if len(changed) > 1 else ''}); "
+        raise UserError(f"{workdir}: holds a run with other settings ({first}: {before.get(first)!r} there, "
+                        f"{now.get(first)!r} now{f', and {len(changed) - 1} more' if len(changed) > 1 else ''}); "
                         "choose another --workdir, or remove that folder")
+    if not same_data:
+        raise UserError(f"{workdir}: holds a run with other data: the names or sizes of its images or records are not "
+                        "what they were; put the data back, choose another --workdir, or remove that folder")
+    before, now = (_flat({"code": its["revision"], **its["versions"]}) for its in (mark_before, mark))
+    for name in _different(before, now):
+        log.warning("the run began with %s %s and goes on with %s: its numbers may differ from an uninterrupted run's",
+                    name, before.get(name), now.get(name))
+
+
+def _different(before, now):
+    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
 
 
 def _flat(tree, prefix=""):
@@ -327,12 +354,12 @@ def _flat(tree, prefix=""):
     return {key: value for name, node in items for key, value in _flat(node, f"{prefix}{name}.").items()}
 
 
-def fingerprint(config):
-    """What it takes to tell two runs apart: {config: hash, revision, versions, seed}."""
+def fingerprint(config, data):
+    """What it takes to tell two runs apart: {config: hash, data: the given hash, revision, versions, seed}."""
     text = json.dumps(plain(config), sort_keys=True)
     versions = {name: metadata.version(name) for name in ("jsr", "jax", "flax", "optax", "numpy", "pillow")}
-    return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "revision": _revision(), "versions": versions,
-            "seed": config.seed}
+    return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "data": data, "revision": _revision(),
+            "versions": versions, "seed": config.seed}
 
 
 def _revision():

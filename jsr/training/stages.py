@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jsr import models, reparam
 from jsr.config import nearest, plain
 from jsr.errors import UserError
-from jsr.training import channels
+from jsr.training import channels, optim
 
 log = logging.getLogger("jsr")
 
@@ -34,11 +34,17 @@ def make_networks(config, stage):
             for name, fields in fields_at(config, stage).items()}
 
 
+def trained(config):
+    """The names of the networks that a run carries in its state: the chain, then what else any player updates."""
+    others = {name for stage in config.stages for player in stage.players for name in player.nets}
+    return [*config.chain, *(name for name in config.networks if name in others - set(config.chain))]
+
+
 def abstract_variables(config, stage):
-    """{name: abstract Flax collections} of the networks of a recipe's chain during a stage."""
+    """{name: abstract Flax collections} of the networks that a recipe trains (`trained`) during a stage."""
     fields = fields_at(config, stage)
     return {name: models.abstract(config.networks[name].model, scale=config.networks[name].scale, **fields[name])
-            for name in config.chain}
+            for name in trained(config)}
 
 
 def begin(config, stage, nets, key, score):
@@ -132,17 +138,40 @@ CARRIES = {"match": match, "fuse": fuse, "select_channels": select_channels, "pr
 
 
 def check(config):
-    """Raises UserError for a row of a stage's beginning that names what is not there, or a stage that cannot fuse."""
-    for stage, settings in enumerate(config.stages):
-        for number, row in enumerate(settings.begin):
-            where = f"stages[{stage}].begin[{number}]"
-            if set(row) != {"net", "carry", "fields"}:
-                raise UserError(f"{where}: needs exactly the keys net, carry, fields")
-            if row["net"] not in config.chain:
-                raise UserError(f"{where}: no network {row['net']!r} in the chain; {nearest(row['net'], config.chain)}")
-            if row["carry"] not in CARRIES:
-                raise UserError(f"{where}: no rule {row['carry']!r}; {nearest(row['carry'], CARRIES)}")
-        for name, variables in abstract_variables(config, stage).items():
-            if settings.fused and "batch_stats" in variables:
-                raise UserError(f"stages[{stage}].fused: {name} has BatchNorm, whose statistics would not be renewed; "
-                                f"train it as it is (--config.stages[{stage}].fused=False)")
+    """Raises UserError for what a stage's players or the rows of its beginning name that is not there, or cannot be."""
+    for index, stage in enumerate(config.stages):
+        where = f"stages[{index}]"
+        if stage.batch % stage.accumulate:
+            raise UserError(f"{where}: a batch of {stage.batch} is not {stage.accumulate} equal parts; mend accumulate")
+        if stage.remat not in ("", "blocks"):
+            raise UserError(f"{where}.remat: {stage.remat!r} is unknown; use blocks, or nothing")
+        for number, row in enumerate(stage.begin):
+            _check_begin(row, f"{where}.begin[{number}]", trained(config))
+        variables = abstract_variables(config, index)
+        _check_players(stage.players, f"{where}.players", variables)
+        for name in config.chain:
+            if stage.fused and "batch_stats" in variables[name] and not stage.frozen_statistics:
+                raise UserError(f"{where}.fused: {name} has BatchNorm, whose statistics would not be renewed; train it "
+                                f"as it is (--config.{where}.fused=False)")
+
+
+def _check_begin(row, where, nets):
+    if set(row) != {"net", "carry", "fields"}:
+        raise UserError(f"{where}: needs exactly the keys net, carry, fields")
+    if row["net"] not in nets:
+        raise UserError(f"{where}: no network {row['net']!r} is trained; {nearest(row['net'], nets)}")
+    if row["carry"] not in CARRIES:
+        raise UserError(f"{where}: no rule {row['carry']!r}; {nearest(row['carry'], CARRIES)}")
+
+
+def _check_players(players, where, variables):
+    updated = [name for player in players for name in player.nets]
+    for number, player in enumerate(players):
+        for name in player.nets:
+            if name not in variables:
+                raise UserError(f"{where}[{number}]: no network {name!r}; {nearest(name, variables)}")
+            if updated.count(name) > 1:
+                raise UserError(f"{where}: {name} is updated twice; one player may update a network")
+        if player.freeze and player.optimizer.name == "schedule_free_adamw":
+            raise UserError(f"{where}[{number}].freeze: not with schedule_free_adamw, whose average moves all the same")
+        optim.rate_factors(player.freeze, {name: variables[name]["params"] for name in player.nets}, 0)

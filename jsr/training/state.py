@@ -7,10 +7,12 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from jsr import models
+from jsr import losses, models
 from jsr.errors import UserError
 from jsr.inference import model_file
-from jsr.training import stages
+from jsr.training import optim, stages
+
+FIRST_SCALE = 2.0**15  # of the loss in float16; PyTorch's first one is twice that, and mostly overflows once
 
 
 @flax.struct.dataclass
@@ -20,17 +22,24 @@ class TrainState:
     Attributes:
       step: int32 scalar, updates tried since the run's start, over all stages.
       skipped: int32 scalar, how many of them were left out because a loss or gradient was not finite.
-      nets: {name: {"variables": Flax collections, "ema": averaged "params" (absent without averaging),
-        "opt": optimizer state}}.
+      nets: {name: {"variables": Flax collections, "ema": averaged "params", "opt": optimizer state}} of the chain and
+        of what else the recipe trains; an average has the chain alone, where the recipe keeps one, and an optimizer
+        what the stage updates.
+      loss_params: {"player<i>": {name of the loss row: {"params", "opt"}}} of losses that learn.
+      loss_scale: {"scale": float32, "good": int32, steps since it changed} in float16, else {}.
     """
 
     step: jax.Array
     skipped: jax.Array
     nets: dict[str, Any]
+    loss_params: dict[str, Any]
+    loss_scale: dict[str, Any]
 
 
 def initial_variables(config, key):
-    """{name: Flax collections} of the chain at a run's start: drawn, or from the model files that `start_from` names.
+    """{name: Flax collections} of the networks that are trained (jsr.training.stages.trained) at a run's start.
+
+    They are drawn, or from the model files that `start_from` names.
 
     Args:
       config: a recipe.
@@ -39,21 +48,21 @@ def initial_variables(config, key):
     Raises:
       UserError: a file cannot be read, or holds no network of this form.
     """
-    return {name: _initial(config.networks[name], purpose_key(key, f"init/{name}")) for name in config.chain}
+    return {name: _initial(config.networks[name], purpose_key(key, f"init/{name}")) for name in stages.trained(config)}
 
 
-def teacher_variables(config):
-    """{name: Flax collections} of the networks outside the chain, which teach: those of their model files.
+def frozen_variables(config):
+    """{name: Flax collections} of the networks that are never trained, as teachers: those of their model files.
 
     Raises:
       UserError: no file is given, it cannot be read, or it holds no network of this form.
     """
-    teachers = [name for name in config.networks if name not in config.chain]
-    for name in teachers:
+    frozen = [name for name in config.networks if name not in stages.trained(config)]
+    for name in frozen:
         if not config.networks[name].start_from:
-            raise UserError(f"{config.recipe} learns from a trained {config.networks[name].model}; give its model file, "
-                            f"of a run or of `jsr convert` (--config.networks.{name}.start_from=FILE)")
-    return {name: _from_file(config.networks[name], None) for name in teachers}
+            raise UserError(f"{config.recipe} learns from a trained {config.networks[name].model}; give its model "
+                            f"file, of a run or of `jsr convert` (--config.networks.{name}.start_from=FILE)")
+    return {name: _from_file(config.networks[name], None) for name in frozen}
 
 
 def _initial(net, key):
@@ -86,42 +95,59 @@ def _shapes(variables):
     return {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(variables)}
 
 
-def make_state(variables, optimizers, *, ema):
-    """The state at a run's start.
+def make_state(config, index, variables):
+    """The state as a stage of a run's starts from nothing but variables.
 
     Args:
+      config: a recipe.
+      index: number of the stage.
       variables: {name: Flax collections}.
-      optimizers: {name: optax transformation}.
-      ema: whether an average of the parameters is kept.
     """
-    nets = {}
-    for name, collections in variables.items():
-        nets[name] = {"variables": collections, "opt": optimizers[name].init(collections["params"])}
-        if ema:
-            nets[name]["ema"] = jax.tree.map(jnp.copy, collections["params"])
-    return TrainState(step=jnp.int32(0), skipped=jnp.int32(0), nets=nets)
+    averaged = config.chain if config.ema_decay else ()
+    nets = {name: [own, *([own] if name in averaged else [])] for name, own in variables.items()}
+    scale = {"scale": jnp.float32(FIRST_SCALE), "good": jnp.int32(0)} if config.dtype == "float16" else {}
+    empty = TrainState(step=jnp.int32(0), skipped=jnp.int32(0), nets={}, loss_params={}, loss_scale=scale)
+    return begin_stage(config, index, empty, nets)
+
+
+def begin_stage(config, index, state, nets):
+    """The state with fresh optimizers, and losses that have learnt nothing, as every stage starts.
+
+    Args:
+      config: a recipe.
+      index: number of the stage.
+      state: the state before it.
+      nets: as of `versions`, in the stage's form.
+    """
+    players, optimizers = config.stages[index].players, optim.stage_optimizers(config.stages[index])
+    new, learnt = {}, {}
+    for name, (variables, *averaged) in nets.items():
+        new[name] = {"variables": variables}
+        if name in optimizers and variables["params"]:
+            new[name]["opt"] = optimizers[name].init(variables["params"])
+        if averaged:
+            new[name]["ema"] = jax.tree.map(jnp.copy, averaged[0]["params"])  # what is new is one array in both
+    for number, player in enumerate(players):
+        params = {name: losses.initial_params(row) for name, row in zip(losses.names(player.losses), player.losses)}
+        learnt[f"player{number}"] = {name: {"params": own, "opt": optim.make_optimizer({"name": "adam"}).init(own)}
+                                     for name, own in params.items() if own}
+    return state.replace(nets=new, loss_params={name: own for name, own in learnt.items() if own})
 
 
 def versions(state):
     """{name: [variables, and the same with averaged parameters where there are any]}, as `stages.begin` takes it."""
-    return {name: [net["variables"], *([{**net["variables"], "params": net["ema"]}] if "ema" in net else [])]
-            for name, net in state.nets.items()}
+    return {name: [_with_params(net, optim.evaluated(net.get("opt"), net["variables"]["params"])),
+                   *([_with_params(net, net["ema"])] if "ema" in net else [])] for name, net in state.nets.items()}
 
 
-def begin_stage(state, nets, optimizers):
-    """The state with fresh optimizers, as every stage starts; `nets` as of `versions`, in the stage's form."""
-    new = {}
-    for name, (variables, *averaged) in nets.items():
-        new[name] = {"variables": variables, "opt": optimizers[name].init(variables["params"])}
-        if averaged:
-            new[name]["ema"] = jax.tree.map(jnp.copy, averaged[0]["params"])  # what is new is one array in both
-    return state.replace(nets=new)
+def eval_variables(config, state):
+    """{name: variables} of the chain to evaluate and keep: the averaged parameters where there is an average."""
+    found = versions(state)
+    return {name: found[name][-1] for name in config.chain}
 
 
-def eval_variables(state):
-    """{name: variables} to evaluate and keep: the averaged parameters where there is an average."""
-    return {name: {**net["variables"], **({"params": net["ema"]} if "ema" in net else {})}
-            for name, net in state.nets.items()}
+def _with_params(net, params):
+    return {**net["variables"], "params": params}
 
 
 def purpose_key(key, purpose):

@@ -1,7 +1,6 @@
-"""The same networks in other libraries compute what ours do; where there are none, one is told why."""
+"""The same networks in other libraries compute what ours do; where they cannot, one is told why."""
 
-import ast
-from pathlib import Path
+import functools
 
 import jax
 import numpy as np
@@ -9,32 +8,43 @@ import pytest
 
 from jsr import models
 from jsr.benchmark import peers
+from jsr.export.onnx import chain_to_onnx
 
-CASES = {  # id: fields; every way that a twin can differ
-    "edsr_x2": ("edsr", dict(scale=2, num_feat=8, num_block=2, res_scale=0.1)),
-    "edsr_x3": ("edsr", dict(scale=3, num_feat=4, num_block=1, img_range=1.0, mean=(0.1, 0.2, 0.3))),
-    "edsr_x4": ("edsr", dict(scale=4, num_feat=4, num_block=3)),
-    "rrdbnet_x1": ("rrdbnet", dict(scale=1, num_feat=8, num_block=1, num_grow_ch=4)),
-    "rrdbnet_x2": ("rrdbnet", dict(scale=2, num_feat=8, num_block=1, num_grow_ch=4)),
-    "rrdbnet_x4": ("rrdbnet", dict(scale=4, num_feat=6, num_block=2, num_grow_ch=4)),
-    "rrdbnet_direct_x3": ("rrdbnet/direct", dict(scale=3, num_feat=4, num_block=1, num_grow_ch=2)),
+CASES = {  # id: fields; every kind of node that PyTorch gets
+    "edsr": ("edsr", dict(scale=2, num_feat=8, num_block=2, res_scale=0.1)),
+    "rrdbnet": ("rrdbnet", dict(scale=2, num_feat=8, num_block=1, num_grow_ch=4)),  # unshuffle, concatenation, nearest
+    "oelsr": ("plain/oelsr", dict(scale=2, num_feat=4, num_block=1, deploy=True)),  # PReLU of one slope
+    "bicubicpp": ("plain/bicubicpp", dict(scale=3, num_feat=4, num_block=1, deploy=True)),  # strides
+    "rt4ksr": ("rt4ksr", dict(scale=2, num_feat=4, deploy=True)),  # layer norm, GELU
+    "erlfn": ("rlfn/erlfn", dict(scale=2, num_feat=4, num_block=1, deploy=True)),
 }
+NAMES = {"torch": ["PyTorch", "PyTorch channels_last"], "onnxruntime": ["ONNX Runtime"], "openvino": ["OpenVINO"]}
 
 
+def needs(peer):
+    for name in peers.PEERS[peer]:
+        pytest.importorskip(name, reason='a peer of `jsr benchmark`, pip install "jsr[bench]"')
+
+
+@functools.cache
 def network(case):
-    """(module, variables, lr, sr) with weights that give every layer a say."""
+    """(function to the graph, lr, sr) with weights that give every layer a say."""
     model_id, fields = CASES[case]
     model, rng = models.create(model_id, **fields), np.random.default_rng(3)
-    abstract = models.abstract(model_id, **fields)
-    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32), abstract)
-    lr = rng.random((1, 8, 12, 3), np.float32)
-    return model, variables, lr, np.asarray(jax.jit(model.apply)(variables, lr))
+    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32),
+                             models.abstract(model_id, **fields))
+    lr = rng.random((1, 32, 36, 3), np.float32)
+
+    def graph(dtype):
+        return chain_to_onnx({"sr": model}, {"sr": variables}, dtype=dtype, nchw=True, size=lr.shape[1:3])
+
+    return graph, lr, np.asarray(jax.jit(model.apply)(variables, lr))
 
 
-def found(peer, case):
+def found(peer, case, **settings):
     """[(name, largest error of the contender relative to the largest value)]."""
-    model, variables, lr, sr = network(case)
-    contenders, why_not = peers.contenders(peer, {"sr": model}, {"sr": variables}, lr, threads=1)
+    graph, lr, sr = network(case)
+    contenders, why_not = peers.contenders(peer, graph, lr, threads=1, **settings)
     assert why_not == ""
     outputs = [(contender.name, contender.to_numpy(contender.call())) for contender in contenders]
     assert all(output.shape == sr.shape and output.dtype == np.float32 for _, output in outputs)
@@ -42,55 +52,90 @@ def found(peer, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_pytorch_twins_compute_the_same(case):
-    pytest.importorskip("torch", reason="PyTorch is an optional extra")
+def test_pytorch_computes_the_same(case):
+    needs("torch")
     errors = found("torch", case)
-    assert [name for name, _ in errors] == ["PyTorch", "PyTorch channels_last"]
-    assert max(error for _, error in errors) < 5e-6
+    assert [name for name, _ in errors] == NAMES["torch"] and max(error for _, error in errors) < 5e-6
 
 
-@pytest.mark.parametrize("case", ["edsr_x4", "rrdbnet_x2"])
-def test_onnxruntime_computes_the_same(case):
-    for name in peers.PEERS["onnxruntime"]:
-        pytest.importorskip(name, reason="a peer of `jsr benchmark`, which nothing else needs")
-    (name, error), = found("onnxruntime", case)
-    assert name == "ONNX Runtime" and error < 5e-6
+@pytest.mark.parametrize("peer", ["onnxruntime", "openvino"])
+def test_other_libraries_compute_the_same(peer):
+    needs(peer)
+    errors = found(peer, "edsr")
+    assert [name for name, _ in errors] == NAMES[peer] and errors[0][1] < 5e-6
+
+
+@pytest.mark.parametrize("peer, dtype, bound", [("torch", "bfloat16", 0.05), ("onnxruntime", "float16", 0.01)])
+def test_half_precision(peer, dtype, bound):
+    needs(peer)
+    assert all(1e-6 < error < bound for _, error in found(peer, "edsr", dtype=dtype))
+
+
+def test_runtimes_of_ours_compute_the_same():
+    needs("onnxruntime")
+    graph, lr, sr = network("edsr")
+    (contender,), why_not = peers.ours("onnxruntime", lambda: chain_of("edsr"), lr)
+    assert (contender.name, why_not) == ("jsr (onnxruntime)", "")
+    assert np.abs(contender.to_numpy(contender.call()) - sr).max() < 5e-6 * np.abs(sr).max()
+
+
+def chain_of(case):
+    """The graph as jsr.inference.chain makes it: of open size, NHWC."""
+    model_id, fields = CASES[case]
+    rng = np.random.default_rng(3)
+    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32),
+                             models.abstract(model_id, **fields))
+    return chain_to_onnx({"sr": models.create(model_id, **fields)}, {"sr": variables})
 
 
 def test_threads_are_as_many_as_asked_for():
-    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
+    needs("torch")
+    import torch
+
     before = torch.get_num_threads()
     try:
-        model, variables, lr, _ = network("edsr_x2")
-        peers.contenders("torch", {"sr": model}, {"sr": variables}, lr, threads=before + 1)
+        graph, lr, _ = network("edsr")
+        peers.contenders("torch", graph, lr, threads=before + 1)
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
 
 
-def why_not(model_ids, peer="torch"):
-    networks = {f"net{i}": models.create(model_id, scale=4) for i, model_id in enumerate(model_ids)}
-    contenders, reason = peers.contenders(peer, networks, {}, np.zeros((1, 8, 8, 3), np.float32), threads=1)
+def why_not(peer, **settings):
+    contenders, reason = peers.contenders(peer, None, np.zeros((1, 8, 8, 3), np.float32), threads=1, **settings)
     assert contenders == []
     return reason
 
 
-def test_networks_without_a_twin():
-    assert why_not(["hat"]) == "no PyTorch twin of hat; there is one of edsr, rrdbnet"
-    assert why_not(["edsr", "rrdbnet"]).startswith("no PyTorch twin of edsr > rrdbnet;")
-
-
 def test_missing_libraries(monkeypatch):
     monkeypatch.setitem(peers.PEERS, "onnxruntime", ("numpy", "surely_not_there", "nor_this"))
-    assert why_not(["edsr"], "onnxruntime") == "not installed: pip install surely_not_there nor_this"
+    assert why_not("onnxruntime") == "not installed: pip install surely_not_there nor_this"
 
 
-def test_other_devices_than_cpus(monkeypatch):
+def test_a_missing_runtime_of_ours(monkeypatch):
+    monkeypatch.setattr(peers.runtimes, "_missing", lambda name: "onnxruntime")
+    contenders, reason = peers.ours("onnxruntime", None, None)
+    assert contenders == [] and reason.startswith("runtime onnxruntime: needs the package onnxruntime")
+
+
+def test_other_devices(monkeypatch):
+    monkeypatch.setitem(peers.PEERS, "torch", ())
+    monkeypatch.setitem(peers.PEERS, "openvino", ())
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert why_not("torch") == "does not run on a tpu"
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert why_not(["edsr"]) == "compared on a CPU only (JAX_PLATFORMS=cpu)"
+    assert why_not("openvino") == "compared on a CPU only (JAX_PLATFORMS=cpu)"
 
 
-def test_every_twin_is_of_a_network_and_exists():
-    tree = ast.parse((Path(peers.__file__).parent / "torch_twins.py").read_text())  # importing it takes PyTorch
-    assert set(peers.TWINS) <= set(models.STEMS)
-    assert set(peers.TWINS.values()) <= {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+def test_a_library_without_this_device_or_dtype(monkeypatch):
+    for peer in ("torch", "onnxruntime"):
+        needs(peer)
+    assert why_not("onnxruntime", dtype="bfloat16") == "no bfloat16"
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    import onnxruntime
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert why_not("torch") == "this PyTorch sees no GPU"
+    assert why_not("onnxruntime") == "this ONNX Runtime has no CUDAExecutionProvider"

@@ -9,6 +9,7 @@ from jsr.errors import UserError
 AIM22, NTIRE23_X2, NTIRE23_X3, AIS24 = map(challenges.protocol, ("aim22_t1", "ntire23_x2", "ntire23_x3", "ais24"))
 TEST_NAMES = [f"{i:04d}" for i in range(901, 1001)]
 NAMES_4K = [str(i) for i in range(110)]
+AIM20 = [challenges.protocol(f"aim20_x{scale}") for scale in (2, 3, 4)]
 SCORED = [p for p in challenges.PROTOCOLS.values() if p.runtime]
 
 
@@ -25,16 +26,18 @@ def test_unknown_protocol():
 def test_rows_are_whole(name):
     protocol = challenges.protocol(name)
     assert protocol.name == name and protocol.ranking in protocol.keys and set(protocol.table_qps) <= set(protocol.qps)
-    degradation = degradations.protocol(protocol.degradation)
-    assert degradation.scale == protocol.scale
-    assert [step["qp"] for step in degradation.steps if "qp" in step] == [protocol.qps] * bool(protocol.qps)
+    if protocol.degradation:
+        degradation = degradations.protocol(protocol.degradation)
+        assert degradation.scale == protocol.scale
+        assert [step["qp"] for step in degradation.steps if "qp" in step] == [protocol.qps] * bool(protocol.qps)
     assert protocol.kernel in evaluation.KERNELS and protocol.baseline in protocol.kernel
     for key in protocol.keys:
         metrics.parse_key(key)
     rows = challenges.table(protocol)
-    levels = [challenges.level(protocol, row) for row in rows]
+    levels = [float(row["score"]) if protocol.weigh else challenges.level(protocol, row) for row in rows]
     assert levels == sorted(levels, reverse=True) and len({row["team"] for row in rows}) == len(rows)
-    assert set(protocol.ranking_columns) <= protocol.published.keys() <= rows[0].keys()
+    assert set(protocol.ranking_columns) <= rows[0].keys() and protocol.published.keys() <= rows[0].keys()
+    assert set(protocol.ranking_columns) <= protocol.published.keys() or protocol.weigh and not protocol.published
     with open(challenges.TABLES / f"{name}.csv", encoding="utf-8", newline="") as file:
         assert all(None not in row and None not in row.values() for row in csv.DictReader(file))
     assert {path.stem for path in challenges.TABLES.iterdir()} == set(challenges.PROTOCOLS)
@@ -50,6 +53,36 @@ def test_aim22_table():
     gains = [float(row["psnr[rgb]"]) - 22.2420 for row in rows]
     assert min(gains) > 1 and [gain > 1.3 for gain in gains] == [True] * 3 + [False] * 9
     assert min(rows, key=lambda row: float(row["runtime_s"]))["team"] == "Giantpandacv"
+
+
+def test_aim20_tables():
+    for protocol, count, total, best, last in zip(AIM20, (17, 13, 21), (554.583, 381.102, 631.974),
+                                                  ("33.446", "30.950", "31.396"), ("29.851", "18.190", "26.392")):
+        rows = challenges.table(protocol)
+        assert len(rows) == count and rows[0]["team"] == "Baidu"
+        assert (rows[0]["psnr[rgb]"], rows[-1]["psnr[rgb]"]) == (best, last)
+        assert sum(float(row["psnr[rgb]"]) for row in rows) == pytest.approx(total, abs=5e-4)
+        with open(challenges.TABLES / f"{protocol.name}.csv", encoding="utf-8", newline="") as file:
+            assert list(csv.DictReader(file)) == rows  # the report has them in this order
+        for row in rows:  # SSIM's three digits alone allow 0.00042
+            points = protocol.weigh(float(row["psnr[rgb]"]), float(row["ssim[rgb]"]))
+            assert points == pytest.approx(float(row["score"]), abs=4.5e-4), row["team"]
+
+
+def test_aim20_is_ranked_by_its_score_of_psnr_and_ssim():
+    ours, names = {"psnr[rgb]": 33.0, "ssim[rgb]": 0.9265}, [str(i) for i in range(60)]
+    standing = challenges.standing(AIM20[0], ours, names, {"psnr[rgb]": 31.5, "ssim[rgb]": 0.9})
+    assert standing.score == pytest.approx(0.33 + 0.5265 / 1.2)
+    assert (standing.rank, standing.score_rank, standing.gain, standing.published_gains) == (6, 6, 1.5, {})
+    assert standing.published_scores["Kailos"] == 0.7601
+    assert standing.text == (
+        "PSNR[rgb] 33.0000, SSIM[rgb] 0.9265; score 0.7688 would be rank 6 of 18 in the published table, below "
+        "TeamInception 0.7690, above Noah_TerminalVision 0.7686, if these are its 60 test photographs, whose HR was "
+        "never released: nothing published tells them from others")
+    standing = challenges.standing(AIM20[0], ours, names[1:])
+    assert (standing.rank, standing.gain) == (None, None) and standing.score == pytest.approx(0.76875)
+    assert standing.text == ("PSNR[rgb] 33.0000, SSIM[rgb] 0.9265; score 0.7688, theirs 0.6696 to 0.7736 (not "
+                             "comparable: other images)")
 
 
 @pytest.mark.parametrize("protocol", SCORED, ids=lambda p: p.name)

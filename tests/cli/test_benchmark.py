@@ -7,6 +7,7 @@ import jax
 import pytest
 
 from jsr import images, models
+from jsr.benchmark import peers
 from jsr.cli import main
 from jsr.inference import model_file
 
@@ -29,24 +30,25 @@ def of_recipe(tiny_run):
 
 def test_upscale(small_model, tmp_path, capsys):
     out = tmp_path / "sub" / "figures.json"
-    assert main(["benchmark", "upscale", str(small_model), "--size", "6x5,4x4", "--repeats", "2", "--out", str(out)]) == 0
+    assert main(["benchmark", "upscale", str(small_model), "--size", "6x5,4x4", "--repeats", "2", "--peers",
+                 "torch,onnxruntime", "--out", str(out)]) == 0
     shown, notes = capsys.readouterr()
-    for text in (f"{small_model} at 6x5: ", "GMACs", "median ms", "jsr: traced in", "load average", f"wrote {out}"):
+    for text in (f"{small_model} at 6x5: ", "GMACs", "median ms", "jsr (jax): traced in", "load average", f"wrote {out}"):
         assert text in shown
     assert f"{small_model} at 4x4: compiling" in notes
     found = json.loads(out.read_text())
     assert found.keys() == {"format", "command", "date", "machine", "versions", "load_average_after", "what", "results"}
     assert found["format"] == 1 and found["what"] == "upscale"
-    assert found["command"] == f"jsr benchmark upscale {small_model} --size 6x5,4x4 --repeats 2 --out {out}"
+    assert found["command"] == f"jsr benchmark upscale {small_model} --size 6x5,4x4 --repeats 2 --peers torch,onnxruntime --out {out}"
     assert [result["size"] for result in found["results"]] == [[6, 5], [4, 4]]
-    ours, *peers = found["results"][0]["rows"]
-    assert ours["name"] == "jsr" and ours["rounds"] == 2 and ours["median_ms"] > 0
+    ours, *others = found["results"][0]["rows"]
+    assert ours["name"] == "jsr (jax)" and ours["rounds"] == 2 and ours["median_ms"] > 0
     for library, names in (("torch", {"PyTorch", "PyTorch channels_last"}), ("onnxruntime", {"ONNX Runtime"})):
-        if importlib.util.find_spec(library) is None:
-            row, = (row for row in peers if row["name"] == library)
+        if not all(map(importlib.util.find_spec, peers.PEERS[library])):
+            row, = (row for row in others if row["name"] == library)
             assert row["note"].startswith("not installed: pip install") and row["note"] in shown
         elif library == "torch":
-            timed = [row for row in peers if row["name"] in names]
+            timed = [row for row in others if row["name"] in names]
             assert len(timed) == 2 and all(row["max_abs_error"] < 1e-5 and row["ratio"] > 0 for row in timed)
 
 
@@ -76,6 +78,26 @@ def test_loaders(photograph, tmp_path, capsys):
     assert [row["name"] for row in found] == ["jsr, LR on the fly", "jsr, stored LR", "whole PNG files", "480 px sub-images"]
 
 
+def test_challenge_goes_on_where_it_was_and_is_drawn(tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    words = ["benchmark", "challenge", "--protocol", "ntire23_x2", "--size", "32x40", "--rounds", "1", "--peers", "none",
+             "--out", str(out)]
+    assert main([*words, "--recipes", "qqcoin"]) == 0
+    assert "1/1 ntire23_x2:qqcoin: compiling" in capsys.readouterr().err
+    first, = json.loads(out.read_text())["results"]
+    assert main([*words, "--recipes", "qqcoin,team_ov"]) == 0
+    shown, notes = capsys.readouterr()
+    assert "1 of 2 entries are measured already" in notes and "1/1 ntire23_x2:team_ov" in notes and "qqcoin:" not in notes
+    assert "published score" in shown and f"wrote {out}" in shown
+    found = json.loads(out.read_text())
+    assert found["what"] == "challenge" and found["results"][0] == first
+    assert [row["recipe"] for row in found["results"]] == ["ntire23_x2:qqcoin", "ntire23_x2:team_ov"]
+    page, drawn = tmp_path / "README.md", tmp_path / "gain.svg"
+    assert main(["benchmark", "picture", str(out), "--table", str(page), "--out", str(drawn)]) == 0
+    assert f"wrote {drawn}\nwrote {page}" in capsys.readouterr().out
+    assert drawn.read_text().startswith("<svg") and "team_ov | 4,212 | " in page.read_text()
+
+
 def test_jpeg(tmp_path, capsys):
     out = tmp_path / "figures.json"
     assert main(["benchmark", "jpeg", "--size", "17x20", "--batch", "3", "--repeats", "2", "--out", str(out)]) == 0
@@ -102,6 +124,9 @@ def test_step(tiny_run, tmp_path, capsys):
     (["upscale", "edsr", "--scale", "5"], "edsr: no scale 5; it has 2, 3, 4"),
     (["upscale", "nowhere.safetensors"], "nowhere.safetensors: no such model file"),
     (["upscale", "some.safetensors", "--scale", "2"], "--scale is for networks named by their ids; some.safetensors has its own"),
+    (["challenge", "--protocol", "ais42"], "challenge protocol 'ais42' has no rules of timing here; did you mean 'ais24'"),
+    (["challenge", "--size", "4x4,8x8"], "--size: one for all entries, as in 540x960; without it, each challenge's own"),
+    (["picture", "nowhere.json", "--out", "a.svg"], "nowhere.json: cannot be read as JSON"),
     (["loaders", "nowhere"], "nowhere: no such folder"),
     (["pipeline", "--config=aim22"], "aim22: no such config file; did you mean 'aim22_t1'?"),
     (["step", "--config=aim22_t1", "--config.sead=1"], "--config.sead: unknown key 'sead'; did you mean 'seed'?"),
@@ -118,13 +143,14 @@ def test_mistakes_are_one_line(words, message, capsys):
     (["speed"], "invalid choice: 'speed'"),
     (["upscale", "edsr", "--size", "64"], "'64' is not HEIGHTxWIDTH, as in 180x320"),
     (["upscale", "edsr", "--size", "0x8"], "'0x8' is not HEIGHTxWIDTH"),
-    (["upscale", "edsr", "--peers", "tensorflow"], "no peer 'tensorflow'; there are auto, none, torch, onnxruntime"),
+    (["upscale", "edsr", "--peers", "tensorflow"], "no peer 'tensorflow'; there are auto, none, torch, torch_compile, onnxruntime, openvino"),
     (["upscale", "edsr", "--repeats", "0"], "0 is not above 0"),
     (["upscale", "edsr", "--config.seed=1"], "unrecognized arguments: --config.seed=1"),
     (["pipeline", "--config=aim22_t1", "--workers", "0,-1"], "'0,-1' is not a list of numbers of workers"),
     (["pipeline", "--config=aim22_t1", "--workers", "two"], "'two' is not a list of numbers of workers"),
     (["pipeline", "--config=aim22_t1", "--seconds", "soon"], "invalid float value: 'soon'"),
     (["step", "--config=aim22_t1", "--steeps=1"], "unknown argument '--steeps=1'"),
+    (["picture", "some.json"], "the following arguments are required: --out"),
     (["step"], "the following arguments are required: --config"),
 ])
 def test_unusable_arguments(words, message, capsys):

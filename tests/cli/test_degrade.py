@@ -91,3 +91,8 @@ def test_clips(tmp_path, capsys):
     assert entry["degradation"]["steps"][1]["encoder"] == "x265"
     with pytest.raises(UserError, match="no videos in it"):
         run(tmp_path, "--out", tmp_path / "x", "--protocol", "aim22_t2")
+
+
+def test_no_degradation_makes_a_challenges_photographs(tmp_path):
+    with pytest.raises(UserError, match="--protocol aim20_x2: its LR images are photographs as its HR images are"):
+        run(tmp_path, "--out", tmp_path / "x", "--protocol", "aim20_x2")

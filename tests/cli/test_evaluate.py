@@ -335,6 +335,22 @@ def test_score_of_psnr_and_runtime(evaluate, folders):
     assert f"score {score:.2f}, theirs 6.34 to 31.26 on GeForce RTX 3090" in out and "Bicubic++" in out
 
 
+def test_score_of_psnr_and_ssim(evaluate, folders):
+    files = "--protocol", "aim20_x4", "--json", folders / "x.json"
+    status, out, _ = evaluate(*args(folders, *files))
+    report = json.loads((folders / "x.json").read_text())
+    psnr, ssim = report["mean"]["ours"].values()
+    assert status == 0 and list(report["mean"]) == ["ours"]  # no LR, and nothing makes them
+    assert report["standing"]["score"] == pytest.approx(psnr / 100 + (ssim - 0.4) / 1.2)
+    assert (report["standing"]["rank"], report["standing"]["gain"]) == (None, None)
+    assert f"score {report['standing']['score']:.4f}, theirs 0.6187 to 0.7099 (not comparable: other images)" in out
+    heading, = (line for line in out.splitlines() if "SSIM" in line and "team" in line)
+    assert [word for word in heading.split() if word[0].isalpha()] == ["team", "method", "PSNR[rgb]", "SSIM[rgb]", "score"]
+    evaluate(*args(folders, *files, "--lr", folders / "lr"))
+    report = json.loads((folders / "x.json").read_text())
+    assert report["standing"]["gain"] == psnr - report["mean"]["bicubic"]["psnr[rgb]"]
+
+
 SUBMISSION = ("--runtime", 1.5, "--extra_data", "--description", "ours")
 
 

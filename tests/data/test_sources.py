@@ -1,5 +1,6 @@
 """Folders and prepared datasets as sources of records."""
 
+import json
 import multiprocessing
 from pathlib import Path
 import pickle
@@ -142,3 +143,9 @@ def test_a_file_that_goes_away(folder):
     (folder / "b.png").unlink()
     with pytest.raises(UserError, match="b.png: cannot be read: No such file"):
         source[1]
+
+
+def test_identity_tells_the_records_apart(data_dir):
+    texts = [json.dumps(open_source("photos/aim22_t1", split, data_dir).identity)
+             for split in ("train[1:3]", "train[:2]", "train", "train[1:3]")]
+    assert len(set(texts)) == 3 and texts[0] == texts[3] and str(data_dir) not in texts[2]

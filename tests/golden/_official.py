@@ -14,7 +14,7 @@ def load(repository, file, num_feat=64):
     """A module of a git clone, and where it is from. Its local constant num_feat = 64 becomes another."""
     timm = types.SimpleNamespace(DropPath=torch.nn.Dropout, to_2tuple=lambda x: x if isinstance(x, tuple) else (x, x),
                                  trunc_normal_=torch.nn.init.trunc_normal_)
-    registry = types.SimpleNamespace(ARCH_REGISTRY=types.SimpleNamespace(register=lambda: lambda cls: cls))
+    registry = types.SimpleNamespace(ARCH_REGISTRY=types.SimpleNamespace(register=lambda suffix=None: lambda cls: cls))
     for name, stand_in in {"timm": timm, "timm.models": timm, "timm.models.layers": timm, "basicsr": registry,
                            "basicsr.utils": registry, "basicsr.utils.registry": registry, "basicsr.archs": timm,
                            "basicsr.archs.arch_util": timm}.items():

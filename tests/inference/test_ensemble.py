@@ -1,4 +1,4 @@
-"""The self-ensemble against all eight done by hand, and in the upscaler."""
+"""Ensembles against the same done by hand, and in the upscaler."""
 
 import jax
 import numpy as np
@@ -6,8 +6,11 @@ import pytest
 
 import jsr
 from jsr import models
+from jsr.errors import UserError
 from jsr.inference import model_file
-from jsr.inference.ensemble import self_ensemble
+from jsr.inference.chain import Chain
+from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
+from jsr.inference.upscaler import Upscaler
 
 
 def enlarge(image):
@@ -63,3 +66,79 @@ def test_a_model_file_is_used_with_its_ensemble(tmp_path, photograph, ensemble):
     sr = jsr.load(tmp_path / "a.safetensors").upscale(lr)
     assert np.abs(sr - np.clip(chosen, 0, 1) * 255).max() <= 0.51
     assert np.abs(sr - np.clip(other, 0, 1) * 255).max() > 1
+
+
+def test_bands_of_any_height_are_averaged():
+    images = np.random.default_rng(0).random((3, 20, 4, 3), np.float32)
+    cuts = [(20,), (3, 11, 20), (1, 2, 15, 20)]
+    bands = list(mean_of_bands(np.split(image, cut[:-1]) for image, cut in zip(images, cuts)))
+    assert len(bands) > 4
+    np.testing.assert_allclose(np.concatenate(bands), images.mean(0), rtol=1e-6)
+
+
+def test_rows_are_shared_from_top_to_bottom():
+    """Readers in turns, of which the source only sees starts that never decrease."""
+    lr, starts = np.arange(40).reshape(20, 2, 1), []
+
+    def rows(start, stop):
+        starts.append(start)
+        return lr[start:stop]
+
+    one, other = shared_rows(rows, 2)
+    for read, start, stop in ((one, 0, 9), (other, 0, 4), (other, 2, 12), (one, 6, 15), (other, 8, 20), (one, 11, 20)):
+        np.testing.assert_array_equal(read(start, stop), lr[start:stop])
+    assert starts == sorted(starts) and starts[-1] == 8
+
+
+FIELDS = {"num_feat": 6, "num_block": 1}
+
+
+def make_chain(spread=0.15, **more):
+    """A small network with global means."""
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: rng.normal(0, spread, leaf.shape).astype(np.float32),
+                             models.abstract("rfdn/fadn", scale=2, **FIELDS))
+    return Chain({"sr": models.create("rfdn/fadn", scale=2, **FIELDS)}, {"sr": variables}, **more)
+
+
+@pytest.fixture(scope="module")
+def chain():
+    return make_chain()
+
+
+def test_the_outputs_for_several_tiles_are_averaged(chain, photograph):
+    lr = np.dstack([photograph(40, 56), photograph(40, 56, 1)[..., 0]]).astype(np.float32) / 255  # with alpha
+    lr[..., 3] = 1
+    alone = [Upscaler([chain], tile=side, overlap=4) for side in (24, 48, 64)]
+    together = Upscaler([chain], tile=[24, 48, 64, 72], overlap=4)
+    tiling = together.tiling(40, 56)
+    assert [cut.size for cut in (tiling, *tiling.others)] == [(24, 24), (40, 48), (40, 56)]  # the last two are one
+    assert not tiling.exact and not tiling.whole and Upscaler([chain], tile=[64, 72]).tiling(40, 56).whole
+    parts, found = np.stack([upscaler.upscale(lr) for upscaler in alone]), together.upscale(lr)
+    inside = ((parts > 0) & (parts < 1)).all(0)  # not clipped
+    assert inside.mean() > 0.1 and (found[..., 3] == 1).all()
+    np.testing.assert_allclose(found[inside], parts.mean(0)[inside], atol=1e-5)
+    assert (np.ptp(parts, axis=0)[inside] > 1e-3).mean() > 0.2
+
+
+def test_a_chain_may_see_windows_of_the_image(photograph):
+    """As large as the image they change nothing; smaller they do."""
+    image = photograph(24, 40).astype(np.float32) / 255
+    whole, large, small = (np.asarray(make_chain(0.25, tlc=tlc)(image)) for tlc in (0, 400, 8))
+    np.testing.assert_allclose(large, whole, atol=1e-5 * np.abs(whole).max())
+    assert np.abs(small - whole).max() > 1e-3
+    pytest.importorskip("onnxruntime", reason='other runtimes: pip install "jsr[export]"')
+    with pytest.raises(UserError, match=r"means of windows \(tlc\) are computed by jax alone"):
+        make_chain(tlc=8, runtime="onnxruntime")
+
+
+@pytest.mark.parametrize("arguments, tiles, tlc", [
+    ({}, [24, 32], 16), ({"tile": 48}, [48], 16), ({"tile": None, "tlc": 0}, [None], 0), ({"tile": (32, 48)}, [32, 48], 16)])
+def test_a_model_file_says_tiles_and_windows(tmp_path, chain, arguments, tiles, tlc):
+    net = {"name": "sr", "model": "rfdn/fadn", "scale": 2, "fields": FIELDS}
+    model_file.save(tmp_path / "a.safetensors", chain.variables,
+                    {"networks": [net], "ensemble": {"self": False, "tiles": [24, 32], "tlc": 16}})
+    upscaler = jsr.load(tmp_path / "a.safetensors", overlap=4, **arguments)
+    assert upscaler._tiles == tiles and upscaler.chains[0]._tlc == tlc
+    with pytest.raises(UserError, match="tlc = -1: expected the side of windows, LR px, or 0"):
+        jsr.load(tmp_path / "a.safetensors", tlc=-1)

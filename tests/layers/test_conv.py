@@ -1,13 +1,16 @@
 """The convolution, against its definition in numpy and PyTorch's conventions."""
 
 import math
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr.layers.conv import Conv, torch_uniform
+from jsr.layers.conv import Conv, convolve, torch_uniform
 
 
 def reference(x, kernel, stride, dilation, groups, padding):
@@ -97,3 +100,115 @@ def test_dtype_is_of_the_computation_not_of_the_parameters(dtype, input_dtype, e
 def test_impossible_convolutions_are_refused(conv, message):
     with pytest.raises(ValueError, match=message):
         conv.init(jax.random.key(0), jnp.zeros((1, 4, 4, 3)))
+
+
+def own(x, kernel, *, strides=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+    """What XLA makes of a convolution and its gradients."""
+    return jax.lax.conv_general_dilated(x, kernel, strides, [(p, p) for p in padding], rhs_dilation=dilation,
+                                        dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups)
+
+
+def pair(shape, kernel_shape, dtype="float32"):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=shape).astype(dtype), rng.normal(size=kernel_shape).astype(dtype)
+
+
+def assert_close(ours, theirs, tolerance):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, atol=tolerance * np.abs(b).max(), rtol=0)
+
+
+EXCHANGED, PRODUCT = ((2, 7, 6, 32), (3, 3, 32, 20), dict(padding=(1, 1))), ((2, 4, 5, 6), (1, 1, 6, 8), {})
+
+
+@pytest.mark.parametrize("shape, kernel_shape, fields", [
+    EXCHANGED,
+    PRODUCT,
+    ((2, 7, 6, 64), (3, 3, 64, 80), {}),
+    ((1, 7, 6, 32), (3, 1, 32, 17), dict(padding=(0, 2))),  # more zeros than the window is wide
+    ((1, 7, 6, 32), (2, 4, 32, 17), dict(padding=(1, 1))),
+    ((1, 7, 6, 64), (3, 3, 64, 3), dict(padding=(1, 1))),
+    ((1, 7, 6, 3), (3, 3, 3, 32), dict(padding=(1, 1))),
+    ((1, 7, 6, 6), (1, 1, 6, 8), dict(padding=(1, 1))),
+    ((1, 7, 6, 32), (3, 3, 32, 20), dict(strides=(2, 2), padding=(1, 1))),
+    ((1, 7, 6, 32), (3, 3, 32, 20), dict(dilation=(2, 1))),
+    ((1, 7, 6, 64), (1, 1, 32, 4), dict(groups=2)),
+    ((1, 7, 6, 8), (3, 3, 1, 8), dict(groups=8)),
+])
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 2e-6), ("float64", 1e-12), ("bfloat16", 2e-2)])
+def test_gradients_are_those_of_xla(shape, kernel_shape, fields, dtype, tolerance):
+    with jax.enable_x64(dtype == "float64"):
+        arguments = tuple(jnp.asarray(a, dtype) for a in pair(shape, kernel_shape))
+        gradients = [jax.grad(lambda *arguments: jnp.sin(f(*arguments, **fields)).sum(), (0, 1))(*arguments)
+                     for f in (convolve, own)]
+    assert_close(*gradients, tolerance)
+
+
+@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT])
+def test_every_derivative_is_that_of_xla(shape, kernel_shape, fields):
+    x, kernel = pair(shape, kernel_shape)
+    images, kernels = np.stack([x, 2 * x]), np.stack([kernel, 3 * kernel])
+
+    def derivatives(f):
+        def loss(x, kernel):
+            return jnp.sin(f(x, kernel, **fields)).sum()
+
+        def of_gradients(x, kernel):
+            return sum((gradient**2).sum() for gradient in jax.grad(loss, (0, 1))(x, kernel))
+
+        by_kernel = jax.grad(jax.remat(loss), 1)
+        return {"jvp": jax.jvp(loss, (x, kernel), (2 * x, kernel - 1)),
+                "vmap": [jax.vmap(by_kernel, axes)(*arguments) for axes, arguments in [
+                    ((0, None), (images, kernel)), ((None, 0), (x, kernels)), ((0, 0), (images, kernels))]],
+                "second": jax.grad(of_gradients, (0, 1))(x, kernel)}
+
+    assert_close(derivatives(convolve), derivatives(own), 2e-6)
+
+
+@pytest.mark.parametrize("case, of_the_cpu", [(EXCHANGED, "stablehlo.reverse"), (PRODUCT, "stablehlo.dot_general")])
+def test_the_kernels_gradient_is_made_otherwise_on_the_cpu_alone(case, of_the_cpu):
+    shape, kernel_shape, fields = case
+    gradient = jax.jit(jax.grad(lambda kernel, x: convolve(x, kernel, **fields).sum()))
+    traced = gradient.trace(*pair(shape, kernel_shape)[::-1])
+    assert of_the_cpu in traced.lower(lowering_platforms=("cpu",)).as_text()
+    assert of_the_cpu not in traced.lower(lowering_platforms=("cuda",)).as_text()
+
+
+@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT])
+def test_a_trace_holds_one_convolution(shape, kernel_shape, fields):
+    text = str(jax.make_jaxpr(lambda *arguments: convolve(*arguments, **fields))(*pair(shape, kernel_shape)))
+    assert text.count("conv_general_dilated[") == 1 and "dot_general" not in text
+
+
+def test_the_gradient_keeps_the_precision_of_the_call():
+    shape, kernel_shape, fields = EXCHANGED
+
+    def loss(kernel, x):
+        with jax.default_matmul_precision("highest"):
+            return convolve(x, kernel, **fields).sum()
+
+    traced = jax.jit(jax.grad(loss)).trace(*pair(shape, kernel_shape)[::-1])
+    for platform in "cpu", "cuda":
+        assert "DEFAULT" not in traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+SHARDED = """
+import jax, numpy as np
+from jsr.layers.conv import convolve
+mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+over_devices, everywhere = (jax.sharding.NamedSharding(mesh, jax.P(*axes)) for axes in (("data",), ()))
+for shape, kernel_shape, padding in [((8, 7, 6, 32), (3, 3, 32, 20), (1, 1)), ((8, 4, 5, 6), (1, 1, 6, 8), (0, 0))]:
+    rng = np.random.default_rng(0)
+    x, kernel = (rng.normal(size=s).astype("float32") for s in (shape, kernel_shape))
+    gradient = jax.jit(jax.grad(lambda kernel, x: jax.numpy.sin(convolve(x, kernel, padding=padding)).sum()))
+    sharded = gradient(jax.device_put(kernel, everywhere), jax.device_put(x, over_devices))
+    assert len(sharded.devices()) == 4
+    np.testing.assert_allclose(sharded, gradient(kernel, x), atol=1e-3)
+"""
+
+
+def test_a_batch_over_devices_has_the_gradient_of_one_device():
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    done = subprocess.run([sys.executable, "-c", SHARDED], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

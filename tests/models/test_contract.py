@@ -18,8 +18,12 @@ from jsr.errors import UserError
 from jsr.layers.padding import crop_to, pad_to_multiple
 
 PARAMS = {  # id: {scale: trainable parameters}, the published counts less what is frozen
+    "enlarge/nearest": dict.fromkeys(range(2, 9), 0),
+    "enlarge/bilinear": dict.fromkeys(range(2, 9), 0),
+    "enlarge/bicubic": dict.fromkeys(range(2, 9), 0),
     "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
     "edsr/full": {2: 40_729_603, 3: 43_680_003, 4: 43_089_923},
+    "rrdbnet/attention": {4: 16_911_688},
     "rrdbnet/b23": {1: 16_723_907, 2: 16_703_171, 4: 16_697_987},
     "rrdbnet/b33": {4: 23_892_227},
     "rrdbnet/b6": {4: 4_467_779},
@@ -50,6 +54,11 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "safmn/base": {2: 227_820, 3: 232_695, 4: 239_520},
     "safmn/large": {2: 5_559_308, 3: 5_576_603, 4: 5_600_816},
     "safmn/light_pp": {4: 66_176},
+    "discriminator/srrescgan": {1: 14_499_401},
+    "discriminator/vgg128": {1: 14_499_401},
+    "downsample/dual": {2: 864, 3: 864, 4: 3_168, 8: 5_472},
+    "vgg/vgg16": {1: 14_714_688},
+    "vgg/vgg19": {1: 20_024_384},
 }
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
@@ -116,9 +125,9 @@ def small(stem):
 
 def apply_padded(model, variables, lr):
     """The network on an image of any size, as inference runs it."""
-    height, width = lr.shape[-3:-1]
-    sr = models.outputs(model.apply(variables, pad_to_multiple(lr, models.card(model).padding)))["sr"]
-    return crop_to(sr, height * model.scale, width * model.scale)
+    (height, width), card = lr.shape[-3:-1], models.card(model)
+    sr = models.outputs(model.apply(variables, pad_to_multiple(lr, card.padding)))["sr"]
+    return sr if card.auxiliary else crop_to(sr, height * model.scale, width * model.scale)
 
 
 def equations(jaxpr):
@@ -148,7 +157,7 @@ def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scal
         assert not unnamed, f"{jax.tree_util.keystr(path)}: give {unnamed} a name"
 
 
-@pytest.mark.parametrize("model_id, scale", IDS_AND_SCALES)
+@pytest.mark.parametrize("model_id, scale", [(i, scale) for i, scale in IDS_AND_SCALES if not models.card(i).auxiliary])
 def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     size = 37, 51
     model, card = models.create(model_id, scale=scale), models.card(model_id)
@@ -164,7 +173,7 @@ def test_bfloat16_is_for_the_inside_only(model_id):
     model = models.create(model_id, scale=card.scales[-1], dtype=jnp.bfloat16)
     variables = abstract(model_id, scale=card.scales[-1], dtype=jnp.bfloat16)
     lr = jax.ShapeDtypeStruct(card.lr_shape(64, 64), jnp.float32)
-    assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} == {jnp.dtype("float32")}
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} <= {jnp.dtype("float32")}
     closed, result = jax.make_jaxpr(lambda v, lr: apply_padded(model, v, lr), return_shape=True)(variables, lr)
     assert result.dtype == jnp.float32
     convolutions = [e for e in equations(closed.jaxpr) if str(e.primitive) == "conv_general_dilated"]
@@ -184,7 +193,7 @@ def test_gradient_is_finite_and_reaches_every_parameter(stem):
         fan_in = np.prod(leaf.shape[:-1]) if path[-1].key == "kernel" else 10
         return (rng.normal(size=leaf.shape) / np.sqrt(fan_in)).astype(leaf.dtype)
 
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(lr.shape, jnp.float32))
+    shapes = {"params": {}} | jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(lr.shape, jnp.float32))
     variables = jax.tree_util.tree_map_with_path(draw, shapes)
 
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

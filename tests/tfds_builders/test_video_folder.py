@@ -81,7 +81,7 @@ def test_the_pipeline_takes_the_dataset(folder, tmp_path):
     build("video_folder/aim22_t2", data_dir=tmp_path, manual_dir=folder)
     build("video_folder/hr", data_dir=tmp_path, manual_dir=folder)
     for dataset, degrade in (("video_folder/aim22_t2", ""), ("video_folder", "aim22_t2")):
-        windows = clips.ClipWindows(frames=3, crop=64, scale=4, degrade=degrade, augment=("flip_rotate",))
+        windows = clips.ClipWindows(frames=3, crop=64, scale=4, degrade=degrade)
         batches = pipeline.train_batches([pipeline.Row(open_source(dataset, "train", tmp_path), windows)], seed=0, batch=3, start=0,
                                          num_workers=0)
         for batch in itertools.islice(batches, 2):

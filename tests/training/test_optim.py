@@ -1,5 +1,6 @@
-"""Schedules at the steps that matter, optimizers against their formulas."""
+"""Schedules and optimizers: PyTorch's where that is installed, and what PyTorch has not."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -8,10 +9,33 @@ import pytest
 from jsr.errors import UserError
 from jsr.training import optim
 
+NO_TORCH = "compares with PyTorch (pip install torch)"
+
 
 def rates(row, steps, peak=1e-3):
     schedule = optim.make_schedule(row, peak=peak, steps=steps)
     return [float(schedule(step)) for step in range(steps)]
+
+
+@pytest.mark.parametrize("row, theirs, options", [
+    (dict(name="multi_step", milestones=[20, 35], factor=0.3), "MultiStepLR", dict(milestones=[20, 35], gamma=0.3)),
+    (dict(name="cosine", end=1e-5), "CosineAnnealingLR", dict(T_max=50, eta_min=1e-5)),
+    (dict(name="cosine_restarts", period=15, end=1e-6), "CosineAnnealingWarmRestarts", dict(T_0=15, eta_min=1e-6)),
+    (dict(name="linear", end=1e-4), "LinearLR", dict(start_factor=1.0, end_factor=0.1, total_iters=50)),
+    (dict(name="cyclic", start=1e-4, up=7, down=4), "CyclicLR",
+     dict(base_lr=1e-4, max_lr=1e-3, step_size_up=7, step_size_down=4)),
+    (dict(name="cyclic", start=1e-4, up=6, factor=0.5), "CyclicLR",
+     dict(base_lr=1e-4, max_lr=1e-3, step_size_up=6, mode="triangular2")),
+])
+def test_schedules_are_pytorchs(row, theirs, options):
+    torch = pytest.importorskip("torch", reason=NO_TORCH)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
+    scheduler, expected = getattr(torch.optim.lr_scheduler, theirs)(optimizer, **options), []
+    for _ in range(50):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    np.testing.assert_allclose(rates(row, 50), expected, rtol=1e-5)
 
 
 def test_constant():
@@ -50,28 +74,94 @@ def test_piecewise_linear_joins_its_points_and_jumps_where_two_are_at_one_step()
     np.testing.assert_allclose(warm, [5e-4, 1e-3, *expected[2:]], rtol=1e-6)
 
 
-def test_adam_is_optaxs_adam():
-    params = grads = {"w": jnp.array([1.0, -2.0, 3.0])}
-    ours, theirs = optim.make_optimizer({"name": "adam"}), optax.adam(0.1)
-    our_state, their_state = ours.init(params), theirs.init(params)
-    for _ in range(3):
-        direction, our_state = ours.update(grads, our_state, params)
-        update, their_state = theirs.update(grads, their_state, params)
-        np.testing.assert_allclose(-0.1 * direction["w"], update["w"], rtol=1e-6)
+def test_plateau_linear_holds_and_falls_and_a_cycle_rises_and_falls():
+    held = [1e-3] * 4 + [1e-3 - 2e-4 * n for n in range(1, 4)]
+    np.testing.assert_allclose(rates(dict(name="plateau_linear", hold=3, end=0.0), 8)[:7],
+                               [1e-3] * 4 + [8e-4, 6e-4, 4e-4], rtol=1e-5)
+    np.testing.assert_allclose(rates(dict(name="plateau_linear", hold=3, warmup_steps=2), 8)[:7],
+                               [5e-4, *held[1:4], 8e-4, 6e-4, 4e-4], rtol=1e-5)
+    np.testing.assert_allclose(rates(dict(name="cyclic", start=2e-4, up=2, down=4), 8),
+                               [2e-4, 6e-4, 1e-3, 8e-4, 6e-4, 4e-4, 2e-4, 6e-4], rtol=1e-5)
 
 
-def test_adamw_decays_by_the_learning_rate():
-    params, grads = {"w": jnp.array([2.0])}, {"w": jnp.array([0.0])}
-    optimizer = optim.make_optimizer(dict(name="adamw", weight_decay=0.1))
-    direction, _ = optimizer.update(grads, optimizer.init(params), params)
-    np.testing.assert_allclose(direction["w"], [0.2], rtol=1e-6)
+GRADS = np.random.default_rng(0).standard_normal((10, 6)).astype(np.float32)
+
+
+def followed(row, grads, rate=0.1, **schedule):
+    """Parameters after each update, beginning with [1, ...], for gradients that do not depend on them."""
+    optimizer, params = optim.make_optimizer(row, **schedule), {"w": jnp.ones(grads.shape[1])}
+    state, found = optimizer.init(params), []
+    for grad in grads:
+        updates, state = optimizer.update({"w": grad}, state, params, learning_rate=rate, value=jnp.float32(1))
+        params = optax.apply_updates(params, updates)
+        found.append(np.asarray(params["w"]))
+    return np.array(found), state, params
+
+
+@pytest.mark.parametrize("row, theirs, options", [
+    (dict(name="adam", b1=0.8, b2=0.99, weight_decay=0.2), "Adam", dict(betas=(0.8, 0.99), weight_decay=0.2)),
+    (dict(name="adamw", weight_decay=0.2), "AdamW", dict(weight_decay=0.2)),
+    (dict(name="adamw"), "AdamW", {}),
+    (dict(name="sgd", momentum=0.9, weight_decay=0.2), "SGD", dict(momentum=0.9, weight_decay=0.2)),
+    (dict(name="sgd", momentum=0.9, nesterov=True), "SGD", dict(momentum=0.9, nesterov=True)),
+])
+def test_optimizers_are_pytorchs(row, theirs, options):
+    torch = pytest.importorskip("torch", reason=NO_TORCH)
+    param = torch.nn.Parameter(torch.ones(GRADS.shape[1]))
+    optimizer, expected = getattr(torch.optim, theirs)([param], lr=0.1, **options), []
+    for grad in GRADS:
+        param.grad = torch.from_numpy(grad)
+        optimizer.step()
+        expected.append(param.detach().numpy().copy())
+    np.testing.assert_allclose(followed(row, GRADS)[0], expected, rtol=1e-5, atol=1e-5)  # rates of 0.1 in float32
+
+
+def test_lion_moves_by_signs():
+    found = followed(dict(name="lion", b1=0.5, b2=0.5, weight_decay=0.1), np.float32([[1, -2], [-3, 1]]))[0]
+    # m = 0.5 g1 after the first; then the sign of 0.5 m + 0.5 g2
+    np.testing.assert_allclose(found, [[1 - 0.1 - 0.01, 1 + 0.1 - 0.01],
+                                       [0.89 + 0.1 - 0.0089, 1.09 - 0.1 * 0 - 0.0109]], rtol=1e-6)
+
+
+def test_schedule_free_averages_by_its_formula():
+    """y = (1 - b1) z + b1 x, of which z is plain AdamW's way, here by the sign of a constant gradient, and x its mean."""
+    found, state, params = followed(dict(name="schedule_free_adamw", b1=0.9), np.ones((5, 2), np.float32))
+    z = 1 - 0.1 * np.arange(1, 6)
+    x = np.cumsum(z) / np.arange(1, 6)
+    np.testing.assert_allclose(found[:, 0], 0.1 * z + 0.9 * x, rtol=1e-4)
+    np.testing.assert_allclose(optim.evaluated(state, params)["w"], x[-1], rtol=1e-4)
+    np.testing.assert_array_equal(optim.evaluated(optim.make_optimizer({"name": "adam"}).init(params), params)["w"],
+                                  params["w"])
+
+
+def test_a_plateau_lowers_the_rate():
+    schedule = dict(name="plateau", window=1, patience=2, factor=0.1)
+    found, state, _ = followed(dict(name="sgd"), np.ones((5, 1), np.float32), schedule=schedule, peak=0.1)
+    np.testing.assert_allclose(-np.diff(found[:, 0], prepend=1), [0.1, 0.1, 0.01, 0.01, 0.001], rtol=1e-3)
+    assert float(optim.plateau_scale(state)) == pytest.approx(0.01)
+
+
+def test_learning_rates_have_factors_by_place_and_time():
+    params = {"sr": {"a": {"kernel": 1.0, "bias": 1.0}, "b": {"kernel": 1.0}}}
+    rows = [dict(pattern="sr/a/*", steps=3, factor=0.5), "*/kernel"]
+    for step, bias in ((2, 0.5), (3, 1.0)):
+        found = optim.rate_factors(rows, params, jnp.int32(step))
+        assert jax.tree.map(float, found) == {"sr": {"a": {"kernel": 0.0, "bias": bias}, "b": {"kernel": 0.0}}}
 
 
 @pytest.mark.parametrize("make, message", [
     (lambda: optim.make_optimizer({"name": "adan"}), "optimizer 'adan' is unknown; did you mean 'adam'"),
-    (lambda: optim.make_optimizer({"name": "adam", "beta1": 0.9}), "optimizer adam: unknown argument 'beta1'; did you mean"),
+    (lambda: optim.make_optimizer({"name": "adam", "beta1": 0.9}),
+     "optimizer adam: unknown argument 'beta1'; did you mean"),
+    (lambda: optim.make_optimizer({"name": "schedule_free_adamw"}, {"name": "plateau"}),
+     "schedule_free_adamw: does without the schedule plateau"),
     (lambda: optim.make_schedule({"name": "cosin"}, peak=1, steps=1), "schedule 'cosin' is unknown; did you mean 'cosine'"),
     (lambda: optim.make_schedule({"name": "cosine", "peek": 1}, peak=1, steps=1), "schedule cosine: unknown argument 'peek'"),
+    (lambda: optim.make_schedule({"name": "cyclic", "up": 1}, peak=1, steps=1), "schedule cyclic: lacks start"),
+    (lambda: optim.rate_factors(["sr/bb/*"], {"sr": {"b": {"c": 1}}}, 0),
+     "freeze: no parameter fits 'sr/bb/.'; did you mean 'sr/b'"),
+    (lambda: optim.rate_factors([dict(pattern="sr/b/*", step=3)], {"sr": {"b": {"c": 1}}}, 0),
+     "freeze: unknown key 'step'; did you mean 'steps'"),
 ])
 def test_mistakes_name_the_nearest(make, message):
     with pytest.raises(UserError, match=message):

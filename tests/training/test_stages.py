@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from jsr import models, reparam
-from jsr._configs.common import recipe, stage
+from jsr._configs.common import player, recipe, stage
 from jsr.errors import UserError
 from jsr.inference import model_file
-from jsr.training import optim, stages
+from jsr.training import stages
 from jsr.training import state as states
 
 
@@ -112,18 +112,18 @@ def test_a_teacher_must_have_a_file(tmp_path):
     config = three_stages(model="edsr", scale=2)
     config.networks.teacher = dict(config.networks.sr)
     with pytest.raises(UserError, match=r"learns from a trained edsr; give its model file.*networks.teacher.start_from"):
-        states.teacher_variables(config)
+        states.frozen_variables(config)
     variables = {"big": models.init(models.create("edsr", scale=2, num_feat=4), jax.random.key(5))}
     info = dict(networks=[dict(name="big", model="edsr/baseline", scale=2, fields=dict(num_feat=4))])
     model_file.save(tmp_path / "big.safetensors", variables, info)
     config.networks.teacher.fields = dict(num_feat=4)
     config.networks.teacher.start_from = str(tmp_path / "big.safetensors")
-    found = states.teacher_variables(config)
+    found = states.frozen_variables(config)
     jax.tree.map(np.testing.assert_array_equal, found, {"teacher": variables["big"]})
 
 
 @pytest.mark.parametrize("row, message", [
-    (dict(net="rs", carry="match", fields={}), r"stages\[0\].begin\[0\]: no network 'rs' in the chain; did you mean"),
+    (dict(net="rs", carry="match", fields={}), r"stages\[0\].begin\[0\]: no network 'rs' is trained; did you mean"),
     (dict(net="sr", carry="mach", fields={}), r"stages\[0\].begin\[0\]: no rule 'mach'; did you mean 'match'"),
     (dict(net="sr", carry="match"), r"stages\[0\].begin\[0\]: needs exactly the keys net, carry, fields"),
     (dict(net="sr", carry="match", fields=dict(num_feats=3)), "no field 'num_feats'; did you mean 'num_feat'"),
@@ -133,6 +133,39 @@ def test_mistakes_in_rows_are_found_before_anything_runs(row, message):
     config.stages[0].begin = [type(config)(row)]
     with pytest.raises(UserError, match=message):
         stages.check(config)
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(batch=4, accumulate=3), r"stages\[0\]: a batch of 4 is not 3 equal parts"),
+    (dict(remat="block"), r"stages\[0\].remat: 'block' is unknown; use blocks"),
+    (dict(players=[player(nets=["critic"], losses=[], learning_rate=1.0)]), r"players\[0\]: no network 'critic'; known: sr"),
+    (dict(players=2 * [player(nets=["sr"], losses=[], learning_rate=1.0)]), r"players: sr is updated twice"),
+    (dict(players=[player(nets=["sr"], losses=[], learning_rate=1.0, freeze=["sr/boddy_0*"])]),
+     "freeze: no parameter fits 'sr/boddy_0.'; did you mean 'sr/body_0'"),
+    (dict(players=[player(nets=["sr"], losses=[], learning_rate=1.0, freeze=["sr/body_0*"],
+                          optimizer=dict(name="schedule_free_adamw"))]), r"players\[0\].freeze: not with schedule_free"),
+])
+def test_mistakes_of_a_stage_are_found_before_anything_runs(change, message):
+    config = three_stages()
+    config.stages[0].update(change)
+    with pytest.raises(UserError, match=message):
+        stages.check(config)
+
+
+def test_a_critic_is_trained_beside_the_chain_and_passes_through_the_stages():
+    """It is drawn, carried in the state, without an average, and frozen where no player of a stage updates it."""
+    config = three_stages(("match", {}), model="edsr", scale=2, fields=dict(num_feat=4, num_block=1))
+    config.networks.critic = dict(config.networks.sr)
+    config.stages[0].players = [player(nets=[name], losses=[], learning_rate=1.0) for name in ("sr", "critic")]
+    config.stages[1].players[0].nets = ["sr"]
+    assert stages.trained(config) == ["sr", "critic"] and states.frozen_variables(config) == {}
+    state = states.make_state(config, 0, states.initial_variables(config, jax.random.key(0)))
+    assert {name: set(net) for name, net in state.nets.items()} == {"sr": {"variables", "opt", "ema"},
+                                                                    "critic": {"variables", "opt"}}
+    nets = begin(config, 1, states.versions(state))
+    after = states.begin_stage(config, 1, state, nets)
+    assert set(after.nets["critic"]) == {"variables"}
+    jax.tree.map(np.testing.assert_array_equal, after.nets["critic"]["variables"], state.nets["critic"]["variables"])
 
 
 def test_a_form_that_channels_cannot_lead_to():
@@ -150,10 +183,9 @@ def test_batch_norm_is_not_trained_fused():
 
 def test_the_state_passes_over_with_fresh_optimizers():
     config = three_stages(("select_channels", dict(num_feat=4)), fields=dict(num_feat=6))
-    optimizers = optim.stage_optimizers(config.stages[1])
-    state = states.make_state({"sr": start(config)["sr"][0]}, optimizers, ema=True)
-    new = states.begin_stage(state, begin(config, 1, states.versions(state)), optimizers)
-    expected = jax.eval_shape(lambda v: states.make_state(v, optimizers, ema=True), stages.abstract_variables(config, 1))
+    state = states.make_state(config, 0, {"sr": start(config)["sr"][0]})
+    new = states.begin_stage(config, 1, state, begin(config, 1, states.versions(state)))
+    expected = jax.eval_shape(lambda v: states.make_state(config, 1, v), stages.abstract_variables(config, 1))
     assert jax.tree.map(jnp.shape, new) == jax.tree.map(jnp.shape, expected)
     np.testing.assert_array_equal(jax.tree.leaves(new.nets["sr"]["ema"])[0],
                                   jax.tree.leaves(new.nets["sr"]["variables"]["params"])[0])

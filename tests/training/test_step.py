@@ -1,4 +1,4 @@
-"""The train step: players, losses, averaging, skipped steps, chains, and many devices against one."""
+"""The train step: players, keys of losses, averaging, skipped steps, chains, parts of a batch, many devices against one."""
 
 import os
 import subprocess
@@ -7,19 +7,25 @@ import sys
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 import numpy as np
-import optax
 import pytest
 
 from jsr import config as configs
 from jsr import models
+from jsr._configs.common import player, recipe, stage
 from jsr.errors import UserError
-from jsr.training import optim, stages
+from jsr.training import stages
 from jsr.training import state as states
+from jsr.training import step as steps
+from jsr.training.checkpoints import Checkpoints
 from jsr.training.step import make_step, run_chain
 
 L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
+SGD = dict(name="sgd")
+
+
+RNG = np.random.default_rng(0)
+EIGHT = {key: RNG.integers(0, 256, (8, 8, 8, 3), np.uint8) for key in ("lr", "hr")}
 
 
 class Gain(nn.Module):
@@ -35,20 +41,57 @@ class Gain(nn.Module):
         return lr * self.param("gain", lambda key: jnp.float32(1))
 
 
-def start(names=("sr",), ema=True, optimizer="adam"):
-    networks = {name: Gain() for name in names}
-    optimizers = {name: optim.make_optimizer({"name": optimizer}) for name in names}
-    variables = {name: module.init(jax.random.key(0), jnp.ones((1, 2, 2, 3))) for name, module in networks.items()}
-    return networks, optimizers, states.make_state(variables, optimizers, ema=ema)
+class Critic(nn.Module):
+    """An image to one logit."""
+
+    @nn.compact
+    def __call__(self, image, *, train=False):
+        return nn.Dense(1, name="logit")(nn.tanh(nn.Dense(2, name="features")(image)).mean((1, 2)))
 
 
-def player(nets=("sr",), losses=L1, clip_norm=0.0, every=1):
-    return ConfigDict(dict(nets=list(nets), losses=losses, clip_norm=clip_norm, every=every))
+class Blocks(nn.Module):
+    """Residual blocks of convolutions, with BatchNorm or without."""
+
+    num_block: int = 1
+    norm: bool = False
+    scale: int = 1
+
+    @nn.compact
+    def __call__(self, lr, *, train=False):
+        x = nn.Conv(4, (3, 3), name="conv_first")(lr)
+        for index in range(self.num_block):
+            x = Block(self.norm, name=f"body_{index}")(x, train=train)
+        return nn.Conv(3, (3, 3), name="conv_last")(x)
 
 
-def steps(networks, chain, players, optimizers, *, learning_rate=0.1, ema_decay=0.9, first_step=0):
-    schedules = [lambda step: learning_rate] * len(players)
-    return jax.jit(make_step(networks, chain, players, optimizers, schedules, first_step=first_step, ema_decay=ema_decay))
+class Block(nn.Module):
+    norm: bool
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        y = nn.tanh(nn.Conv(x.shape[-1], (3, 3), name="conv1")(x))
+        y = nn.BatchNorm(use_running_average=not train, name="norm")(y) if self.norm else y
+        return x + nn.tanh(nn.Conv(x.shape[-1], (3, 3), name="conv2")(y))
+
+
+def one(**more):
+    """A stage with one player."""
+    return stage(**dict(steps=50, crop=4, batch=2, losses=L1, learning_rate=0.1, augment=()) | more)
+
+
+def several(*players, **more):
+    return stage(**dict(steps=50, crop=4, batch=2, players=players, augment=()) | more)
+
+
+def start(*its_stages, index=0, chain=("sr",), networks=None, ema_decay=0.9, frozen=(), **more):
+    """(config, initial state, jitted step) of a recipe whose networks are Gains, or those given."""
+    networks = networks or {name: Gain() for name in chain}
+    config = recipe(title="", protocol="aim22_t1", stages=its_stages or [one()], chain=chain, ema_decay=ema_decay,
+                    networks={name: dict(model="", scale=1) for name in networks},
+                    data=dict(train=dict(dataset="none"), eval=dict(dataset="none")), **more)
+    variables = {name: networks[name].init(jax.random.key(n), jnp.ones((1, 8, 8, 3)))
+                 for n, name in enumerate(networks) if name not in frozen}
+    return config, states.make_state(config, index, variables), jax.jit(make_step(config, index, networks))
 
 
 def batch(lr=100, hr=200):
@@ -59,9 +102,17 @@ def gain(state, name="sr"):
     return float(state.nets[name]["variables"]["params"]["gain"])
 
 
+def params(state, name="sr"):
+    return state.nets[name]["variables"]["params"]
+
+
+def equal(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
 def test_one_step_by_hand():
-    networks, optimizers, state = start()
-    new, metrics = steps(networks, ["sr"], [player()], optimizers)(state, batch(), jax.random.key(0))
+    _, state, step = start()
+    new, metrics = step(state, batch(), jax.random.key(0))
     np.testing.assert_allclose(metrics["loss"], 100 / 255, rtol=1e-6)
     np.testing.assert_allclose(metrics["grad_norm"], 100 / 255, rtol=1e-6)
     np.testing.assert_allclose(gain(new), 1.1, rtol=1e-5)  # Adam's first step is the learning rate
@@ -71,10 +122,7 @@ def test_one_step_by_hand():
 
 
 def test_clipping_bounds_the_global_norm():
-    networks, _, state = start(("a", "b"))
-    optimizers = {name: optax.identity() for name in networks}
-    state = states.make_state({n: net["variables"] for n, net in state.nets.items()}, optimizers, ema=False)
-    step = steps(networks, ["a", "b"], [player(("a", "b"), clip_norm=0.01)], optimizers, learning_rate=1.0)
+    _, state, step = start(one(clip_norm=0.01, optimizer=SGD, learning_rate=1.0), chain=("a", "b"))
     new, metrics = step(state, batch(), jax.random.key(0))
     moved = np.array([gain(new, "a") - 1, gain(new, "b") - 1])
     assert metrics["grad_norm"] > 0.1
@@ -83,19 +131,18 @@ def test_clipping_bounds_the_global_norm():
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 def test_step_that_is_not_finite_changes_only_the_counts(poison):
-    networks, optimizers, state = start()
+    _, state, step = start()
     bad = {"lr": np.full((2, 4, 4, 3), poison, np.float32), "hr": np.ones((2, 4, 4, 3), np.float32)}
-    step = steps(networks, ["sr"], [player()], optimizers)
     state, _ = step(state, batch(), jax.random.key(0))
     new, metrics = step(state, bad, jax.random.key(0))
-    jax.tree.map(np.testing.assert_array_equal, new.nets, state.nets)
+    equal(new.nets, state.nets)
     assert (int(new.step), int(new.skipped)) == (2, 1)
     assert not np.isfinite(metrics["loss"])
 
 
 def test_players_update_their_own_networks_at_their_own_pace():
-    networks, optimizers, state = start(("a", "b"))
-    step = steps(networks, ["a", "b"], [player(["a"]), player(["b"], every=2)], optimizers)
+    rows = dict(losses=L1, learning_rate=0.1)
+    _, state, step = start(several(player(nets=["a"], **rows), player(nets=["b"], every=2, **rows)), chain=("a", "b"))
     history = []
     for _ in range(4):
         before = gain(state, "a"), gain(state, "b")
@@ -105,40 +152,58 @@ def test_players_update_their_own_networks_at_their_own_pace():
     assert {"loss", "player1/loss", "player1/grad_norm"} <= set(metrics)
 
 
-def test_a_network_that_no_player_names_is_frozen():
-    networks, optimizers, state = start(("a", "b"))
-    new, _ = steps(networks, ["a", "b"], [player(["b"])], optimizers)(state, batch(), jax.random.key(0))
+def test_a_network_that_no_player_names_is_frozen_and_runs_as_it_is_used():
+    _, state, step = start(several(player(nets=["b"], losses=L1, learning_rate=0.1)), chain=("a", "b"))
+    new, _ = step(state, batch(), jax.random.key(0))
     assert gain(new, "a") == 1 and gain(new, "b") != 1
+    assert int(new.nets["a"]["variables"]["count"]["passes"]) == 0 and "opt" not in new.nets["a"]
 
 
 def test_chain_names_the_outputs_of_earlier_networks():
-    networks, _, state = start(("a", "b"))
-    variables = states.eval_variables(state)
+    config, state, _ = start(chain=("a", "b"))
+    variables = states.eval_variables(config, state)
     variables["a"]["params"] = {"gain": jnp.float32(2)}
-    outputs, _ = run_chain(networks, ["a", "b"], variables, jnp.ones((1, 2, 2, 3)))
+    outputs, _ = run_chain({"a": Gain(), "b": Gain()}, ["a", "b"], variables, jnp.ones((1, 2, 2, 3)))
     assert set(outputs) == {"a/sr", "sr"} and float(outputs["sr"].mean()) == 2
 
 
-def test_a_teacher_outside_the_chain_is_compared_with_and_never_changes():
-    networks, optimizers, state = start()
-    networks["teacher"] = Gain()
-    taught = [dict(fn="l1", pred="sr", target="teacher/sr", weight=1.0)]
+# ---- keys of losses
+
+def test_a_teacher_is_compared_with_and_never_changes():
+    taught = [dict(fn="l1", pred="sr", target="teacher(lr)", weight=1.0)]
+    _, state, step = start(one(losses=taught), networks={"sr": Gain(), "teacher": Gain()}, frozen=["teacher"])
     teachers = {"teacher": {"params": {"gain": jnp.float32(1.5)}, "count": {"passes": jnp.int32(0)}}}
-    step = steps(networks, ["sr"], [player(losses=taught)], optimizers)
     new, metrics = step(state, batch(), jax.random.key(0), teachers)
     np.testing.assert_allclose(metrics["loss"], 0.5 * 100 / 255, rtol=1e-6)
     assert set(new.nets) == {"sr"} and gain(new) > 1
 
 
+def test_networks_are_applied_to_what_keys_name_each_once():
+    """Of `lr`, `sr` and what another network made; target and pred may be of the batch or of the outputs."""
+    traced = []
+
+    class Traced(Gain):
+        def __call__(self, lr, *, train=False):
+            traced.append(self.name)
+            return super().__call__(lr, train=train)
+
+    rows = [dict(fn="l1", pred="t(lr)", target="hr", weight=1.0), dict(fn="mse", pred="t(lr)", target="t(t(lr))", weight=1.0),
+            dict(fn="l1", pred="hr", target="t(sr)", weight=1.0), dict(fn="l1", pred="sr", target="sr", weight=1.0)]
+    networks = {"sr": Gain(), "t": Traced(name="t")}
+    config, state, _ = start(one(losses=rows), networks={"sr": Gain(), "t": Gain()}, frozen=["t"])
+    frozen = {"t": {"params": {"gain": jnp.float32(2)}, "count": {"passes": jnp.int32(0)}}}
+    _, metrics = jax.jit(make_step(config, 0, networks))(state, batch(), jax.random.key(0), frozen)
+    assert len(traced) == 3  # t(lr), t(t(lr)), t(sr)
+    np.testing.assert_allclose([metrics["loss/l1_t(lr)"], metrics["loss/mse_t(lr)"], metrics["loss/l1_hr"]],
+                               [0, (200 / 255)**2, 0], rtol=1e-6, atol=1e-7)
+
+
 def test_losses_compare_what_submodules_of_student_and_teacher_give():
-    fields = dict(scale=2, num_feat=4, num_block=1)
-    networks = {name: models.create("edsr", **fields) for name in ("sr", "teacher")}
-    variables = {name: models.init(module, jax.random.key(n)) for n, (name, module) in enumerate(networks.items())}
-    rows = [dict(fn="mse", pred="sr@body_0/conv1", target="teacher@body_0/conv1", weight=1.0)]
-    optimizers = {"sr": optax.identity()}
-    state = states.make_state({"sr": variables["sr"]}, optimizers, ema=False)
-    data = {"lr": np.random.default_rng(0).integers(0, 256, (2, 6, 6, 3), np.uint8)}
-    step = steps(networks, ["sr"], [player(losses=rows)], optimizers)
+    rows = [dict(fn="mse", pred="sr@body_0/conv1", target="teacher(lr)@body_0/conv1", weight=1.0)]
+    networks = {"sr": Blocks(), "teacher": Blocks()}
+    _, state, step = start(one(losses=rows), networks=networks, frozen=["teacher"], chain=["sr"])
+    variables = {"sr": state.nets["sr"]["variables"], "teacher": Blocks().init(jax.random.key(5), jnp.ones((1, 8, 8, 3)))}
+    data = {"lr": EIGHT["lr"], "hr": EIGHT["lr"]}
     new, metrics = step(state, data, jax.random.key(0), {"teacher": variables["teacher"]})
 
     def features(v):
@@ -147,36 +212,114 @@ def test_losses_compare_what_submodules_of_student_and_teacher_give():
 
     expected = jnp.square(features(variables["sr"]) - features(variables["teacher"])).mean()
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
-    moved = jax.tree.map(lambda a, b: bool((a != b).any()), new.nets["sr"]["variables"], variables["sr"])["params"]
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), params(new), variables["sr"]["params"])
     assert moved["conv_first"]["kernel"] and not moved["conv_last"]["kernel"]
-    rows[0]["target"] = "teacher@body_0/conv3"
-    with pytest.raises(UserError, match="'teacher@body_0/conv3', but teacher has no submodule body_0/conv3"):
-        steps(networks, ["sr"], [player(losses=rows)], optimizers)(state, data, jax.random.key(0),
-                                                                   {"teacher": variables["teacher"]})
 
 
-def test_a_fused_step_is_the_step_through_the_branches():
-    network = models.create("plain/basicvision", scale=4, num_feat=4)
-    variables, optimizers = models.init(network, jax.random.key(0)), {"sr": optax.identity()}
-    state = states.make_state({"sr": variables}, optimizers, ema=False)
-    rng = np.random.default_rng(0)
-    data = {"lr": rng.random((2, 8, 8, 3), np.float32), "hr": rng.random((2, 32, 32, 3), np.float32)}
-    results = [jax.jit(make_step({"sr": network}, ["sr"], [player()], optimizers, [lambda s: 0.1], first_step=0,
-                                 ema_decay=0.9, fused=fused))(state, data, jax.random.key(0)) for fused in (False, True)]
-    (branches, its_metrics), (fused, metrics) = results
-    np.testing.assert_allclose(metrics["loss"], its_metrics["loss"], rtol=1e-5)
-    np.testing.assert_allclose(metrics["grad_norm"], its_metrics["grad_norm"], rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * float(metrics["grad_norm"])),
-                 branches.nets, fused.nets)
+@pytest.mark.parametrize("key, message", [
+    ("srr", "compares with 'srr', which no network gives and no batch has; did you mean 'sr'"),
+    ("teacher/sr", "compares with 'teacher/sr', which no network gives"),
+    ("techer(lr)", "compares with 'techer.lr.', but there is no network 'techer'; did you mean 'teacher'"),
+    ("teacher(hrr)", "compares with 'hrr', which no network gives and no batch has; did you mean 'hr'"),
+    ("sr@body_3", "compares with 'sr@body_3', but sr has no submodule body_3 .parameters.txt"),
+    ("teacher(lr)@body_3", "compares with 'teacher.lr.@body_3', but teacher.lr. has no submodule body_3"),
+    ("teacher(lr", "loss key 'teacher.lr' is none; write sr"),
+])
+def test_a_key_of_nothing_names_the_nearest(key, message):
+    with pytest.raises(UserError, match=message):
+        rows = [dict(fn="l1", pred="sr", target=key, weight=1.0)]
+        _, state, step = start(one(losses=rows), networks={"sr": Gain(), "teacher": Gain()}, frozen=["teacher"])
+        step(state, batch(), jax.random.key(0), {"teacher": state.nets["sr"]["variables"]})
 
 
-def test_learning_rate_follows_the_stages_own_step():
-    networks, optimizers, state = start()
-    state = state.replace(step=jnp.int32(7))
-    step = jax.jit(make_step(networks, ["sr"], [player()], optimizers, [lambda s: 0.01 * (s + 1)], first_step=5, ema_decay=0.9))
-    _, metrics = step(state, batch(), jax.random.key(0))
-    np.testing.assert_allclose(metrics["learning_rate"], 0.03, rtol=1e-6)
+# ---- two players
 
+GENERATOR = dict(losses=[*L1, dict(fn="relativistic_generator", pred="critic(sr)", target="critic(hr)", weight=0.1)],
+                 learning_rate=0.01, nets=["sr"])
+CRITIC = dict(losses=[dict(fn="relativistic_critic", pred="critic(sr)", target="critic(hr)", weight=1.0)],
+              learning_rate=0.02, nets=["critic"])
+
+
+def adversaries(*players, **more):
+    return start(several(*players, **more), networks={"sr": Gain(), "critic": Critic()})
+
+
+def test_generator_and_critic_play_at_the_same_time_and_leave_each_other_alone():
+    both, generator, critic = (adversaries(*(player(**row) for row in rows))
+                               for rows in ((GENERATOR, CRITIC), (GENERATOR,), (CRITIC,)))
+    after = [step(state, batch(), jax.random.key(0))[0] for _, state, step in (both, generator, critic)]
+    _, before, _ = both
+    for name, alone, other in (("sr", after[1], after[2]), ("critic", after[2], after[1])):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), params(after[0], name), params(alone, name))
+        equal(params(other, name), params(before, name))
+        moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.any(a != b), params(after[0], name), params(before, name)))
+        assert any(moved)
+    assert "ema" in after[0].nets["sr"] and "ema" not in after[0].nets["critic"]
+    assert set(states.eval_variables(both[0], after[0])) == {"sr"}
+
+
+def test_players_and_losses_that_learn_resume_to_the_bit(tmp_path):
+    robust = dict(fn="robust", pred="sr", target="hr", weight=1.0)
+    config, first, step = adversaries(player(**GENERATOR | dict(losses=[*GENERATOR["losses"], robust])), player(**CRITIC))
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    state, seen = first, []
+    for number in range(4):
+        if number == 2:
+            checkpoints.save(2, state, {})
+        state, metrics = step(state, batch(100 + number), jax.random.key(0))
+        seen.append(float(metrics["loss/robust_sr/alpha"]))
+    assert len(set(seen)) == 4 and set(state.loss_params) == {"player0"}
+    _, restored, _ = checkpoints.restore(lambda number: jax.eval_shape(lambda: first))
+    checkpoints.close()
+    for number in (2, 3):
+        restored, _ = step(restored, batch(100 + number), jax.random.key(0))
+    equal(restored, state)
+
+
+# ---- what moves, and how
+
+def test_frozen_parameters_stay_for_ever_or_for_a_while():
+    rows = dict(freeze=["critic/features/kernel", dict(pattern="critic/features/b*", steps=2),
+                        dict(pattern="critic/logit/kernel", factor=0.5)], optimizer=dict(name="sgd", weight_decay=0.1))
+    config, before, step = adversaries(player(**GENERATOR), player(**CRITIC | rows))
+    _, _, free_step = adversaries(player(**GENERATOR), player(**CRITIC | dict(optimizer=rows["optimizer"])))
+    state, free = before, free_step(before, batch(), jax.random.key(0))[0]
+    history = [before]
+    for _ in range(3):
+        state, _ = step(state, batch(), jax.random.key(0))
+        history.append(state)
+    features = [params(state, "critic")["features"] for state in history]
+    equal(features[0]["kernel"], features[-1]["kernel"])
+    assert [bool((b["bias"] != a["bias"]).any()) for a, b in zip(features, features[1:])] == [False, False, True]
+    moved, full = (np.asarray(params(x, "critic")["logit"]["kernel"] - params(before, "critic")["logit"]["kernel"])
+                   for x in (history[1], free))
+    np.testing.assert_allclose(moved, full / 2, rtol=1e-4, atol=1e-8)
+
+
+def test_a_schedule_free_optimizer_is_evaluated_at_its_average():
+    config, state, step = start(one(optimizer=dict(name="schedule_free_adamw"), learning_rate=0.01), ema_decay=0.0)
+    for _ in range(5):
+        state, _ = step(state, batch(), jax.random.key(0))
+    evaluated = float(states.eval_variables(config, state)["sr"]["params"]["gain"])
+    assert 1 < evaluated < gain(state)
+    again = states.begin_stage(config, 0, state, states.versions(state))  # the next stage starts from the average
+    assert gain(again) == pytest.approx(evaluated)
+
+
+def test_learning_rate_follows_the_stages_own_step_and_the_plateau():
+    schedule = dict(name="linear", end=0.1)
+    _, state, step = start(one(steps=5), one(steps=50, learning_rate=0.2, schedule=schedule), index=1)
+    _, metrics = step(state.replace(step=jnp.int32(7)), batch(), jax.random.key(0))
+    np.testing.assert_allclose(metrics["learning_rate"], 0.2 - 0.1 * 2 / 50, rtol=1e-6)
+    _, state, step = start(one(optimizer=SGD, learning_rate=1e-6, schedule=dict(name="plateau", window=2, patience=1)))
+    rates = []
+    for _ in range(8):  # in windows of 2 steps, of which the first one is the best
+        state, metrics = step(state, batch(), jax.random.key(0))
+        rates.append(float(metrics["learning_rate"]) * 1e6)
+    np.testing.assert_allclose(rates, [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125], rtol=1e-5)
+
+
+# ---- precision and memory
 
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
     recipe = configs.load("aim22_t1", [("dtype", "bfloat16"), ("networks.sr.fields", "{'num_feat': 4, 'num_block': 1}")])
@@ -188,29 +331,107 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
     assert convolutions and all("bf16" in line.split("=")[0] for line in convolutions)
 
 
+def test_float16_scales_its_loss(monkeypatch):
+    class Half(Gain):
+        def __call__(self, lr, *, train=False):
+            return super().__call__(lr.astype(jnp.float16) * jnp.float16(1), train=train).astype(jnp.float16)
+
+    monkeypatch.setattr(steps, "SCALE_AFTER", 2)
+    _, state, step = start(networks={"sr": Half()}, dtype="float16")
+    first = float(state.loss_scale["scale"])
+    good, large = batch(), {name: value * np.float32(1e4) for name, value in batch().items()}
+    found = []
+    for data in (good, large, good, good, good):  # 2**15 * 200 * 1e4 is above 65504
+        new, metrics = step(state, data, jax.random.key(0))
+        if data is large:
+            equal((new.nets, new.loss_params), (state.nets, state.loss_params))
+        state = new
+        found.append((float(state.loss_scale["scale"]) / first, int(state.skipped)))
+    assert found == [(1, 0), (0.5, 1), (0.5, 1), (1, 1), (1, 1)]
+    assert params(state)["gain"].dtype == jnp.float32 and metrics["loss_scale"] == first
+
+
+def taken(settings, network, data, **compiler_options):
+    """(initial state, state, metrics, memory of the program) of a step of a network."""
+    _, before, step = start(one(**dict(optimizer=SGD, learning_rate=1.0, batch=8) | settings), networks={"sr": network},
+                            ema_decay=0.0)
+    program = step.lower(before, data, jax.random.key(0)).compile(compiler_options=compiler_options)
+    after, metrics = program(before, data, jax.random.key(0))
+    return before, after, metrics, program.memory_analysis().temp_size_in_bytes
+
+
+def close(a, b, norm):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=2e-6 * float(norm)), a, b)
+
+
+def test_parts_of_a_batch_and_recomputed_blocks_give_the_same_step_in_less_memory():
+    """XLA for CPUs undoes what jax.checkpoint wants, but for that pass of its."""
+    whole, parts, again = (
+        taken(dict(augment=["flip_rotate"], **more), Blocks(6), EIGHT, xla_disable_hlo_passes="cse_barrier_expander")
+        for more in ({}, dict(accumulate=4), dict(remat="blocks")))
+    _, state, metrics, memory = whole
+    for _, other, its_metrics, less in (parts, again):
+        close(params(state), params(other), metrics["grad_norm"])
+        np.testing.assert_allclose(its_metrics["loss"], metrics["loss"], rtol=1e-5)
+        assert less < 0.6 * memory
+
+
+def test_frozen_statistics_are_used_and_stay():
+    (before, renewed, metrics, _), (_, kept, its_metrics, _) = (
+        taken(dict(frozen_statistics=frozen), Blocks(norm=True), EIGHT) for frozen in (False, True))
+    statistics = [state.nets["sr"]["variables"]["batch_stats"] for state in (before, renewed, kept)]
+    equal(statistics[0], statistics[2])
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a != b).any()), *statistics[:2]))
+    assert metrics["loss"] != its_metrics["loss"]
+
+
+def test_a_fused_step_is_the_step_through_the_branches():
+    network = models.create("plain/basicvision", scale=4, num_feat=4)
+    data = {"lr": EIGHT["lr"][:2], "hr": np.tile(EIGHT["hr"][:2], (1, 4, 4, 1))}
+    _, state, step = start(one(optimizer=SGD), networks={"sr": network})
+    _, _, fused_step = start(one(optimizer=SGD, fused=True), networks={"sr": network})
+    (branches, its_metrics), (fused, metrics) = (its(state, data, jax.random.key(0)) for its in (step, fused_step))
+    np.testing.assert_allclose(metrics["loss"], its_metrics["loss"], rtol=1e-5)
+    np.testing.assert_allclose(metrics["grad_norm"], its_metrics["grad_norm"], rtol=1e-5)
+    close(branches.nets, fused.nets, metrics["grad_norm"])
+
+
+def test_augmentation_sees_what_networks_without_parameters_make_of_lr():
+    """CutBlur needs LR at HR size: an enlarging head of the chain is applied before it."""
+    networks = {"up": models.create("enlarge/nearest", scale=2), "sr": Gain()}
+    stage_of = one(augment=["cutblur"], optimizer=SGD, losses=[dict(fn="l1", pred="sr", target="lr", weight=1.0)])
+    config, _, _ = start(stage_of, chain=("up", "sr"), networks={"up": Gain(), "sr": Gain()})
+    variables = {"up": {"params": {}}, "sr": {"params": {"gain": jnp.float32(2)}, "count": {"passes": jnp.int32(0)}}}
+    state = states.make_state(config, 0, variables)
+    data = batch() | {"hr": np.full((2, 8, 8, 3), 200, np.uint8)}
+    new, metrics = jax.jit(make_step(config, 0, networks))(state, data, jax.random.key(0))
+    assert 100 / 255 < metrics["loss"] < 200 / 255  # of what is between LR and HR: part of LR is HR
+    assert gain(new) < 2 and params(new, "up") == {}
+
+
 DEVICES = """
 import jax, numpy as np
 from jsr import config, models, sharding
 from jsr.errors import UserError
-from jsr.training import optim, stages, state as states
+from jsr.training import stages, state as states
 from jsr.training.step import make_step
-recipe = config.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 8, 'num_block': 2}")])
-networks, stage = stages.make_networks(recipe, 0), recipe.stages[0]
-optimizers = {"sr": optim.make_optimizer(stage.players[0].optimizer)}
-schedule = optim.make_schedule(stage.players[0].schedule, peak=1e-3, steps=20)
-def train(devices):
+def train(devices, accumulate):
+    recipe = config.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 8, 'num_block': 2}"), ("ema_decay", "0.9"),
+                                      ("stages[0].accumulate", accumulate), ("stages[0].steps", "20"),
+                                      ("stages[0].augment", "['flip_rotate', 'blend']")])
+    networks = stages.make_networks(recipe, 0)
     mesh = sharding.make_mesh(devices)
-    state = states.make_state({"sr": models.init(networks["sr"], jax.random.key(0))}, optimizers, ema=True)
+    state = states.make_state(recipe, 0, {"sr": models.init(networks["sr"], jax.random.key(0))})
     state = jax.device_put(state, sharding.replicated(mesh))
-    step = jax.jit(make_step(networks, ["sr"], stage.players, optimizers, [schedule], first_step=0, ema_decay=0.9))
+    step = jax.jit(make_step(recipe, 0, networks))
     rng, losses = np.random.default_rng(0), []
     for _ in range(20):
-        batch = {"lr": rng.integers(0, 256, (8, 6, 6, 3), np.uint8), "hr": rng.integers(0, 256, (8, 24, 24, 3), np.uint8)}
+        batch = {"lr": rng.integers(0, 256, (16, 6, 6, 3), np.uint8), "hr": rng.integers(0, 256, (16, 24, 24, 3), np.uint8)}
         state, metrics = step(state, sharding.put_batch(batch, mesh), jax.random.key(1))
         losses.append(float(metrics["loss"]))
     assert len(state.step.devices()) == len(devices)
     return jax.device_get(state), losses
-one, eight = train(jax.devices()[:1]), train(jax.devices())
+one, eight = train(jax.devices()[:1], "1"), train(jax.devices(), "2")
 assert len(jax.devices()) == 8
 try:
     sharding.check_batch(12, sharding.make_mesh())
@@ -224,7 +445,8 @@ print(np.abs(params[0] - params[1]).max(), np.abs(np.subtract(one[1], eight[1]))
 
 
 def test_eight_devices_train_as_one():
-    """20 steps on 8 fake devices: parameters within 1e-4 and losses within 1e-5 of one device's (sums in another order)."""
+    """20 steps on 8 fake devices, each batch in two parts: parameters within 1e-4 and losses within 1e-5 of one device's
+    on whole batches (sums in another order), with the same augmentation."""
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     done = subprocess.run([sys.executable, "-c", DEVICES], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

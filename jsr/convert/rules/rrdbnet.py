@@ -2,6 +2,7 @@
 
 from jsr.convert.engine import Rules
 from jsr.convert.identify import count
+from jsr.errors import UserError
 
 
 def basicsr(model):
@@ -24,6 +25,8 @@ def old_esrgan(model):
 
 
 def _rules(model, *, first, block, trunk, up, hr, last, up_places=(1, 2)):
+    if model.channel_attention or model.spatial_attention:
+        raise UserError("rrdbnet: no public code has the attention, so there are no names to convert from or to")
     ups = range(len(model.upsample_factors))
     return Rules(rows=[
         (first, "conv_first", "conv"),

@@ -1,0 +1,138 @@
+"""The command `jsr export`: what it writes, prints and refuses."""
+
+import json
+import sys
+import zipfile
+
+import jax
+import numpy as np
+import pytest
+
+from jsr import cli, models
+from jsr.export import check
+from jsr.inference import model_file
+from jsr.inference.chain import Chain
+from jsr.inference.upscaler import Upscaler
+
+FIELDS = {"num_feat": 4, "num_block": 1}
+
+
+def write_model(path, model_id, **meta):
+    """A model file; one of a network whose training branches are not fused yet, where it has any."""
+    network = models.create(model_id, scale=2, **FIELDS)
+    net = {"name": "sr", "model": model_id, "scale": 2, "fields": FIELDS, "deployed": False}
+    model_file.save(path, {"sr": models.init(network, jax.random.key(0))}, {"networks": [net], **meta})
+    return path
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_model(tmp_path / "m.safetensors", "edsr/baseline", recipe="track:one")
+
+
+def run(*args):
+    return cli.main(["export", *map(str, args)])
+
+
+def upscaler(model):
+    meta, networks, variables, _ = model_file.fused(*model_file.load(model))
+    return Upscaler([Chain(networks, variables)])
+
+
+def test_onnx_of_branches(tmp_path, capsys, photograph):
+    onnx = pytest.importorskip("onnx", reason='pip install "jsr[export]"')
+    onnxruntime = pytest.importorskip("onnxruntime", reason='pip install "jsr[export]"')
+    model = write_model(tmp_path / "m.safetensors", "plain/team_ov", recipe="track:one", licence="CC0",
+                        fingerprint={"seed": 3}, ensemble={"self": True})
+    out = tmp_path / "new" / "m.onnx"
+    assert run(model, out) == 0
+    said = capsys.readouterr().out
+    assert all(size in said for size in ("48x64", "49x33", "35x57")) and f"wrote {out}, 0.0" in said
+    assert "jsr upscale also does what the file asks for, ensemble = {'self': True}" in said
+    assert [p.name for p in out.parent.iterdir()] == ["m.onnx"]
+    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    lr = photograph(37, 50)
+    sr, = session.run(["sr"], {"lr": lr[None]})
+    expected = upscaler(model).upscale(lr)
+    assert sr.dtype == np.uint8 and abs(sr[0] - expected.astype(int)).max() <= 1 and (sr[0] != expected).mean() < 1e-3
+    about = {row.key: row.value for row in onnx.load(out).metadata_props}
+    assert about["recipe"] == "track:one" and about["licence"] == "CC0" and about["scale"] == "2"
+    assert json.loads(about["networks"]) == ["plain/team_ov"] and json.loads(about["fingerprint"]) == {"seed": 3}
+    assert about["input"] == "lr: uint8 (1, height, width, 3), RGB"
+
+
+def test_stablehlo_of_floats_and_one_size(model, tmp_path, capsys):
+    pytest.importorskip("flatbuffers", reason='pip install "jsr[export]"')
+    out = tmp_path / "m.stablehlo"
+    assert run(model, out, "--float", "--size", "20x31", "--platforms", "cpu") == 0
+    said = capsys.readouterr().out
+    assert said.count("20x31") == 2 and "noise" in said and "scene" in said
+    about = json.loads(zipfile.ZipFile(out).read("meta.json"))
+    assert about["input"] == "lr: float32 (1, 20, 31, 3), RGB in [0, 1]" and about["recipe"] == "track:one"
+
+
+def test_a_wrong_file_is_not_left(model, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("flatbuffers", reason='pip install "jsr[export]"')
+    monkeypatch.setattr(check, "TOLERANCE", -1.0)
+    (tmp_path / "m.stablehlo").write_text("older")
+    assert run(model, tmp_path / "m.stablehlo", "--size", "8x8") == 1
+    said = capsys.readouterr()
+    assert "m.stablehlo: not written; what was exported is not what jsr computes" in said.err and "8x8" in said.out
+    assert (tmp_path / "m.stablehlo").read_text() == "older" and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("error, right", [(0.04, True), (0.6, False)])
+def test_what_counts_as_rounding(model, error, right):
+    """A level too many is right where the value lies in the middle between two, and nowhere else."""
+    _, networks, variables, _ = model_file.fused(*model_file.load(model))
+    chain = Chain(networks, variables)
+    exact = Upscaler([chain])
+
+    def off(lr):
+        levels = exact.upscale(lr[0] / np.float32(255)) * np.float32(255)
+        return np.rint(np.clip(levels + np.float32(error), 0, 255)).astype(np.uint8)[None]
+
+    rows = list(check.compare(off, chain, [(16, 20)]))
+    assert [row.right for row in rows] == [right] * 2 and all(row.largest <= 1 and row.share > 0 for row in rows)
+    assert not any(row.right for row in check.compare(lambda lr: lr, chain, [(16, 20)]))
+    unit = list(check.compare(lambda lr: exact.upscale(lr[0])[None] + np.float32(error / 255), chain, [(16, 20)], np.float32))
+    assert [row.right for row in unit] == [right] * 2
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["m.safetensors", "m.pt"], "m.pt: an exported network ends in .onnx or .stablehlo"),
+    (["none.safetensors", "m.onnx"], "none.safetensors: no such model file"),
+    (["m.safetensors", "m.onnx", "--platforms", "cpu"], "--platforms: is for .stablehlo; m.onnx runs wherever its runtime"),
+    (["m.safetensors", "m.stablehlo", "--platforms", "gpu"], "--platforms gpu: there are cpu, cuda, rocm, tpu"),
+    (["m.safetensors", "m.stablehlo", "--platforms", "tpu"], "--platforms tpu: could not be checked here; add cpu"),
+    (["m.safetensors", "file/m.stablehlo"], "file/m.stablehlo: cannot be written"),
+])
+def test_mistakes_are_one_line(model, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("not a folder")
+    assert run(*arguments) == 1
+    said = capsys.readouterr()
+    assert message in said.err and said.err.count("\n") == 1 and said.out == ""
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "m.safetensors"]
+
+
+def test_sizes_are_height_by_width(model, capsys):
+    with pytest.raises(SystemExit):
+        run(model, "m.onnx", "--size", "20")
+    assert "'20' is no size such as 256x320, height first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out, package", [("m.stablehlo", "flatbuffers"), ("m.onnx", "onnx")])
+def test_missing_packages(model, tmp_path, capsys, monkeypatch, out, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert run(model, tmp_path / out) == 1
+    assert 'pip install "jsr[export]"' in capsys.readouterr().err
+
+
+def test_a_network_that_must_know_the_size(tmp_path, capsys):
+    """RT4KSR reflects two pixels, which an image may not have."""
+    pytest.importorskip("flatbuffers", reason='pip install "jsr[export]"')
+    model = write_model(tmp_path / "s.safetensors", "rt4ksr")
+    assert run(model, tmp_path / "s.stablehlo") == 1
+    said = capsys.readouterr().err
+    assert "this network needs to know the size of its images" in said and said.count("\n") == 1
