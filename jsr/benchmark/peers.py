@@ -72,9 +72,8 @@ def contenders(peer, graph, lr, *, threads, dtype="float32"):
     Returns:
       (Contenders, ""), or ([], why there are none).
     """
-    missing = [name for name in PEERS[peer] if importlib.util.find_spec(name) is None]
-    if missing:
-        return [], f"not installed: pip install {' '.join(missing)}"
+    if note := missing(peer):
+        return [], note
     if jax.default_backend() not in _DEVICES:
         return [], f"does not run on a {jax.default_backend()}"
     return _MAKERS[peer](graph, np.ascontiguousarray(lr.transpose(0, 3, 1, 2)), threads, dtype)
@@ -170,6 +169,12 @@ def _openvino(graph, lr, threads, dtype):
         return request.get_output_tensor().data
 
     return [Contender("OpenVINO", call, _nhwc)], ""
+
+
+def missing(peer):
+    """What is to be installed for a peer, a key of PEERS, in one line; "" for nothing."""
+    names = [name for name in PEERS[peer] if importlib.util.find_spec(name) is None]
+    return f"not installed: pip install {' '.join(names)}" if names else ""
 
 
 _MAKERS = {"torch": _torch, "torch_compile": _torch_compile, "onnxruntime": _onnxruntime, "openvino": _openvino}

@@ -38,6 +38,9 @@ class _Interpreter(nn.Module):
     def __init__(self, graph):
         super().__init__()
         self.graph, self.constants = graph, {tensor.name: _constant(tensor) for tensor in graph.initializer}
+        for node in graph.node:  # flattened while it runs, a slope would be a constant of the trace
+            if node.op_type == "PRelu" and isinstance(slope := self.constants.get(node.input[1]), nn.Parameter):
+                self.constants[node.input[1]] = nn.Parameter(slope.flatten(), requires_grad=False)
         for index, value in enumerate(self.constants.values()):
             if isinstance(value, nn.Parameter):
                 self.register_parameter(f"weight_{index}", value)
@@ -153,7 +156,7 @@ OPS = {  # a node's kind: a function of its inputs and attributes
     "Tanh": torch.tanh, "Where": torch.where,
     "Gelu": F.gelu,
     "LeakyRelu": lambda x, *, alpha: F.leaky_relu(x, alpha),
-    "PRelu": lambda x, slope: F.leaky_relu(x, slope) if isinstance(slope, float) else F.prelu(x, slope.flatten()),
+    "PRelu": lambda x, slope: F.leaky_relu(x, slope) if isinstance(slope, float) else F.prelu(x, slope),
     "Softmax": lambda x, *, axis: F.softmax(x, axis),
     "Conv": _conv,
     "MaxPool": _max_pool,

@@ -8,13 +8,15 @@ import jax
 import numpy as np
 
 from jsr import counts, losses, models, sharding
-from jsr.benchmark import timing
+from jsr.benchmark import peers, timing
+from jsr.benchmark.upscaling import OURS
 from jsr.data import mix, pipeline
 from jsr.training import stages
 from jsr.training import state as states
-from jsr.training.step import make_step
+from jsr.training.step import make_step, prepare
 
 LEAST_BATCHES = 3
+FIRST_STEPS = 3  # whose losses a peer is to have too
 
 
 def measure_pipeline(config, num_workers, *, seconds):
@@ -49,16 +51,22 @@ def measure_pipeline(config, num_workers, *, seconds):
             "first_batch_s": first_batch_s}
 
 
-def measure_step(config, *, steps, announce=lambda line: None):
+def measure_step(config, *, steps, wanted=(), announce=lambda line: None):
     """Times the training step of a recipe's first stage on one batch that lies on the devices.
+
+    Peers take a plain step of PyTorch's (jsr.benchmark.torch_training) in the same rounds, see timing.interleaved.
 
     Args:
       config: a recipe.
-      steps: timed steps, each waited for; one goes before them.
+      steps: timed steps of each, each waited for.
+      wanted: of torch and torch_compile, keys of peers.PEERS.
       announce: called with a line before each long step.
 
     Returns:
-      {batch, lr_shape, params, trace_s, compile_s, memory: timing.memory, patches_per_s, and timing.spread}.
+      {batch, lr_shape, params, trace_s, compile_s, memory: timing.memory, patches_per_s, timing.spread, and rows}. A
+      row is {name, note, loss_error, ratio, and timing.spread}, the first OURS; of what was not timed the times are
+      None, and `note` says why. `loss_error` is the largest relative difference of the first losses, `ratio` the time
+      of OURS over the row's, the median over the rounds.
 
     Raises:
       UserError: a mistake in the recipe or the data.
@@ -73,6 +81,7 @@ def measure_step(config, *, steps, announce=lambda line: None):
     networks, key = stages.make_networks(config, 0), jax.random.key(config.seed)
     drawn = {name: models.init(module, states.purpose_key(key, name)) for name, module in networks.items()}
     variables = {name: drawn.pop(name) for name in stages.trained(config)}
+    fresh = jax.tree.map(np.array, variables)  # steps take the state's arrays for their own
     frozen = jax.device_put(drawn, sharding.replicated(mesh))
     params = sum(counts.count_params(collections) for collections in variables.values())
     state = jax.device_put(states.make_state(config, 0, variables), sharding.replicated(mesh))
@@ -84,17 +93,51 @@ def measure_step(config, *, steps, announce=lambda line: None):
     compiled = lowered.compile()
     done = time.perf_counter()
 
+    def step():
+        nonlocal state
+        state, metrics = jax.block_until_ready(compiled(state, batch, key, frozen))
+        return metrics
+
+    calls, rows = {OURS: step}, {OURS: _row(OURS)}
+    first = [step() for _ in range(FIRST_STEPS)] if wanted else []
+    for peer in wanted:
+        announce(f"preparing {peer}")
+        for row, its_step in _contenders(peer, config, networks, fresh, batch, key, first):
+            rows[row["name"]] = row
+            calls |= {row["name"]: its_step} if its_step else {}
     announce(f"timing {steps} steps")
-    seconds = []
-    for _ in range(1 + steps):
-        start = time.perf_counter()
-        state, values = compiled(state, batch, key, frozen)
-        jax.block_until_ready((state, values))
-        seconds.append(time.perf_counter() - start)
-    spread = timing.spread(np.array(seconds[1:]))
+    seconds = timing.interleaved(calls, steps)
+    for name, values in seconds.items():
+        rows[name] |= timing.spread(values) | {"ratio": float(np.median(seconds[OURS] / values))}
+    spread = timing.spread(seconds[OURS])
     return {"batch": stage.batch, "lr_shape": list(batch["lr"].shape), "params": params, "trace_s": traced - begin,
             "compile_s": done - traced, "memory": timing.memory(compiled), **spread,
-            "patches_per_s": stage.batch / spread["median_ms"] * 1e3}
+            "patches_per_s": stage.batch / spread["median_ms"] * 1e3, "rows": list(rows.values())}
+
+
+def _contenders(peer, config, networks, variables, batch, key, first):
+    """[(row, step or None)] of a peer; `first` are the metrics of our first steps, which began with `variables`."""
+    if note := peers.missing(peer):
+        return [(_row(peer, note), None)]
+    from jsr.benchmark import torch_training
+
+    chain = list(config.chain)
+    prepared = jax.jit(lambda number: prepare(networks, chain, variables, batch, config.stages[0].augment,
+                                              jax.random.fold_in(key, number)))
+    images = [jax.tree.map(np.array, prepared(number)) for number in range(len(first))]
+    seen = torch_training.Seen([each["lr"] for each in images], [each["hr"] for each in images],
+                               [float(each["loss"]) for each in first], [float(each["learning_rate"]) for each in first])
+    passed = {name: networks[name] for name in chain if not stages.in_head(variables, chain, name)}
+    try:
+        found = torch_training.contenders(peer, config, passed, variables, seen)
+    except ValueError as e:
+        return [(_row(peer, f"not timed: {e}"), None)]
+    return [(_row(each.name, each.note, each.loss_error), each.step) for each in found]
+
+
+def _row(name, note="", loss_error=None):
+    fields = "rounds", "best_ms", "median_ms", "p10_ms", "p90_ms", "p99_ms", "ratio"
+    return {"name": name, "note": note, "loss_error": loss_error, **dict.fromkeys(fields)}
 
 
 def waiting(step_rate, pipeline_rate):

@@ -140,7 +140,7 @@ def _found(find):
     try:
         return find()
     except Exception as e:  # of classes of its own, whatever of the network the exporter or the library lacks
-        return [], _brief(e)
+        return [], brief(e)
 
 
 def _allocated():
@@ -158,13 +158,13 @@ def _compared(contender, expected, bound):
     try:
         error = float(np.abs(contender.to_numpy(contender.call()) - expected).max())
     except Exception as e:  # of a foreign library, whatever it is; torch.compile compiles here
-        return _row(contender.name, f"not timed: {_brief(e)}")
+        return _row(contender.name, f"not timed: {brief(e)}")
     bound *= min(1.0, float(np.abs(expected).max()))  # fresh weights may give small values only
     note = "" if error <= bound else f"not timed: its output is up to {error:.2g} off, it is another function"
     return _row(contender.name, note) | {"max_abs_error": error if np.isfinite(error) else None}  # JSON has no NaN
 
 
-def _brief(error):
+def brief(error):
     """An exception in one line."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:160]}"
 

@@ -5,6 +5,7 @@ A column of such a table is a score, "psnr[rgb]", or, where images were judged a
 "psnr[rgb] QP31".
 """
 
+from collections.abc import Callable
 import csv
 import dataclasses
 import math
@@ -29,9 +30,10 @@ class Protocol:
       title: one line for people.
       scale: HR size over LR size.
       keys: the scores to report, "metric[profile]".
-      ranking: the one of `keys` that orders the table, dB, and its column there.
+      ranking: the one of `keys` that training follows, dB, and its column in the table, which it orders.
+      weigh: function of the means of `keys`, in their order, to the score that orders the table instead; None for most.
       crop_border: px cut off each side before anything is compared.
-      degradation: key of jsr.degradations.PROTOCOLS that makes the LR images.
+      degradation: key of jsr.degradations.PROTOCOLS that makes the LR images; "" where they are photographs too.
       qps: the QPs at which every image is judged, each by itself; () where there is no such choice.
       table_qps: those of the published table, over which ranking and score take the mean.
       test_set: the images behind the table, in words.
@@ -39,8 +41,8 @@ class Protocol:
       test_names: their file stems; None where they were never published.
       baseline: what entries are compared with, "bicubic" or "lanczos".
       kernel: key of jsr.evaluation.KERNELS that does it.
-      published: the baseline's published scores, {column: figure as printed}.
-      runtime: what the published runtimes behind the table's scores were measured on; "" where there are no scores.
+      published: the baseline's published scores, {column: figure as printed}; {} where there are none.
+      runtime: what the published runtimes behind the table's scores were measured on; "" where none enter them.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Protocol:
     scale: int
     keys: tuple[str, ...]
     ranking: str
+    weigh: Callable[..., float] | None = None
     crop_border: int = 0
     degradation: str
     qps: tuple[int, ...] = ()
@@ -66,6 +69,18 @@ class Protocol:
         return [column(self.ranking, qp) for qp in self.table_qps or (None,)]
 
 
+def weighted_score(psnr, ssim):
+    """The score of AIM 2020 of the means over the images: half of PSNR over 50, half of SSIM from 0.4 to 1.
+
+    Equation 1 of the report lacks both halves: it gives twice the score of every row of its table.
+    """
+    return 0.5 * psnr / 50 + 0.5 * (ssim - 0.4) / 0.6
+
+
+# AIM 2020 (Wei, Lu, Timofte et al., ECCV Workshops 2020, section 2 and Tables 1 and 2): half of the photographs of
+# DRealSR, LR and HR by the same cameras. It does not say how SSIM is computed, nor that a border is cut: inferred.
+_AIM20 = dict(keys=("psnr[rgb]", "ssim[rgb]"), ranking="psnr[rgb]", weigh=weighted_score, degradation="", published={},
+              test_set="the challenge's 60 test photographs, which nothing published names", test_count=60)
 _RTSR_4K = dict(test_set="the 110 images of the 4K RTSR benchmark, never released", test_count=110)
 # NTIRE 2023 (Conde, Zamfir, Timofte et al., CVPRW 2023, section 2.3 and Table 1): PSNR and SSIM; LR by bicubic and JPEG
 # of quality 90 (README of eduardzamfir/NTIRE23-RTSR). calc_metrics.py there makes the table's "Y" from RGB with the
@@ -85,6 +100,8 @@ PROTOCOLS = {row.name: row for row in (
     Protocol(name="ntire23_x3", title="NTIRE 2023 real-time 4K super-resolution, track 2 (x3, JPEG quality 90)",
              scale=3, degradation="ntire23_x3", **_NTIRE23,
              published={"psnr[rgb]": "31.30", "psnr[ntire23_script]": "33.82", "ssim[rgb]": "0.8245"}),
+    *(Protocol(name=f"aim20_x{scale}", title=f"AIM 2020 real image super-resolution, track {track} (x{scale})",
+               scale=scale, **_AIM20) for track, scale in ((1, 2), (2, 3), (3, 4))),
     # Report: Conde et al., CVPRW 2024, sections 2.2 and 2.3 and Table 1. It names the scripts of NTIRE 2023: that its
     # "Y" is theirs is inferred. It does not say what enlarged the baseline; inferred: the filter that shrank it.
     Protocol(name="ais24", title="AIS 2024 real-time 4K super-resolution of AVIF images (x4)", scale=4,
@@ -117,13 +134,14 @@ def label(column):
 
 
 def table(protocol):
-    """The published table, best in the ranking columns first: a dict an entry, its figures as printed.
+    """The published table, best first by what orders it: a dict an entry, its figures as printed.
 
     Columns: team, method, the scores, runtime_s or runtime_ms (an image) and others that the report has, such as score
     (see `score`), params_m (M), flops_g and macs_g (G); "" where the report has a dash.
     """
     with open(TABLES / f"{protocol.name}.csv", encoding="utf-8", newline="") as file:
-        return sorted(csv.DictReader(file), key=lambda row: -level(protocol, row))
+        rows = list(csv.DictReader(file))
+    return sorted(rows, key=lambda row: -(float(row["score"]) if protocol.weigh else level(protocol, row)))
 
 
 def level(protocol, scores):
@@ -149,10 +167,10 @@ class Standing:
     """Where scores stand beside a published table.
 
     Attributes:
-      rank: 1 is best in dB, among the table's entries and this one; None where they cannot be compared.
+      rank: 1 is best by what orders the table, among its entries and this one; None where they cannot be compared.
       gain: over the baseline on the same images, dB; None where that was not scored.
-      published_gains: {team: the entry's gain over the published baseline, dB}, best first.
-      score: of the gain and the runtime; None where there is none of these.
+      published_gains: {team: the entry's gain over the published baseline, dB}, best first; empty where none was.
+      score: of the gain and the runtime, None where there is none of these; or what the protocol weighs.
       score_rank: as `rank`, by score.
       published_scores: {team: score}, best first; empty where the challenge had none.
       text: one line for people.
@@ -181,6 +199,8 @@ def standing(protocol, ours, names, baseline=None, runtime_ms=None):
     Returns:
       Standing.
     """
+    if protocol.weigh:
+        return _weighed(protocol, ours, names, baseline)
     rows, columns = table(protocol), protocol.ranking_columns
     published = {row["team"]: level(protocol, row) - level(protocol, protocol.published) for row in rows}
     printed = {row["team"]: row["score"] for row in rows if row.get("score")}
@@ -210,6 +230,21 @@ def standing(protocol, ours, names, baseline=None, runtime_ms=None):
         score_rank, place = _place(points, {team: printed[team] for team in scores})
         text += f"; score {points:.2f} would be {place}, their runtimes on {protocol.runtime}"
     return Standing(rank, gain, published, points, score_rank, scores, text)
+
+
+def _weighed(protocol, ours, names, baseline):
+    """The Standing where the score is of the images alone, and neither names nor a baseline tell these from others."""
+    printed = {row["team"]: row["score"] for row in table(protocol)}
+    scores = {team: float(text) for team, text in printed.items()}
+    points = protocol.weigh(*(ours[key] for key in protocol.keys))
+    gain = None if baseline is None else evaluation.gain(ours[protocol.ranking], baseline[protocol.ranking])
+    what = ", ".join(f"{label(key)} {ours[key]:.4f}" for key in protocol.keys) + f"; score {points:.4f}"
+    if same_images(protocol, names):
+        rank, place = _place(points, printed)
+        text = f"{what} would be {place}, if these are {protocol.test_set}"
+        return Standing(rank, gain, {}, points, rank, scores, text)
+    theirs = f"{min(scores.values()):.4f} to {max(scores.values()):.4f}"
+    return Standing(None, gain, {}, points, None, scores, f"{what}, theirs {theirs} (not comparable: other images)")
 
 
 def _place(value, others):

@@ -7,7 +7,7 @@ PyTorch most, since its threads wait for each other. `taskset -c 0 jsr benchmark
   jsr benchmark pipeline --config=configs/aim22_t1.py:edsr --workers 0,1,2,4
   jsr benchmark loaders photographs/ --rounds 9
   jsr benchmark jpeg --size 48x48,128x128
-  jsr benchmark step --config=aim22_t1 --config.stages[0].batch=16
+  jsr benchmark step --config=aim22_t1 --config.stages[0].batch=16 --peers auto
   jsr benchmark upscale edsr/baseline --scale 4 --size 180x320,360x640 --out edsr.json
   jsr benchmark blocks --block ecb --features 32
   jsr benchmark upscale runs/aim22_t1/quick/best.safetensors --peers none
@@ -55,6 +55,8 @@ def add_arguments(parser):
     pipeline.add_argument("--workers", type=_counts, default=[0, 1, 2], metavar="N[,N...]",
                           help="worker processes; 0 loads in the main process (default: 0,1,2)")
     step.add_argument("--steps", type=_number(int), default=20, help="timed steps (default: 20)")
+    step.add_argument("--peers", type=_peers_of("torch", "torch_compile"), default=(), metavar="auto|none|PEER[,PEER]",
+                      help="compare with the plain loop of torch, torch_compile; auto is both (default: none)")
     upscale = whats.add_parser("upscale", help="time of a network for an image, beside other libraries")
     upscale.add_argument("model", help="a network, as in edsr/baseline, with fresh weights; or a model file")
     upscale.add_argument("--scale", type=int, help="of a network named by its id (default: 4)")
@@ -78,7 +80,7 @@ def add_arguments(parser):
                            help="for an entry's rounds, which are fewer where they would take longer (default: 60)")
     challenge.add_argument("--again", action="store_true", help="measure anew what is in --out already")
     for compared in (upscale, challenge):
-        compared.add_argument("--peers", type=_peers, default=_PEERS["auto"], metavar="auto|none|PEER[,PEER]",
+        compared.add_argument("--peers", type=_peers_of(*_ALL_PEERS), default=_ALL_PEERS, metavar="auto|none|PEER[,PEER]",
                               help=f"compare with {', '.join(_ALL_PEERS)}; auto is all (default: auto)")
         compared.add_argument("--dtype", choices=("float32", "float16", "bfloat16"),
                               help="of the computation (default: float32; for a challenge on an accelerator float16)")
@@ -172,7 +174,8 @@ def _step(args, console, announce):
     from jsr.benchmark import training
 
     config = configs.load(args.config, args.overrides)
-    row = training.measure_step(config, steps=args.steps, announce=lambda line: announce(f"{config.recipe}: {line}"))
+    row = training.measure_step(config, steps=args.steps, wanted=args.peers,
+                                announce=lambda line: announce(f"{config.recipe}: {line}"))
     workers = config.data.num_workers
     announce(f"{config.recipe}: its pipeline, {workers} workers")
     pipeline = training.measure_pipeline(config, workers, seconds=args.seconds)
@@ -182,9 +185,20 @@ def _step(args, console, announce):
         [">median ms", ">best", ">p90", ">patches/s", ">compile s", ">memory"],
         [(*_times(row), f"{row['patches_per_s']:,.1f}", f"{row['trace_s'] + row['compile_s']:.1f}",
           decimal(row["memory"]["peak_bytes"]))]))
+    if args.peers:
+        console.print(_table("the same step as a plain loop, without augmentation, average and checks",
+                             ["", ">median ms", ">best", ">p90", ">ours / its", ">losses differ by", "note"],
+                             [_step_cells(cells) for cells in row["rows"]]))
     console.print(f"the pipeline gives {pipeline['patches_per_s']:,.0f} patches/s with {workers} workers: the step "
                   f"would wait for data {wait:.0%} of its time (each measured alone)")
     return [{"recipe": config.recipe, **row, "pipeline": pipeline, "data_wait": wait}]
+
+
+def _step_cells(row):
+    times = ("", "", "") if row["median_ms"] is None else _times(row)
+    ratio, error = (form.format(row[key]) if row[key] is not None else ""
+                    for key, form in (("ratio", "{:.2f}"), ("loss_error", "{:.1e}")))
+    return row["name"], *times, ratio, error, row["note"]
 
 
 def _upscale(args, console, announce):
@@ -333,18 +347,23 @@ def _network(model, scale):
 
 
 _ALL_PEERS = "torch", "torch_compile", "onnxruntime", "openvino"
-_PEERS = {"auto": _ALL_PEERS, "none": (), **{peer: (peer,) for peer in _ALL_PEERS}}
 
 
 def _words(text):
     return text.split(",")
 
 
-def _peers(text):
-    words = _words(text)
-    if unknown := [word for word in words if word not in _PEERS]:
-        raise argparse.ArgumentTypeError(f"no peer {unknown[0]!r}; there are {', '.join(_PEERS)}")
-    return tuple(dict.fromkeys(peer for word in words for peer in _PEERS[word]))
+def _peers_of(*known):
+    """The type of an argument that names some of the known peers."""
+    choices = {"auto": known, "none": (), **{peer: (peer,) for peer in known}}
+
+    def peers(text):
+        words = _words(text)
+        if unknown := [word for word in words if word not in choices]:
+            raise argparse.ArgumentTypeError(f"no peer {unknown[0]!r}; there are {', '.join(choices)}")
+        return tuple(dict.fromkeys(peer for word in words for peer in choices[word]))
+
+    return peers
 
 
 def _sizes(text):

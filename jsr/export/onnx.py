@@ -47,8 +47,8 @@ def to_onnx(function, example, *, input_name="lr", output_name="sr", dynamic=(1,
                    dynamic=dynamic, multiple=multiple, nchw=nchw)
 
 
-def chain_to_onnx(networks, variables, *, dtype=jnp.float32, nchw=False, size=None, multiple=None):
-    """The ONNX graph of a chain of networks, for one image: float32 `lr` in [0, 1] to float32 `sr`, not clipped.
+def chain_to_onnx(networks, variables, *, dtype=jnp.float32, nchw=False, size=None, multiple=None, batch=1):
+    """The ONNX graph of a chain of networks: float32 `lr` in [0, 1] to float32 `sr`, not clipped.
 
     Height and width of the input are 32 px at least and multiples of jsr.inference.chain.chain_padding's.
 
@@ -56,9 +56,10 @@ def chain_to_onnx(networks, variables, *, dtype=jnp.float32, nchw=False, size=No
       networks: {name: module}, in order.
       variables: {name: Flax collections}.
       dtype: of the computation, float32 or float16; parameters are stored in it.
-      nchw: input and output are (1, 3, H, W), as other runtimes have them, instead of (1, H, W, 3).
+      nchw: input and output are (batch, 3, H, W), as other runtimes have them, instead of (batch, H, W, 3).
       size: (height, width), px, of the images if all have the same; networks whose shapes cannot be left open need it.
       multiple: open heights and widths are multiples of it, px; None is the chain's. SAFMN's need 8.
+      batch: number of images.
 
     Returns:
       onnx.ModelProto.
@@ -72,7 +73,7 @@ def chain_to_onnx(networks, variables, *, dtype=jnp.float32, nchw=False, size=No
     if jnp.dtype(dtype) != jnp.float32:
         networks = {name: module.clone(dtype=dtype) for name, module in networks.items()}
     multiple = multiple or chain_padding(networks).multiple
-    example = jax.ShapeDtypeStruct((1, *(size or (multiple, multiple)), 3), jnp.float32)
+    example = jax.ShapeDtypeStruct((batch, *(size or (multiple, multiple)), 3), jnp.float32)
 
     def function(variables, lr):
         return run_chain(networks, list(networks), variables, lr)[0]["sr"]

@@ -72,10 +72,8 @@ def open_onnx(graph):
 
 
 def import_openvino():
-    """The package openvino, without its telemetry: that would send word of every import to Google Analytics."""
+    """The package openvino without its telemetry, which would report every import to Google Analytics, from a fork of this."""
     sys.modules.setdefault("openvino_telemetry", None)  # as if it were not installed
-    # its import would report to Google Analytics, unasked, and fork this process for that
-    sys.modules.setdefault("openvino_telemetry", None)
     import openvino
 
     return openvino

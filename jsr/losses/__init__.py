@@ -129,8 +129,7 @@ def total(rows, outputs, batch, params=None):
       share both are told apart by the target behind it, and where that is the same too, by a number.
 
     Raises:
-      UserError: a key that is not there, or two shapes that differ.
-      ValueError: what a function raises.
+      UserError: a key that is not there, two shapes that differ, or sizes that a function does not take.
     """
     values = {}
     loss = jnp.float32(0)
@@ -140,8 +139,11 @@ def total(rows, outputs, batch, params=None):
             raise UserError(f"loss {row['fn']}: {row['pred']} is {pred.shape}, {row['target']} is {target.shape}")
         wide = jnp.promote_types(pred.dtype, jnp.float32)
         own = {"params": params[name]} if row["fn"] in PARAMS else {}
-        values[name] = LOSSES[row["fn"]](*(_masked(x.astype(wide), batch) for x in (pred, target)), **_options(row),
-                                         **own)
+        try:
+            values[name] = LOSSES[row["fn"]](*(_masked(x.astype(wide), batch) for x in (pred, target)), **_options(row),
+                                             **own)
+        except ValueError as e:
+            raise UserError(f"loss {row['fn']} of {row['pred']} and {row['target']}: {e}") from e
         loss = loss + row["weight"] * values[name]
     return loss, values
 

@@ -5,10 +5,10 @@ XPixelGroup/BasicSR, which also brought scales 1 and 2: the image is pixel-unshu
 upsampled four times, as for scale 4. The variant `direct` upsamples from the LR size, as the first code of ESRGAN did:
 by a nearest-neighbour step and a convolution for every factor of two, by one of each for 3.
 
-The variant `attention` is that of Noah_TerminalVision at AIM 2020's x4, whose report names two modules and no places.
-Inferred: ECA, as in BangguWu/ECANet, weighs what each RRDB adds to its input (weighing its output would leave nothing of
-it behind 23 of them); the spatial attention of EDVR's fusion, as in BasicSR's edvr_arch.py with one frame, comes once,
-behind the long skip connection.
+The variant `attention` is that of Noah_TerminalVision at AIM 2020's x4; the report names two modules, not their
+places. Inferred: ECA (Wang et al., CVPR 2020; BangguWu/ECANet, three taps) weighs what each RRDB adds to its input,
+since weighing its output would leave nothing behind 23 of them; the spatial attention of EDVR's fusion, as in BasicSR's
+edvr_arch.py for one frame, comes once, behind the long skip connection.
 """
 
 from typing import Any

@@ -35,7 +35,7 @@ from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import memory, stages
 from jsr.training import state as states
-from jsr.training.step import forward, in_head, intercepted, prepare
+from jsr.training.step import forward, intercepted, prepare
 
 FORMAT = 1
 BOXES = 3  # that a run writes at most
@@ -270,7 +270,7 @@ def _places(box, dtype, variables, loss_params, batch, places):
     given = {name: _as_traced(module, name, dtype)
              for name, module in stages.make_networks(box.config, box.note["stage"]).items()}
     forms = given | ({name: reparam.deployed(given[name]) for name in chain} if stage.fused else {})
-    passed = [name for name in chain if not in_head(variables, chain, name)]
+    passed = [name for name in chain if not stages.in_head(variables, chain, name)]
     in_training = {name for player in stage.players for name in player.nets}
     for name, value in batch.items():
         note("batch", name, value)

@@ -109,11 +109,12 @@ def train(config, workdir, *, console):
     clock = insight.Clock()
 
     @functools.cache
-    def chain_of(*modules):  # what they compiled is kept
-        return Chain(dict(zip(config.chain, modules)), {})
+    def chain_of(tlc, *modules):  # what they compiled is kept
+        return Chain(dict(zip(config.chain, modules)), {}, tlc=tlc)
 
-    def upscaler_of(networks, variables):
-        return Upscaler([chain_of(*(networks[name] for name in config.chain)).with_variables(variables)])
+    def upscaler_of(networks, variables, *, tlc=0, **ensemble):
+        chain = chain_of(tlc, *(networks[name] for name in config.chain))
+        return Upscaler([chain.with_variables(variables)], **ensemble)
 
     def psnr(networks, variables):
         """The mean over the first validation images, which decides what is pruned."""
@@ -227,8 +228,8 @@ def train(config, workdir, *, console):
         checkpoints.close()
         if logbook:
             logbook.close()
-    chain = chain_of(*map(stages.make_networks(config, index).get, config.chain))
-    return Upscaler([chain.with_variables(variables)], self_ensemble=config.ensemble.self)
+    return upscaler_of(stages.make_networks(config, index), variables, tlc=config.ensemble.tlc,
+                       tile=list(config.ensemble.tiles) or None, self_ensemble=config.ensemble.self)
 
 
 def _trace_step(config, index, row, key, frozen, mesh):

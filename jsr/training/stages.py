@@ -6,6 +6,7 @@ resume anywhere.
 """
 
 import logging
+import math
 
 from flax import traverse_util
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 from jsr import models, reparam
 from jsr.config import nearest, plain
 from jsr.errors import UserError
-from jsr.training import channels, optim
+from jsr.training import augment, channels, optim
 
 log = logging.getLogger("jsr")
 
@@ -45,6 +46,11 @@ def abstract_variables(config, stage):
     fields = fields_at(config, stage)
     return {name: models.abstract(config.networks[name].model, scale=config.networks[name].scale, **fields[name])
             for name in trained(config)}
+
+
+def in_head(variables, chain, name):
+    """Whether a network of the chain, and all before it, have no parameters."""
+    return not any(variables[other]["params"] for other in chain[:chain.index(name) + 1])
 
 
 def begin(config, stage, nets, key, score):
@@ -149,6 +155,8 @@ def check(config):
             _check_begin(row, f"{where}.begin[{number}]", trained(config))
         variables = abstract_variables(config, index)
         _check_players(stage.players, f"{where}.players", variables)
+        augment.check(stage.augment, math.prod(config.networks[name].scale for name in config.chain
+                                               if not in_head(variables, config.chain, name)))
         for name in config.chain:
             if stage.fused and "batch_stats" in variables[name] and not stage.frozen_statistics:
                 raise UserError(f"{where}.fused: {name} has BatchNorm, whose statistics would not be renewed; train it "

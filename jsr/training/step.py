@@ -12,7 +12,7 @@ import optax
 from jsr import losses, models, reparam
 from jsr.config import nearest
 from jsr.errors import UserError
-from jsr.training import augment, insight, optim
+from jsr.training import augment, insight, optim, stages
 from jsr.training.state import purpose_key
 
 SCALE_AFTER = 2000  # good steps, after which the loss scale doubles
@@ -138,7 +138,7 @@ def prepare(networks, chain, variables, batch, rows, key):
     """
     batch = {name: value.astype(jnp.float32) / 255 if value.dtype == jnp.uint8 else value
              for name, value in batch.items()}
-    head = [name for name in chain if in_head(variables, chain, name)]
+    head = [name for name in chain if stages.in_head(variables, chain, name)]
     batch["lr"] = run_chain(networks, head, variables, batch["lr"])[0]["sr"] if head else batch["lr"]
     return augment.apply(rows, batch, purpose_key(key, "augment"))
 
@@ -177,7 +177,7 @@ def make_step(config, index, networks):
                      for name, collections in variables.items()}
         if stage.fused:
             variables |= {name: reparam.fuse_params(networks[name], variables[name]) for name in chain}
-        passed = [name for name in chain if not in_head(variables, chain, name)]
+        passed = [name for name in chain if not stages.in_head(variables, chain, name)]
         with intercepted(stage.remat, stage.frozen_statistics):
             outputs, updated = forward(forms, passed, variables, batch, losses.keys(player.losses), train=in_training,
                                        rngs={"dropout": key})
@@ -248,11 +248,6 @@ def make_step(config, index, networks):
         return new if seen is None else _where(state.skipped == seen, new, state), metrics
 
     return step
-
-
-def in_head(variables, chain, name):
-    """Whether a network of the chain, and all before it, have no parameters."""
-    return not any(variables[other]["params"] for other in chain[:chain.index(name) + 1])
 
 
 def _held(param, factor):

@@ -77,8 +77,8 @@ def test_aim20_is_ranked_by_its_score_of_psnr_and_ssim():
     assert standing.published_scores["Kailos"] == 0.7601
     assert standing.text == (
         "PSNR[rgb] 33.0000, SSIM[rgb] 0.9265; score 0.7688 would be rank 6 of 18 in the published table, below "
-        "TeamInception 0.7690, above Noah_TerminalVision 0.7686, if these are its 60 test photographs, whose HR was "
-        "never released: nothing published tells them from others")
+        "TeamInception 0.7690, above Noah_TerminalVision 0.7686, if these are the challenge's 60 test "
+        "photographs, which nothing published names")
     standing = challenges.standing(AIM20[0], ours, names[1:])
     assert (standing.rank, standing.gain) == (None, None) and standing.score == pytest.approx(0.76875)
     assert standing.text == ("PSNR[rgb] 33.0000, SSIM[rgb] 0.9265; score 0.7688, theirs 0.6696 to 0.7736 (not "

@@ -345,7 +345,8 @@ def test_score_of_psnr_and_ssim(evaluate, folders):
     assert (report["standing"]["rank"], report["standing"]["gain"]) == (None, None)
     assert f"score {report['standing']['score']:.4f}, theirs 0.6187 to 0.7099 (not comparable: other images)" in out
     heading, = (line for line in out.splitlines() if "SSIM" in line and "team" in line)
-    assert [word for word in heading.split() if word[0].isalpha()] == ["team", "method", "PSNR[rgb]", "SSIM[rgb]", "score"]
+    words = [word for word in heading.split() if word[0].isalpha()]
+    assert words == ["team", "method", "PSNR[rgb]", "SSIM[rgb]", "score"]
     evaluate(*args(folders, *files, "--lr", folders / "lr"))
     report = json.loads((folders / "x.json").read_text())
     assert report["standing"]["gain"] == psnr - report["mean"]["bicubic"]["psnr[rgb]"]
