@@ -126,7 +126,7 @@ def _contenders(peer, config, networks, variables, batch, key, first):
                                               jax.random.fold_in(key, number)))
     images = [jax.tree.map(np.array, prepared(number)) for number in range(len(first))]
     seen = torch_training.Seen([each["lr"] for each in images], [each["hr"] for each in images],
-                               [float(each["loss"]) for each in first], [float(each["learning_rate"]) for each in first])
+                               *([float(each[name]) for each in first] for name in ("loss", "learning_rate")))
     passed = {name: networks[name] for name in chain if not stages.in_head(variables, chain, name)}
     try:
         found = torch_training.contenders(peer, config, passed, variables, seen)

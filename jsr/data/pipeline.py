@@ -10,6 +10,8 @@ import collections
 from collections.abc import Callable, Sequence
 import dataclasses
 from fractions import Fraction
+import os
+import signal
 import threading
 
 from absl import flags
@@ -29,6 +31,7 @@ CACHE_BYTES = 256 << 20  # of decoded images, in each worker: stored LR images, 
 # (Grain's own 16 threads cost a third more CPU time a patch, and its 500 batches are gigabytes a worker.)
 _THREADS = {True: grain.ReadOptions(num_threads=1, prefetch_buffer_size=2),
             False: grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)}
+_GRACE_S = 120  # that a worker stays after SIGTERM, unless its parent ends it
 _LARGE_BLOCK = 31 << 20
 
 
@@ -212,6 +215,9 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
 
 def _init_worker(*_):
     init_worker()
+    # A scheduler sends SIGTERM to the whole process group, but the parent still takes a step and saves: it then ends its
+    # workers itself, and would wait for ever for a batch of one that is gone.
+    signal.signal(signal.SIGTERM, lambda *_: threading.Timer(_GRACE_S, os._exit, [128 + signal.SIGTERM]).start())
     keep_memory()
 
 

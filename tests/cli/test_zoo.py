@@ -19,6 +19,7 @@ def made_up(networks, name="a", **fields):
     return config
 
 
+@pytest.mark.slow
 def test_every_network_and_recipe_is_listed(capsys):
     assert main(["zoo"]) == 0
     lines = capsys.readouterr().out.splitlines()
