@@ -7,7 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from jsr import losses, models
+from jsr import losses, models, reparam
 from jsr.errors import UserError
 from jsr.inference import model_file
 from jsr.training import optim, stages
@@ -52,7 +52,7 @@ def initial_variables(config, key):
 
 
 def frozen_variables(config):
-    """{name: Flax collections} of the networks that are never trained, as teachers: those of their model files.
+    """{name: Flax collections} of the networks that are never trained, as teachers: of their model files, and fused.
 
     Raises:
       UserError: no file is given, it cannot be read, or it holds no network of this form.
@@ -62,7 +62,15 @@ def frozen_variables(config):
         if not config.networks[name].start_from:
             raise UserError(f"{config.recipe} learns from a trained {config.networks[name].model}; give its model "
                             f"file, of a run or of `jsr convert` (--config.networks.{name}.start_from=FILE)")
-    return {name: _from_file(config.networks[name], None) for name in frozen}
+    return {name: _fused(config.networks[name]) for name in frozen}
+
+
+def _fused(net):
+    variables = _from_file(net)
+    try:
+        return reparam.fuse(models.create(net.model, scale=net.scale, **net.fields), variables)[1]
+    except ValueError as e:
+        raise UserError(f"{net.start_from}: {e}") from e
 
 
 def _initial(net, key):

@@ -122,6 +122,19 @@ def test_a_teacher_must_have_a_file(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, found, {"teacher": variables["big"]})
 
 
+def test_a_teacher_is_fused(tmp_path):
+    net = dict(model="plain/ecbsr_m4c16", scale=2, fields=dict(num_feat=2, num_block=0))
+    config = three_stages(model="edsr", scale=2)
+    config.networks.teacher = {**config.networks.sr, **net, "start_from": str(tmp_path / "big.safetensors")}
+    trained = models.create(net["model"], scale=2, **net["fields"])
+    model_file.save(config.networks.teacher.start_from, {"sr": models.init(trained, jax.random.key(5))},
+                    dict(networks=[dict(name="sr", **net)]))
+    found, module = states.frozen_variables(config)["teacher"], stages.make_networks(config, 0)["teacher"]
+    assert jax.tree.map(jnp.shape, found) == jax.tree.map(
+        jnp.shape, models.abstract(net["model"], scale=2, deploy=True, **net["fields"]))
+    assert module.deploy and module.apply(found, jnp.ones((1, 4, 4, 3))).shape == (1, 8, 8, 3)
+
+
 @pytest.mark.parametrize("row, message", [
     (dict(net="rs", carry="match", fields={}), r"stages\[0\].begin\[0\]: no network 'rs' is trained; did you mean"),
     (dict(net="sr", carry="mach", fields={}), r"stages\[0\].begin\[0\]: no rule 'mach'; did you mean 'match'"),
