@@ -43,8 +43,9 @@ class Logbook:
         legal = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with writing(self._path):
             self._file.write(json.dumps({"step": step, "kind": kind, **legal}) + "\n")
-        for name, value in values.items():
-            self._events.add_scalar(f"{kind}/{name}", value, step)
+        for name, value in legal.items():
+            if value is not None:  # the writer only complains of others
+                self._events.add_scalar(f"{kind}/{name}", value, step)
 
     def picture(self, step, name, image):
         """Adds a uint8 (H, W, 3) picture as pictures/<name>_<step>.png and to TensorBoard."""
