@@ -46,7 +46,7 @@ def _section(file):
     machine = file["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in file["versions"].items() if version)
     lines = [f"## {device(file)}", "", f"`{file['command']}`", "",
-             f"{file['date'][:10]}; {', '.join(machine['devices'])}; {machine['cores']} cores; {versions}.", ""]
+             f"{file['date'][:10]}; {', '.join(machine['devices'])}; {_cores(machine)}; {versions}.", ""]
     for protocol in dict.fromkeys(row["protocol"] for row in file["results"]):
         rows = [row for row in file["results"] if row["protocol"] == protocol]
         lines += [f"### {challenges.protocol(protocol).title}", "",
@@ -109,7 +109,11 @@ def device(file):
     """The machine of a file in a few words."""
     machine = file["machine"]
     kind = machine["devices"][0]
-    return f"{machine['cores']} cores, {machine['cpu']}" if kind.startswith("cpu") else kind
+    return f"{_cores(machine)}, {machine['cpu']}" if kind.startswith("cpu") else kind
+
+
+def _cores(machine):
+    return f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''}"
 
 
 def _figure(value, form=",.2f"):
