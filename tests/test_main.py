@@ -125,7 +125,7 @@ def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_fold
         assert metrics.score(upscaler.upscale(lr), hr, ["psnr[rgb]"])["psnr[rgb]"] == row["ours"]["psnr[rgb]"]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_the_same_command_resumes_bit_identical(tiny_run, reference, tmp_path, signum):
     arguments = tiny_run(tmp_path / "cut", data__num_workers=1, **{"stages[0]__steps": 60, "log_every": 1})
     process = subprocess.Popen(command(arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -183,6 +183,7 @@ def test_kill_9_at_ten_random_moments(tiny_run, reference, tmp_path):
     assert_same_run(tmp_path / "cut", reference(arguments)[0])
 
 
+@pytest.mark.slow
 def test_two_stages_resume_at_their_boundary(tiny_run, tmp_path):
     """A run whose checkpoint is the last step of stage one goes on with stage two, in which the network is larger."""
     config = tmp_path / "two.py"
@@ -248,6 +249,7 @@ def test_a_run_that_diverges_leaves_black_boxes(tiny_run, tmp_path):
     assert box.batch["hr"].dtype == np.uint8 and box.batch["hr"].shape == (8, 32, 32, 3)
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_a_model_file(tiny_run, reference, tmp_path):
     first, _ = reference(tiny_run())
     start = first / "last.safetensors"
@@ -275,6 +277,7 @@ def test_a_workdir_that_cannot_be_written(tiny_run, tmp_path):
     assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_does_not_fit_on_the_disk(tiny_run, tmp_path):
     small_files_only = ("import resource, signal, sys\nfrom jsr.main import main\n"
                         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"  # writes fail then, as on a full disk

@@ -8,7 +8,7 @@ from jsr.cli import main
 SIZES = dict(features=4, depth=2, batch=2, size=(6, 7), rounds=2)
 
 
-@pytest.mark.parametrize("block", ["ecb", "rrrb", "casr"])
+@pytest.mark.parametrize("block", ["ecb", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rrrb", "casr"))])
 def test_fused_branches_and_pytorch_have_one_gradient(block):
     pytest.importorskip("torch", reason="PyTorch is the peer")
     row = blocks.measure_blocks(block, **SIZES)

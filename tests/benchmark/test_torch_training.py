@@ -39,6 +39,7 @@ def test_the_loop_has_the_losses_of_the_step(recipe, monkeypatch):
     assert rows[3]["note"] == "not installed: pip install no_such_library" and rows[3]["median_ms"] is None
 
 
+@pytest.mark.slow
 def test_every_parameter_learns():
     model = models.create("plain/ecbsr_m4c16", scale=2, num_feat=4, num_block=0)
     variables = {"sr": jax.tree.map(np.array, models.init(model, jax.random.key(0)))}

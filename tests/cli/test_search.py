@@ -16,6 +16,7 @@ def search(tiny_run, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_what_costs_too_much_is_not_tried_and_the_best_is_named(search, tmp_path, capsys):
     assert search(*WIDTHS, "--max_gmacs=2", "--steps=2") == 0
     said = capsys.readouterr()

@@ -129,8 +129,9 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph,
     (tmp_path / "in").mkdir()
     for index in range(12):
         Image.fromarray(photograph(200, 300, index)).save(tmp_path / f"in/{index:02}.png")
-    model = write_model(tmp_path / "m.safetensors", num_feat=32, num_block=4)
-    command = [sys.executable, "-m", "jsr", "upscale", "in", "--out", "out", "--model", model.name, "--tile", "64"]
+    model = write_model(tmp_path / "m.safetensors", num_feat=64, num_block=8)
+    command = [sys.executable, "-m", "jsr", "upscale", "in", "--out", "out", "--model", model.name, "--tile", "64",
+               "--runtime", "jax"]
     out = tmp_path / "out"
     process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(jsr.__file__).parents[1])},
                                stderr=subprocess.PIPE)

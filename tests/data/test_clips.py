@@ -196,6 +196,7 @@ def test_lr_made_on_the_fly_is_the_degraded_window(clip_records):
             np.testing.assert_array_equal(lr, _video.yuv_to_rgb(made))
 
 
+@pytest.mark.slow
 def test_same_samples_whatever_the_workers_the_start_and_the_processes(clip_records):
     reference = take(clip_records, 5)
     assert same(take(clip_records, 5, num_workers=2), reference)

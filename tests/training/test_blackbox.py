@@ -98,6 +98,7 @@ def test_a_parameter_that_is_infinite_is_named(tmp_path, capsys):
     assert "sr/body_0/conv1" in said
 
 
+@pytest.mark.slow
 def test_what_overflows_in_float16_is_a_matter_of_precision(tmp_path):
     config = recipe(dtype="float16")
     state = with_parameter(begin(config), "conv1", "bias", lambda bias: bias + 6e4)

@@ -385,6 +385,7 @@ def test_frozen_statistics_are_used_and_stay():
     assert metrics["loss"] != its_metrics["loss"]
 
 
+@pytest.mark.slow
 def test_a_fused_step_is_the_step_through_the_branches():
     network = models.create("plain/basicvision", scale=4, num_feat=4, num_block=1)
     data = {"lr": EIGHT["lr"][:2], "hr": np.tile(EIGHT["hr"][:2], (1, 4, 4, 1))}
