@@ -212,6 +212,7 @@ def test_two_stages_resume_at_their_boundary(tiny_run, tmp_path):
     assert "a loss compares with 'hrr', which no network gives and no batch has; did you mean 'hr'?" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_finished_run_only_reports_again(tiny_run, reference):
     workdir, _ = reference(tiny_run())
     before = (workdir / "report.json").read_bytes()
@@ -237,6 +238,7 @@ def test_mistakes_are_one_line(tiny_run, more, message, tmp_path):
     assert last.startswith("jsr: ") and message in last
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_leaves_black_boxes(tiny_run, tmp_path):
     done = run([*tiny_run(), "--config.stages[0].players[0].learning_rate=1e30",
                 "--config.stages[0].players[0].clip_norm=0"])
@@ -263,6 +265,7 @@ def test_a_run_starts_from_a_model_file(tiny_run, reference, tmp_path):
     assert "none of its networks (sr) has the parameters of edsr/baseline x4" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_workdir_of_other_settings_is_refused(tiny_run, reference):
     workdir, _ = reference(tiny_run())
     done = run([*tiny_run(workdir), "--config.seed=9"])

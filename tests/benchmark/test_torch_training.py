@@ -48,6 +48,7 @@ def test_every_parameter_learns():
     assert made == 0 and sum(sizes) == sum(leaf.size for leaf in jax.tree.leaves(variables))
 
 
+@pytest.mark.slow
 def test_parameters_that_are_made_of_others_are_counted():
     model = models.create("swin2sr/light", scale=2, depths=(1,), num_heads=(2,), embed_dim=4, window_size=4)
     variables = {"sr": jax.tree.map(np.array, models.init(model, jax.random.key(0)))}

@@ -74,6 +74,7 @@ def test_json_has_the_recipes_of_published_methods(capsys, monkeypatch):
     assert gmacs == pytest.approx(50.599821312)
 
 
+@pytest.mark.slow
 def test_a_published_entry_has_the_reports_figures_beside_ours(capsys):
     assert main(["zoo", "safmn/light_pp", "--json"]) == 0
     row, = json.loads(capsys.readouterr().out)

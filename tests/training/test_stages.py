@@ -87,6 +87,7 @@ def test_a_network_grows_by_blocks_and_keeps_the_others():
                                   grown["sr"][1]["params"]["body_1"]["conv1"]["kernel"])
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_file_of_another_scale(tmp_path):
     other = models.create("edsr", scale=3, num_feat=4, num_block=1)
     variables = {"sr": models.init(other, jax.random.key(5))}
