@@ -12,6 +12,11 @@ from jsr.errors import UserError
 _ITEMS_PER_WORKER = 16  # fewer are done sooner than a process starts
 
 
+def cores():
+    """The CPU cores that this process may use: `taskset` limits them for every library alike."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def map_unordered(function, items, *, num_workers=None):
     """Calls `function` on every item and yields the outcomes as they come, in any order.
 

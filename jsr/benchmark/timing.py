@@ -11,6 +11,8 @@ import time
 import jax
 import numpy as np
 
+from jsr.parallel import cores
+
 LIBRARIES = ("jsr", "jax", "jaxlib", "flax", "grain", "numpy", "pillow", "torch", "onnx", "onnxruntime", "openvino")
 LONG_S = 1.0  # a call of this length does not feel who computed before it
 LEAST_ROUNDS = 3  # however short the time is
@@ -86,11 +88,6 @@ def memory(compiled):
     parts = {"arguments_bytes": stats.argument_size_in_bytes, "output_bytes": stats.output_size_in_bytes,
              "temporary_bytes": stats.temp_size_in_bytes}
     return {**parts, "peak_bytes": sum(parts.values()) - stats.alias_size_in_bytes}
-
-
-def cores():
-    """The CPU cores that this process may use: `taskset` limits them for every library alike."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def surroundings():

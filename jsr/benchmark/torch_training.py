@@ -21,9 +21,10 @@ from torch import nn
 from torch._inductor import config as inductor
 from torch.nn import functional as F
 
-from jsr.benchmark import timing, torch_graph
+from jsr.benchmark import torch_graph
 from jsr.benchmark.upscaling import brief
 from jsr.export.onnx import chain_to_onnx
+from jsr.parallel import cores
 
 LOSSES = {"l1": F.l1_loss, "mse": F.mse_loss}
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}  # JAX's name of a backend: PyTorch's
@@ -88,7 +89,7 @@ def contenders(peer, config, networks, variables, seen):
     networks = {name: module.clone(dtype=jnp.float32) for name, module in networks.items()}
     batch, *size, _ = seen.lr[0].shape
     module, made = trainable(networks, variables, size=tuple(size), batch=batch)
-    torch.set_num_threads(timing.cores())
+    torch.set_num_threads(cores())
     inductor.compile_threads = 1  # its workers are forks, which JAX's threads do not survive
     note = f"{made:,} parameters are replaced by what is made of them" if made else ""
     return [_compared(name, module, config, seen, note, *way) for name, way in WAYS[peer].items()]

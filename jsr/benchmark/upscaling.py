@@ -12,12 +12,11 @@ from jsr import counts, models
 from jsr.benchmark import peers, timing
 from jsr.inference.chain import free_memory
 from jsr.layers.padding import pad_to_multiple
+from jsr.parallel import cores
 from jsr.training.step import run_chain
 
 # Of a peer's largest error over our largest value, by the dtype of the computation: above, it is not the same function
 BOUNDS = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 6e-2}
-
-
 OURS = "jsr (jax)"
 
 
@@ -115,7 +114,7 @@ def _compiled(networks, variables, lr, dtype):
 
 def _searches(networks, variables, lr, dtype, wanted, runtimes):
     """(what, function to (contenders, why there are none)) of all that is to be timed beside us."""
-    threads = timing.cores()
+    threads = cores()
 
     @functools.cache
     def graph(its_dtype):

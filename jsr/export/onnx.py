@@ -16,10 +16,10 @@ from jsr.errors import UserError
 from jsr.export._graph import Graph
 from jsr.export._operators import Constant, Tensor, Writer
 from jsr.inference.chain import chain_padding
+from jsr.inference.runtimes import LEAST_SIDE
 from jsr.training.step import run_chain
 
 DYNAMIC = {0: "batch", 1: "height", 2: "width"}  # axis: its name in the graph
-LEAST_SIDE = 32  # px; smaller images get a padding of their own in some networks, which a graph may lack
 
 
 def to_onnx(function, example, *, input_name="lr", output_name="sr", dynamic=(1, 2), multiple=1, nchw=False):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import dataclasses
 import importlib.util
 import logging
-import os
 import statistics
 import sys
 import threading
@@ -19,8 +18,10 @@ import numpy as np
 
 from jsr.config import nearest
 from jsr.errors import UserError
+from jsr.parallel import cores
 
-LEAST_SIDE = 32  # px: ONNX graphs of open size take no smaller images (jsr.export.onnx.LEAST_SIDE); JAX computes those
+# px: ONNX graphs of open size take no smaller images, some networks pad those in a way of their own; JAX computes them
+LEAST_SIDE = 32
 _LARGEST_ERROR = 1e-4  # of the largest value, or of 1: 25 times what single precision costs, a fortieth of a level
 _WORTH_SECONDS = 2.0  # computing in JAX so far that makes it likely that more is to come, and trying others worth while
 _RUNS = 3             # timed of each runtime, after one that is not
@@ -55,7 +56,7 @@ def open_onnx(graph):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _cores()
+    options.intra_op_num_threads = cores()
     options.log_severity_level = 3  # errors; it warns of what it cannot optimise
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
@@ -82,7 +83,7 @@ def import_openvino():
 def _open_openvino(graph):
     """As open_onnx, in OpenVINO; a program for each size, since those for every size are slower."""
     core, lock, programs = import_openvino().Core(), threading.Lock(), {}
-    config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": _cores(), "PERFORMANCE_HINT": "LATENCY"}
+    config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": cores(), "PERFORMANCE_HINT": "LATENCY"}
 
     def run(image):
         with lock:  # a program computes one image at a time
@@ -270,7 +271,3 @@ def _missing(name):
 
 def _on_cpu():
     return jax.default_backend() == "cpu"
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
