@@ -20,7 +20,8 @@ __version__ = metadata.version("jsr")
 
 def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None, self_ensemble: bool | None = None,
          tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap: int | None = None, dtype: str | None = None,
-         runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax", tlc: int | None = None) -> "Upscaler":
+         runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax", tlc: int | None = None,
+         input_quality: float | None = None) -> "Upscaler":
     """A model file, or several whose outputs are averaged, ready to `upscale` images.
 
     Args:
@@ -35,6 +36,8 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
         by rounding, now and then by one level of a pixel.
       tlc: gives networks that look at the mean of the whole image that of a window of so many LR px around each pixel (the
         test-time local converter; 1.5 times the crops trained on); 0 does not, None is as each file says.
+      input_quality: the JPEG quality, 1..100, that networks which can be told restore for, as FBCNN; None has them
+        estimate it.
 
     Returns:
       jsr.inference.upscaler.Upscaler.
@@ -44,7 +47,7 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
     """
     from jsr.inference import upscaler  # imports JAX, which `import jsr` alone must not
     return upscaler.load(path, *more, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap, dtype=dtype,
-                         runtime=runtime, tlc=tlc)
+                         runtime=runtime, tlc=tlc, input_quality=input_quality)
 
 
 def __getattr__(name):

@@ -46,6 +46,9 @@ def add_arguments(parser):
                              "that are installed where there is much to do")
     parser.add_argument("--format", metavar="NAME", help="of the output files; by default that of each input")
     parser.add_argument("--quality", metavar="Q", type=int, help="of lossy formats, 1 to 100")
+    parser.add_argument("--input_quality", metavar="Q", type=float,
+                        help="JPEG quality, 1 to 100, that networks which can be told restore for, as FBCNN; by default "
+                             "they estimate it. Lower removes more, of the picture too")
     parser.add_argument("--overwrite", action="store_true", help="replace files in the way, do finished ones again")
 
 
@@ -61,10 +64,11 @@ def run(args):
     use_compile_cache()
     network = upscaler.load(*args.model, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
                             overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
-                            runtime=args.runtime, tlc=args.tlc)
+                            runtime=args.runtime, tlc=args.tlc, input_quality=args.input_quality)
     settings = {"models": [folder.digest(path) for path in args.model], "weights": args.weights,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
-                "runtime": args.runtime, "tlc": args.tlc, "quality": args.quality}
+                "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
+                "quality": args.quality}
     start = time.monotonic()
     single = len(jobs) == 1 and jobs[0].target == args.out
     with _progress.bar(unit="Mpx") as progress:

@@ -10,6 +10,7 @@ import collections
 from collections.abc import Callable, Sequence
 import dataclasses
 from fractions import Fraction
+import json
 import os
 import signal
 import threading
@@ -35,17 +36,30 @@ _GRACE_S = 120  # that a worker stays after SIGTERM, unless its parent ends it
 _LARGE_BLOCK = 31 << 20
 
 
-def lr_clean(hr, scale):
+def lr_clean(hr, scale, made):
     """The LR image before its compression: Pillow's bicubic of the HR crop, uint8."""
+    del made
     return pillow_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))
 
 
-def hr_x2(hr, scale):
+def hr_x2(hr, scale, made):
     """The HR image at twice the size of the LR image: Pillow's bicubic of the HR crop, uint8."""
+    del made
     return pillow_bicubic(hr, (2 * hr.shape[0] // scale, 2 * hr.shape[1] // scale))
 
 
-DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2}  # what a batch holds besides lr and hr, where a loss asks for it
+def quality(hr, scale, made):
+    """The JPEG quality of the LR image, float32 in 1..100: of the last JPEG among the steps that made it."""
+    del hr, scale
+    found = [step["quality"] for step in made.get("steps", ()) if step["fn"] == "jpeg"]
+    if not found:
+        raise UserError("a loss compares with 'quality', but no JPEG made the LR image; take a degradation that has one "
+                        "(--config.data.train[0].degrade=ntire24)")
+    return np.float32(found[-1])
+
+
+# What a batch holds besides lr and hr, where a loss asks for it: of the HR crop, the scale and the degradation's record.
+DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "quality": quality}
 
 
 def derived_keys(stage):
@@ -62,12 +76,14 @@ class PairedCrops:
       scale: HR size over LR size.
       degrade: "" crops the record's stored `lr` alongside; a protocol's name degrades the HR crop instead.
         The JPEG grid of a degraded crop starts at its corner, that of a stored LR at the image's.
+      phase: of a degraded crop the grid starts up to so many LR px before its corner, less one, down and right, each as
+        likely; 0 and 1 are at the corner. Of pictures that were cut and saved again the grid may start anywhere.
       fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
-      derive: keys of `DERIVED` that each sample gets too, made of its HR crop.
+      derive: keys of `DERIVED` that each sample gets too.
       cache_bytes: decoded images that each worker keeps.
     """
 
-    def __init__(self, *, crop, scale, degrade="", fixed=None, derive=(), cache_bytes=CACHE_BYTES):
+    def __init__(self, *, crop, scale, degrade="", phase=0, fixed=None, derive=(), cache_bytes=CACHE_BYTES):
         if crop % scale:
             raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
         for key in derive:
@@ -80,14 +96,22 @@ class PairedCrops:
                                 f"x{protocol.scale}, not of images at x{scale} (--config.data.train[0].degrade=...)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
         self._crop, self._scale, self._derive = crop, scale, tuple(derive)
-        self._degrade, self._fixed = degrade, dict(fixed or {})
+        if phase < 0 or phase and not degrade:
+            raise UserError(f"phase {phase} of a grid that {'starts after the crop' if degrade else 'is in the stored LR'}; "
+                            "use 0 (--config.data.train[0].phase=...)")
+        self._degrade, self._fixed, self._phase = degrade, dict(fixed or {}), max(phase, 1)
         self._decode = _DecodeCache(cache_bytes)
 
     def __call__(self, record, rng):
-        sample = self._pair(record, rng)
-        return sample | {key: DERIVED[key](sample["hr"], self._scale) for key in self._derive}
+        lr, hr, made = self._pair(record, rng)
+        try:
+            derived = {key: DERIVED[key](hr, self._scale, made) for key in self._derive}
+        except UserError as e:
+            raise UserError(f"{record['name']}: {e}") from e
+        return {"lr": lr, "hr": hr} | derived
 
     def _pair(self, record, rng):
+        """(LR crop, HR crop, the record of the degradation that made the LR image)."""
         name, scale, size = record["name"], self._scale, self._crop // self._scale
         if "frames" in record:
             raise UserError(f"{name}: is a clip, not an image; say how many frames a sample has "
@@ -99,14 +123,17 @@ class PairedCrops:
             raise UserError(f"{name}: {hr.shape[1]}x{hr.shape[0]} is smaller than the crop of {self._crop}; use a "
                             "smaller one (--config.stages[0].crop=...) or remove the image")
         y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
-        hr = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
         if self._degrade:
+            up, left = (int(rng.integers(min(self._phase, start + 1))) if self._phase > 1 else 0 for start in (y, x))
+            hr = hr[(y - up) * scale:(y + size) * scale, (x - left) * scale:(x + size) * scale]
             degraded = degradations.degrade(self._degrade, hr, seed=int(rng.integers(1 << 62)), **self._fixed)
-            return {"lr": degraded.decode(), "hr": hr}
+            return degraded.decode()[up:, left:], hr[up * scale:, left * scale:], degraded.record
+        hr = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
         if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.train[0].degrade=aim22_t1)")
-        return {"lr": self._decode(record, "lr")[y:y + size, x:x + size], "hr": hr}
+        lr = self._decode(record, "lr")[y:y + size, x:x + size]
+        return lr, hr, json.loads(record.get("degradation") or "{}")
 
     def _hr(self, record):
         """The HR image as something of which a crop can be cut: decoded by region, or whole and kept."""
@@ -183,7 +210,8 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
       process: (index, count) of this process; it gets the index-th of count parts of each batch.
 
     Yields:
-      dicts of uint8 arrays (batch / count, H, W, C), of clips (batch / count, T, H, W, C).
+      dicts of uint8 arrays (batch / count, H, W, C), of clips (batch / count, T, H, W, C), and of float32 arrays
+      (batch / count,) where `DERIVED` gives numbers.
 
     Raises:
       UserError: an image that is damaged or smaller than the crop.

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import math
 import os
 from pathlib import Path
@@ -35,19 +36,27 @@ class Chain:
       meta: the model file's metadata, {} for networks that never were in one.
       runtime: what computes them, of jsr.inference.runtimes.NAMES.
       tlc: side of the windows that stand for the whole image in means over it, px of LR (jsr.layers.pool); 0 is none.
+      input_quality: the JPEG quality, 1..100, that networks which can be told assume instead of their estimate.
 
     Attributes:
       networks, meta: as given.
+      estimator: name of the first network that estimates the JPEG quality of its input, or None.
       runner: jsr.inference.runtimes.Runner.
       scale: SR size over LR size of all together.
       padding: the sizes that they take (jsr.layers.padding.Padding).
+
+    Raises:
+      UserError: none of the networks can be told the quality.
     """
 
-    def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0):
+    def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0, input_quality=None):
         self.networks, self.meta, self._compile_seconds = networks, meta or {}, 0.0
         self.scale, self.padding = chain_scale(networks), chain_padding(networks)
+        self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
         self._variables = jax.device_put(variables)
-        self._tlc, self._jit = tlc, jax.jit(functools.partial(_forward, networks, tlc))
+        self._tlc, self._input_quality = tlc, input_quality
+        self._jit = jax.jit(functools.partial(_forward, networks, tlc, _told(networks, input_quality)))
+        self._estimate = jax.jit(functools.partial(_estimate, networks, self.estimator))
         self._compiled, self._lock, self._fields = {}, threading.Lock(), {}
         self._probe = -(-_PROBE // self.padding.multiple) * self.padding.multiple
         self.runner = self._runner(runtime)
@@ -67,7 +76,8 @@ class Chain:
     def with_dtype(self, dtype):
         """The same chain, computing in another dtype; parameters stay as they are."""
         return Chain({name: module.clone(dtype=dtype) for name, module in self.networks.items()}, self._variables,
-                     meta=self.meta, runtime=self.runner.name if dtype == jnp.float32 else "jax", tlc=self._tlc)
+                     meta=self.meta, runtime=self.runner.name if dtype == jnp.float32 else "jax", tlc=self._tlc,
+                     input_quality=self._input_quality)
 
     def __call__(self, lr, size=None):
         """Runs an image of any size, padded as the networks need it.
@@ -84,6 +94,16 @@ class Chain:
         lr = jnp.asarray(lr) if self.runner.name == "jax" else np.asarray(lr)
         sr = self.runner(pad_to(lr[None], *size, self.padding.mode))
         return crop_to(sr, height * self.scale, width * self.scale)[0]
+
+    def quality(self, lr):
+        """The JPEG quality that the chain's `estimator` sees in an image: a float of 1..100 or so.
+
+        Args:
+          lr: float32 array (H, W, 3) in [0, 1].
+        """
+        height, width = (self.padding.target(side) for side in lr.shape[:2])
+        qf = self._estimate(self._variables, pad_to(np.asarray(lr)[None], height, width, self.padding.mode))
+        return 100 * (1 - float(qf[0, 0]))
 
     def compiled(self, height, width):
         """The program for padded images of that size (jax.stages.Compiled)."""
@@ -132,8 +152,8 @@ class Chain:
             return self.compiled(*padded.shape[1:3])(self._variables, padded)
 
         def to_onnx():
-            if self._tlc:
-                raise UserError("means of windows (tlc) are computed by jax alone")
+            if self._tlc or self._input_quality:
+                raise UserError("means of windows (tlc) and a given input quality are for jax alone")
             from jsr.export.onnx import chain_to_onnx  # which imports this module
             return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
 
@@ -147,9 +167,28 @@ class Chain:
         return max(found.rows, found.columns) if found else None
 
 
-def _forward(networks, tlc, variables, lr):
+def _forward(networks, tlc, conditions, variables, lr):
     with local_means(tlc, *lr.shape[1:3]) if tlc else contextlib.nullcontext():
-        return run_chain(networks, list(networks), variables, lr)[0]["sr"]
+        return run_chain(networks, list(networks), variables, lr, conditions=conditions)[0]["sr"]
+
+
+def _estimate(networks, estimator, variables, lr):
+    """`qf` of an image; what else the networks make is never computed."""
+    outputs, _ = run_chain(networks, list(networks), variables, lr)
+    return outputs["qf" if estimator == list(networks)[-1] else f"{estimator}/qf"]
+
+
+def _told(networks, quality):
+    """{name: keywords} for the networks that can be told a JPEG quality; of no quality {}."""
+    if quality is None:
+        return {}
+    if not 1 <= quality <= 100:
+        raise UserError(f"input quality {quality}: must be from 1 to 100")
+    names = [name for name, module in networks.items() if "qf_input" in inspect.signature(type(module).__call__).parameters]
+    if not names:
+        raise UserError(f"input quality {quality}: {', '.join(type(module).__name__ for module in networks.values())} cannot "
+                        "be told the quality of a picture; FBCNN can")
+    return {name: {"qf_input": np.full((1, 1), 1 - quality / 100, np.float32)} for name in names}
 
 
 def chain_scale(networks):

@@ -81,8 +81,8 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
     The manifest `upscaled.json` in `out` is {settings: {key: {...}}, files: {target: entry}}; an entry has `source` and
     `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, LR `height` and `width` (px),
     `frames`, `bit_depth`, `channels`, `tiling` ("whole", "exact" or "approximate"), `tile` and `overlap` (LR px),
-    `averaged_tiles` (the sizes of others, where several are averaged), `runtime` (of the last tile), `seconds` and
-    `notes`; of a failed one `error`, with `traceback` where the mistake is in here.
+    `averaged_tiles` (the sizes of others, where several are averaged), `runtime` (of the last tile), `seconds`,
+    `estimated_quality` (1..100, where a network estimates that of JPEG) and `notes`; of a failed one `error`, with `traceback` where the mistake is in here.
 
     Args:
       jobs: of `plan`.
@@ -165,6 +165,7 @@ def _upscale(job, upscaler, quality, counter, stop):
     """Reads, upscales and writes one picture; returns what the manifest says of it."""
     start = time.monotonic()
     tilings = []
+    found = _of_jpeg(job, upscaler) if upscaler.for_jpeg else {}
     with pictures.open_picture(job.source) as picture:
         height, width = picture.height * upscaler.scale, picture.width * upscaler.scale
         with pictures.create(job.target, picture, height, width, quality=quality) as sink:
@@ -185,7 +186,20 @@ def _upscale(job, upscaler, quality, counter, stop):
                 "tile": list(tiling.size), "averaged_tiles": [list(cut.size) for cut in tiling.others],
                 "overlap": tiling.overlap,
                 "runtime": upscaler.runtime(tiling), "seconds": round(time.monotonic() - start, 3),
-                "notes": list(dict.fromkeys((*picture.notes, *sink.notes)))}
+                **found, "notes": list(dict.fromkeys((*picture.notes, *found.get("notes", ()), *sink.notes)))}
+
+
+def _of_jpeg(job, upscaler):
+    """For networks that restore JPEG pictures: what the manifest says of the file as such."""
+    with pictures.open_picture(job.source) as picture:  # rows are read forwards only
+        quality = upscaler.quality(picture.rows, picture.height, picture.width)
+        found = {"notes": []}
+        if picture.format != "jpeg":
+            found["notes"].append(f"is a {picture.format} file; the model was made to restore JPEG")
+        if quality is not None:
+            found |= {"estimated_quality": round(quality, 1)}
+            found["notes"].append(f"estimated JPEG quality {quality:.0f}")
+        return found
 
 
 class _Manifest:

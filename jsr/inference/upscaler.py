@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jsr import degradations
 from jsr.errors import UserError, is_out_of_memory
 from jsr.inference import model_file, runtimes
 from jsr.inference.chain import Chain, free_memory
@@ -24,6 +25,8 @@ _FREE_SHARE = 0.3                # of the free memory for a whole image: two may
 _CPU_TILE_BYTES = 1_250_000_000  # for a tile: on a CPU more of it brings no more speed
 _EXACT_SHARE = 5                 # a tile has at least so many times the exact overlap, or it is too dear
 _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
+_QUALITY_SIDE = 256  # of the part of an image whose JPEG quality is estimated, px
+_JPEG_BLOCK = 16     # px, with its colours at half the size
 _LUMA = np.float32([0.299, 0.587, 0.114])  # BT.601
 
 
@@ -162,6 +165,29 @@ class Upscaler:
                 if not is_out_of_memory(e):
                     raise
                 self._shrink(tiling, retry=not started)
+
+    @property
+    def for_jpeg(self) -> bool:
+        """Whether this restores JPEG pictures: it estimates their quality, or was trained on a protocol that ends so."""
+        return self.scale == 1 and any(chain.estimator or _made_for_jpeg(chain.meta) for chain in self.chains)
+
+    def quality(self, rows: Callable[[int, int], np.ndarray], height: int, width: int) -> float | None:
+        """The JPEG quality that the networks see in the middle of an image; the mean of those that estimate one.
+
+        Args:
+          rows, height, width: as for `stream`.
+
+        Returns:
+          A float of 1..100 or so; None where no network estimates it.
+        """
+        chains = [chain for chain in self.chains if chain.estimator]
+        if not chains:
+            return None
+        (top, bottom), (left, right) = (_middle(side) for side in (height, width))
+        colours = to_unit(rows(top, bottom)[:, left:right])[..., :3]
+        if colours.shape[2] < 3:
+            colours = np.repeat(colours[..., :1], 3, axis=2)
+        return float(np.mean([chain.quality(colours) for chain in chains]))
 
     def tiling(self, height: int, width: int) -> Tiling:
         """How an image of that size is cut (Tiling)."""
@@ -316,7 +342,7 @@ class Upscaler:
 
 
 def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=None, dtype=None, runtime="jax",
-         tlc=None):
+         tlc=None, input_quality=None):
     """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
 
     Args:
@@ -327,6 +353,7 @@ def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=Non
       dtype: of the computation, as "bfloat16"; None is as trained, float32.
       runtime: what computes on a CPU, of jsr.inference.runtimes.NAMES.
       tlc: as for jsr.inference.chain.Chain; None is as each file says.
+      input_quality: as for jsr.inference.chain.Chain.
 
     Raises:
       UserError: a file cannot be read (jsr.inference.model_file.load), or they do not fit together; the runtime is
@@ -335,13 +362,16 @@ def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=Non
     runtimes.check_name(runtime)
     if tlc is not None and tlc < 0:
         raise UserError(f"tlc = {tlc}: expected the side of windows, LR px, or 0")
+    if input_quality is not None and runtime == "auto":
+        runtime = "jax"
     if dtype is not None and runtime in runtimes.OTHERS:
         raise UserError(f"runtime {runtime}: computes in float32; for {dtype} use jax")
     chains = []
     for file in (path, *more):
         meta, networks, variables, _ = model_file.fused(*model_file.load(file))
         of_file = (meta.get("ensemble") or {}).get("tlc", 0)
-        chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc)
+        chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc,
+                      input_quality=input_quality)
         chains.append(chain if dtype is None else chain.with_dtype(jnp.dtype(dtype)))
     ensemble = chains[0].meta.get("ensemble") or {}
     if self_ensemble is None:
@@ -349,6 +379,18 @@ def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=Non
     if tile == "auto":
         tile = ensemble.get("tiles") or tile
     return Upscaler(chains, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap)
+
+
+def _made_for_jpeg(meta):
+    """Whether the recipe of a model file is of a protocol whose LR images are JPEG files."""
+    protocol = degradations.PROTOCOLS.get((meta.get("recipe") or "").partition(":")[0])
+    return protocol is not None and protocol.steps[-1]["fn"] == "jpeg"
+
+
+def _middle(side):
+    """(start, stop) of the part of a side where quality is estimated; it starts where a JPEG block does."""
+    start = max(side - _QUALITY_SIDE, 0) // 2 // _JPEG_BLOCK * _JPEG_BLOCK
+    return start, min(start + _QUALITY_SIDE, side)
 
 
 def to_unit(pixels):

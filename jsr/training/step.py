@@ -18,7 +18,7 @@ from jsr.training.state import purpose_key
 SCALE_AFTER = 2000  # good steps, after which the loss scale doubles
 
 
-def apply(network, variables, image, *, train=False, rngs=None, taps=()):
+def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditions=None):
     """One network on one array.
 
     Args:
@@ -28,6 +28,7 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=()):
       train: passed to the network; its statistics are updated where True.
       rngs: PRNG keys for the network, as Flax takes them.
       taps: paths of submodules, as "body_0/conv1".
+      conditions: further keyword arguments of the network.
 
     Returns:
       (its outputs as a dict with `sr`, {path: what that submodule gives}, the changed collections); the dict of taps
@@ -35,7 +36,7 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=()):
     """
     paths = {path: tuple(path.split("/")) for path in taps}
     result, changed = network.apply(
-        variables, image, train=train, rngs=rngs,
+        variables, image, train=train, rngs=rngs, **(conditions or {}),
         mutable=[*(c for c in variables if train and c != "params"), *(["intermediates"] if paths else [])],
         capture_intermediates=lambda module, method: method == "__call__" and module.path in paths.values())
     captured, tapped = changed.pop("intermediates", {}), {}
@@ -45,7 +46,7 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=()):
     return models.outputs(result), tapped, changed
 
 
-def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=()):
+def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), conditions=None):
     """Passes `lr` through the networks of a chain.
 
     Args:
@@ -56,6 +57,7 @@ def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=()):
       train: names of the networks that are in training, see `apply`.
       rngs: PRNG keys for the networks, as Flax takes them.
       taps: what else to return: "sr@body_1" is what the submodule body_1 of the network sr gives.
+      conditions: {name: further keyword arguments of that network}.
 
     Returns:
       (outputs, updated): the last network's outputs as a dict with `sr`, every earlier one's as `<name>/<key>`, the
@@ -65,7 +67,7 @@ def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=()):
     for name in chain:
         paths = [path for net, _, path in (tap.partition("@") for tap in taps) if net == name]
         result, tapped, updated[name] = apply(networks[name], variables[name], image, train=name in train, rngs=rngs,
-                                              taps=paths)
+                                              taps=paths, conditions=(conditions or {}).get(name))
         image = result["sr"]
         outputs |= {f"{name}@{path}": value for path, value in tapped.items()}
         outputs |= {key if name == chain[-1] else f"{name}/{key}": value for key, value in result.items()}

@@ -3,6 +3,7 @@
 from concurrent import futures
 import hashlib
 import itertools
+import json
 import os
 import pickle
 import time
@@ -30,9 +31,8 @@ def records(photograph):
     return found
 
 
-def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, degrade="", derive=(), seed=5,
-         batch=6):
-    crops = pipeline.PairedCrops(crop=crop, scale=SCALE, degrade=degrade, derive=derive)
+def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, scale=SCALE, seed=5, batch=6, **options):
+    crops = pipeline.PairedCrops(crop=crop, scale=scale, **options)
     batches = pipeline.train_batches([pipeline.Row(records, crops)], seed=seed, batch=batch, start=start, num_workers=num_workers,
                                      process=process)
     try:
@@ -94,6 +94,39 @@ def test_the_clean_lr_image_comes_where_a_loss_asks_for_it(records):
         for clean, lr, hr in zip(sample["lr_clean"], sample["lr"], sample["hr"], strict=True):
             np.testing.assert_array_equal(clean, pillow_bicubic(hr, (6, 6)))
             assert (clean != lr).any()
+
+
+def test_the_quality_comes_where_a_loss_asks_for_it(photograph):
+    """Of LR images made on the fly and of stored ones, as float32: it is no image, which uint8 would be."""
+    hr = photograph(28, 28)
+    stored = degradations.degrade("ntire24", hr, quality=33)
+    records = [{"name": "a", "hr": images.png_bytes(hr), "lr": stored.lr_bytes, "degradation": json.dumps(stored.record)}]
+    sample, = take(records, 1, scale=1, derive=["quality"])
+    assert sample["quality"].dtype == np.float32 and sample["quality"].tolist() == [33.0] * len(sample["lr"])
+    made, = take(records, 1, scale=1, derive=["quality"], degrade="ntire24", num_workers=1)
+    assert made["quality"].dtype == np.float32 and len(set(made["quality"])) > 1
+    for lr, crop, quality in zip(made["lr"], made["hr"], made["quality"], strict=True):
+        np.testing.assert_array_equal(lr, degradations.degrade("ntire24", crop, quality=int(quality)).decode())
+    with pytest.raises(UserError, match="a: a loss compares with 'quality', but no JPEG made the LR image; take a "):
+        take([{"name": "a", "hr": images.png_bytes(hr), "lr": images.png_bytes(hr)}], 1, scale=1, derive=["quality"])
+
+
+def test_the_grid_of_a_crop_may_start_before_it(photograph):
+    hr = photograph(64, 64)
+    records = [{"name": "a", "hr": images.png_bytes(hr)}]
+    phases = set()
+    for sample in take(records, 4, scale=1, degrade="ntire24", phase=3, fixed={"quality": 10}):
+        for lr, crop in zip(sample["lr"], sample["hr"], strict=True):
+            y, x = next((y, x) for y in range(41) for x in range(41)
+                        if np.array_equal(hr[y:y + 24, x:x + 24], crop))
+            found = [(up, left) for up in range(min(3, y + 1)) for left in range(min(3, x + 1)) if np.array_equal(
+                degradations.degrade("ntire24", hr[y - up:y + 24, x - left:x + 24], quality=10).decode()[up:, left:], lr)]
+            assert found
+            phases.update(found)
+    assert len(phases) > 5
+    for phase, degrade in ((-1, "ntire24"), (2, "")):
+        with pytest.raises(UserError, match=f"phase {phase} of a grid that .*; use 0"):
+            pipeline.PairedCrops(crop=24, scale=1, degrade=degrade, phase=phase)
 
 
 def test_every_place_is_drawn(photograph):

@@ -1,0 +1,82 @@
+"""What networks see of a JPEG file's quality, what they are told of it, and what is said of files that are none."""
+
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+
+from jsr import models
+from jsr.errors import UserError
+from jsr.inference import folder, model_file, upscaler
+from jsr.inference.chain import Chain
+from jsr.training.step import apply
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = models.create("fbcnn", scale=1, num_feat=2, num_block=1)
+    return model, models.init(model, jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def model(network, tmp_path_factory):
+    """A model file of a network that estimates the quality."""
+    path = tmp_path_factory.mktemp("model") / "fbcnn.safetensors"
+    row = {"name": "sr", "model": "fbcnn/color", "scale": 1, "fields": {"num_feat": 2, "num_block": 1}, "deployed": True}
+    model_file.save(path, {"sr": network[1]}, {"networks": [row]})
+    return path
+
+
+def estimate(network, lr):
+    qf = apply(*network, lr[None])[0]["qf"]
+    return 100 * (1 - float(qf[0, 0]))
+
+
+def test_the_quality_is_estimated_in_the_middle_where_a_block_starts(network, photograph):
+    image = photograph(300, 600).astype(np.float32) / 255
+    found = upscaler.Upscaler([Chain({"sr": network[0]}, {"sr": network[1]})])
+    assert found.for_jpeg
+    assert found.quality(lambda start, stop: image[start:stop], 300, 600) == pytest.approx(
+        estimate(network, image[16:272, 160:416]), abs=1e-3)
+    small = image[:20, :30, :1]  # grey, and no multiple of anything
+    padded = np.pad(small.repeat(3, 2), [(0, 4), (0, 2), (0, 0)], mode="edge")
+    assert found.quality(lambda start, stop: small[start:stop], 20, 30) == pytest.approx(estimate(network, padded), abs=1e-3)
+
+
+def test_networks_without_an_estimate_have_none(photograph):
+    model = models.create("edsr", scale=2, num_feat=2, num_block=1)
+    chains = [Chain({"sr": model}, {"sr": models.init(model, jax.random.key(0))}, meta={"recipe": "ntire24:quick"})]
+    found = upscaler.Upscaler(chains)
+    assert found.quality(lambda start, stop: photograph(8, 8)[start:stop], 8, 8) is None
+    assert not found.for_jpeg  # it enlarges
+
+
+def test_a_given_quality_takes_the_place_of_the_estimate(network, model, photograph):
+    image = photograph(16, 24)
+    lr = image[None].astype(np.float32) / 255
+    results = {}
+    for quality in (10, 90):
+        results[quality] = upscaler.load(model, input_quality=quality, runtime="auto").upscale(image)
+        sr = network[0].apply(network[1], lr, qf_input=np.full((1, 1), 1 - quality / 100, np.float32))["sr"]
+        np.testing.assert_array_equal(results[quality], np.rint(255 * np.clip(sr[0], 0, 1)))
+    assert (results[10] != results[90]).any()
+    with pytest.raises(UserError, match="input quality 0: must be from 1 to 100"):
+        upscaler.load(model, input_quality=0)
+    plain = models.create("edsr", scale=2, num_feat=2, num_block=1)
+    with pytest.raises(UserError, match="input quality 30: EDSR cannot be told the quality of a picture; FBCNN can"):
+        Chain({"sr": plain}, {"sr": models.init(plain, jax.random.key(0))}, input_quality=30)
+
+
+def test_the_manifest_says_the_quality_and_what_is_no_jpeg(model, tmp_path, photograph):
+    for name in ("a.jpg", "b.png"):
+        Image.fromarray(photograph(24, 40)).save(tmp_path / name)
+    Image.fromarray(photograph(24, 40)[..., 0]).save(tmp_path / "grey.jpg")
+    jobs, _ = folder.plan([tmp_path / name for name in ("a.jpg", "b.png", "grey.jpg")], tmp_path / "out")
+    entries, errors = folder.upscale_files(jobs, upscaler.load(model), {}, out=tmp_path / "out")
+    assert not errors
+    found = {entry["source"].rpartition("/")[2]: entry for entry in entries.values()}
+    assert all(0 < entry["estimated_quality"] < 100 for entry in found.values())
+    assert found["grey.jpg"]["channels"] == 1
+    said = {name: entry["notes"][0] for name, entry in found.items()}
+    assert said["a.jpg"] == f"estimated JPEG quality {found['a.jpg']['estimated_quality']:.0f}"
+    assert said["b.png"] == "is a png file; the model was made to restore JPEG"
