@@ -94,7 +94,14 @@ def _cubic(distance, a=-0.75):
     return (a + 2) * d**3 - (a + 3) * d**2 + 1 if d <= 1 else a * (d**3 - 5 * d**2 + 8 * d - 4)
 
 
-KERNELS = {"pillow_bicubic": pillow_bicubic, "torch_bicubic": torch_bicubic, "swscale_lanczos": swscale_lanczos}
+def unchanged(image, size_hw):
+    """The image itself: what restoration begins with. ValueError where the sizes differ."""
+    if image.shape[:2] != tuple(size_hw):
+        raise ValueError(f"an image of {image.shape[:2]} is not of {tuple(size_hw)}")
+    return image
+
+
+KERNELS = {"input": unchanged, "pillow_bicubic": pillow_bicubic, "torch_bicubic": torch_bicubic, "swscale_lanczos": swscale_lanczos}
 
 
 def score(name, sr, hr, protocol, keys=None):

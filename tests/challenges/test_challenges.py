@@ -55,6 +55,18 @@ def test_aim22_table():
     assert min(rows, key=lambda row: float(row["runtime_s"]))["team"] == "Giantpandacv"
 
 
+def test_ntire24_table():
+    """The report, section 1: 13 submissions, 11 of them better than FBCNN; section 2.3: at most 300 MB."""
+    protocol = challenges.protocol("ntire24")
+    rows = challenges.table(protocol)
+    assert len(rows) == 14 and [row["team"] for row in rows].index("organisers") == 11
+    assert sum(float(row["psnr[rgb]"]) for row in rows) == pytest.approx(476.1334, abs=5e-5)
+    assert sum(float(row["runtime_s"] or 0) for row in rows) == pytest.approx(1109.36, abs=5e-3)
+    assert max(int(row["model_mb"]) for row in rows) <= 300
+    standing = challenges.standing(protocol, rgb(33.9), TEST_NAMES, rgb(31.28))
+    assert (standing.rank, standing.gain) == (12, pytest.approx(2.62))
+
+
 def test_aim20_tables():
     for protocol, count, total, best, last in zip(AIM20, (17, 13, 21), (554.583, 381.102, 631.974),
                                                   ("33.446", "30.950", "31.396"), ("29.851", "18.190", "26.392")):
