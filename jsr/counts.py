@@ -9,8 +9,9 @@ from jax.extend.core import jaxprs_in_params
 import jax.numpy as jnp
 
 from jsr.layers.conv import Conv
+from jsr.layers.upsample import TransposedConv
 
-CONVOLUTIONS = Conv, nn.Conv, nn.ConvTranspose
+CONVOLUTIONS = Conv, TransposedConv, nn.Conv, nn.ConvTranspose
 COUNTED_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "prelu", "elu"}  # names of the traced functions
 
 

@@ -1,15 +1,20 @@
 """The recipes of published entries: which there are, what the reports print of them, and that each could train."""
 
 import collections
+import functools
+import importlib
+import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jsr import challenges, losses, models, recipes, reparam
 from jsr.config import plain
-from jsr.data import build, mix
-from jsr.training import optim, stages
+from jsr.data import build, mix, pipeline
+from jsr.inference.chain import chain_padding
+from jsr.training import optim, stages, step
 
 ENTRIES = {
     "ntire23_x2": "asconvsr dfcdn dhisp drcnn elis erlfn fadn lfdn_ntubl6 lrsrn njust_rtsr npu_sr oelsr pcrtsr pixelbe "
@@ -22,6 +27,18 @@ ENTRIES = {
     "aim20_x3": "noah_rrdb_robust",
     "aim20_x4": "noah_rrdb_robust",
 }
+TEAMS = {  # id in the catalogue without the track, by the recipe's name
+    "aim22_t1": dict(vue="vue_tcir", bsr="bsr_mphat", casia="casia_cidbnet", srcb="srcb_swinfir", ustcir="ustcir_hst",
+                     msdrsr="msdrsr", giantpandacv="giantpandacv_a3net", aselsan="aselsan_dualdomain",
+                     srmui="srmui_swin2sr", mvideo="mvideo_two_stage", uestc="uestc_restormer_rdcb",
+                     cvlab="cvlab_hat"),
+    "ntire24": dict(imcl="imcl_promptcir", pixelartai="pixelartai_scunet", titans="titans_unifyformer",
+                    binycn="binycn_grl_cic", oldfe666="oldfe666_art", fvlt1="fvlt1_restormer_qf", ucas="ucas_hft",
+                    syu="syu_fftformer_qfem", vpeg="vpeg_safmn_bcie", tempest="tempest_hnle",
+                    flyingbunny="flyingbunny_fbcnn_bn", aiverse="aiverse_rdab", unicorns="unicorns_mhcb",
+                    fbcnn="fbcnn_baseline"),
+}
+TEAM_RECIPES = {(track, name): config for track, name, config in recipes.all_recipes() if track in TEAMS}
 REAL_TIME = "ntire23_x2", "ntire23_x3", "ais24"
 SCALES = {"ntire23_x2": 2, "ntire23_x3": 3, "ais24": 4, "aim20_x2": 2, "aim20_x3": 3, "aim20_x4": 4}
 # what the tables of jsr.challenges call the figures of a recipe's report; their columns of QPs come of the same names
@@ -75,12 +92,70 @@ def test_a_recipe_could_train(track, name):
             assert row.split.partition("[")[0] in build.find(row.dataset)[0].SPLITS
         optim.stage_optimizers(stage)
         for schedule in optim.stage_schedules(stage):
-            assert all(0 <= float(schedule(step)) < 0.01 for step in (0, stage.steps // 2, stage.steps - 1))
+            assert all(0 <= float(schedule(when)) < 0.01 for when in (0, stage.steps // 2, stage.steps - 1))
         network = stages.make_networks(config, index)["sr"]
         assert stage.crop // scale % models.card(network).padding.multiple == 0
         for player in stage.players:
             losses.check_rows(player.losses)
             _check_shapes(config, reparam.deployed(network) if stage.fused else network, player.losses)
+
+
+@pytest.mark.parametrize("track", TEAMS)
+def test_every_team_has_its_recipe(track):
+    found = {name: config for (its_track, name), config in TEAM_RECIPES.items() if its_track == track and config.id}
+    assert {name: config.id for name, config in found.items()} == {
+        name: f"{track.partition('_')[0]}_{rest}" for name, rest in TEAMS[track].items()}
+    assert {name for its_track, name in TEAM_RECIPES if its_track == track} - found.keys() <= {"quick", "edsr"}
+    table = {float(row["psnr[rgb]"]): row for row in challenges.table(challenges.protocol(track))}
+    assert sorted(config.report.psnr for config in found.values()) == sorted(table)
+    for config in found.values():
+        row = table[config.report.psnr]
+        for key in row.keys() & {"runtime_s", "model_mb"}:
+            assert config.report.get(key) == (float(row[key]) if row[key] else None)
+        assert config.title.startswith(f"{row['team']}: ") or row["team"] == "organisers"
+        assert "rank" not in config.report or config.report.rank == 1 + sum(
+            psnr > config.report.psnr for psnr, other in table.items() if other["team"] != "organisers")
+
+
+@pytest.mark.parametrize("track, name", TEAM_RECIPES, ids=map(":".join, TEAM_RECIPES))
+def test_a_teams_recipe_could_train(track, name):
+    """Its networks are made small where shapes are checked: what they return is of the same names and sizes."""
+    config = TEAM_RECIPES[track, name]
+    stages.check(config)
+    networks = {key: models.create(net.model, scale=net.scale, **_module(net).SMALL)
+                for key, net in config.networks.items()}
+    scale = math.prod(networks[key].scale for key in config.chain)
+    variables = {key: jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+                 for key, network in networks.items()}
+    seen = []
+    for index, stage in enumerate(config.stages):
+        mix.stage_rows(config, stage, collections.defaultdict(lambda: range(1000)), scale=scale)
+        assert all(build.find(row.dataset) for row in stage.data or config.data.train)
+        assert all(0 <= float(schedule(when)) < 0.01 for schedule in optim.stage_schedules(stage)
+                   for when in (0, stage.steps // 2, stage.steps - 1))
+        chain = [stages.make_networks(config, index)[key] for key in config.chain]
+        assert stage.crop // scale % chain_padding(dict(enumerate(chain))).multiple == 0
+        hr = np.zeros((stage.crop, stage.crop, 3), np.uint8)
+        sample = {"lr": hr[::scale, ::scale], "hr": hr} | {
+            key: pipeline.DERIVED[key](hr, scale, {"steps": [{"fn": "jpeg", "quality": 10}]})
+            for key in pipeline.derived_keys(stage)}
+        batch = {key: jnp.zeros((2, *np.shape(value))) for key, value in sample.items()}
+        for player in stage.players:
+            losses.check_rows(player.losses)
+            if (player.losses, sample.keys()) not in seen:  # by another stage's players
+                loss = jax.eval_shape(functools.partial(_loss, networks, config, player), variables, batch)
+                assert loss.shape == ()
+            seen.append((player.losses, sample.keys()))
+
+
+def _module(net):
+    return importlib.import_module(f"jsr.models.{net.model.partition('/')[0]}")
+
+
+def _loss(networks, config, player, variables, batch):
+    outputs, _ = step.forward(networks, list(config.chain), variables, batch, losses.keys(player.losses),
+                              train=list(config.chain), rngs={"dropout": jax.random.key(0)})
+    return losses.total(player.losses, outputs, batch)[0]
 
 
 def _check_shapes(config, network, rows):

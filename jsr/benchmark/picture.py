@@ -4,6 +4,7 @@ from html import escape
 import math
 
 from jsr import challenges
+from jsr.benchmark.rows import RULES
 from jsr.errors import UserError
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 540, 64, 24, 56, 56  # px; the last four are margins
@@ -38,7 +39,8 @@ def markdown(files):
 _NOTES = """\
 Written by `jsr benchmark picture`. Weights are fresh. The score is the challenge's formula of the *published* gain and
 *this machine's* median, in the fastest runtime that `jsr upscale` may choose; XLA's median stands beside it. Copying is
-an image to the device and back, not counted in. Ratios are to the fastest peer, below 1 where ours takes less.
+an image to the device and back, not counted in. Where images of another size than the challenge's were timed, `whole`
+is the fastest in proportion to its pixels. Ratios are to the fastest peer, below 1 where ours takes less.
 """
 
 
@@ -86,7 +88,7 @@ def _panel(protocol, rows, device):
 
 
 COLUMNS = ("entry", ">params", ">GMACs", ">as hooks count", ">published", ">activations, M", ">model, MB",
-           ">memory, MB", ">XLA, ms", ">fastest, ms", ">p99", "runtime", ">copying", ">published ms", ">score", ">published score",
+           ">memory, MB", ">XLA, ms", ">fastest, ms", ">p99", ">whole, s", "runtime", ">copying", ">published ms", ">score", ">published score",
            "fastest peer", ">XLA / it", ">ours / it")  # ">" aligns to the right
 
 
@@ -98,11 +100,25 @@ def cells(row):
         return [f"{name}: {row['note']}", *[""] * (len(COLUMNS) - 1)]
     in_xla, ours = row["rows"][0], next(each for each in row["rows"] if each["name"] == row["runtime"])
     return [name, f"{row['params']:,}", _figure(row["gmacs"], ",.4f"), _figure(row["hook_gmacs"], ",.4f"),
-            _figure(said["flops_g"], "g"), f"{row['activations'] / 1e6:,.1f}", _figure(row["model_bytes"] / 1e6),
+            _figure(said["flops_g"], "g"), f"{row['activations'] / 1e6:,.1f}", _model(row),
             f"{row['memory']['peak_bytes'] / 1e6:,.0f}", _figure(row["passes"] * in_xla["median_ms"]),
-            _figure(row["runtime_ms"]), _figure(row["passes"] * ours["p99_ms"]), row["runtime"],
+            _figure(row["runtime_ms"]), _figure(row["passes"] * ours["p99_ms"]), _whole(row),
+            row["runtime"],
             _figure(row["transfer"]["median_ms"]), _figure(said["runtime_ms"], ",g"), _figure(row["score"]),
             _figure(said["score"]), row["best_peer"] or "", _figure(row["jax_ratio"]), _figure(row["ratio"])]
+
+
+def _model(row):
+    """Megabytes, and what the challenge allows where they are more."""
+    limit, size = RULES[row["protocol"]].largest_bytes, row["model_bytes"]
+    return _figure(size / 1e6) + (f", allowed {limit / 1e6:g}" if limit and size > limit else "")
+
+
+def _whole(row):
+    """Seconds for an image of the challenge's size, of a row that was timed at another."""
+    if tuple(row["size"]) == RULES[row["protocol"]].size:
+        return ""
+    return _figure(row["whole_ms"] / 1e3, ",.1f")
 
 
 def device(file):

@@ -46,6 +46,8 @@ RULES = {
     # Section 2 of the AIM 2022 report names the limit and no way of timing. Inferred: the most frequent size of DIV2K,
     # divided by 4, and a few runs
     "aim22_t1": Rules((339, 510), 2, 10, 300_000_000),
+    # Section 2.3 of the NTIRE 2024 report, as silent of timing: the same images at their own size
+    "ntire24": Rules((1356, 2040), 1, 3, 300_000_000),
 }
 
 
@@ -77,10 +79,11 @@ def published(config):
       {gain_db: over the challenge's baseline, runtime_ms, hardware, score, params_m, flops_g}; None where it is silent.
     """
     protocol, report = challenges.protocol(config.protocol), plain(config.report)
-    unit, factor = ("runtime_ms", 1) if "runtime_ms" in report else ("runtime_s", 1e3)
-    row, = (row for row in challenges.table(protocol) if float(row[unit]) == report[unit])
+    seconds = report.get("runtime_s")
+    key, column = ("psnr", "psnr[rgb]") if "psnr" in report else ("runtime_ms", "runtime_ms")
+    row, = (row for row in challenges.table(protocol) if row[column] and float(row[column]) == report[key])
     return {"gain_db": challenges.level(protocol, row) - challenges.level(protocol, protocol.published),
-            "runtime_ms": report[unit] * factor, "hardware": protocol.runtime or row["hardware"],
+            "runtime_ms": report.get("runtime_ms") if seconds is None else seconds * 1e3, "hardware": protocol.runtime or row["hardware"],
             "score": float(row["score"]) if row.get("score") else None, "params_m": report.get("params_M"),
             "flops_g": report.get("macs_G")}
 
@@ -102,9 +105,11 @@ def measure(config, *, size=None, dtype="float32", wanted=(), rounds=None, max_s
 
     Returns:
       {recipe, title, protocol, size, dtype, wanted, rounds, date, published, passes, note, and, where memory sufficed,
-      what jsr.benchmark.upscaling.measure says, model_bytes, runtime, runtime_ms, score, best_peer, jax_ratio and ratio}.
+      what jsr.benchmark.upscaling.measure says, model_bytes, runtime, runtime_ms, whole_ms, score, best_peer, jax_ratio
+      and ratio}.
       `runtime` is the fastest of those that `jsr upscale` may choose; `passes` is how often a method runs its networks
-      for an image (copies, flips and turns), runtime_ms our median for all of them. `score` is the challenge's formula
+      for an image (copies, flips and turns), runtime_ms our median for all of them, whole_ms the same in proportion to
+      the pixels of an image of the challenge's size. `score` is the challenge's formula
       of the *published* gain and *our* runtime; None where it had none. `ratio` is our time over the fastest peer's,
       below 1 where ours is less; `jax_ratio` that of XLA.
     """
@@ -136,6 +141,7 @@ def _summary(rows, row, protocol):
     best = next((cells for cells in timed if not cells["name"].startswith("jsr ")), None)
     runtime_ms = row["passes"] * ours["median_ms"]
     return {"runtime": ours["name"], "runtime_ms": runtime_ms,
+            "whole_ms": runtime_ms * math.prod(RULES[protocol.name].size) / math.prod(row["size"]),
             "score": challenges.score(row["published"]["gain_db"], runtime_ms) if protocol.runtime else None,
             "best_peer": best and best["name"], "jax_ratio": best and best["ratio"],
             "ratio": best and best["ratio"] / ours["ratio"]}

@@ -11,7 +11,9 @@
   hook_gmacs       the same as the tool of NTIRE 2023 counts its "FLOPs" (jsr.counts)
   input_hw         [height, width] of that image
   networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it
-  published        {params_M, gmacs, runtime_ms} as printed, null where the report is silent; its GMACs are hook_gmacs
+  model_mb         of the deployed parameters in float32, all copies, in 2^20 bytes, as the reports count them
+  published        {params_M, gmacs, runtime_ms, model_mb} as printed, null where the report is silent; its GMACs are
+                   hook_gmacs, its model_mb is that of a whole submission
 """
 
 import functools
@@ -58,7 +60,7 @@ def run(args):
 def catalogue_row(config):
     """What --json says of a recipe, see above, with the networks in the form of its last stage."""
     height, width = input_hw = tuple(config.input_hw)
-    networks, different, hooked, last = [], {}, 0, stages.fields_at(config, len(config.stages) - 1)
+    networks, different, hooked, size, last = [], {}, 0, 0, stages.fields_at(config, len(config.stages) - 1)
     for name in config.chain:
         net = plain(config.networks[name])
         fields = json.dumps({key: value for key, value in last[name].items() if key != "deploy"}, sort_keys=True)
@@ -67,6 +69,7 @@ def catalogue_row(config):
                              params_deployed=found.params, gmacs=found.macs / 1e9))
         different[models.resolve(net["model"]), net["scale"], fields] = trained, found.params
         hooked += net["copies"] * found.hook_macs / 1e9
+        size += net["copies"] * found.params * 4 / 2**20
         height, width = height * net["scale"], width * net["scale"]
     track, _, name = config.recipe.partition(":")
     params, deployed = map(sum, zip(*different.values()))
@@ -74,14 +77,15 @@ def catalogue_row(config):
         id=config.id, recipe=config.recipe, config=f"configs/{track}.py:{name}", title=config.title,
         inferred=list(config.inferred), params=params, params_deployed=deployed,
         gmacs=sum(net["copies"] * net["gmacs"] for net in networks), hook_gmacs=hooked, input_hw=list(input_hw),
-        networks=networks, published=_published(plain(config.report)))
+        networks=networks, model_mb=size, published=_published(plain(config.report)))
 
 
 def _published(report):
     """What a recipe's report prints of the counts and the time of an image."""
     seconds = report.get("runtime_s")
     return {"params_M": report.get("params_M"), "gmacs": report.get("macs_G"),
-            "runtime_ms": report.get("runtime_ms") if seconds is None else seconds * 1e3}
+            "runtime_ms": report.get("runtime_ms") if seconds is None else seconds * 1e3,
+            "model_mb": report.get("model_mb")}
 
 
 @functools.cache
@@ -131,9 +135,9 @@ def _count_table(ids):
 def _recipe_table(recipes):
     """A line a recipe; of published entries with the counts of the deployed form, beside those that were published."""
     table = _table("recipe", "networks", ">k parameters", ">published", ">hooks' GMACs", ">published",
-                   ">published ms", "")
+                   ">published ms", ">MB", ">published", "")
     for _, _, config in recipes:
-        figures = _figures(catalogue_row(config)) if config.id else [""] * 5
+        figures = _figures(catalogue_row(config)) if config.id else [""] * 7
         networks = " > ".join(config.networks[name].model for name in config.chain)
         table.add_row(config.recipe, networks, *figures, config.title)
     return table
@@ -142,8 +146,9 @@ def _recipe_table(recipes):
 def _figures(row):
     said = row["published"]
     published = ["" if value is None else f"{value:,.10g}" for value in (
-        said["params_M"] and said["params_M"] * 1e3, said["gmacs"], said["runtime_ms"])]
-    return [f"{row['params_deployed'] / 1e3:,.1f}", published[0], f"{row['hook_gmacs']:,.4f}", *published[1:]]
+        said["params_M"] and said["params_M"] * 1e3, said["gmacs"], said["runtime_ms"], said["model_mb"])]
+    return [f"{row['params_deployed'] / 1e3:,.1f}", published[0], f"{row['hook_gmacs']:,.4f}", *published[1:3],
+            f"{row['model_mb']:,.1f}", published[3]]
 
 
 def _card_table(model_id):

@@ -19,10 +19,12 @@ from jsr.errors import UserError
 LAYOUTS = {
     "conv": {"weight": ("params", "kernel", (2, 3, 1, 0)), "bias": ("params", "bias", None)},  # OIHW to HWIO
     "kernel": {"": ("params", "", (2, 3, 1, 0))},  # that of a convolution, as a parameter of its own
+    "transposed_conv": {"weight": ("params", "kernel", (2, 3, 0, 1)), "bias": ("params", "bias", None)},  # IOHW to HWIO
     "linear": {"weight": ("params", "kernel", (1, 0)), "bias": ("params", "bias", None)},
     "norm": {"weight": ("params", "scale", None), "bias": ("params", "bias", None),
              "running_mean": ("batch_stats", "mean", None), "running_var": ("batch_stats", "var", None)},
     "tensor": {"": ("params", "", None)},  # a parameter of its own
+    "channels": {"": ("params", "", (0, 2, 3, 1))},  # one that is shaped as an image, NCHW to NHWC
 }
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict")  # the averaged parameters come first

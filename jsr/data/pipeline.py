@@ -48,6 +48,16 @@ def hr_x2(hr, scale, made):
     return pillow_bicubic(hr, (2 * hr.shape[0] // scale, 2 * hr.shape[1] // scale))
 
 
+def hr_centre(hr, scale, made):
+    """The middle one of the HR crop's 3x3 patches, uint8: for networks that see an LR patch and those around it."""
+    del made
+    if hr.shape[0] % (3 * scale):
+        raise UserError(f"a loss compares with 'hr_centre', but the crop of {hr.shape[0]} is no 3x3 patches; take a "
+                        f"multiple of {3 * scale} (--config.stages[0].crop=...)")
+    side = hr.shape[0] // 3
+    return hr[side:2 * side, side:2 * side]
+
+
 def quality(hr, scale, made):
     """The JPEG quality of the LR image, float32 in 1..100: of the last JPEG among the steps that made it."""
     del hr, scale
@@ -59,7 +69,7 @@ def quality(hr, scale, made):
 
 
 # What a batch holds besides lr and hr, where a loss asks for it: of the HR crop, the scale and the degradation's record.
-DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "quality": quality}
+DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "hr_centre": hr_centre, "quality": quality}
 
 
 def derived_keys(stage):

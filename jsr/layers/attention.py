@@ -35,20 +35,42 @@ def attend(query, key, value, *, scale, bias, regions=None):
       key, value: arrays (N, windows, keys, heads, C).
       scale: of the products, a number or an array (heads, 1, 1).
       bias: float32 array (heads, queries, keys).
-      regions: array (windows, queries) of integers, where queries and keys are the same pixels: pairs of other regions
-        get -100, which leaves them e^-100 of weight. None: all pairs count.
+      regions: array (windows, queries) of integers, where queries and keys are the same pixels, else a tuple of the
+        queries' and the keys': pairs of other regions get -100, which leaves them e^-100 of weight. None: all count.
 
     Returns:
       Array (N, windows, queries, heads * C), of value's dtype.
     """
     logits = jnp.einsum("nwqhc,nwkhc->nwhqk", query, key, preferred_element_type=jnp.float32) * scale + bias
     if regions is not None:
-        regions = jnp.asarray(regions)  # compared in the program: the mask of a large image is no constant to carry
-        apart = regions[:, None, :, None] != regions[:, None, None, :]
+        # compared in the program: the mask of a large image is no constant to carry
+        of_queries, of_keys = map(jnp.asarray, regions if isinstance(regions, tuple) else (regions, regions))
+        apart = of_queries[:, None, :, None] != of_keys[:, None, None, :]
         logits = jnp.where(apart, logits - 100, logits)
     weights = softmax(logits).astype(value.dtype)
     y = jnp.einsum("nwhqk,nwkhc->nwqhc", weights, value)
     return y.reshape(*y.shape[:-2], -1)
+
+
+def attend_between_channels(query, key, value, temperature):
+    """softmax(temperature * cosine(query, key)) value between the channels of a head, as vectors over all pixels.
+
+    Args:
+      query, key, value: arrays (N, H, W, heads, C).
+      temperature: float32 array (heads, 1, 1).
+
+    Returns:
+      Array (N, H, W, heads * C), of value's dtype; the logits and softmax are float32. Zero vectors have cosine zero.
+    """
+    logits = jnp.einsum("nyxhc,nyxhd->nhcd", query, key, preferred_element_type=jnp.float32)
+    logits *= _inverse_norm(query)[..., :, None] * _inverse_norm(key)[..., None, :] * temperature
+    y = jnp.einsum("nhcd,nyxhd->nyxhc", softmax(logits).astype(value.dtype), value)
+    return y.reshape(*y.shape[:-2], -1)
+
+
+def _inverse_norm(x):
+    """One over the Euclidean norms over the pixels: (N, H, W, heads, C) to float32 (N, heads, C), 1e12 at most."""
+    return jax.lax.rsqrt(jnp.maximum(jnp.square(x.astype(jnp.float32)).sum((1, 2)), 1e-24))
 
 
 class WindowAttention(nn.Module):

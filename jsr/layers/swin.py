@@ -4,6 +4,8 @@ import itertools
 from typing import Any
 
 import flax.linen as nn
+from jax import lax
+import jax.numpy as jnp
 import numpy as np
 
 from jsr.layers.conv import Conv
@@ -19,15 +21,66 @@ def drop_path_rates(last, depths):
     return [list(itertools.islice(rates, depth)) for depth in depths]
 
 
+class SpectralTransform(nn.Module):
+    """Convolutions of an image's spectrum, at constant size and features: each output depends on the whole image.
+
+    A part of SwinFIR's block, after the fast Fourier convolution (Chi et al., NeurIPS 2020). The half spectrum of the
+    whole image, orthonormal, has the real and the imaginary part of a feature as two features, one after the other. It
+    is computed in float32 at least.
+
+    Submodules: `conv1_0`, `fu_conv_layer`, `conv2`.
+    """
+
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        features, width = x.shape[-1], x.shape[2]
+        x = nn.leaky_relu(Conv(features // 2, 1, dtype=self.dtype, name="conv1_0")(x), 0.2)
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        spectrum = jnp.fft.rfft2(x.astype(wide), axes=(1, 2), norm="ortho")
+        y = jnp.stack([spectrum.real, spectrum.imag], axis=-1).reshape(*spectrum.shape[:3], -1)
+        y = nn.leaky_relu(Conv(y.shape[-1], 1, dtype=self.dtype, name="fu_conv_layer")(y), 0.2)
+        real, imaginary = jnp.moveaxis(y.astype(wide).reshape(*spectrum.shape, 2), -1, 0)
+        # Axis by axis, as PyTorch: of what is no real image's spectrum any more irfft2 makes what the platform likes.
+        y = jnp.fft.ifft(lax.complex(real, imaginary), axis=1, norm="ortho")
+        y = jnp.fft.irfft(y, width, axis=2, norm="ortho")
+        return Conv(features, 1, dtype=self.dtype, name="conv2")(x + y.astype(x.dtype))
+
+
+class SpatialFrequencyBlock(nn.Module):
+    """A residual block and a SpectralTransform of the same features, merged: SwinFIR's SFB.
+
+    Attributes:
+      reduction: outer over inner features of the residual block.
+      dtype: of the computation.
+
+    Submodules: `spatial_0`, `spatial_2`, `spectral`, `fusion`.
+    """
+
+    reduction: int = 1
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        """(N, H, W, C) to the same shape."""
+        features = x.shape[-1]
+        y = nn.leaky_relu(Conv(features // self.reduction, dtype=self.dtype, name="spatial_0")(x), 0.2)
+        spatial = x + Conv(features, dtype=self.dtype, name="spatial_2")(y)
+        spectral = SpectralTransform(dtype=self.dtype, name="spectral")(x)
+        y = jnp.concatenate([spatial, spectral], axis=-1)
+        return Conv(features, 1, dtype=self.dtype, name="fusion")(y)
+
+
 class GroupConv(nn.Module):
     """The convolution that closes a residual group, at constant size and features.
 
     Attributes:
       kind: "1conv", a 3x3 convolution; "3conv", a bottleneck of a quarter of the features: 3x3, 1x1, 3x3, with
-        LeakyReLU of slope 0.2 between.
+        LeakyReLU of slope 0.2 between; "SFB", a SpatialFrequencyBlock; "HSFB", one of reduction 2.
       dtype: of the computation.
 
-    Submodules: `conv_0`...
+    Submodules: `conv_0`..., or `block`.
     """
 
     kind: str = "1conv"
@@ -37,8 +90,11 @@ class GroupConv(nn.Module):
     def __call__(self, x):
         features = x.shape[-1]
         shapes = {"1conv": [(features, 3)], "3conv": [(features // 4, 3), (features // 4, 1), (features, 3)]}
+        reductions = {"SFB": 1, "HSFB": 2}
+        if self.kind in reductions:
+            return SpatialFrequencyBlock(reductions[self.kind], dtype=self.dtype, name="block")(x)
         if self.kind not in shapes:
-            raise ValueError(f"kind = {self.kind!r} is none of {', '.join(shapes)}")
+            raise ValueError(f"kind = {self.kind!r} is none of {', '.join([*shapes, *reductions])}")
         for index, (out, kernel_size) in enumerate(shapes[self.kind]):
             x = nn.leaky_relu(x, 0.2) if index else x
             x = Conv(out, kernel_size, dtype=self.dtype, name=f"conv_{index}")(x)

@@ -5,32 +5,33 @@ import numpy as np
 
 
 def window_partition(x, window_size):
-    """Cuts images into square windows.
+    """Cuts images into windows.
 
     Args:
       x: array (N, H, W, C), of any dtype.
-      window_size: side of a window, px.
+      window_size: side of a square window, px, or (height, width).
 
     Returns:
-      Array (N, windows, window_size**2, C); windows and the pixels inside them go row by row.
+      Array (N, windows, pixels of a window, C); windows and the pixels inside them go row by row.
 
     Raises:
       ValueError: H or W is no multiple of window_size.
     """
     n, height, width, channels = x.shape
-    if height % window_size or width % window_size:
+    rows, columns = _pair(window_size)
+    if height % rows or width % columns:
         raise ValueError(f"height {height} or width {width} is no multiple of window_size = {window_size}")
-    x = x.reshape(n, height // window_size, window_size, width // window_size, window_size, channels)
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(n, -1, window_size**2, channels)
+    x = x.reshape(n, height // rows, rows, width // columns, columns, channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(n, -1, rows * columns, channels)
 
 
-def window_merge(windows, height, width):
-    """The inverse of `window_partition`: (N, windows, window_size**2, C) to (N, height, width, C)."""
+def window_merge(windows, height, width, window_size=None):
+    """The inverse of `window_partition`, square by default: (N, windows, pixels, C) to (N, height, width, C)."""
     n, count, tokens, channels = windows.shape
-    side = round(tokens**0.5)
-    if count * tokens != height * width or height % side or width % side:
+    rows, columns = _pair(window_size or round(tokens**0.5))
+    if count * tokens != height * width or height % rows or width % columns:
         raise ValueError(f"{count} windows of {tokens} pixels do not make up {height}x{width}")
-    x = windows.reshape(n, height // side, width // side, side, side, channels)
+    x = windows.reshape(n, height // rows, width // columns, rows, columns, channels)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(n, height, width, channels)
 
 
@@ -40,15 +41,20 @@ def shifted_regions(height, width, window_size, shift):
     The windows at the bottom and right edge hold pixels that came round from the other side; pixels attend to pixels of
     their own region only.
 
-    Returns:
-      int8 array (windows, window_size**2) of region numbers 0..8. One byte a pixel, where the mask it stands for takes
-      window_size**2 floats a pixel.
-    """
-    def along(side):
-        positions = jnp.arange(side)
-        return (positions >= side - window_size).astype(jnp.int8) + (positions >= side - shift)
+    Args:
+      height, width: of the image, px.
+      window_size, shift: px, a number or (height, width).
 
-    regions = 3 * along(height)[:, None] + along(width)
+    Returns:
+      int8 array (windows, pixels of a window) of region numbers 0..8. One byte a pixel, where the mask it stands for
+      takes as many floats a pixel as a window has pixels.
+    """
+    def along(side, window, shift):
+        positions = jnp.arange(side)
+        return (positions >= side - window).astype(jnp.int8) + (positions >= side - shift)
+
+    rows, columns = map(along, (height, width), _pair(window_size), _pair(shift))
+    regions = 3 * rows[:, None] + columns
     return window_partition(regions[None, :, :, None], window_size)[0, :, :, 0]
 
 
@@ -66,18 +72,40 @@ def attend_in_windows(attention, x, window_size, shift):
     """Applies attention in windows, shifted cyclically.
 
     Args:
-      attention: function of windows (N, windows, window_size**2, C) and their regions, or None without a shift, to new
-        ones.
+      attention: function of windows (N, windows, pixels, C) and their regions, or None without a shift, to new ones.
       x: array (N, H, W, C).
-      window_size: side of a window, px.
-      shift: of the windows to the bottom and right, px.
+      window_size: side of a square window, px, or (height, width).
+      shift: of the windows to the bottom and right, px, likewise.
 
     Returns:
       Array (N, H, W, C).
     """
-    height, width = x.shape[1:3]
+    windows, regions = shifted_windows(x, window_size, shift)
+    return merge_shifted(attention(windows, regions), *x.shape[1:3], window_size, shift)
+
+
+def shifted_windows(x, window_size, shift):
+    """Cuts images into windows that are shifted cyclically.
+
+    Args:
+      x: array (N, H, W, C).
+      window_size, shift: px, a number or (height, width); 0 shifts nothing.
+
+    Returns:
+      Windows as of `window_partition`, and their regions as of `shifted_regions`, or None without a shift.
+    """
     if not shift:
-        return window_merge(attention(window_partition(x, window_size), None), height, width)
-    windows = window_partition(jnp.roll(x, (-shift, -shift), axis=(1, 2)), window_size)
-    y = attention(windows, shifted_regions(height, width, window_size, shift))
-    return jnp.roll(window_merge(y, height, width), (shift, shift), axis=(1, 2))
+        return window_partition(x, window_size), None
+    rows, columns = _pair(shift)
+    windows = window_partition(jnp.roll(x, (-rows, -columns), axis=(1, 2)), window_size)
+    return windows, shifted_regions(*x.shape[1:3], window_size, shift)
+
+
+def merge_shifted(windows, height, width, window_size, shift):
+    """The inverse of `shifted_windows`, to (N, height, width, C)."""
+    x = window_merge(windows, height, width, window_size)
+    return jnp.roll(x, _pair(shift), axis=(1, 2)) if shift else x
+
+
+def _pair(size):
+    return (size, size) if isinstance(size, int) else size

@@ -2,8 +2,20 @@
 
 Paper: Chen et al., CVPR 2023, arXiv:2205.04437. Structure, fields, variants and initialisation as in XPixelGroup/HAT
 (hat/archs/hat_arch.py, options/). With scale 1 its head enlarges nothing, which is how HAT is used for restoration.
+
+Entries of challenges that change nothing but its fields:
+  hft    HFT of UCAS_SCST (NTIRE 2024 blind JPEG, report, section 4.7), HAT without its upsampling. Inferred: ten groups
+         at scale 1, which have the published 33.86 M parameters.
+  mphat  MPHAT of BSR (AIM 2022, track 1, report, section 4.3): of an LR patch and the eight around it, on 27 channels,
+         the SR image of the patch in the middle. Inferred: HAT's base sizes; the patches' order, row by row; no mean,
+         as the original code has it for any but 3 channels. How images are restored is inferred too: they are stacked
+         with copies of themselves that are moved by the side of a patch, so that each pixel has the neighbours that it
+         has in training; at the borders, those of tiles too, they are mirrored. Patches at the borders of training
+         images are no examples, as what is around them is not there.
 """
 
+from collections.abc import Callable
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -19,6 +31,28 @@ from jsr.layers.pool import GlobalMean
 from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.window import attend_in_windows, window_merge, window_partition
 from jsr.models._card import Card
+
+
+def neighbouring_patches(x, patch_size):
+    """Pixels and those at the same places of the eight patches around their own.
+
+    Args:
+      x: array (N, H, W, C).
+      patch_size: side of a patch, px: how far away the others are, down, right or both.
+
+    Returns:
+      Array (N, H - 2 * patch_size, W - 2 * patch_size, 9 * C) of the pixels that have all neighbours. The patches go
+      row by row, each with its C channels; the fifth is their own.
+
+    Raises:
+      ValueError: no pixel has.
+    """
+    height, width = (side - 2 * patch_size for side in x.shape[1:3])
+    if min(height, width) < 1:
+        raise ValueError(f"height {x.shape[1]} or width {x.shape[2]} has no middle between two patches of "
+                         f"patch_size = {patch_size}")
+    starts = (0, patch_size, 2 * patch_size)
+    return jnp.concatenate([x[:, top:top + height, left:left + width] for top in starts for left in starts], axis=-1)
 
 
 def overlapping_windows(x, window_size, overlap):
@@ -86,7 +120,10 @@ class ChannelWeights(nn.Module):
 
 
 class HybridLayer(nn.Module):
-    """Window attention and, weakly, channel attention of the same normalised features; then an MLP (HAB)."""
+    """Window attention and, weakly, channel attention of the same normalised features; then an MLP (HAB).
+
+    `mlp`, here and in the layers below, is a function of `dtype` and `name` to the module that ends a layer.
+    """
 
     num_heads: int
     window_size: int
@@ -94,7 +131,7 @@ class HybridLayer(nn.Module):
     compress_ratio: int
     squeeze_factor: int
     conv_scale: float
-    mlp_ratio: float
+    mlp: Callable
     drop_path: float
     dtype: Any = None
 
@@ -107,7 +144,7 @@ class HybridLayer(nn.Module):
         y = attend_in_windows(attention, y, self.window_size, self.shift)
         x = x + DropPath(self.drop_path)(y) + self.conv_scale * by_channel
         y = LayerNorm(dtype=self.dtype, name="norm2")(x)
-        return x + DropPath(self.drop_path)(MLP(self.mlp_ratio, dtype=self.dtype, name="mlp")(y))
+        return x + DropPath(self.drop_path)(self.mlp(dtype=self.dtype, name="mlp")(y))
 
 
 class OverlapLayer(nn.Module):
@@ -119,7 +156,7 @@ class OverlapLayer(nn.Module):
     num_heads: int
     window_size: int
     overlap: int
-    mlp_ratio: float
+    mlp: Callable
     dtype: Any = None
 
     @nn.compact
@@ -134,7 +171,7 @@ class OverlapLayer(nn.Module):
         y = attend(query, key, value, scale=(channels // self.num_heads)**-0.5, bias=bias)
         x = x + Linear(channels, dtype=self.dtype, name="proj")(window_merge(y, *x.shape[1:3]))
         y = LayerNorm(dtype=self.dtype, name="norm2")(x)
-        return x + MLP(self.mlp_ratio, dtype=self.dtype, name="mlp")(y)
+        return x + self.mlp(dtype=self.dtype, name="mlp")(y)
 
 
 class ResidualGroup(nn.Module):
@@ -146,7 +183,7 @@ class ResidualGroup(nn.Module):
     compress_ratio: int
     squeeze_factor: int
     conv_scale: float
-    mlp_ratio: float
+    mlp: Callable
     drop_paths: tuple[float, ...]  # one a hybrid layer
     remat: bool
     dtype: Any = None
@@ -158,14 +195,18 @@ class ResidualGroup(nn.Module):
         for index, drop_path in enumerate(self.drop_paths):
             shift = self.window_size // 2 if index % 2 else 0
             y = hybrid(self.num_heads, self.window_size, shift, self.compress_ratio, self.squeeze_factor,
-                       self.conv_scale, self.mlp_ratio, drop_path, dtype=self.dtype, name=f"blocks_{index}")(y)
-        y = overlapping(self.num_heads, self.window_size, self.overlap, self.mlp_ratio, dtype=self.dtype,
+                       self.conv_scale, self.mlp, drop_path, dtype=self.dtype, name=f"blocks_{index}")(y)
+        y = overlapping(self.num_heads, self.window_size, self.overlap, self.mlp, dtype=self.dtype,
                         name="overlap_attn")(y)
         return x + GroupConv(dtype=self.dtype, name="conv")(y)
 
 
 class HAT(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
+
+    With a patch_size, in training, what lies less than that far from a border has no SR image: the output is
+    (N, (H - 2 * patch_size) * scale, (W - 2 * patch_size) * scale, 3), of a crop of three patches a side that of the
+    one in the middle, to be compared with the batch's `hr_centre`.
 
     Attributes:
       scale: 1, 3 or a power of two.
@@ -180,6 +221,8 @@ class HAT(nn.Module):
       num_feat: features of the head.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
+      patch_size: MPHAT's: the first convolution sees each pixel with those so many px away, in eight directions, beyond
+        the borders those of the mirrored image (`neighbouring_patches`); 0 for HAT, which does not.
       drop_path_rate: of the last layer's stochastic depth in training, rising to it linearly from 0.
       remat: layers are computed again in the backward pass, which saves their memory; same parameters, same results.
       dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
@@ -198,6 +241,7 @@ class HAT(nn.Module):
     num_feat: int = 64
     img_range: float = 1.0
     mean: tuple[float, ...] = RGB_MEAN
+    patch_size: int = 0
     drop_path_rate: float = 0.1
     remat: bool = False
     dtype: Any = None
@@ -213,13 +257,19 @@ class HAT(nn.Module):
     @nn.compact
     def __call__(self, lr, *, train=False):
         mean = jnp.asarray(self.mean, lr.dtype)
-        head = Conv(self.embed_dim, dtype=self.dtype, name="conv_first")((lr - mean) * self.img_range)
+        x = (lr - mean) * self.img_range
+        if self.patch_size:
+            around = (self.patch_size,) * 2
+            x = x if train else jnp.pad(x, [(0, 0), around, around, (0, 0)], mode="reflect")
+            x = neighbouring_patches(x, self.patch_size)
+        head = Conv(self.embed_dim, dtype=self.dtype, name="conv_first")(x)
         y = LayerNorm(dtype=self.dtype, name="patch_embed_norm")(head)
+        mlp = functools.partial(MLP, self.mlp_ratio)
         rates = drop_path_rates(self.drop_path_rate if train else 0.0, self.depths)
         for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True)):
             y = ResidualGroup(
                 num_heads, self.window_size, self.overlap, self.compress_ratio, self.squeeze_factor, self.conv_scale,
-                self.mlp_ratio, tuple(drop_paths), self.remat, dtype=self.dtype, name=f"layers_{index}")(y)
+                mlp, tuple(drop_paths), self.remat, dtype=self.dtype, name=f"layers_{index}")(y)
         y = LayerNorm(dtype=self.dtype, name="norm")(y)
         y = GroupConv(dtype=self.dtype, name="conv_after_body")(y) + head
         y = Reconstruction("pixelshuffle", self.scale, lr.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)
@@ -230,6 +280,8 @@ VARIANTS = {  # parameters at x4
     "base": dict(),  # HAT; 20.77 M
     "small": dict(embed_dim=144, compress_ratio=24, squeeze_factor=24),  # HAT-S; 9.62 M
     "large": dict(depths=(6,) * 12, num_heads=(6,) * 12),  # HAT-L; 40.85 M
+    "hft": dict(depths=(6,) * 10, num_heads=(6,) * 10),  # at scale 1; 33.86 M
+    "mphat": dict(patch_size=64, mean=(0.0, 0.0, 0.0)),  # 20.81 M
 }
 
 SMALL = dict(embed_dim=12, depths=(2,), num_heads=(2,), window_size=4, compress_ratio=3, squeeze_factor=4, num_feat=4,
@@ -246,6 +298,6 @@ CARD = Card(
     paper="Chen et al., Activating More Pixels in Image Super-Resolution Transformer, CVPR 2023",
     code="XPixelGroup/HAT (Apache-2.0)",
     scales=(1, 2, 3, 4),
-    variant_scales={"small": (2, 3, 4), "large": (2, 3, 4)},
+    variant_scales={"small": (2, 3, 4), "large": (2, 3, 4), "hft": (1,), "mphat": (4,)},
     padding=Padding(16, "reflect"),
 )

@@ -11,6 +11,7 @@ since weighing its output would leave nothing behind 23 of them; the spatial att
 edvr_arch.py for one frame, comes once, behind the long skip connection.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -26,7 +27,7 @@ DENSE_INIT = nn.initializers.variance_scaling(2 * 0.1**2, "fan_in", "normal")  #
 
 
 def leaky_relu(x):
-    """The network's one activation."""
+    """The activation everywhere in the network."""
     return nn.leaky_relu(x, 0.2)
 
 
@@ -34,6 +35,7 @@ class ResidualDenseBlock(nn.Module):
     """Four convolutions that each see all features before them, and one back to the input's number of features."""
 
     num_grow_ch: int
+    activation: Callable = leaky_relu
     dtype: Any = None
 
     @nn.compact
@@ -44,7 +46,7 @@ class ResidualDenseBlock(nn.Module):
 
         y = x
         for index in range(1, 5):
-            y = jnp.concatenate([y, leaky_relu(conv(self.num_grow_ch, index)(y))], axis=-1)
+            y = jnp.concatenate([y, self.activation(conv(self.num_grow_ch, index)(y))], axis=-1)
         return x + 0.2 * conv(x.shape[-1], 5)(y)
 
 
@@ -94,13 +96,14 @@ class RRDB(nn.Module):
 
     num_grow_ch: int
     channel_attention: bool = False
+    activation: Callable = leaky_relu
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x):
         y = x
         for index in (1, 2, 3):
-            y = ResidualDenseBlock(self.num_grow_ch, dtype=self.dtype, name=f"rdb{index}")(y)
+            y = ResidualDenseBlock(self.num_grow_ch, self.activation, dtype=self.dtype, name=f"rdb{index}")(y)
         if self.channel_attention:
             y = ECA(name="eca")(y)
         return x + 0.2 * y

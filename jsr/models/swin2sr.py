@@ -10,43 +10,22 @@ names whose second image is the sum of the others: that it is the result, `sr`, 
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jsr.layers.attention import MLP, DropPath, Linear, attend, split_heads
+from jsr.layers.attention import MLP, DropPath, Linear, split_heads
 from jsr.layers.conv import Conv
+from jsr.layers.cosine import CosineAttention
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
 from jsr.layers.resize import bicubic_upsample
 from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.upsample import PixelShuffleUpsample
-from jsr.layers.window import attend_in_windows, relative_position_index
+from jsr.layers.window import attend_in_windows
 from jsr.models._card import Card
 
 
-def relative_coordinates(window_size):
-    """Differences of positions in a window on a logarithmic scale, -log2(9)/3 to log2(9)/3.
-
-    Returns:
-      float32 numpy array ((2 * window_size - 1)**2, 2) of rows and columns, in the order of relative_position_index.
-    """
-    line = np.arange(1 - window_size, window_size, dtype=np.float32) / (window_size - 1) * 8
-    line = np.sign(line) * np.log2(np.abs(line) + 1) / np.log2(8)
-    return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)
-
-
-def unit(x):
-    """Vectors along the last axis in float32, scaled to length 1; zero stays zero."""
-    x = x.astype(jnp.float32)
-    return x * jax.lax.rsqrt(jnp.maximum((x * x).sum(-1, keepdims=True), 1e-24))
-
-
 class CosineWindowAttention(nn.Module):
-    """Self-attention of Swin V2: cosines times a learned temperature, and a bias that a small MLP makes of positions.
-
-    Cosines are of float32 vectors: the temperature, up to 100, would blow up bfloat16's rounding.
-    """
+    """Self-attention of Swin V2 in square windows; parameters of jsr.layers.cosine.CosineAttention lie beside its own."""
 
     num_heads: int
     dtype: Any = None
@@ -54,19 +33,14 @@ class CosineWindowAttention(nn.Module):
     @nn.compact
     def __call__(self, windows, regions=None):
         """(N, windows, window_size**2, C) to the same shape; `regions` as jsr.layers.attention.attend takes them."""
-        channels, window_size = windows.shape[-1], round(windows.shape[-2]**0.5)
+        channels, window_size = windows.shape[-1], (round(windows.shape[-2]**0.5),) * 2
         zeros = nn.initializers.zeros
         q_bias, v_bias = (self.param(name, zeros, (channels,)) for name in ("q_bias", "v_bias"))
         qkv = Linear(3 * channels, use_bias=False, dtype=self.dtype, name="qkv")(windows)
         qkv += jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(qkv.dtype)
-        query, key, value = split_heads(qkv, 3, self.num_heads)
-
-        temperature = self.param("logit_scale", nn.initializers.constant(np.log(10)), (self.num_heads, 1, 1))
-        table = nn.relu(Linear(512, name="cpb_mlp_0")(relative_coordinates(window_size)))
-        table = 16 * nn.sigmoid(Linear(self.num_heads, use_bias=False, name="cpb_mlp_2")(table))
-        bias = table[relative_position_index(window_size)].transpose(2, 0, 1)
-        y = attend(unit(query), unit(key), value, scale=jnp.exp(jnp.minimum(temperature, np.log(100))), bias=bias,
-                   regions=regions)
+        attention = CosineAttention(window_size, window_size, name="attention")
+        nn.share_scope(self, attention)
+        y = attention(*split_heads(qkv, 3, self.num_heads), regions)
         return Linear(channels, dtype=self.dtype, name="proj")(y)
 
 

@@ -60,6 +60,19 @@ class ResidualGroup(nn.Module):
         return x + GroupConv(self.resi_connection, dtype=self.dtype, name="conv")(y)
 
 
+def residual_groups(x, *, depths, num_heads, window_size, mlp_ratio, resi_connection, drop_path_rate, remat, dtype):
+    """Residual groups between two norms, as a part of the module that calls it; arguments as SwinIR's attributes.
+
+    Submodules of the caller: `patch_embed_norm`, `layers_0`..., `norm`.
+    """
+    x = LayerNorm(dtype=dtype, name="patch_embed_norm")(x)
+    rates = drop_path_rates(drop_path_rate, depths)
+    for index, (heads, drop_paths) in enumerate(zip(num_heads, rates, strict=True)):
+        x = ResidualGroup(heads, window_size, mlp_ratio, tuple(drop_paths), resi_connection, remat, dtype=dtype,
+                          name=f"layers_{index}")(x)
+    return LayerNorm(dtype=dtype, name="norm")(x)
+
+
 class SwinIR(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
@@ -71,7 +84,7 @@ class SwinIR(nn.Module):
       mlp_ratio: hidden over outer features of the MLPs.
       upsampler: the head, see jsr.layers.swin.Reconstruction. With "" the network adds to its input.
       num_feat: features of the head.
-      resi_connection: "1conv" or "3conv", see jsr.layers.swin.GroupConv.
+      resi_connection: what closes a group, see jsr.layers.swin.GroupConv.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
       drop_path_rate: of the last layer's stochastic depth in training, rising to it linearly from 0.
@@ -98,18 +111,21 @@ class SwinIR(nn.Module):
     def size_multiple(self):
         return self.window_size
 
+    @property
+    def after_body(self):
+        """The kind of the GroupConv after all groups; SwinFIR's blocks close groups only."""
+        return "3conv" if self.resi_connection == "3conv" else "1conv"
+
     @nn.compact
     def __call__(self, lr, *, train=False):
         mean = jnp.asarray(self.mean, lr.dtype)
         x = (lr - mean) * self.img_range
         head = Conv(self.embed_dim, dtype=self.dtype, name="conv_first")(x)
-        y = LayerNorm(dtype=self.dtype, name="patch_embed_norm")(head)
-        rates = drop_path_rates(self.drop_path_rate if train else 0.0, self.depths)
-        for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True)):
-            y = ResidualGroup(num_heads, self.window_size, self.mlp_ratio, tuple(drop_paths), self.resi_connection,
-                              self.remat, dtype=self.dtype, name=f"layers_{index}")(y)
-        y = LayerNorm(dtype=self.dtype, name="norm")(y)
-        y = GroupConv(self.resi_connection, dtype=self.dtype, name="conv_after_body")(y) + head
+        y = residual_groups(
+            head, depths=self.depths, num_heads=self.num_heads, window_size=self.window_size, mlp_ratio=self.mlp_ratio,
+            resi_connection=self.resi_connection, drop_path_rate=self.drop_path_rate if train else 0.0,
+            remat=self.remat, dtype=self.dtype)
+        y = GroupConv(self.after_body, dtype=self.dtype, name="conv_after_body")(y) + head
         y = Reconstruction(self.upsampler, self.scale, lr.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)
         y = y.astype(lr.dtype)
         if not self.upsampler:

@@ -70,7 +70,7 @@ def test_json_has_the_recipes_of_published_methods(capsys, monkeypatch):
         inferred=["the batch size"], params=1_369_859, params_deployed=1_369_859, input_hw=[192, 192],
         networks=[dict(model="edsr", scale=2, copies=1, params=1_369_859, params_deployed=1_369_859, gmacs=gmacs)],
         hook_gmacs=gmacs + 16 * 64 * 192**2 / 1e9,  # the ReLU of each block
-        published=dict(params_M=None, gmacs=None, runtime_ms=None))
+        model_mb=1_369_859 * 4 / 2**20, published=dict(params_M=None, gmacs=None, runtime_ms=None, model_mb=None))
     assert gmacs == pytest.approx(50.599821312)
 
 
@@ -78,7 +78,7 @@ def test_json_has_the_recipes_of_published_methods(capsys, monkeypatch):
 def test_a_published_entry_has_the_reports_figures_beside_ours(capsys):
     assert main(["zoo", "safmn/light_pp", "--json"]) == 0
     row, = json.loads(capsys.readouterr().out)
-    assert row["published"] == dict(params_M=0.066, gmacs=34.2, runtime_ms=4.251) and round(row["hook_gmacs"], 4) == 34.1587
+    assert row["published"] == dict(params_M=0.066, gmacs=34.2, runtime_ms=4.251, model_mb=None) and round(row["hook_gmacs"], 4) == 34.1587
     assert main(["zoo", "swin2sr/compressed"]) == 0
     line, = (line for line in capsys.readouterr().out.splitlines() if line.startswith("aim22_t1:srmui"))
     assert line.split()[2:3] == ["12,244.6"] and " 9,390 " in line

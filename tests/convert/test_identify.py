@@ -43,24 +43,24 @@ def test_rrdbnet(model_id, scale, style):
 
 
 @pytest.mark.parametrize("model_id, scale", [
-    (model_id, models.card(model_id).scales[-1]) for stem in ("swinir", "swin2sr", "hat")
+    (model_id, models.card(model_id).scales[-1]) for stem in ("swinir", "swinfir", "swin2sr", "hat")
     for model_id in models.list_models(f"{stem}/*")])
 def test_swin_networks(model_id, scale):
     found = identify(abstract_state_dict(model_id, scale, "official"))
     assert (found.model, found.scale, found.fields) == (model_id, scale, {})
     own = models.create(model_id, scale=scale)
-    assert found.assumed == tuple(f"{name} {getattr(own, name):g}" for name in ("conv_scale", "img_range")
-                                  if hasattr(own, name))
+    assert found.assumed == tuple(f"{name} {getattr(own, name):g}" for name in ("conv_scale", "img_range", "patch_size")
+                                  if getattr(own, name, 0))
 
 
-@pytest.mark.parametrize("stem", ["swinir", "swin2sr", "hat"])
+@pytest.mark.parametrize("stem", ["swinir", "swinfir", "swin2sr", "hat"])
 def test_reduced_swin_networks_have_their_fields(stem):
     golden = np.load(Path(__file__).parents[1] / "golden" / f"{stem}.npz")
     for case in json.loads(str(golden["about"]))["cases"].values():
         found = identify({key: np.empty(shape, dtype) for key, shape, dtype in case["tensors"]})
         model = models.create(found.model, scale=found.scale, **found.fields)
         for name, value in case["fields"].items():
-            told = name not in ("conv_scale", "img_range", "num_feat")  # some heads have no such features
+            told = name not in ("conv_scale", "img_range", "patch_size", "num_feat")  # some heads have no such features
             assert not told or getattr(model, name) == (tuple(value) if isinstance(value, list) else value), name
 
 

@@ -96,6 +96,13 @@ def test_the_clean_lr_image_comes_where_a_loss_asks_for_it(records):
             assert (clean != lr).any()
 
 
+def test_the_patch_in_the_middle_comes_where_a_loss_asks_for_it(records):
+    for sample in take(records, 2, derive=["hr_centre"]):
+        np.testing.assert_array_equal(sample["hr_centre"], sample["hr"][:, 8:16, 8:16])
+    with pytest.raises(UserError, match="'hr_centre', but the crop of 16 is no 3x3 patches; take a multiple of 12"):
+        take(records, 1, derive=["hr_centre"], crop=16)
+
+
 def test_the_quality_comes_where_a_loss_asks_for_it(photograph):
     """Of LR images made on the fly and of stored ones, as float32: it is no image, which uint8 would be."""
     hr = photograph(28, 28)

@@ -10,8 +10,11 @@ import numpy as np
 import torch
 
 
-def load(repository, file, num_feat=64):
-    """A module of a git clone, and where it is from. Its local constant num_feat = 64 becomes another."""
+def load(repository, file, num_feat=64, replace=None):
+    """A module of a git clone, and where it is from.
+
+    Its local constant num_feat = 64 becomes another, and what else `replace`, {text of the source: another}, says.
+    """
     timm = types.SimpleNamespace(DropPath=torch.nn.Dropout, to_2tuple=lambda x: x if isinstance(x, tuple) else (x, x),
                                  trunc_normal_=torch.nn.init.trunc_normal_)
     registry = types.SimpleNamespace(ARCH_REGISTRY=types.SimpleNamespace(register=lambda suffix=None: lambda cls: cls))
@@ -20,6 +23,8 @@ def load(repository, file, num_feat=64):
                            "basicsr.archs.arch_util": timm}.items():
         sys.modules[name] = stand_in
     source = (Path(repository) / file).read_text().replace("num_feat = 64", f"num_feat = {num_feat}")
+    for old, new in (replace or {}).items():
+        source = source.replace(old, new)
     module = types.ModuleType(Path(file).stem)
     exec(compile(source, file, "exec"), vars(module))
     commit = subprocess.run(["git", "-C", repository, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)

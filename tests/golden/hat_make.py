@@ -20,6 +20,8 @@ CASES = {  # model, size of the input, fields
     "x3": ("hat/base", (8, 12), dict(SMALL, scale=3, depths=(1,), num_heads=(1,), conv_scale=0.01)),
     "restore": ("hat/base", (4, 8), dict(SMALL, scale=1, depths=(2,), num_heads=(2,), conv_scale=0.3,
                                          overlap_ratio=1.0, img_range=2.0)),
+    "patches": ("hat/mphat", (7, 12), dict(SMALL, embed_dim=4, scale=4, depths=(1,), num_heads=(1,), conv_scale=0.3,
+                                           patch_size=3)),
 }
 
 
@@ -27,13 +29,23 @@ def main(repository):
     module, file = _official.load(repository, "hat/archs/hat_arch.py", SMALL["num_feat"])
 
     def make(model, fields):
-        options = {key: value for key, value in fields.items() if key not in ("scale", "num_feat")}
-        return module.HAT(upscale=fields["scale"], upsampler="pixelshuffle", **options), file
+        options = {key: value for key, value in fields.items() if key not in ("scale", "num_feat", "patch_size")}
+        patches = "patch_size" in fields
+        net = module.HAT(upscale=fields["scale"], upsampler="pixelshuffle", in_chans=27 if patches else 3, **options)
+        if patches:
+            net.conv_last = torch.nn.Conv2d(fields["num_feat"], 3, 3, padding=1)  # it would have 27 outputs too
+        return net, file
 
     def run(net, fields, lr):
         height, width = lr.shape[2:]
         pad = (0, -width % fields["window_size"], 0, -height % fields["window_size"])
-        sr = net(torch.nn.functional.pad(lr, pad, "reflect"))
+        lr = torch.nn.functional.pad(lr, pad, "reflect")
+        if "patch_size" in fields:
+            side = fields["patch_size"]
+            mirrored = torch.nn.functional.pad(lr, (side,) * 4, "reflect")
+            lr = torch.cat([mirrored.roll((side * up, side * left), (2, 3))[:, :, side:-side, side:-side]
+                            for up in (1, 0, -1) for left in (1, 0, -1)], 1)
+        sr = net(lr)
         return {"sr": sr[:, :, :height * fields["scale"], :width * fields["scale"]]}
 
     _official.write("hat", CASES, make, run, num_feat="of the head, patched from 64")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr.layers.attention import MLP, DropPath, WindowAttention, attend, split_heads
+from jsr.layers.attention import MLP, DropPath, WindowAttention, attend, attend_between_channels, split_heads
 from jsr.layers.norm import LayerNorm
 from jsr.layers.window import relative_position_index
 
@@ -21,6 +21,21 @@ def test_attention_is_the_weighted_mean_of_the_values():
         weights = np.exp(logits) * (regions[w][:, None] == regions[w])
         expected = weights / weights.sum(-1, keepdims=True) @ v[n, w, :, h]
         np.testing.assert_allclose(y[n, w, :, 5 * h:5 * h + 5], expected, atol=1e-5)
+
+
+def test_attention_between_channels_weighs_them_by_their_cosines():
+    """One head at a time, in float64 numpy, where channels are rows of pixels; a channel of zeros has cosine zero."""
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(2, 3, 4, 2, 5)).astype(np.float32) for _ in range(3))
+    q[..., 1] = 0
+    temperature = np.float32([0.5, 3]).reshape(2, 1, 1)
+    y = attend_between_channels(q, k, v, temperature)
+    for n, h in np.ndindex(2, 2):
+        query, key, value = (part[n, :, :, h].reshape(12, 5).T.astype(np.float64) for part in (q, k, v))
+        query, key = (part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (query, key))
+        weights = np.exp(temperature[h] * query @ key.T)
+        expected = weights / weights.sum(1, keepdims=True) @ value
+        np.testing.assert_allclose(y[n, :, :, 5 * h:5 * h + 5].reshape(12, 5).T, expected, atol=1e-5)
 
 
 def test_logits_and_softmax_are_float32_in_bfloat16():

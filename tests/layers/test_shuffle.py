@@ -1,12 +1,13 @@
-"""Pixel shuffle and the upsampler made of it."""
+"""Pixel shuffle and the upsamplers made of it."""
 
 import jax
+from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
-from jsr.layers.upsample import PixelShuffleUpsample
+from jsr.layers.upsample import PixelShuffleUpsample, TransposedConv
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -51,3 +52,27 @@ def test_upsampler_has_a_convolution_per_shuffle(scale, kernels):
 def test_upsampler_refuses_other_scales(scale):
     with pytest.raises(ValueError, match=f"scale = {scale} is neither 3 nor a power of two"):
         PixelShuffleUpsample(scale).init(jax.random.key(0), jnp.zeros((1, 4, 4, 4)))
+
+
+@pytest.mark.parametrize("scale, use_bias", [(2, True), (3, False)])
+def test_a_transposed_convolution_is_the_adjoint_of_a_strided_one(scale, use_bias):
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(scale, scale, 5, 4)).astype(np.float32), rng.normal(size=4).astype(np.float32)
+    x = rng.normal(size=(2, 3, 7, 5)).astype(np.float32)
+
+    def strided(y):
+        return lax.conv_general_dilated(y, kernel.transpose(0, 1, 3, 2), (scale, scale), "VALID",
+                                        dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    (expected,) = jax.linear_transpose(strided, jax.ShapeDtypeStruct((2, 3 * scale, 7 * scale, 4), np.float32))(x)
+    layer = TransposedConv(4, scale, use_bias)
+    params = {"kernel": kernel, "bias": bias} if use_bias else {"kernel": kernel}
+    assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, jax.eval_shape(
+        layer.init, jax.random.key(0), x)["params"])
+    np.testing.assert_allclose(layer.apply({"params": params}, x), expected + (bias if use_bias else 0), atol=1e-5)
+
+
+def test_a_transposed_convolution_starts_as_pytorch_s():
+    """Uniform within one over the root of features * factor**2: what PyTorch takes for its fan-in."""
+    params = TransposedConv(25).init(jax.random.key(0), jnp.zeros((1, 1, 1, 10)))["params"]
+    assert 0.099 < np.abs(params["kernel"]).max() <= 0.1 and 0.08 < np.abs(params["bias"]).max() <= 0.1

@@ -32,7 +32,7 @@ def test_heads_enlarge_by_their_scale(upsampler, scale):
 
 
 @pytest.mark.parametrize("module, message", [
-    (GroupConv("2conv"), "kind = '2conv' is none of 1conv, 3conv"),
+    (GroupConv("2conv"), "kind = '2conv' is none of 1conv, 3conv, SFB, HSFB"),
     (Reconstruction("nearest+conv", 3), "scale = 3 is neither 2 nor 4, as upsampler = 'nearest[+]conv' needs it"),
     (Reconstruction("", 2), "upsampler = '' does not enlarge by scale = 2"),
     (Reconstruction("bicubic", 2), "upsampler = 'bicubic' does not enlarge by scale = 2"),

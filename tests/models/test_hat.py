@@ -1,15 +1,18 @@
 """HAT against what the original code computes; its overlapping windows and their strange index."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import convert, counts, models
+from jsr import convert, models
+from jsr.layers.attention import MLP
 from jsr.layers.padding import crop_to, pad_to_multiple
-from jsr.models.hat import OverlapLayer, overlap_index, overlapping_windows
+from jsr.models.hat import OverlapLayer, neighbouring_patches, overlap_index, overlapping_windows
 
-CASES = ("x4", "x3", "restore")
+CASES = ("x4", "x3", "restore", "patches")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -29,11 +32,6 @@ def test_there_and_back_gives_the_same_state_dict(golden, case):
     assert back.keys() == case.state_dict.keys()
     for key, value in case.state_dict.items():
         assert back[key].dtype == value.dtype and np.array_equal(back[key], value), key
-
-
-def test_the_restoration_network_of_the_hft_team_has_the_published_count():
-    variables = models.abstract("hat", scale=1, depths=(6,) * 10, num_heads=(6,) * 10)
-    assert counts.count_params(variables) == 33_859_795
 
 
 def test_overlapping_windows_are_cut_around_the_plain_ones_with_zeros_outside():
@@ -59,7 +57,7 @@ def test_negative_indices_count_from_the_end_of_the_table():
 
 def test_zeros_around_the_image_are_keys():
     """With all logits equal, a query's output is the mean over 36 keys: in a corner 11 of them are the zeros."""
-    layer, x = OverlapLayer(1, 4, 2, mlp_ratio=1.0), jnp.zeros((1, 8, 8, 1))
+    layer, x = OverlapLayer(1, 4, 2, functools.partial(MLP, 1.0)), jnp.zeros((1, 8, 8, 1))
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32),
                           jax.eval_shape(layer.init, jax.random.key(0), x)["params"])
     params["qkv"]["bias"][2] = 1  # every value of the image is one
@@ -85,3 +83,24 @@ def test_layers_that_are_computed_again_have_the_same_parameters_and_output():
     lr = rng.random((1, 8, 8, 3), np.float32)
     np.testing.assert_allclose(*(jax.jit(model.apply)(variables, lr) for model in (plain, remat)), rtol=1e-5)
     assert str(jax.make_jaxpr(remat.apply)(variables, lr)).count("remat") >= 3  # two hybrid layers, one overlap layer
+
+
+def test_neighbouring_patches_go_row_by_row():
+    """Of 3x3 patches, with pixels that say where they are, those in the middle have all."""
+    rows, columns = np.indices((6, 6))
+    x = np.stack([rows // 2 * 3 + columns // 2, rows % 2 * 2 + columns % 2], axis=-1)[None]  # patch, place in it
+    y = neighbouring_patches(x, 2).reshape(1, 2, 2, 9, 2)
+    assert (y[..., 0] == np.arange(9)).all()
+    assert (y[..., 1] == np.array([[0, 1], [2, 3]])[:, :, None]).all()
+    with pytest.raises(ValueError, match="height 4 or width 6 has no middle between two patches of patch_size = 2"):
+        neighbouring_patches(x[:, :4], 2)
+
+
+def test_training_takes_the_surroundings_from_the_crop_and_use_mirrors_them(drawn, run):
+    model = models.create("hat/mphat", scale=4, embed_dim=4, depths=(1,), num_heads=(1,), window_size=4, num_feat=2,
+                          squeeze_factor=2, drop_path_rate=0.0, patch_size=3)
+    variables, lr = drawn(model), np.random.default_rng(1).random((1, 4, 8, 3))
+    crop = np.pad(lr, [(0, 0), (3, 3), (3, 3), (0, 0)], mode="reflect")
+    trained = run(model, variables, crop, train=True)
+    assert trained.shape == (1, 16, 32, 3)
+    np.testing.assert_array_equal(trained, run(model, variables, lr))

@@ -7,7 +7,7 @@ import pytest
 
 from jsr import convert, models
 from jsr.layers.padding import crop_to, pad_to_multiple
-from jsr.models.swin2sr import CosineWindowAttention, relative_coordinates
+from jsr.models.swin2sr import CosineWindowAttention
 
 CASES = ("aux_x4", "pixelshuffle_x2", "direct_x3", "nearest_3conv_x4", "car", "hf_x2")
 
@@ -89,12 +89,6 @@ def test_high_frequencies_are_what_sr_has_over_its_base():
     np.testing.assert_allclose(first["sr"], first["sr_base"] + added, rtol=0, atol=1e-5 * abs(added).max())
     assert (first["sr_base"] == second["sr_base"]).all()
     assert (first["high_frequency"] != second["high_frequency"]).any()
-
-
-def test_coordinates_are_logarithmic():
-    table = relative_coordinates(8).reshape(15, 15, 2)
-    assert np.allclose(table[7, 7], 0) and np.allclose(table[0, 14], [-np.log2(9) / 3, np.log2(9) / 3])
-    assert np.allclose(table[7, 8], [0, np.log2(8 / 7 + 1) / 3])
 
 
 def test_temperature_starts_at_ten_and_ends_at_a_hundred():

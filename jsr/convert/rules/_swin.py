@@ -1,10 +1,10 @@
-"""Rows and constants that the state dicts of SwinIR, Swin2SR and HAT share."""
+"""Rows and constants that the state dicts of SwinIR and the networks made after it share."""
 
 import re
 
 import numpy as np
 
-from jsr.layers.window import shifted_regions
+from jsr.layers.window import relative_position_index, shifted_regions
 
 
 def layer_rows(model, names):
@@ -12,27 +12,35 @@ def layer_rows(model, names):
 
     Theirs are in `layers.<group>.residual_group.blocks.<layer>`, here in `layers_<group>/blocks_<layer>`.
     """
-    return [(f"layers.{g}.residual_group.blocks.{i}.{name}", f"layers_{g}/blocks_{i}/{_path(name)}", layout)
+    return [(f"layers.{g}.residual_group.blocks.{i}.{name}", f"layers_{g}/blocks_{i}/{path(name)}", layout)
             for g, depth in enumerate(model.depths) for i in range(depth) for name, layout in names]
 
 
-def _path(name):
+def path(name):
     """The path of a module here: "mlp.fc1" is mlp/fc1, "cab.0" is cab_0."""
     return re.sub(r"\.(?=\d)", "_", name).replace(".", "/")
 
 
 def trunk_rows(groups, resi_connection="1conv"):
     """Rows of the convolutions around the transformer layers, for a number of groups."""
+    after_body = "3conv" if resi_connection == "3conv" else "1conv"  # as SwinIR.after_body
     return [("conv_first", "conv_first", "conv"), ("patch_embed.norm", "patch_embed_norm", "norm"),
             *(row for g in range(groups)
               for row in _group_conv_rows(f"layers.{g}.conv", f"layers_{g}/conv", resi_connection)),
-            ("norm", "norm", "norm"), *_group_conv_rows("conv_after_body", "conv_after_body", resi_connection)]
+            ("norm", "norm", "norm"), *_group_conv_rows("conv_after_body", "conv_after_body", after_body)]
+
+
+_SPATIAL_FREQUENCY = {  # modules of SwinFIR's SFB: submodules of a SpatialFrequencyBlock
+    "S.body.0": "spatial_0", "S.body.2": "spatial_2", "F.conv1.0": "spectral/conv1_0",
+    "F.fu.conv_layer": "spectral/fu_conv_layer", "F.conv2": "spectral/conv2", "fusion": "fusion"}
 
 
 def _group_conv_rows(source, target, kind):
     if kind == "1conv":
         return [(source, f"{target}/conv_0", "conv")]
-    return [(f"{source}.{2 * k}", f"{target}/conv_{k}", "conv") for k in range(3)]
+    if kind == "3conv":
+        return [(f"{source}.{2 * k}", f"{target}/conv_{k}", "conv") for k in range(3)]
+    return [(f"{source}.{name}", f"{target}/block/{ours}", "conv") for name, ours in _SPATIAL_FREQUENCY.items()]
 
 
 def head_rows(upsampler, scale):
@@ -58,10 +66,20 @@ def attention_masks(model):
     What is written fits the img_size that SwinIR's and Swin2SR's test scripts construct their networks with: 64, for
     denoising 128, for JPEG artefacts 126. `load_state_dict(strict=True)` needs the same.
     """
-    window = model.window_size
-    side = {7: 126}.get(window, 64 if model.upsampler else 128)
-    side -= side % window
-    regions = shifted_regions(side, side, window, window // 2)
+    side = {7: 126}.get(model.window_size, 64 if model.upsampler else 128)
+    return masks_at(side - side % model.window_size, model.depths, model.window_size)
+
+
+def masks_at(side, depths, window_size):
+    """The buffers `attn_mask` of layers that were constructed for square images of `side` px."""
+    regions = shifted_regions(side, side, window_size, window_size // 2)
     mask = np.where(regions[:, None, :] != regions[:, :, None], np.float32(-100), np.float32(0))
     return {f"layers.{g}.residual_group.blocks.{i}.attn_mask": mask
-            for g, depth in enumerate(model.depths) for i in range(1, depth, 2)}
+            for g, depth in enumerate(depths) for i in range(1, depth, 2)}
+
+
+def position_indices(depths, window_size):
+    """The buffers `relative_position_index` of all layers."""
+    index = relative_position_index(window_size)
+    return {f"layers.{g}.residual_group.blocks.{i}.attn.relative_position_index": index
+            for g, depth in enumerate(depths) for i in range(depth)}

@@ -44,6 +44,9 @@ def head(state_dict):
 
 def resi_connection(state_dict):
     """The field of that name."""
+    if "layers.0.conv.S.body.0.weight" in state_dict:
+        features, inputs = state_dict["layers.0.conv.S.body.0.weight"].shape[:2]
+        return "SFB" if features == inputs else "HSFB"
     return "3conv" if "layers.0.conv.0.weight" in state_dict else "1conv"
 
 

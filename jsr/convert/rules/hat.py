@@ -42,8 +42,10 @@ def identify(state_dict):
     window_size = _swin_shapes.window_of(state_dict[table])
     larger = math.isqrt(state_dict[overlap_table].shape[0]) + 1 - window_size  # side of the keys' windows
     cab = f"{_swin_shapes.FIRST}conv_block.cab."
+    patches = state_dict["conv_first.weight"].shape[1] == 27  # of three channels each
     return scale, trunk | dict(
-        num_feat=head["num_feat"], window_size=window_size, overlap_ratio=(larger - window_size) / window_size,
+        num_feat=head["num_feat"], patch_size=64 * patches, window_size=window_size,
+        overlap_ratio=(larger - window_size) / window_size,
         compress_ratio=trunk["embed_dim"] // state_dict[f"{cab}0.weight"].shape[0],
         squeeze_factor=trunk["embed_dim"] // state_dict[f"{cab}3.attention.1.weight"].shape[0],
-    ), ["conv_scale 0.01", "img_range 1"]
+    ), ["conv_scale 0.01", "img_range 1"] + ["patch_size 64"] * patches

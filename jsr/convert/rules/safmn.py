@@ -8,7 +8,7 @@ from jsr.convert.identify import count
 
 def official(model):
     """sunny2109/SAFMN: basicsr/archs/safmn_arch.py, and AIS2024-RTSR/light_safmnpp_arch.py of a `simple` network."""
-    block = _SIMPLE if model.simple else _BLOCK
+    block = _SIMPLE if model.simple else block_rows()
     return Rules(rows=[
         ("to_feat", "conv_first", "conv"),
         *((f"feats.{i}.{theirs}", f"body_{i}_{ours}", layout)
@@ -16,14 +16,18 @@ def official(model):
         ("to_img.0", "conv_last", "conv")])
 
 
-_BLOCK = [
-    ("norm1", "norm1", "norm"),
-    *((f"safm.mfr.{level}", f"safm/conv_{level}", "conv") for level in range(4)),
-    ("safm.aggr", "safm/aggregate", "conv"),
-    ("norm2", "norm2", "norm"),
-    ("ccm.ccm.0", "ccm/conv_0", "conv"),
-    ("ccm.ccm.2", "ccm/conv_1", "conv"),
-]
+def block_rows(num_level=4):
+    """Rows of SAFM and CCM with their norms, relative to the block."""
+    return [
+        ("norm1", "norm1", "norm"),
+        *((f"safm.mfr.{level}", f"safm/conv_{level}", "conv") for level in range(num_level)),
+        ("safm.aggr", "safm/aggregate", "conv"),
+        ("norm2", "norm2", "norm"),
+        ("ccm.ccm.0", "ccm/conv_0", "conv"),
+        ("ccm.ccm.2", "ccm/conv_1", "conv"),
+    ]
+
+
 _SIMPLE = [
     ("conv1.proj", "safm/project", "conv"),
     ("conv1.dwconv", "safm/conv", "conv"),

@@ -4,8 +4,8 @@ import re
 
 from jsr.convert.engine import Rules
 from jsr.convert.rules import _swin, _swin_shapes
+from jsr.layers.cosine import relative_coordinates
 from jsr.layers.window import relative_position_index
-from jsr.models.swin2sr import relative_coordinates
 
 LAYER = [("norm1", "norm"), ("attn.logit_scale", "tensor"), ("attn.q_bias", "tensor"), ("attn.v_bias", "tensor"),
          ("attn.cpb_mlp.0", "linear"), ("attn.cpb_mlp.2", "linear"), ("attn.qkv", "linear"), ("attn.proj", "linear"),
@@ -17,8 +17,8 @@ HF = [("conv_first_hf.0", "conv_first_hf", "conv"), ("conv_after_body_hf", "conv
 
 def official(model):
     """mv-lab/swin2sr, models/network_swin2sr.py."""
-    side = 2 * model.window_size - 1
-    buffers = {"relative_coords_table": relative_coordinates(model.window_size).reshape(1, side, side, 2),
+    window = (model.window_size,) * 2
+    buffers = {"relative_coords_table": relative_coordinates(window, window)[None],
                "relative_position_index": relative_position_index(model.window_size)}
     groups = range(len(model.depths))
     rows = [*_swin.trunk_rows(len(groups), model.resi_connection), ("patch_embed.proj", "patch_embed_proj", "conv"),
