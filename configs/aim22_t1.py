@@ -37,46 +37,29 @@ RECIPES = {
         # batch, LR patch 48, Adam 1e-4 halved every 200k: the official training of EDSR
         stages=[stage(steps=600_000, crop=192, batch=16, losses=L1, learning_rate=1e-4,
                       schedule=dict(name="multi_step", milestones=[200_000, 400_000], factor=0.5))]),
-    "srmui": recipe(
-        id="aim22_srmui_swin2sr",
-        title="SRMUI: Swin2SR with a clean LR image on the way and a bicubic skip, x8 ensemble",
+    "vue": recipe(
+        id="aim22_vue_tcir",
+        title="VUE: TCIR, Swin V2 layers and dense blocks against JPEG artefacts, then an RRDBNet, x8 ensemble",
         protocol="aim22_t1",
-        networks={"sr": dict(model="swin2sr/compressed", scale=4)},
+        # The team enlarges by a finetuned RRDBNet: networks.sr.start_from=FILE, which `jsr convert` makes of ESRGAN's.
+        networks={"deblock": dict(model="tcir/base", scale=1), "sr": dict(model="rrdbnet/b23", scale=4)},
         data=DIV2K,
-        stages=[stage(
-            steps=500_000, batch=32, learning_rate=2e-4,  # inferred: SwinIR's
-            crop=192,  # inferred: LR 48, as the name of the published weights says
-            losses=L1_CLEAN_AND_DETAIL,  # inferred: the paper's, recalled; the report says "different loss functions"
-            schedule=dict(name="multi_step", milestones=[250_000, 400_000, 450_000, 475_000], factor=0.5))],  # inferred
-        ema_decay=0.999,  # inferred: SwinIR's
+        stages=[
+            stage(steps=500_000, crop=256, batch=32, players=[player(
+                nets=["deblock"], learning_rate=2e-4, schedule=dict(name="multi_step", factor=0.5, milestones=[
+                    250_000, 400_000, 450_000, 475_000]),
+                losses=DEBLOCKED)]),
+            stage(steps=200_000, crop=256, batch=16, players=[player(
+                nets=["sr"], learning_rate=1e-4, schedule=dict(name="cosine"), losses=L1)])],
+        ema_decay=0.999,
         ensemble=dict(self=True),
-        inferred=["optimizer, learning rate, its steps, batch and EMA: SwinIR's classical training",
-                  "LR patch of 48: from the name of the published weights",
-                  "losses: L1, L1 of the LR-size output with the clean LR, L1 of the detail above a 5x5 Gaussian, each "
-                  "with weight 1: after the method's own paper, its weights and sigma chosen",
-                  "flips and rotations as augmentation",
-                  "trains on DIV2K alone; the team also had Flickr2K and MIT 5K"],
-        report=dict(psnr=23.4033, rank=9, runtime_s=9.39, hardware="Tesla A100", section="4.11",
-                    extra_data="Flickr2K, MIT 5K")),
-    "cvlab": recipe(
-        id="aim22_cvlab_hat",
-        title="cvlab: HAT with 6 groups of 6 blocks, 180 features, no ensemble",
-        protocol="aim22_t1",
-        networks={"sr": dict(model="hat/base", scale=4)},
-        data=DIV2K,
-        stages=[stage(
-            steps=1_000_000, batch=4, losses=L1, learning_rate=2e-4, optimizer=dict(name="adam", eps=1e-6),
-            crop=256,  # inferred: the report's patches of 64 are of the LR image, as in HAT's training
-            # 2e-4 linearly to 5e-5 at 200k, kept to 400k, then 2e-5 and 1e-5
-            schedule=dict(name="piecewise_linear", points=[
-                [0, 1.0], [200_000, 0.25], [400_000, 0.25], [400_000, 0.1],
-                [700_000, 0.1], [700_000, 0.05], [1_000_000, 0.05]]))],  # inferred: the last step down at 700k
-        ema_decay=0.999,  # inferred: HAT's
-        inferred=["patches of 64x64 are of the LR image", "the last step of the learning rate, to 1e-5, at 700k",
-                  "EMA of 0.999, as in HAT's training",
-                  "trains on DIV2K's 800 images; the team had 4,600 and does not say which"],
-        report=dict(psnr=23.2828, rank=12, runtime_s=6.0, hardware="GeForce 1080 Ti", section="4.14",
-                    extra_data="4,600 images")),
+        inferred=["what the report does not say of TCIR: jsr.models.tcir",
+                  "the whole training, which the report leaves out: TCIR as SwinIR was trained, on patches of 64x64 of "
+                  "the LR image, towards the LR image without compression; then the RRDBNet on what TCIR gives, by L1",
+                  "RRDBNet starts fresh unless its published parameters are given",
+                  "trains on DIV2K alone; the team also had ImageNet and Flickr2K"],
+        report=dict(psnr=23.6677, rank=1, runtime_s=120.0, hardware="Tesla V100", section="4.1",
+                    extra_data="ImageNet, Flickr2K")),
     "bsr": recipe(
         id="aim22_bsr_mphat",
         title="BSR: MPHAT, HAT that sees a patch and the eight around it, three models and x8 ensemble",
@@ -99,6 +82,28 @@ RECIPES = {
                   "trains on DIV2K alone; the team also had Flickr2K and Flickr2K-L"],
         report=dict(psnr=23.5731, rank=2, runtime_s=63.96, hardware="Tesla A100", section="4.3",
                     extra_data="Flickr2K, Flickr2K-L")),
+    "casia": recipe(
+        id="aim22_casia_cidbnet",
+        title="CASIA LCVG: CIDBNet, a branch of convolutions and one of attention, three networks, x8 ensemble",
+        protocol="aim22_t1",
+        # One of three whose images the team averages: train with --config.networks.sr.model=cidbnet/nf, and nfe, too,
+        # and give all three model files to `jsr upscale`.
+        networks={"sr": dict(model="cidbnet/base", scale=4)},
+        data=DIV2K,
+        # 2e-4 for 270k steps, then half a cosine to 1e-6; Adam's beta2 is as printed
+        stages=[stage(steps=steps, crop=256, batch=32, losses=L1, learning_rate=2e-4,
+                      optimizer=dict(name="adam", b2=0.9), schedule=schedule)
+                for steps, schedule in ((270_000, dict(name="constant")), (530_000, dict(name="cosine", end=1e-6)))],
+        ema_decay=0.999,  # inferred: HAT's
+        ensemble=dict(self=True),
+        inferred=["what the report does not say of the network, and what NF and NFE are: jsr.models.cidbnet",
+                  "800k steps in all, as it says; its 270k and 560k would be 830k",
+                  "beta2 of 0.9 as printed, where 0.99 is likelier; the optimizer starts anew after 270k steps",
+                  "loss L1, and EMA of 0.999, as in HAT's training",
+                  "patches of 64x64 are of the LR image, as it says, \"input patch\"; vertical flips too",
+                  "trains on DIV2K alone; the team had 1.28 M images of ImageNet instead"],
+        report=dict(psnr=23.5597, rank=3, runtime_s=78.09, hardware="Tesla A100", section="4.4",
+                    extra_data="ImageNet")),
     "srcb": recipe(
         id="aim22_srcb_swinfir",
         title="SRC-B: SwinFIR, groups that end in a residual and a Fourier convolution, x8 ensemble",
@@ -142,87 +147,6 @@ RECIPES = {
                   "trains on DIV2K alone; the team also had Flickr2K and CLIC"],
         report=dict(psnr=23.5085, rank=5, runtime_s=19.2, hardware="GeForce 2080ti", section="4.7",
                     extra_data="Flickr2K, CLIC")),
-    "giantpandacv": recipe(
-        id="aim22_giantpandacv_a3net",
-        title="Giantpandacv: A3Net, a NAF U-net steered by the artifacts it finds, x8 ensemble and TLC",
-        protocol="aim22_t1",
-        networks={"sr": dict(model="a3net/base", scale=4)},
-        data=DIV2K,
-        stages=[stage(
-            steps=1_000_000, learning_rate=2e-4, optimizer=dict(name="adamw", weight_decay=1e-4),
-            schedule=dict(name="cosine"),
-            crop=512,  # inferred: the report's 512x512 are of the HR image
-            batch=32,  # inferred: NAFNet's
-            losses=[dict(fn="psnr", pred="sr", target="hr", weight=1.0)])],  # inferred: NAFNet's
-        ema_decay=0.0,  # inferred: NAFNet's
-        ensemble=dict(self=True, tlc=192),  # 1.5 times the LR crop of 128
-        inferred=["what the report does not say of the network: jsr.models.a3net",
-                  "crops of 512x512 are of the HR image, TLC's windows 1.5 times the LR crops, as TLC's paper has them",
-                  "loss (PSNR), batch and no EMA: NAFNet's training; Adam's betas 0.9 and 0.999, PyTorch's",
-                  "the cosine ends at 0",
-                  "trains on DIV2K alone; the team also had Flickr2K"],
-        report=dict(psnr=23.4249, rank=7, runtime_s=0.248, hardware="GeForce RTX 3090", section="4.9",
-                    extra_data="Flickr2K")),
-    "uestc": recipe(
-        id="aim22_uestc_restormer_rdcb",
-        title="UESTC+XJU CV: Restormer, deconvolutions and dense blocks with channel attention, x8 ensemble",
-        protocol="aim22_t1",
-        networks={"sr": dict(model="uestc/base", scale=4)},
-        data=DIV2K,
-        stages=[stage(steps=300_000, crop=256, batch=8, learning_rate=3e-4, schedule=dict(name="cosine"),
-                      losses=[dict(fn="mse", pred="sr", target="hr", weight=1.0)])],
-        ema_decay=0.0,  # inferred: Restormer's training has none
-        ensemble=dict(self=True),
-        inferred=["Restormer's published sizes, and all widths and activations behind it: jsr.models.uestc",
-                  "the image that is added is enlarged by bicubic interpolation",
-                  "patches of 256x256 are of the raw image, the HR one",
-                  "the cosine ends at 0; no EMA, as in Restormer's training"],
-        report=dict(psnr=23.2911, rank=11, runtime_s=3.0, hardware="GeForce RTX 3090", section="4.13")),
-    "vue": recipe(
-        id="aim22_vue_tcir",
-        title="VUE: TCIR, Swin V2 layers and dense blocks against JPEG artefacts, then an RRDBNet, x8 ensemble",
-        protocol="aim22_t1",
-        # The team enlarges by a finetuned RRDBNet: networks.sr.start_from=FILE, which `jsr convert` makes of ESRGAN's.
-        networks={"deblock": dict(model="tcir/base", scale=1), "sr": dict(model="rrdbnet/b23", scale=4)},
-        data=DIV2K,
-        stages=[
-            stage(steps=500_000, crop=256, batch=32, players=[player(
-                nets=["deblock"], learning_rate=2e-4, schedule=dict(name="multi_step", factor=0.5, milestones=[
-                    250_000, 400_000, 450_000, 475_000]),
-                losses=DEBLOCKED)]),
-            stage(steps=200_000, crop=256, batch=16, players=[player(
-                nets=["sr"], learning_rate=1e-4, schedule=dict(name="cosine"), losses=L1)])],
-        ema_decay=0.999,
-        ensemble=dict(self=True),
-        inferred=["what the report does not say of TCIR: jsr.models.tcir",
-                  "the whole training, which the report leaves out: TCIR as SwinIR was trained, on patches of 64x64 of "
-                  "the LR image, towards the LR image without compression; then the RRDBNet on what TCIR gives, by L1",
-                  "RRDBNet starts fresh unless its published parameters are given",
-                  "trains on DIV2K alone; the team also had ImageNet and Flickr2K"],
-        report=dict(psnr=23.6677, rank=1, runtime_s=120.0, hardware="Tesla V100", section="4.1",
-                    extra_data="ImageNet, Flickr2K")),
-    "casia": recipe(
-        id="aim22_casia_cidbnet",
-        title="CASIA LCVG: CIDBNet, a branch of convolutions and one of attention, three networks, x8 ensemble",
-        protocol="aim22_t1",
-        # One of three whose images the team averages: train with --config.networks.sr.model=cidbnet/nf, and nfe, too,
-        # and give all three model files to `jsr upscale`.
-        networks={"sr": dict(model="cidbnet/base", scale=4)},
-        data=DIV2K,
-        # 2e-4 for 270k steps, then half a cosine to 1e-6; Adam's beta2 is as printed
-        stages=[stage(steps=steps, crop=256, batch=32, losses=L1, learning_rate=2e-4,
-                      optimizer=dict(name="adam", b2=0.9), schedule=schedule)
-                for steps, schedule in ((270_000, dict(name="constant")), (530_000, dict(name="cosine", end=1e-6)))],
-        ema_decay=0.999,  # inferred: HAT's
-        ensemble=dict(self=True),
-        inferred=["what the report does not say of the network, and what NF and NFE are: jsr.models.cidbnet",
-                  "800k steps in all, as it says; its 270k and 560k would be 830k",
-                  "beta2 of 0.9 as printed, where 0.99 is likelier; the optimizer starts anew after 270k steps",
-                  "loss L1, and EMA of 0.999, as in HAT's training",
-                  "patches of 64x64 are of the LR image, as it says, \"input patch\"; vertical flips too",
-                  "trains on DIV2K alone; the team had 1.28 M images of ImageNet instead"],
-        report=dict(psnr=23.5597, rank=3, runtime_s=78.09, hardware="Tesla A100", section="4.4",
-                    extra_data="ImageNet")),
     "msdrsr": recipe(
         id="aim22_msdrsr",
         title="MSDRSR: artefacts removed at several sizes, an RRDBNet that grows from 23 to 33 blocks, x8 ensemble",
@@ -248,6 +172,27 @@ RECIPES = {
                   "EMA of 0.999, as ESRGAN's in BasicSR"],
         report=dict(psnr=23.4545, rank=6, runtime_s=7.94, hardware="Tesla V100", section="4.8",
                     extra_data="Flickr2K, DIV8K")),
+    "giantpandacv": recipe(
+        id="aim22_giantpandacv_a3net",
+        title="Giantpandacv: A3Net, a NAF U-net steered by the artifacts it finds, x8 ensemble and TLC",
+        protocol="aim22_t1",
+        networks={"sr": dict(model="a3net/base", scale=4)},
+        data=DIV2K,
+        stages=[stage(
+            steps=1_000_000, learning_rate=2e-4, optimizer=dict(name="adamw", weight_decay=1e-4),
+            schedule=dict(name="cosine"),
+            crop=512,  # inferred: the report's 512x512 are of the HR image
+            batch=32,  # inferred: NAFNet's
+            losses=[dict(fn="psnr", pred="sr", target="hr", weight=1.0)])],  # inferred: NAFNet's
+        ema_decay=0.0,  # inferred: NAFNet's
+        ensemble=dict(self=True, tlc=192),  # 1.5 times the LR crop of 128
+        inferred=["what the report does not say of the network: jsr.models.a3net",
+                  "crops of 512x512 are of the HR image, TLC's windows 1.5 times the LR crops, as TLC's paper has them",
+                  "loss (PSNR), batch and no EMA: NAFNet's training; Adam's betas 0.9 and 0.999, PyTorch's",
+                  "the cosine ends at 0",
+                  "trains on DIV2K alone; the team also had Flickr2K"],
+        report=dict(psnr=23.4249, rank=7, runtime_s=0.248, hardware="GeForce RTX 3090", section="4.9",
+                    extra_data="Flickr2K")),
     "aselsan": recipe(
         id="aim22_aselsan_dualdomain",
         title="Aselsan Research: IMDeception on pixels and on wavelets, x8 ensemble inside the network",
@@ -266,6 +211,27 @@ RECIPES = {
                   "trains on DIV2K alone; the team also had Flickr2K"],
         report=dict(psnr=23.4239, rank=8, runtime_s=1.5, hardware="GeForce RTX 2080", section="4.10",
                     extra_data="Flickr2K")),
+    "srmui": recipe(
+        id="aim22_srmui_swin2sr",
+        title="SRMUI: Swin2SR with a clean LR image on the way and a bicubic skip, x8 ensemble",
+        protocol="aim22_t1",
+        networks={"sr": dict(model="swin2sr/compressed", scale=4)},
+        data=DIV2K,
+        stages=[stage(
+            steps=500_000, batch=32, learning_rate=2e-4,  # inferred: SwinIR's
+            crop=192,  # inferred: LR 48, as the name of the published weights says
+            losses=L1_CLEAN_AND_DETAIL,  # inferred: the paper's, recalled; the report says "different loss functions"
+            schedule=dict(name="multi_step", milestones=[250_000, 400_000, 450_000, 475_000], factor=0.5))],  # inferred
+        ema_decay=0.999,  # inferred: SwinIR's
+        ensemble=dict(self=True),
+        inferred=["optimizer, learning rate, its steps, batch and EMA: SwinIR's classical training",
+                  "LR patch of 48: from the name of the published weights",
+                  "losses: L1, L1 of the LR-size output with the clean LR, L1 of the detail above a 5x5 Gaussian, each "
+                  "with weight 1: after the method's own paper, its weights and sigma chosen",
+                  "flips and rotations as augmentation",
+                  "trains on DIV2K alone; the team also had Flickr2K and MIT 5K"],
+        report=dict(psnr=23.4033, rank=9, runtime_s=9.39, hardware="Tesla A100", section="4.11",
+                    extra_data="Flickr2K, MIT 5K")),
     "mvideo": recipe(
         id="aim22_mvideo_two_stage",
         title="MVideo: an RRDBNet against JPEG artefacts and ESRGAN's RRDBNet behind it, x8 ensemble",
@@ -291,6 +257,40 @@ RECIPES = {
                   "the cosine falls to 0 in each period; the factor that the report leaves out is 0.5 in stage III",
                   "SR-Net starts fresh unless ESRGAN's parameters are given; EMA of 0.999, as ESRGAN's in BasicSR"],
         report=dict(psnr=23.3250, rank=10, runtime_s=1.7, hardware="GeForce RTX 3090", section="4.12")),
+    "uestc": recipe(
+        id="aim22_uestc_restormer_rdcb",
+        title="UESTC+XJU CV: Restormer, deconvolutions and dense blocks with channel attention, x8 ensemble",
+        protocol="aim22_t1",
+        networks={"sr": dict(model="uestc/base", scale=4)},
+        data=DIV2K,
+        stages=[stage(steps=300_000, crop=256, batch=8, learning_rate=3e-4, schedule=dict(name="cosine"),
+                      losses=[dict(fn="mse", pred="sr", target="hr", weight=1.0)])],
+        ema_decay=0.0,  # inferred: Restormer's training has none
+        ensemble=dict(self=True),
+        inferred=["Restormer's published sizes, and all widths and activations behind it: jsr.models.uestc",
+                  "the image that is added is enlarged by bicubic interpolation",
+                  "patches of 256x256 are of the raw image, the HR one",
+                  "the cosine ends at 0; no EMA, as in Restormer's training"],
+        report=dict(psnr=23.2911, rank=11, runtime_s=3.0, hardware="GeForce RTX 3090", section="4.13")),
+    "cvlab": recipe(
+        id="aim22_cvlab_hat",
+        title="cvlab: HAT with 6 groups of 6 blocks, 180 features, no ensemble",
+        protocol="aim22_t1",
+        networks={"sr": dict(model="hat/base", scale=4)},
+        data=DIV2K,
+        stages=[stage(
+            steps=1_000_000, batch=4, losses=L1, learning_rate=2e-4, optimizer=dict(name="adam", eps=1e-6),
+            crop=256,  # inferred: the report's patches of 64 are of the LR image, as in HAT's training
+            # 2e-4 linearly to 5e-5 at 200k, kept to 400k, then 2e-5 and 1e-5
+            schedule=dict(name="piecewise_linear", points=[
+                [0, 1.0], [200_000, 0.25], [400_000, 0.25], [400_000, 0.1],
+                [700_000, 0.1], [700_000, 0.05], [1_000_000, 0.05]]))],  # inferred: the last step down at 700k
+        ema_decay=0.999,  # inferred: HAT's
+        inferred=["patches of 64x64 are of the LR image", "the last step of the learning rate, to 1e-5, at 700k",
+                  "EMA of 0.999, as in HAT's training",
+                  "trains on DIV2K's 800 images; the team had 4,600 and does not say which"],
+        report=dict(psnr=23.2828, rank=12, runtime_s=6.0, hardware="GeForce 1080 Ti", section="4.14",
+                    extra_data="4,600 images")),
 }
 
 

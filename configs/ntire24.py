@@ -55,6 +55,55 @@ RECIPES = {
                   "trains on DIV2K alone; the team also had Flickr2K and LSDIR"],
         report=dict(psnr=34.4749, rank=1, runtime_s=51.89, model_mb=270, hardware="Tesla V100", section="4.1",
                     extra_data="Flickr2K, LSDIR")),
+    "pixelartai": recipe(
+        id="ntire24_pixelartai_scunet",
+        title="PixelArtAI: SCUNet, wider and deeper, trained further on the PSNR itself, x8 ensemble",
+        protocol="ntire24",
+        networks={"sr": dict(model="scunet/enhanced", scale=1)},
+        # JPEG of whole images: a crop lies anywhere on their grid. The first 20 images are kept for validation.
+        data=dict(train=[source(dataset, split=split, degrade="ntire24", phase=8)
+                         for dataset, split in (("div2k", "train[20:]"), ("flickr2k", "train"), ("lsdir", "train"))],
+                  eval=EVAL),
+        stages=[
+            stage(steps=900_000, crop=128, batch=64, losses=L1, optimizer=dict(name="adam", b2=0.99),
+                  learning_rate=1e-4, schedule=dict(name="multi_step", milestones=[300_000, 600_000], factor=0.5)),
+            stage(steps=600_000, crop=256, batch=32, losses=[dict(fn="psnr", pred="sr", target="hr", weight=1.0)],
+                  optimizer=dict(name="adam", b2=0.99), learning_rate=2e-5,
+                  schedule=dict(name="multi_step", milestones=[200_000, 400_000], factor=0.5))],
+        ema_decay=0.999,
+        ensemble=dict(self=True),
+        inferred=["all of the training is that of the team's code, since section 4.2 of the report is not at hand; the "
+                  "file that it submitted is named after step 68,000 of the second stage",
+                  "the second stage starts from the parameters as they are, the team's from its best averaged ones",
+                  "all eight flips and turns, where the team averages the four flips",
+                  "trains without the team's Unsplash2K, nomos8k and nomos_uni"],
+        report=dict(psnr=34.3507, rank=2, runtime_s=10, model_mb=269, hardware="GeForce RTX 3090", section="4.2",
+                    extra_data="Flickr2K, Unsplash2K, LSDIR, nomos8k, nomos_uni")),
+    "titans": recipe(
+        id="ntire24_titans_unifyformer",
+        title="Titans: UnifyFormer, Restormer with linear attention between pixels, x8 ensemble over tiles",
+        protocol="ntire24",
+        networks={"sr": dict(model="unifyformer/base", scale=1)},
+        data=dict(train=[source(dataset, degrade="ntire24") for dataset in ("div2k", "flickr2k", "lsdir")], eval=EVAL),
+        # One cosine over all 300k steps, 3e-4 to 1e-6, as straight lines of 10k; crops grow on the way.
+        stages=[stage(
+            steps=end - begin, crop=crop, batch=batch, losses=L1, augment=["flip"],
+            optimizer=dict(name="adamw", weight_decay=1e-4), learning_rate=3e-4,
+            schedule=dict(name="piecewise_linear", points=[
+                [step - begin, 1 / 300 + (1 - 1 / 300) * (1 + math.cos(math.pi * step / 300_000)) / 2]
+                for step in range(begin, end + 1, 10_000)]))
+            for begin, end, crop, batch in ((0, 100_000, 128, 64), (100_000, 170_000, 128, 48),
+                                            (170_000, 220_000, 160, 32), (220_000, 260_000, 192, 16),
+                                            (260_000, 300_000, 224, 16))],
+        ema_decay=0.0,  # inferred: Restormer's training has none
+        ensemble=dict(self=True, tiles=[400]),
+        inferred=["50 features and 2 refinement blocks, as in the team's code, where the report has 48 and 4",
+                  "AdamW starts anew with each size of crops; no EMA, as in Restormer's training",
+                  "all eight flips and turns, as in the team's code, where the report's table has two",
+                  "tiles of 400, as the team's, faded over an eighth of them; theirs overlap by 32 and are averaged",
+                  "JPEG is made of the crop; all 84,991 images of LSDIR, where the team had 80,000"],
+        report=dict(psnr=34.3205, rank=3, runtime_s=240, model_mb=110, hardware="A100", section="4.3",
+                    extra_data="Flickr2K, LSDIR")),
     "binycn": recipe(
         id="ntire24_binycn_grl_cic",
         title="BinYCn: GRL-CIC, GRL with gates made of the quality that it estimates, x8 ensemble over tiles",
@@ -75,6 +124,35 @@ RECIPES = {
                   "flips and rotations as augmentation; no EMA, as in GRL's code",
                   "JPEG is made of the crop; trains on DIV2K alone"],
         report=dict(psnr=34.2403, rank=4, runtime_s=162.94, model_mb=39, hardware="RTX 4090", section="4.4")),
+    "oldfe666": recipe(
+        id="ntire24_oldfe666_art",
+        title="OldFe666: ART, first on any quality, then on the challenge's; x8 ensemble over three sizes of tiles",
+        protocol="ntire24",
+        # The team began with the official weights of super-resolution: networks.sr.start_from, and carry="match"
+        networks={"sr": dict(model="art/base", scale=1)},
+        data=dict(train=[source(dataset, degrade="ntire24") for dataset in ("div2k", "bsds500", "flickr2k", "wed")],
+                  eval=EVAL),
+        stages=[
+            stage(data=[source(dataset, degrade="ntire24", set=dict(quality=list(range(5, 96))))
+                        for dataset in ("div2k", "bsds500", "flickr2k", "wed")],
+                  steps=300_000, crop=126, batch=2, learning_rate=2e-4,
+                  losses=CHARBONNIER, optimizer=dict(name="adam", b2=0.99),  # inferred: ART's
+                  schedule=dict(name="multi_step", milestones=[150_000, 225_000, 262_500, 281_250], factor=0.5)),
+            stage(steps=100_000, crop=256, batch=1, learning_rate=8e-5,
+                  losses=CHARBONNIER, optimizer=dict(name="adam", b2=0.99),  # inferred: ART's
+                  schedule=dict(name="multi_step", milestones=[50_000, 75_000, 87_500, 93_750], factor=0.5))],
+        ema_decay=0.0,  # inferred: ART's training has none
+        ensemble=dict(self=True, tiles=[288, 320, 352]),
+        inferred=["ART of super-resolution without its head, 16.15 M parameters, which make the 63 MB: windows of 8, "
+                  "interval 4; crops of 126 are those of ART against JPEG's artefacts, which has windows of 7 and "
+                  "intervals of 18, 13 and 7, with the same parameters, but the tiles' sides are no multiples of 7",
+                  "loss, optimizer and the steps of the learning rate within a stage: ART's training against JPEG's "
+                  "artefacts, Charbonnier with eps 1e-3, halved after 1/2, 3/4, 7/8 and 15/16",
+                  "starts fresh; the team began with the official weights of super-resolution",
+                  "JPEG is made of the crop; the challenge's qualities go to 71, the team's second stage to 70",
+                  "the second stage without the team's 4,000 images of HQ-50K"],
+        report=dict(psnr=34.2316, rank=5, runtime_s=520, model_mb=63, hardware="A800", section="4.5",
+                    extra_data="BSDS500, Flickr2K, WED, HQ-50K")),
     "fvlt1": recipe(
         id="ntire24_fvlt1_restormer_qf",
         title="FVL-TI: Restormer steered by a predictor of the quality that is trained first, x8 ensemble",
@@ -119,6 +197,42 @@ RECIPES = {
                   "trains on DIV2K alone; the team also had Flickr2K and LSDIR"],
         report=dict(psnr=34.0993, rank=7, runtime_s=72, model_mb=269, hardware="A100", section="4.7",
                     extra_data="Flickr2K, LSDIR")),
+    "syu": recipe(
+        id="ntire24_syu_fftformer_qfem",
+        title="SYU-HnVLab: FFTformer with a branch that estimates the quality for a loss, x8 ensemble",
+        protocol="ntire24",
+        networks={"sr": dict(model="fftformer/qfem", scale=1)},
+        data=DIV2K,
+        stages=[stage(
+            steps=300_000, crop=192, learning_rate=1e-3, schedule=dict(name="cosine", end=1e-7),
+            batch=32,  # inferred
+            losses=[*L1, dict(fn="fft_l1", pred="sr", target="hr", weight=0.1),
+                    dict(fn="quality_factor", pred="qf", target="quality", weight=0.5)],
+            optimizer=dict(name="adamw", b2=0.9, weight_decay=1e-3))],  # inferred but the name: FFTformer's
+        ema_decay=0.0,  # inferred: FFTformer's training has none
+        ensemble=dict(self=True),
+        inferred=["QFEM beyond its place and its purpose: jsr.models.fftformer",
+                  "L1 of the quality is of 1 - quality / 100",
+                  "betas and weight decay of AdamW: FFTformer's; the batch: about as many pixels as its 64 crops of "
+                  "128 have",
+                  "crops are of the images; the team took them of pieces of 480x480, 240 apart",
+                  "flips and rotations are one of the eight, all alike; JPEG is made of the crop"],
+        report=dict(psnr=33.9784, rank=8, runtime_s=3.73, model_mb=135, hardware="Tesla V100", section="4.8")),
+    "vpeg": recipe(
+        id="ntire24_vpeg_safmn_bcie",
+        title="VPEG: SAFMN_BCIE, SAFMN in residual groups at half the size, x8 ensemble",
+        protocol="ntire24",
+        networks={"sr": dict(model="safmn_bcie/base", scale=1)},
+        data=dict(train=[source("lsdir", degrade="ntire24")], eval=EVAL),
+        stages=[stage(
+            steps=500_000, crop=192, batch=16, learning_rate=3e-4, schedule=dict(name="cosine", end=1e-7),
+            losses=[*L1, dict(fn="fft_l1", pred="sr", target="hr", weight=0.05)])],  # inferred weight: SAFMN's
+        ema_decay=0.999,  # inferred: SAFMN's
+        ensemble=dict(self=True),
+        inferred=["weight 0.05 of the frequency loss and EMA of 0.999: SAFMN's training",
+                  "flips and rotations are one of the eight, all alike; JPEG is made of the crop"],
+        report=dict(psnr=33.9645, rank=9, runtime_s=2.3, model_mb=185, hardware="GeForce RTX 3090", section="4.9",
+                    extra_data="LSDIR")),
     "tempest": recipe(
         id="ntire24_tempest_hnle",
         title="Tempest: hierarchical non-local enhancement, steered by the quality of the image and of its blocks",
@@ -219,120 +333,6 @@ RECIPES = {
                   "PyTorch's default initialisation, where that file says orthogonal with gain 0.2",
                   "Pillow's JPEG encoder and decoder, where the authors have OpenCV's"],
         report=dict(psnr=33.6676, model_mb=275, section="table 1", extra_data="Flickr2K")),
-    "oldfe666": recipe(
-        id="ntire24_oldfe666_art",
-        title="OldFe666: ART, first on any quality, then on the challenge's; x8 ensemble over three sizes of tiles",
-        protocol="ntire24",
-        # The team began with the official weights of super-resolution: networks.sr.start_from, and carry="match"
-        networks={"sr": dict(model="art/base", scale=1)},
-        data=dict(train=[source(dataset, degrade="ntire24") for dataset in ("div2k", "bsds500", "flickr2k", "wed")],
-                  eval=EVAL),
-        stages=[
-            stage(data=[source(dataset, degrade="ntire24", set=dict(quality=list(range(5, 96))))
-                        for dataset in ("div2k", "bsds500", "flickr2k", "wed")],
-                  steps=300_000, crop=126, batch=2, learning_rate=2e-4,
-                  losses=CHARBONNIER, optimizer=dict(name="adam", b2=0.99),  # inferred: ART's
-                  schedule=dict(name="multi_step", milestones=[150_000, 225_000, 262_500, 281_250], factor=0.5)),
-            stage(steps=100_000, crop=256, batch=1, learning_rate=8e-5,
-                  losses=CHARBONNIER, optimizer=dict(name="adam", b2=0.99),  # inferred: ART's
-                  schedule=dict(name="multi_step", milestones=[50_000, 75_000, 87_500, 93_750], factor=0.5))],
-        ema_decay=0.0,  # inferred: ART's training has none
-        ensemble=dict(self=True, tiles=[288, 320, 352]),
-        inferred=["ART of super-resolution without its head, 16.15 M parameters, which make the 63 MB: windows of 8, "
-                  "interval 4; crops of 126 are those of ART against JPEG's artefacts, which has windows of 7 and "
-                  "intervals of 18, 13 and 7, with the same parameters, but the tiles' sides are no multiples of 7",
-                  "loss, optimizer and the steps of the learning rate within a stage: ART's training against JPEG's "
-                  "artefacts, Charbonnier with eps 1e-3, halved after 1/2, 3/4, 7/8 and 15/16",
-                  "starts fresh; the team began with the official weights of super-resolution",
-                  "JPEG is made of the crop; the challenge's qualities go to 71, the team's second stage to 70",
-                  "the second stage without the team's 4,000 images of HQ-50K"],
-        report=dict(psnr=34.2316, rank=5, runtime_s=520, model_mb=63, hardware="A800", section="4.5",
-                    extra_data="BSDS500, Flickr2K, WED, HQ-50K")),
-    "syu": recipe(
-        id="ntire24_syu_fftformer_qfem",
-        title="SYU-HnVLab: FFTformer with a branch that estimates the quality for a loss, x8 ensemble",
-        protocol="ntire24",
-        networks={"sr": dict(model="fftformer/qfem", scale=1)},
-        data=DIV2K,
-        stages=[stage(
-            steps=300_000, crop=192, learning_rate=1e-3, schedule=dict(name="cosine", end=1e-7),
-            batch=32,  # inferred
-            losses=[*L1, dict(fn="fft_l1", pred="sr", target="hr", weight=0.1),
-                    dict(fn="quality_factor", pred="qf", target="quality", weight=0.5)],
-            optimizer=dict(name="adamw", b2=0.9, weight_decay=1e-3))],  # inferred but the name: FFTformer's
-        ema_decay=0.0,  # inferred: FFTformer's training has none
-        ensemble=dict(self=True),
-        inferred=["QFEM beyond its place and its purpose: jsr.models.fftformer",
-                  "L1 of the quality is of 1 - quality / 100",
-                  "betas and weight decay of AdamW: FFTformer's; the batch: about as many pixels as its 64 crops of "
-                  "128 have",
-                  "crops are of the images; the team took them of pieces of 480x480, 240 apart",
-                  "flips and rotations are one of the eight, all alike; JPEG is made of the crop"],
-        report=dict(psnr=33.9784, rank=8, runtime_s=3.73, model_mb=135, hardware="Tesla V100", section="4.8")),
-    "pixelartai": recipe(
-        id="ntire24_pixelartai_scunet",
-        title="PixelArtAI: SCUNet, wider and deeper, trained further on the PSNR itself, x8 ensemble",
-        protocol="ntire24",
-        networks={"sr": dict(model="scunet/enhanced", scale=1)},
-        # JPEG of whole images: a crop lies anywhere on their grid. The first 20 images are kept for validation.
-        data=dict(train=[source(dataset, split=split, degrade="ntire24", phase=8)
-                         for dataset, split in (("div2k", "train[20:]"), ("flickr2k", "train"), ("lsdir", "train"))],
-                  eval=EVAL),
-        stages=[
-            stage(steps=900_000, crop=128, batch=64, losses=L1, optimizer=dict(name="adam", b2=0.99),
-                  learning_rate=1e-4, schedule=dict(name="multi_step", milestones=[300_000, 600_000], factor=0.5)),
-            stage(steps=600_000, crop=256, batch=32, losses=[dict(fn="psnr", pred="sr", target="hr", weight=1.0)],
-                  optimizer=dict(name="adam", b2=0.99), learning_rate=2e-5,
-                  schedule=dict(name="multi_step", milestones=[200_000, 400_000], factor=0.5))],
-        ema_decay=0.999,
-        ensemble=dict(self=True),
-        inferred=["all of the training is that of the team's code, since section 4.2 of the report is not at hand; the "
-                  "file that it submitted is named after step 68,000 of the second stage",
-                  "the second stage starts from the parameters as they are, the team's from its best averaged ones",
-                  "all eight flips and turns, where the team averages the four flips",
-                  "trains without the team's Unsplash2K, nomos8k and nomos_uni"],
-        report=dict(psnr=34.3507, rank=2, runtime_s=10, model_mb=269, hardware="GeForce RTX 3090", section="4.2",
-                    extra_data="Flickr2K, Unsplash2K, LSDIR, nomos8k, nomos_uni")),
-    "titans": recipe(
-        id="ntire24_titans_unifyformer",
-        title="Titans: UnifyFormer, Restormer with linear attention between pixels, x8 ensemble over tiles",
-        protocol="ntire24",
-        networks={"sr": dict(model="unifyformer/base", scale=1)},
-        data=dict(train=[source(dataset, degrade="ntire24") for dataset in ("div2k", "flickr2k", "lsdir")], eval=EVAL),
-        # One cosine over all 300k steps, 3e-4 to 1e-6, as straight lines of 10k; crops grow on the way.
-        stages=[stage(
-            steps=end - begin, crop=crop, batch=batch, losses=L1, augment=["flip"],
-            optimizer=dict(name="adamw", weight_decay=1e-4), learning_rate=3e-4,
-            schedule=dict(name="piecewise_linear", points=[
-                [step - begin, 1 / 300 + (1 - 1 / 300) * (1 + math.cos(math.pi * step / 300_000)) / 2]
-                for step in range(begin, end + 1, 10_000)]))
-            for begin, end, crop, batch in ((0, 100_000, 128, 64), (100_000, 170_000, 128, 48),
-                                            (170_000, 220_000, 160, 32), (220_000, 260_000, 192, 16),
-                                            (260_000, 300_000, 224, 16))],
-        ema_decay=0.0,  # inferred: Restormer's training has none
-        ensemble=dict(self=True, tiles=[400]),
-        inferred=["50 features and 2 refinement blocks, as in the team's code, where the report has 48 and 4",
-                  "AdamW starts anew with each size of crops; no EMA, as in Restormer's training",
-                  "all eight flips and turns, as in the team's code, where the report's table has two",
-                  "tiles of 400, as the team's, faded over an eighth of them; theirs overlap by 32 and are averaged",
-                  "JPEG is made of the crop; all 84,991 images of LSDIR, where the team had 80,000"],
-        report=dict(psnr=34.3205, rank=3, runtime_s=240, model_mb=110, hardware="A100", section="4.3",
-                    extra_data="Flickr2K, LSDIR")),
-    "vpeg": recipe(
-        id="ntire24_vpeg_safmn_bcie",
-        title="VPEG: SAFMN_BCIE, SAFMN in residual groups at half the size, x8 ensemble",
-        protocol="ntire24",
-        networks={"sr": dict(model="safmn_bcie/base", scale=1)},
-        data=dict(train=[source("lsdir", degrade="ntire24")], eval=EVAL),
-        stages=[stage(
-            steps=500_000, crop=192, batch=16, learning_rate=3e-4, schedule=dict(name="cosine", end=1e-7),
-            losses=[*L1, dict(fn="fft_l1", pred="sr", target="hr", weight=0.05)])],  # inferred weight: SAFMN's
-        ema_decay=0.999,  # inferred: SAFMN's
-        ensemble=dict(self=True),
-        inferred=["weight 0.05 of the frequency loss and EMA of 0.999: SAFMN's training",
-                  "flips and rotations are one of the eight, all alike; JPEG is made of the crop"],
-        report=dict(psnr=33.9645, rank=9, runtime_s=2.3, model_mb=185, hardware="GeForce RTX 3090", section="4.9",
-                    extra_data="LSDIR")),
 }
 
 

@@ -7,6 +7,7 @@ scale 1 are those of colour noise, interval (16, 16, 12, 12, 8, 8), and of JPEG 
 interval (18, 18, 13, 13, 7, 7), img_range 255. Options that no published network uses are left out.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -20,7 +21,7 @@ from jsr.layers.norm import LayerNorm
 from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
 from jsr.models._card import Card
 
-MOST_LOGITS = 2**30  # of all groups at once, 4 GiB; a sparse layer soon has more
+MOST_LOGITS = 2**29  # computed at once, 2 GiB; a sparse layer soon has more
 
 
 def attend_in_groups(attention, x, side, sparse):
@@ -77,22 +78,22 @@ class DynamicPositionBias(nn.Module):
         return table.transpose(4, 0, 2, 1, 3).reshape(self.num_heads, height * width, -1)
 
 
-def attend_by_group(query, key, value, *, regions=None, **options):
-    """As jsr.layers.attention.attend, one group after the other, and each again in the backward pass."""
+def attend_by_groups(query, key, value, *, at_once, regions=None, **options):
+    """As jsr.layers.attention.attend, with `at_once` groups after the other, and each again in the backward pass."""
     @jax.checkpoint
-    def one(group):
-        query, key, value, regions = jax.tree.map(lambda x: x[None], group)
-        return attend(*(jnp.swapaxes(x, 0, 1) for x in (query, key, value)), regions=regions, **options)[:, 0]
+    def of_group(group):
+        *qkv, regions = group
+        regions = None if regions is None else regions[None]
+        return attend(*(x[:, None] for x in qkv), regions=regions, **options)[:, 0]
 
     groups = [jnp.swapaxes(x, 0, 1) for x in (query, key, value)]
-    return jnp.swapaxes(jax.lax.map(one, (*groups, regions)), 0, 1)
+    return jnp.swapaxes(jax.lax.map(of_group, (*groups, regions), batch_size=at_once), 0, 1)
 
 
 class GroupAttention(nn.Module):
     """Multi-head self-attention in groups, with a DynamicPositionBias of a sixteenth of the features.
 
-    Where all groups have more than MOST_LOGITS logits they are computed one after the other. Submodules: `qkv`, `pos`,
-    `proj`.
+    Groups with more than MOST_LOGITS logits together are computed in turn. Submodules: `qkv`, `pos`, `proj`.
     """
 
     num_heads: int
@@ -101,12 +102,13 @@ class GroupAttention(nn.Module):
     @nn.compact
     def __call__(self, groups, regions=None):
         """(N, groups, h, w, C) to (N, groups, h * w, C); `regions` as jsr.layers.attention.attend takes them."""
-        *_, height, width, channels = groups.shape
+        n, count, height, width, channels = groups.shape
         bias = DynamicPositionBias(channels // 4 // 4, self.num_heads, name="pos")(height, width)
-        tokens = groups.reshape(*groups.shape[:2], height * width, channels)
+        pixels = height * width
+        tokens = groups.reshape(n, count, pixels, channels)
         qkv = split_heads(Linear(3 * channels, dtype=self.dtype, name="qkv")(tokens), 3, self.num_heads)
-        logits = tokens.shape[0] * tokens.shape[1] * self.num_heads * tokens.shape[2]**2
-        attend_to = attend_by_group if logits > MOST_LOGITS else attend
+        at_once = max(MOST_LOGITS // (n * self.num_heads * pixels**2), 1)
+        attend_to = attend if count <= at_once else functools.partial(attend_by_groups, at_once=at_once)
         y = attend_to(*qkv, scale=(channels // self.num_heads)**-0.5, bias=bias, regions=regions)
         return Linear(channels, dtype=self.dtype, name="proj")(y)
 

@@ -23,6 +23,16 @@ def test_attention_is_the_weighted_mean_of_the_values():
         np.testing.assert_allclose(y[n, w, :, 5 * h:5 * h + 5], expected, atol=1e-5)
 
 
+def test_keys_on_another_grid_have_regions_of_their_own():
+    """One key of four is of the queries' region: its value is the output."""
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(1, 2, count, 1, 3)).astype(np.float32) for count in (2, 4, 4))
+    of_queries, of_keys = np.array([[1, 2], [2, 2]]), np.array([[0, 1, 0, 2], [2, 1, 0, 1]])
+    y = attend(q, k, v, scale=1.0, bias=np.zeros((1, 2, 4), np.float32), regions=(of_queries, of_keys))
+    for w, query, key in [(0, 0, 1), (0, 1, 3), (1, 0, 0), (1, 1, 0)]:
+        np.testing.assert_allclose(y[0, w, query], v[0, w, key, 0], atol=1e-6)
+
+
 def test_attention_between_channels_weighs_them_by_their_cosines():
     """One head at a time, in float64 numpy, where channels are rows of pixels; a channel of zeros has cosine zero."""
     rng = np.random.default_rng(0)

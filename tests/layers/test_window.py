@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jsr.layers.window import (
-    attend_in_windows, relative_position_index, shifted_regions, window_merge, window_partition)
+    attend_in_windows, merge_shifted, relative_position_index, shifted_regions, shifted_windows, window_merge,
+    window_partition)
 
 
 def test_windows_and_their_pixels_go_row_by_row():
@@ -63,3 +64,17 @@ def test_shifted_windows_see_across_the_borders_of_the_others():
     x = np.arange(64.0).reshape(1, 8, 8, 1)
     y = attend_in_windows(lambda windows, _: jnp.broadcast_to(windows.mean(2, keepdims=True), windows.shape), x, 4, 2)
     assert np.allclose(y[0, 2:6, 2:6, 0], x[0, 2:6, 2:6, 0].mean())
+
+
+def test_oblong_windows_and_their_shifts():
+    x = np.arange(2 * 8 * 12).reshape(2, 8, 12, 1)
+    windows = window_partition(x, (2, 6))
+    assert windows.shape == (2, 8, 12, 1) and (windows[1, 3].reshape(2, 6) == x[1, 2:4, 6:, 0]).all()
+    assert (window_merge(windows, 8, 12, (2, 6)) == x).all()
+
+    windows, regions = shifted_windows(x, (2, 6), (1, 3))
+    assert (windows[0, 7].reshape(2, 6) == x[0, [[7], [0]], [9, 10, 11, 0, 1, 2], 0]).all()
+    assert regions[7].reshape(2, 6).tolist() == [[4] * 3 + [5] * 3, [7] * 3 + [8] * 3]
+    assert (merge_shifted(windows, 8, 12, (2, 6), (1, 3)) == x).all()
+    with pytest.raises(ValueError, match=r"height 8 or width 12 is no multiple of window_size = \(4, 5\)"):
+        window_partition(x, (4, 5))

@@ -12,7 +12,7 @@ def test_training_has_more_stages_of_the_same_parameters(drawn, run):
     model = models.create("aiverse", scale=1, **SMALL)
     variables, lr = drawn(model), np.random.default_rng(0).random((1, 6, 7, 3))
     in_use, training = run(model, variables, lr), run(model, variables, lr, train=True)
-    assert in_use.keys() == {"sr"} and training.keys() == {"sr", "sr_2"}
+    assert in_use.keys() == {"sr"} and training.keys() == {"sr", "sr_2", "sr_3"}
     assert {image.shape for image in training.values()} == {lr.shape}
     np.testing.assert_allclose(training["sr"], in_use["sr"], rtol=1e-9)
     assert (abs(training["sr_2"] - training["sr"]) > 1e-3).any()

@@ -1,5 +1,7 @@
 """ART against what the original code computes; its groups of pixels, and their biases."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from jsr.convert.identify import identify
 from jsr.inference.chain import Chain
 from jsr.layers.attention import attend
 from jsr.models import art
-from jsr.models.art import DynamicPositionBias, TransformerLayer, attend_by_group, attend_in_groups
+from jsr.models.art import DynamicPositionBias, TransformerLayer, attend_by_groups, attend_in_groups
 
 CASES = ("x4", "restore", "tiny")
 
@@ -123,7 +125,7 @@ def test_an_image_as_small_as_a_window_has_dense_attention_and_changes_nothing_f
     assert program(sparse, large) == first != program(dense, large)
 
 
-def test_groups_one_after_the_other_get_the_same_results():
+def test_groups_in_turn_get_the_same_results():
     rng = np.random.default_rng(0)
     regions = rng.integers(0, 2, (3, 4), np.int8)
     inputs = [rng.normal(size=shape).astype(np.float32) for shape in [(2, 3, 4, 2, 5)] * 3 + [(2, 4, 4)]]
@@ -134,18 +136,19 @@ def test_groups_one_after_the_other_get_the_same_results():
             return jnp.square(function(*qkv, scale=0.4, bias=bias, regions=regions)).sum()
 
         return [jax.value_and_grad(lambda inputs: loss(function, *inputs[:3], bias=inputs[3]))(inputs)
-                for function in (attend, attend_by_group)]
+                for function in (attend, functools.partial(attend_by_groups, at_once=2))]
 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *both(*inputs))
 
 
-def test_groups_with_many_logits_are_computed_one_after_the_other(monkeypatch):
+@pytest.mark.parametrize("most, scans", [(4 * 64**2, 0), (4 * 64**2 - 1, 2), (0, 2)])
+def test_groups_with_many_logits_are_computed_in_turn(monkeypatch, most, scans):
+    """Both layers have four groups of 64 pixels."""
     fields = dict(scale=1, embed_dim=16, depths=(2,), num_heads=(1,), interval=(2,))
-    variables, lr = models.abstract("art", **fields), jnp.zeros((1, 16, 16, 3))
-    for most, scans in ((4 * 64**2, 0), (4 * 64**2 - 1, 2)):  # both kinds of layers have four groups of 64 pixels
-        monkeypatch.setattr(art, "MOST_LOGITS", most)
-        trace = str(jax.make_jaxpr(models.create("art", **fields).apply)(variables, lr))
-        assert trace.count("scan[") == scans
+    variables, lr = models.abstract("art", **fields), jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
+    monkeypatch.setattr(art, "MOST_LOGITS", most)
+    trace = jax.make_jaxpr(models.create("art", **fields).apply)(variables, lr)
+    assert str(trace).count("scan[") == scans
 
 
 def test_tiles_are_never_exact():
