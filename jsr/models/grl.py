@@ -17,7 +17,7 @@ from jsr.layers.cosine import CosineAttention
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
 from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
-from jsr.layers.window import attend_in_windows, merge_shifted, shifted_windows
+from jsr.layers.window import attend_in_windows, merge_shifted, shifted_windows, window_partition
 from jsr.models._card import Card
 from jsr.models.hat import ChannelAttentionBlock
 
@@ -63,9 +63,11 @@ class MixedAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        features, window, factor = x.shape[-1], (self.window_size,) * 2, (self.down_factor,) * 2
+        n, height, width, features = x.shape
+        window, factor = (self.window_size,) * 2, self.down_factor
         in_windows, in_stripes = jnp.split(Linear(3 * features, dtype=self.dtype, name="qkv")(x), 2, axis=-1)
-        anchors = Linear(features // 2, dtype=self.dtype, name="anchor")(nn.avg_pool(x, factor, factor))
+        means = window_partition(x, factor).mean(2).reshape(n, height // factor, width // factor, features)
+        anchors = Linear(features // 2, dtype=self.dtype, name="anchor")(means)
 
         attention = CosineAttention(window, window, name="window_attn")
         in_windows = attend_in_windows(

@@ -9,6 +9,7 @@ softmax is over all pixels of an image: those of tiles differ.
 from typing import Any
 
 import flax.linen as nn
+from jax import lax
 import jax.numpy as jnp
 
 from jsr.layers.activation import gelu
@@ -49,9 +50,12 @@ class SeparableConv(nn.Module):
 
 def linear_attention(query, key, value):
     """query (softmax of key over all pixels)^T value of each head: (N, H, W, C, heads) each to (N, H, W, heads * C)."""
-    weights = nn.softmax(key.astype(jnp.float32), axis=(1, 2)).astype(key.dtype)
-    context = jnp.einsum("nyxch,nyxdh->nhcd", weights, value)
-    y = jnp.einsum("nyxch,nhcd->nyxhd", query, context)
+    logits = key.astype(jnp.float32)
+    weights = jnp.exp(logits - lax.stop_gradient(logits.max((1, 2), keepdims=True)))
+    # Divided by their sum last: float16 does not hold the softmax of many pixels.
+    context = jnp.einsum("nyxch,nyxdh->nhcd", weights.astype(key.dtype), value, preferred_element_type=jnp.float32)
+    context /= weights.sum((1, 2)).swapaxes(1, 2)[..., None]
+    y = jnp.einsum("nyxch,nhcd->nyxhd", query, context.astype(value.dtype))
     return y.reshape(*y.shape[:-2], -1)
 
 

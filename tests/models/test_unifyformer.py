@@ -8,7 +8,7 @@ from jsr import convert, models
 from jsr.convert.identify import identify
 from jsr.inference.chain import Chain
 from jsr.layers.padding import crop_to, pad_to_multiple
-from jsr.models.unifyformer import UnifyAttention
+from jsr.models.unifyformer import UnifyAttention, linear_attention
 
 FIELDS = dict(scale=1, dim=10, num_blocks=(1, 1), heads=(1, 2), num_refinement_blocks=0)
 
@@ -40,6 +40,13 @@ def test_its_state_dict_tells_what_it_is(case):
 def test_attention_is_of_the_whole_image():
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), models.abstract("unifyformer", **FIELDS))
     assert Chain({"sr": models.create("unifyformer", **FIELDS)}, {"sr": variables}).reach(1000) is None
+
+
+def test_pixels_of_a_large_image_count_in_float16():
+    """Of 384 x 512 equal keys the softmax gives 1 / 196608 each, which float16 rounds by 0.4 %."""
+    key = np.zeros((1, 384, 512, 1, 1), np.float16)
+    y = linear_attention(np.ones((1, 1, 1, 1, 1), np.float16), key, key + np.float16(0.5))
+    np.testing.assert_allclose(y, np.full((1, 1, 1, 1), 0.5))
 
 
 @pytest.mark.parametrize("channels, num_heads", [(48, 1), (20, 3)])
