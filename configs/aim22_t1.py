@@ -76,7 +76,7 @@ RECIPES = {
         inferred=["HAT's base form, 6 groups of 6 blocks; patches of 64x64 are of the LR image",
                   "the patches' order on the 27 channels, and no mean to subtract: jsr.models.hat",
                   "an image is restored as a whole, its neighbouring patches being itself moved by 64 px, mirrored at "
-                  "its borders",
+                  "its borders; patches at the borders of training images are no examples",
                   "the three models that vote are of other seeds, and are averaged",
                   "flips and rotations as augmentation; EMA of 0.999, as in HAT's training",
                   "trains on DIV2K alone; the team also had Flickr2K and Flickr2K-L"],
@@ -151,7 +151,7 @@ RECIPES = {
         id="aim22_msdrsr",
         title="MSDRSR: artefacts removed at several sizes, an RRDBNet that grows from 23 to 33 blocks, x8 ensemble",
         protocol="aim22_t1",
-        networks={"sr": dict(model="msdrsr/b23", scale=4)},
+        networks={"sr": dict(model="msdrsr/b33", scale=4, fields=dict(num_block=23))},
         data=dict(train=[dict(dataset="div2k/aim22_t1"), dict(dataset="flickr2k/aim22_t1")],
                   eval=dict(dataset="div2k/aim22_t1")),
         # The Laplacian pyramid on small patches, MSE on large ones; and both again with ten more blocks and DIV8K.
