@@ -15,6 +15,7 @@ from jsr.config import plain
 from jsr.data import build, mix, pipeline
 from jsr.inference.chain import chain_padding
 from jsr.training import optim, stages, step
+from jsr.training.state import make_state
 
 ENTRIES = {
     "ntire23_x2": "asconvsr dfcdn dhisp drcnn elis erlfn fadn lfdn_ntubl6 lrsrn njust_rtsr npu_sr oelsr pcrtsr pixelbe "
@@ -146,6 +147,33 @@ def test_a_teams_recipe_could_train(track, name):
                 loss = jax.eval_shape(functools.partial(_loss, networks, config, player), variables, batch)
                 assert loss.shape == ()
             seen.append((player.losses, sample.keys()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("track, name", TEAM_RECIPES, ids=map(":".join, TEAM_RECIPES))
+def test_a_teams_first_step(track, name):
+    """A compiled step of the first stage, of two small samples, with the networks made small."""
+    config = TEAM_RECIPES[track, name].copy_and_resolve_references()
+    networks = {key: models.create(net.model, scale=net.scale, **_module(net).SMALL)
+                for key, net in config.networks.items()}
+    patches = any(getattr(network, "patch_size", 0) for network in networks.values())
+    networks = {key: network.clone(patch_size=16) if patches else network for key, network in networks.items()}
+    scale = math.prod(networks[key].scale for key in config.chain)
+    small = chain_padding({key: networks[key] for key in config.chain}).multiple
+    side = (3 if patches else 1) * -(-16 // small) * small
+    hr = np.random.default_rng(0).integers(0, 256, (2, side * scale, side * scale, 3), np.uint8)
+    batch = {"lr": hr[:, ::scale, ::scale], "hr": hr} | {
+        key: np.stack([pipeline.DERIVED[key](image, scale, {"steps": [{"fn": "jpeg", "quality": 10}]}) for image in hr])
+        for key in pipeline.derived_keys(config.stages[0])}
+    variables = {key: models.init(network, jax.random.key(0)) for key, network in networks.items()}
+    state = make_state(config, 0, variables)
+    quickly = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    new, metrics = quickly(step.make_step(config, 0, networks))(state, batch, jax.random.key(0))
+    assert np.isfinite(metrics["loss"]) and not metrics["skipped"]
+    trained = [key for player in config.stages[0].players for key in player.nets]
+    for key in config.chain:
+        before, after = (jax.tree.leaves(its.nets[key]["variables"]["params"]) for its in (state, new))
+        assert any((old != now).any() for old, now in zip(before, after, strict=True)) == (key in trained)
 
 
 def _module(net):

@@ -3,6 +3,7 @@
   jsr upscale photo.jpg --out photo_x4.jpg --model edsr.safetensors
   jsr upscale holiday "scans/**/*.tif" --out better --model hat.safetensors --format png
   jsr upscale holiday --out better --model a.safetensors b.safetensors --self_ensemble
+  jsr upscale holiday --out restored --recipe ntire24:quick
 
 Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution are kept, the EXIF orientation is applied.
 Folders are mirrored. upscaled.json in the output folder holds the settings and what became of each file; the same command
@@ -20,6 +21,7 @@ import time
 
 from rich.console import Console
 
+from jsr import config
 from jsr.cli import _progress
 from jsr.errors import UserError
 
@@ -28,8 +30,11 @@ def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="picture, folder, or pattern in quotes")
     parser.add_argument("--out", metavar="PATH", type=Path, required=True, help="folder; for one picture also a file")
-    parser.add_argument("--model", metavar="FILE", nargs="+", required=True,
-                        help="model file, .safetensors; the outputs of several are averaged")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--model", metavar="FILE", nargs="+",
+                       help="model file, .safetensors; the outputs of several are averaged")
+    which.add_argument("--recipe", metavar="TRACK:NAME",
+                       help="that of the recipe's run in runs/, as in ntire24:fbcnn: its best, or its last")
     parser.add_argument("--weights", metavar="W", nargs="+", type=float, help="of the models in that average")
     parser.add_argument("--self_ensemble", action=argparse.BooleanOptionalAction, default=None,
                         help="average the outputs for the eight flips and turns; by default as the model file says")
@@ -60,12 +65,13 @@ def run(args):
     suffix = _suffix(args.format)
     if args.quality is not None and not 1 <= args.quality <= 100:
         raise UserError(f"--quality {args.quality}: must be from 1 to 100")
+    models = args.model or [_run_of(args.recipe)]
     jobs, errors = folder.plan(args.inputs, args.out, suffix=suffix)
     use_compile_cache()
-    network = upscaler.load(*args.model, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
+    network = upscaler.load(*models, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
                             overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
                             runtime=args.runtime, tlc=args.tlc, input_quality=args.input_quality)
-    settings = {"models": [folder.digest(path) for path in args.model], "weights": args.weights,
+    settings = {"models": [folder.digest(path) for path in models], "weights": args.weights,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
                 "quality": args.quality}
@@ -81,6 +87,17 @@ def run(args):
     for error in (*errors, *failed):
         stderr.print(f"jsr upscale: {error}")
     return 1 if errors or failed else 0
+
+
+def _run_of(recipe):
+    """The model file that a run of a recipe has left where runs lie by default; UserError where there is none."""
+    track, _, name = config.load(recipe).recipe.partition(":")
+    files = [Path("runs", track, name, kept) for kept in ("best.safetensors", "last.safetensors")]
+    found = next((file for file in files if file.exists()), None)
+    if found is None:
+        raise UserError(f"{recipe}: no run in {files[0].parent}; train it (python -m jsr.main --config={recipe}), or name a "
+                        "model file with --model")
+    return found
 
 
 def _tile(text):

@@ -69,6 +69,22 @@ def test_a_folder(photo_folder, tmp_path, model, capsys):
     assert settings["models"][0]["file"] == "m.safetensors" and len(settings["models"][0]["sha256"]) == 64
 
 
+def test_the_run_of_a_recipe(photo_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(photo_folder, "--out", "out", "--recipe", "aim22_t1:quick") == 1
+    assert capsys.readouterr().err == (
+        "jsr upscale: aim22_t1:quick: no run in runs/aim22_t1/quick; train it (python -m jsr.main "
+        "--config=aim22_t1:quick), or name a model file with --model\n")
+    assert run(photo_folder, "--out", "out", "--recipe", "aim22_t1:quik") == 1
+    assert "did you mean 'quick'?" in capsys.readouterr().err
+    folder = tmp_path / "runs" / "aim22_t1" / "quick"
+    folder.mkdir(parents=True)
+    for seed, kept in enumerate(("last.safetensors", "best.safetensors")):  # the best, once there is one
+        model = write_model(folder / kept, seed=seed)
+        assert run(photo_folder / "0001.png", "--out", f"{seed}.png", "--recipe", "aim22_t1") == 0
+        np.testing.assert_array_equal(pixels(f"{seed}.png"), jsr.load(model).upscale(pixels(photo_folder / "0001.png")))
+
+
 def test_one_file_in_tiles_to_another_format(photo_folder, tmp_path, model, capsys):
     out = tmp_path / "new" / "better.webp"
     assert run(photo_folder / "0000.png", "--out", out, "--model", model, "--tile", 40, "--quality", 50) == 0
