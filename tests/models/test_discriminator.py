@@ -1,45 +1,29 @@
-"""ESRGAN's critic against the original code's, in use and in training."""
+"""ESRGAN's critic: what it judges, and its statistics."""
 
 import functools
 
 import jax
 import numpy as np
-import pytest
 
-from jsr import convert, models
+from jsr import models
 from jsr.convert.identify import identify
 from jsr.models import discriminator
 
 
-def test_converted_weights_give_the_original_logit(golden):
-    case = golden("discriminator", "srrescgan")
-    variables = convert.to_jax(case.state_dict, case.rules, case.abstract)
-    with jax.default_matmul_precision("highest"):
-        run = jax.jit(case.model.apply, compiler_options={"xla_backend_optimization_level": 0})
-        logit = run(variables, case.lr)
-        map_ = run(variables, np.tile(case.lr, (1, 2, 1, 1)))
-    assert logit.shape == (1, 1, 1, 1)
-    np.testing.assert_allclose(logit, case.outputs["sr"], rtol=1e-4)
-    assert map_.shape == (1, 5, 1, 1)  # a window every 32 px
+def test_a_larger_image_has_a_logit_every_32_px():
+    model, variables = (make("discriminator", scale=1, num_feat=1) for make in (models.create, models.abstract))
+    image = jax.ShapeDtypeStruct((1, 256, 128, 3), np.float32)
+    assert jax.eval_shape(model.apply, variables, image).shape == (1, 5, 1, 1)
 
 
-@pytest.mark.parametrize("case", ["srrescgan"])
-def test_there_and_back_gives_the_same_state_dict(golden, case):
-    case = golden("discriminator", case)
-    back = convert.to_torch(convert.to_jax(case.state_dict, case.rules, case.abstract), case.rules)
-    assert back.keys() == case.state_dict.keys()
-    for key, value in case.state_dict.items():
-        assert back[key].dtype == value.dtype and np.array_equal(back[key], value), key
-
-
-def test_its_state_dict_tells_what_it_is(golden):
+def test_other_state_dicts_are_not_recognised(golden):
     state_dict = golden("discriminator", "srrescgan").state_dict
-    found = identify(state_dict)
-    assert (found.model, found.scale, found.fields) == ("discriminator/vgg128", 1, {"num_feat": 1})
-    assert found.assumed == ("high_pass 0", "img_range 1")
     assert identify(state_dict | {"bn5_0.weight": np.zeros(8)}) is None
-    case = models.create("discriminator/srrescgan", scale=1)
-    assert (case.high_pass, case.img_range, case.size_multiple) == (9, 255, 128)
+
+
+def test_srrescgans_looks_at_detail_alone():
+    model = models.create("discriminator/srrescgan", scale=1)
+    assert (model.high_pass, model.img_range, model.size_multiple) == (9, 255, 128)
 
 
 def test_flat_images_have_no_detail_to_judge():

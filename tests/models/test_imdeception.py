@@ -1,32 +1,11 @@
-"""IMDeception against what the original code computes."""
+"""IMDeception: its areas of attention."""
 
 import jax
 import numpy as np
 
-from jsr import convert, models
-from jsr.convert.identify import identify
+from jsr import models
 from jsr.inference.chain import Chain
 from jsr.models.imdeception import AreaAttention
-
-
-def test_converted_weights_give_the_original_output(golden, run):
-    case = golden("imdeception", "x2")
-    sr = run(case.model, convert.to_jax(case.state_dict, case.rules, case.abstract), case.lr)
-    np.testing.assert_allclose(sr, case.outputs["sr"], rtol=0, atol=1e-5)
-
-
-def test_there_and_back_gives_the_same_state_dict(golden):
-    case = golden("imdeception", "x2")
-    back = convert.to_torch(convert.to_jax(case.state_dict, case.rules, case.abstract), case.rules)
-    assert back.keys() == case.state_dict.keys()
-    for key, value in case.state_dict.items():
-        assert back[key].dtype == value.dtype and np.array_equal(back[key], value), key
-
-
-def test_its_state_dict_tells_what_it_is(golden):
-    case = golden("imdeception", "x2")
-    found = identify(case.state_dict)
-    assert models.create(found.model, scale=found.scale, **found.fields) == case.model
 
 
 def test_zeros_of_an_area_that_the_image_does_not_fill_are_keys():

@@ -1,4 +1,4 @@
-"""IMDN against what the original code computes; YNOT's wavelet and Fourier convolutions."""
+"""IMDN: its attention; YNOT's wavelet and Fourier convolutions."""
 
 import re
 
@@ -7,31 +7,8 @@ import numpy as np
 import pytest
 
 from jsr import convert, counts, models
-from jsr.convert.identify import identify
 from jsr.errors import UserError
 from jsr.models.imdn import CCA, SpectralTransform, haar, inverse_haar
-
-
-def test_converted_weights_give_the_original_output(golden):
-    case = golden("imdn", "x3")
-    variables = convert.to_jax(case.state_dict, case.rules, case.abstract)
-    with jax.default_matmul_precision("highest"):
-        sr = jax.jit(case.model.apply)(variables, case.lr)
-    np.testing.assert_allclose(sr, case.outputs["sr"], rtol=0, atol=5e-6)
-
-
-def test_there_and_back_gives_the_same_state_dict(golden):
-    case = golden("imdn", "x3")
-    back = convert.to_torch(convert.to_jax(case.state_dict, case.rules, case.abstract), case.rules)
-    assert back.keys() == case.state_dict.keys()
-    for key, value in case.state_dict.items():
-        assert back[key].dtype == value.dtype and np.array_equal(back[key], value), key
-
-
-def test_its_state_dict_tells_what_it_is(golden):
-    found = identify(golden("imdn", "x3").state_dict)
-    assert (found.model, found.scale, found.fields, found.assumed) == (
-        "imdn/imdn", 3, {"num_feat": 16, "num_block": 3}, ())
 
 
 def test_attention_to_features_that_are_constant_has_a_gradient():

@@ -1,39 +1,12 @@
-"""PromptCIR against what the original code computes; its prompts."""
+"""PromptCIR: its prompts and sizes."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import convert, models
-from jsr.convert.identify import identify
-from jsr.layers.padding import crop_to, pad_to_multiple
+from jsr import models
 from jsr.models.promptcir import Prompt
-
-
-@pytest.fixture
-def case(golden):
-    return golden("promptcir", "base")
-
-
-def test_converted_weights_give_the_original_output(case, run):
-    variables = convert.to_jax(case.state_dict, case.rules, case.abstract)
-    sr = run(case.model, variables, pad_to_multiple(case.lr, models.card(case.model).padding))
-    expected = case.outputs["sr"]
-    np.testing.assert_allclose(crop_to(sr, *expected.shape[1:3]), expected, rtol=0, atol=2e-5)
-
-
-def test_there_and_back_gives_the_same_state_dict(case):
-    back = convert.to_torch(convert.to_jax(case.state_dict, case.rules, case.abstract), case.rules)
-    assert back.keys() == case.state_dict.keys()
-    for key, value in case.state_dict.items():
-        assert back[key].dtype == value.dtype and np.array_equal(back[key], value), key
-
-
-def test_its_state_dict_tells_what_it_is(case):
-    found = identify(case.state_dict)
-    assert found.assumed == ("conv_scale 0.01",)
-    assert models.create(found.model, scale=found.scale, **found.fields | {"conv_scale": 0.3}) == case.model
 
 
 def test_images_get_whole_windows_at_half_their_size():

@@ -1,4 +1,4 @@
-"""RFDN against what the original code computes; what NTIRE 2023 tells of FADN and PRFDN."""
+"""RFDN's family: what NTIRE 2023 tells of FADN and PRFDN."""
 
 import re
 
@@ -7,30 +7,7 @@ import numpy as np
 import pytest
 
 from jsr import convert, counts, models
-from jsr.convert.identify import identify
 from jsr.errors import UserError
-
-
-def test_converted_weights_give_the_original_output(golden):
-    case = golden("rfdn", "x4")
-    variables = convert.to_jax(case.state_dict, case.rules, case.abstract)
-    with jax.default_matmul_precision("highest"):
-        sr = jax.jit(case.model.apply)(variables, case.lr)
-    np.testing.assert_allclose(sr, case.outputs["sr"], rtol=0, atol=5e-6)
-
-
-def test_there_and_back_gives_the_same_state_dict(golden):
-    case = golden("rfdn", "x4")
-    back = convert.to_torch(convert.to_jax(case.state_dict, case.rules, case.abstract), case.rules)
-    assert back.keys() == case.state_dict.keys()
-    for key, value in case.state_dict.items():
-        assert back[key].dtype == value.dtype and np.array_equal(back[key], value), key
-
-
-def test_its_state_dict_tells_what_it_is(golden):
-    found = identify(golden("rfdn", "x4").state_dict)
-    assert (found.model, found.scale, found.fields, found.assumed) == (
-        "rfdn/rfdn", 4, {"num_feat": 8}, ("img_range 255",))
 
 
 @pytest.mark.parametrize("scale, size, gmacs", [(2, (1080, 1920), 38.486), (3, (720, 1280), 104.362)])

@@ -1,40 +1,14 @@
-"""UnifyFormer against what the original code computes."""
+"""UnifyFormer: its attention."""
 
 import jax
 import numpy as np
 import pytest
 
-from jsr import convert, models
-from jsr.convert.identify import identify
+from jsr import models
 from jsr.inference.chain import Chain
-from jsr.layers.padding import crop_to, pad_to_multiple
 from jsr.models.unifyformer import UnifyAttention, linear_attention
 
 FIELDS = dict(scale=1, dim=10, num_blocks=(1, 1), heads=(1, 2), num_refinement_blocks=0)
-
-
-@pytest.fixture
-def case(golden):
-    return golden("unifyformer", "small")
-
-
-def test_converted_weights_give_the_original_output(case, run):
-    variables = convert.to_jax(case.state_dict, case.rules, case.abstract)
-    sr = run(case.model, variables, pad_to_multiple(case.lr, models.card(case.model).padding))
-    expected = case.outputs["sr"]
-    np.testing.assert_allclose(crop_to(sr, *expected.shape[1:3]), expected, rtol=0, atol=5e-5)
-
-
-def test_there_and_back_gives_the_same_state_dict(case):
-    back = convert.to_torch(convert.to_jax(case.state_dict, case.rules, case.abstract), case.rules)
-    assert back.keys() == case.state_dict.keys()
-    for key, value in case.state_dict.items():
-        assert back[key].dtype == value.dtype and np.array_equal(back[key], value), key
-
-
-def test_its_state_dict_tells_what_it_is(case):
-    found = identify(case.state_dict)
-    assert models.create(found.model, scale=found.scale, **found.fields) == case.model
 
 
 def test_attention_is_of_the_whole_image():

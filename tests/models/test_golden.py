@@ -1,0 +1,116 @@
+"""Every network that has public code against what that code computes, and its state dict there, back and told."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jsr import convert, models
+from jsr.convert.identify import RULES, identify
+from jsr.layers.padding import crop_to, pad_to_multiple
+
+
+def cases():
+    """(stem, case) of the networks' goldens."""
+    for path in sorted((Path(__file__).parents[1] / "golden").glob("*.npz")):
+        if path.stem in models.STEMS:
+            with np.load(path) as file:
+                about = json.loads(str(file["about"]))
+            yield from ((path.stem, case) for case in about.get("cases", ()))
+
+
+CASES = [case for case in cases() if case != ("nafnet", "local")]  # a form for use alone: test_nafnet.py
+TOLERANCES = {  # relative to the largest value, where not 1e-6; the original computes in float32, ours here in float64
+    "discriminator": 1e-5,
+    "fftformer": 2e-6,
+    "grl": 2e-6,
+    "hst": 6e-7,
+    "retinexformer": 7e-7,
+    "safmn_bcie": 6e-7,
+    "scunet": 4e-7,
+    "span": 5e-6,  # the original fuses its convolutions
+    "swinfir": 5e-7,
+    "unifyformer": 2e-6,
+}
+OPTIONS = {"etds": {"train": True}}  # where both streams are outputs
+OTHER_CALLS = ("sr_given", "features_")  # give these outputs: test_fbcnn.py and test_vgg.py make them
+NOT_WRITTEN = {"grl": ("table_", "index_", "mask_")}  # buffers, which the original does not need
+ASSUMED = {  # fields that a state dict does not tell, or not always
+    "art": {"window_size", "interval", "img_range"},
+    "discriminator": {"high_pass", "img_range"},
+    "edsr": {"res_scale", "img_range"},
+    "etds": {"num_residual_feat"},
+    "grl": {"img_range"},
+    "hat": {"conv_scale", "img_range", "patch_size"},
+    "plain": {"act"},
+    "promptcir": {"conv_scale"},
+    "rfdn": {"img_range"},
+    "rlfn": {"img_range"},
+    "rrdbnet": {"scale"},
+    "rt4ksr": {"forget"},
+    "span": {"img_range"},
+    "swin2sr": {"img_range"},
+    "swinfir": {"img_range"},
+    "swinir": {"img_range"},
+    "vgg": {"img_range"},
+}
+each_case = pytest.mark.parametrize("stem, case", CASES)
+
+
+def test_every_network_with_rules_of_conversion_has_a_golden():
+    assert {stem for stem, _ in CASES} == set(RULES)
+
+
+@each_case
+def test_converted_weights_give_the_original_outputs(golden, run, stem, case):
+    case = golden(stem, case)
+    card = models.card(case.model)
+    lr = case.lr if card.auxiliary else pad_to_multiple(case.lr, card.padding)
+    outputs = models.outputs(run(case.model, case.variables, lr, **OPTIONS.get(stem, {})))
+    assert outputs.keys() == {name for name in case.outputs if not name.startswith(OTHER_CALLS)}
+    for name, output in outputs.items():
+        expected = case.outputs[name]
+        if output.ndim == 4 and not card.auxiliary:
+            output = crop_to(output, *expected.shape[1:3])
+        error = np.abs(output.reshape(expected.shape) - expected).max() / np.abs(expected).max()
+        assert error < TOLERANCES.get(stem, 1e-6), name
+
+
+@each_case
+def test_there_and_back_gives_the_same_state_dict(golden, stem, case):
+    case = golden(stem, case)
+    back = convert.to_torch(case.variables, case.rules)
+    expected = {key: value for key, value in case.state_dict.items() if not key.startswith(NOT_WRITTEN.get(stem, ()))}
+    assert back.keys() == expected.keys()
+    for key, value in expected.items():
+        assert back[key].dtype == value.dtype and same(key, back[key], value), key
+
+
+def same(key, written, read):
+    """Whether a tensor is as it was read, so far as the original code reads it."""
+    if key.endswith(".attn_mask"):  # its size is that of the images that the original was constructed for
+        return True
+    if ".eval_conv." in key:  # the original fuses other convolutions to it whenever it uses it
+        return written.shape == read.shape
+    if key.endswith(".relative_coords_table"):
+        return np.allclose(written, read, rtol=0, atol=1e-6)
+    return np.array_equal(written, read)
+
+
+@each_case
+def test_its_state_dict_tells_what_it_is(golden, stem, case):
+    case = golden(stem, case)
+    assert convert.detect(case.state_dict, convert.formats(case.model)) == case.format
+    found = identify(case.state_dict)
+    told = models.create(found.model, scale=found.scale, **found.fields)
+    assumed = dict(text.split()[:2] for text in found.assumed)
+    assert assumed.keys() <= ASSUMED.get(stem, set())
+    assert all(value in str(getattr(told, name)) for name, value in assumed.items())
+    untold = {*assumed, *(["num_feat"] if without_features_of_the_head(stem, case.state_dict) else [])}
+    assert told.clone(**{name: getattr(case.model, name) for name in untold}) == case.model
+
+
+def without_features_of_the_head(stem, state_dict):
+    """Whether num_feat is a field that the network of a state dict has no use for."""
+    return stem in ("art", "grl", "swin2sr", "swinir") and "conv_before_upsample.0.weight" not in state_dict
