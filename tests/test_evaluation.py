@@ -72,7 +72,14 @@ def test_torch_bicubic_is_torchs(scale, expected):
     np.testing.assert_array_equal(sr, np.array(expected)[..., None].repeat(3, -1))
 
 
-@pytest.mark.parametrize("kernel", evaluation.KERNELS)
+def test_restoration_begins_with_the_input(photograph):
+    lr = photograph(16, 20)
+    assert evaluation.enlarge(lr, 1, "input") is lr
+    with pytest.raises(ValueError, match=r"an image of \(16, 20\) is not of \(32, 40\)"):
+        evaluation.enlarge(lr, 2, "input")
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel in evaluation.KERNELS if kernel != "input"])
 def test_kernels_enlarge(photograph, kernel):
     lr = photograph(16, 20)
     sr = evaluation.enlarge(lr, 3, kernel)

@@ -152,8 +152,10 @@ class Chain:
             return self.compiled(*padded.shape[1:3])(self._variables, padded)
 
         def to_onnx():
-            if self._tlc or self._input_quality:
-                raise UserError("means of windows (tlc) and a given input quality are for jax alone")
+            if self._tlc:
+                raise UserError("means of windows (tlc) are computed by jax alone")
+            if self._input_quality is not None:
+                raise UserError("networks are told the input quality by jax alone")
             from jsr.export.onnx import chain_to_onnx  # which imports this module
             return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
 

@@ -36,6 +36,7 @@ def test_derived_images_count_too(recipe):
     assert found["megabytes_per_s"] == pytest.approx(found["patches_per_s"] * 3 * (2 * 8**2 + 32**2) / 1e6)
 
 
+@pytest.mark.slow
 def test_step(recipe):
     said = []
     found = training.measure_step(recipe(), steps=3, announce=said.append)

@@ -36,6 +36,7 @@ def test_figures_of_one_network():
     ("rrdbnet", dict(scale=2, num_feat=4, num_block=1, num_grow_ch=2), [6, 8]),
     ("swinir", dict(scale=2, embed_dim=8, depths=[1], num_heads=[2], window_size=4), [8, 8]),
 ])
+@pytest.mark.slow
 def test_sizes_that_a_network_does_not_take_are_padded(model_id, fields, padded):
     found = upscaling.measure(*chain((model_id, fields)), (5, 7), rounds=1)
     assert (found["size"], found["padded_size"]) == ([5, 7], padded)

@@ -14,8 +14,9 @@ from jsr.training.step import apply
 
 @pytest.fixture(scope="module")
 def network():
-    model = models.create("fbcnn", scale=1, num_feat=2, num_block=1)
-    return model, models.init(model, jax.random.key(0))
+    model, rng = models.create("fbcnn", scale=1, num_feat=2, num_block=1), np.random.default_rng(0)
+    abstract = models.abstract("fbcnn", scale=1, num_feat=2, num_block=1)
+    return model, jax.tree.map(lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32), abstract)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,9 @@ def test_a_given_quality_takes_the_place_of_the_estimate(network, model, photogr
         sr = network[0].apply(network[1], lr, qf_input=np.full((1, 1), 1 - quality / 100, np.float32))["sr"]
         np.testing.assert_array_equal(results[quality], np.rint(255 * np.clip(sr[0], 0, 1)))
     assert (results[10] != results[90]).any()
+    pytest.importorskip("onnxruntime", reason='other runtimes: pip install "jsr[export]"')
+    with pytest.raises(UserError, match="networks are told the input quality by jax alone"):
+        upscaler.load(model, input_quality=30, runtime="onnxruntime")
     with pytest.raises(UserError, match="input quality 0: must be from 1 to 100"):
         upscaler.load(model, input_quality=0)
     plain = models.create("edsr", scale=2, num_feat=2, num_block=1)
@@ -75,7 +79,7 @@ def test_the_manifest_says_the_quality_and_what_is_no_jpeg(model, tmp_path, phot
     entries, errors = folder.upscale_files(jobs, upscaler.load(model), {}, out=tmp_path / "out")
     assert not errors
     found = {entry["source"].rpartition("/")[2]: entry for entry in entries.values()}
-    assert all(0 < entry["estimated_quality"] < 100 for entry in found.values())
+    assert all(0 <= entry["estimated_quality"] <= 100 for entry in found.values())
     assert found["grey.jpg"]["channels"] == 1
     said = {name: entry["notes"][0] for name, entry in found.items()}
     assert said["a.jpg"] == f"estimated JPEG quality {found['a.jpg']['estimated_quality']:.0f}"

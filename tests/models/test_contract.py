@@ -99,6 +99,9 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
 }
+# Networks of other files' blocks: they are compiled by the long tests alone
+MADE_OF_OTHERS = {"a3net", "aiverse", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir", "restormer_qf",
+                  "swinfir", "tcir", "tempest", "uestc", "unicorns"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
@@ -157,10 +160,17 @@ abstract = functools.cache(models.abstract)  # tracing takes most of this file's
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
 
 
-def small(stem):
-    """The reduced network of a file, at its largest scale."""
-    fields = importlib.import_module(f"jsr.models.{stem}").SMALL
-    return models.create(stem, scale=models.card(stem).scales[-1], **fields)
+def small(model_id, scale=None, **fields):
+    """The reduced network of a file or variant, at its largest scale by default: tracing a whole one takes seconds."""
+    reduced = importlib.import_module(f"jsr.models.{model_id.partition('/')[0]}").SMALL
+    return models.create(model_id, scale=scale or models.card(model_id).scales[-1], **reduced | fields)
+
+
+def shapes_of(model):
+    """The variables of a network as jax.ShapeDtypeStruct."""
+    side = models.card(model).padding.target(16)
+    lr = jax.ShapeDtypeStruct(models.card(model).lr_shape(side, side), jnp.float32)
+    return {"params": {}} | jax.eval_shape(model.init, jax.random.key(0), lr)
 
 
 def apply_padded(model, variables, lr):
@@ -200,9 +210,9 @@ def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scal
 @pytest.mark.parametrize("model_id, scale", [(i, scale) for i, scale in IDS_AND_SCALES if not models.card(i).auxiliary])
 def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     size = 37, 51
-    model, card = models.create(model_id, scale=scale), models.card(model_id)
+    model, card = small(model_id, scale), models.card(model_id)
     lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
-    sr = jax.eval_shape(lambda v, lr: apply_padded(model, v, lr), abstract(model_id, scale=scale), lr)
+    sr = jax.eval_shape(lambda v, lr: apply_padded(model, v, lr), shapes_of(model), lr)
     assert sr.shape == (*lr.shape[:-3], size[0] * scale, size[1] * scale, card.out_channels)
     assert sr.dtype == jnp.float32
 
@@ -210,8 +220,8 @@ def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
 @pytest.mark.parametrize("model_id", IDS)
 def test_bfloat16_is_for_the_inside_only(model_id):
     card = models.card(model_id)
-    model = models.create(model_id, scale=card.scales[-1], dtype=jnp.bfloat16)
-    variables = abstract(model_id, scale=card.scales[-1], dtype=jnp.bfloat16)
+    model = small(model_id, dtype=jnp.bfloat16)
+    variables = shapes_of(model)
     lr = jax.ShapeDtypeStruct(card.lr_shape(64, 64), jnp.float32)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} <= {jnp.dtype("float32")}
     closed, result = jax.make_jaxpr(lambda v, lr: apply_padded(model, v, lr), return_shape=True)(variables, lr)
@@ -220,7 +230,8 @@ def test_bfloat16_is_for_the_inside_only(model_id):
     assert {e.invars[0].aval.dtype for e in convolutions} <= {jnp.dtype("bfloat16")}
 
 
-@pytest.mark.parametrize("stem", models.STEMS)
+@pytest.mark.parametrize("stem", [pytest.param(stem, marks=[pytest.mark.slow] if stem in MADE_OF_OTHERS else [])
+                                  for stem in models.STEMS])
 def test_gradient_is_finite_and_reaches_every_parameter(stem):
     model = small(stem)
     card, rng = models.card(model), np.random.default_rng(0)

@@ -32,6 +32,7 @@ def test_one_stream_is_the_two_clipped(golden, case):
     assert reparam.fuse(deployed, fused) == (deployed, fused, {})
 
 
+@pytest.mark.slow
 def test_with_gradients_and_wide_blocks_too():
     fields = dict(scale=4, num_feat=8, num_block=1, block="asymmetric")
     model, rng = models.create("etds/megastudy", **fields), np.random.default_rng(0)

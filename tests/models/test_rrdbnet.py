@@ -30,6 +30,7 @@ def test_dense_convolutions_begin_small_and_without_bias():
     assert 0.99 * bound < abs(params["conv_hr"]["kernel"]).max() <= bound and params["conv_hr"]["bias"].any()
 
 
+@pytest.mark.slow
 def test_remat_changes_no_gradient():
     lr = np.random.default_rng(0).random((1, 4, 4, 3), np.float32)
     fields = dict(scale=4, num_feat=4, num_block=1, num_grow_ch=2)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jsr import models
 from jsr.models.swin2sr import CosineWindowAttention
@@ -75,6 +76,7 @@ def test_temperature_starts_at_ten_and_ends_at_a_hundred():
     assert (at(101.0) == at(1e6)).all() and (at(99.0) != at(101.0)).any()
 
 
+@pytest.mark.slow
 def test_cosines_do_not_suffer_in_bfloat16():
     """At temperature 100 cosines of bfloat16 vectors would be off by a few tenths in the exponent."""
     windows = jax.random.normal(jax.random.key(0), (1, 2, 64, 12))
@@ -87,6 +89,7 @@ def test_cosines_do_not_suffer_in_bfloat16():
     assert abs(low - high).max() < 0.1 * abs(high).max()
 
 
+@pytest.mark.slow
 def test_no_gradient_is_lost_where_a_query_is_zero():
     attention, windows = CosineWindowAttention(num_heads=1), jnp.zeros((1, 1, 4, 2))
     variables = jax.jit(attention.init)(jax.random.key(1), windows)
@@ -94,6 +97,7 @@ def test_no_gradient_is_lost_where_a_query_is_zero():
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
+@pytest.mark.slow
 def test_layers_that_are_computed_again_have_the_same_parameters_and_output():
     fields = dict(scale=2, embed_dim=4, depths=(2,), num_heads=(2,), window_size=4, num_feat=2)
     plain, remat = (models.create("swin2sr", **fields, remat=remat) for remat in (False, True))

@@ -28,6 +28,7 @@ def test_images_are_extended_to_the_windows_of_the_variant(variant, multiple):
     assert models.card(model).padding.multiple == 5
 
 
+@pytest.mark.slow
 def test_layers_that_are_computed_again_give_the_same():
     """Output and gradient of remat equal the plain ones, on the same parameters and drop-path draws."""
     fields = dict(scale=1, upsampler="", embed_dim=4, depths=(2,), num_heads=(2,), window_size=4, drop_path_rate=0.5)
