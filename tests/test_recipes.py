@@ -94,8 +94,9 @@ def test_a_recipe_could_train(track, name):
         optim.stage_optimizers(stage)
         for schedule in optim.stage_schedules(stage):
             assert all(0 <= float(schedule(when)) < 0.01 for when in (0, stage.steps // 2, stage.steps - 1))
-        network = stages.make_networks(config, index)["sr"]
-        assert stage.crop // scale % models.card(network).padding.multiple == 0
+        networks = stages.make_networks(config, index)
+        chain, network = {key: networks[key] for key in config.chain}, networks["sr"]
+        assert stage.crop // scale % chain_padding(chain).multiple == 0
         for player in stage.players:
             losses.check_rows(player.losses)
             _check_shapes(config, reparam.deployed(network) if stage.fused else network, player.losses)
@@ -134,8 +135,8 @@ def test_a_teams_recipe_could_train(track, name):
         assert all(build.find(row.dataset) for row in stage.data or config.data.train)
         assert all(0 <= float(schedule(when)) < 0.01 for schedule in optim.stage_schedules(stage)
                    for when in (0, stage.steps // 2, stage.steps - 1))
-        chain = [stages.make_networks(config, index)[key] for key in config.chain]
-        assert stage.crop // scale % chain_padding(dict(enumerate(chain))).multiple == 0
+        whole = stages.make_networks(config, index)
+        assert stage.crop // scale % chain_padding({key: whole[key] for key in config.chain}).multiple == 0
         hr = np.zeros((stage.crop, stage.crop, 3), np.uint8)
         sample = {"lr": hr[::scale, ::scale], "hr": hr} | {
             key: pipeline.DERIVED[key](hr, scale, {"steps": [{"fn": "jpeg", "quality": 10}]})
