@@ -101,7 +101,8 @@ def unchanged(image, size_hw):
     return image
 
 
-KERNELS = {"input": unchanged, "pillow_bicubic": pillow_bicubic, "torch_bicubic": torch_bicubic, "swscale_lanczos": swscale_lanczos}
+KERNELS = {"input": unchanged, "pillow_bicubic": pillow_bicubic, "torch_bicubic": torch_bicubic,
+           "swscale_lanczos": swscale_lanczos}
 
 
 def score(name, sr, hr, protocol, keys=None):

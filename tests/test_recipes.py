@@ -124,8 +124,7 @@ def test_a_teams_recipe_could_train(track, name):
     """Its networks are made small where shapes are checked: what they return is of the same names and sizes."""
     config = TEAM_RECIPES[track, name]
     stages.check(config)
-    networks = {key: models.create(net.model, scale=net.scale, **_module(net).SMALL)
-                for key, net in config.networks.items()}
+    networks = _small(config)
     scale = math.prod(networks[key].scale for key in config.chain)
     variables = {key: jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
                  for key, network in networks.items()}
@@ -155,8 +154,7 @@ def test_a_teams_recipe_could_train(track, name):
 def test_a_teams_first_step(track, name):
     """A compiled step of the first stage, of two small samples, with the networks made small."""
     config = TEAM_RECIPES[track, name].copy_and_resolve_references()
-    networks = {key: models.create(net.model, scale=net.scale, **_module(net).SMALL)
-                for key, net in config.networks.items()}
+    networks = _small(config)
     patches = any(getattr(network, "patch_size", 0) for network in networks.values())
     networks = {key: network.clone(patch_size=16) if patches else network for key, network in networks.items()}
     scale = math.prod(networks[key].scale for key in config.chain)
@@ -177,8 +175,11 @@ def test_a_teams_first_step(track, name):
         assert any((old != now).any() for old, now in zip(before, after, strict=True)) == (key in trained)
 
 
-def _module(net):
-    return importlib.import_module(f"jsr.models.{net.model.partition('/')[0]}")
+def _small(config):
+    """{name: network} of a recipe, in the form that tests compile."""
+    small = {key: importlib.import_module(f"jsr.models.{net.model.partition('/')[0]}").SMALL
+             for key, net in config.networks.items()}
+    return {key: models.create(net.model, scale=net.scale, **small[key]) for key, net in config.networks.items()}
 
 
 def _loss(networks, config, player, variables, batch):

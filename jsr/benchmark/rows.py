@@ -79,11 +79,10 @@ def published(config):
       {gain_db: over the challenge's baseline, runtime_ms, hardware, score, params_m, flops_g}; None where it is silent.
     """
     protocol, report = challenges.protocol(config.protocol), plain(config.report)
-    seconds = report.get("runtime_s")
     key, column = ("psnr", "psnr[rgb]") if "psnr" in report else ("runtime_ms", "runtime_ms")
     row, = (row for row in challenges.table(protocol) if row[column] and float(row[column]) == report[key])
     return {"gain_db": challenges.level(protocol, row) - challenges.level(protocol, protocol.published),
-            "runtime_ms": report.get("runtime_ms") if seconds is None else seconds * 1e3, "hardware": protocol.runtime or row["hardware"],
+            "runtime_ms": challenges.runtime_ms(report), "hardware": protocol.runtime or row["hardware"],
             "score": float(row["score"]) if row.get("score") else None, "params_m": report.get("params_M"),
             "flops_g": report.get("macs_G")}
 

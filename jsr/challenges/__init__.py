@@ -130,6 +130,12 @@ def protocol(name):
     return PROTOCOLS[name]
 
 
+def runtime_ms(report):
+    """The ms an image of a recipe's `report`, which has them as runtime_ms or as runtime_s; None where it is silent."""
+    seconds = report.get("runtime_s")
+    return report.get("runtime_ms") if seconds is None else seconds * 1e3
+
+
 def column(key, qp=None):
     """The column of a score: "psnr[rgb] QP31" of "psnr[rgb]" at QP 31, the key itself without a QP."""
     return f"{key} QP{qp}" if qp else key

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 import jsr
-from jsr import counts, models, reparam
+from jsr import challenges, counts, models, reparam
 from jsr.config import plain
 from jsr.recipes import all_recipes
 from jsr.training import stages
@@ -82,10 +82,8 @@ def catalogue_row(config):
 
 def _published(report):
     """What a recipe's report prints of the counts and the time of an image."""
-    seconds = report.get("runtime_s")
     return {"params_M": report.get("params_M"), "gmacs": report.get("macs_G"),
-            "runtime_ms": report.get("runtime_ms") if seconds is None else seconds * 1e3,
-            "model_mb": report.get("model_mb")}
+            "runtime_ms": challenges.runtime_ms(report), "model_mb": report.get("model_mb")}
 
 
 @functools.cache

@@ -143,7 +143,7 @@ class PairedCrops:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.train[0].degrade=aim22_t1)")
         lr = self._decode(record, "lr")[y:y + size, x:x + size]
-        return lr, hr, json.loads(record.get("degradation") or "{}")
+        return lr, hr, json.loads(record.get("degradation") or "{}") if self._derive else {}
 
     def _hr(self, record):
         """The HR image as something of which a crop can be cut: decoded by region, or whole and kept."""

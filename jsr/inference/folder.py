@@ -82,7 +82,8 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
     `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, LR `height` and `width` (px),
     `frames`, `bit_depth`, `channels`, `tiling` ("whole", "exact" or "approximate"), `tile` and `overlap` (LR px),
     `averaged_tiles` (the sizes of others, where several are averaged), `runtime` (of the last tile), `seconds`,
-    `estimated_quality` (1..100, where a network estimates that of JPEG) and `notes`; of a failed one `error`, with `traceback` where the mistake is in here.
+    `estimated_quality` (1..100, where a network estimates that of JPEG) and `notes`; of a failed one `error`, with
+    `traceback` where the mistake is in here.
 
     Args:
       jobs: of `plan`.
