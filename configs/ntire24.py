@@ -25,10 +25,10 @@ RECIPES = {
         protocol="ntire24",
         networks={"sr": dict(model="fbcnn/color", scale=1, fields=dict(num_feat=16, num_block=1))},
         # Up to 95, or pictures better than the challenge's come out worse than they were
-        data=dict(train=[source("photos", degrade="ntire24", phase=8, set=dict(quality=list(range(10, 96))))],
+        data=dict(train=[source("photos", degrade="ntire24", set=dict(quality=list(range(10, 96))))],
                   eval=dict(dataset="photos", degrade="ntire24"), num_workers=1),
-        # The estimate of the quality takes longer to learn than these minutes (measured: still the mean of all)
-        stages=[stage(steps=2000, crop=64, batch=8, losses=[*L1, *QUALITY], learning_rate=1e-3, clip_norm=1.0,
+        stages=[stage(steps=2000, crop=64, batch=16, learning_rate=1e-3, clip_norm=1.0,
+                      losses=[*L1, dict(fn="quality_factor", pred="qf", target="quality", weight=0.1)],
                       schedule=dict(name="cosine", warmup_steps=50, end=1e-5), augment=["flip_rotate", "permute_rgb"])],
         ema_decay=0.99, log_every=100, eval_every=500, checkpoint_every=250),
     "imcl": recipe(

@@ -60,6 +60,7 @@ def macs_of(module, shape):
     (Conv(5, dilation=2), (1, 8, 6, 3), 8 * 6 * 9 * 3 * 5),
     (Conv(8, groups=2), (1, 8, 6, 4), 8 * 6 * 9 * 4 * 8 // 2),
     (Conv(4, groups=4), (2, 8, 6, 4), 2 * 8 * 6 * 9 * 4),
+    (Conv(16, groups=16), (1, 130, 64, 16), 130 * 64 * 9 * 16),  # large enough to be a sum on the CPU
     (nn.ConvTranspose(5, (4, 4), strides=(2, 2)), (1, 8, 6, 3), 8 * 6 * 16 * 3 * 5),
     (nn.Dense(5), (1, 8, 6, 3), 8 * 6 * 3 * 5),
     (nn.MultiHeadDotProductAttention(2, qkv_features=8), (1, 10, 4), 3 * 10 * 4 * 8 + 2 * 10 * 10 * 8 + 10 * 8 * 4),

@@ -70,20 +70,24 @@ def _timed(file):
 def _panel(protocol, rows, device):
     about = challenges.protocol(protocol)
     pairs = [(row["recipe"].partition(":")[2], row["published"]["gain_db"], row["published"]["runtime_ms"],
-              row["runtime_ms"]) for row in rows]
-    times, gains = [time for _, _, *both in pairs for time in both], [gain for _, gain, *_ in pairs]
+              row["whole_ms"]) for row in rows]
+    times = [time for _, _, *both in pairs for time in both if time]  # a report may name none
+    gains = [gain for _, gain, *_ in pairs]
     x = _scale(math.log10(min(times)), math.log10(max(times)), LEFT, WIDTH - RIGHT)
     y = _scale(min(gains), max(gains), HEIGHT - BOTTOM, TOP)
     parts = [*_axes(x, y, times, gains), _text(LEFT, 20, about.title, "big"),
              *_legend(LEFT, 40, _OURS, f"here: {device}"),
              *_legend(WIDTH / 2, 40, _THEIRS, f"published: {about.runtime or 'various GPUs'}"),
-             _text(WIDTH / 2, HEIGHT - 12, "ms an image", anchor="middle"),
+             _text(WIDTH / 2, HEIGHT - 12, "ms an image of the challenge's size", anchor="middle"),
              f'<g transform="rotate(-90 14 {HEIGHT / 2})">'
              f'{_text(14, HEIGHT / 2, f"published gain over {about.baseline}, dB", anchor="middle")}</g>']
     for name, gain, theirs, ours in sorted(pairs, key=lambda pair: pair[1]):
-        here, there, level = x(math.log10(ours)), x(math.log10(theirs)), y(gain)
-        parts += [f'<path d="M{here:.1f} {level:.1f}H{there:.1f}" stroke="{_INK}" stroke-opacity=".25"/>',
-                  _dot(there, level, _THEIRS), _dot(here, level, _OURS), _text(here + 7, level + 3, name, "name")]
+        here, level = x(math.log10(ours)), y(gain)
+        if theirs:
+            there = x(math.log10(theirs))
+            parts += [f'<path d="M{here:.1f} {level:.1f}H{there:.1f}" stroke="{_INK}" stroke-opacity=".25"/>',
+                      _dot(there, level, _THEIRS)]
+        parts += [_dot(here, level, _OURS), _text(here + 7, level + 3, name, "name")]
     return "\n".join(parts)
 
 

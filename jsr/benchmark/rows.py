@@ -15,7 +15,6 @@ from jsr.benchmark import timing, upscaling
 from jsr.config import nearest, plain
 from jsr.errors import UserError, is_out_of_memory
 from jsr.files import atomic_write
-from jsr.inference import runtimes
 from jsr.training import stages
 
 FORMAT = 1
@@ -92,18 +91,18 @@ def size_of(config, size=None):
     return list(size or RULES[config.protocol].size)
 
 
-def measure(config, *, size=None, dtype="float32", wanted=(), rounds=None, max_seconds=math.inf,
+def measure(config, *, size=None, dtype="float32", wanted=(), runtimes=(), rounds=None, max_seconds=math.inf,
             announce=lambda line: None):
     """Times one entry.
 
     Args:
       config: of `entries`.
       size: (height, width) of the LR image; None is the challenge's.
-      dtype, wanted, max_seconds, announce: as for jsr.benchmark.upscaling.measure.
+      dtype, wanted, runtimes, max_seconds, announce: as for jsr.benchmark.upscaling.measure.
       rounds: timed calls of each; None is as the challenge had them, as far as `max_seconds` allow.
 
     Returns:
-      {recipe, title, protocol, size, dtype, wanted, rounds, date, published, passes, note, and, where memory sufficed,
+      {recipe, title, protocol, size, dtype, wanted, runtimes, rounds, date, published, passes, note, and, where memory sufficed,
       what jsr.benchmark.upscaling.measure says, model_bytes, runtime, runtime_ms, whole_ms, score, best_peer, jax_ratio
       and ratio}.
       `runtime` is the fastest of those that `jsr upscale` may choose; `passes` is how often a method runs its networks
@@ -115,7 +114,7 @@ def measure(config, *, size=None, dtype="float32", wanted=(), rounds=None, max_s
     rules, protocol = RULES[config.protocol], challenges.protocol(config.protocol)
     copies = max(net.copies for net in (config.networks[name] for name in config.chain))
     row = {"recipe": config.recipe, "title": config.title, "protocol": config.protocol, "size": size_of(config, size),
-           "dtype": dtype, "wanted": list(wanted), "rounds": rounds,
+           "dtype": dtype, "wanted": list(wanted), "runtimes": list(runtimes), "rounds": rounds,
            "date": timing.surroundings()["date"], "published": published(config),
            "passes": copies * (8 if config.ensemble.self else 1), "note": ""}
     networks = stages.make_networks(config, len(config.stages) - 1)
@@ -123,7 +122,7 @@ def measure(config, *, size=None, dtype="float32", wanted=(), rounds=None, max_s
     variables = {name: models.init(network, jax.random.key(0)) for name, network in networks.items()}
     try:
         found = upscaling.measure(
-            networks, variables, row["size"], wanted=wanted, runtimes=runtimes.OTHERS, rounds=rounds or rules.repeats,
+            networks, variables, row["size"], wanted=wanted, runtimes=runtimes, rounds=rounds or rules.repeats,
             dtype=dtype, warm_up=rules.warm_up, max_seconds=max_seconds, announce=announce)
     except Exception as e:
         if not is_out_of_memory(e):
@@ -178,7 +177,7 @@ class Results:
                             "or --again begins it anew")
 
     def find(self, **settings):
-        """The row of these settings (recipe, size, dtype, wanted, rounds), None where there is none."""
+        """The row of these settings (recipe, size, dtype, wanted, runtimes, rounds), None where there is none."""
         return next((row for row in self.rows if {key: row[key] for key in settings} == settings), None)
 
     def add(self, row):

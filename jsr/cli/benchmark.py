@@ -55,7 +55,7 @@ def add_arguments(parser):
     pipeline.add_argument("--workers", type=_counts, default=[0, 1, 2], metavar="N[,N...]",
                           help="worker processes; 0 loads in the main process (default: 0,1,2)")
     step.add_argument("--steps", type=_number(int), default=20, help="timed steps (default: 20)")
-    step.add_argument("--peers", type=_peers_of("torch", "torch_compile"), default=(), metavar="auto|none|PEER[,PEER]",
+    step.add_argument("--peers", type=_names_of("torch", "torch_compile"), default=(), metavar="auto|none|PEER[,PEER]",
                       help="compare with the plain loop of torch, torch_compile; auto is both (default: none)")
     upscale = whats.add_parser("upscale", help="time of a network for an image, beside other libraries")
     upscale.add_argument("model", help="a network, as in edsr/baseline, with fresh weights; or a model file")
@@ -70,7 +70,7 @@ def add_arguments(parser):
         "is done; the same command again goes on.")
     challenge.add_argument("--protocol", type=_words, default=["ntire23_x2", "ntire23_x3", "ais24"],
                            metavar="NAME[,NAME]",
-                           help="ntire23_x2, ntire23_x3, ais24, aim22_t1 (default: the first three)")
+                           help="ntire23_x2, ntire23_x3, ais24, aim22_t1, ntire24 (default: the first three)")
     challenge.add_argument("--recipes", type=_words, default=[], metavar="NAME[,NAME]",
                            help="some entries, as in casr,rvsr")
     challenge.add_argument("--size", type=_sizes, default=[None], metavar="HxW",
@@ -78,9 +78,13 @@ def add_arguments(parser):
     challenge.add_argument("--rounds", type=_number(int), help="timed rounds (default: as many as the challenge had)")
     challenge.add_argument("--max_seconds", type=_number(float), default=60.0,
                            help="for an entry's rounds, which are fewer where they would take longer (default: 60)")
+    challenge.add_argument("--runtimes", type=_names_of(*_ALL_RUNTIMES), default=_ALL_RUNTIMES,
+                           metavar="auto|none|NAME[,NAME]",
+                           help="ours is timed in these runtimes of `jsr upscale` too; for them a network is "
+                           "exported, which takes minutes if it is large (default: auto, all)")
     challenge.add_argument("--again", action="store_true", help="measure anew what is in --out already")
     for compared in (upscale, challenge):
-        compared.add_argument("--peers", type=_peers_of(*_ALL_PEERS), default=_ALL_PEERS, metavar="auto|none|PEER[,PEER]",
+        compared.add_argument("--peers", type=_names_of(*_ALL_PEERS), default=_ALL_PEERS, metavar="auto|none|PEER[,PEER]",
                               help=f"compare with {', '.join(_ALL_PEERS)}; auto is all (default: auto)")
         compared.add_argument("--dtype", choices=("float32", "float16", "bfloat16"),
                               help="of the computation (default: float32; for a challenge on an accelerator float16)")
@@ -241,7 +245,7 @@ def _challenge(args, console, announce, report):
     entries, size = rows.entries(args.protocol, args.recipes), args.size[0]
     dtype = args.dtype or ("float32" if jax.default_backend() == "cpu" else "float16")
     results, begin = rows.Results(args.out, report, again=args.again), time.perf_counter()
-    asked = dict(dtype=dtype, wanted=list(args.peers), rounds=args.rounds)
+    asked = dict(dtype=dtype, wanted=list(args.peers), runtimes=list(args.runtimes), rounds=args.rounds)
     found = [results.find(recipe=config.recipe, size=rows.size_of(config, size), **asked) for config in entries]
     kept = [] if args.again else [row for row in found if row]
     to_do = [config for config in entries if config.recipe not in {row["recipe"] for row in kept}]
@@ -347,23 +351,24 @@ def _network(model, scale):
 
 
 _ALL_PEERS = "torch", "torch_compile", "onnxruntime", "openvino"
+_ALL_RUNTIMES = "onnxruntime", "openvino"
 
 
 def _words(text):
     return text.split(",")
 
 
-def _peers_of(*known):
-    """The type of an argument that names some of the known peers."""
-    choices = {"auto": known, "none": (), **{peer: (peer,) for peer in known}}
+def _names_of(*known):
+    """The type of an argument that names some of the known ones, of peers or runtimes."""
+    choices = {"auto": known, "none": (), **{name: (name,) for name in known}}
 
-    def peers(text):
+    def names(text):
         words = _words(text)
         if unknown := [word for word in words if word not in choices]:
-            raise argparse.ArgumentTypeError(f"no peer {unknown[0]!r}; there are {', '.join(choices)}")
-        return tuple(dict.fromkeys(peer for word in words for peer in choices[word]))
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is unknown; there are {', '.join(choices)}")
+        return tuple(dict.fromkeys(name for word in words for name in choices[word]))
 
-    return peers
+    return names
 
 
 def _sizes(text):

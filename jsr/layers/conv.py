@@ -2,8 +2,9 @@
 
 XLA makes the gradient with respect to a kernel as a convolution of the input by the output's gradient, whose window is
 the image. On the CPU it is quickest where the output channels fill its tiles of 64 or 32, and slow for 1x1 kernels.
-`convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. The rest is
-XLA's own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
+`convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. Depthwise
+convolutions, of a kernel a channel, are many times slower there than a sum of products of the moved image, and are that
+sum on the CPU. The rest is XLA's own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
 import jax
-from jax import lax
+from jax import export, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
@@ -105,6 +106,8 @@ def convolve(x, kernel, *, strides=(1, 1), padding=(0, 0), dilation=(1, 1), grou
       (N, H', W', features), H' as that of Conv.
     """
     window = _Window(strides, padding, dilation, groups, jax.config.jax_default_matmul_precision)
+    if _is_moved(window, x, kernel):
+        return _convolve_depthwise(window, x, kernel)
     # Where XLA's own gradient is the choice on the CPU too, nothing is to be traced but the convolution.
     return window(x, kernel) if _choice(window, x, kernel) is None else _convolve(window, x, kernel)
 
@@ -187,8 +190,10 @@ def _choice(window, x, kernel):
     if not plain or x.dtype != jnp.float32:
         return None
     *size, channels, features = kernel.shape
-    if size == [1, 1] and window.padding == (0, 0):
+    if size == [1, 1]:
         return _product
+    if any(2 * p < k - 1 for p, k in zip(window.padding, size)):
+        return None  # exchanged, it would have more zeros around than its window can do with: 20 times slower
     # Below 16 features XLA sums in another order, which is slow too, but an order of magnitude more exact.
     return _exchanged if features >= 16 and _cost(channels) < _cost(features) else None
 
@@ -203,6 +208,7 @@ def _cost(channels):
 
 def _product(window, size, x, gradient):
     """The kernel's gradient of a 1x1 convolution: (1, 1, C, features)."""
+    gradient = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *((-p, -p, 0) for p in window.padding), (0, 0, 0)])
     return jnp.tensordot(x, gradient, ((0, 1, 2), (0, 1, 2)), precision=window.precision)[None, None]
 
 
@@ -212,6 +218,70 @@ def _exchanged(window, size, x, gradient):
     kernel = lax.conv_general_dilated(gradient, x, (1, 1), padding, dimension_numbers=("CHWN", "IHWO", "NHWC"),
                                       precision=window.precision)
     return lax.rev(kernel, (1, 2)).transpose(1, 2, 3, 0)
+
+
+# A depthwise convolution as a primitive, for its lowering to be chosen by platform: `jaxpr` is what it computes.
+_depthwise = Primitive("depthwise_convolution")
+_MOST_TAPS = 49  # of a kernel; above, the sum takes long to compile, and gains little
+_LEAST_MACS = 2**20  # below, it takes longer to compile than it gains in tens of calls
+
+
+def _is_moved(window, x, kernel):
+    """Whether a convolution is a sum of products of the moved image on the CPU."""
+    *size, channels, features = kernel.shape
+    taps = math.prod(size)
+    if not (window.groups == features > channels == 1 and window.strides == (1, 1) and 1 < taps <= _MOST_TAPS
+            and all(p <= d * (k - 1) for p, d, k in zip(window.padding, window.dilation, size))):
+        return False
+    return any(map(export.is_symbolic_dim, x.shape)) or math.prod(x.shape) * taps >= _LEAST_MACS
+
+
+def _convolve_depthwise(window, x, kernel):
+    return _depthwise.bind(x, kernel, window=window, jaxpr=jax.make_jaxpr(window)(x, kernel))
+
+
+def _moved(window, size, x):
+    """The image that each tap of a kernel of `size` sees, row by row: arrays (N, H', W', C), float32 or wider."""
+    image = jnp.pad(x.astype(jnp.promote_types(x.dtype, jnp.float32)), ((0, 0), *((p, p) for p in window.padding), (0, 0)))
+    height, width = (side - d * (k - 1) for side, d, k in zip(image.shape[1:3], window.dilation, size))
+    for row in range(size[0]):
+        rows = lax.slice_in_dim(image, row * window.dilation[0], row * window.dilation[0] + height, axis=1)
+        for column in range(size[1]):
+            yield lax.slice_in_dim(rows, column * window.dilation[1], column * window.dilation[1] + width, axis=2)
+
+
+def _sum_of_moved(x, kernel, *, window, jaxpr):
+    *size, _, features = kernel.shape
+    taps = kernel.reshape(-1, features)
+    return sum(image * tap for image, tap in zip(_moved(window, size, x), taps, strict=True)).astype(x.dtype)
+
+
+def _depthwise_by_x(gradient, x, kernel, *, window, jaxpr):
+    padding = tuple(d * (k - 1) - p for p, d, k in zip(window.padding, window.dilation, kernel.shape))
+    return _convolve_depthwise(dataclasses.replace(window, padding=padding), gradient, lax.rev(kernel, (0, 1)))
+
+
+def _depthwise_by_kernel(gradient, x, kernel, *, window, jaxpr):
+    def own(x, gradient):
+        return jax.linear_transpose(lambda kernel: window(x, kernel), kernel.aval)(gradient)[0]
+
+    def of_moved(x, gradient):
+        taps = [(image * gradient).sum((0, 1, 2)) for image in _moved(window, kernel.aval.shape[:2], x)]
+        return jnp.stack(taps).reshape(kernel.aval.shape).astype(kernel.aval.dtype)
+
+    return lax.platform_dependent(x, gradient, cpu=of_moved, default=own)
+
+
+def _depthwise_batched(values, axes, *, window, jaxpr):
+    return jax.vmap(window, axes)(*values), 0
+
+
+_depthwise.def_impl(lambda x, kernel, *, window, jaxpr: window(x, kernel))
+_depthwise.def_abstract_eval(lambda x, kernel, *, window, jaxpr: jaxpr.out_avals[0])
+ad.defbilinear(_depthwise, _depthwise_by_x, _depthwise_by_kernel)
+batching.primitive_batchers[_depthwise] = _depthwise_batched
+mlir.register_lowering(_depthwise, mlir.lower_fun(_depthwise.impl, multiple_results=False))
+mlir.register_lowering(_depthwise, mlir.lower_fun(_sum_of_moved, multiple_results=False), platform="cpu")
 
 
 def _pair(value):

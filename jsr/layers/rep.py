@@ -393,8 +393,7 @@ def _differences(kind, size):
 
 def _convolve(x, kernel, bias, strides, groups, dtype):
     x, kernel, bias = promote_dtype(x, kernel, bias, dtype=dtype)
-    y = jax.lax.conv_general_dilated(x, kernel, strides, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                                     feature_group_count=groups)
+    y = conv.convolve(x, kernel, strides=strides, groups=groups)
     return y if bias is None else y + bias
 
 

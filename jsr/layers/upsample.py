@@ -1,5 +1,6 @@
 """Learned upsampling, at the end of a network or inside it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -42,21 +43,23 @@ class TransposedConv(nn.Module):
       factor: of the size; the kernel's side and stride.
       use_bias: adds `bias`.
       dtype: of the computation; parameters stay float32.
+      kernel_init: initialiser of the kernel; None is PyTorch's, as the bias's.
 
-    Parameters: `kernel` (factor, factor, C, features), `bias` (features,); PyTorch's initialisation.
+    Parameters: `kernel` (factor, factor, C, features), `bias` (features,).
     """
 
     features: int
     factor: int = 2
     use_bias: bool = True
     dtype: Any = None
+    kernel_init: Callable | None = None
 
     @nn.compact
     def __call__(self, x):
         """(N, H, W, C) to (N, H * factor, W * factor, features)."""
         channels = x.shape[-1]
         draw = torch_uniform(self.features * self.factor**2)  # what PyTorch takes for the fan-in of a transposed kernel
-        kernel = self.param("kernel", draw, (self.factor, self.factor, channels, self.features))
+        kernel = self.param("kernel", self.kernel_init or draw, (self.factor, self.factor, channels, self.features))
         bias = self.param("bias", draw, (self.features,)) if self.use_bias else None
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         kernel = kernel.transpose(2, 3, 0, 1).reshape(1, 1, channels, -1)  # as pixel_shuffle orders channels

@@ -115,9 +115,11 @@ def test_other_files_are_refused(text, message, tmp_path):
 
 def test_picture_and_table(qqcoin):
     untimed = {key: qqcoin[key] for key in ("recipe", "protocol", "published", "passes")} | {"note": "out of memory"}
-    file = HEAD | {"results": [qqcoin, qqcoin | {"recipe": "ntire23_x2:a<b", "runtime_ms": 50.0}, untimed]}
+    file = HEAD | {"results": [qqcoin, qqcoin | {"recipe": "ntire23_x2:a<b", "whole_ms": 50.0}, untimed]}
     drawn = picture.svg([file, file])
     assert drawn.count("<circle") == 2 * (2 + 2 * 2) and "a&lt;b" in drawn and drawn.count("NTIRE 2023") == 2
+    silent = qqcoin | {"published": qqcoin["published"] | {"runtime_ms": None}}  # a report that names no time
+    assert picture.svg([HEAD | {"results": [silent]}]).count("<circle") == 1 + 2
     page = picture.markdown([file])
     line, = (line for line in page.splitlines() if line.startswith("qqcoin | "))
     assert len(line.split(" | ")) == len(picture.COLUMNS) and "`jsr benchmark challenge`" in page

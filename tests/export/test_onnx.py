@@ -11,6 +11,7 @@ import pytest
 from jsr import models, reparam
 from jsr.errors import UserError
 from jsr.export.onnx import chain_to_onnx, to_onnx
+from jsr.layers.conv import convolve
 from jsr.layers.resize import bilinear
 from jsr.layers.shuffle import pixel_unshuffle
 
@@ -144,6 +145,7 @@ FUNCTIONS = {
     "contract": lambda x: jnp.einsum("nhwc,nhvc->nwvh", x, x) / x.shape[2],
     "stack": lambda x: jnp.stack([x, 2 * x], 3).reshape(1, x.shape[1], -1, 3),
     "select": lambda x: jnp.where((x > 0.5) & (x != 0.75), x**2, jax.nn.softmax(x) + jax.nn.silu(x)),
+    "depthwise": lambda x: convolve(jnp.tile(x, 50), jnp.ones((5, 3, 1, 150)), padding=(2, 1), groups=150),
     "identity": lambda x: x,
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 from jsr import models
 from jsr.inference.receptive_field import ReceptiveField, of_model, receptive_field
+from jsr.layers.conv import convolve
 from jsr.layers.resize import bicubic_upsample
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
 from jsr.layers.window import window_merge, window_partition
@@ -159,6 +160,7 @@ NETWORKS = {  # name: (function, period)
     "pooled gate": (gated, 4),
     "dense block": (dense_block, 1),
     "deep": (lambda x: functools.reduce(lambda y, _: y + jax.nn.gelu(conv(y)), range(12), conv(x)), 1),
+    "depthwise": (lambda x: convolve(jnp.tile(x, 100), np.ones((3, 5, 1, 300), np.float32), padding=(1, 2), groups=300), 1),
     "reflected": (lambda x: conv(padded(x, "reflect", (4, 1), (2, 3)), (6, 6), padding="VALID"), 1),
     "repeated edge": (lambda x: conv(padded(x, "edge", (0, 5), (1, 1)), (6, 3), padding="VALID"), 1),
     "around the edge": (lambda x: conv(padded(x, "wrap", (2, 2), (1, 1)), (5, 3), padding="VALID"), 1),

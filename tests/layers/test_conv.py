@@ -1,5 +1,6 @@
 """The convolution, against its definition in numpy and PyTorch's conventions."""
 
+import functools
 import math
 import os
 import subprocess
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jsr.layers import conv
 from jsr.layers.conv import Conv, convolve, torch_uniform
 
 
@@ -120,6 +122,13 @@ def assert_close(ours, theirs, tolerance):
 
 
 EXCHANGED, PRODUCT = ((2, 7, 6, 32), (3, 3, 32, 20), dict(padding=(1, 1))), ((2, 4, 5, 6), (1, 1, 6, 8), {})
+DEPTHWISE = (2, 7, 6, 8), (3, 3, 1, 8), dict(padding=(1, 1), groups=8)
+
+
+@pytest.fixture(autouse=True)
+def of_any_size(monkeypatch):
+    """Depthwise convolutions of small images are made as those of large ones are."""
+    monkeypatch.setattr(conv, "_LEAST_MACS", 0)
 
 
 @pytest.mark.parametrize("shape, kernel_shape, fields", [
@@ -131,17 +140,24 @@ EXCHANGED, PRODUCT = ((2, 7, 6, 32), (3, 3, 32, 20), dict(padding=(1, 1))), ((2,
     ((1, 7, 6, 64), (3, 3, 64, 3), dict(padding=(1, 1))),
     ((1, 7, 6, 3), (3, 3, 3, 32), dict(padding=(1, 1))),
     ((1, 7, 6, 6), (1, 1, 6, 8), dict(padding=(1, 1))),
+    ((1, 7, 6, 64), (3, 3, 64, 20), {}),
     ((1, 7, 6, 32), (3, 3, 32, 20), dict(strides=(2, 2), padding=(1, 1))),
     ((1, 7, 6, 32), (3, 3, 32, 20), dict(dilation=(2, 1))),
     ((1, 7, 6, 64), (1, 1, 32, 4), dict(groups=2)),
     ((1, 7, 6, 8), (3, 3, 1, 8), dict(groups=8)),
+    DEPTHWISE,
+    ((1, 7, 6, 8), (3, 5, 1, 8), dict(dilation=(2, 1), padding=(3, 0), groups=8)),
+    ((1, 7, 6, 8), (3, 3, 1, 8), dict(padding=(3, 3), groups=8)),  # more zeros than the window is wide
+    ((1, 7, 6, 8), (3, 3, 1, 8), dict(strides=(2, 2), groups=8)),
+    ((1, 9, 9, 8), (9, 9, 1, 8), dict(padding=(4, 4), groups=8)),
+    ((1, 7, 6, 4), (3, 3, 1, 8), dict(padding=(1, 1), groups=4)),
 ])
 def test_gradients_are_those_of_xla(shape, kernel_shape, fields):
     check_gradients(shape, kernel_shape, fields, "float32", 2e-6)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("bfloat16", 2e-2)])
-@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT])
+@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT, DEPTHWISE])
 def test_gradients_of_other_dtypes(shape, kernel_shape, fields, dtype, tolerance):
     check_gradients(shape, kernel_shape, fields, dtype, tolerance)
 
@@ -154,7 +170,7 @@ def check_gradients(shape, kernel_shape, fields, dtype, tolerance):
     assert_close(*gradients, tolerance)
 
 
-@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT])
+@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT, DEPTHWISE])
 def test_every_derivative_is_that_of_xla(shape, kernel_shape, fields):
     x, kernel = pair(shape, kernel_shape)
     images, kernels = np.stack([x, 2 * x]), np.stack([kernel, 3 * kernel])
@@ -175,7 +191,8 @@ def test_every_derivative_is_that_of_xla(shape, kernel_shape, fields):
     assert_close(derivatives(convolve), derivatives(own), 2e-6)
 
 
-@pytest.mark.parametrize("case, of_the_cpu", [(EXCHANGED, "stablehlo.reverse"), (PRODUCT, "stablehlo.dot_general")])
+@pytest.mark.parametrize("case, of_the_cpu", [
+    (EXCHANGED, "stablehlo.reverse"), (PRODUCT, "stablehlo.dot_general"), (DEPTHWISE, "stablehlo.slice")])
 def test_the_kernels_gradient_is_made_otherwise_on_the_cpu_alone(case, of_the_cpu):
     shape, kernel_shape, fields = case
     gradient = jax.jit(jax.grad(lambda kernel, x: convolve(x, kernel, **fields).sum()))
@@ -184,10 +201,18 @@ def test_the_kernels_gradient_is_made_otherwise_on_the_cpu_alone(case, of_the_cp
     assert of_the_cpu not in traced.lower(lowering_platforms=("cuda",)).as_text()
 
 
-@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT])
+@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT, DEPTHWISE])
 def test_a_trace_holds_one_convolution(shape, kernel_shape, fields):
     text = str(jax.make_jaxpr(lambda *arguments: convolve(*arguments, **fields))(*pair(shape, kernel_shape)))
     assert text.count("conv_general_dilated[") == 1 and "dot_general" not in text
+
+
+@pytest.mark.parametrize("height, moved", [(60, False), (130, True)])
+def test_a_small_depthwise_convolution_is_not_worth_a_sum(height, moved, monkeypatch):
+    monkeypatch.undo()
+    images = jax.ShapeDtypeStruct((1, height, 64, 16), np.float32)
+    program = jax.jit(functools.partial(convolve, padding=(1, 1), groups=16)).trace(images, np.ones((3, 3, 1, 16), np.float32))
+    assert ("stablehlo.convolution" in program.lower(lowering_platforms=("cpu",)).as_text()) != moved
 
 
 def test_the_gradient_keeps_the_precision_of_the_call():
