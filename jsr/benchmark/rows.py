@@ -102,9 +102,9 @@ def measure(config, *, size=None, dtype="float32", wanted=(), runtimes=(), round
       rounds: timed calls of each; None is as the challenge had them, as far as `max_seconds` allow.
 
     Returns:
-      {recipe, title, protocol, size, dtype, wanted, runtimes, rounds, date, published, passes, note, and, where memory sufficed,
-      what jsr.benchmark.upscaling.measure says, model_bytes, runtime, runtime_ms, whole_ms, score, best_peer, jax_ratio
-      and ratio}.
+      {recipe, title, protocol, size, dtype, wanted, runtimes, rounds, date, published, passes, note, and, where memory
+      sufficed, what jsr.benchmark.upscaling.measure says, model_bytes, runtime, runtime_ms, whole_ms, score, best_peer,
+      jax_ratio and ratio}.
       `runtime` is the fastest of those that `jsr upscale` may choose; `passes` is how often a method runs its networks
       for an image (copies, flips and turns), runtime_ms our median for all of them, whole_ms the same in proportion to
       the pixels of an image of the challenge's size. `score` is the challenge's formula

@@ -208,7 +208,8 @@ def _cost(channels):
 
 def _product(window, size, x, gradient):
     """The kernel's gradient of a 1x1 convolution: (1, 1, C, features)."""
-    gradient = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *((-p, -p, 0) for p in window.padding), (0, 0, 0)])
+    of_zeros = [(-p, -p, 0) for p in window.padding]
+    gradient = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *of_zeros, (0, 0, 0)])
     return jnp.tensordot(x, gradient, ((0, 1, 2), (0, 1, 2)), precision=window.precision)[None, None]
 
 
@@ -242,7 +243,8 @@ def _convolve_depthwise(window, x, kernel):
 
 def _moved(window, size, x):
     """The image that each tap of a kernel of `size` sees, row by row: arrays (N, H', W', C), float32 or wider."""
-    image = jnp.pad(x.astype(jnp.promote_types(x.dtype, jnp.float32)), ((0, 0), *((p, p) for p in window.padding), (0, 0)))
+    zeros = [(0, 0), *((p, p) for p in window.padding), (0, 0)]
+    image = jnp.pad(x.astype(jnp.promote_types(x.dtype, jnp.float32)), zeros)
     height, width = (side - d * (k - 1) for side, d, k in zip(image.shape[1:3], window.dilation, size))
     for row in range(size[0]):
         rows = lax.slice_in_dim(image, row * window.dilation[0], row * window.dilation[0] + height, axis=1)

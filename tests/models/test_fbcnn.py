@@ -47,6 +47,21 @@ def test_statistics_follow_the_images_in_training():
     np.testing.assert_allclose(norm["var"], 0.1 * 0.1 + 0.9 * first.var(), rtol=1e-4)
 
 
+def test_it_starts_near_the_identity_beside_differences_between_pixels():
+    model = models.create("fbcnn", scale=1, num_feat=8, num_block=1)
+    params = models.init(model, jax.random.key(0))["params"]
+    head, tail = params["head"]["kernel"], params["tail"]["kernel"]
+    identity = np.zeros((3, 3, 3, 3))
+    identity[1, 1] = np.eye(3)
+    assert (head[..., :3] == identity).all() and (tail[:, :, :3] == identity).all()
+    np.testing.assert_allclose(head[..., 3:].sum((0, 1)), 0, atol=1e-5)
+    assert (np.abs(head[..., 3:]).max((0, 1, 2)) > 0.1).all()
+    lr = np.linspace(0, 1, 32, dtype=np.float32)[None, :, None, None] * np.array([1, 0.5, 0.2], np.float32)
+    lr = np.broadcast_to(lr, (1, 32, 32, 3))
+    sr = quickly(model.apply)({"params": params}, lr)["sr"]
+    assert np.corrcoef(sr[:, 2:-2, 2:-2].ravel(), lr[:, 2:-2, 2:-2].ravel())[0, 1] > 0.9
+
+
 def sums(images):
     """Over 3x3 px of (N, H, W), zeros around."""
     padded = np.pad(images, [(0, 0), (1, 1), (1, 1)])
