@@ -46,7 +46,7 @@ def tail_init(key, shape, dtype=jnp.float32):
 
 def _identity(shape, dtype):
     height, width, *features = shape
-    return jnp.zeros(shape, dtype).at[height // 2, width // 2].set(jnp.eye(*features))
+    return jnp.zeros(shape, dtype).at[height // 2, width // 2].set(jnp.eye(*features, dtype=dtype))
 
 
 def _conv(features, *fields, kernel_init=he(), **named):
