@@ -26,6 +26,7 @@ from rich.table import Table
 
 import jsr
 from jsr import challenges, counts, models, reparam
+from jsr.cli import _progress
 from jsr.config import plain
 from jsr.recipes import all_recipes
 from jsr.training import stages
@@ -44,17 +45,30 @@ def run(args):
     ids = _ids(args.id)
     recipes = [(track, name, config) for track, name, config in all_recipes()
                if args.id is None or any(models.resolve(net.model) in ids for net in config.networks.values())]
+    with _progress.bar("entries") as progress:  # counting all takes about a minute
+        if args.json:
+            published = [config for _, _, config in recipes if config.id]
+            text = json.dumps(list(map(catalogue_row, _shown("recipes", published, progress))), indent=2)
+        else:
+            networks = _overview(_shown("networks", ids, progress)) if args.id is None else _count_table(ids)
+            table = _recipe_table(_shown("recipes", recipes, progress)) if recipes else "no recipe uses it"
     if args.json:
-        print(json.dumps([catalogue_row(config) for _, _, config in recipes if config.id], indent=2))
+        print(text)
         return 0
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
-    if args.id is None:
-        console.print(_overview(ids))
-    else:
+    if args.id is not None:
         console.print(models.card(args.id).title, style="bold")
-        console.print(_card_table(args.id), "", _count_table(ids), sep="\n")
-    console.print("", _recipe_table(recipes) if recipes else "no recipe uses it", sep="\n")
+        console.print(_card_table(args.id), "")
+    console.print(networks, "", table, sep="\n")
     return 0
+
+
+def _shown(what, items, progress):
+    """The items, one after the other, with the progress."""
+    for number, item in enumerate(items):
+        progress(what, number, len(items))
+        yield item
+    progress(what, len(items), len(items))
 
 
 def catalogue_row(config):
