@@ -30,7 +30,7 @@ RECIPES = {
                   eval=dict(dataset="photos", degrade="ntire24"), num_workers=1),
         # Of smaller crops much is border, and the quality of whole pictures is taken for a lower one
         stages=[stage(steps=2000, crop=96, batch=8, learning_rate=1e-3, clip_norm=1.0,
-                      losses=[*L1, dict(fn="quality_factor", pred="qf", target="quality", weight=0.1)],
+                      losses=[*L1, QUALITY[0] | dict(weight=0.1)],
                       schedule=dict(name="cosine", warmup_steps=50, end=1e-5), augment=["flip_rotate", "permute_rgb"])],
         ema_decay=0.99, log_every=100, eval_every=500, checkpoint_every=250),
     "imcl": recipe(

@@ -45,30 +45,26 @@ def run(args):
     ids = _ids(args.id)
     recipes = [(track, name, config) for track, name, config in all_recipes()
                if args.id is None or any(models.resolve(net.model) in ids for net in config.networks.values())]
-    with _progress.bar("entries") as progress:  # counting all takes about a minute
-        if args.json:
-            published = [config for _, _, config in recipes if config.id]
-            text = json.dumps(list(map(catalogue_row, _shown("recipes", published, progress))), indent=2)
-        else:
-            networks = _overview(_shown("networks", ids, progress)) if args.id is None else _count_table(ids)
-            table = _recipe_table(_shown("recipes", recipes, progress)) if recipes else "no recipe uses it"
     if args.json:
-        print(text)
+        published = [config for _, _, config in recipes if config.id]
+        print(json.dumps([catalogue_row(config) for config in _in_turn("recipes", published)], indent=2))
         return 0
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
-    if args.id is not None:
+    if args.id is None:
+        console.print(_overview(_in_turn("networks", ids)))
+    else:
         console.print(models.card(args.id).title, style="bold")
-        console.print(_card_table(args.id), "")
-    console.print(networks, "", table, sep="\n")
+        console.print(_card_table(args.id), "", _count_table(ids), sep="\n")
+    console.print("", _recipe_table(_in_turn("recipes", recipes)) if recipes else "no recipe uses it", sep="\n")
     return 0
 
 
-def _shown(what, items, progress):
-    """The items, one after the other, with the progress."""
-    for number, item in enumerate(items):
-        progress(what, number, len(items))
-        yield item
-    progress(what, len(items), len(items))
+def _in_turn(what, items):
+    """The items of a list, with a progress bar while they are worked on: counting all takes about a minute."""
+    with _progress.bar(what) as progress:
+        for done, item in enumerate(items, 1):
+            yield item
+            progress("counting", done, len(items))
 
 
 def catalogue_row(config):

@@ -37,6 +37,11 @@ def torch_uniform(fan_in):
     return draw
 
 
+def he(factor=1.0):
+    """Kaiming's initialiser of the kernels of networks with ReLUs, normal, times a factor."""
+    return nn.initializers.variance_scaling(2 * factor**2, "fan_in", "normal")
+
+
 class Conv(nn.Module):
     """2D convolution with zero padding given in pixels, as torch.nn.Conv2d counts it.
 
@@ -167,20 +172,21 @@ def _transposed_by_x(gradient, x, kernel, *, window):
 
 
 def _transposed_by_kernel(gradient, x, kernel, *, window):
-    def own(x, gradient):
-        return jax.linear_transpose(lambda kernel: window(x, kernel), kernel.aval)(gradient)[0]
-
     chosen = functools.partial(_choice(window, x, kernel.aval), window, kernel.aval.shape[:2])
-    return lax.platform_dependent(x, gradient, cpu=chosen, default=own)
+    return lax.platform_dependent(x, gradient, cpu=chosen, default=_own(window, kernel.aval))
 
 
-def _by_kernel_batched(values, axes, *, window):
-    y = jax.vmap(window, axes)(*values)  # one grouped convolution, with XLA's own gradient
-    return y, 0
+def _own(window, kernel):
+    """XLA's gradient with respect to a kernel, as a function of input and the output's gradient."""
+    return lambda x, gradient: jax.linear_transpose(functools.partial(window, x), kernel)(gradient)[0]
+
+
+def _batched(values, axes, *, window, **_):
+    return jax.vmap(window, axes)(*values), 0  # one grouped convolution, with XLA's own gradient
 
 
 ad.defbilinear(_by_kernel, _transposed_by_x, _transposed_by_kernel)
-batching.primitive_batchers[_by_kernel] = _by_kernel_batched
+batching.primitive_batchers[_by_kernel] = _batched
 mlir.register_lowering(_by_kernel, mlir.lower_fun(_by_kernel_impl, multiple_results=False))
 
 
@@ -264,24 +270,17 @@ def _depthwise_by_x(gradient, x, kernel, *, window, jaxpr):
 
 
 def _depthwise_by_kernel(gradient, x, kernel, *, window, jaxpr):
-    def own(x, gradient):
-        return jax.linear_transpose(lambda kernel: window(x, kernel), kernel.aval)(gradient)[0]
-
     def of_moved(x, gradient):
         taps = [(image * gradient).sum((0, 1, 2)) for image in _moved(window, kernel.aval.shape[:2], x)]
         return jnp.stack(taps).reshape(kernel.aval.shape).astype(kernel.aval.dtype)
 
-    return lax.platform_dependent(x, gradient, cpu=of_moved, default=own)
-
-
-def _depthwise_batched(values, axes, *, window, jaxpr):
-    return jax.vmap(window, axes)(*values), 0
+    return lax.platform_dependent(x, gradient, cpu=of_moved, default=_own(window, kernel.aval))
 
 
 _depthwise.def_impl(lambda x, kernel, *, window, jaxpr: window(x, kernel))
 _depthwise.def_abstract_eval(lambda x, kernel, *, window, jaxpr: jaxpr.out_avals[0])
 ad.defbilinear(_depthwise, _depthwise_by_x, _depthwise_by_kernel)
-batching.primitive_batchers[_depthwise] = _depthwise_batched
+batching.primitive_batchers[_depthwise] = _batched
 mlir.register_lowering(_depthwise, mlir.lower_fun(_depthwise.impl, multiple_results=False))
 mlir.register_lowering(_depthwise, mlir.lower_fun(_sum_of_moved, multiple_results=False), platform="cpu")
 

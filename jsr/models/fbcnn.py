@@ -19,16 +19,11 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jsr.layers.conv import Conv
+from jsr.layers.conv import Conv, he
 from jsr.layers.linear import Linear
 from jsr.layers.padding import Padding
 from jsr.layers.upsample import TransposedConv
 from jsr.models._card import Card
-
-
-def he(factor=1.0):
-    """An initialiser of kernels before, or after, a ReLU, times a factor."""
-    return nn.initializers.variance_scaling(2 * factor**2, "fan_in", "normal")
 
 
 def head_init(key, shape, dtype=jnp.float32):

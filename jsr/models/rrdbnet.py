@@ -17,13 +17,13 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jsr.layers.conv import Conv, torch_uniform
+from jsr.layers.conv import Conv, he, torch_uniform
 from jsr.layers.pool import GlobalMean
 from jsr.layers.resize import bilinear
 from jsr.layers.shuffle import pixel_unshuffle
 from jsr.models._card import Card
 
-DENSE_INIT = nn.initializers.variance_scaling(2 * 0.1**2, "fan_in", "normal")  # Kaiming's, times 0.1
+DENSE_INIT = he(0.1)
 
 
 def leaky_relu(x):
