@@ -33,21 +33,21 @@ from jsr.config import nearest
 from jsr.errors import UserError
 
 
-def source(dataset, *, split="train", degrade="", phase=0, set=None, files="", repeat=1, weight=0.0, steps=()):
+def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, weight=0.0, steps=()):
     """A row of the data that samples are taken from; a recipe may have them as plain dicts with these keys.
 
     Args:
       dataset: "<dataset>[/<config>]", or the path of a folder of images.
       split: of the dataset; may be a slice as "train[:100]".
-      degrade: "" takes the stored LR; a protocol's name (jsr.degradations) makes it from the HR crop.
-      phase: how far, LR px, before a crop the grid of its JPEG blocks may start (jsr.data.pipeline.PairedCrops).
+      degrade: "" takes the stored LR; a protocol's name (jsr.degradations) makes it, of as much of the HR image as the
+        crop depends on.
       set: parameters of `degrade`, as {"qp": 31}; of a list of numbers one is drawn for each sample.
       files: a text file with the names to keep, one a line; "" keeps all.
       repeat: how often each image counts beside other rows' images.
       weight: share of the samples, for all rows or for none; without weights it is images times `repeat`.
       steps: [first, last) of the stage in which the row takes part; () is always.
     """
-    return ConfigDict(dict(dataset=dataset, split=split, degrade=degrade, phase=phase, set=dict(set or {}), files=files,
+    return ConfigDict(dict(dataset=dataset, split=split, degrade=degrade, set=dict(set or {}), files=files,
                            repeat=repeat, weight=float(weight), steps=list(steps)))
 
 

@@ -52,7 +52,7 @@ RECIPES = {
         inferred=["the seven qualities of the first stage: 10 to 70 in steps of 10",
                   "steps, crops, batches, losses, optimizer, learning rates and EMA of both stages: after Restormer's "
                   "training; no source is at hand that states them",
-                  "JPEG is made of the crop; flips and turns as augmentation",
+                  "crops of the whole image's JPEG; flips and turns as augmentation",
                   "the two models are of other seeds; the team does not say how theirs differ",
                   "all eight flips and turns; the team's are the image and its transpose",
                   "tiles of 384, as the team's, faded over an eighth of them; theirs overlap by 96 and are averaged",
@@ -65,7 +65,7 @@ RECIPES = {
         protocol="ntire24",
         networks={"sr": dict(model="scunet/enhanced", scale=1)},
         # JPEG of whole images: a crop lies anywhere on their grid. The first 20 images are kept for validation.
-        data=dict(train=[source(dataset, split=split, degrade="ntire24", phase=8)
+        data=dict(train=[source(dataset, split=split, degrade="ntire24")
                          for dataset, split in (("div2k", "train[20:]"), ("flickr2k", "train"), ("lsdir", "train"))],
                   eval=EVAL),
         stages=[
@@ -105,7 +105,7 @@ RECIPES = {
                   "AdamW starts anew with each size of crops; no EMA, as in Restormer's training",
                   "all eight flips and turns, as in the team's code, where the report's table has two",
                   "tiles of 400, as the team's, faded over an eighth of them; theirs overlap by 32 and are averaged",
-                  "JPEG is made of the crop; all 84,991 images of LSDIR, where the team had 80,000"],
+                  "crops of the whole image's JPEG; all 84,991 images of LSDIR, where the team had 80,000"],
         report=dict(psnr=34.3205, rank=3, runtime_s=240, model_mb=110, hardware="A100", section="4.3",
                     extra_data="Flickr2K, LSDIR")),
     "binycn": recipe(
@@ -126,7 +126,7 @@ RECIPES = {
                   "an ensemble of all eight flips and turns, where the report has four of them",
                   "one size of tiles, whose side the report does not say",
                   "flips and rotations as augmentation; no EMA, as in GRL's code",
-                  "JPEG is made of the crop; trains on DIV2K alone"],
+                  "crops of the whole image's JPEG; trains on DIV2K alone"],
         report=dict(psnr=34.2403, rank=4, runtime_s=162.94, model_mb=39, hardware="RTX 4090", section="4.4")),
     "oldfe666": recipe(
         id="ntire24_oldfe666_art",
@@ -153,7 +153,7 @@ RECIPES = {
                   "loss, optimizer and the steps of the learning rate within a stage: ART's training against JPEG's "
                   "artefacts, Charbonnier with eps 1e-3, halved after 1/2, 3/4, 7/8 and 15/16",
                   "starts fresh; the team began with the official weights of super-resolution",
-                  "JPEG is made of the crop; the challenge's qualities go to 71, the team's second stage to 70",
+                  "crops of the whole image's JPEG; the challenge's qualities go to 71, the team's second stage to 70",
                   "the second stage without the team's 4,000 images of HQ-50K"],
         report=dict(psnr=34.2316, rank=5, runtime_s=520, model_mb=63, hardware="A800", section="4.5",
                     extra_data="BSDS500, Flickr2K, WED, HQ-50K")),
@@ -197,7 +197,7 @@ RECIPES = {
                   "learning rate, its steps and EMA of 0.999: HAT's",
                   "losses: L1, and with weights of 0.1 those of what a 5x5 Gaussian takes away and of 8x8 DCTs; the "
                   "report names a blur and the DCT, without kernel, size or weight",
-                  "\"rotating and flipping\" is one of the eight flips and turns; JPEG is made of the crop",
+                  "\"rotating and flipping\" is one of the eight flips and turns; crops of the whole image's JPEG",
                   "trains on DIV2K alone; the team also had Flickr2K and LSDIR"],
         report=dict(psnr=34.0993, rank=7, runtime_s=72, model_mb=269, hardware="A100", section="4.7",
                     extra_data="Flickr2K, LSDIR")),
@@ -220,7 +220,7 @@ RECIPES = {
                   "betas and weight decay of AdamW: FFTformer's; the batch: about as many pixels as its 64 crops of "
                   "128 have",
                   "crops are of the images; the team took them of pieces of 480x480, 240 apart",
-                  "flips and rotations are one of the eight, all alike; JPEG is made of the crop"],
+                  "flips and rotations are one of the eight, all alike; crops of the whole image's JPEG"],
         report=dict(psnr=33.9784, rank=8, runtime_s=3.73, model_mb=135, hardware="Tesla V100", section="4.8")),
     "vpeg": recipe(
         id="ntire24_vpeg_safmn_bcie",
@@ -234,7 +234,7 @@ RECIPES = {
         ema_decay=0.999,  # inferred: SAFMN's
         ensemble=dict(self=True),
         inferred=["weight 0.05 of the frequency loss and EMA of 0.999: SAFMN's training",
-                  "flips and rotations are one of the eight, all alike; JPEG is made of the crop"],
+                  "flips and rotations are one of the eight, all alike; crops of the whole image's JPEG"],
         report=dict(psnr=33.9645, rank=9, runtime_s=2.3, model_mb=185, hardware="GeForce RTX 3090", section="4.9",
                     extra_data="LSDIR")),
     "tempest": recipe(
@@ -317,13 +317,11 @@ RECIPES = {
         title="FBCNN for colour, the challenge's baseline, trained as its authors did",
         protocol="ntire24",
         networks={"sr": dict(model="fbcnn/color", scale=1)},
-        # A quarter of the crops has any quality of 8 to 96, the others one of six; half of them lie off the JPEG grid,
-        # 0 to 8 px each way. 800 and 2650 images.
-        data=dict(train=[source(dataset, degrade="ntire24", phase=phase, set=dict(quality=qualities),
+        # A quarter of the crops has any quality of 8 to 96, the others one of six. 800 and 2650 images.
+        data=dict(train=[source(dataset, degrade="ntire24", set=dict(quality=qualities),
                                 weight=images * share)
                          for dataset, images in (("div2k", 800), ("flickr2k", 2650))
-                         for qualities, share in ((list(range(8, 97)), 0.25), ([10, 20, 30, 40, 50, 60], 0.75))
-                         for phase in (0, 9)],
+                         for qualities, share in ((list(range(8, 97)), 0.25), ([10, 20, 30, 40, 50, 60], 0.75))],
                   eval=EVAL),
         stages=[stage(
             steps=2_000_000,  # inferred: the last milestone is at 1.8 million
@@ -335,6 +333,7 @@ RECIPES = {
                   "jiaxi-jiang/FBCNN, which asks for batch normalisation that the released weights do not have",
                   "2,000,000 steps",
                   "PyTorch's default initialisation, where that file says orthogonal with gain 0.2",
+                  "crops anywhere on the JPEG's grid; half of the authors' begin at it, half 0 to 8 px after",
                   "Pillow's JPEG encoder and decoder, where the authors have OpenCV's"],
         report=dict(psnr=33.6676, model_mb=275, section="table 1", extra_data="Flickr2K")),
 }

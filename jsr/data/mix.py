@@ -11,7 +11,7 @@ from jsr.data import clips, pipeline, sources
 from jsr.errors import UserError
 
 # Of a row; `jsr._configs.common.source` says what they mean.
-DEFAULTS = {"dataset": "", "split": "train", "degrade": "", "phase": 0, "set": {}, "files": "", "repeat": 1, "weight": 0.0,
+DEFAULTS = {"dataset": "", "split": "train", "degrade": "", "set": {}, "files": "", "repeat": 1, "weight": 0.0,
             "steps": []}
 
 
@@ -139,11 +139,9 @@ def _check_gaps(spans, stage):
 
 def _transform(row, stage, scale, number):
     cut = dict(crop=stage.crop, scale=scale, degrade=row["degrade"], fixed=fixed(row))
-    if row["phase"] and stage.frames:
-        raise UserError(f"{_where(stage)}: phase {row['phase']} of {row['dataset']}, which has clips; use 0")
     derive = pipeline.derived_keys(stage)
     if not stage.frames:
-        return pipeline.PairedCrops(**cut, phase=row["phase"], derive=derive, cache_bytes=pipeline.CACHE_BYTES // number)
+        return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // number)
     if derive:
         raise UserError(f"a loss compares with {derive[0]!r}, which no batch of clips has; "
                         f"{nearest(derive[0], ['lr', 'hr'])}")

@@ -84,16 +84,14 @@ class PairedCrops:
     Args:
       crop: side of the HR crop, px; a multiple of `scale`.
       scale: HR size over LR size.
-      degrade: "" crops the record's stored `lr` alongside; a protocol's name degrades the HR crop instead.
-        The JPEG grid of a degraded crop starts at its corner, that of a stored LR at the image's.
-      phase: of a degraded crop the grid starts up to so many LR px before its corner, less one, down and right, each as
-        likely; 0 and 1 are at the corner. Of pictures that were cut and saved again the grid may start anywhere.
+      degrade: "" crops the record's stored `lr` alongside; a protocol's name makes it, as
+        `jsr.degradations.degrade_part` does: the crop lies anywhere on the grid of the whole image's JPEG.
       fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
       derive: keys of `DERIVED` that each sample gets too.
       cache_bytes: decoded images that each worker keeps.
     """
 
-    def __init__(self, *, crop, scale, degrade="", phase=0, fixed=None, derive=(), cache_bytes=CACHE_BYTES):
+    def __init__(self, *, crop, scale, degrade="", fixed=None, derive=(), cache_bytes=CACHE_BYTES):
         if crop % scale:
             raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
         for key in derive:
@@ -106,10 +104,7 @@ class PairedCrops:
                                 f"x{protocol.scale}, not of images at x{scale} (--config.data.train[0].degrade=...)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
         self._crop, self._scale, self._derive = crop, scale, tuple(derive)
-        if phase < 0 or phase and not degrade:
-            raise UserError(f"phase {phase} of a grid that {'starts after the crop' if degrade else 'is in the stored LR'}; "
-                            "use 0 (--config.data.train[0].phase=...)")
-        self._degrade, self._fixed, self._phase = degrade, dict(fixed or {}), max(phase, 1)
+        self._degrade, self._fixed = degrade, dict(fixed or {})
         self._decode = _DecodeCache(cache_bytes)
 
     def __call__(self, record, rng):
@@ -134,10 +129,8 @@ class PairedCrops:
                             "smaller one (--config.stages[0].crop=...) or remove the image")
         y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
         if self._degrade:
-            up, left = (int(rng.integers(min(self._phase, start + 1))) if self._phase > 1 else 0 for start in (y, x))
-            hr = hr[(y - up) * scale:(y + size) * scale, (x - left) * scale:(x + size) * scale]
-            degraded = degradations.degrade(self._degrade, hr, seed=int(rng.integers(1 << 62)), **self._fixed)
-            return degraded.decode()[up:, left:], hr[up * scale:, left * scale:], degraded.record
+            return degradations.degrade_part(self._degrade, hr, (y, y + size), (x, x + size),
+                                             seed=int(rng.integers(1 << 62)), **self._fixed)
         hr = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
         if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "

@@ -18,6 +18,7 @@ from jsr.errors import UserError
 from jsr.images import png_bytes, read_rgb
 
 
+_RESIZE_REACH = 4  # LR px beyond which no resize looks
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}
 
 
@@ -31,12 +32,14 @@ class Codec:
       suffix: of its files.
       record: function of the step's parameters to a dict of all that makes the bytes, `library` among it: the name
         and version of what encodes.
+      block: side of the blocks that it cuts images into, px (JPEG: with chroma at half the size); 1 of one without.
     """
 
     encode: Callable[..., bytes]
     decode: Callable[..., np.ndarray]
     suffix: str
     record: Callable[..., dict[str, Any]]
+    block: int = 1
 
 
 def _jpeg_record(*, encoder, decoder, **_):
@@ -46,8 +49,8 @@ def _jpeg_record(*, encoder, decoder, **_):
 
 CODECS = {
     "png": Codec(png_bytes, read_rgb, ".png", lambda: _PILLOW),
-    "jpeg": Codec(jpeg.encode, jpeg.decode, jpeg.SUFFIX, _jpeg_record),
-    "webp": Codec(webp.encode, webp.decode, webp.SUFFIX, webp.record),
+    "jpeg": Codec(jpeg.encode, jpeg.decode, jpeg.SUFFIX, _jpeg_record, block=16),
+    "webp": Codec(webp.encode, webp.decode, webp.SUFFIX, webp.record, block=16),
     "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda *, decoder, **encoding: avif.record(**encoding)),
     "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, hevc.record),
 }
@@ -86,7 +89,12 @@ PROTOCOLS = {
     "ntire23_x2_plain": Protocol(2, ({"fn": "pillow_bicubic", "scale": 2}, {"fn": "png"})),
     "ntire23_x3_plain": Protocol(3, ({"fn": "pillow_bicubic", "scale": 3}, {"fn": "png"})),
     # AIS 2024 real-time SR: one ffmpeg command with Lanczos and SVT-AV1, preset 5; every image at each of five QPs.
-    "ais24": Protocol(4, ({"fn": "avif", "scale": 4, "qp": (31, 39, 47, 55, 63), "preset": 5, "decoder": "ffmpeg"},)),
+    # Pillow decodes, as in the programs of the two teams that read AVIF, and as `jsr upscale` does.
+    "ais24": Protocol(4, ({"fn": "avif", "scale": 4, "qp": (31, 39, 47, 55, 63), "preset": 5, "decoder": "pillow"},)),
+    # Not of a challenge: photographs as people have them, and the same without JPEG.
+    **{f"photo_x{scale}{suffix}": Protocol(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1), codec))
+       for scale in (1, 2, 4)
+       for suffix, codec in (("", {**_JPEG, "quality": range(10, 96)}), ("_clean", {"fn": "png"}))},
     # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10 to 70.
     "ntire24": Protocol(1, ({**_JPEG, "quality": range(10, 72)},)),
     # Not of a challenge: compressed twice, as pictures that were passed on are.
@@ -176,22 +184,71 @@ def replay(record, hr):
       Degraded, whose record has the versions of now: equal records mean equal bytes.
     """
     *_, (lr_bytes, _) = trace(record, hr)
+    return _made(record, lr_bytes)
+
+
+def degrade_part(name, hr, rows, columns, *, seed=0, **fixed):
+    """Degrades as much of an image as it takes to know a part of its LR image.
+
+    Of protocols of resizes and JPEG the part is bit for bit that of the whole LR image: what is compressed is whole
+    blocks of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated. AVIF
+    and WebP predict from block to block: there it is another image's part, with the grid of the whole. AVIF sees
+    nothing but the part.
+
+    Args:
+      name: key of `PROTOCOLS`, of images.
+      hr: uint8 (H, W, 3), or what can be sliced as such; rows and columns beyond a multiple of the scale do not count.
+      rows, columns: (first, last + 1), LR px.
+      seed, **fixed: see `draw`.
+
+    Returns:
+      (LR part, uint8; the HR part; the record of `Degraded`).
+    """
+    record, scale = draw(name, seed, **fixed), protocol(name).scale
+    block = max(CODECS[step["fn"]].block for step in record["steps"] if step["fn"] in CODECS)
+    resized = any(step["fn"] in resize.RESIZES for step in record["steps"])
+    kept, read = [], []
+    for (start, stop), side in zip((rows, columns), hr.shape[:2], strict=True):
+        side //= scale
+        whole = (max(start // block - 1, 0) * block, min((-(-stop // block) + 1) * block, side)) if block > 1 else (start, stop)
+        margin = _RESIZE_REACH if resized else 0
+        outer = max(whole[0] - margin, 0), min(whole[1] + margin, side)
+        kept.append(slice(whole[0] - outer[0], whole[1] - outer[0]))
+        read.append((outer, whole))
+    (outer_y, whole_y), (outer_x, whole_x) = read
+    piece = np.asarray(hr[outer_y[0] * scale:outer_y[1] * scale, outer_x[0] * scale:outer_x[1] * scale])
+    *_, (lr_bytes, _) = trace(record, piece, keep=tuple(kept))
+    degraded = _made(record, lr_bytes)
+    top, left = rows[0] - whole_y[0], columns[0] - whole_x[0]
+    lr = degraded.decode()[top:top + rows[1] - rows[0], left:left + columns[1] - columns[0]]
+    top, left = (rows[0] - outer_y[0]) * scale, (columns[0] - outer_x[0]) * scale
+    return lr, piece[top:top + lr.shape[0] * scale, left:left + lr.shape[1] * scale], degraded.record
+
+
+def _made(record, lr_bytes):
     rows = protocol(record["protocol"]).steps
     steps = [step | _made_by({key: step[key] for key in row}) for step, row in zip(record["steps"], rows, strict=True)]
     return Degraded(lr_bytes, CODECS[steps[-1]["fn"]].suffix, record | {"steps": steps})
 
 
-def trace(record, hr):
+def trace(record, hr, *, keep=(slice(None), slice(None))):
     """The steps of `replay` one by one.
+
+    Args:
+      record, hr: see `replay`.
+      keep: rows and columns of the image that go into the first codec, after resizes; all by default.
 
     Yields:
       (bytes, image) after each step; no bytes (None) after a resize, and no image (None) after the last step.
     """
     image, steps = _checked(record["protocol"], hr), record["steps"]
     rows, video = protocol(record["protocol"]).steps, protocol(record["protocol"]).video
+    first_codec = next(step for step in steps if step["fn"] in CODECS)
     for step, row in zip(steps, rows, strict=True):
         parameters = {key: step[key] for key in row if key not in ("fn", "decoder")}
         if step["fn"] in CODECS:
+            if step is first_codec and not video:
+                image = image[keep]
             try:
                 data = CODECS[step["fn"]].encode(image, **parameters)
             except ValueError as e:

@@ -94,7 +94,7 @@ def test_a_curriculum_switches_at_its_steps(folders):
 
 def test_settings_of_the_degradation(folders, photograph):
     a, _ = folders
-    Image.fromarray(photograph(16, 16)).save(f"{a}/000.png")
+    Image.fromarray(photograph(8, 8)).save(f"{a}/000.png")  # one crop, on which qualities differ
     config = config_of(dict(dataset=a, set=dict(quality=90), steps=[0, 2]),
                        dict(dataset=a, set=dict(quality=[20, 40]), steps=[2, 20]))
     chosen = []
