@@ -14,6 +14,10 @@ import numpy as np
 
 from jsr.degradations.resize import SWSCALE_OPTIONS, pyav, swscale
 from jsr.errors import UserError
+from jsr.native import call_apart
+
+# What SVT-AV1 may take: a hundred times its slowest preset on a free core.
+_SECONDS, _SECONDS_PER_MEGAPIXEL = 120, 1200
 
 
 def library(encoder=None):
@@ -60,11 +64,20 @@ def encode(frames, size_hw, *, container, codec, options, rate):
       The bytes of the file.
 
     Raises:
-      UserError: PyAV is not installed or lacks the encoder.
+      UserError: PyAV is not installed or lacks the encoder, or the encoder hangs.
     """
     av = pyav(codec)
     if codec not in av.codecs_available:
         raise UserError(f"PyAV {av.__version__} is built without {codec}; run: pip install --upgrade av")
+    call = functools.partial(_encoded, av, frames, size_hw, container, codec, options, rate)
+    if codec != "libsvtav1":
+        return call()
+    # It makes the thread that opens it real-time where root runs it, and some versions were seen to hang.
+    seconds = _SECONDS + _SECONDS_PER_MEGAPIXEL * size_hw[0] * size_hw[1] / 1e6
+    return call_apart(call, seconds=seconds, name=f"the encoder {codec}")
+
+
+def _encoded(av, frames, size_hw, container, codec, options, rate):
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate, options=options)
