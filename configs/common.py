@@ -41,7 +41,8 @@ def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, 
       split: of the dataset; may be a slice as "train[:100]".
       degrade: "" takes the stored LR; a protocol's name (jsr.degradations) makes it, of as much of the HR image as the
         crop depends on.
-      set: parameters of `degrade`, as {"qp": 31}; of a list of numbers one is drawn for each sample.
+      set: parameters of `degrade`, as {"qp": 31}; of a range, "60-100", or a list of numbers one is drawn for each
+        sample, each as likely.
       files: a text file with the names to keep, one a line; "" keeps all.
       repeat: how often each image counts beside other rows' images.
       weight: share of the samples, for all rows or for none; without weights it is images times `repeat`.

@@ -5,6 +5,7 @@ jsr works outside its checkout, among the package's own configs; there `aim22_t1
 """
 
 import ast
+import dataclasses
 import difflib
 import importlib.util
 from pathlib import Path
@@ -49,7 +50,7 @@ def load(spec, overrides=()):
         if hasattr(module, "get_config"):
             raise
         raise UserError(f"{file}: has no function get_config(recipe)") from e
-    for key, text in overrides:
+    for key, text in sorted(overrides, key=lambda override: _order(override[0])):
         set_value(config, key, text)
     return config.lock()
 
@@ -75,36 +76,106 @@ def import_file(path):
 def set_value(config, key, text):
     """Sets `config`'s entry at `key` ("data.train.dataset", "stages[0].steps" or "stages.0.steps") from text.
 
-    The text is read as the type that the entry has; anything goes where it is None.
+    The text is read as the type that the entry has; anything goes where it is None. Dicts that list only what a recipe
+    sets, as a network's fields, also take the other keys that their function knows, of the type of its default. What is
+    the player's is found at the stage too ("stages[0].learning_rate"), where it has but one.
 
     Raises:
       UserError: an unknown key (the nearest is named) or text of another type.
     """
-    *parents, last = key.replace("[", ".").replace("]", "").split(".")
-    node, walked = config, ""
+    *parents, last = _parts(key)
+    nodes, walked = [config], []
     for part in parents:
-        node, walked = node[_index(node, part, key, walked)], f"{walked}{part}."
-    index = _index(node, last, key, walked)
-    value = _parse(text, node[index], key)
+        nodes, walked = _with_player(nodes, walked, part, key)
+        index = _index(nodes[-1], part, key, walked)
+        nodes, walked = [*nodes, nodes[-1][index]], [*walked, str(index)]
+    nodes, walked = _with_player(nodes, walked, last, key)
+    node, known = nodes[-1], _known(config, nodes, walked, key)
+    index = _index(node, last, key, walked, known)
+    value = _parse(text, known[index] if index in known else node[index], key)
     if isinstance(node, tuple):
         raise UserError(f"--config.{key}: sits in a tuple, which cannot be changed; make it a list in the config")
     if isinstance(node, ConfigDict):
-        with node.ignore_type():
+        with node.ignore_type(), node.unlocked():
             node[index] = value
     else:
         node[index] = value
 
 
-def _index(node, part, key, walked):
+def _parts(key):
+    return key.replace("[", ".").replace("]", "").split(".")
+
+
+def _order(key):
+    """Overrides are taken in this order: a whole before its parts, a function's name before what the function takes."""
+    parts = _parts(key)
+    return len(parts), parts[-1] not in ("name", "fn")
+
+
+def _with_player(nodes, walked, part, key):
+    """The way to a stage goes on to its player, where a key is the player's; UserError where there are several."""
+    node = nodes[-1]
+    if not isinstance(node, ConfigDict) or "players" not in node or part in node or part not in node.players[0]:
+        return nodes, walked
+    if len(node.players) > 1:
+        place = f"stages[{walked[-1]}].players"
+        raise UserError(f"--config.{key}: the stage has {len(node.players)} players; say which: {place}[0].{part} to "
+                        f"{place}[{len(node.players) - 1}].{part}")
+    return [*nodes, node.players, node.players[0]], [*walked, "players", "0"]
+
+
+def _index(node, part, key, walked, known=()):
+    walked = ".".join(walked)
     if isinstance(node, (list, tuple)):
         if part.lstrip("-").isdigit() and -len(node) <= int(part) < len(node):
             return int(part)
-        raise UserError(f"--config.{key}: {walked[:-1]} has {len(node)} entries, 0 to {len(node) - 1}, not {part!r}")
-    if not isinstance(node, ConfigDict):
-        raise UserError(f"--config.{key}: {walked[:-1]} is a value, without keys of its own")
-    if part not in node:
-        raise UserError(f"--config.{key}: unknown key {part!r}; {nearest(part, node.keys())}")
+        raise UserError(f"--config.{key}: {walked} has {len(node)} entries, 0 to {len(node) - 1}, not {part!r}")
+    if not isinstance(node, (ConfigDict, dict)):
+        raise UserError(f"--config.{key}: {walked} is a value, without keys of its own")
+    if part not in node and part not in known:
+        names = {*node, *known, *(node.players[0] if "players" in node else ())}
+        raise UserError(f"--config.{key}: unknown key {part!r}; {nearest(part, names)}")
     return part
+
+
+def _known(config, nodes, walked, key):
+    """{key: default} of what a dict that lists only what a recipe sets may hold; {} of other entries."""
+    match walked:
+        case ["networks", name, "fields"]:
+            return _fields(config.networks[name])
+        case ["stages", _, "begin", _, "fields"]:
+            return _fields(config.networks[nodes[-2].net])
+        case ["data", "train", _] | ["stages", _, "data", _]:
+            from jsr.data import mix
+
+            return mix.DEFAULTS
+        case ["data", "eval", "set"] | ["data", "train", _, "set"] | ["stages", _, "data", _, "set"]:
+            from jsr import degradations
+
+            if not nodes[-2].get("degrade"):
+                raise UserError(f"--config.{key}: sets a parameter of a degradation, but none is named "
+                                f"(--config.{'.'.join(walked[:-1])}.degrade=...)")
+            # Of numbers there may be ranges and lists
+            return {name: default if isinstance(default, str) else None
+                    for name, default in degradations.parameters(nodes[-2].degrade).items()}
+        case ["stages", _, "players", _, "optimizer" | "schedule" as what]:
+            from jsr.training import optim
+
+            return {"name": ""} | optim.arguments(what, nodes[-1].name)
+        case ["stages", _, "players", _, "losses", _]:
+            from jsr import losses
+
+            return {"fn": "", "pred": "", "target": "", "weight": 1.0} | losses.defaults(nodes[-1]["fn"])
+    return {}
+
+
+def _fields(net):
+    """The fields of a recipe's network that a recipe may set, and their defaults."""
+    from jsr import models
+
+    module = models.create(net.model, scale=net.scale)
+    return {field.name: getattr(module, field.name) for field in dataclasses.fields(module)
+            if field.name not in ("scale", "dtype", "parent", "name")}
 
 
 def _parse(text, old, key):
@@ -122,7 +193,7 @@ def _parse(text, old, key):
             raise ValueError
     except (ValueError, KeyError, SyntaxError):
         raise UserError(f"--config.{key}={text}: expects a value of type {type(old).__name__}, like {old!r}") from None
-    return ConfigDict(value) if isinstance(value, dict) else value
+    return _revived(value)
 
 
 def _as_int(text):

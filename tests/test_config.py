@@ -27,12 +27,42 @@ def test_bare_file_is_quick_and_a_name_picks_another():
     ("seed", "7", 7), ("seed", "1e3", 1000), ("ema_decay", "0", 0.0), ("data.train[0].dataset", "/a=b", "/a=b"),
     ("stages[0].steps", "5", 5), ("stages.0.steps", "5", 5), ("stages[0].players[0].learning_rate", "1e-4", 1e-4),
     ("stages[0].augment", "[]", []), ("networks.sr.fields", "{'num_feat': 4}", {"num_feat": 4}),
+    ("networks.sr.fields.res_scale", "1", 1.0), ("data.train[0].set.quality", "60-100", "60-100"),
+    ("data.train[0].set.quality", "[60, 70]", [60, 70]), ("data.train[0].set.encoder", "9", "9"),
+    ("stages[0].players[0].optimizer.weight_decay", "1", 1.0), ("stages[0].players[0].schedule.warmup_steps", "7", 7),
 ])
 def test_override(key, text, expected):
     node = config.load("aim22_t1", [(key, text)])
     for part in key.replace("[", ".").replace("]", "").split("."):
         node = node[int(part)] if part.isdigit() else node[part]
     assert config.plain(node) == expected and type(config.plain(node)) is type(expected)
+
+
+def test_what_is_the_only_player_s_is_found_at_its_stage():
+    player = config.load("ntire24", [("stages[0].learning_rate", "1"), ("stages[0].losses[1].weight", "3"),
+                                     ("stages[0].schedule.end", "0")]).stages[0].players[0]
+    assert player.learning_rate == 1 and player.losses[1]["weight"] == 3 and player.schedule.end == 0
+
+
+def test_of_several_players_one_must_be_named():
+    loaded = config.load("aim22_t1")
+    loaded.stages[0].players.append(loaded.stages[0].players[0].copy_and_resolve_references())
+    with pytest.raises(UserError) as error:
+        config.set_value(loaded, "stages[0].clip_norm", "1")
+    assert str(error.value).endswith("has 2 players; say which: stages[0].players[0].clip_norm to "
+                                     "stages[0].players[1].clip_norm")
+
+
+def test_a_whole_is_set_before_its_parts_and_a_function_before_what_it_takes():
+    given = [("networks.sr.fields.embed_dim", "12"), ("networks.sr.fields", "{}"), ("networks.sr.model", "swin2sr"),
+             ("stages[0].optimizer.momentum", "0.5"), ("stages[0].optimizer.name", "sgd"),
+             ("stages[0].losses[0].eps", "1"), ("stages[0].losses[0].fn", "charbonnier")]
+    loaded = config.load("aim22_t1", given)
+    assert config.plain(loaded.networks.sr.fields) == {"embed_dim": 12}
+    assert loaded.stages[0].players[0].optimizer.momentum == 0.5
+    assert loaded.stages[0].players[0].losses[0]["eps"] == 1.0
+    with pytest.raises(UserError, match="unknown key 'embed_dim'"):
+        config.load("aim22_t1", given[:1])
 
 
 def test_overrides_do_not_leak_into_the_next_load():
@@ -50,6 +80,14 @@ def test_overrides_do_not_leak_into_the_next_load():
     ("aim22_t1", [("seed", "1.5")], "expects a value of type int"),
     ("aim22_t1", [("seed.x", "1")], "without keys of its own"),
     ("aim22_t1", [("stages[0].augment", "flip")], "expects a value of type list"),
+    ("ais24", [("networks.sr.fields.num_fet", "24")], "unknown key 'num_fet'; did you mean 'num_feat'"),
+    ("ais24", [("networks.sr.fields.num_feat", "wide")], "expects a value of type int"),
+    ("aim22_t1", [("data.train[0].set.qualty", "3")], "unknown key 'qualty'; did you mean 'quality'"),
+    ("aim22_t1", [("data.eval.set.quality", "3")], "none is named (--config.data.eval.degrade=...)"),
+    ("aim22_t1", [("stages[0].lerning_rate", "1")], "unknown key 'lerning_rate'; did you mean 'learning_rate'"),
+    ("aim22_t1", [("stages[0].schedule.warmup_step", "1")], "did you mean 'warmup_steps'"),
+    ("aim22_t1", [("stages[0].optimizer.momentum", "1")], "unknown key 'momentum'; "),
+    ("aim22_t1", [("stages[0].losses[0].esp", "1")], "unknown key 'esp'"),
 ])
 def test_mistakes_name_the_nearest(spec, overrides, message):
     with pytest.raises(UserError) as error:

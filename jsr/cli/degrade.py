@@ -2,6 +2,7 @@
 
   jsr degrade DIV2K_valid_HR --out lr --protocol aim22_t1
   jsr degrade DIV2K_valid_HR --out lr31 --protocol ais24 --set qp=31
+  jsr degrade photos --out lr --protocol ntire24 --set quality=60-100
   jsr degrade LDV3 --out lr --protocol aim22_t2 --set encoder=hm
   jsr degrade photos --protocol ntire24 --explain steps
 
@@ -19,7 +20,7 @@ from rich.console import Console
 
 from jsr import challenges
 from jsr.cli import _progress
-from jsr.degradations import PROTOCOLS, explain
+from jsr.degradations import PROTOCOLS, explain, parameters, settings
 from jsr.degradations.folder import MANIFEST, degrade_folder
 from jsr.errors import UserError
 
@@ -30,7 +31,7 @@ def add_arguments(parser):
     parser.add_argument("--out", metavar="DIR", help="folder of the LR files")
     parser.add_argument("--protocol", metavar="NAME", required=True, help=f"one of {', '.join(PROTOCOLS)}")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        help="a parameter of the protocol, as quality=40, qp=31, encoder=9d, decoder=9d")
+                        help="a parameter of the protocol, as quality=40, quality=60-100, qp=31, encoder=9d")
     parser.add_argument("--explain", metavar="DIR", type=Path, help="show the steps as pictures in this folder")
     parser.add_argument("--num_workers", type=int, help="processes; one a CPU by default")
 
@@ -43,7 +44,8 @@ def run(args):
     if challenge and not challenge.degradation:
         raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, which nothing "
                         "degraded; take the challenge's own pairs, or another protocol's degradation")
-    fixed = dict(map(_pair, args.set))
+    known = parameters(args.protocol)
+    fixed = settings(args.protocol, dict(_pair(text, known) for text in args.set), "--set ")
     console = Console(soft_wrap=True, highlight=False, markup=False)
     if args.explain:
         errors = explain.explain_folder(args.hr_dir, args.explain, args.protocol, fixed=fixed, say=console.print)
@@ -63,12 +65,12 @@ def run(args):
     return 1 if errors else 0
 
 
-def _pair(text):
-    """("qp", 31) of "qp=31"."""
+def _pair(text, known):
+    """("qp", 31) of "qp=31"; a parameter that is text, as encoder="9", stays so."""
     key, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"--set {text}: expected KEY=VALUE")
     try:
-        return key, ast.literal_eval(value)
+        return key, value if isinstance(known.get(key), str) else ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return key, value

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 
-from jsr import evaluation
+from jsr import degradations, evaluation
 from jsr.config import nearest, plain
 from jsr.data import clips, pipeline, sources
 from jsr.errors import UserError
@@ -48,8 +48,9 @@ def stage_rows(config, stage, opened, *, scale):
         raise UserError(f"{_where(stage)}: has both repeat and weight; a row's weight alone is its share of samples")
     spans = [_span(row, stage) for row in rows]
     _check_gaps(spans, stage)
-    return [pipeline.Row(opened[_key(row)], _transform(row, stage, scale, len(rows)), Fraction(weight), span)
-            for row, weight, span in zip(rows, weights, spans, strict=True)]
+    transforms = [_transform(row, stage, scale, len(rows), number) for number, row in enumerate(rows)]
+    return [pipeline.Row(opened[_key(row)], transform, Fraction(weight), span)
+            for row, transform, weight, span in zip(rows, transforms, weights, spans, strict=True)]
 
 
 def described(config):
@@ -59,15 +60,20 @@ def described(config):
     return [{**row, "licence": sources.licence(row["dataset"])} for row in unlike]
 
 
-def fixed(row):
-    """What a row sets of its degradation, as `jsr.degradations.draw` takes it: of the values of a list one is drawn."""
-    chosen = {key: tuple(value) if isinstance(value, list) else value for key, value in plain(row["set"]).items()}
-    for key, value in chosen.items():
-        if isinstance(value, tuple) and not (value and all(isinstance(v, int) for v in value)):
-            raise UserError(f"{row['dataset']}: {key} is drawn from {list(value)}; only whole numbers are drawn")
+def fixed(row, where):
+    """What a row sets of its degradation, as `jsr.degradations.draw` takes it (see `jsr.degradations.settings`).
+
+    Args:
+      row: with the keys dataset, degrade and set.
+      where: its place in the recipe, "data.train[0]".
+
+    Raises:
+      UserError: a value that is none, or no degradation.
+    """
+    chosen = plain(row["set"])
     if chosen and not row["degrade"]:
-        raise UserError(f"{row['dataset']}: sets {', '.join(chosen)} of a degradation, but names none (degrade)")
-    return chosen
+        raise UserError(f"{where}.set: sets {', '.join(chosen)} of a degradation, but names none ({where}.degrade)")
+    return degradations.settings(row["degrade"], chosen, f"{where}.set.") if chosen else {}
 
 
 def data_hash(config, opened):
@@ -90,7 +96,7 @@ def validation_pairs(config):
     """The pairs that a recipe is evaluated on, as `jsr.evaluation.eval_pairs` yields them."""
     data, source = config.data.eval, _validation_source(config)
     scale = math.prod(config.networks[name].scale for name in config.chain)
-    return evaluation.eval_pairs(source, scale=scale, degrade=data.degrade, fixed=fixed(data))
+    return evaluation.eval_pairs(source, scale=scale, degrade=data.degrade, fixed=fixed(data, "data.eval"))
 
 
 def _rows(config, stage):
@@ -137,12 +143,13 @@ def _check_gaps(spans, stage):
         step = max(ends)
 
 
-def _transform(row, stage, scale, number):
-    cut = dict(crop=stage.crop, scale=scale, degrade=row["degrade"], fixed=fixed(row))
+def _transform(row, stage, scale, count, number):
+    cut = dict(crop=stage.crop, scale=scale, degrade=row["degrade"],
+               fixed=fixed(row, f"{'data' if stage.data else 'data.train'}[{number}]"))
     derive = pipeline.derived_keys(stage)
     if not stage.frames:
-        return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // number)
+        return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // count)
     if derive:
         raise UserError(f"a loss compares with {derive[0]!r}, which no batch of clips has; "
                         f"{nearest(derive[0], ['lr', 'hr'])}")
-    return clips.ClipWindows(**cut, frames=stage.frames, cache_bytes=clips.CACHE_BYTES // number)
+    return clips.ClipWindows(**cut, frames=stage.frames, cache_bytes=clips.CACHE_BYTES // count)

@@ -6,6 +6,8 @@ the versions of the libraries that did the work, are recorded with the LR image,
 
 from collections.abc import Callable
 import dataclasses
+import functools
+import re
 from typing import Any
 import zlib
 
@@ -129,13 +131,80 @@ def protocol(name):
     return PROTOCOLS[name]
 
 
+def parameters(name):
+    """{parameter: what it is, or is drawn from} of a protocol; the first step's where several have one of that name."""
+    return {key: value for step in reversed(protocol(name).steps) for key, value in step.items()
+            if key not in ("fn", "scale")}
+
+
+def settings(name, chosen, where=""):
+    """What people set of a protocol, as `draw` takes it.
+
+    Args:
+      name: key of `PROTOCOLS`.
+      chosen: {parameter: value}. Instead of a number there may be a range as text, "60-100", both ends included, or a
+        list of numbers: one of them is drawn for each image, each as likely as another.
+      where: what error messages put before a parameter's name, as "data.train[0].set.".
+
+    Returns:
+      {parameter: value, range or tuple}.
+
+    Raises:
+      UserError: unknown protocol or parameter, text that is no range, a value that the codec does not take, or a library
+        that is missing.
+    """
+    known = parameters(name)
+    for key in chosen:
+        if key not in known:
+            raise UserError(f"{where}{key}: {name} has no parameter {key!r}; {nearest(key, known)}")
+    found = {key: value if isinstance(known[key], str) and isinstance(value, str) else _choice(value, where + key)
+             for key, value in chosen.items()}
+    for key, value in found.items():
+        ends = (value[0], value[-1]) if isinstance(value, range) else value if isinstance(value, tuple) else (value,)
+        for end in dict.fromkeys(ends):
+            if wrong := _refused(name, key, end):
+                raise UserError(f"{where}{key}: {wrong}")
+    return found
+
+
+def _choice(value, key):
+    """A number, a range or a tuple of numbers of what people write."""
+    if isinstance(value, str):
+        ends = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", value)
+        if not ends:
+            raise UserError(f"{key}: {value!r} is no range; give a whole number, a range as 60-100, or a list")
+        first, last = map(int, ends.groups())
+        if last < first:
+            raise UserError(f"{key}: the range {value} holds nothing; its smaller end comes first")
+        return range(first, last + 1)
+    if isinstance(value, (list, tuple)):
+        if not value or not all(type(number) is int for number in value):
+            raise UserError(f"{key}: {list(value)} is nothing to draw from; only whole numbers are drawn")
+        return tuple(value)
+    return value
+
+
+@functools.cache
+def _refused(name, key, value):
+    """Why a protocol cannot have a parameter at a value, found by trying; "" where it can."""
+    p = protocol(name)
+    side = 64 * p.scale
+    try:
+        degrade(name, np.zeros((1, side * 3 // 2, side) if p.video else (side, side, 3), np.uint8),
+                **{key: value}).decode()
+    except UserError as e:
+        return str(e)
+    return ""
+
+
 def draw(name, seed=0, **fixed):
     """What a protocol does to one image: nothing is left to chance.
 
     Args:
       name: key of `PROTOCOLS`.
       seed: an int, or a text such as the image's name. The same seed draws the same.
-      **fixed: parameters to set instead, as qp=31 or encoder="9d"; of every step that has them.
+      **fixed: parameters to set instead, as qp=31 or encoder="9d", of every step that has them; of a range or a tuple
+        a value is drawn.
 
     Returns:
       The record of `Degraded`.
@@ -144,7 +213,7 @@ def draw(name, seed=0, **fixed):
       UserError: unknown protocol or parameter, or a library that is missing.
     """
     steps = protocol(name).steps
-    known = [key for step in steps for key in step if key not in ("fn", "scale")]
+    known = parameters(name)
     for key in fixed:
         if key not in known:
             raise UserError(f"{name} has no parameter {key!r}; {nearest(key, known)}")

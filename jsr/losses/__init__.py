@@ -51,20 +51,20 @@ def check_rows(rows):
         if missing:
             raise UserError(f"loss row {dict(row)}: lacks {', '.join(missing)}; needs {', '.join(_KEYS)}")
         keys([row])
-        if row["fn"] not in LOSSES:
-            raise UserError(f"loss {row['fn']!r} is unknown; {nearest(row['fn'], LOSSES)}")
-        defaults = {"weight": 1.0, **_defaults(row["fn"])}
+        known = {"weight": 1.0, **defaults(row["fn"])}
         for name, value in {"weight": row["weight"], **_options(row)}.items():
-            if name not in defaults:
-                raise UserError(f"loss {row['fn']}: no option {name!r}; {nearest(name, defaults)}")
-            number = isinstance(defaults[name], float) and type(value) is int
-            if type(value) is not type(defaults[name]) and not number:
-                raise UserError(f"loss {row['fn']}: {name}={value!r} must be of type {type(defaults[name]).__name__}, "
-                                f"like {defaults[name]!r}")
+            if name not in known:
+                raise UserError(f"loss {row['fn']}: no option {name!r}; {nearest(name, known)}")
+            number = isinstance(known[name], float) and type(value) is int
+            if type(value) is not type(known[name]) and not number:
+                raise UserError(f"loss {row['fn']}: {name}={value!r} must be of type {type(known[name]).__name__}, "
+                                f"like {known[name]!r}")
 
 
-def _defaults(fn):
-    """{option: its default} of a function's parameters behind pred and target, but `params`."""
+def defaults(fn):
+    """{option: its default} of a function of LOSSES, but `params`; UserError names the nearest of an unknown one."""
+    if fn not in LOSSES:
+        raise UserError(f"loss {fn!r} is unknown; {nearest(fn, LOSSES)}")
     _, _, *options = inspect.signature(LOSSES[fn]).parameters.values()
     return {option.name: option.default for option in options if option.name != "params"}
 

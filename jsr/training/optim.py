@@ -250,11 +250,32 @@ def make_schedule(row, *, peak, steps):
     return optax.join_schedules([rise, after], [warmup])
 
 
-def _call(table, row, what, **given):
-    name = row.pop("name")
+def arguments(what, name):
+    """{key: default} of what a row of this name takes besides it; None where there is no default.
+
+    Args:
+      what: "optimizer" or "schedule".
+      name: in OPTIMIZERS or SCHEDULES.
+
+    Raises:
+      UserError: an unknown name.
+    """
+    given = {"optimizer": ("learning_rate",), "schedule": ("peak", "steps")}[what]
+    known = _signature({"optimizer": OPTIMIZERS, "schedule": SCHEDULES}[what], name, what, given)
+    return ({"warmup_steps": 0} if what == "schedule" else {}) | {
+        key: None if p.default is p.empty else p.default for key, p in known.items()}
+
+
+def _signature(table, name, what, given):
+    """{key: inspect.Parameter} of a function of a table, but for what is given."""
     if name not in table:
         raise UserError(f"{what} {name!r} is unknown; {nearest(name, table)}")
-    known = {key: p for key, p in inspect.signature(table[name]).parameters.items() if key not in given}
+    return {key: p for key, p in inspect.signature(table[name]).parameters.items() if key not in given}
+
+
+def _call(table, row, what, **given):
+    name = row.pop("name")
+    known = _signature(table, name, what, given)
     for key in row:
         if key not in known:
             raise UserError(f"{what} {name}: unknown argument {key!r}; {nearest(key, known)}")

@@ -52,6 +52,12 @@ def test_parameters_and_their_mistakes(hr_dir, tmp_path):
     assert run(hr_dir, "--out", tmp_path / "lr", "--protocol", "aim22_t1", "--set", "quality=50", "--set", "encoder=6b") == 0
     steps = json.loads((tmp_path / "lr/manifest.json").read_text())["files"]["0001.png"]["degradation"]["steps"]
     assert steps[1]["quality"] == 50 and steps[1]["encoder"] == "6b"
+    assert run(hr_dir, "--out", tmp_path / "range", "--protocol", "ntire24", "--set", "quality=98-99") == 0
+    files = json.loads((tmp_path / "range/manifest.json").read_text())["files"].values()
+    assert all(entry["degradation"]["steps"][0]["quality"] in (98, 99) for entry in files)
+    with pytest.raises(UserError, match="--set quality: aim22_t1: jpeg cannot encode this: quality must be"):
+        run(hr_dir, "--out", tmp_path / "no", "--protocol", "aim22_t1", "--set", "quality=0")
+    assert not (tmp_path / "no").exists()
     with pytest.raises(UserError, match="aim22_t1 has no parameter 'qualty'; did you mean 'quality'"):
         run(hr_dir, "--out", tmp_path / "lr", "--protocol", "aim22_t1", "--set", "qualty=50")
     with pytest.raises(UserError, match="--set quality: expected KEY=VALUE"):

@@ -107,6 +107,15 @@ def test_settings_of_the_degradation(folders, photograph):
     assert set(chosen) == {90, 20, 40}
 
 
+def test_a_range_s_values_are_drawn_ends_included(folders):
+    rows = [dict(dataset=folders[0], set=dict(quality="60-62")), dict(dataset=folders[0], set=dict(quality=[7, 9]))]
+    assert [mix.fixed(row, "") for row in config_of(*rows).data.train] == [dict(quality=range(60, 63)), dict(quality=(7, 9))]
+    eval_row = config_of(*rows).data.eval
+    eval_row.degrade, eval_row.set = "aim22_t1", dict(quality="abc")
+    with pytest.raises(UserError, match="data.eval.set.quality: 'abc' is no range; give a whole number"):
+        mix.fixed(eval_row, "data.eval")
+
+
 def test_same_samples_whatever_the_workers_the_start_and_the_processes(folders):
     a, b = folders
     config = config_of(dict(dataset=a, weight=2, steps=[0, 4]), dict(dataset=b, weight=1, set=dict(quality=[10, 50])),
@@ -149,9 +158,10 @@ def test_the_defaults_of_a_row():
     ([dict(steps=[3, 3])], "give [first, last), or [] for always"),
     ([dict(steps=[0, 3]), dict(steps=[4, 20])], "no row takes part at step 3 of the stage's 20"),
     ([dict(steps=[0, 19])], "no row takes part at step 19"),
-    ([dict(set=dict(qualty=3))], "aim22_t1 has no parameter 'qualty'; did you mean 'quality'"),
-    ([dict(set=dict(encoder=["9d"]))], "A: encoder is drawn from ['9d']; only whole numbers are drawn"),
-    ([dict(set=dict(quality=3), degrade="")], "A: sets quality of a degradation, but names none (degrade)"),
+    ([dict(set=dict(qualty=3))], "data.train[0].set.qualty: aim22_t1 has no parameter 'qualty'; did you mean 'quality'"),
+    ([dict(), dict(set=dict(encoder=["9d"]))], "data.train[1].set.encoder: ['9d'] is nothing to draw from; only whole"),
+    ([dict(set=dict(quality=3), degrade="")], "data.train[0].set: sets quality of a degradation, but names none"),
+    ([dict(set=dict(quality="60-101"))], "data.train[0].set.quality: aim22_t1: jpeg cannot encode this: quality must be"),
     ([dict(dataset="nowhere")], "nowhere: no such folder"),
 ])
 def test_mistakes_in_the_rows(folders, rows, message):

@@ -118,6 +118,29 @@ def test_values_that_a_codec_does_not_take(name, fixed, message, monkeypatch):
     assert "\n" not in str(error.value)
 
 
+def test_ranges_are_drawn_with_both_ends():
+    fixed = degradations.settings("aim22_t1", {"quality": "60-62", "encoder": "6b"})
+    assert {degradations.draw("aim22_t1", seed, **fixed)["steps"][1]["quality"] for seed in range(60)} == {60, 61, 62}
+    assert degradations.settings("ais24", {"qp": [31, 63], "preset": 8}) == {"qp": (31, 63), "preset": 8}
+
+
+@pytest.mark.parametrize("name, chosen, message", [
+    ("aim22_t1", {"quality": "abc"}, "--set quality: 'abc' is no range; give a whole number, a range as 60-100, or a list"),
+    ("aim22_t1", {"quality": "60-"}, "--set quality: '60-' is no range"),
+    ("aim22_t1", {"quality": "70-60"}, "--set quality: the range 70-60 holds nothing; its smaller end comes first"),
+    ("aim22_t1", {"quality": []}, "--set quality: [] is nothing to draw from"),
+    ("aim22_t1", {"quality": "90-101"}, "--set quality: aim22_t1: jpeg cannot encode this: quality must be"),
+    ("aim22_t1", {"quality": [90, 101]}, "quality must be an integer from 1 to 100, got 101"),
+    ("aim22_t1", {"quality": 0}, "got 0"),
+    ("aim22_t1", {"encoder": "9z"}, "--set encoder: JPEG codec '9z' is unknown; did you mean '9'"),
+    ("ais24", {"decoder": "pilow"}, "--set decoder: AVIF decoder 'pilow' is unknown; did you mean 'pillow'"),
+])
+def test_settings_that_are_refused_with_their_key(name, chosen, message):
+    with pytest.raises(UserError) as error:
+        degradations.settings(name, chosen, "--set ")
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
 def test_clips():
     rng = np.random.default_rng(0)
     hr = np.stack([np.roll(photo(rng, 192, 128)[..., 0], n, axis=1) for n in range(3)])
