@@ -15,6 +15,7 @@ import numpy as np
 
 from jsr.errors import UserError
 from jsr.inference import runtimes
+from jsr.native import import_onnxruntime, import_openvino
 
 PEERS = {  # what it takes, all of it under the same name in `import` and `pip install`
     "torch": ("onnx", "torch"),
@@ -129,8 +130,7 @@ def _of_torch(graph, lr, threads, dtype, ways):
 
 def _onnxruntime(graph, lr, threads, dtype):
     """ONNX Runtime with its default optimisations of the graph; input and output stay on the device."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     device = _DEVICES[jax.default_backend()]
     provider = f"{device.upper()}ExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
@@ -156,7 +156,7 @@ def _openvino(graph, lr, threads, dtype):
     """OpenVINO's CPU plugin, told not to fall back on a shorter dtype by itself."""
     if jax.default_backend() != "cpu":
         return [], "compared on a CPU only (JAX_PLATFORMS=cpu)"
-    openvino = runtimes.import_openvino()
+    openvino = import_openvino()
     core = openvino.Core()
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads,
                 "INFERENCE_PRECISION_HINT": {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}[dtype]}

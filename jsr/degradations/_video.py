@@ -16,7 +16,7 @@ from jsr.degradations.resize import SWSCALE_OPTIONS, pyav, swscale
 from jsr.errors import UserError
 from jsr.native import call_apart
 
-# What SVT-AV1 may take: a hundred times its slowest preset on a free core.
+# SVT-AV1 may take these: thirty times what its slowest preset takes on a free core.
 _SECONDS, _SECONDS_PER_MEGAPIXEL = 120, 1200
 
 
@@ -72,7 +72,7 @@ def encode(frames, size_hw, *, container, codec, options, rate):
     call = functools.partial(_encoded, av, frames, size_hw, container, codec, options, rate)
     if codec != "libsvtav1":
         return call()
-    # It makes the thread that opens it real-time where root runs it, and some versions were seen to hang.
+    # Root's processes it makes real-time, and versions 3.1.1 and 3.1.2 are known to hang.
     seconds = _SECONDS + _SECONDS_PER_MEGAPIXEL * size_hw[0] * size_hw[1] / 1e6
     return call_apart(call, seconds=seconds, name=f"the encoder {codec}")
 

@@ -19,8 +19,6 @@ luma against the frame given, mean bytes:
 The number of threads changes nothing. Repeated runs give the same bytes.
 """
 
-import os
-
 import numpy as np
 
 from jsr.config import nearest
@@ -28,6 +26,7 @@ from jsr.degradations import _video
 from jsr.degradations.resize import SWSCALE_OPTIONS, swscale
 from jsr.errors import UserError
 from jsr.images import read_rgb
+from jsr.native import environment
 
 SUFFIX = ".avif"
 DECODERS = ("ffmpeg", "pillow")
@@ -47,7 +46,7 @@ def encode(image, qp, *, preset=5, scale=1):
         the same step that makes it YUV; 1 leaves its size.
 
     Raises:
-      UserError: PyAV is not installed.
+      UserError: PyAV is not installed, or the encoder hangs.
       ValueError: wrong type, shape, QP, preset or scale; less than 4 px high or wide after scaling.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -58,12 +57,11 @@ def encode(image, qp, *, preset=5, scale=1):
     size_hw = tuple(-(-side // scale) for side in image.shape[:2])
     if min(size_hw) < _MIN_SIDE:
         raise ValueError(f"SVT-AV1 needs at least {_MIN_SIDE} px, got {size_hw[0]}x{size_hw[1]} (height x width)")
-    # The encoder writes its settings to stderr unless told to report errors only; a user's own choice stays.
-    os.environ.setdefault("SVT_LOG", "1")
     frame = swscale(_video.from_rgb(image), size_hw, "yuv420p", _resize(scale))
     # One thread (lp): the images of a data set are what runs in parallel.
     options = {"qp": str(qp), "preset": str(preset), "svtav1-params": "lp=1"}
-    return _video.encode([frame], size_hw, container="avif", codec="libsvtav1", options=options, rate=25)
+    with environment("SVT_LOG", "1"):  # the encoder writes its settings to stderr unless told to report errors only
+        return _video.encode([frame], size_hw, container="avif", codec="libsvtav1", options=options, rate=25)
 
 
 def decode(data, *, decoder="ffmpeg"):

@@ -9,7 +9,6 @@ import dataclasses
 import importlib.util
 import logging
 import statistics
-import sys
 import threading
 import time
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from jsr.config import nearest
 from jsr.errors import UserError
+from jsr.native import import_onnxruntime, import_openvino
 from jsr.parallel import cores
 
 # px: ONNX graphs of open size take no smaller images, some networks pad those in a way of their own; JAX computes them
@@ -53,8 +53,7 @@ def open_onnx(graph):
     """
     if importlib.util.find_spec("onnxruntime") is None:
         raise UserError(f"ONNX graphs are run by the package onnxruntime: {OTHERS['onnxruntime'].install}")
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cores()
     options.log_severity_level = 3  # errors; it warns of what it cannot optimise
@@ -70,14 +69,6 @@ def open_onnx(graph):
             raise MemoryError(str(e)) from e
 
     return run
-
-
-def import_openvino():
-    """The package openvino without its telemetry, which would report every import to Google Analytics, from a fork of this."""
-    sys.modules.setdefault("openvino_telemetry", None)  # as if it were not installed
-    import openvino
-
-    return openvino
 
 
 def _open_openvino(graph):

@@ -50,6 +50,8 @@ class Metadata:
 def vips():
     """The module pyvips, set up once: no operation cache, few threads, silent."""
     import pyvips
+    if "VIPSHOME" not in os.environ:
+        os.unsetenv("VIPSHOME")  # libvips tells itself, and every child of the process, where it was built
     pyvips.cache_set_max(0)
     pyvips.concurrency_set(min(4, os.cpu_count() or 1))
     logging.getLogger("pyvips").setLevel(logging.CRITICAL + 1)

@@ -7,6 +7,7 @@ import sys
 
 from jsr.files import atomic_write, writing
 from jsr.images import write_png
+from jsr.native import environment
 
 
 class Logbook:
@@ -63,7 +64,8 @@ def _tensorboard():
     before = {"torch": sys.modules["torch"]} if "torch" in sys.modules else {}
     sys.modules["torch"] = None  # Python's way to say that an import fails
     try:
-        import tensorboardX
+        with environment("CRC32C_SW_MODE", "auto"):  # which it would set, and leave
+            import tensorboardX
         return tensorboardX
     finally:
         del sys.modules["torch"]
