@@ -18,10 +18,11 @@ PACKAGE_CONFIGS = Path(__file__).parent / "_configs"
 
 
 def nearest(name, names):
-    """What an error message says after an unknown name: the closest known one, or all of them."""
+    """What an error message says after an unknown name: those that it begins, the closest known one, or all of them."""
     names = [str(n) for n in names]
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(names))}"
+    begun = [n for n in names if n.startswith(f"{name}_")]
+    close = begun or difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(sorted(names))}"
 
 
 def tracks():

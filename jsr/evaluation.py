@@ -7,7 +7,7 @@ import numpy as np
 
 from jsr import degradations, images, metrics
 from jsr.data import records
-from jsr.degradations.resize import pillow_bicubic, swscale_lanczos
+from jsr.degradations.resize import matlab_bicubic, pillow_bicubic, swscale_lanczos
 from jsr.errors import UserError
 
 
@@ -101,8 +101,8 @@ def unchanged(image, size_hw):
     return image
 
 
-KERNELS = {"input": unchanged, "pillow_bicubic": pillow_bicubic, "torch_bicubic": torch_bicubic,
-           "swscale_lanczos": swscale_lanczos}
+KERNELS = {"input": unchanged, "pillow_bicubic": pillow_bicubic, "matlab_bicubic": matlab_bicubic,
+           "torch_bicubic": torch_bicubic, "swscale_lanczos": swscale_lanczos}
 
 
 def score(name, sr, hr, protocol, keys=None):

@@ -213,7 +213,7 @@ def _published(figures, ours, protocol):
                    f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td><td></td></tr>"
                    for name, value in figures.items())
     return (f"<h2>published</h2><table><tr><th></th><th>report</th><th>ours</th></tr>{rows}</table>"
-            f"<p>The report's scores are of {html.escape(protocol.test_set)}.</p>")
+            + (f"<p>The report's scores are of {html.escape(protocol.test_set)}.</p>" if protocol.test_set else ""))
 
 
 def _image(picture, alt):

@@ -40,7 +40,8 @@ def test_hr_is_cropped_to_the_lr_grid_and_lr_made_or_taken(photograph):
     ((40, 40), (80, 80), "", "LR is 80x80 and HR 40x40"),
     ((40, 40), None, "", "--config.data.eval.degrade=aim22_t1"),
     ((1, 1), None, "aim22_t1", "folder/a.png: 1x1 .* is smaller than 4 px"),
-    ((40, 40), None, "aim22", "did you mean 'aim22_t2'"),
+    ((40, 40), None, "aim22", r"did you mean 'aim22_t1' or 'aim22_t2'\?"),
+    ((40, 40), None, "bicubic", r"did you mean 'bicubic_x2' or 'bicubic_x3' or 'bicubic_x4'\?"),
 ])
 def test_pairs_that_do_not_fit_are_one_line(photograph, hr, lr, degrade, message):
     source = [record(photograph(*hr), lr and photograph(*lr))]

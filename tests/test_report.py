@@ -60,6 +60,14 @@ def test_a_folder_without_a_run_has_scores_and_crops_alone(result, tmp_path):
     assert not any(words in page for words in ("<svg", "<h2>time", "published", "over the training"))
 
 
+def test_published_figures_under_a_protocol_without_a_table(photograph, tmp_path):
+    protocol, hr = challenges.protocol("bicubic_x4"), photograph(64, 80)
+    scores, strips = report.make_report(Twice(), [("a", hr[::4, ::4], hr)], protocol=protocol, recipe="t:r", steps=30)
+    (tmp_path / "config.json").write_text(json.dumps({"report": {"psnr_rgb": 23.4}}))
+    page = report.write(tmp_path, scores, strips, protocol=protocol).read_text()
+    assert f"<td>23.4</td><td>{scores['mean']['ours']['psnr[rgb]']:.4f}</td>" in page and "scores are of" not in page
+
+
 def test_a_film_has_few_pictures_the_first_and_the_last(tmp_path):
     for step in range(0, 300, 10):
         write_png(tmp_path / "pictures" / f"a[1]_{step:07d}.png", np.full((4, 24, 3), step % 256, np.uint8))

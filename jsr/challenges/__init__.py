@@ -1,6 +1,7 @@
 """Challenges: what each of them measured, on which images, and its published table.
 
 A challenge is a row of `PROTOCOLS` and a file `tables/<name>.csv`, one line an entry, the reports' figures as printed.
+The benchmarks of clean images are rows without a table.
 A column of such a table is a score, "psnr[rgb]", or, where images were judged at several QPs, that of one of them:
 "psnr[rgb] QP31".
 """
@@ -36,7 +37,7 @@ class Protocol:
       degradation: key of jsr.degradations.PROTOCOLS that makes the LR images; "" where they are photographs too.
       qps: the QPs at which every image is judged, each by itself; () where there is no such choice.
       table_qps: those of the published table, over which ranking and score take the mean.
-      test_set: the images behind the table, in words.
+      test_set: the images behind the table, in words; "" where there is no table.
       test_count: how many they are.
       test_names: their file stems; None where they were never published.
       baseline: what entries are compared with, "bicubic", "lanczos" or, of restoration, "input".
@@ -55,12 +56,12 @@ class Protocol:
     degradation: str
     qps: tuple[int, ...] = ()
     table_qps: tuple[int, ...] = ()
-    test_set: str
-    test_count: int
+    test_set: str = ""
+    test_count: int = 0
     test_names: frozenset[str] | None = None
     baseline: str = "bicubic"
     kernel: str = "pillow_bicubic"
-    published: dict[str, str]
+    published: dict[str, str] = dataclasses.field(default_factory=dict)
     runtime: str = ""
 
     @property
@@ -79,7 +80,7 @@ def weighted_score(psnr, ssim):
 
 # AIM 2020 (Wei, Lu, Timofte et al., ECCV Workshops 2020, section 2 and Tables 1 and 2): half of the photographs of
 # DRealSR, LR and HR by the same cameras. It does not say how SSIM is computed, nor that a border is cut: inferred.
-_AIM20 = dict(keys=("psnr[rgb]", "ssim[rgb]"), ranking="psnr[rgb]", weigh=weighted_score, degradation="", published={},
+_AIM20 = dict(keys=("psnr[rgb]", "ssim[rgb]"), ranking="psnr[rgb]", weigh=weighted_score, degradation="",
               test_set="the challenge's 60 test photographs, which nothing published names", test_count=60)
 _RTSR_4K = dict(test_set="the 110 images of the 4K RTSR benchmark, never released", test_count=110)
 # NTIRE 2023 (Conde, Zamfir, Timofte et al., CVPRW 2023, section 2.3 and Table 1): PSNR and SSIM; LR by bicubic and JPEG
@@ -120,6 +121,11 @@ PROTOCOLS = {row.name: row for row in (
                         "psnr[ntire23_script] QP31": "32.75", "psnr[ntire23_script] QP63": "29.12",
                         "ssim[rgb] QP31": "0.800", "ssim[rgb] QP63": "0.715",
                         "ssim[ntire23_script] QP31": "0.843", "ssim[ntire23_script] QP63": "0.774"}),
+    # No challenge: how papers score Set5, Set14, BSD100 and Urban100, a grey image as RGB. The bicubic rows of their
+    # tables are older: the luma alone was shrunk and enlarged, and grey levels were scored as such (Set14: -0.09 dB).
+    *(Protocol(name=f"bicubic_x{scale}", title=f"super-resolution of clean images (x{scale}, MATLAB's bicubic)",
+               scale=scale, keys=("psnr[y_601]", "ssim[y_601]", "psnr[rgb]"), ranking="psnr[y_601]", crop_border=scale,
+               degradation=f"bicubic_x{scale}", kernel="matlab_bicubic") for scale in (2, 3, 4)),
 )}
 
 
@@ -148,11 +154,13 @@ def label(column):
 
 
 def table(protocol):
-    """The published table, best first by what orders it: a dict an entry, its figures as printed.
+    """The published table, best first by what orders it: a dict an entry, its figures as printed; [] without one.
 
     Columns: team, method, the scores, runtime_s or runtime_ms (an image) and others that the report has, such as score
     (see `score`), params_m (M), flops_g and macs_g (G); "" where the report has a dash.
     """
+    if not protocol.test_set:
+        return []
     with open(TABLES / f"{protocol.name}.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return sorted(rows, key=lambda row: -(float(row["score"]) if protocol.weigh else level(protocol, row)))
@@ -227,11 +235,14 @@ def standing(protocol, ours, names, baseline=None, runtime_ms=None):
     mean = level(protocol, ours)
     gain = None if baseline is None else evaluation.gain(mean, level(protocol, baseline))
     points = None if gain is None or runtime_ms is None else score(gain, runtime_ms)
+    over = "" if gain is None else f", {gain:+.4f} over {protocol.baseline}"
+    if not rows:
+        return Standing(None, gain, published, points, None, scores, what + over)
     obstacle = _obstacle(protocol, names, baseline)
     if obstacle:
-        if gain is not None:
-            what += (f", {gain:+.4f} over {protocol.baseline}; the {len(rows)} published entries gained "
-                     f"{min(published.values()):+.4f} to {max(published.values()):+.4f}")
+        if over:
+            what += (f"{over}; the {len(rows)} published entries gained {min(published.values()):+.4f} to "
+                     f"{max(published.values()):+.4f}")
         if points is not None:
             what += (f"; score {points:.2f}, theirs {min(scores.values()):.2f} to {max(scores.values()):.2f} on "
                      f"{protocol.runtime}")

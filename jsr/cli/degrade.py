@@ -1,6 +1,7 @@
 """Degrade a folder of HR images, or clips, exactly as a challenge's organisers did.
 
   jsr degrade DIV2K_valid_HR --out lr --protocol aim22_t1
+  jsr degrade Set5 --out lr --protocol bicubic_x4
   jsr degrade DIV2K_valid_HR --out lr31 --protocol ais24 --set qp=31
   jsr degrade photos --out lr --protocol ntire24 --set quality=60-100
   jsr degrade LDV3 --out lr --protocol aim22_t2 --set encoder=hm

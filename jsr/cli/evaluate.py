@@ -4,6 +4,7 @@
   jsr evaluate --sr out --hr HR --protocol ntire23_x3 --runtime_ms 3.6    and the challenge's score of PSNR and runtime
   jsr evaluate --sr out --hr HR --protocol ais24                    out/QP31, out/QP63: a folder for each QP
   jsr evaluate --sr out31 --hr HR --protocol ais24 --qp 31          one QP
+  jsr evaluate --sr out --hr Set5 --protocol bicubic_x4             clean images, as papers score them, beside bicubic
   jsr evaluate --sr out --hr Set5 --profile rgb y_601               PSNR and SSIM of these profiles
   jsr evaluate --sr out --hr Set5 --profile "psnr_b[rgb]"           one score
   jsr evaluate --sr out --lr test_LR --submission out.zip --runtime 1.2
@@ -279,7 +280,8 @@ def _show(report, protocol, console, title):
                           *(f"{evaluation.gain(mean['ours'][name], mean[who][name]):+.4f}" for name in columns))
     console.print(shown)
     if protocol:
-        console.print(_published(report["standing"], protocol))
+        if protocol.test_set:
+            console.print(_published(report["standing"], protocol))
         console.print(report["standing"]["text"])
 
 
@@ -330,6 +332,7 @@ def _submit(args, pairs, protocol, console):
         done = iter(range(1, len(images) + 1))
         submission.write_zip(args.submission, images, text,
                              on_image=lambda: progress("packing", next(done), len(images)))
-    others = protocol and (len(images) != protocol.test_count or protocol.test_names not in (None, images.keys()))
+    others = protocol and protocol.test_set and (len(images) != protocol.test_count
+                                                 or protocol.test_names not in (None, images.keys()))
     console.print(f"{args.submission}: {len(images)} images and readme.txt"
                   + (f"; the challenge's are {protocol.test_set}" if others else ""))

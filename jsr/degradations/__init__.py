@@ -22,6 +22,7 @@ from jsr.images import png_bytes, read_rgb
 
 _RESIZE_REACH = 4  # LR px beyond which no resize looks
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}
+_NUMPY = {"library": f"NumPy {np.__version__}"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,10 @@ PROTOCOLS = {
        for suffix, codec in (("", {**_JPEG, "quality": range(10, 96)}), ("_clean", {"fn": "png"}))},
     # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10 to 70.
     "ntire24": Protocol(1, ({**_JPEG, "quality": range(10, 72)},)),
+    # Not of a challenge: what papers on clean images call bicubic, MATLAB's imresize of uint8 images.
+    "bicubic_x2": Protocol(2, ({"fn": "matlab_bicubic", "scale": 2}, {"fn": "png"})),
+    "bicubic_x3": Protocol(3, ({"fn": "matlab_bicubic", "scale": 3}, {"fn": "png"})),
+    "bicubic_x4": Protocol(4, ({"fn": "matlab_bicubic", "scale": 4}, {"fn": "png"})),
     # Not of a challenge: compressed twice, as pictures that were passed on are.
     "jpeg_webp": Protocol(1, ({**_JPEG, "quality": range(10, 91)}, {"fn": "webp", "quality": range(10, 91), "method": 4})),
 }
@@ -381,7 +386,9 @@ def _made_by(step):
     if step["fn"] in CODECS:
         made_by = CODECS[step["fn"]].record(**parameters)
         return {key: value for key, value in made_by.items() if key not in (*step, "codec")}
-    return {"library": _video.library()} if step["fn"].startswith("swscale") else _PILLOW
+    if step["fn"].startswith("swscale"):
+        return {"library": _video.library()}
+    return _NUMPY if step["fn"].startswith("matlab") else _PILLOW
 
 
 def _checked(name, hr):

@@ -73,8 +73,8 @@ def matlab_bicubic(image, size_hw=None, *, scale=None):
     """MATLAB's imresize of a uint8 image, which rounds to 8 bits after each of its two passes, halves upwards.
 
     Written without MATLAB at hand, and equal in every pixel to images that it made: the 123x234 uint8 example of
-    fatheral/matlab_imresize and the x2, x3 and x4 LR images of Set5 in the SwinIR repository (that these are MATLAB's
-    is inferred). The Python copies in wide use, BasicSR's and KAIR's, are `matlab_bicubic_double`.
+    fatheral/matlab_imresize and the x2, x3 and x4 LR images of Set5 in the repositories of SwinIR and IMDN (that these
+    are MATLAB's is inferred). The Python copies in wide use, BasicSR's and KAIR's, are `matlab_bicubic_double`.
 
     Args:
       image: uint8 (H, W, 3) or (H, W).

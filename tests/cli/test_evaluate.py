@@ -68,6 +68,17 @@ def test_protocol(evaluate, folders):
     assert "PSNR " not in out.replace("PSNR[rgb] ", "").replace("PSNR[y_601] ", "")
 
 
+def test_a_protocol_without_a_table(evaluate, folders):
+    files = "--protocol", "bicubic_x4", "--json", folders / "scores.json"
+    status, out, complaints = evaluate(*args(folders, *files))
+    standing = json.loads((folders / "scores.json").read_text())["standing"]
+    assert status == 0 and not complaints and "published" not in out and "team" not in out
+    assert out.endswith(f" dB, {standing['gain']:+.4f} over bicubic\n") and standing["rank"] is None
+    status, out, _ = evaluate("--sr", folders / "sr", "--protocol", "bicubic_x4", "--submission", folders / "x.zip",
+                              *SUBMISSION)
+    assert status == 0 and out.endswith("x.zip: 3 images and readme.txt\n")
+
+
 def test_given_lr_makes_the_same_baseline(evaluate, folders):
     reports = []
     for more in ((), ("--lr", folders / "lr")):

@@ -14,7 +14,8 @@ from PIL import Image
 import pytest
 
 import jsr
-from jsr import cli, models, pictures
+from jsr import cli, degradations, images, metrics, models, pictures
+from jsr.degradations.resize import matlab_bicubic
 from jsr.inference import model_file
 
 
@@ -53,6 +54,30 @@ def format_and_size(path):
 
 def run(*args):
     return cli.main(["upscale", *map(str, args)])
+
+
+def test_clean_benchmarks_take_three_commands(tmp_path, photograph):
+    """Degrade, upscale, evaluate: from originals of any size, one of them grey."""
+    hr, lr, sr, scores = (tmp_path / name for name in ("hr", "lr", "sr", "scores.json"))
+    hr.mkdir()
+    Image.fromarray(photograph(64, 82)).save(hr / "colour.png")
+    Image.fromarray(photograph(60, 51)[..., 1]).save(hr / "grey.png")
+    net = {"name": "sr", "model": "enlarge/bicubic", "scale": 3, "fields": {}, "deployed": False}
+    model_file.save(tmp_path / "m.safetensors", {"sr": {}}, {"networks": [net]})
+    for command in (f"degrade {hr} --out {lr} --protocol bicubic_x3",
+                    f"upscale {lr} --out {sr} --model {tmp_path / 'm.safetensors'}",
+                    f"evaluate --sr {sr} --hr {hr} --protocol bicubic_x3 --json {scores}"):
+        assert cli.main(command.split()) == 0
+    report = json.loads(scores.read_text())
+    assert [(row["name"], row["cropped"]) for row in report["images"]] == [("colour", "64x82"), ("grey", "")]
+    assert report["crop_border"] == 3 and report["profiles"] == ["psnr[y_601]", "ssim[y_601]", "psnr[rgb]"]
+    for row in report["images"]:
+        whole = degradations.crop_to_multiple(images.read_rgb(hr / f"{row['name']}.png"), 3)
+        small = matlab_bicubic(whole, (whole.shape[0] // 3, whole.shape[1] // 3))
+        np.testing.assert_array_equal(pixels(lr / f"{row['name']}.png"), small)
+        assert row["bicubic"] == metrics.score(matlab_bicubic(small, whole.shape[:2]), whole, report["profiles"], 3)
+        assert row["ours"] == metrics.score(pixels(sr / f"{row['name']}.png"), whole, report["profiles"], 3)
+    assert abs(report["standing"]["gain"]) < 0.02  # the network is the same kernel: only roundings and edges differ
 
 
 def test_a_folder(photo_folder, tmp_path, model, capsys):

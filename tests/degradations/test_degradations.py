@@ -96,6 +96,11 @@ def test_draws_are_what_the_scripts_draw():
     assert drawn("aim22_t1", "quality") == {10} and drawn("ntire23_x3", "quality") == {90}
 
 
+def test_records_name_what_resized():
+    for name, library in (("aim22_t1", "Pillow "), ("bicubic_x4", "NumPy "), ("aim22_t2", "FFmpeg ")):
+        assert degradations.draw(name)["steps"][0]["library"].startswith(library)
+
+
 def test_parameters_can_be_set():
     steps = degradations.draw("jpeg_webp", 0, quality=33, encoder="6b")["steps"]
     assert [step["quality"] for step in steps] == [33, 33] and steps[0]["encoder"] == "6b"
