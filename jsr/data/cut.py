@@ -68,9 +68,10 @@ class Cut:
 WHOLE = Cut()
 
 
-def names(name, height, width, cut):
-    """The names of the tiles of an upright photograph, as `tiles` gives them where `detail` is 0."""
-    return [f"{name}{key}" for key in cut.boxes(*cut.size(height, width))]
+def sizes(name, height, width, cut):
+    """{name: (height, width)} of the tiles of an upright photograph, as `tiles` gives them where `detail` is 0."""
+    boxes = cut.boxes(*cut.size(height, width))
+    return {f"{name}{key}": (bottom - top, right - left) for key, (top, bottom, left, right) in boxes.items()}
 
 
 def tiles(image, name, cut):

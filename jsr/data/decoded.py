@@ -45,6 +45,7 @@ class Decoded:
 
     Attributes:
       names, identity: see `jsr.data.sources.open_source`.
+      sizes: [(height, width)], px, of the records' images.
 
     Raises:
       UserError: no place for the parts, a damaged image, or no tile with enough detail.
@@ -58,10 +59,13 @@ class Decoded:
         folder = source.paths[0].parent
         announce(f"{folder}: its {len(self._paths):,} images, {pixels / 1e6:,.0f} megapixels after shrinking, are decoded once "
                  f"and kept in {self._folder}, about {decimal(int(pixels * _PX_BYTES))}")
-        tiles = self._measured(folder, announce) if form.detail else [
-            cut.names(path.name, *size, form) for path, size in zip(self._paths, source.sizes, strict=True)]
-        self._entries = [(path, number) for path, names in enumerate(tiles) for number in range(len(names))]
-        self.names = [str(path.parent / name) for path, names in zip(source.paths, tiles, strict=True) for name in names]
+        tiles = [cut.sizes(path.name, *size, form) for path, size in zip(self._paths, source.sizes, strict=True)]
+        if form.detail:
+            tiles = [{name: known[name] for name in kept}
+                     for known, kept in zip(tiles, self._measured(folder, announce), strict=True)]
+        self._entries = [(path, number) for path, found in enumerate(tiles) for number in range(len(found))]
+        self.names = [str(path.parent / name) for path, found in zip(source.paths, tiles, strict=True) for name in found]
+        self.sizes = [size for found in tiles for size in found.values()]
         self.identity = source.identity if form == cut.WHOLE else [source.identity, dataclasses.astuple(form), len(self)]
 
     def __len__(self):
