@@ -33,7 +33,8 @@ from jsr.config import nearest
 from jsr.errors import UserError
 
 
-def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, weight=0.0, steps=()):
+def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, weight=0.0, steps=(), shrink=1.0, tiles=0,
+           detail=0.0):
     """A row of the data that samples are taken from; a recipe may have them as plain dicts with these keys.
 
     Args:
@@ -47,9 +48,14 @@ def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, 
       repeat: how often each image counts beside other rows' images.
       weight: share of the samples, for all rows or for none; without weights it is images times `repeat`.
       steps: [first, last) of the stage in which the row takes part; () is always.
+      shrink: factor, as 2 or 2.5, by which the photographs of a folder are made smaller, until the traces of sensor and
+        JPEG are gone.
+      tiles: least side, px, of the tiles that they are then cut into; 0 takes crops of the whole.
+      detail: least mean second difference, levels, of a tile, as 3; one in eight of the flatter ones is kept. 0 keeps all.
     """
     return ConfigDict(dict(dataset=dataset, split=split, degrade=degrade, set=dict(set or {}), files=files,
-                           repeat=repeat, weight=float(weight), steps=list(steps)))
+                           repeat=repeat, weight=float(weight), steps=list(steps), shrink=float(shrink), tiles=tiles,
+                           detail=float(detail)))
 
 
 def player(*, losses, learning_rate, nets=(), schedule=None, optimizer=None, clip_norm=0.0, every=1, freeze=()):

@@ -11,17 +11,24 @@ from jsr.errors import UserError
 from jsr.files import atomic_write
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff")
+_OPAQUE, _WITH_ALPHA = ("RGB", "L", "1"), ("P", "PA", "LA", "RGBA")  # Pillow's modes that are read
+_ORIENTATION = 0x112  # of EXIF
+_TURNS = dict(enumerate((  # that make a picture of this orientation upright
+    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), 2))
 
 
-def read_rgb(source, *, name=None):
+def read_rgb(source, *, name=None, upright=False):
     """Reads an image file, or its bytes, as RGB.
 
     Grey and palette images become RGB with the values they show; an alpha channel is dropped where it is fully
-    opaque. No EXIF orientation is applied: the pixels are what the file stores, as in the challenges' scripts.
+    opaque.
 
     Args:
       source: a path, or the encoded bytes.
       name: what error messages call the image; the path by default.
+      upright: turns the image by its EXIF orientation, as photographs need; else the pixels are what the file stores,
+        as in the challenges' scripts.
 
     Returns:
       uint8 array of shape (H, W, 3).
@@ -35,11 +42,11 @@ def read_rgb(source, *, name=None):
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                # Pillow opens 16-bit colour as 8-bit "RGB"; only the raw mode tells.
-                if any(";16" in str(tile.args) for tile in image.tile):
-                    raise UserError(f"{name}: has 16 bits a channel, not 8; convert it first")
+                _check_mode(image, name)
+                turn = _turn(image) if upright else None
                 image.load()
-                return np.asarray(_to_rgb(image, name))
+                rgb = _to_rgb(image, name)
+                return np.asarray(rgb if turn is None else rgb.transpose(turn))
     except UserError:
         raise
     except FileNotFoundError:
@@ -53,24 +60,62 @@ def read_rgb(source, *, name=None):
         raise UserError(f"{name}: damaged or truncated image ({e}); replace or remove the file") from e
 
 
+def _check_mode(image, name):
+    """Raises UserError where an opened image's header says that it is no 8-bit grey or RGB."""
+    # Pillow opens 16-bit colour as 8-bit "RGB"; only the raw mode tells.
+    if any(";16" in str(tile.args) for tile in image.tile):
+        raise UserError(f"{name}: has 16 bits a channel, not 8; convert it first")
+    if image.mode not in (*_OPAQUE, *_WITH_ALPHA):
+        raise UserError(f"{name}: is {image.mode}, not 8-bit grey or RGB; convert it first")
+
+
+def _turn(image):
+    """The transposition that turns an opened image upright; None for none."""
+    if "exif" not in image.info:  # nor in a TIFF file, which Pillow turns itself, its size too
+        return None
+    try:
+        return _TURNS.get(image.getexif().get(_ORIENTATION))
+    except Exception:  # a damaged block: the pixels may be whole
+        return None
+
+
 def _to_rgb(image, name):
-    if image.mode in ("RGB", "L", "1"):
+    if image.mode in _OPAQUE:
         return image.convert("RGB")
-    if image.mode in ("P", "PA", "LA", "RGBA"):
-        rgba = image.convert("RGBA")
-        if rgba.getchannel("A").getextrema()[0] < 255:
-            raise UserError(f"{name}: has transparent pixels; flatten it onto a background first")
-        return rgba.convert("RGB")
-    raise UserError(f"{name}: is {image.mode}, not 8-bit grey or RGB; convert it first")
+    rgba = image.convert("RGBA")
+    if rgba.getchannel("A").getextrema()[0] < 255:
+        raise UserError(f"{name}: has transparent pixels; flatten it onto a background first")
+    return rgba.convert("RGB")
 
 
 def image_size(path):
     """(height, width) from the header, without decoding; raises UserError as `read_rgb` does."""
+    return _header(path, lambda image: image.size[::-1])
+
+
+def upright_size(path):
+    """(height, width) of what `read_rgb(path, upright=True)` gives, from the header.
+
+    Raises:
+      UserError: as `read_rgb` does, where the header tells.
+    """
+    return _header(path, _upright_size)
+
+
+def _upright_size(image):
+    _check_mode(image, image.filename)
+    is_swapped = _turn(image) in [_TURNS[orientation] for orientation in (5, 6, 7, 8)]
+    return image.size if is_swapped else image.size[::-1]
+
+
+def _header(path, read):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return image.size[::-1]
+                return read(image)
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except Exception as e:

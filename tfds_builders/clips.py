@@ -8,6 +8,7 @@ import tensorflow_datasets as tfds
 from jsr import degradations
 from jsr._tfds_builders import common
 from jsr.data import clips
+from jsr.errors import UserError
 
 VIDEO_PROTOCOLS = tuple(name for name, protocol in degradations.PROTOCOLS.items() if protocol.video)
 
@@ -17,12 +18,12 @@ class ClipsBuilder(common.ImagesBuilder):
 
     Attributes:
       MULTIPLE: of what height and width of the HR clips are to be multiples, px.
-      keyint: 0 keeps the HR files as they are; else they are encoded anew, lossless, with a key frame every so many
-        frames, so that training decodes less for a window.
+
+    The setting `keyint`: 0 keeps the HR files as they are; else they are encoded anew, lossless, with a key frame every so
+    many frames, so that training decodes less for a window.
     """
 
-    keyint = 0
-
+    SETTINGS = {"keyint": 0}
     BUILDER_CONFIGS = [
         tfds.core.BuilderConfig(name=common.HR, description="HR clips."),
         *(tfds.core.BuilderConfig(name=name, description=f"HR clips and the LR clips of the protocol {name}.")
@@ -39,9 +40,13 @@ class ClipsBuilder(common.ImagesBuilder):
         if self.protocol:
             features |= {"lr": tfds.features.Text(), "degradation": tfds.features.Text()}
         return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features),
-                                              metadata=tfds.core.MetadataDict(cropped={}, names={}, keyint=0))
+                                              metadata=tfds.core.MetadataDict(cropped={}, names={}, **self.SETTINGS))
+
+    @classmethod
+    def check(cls, config, settings):
+        if settings["keyint"] < 0:
+            raise UserError(f"{cls.name}: --keyint {settings['keyint']}; give 1 or more frames, or 0 to keep the files")
 
     def _work(self):
-        self.info.metadata["keyint"] = self.keyint
         return functools.partial(clips.prepare, protocol=self.protocol, folder=self.parts_dir, multiple=self.MULTIPLE,
-                                 keyint=self.keyint)
+                                 **self._chosen())

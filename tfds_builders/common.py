@@ -4,6 +4,7 @@ import abc
 import functools
 from pathlib import Path
 import shutil
+import types
 
 from absl import logging
 import numpy as np
@@ -51,8 +52,10 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
       beam: a runner of Apache Beam that does the work instead, see `jsr.data.beam.map_unordered`; "" is none.
       announce: called with lines for the user.
       progress: called with (what is done, images done, images in all).
+      settings: {name: value} for the names in SETTINGS, which are kept in the dataset's metadata.
     """
 
+    SETTINGS = {}  # what the user may choose, with defaults: options of `jsr build`
     UNIT = "images"  # what the sources are
     PER_SHARD = 32  # TFDS holds the records of a shard in memory while it writes: 150 MB of 2K photographs
     LICENCE = ""  # of the images, one line: what a model file says of its training data
@@ -68,6 +71,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     beam = ""
     announce = staticmethod(logging.info)
     progress = staticmethod(lambda stage, done, total: None)
+    settings = types.MappingProxyType({})
 
     def __init_subclass__(cls, **kwargs):
         # Not registered by name: TFDS has a div2k of its own, which an import of ours must not replace.
@@ -75,6 +79,10 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def __init__(self, *, file_format="array_record", **kwargs):
         super().__init__(file_format=file_format, **kwargs)
+
+    @classmethod
+    def check(cls, config, settings):
+        """Raises UserError where a config cannot be built with these settings, all of SETTINGS."""
 
     @abc.abstractmethod
     def _sources(self, dl_manager):
@@ -100,26 +108,44 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         # tfds.features.Text stores any bytes; Image would decode them, with another JPEG decoder than ours.
         features = {k: np.int32 if isinstance(v, int) else tfds.features.Text() for k, v in values.items()}
         return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features),
-                                              metadata=tfds.core.MetadataDict(cropped={}, names={}))
+                                              metadata=tfds.core.MetadataDict(cropped={}, names={}, **self.SETTINGS))
 
     def _shard_iterators_per_split(self, dl_manager):
         splits = self._sources(dl_manager)
         sources = [source for split in splits.values() for source in split]
-        self._check_disk(len(sources), 2 * sum(source.record_bytes() for source in sources))  # parts, then records
+        record_bytes = sum(source.record_bytes() for source in sources) * self._growth()
+        self._check_disk(len(sources), int(2 * record_bytes))  # parts, then records
         parts = self._prepare(sources)
         self._check_overlap(splits, parts)
-        self.info.metadata["names"] = {split: [source.name for source in listed] for split, listed in splits.items()}
-        written = iter(range(1, len(sources) + 1))
+        found = {split: [(parts[source], number, name) for source in listed
+                         for number, name in enumerate(records.names(parts[source]))] for split, listed in splits.items()}
+        bare = [split for split, listed in found.items() if not listed]
+        if bare:
+            raise UserError(f"{self.info.full_name}: not built, no image of {bare[0]} is left by its settings "
+                            f"({', '.join(f'--{key} {value}' for key, value in self._chosen().items())})")
+        self.info.metadata["names"] = {split: [name for *_, name in listed] for split, listed in found.items()}
+        for key, value in self._chosen().items():
+            self.info.metadata[key] = value
+        number_in_all = sum(map(len, found.values()))
+        written = iter(range(1, number_in_all + 1))
 
         def examples(shard):
-            for source in shard:
-                record = records.load(parts[source])
+            for part, number, name in shard:
+                record = records.load(part, number)
                 self._note_crop(record)
-                yield source.name, record
-                self.progress("writing", next(written), len(sources))
+                yield name, record
+                self.progress("writing", next(written), number_in_all)
 
         return {name: [functools.partial(examples, split[i:i + self.PER_SHARD])
-                       for i in range(0, len(split), self.PER_SHARD)] for name, split in splits.items()}
+                       for i in range(0, len(split), self.PER_SHARD)] for name, split in found.items()}
+
+    def _growth(self):
+        """Bytes of the records by the settings over those of whole images."""
+        return 1
+
+    def _chosen(self):
+        """The settings, all of SETTINGS."""
+        return {**self.SETTINGS, **self.settings}
 
     def _note_crop(self, record):
         before, after = "{source_height}x{source_width}".format(**record), "{height}x{width}".format(**record)

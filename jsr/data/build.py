@@ -41,6 +41,11 @@ def names():
     return sorted(path.parent.name for path in PACKAGE_BUILDERS.glob("*/*_dataset_builder.py"))
 
 
+def _taking(setting):
+    """The names of the datasets that take a setting."""
+    return [name for name in names() if setting in find(f"{name}")[0].SETTINGS]
+
+
 def default_data_dir():
     """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
@@ -81,8 +86,8 @@ def damage(path):
     return ""
 
 
-def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="", keyint=0, force=False,
-          announce=lambda line: None, progress=lambda stage, done, total: None):
+def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="", force=False,
+          announce=lambda line: None, progress=lambda stage, done, total: None, **settings):
     """Prepares a dataset unless it is there already and whole.
 
     A damaged one is built anew. Processes that want the same dataset wait for the first of them. What a build that
@@ -94,17 +99,17 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
       manual_dir: folder with source files that the user has already, for the datasets that can use one.
       num_workers: processes, see `jsr.parallel.map_unordered`.
       beam: "" works on this machine; else a runner of Apache Beam, see `jsr.data.beam.map_unordered`.
-      keyint: of datasets of clips: 0 keeps the HR files; else they are encoded anew, lossless, with a key frame every
-        so many frames.
       force: builds anew what is there.
       announce: called with lines for the user.
       progress: called with (what is done, images done, images in all).
+      **settings: of the builder's SETTINGS; None leaves one as the dataset has it, or at its default.
 
     Returns:
       Dataset.
 
     Raises:
-      UserError: unknown dataset, sources missing or damaged, no place to write.
+      UserError: unknown dataset, sources missing or damaged, no place to write; a setting that the dataset does not
+        take, or that it was built otherwise with.
     """
     cls, config, path = find(dataset, data_dir)
     if manual_dir is not None:
@@ -112,17 +117,23 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
             raise UserError(f"{cls.name}: takes no files of yours, leave out --manual_dir")
         if not Path(manual_dir).is_dir():
             raise UserError(f"{manual_dir}: no such folder (--manual_dir)")
-    if keyint < 0 or keyint and not hasattr(cls, "keyint"):
-        raise UserError(f"{cls.name}: --keyint {keyint}; give 1 or more frames, for a dataset of clips")
+    settings = {key: value for key, value in settings.items() if value is not None}
+    for key in settings.keys() - cls.SETTINGS.keys():
+        raise UserError(f"{cls.name}: takes no --{key}; it is for {', '.join(_taking(key))}")
+    cls.check(config, {**cls.SETTINGS, **settings})
     is_new = force or bool(damage(path))
     if is_new:
         with _exclusive(path.parent):
             is_new = force or bool(damage(path))  # another process may have built it meanwhile
             if is_new:
                 _build(cls, config, path, force, announce,
-                       dict(manual_dir=manual_dir, num_workers=num_workers, beam=beam, keyint=keyint, announce=announce,
-                            progress=progress))
+                       dict(manual_dir=manual_dir, num_workers=num_workers, beam=beam, settings=settings,
+                            announce=announce, progress=progress))
     info = cls(data_dir=path.parents[2], config=config).info
+    other = {key: info.metadata[key] for key, value in settings.items() if info.metadata[key] != value}
+    if other:
+        raise UserError(f"{path}: is there already, with {', '.join(f'--{key} {value}' for key, value in other.items())}; "
+                        "--force builds it anew, --data_dir elsewhere keeps both")
     return Dataset(name=f"{cls.name}/{config}", path=path, is_new=is_new, cropped=info.metadata["cropped"],
                    counts={name: split.num_examples for name, split in info.splits.items()},
                    size=sum(file.stat().st_size for file in path.iterdir()))

@@ -61,7 +61,7 @@ def prepare(source, *, protocol, folder, multiple, keyint=0):
     made_of = json.dumps([drawn, source.lr_step, multiple, keyint, hashlib.sha256(lr or b"").hexdigest()])
     part = records.part_path(folder, source.name, data, made_of)
     if not part.exists():
-        records.save(part, make(source, data, lr, protocol, multiple, keyint))
+        records.save(part, [make(source, data, lr, protocol, multiple, keyint)])
     return part
 
 

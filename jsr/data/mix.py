@@ -1,5 +1,6 @@
 """What a recipe says of its training data, opened: datasets, how they are degraded, how much of each is taken."""
 
+import dataclasses
 from fractions import Fraction
 import hashlib
 import json
@@ -8,21 +9,39 @@ import math
 from jsr import degradations, evaluation
 from jsr.config import nearest, plain
 from jsr.data import clips, pipeline, sources
+from jsr.data.cut import WHOLE, Cut
 from jsr.errors import UserError
 
 # Of a row; `jsr._configs.common.source` says what they mean.
 DEFAULTS = {"dataset": "", "split": "train", "degrade": "", "set": {}, "files": "", "repeat": 1, "weight": 0.0,
-            "steps": []}
+            "steps": [], **dataclasses.asdict(WHOLE)}
+_OPENED = ("dataset", "split", "files", *dataclasses.asdict(WHOLE))  # of the keys, what records a row has
 
 
-def open_sources(config):
-    """{(dataset, split, files): source} of all rows that a recipe and its stages take samples from.
+def open_sources(config, announce=lambda line: None):
+    """{(dataset, split, files, shrink, tiles, detail): source} of all rows that a recipe and its stages take samples from.
+
+    Args:
+      config: a recipe.
+      announce: called with lines for the user.
 
     Raises:
       UserError: see `jsr.data.sources.open_source`, and rows with wrong keys.
     """
-    keys = dict.fromkeys(_key(row) for stage in config.stages for row in _rows(config, stage))
-    return {key: sources.open_source(key[0], key[1], config.data.data_dir or None, key[2]) for key in keys}
+    rows = {}  # of the same records: how many others a worker's memory must hold beside them
+    for stage in config.stages:
+        found = _rows(config, stage)
+        for row in found:
+            rows[_key(row)] = max(rows.get(_key(row), 0), len(found))
+    return {key: _opened(config, *key, pipeline.CACHE_BYTES // number, announce) for key, number in rows.items()}
+
+
+def _opened(config, dataset, split, files, shrink, tiles, detail, memory, announce):
+    try:
+        form = Cut(shrink, tiles, detail)
+    except UserError as e:
+        raise UserError(f"{dataset}: {e} (--config.data.train[0]...)") from e
+    return sources.open_source(dataset, split, config.data.data_dir or None, files, form, memory, announce)
 
 
 def stage_rows(config, stage, opened, *, scale):
@@ -117,7 +136,7 @@ def _where(stage):
 
 
 def _key(row):
-    return row["dataset"], row["split"], row["files"]
+    return tuple(row[key] for key in _OPENED)
 
 
 def _repeat(row, stage):

@@ -40,6 +40,6 @@ def prepare(pair, *, folder):
             raise UserError(f"{pair.hr}: {height}x{width} (height x width) is not {scale} times the {lr_height}x{lr_width} "
                             f"of {pair.lr}; replace or remove the pair")
         hr = image[:lr_height * scale, :lr_width * scale]
-        records.save(part, {"name": pair.name, "hr": tiled.encode(hr), "height": hr.shape[0], "width": hr.shape[1],
-                            "source_height": height, "source_width": width, "lr": lr_data, "degradation": ""})
+        records.save(part, [{"name": pair.name, "hr": tiled.encode(hr), "height": hr.shape[0], "width": hr.shape[1],
+                             "source_height": height, "source_width": width, "lr": lr_data, "degradation": ""}])
     return part

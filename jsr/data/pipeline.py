@@ -145,6 +145,10 @@ class PairedCrops:
         return self._decode(record, "hr")
 
 
+def _hr_image(record):
+    return images.read_rgb(record["hr"], name=f"{record['name']} (hr)", upright=True)
+
+
 class _DecodeCache:
     """Decodes a record's image, keeping the latest up to a number of bytes. Grain's threads share it."""
 
@@ -158,7 +162,7 @@ class _DecodeCache:
             if name in self._images:
                 self._images.move_to_end(name)
                 return self._images[name]
-        image = records.lr_image(record) if key == "lr" else images.read_rgb(record[key], name=f"{record['name']} ({key})")
+        image = records.lr_image(record) if key == "lr" else _hr_image(record)
         with self._lock:
             if name not in self._images:  # another thread may have been faster
                 self._images[name] = image

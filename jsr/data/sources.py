@@ -1,6 +1,7 @@
 """Random-access sources of records: a prepared dataset, or any folder of images."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import tensorflow_datasets as tfds
@@ -8,10 +9,14 @@ import tensorflow_datasets as tfds
 from jsr import images
 from jsr.config import nearest
 from jsr.data.build import damage, default_data_dir, find, names
+from jsr.data.cut import WHOLE
+from jsr.data.decoded import Decoded
 from jsr.errors import UserError
 
+_RGB = 3  # bytes a pixel
 
-def open_source(dataset, split, data_dir=None, files=""):
+
+def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math.inf, announce=lambda line: None):
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
@@ -24,19 +29,39 @@ def open_source(dataset, split, data_dir=None, files=""):
         "./photos" is the folder.
       split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all its images.
       data_dir: where datasets are; `jsr.data.build.default_data_dir()` where None or "".
-      files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all.
+      files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all. Of a
+        folder these are its images, before they are cut into tiles.
+      form: jsr.data.cut.Cut, what is made of a folder's images; a dataset's are as they were built.
+      memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it, images
+        are kept on disk as they are decoded, see `jsr.data.decoded`.
+      announce: called with lines for the user.
 
     Raises:
       UserError: unknown, not built or damaged dataset, unknown split; no such folder, or files in it that are no
-        images; `files` cannot be read, is empty, or has names that the dataset has not.
+        images; `files` cannot be read, is empty, or has names that the dataset has not; `form` of a dataset, or with no
+        place for what it makes.
     """
+    data_dir = data_dir or default_data_dir()
     if isinstance(dataset, str) and dataset.split("/")[0] in names():
-        source = RecordSource(dataset, split, str(data_dir or default_data_dir()))
-    elif Path(dataset).is_dir():
-        source = FolderSource(dataset)
-    else:
+        if form != WHOLE:
+            raise UserError(f"{dataset}: shrink, tiles and detail are for folders of images, not for a dataset; jsr build "
+                            "image_folder makes one of a folder, with the same settings")
+        source = RecordSource(dataset, split, str(data_dir))
+        return ListedSource(source, _listed(source.names, files, dataset)) if files else source
+    if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: no such folder, and no such dataset; {nearest(dataset, names())}")
-    return ListedSource(source, _listed(source.names, files, dataset)) if files else source
+    source = FolderSource(images.list_images(dataset))
+    if files:
+        source = FolderSource([Path(source.names[number]) for number in _listed(source.names, files, dataset)])
+    if form == WHOLE and source.decoded_bytes <= memory:
+        return source
+    try:
+        return Decoded(source, form, Path(data_dir), announce)
+    except UserError as e:
+        if form != WHOLE:
+            raise
+        announce(f"{e}. Until then images of {dataset} are decoded anew for every crop")
+        return source
 
 
 def licence(dataset):
@@ -45,18 +70,21 @@ def licence(dataset):
 
 
 class FolderSource:
-    """The image files directly in a folder, sorted by name; hidden files and other kinds are left out.
+    """The image files of a folder, in the order of `paths`.
 
     A record is {"name": the file's path, "hr": its bytes}. The header of every file is checked at once; damage behind
     it shows when the image is decoded, and `name` says where.
+
+    Attributes:
+      paths: [Path].
+      sizes: [(height, width)], px, of the upright images.
     """
 
-    def __init__(self, folder):
-        self._paths = images.list_images(folder)
-        errors = []
-        for path in self._paths:
+    def __init__(self, paths):
+        self.paths, self.sizes, errors = paths, [], []
+        for path in paths:
             try:
-                images.image_size(path)
+                self.sizes.append(images.upright_size(path))
             except UserError as e:
                 errors.append(str(e))
         if errors:
@@ -65,18 +93,23 @@ class FolderSource:
     @property
     def names(self):
         """Those of the records."""
-        return [str(path) for path in self._paths]
+        return [str(path) for path in self.paths]
 
     @property
     def identity(self):
         """[name, bytes] of every file."""
-        return [[path.name, path.stat().st_size] for path in self._paths]
+        return [[path.name, path.stat().st_size] for path in self.paths]
+
+    @property
+    def decoded_bytes(self):
+        """Bytes of all images, decoded."""
+        return sum(_RGB * height * width for height, width in self.sizes)
 
     def __len__(self):
-        return len(self._paths)
+        return len(self.paths)
 
     def __getitem__(self, index):
-        path = self._paths[index]
+        path = self.paths[index]
         try:
             return {"name": str(path), "hr": path.read_bytes()}
         except OSError as e:
@@ -126,7 +159,7 @@ class RecordSource:
 class ListedSource:
     """Some of the records of a source, by their numbers there."""
 
-    source: FolderSource | RecordSource
+    source: RecordSource
     numbers: list[int]
 
     @property

@@ -87,7 +87,7 @@ class Tiled:
     """The image in bytes of `encode`, seen as an array of which slices are decoded.
 
     Args:
-      data: bytes for which `is_tiled`.
+      data: bytes, or a memoryview, for which `is_tiled`.
       name: what error messages call the image.
 
     Attributes:

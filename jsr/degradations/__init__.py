@@ -232,6 +232,18 @@ def draw(name, seed=0, **fixed):
     return {"protocol": name, "seed": seed, "steps": drawn}
 
 
+def choices(name, parameter):
+    """The values that a protocol draws a parameter from, in order.
+
+    Raises:
+      UserError: unknown protocol, or a parameter that it does not draw.
+    """
+    drawn = {key: value for step in protocol(name).steps for key, value in step.items() if isinstance(value, (range, tuple))}
+    if parameter not in drawn:
+        raise UserError(f"{name} draws no {parameter!r}; " + (nearest(parameter, drawn) if drawn else "nor anything else"))
+    return tuple(drawn[parameter])
+
+
 def degrade(name, hr, *, seed=0, **fixed):
     """Degrades an image, or a clip, as the challenge's organisers did.
 

@@ -76,7 +76,7 @@ def train(config, workdir, *, console):
         for player in stage.players:
             losses.check_rows(player.losses)
     stages.check(config)
-    data, opened = config.data, mix.open_sources(config)
+    data, opened = config.data, mix.open_sources(config, lambda line: console.print(line, highlight=False))
     mark = fingerprint(config, mix.data_hash(config, opened))
     if lead:
         check_same_run(config, mark, workdir)

@@ -256,13 +256,15 @@ def recipe_of(rows, **more):
                   data=dict(train=rows, eval=dict(dataset="none")), stages=[only])
 
 
-def rows_of(config, opened):
+def rows_of(config, records):
+    """Rows whose datasets have these records, {dataset: records}."""
+    opened = {(dataset, "train", "", 1.0, 0, 0.0): found for dataset, found in records.items()}
     return mix.stage_rows(config, config.stages[0], opened, scale=SCALE)
 
 
 def test_a_stage_of_clips_trains_a_network(clip_records):
     config = recipe_of([dict(dataset="stored", weight=2), dict(dataset="made", degrade="aim22_t2", set=dict(qp=[20, 37]), weight=1)])
-    rows = rows_of(config, {("stored", "train", ""): clip_records[:2], ("made", "train", ""): clip_records[2:]})
+    rows = rows_of(config, {"stored": clip_records[:2], "made": clip_records[2:]})
     batches = list(itertools.islice(pipeline.train_batches(rows, seed=1, batch=6, start=0, num_workers=0), 2))
     assert {key: value.shape for key, value in batches[0].items()} == {"lr": (6, 3, 16, 16, 3), "hr": (6, 3, 64, 64, 3)}
 
@@ -280,7 +282,7 @@ def test_a_stage_of_clips_trains_a_network(clip_records):
 def test_settings_of_the_codec(clip_records):
     def lr(qp):
         config = recipe_of([dict(dataset="made", degrade="aim22_t2", set=qp)])
-        batches = pipeline.train_batches(rows_of(config, {("made", "train", ""): clip_records}), seed=1, batch=2, start=0,
+        batches = pipeline.train_batches(rows_of(config, {"made": clip_records}), seed=1, batch=2, start=0,
                                          num_workers=0)
         return next(batches)["lr"]
 
@@ -292,11 +294,11 @@ def test_settings_of_the_codec(clip_records):
 def test_images_and_clips_are_told_apart(clip_records):
     config = recipe_of([dict(dataset="stored")], frames=0)
     with pytest.raises(UserError, match=r"is a clip, not an image; say how many frames a sample has \(--config.stages\[0\].fr"):
-        next(pipeline.train_batches(rows_of(config, {("stored", "train", ""): clip_records}), seed=1, batch=2, start=0,
+        next(pipeline.train_batches(rows_of(config, {"stored": clip_records}), seed=1, batch=2, start=0,
                                     num_workers=0))
     config = recipe_of([dict(dataset="stored")], losses=[dict(fn="l1", pred="sr", target="lr_clean", weight=1.0)])
     with pytest.raises(UserError, match="a loss compares with 'lr_clean', which no batch of clips has"):
-        rows_of(config, {("stored", "train", ""): clip_records})
+        rows_of(config, {"stored": clip_records})
 
 
 # Videos to records

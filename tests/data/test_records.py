@@ -27,7 +27,7 @@ def source(tmp_path):
 def test_a_part_gives_the_record_that_was_made(source, tmp_path):
     for protocol in ("", "aim22_t1"):
         part = records.prepare(source, protocol=protocol, folder=tmp_path / "parts")
-        assert records.load(part) == records.make(source, source.read(), protocol)
+        assert [records.load(part)] == records.make(source, source.read(), protocol)
 
 
 def test_a_part_belongs_to_its_source_and_protocol(source, tmp_path):
@@ -43,7 +43,7 @@ def test_a_part_belongs_to_its_source_and_protocol(source, tmp_path):
 def test_hr_is_a_tiled_tiff_with_the_pixels_of_the_source(tmp_path, suffix, options):
     path = tmp_path / f"a{suffix}"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)).save(path, **options)
-    record = records.make(records.Source("a", str(path)), path.read_bytes(), "")
+    record, = records.make(records.Source("a", str(path)), path.read_bytes(), "")
     hr = Image.open(io.BytesIO(record["hr"]))
     assert tiled.is_tiled(record["hr"]) and hr.format == "TIFF" and hr.mode == "RGB"
     np.testing.assert_array_equal(hr, Image.open(path))

@@ -97,9 +97,14 @@ def test_key_frames(folder, tmp_path):
     for row, other in zip(read(tmp_path / "a"), read(tmp_path / "b"), strict=True):
         assert row["hr"] != other["hr"] and row["lr"] == other["lr"]
         np.testing.assert_array_equal(clips.read(row)["hr"], clips.read(other)["hr"])
-    for dataset, keyint in (("video_folder", -1), ("photos", 8)):
-        with pytest.raises(UserError, match=f"{dataset}: --keyint {keyint}; give 1 or more frames, for a dataset of clips"):
+    for dataset, keyint, message in (
+            ("video_folder", -1, "video_folder: --keyint -1; give 1 or more frames, or 0 to keep the files"),
+            ("photos", 8, "photos: takes no --keyint; it is for ldv3, video_folder")):
+        with pytest.raises(UserError, match=message):
             build(dataset, data_dir=tmp_path, keyint=keyint)
+    assert not build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder).is_new  # as it is
+    with pytest.raises(UserError, match="b/.*is there already, with --keyint 2; --force builds it anew, --data_dir elsewhere"):
+        build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder, keyint=8)
 
 
 def test_clips_in_two_splits(folder, tmp_path):
