@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import math
 from pathlib import Path
 
 from jsr import models
@@ -44,6 +45,12 @@ def count(state_dict, prefix):
     """How many numbers follow `prefix` in the keys: one more than the largest, 0 without any."""
     rest = (key.removeprefix(prefix).partition(".")[0] for key in state_dict if key.startswith(prefix))
     return max((int(number) + 1 for number in rest if number.isdigit()), default=0)
+
+
+def shuffled_scale(state_dict, prefix):
+    """The scale of convolutions and pixel shuffles in turn, `<prefix>0.weight`, `<prefix>2.weight`...; 1 without any."""
+    kernels = (state_dict.get(f"{prefix}{number}.weight") for number in range(count(state_dict, prefix)))
+    return math.prod(math.isqrt(kernel.shape[0] // kernel.shape[1]) for kernel in kernels if kernel is not None)
 
 
 def _variant(stem, scale, fields):

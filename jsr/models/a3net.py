@@ -46,7 +46,7 @@ class A3Net(nn.Module):
     H and W are multiples of 8.
 
     Attributes:
-      scale: 4.
+      scale: SR size over LR size.
       num_feat: features of the first of four scales; each further one has twice as many.
       num_encoder_block: NAF blocks at each scale of the encoder.
       num_decoder_block: modulated blocks at each of three scales.
@@ -99,6 +99,6 @@ CARD = Card(
     paper="Yang, Timofte et al., AIM 2022 challenge on super-resolution of compressed image and video, ECCV Workshops "
           "2022",
     code="",
-    scales=(4,),
+    scales=(1, 2, 3, 4, 8),
     padding=Padding(8, "zeros"),
 )

@@ -246,6 +246,5 @@ CARD = Card(
     title="ART, dense attention in windows and sparse attention over the whole image in turn",
     paper="Zhang et al., Accurate Image Restoration with Attention Retractable Transformer, ICLR 2023",
     code="gladzhang/ART (Apache-2.0)",
-    scales=(1, 2, 3, 4),
-    variant_scales={"small": (2, 3, 4)},
+    scales=(1, 2, 3, 4, 8),
 )

@@ -23,7 +23,7 @@ class DRCNN(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2 or 3.
+      scale: SR size over LR size.
       num_feat: features.
       num_block: 3x3 convolutions between the first and the concatenation.
       dtype: of the computation; parameters stay float32.
@@ -64,5 +64,5 @@ CARD = Card(
     paper="Conde et al., Efficient Deep Models for Real-Time 4K Image Super-Resolution: NTIRE 2023 Benchmark and "
           "Report, CVPR Workshops 2023, section 3.21",
     code="Ganzooo/LRSRN (no licence)",
-    scales=(2, 3),
+    scales=(1, 2, 3, 4, 8),
 )

@@ -83,7 +83,7 @@ class DualDomain(nn.Module):
     compression artefacts: a dict, in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: SR size over LR size.
       num_feat: features of each trunk, a multiple of 16.
       num_block: blocks of each.
       attention: indices of the blocks that attention follows; not the last one's.
@@ -149,6 +149,6 @@ CARD = Card(
     paper="Yang, Timofte et al., AIM 2022 challenge on super-resolution of compressed image and video, ECCV Workshops "
           "2022",
     code="",
-    scales=(4,),
+    scales=(1, 2, 3, 4, 8),
     padding=Padding(2, "reflect"),
 )

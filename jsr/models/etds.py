@@ -51,7 +51,7 @@ class ETDS(nn.Module):
     loss has both. The deployed network has one stream and gives the first alone, clipped.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: SR size over LR size.
       num_feat: features of both streams.
       num_block: convolutions between the first and the last.
       num_residual_feat: features of the residual stream, 3 at least.
@@ -179,6 +179,5 @@ CARD = Card(
     paper="Chao et al., Equivalent Transformation and Dual Stream Network Construction for Mobile Image "
           "Super-Resolution, CVPR 2023",
     code="ECNUSR/ETDS (Apache-2.0)",
-    scales=(2, 3, 4),
-    variant_scales={"m5c24": (4,), "megastudy": (4,)},
+    scales=(1, 2, 3, 4, 8),
 )

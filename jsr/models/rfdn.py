@@ -79,7 +79,7 @@ class RFDN(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: SR size over LR size.
       num_feat: features of the trunk.
       num_block: blocks, whose outputs all meet in a 1x1 convolution.
       block: "rfdb" or "nadb".

@@ -91,7 +91,7 @@ def test_unknown_state_dicts():
 def test_a_scale_that_no_variant_has_is_left_for_the_zoo_to_refuse():
     state_dict = abstract_state_dict("rrdbnet/direct", 1, "esrgan") | {"conv_first.weight": np.zeros((64, 48, 3, 3))}
     found = identify(state_dict)
-    with pytest.raises(UserError, match="rrdbnet: no scale 0; it has 1, 2, 4"):
+    with pytest.raises(UserError, match="rrdbnet: no scale 0; it has 1, 2, 3, 4, 8"):
         models.create(found.model, scale=found.scale, **found.fields)
 
 

@@ -17,7 +17,7 @@ from jsr import counts, models
 from jsr.errors import UserError
 from jsr.layers.padding import crop_to, pad_to_multiple
 
-PARAMS = {  # id: {scale: trainable parameters}, the published counts less what is frozen
+PARAMS = {  # id: {published scale: trainable parameters}, the published counts less what is frozen
     "enlarge/nearest": dict.fromkeys(range(2, 9), 0),
     "enlarge/bilinear": dict.fromkeys(range(2, 9), 0),
     "enlarge/bicubic": dict.fromkeys(range(2, 9), 0),
@@ -161,9 +161,9 @@ IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card
 
 
 def small(model_id, scale=None, **fields):
-    """The reduced network of a file or variant, at its largest scale by default: tracing a whole one takes seconds."""
+    """The reduced network of a file or variant, at its largest published scale by default: a whole one takes seconds."""
     reduced = importlib.import_module(f"jsr.models.{model_id.partition('/')[0]}").SMALL
-    return models.create(model_id, scale=scale or models.card(model_id).scales[-1], **reduced | fields)
+    return models.create(model_id, scale=scale or max((PARAMS | DEPLOYED)[models.resolve(model_id)]), **reduced | fields)
 
 
 def shapes_of(model):
@@ -173,11 +173,15 @@ def shapes_of(model):
     return {"params": {}} | jax.eval_shape(model.init, jax.random.key(0), lr)
 
 
-def apply_padded(model, variables, lr):
-    """The network on an image of any size, as inference runs it."""
-    (height, width), card = lr.shape[-3:-1], models.card(model)
-    sr = models.outputs(model.apply(variables, pad_to_multiple(lr, card.padding)))["sr"]
-    return sr if card.auxiliary else crop_to(sr, height * model.scale, width * model.scale)
+def padded(model, lr):
+    """An image of any size, as inference gives it to the network."""
+    return pad_to_multiple(lr, models.card(model).padding)
+
+
+def cropped(model, result, lr):
+    """The SR image of an image `lr`, as inference takes it from what the network returned for the padded one."""
+    sr, (height, width) = models.outputs(result)["sr"], lr.shape[-3:-1]
+    return sr if models.card(model).auxiliary else crop_to(sr, height * model.scale, width * model.scale)
 
 
 def equations(jaxpr):
@@ -192,11 +196,11 @@ def has_deployed_form(model_id):
 
 
 def test_every_variant_has_its_count_here():
-    assert {i: set(by_scale) for i, by_scale in (PARAMS | DEPLOYED).items()} == {i: set(models.card(i).scales) for i in IDS}
+    assert set(PARAMS | DEPLOYED) == set(IDS)
     assert set(DEPLOYED) == set(filter(has_deployed_form, IDS))
 
 
-@pytest.mark.parametrize("model_id, scale", IDS_AND_SCALES)
+@pytest.mark.parametrize("model_id, scale", [(i, scale) for i, by_scale in (PARAMS | DEPLOYED).items() for scale in by_scale])
 def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scale):
     variables = abstract(model_id, scale=scale)
     used = abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
@@ -212,7 +216,12 @@ def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     size = 37, 51
     model, card = small(model_id, scale), models.card(model_id)
     lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
-    sr = jax.eval_shape(lambda v, lr: apply_padded(model, v, lr), shapes_of(model), lr)
+
+    def first_output(lr):  # one trace for both
+        result, _ = model.init_with_output(jax.random.key(0), padded(model, lr))
+        return cropped(model, result, lr)
+
+    sr = jax.eval_shape(first_output, lr)
     assert sr.shape == (*lr.shape[:-3], size[0] * scale, size[1] * scale, card.out_channels)
     assert sr.dtype == jnp.float32
 
@@ -224,7 +233,8 @@ def test_bfloat16_is_for_the_inside_only(model_id):
     variables = shapes_of(model)
     lr = jax.ShapeDtypeStruct(card.lr_shape(64, 64), jnp.float32)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} <= {jnp.dtype("float32")}
-    closed, result = jax.make_jaxpr(lambda v, lr: apply_padded(model, v, lr), return_shape=True)(variables, lr)
+    closed, result = jax.make_jaxpr(lambda v, lr: cropped(model, model.apply(v, padded(model, lr)), lr),
+                                    return_shape=True)(variables, lr)
     assert result.dtype == jnp.float32
     convolutions = [e for e in equations(closed.jaxpr) if str(e.primitive) == "conv_general_dilated"]
     assert {e.invars[0].aval.dtype for e in convolutions} <= {jnp.dtype("bfloat16")}
@@ -303,7 +313,7 @@ def test_fields_override_the_variant_and_lists_are_taken():
 @pytest.mark.parametrize("model_id, scale, fields, message", [
     ("esdr", 4, {}, "esdr: no network 'esdr'; did you mean 'edsr'?"),
     ("edsr/ful", 4, {}, "edsr/ful: no variant 'ful'; did you mean 'full'?"),
-    ("edsr", 5, {}, "edsr: no scale 5; it has 2, 3, 4"),
+    ("edsr", 5, {}, "edsr: no scale 5; it has 1, 2, 3, 4, 8"),
     ("swinir/car", 4, {}, "swinir/car: no scale 4; it has 1"),
     ("edsr", 4, {"num_feats": 8}, "edsr: no field 'num_feats'; did you mean 'num_feat'?"),
     ("edsr", 4, {"name": "x"}, "edsr: no field 'name'"),
