@@ -161,6 +161,7 @@ class RepConv(nn.Module):
       groups: of every learned convolution in the tree and of the deployed one.
       padding: zeros on either side, as jsr.layers.conv.Conv counts them.
       use_bias: False leaves the biases of all parts out, and of the deployed convolution; not for BatchNorm.
+      zero_start: the output starts at zero: the last part of every branch does. Not for branches that end in the input.
       deploy: one convolution, whose parameters jsr.reparam makes from those of the branches.
       dtype: of the computation; parameters stay float32.
 
@@ -174,6 +175,7 @@ class RepConv(nn.Module):
     groups: int = 1
     padding: int | tuple[int, int] | None = None
     use_bias: bool = True
+    zero_start: bool = False
     deploy: bool = False
     dtype: Any = None
 
@@ -192,7 +194,7 @@ class RepConv(nn.Module):
         padding = self.padding if pad else 0
         if self.deploy:
             fused = conv.Conv(self.features, self.kernel_size, self.strides, groups=self.groups, padding=padding,
-                              use_bias=self.use_bias, dtype=self.dtype)
+                              use_bias=self.use_bias, dtype=self.dtype, **_zero_inits(self.zero_start))
             nn.share_scope(self, fused)  # the parameters are this block's own
             return fused(x)
         size = _pair(self.kernel_size)
@@ -204,7 +206,7 @@ class RepConv(nn.Module):
         x = jnp.pad(x.astype(self.dtype or x.dtype), [(0, 0), (rows, rows), (columns, columns), (0, 0)])
         window = tuple(k - 1 for k in size)
         x = _crop(x, window, reach(self.branches))
-        y = _run(self.branches, x, _Place(self, train, self.features, _pair(self.strides)))
+        y = _run(self.branches, x, _Place(self, train, self.features, _pair(self.strides), zero=self.zero_start))
         if y is None or y.shape[-1] != self.features:
             raise ValueError(f"the branches give {0 if y is None else y.shape[-1]} features, not {self.features}")
         return y
@@ -237,6 +239,7 @@ class _Place:
       strides: that the part takes.
       path: its position.
       surplus: rows and columns of its output that later parts take away, half on either side.
+      zero: its output starts at zero.
     """
 
     block: RepConv
@@ -245,6 +248,7 @@ class _Place:
     strides: tuple[int, int]
     path: tuple[int, ...] = ()
     surplus: tuple[int, int] = (0, 0)
+    zero: bool = False
 
     def child(self, index, **changes):
         return dataclasses.replace(self, path=(*self.path, index), **changes)
@@ -272,16 +276,18 @@ def _run(part, x, at):
 
 def _run_conv(part, x, at):
     return conv.Conv(at.width(part.features, x), part.kernel_size, at.strides, groups=at.block.groups, padding=0,
-                     use_bias=part.use_bias and at.block.use_bias, dtype=at.block.dtype, name=at.name("conv"))(x)
+                     use_bias=part.use_bias and at.block.use_bias, dtype=at.block.dtype, name=at.name("conv"),
+                     **_zero_inits(at.zero))(x)
 
 
 def _run_edge(part, x, at):
-    return _EdgeConv(part.filter, at.strides, at.block.use_bias, at.block.dtype, name=at.name("edge"))(x)
+    return _EdgeConv(part.filter, at.strides, at.block.use_bias, at.zero, at.block.dtype, name=at.name("edge"))(x)
 
 
 def _run_difference(part, x, at):
     return _DifferenceConv(part.kind, part.kernel_size, at.features, at.strides, at.block.groups,
-                           part.use_bias and at.block.use_bias, at.block.dtype, name=at.name("difference"))(x)
+                           part.use_bias and at.block.use_bias, at.zero, at.block.dtype,
+                           name=at.name("difference"))(x)
 
 
 def _run_norm(part, x, at):
@@ -291,11 +297,14 @@ def _run_norm(part, x, at):
     if any(at.surplus):
         rows, columns = (_inside(side, surplus) for side, surplus in zip(x.shape[1:3], at.surplus))
         mask = (rows[:, None] & columns)[None, :, :, None]
+    options = {"scale_init": nn.initializers.zeros} if at.zero else {}
     return nn.BatchNorm(use_running_average=not at.train, momentum=0.9, epsilon=1e-5, dtype=at.block.dtype,
-                        name=at.name("norm"))(x, mask=mask)
+                        name=at.name("norm"), **options)(x, mask=mask)
 
 
 def _run_identity(part, x, at):
+    if at.zero:
+        raise ValueError(f"{at.name('identity')}: gives its input, which does not start at zero")
     return _strided(x, at.strides)
 
 
@@ -322,7 +331,7 @@ def _run_chain(part, x, at):
     for index, each in enumerate(part.parts):
         later = zip(at.surplus, *reaches[index + 1:])
         x = _run(each, x, at.child(index, strides=at.strides if index == strided else (1, 1),
-                                   surplus=tuple(map(sum, later))))
+                                   surplus=tuple(map(sum, later)), zero=at.zero and each is part.parts[-1]))
         if x is None:
             raise ValueError(f"{at.child(index).name('part')} of a Chain is absent: WhenSame belongs into a Sum")
     return x
@@ -338,6 +347,7 @@ class _EdgeConv(nn.Module):
     filter: str
     strides: tuple[int, int]
     use_bias: bool
+    zero: bool
     dtype: Any
 
     @nn.compact
@@ -345,7 +355,7 @@ class _EdgeConv(nn.Module):
         if self.filter not in EDGES:
             raise ValueError(f"no filter {self.filter!r}; {nearest(self.filter, EDGES)}")
         channels = x.shape[-1:]
-        small = nn.initializers.normal(1e-3)
+        small = nn.initializers.zeros if self.zero else nn.initializers.normal(1e-3)
         scale = self.param("scale", small, (1, 1, 1, *channels))
         bias = self.param("bias", small, channels) if self.use_bias else None
         kernel = np.array(EDGES[self.filter], np.float32)[:, :, None, None] * scale
@@ -361,13 +371,14 @@ class _DifferenceConv(nn.Module):
     strides: tuple[int, int]
     groups: int
     use_bias: bool
+    zero: bool
     dtype: Any
 
     @nn.compact
     def __call__(self, x):
         differences = _differences(self.kind, self.kernel_size)
         channels = x.shape[-1] // self.groups
-        default = conv.torch_uniform(self.kernel_size**2 * channels)
+        default = nn.initializers.zeros if self.zero else conv.torch_uniform(self.kernel_size**2 * channels)
         kernel = self.param("kernel", default, (len(differences), channels, self.features))
         bias = self.param("bias", default, (self.features,)) if self.use_bias else None
         kernel = jnp.einsum("dhw,dio->hwio", differences.astype(kernel.dtype), kernel, precision="highest")
@@ -389,6 +400,11 @@ def _differences(kind, size):
     else:
         raise ValueError(f"no difference {kind!r}; {nearest(kind, DIFFERENCES)}")
     return kernels.reshape(-1, size, size)
+
+
+def _zero_inits(zero):
+    """The initialisers of a convolution: zeros, or its own."""
+    return {"kernel_init": nn.initializers.zeros, "bias_init": nn.initializers.zeros} if zero else {}
 
 
 def _convolve(x, kernel, bias, strides, groups, dtype):

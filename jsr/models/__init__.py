@@ -46,7 +46,7 @@ def create(model_id, *, scale, **fields):
       UserError: unknown network, variant or field (the nearest is named), or a scale the network is not made for.
     """
     module, variant = _find(model_id)
-    scales = card(model_id).scales
+    scales = card(model_id).allowed_scales
     if scale not in scales:
         raise UserError(f"{model_id}: no scale {scale}; it has {', '.join(map(str, scales))}")
     default = module.Model(variant, scale=scale)

@@ -14,13 +14,14 @@ class Card:
       title: the network's name as its paper writes it, with one clause on what it is.
       paper: authors, title, venue, year.
       code: the repository consulted and its licence; "" where there is none.
-      scales: the factors between LR and SR that the network can be made for, ascending.
+      scales: the factors between LR and SR that the network was published for, ascending.
       task: "super-resolution", or what else the network does to the image.
       in_channels, out_channels: of LR and SR.
       padding: the sizes that the network takes, and how the original evaluation brings images to them. Where the
         multiple follows from a field of the network, as an attention window's, the network has it as `size_multiple`.
       video: LR and SR are (N, T, H, W, C).
-      variant_scales: {variant: its scales}, of the variants made for others than `scales`.
+      variant_scales: {variant: its scales}, of the variants published for others than `scales`.
+      other_scales: factors that the structure allows whatever was published, ascending; for networks of one's own.
       auxiliary: it serves the training of others. What it gives, as its `sr`, is for losses, and not an image of
         `scale` times the size.
     """
@@ -35,12 +36,18 @@ class Card:
     padding: Padding = Padding()
     video: bool = False
     variant_scales: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    other_scales: tuple[int, ...] = ()
     auxiliary: bool = False
 
     def __post_init__(self):
         for scales in (self.scales, *self.variant_scales.values()):
             if list(scales) != sorted(set(scales)) or not scales:
                 raise ValueError(f"scales = {scales} are not ascending")
+
+    @property
+    def allowed_scales(self):
+        """The factors that the network can be made for, ascending."""
+        return tuple(sorted({*self.scales, *self.other_scales}))
 
     def lr_shape(self, height, width, *, frames=5):
         """The shape of one LR image, or clip of `frames` images, as the network takes it."""

@@ -61,6 +61,7 @@ class Plain(nn.Module):
       taps: in training, `feature_1`, `feature_2`... are the outputs of the body's convolutions.
       x2: in training, `sr_x2`, (N, H * 2, W * 2, 3), is another convolution and shuffle of the body's output.
       img_range: the inside works on values of [0, img_range].
+      zero_start: the last convolution starts at zero, so that with `anchor` the network begins as the enlarged image.
       deploy: each block is one convolution, and what only `x2` needs is gone.
       dtype: of the computation; parameters stay float32.
     """
@@ -83,6 +84,7 @@ class Plain(nn.Module):
     taps: bool = False
     x2: bool = False
     img_range: float = 1.0
+    zero_start: bool = False
     deploy: bool = False
     dtype: Any = None
 
@@ -109,24 +111,25 @@ class Plain(nn.Module):
             extras["sr_x2"] = pixel_shuffle(y, 2 * shrunk).astype(lr.dtype) / self.img_range
 
         features = (self.up_feat or colours * self.scale**2) * shrunk**2
-        x = self.conv("tail", features, self.end_block, self.tail_kernel_size)(x, train=train)
+        x = self.conv("tail", features, self.end_block, self.tail_kernel_size,
+                      zero_start=self.zero_start and not self.up_feat)(x, train=train)
         factor = shrunk * self.scale
         if self.anchor or self.up_feat:
             x, factor = pixel_shuffle(x, shrunk), self.scale
         if self.anchor:
             x += jnp.repeat(image, x.shape[-1] // colours, axis=-1)
         if self.up_feat:
-            x = self.conv("up", colours * self.scale**2, self.end_block)(x, train=train)
+            x = self.conv("up", colours * self.scale**2, self.end_block, zero_start=self.zero_start)(x, train=train)
         sr = pixel_shuffle(x, factor).astype(lr.dtype) / self.img_range
         return {"sr": sr} | extras if train and extras else sr
 
-    def conv(self, name, features, block, kernel_size=3, strides=1):
+    def conv(self, name, features, block, kernel_size=3, strides=1, zero_start=False):
         """A convolution in its training or its deployed form, which are the same of a plain one."""
         plain = block == "plain" or kernel_size == 1
         options = {} if kernel_size == 3 else {"kernel_size": kernel_size}
         return rep.RepConv(features, None if plain else rep.block(block, **options), kernel_size, strides,
-                           padding=(kernel_size - 1) // 2, use_bias=self.use_bias, deploy=self.deploy or plain,
-                           dtype=self.dtype, name=name)
+                           padding=(kernel_size - 1) // 2, use_bias=self.use_bias, zero_start=zero_start,
+                           deploy=self.deploy or plain, dtype=self.dtype, name=name)
 
     def activate(self, x, index):
         """The activation after a convolution, if it has one."""
@@ -138,7 +141,7 @@ class Plain(nn.Module):
         return act(dtype=self.dtype, name=f"act_{index}")(x) if self.act.startswith("prelu") else act(x)
 
 
-VARIANTS = {  # {scale: row} where a method differs by scale
+VARIANTS = {  # {scale: row} where a method differs by scale; at another scale the nearest one's row
     # Zhang et al.: M convolutions of C features
     "ecbsr_m4c16": dict(num_feat=16, num_block=4, block="ecb", end_block="ecb", act="prelu", anchor=True),
     "ecbsr_m4c32": dict(num_feat=32, num_block=4, block="ecb", end_block="ecb", act="prelu", anchor=True),
@@ -193,7 +196,9 @@ SMALL = dict(num_feat=4, num_block=1)  # the same network, for tests that compil
 def Model(variant="ecbsr_m4c16", *, scale, **fields):
     """The network of a row of VARIANTS; `fields` override the row."""
     row = VARIANTS[variant]
-    return Plain(scale=scale, **row.get(scale, row) | fields)
+    if "num_feat" not in row:
+        row = row[min(row, key=lambda published: abs(published - scale))]
+    return Plain(scale=scale, **row | fields)
 
 
 CARD = Card(
@@ -206,4 +211,5 @@ CARD = Card(
     variant_scales={"ecbsr_m4c16": (2, 3, 4), "ecbsr_m4c32": (2, 3, 4), "ecbsr_m6c40": (2, 3, 4), "bicubicpp": (3,),
                     "runet": (2, 3), "repnet": (2, 3), "team_ov": (2, 3), "njust_rtsr": (2, 3), "qqcoin": (2,),
                     "oelsr": (2,), "lrsrn": (2, 3), "npu_sr": (2,), "kren": (2, 4)},
+    other_scales=(1, 2, 3, 4),
 )
