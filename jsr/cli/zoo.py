@@ -54,7 +54,7 @@ def run(args):
         console.print(_overview(_in_turn("networks", ids)))
     else:
         console.print(models.card(args.id).title, style="bold")
-        console.print(_card_table(args.id), "", _count_table(_in_turn("networks", ids)), sep="\n")
+        console.print(_card_table(args.id), "", _count_table(ids), sep="\n")
     console.print("", _recipe_table(_in_turn("recipes", recipes)) if recipes else "no recipe uses it", sep="\n")
     return 0
 
@@ -120,13 +120,12 @@ def _ids(wanted):
 
 
 def _overview(ids):
-    """A line a network, with the counts of its deployed form at x4, or at the largest of its scales if that is not one."""
-    table = _table("network", "scales", "at", ">parameters", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}", "")
+    """A line a network, with the counts of its deployed form at its largest scale."""
+    table = _table("network", "scales", ">parameters", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}", "")
     for model_id in ids:
         card = models.card(model_id)
-        scale = 4 if 4 in card.scales else card.scales[-1]
-        _, found = _count(model_id, scale, "{}", *DEFAULT_HW)
-        table.add_row(model_id, " ".join(map(str, card.scales)), f"x{scale}", f"{found.params:,}",
+        _, found = _count(model_id, card.scales[-1], "{}", *DEFAULT_HW)
+        table.add_row(model_id, " ".join(f"x{scale}" for scale in card.scales), f"{found.params:,}",
                       f"{found.macs / 1e9:,.2f}", card.title)
     return table
 
@@ -166,6 +165,7 @@ def _card_table(model_id):
     sizes = f"multiples of {padding.multiple}, by {padding.mode} padding{', always' if padding.always else ''}"
     table = Table.grid(padding=(0, 2))
     for row in (("paper", card.paper), ("code", card.code or "none public"), ("task", card.task),
+                ("made for", ", ".join(f"x{scale}" for scale in card.allowed_scales)),
                 ("sizes", "any" if padding.multiple == 1 else sizes), *_places(stem)):
         table.add_row(*row)
     return table

@@ -68,7 +68,7 @@ class TransposedConv(nn.Module):
 
 
 def factors(scale):
-    """The factors whose product is a scale: 3 alone, or twos; ValueError for a scale that is neither 3 nor a power of two."""
+    """The factors whose product is a scale: [3], or twos; ValueError for one that is neither 3 nor a power of two."""
     if scale == 3:
         return [3]
     if scale < 1 or scale & (scale - 1):

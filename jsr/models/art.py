@@ -246,5 +246,7 @@ CARD = Card(
     title="ART, dense attention in windows and sparse attention over the whole image in turn",
     paper="Zhang et al., Accurate Image Restoration with Attention Retractable Transformer, ICLR 2023",
     code="gladzhang/ART (Apache-2.0)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(1, 2, 3, 4),
+    variant_scales={"small": (2, 3, 4)},
+    other_scales=(1, 2, 3, 4, 8),
 )

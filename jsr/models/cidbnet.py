@@ -175,6 +175,7 @@ CARD = Card(
     paper="Qin et al., CIDBNet: A Consecutively-Interactive Dual-Branch Network for JPEG Compressed Image "
           "Super-Resolution, ECCV Workshops 2022",
     code="",
-    scales=(1, 2, 3, 4, 8),
+    scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(16, "reflect"),
 )

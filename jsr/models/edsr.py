@@ -83,5 +83,6 @@ CARD = Card(
     title="EDSR, a deep residual network without batch normalisation",
     paper="Lim et al., Enhanced Deep Residual Networks for Single Image Super-Resolution, CVPR Workshops 2017",
     code="sanghyun-son/EDSR-PyTorch (MIT)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2, 3, 4),
+    other_scales=(1, 2, 3, 4, 8),
 )

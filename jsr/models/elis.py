@@ -83,5 +83,6 @@ CARD = Card(
     paper="Conde et al., Efficient Deep Models for Real-Time 4K Image Super-Resolution: NTIRE 2023 Benchmark and "
           "Report, CVPR Workshops 2023, section 3.22",
     code="",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2,),
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -235,6 +235,7 @@ CARD = Card(
     paper="Li et al., Efficient and Explicit Modelling of Image Hierarchies for Image Restoration, CVPR 2023",
     code="ofsoundof/GRL-Image-Restoration (MIT)",
     scales=(1,),
-    variant_scales={"sr_tiny": (1, 2, 3, 4, 8)},
+    variant_scales={"sr_tiny": (2, 3, 4)},
+    variant_other_scales={"sr_tiny": (1, 8)},
     padding=Padding(144, "reflect"),
 )

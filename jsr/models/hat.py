@@ -297,6 +297,8 @@ CARD = Card(
     title="HAT, window and channel attention and overlapping windows",
     paper="Chen et al., Activating More Pixels in Image Super-Resolution Transformer, CVPR 2023",
     code="XPixelGroup/HAT (Apache-2.0)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(1, 2, 3, 4),
+    variant_scales={"small": (2, 3, 4), "large": (2, 3, 4), "hft": (1,), "mphat": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(16, "reflect"),
 )

@@ -123,6 +123,7 @@ CARD = Card(
     title="HST, hierarchical Swin transformer, residual groups at three sizes",
     paper="Li et al., HST: Hierarchical Swin Transformer for Compressed Image Super-resolution, ECCV Workshops 2022",
     code="lixinustc/HST-for-Compressed-Image-SR (no licence given)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(32, "flip", always=True),
 )

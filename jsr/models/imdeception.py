@@ -161,5 +161,6 @@ CARD = Card(
     title="IMDeception, grouped information distillation with attention among cells",
     paper="Ayazoglu, IMDeception: Grouped Information Distilling Super-Resolution Network, CVPR Workshops 2022",
     code="ofsoundof/NTIRE2022_ESR (MIT)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2, 3, 4),
+    other_scales=(1, 2, 3, 4, 8),
 )

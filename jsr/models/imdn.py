@@ -200,5 +200,7 @@ CARD = Card(
     paper="Hui et al., Lightweight Image Super-Resolution with Information Multi-distillation Network, ACM Multimedia "
           "2019",
     code="Zheng222/IMDN (no licence)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2, 3, 4),
+    variant_scales={"ynot": (2,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

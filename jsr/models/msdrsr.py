@@ -146,6 +146,7 @@ CARD = Card(
     paper="Yang, Timofte et al., AIM 2022 challenge on super-resolution of compressed image and video, ECCV Workshops "
           "2022",
     code="",
-    scales=(1, 2, 3, 4, 8),
+    scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(4, "reflect"),
 )

@@ -73,6 +73,7 @@ CARD = Card(
     paper="Conde et al., Efficient Deep Models for Real-Time 4K Image Super-Resolution: NTIRE 2023 Benchmark and "
           "Report, CVPR Workshops 2023, section 3.14",
     code="",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(multiple=2),  # the mode is inferred
 )

@@ -109,5 +109,7 @@ CARD = Card(
     title="RLFN, residual local features with spatial attention",
     paper="Kong et al., Residual Local Feature Network for Efficient Super-Resolution, CVPR Workshops 2022",
     code="bytedance/RLFN (Apache-2.0)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2, 4),
+    variant_scales={"rlfn_ntire": (4,), "lfdn_ntubl6": (2,), "erlfn": (2, 3), "erlfn_text": (3,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -200,5 +200,7 @@ CARD = Card(
     title="RRDBNet, the dense residual network of ESRGAN and Real-ESRGAN",
     paper="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV Workshops 2018",
     code="XPixelGroup/BasicSR (Apache-2.0)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(1, 2, 4),
+    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "attention": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

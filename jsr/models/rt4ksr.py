@@ -96,6 +96,7 @@ CARD = Card(
     title="RT4KSR, normalised convolutions at half the LR size",
     paper="Zamfir et al., Towards Real-Time 4K Image Super-Resolution, CVPR Workshops 2023",
     code="eduardzamfir/RT4KSR (Apache-2.0)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2, 3),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(multiple=2),  # the mode is inferred: the official test cuts odd images
 )

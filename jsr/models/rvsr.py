@@ -86,5 +86,6 @@ CARD = Card(
     paper="Team XJTU-AIR in Conde et al., Real-Time 4K Super-Resolution of Compressed AVIF Images. AIS 2024 Challenge "
           "Survey, CVPR Workshops 2024",
     code="",
-    scales=(1, 2, 3, 4, 8),
+    scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -171,5 +171,7 @@ CARD = Card(
     title="SAFMN, features modulated by coarser ones",
     paper="Sun et al., Spatially-Adaptive Feature Modulation for Efficient Image Super-Resolution, ICCV 2023",
     code="sunny2109/SAFMN (Apache-2.0)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2, 3, 4),
+    variant_scales={"light_pp": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

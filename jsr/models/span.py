@@ -111,5 +111,7 @@ CARD = Card(
     title="SPAN, attention without parameters",
     paper="Wan et al., Swift Parameter-free Attention Network for Efficient Super-Resolution, CVPR Workshops 2024",
     code="hongyuanyu/SPAN (Apache-2.0)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2, 4),
+    variant_scales={"spanr": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

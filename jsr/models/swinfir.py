@@ -42,6 +42,8 @@ CARD = Card(
     paper="Zhang et al., SwinFIR: Revisiting the SwinIR with Fast Fourier Convolution and Improved Training for Image "
           "Super-Resolution, arXiv 2022",
     code="Zdafeng/SwinFIR (CC BY-NC-SA 4.0)",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2, 3, 4),
+    variant_scales={"aim22": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(12, "flip", always=True),
 )

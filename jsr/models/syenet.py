@@ -118,5 +118,6 @@ CARD = Card(
     paper="Team Multimedia in Conde et al., Efficient Deep Models for Real-Time 4K Image Super-Resolution. NTIRE 2023 "
           "Benchmark and Report, CVPR Workshops 2023",
     code="",
-    scales=(1, 2, 3, 4, 8),
+    scales=(2, 3),
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -3,8 +3,9 @@
 Report: AIM 2022 compressed super-resolution, section 4.13; no code is public. It states Restormer without its last
 layer on the LR image, then convolutions and deconvolutions that enlarge, four RDCBs, each with channel attention behind
 its four densely connected layers, and the sum with the enlarged image. Inferred: Restormer's published sizes; a 3x3
-convolution, LeakyReLU 0.2 and a 2x2 deconvolution for every factor of two (3x3 for 3); 64 features from there on; within a block
-RDN's ReLU, 32 features a layer and 1x1 convolution back, and RCAN's squeeze by 16; bicubic interpolation of the image.
+convolution, LeakyReLU 0.2 and a 2x2 deconvolution for every factor of two (at x3 a 3x3 one); 64 features from there
+on; within a block RDN's ReLU, 32 features a layer and 1x1 convolution back, and RCAN's squeeze by 16; bicubic
+interpolation of the image.
 """
 
 from typing import Any
@@ -47,9 +48,10 @@ class UESTC(Restormer):
     H and W are multiples of 2**(levels - 1).
 
     Attributes:
-      scale: 3 or a power of two, 2 at least.
-      dim, num_blocks, heads, num_refinement_blocks, ffn_factor, norm_bias, remat, dtype: as of Restormer.
-      num_feat: features behind the trunk.
+      scale: 1, 3 or a power of two.
+      dim, num_blocks, heads, num_refinement_blocks, ffn_factor, norm_bias, remat, zero_start, dtype: as of
+        Restormer.
+      num_feat: features behind the trunk; with scale 1 there are the trunk's.
       num_rdcb: RDCBs.
       num_grow_ch: features that each convolution of an RDCB adds.
       squeeze_factor: outer over inner features of channel attention.
@@ -70,7 +72,7 @@ class UESTC(Restormer):
             x = TransposedConv(self.num_feat, factor, dtype=self.dtype, name=f"deconv_up{index}")(x)
         for index in range(self.num_rdcb):
             x = RDCB(self.num_grow_ch, self.squeeze_factor, dtype=self.dtype, name=f"body_{index}")(x)
-        x = Conv(lr.shape[-1], dtype=self.dtype, name="conv_last")(x)
+        x = Conv(lr.shape[-1], zero_start=self.zero_start, dtype=self.dtype, name="conv_last")(x)
         return bicubic_upsample(lr, self.scale) + x.astype(lr.dtype)
 
 
@@ -91,6 +93,7 @@ CARD = Card(
     title="UESTC+XJU CV's Restormer with residual dense channel-attention blocks",
     paper="Yang et al., AIM 2022 Challenge on Super-Resolution of Compressed Image and Video, ECCV Workshops 2022",
     code="",
-    scales=(2, 3, 4, 8),
+    scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(8, "reflect"),
 )

@@ -17,7 +17,7 @@ from jsr import counts, models
 from jsr.errors import UserError
 from jsr.layers.padding import crop_to, pad_to_multiple
 
-PARAMS = {  # id: {published scale: trainable parameters}, the published counts less what is frozen
+PARAMS = {  # id: {scale: trainable parameters}, the published counts less what is frozen
     "enlarge/nearest": dict.fromkeys(range(2, 9), 0),
     "enlarge/bilinear": dict.fromkeys(range(2, 9), 0),
     "enlarge/bicubic": dict.fromkeys(range(2, 9), 0),
@@ -158,12 +158,13 @@ UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",)}
 IDS = models.list_models()
 abstract = functools.cache(models.abstract)  # tracing takes most of this file's time
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
+IDS_AND_ALLOWED = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).allowed_scales]
 
 
 def small(model_id, scale=None, **fields):
-    """The reduced network of a file or variant, at its largest published scale by default: a whole one takes seconds."""
+    """The reduced network of a file or variant, by default at its largest published scale: whole ones take seconds."""
     reduced = importlib.import_module(f"jsr.models.{model_id.partition('/')[0]}").SMALL
-    return models.create(model_id, scale=scale or max((PARAMS | DEPLOYED)[models.resolve(model_id)]), **reduced | fields)
+    return models.create(model_id, scale=scale or models.card(model_id).scales[-1], **reduced | fields)
 
 
 def shapes_of(model):
@@ -196,11 +197,11 @@ def has_deployed_form(model_id):
 
 
 def test_every_variant_has_its_count_here():
-    assert set(PARAMS | DEPLOYED) == set(IDS)
+    assert {i: set(by_scale) for i, by_scale in (PARAMS | DEPLOYED).items()} == {i: set(models.card(i).scales) for i in IDS}
     assert set(DEPLOYED) == set(filter(has_deployed_form, IDS))
 
 
-@pytest.mark.parametrize("model_id, scale", [(i, scale) for i, by_scale in (PARAMS | DEPLOYED).items() for scale in by_scale])
+@pytest.mark.parametrize("model_id, scale", IDS_AND_SCALES)
 def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scale):
     variables = abstract(model_id, scale=scale)
     used = abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
@@ -211,7 +212,7 @@ def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scal
         assert not unnamed, f"{jax.tree_util.keystr(path)}: give {unnamed} a name"
 
 
-@pytest.mark.parametrize("model_id, scale", [(i, scale) for i, scale in IDS_AND_SCALES if not models.card(i).auxiliary])
+@pytest.mark.parametrize("model_id, scale", [row for row in IDS_AND_ALLOWED if not models.card(row[0]).auxiliary])
 def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     size = 37, 51
     model, card = small(model_id, scale), models.card(model_id)
@@ -270,6 +271,16 @@ def test_gradient_is_finite_and_reaches_every_parameter(stem):
         path = jax.tree_util.keystr(path, simple=True, separator="/")
         unused = path.startswith(UNUSED.get(stem, ())) or cancels(path, variables["params"])
         assert np.isfinite(leaf).all() and ((leaf != 0).any() or unused), path
+
+
+@pytest.mark.parametrize("stem", [pytest.param(stem, marks=[pytest.mark.slow] if stem in MADE_OF_OTHERS else [])
+                                  for stem in models.STEMS if hasattr(small(stem), "zero_start")])
+def test_an_anchored_network_may_begin_as_the_image(stem):
+    model = small(stem, 1, zero_start=True)
+    lr = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
+    run = jax.jit(model.apply, compiler_options={"xla_backend_optimization_level": 0})
+    sr = models.outputs(run(models.init(model, jax.random.key(0)), lr))["sr"]
+    np.testing.assert_allclose(sr, lr, atol=1e-6)
 
 
 def cancels(path, params):
