@@ -184,7 +184,7 @@ VARIANTS = {  # blocks; parameters at x4
     "b23": dict(num_block=23),                  # 16.698 M, ESRGAN and Real-ESRGAN
     "b33": dict(num_block=33),                  # 23.892 M
     "b6": dict(num_block=6),                    # 4.468 M, Real-ESRGAN's for anime
-    "direct": dict(num_block=23, unshuffle=1),  # no pixel unshuffle: 16.661 M at x2; at x4 it is b23
+    "direct": dict(num_block=23, unshuffle=1),  # no pixel unshuffle: 16.661 M at x2; from x3 on it is b23
     "attention": dict(num_block=23, channel_attention=True, spatial_attention=True),  # 16.912 M
 }
 

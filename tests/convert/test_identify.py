@@ -25,7 +25,8 @@ def _fill(tree):
 
 
 @pytest.mark.parametrize("style", ["official", "basicsr"])
-@pytest.mark.parametrize("model_id, scale", [("edsr/baseline", 2), ("edsr/baseline", 3), ("edsr/full", 4), ("edsr/baseline", 1), ("edsr/full", 8)])
+@pytest.mark.parametrize("model_id, scale", [("edsr/baseline", 2), ("edsr/baseline", 3), ("edsr/full", 4),
+                                             ("edsr/baseline", 1), ("edsr/full", 8)])
 def test_edsr(model_id, scale, style):
     found = identify(abstract_state_dict(model_id, scale, style))
     assert (found.model, found.scale, found.fields) == (model_id, scale, {})
