@@ -165,6 +165,7 @@ def _card_table(model_id):
     sizes = f"multiples of {padding.multiple}, by {padding.mode} padding{', always' if padding.always else ''}"
     table = Table.grid(padding=(0, 2))
     for row in (("paper", card.paper), ("code", card.code or "none public"), ("task", card.task),
+                ("made for", ", ".join(f"x{scale}" for scale in card.allowed_scales)),
                 ("sizes", "any" if padding.multiple == 1 else sizes), *_places(stem)):
         table.add_row(*row)
     return table

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import math
 from pathlib import Path
 
 from jsr import models
@@ -46,11 +47,17 @@ def count(state_dict, prefix):
     return max((int(number) + 1 for number in rest if number.isdigit()), default=0)
 
 
+def shuffled_scale(state_dict, prefix):
+    """The scale of convolutions and pixel shuffles, `<prefix>0.weight`, `<prefix>2.weight`...; 1 without any."""
+    kernels = (state_dict.get(f"{prefix}{number}.weight") for number in range(count(state_dict, prefix)))
+    return math.prod(math.isqrt(kernel.shape[0] // kernel.shape[1]) for kernel in kernels if kernel is not None)
+
+
 def _variant(stem, scale, fields):
     """(id, scale, fields) with the variant that leaves the fewest fields to override."""
     left = {}
     for model_id in models.list_models(f"{stem}/*"):
-        if scale in models.card(model_id).scales:
+        if scale in models.card(model_id).allowed_scales:
             own = models.create(model_id, scale=scale)
             left[model_id] = {name: value for name, value in fields.items() if getattr(own, name) != value}
     if not left:

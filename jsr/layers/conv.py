@@ -56,6 +56,7 @@ class Conv(nn.Module):
       dtype: of the computation; None promotes input and parameters to their common type.
       param_dtype: of the parameters.
       kernel_init, bias_init: initialisers; None is PyTorch's default, see torch_uniform.
+      zero_start: None is zeros instead, so that the output starts at zero.
 
     Parameters: `kernel` (kernel height, kernel width, input channels / groups, features), `bias` (features,).
     """
@@ -71,6 +72,7 @@ class Conv(nn.Module):
     param_dtype: Any = jnp.float32
     kernel_init: Callable | None = None
     bias_init: Callable | None = None
+    zero_start: bool = False
 
     @nn.compact
     def __call__(self, x):
@@ -87,7 +89,8 @@ class Conv(nn.Module):
         else:
             padding = _pair(self.padding)
 
-        default = torch_uniform(math.prod(kernel_size) * channels // self.groups)
+        drawn = torch_uniform(math.prod(kernel_size) * channels // self.groups)
+        default = nn.initializers.zeros if self.zero_start else drawn
         kernel = self.param("kernel", self.kernel_init or default,
                             (*kernel_size, channels // self.groups, self.features), self.param_dtype)
         bias = None

@@ -194,7 +194,7 @@ class RepConv(nn.Module):
         padding = self.padding if pad else 0
         if self.deploy:
             fused = conv.Conv(self.features, self.kernel_size, self.strides, groups=self.groups, padding=padding,
-                              use_bias=self.use_bias, dtype=self.dtype, **_zero_inits(self.zero_start))
+                              use_bias=self.use_bias, dtype=self.dtype, zero_start=self.zero_start)
             nn.share_scope(self, fused)  # the parameters are this block's own
             return fused(x)
         size = _pair(self.kernel_size)
@@ -276,8 +276,8 @@ def _run(part, x, at):
 
 def _run_conv(part, x, at):
     return conv.Conv(at.width(part.features, x), part.kernel_size, at.strides, groups=at.block.groups, padding=0,
-                     use_bias=part.use_bias and at.block.use_bias, dtype=at.block.dtype, name=at.name("conv"),
-                     **_zero_inits(at.zero))(x)
+                     use_bias=part.use_bias and at.block.use_bias, dtype=at.block.dtype, zero_start=at.zero,
+                     name=at.name("conv"))(x)
 
 
 def _run_edge(part, x, at):
@@ -400,11 +400,6 @@ def _differences(kind, size):
     else:
         raise ValueError(f"no difference {kind!r}; {nearest(kind, DIFFERENCES)}")
     return kernels.reshape(-1, size, size)
-
-
-def _zero_inits(zero):
-    """The initialisers of a convolution: zeros, or its own."""
-    return {"kernel_init": nn.initializers.zeros, "bias_init": nn.initializers.zeros} if zero else {}
 
 
 def _convolve(x, kernel, bias, strides, groups, dtype):

@@ -27,7 +27,7 @@ class PixelShuffleUpsample(nn.Module):
     def __call__(self, x):
         """(N, H, W, C) to (N, H * scale, W * scale, C)."""
         features = x.shape[-1]
-        for index, factor in enumerate(_factors(self.scale)):
+        for index, factor in enumerate(factors(self.scale)):
             x = Conv(features * factor**2, dtype=self.dtype, name=f"conv_{index}")(x)
             x = pixel_shuffle(x, factor)
         return x
@@ -67,7 +67,8 @@ class TransposedConv(nn.Module):
         return y if bias is None else y + bias
 
 
-def _factors(scale):
+def factors(scale):
+    """The factors whose product is a scale: [3], or twos; ValueError for one that is neither 3 nor a power of two."""
     if scale == 3:
         return [3]
     if scale < 1 or scale & (scale - 1):

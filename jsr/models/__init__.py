@@ -93,9 +93,10 @@ def card(model):
     """
     if isinstance(model, str):
         file, variant = _find(model)
-        scales = file.CARD.variant_scales.get(variant, file.CARD.scales)
-        found = dataclasses.replace(file.CARD, scales=scales)
-        model = file.Model(variant, scale=scales[0])
+        found = dataclasses.replace(
+            file.CARD, scales=file.CARD.variant_scales.get(variant, file.CARD.scales),
+            other_scales=file.CARD.variant_other_scales.get(variant, file.CARD.other_scales))
+        model = file.Model(variant, scale=found.scales[0])
     else:
         file = sys.modules[type(model).__module__]
         if not hasattr(file, "CARD"):

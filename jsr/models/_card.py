@@ -22,6 +22,7 @@ class Card:
       video: LR and SR are (N, T, H, W, C).
       variant_scales: {variant: its scales}, of the variants published for others than `scales`.
       other_scales: factors that the structure allows whatever was published, ascending; for networks of one's own.
+      variant_other_scales: {variant: its own}, of the variants that `other_scales` does not hold for.
       auxiliary: it serves the training of others. What it gives, as its `sr`, is for losses, and not an image of
         `scale` times the size.
     """
@@ -37,12 +38,16 @@ class Card:
     video: bool = False
     variant_scales: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     other_scales: tuple[int, ...] = ()
+    variant_other_scales: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     auxiliary: bool = False
 
     def __post_init__(self):
-        for scales in (self.scales, *self.variant_scales.values()):
-            if list(scales) != sorted(set(scales)) or not scales:
+        published = self.scales, *self.variant_scales.values()
+        for scales in (*published, self.other_scales, *self.variant_other_scales.values()):
+            if list(scales) != sorted(set(scales)):
                 raise ValueError(f"scales = {scales} are not ascending")
+        if () in published:
+            raise ValueError("scales = () name none")
 
     @property
     def allowed_scales(self):
@@ -52,3 +57,10 @@ class Card:
     def lr_shape(self, height, width, *, frames=5):
         """The shape of one LR image, or clip of `frames` images, as the network takes it."""
         return (1, *((frames,) if self.video else ()), height, width, self.in_channels)
+
+
+def row_at(row, scale):
+    """A row of VARIANTS; of {scale: row}, where a method differs by scale, the nearest scale's."""
+    if row and all(isinstance(key, int) for key in row):
+        return row[min(sorted(row), key=lambda published: abs(published - scale))]
+    return row

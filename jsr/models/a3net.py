@@ -46,11 +46,12 @@ class A3Net(nn.Module):
     H and W are multiples of 8.
 
     Attributes:
-      scale: 4.
+      scale: SR size over LR size.
       num_feat: features of the first of four scales; each further one has twice as many.
       num_encoder_block: NAF blocks at each scale of the encoder.
       num_decoder_block: modulated blocks at each of three scales.
       num_reconstructor_block: NAF blocks before the head.
+      zero_start: the last convolution starts at zero, so that the network begins as the enlarged image.
       dtype: of the computation; parameters stay float32, the controller computes in float32.
     """
 
@@ -59,6 +60,7 @@ class A3Net(nn.Module):
     num_encoder_block: int = 2
     num_decoder_block: int = 4
     num_reconstructor_block: int = 8
+    zero_start: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -77,7 +79,7 @@ class A3Net(nn.Module):
             for index in range(self.num_decoder_block):
                 x = QFAttention(dtype=self.dtype, name=f"decoder{level}_{index}")(x, gamma, beta)
         x = naf_blocks(x, "reconstructor", self.num_reconstructor_block, self.dtype)
-        x = Conv(lr.shape[-1] * self.scale**2, dtype=self.dtype, name="conv_last")(x)
+        x = Conv(lr.shape[-1] * self.scale**2, zero_start=self.zero_start, dtype=self.dtype, name="conv_last")(x)
         enlarged = bilinear(lr, *(side * self.scale for side in lr.shape[1:3]))
         return enlarged + pixel_shuffle(x, self.scale).astype(lr.dtype)
 
@@ -100,5 +102,6 @@ CARD = Card(
           "2022",
     code="",
     scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(8, "zeros"),
 )

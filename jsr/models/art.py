@@ -248,4 +248,5 @@ CARD = Card(
     code="gladzhang/ART (Apache-2.0)",
     scales=(1, 2, 3, 4),
     variant_scales={"small": (2, 3, 4)},
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jsr.layers.conv import Conv, torch_uniform
 from jsr.layers.padding import Padding
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
-from jsr.models._card import Card
+from jsr.models._card import Card, row_at
 
 
 class AssembledBlock(nn.Module):
@@ -64,11 +64,12 @@ class AsConvSR(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped; H and W are even.
 
     Attributes:
-      scale: 2 or 3.
+      scale: SR size over LR size.
       num_feat: features at half the LR size.
       num_block: assembled convolutions.
       num_basis: candidates of each, E.
       control_feat: width of the control module.
+      zero_start: the last convolution starts at zero, so that the network begins as the enlarged image.
       dtype: of the computation; parameters stay float32.
     """
 
@@ -77,6 +78,7 @@ class AsConvSR(nn.Module):
     num_block: int = 3
     num_basis: int = 128
     control_feat: int = 176
+    zero_start: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -85,11 +87,11 @@ class AsConvSR(nn.Module):
         nearest = jnp.repeat(lr, self.scale**2, -1)  # its pixel shuffle is the nearest neighbour's enlargement
         x = Conv(self.num_feat, dtype=self.dtype, name="conv_first")(pixel_unshuffle(lr, 2))
         x = AssembledBlock(self.num_block, self.num_basis, self.control_feat, self.dtype, name="body")(x)
-        x = Conv(nearest.shape[-1] * 4, dtype=self.dtype, name="conv_last")(x)
+        x = Conv(nearest.shape[-1] * 4, zero_start=self.zero_start, dtype=self.dtype, name="conv_last")(x)
         return pixel_shuffle(pixel_shuffle(x, 2).astype(lr.dtype) + nearest, self.scale)
 
 
-VARIANTS = {  # by scale
+VARIANTS = {  # by scale; at another the nearest one's row
     "base": {2: dict(num_feat=32, num_basis=128, control_feat=176),   # 2.31 M parameters
              3: dict(num_feat=64, num_basis=256, control_feat=352)},  # 17.89 M
 }
@@ -99,7 +101,7 @@ SMALL = dict(num_feat=4, num_basis=3, control_feat=5)  # the same network, for t
 
 def Model(variant="base", *, scale, **fields):
     """The network of a row of VARIANTS; `fields` override the row."""
-    return AsConvSR(scale=scale, **VARIANTS[variant][scale] | fields)
+    return AsConvSR(scale=scale, **row_at(VARIANTS[variant], scale) | fields)
 
 
 CARD = Card(
@@ -108,5 +110,6 @@ CARD = Card(
           "CVPR Workshops 2023",
     code="doantienthongbku/AsConvSR-TorchLighting, a third party's",
     scales=(2, 3),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(multiple=2),  # the mode is inferred
 )

@@ -104,7 +104,7 @@ class CIDBNet(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 3 or a power of two.
+      scale: 1, 3 or a power of two.
       embed_dim: features of the trunk.
       depths, num_heads: layers of each branch, and heads of all attention, of each group.
       window_size: side of the attention windows, px; H and W are multiples of it (ValueError).
@@ -176,5 +176,6 @@ CARD = Card(
           "Super-Resolution, ECCV Workshops 2022",
     code="",
     scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(16, "reflect"),
 )

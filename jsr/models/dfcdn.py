@@ -26,7 +26,7 @@ class DFCDN(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2 or 3.
+      scale: SR size over LR size.
       num_feat: features, even.
       num_block: of complement, distillation and attention.
       num_complement: complements that a block makes, of two convolutions each.
@@ -89,4 +89,5 @@ CARD = Card(
           "Report, CVPR Workshops 2023, section 3.6",
     code="",
     scales=(2, 3),
+    other_scales=(1, 2, 3, 4, 8),
 )

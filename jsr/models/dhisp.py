@@ -23,7 +23,7 @@ class DHISP(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2.
+      scale: SR size over LR size.
       num_feat: features.
       num_block: re-parameterised convolutions.
       block: of jsr.layers.rep, for those.
@@ -69,4 +69,5 @@ CARD = Card(
           "Report, CVPR Workshops 2023, section 3.18",
     code="",
     scales=(2,),
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -23,15 +23,17 @@ class DRCNN(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2 or 3.
+      scale: SR size over LR size.
       num_feat: features.
       num_block: 3x3 convolutions between the first and the concatenation.
+      zero_start: the last convolution starts at zero, so that the network begins as the enlarged image.
       dtype: of the computation; parameters stay float32.
     """
 
     scale: int
     num_feat: int = 40
     num_block: int = 3
+    zero_start: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -43,7 +45,7 @@ class DRCNN(nn.Module):
             x = nn.relu(Conv(self.num_feat, dtype=self.dtype, name=f"body_{index}")(x))
         x = jnp.concatenate([x, nearest.astype(x.dtype)], -1)
         x = Conv(self.num_feat, 1, dtype=self.dtype, name="merge")(x)
-        x = Conv(nearest.shape[-1], dtype=self.dtype, name="conv_last")(x)
+        x = Conv(nearest.shape[-1], zero_start=self.zero_start, dtype=self.dtype, name="conv_last")(x)
         return pixel_shuffle(x.astype(lr.dtype) + nearest, self.scale)
 
 
@@ -65,4 +67,5 @@ CARD = Card(
           "Report, CVPR Workshops 2023, section 3.21",
     code="Ganzooo/LRSRN (no licence)",
     scales=(2, 3),
+    other_scales=(1, 2, 3, 4, 8),
 )

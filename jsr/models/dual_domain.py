@@ -83,7 +83,7 @@ class DualDomain(nn.Module):
     compression artefacts: a dict, in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: SR size over LR size.
       num_feat: features of each trunk, a multiple of 16.
       num_block: blocks of each.
       attention: indices of the blocks that attention follows; not the last one's.
@@ -150,5 +150,6 @@ CARD = Card(
           "2022",
     code="",
     scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(2, "reflect"),
 )

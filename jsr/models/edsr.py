@@ -34,7 +34,7 @@ class EDSR(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: 1, 3 or a power of two.
       num_feat: features of the trunk.
       num_block: residual blocks.
       res_scale: weight of each block's residual; 0.1 keeps wide networks stable.
@@ -84,4 +84,5 @@ CARD = Card(
     paper="Lim et al., Enhanced Deep Residual Networks for Single Image Super-Resolution, CVPR Workshops 2017",
     code="sanghyun-son/EDSR-PyTorch (MIT)",
     scales=(2, 3, 4),
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -37,7 +37,7 @@ class ELIS(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2.
+      scale: SR size over LR size.
       num_feat: features, a multiple of 4.
       num_block: blocks of split channels.
       groups: into which they are split.
@@ -84,4 +84,5 @@ CARD = Card(
           "Report, CVPR Workshops 2023, section 3.22",
     code="",
     scales=(2,),
+    other_scales=(1, 2, 3, 4, 8),
 )

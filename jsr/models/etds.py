@@ -51,7 +51,7 @@ class ETDS(nn.Module):
     loss has both. The deployed network has one stream and gives the first alone, clipped.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: SR size over LR size.
       num_feat: features of both streams.
       num_block: convolutions between the first and the last.
       num_residual_feat: features of the residual stream, 3 at least.
@@ -59,6 +59,7 @@ class ETDS(nn.Module):
         gradients out.
       block: the branches of the backbone's convolutions, by name, see jsr.layers.rep.
       deploy: the network is one stream.
+      zero_start: the backbone's last convolution starts at zero, so that the network begins as the enlarged image.
       dtype: of the computation; parameters stay float32.
     """
 
@@ -69,6 +70,7 @@ class ETDS(nn.Module):
     num_gradient_feat: int = 0
     block: str = "plain"
     deploy: bool = False
+    zero_start: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -84,8 +86,9 @@ class ETDS(nn.Module):
         """The SR image of the backbone, and that of the residual stream."""
         zeros = nn.initializers.zeros
 
-        def backbone(x, features, name):
-            return RepConv(features, rep.block(self.block), dtype=self.dtype, name=name)(x, train=train)
+        def backbone(x, features, name, zero_start=False):
+            return RepConv(features, rep.block(self.block), zero_start=zero_start, dtype=self.dtype, name=name)(
+                x, train=train)
 
         def conv(x, features, name, kernel_init):
             return Conv(features, dtype=self.dtype, kernel_init=kernel_init, bias_init=zeros, name=name)(x)
@@ -101,7 +104,7 @@ class ETDS(nn.Module):
             x = backbone(x, features, f"body_{index}") + conv(residual, features, f"residual_to_body_{index}", zeros)
             residual = conv(residual, self.num_residual_feat, f"residual_{index}", center())
             x, residual = nn.relu(x), nn.relu(residual)
-        x = backbone(x, out, "conv_last")
+        x = backbone(x, out, "conv_last", self.zero_start)
         residual = conv(residual, out, "residual_last", center(self.scale**2))
         return tuple(pixel_shuffle(y, self.scale).astype(lr.dtype) for y in (x, residual))
 
@@ -181,4 +184,5 @@ CARD = Card(
     code="ECNUSR/ETDS (Apache-2.0)",
     scales=(2, 3, 4),
     variant_scales={"m5c24": (4,), "megastudy": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -236,5 +236,6 @@ CARD = Card(
     code="ofsoundof/GRL-Image-Restoration (MIT)",
     scales=(1,),
     variant_scales={"sr_tiny": (2, 3, 4)},
+    variant_other_scales={"sr_tiny": (1, 2, 3, 4, 8)},
     padding=Padding(144, "reflect"),
 )

@@ -299,5 +299,6 @@ CARD = Card(
     code="XPixelGroup/HAT (Apache-2.0)",
     scales=(1, 2, 3, 4),
     variant_scales={"small": (2, 3, 4), "large": (2, 3, 4), "hft": (1,), "mphat": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(16, "reflect"),
 )

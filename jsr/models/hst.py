@@ -124,5 +124,6 @@ CARD = Card(
     paper="Li et al., HST: Hierarchical Swin Transformer for Compressed Image Super-resolution, ECCV Workshops 2022",
     code="lixinustc/HST-for-Compressed-Image-SR (no licence given)",
     scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(32, "flip", always=True),
 )

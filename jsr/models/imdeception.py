@@ -118,7 +118,7 @@ class IMDeception(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: SR size over LR size.
       num_feat: features of the trunk, a multiple of 16; four times the original's `core`.
       num_block: blocks.
       attention: indices of the blocks that attention follows; not the last one's.
@@ -162,4 +162,5 @@ CARD = Card(
     paper="Ayazoglu, IMDeception: Grouped Information Distilling Super-Resolution Network, CVPR Workshops 2022",
     code="ofsoundof/NTIRE2022_ESR (MIT)",
     scales=(2, 3, 4),
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -146,7 +146,7 @@ class IMDN(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: SR size over LR size.
       num_feat: features of the trunk.
       num_block: blocks, whose outputs all meet in a 1x1 convolution.
       block: "imdb" or "spectral".
@@ -202,4 +202,5 @@ CARD = Card(
     code="Zheng222/IMDN (no licence)",
     scales=(2, 3, 4),
     variant_scales={"ynot": (2,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

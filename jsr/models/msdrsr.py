@@ -17,7 +17,7 @@ import flax.linen as nn
 
 from jsr.layers.conv import Conv
 from jsr.layers.padding import Padding
-from jsr.layers.upsample import PixelShuffleUpsample
+from jsr.layers.upsample import PixelShuffleUpsample, factors
 from jsr.models._card import Card
 from jsr.models.edsr import ResidualBlock
 from jsr.models.rrdbnet import RRDB, nearest_upsample
@@ -82,7 +82,7 @@ class MSDRSR(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2 or 4.
+      scale: 1, 3 or a power of two.
       num_feat: features everywhere.
       num_scale: sizes of the MSDR module, each half of the one before; H and W are multiples of 2**(num_scale - 1).
       num_resblock: residual blocks of an enhanced residual group.
@@ -122,8 +122,8 @@ class MSDRSR(nn.Module):
         for index in range(self.num_block):
             x = block(self.num_grow_ch, activation=nn.silu, dtype=self.dtype, name=f"body_{index}")(x)
         x = head + conv(self.num_feat, "conv_body")(x)
-        for index in range(1, self.scale.bit_length()):
-            x = nn.silu(conv(self.num_feat, f"conv_up{index}")(nearest_upsample(x, 2)))
+        for index, factor in enumerate(factors(self.scale), 1):
+            x = nn.silu(conv(self.num_feat, f"conv_up{index}")(nearest_upsample(x, factor)))
         x = nn.silu(conv(self.num_feat, "conv_hr")(x))
         return conv(lr.shape[-1], "conv_last")(x).astype(lr.dtype)
 
@@ -147,5 +147,6 @@ CARD = Card(
           "2022",
     code="",
     scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(4, "reflect"),
 )

@@ -79,6 +79,7 @@ class NAFNet(nn.Module):
       width: features at full size, twice as many at each half of it.
       enc_blk_nums, dec_blk_nums: blocks of each level of encoder and decoder, in the order in which they are passed.
       middle_blk_num: blocks at the smallest size.
+      zero_start: the last convolution starts at zero, so that the network begins as the image itself.
       dtype: of the computation; parameters stay float32.
     """
 
@@ -87,6 +88,7 @@ class NAFNet(nn.Module):
     enc_blk_nums: tuple[int, ...] = (1, 1, 1, 28)
     middle_blk_num: int = 1
     dec_blk_nums: tuple[int, ...] = (1, 1, 1, 1)
+    zero_start: bool = False
     dtype: Any = None
 
     @property
@@ -105,7 +107,8 @@ class NAFNet(nn.Module):
         for level, (count, skip) in enumerate(zip(self.dec_blk_nums, reversed(skips), strict=True)):
             x = ShuffleUp(dtype=self.dtype, name=f"ups_{level}")(x) + skip
             x = naf_blocks(x, f"decoders_{level}", count, self.dtype)
-        return Conv(lr.shape[-1], dtype=self.dtype, name="ending")(x).astype(lr.dtype) + lr
+        x = Conv(lr.shape[-1], zero_start=self.zero_start, dtype=self.dtype, name="ending")(x)
+        return x.astype(lr.dtype) + lr
 
 
 VARIANTS = {

@@ -40,7 +40,7 @@ class PCRTSR(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped; H and W are even.
 
     Attributes:
-      scale: 2 or 3.
+      scale: SR size over LR size.
       num_feat: features at half the LR size, a multiple of 4.
       num_block: blocks of each group, around which the input is added.
       dtype: of the computation; parameters stay float32.
@@ -82,5 +82,6 @@ CARD = Card(
           "Report, CVPR Workshops 2023, section 3.11",
     code="",
     scales=(2, 3),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(multiple=2),  # the mode is inferred
 )

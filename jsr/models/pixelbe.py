@@ -26,7 +26,7 @@ class PixelBE(nn.Module):
     compression's artefacts, for a loss against the LR image before compression.
 
     Attributes:
-      scale: 2.
+      scale: SR size over LR size.
       num_feat: features of the first stage: of the strided convolution and of the first ECB.
       num_feat_up: features of the second stage.
       block: of jsr.layers.rep.
@@ -74,5 +74,6 @@ CARD = Card(
           "Report, CVPR Workshops 2023, section 3.14",
     code="",
     scales=(2,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(multiple=2),  # the mode is inferred
 )

@@ -24,7 +24,7 @@ from jsr.config import nearest
 from jsr.layers import rep
 from jsr.layers.activation import PReLU, gelu
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
-from jsr.models._card import Card
+from jsr.models._card import Card, row_at
 
 
 ACTS = {
@@ -195,10 +195,7 @@ SMALL = dict(num_feat=4, num_block=1)  # the same network, for tests that compil
 
 def Model(variant="ecbsr_m4c16", *, scale, **fields):
     """The network of a row of VARIANTS; `fields` override the row."""
-    row = VARIANTS[variant]
-    if "num_feat" not in row:
-        row = row[min(row, key=lambda published: abs(published - scale))]
-    return Plain(scale=scale, **row | fields)
+    return Plain(scale=scale, **row_at(VARIANTS[variant], scale) | fields)
 
 
 CARD = Card(
@@ -211,5 +208,5 @@ CARD = Card(
     variant_scales={"ecbsr_m4c16": (2, 3, 4), "ecbsr_m4c32": (2, 3, 4), "ecbsr_m6c40": (2, 3, 4), "bicubicpp": (3,),
                     "runet": (2, 3), "repnet": (2, 3), "team_ov": (2, 3), "njust_rtsr": (2, 3), "qqcoin": (2,),
                     "oelsr": (2,), "lrsrn": (2, 3), "npu_sr": (2,), "kren": (2, 4)},
-    other_scales=(1, 2, 3, 4),
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -62,7 +62,7 @@ class R2CNet(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped; H and W are even.
 
     Attributes:
-      scale: 2 or 3.
+      scale: SR size over LR size.
       num_feat: features outside the blocks.
       mid_feat: features inside.
       num_block: R2C blocks; the first halves the size.
@@ -113,5 +113,6 @@ CARD = Card(
           "Report, CVPR Workshops 2023, section 3.12",
     code="",
     scales=(2, 3),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(multiple=2),  # the mode is inferred
 )

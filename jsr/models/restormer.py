@@ -194,6 +194,7 @@ class Restormer(nn.Module):
     Attributes:
       scale: 1.
       dim, num_blocks, heads, num_refinement_blocks, ffn_factor, norm_bias, remat: as of Trunk.
+      zero_start: the last convolution starts at zero, so that the network begins as the image itself.
       dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
@@ -205,6 +206,7 @@ class Restormer(nn.Module):
     ffn_factor: float = 2.66
     norm_bias: bool = True
     remat: bool = False
+    zero_start: bool = False
     dtype: Any = None
 
     @property
@@ -218,7 +220,7 @@ class Restormer(nn.Module):
 
     def restore(self, lr, **options):
         """The restored image; `options` are of the trunk's call."""
-        output = Conv(lr.shape[-1], use_bias=False, dtype=self.dtype, name="output")
+        output = Conv(lr.shape[-1], use_bias=False, zero_start=self.zero_start, dtype=self.dtype, name="output")
         return lr + output(self.trunk(lr, **options)).astype(lr.dtype)
 
     def trunk(self, lr, **options):

@@ -46,7 +46,8 @@ class RestormerQF(Restormer):
     `sr` has the input's shape and dtype, and is not clipped. H and W are multiples of 8.
 
     Attributes:
-      scale, dim, num_blocks, heads, num_refinement_blocks, ffn_factor, norm_bias, remat, dtype: as of Restormer.
+      scale, dim, num_blocks, heads, num_refinement_blocks, ffn_factor, norm_bias, remat, zero_start, dtype: as of
+        Restormer.
       predictor_feat: num_feat of the Predictor.
       embed_dim: features of the quality's embedding.
 

@@ -25,7 +25,7 @@ from jsr.layers.esa import ESA
 from jsr.layers.norm import LayerNorm
 from jsr.layers.pool import GlobalMean
 from jsr.layers.shuffle import pixel_shuffle
-from jsr.models._card import Card
+from jsr.models._card import Card, row_at
 
 
 class RFDB(nn.Module):
@@ -79,7 +79,7 @@ class RFDN(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: SR size over LR size.
       num_feat: features of the trunk.
       num_block: blocks, whose outputs all meet in a 1x1 convolution.
       block: "rfdb" or "nadb".
@@ -121,7 +121,7 @@ def _act(x):
     return nn.leaky_relu(x, 0.05)
 
 
-VARIANTS = {  # the official repository at x4; NTIRE 2023's table 1 at x2 and x3
+VARIANTS = {  # the official repository at x4; NTIRE 2023's table 1 at x2 and x3, elsewhere the nearest's row
     "rfdn": dict(num_feat=50, num_block=4),  # 0.433 M
     "fadn": {2: dict(num_feat=16, block="nadb", img_range=1.0),      # 0.0212 M
              3: dict(num_feat=40, block="nadb", img_range=1.0)},     # 0.1280 M
@@ -133,8 +133,7 @@ SMALL = dict(num_feat=16, num_block=1)  # the same network, for tests that compi
 
 def Model(variant="rfdn", *, scale, **fields):
     """The network of a row of VARIANTS; `fields` override the row."""
-    row = VARIANTS[variant]
-    return RFDN(scale=scale, **row.get(scale, row) | fields)
+    return RFDN(scale=scale, **row_at(VARIANTS[variant], scale) | fields)
 
 
 CARD = Card(
@@ -144,4 +143,5 @@ CARD = Card(
     code="njulj/RFDN (MIT)",
     scales=(2, 3, 4),
     variant_scales={"fadn": (2, 3), "prfdn": (2, 3)},
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -49,7 +49,7 @@ class RLFN(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: SR size over LR size.
       num_feat: features of the trunk.
       mid_feat: features between the 3x3 convolutions of a block; None is num_feat.
       num_block: RLFBs.
@@ -111,4 +111,5 @@ CARD = Card(
     code="bytedance/RLFN (Apache-2.0)",
     scales=(2, 4),
     variant_scales={"rlfn_ntire": (4,), "lfdn_ntubl6": (2,), "erlfn": (2, 3), "erlfn_text": (3,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -2,8 +2,9 @@
 
 Paper: Wang et al., ECCV Workshops 2018, arXiv:1809.00219. Structure, initialisation and parameter names as in
 XPixelGroup/BasicSR, which also brought scales 1 and 2: the image is pixel-unshuffled to a quarter of the SR size and
-upsampled four times, as for scale 4. The variant `direct` upsamples from the LR size, as the first code of ESRGAN did:
-by a nearest-neighbour step and a convolution for every factor of two, by one of each for 3.
+upsampled four times, as for scale 4. The variant `direct` upsamples from the LR size, as the first code of ESRGAN did
+and as all variants do from scale 3 on: by a nearest-neighbour step and a convolution for every factor of two, by one of
+each for 3.
 
 The variant `attention` is that of Noah_TerminalVision at AIM 2020's x4; the report names two modules, not their
 places. Inferred: ECA (Wang et al., CVPR 2020; BangguWu/ECANet, three taps) weighs what each RRDB adds to its input,
@@ -21,6 +22,7 @@ from jsr.layers.conv import Conv, he, torch_uniform
 from jsr.layers.pool import GlobalMean
 from jsr.layers.resize import bilinear
 from jsr.layers.shuffle import pixel_unshuffle
+from jsr.layers.upsample import factors
 from jsr.models._card import Card
 
 DENSE_INIT = he(0.1)
@@ -113,12 +115,12 @@ class RRDBNet(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 1, 2, 3 or 4.
+      scale: 1, 3 or a power of two.
       num_feat: features of the trunk.
       num_block: RRDBs.
       num_grow_ch: features that each convolution of a dense block adds.
       unshuffle: factor of the pixel unshuffle before the first convolution; H and W are multiples of it. None is
-        BasicSR's, 4 // scale.
+        BasicSR's, 4 for scale 1, 2 for scale 2, else 1.
       channel_attention: ECA in every RRDB.
       spatial_attention: EDVR's before the upsampling.
       remat: computes the RRDBs again in the backward pass, for a third more time and a fraction of the memory.
@@ -138,7 +140,7 @@ class RRDBNet(nn.Module):
     @property
     def unshuffle_factor(self):
         """The factor of the pixel unshuffle."""
-        return self.unshuffle or 4 // self.scale
+        return self.unshuffle or {1: 4, 2: 2}.get(self.scale, 1)
 
     @property
     def size_multiple(self):
@@ -148,7 +150,7 @@ class RRDBNet(nn.Module):
     @property
     def upsample_factors(self):
         """The factors of the nearest-neighbour steps; a convolution follows each."""
-        return {1: (), 2: (2,), 3: (3,), 4: (2, 2)}[self.scale * self.unshuffle_factor]
+        return factors(self.scale * self.unshuffle_factor)
 
     @nn.compact
     def __call__(self, lr, *, train=False):
@@ -182,7 +184,7 @@ VARIANTS = {  # blocks; parameters at x4
     "b23": dict(num_block=23),                  # 16.698 M, ESRGAN and Real-ESRGAN
     "b33": dict(num_block=33),                  # 23.892 M
     "b6": dict(num_block=6),                    # 4.468 M, Real-ESRGAN's for anime
-    "direct": dict(num_block=23, unshuffle=1),  # no pixel unshuffle: 16.661 M at x2; at x4 it is b23
+    "direct": dict(num_block=23, unshuffle=1),  # no pixel unshuffle: 16.661 M at x2; from x3 on it is b23
     "attention": dict(num_block=23, channel_attention=True, spatial_attention=True),  # 16.912 M
 }
 
@@ -200,4 +202,5 @@ CARD = Card(
     code="XPixelGroup/BasicSR (Apache-2.0)",
     scales=(1, 2, 4),
     variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "attention": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

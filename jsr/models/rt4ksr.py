@@ -41,7 +41,7 @@ class RT4KSR(nn.Module):
     H and W are even.
 
     Attributes:
-      scale: 2 or 3.
+      scale: SR size over LR size.
       num_feat: features at half the LR size.
       num_block: of normalisation, RepConv and GELU.
       forget: adds the high frequencies' features to `gamma` times the body's, before the tail.
@@ -97,5 +97,6 @@ CARD = Card(
     paper="Zamfir et al., Towards Real-Time 4K Image Super-Resolution, CVPR Workshops 2023",
     code="eduardzamfir/RT4KSR (Apache-2.0)",
     scales=(2, 3),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(multiple=2),  # the mode is inferred: the official test cuts odd images
 )

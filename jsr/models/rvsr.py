@@ -36,7 +36,7 @@ class RVSR(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 4.
+      scale: SR size over LR size.
       num_feat: features of the trunk.
       num_block: of token mixer and channel mixer.
       num_squeezed_feat: features inside the channel mixers, and of the means.
@@ -87,4 +87,5 @@ CARD = Card(
           "Survey, CVPR Workshops 2024",
     code="",
     scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
 )

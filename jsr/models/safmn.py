@@ -114,7 +114,7 @@ class SAFMN(nn.Module):
     H and W are 8 at least.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: SR size over LR size.
       num_feat: features of the trunk, a multiple of 4.
       num_block: of modulation and mixer.
       ffn_scale: the mixer's features over the trunk's.
@@ -173,4 +173,5 @@ CARD = Card(
     code="sunny2109/SAFMN (Apache-2.0)",
     scales=(2, 3, 4),
     variant_scales={"light_pp": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -48,7 +48,7 @@ class SPAN(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2 or 4.
+      scale: SR size over LR size.
       num_feat: features of the trunk.
       num_block: SPABs.
       fusion: what is made of the maps: "four" concatenates the head's, the first block's, the last block's after one
@@ -113,4 +113,5 @@ CARD = Card(
     code="hongyuanyu/SPAN (Apache-2.0)",
     scales=(2, 4),
     variant_scales={"spanr": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -244,5 +244,7 @@ CARD = Card(
     code="mv-lab/swin2sr (Apache-2.0)",
     scales=(2, 3, 4),
     variant_scales={"compressed": (2, 4), "real": (4,), "car": (1,)},
+    other_scales=(1, 2, 3, 4, 8),
+    variant_other_scales={"real": (2, 4), "car": ()},
     padding=Padding(8, "flip", always=True),
 )

@@ -44,5 +44,6 @@ CARD = Card(
     code="Zdafeng/SwinFIR (CC BY-NC-SA 4.0)",
     scales=(2, 3, 4),
     variant_scales={"aim22": (4,)},
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(12, "flip", always=True),
 )

@@ -158,5 +158,7 @@ CARD = Card(
     code="JingyunLiang/SwinIR (Apache-2.0)",
     scales=(2, 3, 4, 8),
     variant_scales={"light": (2, 3, 4), "real": (2, 4), "real_large": (4,), "denoise": (1,), "car": (1,)},
+    other_scales=(1, 2, 3, 4, 8),
+    variant_other_scales={"real": (2, 4), "real_large": (2, 4), "denoise": (), "car": ()},
     padding=Padding(8, "flip", always=True),
 )

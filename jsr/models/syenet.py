@@ -68,7 +68,7 @@ class SCSYENet(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2 or 3.
+      scale: SR size over LR size.
       num_feat: features of the units.
       img_range: the inside works on values of [0, img_range], less the mean.
       mean: RGB mean in [0, 1] that is subtracted before and added after.
@@ -119,4 +119,5 @@ CARD = Card(
           "Benchmark and Report, CVPR Workshops 2023",
     code="",
     scales=(2, 3),
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -14,7 +14,7 @@ from jsr.layers import rep
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
-from jsr.models._card import Card
+from jsr.models._card import Card, row_at
 
 
 class AttliBlock(nn.Module):
@@ -40,7 +40,7 @@ class TouchFish(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2 or 3.
+      scale: SR size over LR size.
       num_feat: features.
       num_block: attention blocks.
       block: of jsr.layers.rep, for all 3x3 convolutions.
@@ -70,7 +70,7 @@ class TouchFish(nn.Module):
         return pixel_shuffle(x, self.scale).astype(lr.dtype)
 
 
-VARIANTS = {  # by scale
+VARIANTS = {  # by scale; at another the nearest one's row
     "base": {2: dict(num_feat=24, num_block=3),   # 64.1 k parameters deployed, 132.1 G multiply-adds at 1080x1920
              3: dict(num_feat=32, num_block=4)},  # 146.5 k, 134.4 G at 720x1280
 }
@@ -80,7 +80,7 @@ SMALL = dict(num_feat=4, num_block=1)  # the same network, for tests that compil
 
 def Model(variant="base", *, scale, **fields):
     """The network of a row of VARIANTS; `fields` override the row."""
-    return TouchFish(scale=scale, **VARIANTS[variant][scale] | fields)
+    return TouchFish(scale=scale, **row_at(VARIANTS[variant], scale) | fields)
 
 
 CARD = Card(
@@ -89,4 +89,5 @@ CARD = Card(
           "Report, CVPR Workshops 2023, section 3.17",
     code="",
     scales=(2, 3),
+    other_scales=(1, 2, 3, 4, 8),
 )

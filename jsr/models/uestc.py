@@ -3,8 +3,9 @@
 Report: AIM 2022 compressed super-resolution, section 4.13; no code is public. It states Restormer without its last
 layer on the LR image, then convolutions and deconvolutions that enlarge, four RDCBs, each with channel attention behind
 its four densely connected layers, and the sum with the enlarged image. Inferred: Restormer's published sizes; a 3x3
-convolution, LeakyReLU 0.2 and a 2x2 deconvolution for every factor of two; 64 features from there on; within a block
-RDN's ReLU, 32 features a layer and 1x1 convolution back, and RCAN's squeeze by 16; bicubic interpolation of the image.
+convolution, LeakyReLU 0.2 and a 2x2 deconvolution for every factor of two (at x3 a 3x3 one); 64 features from there
+on; within a block RDN's ReLU, 32 features a layer and 1x1 convolution back, and RCAN's squeeze by 16; bicubic
+interpolation of the image.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from jsr.layers.conv import Conv
 from jsr.layers.padding import Padding
 from jsr.layers.resize import bicubic_upsample
-from jsr.layers.upsample import TransposedConv
+from jsr.layers.upsample import TransposedConv, factors
 from jsr.models._card import Card
 from jsr.models.hat import ChannelWeights
 from jsr.models.restormer import Restormer
@@ -42,14 +43,15 @@ class RDCB(nn.Module):
 
 
 class UESTC(Restormer):
-    """(N, H, W, 3) in [0, 1] to (N, 4 H, 4 W, 3), in the input's dtype and not clipped.
+    """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
 
     H and W are multiples of 2**(levels - 1).
 
     Attributes:
-      scale: 4.
-      dim, num_blocks, heads, num_refinement_blocks, ffn_factor, norm_bias, remat, dtype: as of Restormer.
-      num_feat: features behind the trunk.
+      scale: 1, 3 or a power of two.
+      dim, num_blocks, heads, num_refinement_blocks, ffn_factor, norm_bias, remat, zero_start, dtype: as of
+        Restormer.
+      num_feat: features behind the trunk; with scale 1 there are the trunk's.
       num_rdcb: RDCBs.
       num_grow_ch: features that each convolution of an RDCB adds.
       squeeze_factor: outer over inner features of channel attention.
@@ -65,12 +67,12 @@ class UESTC(Restormer):
     def __call__(self, lr, *, train=False):
         del train  # the same in training
         x = self.trunk(lr)
-        for index in (1, 2):
+        for index, factor in enumerate(factors(self.scale), 1):
             x = nn.leaky_relu(Conv(self.num_feat, dtype=self.dtype, name=f"conv_up{index}")(x), 0.2)
-            x = TransposedConv(self.num_feat, dtype=self.dtype, name=f"deconv_up{index}")(x)
+            x = TransposedConv(self.num_feat, factor, dtype=self.dtype, name=f"deconv_up{index}")(x)
         for index in range(self.num_rdcb):
             x = RDCB(self.num_grow_ch, self.squeeze_factor, dtype=self.dtype, name=f"body_{index}")(x)
-        x = Conv(lr.shape[-1], dtype=self.dtype, name="conv_last")(x)
+        x = Conv(lr.shape[-1], zero_start=self.zero_start, dtype=self.dtype, name="conv_last")(x)
         return bicubic_upsample(lr, self.scale) + x.astype(lr.dtype)
 
 
@@ -92,5 +94,6 @@ CARD = Card(
     paper="Yang et al., AIM 2022 Challenge on Super-Resolution of Compressed Image and Video, ECCV Workshops 2022",
     code="",
     scales=(4,),
+    other_scales=(1, 2, 3, 4, 8),
     padding=Padding(8, "reflect"),
 )

@@ -121,7 +121,7 @@ def test_step(tiny_run, tmp_path, capsys):
 @pytest.mark.parametrize("words, message", [
     (["upscale", "edsrr"], "edsrr: no network 'edsrr'; did you mean 'edsr'?"),
     (["upscale", "edsr/tiny"], "edsr/tiny: no variant 'tiny'"),
-    (["upscale", "edsr", "--scale", "5"], "edsr: no scale 5; it has 2, 3, 4"),
+    (["upscale", "edsr", "--scale", "5"], "edsr: no scale 5; it has 1, 2, 3, 4, 8"),
     (["upscale", "nowhere.safetensors"], "nowhere.safetensors: no such model file"),
     (["upscale", "some.safetensors", "--scale", "2"], "--scale is for networks named by their ids; some.safetensors has its own"),
     (["challenge", "--protocol", "ais42"], "challenge protocol 'ais42' has no rules of timing here; did you mean 'ais24'"),

@@ -39,7 +39,7 @@ def test_one_network_shows_card_counts_files_and_recipes(capsys, monkeypatch):
     out = capsys.readouterr().out
     for part in ("EDSR", "Lim et al.", "sanghyun-son/EDSR-PyTorch", "jsr/models/edsr.py", "jsr/convert/rules/edsr.py",
                  "tests/models/test_edsr.py", "tests/golden/edsr.npz", "40,729,603", "43,680,003", "43,089,923",
-                 "track:b"):
+                 "track:b", "x1, x2, x3, x4, x8"):
         assert part in out
     assert "edsr/baseline" not in out and "track:a" not in out
     assert main(["zoo", "edsr"]) == 0

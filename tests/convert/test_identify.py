@@ -25,7 +25,8 @@ def _fill(tree):
 
 
 @pytest.mark.parametrize("style", ["official", "basicsr"])
-@pytest.mark.parametrize("model_id, scale", [("edsr/baseline", 2), ("edsr/baseline", 3), ("edsr/full", 4)])
+@pytest.mark.parametrize("model_id, scale", [("edsr/baseline", 2), ("edsr/baseline", 3), ("edsr/full", 4),
+                                             ("edsr/baseline", 1), ("edsr/full", 8)])
 def test_edsr(model_id, scale, style):
     found = identify(abstract_state_dict(model_id, scale, style))
     assert (found.model, found.scale, found.fields) == (model_id, scale, {})
@@ -35,7 +36,7 @@ def test_edsr(model_id, scale, style):
 
 @pytest.mark.parametrize("style", ["basicsr", "esrgan", "old_esrgan"])
 @pytest.mark.parametrize("model_id, scale", [("rrdbnet/b23", 4), ("rrdbnet/b23", 2), ("rrdbnet/b23", 1), ("rrdbnet/b6", 4),
-                                             ("rrdbnet/direct", 2), ("rrdbnet/direct", 1)])
+                                             ("rrdbnet/direct", 2), ("rrdbnet/direct", 1), ("rrdbnet/b23", 8)])
 def test_rrdbnet(model_id, scale, style):
     found = identify(abstract_state_dict(model_id, scale, style))
     assert (found.model, found.scale, found.fields) == (model_id, scale, {})
@@ -91,7 +92,7 @@ def test_unknown_state_dicts():
 def test_a_scale_that_no_variant_has_is_left_for_the_zoo_to_refuse():
     state_dict = abstract_state_dict("rrdbnet/direct", 1, "esrgan") | {"conv_first.weight": np.zeros((64, 48, 3, 3))}
     found = identify(state_dict)
-    with pytest.raises(UserError, match="rrdbnet: no scale 0; it has 1, 2, 4"):
+    with pytest.raises(UserError, match="rrdbnet: no scale 0; it has 1, 2, 3, 4, 8"):
         models.create(found.model, scale=found.scale, **found.fields)
 
 

@@ -158,10 +158,11 @@ UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",)}
 IDS = models.list_models()
 abstract = functools.cache(models.abstract)  # tracing takes most of this file's time
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
+IDS_AND_ALLOWED = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).allowed_scales]
 
 
 def small(model_id, scale=None, **fields):
-    """The reduced network of a file or variant, at its largest scale by default: tracing a whole one takes seconds."""
+    """The reduced network of a file or variant, by default at its largest published scale: whole ones take seconds."""
     reduced = importlib.import_module(f"jsr.models.{model_id.partition('/')[0]}").SMALL
     return models.create(model_id, scale=scale or models.card(model_id).scales[-1], **reduced | fields)
 
@@ -173,11 +174,15 @@ def shapes_of(model):
     return {"params": {}} | jax.eval_shape(model.init, jax.random.key(0), lr)
 
 
-def apply_padded(model, variables, lr):
-    """The network on an image of any size, as inference runs it."""
-    (height, width), card = lr.shape[-3:-1], models.card(model)
-    sr = models.outputs(model.apply(variables, pad_to_multiple(lr, card.padding)))["sr"]
-    return sr if card.auxiliary else crop_to(sr, height * model.scale, width * model.scale)
+def padded(model, lr):
+    """An image of any size, as inference gives it to the network."""
+    return pad_to_multiple(lr, models.card(model).padding)
+
+
+def cropped(model, result, lr):
+    """The SR image of an image `lr`, as inference takes it from what the network returned for the padded one."""
+    sr, (height, width) = models.outputs(result)["sr"], lr.shape[-3:-1]
+    return sr if models.card(model).auxiliary else crop_to(sr, height * model.scale, width * model.scale)
 
 
 def equations(jaxpr):
@@ -207,12 +212,17 @@ def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scal
         assert not unnamed, f"{jax.tree_util.keystr(path)}: give {unnamed} a name"
 
 
-@pytest.mark.parametrize("model_id, scale", [(i, scale) for i, scale in IDS_AND_SCALES if not models.card(i).auxiliary])
+@pytest.mark.parametrize("model_id, scale", [row for row in IDS_AND_ALLOWED if not models.card(row[0]).auxiliary])
 def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     size = 37, 51
     model, card = small(model_id, scale), models.card(model_id)
     lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
-    sr = jax.eval_shape(lambda v, lr: apply_padded(model, v, lr), shapes_of(model), lr)
+
+    def first_output(lr):  # one trace for both
+        result, _ = model.init_with_output(jax.random.key(0), padded(model, lr))
+        return cropped(model, result, lr)
+
+    sr = jax.eval_shape(first_output, lr)
     assert sr.shape == (*lr.shape[:-3], size[0] * scale, size[1] * scale, card.out_channels)
     assert sr.dtype == jnp.float32
 
@@ -224,7 +234,8 @@ def test_bfloat16_is_for_the_inside_only(model_id):
     variables = shapes_of(model)
     lr = jax.ShapeDtypeStruct(card.lr_shape(64, 64), jnp.float32)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} <= {jnp.dtype("float32")}
-    closed, result = jax.make_jaxpr(lambda v, lr: apply_padded(model, v, lr), return_shape=True)(variables, lr)
+    closed, result = jax.make_jaxpr(lambda v, lr: cropped(model, model.apply(v, padded(model, lr)), lr),
+                                    return_shape=True)(variables, lr)
     assert result.dtype == jnp.float32
     convolutions = [e for e in equations(closed.jaxpr) if str(e.primitive) == "conv_general_dilated"]
     assert {e.invars[0].aval.dtype for e in convolutions} <= {jnp.dtype("bfloat16")}
@@ -260,6 +271,16 @@ def test_gradient_is_finite_and_reaches_every_parameter(stem):
         path = jax.tree_util.keystr(path, simple=True, separator="/")
         unused = path.startswith(UNUSED.get(stem, ())) or cancels(path, variables["params"])
         assert np.isfinite(leaf).all() and ((leaf != 0).any() or unused), path
+
+
+@pytest.mark.parametrize("stem", [pytest.param(stem, marks=[pytest.mark.slow] if stem in MADE_OF_OTHERS else [])
+                                  for stem in models.STEMS if hasattr(small(stem), "zero_start")])
+def test_an_anchored_network_may_begin_as_the_image(stem):
+    model = small(stem, 1, zero_start=True)
+    lr = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
+    run = jax.jit(model.apply, compiler_options={"xla_backend_optimization_level": 0})
+    sr = models.outputs(run(models.init(model, jax.random.key(0)), lr))["sr"]
+    np.testing.assert_allclose(sr, lr, atol=1e-6)
 
 
 def cancels(path, params):
@@ -303,7 +324,7 @@ def test_fields_override_the_variant_and_lists_are_taken():
 @pytest.mark.parametrize("model_id, scale, fields, message", [
     ("esdr", 4, {}, "esdr: no network 'esdr'; did you mean 'edsr'?"),
     ("edsr/ful", 4, {}, "edsr/ful: no variant 'ful'; did you mean 'full'?"),
-    ("edsr", 5, {}, "edsr: no scale 5; it has 2, 3, 4"),
+    ("edsr", 5, {}, "edsr: no scale 5; it has 1, 2, 3, 4, 8"),
     ("swinir/car", 4, {}, "swinir/car: no scale 4; it has 1"),
     ("edsr", 4, {"num_feats": 8}, "edsr: no field 'num_feats'; did you mean 'num_feat'?"),
     ("edsr", 4, {"name": "x"}, "edsr: no field 'name'"),

@@ -76,7 +76,8 @@ def test_card_gives_the_shape_of_images_and_clips():
 
 @pytest.mark.parametrize("wrong, message", [
     (dict(scales=(4, 2)), r"scales = \(4, 2\) are not ascending"),
-    (dict(scales=()), r"scales = \(\) are not ascending"),
+    (dict(scales=()), r"scales = \(\) name none"),
+    (dict(other_scales=(4, 2)), r"scales = \(4, 2\) are not ascending"),
     (dict(variant_scales={"a": (1,), "b": (3, 2)}), r"scales = \(3, 2\) are not ascending"),
 ])
 def test_card_refuses(wrong, message):

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 
+from jsr.layers.upsample import factors
 from jsr.layers.window import relative_position_index, shifted_regions
 
 
@@ -56,8 +57,7 @@ def head_rows(upsampler, scale):
 
 def upsample_rows(scale):
     """Rows of the PixelShuffleUpsample `head/upsample`."""
-    shuffles = 1 if scale == 3 else scale.bit_length() - 1
-    return [(f"upsample.{2 * k}", f"head/upsample/conv_{k}", "conv") for k in range(shuffles)]
+    return [(f"upsample.{2 * k}", f"head/upsample/conv_{k}", "conv") for k in range(len(factors(scale)))]
 
 
 def attention_masks(model):

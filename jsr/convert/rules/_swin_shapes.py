@@ -2,7 +2,7 @@
 
 import math
 
-from jsr.convert.identify import count
+from jsr.convert.identify import count, shuffled_scale
 
 FIRST = "layers.0.residual_group.blocks.0."
 
@@ -34,9 +34,7 @@ def head(state_dict):
     if fields:
         signs = {"conv_aux.weight": "pixelshuffle_aux", "conv_last_hf.weight": "pixelshuffle_hf"}
         upsampler = next((name for key, name in signs.items() if key in state_dict), "pixelshuffle")
-        shuffles = sum(f"upsample.{2 * k}.weight" in state_dict for k in range(4))
-        three = shuffles == 1 and state_dict["upsample.0.weight"].shape[0] == 9 * fields["num_feat"]
-        return 3 if three else 2**shuffles, fields | {"upsampler": upsampler}
+        return shuffled_scale(state_dict, "upsample."), fields | {"upsampler": upsampler}
     if "upsample.0.weight" in state_dict:
         return math.isqrt(state_dict["upsample.0.weight"].shape[0] // 3), {"upsampler": "pixelshuffledirect"}
     return 1, {"upsampler": ""}

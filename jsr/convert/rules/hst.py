@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from jsr.convert.engine import Rules
-from jsr.convert.identify import count
+from jsr.convert.identify import count, shuffled_scale
 from jsr.convert.rules import _swin, _swin_shapes, swinir
 
 _CONVOLUTIONS = [("conv1", "conv1"), ("conv2", "conv2"), ("conv3", "conv3"),
@@ -42,8 +42,7 @@ def identify(state_dict):
                          for g in range(count(state_dict, prefix))) for prefix in groups.values())
     first = f"{groups[1]}0.residual_group.blocks.0."
     table = state_dict[f"{first}attn.relative_position_bias_table"]
-    shuffles = sum(f"upsample.{2 * k}.weight" in state_dict for k in range(4))
-    return 2**shuffles, dict(
+    return shuffled_scale(state_dict, "upsample."), dict(
         num_features=tuple(width), depths=depths, num_heads=table.shape[1], window_size=_swin_shapes.window_of(table),
         mlp_ratio=state_dict[f"{first}mlp.fc1.weight"].shape[0] / width[2],
         num_feat=state_dict["conv_before_up.0.weight"].shape[0]), []

@@ -38,7 +38,8 @@ def identify(state_dict):
     """(scale, fields, assumed) of a state dict; None of another network's."""
     if not {"fea_conv.weight", "IMDB1.cca.conv_du.0.weight", "c.0.weight", "upsampler.0.weight"} <= state_dict.keys():
         return None
-    return *sizes(state_dict), []
+    scale, fields = sizes(state_dict)
+    return scale, fields | dict(block="imdb"), []
 
 
 def sizes(state_dict):

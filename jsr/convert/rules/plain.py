@@ -133,7 +133,7 @@ def identify(state_dict):
     scale = math.isqrt(channels // 3) // shrunk
     if name == "lrsrn" and scale == 4:
         name = "lrsrn_teacher"
-    if channels != 3 * (shrunk * scale)**2 or scale not in models.card(f"plain/{name}").scales:
+    if channels != 3 * (shrunk * scale)**2 or scale not in models.card(f"plain/{name}").allowed_scales:
         return None
     published = models.create(f"plain/{name}", scale=scale)
     fields = {field.name: getattr(published, field.name) for field in dataclasses.fields(published)

@@ -27,4 +27,5 @@ def identify(state_dict):
     """(scale, fields, assumed) of a state dict; None of another network's."""
     if not {"fea_conv.weight", "B1.c1_d.weight", "B1.esa.conv_max.weight", "upsampler.0.weight"} <= state_dict.keys():
         return None
-    return *imdn.sizes(state_dict), ["img_range 255"]
+    scale, fields = imdn.sizes(state_dict)
+    return scale, fields | dict(block="rfdb", parallel=False, img_range=255.0), ["img_range 255"]

@@ -21,10 +21,10 @@ def old_esrgan(model):
     """The first ESRGAN code, numbered within torch.nn.Sequential; most weights that people have shared since."""
     ups = len(model.upsample_factors)  # each takes three places: upsampling, convolution, activation
     return _rules(model, first="model.0", block="model.1.sub.{}.RDB{}.conv{}.0", trunk=f"model.1.sub.{model.num_block}",
-                  up="model.{}", hr=f"model.{3 * ups + 2}", last=f"model.{3 * ups + 4}", up_places=(3, 6))
+                  up="model.{}", hr=f"model.{3 * ups + 2}", last=f"model.{3 * ups + 4}", up_places=(3, 6, 9))
 
 
-def _rules(model, *, first, block, trunk, up, hr, last, up_places=(1, 2)):
+def _rules(model, *, first, block, trunk, up, hr, last, up_places=(1, 2, 3)):
     if model.channel_attention or model.spatial_attention:
         raise UserError("rrdbnet: no public code has the attention, so there are no names to convert from or to")
     ups = range(len(model.upsample_factors))
@@ -48,15 +48,15 @@ def identify(state_dict):
         ups = max(count(state_dict, "model.") - 5, 0) // 3
     elif {"conv_first.weight", "RRDB_trunk.0.RDB1.conv1.weight"} <= state_dict.keys():
         first, grow, blocks = "conv_first", "RRDB_trunk.0.RDB1.conv1", count(state_dict, "RRDB_trunk.")
-        ups = sum(f"upconv{k}.weight" in state_dict for k in (1, 2))
+        ups = sum(f"upconv{k}.weight" in state_dict for k in (1, 2, 3))
     elif {"conv_first.weight", "body.0.rdb1.conv1.weight"} <= state_dict.keys():
         first, grow, blocks = "conv_first", "body.0.rdb1.conv1", count(state_dict, "body.")
-        ups = sum(f"conv_up{k}.weight" in state_dict for k in (1, 2))
+        ups = sum(f"conv_up{k}.weight" in state_dict for k in (1, 2, 3))
     else:
         return None
     num_feat, in_channels = state_dict[f"{first}.weight"].shape[:2]
     unshuffle = {12: 2, 48: 4}.get(in_channels, 1)
     scale = 2**ups // unshuffle
     fields = dict(num_feat=num_feat, num_block=blocks, num_grow_ch=state_dict[f"{grow}.weight"].shape[0],
-                  unshuffle=None if unshuffle * scale == 4 else unshuffle)
+                  unshuffle=None if unshuffle == {1: 4, 2: 2}.get(scale, 1) else unshuffle)
     return scale, fields, ["scale 2 (scale 3 has the same keys and shapes)"] if scale == 2 and ups == 1 else []

@@ -46,6 +46,6 @@ def identify(state_dict):
     if not {"conv_cat.weight", "block_6.c1_r.eval_conv.weight", "upsampler.0.weight"} <= state_dict.keys():
         return None
     features, num_feat = state_dict["upsampler.0.weight"].shape[:2]
-    fields = dict(num_feat=num_feat, num_block=6,
+    fields = dict(num_feat=num_feat, num_block=6, fusion="four",
                   deploy="block_6.c1_r.sk.weight" not in state_dict)
     return math.isqrt(features // 3), fields, ["img_range 255"]
