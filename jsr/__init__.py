@@ -6,7 +6,6 @@
 
 from collections.abc import Sequence
 import importlib
-from importlib import metadata
 import os
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 PathLike = str | os.PathLike[str]
 
-__version__ = metadata.version("jsr")
+__version__ = "0.1.0"
 
 
 def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None, self_ensemble: bool | None = None,

@@ -11,9 +11,10 @@ import time
 import jax
 import numpy as np
 
+import jsr
 from jsr.parallel import cores
 
-LIBRARIES = ("jsr", "jax", "jaxlib", "flax", "grain", "numpy", "pillow", "torch", "onnx", "onnxruntime", "openvino")
+LIBRARIES = ("jax", "jaxlib", "flax", "grain", "numpy", "pillow", "torch", "onnx", "onnxruntime", "openvino")
 LONG_S = 1.0  # a call of this length does not feel who computed before it
 LEAST_ROUNDS = 3  # however short the time is
 WARM_UP_SHARE = 0.1  # of the time for all rounds, for what each function runs beforehand, after its first two calls
@@ -97,7 +98,7 @@ def surroundings():
         "machine": {"platform": platform.platform(terse=True), "cpu": _cpu(), "cores": cores(),
                     "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
                     "devices": [f"{device.platform} {device.device_kind}" for device in jax.devices()]},
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}}}
+        "versions": {"python": platform.python_version(), "jsr": jsr.__version__, **{name: _version(name) for name in LIBRARIES}}}
 
 
 def _cpu():

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+import jsr
+
 REQUIRED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "array-record", "grain", "numpy",
             "pillow", "pyvips", "pyvips-binary", "psutil", "ml-collections", "clu", "safetensors", "rich", "tensorboardX")
 OPTIONAL = {  # distribution: what it is for, how to get it
@@ -41,7 +43,7 @@ def run(args):
     def say(what, text, mend=""):
         found.add_row(what, text + (f"  [yellow]{escape(mend)}[/yellow]" if mend else ""))
 
-    say("jsr", f"{metadata.version('jsr')}, Python {platform.python_version()}, {platform.platform(terse=True)}")
+    say("jsr", f"{jsr.__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}")
     for name in REQUIRED:
         version = _version(name)
         say(name, version or "[red]missing[/red]", "" if version else f"pip install {name}")

@@ -7,7 +7,6 @@ import time
 import jax
 import jax.numpy as jnp
 import optax
-from rich.table import Table
 
 GROUPS = 4  # of a network's parameters whose norms are logged, the largest
 PARTS = {"step": "training steps", "data": "waiting for data", "start": "compiling, first batches",
@@ -111,6 +110,8 @@ def times(rows):
 
 def time_table(spent):
     """The rich table of where a run's time went."""
+    from rich.table import Table  # the step, which imports this module, needs none
+
     table = Table(title="time", box=None, title_justify="left", show_header=False)
     for part, seconds in spent.items():
         table.add_row(PARTS[part], duration(seconds), f"{seconds / max(sum(spent.values()), 1e-9):.0%}")

@@ -358,9 +358,9 @@ def _flat(tree, prefix=""):
 def fingerprint(config, data):
     """What it takes to tell two runs apart: {config: hash, data: the given hash, revision, versions, seed}."""
     text = json.dumps(plain(config), sort_keys=True)
-    versions = {name: metadata.version(name) for name in ("jsr", "jax", "flax", "optax", "numpy", "pillow")}
+    libraries = {name: metadata.version(name) for name in ("jax", "flax", "optax", "numpy", "pillow")}
     return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "data": data, "revision": _revision(),
-            "versions": versions, "seed": config.seed}
+            "versions": {"jsr": jsr.__version__, **libraries}, "seed": config.seed}
 
 
 def _revision():

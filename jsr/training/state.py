@@ -9,7 +9,6 @@ import jax.numpy as jnp
 
 from jsr import losses, models, reparam
 from jsr.errors import UserError
-from jsr.inference import model_file
 from jsr.training import optim, stages
 
 FIRST_SCALE = 2.0**15  # of the loss in float16; PyTorch's first one is twice that, and mostly overflows once
@@ -80,6 +79,8 @@ def _initial(net, key):
 
 def _from_file(net, key=None):
     """A network's variables from its file: all of them, or with carry = "match" what fits, and the rest drawn."""
+    from jsr.inference import model_file  # safetensors, which a fresh start needs not
+
     _, networks, found = model_file.load(net.start_from)
     module = models.create(net.model, scale=net.scale, **net.fields)
     if net.carry == "match":
