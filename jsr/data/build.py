@@ -42,9 +42,16 @@ def names():
 
 
 def default_data_dir():
-    """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+
+    Raises:
+      UserError: none of these is known, as a user without a home folder has no "~".
+    """
     default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(os.environ.get("JSR_DATA_DIR") or default).expanduser()
+    try:
+        return Path(os.environ.get("JSR_DATA_DIR") or default).expanduser()
+    except RuntimeError as e:
+        raise UserError("this user has no home folder to keep datasets in; set JSR_DATA_DIR to a folder") from e
 
 
 def find(dataset, data_dir=None):
