@@ -45,13 +45,13 @@ def default_data_dir():
     """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
     Raises:
-      UserError: none of these is known, as a user without a home folder has no "~".
+      UserError: the path's "~" is the home folder of nobody known, as of a container's user without a name.
     """
-    default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    folder = os.environ.get("JSR_DATA_DIR") or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     try:
-        return Path(os.environ.get("JSR_DATA_DIR") or default).expanduser()
+        return Path(folder).expanduser()
     except RuntimeError as e:
-        raise UserError("this user has no home folder to keep datasets in; set JSR_DATA_DIR to a folder") from e
+        raise UserError(f"{folder}: there is no such home folder; set JSR_DATA_DIR to the folder of the datasets") from e
 
 
 def find(dataset, data_dir=None):
