@@ -19,7 +19,7 @@ from rich.logging import RichHandler
 
 from jsr import allocator
 from jsr import config as configs
-from jsr.errors import UserError, is_out_of_memory
+from jsr.errors import UserError, is_out_of_memory, no_permission
 
 log = logging.getLogger("jsr")
 
@@ -70,6 +70,9 @@ def main(argv=None):
         return run(args, overrides, console)
     except UserError as e:
         print(f"jsr: {e}", file=sys.stderr)
+        return 1
+    except PermissionError as e:
+        print(f"jsr: {no_permission(e)}", file=sys.stderr)
         return 1
     except Exception as e:
         if not is_out_of_memory(e):

@@ -1,8 +1,10 @@
 """What several tests share: made-up photographs and a recipe small enough to train in seconds."""
 
+import functools
 import importlib.util
 import os
 from pathlib import Path
+import signal
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
@@ -57,6 +59,18 @@ def tiny_run(photo_folder, tmp_path):
                 *(f"--config.{key}={value}" for key, value in given.items())]
 
     return arguments
+
+
+@pytest.fixture
+def set_sigint():
+    """A function that sets this process's handler of SIGINT, for one test.
+
+    Processes started meanwhile heed SIGINT or, of signal.SIG_IGN, ignore it; a background job starts with it ignored,
+    and so would all that its tests start.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    yield functools.partial(signal.signal, signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

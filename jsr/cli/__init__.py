@@ -16,7 +16,7 @@ import jsr
 from jsr import allocator
 from jsr.cli._parser import Parser
 from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, no_permission
 
 COMMANDS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_")))
 
@@ -46,6 +46,9 @@ def main(argv=None):
         return module.run(args)
     except UserError as e:
         print(f"jsr {command}: {e}", file=sys.stderr)
+        return 1
+    except PermissionError as e:
+        print(f"jsr {command}: {no_permission(e)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"jsr {command}: stopped", file=sys.stderr)

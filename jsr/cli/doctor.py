@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 import jsr
+from jsr.data.build import default_data_dir
+from jsr.errors import UserError
 
 REQUIRED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "array-record", "grain", "numpy",
             "pillow", "pyvips", "pyvips-binary", "psutil", "ml-collections", "clu", "safetensors", "rich", "tensorboardX")
@@ -59,8 +61,12 @@ def run(args):
     except Exception as e:  # whatever a broken driver makes JAX raise
         say("devices", f"[red]JAX cannot compute[/red]: {_first_line(e)}", _mend_devices(e))
         broken.append("devices")
-    for what, folder in (("data folder", _data_dir()), ("this folder", Path.cwd())):
-        say(what, f"{folder}: {_free(folder)}")
+    try:
+        data_dir = default_data_dir()
+        say("data folder", f"{data_dir}: {_free(data_dir)}")
+    except UserError as e:
+        say("data folder", "none", str(e))
+    say("this folder", f"{Path.cwd()}: {_free(Path.cwd())}")
     console.print(found)
     console.print("[red]broken: " + ", ".join(broken) + "[/red]" if broken else "[green]all that is needed is there[/green]")
     return 1 if broken else 0
@@ -111,12 +117,8 @@ def _mend_devices(error):
     return "reinstall JAX for this machine: pip install -U jax (CPU), \"jsr[cuda]\" (NVIDIA), \"jsr[tpu]\" (TPU)"
 
 
-def _data_dir():
-    return Path(os.environ.get("JSR_DATA_DIR", Path.home() / "tensorflow_datasets"))
-
-
 def _free(folder):
-    while not folder.exists():
+    while not os.path.exists(folder):  # which Path.exists() does not say of a folder within one that is closed
         folder = folder.parent
     return f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB free"
 

@@ -47,9 +47,16 @@ def _taking(setting):
 
 
 def default_data_dir():
-    """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(os.environ.get("JSR_DATA_DIR") or default).expanduser()
+    """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+
+    Raises:
+      UserError: the path's "~" is the home folder of nobody known, as of a container's user without a name.
+    """
+    folder = os.environ.get("JSR_DATA_DIR") or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as e:
+        raise UserError(f"{folder}: there is no such home folder; set JSR_DATA_DIR to the folder of the datasets") from e
 
 
 def find(dataset, data_dir=None):

@@ -215,13 +215,16 @@ def _hm_files(hm_encoder, hm_config):
 
 
 def _run_hm(encoder, *arguments, cwd=None):
-    """Runs HM; gives its exit status and what it printed."""
+    """Runs HM; gives its exit status and what it printed: its standard output, then its standard error.
+
+    In one pipe the two would mix by chance: standard output waits in a buffer, mostly to the program's end.
+    """
     try:
         done = subprocess.run([encoder, *map(str, arguments)], cwd=cwd, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+                              capture_output=True, text=True, errors="replace")
     except OSError as e:
         raise UserError(f"{encoder}: cannot be run: {e.strerror}; correct {HM_ENCODER}") from e
-    return done.returncode, done.stdout
+    return done.returncode, f"{done.stdout}\n{done.stderr}"
 
 
 def _complaint(printed):

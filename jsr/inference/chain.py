@@ -210,12 +210,11 @@ def chain_padding(networks):
 def use_compile_cache():
     """Keeps compiled programs on disk for the next process: in JAX_COMPILATION_CACHE_DIR, or the user's cache folder."""
     if jax.config.jax_compilation_cache_dir is None:
-        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        folder = home / "jsr" / "xla"
         try:
+            folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "jsr", "xla")
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies there is run
-        except OSError:
-            return  # a home that cannot be written only costs time
+        except (OSError, RuntimeError):
+            return  # no home, or one that cannot be written, only costs time
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 

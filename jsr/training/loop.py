@@ -251,13 +251,17 @@ def _write_overview(workdir, config, variables):
 
 
 class _Signals:
-    """While it is entered, SIGTERM and Ctrl+C only leave a note, `came`; a second Ctrl+C ends at once."""
+    """While it is entered, SIGTERM and Ctrl+C only leave a note, `came`; a second Ctrl+C ends at once.
+
+    A signal that the process was started to ignore stays ignored, as Ctrl+C is in a background job.
+    """
 
     def __init__(self):
         self.came = 0
 
     def __enter__(self):
-        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)}
+        heeded = [s for s in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(s) != signal.SIG_IGN]
+        self._before = {s: signal.signal(s, self._note) for s in heeded}
         return self
 
     def __exit__(self, *exception):

@@ -1,6 +1,7 @@
 """The dispatcher and `jsr doctor`."""
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -40,7 +41,8 @@ def test_module_and_script_are_the_same_thing():
 
 
 def test_a_closed_pipe_is_no_traceback():
-    done = subprocess.run(f"{sys.executable} -m jsr zoo edsr | head -1", shell=True, capture_output=True, text=True)
+    command = f"{shlex.quote(sys.executable)} -m jsr zoo edsr | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert "Traceback" not in done.stderr and len(done.stdout.splitlines()) == 1
 
 
@@ -59,3 +61,17 @@ def test_doctor_fails_where_jax_cannot_compute():
                           env={**os.environ, "JAX_PLATFORMS": "nonsense", "COLUMNS": "200"})
     assert done.returncode == 1
     assert "JAX cannot compute" in done.stdout and "broken: devices" in done.stdout and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may look into every folder")
+@pytest.mark.parametrize("arguments", [
+    ["degrade", "{}", "--out", "out", "--protocol", "aim22_t1"], ["fuse", "{}", "out.safetensors"],
+    ["build", "photos", "--data_dir", "{}"]], ids=lambda arguments: arguments[0])
+def test_a_closed_folder_is_one_line(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    assert cli.main([word.format(closed / "within") for word in arguments]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"jsr {arguments[0]}: {closed / 'within'}") and "no permission" in line
+    assert os.listdir(tmp_path) == ["closed"]

@@ -166,7 +166,8 @@ def test_mistakes_are_one_line(photo_folder, tmp_path, model, capsys, arguments,
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph, number):
+def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph, set_sigint, number):
+    set_sigint(signal.default_int_handler)
     (tmp_path / "in").mkdir()
     for index in range(12):
         Image.fromarray(photograph(200, 300, index)).save(tmp_path / f"in/{index:02}.png")

@@ -104,6 +104,9 @@ def test_the_data_dir_of_the_environment(data_dir, monkeypatch):
     assert default_data_dir() == Path("/somewhere")
     monkeypatch.delenv("TFDS_DATA_DIR")
     assert default_data_dir() == Path("~/tensorflow_datasets").expanduser()
+    monkeypatch.setenv("JSR_DATA_DIR", "~nobody.known/data")
+    with pytest.raises(UserError, match="~nobody.known/data: there is no such home folder; set JSR_DATA_DIR"):
+        default_data_dir()
 
 
 def test_unknown_names(data_dir, tmp_path):

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 import platform
+import shlex
 import subprocess
 import sys
 
@@ -210,7 +211,10 @@ def hm(tmp_path, golden, monkeypatch):
     script = tmp_path / "HM 16.20" / "TAppEncoderStatic"
 
     def install(end="shutil.copy(here / 'stream', sys.argv[sys.argv.index('-b') + 1])"):
-        script.write_text(f"""#!{sys.executable}
+        # Python by way of the shell, as pip does it: a first line "#!python" may be neither long nor hold a blank.
+        script.write_text(f"""#!/bin/sh
+'''exec' {shlex.quote(sys.executable)} "$0" "$@"
+'''
 import json, os, pathlib, shutil, sys
 print("\\nHM software: Encoder Version [16.20] (including RExt)[Linux][GCC 9.4.0][64 bit]")
 if sys.argv[1:] == ["--help"]:
