@@ -9,8 +9,8 @@ where photographs and fonts are got. Files are found below the folders by name a
 drawn pictures alone are made, for which see `drawings.py`. `--test` makes the pictures that no training sees, whole:
 they never were JPEGs, so that harm shows.
 
-OUT gets PNG files, RGB, 8 bit, and `data.tsv`: for every picture its origin, licence, standing and author, and the
-SHA-256 of its pixels. The same inputs give the same pixels; a model file trained on them carries the SHA-256 of the
+OUT gets PNG files, RGB, 8 bit, in the folders photographs and drawn (those to test on in OUT itself), and `data.tsv`:
+for every picture its origin, licence, standing and author, and the SHA-256 of its pixels. The same inputs give the same pixels; a model file trained on them carries the SHA-256 of the
 list. Standings:
 
     author         the author's own statement for this picture
@@ -99,13 +99,14 @@ def prepare(out, photographs=(), fonts=(), *, strict=False, test=False, drawn=69
         for source, path in find(photographs, use="test" if test else "train", strict=strict):
             photograph = read(path, float(source["shrink"]))
             for name, tile in [(f"{source['name']}.png", photograph)] if test else tiles(source, photograph):
-                rows.append(_save(folder, name, tile, source))
+                rows.append(_save(folder, name if test else f"photographs/{name}", tile, source))
                 if source["standing"] != "package" and min(tile.size) >= drawings.SIDE:
                     grounds.append(tile)  # never the package kind: the drawings are the same with --strict
         letters = drawings.Fonts(fonts)
         for number in range(drawn):
             kind, picture = drawings.draw(number, seed=seed, fonts=letters, photographs=grounds)
-            rows.append(_save(folder, f"drawn_{seed}_{number:03d}_{kind}.png", picture, {
+            name = f"drawn_{seed}_{number:03d}_{kind}.png"
+            rows.append(_save(folder, name if test else f"drawn/{name}", picture, {
                 "origin": f"drawings.py, seed {seed}, number {number}", "licence": "none needed", "standing": "drawn",
                 "author": "jsr"}))
         with open(folder / "data.tsv", "w", newline="", encoding="utf-8") as file:
@@ -214,6 +215,7 @@ def _exr(path):
 
 
 def _save(folder, name, picture, source):
+    (folder / name).parent.mkdir(exist_ok=True)
     picture.save(folder / name)
     return {"file": name, "width": picture.width, "height": picture.height, "sha256": pixels_sha256(picture),
             **{key: source[key] for key in COLUMNS[4:]}}

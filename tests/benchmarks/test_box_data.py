@@ -64,9 +64,9 @@ def test_list_of_pictures_agrees_with_the_sources(box):
         pictures = list(csv.DictReader(file, delimiter="\t"))
     sources = {row["name"]: row for row in box.sources() if row["use"] == "train"}
     photographs = [row for row in pictures if row["standing"] != "drawn"]
-    assert {row["file"].rsplit("_", 1)[0] for row in photographs} == set(sources)
+    assert {Path(row["file"]).stem.rsplit("_", 1)[0] for row in photographs} == set(sources)
     for row in photographs:
-        source = sources[row["file"].rsplit("_", 1)[0]]
+        source = sources[Path(row["file"]).stem.rsplit("_", 1)[0]]
         assert [row[key] for key in box.COLUMNS[4:]] == [source[key] for key in box.COLUMNS[4:]]
     assert len(pictures) - len(photographs) == 69
 
@@ -89,12 +89,13 @@ def photographs(box, tmp_path, monkeypatch):
 
 def test_tiles_and_their_list(box, photographs, tmp_path):
     rows = box.prepare(tmp_path / "all", [photographs], drawn=1)
-    assert [row["file"] for row in rows] == [*(f"noise_0{y}0{x}.png" for y in (0, 1) for x in (0, 1)),
-                                             "flat_0000.png", "flat_0008.png", "drawn_0_000_page.png"]
+    assert [row["file"] for row in rows] == [
+        *(f"photographs/noise_0{y}0{x}.png" for y in (0, 1) for x in (0, 1)), "photographs/flat_0000.png",
+        "photographs/flat_0008.png", "drawn/drawn_0_000_page.png"]
     assert [row["standing"] for row in rows] == ["author"] * 4 + ["package"] * 2 + ["drawn"]
     with open(tmp_path / "all" / "data.tsv", newline="") as file:
         listed = list(csv.DictReader(file, delimiter="\t"))
-    assert len(listed) == len(list((tmp_path / "all").glob("*.png"))) == 7
+    assert len(listed) == len(list((tmp_path / "all").glob("*/*.png"))) == 7
     for row in listed:
         with Image.open(tmp_path / "all" / row["file"]) as picture:
             assert picture.mode == "RGB" and picture.size == (int(row["width"]), int(row["height"]))
