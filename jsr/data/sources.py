@@ -48,15 +48,15 @@ class FolderSource:
     """The image files directly in a folder, sorted by name; hidden files and other kinds are left out.
 
     A record is {"name": the file's path, "hr": its bytes}. The header of every file is checked at once; damage behind
-    it shows when the image is decoded, and `name` says where.
+    it shows when the image is decoded, and `name` says where. `sizes` are those of the images, [(height, width)], px.
     """
 
     def __init__(self, folder):
         self._paths = images.list_images(folder)
-        errors = []
+        errors, self.sizes = [], []
         for path in self._paths:
             try:
-                images.image_size(path)
+                self.sizes.append(images.image_size(path))
             except UserError as e:
                 errors.append(str(e))
         if errors:
@@ -134,6 +134,12 @@ class ListedSource:
         """Those of the records."""
         known = self.source.names
         return [known[number] for number in self.numbers]
+
+    @property
+    def sizes(self):
+        """Those of the images, where the source knows them without reading; else None."""
+        known = getattr(self.source, "sizes", None)
+        return known and [known[number] for number in self.numbers]
 
     @property
     def identity(self):
