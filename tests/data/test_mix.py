@@ -185,6 +185,22 @@ def test_mistakes_in_the_rows(folders, rows, message):
     assert "\n" not in str(error.value)
 
 
+def test_photographs_are_cut(tmp_path, photograph):
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    Image.fromarray(photograph(96, 128)).save(folder / "a.jpg")
+    rows = [dict(dataset=str(folder), **more) for more in ({}, {"shrink": 2}, {"shrink": 2, "tiles": 32}, {"shrink": 2})]
+    config, lines = config_of(*rows), []
+    config.data.data_dir = str(tmp_path)
+    opened = mix.open_sources(config, lines.append)
+    assert [len(source) for source in opened.values()] == [1, 1, 2] and len(lines) == 2
+    assert len(mix.stage_rows(config, config.stages[0], opened, scale=4)) == 4
+    with pytest.raises(UserError, match=r"camera: shrink 0.5: give a number of 1 or more"):
+        mix.open_sources(config_of(dict(dataset=str(folder), shrink=0.5)))
+    with pytest.raises(UserError, match="photos: shrink, tiles and detail are for folders of images, not for a dataset; jsr build"):
+        mix.open_sources(config_of(dict(dataset="photos", tiles=64)))
+
+
 def test_unknown_keys_from_the_command_line(folders):
     config = config_of(dict(dataset=folders[0]))
     config.data.train = [dict(dataset=folders[0], degrade="aim22_t1")]  # the other keys have defaults
