@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # before an installed jsr
 
 FORMAT = 1
-NEEDS = ("jax", "flax", "optax", "numpy", "PIL", "ml_collections")  # nothing else is imported here, and by what is used
+NEEDS = ("jax", "flax", "optax", "numpy", "PIL", "ml_collections")  # beside the standard library and jsr
 GRACE_S = 45  # after its time a part may still end the row it is at
 TRACKS = ("ais24", "ntire23_x3", "ntire23_x2")
 TOP_KERNELS = 20
@@ -637,8 +637,9 @@ def _queued_s(call, argument, calls):
     """Seconds a call of a jitted function, of some that were put into the queue together."""
     call(argument).block_until_ready()
     begin = time.perf_counter()
-    results = [call(argument) for _ in range(calls)][-1:]
-    results[0].block_until_ready()
+    for _ in range(calls):
+        result = call(argument)
+    result.block_until_ready()
     return (time.perf_counter() - begin) / calls
 
 
@@ -724,7 +725,7 @@ def run_part(name, *, small, seconds, on_row):
         limit.start()
         try:
             for line in process.stdout:
-                message = json.loads(line)
+                message = json.loads(line, parse_constant=lambda name: None)  # JSON has no NaN
                 if expected is None:
                     expected = message
                 else:
