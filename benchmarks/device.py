@@ -254,7 +254,7 @@ def _quick(small):
     import jax
     import numpy as np
 
-    from jsr import degradations, evaluation, metrics
+    from jsr import evaluation, metrics
     from jsr.training import stages
     from jsr.training import state as states
     from jsr.training.step import make_step, run_chain
@@ -263,23 +263,7 @@ def _quick(small):
     config = _recipe("aim22_t1:quick", {"stages[0].steps": str(steps)}, small)
     stage, scale, key = config.stages[0], config.networks.sr.scale, jax.random.key(config.seed)
     networks = stages.make_networks(config, 0)
-    side = 2 * stage.crop
-    hr = pictures(count + 4, side, side)
-    lr = np.stack([degradations.degrade(config.protocol, image, seed=index).decode() for index, image in enumerate(hr)])
-
-    def batch(number):
-        rng = np.random.default_rng((config.seed, number))
-        grid = (side - stage.crop) // scale // 16 + 1  # corners of JPEG's blocks
-        places = [(rng.integers(count), *(16 * rng.integers(grid, size=2))) for _ in range(stage.batch)]
-
-        def crops(images, factor):
-            return np.stack([images[index, top * factor:, left * factor:][:stage.crop * factor // scale,
-                             :stage.crop * factor // scale] for index, top, left in places])
-
-        return {"lr": crops(lr, 1), "hr": crops(hr, scale)}
-
-    batches = [batch(number) for number in range(steps)]
-
+    lr, hr, batches = _made_up(config, count, steps)
     with jax.default_device(_host()):  # the same start for all
         start = jax.device_get(states.make_state(config, 0, states.initial_variables(config, key)))
     upscale = jax.jit(lambda variables, lr: run_chain(networks, list(config.chain), variables, lr)[0]["sr"])
@@ -323,6 +307,30 @@ def _quick(small):
         return row, np.array(losses)
 
     return run
+
+
+def _made_up(config, count, steps):
+    """(LR pictures, HR pictures, batches) of a recipe with one scale; the last four pictures are in no batch."""
+    import numpy as np
+
+    from jsr import degradations
+
+    stage, scale = config.stages[0], config.networks.sr.scale
+    side = 2 * stage.crop
+    hr = pictures(count + 4, side, side)
+    lr = np.stack([degradations.degrade(config.protocol, image, seed=index).decode() for index, image in enumerate(hr)])
+
+    def crops(images, places, factor):
+        size = stage.crop * factor // scale
+        return np.stack([images[index, top * factor:, left * factor:][:size, :size] for index, top, left in places])
+
+    def batch(number):
+        rng = np.random.default_rng((config.seed, number))
+        grid = stage.crop // scale // 16 + 1  # corners of JPEG's blocks
+        places = [(rng.integers(count), *(16 * rng.integers(grid, size=2))) for _ in range(stage.batch)]
+        return {"lr": crops(lr, places, 1), "hr": crops(hr, places, scale)}
+
+    return lr, hr, [batch(number) for number in range(steps)]
 
 
 def _host():
