@@ -93,8 +93,8 @@ def environment(small):
                 "versions": found["versions"] | _versions("optax", "ml-collections", "jax-cuda13-plugin",
                                                           "jax-cuda12-plugin", "nvidia-cudnn-cu13", "libtpu"),
                 "variables": {name: value for name, value in os.environ.items()
-                              if name.startswith(("XLA_", "JAX_", "LIBTPU_", "TF_", "NVIDIA_TF32", "CUDA_VISIBLE"))},
-                "matmul_precision": str(jax.config.jax_default_matmul_precision),
+                              if name.startswith(("XLA_", "JAX_", "LIBTPU_", "TPU_", "NVIDIA_TF32", "CUDA_VISIBLE"))},
+                "matmul_precision": jax.config.jax_default_matmul_precision,
                 "nvidia_smi": _nvidia_smi(), "revision": _revision(),
                 "text": f"{len(devices)} x {devices[0]['kind']}, jax {jax.__version__}, "
                         f"{backend.platform_version.partition(chr(10))[0]}"}
@@ -107,7 +107,7 @@ def environment(small):
         ones = jnp.ones((side, side), dtype)
         seconds = _queued_s(jax.jit(lambda a: a @ a / side), ones, 3 if small else 20)
         rate = 2 * side**3 / seconds / 1e12
-        return {"side": side, "tflop_per_s": rate, "text": f"{rate:.1f} TFLOP/s in products of {side} x {side}"}
+        return {"side": side, "tflop_per_s": rate, "text": f"{rate:.3g} TFLOP/s in products of {side} x {side}"}
 
     def copying():
         import jax
@@ -116,7 +116,7 @@ def environment(small):
         size = 2**20 if small else 2**28
         seconds = _queued_s(jax.jit(lambda a: a + 1), jnp.zeros(size), 3 if small else 20)
         rate = 8 * size / seconds / 1e9
-        return {"bytes": 4 * size, "gb_per_s": rate, "text": f"{rate:.0f} GB/s read and written"}
+        return {"bytes": 4 * size, "gb_per_s": rate, "text": f"{rate:.3g} GB/s read and written"}
 
     return {"machine": machine, "copying": copying,
             **{f"product {dtype}": functools.partial(product, dtype) for dtype in ("float32", "float16", "bfloat16")}}
@@ -467,7 +467,7 @@ def _entry_row(config, dtype, small):
     ms, then, prediction = timed["median_ms"], row["published"], _prediction(dtype, call, variables, lr)
     return row | {"prediction": prediction, "text":
                   f"{ms:.3f} ms (p10 {timed['p10_ms']:.3f}, p90 {timed['p90_ms']:.3f}, {timed['rounds']} rounds), "
-                  f"{timed['gmacs_per_s'] / 500:.2f} TFLOP/s, {row['memory']['peak_bytes'] / 1e6:.0f} MB, compiled in "
+                  f"{timed['gmacs_per_s'] / 500:.3g} TFLOP/s, {row['memory']['peak_bytes'] / 1e6:.0f} MB, compiled in "
                   f"{row['compile_s']:.1f} s; published {then['runtime_ms']} ms on {then['hardware']}"
                   + _against(prediction, ms)}
 
