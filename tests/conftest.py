@@ -7,10 +7,16 @@ from pathlib import Path
 import signal
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):  # how wide and bright tables are printed
+    os.environ.pop(_name, None)
 
+import hypothesis
 import numpy as np
 from PIL import Image
 import pytest
+
+hypothesis.settings.register_profile("jsr", database=None)  # the checkout may be read-only
+hypothesis.settings.load_profile("jsr")
 
 
 def photograph(height, width, seed=0):

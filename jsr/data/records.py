@@ -69,8 +69,10 @@ def make(source, data, protocol):
         multiples of its scale are cropped at the bottom and right.
 
     Raises:
-      UserError: damaged, or smaller than the scale.
+      UserError: damaged, or smaller than the scale, or its name is not in UTF-8.
     """
+    if source.name.encode(errors="ignore").decode() != source.name:  # a record holds UTF-8
+        raise UserError(f"{source}: its name is not in UTF-8; rename it")
     image = images.read_rgb(data, name=source)
     hr = image
     if protocol:
