@@ -34,7 +34,7 @@ def state():
     variables = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")  # os.environ misses a library's own
     umask = os.umask(0)
     os.umask(umask)
-    tiny = np.array([np.finfo(np.float32).tiny, 2], np.float32)
+    smallest, denormal = np.array([0x800000, 1], np.int32).view(np.float32)[:, None]  # float32 that is normal, and not
     descriptors = Path("/proc/self/fd")
     return {
         "policy": os.sched_getscheduler(0), "priority": os.sched_getparam(0).sched_priority,
@@ -45,7 +45,7 @@ def state():
         "environment": sorted(entry.decode() for entry in _until_null(variables)),
         "python's environment": dict(os.environ), "folder": os.getcwd(), "umask": umask,
         "locale": locale.setlocale(locale.LC_ALL), "rounding": ctypes.CDLL("libm.so.6").fegetround(),
-        "denormals": [float(tiny[0] / tiny[1]), float((tiny[:1] / tiny[1:]).view(np.int32)[0])],
+        "denormals": [float((smallest / 2)[0]), float((denormal * 2)[0])],  # as results, as arguments
         "files": sorted(target for entry in descriptors.iterdir() if (target := _target(entry))),
     }
 
