@@ -104,7 +104,7 @@ def import_onnxruntime():
 
 
 def import_openvino():
-    """The package openvino without its telemetry, which reports every import to Google Analytics, from a fork of this."""
+    """The package openvino without its telemetry, which reports every import to Google, from a fork of this process."""
     sys.modules.setdefault("openvino_telemetry", None)  # as if it were not installed
     import openvino
 
