@@ -733,6 +733,8 @@ def run_part(name, *, small, seconds, on_row):
         limit.start()
         try:
             for line in process.stdout:
+                if not line.endswith("\n"):  # the process ended within it
+                    break
                 message = json.loads(line, parse_constant=lambda name: None)  # JSON has no NaN
                 if expected is None:
                     expected = message
