@@ -8,11 +8,11 @@
 
 Every network is a few re-parameterised convolutions (plain/ecbsr of jsr.models) beside the image itself, whose enlargement
 they begin as, and trains in fused form. Leaky ReLU, because ReLU died at these learning rates; blocks that add their
-input, because without it six of them in a row passed no gradient for 500 steps; the restorer, whose best linear part is
-nothing, learns from step 100 on with a first convolution that sees detail alone, and nothing in 300 without. Data are photographs, and
-drawn pages (text, screens, charts) for a sixth of the samples. JPEG is Pillow's, a fresh one for each sample, of any
-quality that people save with; a share stays uncompressed. The long stages have a constant rate, so that the averaged
-parameters of any step are a network to use; the last two let the rate fall.
+input, because without it six of them in a row passed no gradient for 500 steps. The restorer, whose best linear part is
+nothing, learns from step 100 on with a first convolution that sees detail alone, and had learnt nothing after 300 without.
+Data are photographs, and drawn pages (text, screens, charts) for a sixth of the samples. JPEG is Pillow's, a fresh one for
+each sample, of any quality that people save with; a share stays uncompressed. The long stages have a constant rate, so
+that the averaged parameters of any step are a network to use; the last two let the rate fall.
 """
 
 from jsr._configs.common import pick, recipe, stage
