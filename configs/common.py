@@ -29,8 +29,7 @@ A recipe is plain data (`ml_collections.ConfigDict`):
 
 from ml_collections import ConfigDict
 
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 
 
 def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, weight=0.0, steps=(), shrink=1.0, tiles=0,

@@ -6,23 +6,14 @@ jsr works outside its checkout, among the package's own configs; there `aim22_t1
 
 import ast
 import dataclasses
-import difflib
 import importlib.util
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 
 PACKAGE_CONFIGS = Path(__file__).parent / "_configs"
-
-
-def nearest(name, names):
-    """What an error message says after an unknown name: those that it begins, the closest known one, or all of them."""
-    names = [str(n) for n in names]
-    begun = [n for n in names if n.startswith(f"{name}_")]
-    close = begun or difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(sorted(names))}"
 
 
 def tracks():

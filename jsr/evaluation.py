@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jsr import degradations, images, metrics
-from jsr.data import records
+from jsr.datasets import records
 from jsr.degradations.resize import matlab_bicubic, pillow_bicubic, swscale_lanczos
 from jsr.errors import UserError
 

@@ -125,7 +125,8 @@ def _recipes_beside(file):
 
 def _prepare(config, console):
     """Builds the embedded dataset on first use; others are the user's to build, since they cost a download."""
-    from jsr.data import build, mix
+    from jsr.data import mix
+    from jsr.datasets import build
 
     names = {row["dataset"] for row in [*mix.described(config), config.data.eval]}
     for name in sorted(n for n in names if n.split("/")[0] == "photos"):

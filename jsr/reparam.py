@@ -14,8 +14,8 @@ be differentiable, and is found, checked and refused like a RepConv.
 
 import functools
 
-import flax.linen as nn
 from flax import traverse_util
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np

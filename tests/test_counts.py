@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jsr import challenges, counts, models, recipes, reparam
+from jsr import challenges, models, recipes, reparam
+from jsr.analysis import counts
 from jsr.layers.activation import PReLU
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv, block

@@ -17,9 +17,8 @@ import psutil
 import pytest
 
 import jsr
-from jsr import evaluation, metrics
+from jsr import evaluation, metrics, model_file
 from jsr.data.sources import open_source
-from jsr.inference import model_file
 from jsr.training import blackbox
 from jsr.training.checkpoints import Checkpoints
 

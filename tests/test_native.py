@@ -134,6 +134,7 @@ def swscale(folder):
 def vips(folder):
     def copy(share=1.0):
         from PIL import Image
+
         from jsr import pictures
         for name in ("in.tif", "in.jpg", "in.png", "in.webp"):
             Image.fromarray(IMAGE).save(folder / name)

@@ -14,9 +14,9 @@ from PIL import Image, ImageCms, IptcImagePlugin, PngImagePlugin
 import pytest
 
 from jsr import pictures
+from jsr.errors import UserError
 from jsr.pictures import _exif
 from jsr.pictures._load import first_line, reading
-from jsr.errors import UserError
 
 
 def _whole(path):

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from jsr import challenges, losses, models, recipes, reparam
+from jsr.chain import chain_padding
 from jsr.config import plain
-from jsr.data import build, mix, pipeline
-from jsr.inference.chain import chain_padding
+from jsr.data import mix, pipeline
+from jsr.datasets import build
 from jsr.training import optim, stages, step
 from jsr.training.state import make_state
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import counts, models, reparam
+from jsr import models, reparam
+from jsr.analysis import counts
 from jsr.layers import rep
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv

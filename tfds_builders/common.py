@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from jsr import degradations, parallel
-from jsr.data import beam, records
+from jsr.datasets import beam, records
 from jsr.errors import UserError
 
 HR = "hr"  # the config without LR images; every other one is named after its degradation protocol
@@ -49,7 +49,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     Attributes:
       manual_dir: folder of source files that the user has already, or None.
       num_workers: processes, see `jsr.parallel.map_unordered`.
-      beam: a runner of Apache Beam that does the work instead, see `jsr.data.beam.map_unordered`; "" is none.
+      beam: a runner of Apache Beam that does the work instead, see `jsr.datasets.beam.map_unordered`; "" is none.
       announce: called with lines for the user.
       progress: called with (what is done, images done, images in all).
       settings: {name: value} for the names in SETTINGS, which are kept in the dataset's metadata.
@@ -86,7 +86,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def _sources(self, dl_manager):
-        """{split: [jsr.data.records.Source, ...]}; an image that turns out to be missing or damaged is reported."""
+        """{split: [jsr.datasets.records.Source, ...]}; an image that turns out to be missing or damaged is reported."""
 
     def _example_writer(self):
         return _Writer(self.info.file_format)

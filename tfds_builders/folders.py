@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from jsr._tfds_builders import common
-from jsr.data.collect import images_below
+from jsr.datasets.collect import images_below
 from jsr.errors import UserError
 
 _NAMED = 5
@@ -15,7 +15,7 @@ class Split:
     """The images of a split.
 
     Attributes:
-      patterns: ends of their paths, see `jsr.data.collect.Found.matching`; the first that gives `count` images is taken.
+      patterns: ends of their paths, see `jsr.datasets.collect.Found.matching`; the first that gives `count` images is taken.
       count: of the images; None where it is not known.
       prefix: of the records' names, where another split has the same ones.
     """

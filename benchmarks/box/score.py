@@ -17,10 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 import jsr
-from jsr import evaluation, metrics
+from jsr import evaluation, metrics, model_file
 from jsr.data.sources import open_source
 from jsr.files import atomic_write
-from jsr.inference import model_file
 
 KEYS = ("psnr[rgb]", "psnr[y_601]", "ssim[y_601]", "psnr_b[rgb]")
 QUALITIES = (10, 20, 30, 40, 60, 75, 80, 85, 90, 95)

@@ -13,8 +13,7 @@ import math
 from pathlib import Path
 
 from jsr import evaluation, metrics
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 
 TABLES = Path(__file__).parent / "tables"
 # A baseline's score this far from the published one comes of other images or another degradation. Codec versions

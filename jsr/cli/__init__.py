@@ -15,8 +15,7 @@ import sys
 import jsr
 from jsr import allocator
 from jsr.cli._parser import Parser
-from jsr.config import nearest
-from jsr.errors import UserError, no_permission
+from jsr.errors import UserError, nearest, no_permission
 
 COMMANDS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_")))
 

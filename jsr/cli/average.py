@@ -15,8 +15,8 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from jsr import model_file
 from jsr.errors import UserError
-from jsr.inference import model_file
 
 
 def add_arguments(parser):

@@ -28,8 +28,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from jsr.config import nearest
-from jsr.errors import UserError, is_out_of_memory
+from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.files import atomic_write
 
 FORMAT = 1
@@ -115,7 +114,7 @@ def run(args):
     notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     if args.what == "picture":
         return _picture(args, console)
-    from jsr.benchmark import timing
+    from jsr.timing import timing
 
     report = {"format": FORMAT, "command": shlex.join(["jsr", "benchmark", args.what, *args.words]),
               **timing.surroundings(), "what": args.what}
@@ -140,7 +139,7 @@ def run(args):
 
 def _pipeline(args, console, announce):
     from jsr import config as configs
-    from jsr.benchmark import training
+    from jsr.timing import training
 
     config, rows = configs.load(args.config, args.overrides), []
     for num_workers in args.workers:
@@ -158,7 +157,7 @@ def _pipeline(args, console, announce):
 
 def _loaders(args, console, announce):
     from jsr import images
-    from jsr.benchmark import loaders
+    from jsr.timing import loaders
 
     announce("preparing the photographs in each form")
     photographs = ([images.read_rgb(path) for path in images.list_images(args.folder)] if args.folder else
@@ -175,7 +174,7 @@ def _loaders(args, console, announce):
 
 def _step(args, console, announce):
     from jsr import config as configs
-    from jsr.benchmark import training
+    from jsr.timing import training
 
     config = configs.load(args.config, args.overrides)
     row = training.measure_step(config, steps=args.steps, wanted=args.peers,
@@ -206,7 +205,7 @@ def _step_cells(row):
 
 
 def _upscale(args, console, announce):
-    from jsr.benchmark import upscaling
+    from jsr.timing import upscaling
 
     name, networks, variables = _network(args.model, args.scale)
     results = []
@@ -238,7 +237,7 @@ def _challenge(args, console, announce, report):
     """Measures the entries that --out does not have yet; returns all its rows."""
     import jax
 
-    from jsr.benchmark import picture, rows
+    from jsr.timing import picture, rows
 
     if len(args.size) > 1:
         raise UserError("--size: one for all entries, as in 540x960; without it, each challenge's own")
@@ -277,7 +276,7 @@ _IN_TERMINAL = {"entry", "GMACs", "memory, MB", "XLA, ms", "fastest, ms", "p99",
 
 
 def _picture(args, console):
-    from jsr.benchmark import picture, rows
+    from jsr.timing import picture, rows
 
     files = [rows.read(path) for path in args.files]
     written = {args.out: picture.svg(files)}
@@ -291,7 +290,7 @@ def _picture(args, console):
 
 
 def _jpeg(args, console, announce):
-    from jsr.benchmark import codecs
+    from jsr.timing import codecs
 
     results = []
     for size in args.size:
@@ -307,8 +306,8 @@ def _jpeg(args, console, announce):
 
 
 def _blocks(args, console, announce):
-    from jsr.benchmark import blocks
     from jsr.layers import rep
+    from jsr.timing import blocks
 
     if args.block not in rep.BLOCKS:
         raise UserError(f"no block {args.block!r}; {nearest(args.block, rep.BLOCKS)}")
@@ -338,8 +337,7 @@ def _network(model, scale):
     """(name for titles, {name: module}, {name: variables}) of an id or a model file, in deployed form."""
     import jax
 
-    from jsr import models, reparam
-    from jsr.inference import model_file
+    from jsr import model_file, models, reparam
 
     if model.endswith(".safetensors") or Path(model).is_file():
         if scale:

@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from jsr.cli import _progress
-from jsr.data.build import build, find, names
-from jsr.data.show import contact_sheet
 from jsr.data.sources import open_source
+from jsr.datasets.build import build, find, names
+from jsr.datasets.show import contact_sheet
 from jsr.errors import UserError
 from jsr.images import write_png
 

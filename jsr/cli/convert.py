@@ -22,11 +22,11 @@ from pathlib import Path
 from rich.console import Console
 
 import jsr
-from jsr import config, convert, counts, models
+from jsr import config, convert, model_file, models
+from jsr.analysis import counts
 from jsr.convert import files, parity
 from jsr.convert.identify import Identity, identify
 from jsr.errors import UserError
-from jsr.inference import model_file
 
 _TO_MODEL_FILE = ("recipe", "arch", "scale", "field", "reference", "licence")
 

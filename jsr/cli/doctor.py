@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import jsr
-from jsr.data.build import default_data_dir
+from jsr.datasets.build import default_data_dir
 from jsr.errors import UserError
 
 REQUIRED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "array-record", "grain", "numpy",

@@ -37,9 +37,9 @@ def run(args):
     import jax
     import numpy as np
 
+    from jsr import model_file
     from jsr.export import check
     from jsr.files import atomic_write
-    from jsr.inference import model_file
     from jsr.inference.chain import Chain
 
     if args.out.suffix not in _EXPORTERS:
@@ -66,12 +66,13 @@ def run(args):
 
 def _to_onnx(args, networks, variables, about, dtype):
     """The file's bytes, and a function of an image that runs them."""
-    from jsr.export import onnx, pixels
+    from jsr.export import pixels
     from jsr.inference import runtimes
+    from jsr.onnx_graph import write
 
     with pixels.tracing(args.size):
-        model = onnx.to_onnx(pixels.on_pixels(networks, variables, dtype=dtype),
-                             pixels.traced_input(args.size or (onnx.LEAST_SIDE,) * 2, dtype),
+        model = write.to_onnx(pixels.on_pixels(networks, variables, dtype=dtype),
+                             pixels.traced_input(args.size or (write.LEAST_SIDE,) * 2, dtype),
                              dynamic=() if args.size else (1, 2))
     for key, value in about.items():
         model.metadata_props.add(key=key, value=value if isinstance(value, str) else json.dumps(value))

@@ -59,8 +59,8 @@ def add_arguments(parser):
 
 def run(args):
     """Upscales, names what failed on stderr; returns the exit status."""
+    from jsr.device import use_compile_cache
     from jsr.inference import folder, upscaler
-    from jsr.inference.chain import use_compile_cache
 
     suffix = _suffix(args.format)
     if args.quality is not None and not 1 <= args.quality <= 100:

@@ -8,7 +8,7 @@
   params           parameters as trained, of the different networks, each once
   params_deployed  the same after re-parameterisation
   gmacs            convolution and matrix multiply-accumulates for one LR image of input_hw, deployed, in 1e9, all copies
-  hook_gmacs       the same as the tool of NTIRE 2023 counts its "FLOPs" (jsr.counts)
+  hook_gmacs       the same as the tool of NTIRE 2023 counts its "FLOPs" (jsr.analysis.counts)
   input_hw         [height, width] of that image
   networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it
   model_mb         of the deployed parameters in float32, all copies, in 2^20 bytes, as the reports count them
@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 import jsr
-from jsr import challenges, counts, models, reparam
+from jsr import challenges, models, reparam
+from jsr.analysis import counts
 from jsr.cli import _progress
 from jsr.config import plain
 from jsr.recipes import all_recipes
@@ -98,7 +99,7 @@ def _published(report):
 
 @functools.cache
 def _count(model_id, scale, fields, height, width):
-    """(parameters as trained, jsr.counts.Counts as deployed) of a network for an LR image of height x width.
+    """(parameters as trained, jsr.analysis.counts.Counts as deployed) of a network for an LR image of height x width.
 
     `fields` are JSON. A network that takes multiples of a size is counted at the next one.
     """

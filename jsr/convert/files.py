@@ -6,8 +6,8 @@ and plain containers and refuses everything else.
 
 import dataclasses
 import io
-import pickle
 from pathlib import Path
+import pickle
 import re
 import warnings
 

@@ -24,7 +24,7 @@ import threading
 import numpy as np
 
 from jsr import degradations
-from jsr.data import records
+from jsr.datasets import records
 from jsr.degradations import _video, hevc
 from jsr.degradations.resize import pyav
 from jsr.errors import UserError
@@ -55,7 +55,7 @@ class Clip(records.Source):
 
 
 def prepare(source, *, protocol, folder, multiple, keyint=0):
-    """Makes the part of a source video, as `jsr.data.records.prepare` does of an image; the rest as in `make`."""
+    """Makes the part of a source video, as `jsr.datasets.records.prepare` does of an image; the rest as in `make`."""
     data, lr = source.read(), source.lr.read() if source.lr and protocol else None
     drawn = degradations.draw(protocol, source.name) if protocol else {}
     made_of = json.dumps([drawn, source.lr_step, multiple, keyint, hashlib.sha256(lr or b"").hexdigest()])

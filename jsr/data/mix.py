@@ -7,10 +7,10 @@ import json
 import math
 
 from jsr import degradations, evaluation
-from jsr.config import nearest, plain
+from jsr.config import plain
 from jsr.data import clips, pipeline, sources
-from jsr.data.cut import WHOLE, Cut
-from jsr.errors import UserError
+from jsr.datasets.cut import WHOLE, Cut
+from jsr.errors import UserError, nearest
 
 # Of a row; `jsr._configs.common.source` says what they mean.
 DEFAULTS = {"dataset": "", "split": "train", "degrade": "", "set": {}, "files": "", "repeat": 1, "weight": 0.0,

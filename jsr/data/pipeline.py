@@ -20,11 +20,10 @@ import grain
 import numpy as np
 
 from jsr import degradations, images, losses
-from jsr.config import nearest
-from jsr.data import records, tiled
 from jsr.data.order import Order
+from jsr.datasets import records, tiled
 from jsr.degradations.resize import pillow_bicubic
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.parallel import init_worker
 
 CACHE_BYTES = 256 << 20  # of decoded images, in each worker: stored LR images, and the files of a folder

@@ -7,11 +7,10 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from jsr import images
-from jsr.config import nearest
-from jsr.data.build import damage, default_data_dir, find, names
-from jsr.data.cut import WHOLE
 from jsr.data.decoded import Decoded
-from jsr.errors import UserError
+from jsr.datasets.build import damage, default_data_dir, find, names
+from jsr.datasets.cut import WHOLE
+from jsr.errors import UserError, nearest
 
 _RGB = 3  # bytes a pixel
 
@@ -20,7 +19,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
-    bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.data.records` lists. Both kinds of
+    bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.datasets.records` lists. Both kinds of
     source have a length and `names`, those of the records, are indexed by integers and can be pickled. Their `identity`,
     which JSON can write, tells other records, but not another place of the same ones.
 
@@ -28,10 +27,10 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
       dataset: "<dataset>[/<config>]", or the path of a folder. A known dataset goes before a folder of the same name;
         "./photos" is the folder.
       split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all its images.
-      data_dir: where datasets are; `jsr.data.build.default_data_dir()` where None or "".
+      data_dir: where datasets are; `jsr.datasets.build.default_data_dir()` where None or "".
       files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all. Of a
         folder these are its images, before they are cut into tiles.
-      form: jsr.data.cut.Cut, what is made of a folder's images; a dataset's are as they were built.
+      form: jsr.datasets.cut.Cut, what is made of a folder's images; a dataset's are as they were built.
       memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it, images
         are kept on disk as they are decoded, see `jsr.data.decoded`.
       announce: called with lines for the user.

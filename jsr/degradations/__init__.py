@@ -14,11 +14,9 @@ import zlib
 import numpy as np
 import PIL
 
-from jsr.config import nearest
 from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.images import png_bytes, read_rgb
-
 
 _RESIZE_REACH = 4  # LR px beyond which no resize looks
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}

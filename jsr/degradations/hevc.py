@@ -32,9 +32,8 @@ import tempfile
 
 import numpy as np
 
-from jsr.config import nearest
 from jsr.degradations import _video
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.files import writing
 
 SUFFIX = ".hevc"

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.config import nearest
 from jsr.degradations.jpeg import SUBSAMPLINGS
+from jsr.errors import nearest
 
 # The quantisation tables of the standard's Annex K: luma, chroma. Libraries differ in chroma's first step.
 _ANNEX_K = np.array([

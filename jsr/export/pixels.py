@@ -7,10 +7,9 @@ from jax import export, lax
 import jax.numpy as jnp
 import numpy as np
 
+from jsr.chain import chain_padding, chain_scale, run_chain
 from jsr.errors import UserError
-from jsr.inference.chain import chain_padding, chain_scale
 from jsr.layers.padding import crop_to
-from jsr.training.step import run_chain
 
 
 def on_pixels(networks, variables, *, dtype=np.uint8):

@@ -1,6 +1,6 @@
 """Other libraries that can compute a chain of networks on a CPU, and the choice of the fastest.
 
-ONNX Runtime and OpenVINO get the ONNX graph of the chain in float32 (jsr.export.onnx) and give what XLA gives, but for
+ONNX Runtime and OpenVINO get the ONNX graph of the chain in float32 (jsr.onnx_graph.write) and give what XLA gives, but for
 rounding: about 1e-6, now and then one level of a stored pixel. They are imported where they are asked for.
 """
 
@@ -15,13 +15,11 @@ import time
 import jax
 import numpy as np
 
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.native import import_onnxruntime, import_openvino
+from jsr.onnx_graph import LEAST_SIDE
 from jsr.parallel import cores
 
-# px: ONNX graphs of open size take no smaller images, some networks pad those in a way of their own; JAX computes them
-LEAST_SIDE = 32
 _LARGEST_ERROR = 1e-4  # of the largest value, or of 1: 25 times what single precision costs, a fortieth of a level
 _WORTH_SECONDS = 2.0  # computing in JAX so far that makes it likely that more is to come, and trying others worth while
 _RUNS = 3             # timed of each runtime, after one that is not

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import degradations
+from jsr import degradations, model_file
+from jsr.device import free_memory
 from jsr.errors import UserError, is_out_of_memory
-from jsr.inference import model_file, runtimes
-from jsr.inference.chain import Chain, free_memory
+from jsr.inference import runtimes
+from jsr.inference.chain import Chain
 from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
 from jsr.inference.tiles import Span, assemble, spans
 
@@ -356,7 +357,7 @@ def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=Non
       input_quality: as for jsr.inference.chain.Chain.
 
     Raises:
-      UserError: a file cannot be read (jsr.inference.model_file.load), or they do not fit together; the runtime is
+      UserError: a file cannot be read (jsr.model_file.load), or they do not fit together; the runtime is
         unknown, missing, for CPUs where JAX has another device, or cannot compute a network or the dtype.
     """
     runtimes.check_name(runtime)

@@ -17,16 +17,14 @@ in the block itself, as those of jsr.layers.conv.Conv would.
 
 import dataclasses
 import functools
-import math
 from typing import Any
 
 import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.config import nearest
+from jsr.errors import nearest
 from jsr.layers import conv
 
 # Fixed filters, correlated with the image (not flipped), as ECBSR has them; Haar's four, not decimated.

@@ -20,8 +20,7 @@ import re
 
 import jax.numpy as jnp
 
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.losses import adversarial, detail, features, frequency, pixel, quality, robust, structure
 
 LOSSES = {fn.__name__: fn for fn in (

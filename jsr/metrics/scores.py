@@ -3,7 +3,7 @@
 import math
 import re
 
-from jsr.config import nearest
+from jsr.errors import nearest
 from jsr.metrics import profiles, reference
 
 METRICS = {"psnr": reference.psnr, "ssim": reference.ssim, "psnr_b": reference.psnr_b}

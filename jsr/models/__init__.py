@@ -25,8 +25,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
 import jax.numpy as jnp
 
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 
 STEMS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("[!_]*.py")))
 

@@ -20,12 +20,11 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jsr.config import nearest
+from jsr.errors import nearest
 from jsr.layers import rep
 from jsr.layers.activation import PReLU, gelu
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
 from jsr.models._card import Card, row_at
-
 
 ACTS = {
     "relu": nn.relu,

@@ -6,7 +6,6 @@ import functools
 import logging
 import os
 import struct
-import zlib
 
 import numpy as np
 from PIL import Image

@@ -17,12 +17,11 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import jsr
-from jsr import challenges, evaluation, losses, metrics, report, sharding
+from jsr import challenges, evaluation, losses, metrics, model_file, report, sharding
 from jsr.config import plain
 from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.files import atomic_write
-from jsr.inference import model_file
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 from jsr.training import blackbox, insight, memory, stages

@@ -9,7 +9,8 @@ import itertools
 import json
 from pathlib import Path
 
-from jsr import challenges, counts, evaluation, models, reparam
+from jsr import challenges, evaluation, models, reparam
+from jsr.analysis import counts
 from jsr.config import plain
 from jsr.data import mix
 from jsr.errors import UserError

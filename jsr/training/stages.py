@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from jsr import models, reparam
-from jsr.config import nearest, plain
-from jsr.errors import UserError
-from jsr.training import augment, channels, optim
+from jsr.analysis import channels
+from jsr.config import plain
+from jsr.errors import UserError, nearest
+from jsr.training import augment, optim
 
 log = logging.getLogger("jsr")
 

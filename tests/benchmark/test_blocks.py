@@ -2,8 +2,8 @@
 
 import pytest
 
-from jsr.benchmark import blocks
 from jsr.cli import main
+from jsr.timing import blocks
 
 SIZES = dict(features=4, depth=2, batch=2, size=(6, 7), rounds=2)
 

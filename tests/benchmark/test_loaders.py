@@ -7,8 +7,8 @@ from PIL import Image
 import pytest
 
 from jsr import degradations, images
-from jsr.benchmark import loaders
 from jsr.errors import UserError
+from jsr.timing import loaders
 
 
 def test_all_loaders_give_degraded_crops(photograph, tmp_path):

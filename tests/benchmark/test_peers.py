@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jsr import models
-from jsr.benchmark import peers
-from jsr.export.onnx import chain_to_onnx
+from jsr.onnx_graph.write import chain_to_onnx
+from jsr.timing import peers
 
 CASES = {  # id: fields; every kind of node that PyTorch gets
     "edsr": ("edsr", dict(scale=2, num_feat=8, num_block=2, res_scale=0.1)),

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from jsr import challenges
-from jsr.benchmark import picture, rows, timing
 from jsr.errors import UserError
+from jsr.timing import picture, rows, timing
 
 HEAD = {"format": rows.FORMAT, "command": "jsr benchmark challenge", **timing.surroundings(), "what": "challenge"}
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr.benchmark import timing
+from jsr.timing import timing
 
 
 @pytest.mark.parametrize("long_s, calls_a_turn", [(10.0, 2), (0.0, 1)])

@@ -10,7 +10,7 @@ import onnx  # noqa: E402
 from onnx import helper, numpy_helper, reference  # noqa: E402
 import torch  # noqa: E402
 
-from jsr.benchmark import torch_graph  # noqa: E402
+from jsr.timing import torch_graph  # noqa: E402
 
 INT = np.int64
 CASES = [  # (kind of node, inputs besides the image, attributes)

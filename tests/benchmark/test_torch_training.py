@@ -9,8 +9,8 @@ for package in ("torch", "onnx"):
 
 from jsr import config as configs  # noqa: E402
 from jsr import models  # noqa: E402
-from jsr.benchmark import peers, torch_training, training  # noqa: E402
 from jsr.main import parse  # noqa: E402
+from jsr.timing import peers, torch_training, training  # noqa: E402
 
 SMALL = "{'num_feat': 4, 'num_block': 0}"  # two blocks, the head and the tail
 

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from jsr import config as configs
-from jsr.benchmark import training
 from jsr.errors import UserError
 from jsr.main import parse
+from jsr.timing import training
 
 
 @pytest.fixture

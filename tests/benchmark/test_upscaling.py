@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import counts, models
-from jsr.benchmark import peers, upscaling
+from jsr import models
+from jsr.analysis import counts
+from jsr.timing import peers, upscaling
 
 SMALL = dict(scale=2, num_feat=8, num_block=1)
 

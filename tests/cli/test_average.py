@@ -4,9 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import models
+from jsr import model_file, models
 from jsr.cli import main
-from jsr.inference import model_file
 
 FIELDS = dict(num_feat=4)
 

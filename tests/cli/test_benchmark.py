@@ -6,10 +6,9 @@ import json
 import jax
 import pytest
 
-from jsr import images, models
-from jsr.benchmark import peers
+from jsr import images, model_file, models
 from jsr.cli import main
-from jsr.inference import model_file
+from jsr.timing import peers
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from jsr import images
 from jsr.cli import build
-from jsr.data.show import WIDTH
+from jsr.datasets.show import WIDTH
 from jsr.errors import UserError
 
 

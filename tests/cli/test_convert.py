@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 import jsr
-from jsr import convert, models
+from jsr import convert, model_file, models
 from jsr.cli import main
 from jsr.convert import files
-from jsr.inference import model_file
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "edsr.npz")
 CASES = json.loads(str(GOLDEN["about"]))["cases"]

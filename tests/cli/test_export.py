@@ -8,9 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import cli, models
+from jsr import cli, model_file, models
 from jsr.export import check
-from jsr.inference import model_file
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 import jsr
-from jsr import models
+from jsr import model_file, models
 from jsr.cli import main
-from jsr.inference import model_file
 
 
 def save(path, model, fields, scale):

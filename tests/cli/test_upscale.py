@@ -14,9 +14,8 @@ from PIL import Image
 import pytest
 
 import jsr
-from jsr import cli, degradations, images, metrics, models, pictures
+from jsr import cli, degradations, images, metrics, model_file, models, pictures
 from jsr.degradations.resize import matlab_bicubic
-from jsr.inference import model_file
 
 
 def write_model(path, scale=2, seed=0, **fields):

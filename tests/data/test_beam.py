@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jsr.data.build import build
+from jsr.datasets.build import build
 from jsr.errors import UserError
 
 needs_beam = pytest.mark.skipif(importlib.util.find_spec("apache_beam") is None,
@@ -55,7 +55,7 @@ def test_a_runner_that_is_none(folder, tmp_path):
 
 @needs_beam
 def test_workers_that_write_elsewhere(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("jsr.data.records.prepare", _elsewhere)
+    monkeypatch.setattr("jsr.datasets.records.prepare", _elsewhere)
     with pytest.raises(UserError, match="a worker wrote /nowhere/.*, which is not to be seen here; choose a --data_dir"):
         build(DATASET, data_dir=tmp_path, manual_dir=folder, beam="DirectRunner")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jsr.data import build
+from jsr.datasets import build
 from jsr.errors import UserError
 
 

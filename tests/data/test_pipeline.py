@@ -13,7 +13,8 @@ import pytest
 
 from jsr import degradations, images
 from jsr._configs.common import stage
-from jsr.data import pipeline, tiled
+from jsr.data import pipeline
+from jsr.datasets import tiled
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jsr.data import records, tiled
+from jsr.datasets import records, tiled
 from jsr.errors import UserError
 
 

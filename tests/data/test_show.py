@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jsr.data import show
+from jsr.datasets import show
 from jsr.errors import UserError
 from jsr.images import png_bytes
 

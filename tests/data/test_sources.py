@@ -10,8 +10,8 @@ from PIL import Image
 import pytest
 
 from jsr import images
-from jsr.data.build import build, default_data_dir
 from jsr.data.sources import open_source
+from jsr.datasets.build import build, default_data_dir
 from jsr.errors import UserError
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 import pytest
 
 from jsr import images
-from jsr.data import tiled
+from jsr.datasets import tiled
 from jsr.errors import UserError
 
 

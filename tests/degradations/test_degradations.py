@@ -3,7 +3,8 @@
 import io
 import json
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import PIL
 from PIL import Image, features

@@ -10,10 +10,10 @@ import pytest
 
 from jsr import models, reparam
 from jsr.errors import UserError
-from jsr.export.onnx import chain_to_onnx, to_onnx
 from jsr.layers.conv import convolve
 from jsr.layers.resize import bilinear
 from jsr.layers.shuffle import pixel_unshuffle
+from jsr.onnx_graph.write import chain_to_onnx, to_onnx
 
 ort = pytest.importorskip("onnxruntime", reason='pip install "jsr[export]"')
 pytest.importorskip("onnx", reason='pip install "jsr[export]"')

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 import jsr
-from jsr import models
+from jsr import model_file, models
 from jsr.errors import UserError
-from jsr.inference import model_file
 from jsr.inference.chain import Chain
 from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
 from jsr.inference.upscaler import Upscaler

@@ -8,9 +8,8 @@ import pytest
 import safetensors.numpy
 
 import jsr
-from jsr import models
+from jsr import model_file, models
 from jsr.errors import UserError
-from jsr.inference import model_file
 
 FIELDS = {"num_feat": 4, "num_block": 1}
 META = {"networks": [{"name": "sr", "model": "edsr/baseline", "scale": 4, "fields": FIELDS, "deployed": False}],

@@ -5,11 +5,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jsr import models
+from jsr import model_file, models
+from jsr.chain import apply
 from jsr.errors import UserError
-from jsr.inference import folder, model_file, upscaler
+from jsr.inference import folder, upscaler
 from jsr.inference.chain import Chain
-from jsr.training.step import apply
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jsr import models
-from jsr.inference.receptive_field import ReceptiveField, of_model, receptive_field
+from jsr.analysis.receptive_field import ReceptiveField, of_model, receptive_field
 from jsr.layers.conv import convolve
 from jsr.layers.resize import bicubic_upsample
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle

@@ -59,10 +59,6 @@ def test_tiles_and_ensembles_and_threads(photograph):
     assert other.runtime(other.tiling(70, 60)) == "onnxruntime"
 
 
-def test_least_side_is_that_of_the_graphs():
-    assert runtimes.LEAST_SIDE == pytest.importorskip("jsr.export.onnx").LEAST_SIDE
-
-
 def test_memory_is_scaled_from_a_small_image():
     need("onnxruntime")
     chain = Chain(*network(), runtime="onnxruntime")

@@ -1,6 +1,7 @@
 """Tiles: they cover an image, keep their distance from what they do not know, and come together again."""
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 

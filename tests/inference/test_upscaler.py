@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import jsr
-from jsr import models
+from jsr import model_file, models
 from jsr.errors import UserError
-from jsr.inference import model_file, upscaler as upscaling
+from jsr.inference import upscaler as upscaling
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 

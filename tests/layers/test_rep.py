@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import counts
+from jsr.analysis import counts
 from jsr.layers import rep
 from jsr.layers.rep import BatchNorm, Chain, Conv, Difference, Edge, Identity, In, Out, RepConv, Sum, WhenSame
 

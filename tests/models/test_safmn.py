@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import counts, models
+from jsr import models
+from jsr.analysis import counts
 from jsr.inference.chain import Chain
 from jsr.layers.resize import bilinear
 from jsr.models.safmn import adaptive_max_pool, resize_nearest

@@ -22,9 +22,9 @@ from tensorflow_datasets.core.download import checksums
 
 from jsr import degradations, images
 from jsr._tfds_builders.div2k import div2k_dataset_builder
-from jsr.data import records, tiled
-from jsr.data.build import build, find
 from jsr.data.sources import open_source
+from jsr.datasets import records, tiled
+from jsr.datasets.build import build, find
 from jsr.errors import UserError
 
 NAMES = {"train": ["0001", "0002", "0003", "0004", "0005"], "validation": ["0801", "0802", "0803"]}
@@ -258,7 +258,7 @@ def test_records_that_cannot_be_written_leave_nothing(div2k, tmp_path):
 KILLED = """
 import sys
 from jsr._tfds_builders.div2k import div2k_dataset_builder
-from jsr.data.build import build
+from jsr.datasets.build import build
 
 if __name__ == "__main__":
     div2k_dataset_builder.Builder.SPLITS = {"train": ("DIV2K_train_HR", range(1, 41)),

@@ -6,9 +6,9 @@ import pytest
 
 from jsr import images
 from jsr.data import pipeline
-from jsr.data.build import build, find
-from jsr.data.records import lr_image
 from jsr.data.sources import open_source
+from jsr.datasets.build import build, find
+from jsr.datasets.records import lr_image
 from jsr.errors import UserError
 
 RELEASED = {"train": ("x{s}/Train_x{s}/train_HR/Canon_{n}_x{s}_1.png", "x{s}/Train_x{s}/train_LR/Canon_{n}_x1_1.png"),

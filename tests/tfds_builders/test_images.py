@@ -10,9 +10,10 @@ from PIL import Image
 import pytest
 
 from jsr import degradations, images
-from jsr.data import collect, pipeline
-from jsr.data.build import build, find
+from jsr.data import pipeline
 from jsr.data.sources import open_source
+from jsr.datasets import collect
+from jsr.datasets.build import build, find
 from jsr.errors import UserError
 
 

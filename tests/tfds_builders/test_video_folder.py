@@ -14,8 +14,8 @@ import pytest
 
 from jsr import degradations
 from jsr.data import clips, pipeline
-from jsr.data.build import build
 from jsr.data.sources import licence, open_source
+from jsr.datasets.build import build
 from jsr.degradations import _video, hevc
 from jsr.errors import UserError
 
@@ -158,7 +158,7 @@ def test_no_folder_no_videos_two_of_a_name(folder, tmp_path):
 
 KILLED = """
 import sys
-from jsr.data.build import build
+from jsr.datasets.build import build
 
 if __name__ == "__main__":
     build("video_folder/aim22_t2", data_dir=sys.argv[1], manual_dir=sys.argv[2], num_workers=0)

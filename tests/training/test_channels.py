@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from jsr import models
+from jsr.analysis import channels
 from jsr.layers import rep
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
-from jsr.training import channels
 
 SHAPE = (1, 6, 7, 3)
 

@@ -5,10 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import models, reparam
+from jsr import model_file, models, reparam
 from jsr._configs.common import player, recipe, stage
 from jsr.errors import UserError
-from jsr.inference import model_file
 from jsr.training import stages
 from jsr.training import state as states
 

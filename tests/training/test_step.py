@@ -13,12 +13,13 @@ import pytest
 from jsr import config as configs
 from jsr import models
 from jsr._configs.common import player, recipe, stage
+from jsr.chain import run_chain
 from jsr.errors import UserError
 from jsr.training import stages
 from jsr.training import state as states
 from jsr.training import step as steps
 from jsr.training.checkpoints import Checkpoints
-from jsr.training.step import make_step, run_chain
+from jsr.training.step import make_step
 
 L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 SGD = dict(name="sgd")

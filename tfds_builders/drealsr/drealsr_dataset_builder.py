@@ -6,7 +6,7 @@ import re
 import tensorflow_datasets as tfds
 
 from jsr._tfds_builders import folders
-from jsr.data import pairs
+from jsr.datasets import pairs
 from jsr.errors import UserError
 
 SCALES = (4, 3, 2)

@@ -7,9 +7,9 @@ import tensorflow_datasets as tfds
 
 from jsr import degradations
 from jsr._tfds_builders import common, folders
-from jsr.data import records
-from jsr.data.collect import images_below
-from jsr.data.cut import WHOLE, Cut
+from jsr.datasets import records
+from jsr.datasets.collect import images_below
+from jsr.datasets.cut import WHOLE, Cut
 from jsr.errors import UserError
 
 _SPLITS = ("train", "validation", "test")
@@ -18,7 +18,7 @@ _SPLITS = ("train", "validation", "test")
 class Builder(common.ImagesBuilder):
     """Builder of `image_folder`.
 
-    The settings are those of `jsr.data.cut.Cut`, and `each`, see `jsr.data.records.make`.
+    The settings are those of `jsr.datasets.cut.Cut`, and `each`, see `jsr.datasets.records.make`.
     """
 
     SETTINGS = {**dataclasses.asdict(WHOLE), "each": ""}

@@ -9,8 +9,7 @@ import os
 from pathlib import Path
 import shutil
 
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 
 PACKAGE_BUILDERS = Path(__file__).parent.parent / "_tfds_builders"
 
@@ -105,7 +104,7 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
       data_dir: where datasets are; `default_data_dir()` where None or "".
       manual_dir: folder with source files that the user has already, for the datasets that can use one.
       num_workers: processes, see `jsr.parallel.map_unordered`.
-      beam: "" works on this machine; else a runner of Apache Beam, see `jsr.data.beam.map_unordered`.
+      beam: "" works on this machine; else a runner of Apache Beam, see `jsr.datasets.beam.map_unordered`.
       force: builds anew what is there.
       announce: called with lines for the user.
       progress: called with (what is done, images done, images in all).

@@ -15,10 +15,10 @@ from PIL import Image
 
 from jsr import images
 from jsr._tfds_builders import common
-from jsr.benchmark import timing
 from jsr.data import pipeline
-from jsr.data.records import Source
+from jsr.datasets.records import Source
 from jsr.errors import UserError
+from jsr.timing import timing
 
 CROP, SCALE, QUALITY, BATCH = 256, 4, 10, 16
 SUB_IMAGE, STEP = 480, 240

@@ -12,12 +12,11 @@ from jax import export
 import jax.numpy as jnp
 import numpy as np
 
+from jsr.chain import chain_padding, run_chain
 from jsr.errors import UserError
-from jsr.export._graph import Graph
-from jsr.export._operators import Constant, Tensor, Writer
-from jsr.inference.chain import chain_padding
-from jsr.inference.runtimes import LEAST_SIDE
-from jsr.training.step import run_chain
+from jsr.onnx_graph import LEAST_SIDE
+from jsr.onnx_graph.graph import Graph
+from jsr.onnx_graph.operators import Constant, Tensor, Writer
 
 DYNAMIC = {0: "batch", 1: "height", 2: "width"}  # axis: its name in the graph
 
@@ -37,7 +36,7 @@ def to_onnx(function, example, *, input_name="lr", output_name="sr", dynamic=(1,
       onnx.ModelProto, of opset 20, checked.
 
     Raises:
-      ValueError: an operation has no counterpart in the table of jsr.export._operators, its name in the message; or
+      ValueError: an operation has no counterpart in the table of jsr.onnx_graph.operators, its name in the message; or
         `dynamic` names another axis; or the function returns more than one array.
       UserError: the package onnx is missing.
 
@@ -50,7 +49,7 @@ def to_onnx(function, example, *, input_name="lr", output_name="sr", dynamic=(1,
 def chain_to_onnx(networks, variables, *, dtype=jnp.float32, nchw=False, size=None, multiple=None, batch=1):
     """The ONNX graph of a chain of networks: float32 `lr` in [0, 1] to float32 `sr`, not clipped.
 
-    Height and width of the input are 32 px at least and multiples of jsr.inference.chain.chain_padding's.
+    Height and width of the input are 32 px at least and multiples of jsr.chain.chain_padding's.
 
     Args:
       networks: {name: module}, in order.

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import reparam
-from jsr.benchmark import timing
 from jsr.layers import rep
 from jsr.layers.rep import RepConv
+from jsr.timing import timing
 
 try:
     import torch

@@ -1,6 +1,6 @@
 """How far around a pixel a network looks, read off its traced computation: no weights, no compilation, no running.
 
-A network is traced on a strip of an image to a jaxpr, which is then evaluated on reaches (jsr.inference.reach) instead
+A network is traced on a strip of an image to a jaxpr, which is then evaluated on reaches (jsr.analysis.reach) instead
 of numbers: for each element of each array, the lowest and the highest row (in a second pass, column) of the strip that
 it depends on. How far the outputs in the strip's middle reach is the receptive field. Every weight counts as different
 from zero. Reaches are few: the features of a convolution share theirs, and so do all columns while rows are traced.
@@ -16,8 +16,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import models
-from jsr.inference.reach import (AFTER, BEFORE, NOTHING, Reach, contracted, gathered, hull, merged, of_image, placed,
-                                 reshaped, spread, subset, transposed, united, without)
+from jsr.analysis.reach import (
+    AFTER,
+    BEFORE,
+    NOTHING,
+    Reach,
+    contracted,
+    gathered,
+    hull,
+    merged,
+    of_image,
+    placed,
+    reshaped,
+    spread,
+    subset,
+    transposed,
+    united,
+    without,
+)
 
 _LENGTH, _BREADTH = 512, 64  # of the first strip, px
 _LONGEST_LOOP = 128          # rounds of a scan that are followed one by one

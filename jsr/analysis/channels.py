@@ -8,10 +8,9 @@ that meet in one input stay or go together. Nothing is said of any one network (
 """
 
 import dataclasses
-import zlib
 
-import flax.linen as nn
 from flax import traverse_util
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np

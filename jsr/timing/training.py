@@ -7,10 +7,11 @@ import time
 import jax
 import numpy as np
 
-from jsr import counts, losses, models, sharding
-from jsr.benchmark import peers, timing
-from jsr.benchmark.upscaling import OURS
+from jsr import losses, models, sharding
+from jsr.analysis import counts
 from jsr.data import mix, pipeline
+from jsr.timing import peers, timing
+from jsr.timing.upscaling import OURS
 from jsr.training import stages
 from jsr.training import state as states
 from jsr.training.step import make_step, prepare
@@ -54,7 +55,7 @@ def measure_pipeline(config, num_workers, *, seconds):
 def measure_step(config, *, steps, wanted=(), announce=lambda line: None):
     """Times the training step of a recipe's first stage on one batch that lies on the devices.
 
-    Peers take a plain step of PyTorch's (jsr.benchmark.torch_training) in the same rounds, see timing.interleaved.
+    Peers take a plain step of PyTorch's (jsr.timing.torch_training) in the same rounds, see timing.interleaved.
 
     Args:
       config: a recipe.
@@ -119,7 +120,7 @@ def _contenders(peer, config, networks, variables, batch, key, first):
     """[(row, step or None)] of a peer; `first` are the metrics of our first steps, which began with `variables`."""
     if note := peers.missing(peer):
         return [(_row(peer, note), None)]
-    from jsr.benchmark import torch_training
+    from jsr.timing import torch_training
 
     chain = list(config.chain)
     prepared = jax.jit(lambda number: prepare(networks, chain, variables, batch, config.stages[0].augment,

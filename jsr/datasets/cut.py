@@ -20,7 +20,6 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from jsr import images
 from jsr.errors import UserError
 
 _FLAT_KEPT = 8  # one in so many flat tiles stays: skies and walls must be known too

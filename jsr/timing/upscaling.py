@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import counts, models
-from jsr.benchmark import peers, timing
-from jsr.inference.chain import free_memory
+from jsr import models
+from jsr.analysis import counts
+from jsr.chain import run_chain
+from jsr.device import free_memory
 from jsr.layers.padding import pad_to_multiple
 from jsr.parallel import cores
-from jsr.training.step import run_chain
+from jsr.timing import peers, timing
 
 # Of a peer's largest error over our largest value, by the dtype of the computation: above, it is not the same function
 BOUNDS = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 6e-2}
@@ -40,7 +41,7 @@ def measure(networks, variables, size, *, wanted=(), runtimes=(), rounds=10, dty
 
     Returns:
       {size, padded_size, dtype, params, gmacs, hook_gmacs, activations, trace_s, compile_s, transfer: spread, memory,
-      rows}. The counts are jsr.counts.Counts's, in 1e9; `memory` is timing.memory and allocator_peak_bytes, the most
+      rows}. The counts are jsr.analysis.counts.Counts's, in 1e9; `memory` is timing.memory and allocator_peak_bytes, the most
       that this process had on the device. A row is {name, note, max_abs_error, gmacs_per_s, ratio, and timing.spread},
       the first OURS, others of ours "jsr (onnxruntime)" and the like; the times are None of what was not timed, and
       `note` says why. `ratio` is the time of OURS over the row's, the median over the rounds.
@@ -83,7 +84,7 @@ def measure(networks, variables, size, *, wanted=(), runtimes=(), rounds=10, dty
 
 
 def chain_counts(networks, shape):
-    """The jsr.counts.Counts of a chain {name: module} for an input of `shape`, (N, H, W, C), each at its own size."""
+    """The jsr.analysis.counts.Counts of a chain {name: module} for an input of `shape`, (N, H, W, C), each at its own size."""
     found = []
     for model in networks.values():
         found.append(counts.tally(model, shape))
@@ -118,13 +119,13 @@ def _searches(networks, variables, lr, dtype, wanted, runtimes):
 
     @functools.cache
     def graph(its_dtype):
-        from jsr.export.onnx import chain_to_onnx
+        from jsr.onnx_graph.write import chain_to_onnx
 
         return chain_to_onnx(networks, variables, dtype=jnp.dtype(its_dtype), nchw=True, size=lr.shape[1:3])
 
     @functools.cache
     def open_graph():
-        from jsr.export.onnx import chain_to_onnx
+        from jsr.onnx_graph.write import chain_to_onnx
 
         return chain_to_onnx(networks, variables)
 

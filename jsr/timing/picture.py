@@ -4,8 +4,8 @@ from html import escape
 import math
 
 from jsr import challenges
-from jsr.benchmark.rows import RULES
 from jsr.errors import UserError
+from jsr.timing.rows import RULES
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 540, 64, 24, 56, 56  # px; the last four are margins
 # Readable on white and on GitHub's dark grey, whatever the page is: no background, and colours of middle lightness
@@ -17,7 +17,7 @@ def svg(files):
     """The picture, SVG text: a panel a challenge and file, each entry as published and as measured, the two joined.
 
     Args:
-      files: dicts of `jsr benchmark challenge`, as jsr.benchmark.rows.read gives them.
+      files: dicts of `jsr benchmark challenge`, as jsr.timing.rows.read gives them.
 
     Raises:
       UserError: nothing in them was timed.

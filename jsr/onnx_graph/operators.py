@@ -13,7 +13,7 @@ from jax import export
 from jax.extend.core import Literal
 import numpy as np
 
-from jsr.export._values import FUNCTIONS, Constant, Expression, Size, Tensor, permuted, squeezed
+from jsr.onnx_graph.values import FUNCTIONS, Constant, Expression, Size, Tensor, permuted, squeezed
 
 NEVER_FOLDED = "broadcast_in_dim", "dim_as_value"
 LAST = np.iinfo(np.int64).max  # the end of an axis, of whatever length
@@ -23,7 +23,7 @@ class Writer:
     """Writes the equations of a jaxpr into a graph.
 
     Args:
-      graph: jsr.export._graph.Graph.
+      graph: jsr.onnx_graph.graph.Graph.
       image: Tensor, the function's input.
       variables: {name of a symbolic length: (axis in the graph's input, the multiple of it that the axis has)}.
     """

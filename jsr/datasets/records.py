@@ -1,6 +1,6 @@
 """Source images to the records of a dataset, one at a time and resumable; runs in worker processes, so imports little.
 
-A record is a dict: name, hr (a TIFF of `jsr.data.tiled`, lossless), height, width (px, of hr), source_height,
+A record is a dict: name, hr (a TIFF of `jsr.datasets.tiled`, lossless), height, width (px, of hr), source_height,
 source_width (px, of the image or its tile, before a crop to the scale), and for a degraded dataset lr (the bytes of the LR file) and degradation
 (what made it, the record of `jsr.degradations.Degraded` as JSON).
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import zipfile
 
 from jsr import degradations, images
-from jsr.data import cut, tiled
+from jsr.datasets import cut, tiled
 from jsr.errors import UserError
 from jsr.files import atomic_write
 
@@ -69,7 +69,7 @@ def make(source, data, protocol, form=cut.WHOLE, each=""):
       data: its bytes.
       protocol: key of `jsr.degradations.PROTOCOLS`, or "" for records without LR image. HR sizes that are no
         multiples of its scale are cropped at the bottom and right.
-      form: jsr.data.cut.Cut, what is made of the image first.
+      form: jsr.datasets.cut.Cut, what is made of the image first.
       each: a parameter that the protocol draws: there is a record for each of its values instead, named after it.
 
     Raises:

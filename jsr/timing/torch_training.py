@@ -1,6 +1,6 @@
 """The training step of a recipe as a user of PyTorch would write it.
 
-The network is the graph that jsr.export.onnx writes of it, as it trains, with the same parameters: PyTorch's own
+The network is the graph that jsr.onnx_graph.write writes of it, as it trains, with the same parameters: PyTorch's own
 branches where it has re-parameterised blocks. A step is zero_grad, forward, loss, backward and Adam. What a recipe's
 step does besides, from the uint8 batch and its augmentation to the average of the parameters, is left out here: the
 loop is given the images as they were when our network saw them. A step counts only where the first losses are ours.
@@ -21,14 +21,14 @@ from torch import nn
 from torch._inductor import config as inductor
 from torch.nn import functional as F
 
-from jsr.benchmark import torch_graph
-from jsr.benchmark.upscaling import brief
-from jsr.export.onnx import chain_to_onnx
+from jsr.onnx_graph.write import chain_to_onnx
 from jsr.parallel import cores
+from jsr.timing import torch_graph
+from jsr.timing.upscaling import brief
 
 LOSSES = {"l1": F.l1_loss, "mse": F.mse_loss}
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}  # JAX's name of a backend: PyTorch's
-WAYS = {  # a peer of jsr.benchmark.peers: {name for tables: (memory format, what is made of the module)}
+WAYS = {  # a peer of jsr.timing.peers: {name for tables: (memory format, what is made of the module)}
     "torch": {"PyTorch": (torch.contiguous_format, lambda module: module),
               "PyTorch channels_last": (torch.channels_last, lambda module: module)},
     "torch_compile": {"torch.compile": (torch.channels_last, lambda module: torch.compile(module, dynamic=False))},
@@ -143,7 +143,7 @@ def trainable(networks, variables, *, size, batch):
       tables that a small network computes, which learn instead of it).
 
     Raises:
-      ValueError: the network has statistics of its batches; or as of jsr.export.onnx and jsr.benchmark.torch_graph.
+      ValueError: the network has statistics of its batches; or as of jsr.onnx_graph.write and jsr.timing.torch_graph.
     """
     if any("batch_stats" in collections for collections in variables.values()):
         raise ValueError("BatchNorm, whose statistics in training are not in the graph")

@@ -11,10 +11,10 @@ from pathlib import Path
 import jax
 
 from jsr import challenges, models, recipes, reparam
-from jsr.benchmark import timing, upscaling
-from jsr.config import nearest, plain
-from jsr.errors import UserError, is_out_of_memory
+from jsr.config import plain
+from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.files import atomic_write
+from jsr.timing import timing, upscaling
 from jsr.training import stages
 
 FORMAT = 1
@@ -98,12 +98,12 @@ def measure(config, *, size=None, dtype="float32", wanted=(), runtimes=(), round
     Args:
       config: of `entries`.
       size: (height, width) of the LR image; None is the challenge's.
-      dtype, wanted, runtimes, max_seconds, announce: as for jsr.benchmark.upscaling.measure.
+      dtype, wanted, runtimes, max_seconds, announce: as for jsr.timing.upscaling.measure.
       rounds: timed calls of each; None is as the challenge had them, as far as `max_seconds` allow.
 
     Returns:
       {recipe, title, protocol, size, dtype, wanted, runtimes, rounds, date, published, passes, note, and, where memory
-      sufficed, what jsr.benchmark.upscaling.measure says, model_bytes, runtime, runtime_ms, whole_ms, score, best_peer,
+      sufficed, what jsr.timing.upscaling.measure says, model_bytes, runtime, runtime_ms, whole_ms, score, best_peer,
       jax_ratio and ratio}.
       `runtime` is the fastest of those that `jsr upscale` may choose; `passes` is how often a method runs its networks
       for an image (copies, flips and turns), runtime_ms our median for all of them, whole_ms the same in proportion to
@@ -133,7 +133,7 @@ def measure(config, *, size=None, dtype="float32", wanted=(), runtimes=(), round
 
 
 def _summary(rows, row, protocol):
-    """{runtime, runtime_ms, score, best_peer, ratio} of the rows of jsr.benchmark.upscaling.measure."""
+    """{runtime, runtime_ms, score, best_peer, ratio} of the rows of jsr.timing.upscaling.measure."""
     timed = sorted((cells for cells in rows if cells["median_ms"] is not None), key=lambda cells: cells["median_ms"])
     ours = next(cells for cells in timed if cells["name"].startswith("jsr "))
     best = next((cells for cells in timed if not cells["name"].startswith("jsr ")), None)

@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 
 from jsr import images
-from jsr.data.records import Source
+from jsr.datasets.records import Source
 from jsr.errors import UserError
 
 _PACKED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".rar", ".7z")  # nothing in them can be read by itself

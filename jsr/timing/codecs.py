@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 
-from jsr.benchmark import timing
 from jsr.degradations import jpeg, jpeg_device
+from jsr.timing import timing
 
 
 def measure_jpeg(batch, size, *, quality=10, subsampling="4:2:0", rounds=10):

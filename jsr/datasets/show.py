@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from jsr import images
-from jsr.data import records
+from jsr.datasets import records
 from jsr.degradations import explain
 
 WIDTH = 1200  # px

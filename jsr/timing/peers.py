@@ -1,6 +1,6 @@
 """The same network with the same weights in other libraries, ready to be timed beside ours.
 
-All of them compute the graph that jsr.export.onnx writes, for one size: PyTorch as a module of its own functions, ONNX
+All of them compute the graph that jsr.onnx_graph.write writes, for one size: PyTorch as a module of its own functions, ONNX
 Runtime and OpenVINO as it is. They are imported by the functions that need them, and only where a comparison asks.
 """
 
@@ -103,7 +103,7 @@ def _of_torch(graph, lr, threads, dtype, ways):
     """Contenders of {name: (memory format, what is made of the module)}."""
     import torch
 
-    from jsr.benchmark import torch_graph
+    from jsr.timing import torch_graph
 
     device = _DEVICES[jax.default_backend()]
     if device == "cuda" and not torch.cuda.is_available():

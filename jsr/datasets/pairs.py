@@ -4,8 +4,8 @@ import dataclasses
 import hashlib
 
 from jsr import images
-from jsr.data import records, tiled
-from jsr.data.records import Source
+from jsr.datasets import records, tiled
+from jsr.datasets.records import Source
 from jsr.errors import UserError
 
 
@@ -24,7 +24,7 @@ class Pair:
 
 
 def prepare(pair, *, folder):
-    """Makes the part of a pair as `jsr.data.records.prepare` does: `lr` is the LR file as it is, `degradation` empty.
+    """Makes the part of a pair as `jsr.datasets.records.prepare` does: `lr` is the LR file as it is, `degradation` empty.
 
     HR rows and columns that are too few for one more of the LR image are cut off at the bottom and right.
 
