@@ -6,6 +6,7 @@ A recipe is plain data (`ml_collections.ConfigDict`):
   id           the entry's id in the catalogue of published methods, "" for a recipe of our own
   title        one line for listings
   protocol     the challenge whose degradation, metrics and table apply (jsr.challenges)
+  ranking      the score that the log shows and the best file has most of, as "psnr[rgb]"; "" is the protocol's
   seed         the one integer behind every random draw
   networks     {name: {model, scale, fields, copies, start_from, carry}}; fields override the variant's; start_from is a
                model file, of a run or of `jsr convert`, whose parameters training starts from, "" for fresh ones, and
@@ -110,7 +111,7 @@ def stage(*, steps, crop, batch, players=(), augment=("flip_rotate",), fused=Fal
 
 def recipe(*, title, protocol, networks, data, stages, id="", chain=None, seed=0, ema_decay=0.999, dtype="float32",
            log_every=100, eval_every=5000, checkpoint_every=1000, keep_checkpoints=3, ensemble=None, inferred=(),
-           report=None, input_hw=(192, 192)):
+           report=None, input_hw=(192, 192), ranking=""):
     """A recipe with the defaults that most published ones share; the fields are explained above."""
     absent = {"fields": {}, "copies": 1, "start_from": "", "carry": ""}
     networks = {name: {**absent, **net} for name, net in networks.items()}
@@ -121,7 +122,7 @@ def recipe(*, title, protocol, networks, data, stages, id="", chain=None, seed=0
     for player in (p for s in stages for p in s.players if not p.nets):
         player.nets = list(chain)
     return ConfigDict(dict(
-        recipe="", id=id, title=title, protocol=protocol, seed=seed, networks=networks, chain=chain, data=data,
+        recipe="", id=id, title=title, protocol=protocol, ranking=ranking, seed=seed, networks=networks, chain=chain, data=data,
         stages=list(stages), ensemble={"self": False, "tiles": [], "tlc": 0, **(ensemble or {})},
         ema_decay=float(ema_decay), dtype=dtype,
         log_every=log_every, eval_every=eval_every, checkpoint_every=checkpoint_every,

@@ -211,6 +211,22 @@ def plain(config):
     return config
 
 
+def flat(tree, prefix=""):
+    """Dicts and lists of them as one dict, {"stages.0.steps": 200}; an empty dict has no entry."""
+    if isinstance(tree, dict):
+        items = tree.items()
+    elif isinstance(tree, list) and any(isinstance(value, dict) for value in tree):
+        items = enumerate(tree)
+    else:
+        return {prefix[:-1]: tree}
+    return {key: value for name, node in items for key, value in flat(node, f"{prefix}{name}.").items()}
+
+
+def different(before, now):
+    """The keys, sorted, whose values two flat dicts do not share."""
+    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+
+
 def from_plain(data):
     """What `plain` made of a ConfigDict, as JSON gives it back, as a locked ConfigDict again; a copy of all it holds."""
     return _revived(data).lock()

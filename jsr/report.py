@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 from PIL import Image
-from rich.markup import escape
 from rich.table import Table
 
 from jsr import chart, evaluation, metrics
@@ -76,7 +75,7 @@ def table(report, protocol):
     shown = Table(title=f"{report['recipe']}: mean of {len(report['images'])} images")
     shown.add_column("")
     for key in protocol.keys:
-        shown.add_column(escape(metrics.label(key)), justify="right")
+        shown.add_column(metrics.label(key), justify="right")
     baseline, ours = (report["mean"][who] for who in (protocol.baseline, "ours"))
     for name, scores in ((f"{protocol.baseline} x{protocol.scale}", baseline), ("ours", ours)):
         shown.add_row(name, *(f"{scores[key]:.4f}" for key in protocol.keys))

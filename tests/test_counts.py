@@ -166,3 +166,18 @@ def test_there_are_all_published_entries():
 def test_only_the_collection_params_is_counted():
     variables = jax.eval_shape(nn.BatchNorm(use_running_average=True).init, jax.random.key(0), jnp.zeros((1, 4, 4, 6)))
     assert counts.count_params(variables) == 12
+
+
+def test_roofline():
+    image = jax.ShapeDtypeStruct((1, 10, 10, 4), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((3, 3, 4, 4), jnp.float32)
+    macs, ends, between = 10 * 10 * 9 * 16, 4 * (400 + 144 + 400), 4 * (2 * 400 + 144)
+
+    def twice(image, kernel):
+        def conv(x):
+            return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+        return jax.nn.relu(conv(jax.nn.relu(conv(image))))
+
+    assert counts.roofline(twice, image, kernel, flops_per_s=1.0, bytes_per_s=1e9) == (4 * macs, 4 * macs)
+    assert counts.roofline(twice, image, kernel, flops_per_s=1e9, bytes_per_s=1.0) == (ends, 2 * between)

@@ -8,7 +8,7 @@ import sys
 import zlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 import pytest
 
 from jsr import images
@@ -127,3 +127,22 @@ def test_list_images(tmp_path, photo_folder):
 
 def test_to_uint8_rounds():
     assert images.to_uint8(np.array([-1.0, 0.0, 0.4999 / 255, 0.5001 / 255, 254.6 / 255, 2.0])).tolist() == [0, 0, 0, 1, 255, 255]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_upright_at_the_size_that_their_header_says(tmp_path, photograph, suffix, orientation):
+    exif, path = Image.Exif(), tmp_path / f"a{suffix}"
+    exif[0x112] = orientation
+    stored = Image.fromarray(photograph(40, 64))
+    stored.save(path, exif=exif)
+    found, upright = images.read_rgb(path, upright=True), ImageOps.exif_transpose(Image.open(path))
+    np.testing.assert_array_equal(found, upright)
+    assert found.shape[:2] == images.upright_size(path) == ((64, 40) if orientation > 4 else (40, 64))
+    if suffix != ".tif":
+        assert images.read_rgb(path).shape[:2] == images.image_size(path) == (40, 64)
+
+
+def test_a_damaged_exif_block_turns_nothing(tmp_path, photograph):
+    Image.fromarray(photograph(40, 64)).save(tmp_path / "a.jpg", exif=b"Exif\0\0rubbish")
+    assert images.read_rgb(tmp_path / "a.jpg", upright=True).shape[:2] == images.upright_size(tmp_path / "a.jpg") == (40, 64)

@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 import jsr
-from jsr import evaluation, metrics, model_file
+from jsr import config as configs
+from jsr import evaluation, main, metrics, model_file
 from jsr.data.sources import open_source
-from jsr.training import blackbox
+from jsr.training import blackbox, loop
 from jsr.training.checkpoints import Checkpoints
 
 TIMEOUT = 300  # seconds; a run takes ten or so
@@ -223,7 +224,41 @@ def test_a_finished_run_only_reports_again(tiny_run, reference):
     assert "step 4/12" not in done.stderr
 
 
+def changed(*words, spec="ntire24:quick"):
+    args, overrides = main.parse([f"--config={spec}", *words])
+    return main._changes(configs.load(args.config, overrides), args, loop.FREE_KEYS)
+
+
+def test_title_and_folder_follow_what_is_run():
+    assert changed() == changed("--config.log_every=3", "--config.data.num_workers=0", "--config.seed=0") == {}
+    assert main._as_text({}) == main._as_suffix({}) == ""
+    words = ["--config.data.train[0].set.quality=60-100", "--config.networks.sr.scale=2", "--minutes=20"]
+    found = changed(*words)
+    assert found == {"networks.sr.scale": 2, "data.train.0.set.quality": "60-100", "minutes": 20.0}
+    assert main._as_text(found) == "; with networks.sr.scale=2, data.train.0.set.quality=60-100, minutes=20.0"
+    suffix = main._as_suffix(found)
+    assert suffix.startswith("-scale-quality-minutes-") and suffix == main._as_suffix(changed(*reversed(words)))
+    assert suffix != main._as_suffix(changed(*words[:2], "--minutes=21"))
+    many = main._as_text({f"networks.sr.fields.a{n}": "x" * 99 for n in range(9)})
+    assert many.endswith(" and 5 more") and len(many) < 300
+
+
+@pytest.mark.slow
+def test_minutes_of_training(tiny_run, tmp_path):
+    arguments = [word for word in tiny_run() if "stages[0].steps" not in word and "every" not in word]
+    began = time.monotonic()
+    done = run([*arguments, "--minutes=1.5", "--config.checkpoint_every=20"])
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 150  # imports and the evaluation come on top
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    steps = config["stages"][0]["steps"]
+    assert steps > 20 and f"step {steps}/{steps}" in done.stderr
+    again = run([*arguments, "--minutes=1.5", "--config.checkpoint_every=20"])
+    assert again.returncode == 0 and "measuring" not in again.stderr and f"resuming from step {steps} of {steps}" in again.stderr
+
+
 @pytest.mark.parametrize("more, message", [
+    (["--minutes=3"], "jsr: --minutes 3 and --config.stages[0].steps=12 both say how long to train; leave one out"),
     (["--config.sed=1"], "--config.sed: unknown key 'sed'; did you mean 'seed'"),
     (["--config.stages[0].batch=7", "--config.data.train[0].dataset=photo/aim22_t1"], "did you mean 'photos'"),
     (["--config.data.train[0].dataset=div2k/aim22_t1"], "run: jsr build div2k/aim22_t1"),

@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulates of networks, counted on shapes: nothing is computed or compiled."""
+"""Parameters and multiply-accumulates of networks, and least times, from shapes: nothing is computed or compiled."""
 
 import math
 from typing import NamedTuple
@@ -78,6 +78,45 @@ def tally(model, lr_shape):
         closed, variables = jax.make_jaxpr(model.init, return_shape=True)(jax.random.key(0), lr)
     return Counts(count_params(variables), _sum(closed.jaxpr, _macs),
                   sum(hooked) + _sum(closed.jaxpr, _activation), sum(activations))
+
+
+class Roofline(NamedTuple):
+    """Least times of a call on a device of which only peak rates are known, s.
+
+    Attributes:
+      floor: no program takes less: all multiply-accumulates at the peak, or arguments and results passed through memory
+        once, whichever takes longer.
+      separate: the time where each convolution and matrix product reads its operands from memory and writes its result
+        there, and all else costs nothing. A compiler that does not fuse them with one another stays above it.
+    """
+
+    floor: float
+    separate: float
+
+
+def roofline(call, *arguments, flops_per_s, bytes_per_s):
+    """The Roofline of a call.
+
+    Args:
+      call: a function that JAX can trace.
+      *arguments: trees of arrays, or of jax.ShapeDtypeStruct.
+      flops_per_s: peak rate of convolutions and matrix products in the call's dtype; a multiply-accumulate is two.
+      bytes_per_s: bandwidth of the memory.
+    """
+    closed = jax.make_jaxpr(call)(*arguments)
+
+    def seconds(eqn):
+        macs = _macs(eqn)
+        if macs is not None:
+            return max(2 * macs / flops_per_s, _bytes([*eqn.invars, *eqn.outvars]) / bytes_per_s)
+
+    ends = [*closed.jaxpr.invars, *closed.jaxpr.outvars]
+    return Roofline(max(2 * _sum(closed.jaxpr, _macs) / flops_per_s, _bytes(ends) / bytes_per_s),
+                    _sum(closed.jaxpr, seconds))
+
+
+def _bytes(variables):
+    return sum(var.aval.size * var.aval.dtype.itemsize for var in variables)
 
 
 def _sum(jaxpr, of):

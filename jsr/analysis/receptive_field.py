@@ -552,11 +552,14 @@ def _scan(eqn, *inputs):
     params = eqn.params
     if params["length"] > _LONGEST_LOOP:
         return _everything(eqn, *inputs)
-    start, stop = params["num_consts"], params["num_consts"] + params["num_carry"]
+    # Sequences lose a dimension inside. (The parameters that say how many there are changed with JAX 0.11.)
+    body = params["jaxpr"]
+    stop = sum(var.aval.ndim == aval.ndim for var, aval in zip(eqn.invars, body.in_avals))
+    start = stop - sum(var.aval.ndim == aval.ndim for var, aval in zip(eqn.outvars, body.out_avals))
     consts, carry, sequences = inputs[:start], inputs[start:stop], inputs[stop:]
     rows = {}
     for i in range(params["length"])[::-1 if params["reverse"] else 1]:
-        results = _evaluate(params["jaxpr"], [*consts, *carry, *(_row(value, i) for value in sequences)])
+        results = _evaluate(body, [*consts, *carry, *(_row(value, i) for value in sequences)])
         carry, rows[i] = results[:len(carry)], results[len(carry):]
     sequences = zip(*(rows[i] for i in sorted(rows)))
     return [*carry, *(_stacked(values, 0) if _reaches(values) else _unknown for values in sequences)]

@@ -135,6 +135,22 @@ def protocol(name):
     return PROTOCOLS[name]
 
 
+def of(config):
+    """The Protocol by which a recipe is judged: its challenge's, ranked by the recipe's `ranking` where there is one.
+
+    Raises:
+      UserError: an unknown challenge or score.
+    """
+    found = protocol(config.protocol)
+    if not config.ranking or config.ranking == found.ranking:
+        return found
+    try:
+        metrics.parse_key(config.ranking)
+    except ValueError as e:
+        raise UserError(f"ranking: {e} (--config.ranking; {found.name} has {', '.join(found.keys)})") from e
+    return dataclasses.replace(found, ranking=config.ranking, keys=tuple(dict.fromkeys([*found.keys, config.ranking])))
+
+
 def runtime_ms(report):
     """The ms an image of a recipe's `report`, which has them as runtime_ms or as runtime_s; None where it is silent."""
     seconds = report.get("runtime_s")

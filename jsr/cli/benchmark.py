@@ -24,10 +24,10 @@ import shlex
 import tempfile
 import time
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from jsr import terminal
 from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.files import atomic_write
 
@@ -109,9 +109,7 @@ def add_arguments(parser):
 
 def run(args):
     """Measures, prints tables, writes --out; returns the exit status."""
-    # Prose and tables that are piped keep their lines whole
-    console = Console(highlight=False, markup=False, soft_wrap=True, width=None if Console().is_terminal else 160)
-    notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console, notes = terminal.console(), terminal.console(stderr=True)
     if args.what == "picture":
         return _picture(args, console)
     from jsr.timing import timing

@@ -31,12 +31,10 @@ import math
 import os
 from pathlib import Path
 import re
-import sys
 
-from rich.console import Console
 from rich.table import Table
 
-from jsr import challenges, evaluation, metrics, parallel
+from jsr import challenges, evaluation, metrics, parallel, terminal
 from jsr.challenges import submission
 from jsr.cli import _progress
 from jsr.errors import UserError
@@ -79,8 +77,7 @@ def run(args):
     """Scores, prints, writes what was asked for; returns the exit status."""
     protocol = challenges.protocol(args.protocol) if args.protocol else None
     keys, scale, crop_border = _settings(args, protocol)
-    # Piped, tables are as wide as they need to be; markup would take "[rgb]" for a style.
-    console = Console(markup=False, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+    console = terminal.console()
     pairs, problems = [], []
     for qp, sr, lr in _folders(args, protocol):
         found, unpaired = _pairs(sr, args.hr, lr, scale, qp, console)
@@ -320,7 +317,7 @@ def _write(report, args):
 
 
 def _complain(problems):
-    stderr = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    stderr = terminal.console(stderr=True)
     for text in sorted(problems):
         stderr.print(f"jsr evaluate: {text}")
 

@@ -15,10 +15,10 @@ import io
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 import jsr
+from jsr import terminal
 from jsr.errors import UserError
 
 
@@ -57,7 +57,7 @@ def run(args):
         _print(rows)
         if not all(row.right for row in rows):
             raise UserError(f"{args.out}: not written; what was exported is not what jsr computes, see the table")
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     if meta.get("ensemble"):
         console.print(f"the networks alone; jsr upscale also does what the file asks for, ensemble = {meta['ensemble']}")
     console.print(f"wrote {args.out}, {len(content) / 1e6:.2f} MB")
@@ -129,4 +129,4 @@ def _print(rows):
     table = Table("size", "picture", "largest difference, levels", "values that differ")
     for row in rows:
         table.add_row(f"{row.height}x{row.width}", row.picture, f"{row.largest:.3g}", f"{row.share:.4%}")
-    Console(highlight=False).print(table)
+    terminal.console().print(table)

@@ -9,8 +9,9 @@ gradient. The exit status is 0 where the step went wrong again, 1 where it did n
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+
+from jsr import terminal
 
 
 def add_arguments(parser):
@@ -24,7 +25,7 @@ def run(args):
 
     box = blackbox.read(args.box)
     found = blackbox.replay(box)
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     for line in blackbox.statement(box, *found):
         console.print(line)
     reproduced, own, exact = found

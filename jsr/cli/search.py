@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from jsr import challenges, config, metrics
+from jsr import challenges, config, metrics, terminal
 from jsr.errors import UserError
 
 
@@ -41,8 +41,8 @@ def run(args):
     if net not in recipe.chain:
         raise UserError(f"{recipe.recipe}: say which of its networks to search: --net {', '.join(recipe.chain)}")
     found = search.candidates(recipe, net, dict(map(_choice, args.choices)), max_gmacs=args.max_gmacs)
-    ranking = metrics.label(challenges.protocol(recipe.protocol).ranking)
-    shown, console = Console(highlight=False, markup=False), Console(stderr=True)
+    ranking = metrics.label(challenges.of(recipe).ranking)
+    shown, console = terminal.console(), Console(stderr=True)
     workdir = args.workdir or Path("runs") / track / f"{name}_search"
     try:
         rows = search.halve(recipe, net, found, workdir, steps=args.steps, console=console,

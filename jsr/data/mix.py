@@ -67,6 +67,8 @@ def stage_rows(config, stage, opened, *, scale):
         raise UserError(f"{_where(stage)}: has both repeat and weight; a row's weight alone is its share of samples")
     spans = [_span(row, stage) for row in rows]
     _check_gaps(spans, stage)
+    if not stage.frames:
+        _check_sizes(rows, opened, stage, scale)
     transforms = [_transform(row, stage, scale, len(rows), number) for number, row in enumerate(rows)]
     return [pipeline.Row(opened[_key(row)], transform, Fraction(weight), span)
             for row, transform, weight, span in zip(rows, transforms, weights, spans, strict=True)]
@@ -111,6 +113,11 @@ def _validation_source(config):
     return sources.open_source(data.dataset, data.split, config.data.data_dir or None)
 
 
+def validation_count(config):
+    """How many pairs there are."""
+    return len(_validation_source(config))
+
+
 def validation_pairs(config):
     """The pairs that a recipe is evaluated on, as `jsr.evaluation.eval_pairs` yields them."""
     data, source = config.data.eval, _validation_source(config)
@@ -137,6 +144,19 @@ def _where(stage):
 
 def _key(row):
     return tuple(row[key] for key in _OPENED)
+
+
+def _check_sizes(rows, opened, stage, scale):
+    """Names what is smaller than the crop, of sources that know the sizes of their images without reading them."""
+    side, small = stage.crop // scale, {}
+    for source in (opened[key] for key in dict.fromkeys(map(_key, rows))):
+        if sizes := getattr(source, "sizes", None):
+            small |= {name: size for name, size in zip(source.names, sizes, strict=True) if min(size) // scale < side}
+    if small:
+        name, (height, width) = next(iter(small.items()))
+        more = f", and so are {len(small) - 1:,} more" if len(small) > 1 else ""
+        raise UserError(f"{name}: {width}x{height} is smaller than the crop of {stage.crop}{more}; use a smaller one "
+                        "(--config.stages[0].crop=...) or remove them")
 
 
 def _repeat(row, stage):

@@ -168,6 +168,12 @@ class ListedSource:
         return [known[number] for number in self.numbers]
 
     @property
+    def sizes(self):
+        """Those of the images, where the source knows them without reading; else None."""
+        known = getattr(self.source, "sizes", None)
+        return known and [known[number] for number in self.numbers]
+
+    @property
     def identity(self):
         """That of the whole, and the numbers."""
         return [self.source.identity, self.numbers]

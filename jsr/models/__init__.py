@@ -11,7 +11,8 @@ arguments with defaults. What an auxiliary network gives is for losses instead (
 parameter paths are what files on disk are read by. One that divides images into parts of a grid that follows their size
 has the attribute `grid_follows_size`: tiles are never exact with it. One that estimates the JPEG quality of its input
 has the attribute `estimates_quality` and gives `qf`, float32 (N, 1), 1 - quality / 100; if it can be told the quality
-instead, in the same unit, its keyword is `qf_input`.
+instead, in the same unit, its keyword is `qf_input`. One that adds to the image, enlarged or not, may have the field
+`zero_start`: its last convolution starts at zero, and the network as that image.
 """
 
 import dataclasses

@@ -19,6 +19,7 @@ from jsr.timing import peers, timing
 # Of a peer's largest error over our largest value, by the dtype of the computation: above, it is not the same function
 BOUNDS = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 6e-2}
 OURS = "jsr (jax)"
+TRANSFERS = 10  # timed at most: images of 4K take longer to copy than to compute
 
 
 def measure(networks, variables, size, *, wanted=(), runtimes=(), rounds=10, dtype="float32", warm_up=2,
@@ -79,7 +80,7 @@ def measure(networks, variables, size, *, wanted=(), runtimes=(), rounds=10, dty
                                                "ratio": float(np.median(seconds[OURS] / values))}
     return {"size": list(size), "padded_size": list(lr.shape[-3:-1]), "dtype": dtype, "params": found.params,
             "gmacs": found.macs / 1e9, "hook_gmacs": found.hook_macs / 1e9, "activations": found.activations, **spent,
-            "memory": memory | _allocated(), "transfer": timing.spread(_transfers(lr, sr, len(seconds[OURS]))),
+            "memory": memory | _allocated(), "transfer": timing.spread(_transfers(lr, sr, min(len(seconds[OURS]), TRANSFERS))),
             "rows": list(rows.values())}
 
 

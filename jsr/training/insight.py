@@ -11,6 +11,9 @@ import optax
 GROUPS = 4  # of a network's parameters whose norms are logged, the largest
 PARTS = {"step": "training steps", "data": "waiting for data", "start": "compiling, first batches",
          "validation": "validation", "picture": "pictures", "checkpoint": "checkpoints"}
+_STILL = 3  # validations
+_REVIVE = ("dead ReLUs as a rule: try a leaky one (--config.networks.NAME.fields.act=lrelu, of networks that have it) or "
+           "a lower learning rate (--config.stages[0].learning_rate=...)")
 _TOO_LONG_WAITING = 0.2  # of the time of steps and data
 
 
@@ -88,6 +91,34 @@ class Clock:
         self._spent[self._part] += now - self._since
         outer, self._part, self._since = self._part, name, now
         return outer
+
+
+class Alarm:
+    """Notices networks that do not learn, and says so once: its methods give a warning, "" for none."""
+
+    def __init__(self):
+        self._zero, self._still, self._said = set(), 0, set()
+
+    def trained(self, step, summary):
+        """After a log line, with its norms (see `statistics`); a gradient that is 0 over two of them is no accident."""
+        zero = {name.partition("grad_norm/")[2] for name, value in summary.items() if "grad_norm/" in name and not value}
+        dead, self._zero = zero & self._zero, zero
+        blocks = sorted(name for name in dead if not any(other.startswith(f"{name}/") for other in dead))
+        return self._once("gradient", f"step {step}: the gradients of {', '.join(blocks)} are all zero, so these do not "
+                          f"learn; {_REVIVE}" if blocks else "")
+
+    def validated(self, step, gain):
+        """After a validation, with its gain."""
+        self._still = self._still + 1 if gain == 0 else 0
+        blocks = f" (no gradient reaches {', '.join(sorted(self._zero))})" if self._zero else ""
+        return self._once("gain", f"step {step}: the gain was exactly 0 at {_STILL} validations in a row: the networks "
+                          f"give what the baseline gives{blocks}; {_REVIVE}" if self._still == _STILL else "")
+
+    def _once(self, kind, text):
+        if not text or kind in self._said:
+            return ""
+        self._said.add(kind)
+        return text
 
 
 def shares(spent):

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import jsr
 from jsr import challenges, evaluation, losses, metrics, model_file, report, sharding
-from jsr.config import plain
+from jsr.config import different, flat, plain
 from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.files import atomic_write
@@ -35,6 +35,7 @@ log = logging.getLogger("jsr")
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
              "ensemble", "report", "inferred", "title")
 DATA_PLACES = (".dataset", ".files")  # free too, while the data are the same
+_BEGUN = ("config.json", "fingerprint.json")
 PRUNE_IMAGES = 8  # validation images that decide which channels go
 
 
@@ -67,14 +68,10 @@ def train(config, workdir, *, console):
     # ---- recipe ------------------------------------------------------------------------------------------------
     mesh = sharding.make_mesh()
     scale = int(np.prod([config.networks[name].scale for name in config.chain]))
-    protocol = challenges.protocol(config.protocol)
+    protocol = challenges.of(config)
     first_steps = np.cumsum([0] + [stage.steps for stage in config.stages]).tolist()
     last_step = first_steps[-1]
-    for stage in config.stages:
-        sharding.check_batch(stage.batch // stage.accumulate, mesh)
-        for player in stage.players:
-            losses.check_rows(player.losses)
-    stages.check(config)
+    check(config, mesh)
     data, opened = config.data, mix.open_sources(config, lambda line: console.print(line, highlight=False))
     mark = fingerprint(config, mix.data_hash(config, opened))
     if lead:
@@ -105,7 +102,11 @@ def train(config, workdir, *, console):
             _trace_step(config, index, rows[0], key, frozen, mesh)
     mix.validation_pairs(config)  # what is missing is said before anything is trained
     logbook = Logbook(workdir, resume_step=step) if lead else None
-    clock = insight.Clock()
+    clock, alarm = insight.Clock(), insight.Alarm()
+
+    def warn(text):
+        if text and lead:
+            log.warning("%s", text)
 
     @functools.cache
     def chain_of(tlc, *modules):  # what they compiled is kept
@@ -146,8 +147,10 @@ def train(config, workdir, *, console):
         gain = evaluation.gain(score[best_key], meta["baseline"])
         logbook.scalars(step, "eval", {**score, "gain": gain})
         improved = meta["best"] is None or score[best_key] > meta["best"]
-        log.info("step %d: %s %.4f dB on %d images, %+.4f over %s%s", step, metrics.label(best_key), score[best_key],
-                 len(rows), gain, protocol.baseline, ", the best so far" if improved else "")
+        unit = " dB" if best_key.startswith("psnr") else ""
+        log.info("step %d: %s %.4f%s on %d images, %+.4f over %s%s", step, metrics.label(best_key), score[best_key],
+                 unit, len(rows), gain, protocol.baseline, ", the best so far" if improved else "")
+        warn(alarm.validated(step, gain))
         if improved:
             meta["best"] = score[best_key]
             model_file.save(workdir / "best.safetensors", variables, info(index, step, score))
@@ -204,6 +207,8 @@ def train(config, workdir, *, console):
                             if lead:
                                 logbook.scalars(step, "train", summary)
                             _say(step, last_step, summary, console)
+                            if not any(player.freeze for player in stage.players):  # else some are meant to be zero
+                                warn(alarm.trained(step, summary))
                             window = []
                         if lead and step % config.eval_every == 0 and step != last_step:
                             with clock.part("validation"):
@@ -222,13 +227,23 @@ def train(config, workdir, *, console):
         if lead:
             model_file.save(workdir / "last.safetensors", variables, info(index, step, {}))
             spent = insight.times(insight.log_rows(workdir))
-            console.print(insight.time_table(spent), insight.advice(spent, data.num_workers), highlight=False)
+            console.print(insight.time_table(spent), insight.advice(spent, data.num_workers), highlight=False,
+                          soft_wrap=True)
     finally:
         checkpoints.close()
         if logbook:
             logbook.close()
     return upscaler_of(stages.make_networks(config, index), variables, tlc=config.ensemble.tlc,
                        tile=list(config.ensemble.tiles) or None, self_ensemble=config.ensemble.self)
+
+
+def check(config, mesh):
+    """Raises UserError for mistakes in a recipe's stages that show without its data."""
+    for stage in config.stages:
+        sharding.check_batch(stage.batch // stage.accumulate, mesh)
+        for player in stage.players:
+            losses.check_rows(player.losses)
+    stages.check(config)
 
 
 def _trace_step(config, index, row, key, frozen, mesh):
@@ -308,6 +323,12 @@ def _data_seed(seed, stage):
     return int(np.random.SeedSequence([seed, stage]).generate_state(1)[0])
 
 
+def has_begun(workdir):
+    """Whether something was trained in a folder: there is a checkpoint, and what it is of."""
+    checkpoints = any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
+    return checkpoints and all((workdir / name).exists() for name in _BEGUN)
+
+
 def check_same_run(config, mark, workdir):
     """Holds recipe and data against those that began the run in a folder; writes them down in a new one.
 
@@ -319,16 +340,15 @@ def check_same_run(config, mark, workdir):
     Raises:
       UserError: settings that change a run's numbers are others, or the data are.
     """
-    paths = workdir / "config.json", workdir / "fingerprint.json"
-    begun = any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*")) and all(p.exists() for p in paths)
-    if not begun:
+    paths = [workdir / name for name in _BEGUN]
+    if not has_begun(workdir):
         for path, content in zip(paths, (plain(config), mark)):
             with atomic_write(path, "w") as file:
                 json.dump(content, file, indent=1, sort_keys=True)
         return
     before, mark_before = (json.loads(path.read_text()) for path in paths)
-    same_data, before, now = mark_before["data"] == mark["data"], _flat(before), _flat(plain(config))
-    changed = [key for key in _different(before, now)
+    same_data, before, now = mark_before["data"] == mark["data"], flat(before), flat(plain(config))
+    changed = [key for key in different(before, now)
                if not key.startswith(FREE_KEYS) and not (same_data and key.endswith(DATA_PLACES))]
     if changed:
         first = changed[0]
@@ -338,24 +358,10 @@ def check_same_run(config, mark, workdir):
     if not same_data:
         raise UserError(f"{workdir}: holds a run with other data: the names or sizes of its images or records are not "
                         "what they were; put the data back, choose another --workdir, or remove that folder")
-    before, now = (_flat({"code": its["revision"], **its["versions"]}) for its in (mark_before, mark))
-    for name in _different(before, now):
+    before, now = (flat({"code": its["revision"], **its["versions"]}) for its in (mark_before, mark))
+    for name in different(before, now):
         log.warning("the run began with %s %s and goes on with %s: its numbers may differ from an uninterrupted run's",
                     name, before.get(name), now.get(name))
-
-
-def _different(before, now):
-    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-
-
-def _flat(tree, prefix=""):
-    if isinstance(tree, dict):
-        items = tree.items()
-    elif isinstance(tree, list):
-        items = enumerate(tree)
-    else:
-        return {prefix[:-1]: tree}
-    return {key: value for name, node in items for key, value in _flat(node, f"{prefix}{name}.").items()}
 
 
 def fingerprint(config, data):

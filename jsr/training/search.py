@@ -92,7 +92,7 @@ def _train(config, net, fields, workdir, steps, console):
         config.eval_every = steps + 1
     console.print(f"{name}, {steps} steps", highlight=False)
     upscaler = loop.train(config, folder, console=console)
-    score = evaluation.ranking_score(upscaler, mix.validation_pairs(config), challenges.protocol(config.protocol))
+    score = evaluation.ranking_score(upscaler, mix.validation_pairs(config), challenges.of(config))
     with atomic_write(done, "w") as file:
         json.dump({"score": score}, file)
     return score

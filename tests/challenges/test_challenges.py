@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from jsr import challenges, degradations, evaluation, metrics
+from jsr import challenges, config, degradations, evaluation, metrics
 from jsr.errors import UserError
 
 AIM22, NTIRE23_X2, NTIRE23_X3, AIS24 = map(challenges.protocol, ("aim22_t1", "ntire23_x2", "ntire23_x3", "ais24"))
@@ -15,6 +15,19 @@ SCORED = [p for p in challenges.PROTOCOLS.values() if p.runtime]
 
 def rgb(value):
     return {"psnr[rgb]": value}
+
+
+@pytest.mark.parametrize("chosen, ranking, count", [
+    ("", "psnr[ntire23_script]", 5), ("psnr[rgb]", "psnr[rgb]", 5), ("psnr_b[y_601]", "psnr_b[y_601]", 6)])
+def test_a_recipe_may_be_ranked_by_another_score(chosen, ranking, count):
+    found = challenges.of(config.load("ais24", [("ranking", chosen)]))
+    assert found.ranking == ranking and ranking in found.keys and len(found.keys) == count
+
+
+@pytest.mark.parametrize("chosen, message", [("psnr[rgbb]", "did you mean 'rgb'"), ("psnr", "ranking: score key 'psnr' is not")])
+def test_rankings_that_are_none(chosen, message):
+    with pytest.raises(UserError, match=message):
+        challenges.of(config.load("ais24", [("ranking", chosen)]))
 
 
 def test_unknown_protocol():

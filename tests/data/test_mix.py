@@ -116,6 +116,20 @@ def test_a_range_s_values_are_drawn_ends_included(folders):
         mix.fixed(eval_row, "data.eval")
 
 
+def test_pictures_smaller_than_the_crop_are_named_at_once(folders, tmp_path):
+    a, b = folders
+    config = config_of(dict(dataset=a), dict(dataset=b), stages=[stage_of(crop=16)])
+    take(config, 1)
+    Image.new("RGB", (15, 40)).save(f"{a}/010.png")
+    Image.new("RGB", (40, 15)).save(f"{b}/110.png")
+    message = f"{a}/010.png: 15x40 is smaller than the crop of 16, and so are 1 more; use a smaller one"
+    with pytest.raises(UserError, match=re.escape(message)):
+        mix.stage_rows(config, config.stages[0], mix.open_sources(config), scale=4)
+    (tmp_path / "list.txt").write_text("000\n020\n")
+    config = config_of(dict(dataset=a, files=str(tmp_path / "list.txt")), stages=[stage_of(crop=16)])
+    assert len(mix.stage_rows(config, config.stages[0], mix.open_sources(config), scale=4)) == 1
+
+
 def test_same_samples_whatever_the_workers_the_start_and_the_processes(folders):
     a, b = folders
     config = config_of(dict(dataset=a, weight=2, steps=[0, 4]), dict(dataset=b, weight=1, set=dict(quality=[10, 50])),
@@ -169,6 +183,22 @@ def test_mistakes_in_the_rows(folders, rows, message):
     with pytest.raises(UserError, match=re.escape(message.replace("A", folders[0]))) as error:
         take(config, 1)
     assert "\n" not in str(error.value)
+
+
+def test_photographs_are_cut(tmp_path, photograph):
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    Image.fromarray(photograph(96, 128)).save(folder / "a.jpg")
+    rows = [dict(dataset=str(folder), **more) for more in ({}, {"shrink": 2}, {"shrink": 2, "tiles": 32}, {"shrink": 2})]
+    config, lines = config_of(*rows), []
+    config.data.data_dir = str(tmp_path)
+    opened = mix.open_sources(config, lines.append)
+    assert [len(source) for source in opened.values()] == [1, 1, 2] and len(lines) == 2
+    assert len(mix.stage_rows(config, config.stages[0], opened, scale=4)) == 4
+    with pytest.raises(UserError, match=r"camera: shrink 0.5: give a number of 1 or more"):
+        mix.open_sources(config_of(dict(dataset=str(folder), shrink=0.5)))
+    with pytest.raises(UserError, match="photos: shrink, tiles and detail are for folders of images, not for a dataset; jsr build"):
+        mix.open_sources(config_of(dict(dataset="photos", tiles=64)))
 
 
 def test_unknown_keys_from_the_command_line(folders):

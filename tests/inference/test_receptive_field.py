@@ -160,7 +160,7 @@ NETWORKS = {  # name: (function, period)
     "pooled gate": (gated, 4),
     "dense block": (dense_block, 1),
     "deep": (lambda x: functools.reduce(lambda y, _: y + jax.nn.gelu(conv(y)), range(12), conv(x)), 1),
-    "depthwise": (lambda x: convolve(jnp.tile(x, 100), np.ones((3, 5, 1, 300), np.float32), padding=(1, 2),
+    "depthwise, many features": (lambda x: convolve(jnp.tile(x, 100), np.ones((3, 5, 1, 300), np.float32), padding=(1, 2),
                                      groups=300), 1),
     "reflected": (lambda x: conv(padded(x, "reflect", (4, 1), (2, 3)), (6, 6), padding="VALID"), 1),
     "repeated edge": (lambda x: conv(padded(x, "edge", (0, 5), (1, 1)), (6, 3), padding="VALID"), 1),

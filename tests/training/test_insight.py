@@ -59,3 +59,31 @@ def test_advice_where_data_come_too_slowly():
     assert "50% of the training waited for data" in insight.advice({"step": 1.0, "data": 1.0}, 2)
     assert "--config.data.num_workers=4" in insight.advice({"step": 1.0, "data": 1.0}, 2)
     assert "--config.data.num_workers=2" in insight.advice({"step": 0.0, "data": 1.0}, 0)
+
+
+def test_blocks_without_gradient_are_named_once():
+    alarm = insight.Alarm()
+    zero = {"grad_norm": 1.0, "grad_norm/sr": 1.0, "grad_norm/sr/body_0": 0.0, "grad_norm/sr/body_1": 0.0,
+            "grad_norm/sr/tail": 1.0}
+    assert not alarm.trained(1, zero)  # a last convolution that starts at zero lets none through at first
+    assert not alarm.trained(2, {**zero, "grad_norm/sr/body_0": 0.1, "grad_norm/sr/body_1": 0.1})
+    assert not alarm.trained(3, zero)
+    text = alarm.trained(4, {**zero, "grad_norm/sr/body_1": 0.1})
+    assert text.startswith("step 4: the gradients of sr/body_0 are all zero, so these do not learn; dead ReLUs")
+    assert "leaky" in text and "lower learning rate" in text and "\n" not in text
+    assert not alarm.trained(5, zero)
+
+
+def test_a_network_whose_blocks_all_stand_still_is_named_by_them():
+    alarm = insight.Alarm()
+    alarm.trained(1, {"player1/grad_norm/sr": 0.0, "player1/grad_norm/sr/a": 0.0})
+    assert "gradients of sr/a are" in alarm.trained(2, {"player1/grad_norm/sr": 0.0, "player1/grad_norm/sr/a": 0.0})
+
+
+def test_a_gain_that_stays_exactly_zero_is_said_once():
+    alarm = insight.Alarm()
+    assert [bool(alarm.validated(step, gain)) for step, gain in enumerate([0.0, 0.0, 1e-9, 0.0, 0.0])] == [False] * 5
+    alarm.trained(5, {"grad_norm/sr/body_0": 0.0})
+    text = alarm.validated(5, 0.0)
+    assert text.startswith("step 5: the gain was exactly 0 at 3 validations in a row") and "reaches sr/body_0" in text
+    assert not any(alarm.validated(step, 0.0) for step in range(6, 20))

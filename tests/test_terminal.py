@@ -1,0 +1,28 @@
+"""What commands print: nothing is cut, whatever the terminal says."""
+
+import pytest
+from rich.table import Table
+
+from jsr import challenges, report, terminal
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "300"])
+def test_tables_and_lines_are_whole(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    table = Table("name [rgb]", title="scores")
+    for number in range(6):
+        table.add_column(f"PSNR[ntire23_script] {number}", no_wrap=True)
+    table.add_row("x", *["1.0"] * 6)
+    terminal.console().print(table)
+    terminal.console().print("word " * 60)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(f"PSNR[ntire23_script] {number}" in lines[2] for number in range(6)) and "name [rgb]" in lines[2]
+    assert lines[-1].count("word") == 60
+
+
+def test_the_table_of_a_run_names_its_scores(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    protocol = challenges.protocol("ais24")
+    scores = dict.fromkeys(protocol.keys, 20.0)
+    terminal.console().print(report.table({"recipe": "a:b", "images": [0], "mean": {"lanczos": scores, "ours": scores}}, protocol))
+    assert "PSNR[ntire23_script]" in capsys.readouterr().out
