@@ -25,7 +25,7 @@ test-all: install
 	$(BIN)/python -m pytest -n 2
 
 test-beam: .venv-beam/.installed
-	.venv-beam/bin/python -m pytest -W 'ignore:label:DeprecationWarning' tests/data/test_beam.py
+	.venv-beam/bin/python -m pytest -W 'ignore:label:DeprecationWarning' tests/datasets/test_beam.py
 
 .venv-beam/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-beam

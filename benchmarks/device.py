@@ -256,6 +256,7 @@ def _quick(small):
 
     from jsr import degradations, evaluation, metrics
     from jsr.chain import run_chain
+    from jsr.degradations.enlarge import enlarge
     from jsr.training import stages
     from jsr.training import state as states
     from jsr.training.step import make_step
@@ -317,7 +318,7 @@ def _quick(small):
         digest = hashlib.sha256(b"".join(leaf.tobytes() for leaf in jax.tree.leaves(jax.device_get(variables))))
         row = {"device": f"{device.platform} {device.device_kind}", "precision": precision, "steps": steps,
                "batch": stage.batch, "compile_s": compile_s, "steps_per_s": steps / seconds, "losses": losses,
-               "psnr": psnr(sr), "psnr_bicubic": psnr([evaluation.enlarge(image, scale) for image in lr[count:]]),
+               "psnr": psnr(sr), "psnr_bicubic": psnr([enlarge(image, scale) for image in lr[count:]]),
                "sha256": digest.hexdigest(), "pictures_sha256": hashlib.sha256(hr.tobytes() + lr.tobytes()).hexdigest()}
         row["text"] = (f"loss {losses[0]:.5f} to {losses[-1]:.5f}, PSNR {row['psnr']:.4f} dB (bicubic "
                        f"{row['psnr_bicubic']:.4f}), {row['steps_per_s']:.1f} steps/s, compiled in {compile_s:.1f} s")

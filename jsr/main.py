@@ -110,7 +110,7 @@ def main(argv=None):
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
     from jsr import challenges, report
-    from jsr.data import mix
+    from jsr.data import validation
     from jsr.training import loop, pace
 
     started = time.monotonic()
@@ -137,7 +137,7 @@ def run(args, overrides, console):
         return 128 + e.signal
 
     protocol = challenges.of(config)
-    pairs = mix.validation_pairs(config)
+    pairs = validation.pairs(config)
     with console.status("evaluating"):
         result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=config.recipe,
                                             steps=sum(stage.steps for stage in config.stages))

@@ -10,6 +10,7 @@ from PIL import Image
 from rich.table import Table
 
 from jsr import chart, evaluation, metrics
+from jsr.degradations.enlarge import enlarge
 from jsr.files import atomic_write
 from jsr.images import png_bytes, read_rgb
 from jsr.training import insight
@@ -39,7 +40,7 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: No
     """
     rows, strips = [], {}
     for name, lr, hr in pairs:
-        shown = {protocol.baseline: evaluation.enlarge(lr, upscaler.scale, protocol.kernel),
+        shown = {protocol.baseline: enlarge(lr, upscaler.scale, protocol.kernel),
                  "ours": upscaler.upscale(lr)}
         rows.append({"name": name, **{who: evaluation.score(name, sr, hr, protocol)
                                       for who, sr in shown.items()}})

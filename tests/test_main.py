@@ -18,7 +18,8 @@ import pytest
 
 import jsr
 from jsr import config as configs
-from jsr import evaluation, main, metrics, model_file
+from jsr import main, metrics, model_file
+from jsr.data import validation
 from jsr.data.sources import open_source
 from jsr.training import blackbox, loop
 from jsr.training.checkpoints import Checkpoints
@@ -120,7 +121,7 @@ def test_a_run_to_its_end(tiny_run, reference):
 def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_folder):
     workdir, _ = reference(tiny_run())
     report, upscaler = json.loads((workdir / "report.json").read_text()), jsr.load(workdir / "last.safetensors")
-    pairs = evaluation.eval_pairs(open_source(str(photo_folder), ""), scale=4, degrade="aim22_t1")
+    pairs = validation.eval_pairs(open_source(str(photo_folder), ""), scale=4, degrade="aim22_t1")
     for row, (name, lr, hr) in zip(report["images"], pairs, strict=True):
         assert metrics.score(upscaler.upscale(lr), hr, ["psnr[rgb]"])["psnr[rgb]"] == row["ours"]["psnr[rgb]"]
 

@@ -18,7 +18,9 @@ from rich.table import Table
 
 import jsr
 from jsr import evaluation, metrics, model_file
+from jsr.data import validation
 from jsr.data.sources import open_source
+from jsr.degradations.enlarge import enlarge
 from jsr.files import atomic_write
 
 KEYS = ("psnr[rgb]", "psnr[y_601]", "ssim[y_601]", "psnr_b[rgb]")
@@ -38,12 +40,12 @@ def judge(upscaler, folder, scale, degrade, fixed):
     """The scores of a folder's pictures: {baseline, gain, worst, worst_name, lost, images, seconds_per_mpx}."""
     kernel = "input" if scale == 1 else "pillow_bicubic"
     rows, base, names, seconds, pixels = [], [], [], 0.0, 0
-    for name, lr, hr in evaluation.eval_pairs(open_source(folder, "train"), scale=scale, degrade=degrade, fixed=fixed):
+    for name, lr, hr in validation.eval_pairs(open_source(folder, "train"), scale=scale, degrade=degrade, fixed=fixed):
         begin = time.process_time()
         sr = upscaler.upscale(lr)
         seconds, pixels = seconds + time.process_time() - begin, pixels + hr.shape[0] * hr.shape[1]
         rows.append(metrics.score(sr, hr, KEYS, 0))
-        base.append(metrics.score(evaluation.enlarge(lr, scale, kernel), hr, KEYS, 0))
+        base.append(metrics.score(enlarge(lr, scale, kernel), hr, KEYS, 0))
         names.append(name)
     # A picture that the file holds exactly has no PSNR to gain: 60 dB stands for it, on both sides
     gains = [min(ours["psnr[rgb]"], 60) - min(before["psnr[rgb]"], 60) for ours, before in zip(rows, base, strict=True)]

@@ -40,7 +40,7 @@ class Protocol:
       test_count: how many they are.
       test_names: their file stems; None where they were never published.
       baseline: what entries are compared with, "bicubic", "lanczos" or, of restoration, "input".
-      kernel: key of jsr.evaluation.KERNELS that does it.
+      kernel: key of jsr.degradations.enlarge.KERNELS that does it.
       published: the baseline's published scores, {column: figure as printed}; {} where there are none.
       runtime: what the published runtimes behind the table's scores were measured on; "" where none enter them.
     """

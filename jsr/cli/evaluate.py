@@ -38,9 +38,9 @@ from jsr import challenges, evaluation, metrics, parallel, terminal
 from jsr.challenges import submission
 from jsr.cli import _progress
 from jsr.errors import UserError
+from jsr.evaluation import folders
 from jsr.files import atomic_write
 from jsr.images import image_size, list_images
-from jsr.metrics import folders
 
 _PAIRS_PER_WORKER = 4  # fewer are scored sooner than a process starts
 

@@ -4,9 +4,8 @@ import dataclasses
 from fractions import Fraction
 import hashlib
 import json
-import math
 
-from jsr import degradations, evaluation
+from jsr import degradations
 from jsr.config import plain
 from jsr.data import clips, pipeline, sources
 from jsr.datasets.cut import WHOLE, Cut
@@ -104,25 +103,14 @@ def data_hash(config, opened):
       config: a recipe.
       opened: see `open_sources`.
     """
-    found = [source.identity for source in [*opened.values(), _validation_source(config)]]
+    found = [source.identity for source in [*opened.values(), validation_source(config)]]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
 
 
-def _validation_source(config):
+def validation_source(config):
+    """The records that a recipe is evaluated on, opened."""
     data = config.data.eval
     return sources.open_source(data.dataset, data.split, config.data.data_dir or None)
-
-
-def validation_count(config):
-    """How many pairs there are."""
-    return len(_validation_source(config))
-
-
-def validation_pairs(config):
-    """The pairs that a recipe is evaluated on, as `jsr.evaluation.eval_pairs` yields them."""
-    data, source = config.data.eval, _validation_source(config)
-    scale = math.prod(config.networks[name].scale for name in config.chain)
-    return evaluation.eval_pairs(source, scale=scale, degrade=data.degrade, fixed=fixed(data, "data.eval"))
 
 
 def _rows(config, stage):

@@ -19,7 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import jsr
 from jsr import challenges, evaluation, losses, metrics, model_file, report, sharding
 from jsr.config import different, flat, plain
-from jsr.data import mix, pipeline
+from jsr.data import mix, pipeline, validation
+from jsr.degradations.enlarge import enlarge
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.inference.chain import Chain
@@ -100,7 +101,7 @@ def train(config, workdir, *, console):
         rows = mix.stage_rows(config, stage, opened, scale=scale)
         if index > _stage_at(step, first_steps):
             _trace_step(config, index, rows[0], key, frozen, mesh)
-    mix.validation_pairs(config)  # what is missing is said before anything is trained
+    validation.pairs(config)  # what is missing is said before anything is trained
     logbook = Logbook(workdir, resume_step=step) if lead else None
     clock, alarm = insight.Clock(), insight.Alarm()
 
@@ -118,7 +119,7 @@ def train(config, workdir, *, console):
 
     def psnr(networks, variables):
         """The mean over the first validation images, which decides what is pruned."""
-        pairs = itertools.islice(mix.validation_pairs(config), PRUNE_IMAGES)
+        pairs = itertools.islice(validation.pairs(config), PRUNE_IMAGES)
         return evaluation.ranking_score(upscaler_of(networks, variables), pairs, protocol)
 
     def info(index, steps, scores):
@@ -133,11 +134,11 @@ def train(config, workdir, *, console):
         variables = jax.device_get(states.eval_variables(config, state))
         upscaler = upscaler_of(networks, variables)  # the ensemble would take eight times as long
         rows, baselines, best_key = [], [], protocol.ranking
-        for name, lr, hr in mix.validation_pairs(config):
+        for name, lr, hr in validation.pairs(config):
             sr = upscaler.upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if not rows[1:] or "baseline" not in meta:
-                baseline = evaluation.enlarge(lr, scale, protocol.kernel)
+                baseline = enlarge(lr, scale, protocol.kernel)
                 baselines.append(evaluation.score(name, baseline, hr, protocol, [best_key]))
             if not rows[1:]:
                 with clock.part("picture"):

@@ -16,7 +16,7 @@ import numpy as np
 
 from jsr import challenges, evaluation, models, sharding
 from jsr.config import from_plain, plain
-from jsr.data import mix, pipeline
+from jsr.data import mix, pipeline, validation
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.inference.chain import Chain
@@ -246,8 +246,8 @@ def _validation(config):
     seconds = []
     for _ in range(2):
         begin = time.monotonic()
-        for count, (name, lr, hr) in enumerate(itertools.islice(mix.validation_pairs(config), _IMAGES), 1):
+        for count, (name, lr, hr) in enumerate(itertools.islice(validation.pairs(config), _IMAGES), 1):
             evaluation.score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
         seconds.append(time.monotonic() - begin)
-    each = seconds[1] * mix.validation_count(config) / count
+    each = seconds[1] * validation.count(config) / count
     return each, max(seconds[0] - seconds[1], 0.0)

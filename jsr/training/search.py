@@ -12,7 +12,7 @@ from pathlib import Path
 from jsr import challenges, evaluation, models, reparam
 from jsr.analysis import counts
 from jsr.config import plain
-from jsr.data import mix
+from jsr.data import validation
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import loop
@@ -92,7 +92,7 @@ def _train(config, net, fields, workdir, steps, console):
         config.eval_every = steps + 1
     console.print(f"{name}, {steps} steps", highlight=False)
     upscaler = loop.train(config, folder, console=console)
-    score = evaluation.ranking_score(upscaler, mix.validation_pairs(config), challenges.of(config))
+    score = evaluation.ranking_score(upscaler, validation.pairs(config), challenges.of(config))
     with atomic_write(done, "w") as file:
         json.dump({"score": score}, file)
     return score

@@ -3,7 +3,8 @@ import math
 
 import pytest
 
-from jsr import challenges, config, degradations, evaluation, metrics
+from jsr import challenges, config, degradations, metrics
+from jsr.degradations.enlarge import KERNELS
 from jsr.errors import UserError
 
 AIM22, NTIRE23_X2, NTIRE23_X3, AIS24 = map(challenges.protocol, ("aim22_t1", "ntire23_x2", "ntire23_x3", "ais24"))
@@ -43,7 +44,7 @@ def test_rows_are_whole(name):
         degradation = degradations.protocol(protocol.degradation)
         assert degradation.scale == protocol.scale
         assert [step["qp"] for step in degradation.steps if "qp" in step] == [protocol.qps] * bool(protocol.qps)
-    assert protocol.kernel in evaluation.KERNELS and protocol.baseline in protocol.kernel
+    assert protocol.kernel in KERNELS and protocol.baseline in protocol.kernel
     for key in protocol.keys:
         metrics.parse_key(key)
     rows = challenges.table(protocol)

@@ -5,7 +5,8 @@ import dataclasses
 from pathlib import Path
 import re
 
-from jsr import degradations, evaluation, metrics
+from jsr import degradations, metrics
+from jsr.degradations.enlarge import enlarge
 from jsr.errors import UserError
 from jsr.images import read_rgb
 
@@ -73,7 +74,7 @@ def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", baselin
       scale: HR size over LR size; HR rows and columns beyond a multiple of it are cropped, bottom and right.
       degradation: key of jsr.degradations.PROTOCOLS that makes the LR of a pair without one; "" for no baseline.
       baseline: what the result calls the plain upscaling.
-      kernel: key of jsr.evaluation.KERNELS that does it.
+      kernel: key of jsr.degradations.enlarge.KERNELS that does it.
 
     Returns:
       {name, sr, hr, cropped: "HxW" before the crop or "", ours: {key: value}}, of a pair with a QP also qp and, with a
@@ -96,7 +97,7 @@ def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", baselin
     elif degradation:
         settings = {"qp": pair.qp} if pair.qp else {}
         lr = degradations.degrade(degradation, hr, seed=pair.hr.stem, **settings).decode()
-        shown[baseline] = evaluation.enlarge(lr, scale, kernel)
+        shown[baseline] = enlarge(lr, scale, kernel)
     try:
         scores = {who: metrics.score(image, hr, keys, crop_border) for who, image in shown.items()}
     except ValueError as e:
@@ -111,7 +112,7 @@ def _enlarge(pair, hr, scale, kernel):
     if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
         raise UserError(f"{pair.lr}: is {_size(lr)}, its HR {pair.hr.name} {_size(hr)} (height x width), "
                         f"not {scale} times as large")
-    return evaluation.enlarge(lr, scale, kernel)
+    return enlarge(lr, scale, kernel)
 
 
 def _size(image):

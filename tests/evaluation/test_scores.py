@@ -7,6 +7,8 @@ from PIL import Image
 import pytest
 
 from jsr import challenges, degradations, evaluation, images, metrics, report
+from jsr.data import validation
+from jsr.degradations.enlarge import KERNELS, enlarge
 from jsr.errors import UserError
 
 PROTOCOL = challenges.protocol("aim22_t1")
@@ -27,11 +29,11 @@ def record(hr, lr=None, name="folder/a.png"):
 
 def test_hr_is_cropped_to_the_lr_grid_and_lr_made_or_taken(photograph):
     hr, lr = photograph(43, 50), photograph(10, 12)
-    (name, made, cropped), = evaluation.eval_pairs([record(hr)], scale=4, degrade="aim22_t1")
+    (name, made, cropped), = validation.eval_pairs([record(hr)], scale=4, degrade="aim22_t1")
     assert name == "a.png"
     np.testing.assert_array_equal(cropped, hr[:40, :48])
     np.testing.assert_array_equal(made, degradations.decode(degradations.degrade("aim22_t1", hr[:40, :48]).lr_bytes))
-    (_, taken, _), = evaluation.eval_pairs([record(hr, lr)], scale=4)
+    (_, taken, _), = validation.eval_pairs([record(hr, lr)], scale=4)
     np.testing.assert_array_equal(taken, lr)
 
 
@@ -46,7 +48,7 @@ def test_hr_is_cropped_to_the_lr_grid_and_lr_made_or_taken(photograph):
 def test_pairs_that_do_not_fit_are_one_line(photograph, hr, lr, degrade, message):
     source = [record(photograph(*hr), lr and photograph(*lr))]
     with pytest.raises(UserError, match=message):
-        list(evaluation.eval_pairs(source, scale=4, degrade=degrade))
+        list(validation.eval_pairs(source, scale=4, degrade=degrade))
 
 
 def test_image_too_small_for_a_metric_names_itself(photograph):
@@ -56,7 +58,7 @@ def test_image_too_small_for_a_metric_names_itself(photograph):
 
 def test_bicubic_is_pillows(photograph):
     lr = photograph(7, 9)
-    np.testing.assert_array_equal(evaluation.enlarge(lr, 4), np.asarray(Image.fromarray(lr).resize((36, 28), Image.BICUBIC)))
+    np.testing.assert_array_equal(enlarge(lr, 4), np.asarray(Image.fromarray(lr).resize((36, 28), Image.BICUBIC)))
 
 
 @pytest.mark.parametrize("scale, expected", [
@@ -69,21 +71,21 @@ def test_bicubic_is_pillows(photograph):
 def test_torch_bicubic_is_torchs(scale, expected):
     """The values of torch 2.13's interpolate, clamped and rounded."""
     lr = np.array([[0, 255, 141], [8, 195, 186]], np.uint8)[..., None].repeat(3, -1)
-    sr = evaluation.enlarge(lr, scale, "torch_bicubic")
+    sr = enlarge(lr, scale, "torch_bicubic")
     np.testing.assert_array_equal(sr, np.array(expected)[..., None].repeat(3, -1))
 
 
 def test_restoration_begins_with_the_input(photograph):
     lr = photograph(16, 20)
-    assert evaluation.enlarge(lr, 1, "input") is lr
+    assert enlarge(lr, 1, "input") is lr
     with pytest.raises(ValueError, match=r"an image of \(16, 20\) is not of \(32, 40\)"):
-        evaluation.enlarge(lr, 2, "input")
+        enlarge(lr, 2, "input")
 
 
-@pytest.mark.parametrize("kernel", [kernel for kernel in evaluation.KERNELS if kernel != "input"])
+@pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel != "input"])
 def test_kernels_enlarge(photograph, kernel):
     lr = photograph(16, 20)
-    sr = evaluation.enlarge(lr, 3, kernel)
+    sr = enlarge(lr, 3, kernel)
     assert sr.dtype == np.uint8 and sr.shape == (48, 60, 3)
     assert metrics.psnr(sr[1::3, 1::3], lr, profile="rgb") > 30  # centres stay where they are
 
@@ -92,7 +94,7 @@ def test_report_has_the_challenges_own_baseline(photograph, tmp_path):
     protocol, hr = challenges.protocol("ais24"), photograph(48, 64)
     lr = degradations.degrade("ais24", hr, qp=31).decode()
     result, strips = report.make_report(Repeat(), [("a", lr, hr)], protocol=protocol, recipe="a:b", steps=3)
-    lanczos = evaluation.score("a", evaluation.enlarge(lr, 4, "swscale_lanczos"), hr, protocol)
+    lanczos = evaluation.score("a", enlarge(lr, 4, "swscale_lanczos"), hr, protocol)
     assert result["mean"]["lanczos"] == result["images"][0]["lanczos"] == lanczos
     assert "lanczos, ours, HR" in report.write(tmp_path, result, strips, protocol=protocol).read_text()
     assert list(report.table(result, protocol).columns[0].cells) == ["lanczos x4", "ours", "gain"]

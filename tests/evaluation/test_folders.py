@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from jsr.errors import UserError
+from jsr.evaluation import folders
+from jsr.evaluation.folders import Pair, match, score_pair
 from jsr.images import write_png
-from jsr.metrics import folders
-from jsr.metrics.folders import Pair, match, score_pair
 
 
 def paths(folder, *names):
