@@ -17,7 +17,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import jsr
-from jsr import challenges, evaluation, losses, metrics, model_file, report, sharding
+from jsr import challenges, crops, evaluation, losses, metrics, model_file, sharding
 from jsr.config import different, flat, plain
 from jsr.data import mix, pipeline, validation
 from jsr.degradations.enlarge import enlarge
@@ -142,7 +142,7 @@ def train(config, workdir, *, console):
                 baselines.append(evaluation.score(name, baseline, hr, protocol, [best_key]))
             if not rows[1:]:
                 with clock.part("picture"):
-                    logbook.picture(step, name, report.strip(lr, baseline, sr, hr))
+                    logbook.picture(step, name, crops.strip(lr, baseline, sr, hr))
         score = evaluation.mean_scores(rows)
         meta.setdefault("baseline", evaluation.mean_scores(baselines)[best_key])
         gain = evaluation.gain(score[best_key], meta["baseline"])
