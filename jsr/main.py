@@ -23,7 +23,7 @@ import time
 from rich.console import Console
 from rich.text import Text
 
-from jsr import allocator, terminal
+from jsr import allocator, terminal, trees
 from jsr import config as configs
 from jsr.errors import UserError, is_out_of_memory, no_permission
 
@@ -150,8 +150,8 @@ def run(args, overrides, console):
 
 def _changes(config, args, free):
     """{key: value}, flat, of what a command changes of its recipe and makes another run, `minutes` among it."""
-    before, now = (configs.flat(configs.plain(c)) for c in (configs.load(args.config), config))
-    changes = {key: now.get(key) for key in configs.different(before, now) if not key.startswith(free)}
+    before, now = (trees.flat(trees.plain(c)) for c in (configs.load(args.config), config))
+    changes = {key: now.get(key) for key in trees.different(before, now) if not key.startswith(free)}
     changes = {key: changes[key] for key in sorted(changes, key=lambda key: not key.startswith("networks."))}
     return changes | ({"minutes": args.minutes} if args.minutes is not None else {})
 

@@ -12,11 +12,11 @@ import pytest
 
 from jsr import challenges, losses, models, recipes, reparam
 from jsr.chain import chain_padding
-from jsr.config import plain
 from jsr.data import mix, pipeline
 from jsr.datasets import build
 from jsr.training import optim, stages, step
 from jsr.training.state import make_state
+from jsr.trees import plain
 
 ENTRIES = {
     "ntire23_x2": "asconvsr dfcdn dhisp drcnn elis erlfn fadn lfdn_ntubl6 lrsrn njust_rtsr npu_sr oelsr pcrtsr pixelbe "

@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 
 import jsr
-from jsr import config, convert, model_file, models
+from jsr import config, convert, model_file, models, trees
 from jsr.analysis import counts
 from jsr.convert import files, parity
 from jsr.convert.identify import Identity, identify
@@ -109,7 +109,7 @@ def _to_model_file(source, target, args):
 
 
 def _ensemble(recipe):
-    return config.plain(config.load(recipe).ensemble) if recipe else {"self": False}
+    return trees.plain(config.load(recipe).ensemble) if recipe else {"self": False}
 
 
 def _parity_line(certificate):
@@ -129,7 +129,7 @@ def _identity(source, tensors, args):
             raise UserError(f"{args.recipe}: is a chain of {len(recipe.chain)} networks, a state dict is of one; name it "
                             "with --arch")
         name, = recipe.chain
-        net = config.plain(recipe.networks[name])
+        net = trees.plain(recipe.networks[name])
         found = Identity(net["model"], net["scale"], net["fields"])
     elif args.arch and (recognised is None or args.arch not in (recognised.model, recognised.model.partition("/")[0])):
         if args.scale is None:

@@ -26,9 +26,9 @@ import jsr
 from jsr import challenges, models, reparam, terminal
 from jsr.analysis import counts
 from jsr.cli import _progress
-from jsr.config import plain
 from jsr.recipes import all_recipes
 from jsr.training import stages
+from jsr.trees import plain
 
 DEFAULT_HW = 192, 192
 

@@ -6,10 +6,10 @@ import hashlib
 import json
 
 from jsr import degradations
-from jsr.config import plain
 from jsr.data import clips, pipeline, sources
 from jsr.datasets.cut import WHOLE, Cut
 from jsr.errors import UserError, nearest
+from jsr.trees import plain
 
 # Of a row; `jsr._configs.common.source` says what they mean.
 DEFAULTS = {"dataset": "", "split": "train", "degrade": "", "set": {}, "files": "", "repeat": 1, "weight": 0.0,

@@ -11,11 +11,11 @@ from pathlib import Path
 import jax
 
 from jsr import challenges, models, recipes, reparam
-from jsr.config import plain
 from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.files import atomic_write
 from jsr.timing import timing, upscaling
 from jsr.training import stages
+from jsr.trees import plain
 
 FORMAT = 1
 

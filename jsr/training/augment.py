@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.config import plain
 from jsr.errors import UserError, nearest
+from jsr.trees import plain
 
 
 def flip(images, partner, key):

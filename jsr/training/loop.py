@@ -18,7 +18,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import jsr
 from jsr import challenges, crops, evaluation, losses, metrics, model_file, sharding
-from jsr.config import different, flat, plain
 from jsr.data import mix, pipeline, validation
 from jsr.degradations.enlarge import enlarge
 from jsr.errors import UserError
@@ -29,6 +28,7 @@ from jsr.training import blackbox, insight, memory, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
 from jsr.training.logbook import Logbook
+from jsr.trees import different, flat, plain
 
 log = logging.getLogger("jsr")
 

@@ -10,11 +10,11 @@ import numpy as np
 from rich.filesize import decimal
 
 from jsr import device, sharding
-from jsr.config import from_plain, plain, set_value
 from jsr.errors import UserError, is_out_of_memory
 from jsr.training import stages
 from jsr.training import state as states
 from jsr.training.step import make_step
+from jsr.trees import from_plain, plain, set_value
 
 log = logging.getLogger("jsr")
 

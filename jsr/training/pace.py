@@ -15,7 +15,6 @@ import jax
 import numpy as np
 
 from jsr import challenges, evaluation, models, sharding
-from jsr.config import from_plain, plain
 from jsr.data import mix, pipeline, validation
 from jsr.errors import UserError
 from jsr.files import atomic_write
@@ -24,6 +23,7 @@ from jsr.inference.upscaler import Upscaler
 from jsr.training import loop, memory, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
+from jsr.trees import from_plain, plain
 
 FILE = "pace.json"  # of a run of some minutes, in its folder
 SHARE, LONGEST_S = 0.05, 30.0  # of the minutes for measuring the steps of all stages; of one stage

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from jsr import challenges, evaluation, models, reparam
 from jsr.analysis import counts
-from jsr.config import plain
 from jsr.data import validation
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import loop
+from jsr.trees import plain
 
 
 def candidates(config, net, choices, *, max_gmacs=None):

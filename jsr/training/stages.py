@@ -14,9 +14,9 @@ import jax.numpy as jnp
 
 from jsr import models, reparam
 from jsr.analysis import channels
-from jsr.config import plain
 from jsr.errors import UserError, nearest
 from jsr.training import augment, optim
+from jsr.trees import plain
 
 log = logging.getLogger("jsr")
 

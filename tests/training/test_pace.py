@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from jsr import config as configs
-from jsr.config import plain
 from jsr.errors import UserError
 from jsr.training import loop, pace
+from jsr.trees import from_plain, plain
 
 SMALL = {"networks.sr.fields": "{'num_feat': 4, 'num_block': 1}", "data.num_workers": "0", "stages[0].batch": "2",
          "stages[0].crop": "32", "eval_every": "5", "checkpoint_every": "10"}
@@ -22,7 +22,7 @@ COSTS = pace.Costs(starts=[5.0, 3.0], steps=[0.1, 0.4], validation=2.0, compilin
 def two_stages():
     """A recipe with stages of 300 and 100 steps in which other things count steps too."""
     config = configs.load("aim22_t1:quick", [("stages[0].steps", "300"), ("eval_every", "50"), ("checkpoint_every", "100")])
-    second = configs.from_plain(plain(config)).stages[0]
+    second = from_plain(plain(config)).stages[0]
     with config.unlocked():
         config.data.train[0].steps = [0, 300]
         second.steps, second.data = 100, [{"dataset": "photos", "steps": [0, 50]}, {"dataset": "photos", "steps": [50, 100]}]
