@@ -93,8 +93,8 @@ def environment(small):
                 "versions": found["versions"] | _versions("optax", "ml-collections", "jax-cuda13-plugin",
                                                           "jax-cuda12-plugin", "nvidia-cudnn-cu13", "libtpu"),
                 "variables": {name: value for name, value in os.environ.items()
-                              if name.startswith(("XLA_", "JAX_", "LIBTPU_", "TF_", "NVIDIA_TF32", "CUDA_VISIBLE"))},
-                "matmul_precision": str(jax.config.jax_default_matmul_precision),
+                              if name.startswith(("XLA_", "JAX_", "LIBTPU_", "TPU_", "NVIDIA_TF32", "CUDA_VISIBLE"))},
+                "matmul_precision": jax.config.jax_default_matmul_precision,
                 "nvidia_smi": _nvidia_smi(), "revision": _revision(),
                 "text": f"{len(devices)} x {devices[0]['kind']}, jax {jax.__version__}, "
                         f"{backend.platform_version.partition(chr(10))[0]}"}
@@ -107,7 +107,7 @@ def environment(small):
         ones = jnp.ones((side, side), dtype)
         seconds = _queued_s(jax.jit(lambda a: a @ a / side), ones, 3 if small else 20)
         rate = 2 * side**3 / seconds / 1e12
-        return {"side": side, "tflop_per_s": rate, "text": f"{rate:.1f} TFLOP/s in products of {side} x {side}"}
+        return {"side": side, "tflop_per_s": rate, "text": f"{rate:.3g} TFLOP/s in products of {side} x {side}"}
 
     def copying():
         import jax
@@ -116,7 +116,7 @@ def environment(small):
         size = 2**20 if small else 2**28
         seconds = _queued_s(jax.jit(lambda a: a + 1), jnp.zeros(size), 3 if small else 20)
         rate = 8 * size / seconds / 1e9
-        return {"bytes": 4 * size, "gb_per_s": rate, "text": f"{rate:.0f} GB/s read and written"}
+        return {"bytes": 4 * size, "gb_per_s": rate, "text": f"{rate:.3g} GB/s read and written"}
 
     return {"machine": machine, "copying": copying,
             **{f"product {dtype}": functools.partial(product, dtype) for dtype in ("float32", "float16", "bfloat16")}}
@@ -254,7 +254,7 @@ def _quick(small):
     import jax
     import numpy as np
 
-    from jsr import degradations, evaluation, metrics
+    from jsr import evaluation, metrics
     from jsr.chain import run_chain
     from jsr.degradations.enlarge import enlarge
     from jsr.training import stages
@@ -265,23 +265,7 @@ def _quick(small):
     config = _recipe("aim22_t1:quick", {"stages[0].steps": str(steps)}, small)
     stage, scale, key = config.stages[0], config.networks.sr.scale, jax.random.key(config.seed)
     networks = stages.make_networks(config, 0)
-    side = 2 * stage.crop
-    hr = pictures(count + 4, side, side)
-    lr = np.stack([degradations.degrade(config.protocol, image, seed=index).decode() for index, image in enumerate(hr)])
-
-    def batch(number):
-        rng = np.random.default_rng((config.seed, number))
-        grid = (side - stage.crop) // scale // 16 + 1  # corners of JPEG's blocks
-        places = [(rng.integers(count), *(16 * rng.integers(grid, size=2))) for _ in range(stage.batch)]
-
-        def crops(images, factor):
-            return np.stack([images[index, top * factor:, left * factor:][:stage.crop * factor // scale,
-                             :stage.crop * factor // scale] for index, top, left in places])
-
-        return {"lr": crops(lr, 1), "hr": crops(hr, scale)}
-
-    batches = [batch(number) for number in range(steps)]
-
+    lr, hr, batches = _made_up(config, count, steps)
     with jax.default_device(_host()):  # the same start for all
         start = jax.device_get(states.make_state(config, 0, states.initial_variables(config, key)))
     upscale = jax.jit(lambda variables, lr: run_chain(networks, list(config.chain), variables, lr)[0]["sr"])
@@ -325,6 +309,30 @@ def _quick(small):
         return row, np.array(losses)
 
     return run
+
+
+def _made_up(config, count, steps):
+    """(LR pictures, HR pictures, batches) of a recipe with one scale; the last four pictures are in no batch."""
+    import numpy as np
+
+    from jsr import degradations
+
+    stage, scale = config.stages[0], config.networks.sr.scale
+    side = 2 * stage.crop
+    hr = pictures(count + 4, side, side)
+    lr = np.stack([degradations.degrade(config.protocol, image, seed=index).decode() for index, image in enumerate(hr)])
+
+    def crops(images, places, factor):
+        size = stage.crop * factor // scale
+        return np.stack([images[index, top * factor:, left * factor:][:size, :size] for index, top, left in places])
+
+    def batch(number):
+        rng = np.random.default_rng((config.seed, number))
+        grid = stage.crop // scale // 16 + 1  # corners of JPEG's blocks
+        places = [(rng.integers(count), *(16 * rng.integers(grid, size=2))) for _ in range(stage.batch)]
+        return {"lr": crops(lr, places, 1), "hr": crops(hr, places, scale)}
+
+    return lr, hr, [batch(number) for number in range(steps)]
 
 
 def _host():
@@ -461,7 +469,7 @@ def _entry_row(config, dtype, small):
     ms, then, prediction = timed["median_ms"], row["published"], _prediction(dtype, call, variables, lr)
     return row | {"prediction": prediction, "text":
                   f"{ms:.3f} ms (p10 {timed['p10_ms']:.3f}, p90 {timed['p90_ms']:.3f}, {timed['rounds']} rounds), "
-                  f"{timed['gmacs_per_s'] / 500:.2f} TFLOP/s, {row['memory']['peak_bytes'] / 1e6:.0f} MB, compiled in "
+                  f"{timed['gmacs_per_s'] / 500:.3g} TFLOP/s, {row['memory']['peak_bytes'] / 1e6:.0f} MB, compiled in "
                   f"{row['compile_s']:.1f} s; published {then['runtime_ms']} ms on {then['hardware']}"
                   + _against(prediction, ms)}
 

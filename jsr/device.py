@@ -15,6 +15,8 @@ def use_compile_cache():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies there is run
         except (OSError, RuntimeError):
             return  # no home, or one that cannot be written, only costs time
+        if not os.access(folder, os.W_OK):  # JAX would warn of every program
+            return
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 

@@ -80,6 +80,8 @@ def main(argv=None):
     """Runs the command line `argv`; returns the exit status: 0, 1 after a mistake, 128 + n after signal n."""
     if argv is None:  # the process is ours
         allocator.keep_pages()
+        if sys.stdout is not None:  # not closed; it shows names of files that its encoding lacks, as stderr does
+            sys.stdout.reconfigure(errors="backslashreplace")
     args, overrides = parse(sys.argv[1:] if argv is None else argv)
     console = Console(stderr=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_LogLines(console)])

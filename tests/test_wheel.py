@@ -9,6 +9,8 @@ import zipfile
 
 import pytest
 
+import jsr
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -22,6 +24,10 @@ def wheel(tmp_path_factory):
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return next(out.glob("*.whl"))
+
+
+def test_its_version_is_that_of_the_package(wheel):
+    assert wheel.name.startswith(f"jsr-{jsr.__version__}-")
 
 
 def test_it_carries_configs_builders_and_tables(wheel):

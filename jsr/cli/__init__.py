@@ -24,6 +24,8 @@ def main(argv=None):
     """Runs a command line; returns the exit status: 0, 1 after a mistake, 2 for unusable arguments, 128 + n."""
     if argv is None:  # the process is ours
         allocator.keep_pages()
+        if sys.stdout is not None:  # not closed; it shows names of files that its encoding lacks, as stderr does
+            sys.stdout.reconfigure(errors="backslashreplace")
         argv = sys.argv[1:]
     if not argv or argv[0] in ("-h", "--help"):
         print(_overview())

@@ -73,8 +73,10 @@ def make(source, data, protocol, form=cut.WHOLE, each=""):
       each: a parameter that the protocol draws: there is a record for each of its values instead, named after it.
 
     Raises:
-      UserError: damaged, or smaller than the scale.
+      UserError: damaged, or smaller than the scale, or its name is not in UTF-8.
     """
+    if source.name.encode(errors="ignore").decode() != source.name:  # a record holds UTF-8
+        raise UserError(f"{source}: its name is not in UTF-8; rename it")
     image = images.read_rgb(data, name=source, upright=True)
     return [_record(source, name, tile, protocol, fixed) for label, tile in cut.tiles(image, source.name, form)
             for name, fixed in _variants(label, protocol, each)]

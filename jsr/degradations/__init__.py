@@ -220,7 +220,7 @@ def draw(name, seed=0, **fixed):
     for key in fixed:
         if key not in known:
             raise UserError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
-    number = zlib.crc32(seed.encode()) if isinstance(seed, str) else seed
+    number = zlib.crc32(seed.encode(errors="surrogateescape")) if isinstance(seed, str) else seed
     rng = np.random.default_rng([number, zlib.crc32(name.encode())])
     drawn = []
     for step in steps:

@@ -63,6 +63,11 @@ def test_sources_that_cannot_be_read(tmp_path):
         records.Source("b", str(tmp_path / "a.zip"), "b.png").read()
 
 
+def test_a_name_that_is_not_in_utf8(source):
+    with pytest.raises(UserError, match="its name is not in UTF-8; rename it"):
+        records.make(records.Source("\udce4", source.path), source.read(), "")
+
+
 def test_too_small_for_the_scale(source):
     with pytest.raises(UserError, match=r"a.png: 3x3 \(height x width\) is smaller than 4 px, the scale of aim22_t1"):
         records.make(source, png(np.zeros((3, 3, 3), np.uint8)), "aim22_t1")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zlib
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,6 +85,11 @@ def test_every_protocol_is_replayable_from_its_record(name):
     assert lr.shape == (66, 80, 3) and lr.dtype == np.uint8
     assert metrics.score(lr, resize.RESIZES["pillow_bicubic"](hr, (66, 80)), ["psnr[rgb]"])["psnr[rgb]"] > 15
     np.testing.assert_array_equal(degradations.decode(degraded.lr_bytes, degraded.record), lr)
+
+
+def test_any_file_name_is_a_seed():
+    assert degradations.draw("ntire24", "\udce4.png") == degradations.draw("ntire24", zlib.crc32(b"\xe4.png")) | {
+        "seed": "\udce4.png"}
 
 
 def drawn(name, key, seeds=300):
