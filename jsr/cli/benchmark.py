@@ -304,11 +304,10 @@ def _jpeg(args, console, announce):
 
 
 def _blocks(args, console, announce):
-    from jsr.layers import rep
     from jsr.timing import blocks
 
-    if args.block not in rep.BLOCKS:
-        raise UserError(f"no block {args.block!r}; {nearest(args.block, rep.BLOCKS)}")
+    if args.block not in rep_blocks.BLOCKS:
+        raise UserError(f"no block {args.block!r}; {nearest(args.block, rep_blocks.BLOCKS)}")
     results = []
     for size in args.size:
         what = f"{args.depth} {args.block} of {args.features} features on {args.batch}x{size[0]}x{size[1]}"

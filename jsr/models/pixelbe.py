@@ -11,7 +11,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.conv import Conv
 from jsr.layers.padding import Padding
 from jsr.layers.rep import RepConv
@@ -44,7 +44,7 @@ class PixelBE(nn.Module):
     @nn.compact
     def __call__(self, lr, *, train=False):
         def reconv(x, features, name):
-            return RepConv(features, rep.block(self.block), deploy=self.deploy, dtype=self.dtype,
+            return RepConv(features, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
                            name=name)(x, train=train)
 
         channels = lr.shape[-1]

@@ -21,7 +21,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jsr.errors import nearest
-from jsr.layers import rep
+from jsr.layers import rep, rep_blocks
 from jsr.layers.activation import PReLU, gelu
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
 from jsr.models._card import Card, row_at
@@ -45,7 +45,7 @@ class Plain(nn.Module):
       scale: SR size over LR size.
       num_feat: features of the head and of the body.
       num_block: convolutions of the body.
-      block: what those train as, a name of jsr.layers.rep.BLOCKS; "plain" is the convolution itself.
+      block: what those train as, a name of jsr.layers.rep_blocks.BLOCKS; "plain" is the convolution itself.
       end_block: what the others train as; a 1x1 convolution is plain.
       act: of ACTS.
       acts: the convolutions that it follows, the head being 0; None for the head and all of the body.
@@ -126,7 +126,7 @@ class Plain(nn.Module):
         """A convolution in its training or its deployed form, which are the same of a plain one."""
         plain = block == "plain" or kernel_size == 1
         options = {} if kernel_size == 3 else {"kernel_size": kernel_size}
-        return rep.RepConv(features, None if plain else rep.block(block, **options), kernel_size, strides,
+        return rep.RepConv(features, None if plain else rep_blocks.block(block, **options), kernel_size, strides,
                            padding=(kernel_size - 1) // 2, use_bias=self.use_bias, zero_start=zero_start,
                            deploy=self.deploy or plain, dtype=self.dtype, name=name)
 

@@ -14,7 +14,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
@@ -36,7 +36,7 @@ class SPAB(nn.Module):
     @nn.compact
     def __call__(self, x, *, train=False):
         def reconv(x, name):
-            return RepConv(x.shape[-1], rep.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
+            return RepConv(x.shape[-1], rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
                 x, train=train)
 
         first = nn.silu(reconv(x, "conv_1"))
@@ -74,7 +74,7 @@ class SPAN(nn.Module):
     @nn.compact
     def __call__(self, lr, *, train=False):
         def reconv(x, name):
-            return RepConv(self.num_feat, rep.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
+            return RepConv(self.num_feat, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
                 x, train=train)
 
         head = reconv((lr - jnp.asarray(self.mean, lr.dtype)) * self.img_range, "conv_first")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import reparam
-from jsr.layers import rep
+from jsr.layers import rep, rep_blocks
 from jsr.layers.rep import RepConv
 from jsr.timing import timing
 
@@ -29,7 +29,7 @@ class Stack(nn.Module):
     @nn.compact
     def __call__(self, x):
         for index in range(self.depth):
-            x = nn.gelu(RepConv(x.shape[-1], rep.block(self.block), deploy=self.deploy, name=f"block_{index}")(x))
+            x = nn.gelu(RepConv(x.shape[-1], rep_blocks.block(self.block), deploy=self.deploy, name=f"block_{index}")(x))
         return x
 
 
@@ -37,7 +37,7 @@ def measure_blocks(block, *, features, depth, batch, size, rounds):
     """Times the gradient of a mean square with respect to all parameters of a stack of blocks.
 
     Args:
-      block: name in jsr.layers.rep.BLOCKS, of a block without BatchNorm.
+      block: name in jsr.layers.rep_blocks.BLOCKS, of a block without BatchNorm.
       features: in and out.
       depth: blocks.
       batch, size: of the input, (height, width).
@@ -97,7 +97,7 @@ def torch_gradient(stack, params, x):
 
     leaves = jax.tree.map(tensor, params)
     x = torch.tensor(x).permute(0, 3, 1, 2)
-    branches = rep.block(stack.block)
+    branches = rep_blocks.block(stack.block)
     reach = rep.reach(branches)
 
     def compute():

@@ -8,7 +8,7 @@ import pytest
 
 from jsr import models
 from jsr.analysis import channels
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
@@ -120,7 +120,7 @@ def test_only_deployed_blocks_and_whole_convolutions():
     class Branches(nn.Module):
         @nn.compact
         def __call__(self, x):
-            return RepConv(3, rep.residual(), name="block")(x)
+            return RepConv(3, rep_blocks.residual(), name="block")(x)
 
     for model, message in ((Grouped(), "halves: convolves in 2 groups"),
                            (Branches(), "block is in its training form; fuse the network first")):

@@ -9,7 +9,8 @@ from jsr import challenges, models, recipes, reparam
 from jsr.analysis import counts
 from jsr.layers.activation import PReLU
 from jsr.layers.conv import Conv
-from jsr.layers.rep import RepConv, block
+from jsr.layers.rep import RepConv
+from jsr.layers.rep_blocks import block
 from jsr.training import stages
 
 ENTRIES = {config.id: config for track, _, config in recipes.all_recipes() if config.id and "macs_G" in config.report}
