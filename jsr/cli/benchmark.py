@@ -97,7 +97,7 @@ def add_arguments(parser):
     jpeg.add_argument("--batch", type=_number(int), default=16, help="images at a time (default: 16)")
     jpeg.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
     blocks = whats.add_parser("blocks", help="a gradient step through re-parameterised blocks: branches, fused, PyTorch's")
-    blocks.add_argument("--block", default="ecb", help="name in jsr/layers/rep.py (default: ecb)")
+    blocks.add_argument("--block", default="ecb", help="name in jsr/layers/rep_blocks.py (default: ecb)")
     blocks.add_argument("--features", type=_number(int), default=32, help="in and out (default: 32)")
     blocks.add_argument("--depth", type=_number(int), default=3, help="blocks (default: 3)")
     blocks.add_argument("--size", type=_sizes, default=[(64, 64)], metavar="HxW[,HxW...]", help="of the input (default: 64x64)")
@@ -304,6 +304,7 @@ def _jpeg(args, console, announce):
 
 
 def _blocks(args, console, announce):
+    from jsr.layers import rep_blocks
     from jsr.timing import blocks
 
     if args.block not in rep_blocks.BLOCKS:

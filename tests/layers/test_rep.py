@@ -114,7 +114,7 @@ def test_repvit_is_depthwise():
 
 
 def test_every_block_has_a_name_that_recipes_give():
-    for name, make in rep.BLOCKS.items():
+    for name, make in rep_blocks.BLOCKS.items():
         assert rep_blocks.block(name) == make() and rep.reach(make()) in ((0, 0), (2, 2))
         hash(make())
     assert rep_blocks.block("ecb", identity=True) != rep_blocks.ecb()
