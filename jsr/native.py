@@ -22,9 +22,10 @@ _LOCK, _HOLDERS = threading.Lock(), collections.Counter()  # of variables that `
 
 
 def call_apart(function, *, seconds, name):
-    """Calls a function in a thread of its own, which may not become real-time and takes its scheduling with it at its end.
+    """Calls a function in a thread of its own, which may not become real-time.
 
-    The threads that it starts inherit that. One that hangs does not keep the process from ending.
+    The threads that it starts inherit that, and the caller's scheduling stays. A thread that hangs does not keep the
+    process from ending.
 
     Args:
       function: of no arguments.
@@ -103,7 +104,7 @@ def import_onnxruntime():
 
 
 def import_openvino():
-    """The package openvino without its telemetry, which would report every import to Google Analytics, from a fork of this."""
+    """The package openvino without its telemetry, which reports every import to Google, from a fork of this process."""
     sys.modules.setdefault("openvino_telemetry", None)  # as if it were not installed
     import openvino
 

@@ -1,7 +1,7 @@
 """Native libraries leave the process as they found it, and nothing reports home.
 
-As a program, `test_native.py NAME FOLDER` prints the state of its process before a row of CALLS, after it has succeeded,
-and after it has failed.
+As a program, `test_native.py NAME FOLDER` prints the state of its process before a row of CALLS, after it has
+succeeded, and after it has failed.
 """
 
 import contextlib
@@ -24,17 +24,17 @@ from jsr import native
 from jsr.errors import UserError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc, and Linux's functions of scheduling")
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc and Linux's scheduling")
 
 
 def state():
     """What belongs to the whole process or to the thread that calls, and is none of a library's business."""
     process = os.getpid()
     status = dict(line.split(":", 1) for line in Path("/proc/thread-self/status").read_text().splitlines())
-    variables = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")  # os.environ misses a library's own
+    variables = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")  # os.environ misses libraries' own
     umask = os.umask(0)
     os.umask(umask)
-    tiny = np.array([np.finfo(np.float32).tiny, 2], np.float32)
+    smallest, denormal = np.array([0x800000, 1], np.int32).view(np.float32)[:, None]  # float32 that is normal, and not
     descriptors = Path("/proc/self/fd")
     return {
         "policy": os.sched_getscheduler(0), "priority": os.sched_getparam(0).sched_priority,
@@ -45,7 +45,7 @@ def state():
         "environment": sorted(entry.decode() for entry in _until_null(variables)),
         "python's environment": dict(os.environ), "folder": os.getcwd(), "umask": umask,
         "locale": locale.setlocale(locale.LC_ALL), "rounding": ctypes.CDLL("libm.so.6").fegetround(),
-        "denormals": [float(tiny[0] / tiny[1]), float((tiny[:1] / tiny[1:]).view(np.int32)[0])],
+        "denormals": [float((smallest / 2)[0]), float((denormal * 2)[0])],  # as results, as arguments
         "files": sorted(target for entry in descriptors.iterdir() if (target := _target(entry))),
     }
 
@@ -240,8 +240,9 @@ def torch(folder):
 CALLS = {  # name: row, packages that it takes besides what jsr needs
     "Pillow": (pillow, ()), "Pillow, AVIF": (pillow_avif, ()), "jpeglib": (jpeglib, ("jpeglib",)),
     "SVT-AV1": (svt_av1, ("av",)), "FFmpeg, AV1": (ffmpeg_av1, ("av",)), "x265": (x265, ("av",)),
-    "swscale": (swscale, ("av",)), "libvips": (vips, ()), "TensorBoard": (tensorboard, ()), "ArrayRecord": (records, ()),
-    "XLA": (xla, ()), "Orbax": (orbax, ()), "ONNX Runtime": (runtime("onnxruntime"), ("onnx", "onnxruntime")),
+    "swscale": (swscale, ("av",)), "libvips": (vips, ()), "TensorBoard": (tensorboard, ()),
+    "ArrayRecord": (records, ()), "XLA": (xla, ()), "Orbax": (orbax, ()),
+    "ONNX Runtime": (runtime("onnxruntime"), ("onnx", "onnxruntime")),
     "OpenVINO": (runtime("openvino"), ("onnx", "openvino")), "PyTorch": (torch, ("torch",)),
 }
 ON_JAX = {"XLA", "Orbax", "ONNX Runtime", "OpenVINO", "PyTorch"}
@@ -265,7 +266,8 @@ def main(name, folder):
 
 def fresh_environment(home):
     """This process's variables but for those that move what a library keeps of its user, or forbid it to."""
-    return {**{key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ORT_"))}, "HOME": str(home)}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ORT_"))}
+    return kept | {"HOME": str(home)}
 
 
 @LINUX
@@ -372,8 +374,9 @@ def watched(tmp_path):
     environment = {**fresh_environment(tmp_path / "home"), "JSR_DATA_DIR": str(tmp_path / "data")}
 
     def run(*command):
-        done = subprocess.run([*strace, "--trace=connect,sendto,sendmsg,sendmmsg", "--output", log, *alone, sys.executable,
-                               "-m", *map(str, command)], env=environment, capture_output=True, text=True)
+        done = subprocess.run([*strace, "--trace=connect,sendto,sendmsg,sendmmsg", "--output", log, *alone,
+                               sys.executable, "-m", *map(str, command)],
+                              env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return [line for line in log.read_text().splitlines() if "sa_family=AF_INET" in line]
 
@@ -389,10 +392,12 @@ def test_no_command_opens_a_connection(watched, tmp_path, photo_folder, tiny_run
     commands = [
         ["jsr", "build", "photos/aim22_t1"], ["jsr.main", *tiny_run(data__num_workers="2")],
         *(["jsr", "upscale", photo, "--out", runs / name, "--model", model, "--runtime", name] for name in runtimes),
-        *(["jsr", "export", model, runs / f"model.{kind}"] for kind in ("onnx", "stablehlo") if "onnxruntime" in runtimes),
-        ["jsr", "degrade", photo_folder, "--out", runs / "lr", "--protocol", "ais24"], ["jsr", "zoo", "edsr"], ["jsr", "doctor"],
+        *(["jsr", "export", model, runs / f"m.{kind}"] for kind in ("onnx", "stablehlo") if "onnxruntime" in runtimes),
+        ["jsr", "degrade", photo_folder, "--out", runs / "lr", "--protocol", "ais24"],
+        ["jsr", "zoo", "edsr"], ["jsr", "doctor"],
         ["jsr", "evaluate", "--sr", photo_folder, "--hr", photo_folder, "--protocol", "aim22_t1"],
-        ["jsr", "benchmark", "upscale", model, "--size", "32x32", "--repeats", "1"],
+        ["jsr", "benchmark", "upscale", model, "--size", "32x32", "--repeats", "1", "--peers",
+         "torch,onnxruntime,openvino"],
     ]
     tried = {" ".join(map(str, command[:2])): found for command in commands if (found := watched(*command))}
     assert tried == {}
