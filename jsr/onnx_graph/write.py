@@ -16,7 +16,8 @@ from jsr.chain import chain_padding, run_chain
 from jsr.errors import UserError
 from jsr.onnx_graph import LEAST_SIDE
 from jsr.onnx_graph.graph import Graph
-from jsr.onnx_graph.operators import Constant, Tensor, Writer
+from jsr.onnx_graph.values import Constant, Tensor
+from jsr.onnx_graph.writer import Writer
 
 DYNAMIC = {0: "batch", 1: "height", 2: "width"}  # axis: its name in the graph
 
@@ -36,7 +37,7 @@ def to_onnx(function, example, *, input_name="lr", output_name="sr", dynamic=(1,
       onnx.ModelProto, of opset 20, checked.
 
     Raises:
-      ValueError: an operation has no counterpart in the table of jsr.onnx_graph.operators, its name in the message; or
+      ValueError: an operation has no counterpart in the table of jsr.onnx_graph.writer, its name in the message; or
         `dynamic` names another axis; or the function returns more than one array.
       UserError: the package onnx is missing.
 
