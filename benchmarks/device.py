@@ -561,8 +561,8 @@ def _step_row(name, small):
             "patches_per_s": 1e3 * stage.batch / queued_ms, "memory": memory, "allocator_peak_bytes": peak,
             "flops": cost.get("flops"), "bytes_accessed": cost.get("bytes accessed"), "prediction": prediction,
             "text": f"{stage.batch} crops of {stage.crop}: {queued_ms:.2f} ms queued, {spread['median_ms']:.2f} ms "
-                    f"awaited, compiled in {done - traced:.1f} s, planned {memory['peak_bytes'] / 1e9:.2f} GB"
-                    + (f", allocated {peak / 1e9:.2f} GB" if peak else "") + _against(prediction, queued_ms)}
+                    f"awaited, compiled in {done - traced:.1f} s, planned {memory['peak_bytes'] / 1e9:.3g} GB"
+                    + (f", allocated {peak / 1e9:.3g} GB" if peak else "") + _against(prediction, queued_ms)}
 
 
 # ---- profiles -------------------------------------------------------------------------------------------------------
@@ -735,6 +735,8 @@ def run_part(name, *, small, seconds, on_row):
         limit.start()
         try:
             for line in process.stdout:
+                if not line.endswith("\n"):  # the process ended within it
+                    break
                 message = json.loads(line, parse_constant=lambda name: None)  # JSON has no NaN
                 if expected is None:
                     expected = message

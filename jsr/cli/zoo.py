@@ -19,11 +19,13 @@
 import functools
 import json
 from pathlib import Path
+import sys
 
+from rich.console import Console
 from rich.table import Table
 
 import jsr
-from jsr import challenges, models, reparam, terminal
+from jsr import challenges, models, reparam
 from jsr.analysis import counts
 from jsr.cli import _progress
 from jsr.recipes import all_recipes
@@ -48,7 +50,7 @@ def run(args):
         published = [config for _, _, config in recipes if config.id]
         print(json.dumps([catalogue_row(config) for config in _in_turn("recipes", published)], indent=2))
         return 0
-    console = terminal.console()
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     if args.id is None:
         console.print(_overview(_in_turn("networks", ids)))
     else:
