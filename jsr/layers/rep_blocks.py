@@ -40,6 +40,11 @@ def ecb(ratio=2, filters=DETAIL, identity=False):
     return Sum(Conv(3), Chain(Conv(1, Out(ratio)), Conv(3)), *_edges(filters), *shortcut)
 
 
+def ecb_idt():
+    """ECBSR's block with the input added (its code's `with_idt`), through which deep bodies get a signal from the start."""
+    return ecb(identity=True)
+
+
 def _edges(filters=DETAIL):
     return [Chain(Conv(1), Edge(name)) for name in filters]
 
@@ -145,7 +150,7 @@ def decouple(kernel_size=3):
     return Sum(Conv(kernel_size), *(Difference(kind, kernel_size) for kind in DIFFERENCES))
 
 BLOCKS = {make.__name__: make for make in (
-    plain, normed, residual, ecb, haar, rrrb, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg, repvit,
+    plain, normed, residual, ecb, ecb_idt, haar, rrrb, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg, repvit,
     conv_norm_conv, asymmetric, reprb, resr, decouple, lanczospp)}
 
 
