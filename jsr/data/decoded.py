@@ -82,22 +82,21 @@ class Decoded:
     def _measured(self, folder, announce):
         """The names of the tiles of each image, those with enough detail."""
         work = functools.partial(_made, form=self._form, folder=self._folder)
-        parts, errors, said = {}, [], time.monotonic()
-        for path, outcome in parallel.map_unordered(work, self._paths):
+        missing = [path for path in self._paths if not _part(path, self._form, self._folder).exists()]
+        errors, said = [], time.monotonic()
+        for number, (_, outcome) in enumerate(parallel.map_unordered(work, missing), 1):
             if isinstance(outcome, UserError):
                 errors.append(str(outcome))
-            else:
-                parts[path] = records.names(outcome)
             if time.monotonic() - said > _LINE_EVERY_S:
                 said = time.monotonic()
-                announce(f"{folder}: the detail of {len(parts) + len(errors):,} of {len(self._paths):,} images is known")
+                announce(f"{folder}: {number:,} of {len(missing):,} images are decoded and their detail is measured")
         if errors:
             raise UserError("; ".join(sorted(errors)))
-        number = sum(map(len, parts.values()))
-        if not number:
+        kept = [records.names(work(path)) for path in self._paths]
+        if not any(kept):
             raise UserError(f"{folder}: no tile of its images has a detail of {self._form.detail:g}; choose a smaller one")
-        announce(f"{folder}: {number:,} tiles have detail, or are the flat ones that are kept")
-        return [parts[path] for path in self._paths]
+        announce(f"{folder}: {sum(map(len, kept)):,} tiles have detail, or are the flat ones that are kept")
+        return kept
 
 
 def _part(path, form, folder):
