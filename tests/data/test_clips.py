@@ -15,6 +15,7 @@ import pytest
 from jsr import degradations
 from jsr._configs.common import recipe, stage
 from jsr.data import clips, mix, pipeline
+from jsr.datasets import clips as made_clips
 from jsr.degradations import _video, hevc
 from jsr.errors import UserError
 from jsr.training import state as states
@@ -54,8 +55,8 @@ OPEN_GOPS = x265("keyint=4:min-keyint=2:bframes=2:b-adapt=0:open-gop=1:scenecut=
 
 
 def record_of(hr, name="a", protocol="aim22_t2", lr=None, multiple=8):
-    source = clips.Clip(name, f"{name}.mkv", lr=clips.Clip("lr", f"{name}_lr.mkv") if lr is not None else None)
-    return clips.make(source, hr, lr, protocol, multiple)
+    source = made_clips.Clip(name, f"{name}.mkv", lr=made_clips.Clip("lr", f"{name}_lr.mkv") if lr is not None else None)
+    return made_clips.make(source, hr, lr, protocol, multiple)
 
 
 @pytest.fixture(scope="module")
@@ -320,8 +321,8 @@ def test_sizes_are_cropped_when_frames_are_decoded():
 ])
 def test_key_frames_without_loss(data, fps, colours):
     data = data()
-    source, plain = clips.Clip("a", "a.mkv"), record_of(data)
-    record, again = (clips.make(source, data, None, "aim22_t2", 8, keyint=3) for _ in range(2))
+    source, plain = made_clips.Clip("a", "a.mkv"), record_of(data)
+    record, again = (made_clips.make(source, data, None, "aim22_t2", 8, keyint=3) for _ in range(2))
     assert record == again and record["hr"] != data
     assert {**record, "hr": data, "fps": fps} == {**plain, "fps": fps} and record["fps"] == plain["fps"]
     assert clips._segment(plain, "hr", 0, 1)[2] == colours
@@ -332,13 +333,13 @@ def test_key_frames_without_loss(data, fps, colours):
 
 def test_key_frames_of_what_x265_does_not_take():
     with pytest.raises(UserError, match="a.mkv: is smaller than the 16 px that x265 takes; leave out --keyint"):
-        clips.make(clips.Clip("a", "a.mkv"), encoded(moving(2, 8, 64), codec="ffv1"), None, "", 8, keyint=3)
+        made_clips.make(made_clips.Clip("a", "a.mkv"), encoded(moving(2, 8, 64), codec="ffv1"), None, "", 8, keyint=3)
 
 
 def test_key_frames_with_a_loss(monkeypatch):
     monkeypatch.setitem(hevc.X265_LOSSLESS, "lossless", 0)
     with pytest.raises(UserError, match="a.mkv: x265 did not encode it without loss"):
-        clips.make(clips.Clip("a", "a.mkv"), encoded(moving(2), codec="ffv1"), None, "", 8, keyint=3)
+        made_clips.make(made_clips.Clip("a", "a.mkv"), encoded(moving(2), codec="ffv1"), None, "", 8, keyint=3)
 
 
 def test_odd_sizes():
@@ -351,7 +352,7 @@ def test_odd_sizes():
             frame = av.VideoFrame(67, 65, "yuv420p")
             for plane in frame.planes:
                 plane.update(rng.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
-            planes.append([plane.copy() for plane in clips._planes(frame)])
+            planes.append([plane.copy() for plane in made_clips.planes_of(frame)])
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
     record = record_of(buffer.getvalue())
