@@ -1,11 +1,11 @@
 """Records of clips to aligned windows of frames, decoded no further than needed.
 
-
-A record is a dict: name, hr (the bytes of the source's file, as they are, or of `jsr.datasets.clips.with_key_frames`), height, width (px,
-of the part of its frames that is used: the rest of its source_height, source_width is cut off at the bottom and right),
-frames, fps, and for a degraded dataset lr (the bytes of the LR stream) and degradation (what made it, the record of
-`jsr.degradations.Degraded` as JSON). All frames are 8-bit YUV 4:2:0 in even sizes, and become RGB by
-`jsr.degradations._video.to_rgb`, as the organisers' ffmpeg command does it.
+A record is a dict: name, hr (the bytes of the source's file, as they are, or of
+`jsr.datasets.clips.with_key_frames`), height, width (px, of the part of its frames that is used: the rest of its
+source_height, source_width is cut off at the bottom and right), frames, fps, and for a degraded dataset lr (the bytes
+of the LR stream) and degradation (what made it, the record of `jsr.degradations.Degraded` as JSON). All frames are
+8-bit YUV 4:2:0 in even sizes, and become RGB by `jsr.degradations._video.to_rgb`, as the organisers' ffmpeg command
+does it.
 
 A window begins to be decoded at the last key frame before it. What was decoded is kept, up to a number of bytes. The LR
 streams of AIM 2022 have one key frame, the first; they are small. Lossless HEVC takes 10 ms a frame of 960x544 px on
@@ -32,8 +32,6 @@ SEGMENT_BYTES = CACHE_BYTES // 8  # of them, frames that follow each other in on
 
 _TALLEST = 8192  # height of a frame made of several, px
 
-
-# Decoding windows
 
 def decode(data, start, stop, *, frames, name):
     """Decodes frames `start` to `stop` of a video and what is needed before them.
@@ -119,7 +117,7 @@ def _segment(record, key, start, stop):
     height, width = record["height"] // scale, record["width"] // scale
     kept = collections.deque(maxlen=max(stop - start, SEGMENT_BYTES // (height * width * 3 // 2)))
     name = f"{record['name']} ({key})"
-    for number, frame in decode(record[key], start, stop, frames=record["frames"], name=name):
+    for _, frame in decode(record[key], start, stop, frames=record["frames"], name=name):
         kept.append(packed(planes_of(frame), height, width))
     return stop - len(kept), np.stack(kept), colours_of(frame)
 
@@ -167,8 +165,6 @@ def read(record):
     colours = decoded["hr"][1]
     return {key: _rgb(yuv, colours, 0, 0, yuv.shape[1] // 3 * 2, yuv.shape[2]) for key, (yuv, _) in decoded.items()}
 
-
-# Samples
 
 class ClipWindows:
     """Record and random generator to sample: {"lr": uint8 (T, c, c, 3), "hr": uint8 (T, c*scale, c*scale, 3)}.

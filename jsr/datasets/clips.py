@@ -114,7 +114,7 @@ def with_key_frames(yuv, keyint, fps, colours, name):
         rate=Fraction(fps).limit_denominator(1001))
     again = list(_video.decode(data, "hevc", name))
     if len(again) != len(yuv) or any(colours_of(frame) != (space, span) or (frame.to_ndarray() != one).any()
-                                     for frame, one in zip(again, yuv)):
+                                     for frame, one in zip(again, yuv, strict=True)):
         raise UserError(f"{name}: x265 did not encode it without loss; leave out --keyint")
     return data
 
