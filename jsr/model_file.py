@@ -1,7 +1,8 @@
 """Model files: one .safetensors with the tensors of a trained chain of networks and, as JSON, all one must know.
 
 A model file is what a run hands to the world: `jsr upscale`, `jsr.load`, conversion and benchmarks take it. Tensors are
-named `<network>/<collection>/<path>`; the metadata has one entry, `jsr`, a JSON object:
+named `<network>/<collection>/<path>`, in float32 or, to be small, float16; the metadata has one entry, `jsr`, a JSON
+object:
 
   format       1
   networks     [{name, model, scale, fields, deployed}] in the order in which an image passes them
@@ -18,6 +19,8 @@ and of converted weights also
 
   parity       what jsr.convert.parity.certify found, null where nothing was compared
   licence      of the weights, "" where it was not stated
+
+and of the weights that jsr ships also `licence`, and `pictures` and `pictures_sha256`: see benchmarks/box/keep.py.
 """
 
 import json
@@ -67,7 +70,7 @@ def load(path):
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             meta = json.loads((file.metadata() or {}).get("jsr", "null"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: _as_trained(file.get_tensor(key)) for key in file.keys()}
     except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as e:
         raise UserError(f"{path}: damaged, or not a .safetensors file ({e})") from e
     if not isinstance(meta, dict):
@@ -89,6 +92,11 @@ def load(path):
                         f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
     variables = traverse_util.unflatten_dict(tensors, sep="/")
     return meta, networks, {name: {"params": {}} | variables.get(name, {}) for name in networks}
+
+
+def _as_trained(tensor):
+    """Files may hold float16, to be small; parameters are float32."""
+    return tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
 
 
 def fused(meta, networks, variables):

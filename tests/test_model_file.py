@@ -34,6 +34,14 @@ def test_round_trip(file, variables):
     jax.tree.map(np.testing.assert_array_equal, found, jax.device_get(variables))
 
 
+def test_a_small_file_is_loaded_as_what_was_trained(variables, tmp_path):
+    small = jax.tree.map(np.float16, jax.device_get(variables))
+    model_file.save(tmp_path / "a.safetensors", small, META)
+    *_, found = model_file.load(tmp_path / "a.safetensors")
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(np.float32)}
+    jax.tree.map(np.testing.assert_array_equal, found, small)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (16, 24)])
 def test_loaded_file_upscales_as_the_network_does(file, variables, size, photograph):
     upscaler = jsr.load(file)

@@ -54,7 +54,7 @@ def shuffled_scale(state_dict, prefix):
 
 
 def _variant(stem, scale, fields):
-    """(id, scale, fields) with the variant that leaves the fewest fields to override."""
+    """(id, scale, fields) with the variant that leaves the fewest fields to override; of equals one published at it."""
     left = {}
     for model_id in models.list_models(f"{stem}/*"):
         if scale in models.card(model_id).allowed_scales:
@@ -62,5 +62,5 @@ def _variant(stem, scale, fields):
             left[model_id] = {name: value for name, value in fields.items() if getattr(own, name) != value}
     if not left:
         return stem, scale, fields
-    model_id = min(left, key=lambda i: len(left[i]))
+    model_id = min(left, key=lambda i: (len(left[i]), scale not in models.card(i).scales))
     return model_id, scale, left[model_id]

@@ -7,20 +7,20 @@ convolutions, of a kernel a channel, are many times slower there than a sum of p
 sum on the CPU. The rest is XLA's own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
 """
 
-from collections.abc import Callable
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-from flax.linen.dtypes import promote_dtype
 import jax
+import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jax import export, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-import jax.numpy as jnp
 
 
 def torch_uniform(fan_in):
@@ -40,6 +40,14 @@ def torch_uniform(fan_in):
 def he(factor=1.0):
     """Kaiming's initialiser of the kernels of networks with ReLUs, normal, times a factor."""
     return nn.initializers.variance_scaling(2 * factor**2, "fan_in", "normal")
+
+
+def detail(factor=1.0):
+    """He's initialiser, times a factor, without the mean over the window: differences between pixels, not their level."""
+    def draw(key, shape, dtype=jnp.float32):
+        kernel = he(factor)(key, shape, dtype)
+        return kernel - kernel.mean((0, 1), keepdims=True)
+    return draw
 
 
 class Conv(nn.Module):

@@ -19,7 +19,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jsr.layers.conv import Conv, he
+from jsr.layers.conv import Conv, detail, he
 from jsr.layers.linear import Linear
 from jsr.layers.padding import Padding
 from jsr.layers.upsample import TransposedConv
@@ -28,8 +28,7 @@ from jsr.models._card import Card
 
 def head_init(key, shape, dtype=jnp.float32):
     """A kernel that gives the image as its first features, and differences between its pixels as the others."""
-    kernel, channels = he(3.0)(key, shape, dtype), shape[2]
-    kernel -= kernel.mean((0, 1), keepdims=True)
+    kernel, channels = detail(3.0)(key, shape, dtype), shape[2]
     return kernel.at[..., :channels].set(_identity(shape, dtype)[..., :channels])
 
 

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jsr.errors import nearest
 from jsr.layers import rep, rep_blocks
 from jsr.layers.activation import PReLU, gelu
+from jsr.layers.conv import Conv, detail
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
 from jsr.models._card import Card, row_at
 
@@ -60,6 +61,8 @@ class Plain(nn.Module):
       taps: in training, `feature_1`, `feature_2`... are the outputs of the body's convolutions.
       x2: in training, `sr_x2`, (N, H * 2, W * 2, 3), is another convolution and shuffle of the body's output.
       img_range: the inside works on values of [0, img_range].
+      detail_start: the head, which must be plain, starts with kernels without a mean, four times He's: its features show
+        detail instead of colour, from which a restorer that begins as the identity learns sooner.
       zero_start: the last convolution starts at zero, so that with `anchor` the network begins as the enlarged image.
       deploy: each block is one convolution, and what only `x2` needs is gone.
       dtype: of the computation; parameters stay float32.
@@ -83,6 +86,7 @@ class Plain(nn.Module):
     taps: bool = False
     x2: bool = False
     img_range: float = 1.0
+    detail_start: bool = False
     zero_start: bool = False
     deploy: bool = False
     dtype: Any = None
@@ -96,7 +100,7 @@ class Plain(nn.Module):
         shrunk, colours, extras = self.size_multiple, lr.shape[-1], {}
         image = lr * self.img_range
         x = pixel_unshuffle(image, self.unshuffle)
-        x = self.conv("head", self.num_feat, self.end_block, self.head_kernel_size, self.head_strides)(x, train=train)
+        x = self.head()(x, train=train)
         x = head = self.activate(x, 0)
         for index in range(1, self.num_block + 1):
             x = self.conv(f"body_{index - 1}", self.num_feat, self.block)(x, train=train)
@@ -121,6 +125,16 @@ class Plain(nn.Module):
             x = self.conv("up", colours * self.scale**2, self.end_block, zero_start=self.zero_start)(x, train=train)
         sr = pixel_shuffle(x, factor).astype(lr.dtype) / self.img_range
         return {"sr": sr} | extras if train and extras else sr
+
+    def head(self):
+        """The first convolution."""
+        if not self.detail_start:
+            return self.conv("head", self.num_feat, self.end_block, self.head_kernel_size, self.head_strides)
+        if self.end_block != "plain":
+            raise ValueError(f"detail_start is for a plain head, not for end_block = {self.end_block!r}")
+        head = Conv(self.num_feat, self.head_kernel_size, self.head_strides, padding=(self.head_kernel_size - 1) // 2,
+                    use_bias=self.use_bias, kernel_init=detail(4.0), dtype=self.dtype, name="head")
+        return lambda x, train: head(x)
 
     def conv(self, name, features, block, kernel_size=3, strides=1, zero_start=False):
         """A convolution in its training or its deployed form, which are the same of a plain one."""
