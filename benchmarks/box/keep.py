@@ -16,8 +16,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jsr import model_file
 from jsr.files import sha256
-from jsr.inference import model_file
 
 WEIGHTS = Path(__file__).parents[2] / "jsr" / "weights"
 

@@ -7,20 +7,20 @@ convolutions, of a kernel a channel, are many times slower there than a sum of p
 sum on the CPU. The rest is XLA's own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
 """
 
+from collections.abc import Callable
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
+import jax
 from jax import export, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+import jax.numpy as jnp
 
 
 def torch_uniform(fan_in):
