@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 import signal
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
-for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):  # how wide and bright tables are printed
-    os.environ.pop(_name, None)
-
 import hypothesis
 import numpy as np
 from PIL import Image
 import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
+for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):  # how wide and bright tables are printed
+    os.environ.pop(_name, None)
 
 hypothesis.settings.register_profile("jsr", database=None)  # the checkout may be read-only
 hypothesis.settings.load_profile("jsr")

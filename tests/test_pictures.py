@@ -178,7 +178,7 @@ def test_jpeg_and_png_keep_exif_byte_for_byte(odd_pictures, tmp_path):
         with Image.open(tmp_path / target) as image:
             block = image.info["exif"].removeprefix(b"Exif\0\0")
         assert len(block) == len(picture.metadata.exif)
-        assert sum(a != b for a, b in zip(block, picture.metadata.exif)) < 12  # orientation and two sizes
+        assert sum(a != b for a, b in zip(block, picture.metadata.exif, strict=True)) < 12  # orientation and two sizes
 
 
 def test_tiff_tags_reach_tiff_and_png(tmp_path, photograph):
@@ -522,7 +522,7 @@ def test_pictures_are_read_at_once_by_threads(odd_pictures):
     folder, rows = odd_pictures
     chosen = [row for row in _good(rows) if row.pixels.ndim == 3][:40]
     with ThreadPoolExecutor(4) as pool:
-        for row, (_, pixels) in zip(chosen, pool.map(lambda row: _whole(folder / row.name), chosen)):
+        for row, (_, pixels) in zip(chosen, pool.map(lambda row: _whole(folder / row.name), chosen), strict=True):
             assert np.abs(pixels[0].astype(int) - row.pixels).max() <= row.tolerance, row.name
 
 

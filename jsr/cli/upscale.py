@@ -125,7 +125,7 @@ def _suffix(name):
 def _summary(entries, network, seconds, out):
     console = Console(soft_wrap=True, highlight=False, markup=False)
     done = {target: entry for target, entry in entries.items() if "error" not in entry and "skipped" not in entry}
-    for target, entry in done.items():
+    for entry in done.values():
         for note in entry["notes"]:
             console.print(f"{entry['source']}: {note}")
     skipped = sum("skipped" in entry for entry in entries.values())

@@ -59,7 +59,7 @@ def explain(path, protocol, fixed):
         raise UserError(f"{path}: {e}, the scale of {protocol}; remove it") from e
     record = degradations.draw(protocol, path.stem, **fixed)
     steps = [("HR", image, "")]
-    for step, (data, after) in zip(record["steps"], degradations.trace(record, image)):
+    for step, (data, after) in zip(record["steps"], degradations.trace(record, image), strict=True):
         after = degradations.decode(data, record) if after is None else after
         settings = " ".join(f"{key}={value}" for key, value in step.items() if key not in ("fn", "library"))
         detail = f"{settings}; {after.shape[1]}x{after.shape[0]} px; {step['library']}"

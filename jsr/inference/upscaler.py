@@ -204,7 +204,7 @@ class Upscaler:
             return assembled(tiling, rows, finish)
         cuts = [tiling, *tiling.others]
         readers = shared_rows(rows, len(cuts))
-        return map(finish, mean_of_bands(assembled(*pair, lambda sr: sr) for pair in zip(cuts, readers)))
+        return map(finish, mean_of_bands(assembled(*pair, lambda sr: sr) for pair in zip(cuts, readers, strict=True)))
 
     def _cut(self, height, width, tile):
         """The Tiling of one side of tiles, as given to the constructor."""
@@ -314,7 +314,7 @@ class Upscaler:
     def _average(self, tiling, row, column, lr):
         """Float32 (h, w, 3), turned or not, through all chains."""
         outputs = [self._finite(chain, lr, self._size(chain, tiling, row, column, lr)) for chain in self.chains]
-        return outputs[0] if len(outputs) == 1 else sum(weight * sr for weight, sr in zip(self._weights, outputs))
+        return outputs[0] if len(outputs) == 1 else sum(weight * sr for weight, sr in zip(self._weights, outputs, strict=True))
 
     def _size(self, chain, tiling, row, column, lr):
         """What a tile is padded to: to a part of the whole image, padded."""

@@ -76,7 +76,7 @@ def spread(seconds):
     """
     names = {"best_ms": 0, "median_ms": 50, "p10_ms": 10, "p90_ms": 90, "p99_ms": 99}
     figures = np.percentile(seconds, list(names.values())) * 1e3
-    return {"rounds": len(seconds), **dict(zip(names, figures.tolist()))}
+    return {"rounds": len(seconds), **dict(zip(names, figures.tolist(), strict=True))}
 
 
 def memory(compiled):

@@ -91,7 +91,7 @@ def chain_counts(networks, shape):
         found.append(counts.tally(model, shape))
         *lead, height, width, channels = shape
         shape = (*lead, height * model.scale, width * model.scale, channels)
-    return counts.Counts(*map(sum, zip(*found)))
+    return counts.Counts(*map(sum, zip(*found, strict=True)))
 
 
 def _image(networks, size):
@@ -175,5 +175,6 @@ def _transfers(lr, sr, rounds):
     seconds, lr = [], np.asarray(lr, sr.dtype)
     for _ in range(rounds):
         fresh = jnp.copy(sr).block_until_ready()  # JAX keeps what it once copied back
-        seconds.append(timing.seconds_of(lambda: (jax.device_put(lr).block_until_ready(), np.asarray(fresh))))
+        seconds.append(timing.seconds_of(
+            lambda fresh=fresh: (jax.device_put(lr).block_until_ready(), np.asarray(fresh))))
     return np.array(seconds)

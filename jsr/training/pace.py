@@ -246,8 +246,8 @@ def _validation(config):
     seconds = []
     for _ in range(2):
         begin = time.monotonic()
-        for count, (name, lr, hr) in enumerate(itertools.islice(validation.pairs(config), _IMAGES), 1):
-            evaluation.score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
+        scores = [evaluation.score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
+                  for name, lr, hr in itertools.islice(validation.pairs(config), _IMAGES)]
         seconds.append(time.monotonic() - begin)
-    each = seconds[1] * validation.count(config) / count
+    each = seconds[1] * validation.count(config) / len(scores)
     return each, max(seconds[0] - seconds[1], 0.0)

@@ -81,7 +81,7 @@ def begin(config, stage, nets, key, score):
         after = models.create(net.model, scale=net.scale, dtype=dtype, **fields[row["net"]])
         leading = {name: versions[-1] for name, versions in nets.items()}
 
-        def with_variables(variables):
+        def with_variables(variables, row=row, leading=leading):
             return score(modules, {**leading, row["net"]: variables})
 
         try:

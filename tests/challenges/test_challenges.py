@@ -90,7 +90,7 @@ def test_ntire24_table():
 
 def test_aim20_tables():
     for protocol, count, total, best, last in zip(AIM20, (17, 13, 21), (554.583, 381.102, 631.974),
-                                                  ("33.446", "30.950", "31.396"), ("29.851", "18.190", "26.392")):
+                                                  ("33.446", "30.950", "31.396"), ("29.851", "18.190", "26.392"), strict=True):
         rows = challenges.table(protocol)
         assert len(rows) == count and rows[0]["team"] == "Baidu"
         assert (rows[0]["psnr[rgb]"], rows[-1]["psnr[rgb]"]) == (best, last)

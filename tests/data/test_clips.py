@@ -168,7 +168,7 @@ def _places(record, lr, hr):
     """Where (time, row, column of the LR) a sample comes from."""
     whole = clips.read(record)
     frames, size = len(lr), lr.shape[1]
-    times, rows, columns = (range(n - m + 1) for n, m in zip(whole["lr"].shape, lr.shape[:3]))
+    times, rows, columns = (range(n - m + 1) for n, m in zip(whole["lr"].shape[:3], lr.shape[:3], strict=True))
     return [(t, y, x) for t in times for y in rows for x in columns
             if np.array_equal(whole["lr"][t:t + frames, y:y + size, x:x + size], lr)
             and np.array_equal(whole["hr"][t:t + frames, 4 * y:4 * (y + size), 4 * x:4 * (x + size)], hr)]
@@ -182,7 +182,7 @@ def test_samples_are_aligned_windows_of_stored_clips(clip_records):
             places = [place for record in clip_records for place in _places(record, lr, hr)]
             assert len(places) == 1
             found.add(places[0])
-    times, rows, columns = map(set, zip(*found))
+    times, rows, columns = map(set, zip(*found, strict=True))
     assert len(times) > 3 and len(rows) > 3 and len(columns) > 2
 
 

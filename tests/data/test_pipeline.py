@@ -107,7 +107,7 @@ def test_the_quality_comes_where_a_loss_asks_for_it(photograph):
     assert sample["quality"].dtype == np.float32 and sample["quality"].tolist() == [33.0] * len(sample["lr"])
     made, = take(records, 1, scale=1, derive=["quality"], degrade="ntire24", num_workers=1)
     assert made["quality"].dtype == np.float32 and len(set(made["quality"])) > 1
-    for lr, crop, quality in zip(made["lr"], made["hr"], made["quality"], strict=True):
+    for lr, quality in zip(made["lr"], made["quality"], strict=True):
         whole = degradations.degrade("ntire24", hr, quality=int(quality)).decode()
         assert any(np.array_equal(whole[y:y + 24, x:x + 24], lr) for y in range(5) for x in range(5))
     with pytest.raises(UserError, match="a: a loss compares with 'quality', but no JPEG made the LR image; take a "):

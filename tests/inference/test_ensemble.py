@@ -70,7 +70,7 @@ def test_a_model_file_is_used_with_its_ensemble(tmp_path, photograph, ensemble):
 def test_bands_of_any_height_are_averaged():
     images = np.random.default_rng(0).random((3, 20, 4, 3), np.float32)
     cuts = [(20,), (3, 11, 20), (1, 2, 15, 20)]
-    bands = list(mean_of_bands(np.split(image, cut[:-1]) for image, cut in zip(images, cuts)))
+    bands = list(mean_of_bands(np.split(image, cut[:-1]) for image, cut in zip(images, cuts, strict=True)))
     assert len(bands) > 4
     np.testing.assert_allclose(np.concatenate(bands), images.mean(0), rtol=1e-6)
 

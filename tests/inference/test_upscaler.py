@@ -197,7 +197,7 @@ def test_threads_share_an_upscaler_and_get_the_bits_of_one(photograph):
     upscaler = Upscaler([make_chain()], tile=48)
     expected = [upscaler.upscale(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
-        for found, one in zip(pool.map(Upscaler([make_chain()], tile=48).upscale, images), expected):
+        for found, one in zip(pool.map(Upscaler([make_chain()], tile=48).upscale, images), expected, strict=True):
             np.testing.assert_array_equal(found, one)
 
 
@@ -275,7 +275,7 @@ def test_load_averages_files_and_takes_its_settings(tmp_path, photograph):
     lr, chains = photograph(16, 16), [make_chain(seed=0), make_chain(seed=1)]
     net = {"name": "sr", "model": "edsr/baseline", "scale": 2, "fields": FIELDS["edsr"], "deployed": False}
     paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
-    for path, chain in zip(paths, chains):
+    for path, chain in zip(paths, chains, strict=True):
         model_file.save(path, chain.variables, {"networks": [net], "ensemble": {"self": True}})
     np.testing.assert_array_equal(jsr.load(*paths, weights=[2, 1], self_ensemble=False).upscale(lr),
                                   Upscaler(chains, weights=[2, 1]).upscale(lr))

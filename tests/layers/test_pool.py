@@ -10,11 +10,11 @@ from jsr.models import hat, imdn, rfdn, rvsr
 
 def one_by_one(x, height, width):
     """The window begins (size - 1) // 2 px before the pixel, but within the image."""
-    sides = [min(size, side) for size, side in zip((height, width), x.shape[1:3])]
+    sides = [min(size, side) for size, side in zip((height, width), x.shape[1:3], strict=True)]
     y = np.empty_like(x)
     for row, column in np.ndindex(*x.shape[1:3]):
         top, left = (int(np.clip(place - (size - 1) // 2, 0, side - size))
-                     for place, size, side in zip((row, column), sides, x.shape[1:3]))
+                     for place, size, side in zip((row, column), sides, x.shape[1:3], strict=True))
         y[:, row, column] = x[:, top:top + sides[0], left:left + sides[1]].mean((1, 2))
     return y
 

@@ -55,7 +55,7 @@ def test_records_hold_the_files_and_what_the_protocol_makes_of_them(folder, tmp_
     assert (built.counts, built.cropped) == ({"train": 3}, {"2": "80x70 to 80x64"})
     rows = read(tmp_path)
     assert [row["name"] for row in rows] == NAMES
-    for row, frames, fps, height in zip(rows, (5, 5, 7), (25, 25, 30), (64, 64, 80)):
+    for row, frames, fps, height in zip(rows, (5, 5, 7), (25, 25, 30), (64, 64, 80), strict=True):
         path = next(folder.glob(f"{row['name']}.*"))
         assert row["hr"] == path.read_bytes()
         assert (row["frames"], row["height"], row["width"]) == (frames, height, 64)

@@ -143,7 +143,7 @@ def test_shares_of_mixup_and_blend_are_of_their_distributions(batch):
     assert abs(shares.var() - 1 / (4 * (2 * 1.2 + 1))) < 0.02  # of Beta(1.2, 1.2)
     blended = np.concatenate([run(batch, "blend", key=jax.random.key(seed))["hr"] for seed in range(4)])
     spread = [np.ptp(after[..., 0]) / np.ptp(before[..., 0])  # one colour was added to the share
-              for before, after in zip(np.tile(batch["hr"], (4, 1, 1, 1)), blended)]
+              for before, after in zip(np.tile(batch["hr"], (4, 1, 1, 1)), blended, strict=True)]
     assert 0.6 <= min(spread) < 0.63 and 0.97 < max(spread) < 1.0001 and abs(np.mean(spread) - 0.8) < 0.03
     colours = (blended - np.reshape(spread, (-1, 1, 1, 1)) * np.tile(batch["hr"], (4, 1, 1, 1))).mean((1, 2))
     colours /= 1 - np.reshape(spread, (-1, 1))
@@ -243,7 +243,7 @@ def test_draws_depend_on_key_name_and_number_alone(batch):
     twice = run(batch, "permute_rgb", "permute_rgb")["hr"]  # draws of its own: not the square of the first
     orders = [list(order) for order in itertools.permutations(range(3))]
     squares = [next(b[..., o][..., o] for o in orders if np.array_equal(b[..., o], a))
-               for a, b in zip(whole["hr"], batch["hr"])]
+               for a, b in zip(whole["hr"], batch["hr"], strict=True)]
     assert not np.array_equal(twice, squares)
 
 

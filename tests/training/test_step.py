@@ -1,5 +1,6 @@
 """The train step: players, keys of losses, averaging, skipped steps, chains, parts of a batch, many devices against one."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -291,7 +292,7 @@ def test_frozen_parameters_stay_for_ever_or_for_a_while():
         history.append(state)
     features = [params(state, "critic")["features"] for state in history]
     equal(features[0]["kernel"], features[-1]["kernel"])
-    assert [bool((b["bias"] != a["bias"]).any()) for a, b in zip(features, features[1:])] == [False, False, True]
+    assert [bool((b["bias"] != a["bias"]).any()) for a, b in itertools.pairwise(features)] == [False, False, True]
     moved, full = (np.asarray(params(x, "critic")["logit"]["kernel"] - params(before, "critic")["logit"]["kernel"])
                    for x in (history[1], free))
     np.testing.assert_allclose(moved, full / 2, rtol=1e-4, atol=1e-8)
