@@ -6,9 +6,9 @@
     python -m jsr.main --config=configs/box.py:photo_x2        # hours on two cores; --config.networks.sr.start_from=FILE
     python benchmarks/box/score.py runs/box/photo_x2/last.safetensors Set14=... BSD100=...
 
-Every network is a few re-parameterised convolutions (plain/ecbsr of jsr.models) beside the image itself, whose enlargement
-they begin as, and trains in fused form. Leaky ReLU, because ReLU died at these learning rates; blocks that add their
-input, because without it six of them in a row passed no gradient for 500 steps. Data are photographs, and
+Every network is a few re-parameterised convolutions (plain/ecbsr of jsr.models) beside the image itself, whose
+enlargement they begin as, and trains in fused form. Leaky ReLU, because ReLU died at these learning rates; blocks that
+add their input, because without it six of them in a row passed no gradient for 500 steps. Data are photographs, and
 drawn pages (text, screens, charts) for a sixth of the samples. JPEG is Pillow's, a fresh one for each sample, of any
 quality that people save with; a share stays uncompressed. The long stages have a constant rate, so that the averaged
 parameters of any step are a network to use; the last two let the rate fall.
@@ -61,8 +61,8 @@ RECIPES = {
         title="photographs, JPEG or not, enlarged by 4",
         protocol="aim22_t1", scale=4, fields=dict(num_feat=40, num_block=6),
         train=photo(4), shown=dict(degrade="photo_x4", set=dict(quality=85)), crop=192, steps=12_000),
-    # LR images are stored, each at all five QPs: SVT-AV1 would take 40 % of a step. Those of drawn pages are made as they
-    # are needed. Goes on from photo_x4's file.
+    # LR images are stored, each at all five QPs: SVT-AV1 would take 40 % of a step. Those of drawn pages are made as
+    # they are needed. Goes on from photo_x4's file.
     "avif_x4": entry(
         title="AVIF files enlarged by 4",
         protocol="ais24", scale=4, fields=dict(num_feat=40, num_block=6),

@@ -51,7 +51,8 @@ def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, 
       shrink: factor, as 2 or 2.5, by which the photographs of a folder are made smaller, until the traces of sensor and
         JPEG are gone.
       tiles: least side, px, of the tiles that they are then cut into; 0 takes crops of the whole.
-      detail: least mean second difference, levels, of a tile, as 3; one in eight of the flatter ones is kept. 0 keeps all.
+      detail: least mean second difference, levels, of a tile, as 3; one in eight of the flatter ones is kept. 0 keeps
+        all.
     """
     return ConfigDict(dict(dataset=dataset, split=split, degrade=degrade, set=dict(set or {}), files=files,
                            repeat=repeat, weight=float(weight), steps=list(steps), shrink=float(shrink), tiles=tiles,

@@ -15,7 +15,8 @@ class Split:
     """The images of a split.
 
     Attributes:
-      patterns: ends of their paths, see `jsr.datasets.collect.Found.matching`; the first that gives `count` images is taken.
+      patterns: ends of their paths, see `jsr.datasets.collect.Found.matching`; the first that gives `count` images is
+        taken.
       count: of the images; None where it is not known.
       prefix: of the records' names, where another split has the same ones.
     """

@@ -2,9 +2,10 @@
 
     python benchmarks/box/score.py x2.safetensors Set14=data/Set14 BSD100=data/BSD100 --out x2.json
 
-Each SET=FOLDER holds HR pictures that were never trained on. BSD100's are decoded JPEG files of quality 95: files of that
-quality and better are nearly the pictures themselves, and no measure of harm; give a folder of pictures of lossless origin
-for that. Gains are means over pictures in dB; `worst` is the smallest gain of one picture, `lost` counts those below 0.
+Each SET=FOLDER holds HR pictures that were never trained on. BSD100's are decoded JPEG files of quality 95: files of
+that quality and better are nearly the pictures themselves, and no measure of harm; give a folder of pictures of
+lossless origin for that. Gains are means over pictures in dB; `worst` is the smallest gain of one picture, `lost`
+counts those below 0.
 """
 
 import argparse

@@ -13,8 +13,8 @@ Files belong together by name; something added to an SR or LR name (0801x4.png, 
 one pairing is possible. A file that is missing, damaged or of the wrong size gets one line, is left out of the means,
 and makes the exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
 
-A challenge's baseline is bicubic, of ais24 Lanczos, of ntire24 the JPEG image itself; its LR images are made from the HR images unless --lr has them,
-with a folder for each QP where --sr has.
+A challenge's baseline is bicubic, of ais24 Lanczos, of ntire24 the JPEG image itself; its LR images are made from the
+HR images unless --lr has them, with a folder for each QP where --sr has.
 
 --json holds {protocol, profiles, crop_border, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours, bicubic},
 standing, skipped}; scores are {"psnr[rgb]": dB, ...}. The baseline stands under its name; with several QPs an image

@@ -5,9 +5,9 @@
 
 What is exported takes pictures as files hold them, uint8 (1, height, width, 3) RGB of any size (an ONNX graph: of 32 px
 a side and more), and gives what `jsr upscale` makes of a whole picture: padding, clipping and rounding are inside,
-training branches are fused. It is run beside jsr at three sizes and not written if a pixel differs by more than rounding.
-The metadata tells where the network comes from: of ONNX as metadata_props, of StableHLO as meta.json in the file, which
-is a zip archive.
+training branches are fused. It is run beside jsr at three sizes and not written if a pixel differs by more than
+rounding. The metadata tells where the network comes from: of ONNX as metadata_props, of StableHLO as meta.json in the
+file, which is a zip archive.
 """
 
 import argparse

@@ -5,10 +5,10 @@
   jsr upscale holiday --out better --model a.safetensors b.safetensors --self_ensemble
   jsr upscale holiday --out restored --recipe ntire24:quick
 
-Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution are kept, the EXIF orientation is applied.
-Folders are mirrored. upscaled.json in the output folder holds the settings and what became of each file; the same command
-again goes on where it was interrupted and leaves finished files alone. A file that cannot be upscaled gets one line on
-stderr, the rest goes on, and the exit status is 1.
+Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution are kept, the EXIF orientation is
+applied. Folders are mirrored. upscaled.json in the output folder holds the settings and what became of each file; the
+same command again goes on where it was interrupted and leaves finished files alone. A file that cannot be upscaled gets
+one line on stderr, the rest goes on, and the exit status is 1.
 
 Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, what the whole
 picture at once would have given, or approximate.

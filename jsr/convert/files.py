@@ -1,7 +1,7 @@
 """PyTorch checkpoints on disk: .pth, .pt and .ckpt through PyTorch, .safetensors without it.
 
-A .pth is a pickle, and unpickling can run any code: only `torch.load(weights_only=True)` reads one, which builds tensors
-and plain containers and refuses everything else.
+A .pth is a pickle, and unpickling can run any code: only `torch.load(weights_only=True)` reads one, which builds
+tensors and plain containers and refuses everything else.
 """
 
 import dataclasses

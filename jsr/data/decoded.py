@@ -1,9 +1,9 @@
 """A folder of photographs, each kept on disk as it is decoded: lossless, in a form of which a crop costs little.
 
-To decode a JPEG of 12 million pixels takes 200 ms, which is too much for every crop of 96 px; and forty of them, decoded,
-are more than a data worker holds. So the first crop of a photograph writes its part, as `jsr.datasets.records.save` does for
-`jsr build`, and the others read the tiles of it that they touch. Workers may do so at the same time, runs may share the
-parts, and one that is removed is made anew.
+To decode a JPEG of 12 million pixels takes 200 ms, which is too much for every crop of 96 px; and forty of them,
+decoded, are more than a data worker holds. So the first crop of a photograph writes its part, as
+`jsr.datasets.records.save` does for `jsr build`, and the others read the tiles of it that they touch. Workers may do so
+at the same time, runs may share the parts, and one that is removed is made anew.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ _LINE_EVERY_S = 15
 class Decoded:
     """The records of a folder's images after `form`: as `jsr.datasets.records` says, without LR; `hr` is a memoryview.
 
-    Where tiles are left out for want of detail, all images are decoded when this is opened, in several processes; what was
-    decoded once is not again. Parts of other folders that were not used for the longest time go where all are more than
-    LIMIT.
+    Where tiles are left out for want of detail, all images are decoded when this is opened, in several processes; what
+    was decoded once is not again. Parts of other folders that were not used for the longest time go where all are more
+    than LIMIT.
 
     Args:
       source: jsr.data.sources.FolderSource.

@@ -249,8 +249,8 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
 
 def _init_worker(*_):
     init_worker()
-    # A scheduler sends SIGTERM to the whole process group, but the parent still takes a step and saves: it then ends its
-    # workers itself, and would wait for ever for a batch of one that is gone.
+    # A scheduler sends SIGTERM to the whole process group, but the parent still takes a step and saves: it then ends
+    # its workers itself, and would wait for ever for a batch of one that is gone.
     signal.signal(signal.SIGTERM, lambda *_: threading.Timer(_GRACE_S, os._exit, [128 + signal.SIGTERM]).start())
     keep_memory()
 

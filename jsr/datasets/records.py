@@ -1,8 +1,8 @@
 """Source images to the records of a dataset, one at a time and resumable; runs in worker processes, so imports little.
 
 A record is a dict: name, hr (a TIFF of `jsr.datasets.tiled`, lossless), height, width (px, of hr), source_height,
-source_width (px, of the image or its tile, before a crop to the scale), and for a degraded dataset lr (the bytes of the LR file) and degradation
-(what made it, the record of `jsr.degradations.Degraded` as JSON).
+source_width (px, of the image or its tile, before a crop to the scale), and for a degraded dataset lr (the bytes of the
+LR file) and degradation (what made it, the record of `jsr.degradations.Degraded` as JSON).
 """
 
 import dataclasses

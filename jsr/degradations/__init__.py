@@ -63,8 +63,9 @@ class Protocol:
 
     Attributes:
       scale: HR size over LR size.
-      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}. A
-        parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a codec.
+      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}.
+        A parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a
+        codec.
       video: HR and LR are clips, uint8 YUV 4:2:0 (T, H * 3 // 2, W).
     """
 
@@ -73,14 +74,14 @@ class Protocol:
     video: bool = False
 
 
-# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM 2022
-# organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
+# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM
+# 2022 organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
 _JPEG = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow"}
 PROTOCOLS = {
     # AIM 2022 compressed SR, track 1: Pillow's bicubic to (W/4, H/4), JPEG saved with quality 10 and no other argument.
     "aim22_t1": Protocol(4, ({"fn": "pillow_bicubic", "scale": 4}, {**_JPEG, "quality": 10})),
-    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder is
-    # HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
+    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder
+    # is HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
     "aim22_t2": Protocol(4, ({"fn": "swscale_bicubic", "scale": 4}, {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
                          video=True),
     # NTIRE 2023 real-time SR: prepare_data.py of eduardzamfir/NTIRE23-RTSR saves JPEG of quality 90; the report says
@@ -114,8 +115,8 @@ class Degraded:
     Attributes:
       lr_bytes: the content of its file.
       suffix: of that file.
-      record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the version of
-        its library, other settings of its codec.
+      record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the
+        version of its library, other settings of its codec.
     """
 
     lr_bytes: bytes
@@ -153,8 +154,8 @@ def settings(name, chosen, where=""):
       {parameter: value, range or tuple}.
 
     Raises:
-      UserError: unknown protocol or parameter, text that is no range, a value that the codec does not take, or a library
-        that is missing.
+      UserError: unknown protocol or parameter, text that is no range, a value that the codec does not take, or a
+        library that is missing.
     """
     known = parameters(name)
     for key in chosen:

@@ -75,8 +75,8 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
                   progress=lambda files, pixels, total_pixels: None):
     """Upscales every job's picture; one that cannot be is reported and does not stop the rest.
 
-    Files that an earlier run finished are left alone, as long as source, settings and result are unchanged. A file in the
-    way that no earlier run made is never replaced, unless `overwrite`.
+    Files that an earlier run finished are left alone, as long as source, settings and result are unchanged. A file in
+    the way that no earlier run made is never replaced, unless `overwrite`.
 
     The manifest `upscaled.json` in `out` is {settings: {key: {...}}, files: {target: entry}}; an entry has `source` and
     `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, LR `height` and `width` (px),

@@ -1,7 +1,7 @@
 """Other libraries that can compute a chain of networks on a CPU, and the choice of the fastest.
 
-ONNX Runtime and OpenVINO get the ONNX graph of the chain in float32 (jsr.onnx_graph.write) and give what XLA gives, but for
-rounding: about 1e-6, now and then one level of a stored pixel. They are imported where they are asked for.
+ONNX Runtime and OpenVINO get the ONNX graph of the chain in float32 (jsr.onnx_graph.write) and give what XLA gives, but
+for rounding: about 1e-6, now and then one level of a stored pixel. They are imported where they are asked for.
 """
 
 from collections.abc import Callable

@@ -74,8 +74,8 @@ class Upscaler:
       chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
       weights: of the chains in that average, equal by default.
       self_ensemble: averages the outputs for the eight flips and turns of an image, or of each of its tiles.
-      tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones;
-        None takes every image whole. Of several sides the results are averaged, once each where they cut an image alike.
+      tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones; None
+        takes every image whole. Of several sides the results are averaged, once each where they cut an image alike.
       overlap: px of LR that each tile has around what is shown of it. None is as far as the networks see where that is
         affordable, so that the result is exact; else an eighth of the tile, and tiles are faded into one another.
 
@@ -111,8 +111,8 @@ class Upscaler:
         """Upscales one image that is in memory.
 
         Args:
-          image: array (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha; uint8,
-            uint16, or float32 in [0, 1]. Alpha is straight (not premultiplied).
+          image: array (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha;
+            uint8, uint16, or float32 in [0, 1]. Alpha is straight (not premultiplied).
 
         Returns:
           Array (H * scale, W * scale[, C]) with the channels and dtype of the input; floats are clipped to [0, 1].

@@ -42,10 +42,10 @@ def measure(networks, variables, size, *, wanted=(), runtimes=(), rounds=10, dty
 
     Returns:
       {size, padded_size, dtype, params, gmacs, hook_gmacs, activations, trace_s, compile_s, transfer: spread, memory,
-      rows}. The counts are jsr.analysis.counts.Counts's, in 1e9; `memory` is timing.memory and allocator_peak_bytes, the most
-      that this process had on the device. A row is {name, note, max_abs_error, gmacs_per_s, ratio, and timing.spread},
-      the first OURS, others of ours "jsr (onnxruntime)" and the like; the times are None of what was not timed, and
-      `note` says why. `ratio` is the time of OURS over the row's, the median over the rounds.
+      rows}. The counts are jsr.analysis.counts.Counts's, in 1e9; `memory` is timing.memory and allocator_peak_bytes,
+      the most that this process had on the device. A row is {name, note, max_abs_error, gmacs_per_s, ratio, and
+      timing.spread}, the first OURS, others of ours "jsr (onnxruntime)" and the like; the times are None of what was
+      not timed, and `note` says why. `ratio` is the time of OURS over the row's, the median over the rounds.
 
     Raises:
       MemoryError: the program needs more than is free.

@@ -1,7 +1,7 @@
 """As many steps as fit into some minutes: what the parts of a run take is measured on real ones, which are thrown away.
 
-All stages become longer or shorter by one factor, with whatever counts steps in them. It is found before the first step,
-since schedules end with their stage, and written into the run, which is resumed with it.
+All stages become longer or shorter by one factor, with whatever counts steps in them. It is found before the first
+step, since schedules end with their stage, and written into the run, which is resumed with it.
 """
 
 import dataclasses
