@@ -370,7 +370,8 @@ def _jpeg_equal(subsampling, sizes, count):
     pairs = []
     for size in sizes:
         images = pictures(count, *size)
-        host = [jpeg.decode(jpeg.encode(image, int(q), subsampling=subsampling)) for image, q in zip(images, quality, strict=True)]
+        host = [jpeg.decode(jpeg.encode(image, int(q), subsampling=subsampling))
+                for image, q in zip(images, quality, strict=True)]
         pairs.append((np.asarray(jpeg_device.jpeg(images, quality, subsampling=subsampling)), np.stack(host)))
     return _equality(pairs) | {"sizes": sizes, "qualities": quality.tolist(), "library": jpeg.library()}
 
@@ -475,7 +476,7 @@ def _entry_row(config, dtype, small):
 
 
 def _prediction(dtype, call, *arguments):
-    """Least times on this chip, ms, {floor_ms, separate_ms} (jsr.analysis.counts.Roofline); None where CHIPS lacks it."""
+    """Least ms on this chip, {floor_ms, separate_ms} (jsr.analysis.counts.Roofline); None where CHIPS lacks it."""
     import jax
 
     from jsr.analysis import counts

@@ -3,7 +3,7 @@
     python benchmarks/box/prepare.py data/box --strict --photographs ... --fonts ...      # see benchmarks/box/README.md
     python benchmarks/box/prepare.py data/box_test --test --photographs ... --fonts ... --seed 1 --drawn 6
     jsr build image_folder/ais24 --manual_dir data/box/photographs --data_dir data/box --each qp    # for avif_x4 alone
-    python -m jsr.main --config=configs/box.py:photo_x2        # hours on two cores; --config.networks.sr.start_from=FILE
+    python -m jsr.main --config=configs/box.py:photo_x2       # hours on two cores; --config.networks.sr.start_from=FILE
     python benchmarks/box/score.py runs/box/photo_x2/last.safetensors Set14=... BSD100=...
 
 Every network is a few re-parameterised convolutions (plain/ecbsr of jsr.models) beside the image itself, whose
@@ -40,8 +40,8 @@ def entry(*, title, protocol, scale, fields, train, shown, crop, steps, **more):
                   schedule=dict(name="constant", warmup_steps=200), **common),
             stage(steps=2 * steps, losses=CHARBONNIER, learning_rate=8e-4, clip_norm=1.0,
                   schedule=dict(name="cosine", end=1e-5), **common),
-            stage(steps=steps // 4, losses=MSE, learning_rate=1e-4, clip_norm=1.0, schedule=dict(name="cosine", end=1e-7),
-                  **common)],
+            stage(steps=steps // 4, losses=MSE, learning_rate=1e-4, clip_norm=1.0,
+                  schedule=dict(name="cosine", end=1e-7), **common)],
         ema_decay=0.999, log_every=100, eval_every=500, checkpoint_every=250, **more)
 
 
@@ -72,8 +72,8 @@ RECIPES = {
         title="JPEG files restored at their own size",
         protocol="ntire24", scale=1, fields=dict(num_feat=40, num_block=6, unshuffle=2),
         train=rows((0.35, "photo_x1", dict(quality="10-40")), (0.35, "photo_x1", dict(quality="40-75")),
-                   (0.20, "photo_x1", dict(quality="75-95")), (0.05, "photo_x1", dict(quality="75-95", subsampling="4:4:4")),
-                   (0.05, "photo_x1_clean", {})),
+                   (0.20, "photo_x1", dict(quality="75-95")),
+                   (0.05, "photo_x1", dict(quality="75-95", subsampling="4:4:4")), (0.05, "photo_x1_clean", {})),
         shown=dict(degrade="photo_x1", set=dict(quality=40)), crop=96, steps=12_000),
 }
 

@@ -131,7 +131,7 @@ def different(before, now):
 
 
 def from_plain(data):
-    """What `plain` made of a ConfigDict, as JSON gives it back, as a locked ConfigDict again; a copy of all it holds."""
+    """What `plain` made of a ConfigDict, as JSON gives it back, as a locked ConfigDict again; a copy of all it has."""
     return _revived(data).lock()
 
 

@@ -554,7 +554,8 @@ def test_damage_in_libvips_words_and_memory_are_one_line(tmp_path):
 def test_bmp_keeps_its_pixels_and_resolution(tmp_path, photograph, mode):
     image = Image.fromarray(photograph(9, 14)).convert(mode)
     image.save(tmp_path / "a.bmp", dpi=(300, 150))
-    with pictures.open_picture(tmp_path / "a.bmp") as picture, pictures.create(tmp_path / "b.bmp", picture, 9, 14) as sink:
+    source, target = tmp_path / "a.bmp", tmp_path / "b.bmp"
+    with pictures.open_picture(source) as picture, pictures.create(target, picture, 9, 14) as sink:
         sink.write(picture.rows(0, 9))
         assert sink.notes == ()
     with Image.open(tmp_path / "b.bmp") as written:

@@ -48,12 +48,12 @@ def judge(upscaler, folder, scale, degrade, fixed):
         rows.append(metrics.score(sr, hr, KEYS, 0))
         base.append(metrics.score(enlarge(lr, scale, kernel), hr, KEYS, 0))
         names.append(name)
-    # A picture that the file holds exactly has no PSNR to gain: 60 dB stands for it, on both sides
-    gains = [min(ours["psnr[rgb]"], 60) - min(before["psnr[rgb]"], 60) for ours, before in zip(rows, base, strict=True)]
+    pairs = list(zip(rows, base, strict=True))
+    gains = [min(ours["psnr[rgb]"], 60) - min(before["psnr[rgb]"], 60) for ours, before in pairs]
+    gains_y = [min(ours["psnr[y_601]"], 60) - min(before["psnr[y_601]"], 60) for ours, before in pairs]
     worst = int(np.argmin(gains))
-    return {"baseline": evaluation.mean_scores(base), "ours": evaluation.mean_scores(rows), "gain": float(np.mean(gains)),
-            "gain_y": float(np.mean([min(ours["psnr[y_601]"], 60) - min(before["psnr[y_601]"], 60)
-                                     for ours, before in zip(rows, base, strict=True)])),
+    return {"baseline": evaluation.mean_scores(base), "ours": evaluation.mean_scores(rows),
+            "gain": float(np.mean(gains)), "gain_y": float(np.mean(gains_y)),
             "worst": gains[worst], "worst_name": names[worst], "lost": int(np.sum(np.array(gains) < 0)),
             "images": len(names), "seconds_per_mpx": seconds / pixels * 1e6}
 

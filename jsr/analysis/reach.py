@@ -199,8 +199,8 @@ def reshaped(reach, shape):
             axes += run
         else:
             counts = data.shape[dim:dim + len(run)]
-            numbers = functools.reduce(lambda a, b: (a[:, None] * b[1] + b[0]).ravel(), zip(run[1:], counts[1:], strict=True),
-                                       run[0] if run else _one_class(1))
+            numbers = functools.reduce(lambda a, b: (a[:, None] * b[1] + b[0]).ravel(),
+                                       zip(run[1:], counts[1:], strict=True), run[0] if run else _one_class(1))
             split, grid = _as_grid(numbers.reshape(shape[new]))
             axes += split
             data = data.reshape(*data.shape[:dim], math.prod(counts), *data.shape[dim + len(run):]).take(grid, dim)

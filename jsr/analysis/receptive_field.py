@@ -167,7 +167,8 @@ def _apply(eqn, inputs):
         return _computed(eqn, inputs)
     result = _RULES.get(name, everything)(eqn, *inputs)
     results = result if isinstance(result, list) else [result] * len(eqn.outvars)
-    return [value if var.aval.size else _constant(np.zeros(var.aval.shape)) for var, value in zip(eqn.outvars, results, strict=True)]
+    return [value if var.aval.size else _constant(np.zeros(var.aval.shape))
+            for var, value in zip(eqn.outvars, results, strict=True)]
 
 
 def _computed(eqn, inputs):

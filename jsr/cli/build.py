@@ -48,7 +48,8 @@ def add_arguments(parser):
                         help="prepare by a runner of Apache Beam, as FlinkRunner,flink_master=HOST:8081")
     parser.add_argument("--keyint", metavar="N", type=int,
                         help="encode HR clips anew, lossless, with a key frame every N frames: faster to train from")
-    parser.add_argument("--shrink", metavar="FACTOR", type=float, help="make images smaller by this factor, as 2 or 2.5")
+    parser.add_argument("--shrink", metavar="FACTOR", type=float,
+                        help="make images smaller by this factor, as 2 or 2.5")
     parser.add_argument("--tiles", metavar="N", type=int, help="cut images into tiles of N px and more a side")
     parser.add_argument("--detail", metavar="LEVELS", type=float,
                         help="keep one in eight of the tiles whose mean second difference is lower, as 3")

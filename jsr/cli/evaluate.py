@@ -289,8 +289,8 @@ def _published(standing, protocol):
                 {"team": protocol.baseline, **protocol.published}]
     figures = protocol.keys if protocol.weigh else protocol.ranking_columns
     headings = {"team": "team", "method": "method", **{name: challenges.label(name) for name in figures},
-                "gain": f"gain over {protocol.baseline}", "model_mb": "model, MB", "runtime_s": "s an image", "runtime_ms": "ms an image",
-                "score": "score"}
+                "gain": f"gain over {protocol.baseline}", "model_mb": "model, MB", "runtime_s": "s an image",
+                "runtime_ms": "ms an image", "score": "score"}
     columns = [name for name in headings if name in rows[0]]
     note = "" if standing["rank"] else "; not comparable with the above"
     shown = Table(title=f"{protocol.title}, on {protocol.test_set}{note}", title_justify="left")

@@ -59,7 +59,8 @@ def run(args):
             raise UserError(f"{args.out}: not written; what was exported is not what jsr computes, see the table")
     console = terminal.console()
     if meta.get("ensemble"):
-        console.print(f"the networks alone; jsr upscale also does what the file asks for, ensemble = {meta['ensemble']}")
+        console.print("the networks alone; jsr upscale also does what the file asks for, "
+                      f"ensemble = {meta['ensemble']}")
     console.print(f"wrote {args.out}, {len(content) / 1e6:.2f} MB")
     return 0
 

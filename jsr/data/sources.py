@@ -43,8 +43,8 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
     data_dir = data_dir or default_data_dir()
     if isinstance(dataset, str) and dataset.split("/")[0] in names():
         if form != WHOLE:
-            raise UserError(f"{dataset}: shrink, tiles and detail are for folders of images, not for a dataset; jsr build "
-                            "image_folder makes one of a folder, with the same settings")
+            raise UserError(f"{dataset}: shrink, tiles and detail are for folders of images, not for a dataset; "
+                            "jsr build image_folder makes one of a folder, with the same settings")
         source = RecordSource(dataset, split, str(data_dir))
         return ListedSource(source, _listed(source.names, files, dataset)) if files else source
     if not Path(dataset).is_dir():

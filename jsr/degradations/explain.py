@@ -102,4 +102,5 @@ def _busiest(image, side):
     total = np.pad(texture.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     ys, xs = (range(0, length - side + 1, max(side // 2, 1)) for length in grey.shape)
     return max(((y, x) for y in ys for x in xs),
-               key=lambda p: total[p[0] + side, p[1] + side] - total[p[0], p[1] + side] - total[p[0] + side, p[1]] + total[p])
+               key=lambda p: (total[p[0] + side, p[1] + side] - total[p[0], p[1] + side] - total[p[0] + side, p[1]]
+                              + total[p]))

@@ -16,7 +16,8 @@ VIDEOS = (".mkv", ".mp4", ".mov", ".avi", ".webm", ".hevc", ".h265", ".265", ".y
 _SAVE_EVERY_S = 5.0
 
 
-def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, progress=lambda stage, done, total: None):
+def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None,
+                   progress=lambda stage, done, total: None):
     """Writes the LR file of every image in a folder; files that are there already and still right are kept.
 
     What a protocol leaves to chance is drawn from each file's stem. Of a video protocol the folder holds clips.

@@ -136,8 +136,9 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
             raise
         except Exception as e:  # a mistake of ours must not cost the other files either
             entry |= {"error": f"{job.source}: {type(e).__name__}: {e}", "traceback": traceback.format_exc()}
-            errors.append(UserError(f"{job.source}: failed unexpectedly, {type(e).__name__}: {e}; this is a mistake in jsr, "
-                                    f"please report it{f' with its traceback in {MANIFEST}' if out is not None else ''}"))
+            where = f" with its traceback in {MANIFEST}" if out is not None else ""
+            errors.append(UserError(f"{job.source}: failed unexpectedly, {type(e).__name__}: {e}; this is a mistake in "
+                                    f"jsr, please report it{where}"))
         counter.finished(job)
         manifest.record(job, entry)
         return job, entry
@@ -311,7 +312,8 @@ def _with_places(found, out, suffix, errors):
         for source, place in claims:
             mine = target if len(claims) == 1 or place == target else place.with_name(place.name + target.suffix)
             if mine in jobs:
-                errors.append(UserError(f"{source}: would become {out / mine}, as does {jobs[mine].source}; rename one"))
+                errors.append(UserError(f"{source}: would become {out / mine}, as does {jobs[mine].source}; "
+                                        "rename one"))
             else:
                 jobs[mine] = Job(source, out / mine)
     return list(jobs.values())
@@ -323,7 +325,8 @@ def _in_the_way(job, manifest, overwrite):
         if job.target.exists() and job.target.samefile(job.source):
             return UserError(f"{job.source}: would be replaced by its own result; choose another --out")
         if job.target.exists() and not overwrite and not manifest.known(job):
-            return UserError(f"{job.target}: exists and was not made by this command; choose another --out, or --overwrite")
+            return UserError(f"{job.target}: exists and was not made by this command; choose another --out, "
+                             "or --overwrite")
     except OSError as e:
         return UserError(f"{job.target}: {e.strerror}")
     return None

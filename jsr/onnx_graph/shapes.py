@@ -160,7 +160,8 @@ def _split(writer, eqn, value):
 
 def _concatenate(writer, eqn, *values):
     axis = eqn.params["dimension"]
-    return _joined(writer, eqn, axis, [writer.full(value, var.aval) for value, var in zip(values, eqn.invars, strict=True)
+    inputs = zip(values, eqn.invars, strict=True)
+    return _joined(writer, eqn, axis, [writer.full(value, var.aval) for value, var in inputs
                                        if var.aval.shape[axis] != 0])
 
 
@@ -220,7 +221,8 @@ def _gather(writer, eqn, value, indices):
         starts, at = [0] * image.ndim, np.broadcast_to(indices.array, places.shape)
         for axis, start in zip(numbers.start_index_map, at.tolist(), strict=True):
             starts[axis] = start
-        cut = _cut(writer, value, image, starts, [start + size for start, size in zip(starts, sizes, strict=True)], [1] * image.ndim)
+        stops = [start + size for start, size in zip(starts, sizes, strict=True)]
+        cut = _cut(writer, value, image, starts, stops, [1] * image.ndim)
         return squeezed(cut, numbers.collapsed_slice_dims)
     axis, = numbers.start_index_map if len(numbers.start_index_map) == 1 else (None,)
     others = tuple(a for a in range(image.ndim) if a != axis)

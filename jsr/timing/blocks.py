@@ -30,7 +30,8 @@ class Stack(nn.Module):
     @nn.compact
     def __call__(self, x):
         for index in range(self.depth):
-            x = nn.gelu(RepConv(x.shape[-1], rep_blocks.block(self.block), deploy=self.deploy, name=f"block_{index}")(x))
+            block = RepConv(x.shape[-1], rep_blocks.block(self.block), deploy=self.deploy, name=f"block_{index}")
+            x = nn.gelu(block(x))
         return x
 
 
@@ -80,7 +81,8 @@ def measure_blocks(block, *, features, depth, batch, size, rounds):
     largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(ours))
     rows = []
     for name, gradient in results.items():
-        error = max(float(np.abs(a - b).max()) for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(gradient), strict=True))
+        error = max(float(np.abs(a - b).max())
+                    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(gradient), strict=True))
         rows.append({"name": name, "error": error / largest, "compile_s": compile_s.get(name),
                      **timing.spread(seconds[name])})
     params = sum(leaf.size for leaf in jax.tree.leaves(variables))

@@ -98,7 +98,8 @@ def surroundings():
         "machine": {"platform": platform.platform(terse=True), "cpu": _cpu(), "cores": cores(),
                     "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
                     "devices": [f"{device.platform} {device.device_kind}" for device in jax.devices()]},
-        "versions": {"python": platform.python_version(), "jsr": jsr.__version__, **{name: _version(name) for name in LIBRARIES}}}
+        "versions": {"python": platform.python_version(), "jsr": jsr.__version__,
+                     **{name: _version(name) for name in LIBRARIES}}}
 
 
 def _cpu():

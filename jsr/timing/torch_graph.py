@@ -91,7 +91,8 @@ def _padded(x, pads, value):
 
 def _pad(x, pads, value=0.0, *, mode):
     before, after = (_ints(half) for half in pads.reshape(2, -1))
-    return F.pad(x, [each for pair in zip(before[::-1], after[::-1], strict=True) for each in pair], mode=mode, value=value)
+    pairs = zip(before[::-1], after[::-1], strict=True)
+    return F.pad(x, [each for pair in pairs for each in pair], mode=mode, value=value)
 
 
 def _space_to_depth(x, *, blocksize):

@@ -80,12 +80,13 @@ def measure(networks, variables, size, *, wanted=(), runtimes=(), rounds=10, dty
                                                "ratio": float(np.median(seconds[OURS] / values))}
     return {"size": list(size), "padded_size": list(lr.shape[-3:-1]), "dtype": dtype, "params": found.params,
             "gmacs": found.macs / 1e9, "hook_gmacs": found.hook_macs / 1e9, "activations": found.activations, **spent,
-            "memory": memory | _allocated(), "transfer": timing.spread(_transfers(lr, sr, min(len(seconds[OURS]), TRANSFERS))),
+            "memory": memory | _allocated(),
+            "transfer": timing.spread(_transfers(lr, sr, min(len(seconds[OURS]), TRANSFERS))),
             "rows": list(rows.values())}
 
 
 def chain_counts(networks, shape):
-    """The jsr.analysis.counts.Counts of a chain {name: module} for an input of `shape`, (N, H, W, C), each at its own size."""
+    """The Counts of a chain {name: module} for an input of `shape`, (N, H, W, C), each network at its own size."""
     found = []
     for model in networks.values():
         found.append(counts.tally(model, shape))

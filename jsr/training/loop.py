@@ -127,7 +127,8 @@ def train(config, workdir, *, console):
         return {"networks": [{"name": name, "model": config.networks[name].model, "scale": config.networks[name].scale,
                               "fields": fields[name], "deployed": fields[name].get("deploy", False)}
                              for name in config.chain],
-                "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps, "ensemble": plain(config.ensemble),
+                "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps,
+                "ensemble": plain(config.ensemble),
                 "scores": scores, "data": mix.described(config), "fingerprint": meta["fingerprint"]}
 
     def validate(index, networks, step, state):
@@ -379,5 +380,6 @@ def _revision():
     root = Path(jsr.__file__).parent.parent
     if not (root / ".git").exists():
         return ""
-    done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=root,
+                          capture_output=True, text=True)
     return done.stdout.strip()

@@ -69,9 +69,10 @@ def fit(config, minutes, workdir, *, console, started):
     if loop.has_begun(workdir):
         before = json.loads(path.read_text()) if path.exists() else {}
         if before.get("minutes") != minutes:
-            there, here = (f"--minutes {m:g}" if m else "a given number of steps" for m in (before.get("minutes"), minutes))
-            raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, choose another --workdir, "
-                            "or remove that folder")
+            given = before.get("minutes"), minutes
+            there, here = (f"--minutes {m:g}" if m else "a given number of steps" for m in given)
+            raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, choose "
+                            "another --workdir, or remove that folder")
         return scaled(config, before["factor"]) if minutes else config
     if not minutes:
         path.unlink(missing_ok=True)
@@ -142,7 +143,7 @@ def _times(count, factor):
 
 
 def scaled(config, factor):
-    """A recipe whose stages are `factor` times as long, and all that counts steps in them: schedules, freezing, data."""
+    """A recipe whose stages are `factor` times as long, and all that counts their steps: schedules, freezing, data."""
     config = from_plain(plain(config))
     for row in itertools.chain(config.data.train, *(stage.data for stage in config.stages)):
         if row.get("steps"):

@@ -65,8 +65,8 @@ def clip_records():
 
 def take(source, n, *, start=0, num_workers=0, process=(0, 1), frames=3, crop=64, degrade=""):
     windows = clips.ClipWindows(frames=frames, crop=crop, scale=SCALE, degrade=degrade)
-    batches = pipeline.train_batches([pipeline.Row(source, windows)], seed=5, batch=6, start=start, num_workers=num_workers,
-                                     process=process)
+    batches = pipeline.train_batches([pipeline.Row(source, windows)], seed=5, batch=6, start=start,
+                                     num_workers=num_workers, process=process)
     try:
         return list(itertools.islice(batches, n))
     finally:
@@ -263,7 +263,8 @@ def rows_of(config, records):
 
 
 def test_a_stage_of_clips_trains_a_network(clip_records):
-    config = recipe_of([dict(dataset="stored", weight=2), dict(dataset="made", degrade="aim22_t2", set=dict(qp=[20, 37]), weight=1)])
+    config = recipe_of([dict(dataset="stored", weight=2),
+                        dict(dataset="made", degrade="aim22_t2", set=dict(qp=[20, 37]), weight=1)])
     rows = rows_of(config, {"stored": clip_records[:2], "made": clip_records[2:]})
     batches = list(itertools.islice(pipeline.train_batches(rows, seed=1, batch=6, start=0, num_workers=0), 2))
     assert {key: value.shape for key, value in batches[0].items()} == {"lr": (6, 3, 16, 16, 3), "hr": (6, 3, 64, 64, 3)}
@@ -293,7 +294,8 @@ def test_settings_of_the_codec(clip_records):
 
 def test_images_and_clips_are_told_apart(clip_records):
     config = recipe_of([dict(dataset="stored")], frames=0)
-    with pytest.raises(UserError, match=r"is a clip, not an image; say how many frames a sample has \(--config.stages\[0\].fr"):
+    with pytest.raises(UserError, match=r"is a clip, not an image; say how many frames a sample has "
+                                        r"\(--config.stages\[0\].fr"):
         next(pipeline.train_batches(rows_of(config, {"stored": clip_records}), seed=1, batch=2, start=0,
                                     num_workers=0))
     config = recipe_of([dict(dataset="stored")], losses=[dict(fn="l1", pred="sr", target="lr_clean", weight=1.0)])
@@ -315,7 +317,8 @@ def test_sizes_are_cropped_when_frames_are_decoded():
 
 
 @pytest.mark.parametrize("data, fps, colours", [
-    (lambda: encoded(moving(10, 70, 66), **x265("keyint=-1:bframes=2:colormatrix=bt709:range=full"), rate=30), 30, (1, 2)),
+    (lambda: encoded(moving(10, 70, 66), **x265("keyint=-1:bframes=2:colormatrix=bt709:range=full"), rate=30),
+     30, (1, 2)),
     (lambda: encoded(moving(10, 64, 64), codec="ffv1"), 25, (2, 0)),
 ])
 def test_key_frames_without_loss(data, fps, colours):

@@ -132,7 +132,8 @@ def test_a_chain_may_see_windows_of_the_image(photograph):
 
 
 @pytest.mark.parametrize("arguments, tiles, tlc", [
-    ({}, [24, 32], 16), ({"tile": 48}, [48], 16), ({"tile": None, "tlc": 0}, [None], 0), ({"tile": (32, 48)}, [32, 48], 16)])
+    ({}, [24, 32], 16), ({"tile": 48}, [48], 16), ({"tile": None, "tlc": 0}, [None], 0),
+    ({"tile": (32, 48)}, [32, 48], 16)])
 def test_a_model_file_says_tiles_and_windows(tmp_path, chain, arguments, tiles, tlc):
     net = {"name": "sr", "model": "rfdn/fadn", "scale": 2, "fields": FIELDS}
     model_file.save(tmp_path / "a.safetensors", chain.variables,

@@ -153,7 +153,8 @@ def test_models_are_averaged_by_weight(photograph):
     one, two = (Upscaler([chain]).upscale(lr) for chain in chains)
     raw = [np.asarray(chain(lr)) for chain in chains]
     np.testing.assert_allclose(Upscaler(chains).upscale(lr), np.clip((raw[0] + raw[1]) / 2, 0, 1), atol=1e-6)
-    np.testing.assert_allclose(Upscaler(chains, weights=[3, 1]).upscale(lr), np.clip(0.75 * raw[0] + 0.25 * raw[1], 0, 1), atol=1e-6)
+    np.testing.assert_allclose(Upscaler(chains, weights=[3, 1]).upscale(lr),
+                               np.clip(0.75 * raw[0] + 0.25 * raw[1], 0, 1), atol=1e-6)
     np.testing.assert_array_equal(Upscaler(chains, weights=[1, 0]).upscale(lr), one)
     assert np.abs(one - two).max() > 0.01
 
@@ -183,7 +184,8 @@ def test_tiles_too_small_for_what_they_must_overlap_by(monkeypatch):
     with pytest.raises(UserError, match="a tile of 8 px has no room for overlaps of 5 px"):
         Upscaler([make_chain()], tile=8, overlap=5)
     monkeypatch.setattr(upscaling, "free_memory", lambda: 1)  # so that the smallest tile is chosen
-    with pytest.raises(UserError, match="a tile of 64 px has no room for overlaps of 32 px; choose a tile of at least 65"):
+    with pytest.raises(UserError, match="a tile of 64 px has no room for overlaps of 32 px; "
+                                        "choose a tile of at least 65"):
         Upscaler([make_chain()], tile="auto", overlap=32).tiling(300, 300)
 
 
