@@ -31,6 +31,7 @@ def known_value(value):
 
 
 def reaches_of(values):
+    """The reaches among some values, in a list."""
     return [value for value in values if isinstance(value, Reach)]
 
 
@@ -362,6 +363,7 @@ def _places(eqn, indices, shape, sizes, index_map, batching, indices_batching):
 
 
 def row_of(value, i, dim=0):
+    """Row i of a value along a dimension, which it then lacks."""
     if isinstance(value, Reach):
         return without(subset(value, dim, np.array([i])), [dim])
     return lambda: None if value() is None else value()[i]
