@@ -169,7 +169,7 @@ class Upscaler:
 
     @property
     def for_jpeg(self) -> bool:
-        """Whether this restores JPEG pictures: estimates their quality, or was trained on a protocol that ends so."""
+        """Whether it restores JPEG pictures: it estimates their quality or was trained on a protocol that ends so."""
         return self.scale == 1 and any(chain.estimator or _made_for_jpeg(chain.meta) for chain in self.chains)
 
     def quality(self, rows: Callable[[int, int], np.ndarray], height: int, width: int) -> float | None:

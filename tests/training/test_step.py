@@ -1,5 +1,4 @@
-"""The train step: players, keys of losses, averages, skipped steps, chains, parts of a batch, many devices against one.
-"""
+"""The train step: players, keys of losses, averages, skipped steps, chains, parts of a batch, many devices and one."""
 
 import itertools
 import os
