@@ -238,7 +238,7 @@ def _picture(rng, height, width):
         left, top = rng.uniform(0, width), rng.uniform(0, height)
         corners = [(left + rng.uniform(0, width / 3), top + rng.uniform(0, height / 3)) for _ in range(3)]
         draw.polygon(corners, fill=tuple(map(int, rng.integers(0, 256, 3))))
-    for line in range(int(rng.integers(1, 4))):  # lines of letter-like strokes
+    for _ in range(int(rng.integers(1, 4))):  # lines of letter-like strokes
         size, colour = int(rng.integers(5, 14)), tuple(map(int, rng.integers(0, 256, 3)))
         base = int(rng.integers(0, max(height - size, 1)))
         for left in range(2, width - size, size):
@@ -295,7 +295,7 @@ def _quick(small):
         sr = np.rint(np.clip(sr, 0, 1) * 255).astype(np.uint8)
 
         def psnr(images):
-            scores = [metrics.score(ours, its, ["psnr[rgb]"], 0) for ours, its in zip(images, hr[count:])]
+            scores = [metrics.score(ours, its, ["psnr[rgb]"], 0) for ours, its in zip(images, hr[count:], strict=True)]
             return evaluation.mean_scores(scores)["psnr[rgb]"]
 
         losses = [float(value) for value in jax.device_get(window)]
@@ -370,7 +370,8 @@ def _jpeg_equal(subsampling, sizes, count):
     pairs = []
     for size in sizes:
         images = pictures(count, *size)
-        host = [jpeg.decode(jpeg.encode(image, int(q), subsampling=subsampling)) for image, q in zip(images, quality)]
+        host = [jpeg.decode(jpeg.encode(image, int(q), subsampling=subsampling))
+                for image, q in zip(images, quality, strict=True)]
         pairs.append((np.asarray(jpeg_device.jpeg(images, quality, subsampling=subsampling)), np.stack(host)))
     return _equality(pairs) | {"sizes": sizes, "qualities": quality.tolist(), "library": jpeg.library()}
 
@@ -475,7 +476,7 @@ def _entry_row(config, dtype, small):
 
 
 def _prediction(dtype, call, *arguments):
-    """Least times on this chip, ms, {floor_ms, separate_ms} (jsr.analysis.counts.Roofline); None where CHIPS lacks it."""
+    """Least ms on this chip, {floor_ms, separate_ms} (jsr.analysis.counts.Roofline); None where CHIPS lacks it."""
     import jax
 
     from jsr.analysis import counts
@@ -672,7 +673,7 @@ def _nvidia_smi():
                               capture_output=True, text=True, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
-    return [dict(zip(fields, map(str.strip, line.split(",")))) for line in done.stdout.splitlines()]
+    return [dict(zip(fields, map(str.strip, line.split(",")), strict=True)) for line in done.stdout.splitlines()]
 
 
 def _revision():
@@ -796,6 +797,11 @@ def measure(args, wanted):
         with atomic_write(args.out, "w") as file:
             json.dump(results, file, indent=1)
 
+    def on_row(name, row):
+        results["parts"][name]["rows"].append(row)
+        save()
+        print(f"{time.monotonic() - begin:5.0f} s  {name}: {_line(row)}", flush=True)
+
     def stop(*_):
         raise KeyboardInterrupt
 
@@ -805,14 +811,8 @@ def measure(args, wanted):
             left = args.minutes * 60 - (time.monotonic() - begin)
             seconds = min(left, PARTS[name].share * args.minutes * 60)
             part = results["parts"][name] = {"about": PARTS[name].about, "note": "", "rows": []}
-
-            def on_row(row):
-                part["rows"].append(row)
-                save()
-                print(f"{time.monotonic() - begin:5.0f} s  {name}: {_line(row)}", flush=True)
-
             if left > 0:
-                part["note"] = run_part(name, small=args.small, seconds=seconds, on_row=on_row)
+                part["note"] = run_part(name, small=args.small, seconds=seconds, on_row=functools.partial(on_row, name))
             else:
                 part["note"] = "skipped: no time left"
             save()

@@ -73,7 +73,7 @@ def chain_padding(networks):
     """The sizes that a chain takes (Padding): of the first network, with a multiple that suits those after it too."""
     cards = [models.card(module).padding for module in networks.values()]
     multiple, scale = 1, 1
-    for module, card in zip(networks.values(), cards):
+    for module, card in zip(networks.values(), cards, strict=True):
         multiple = math.lcm(multiple, card.multiple // math.gcd(card.multiple, scale))
         scale *= module.scale
     return Padding(multiple=multiple, mode=cards[0].mode, always=cards[0].always and multiple > 1)

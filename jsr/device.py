@@ -8,7 +8,7 @@ import jax
 
 
 def use_compile_cache():
-    """Keeps compiled programs on disk for the next process: in JAX_COMPILATION_CACHE_DIR, or the user's cache folder."""
+    """Keeps compiled programs on disk for the next process: in JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
     if jax.config.jax_compilation_cache_dir is None:
         try:
             folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "jsr", "xla")

@@ -101,8 +101,8 @@ def main(argv=None):
     except Exception as e:
         if not is_out_of_memory(e):
             raise
-        print("jsr: out of memory; use a smaller batch or crop (--config.stages[0].batch=..., --config.stages[0].crop=...), "
-              "or a network's field remat where it has one", file=sys.stderr)
+        print("jsr: out of memory; use a smaller batch or crop (--config.stages[0].batch=..., "
+              "--config.stages[0].crop=...), or a network's field remat where it has one", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("jsr: stopped", file=sys.stderr)
@@ -178,7 +178,8 @@ def _as_suffix(changes):
 def _check_minutes(minutes, overrides):
     for key, text in overrides:
         if re.fullmatch(r"stages(\[\d+\]|\.\d+)?(\.steps)?", key):
-            raise UserError(f"--minutes {minutes:g} and --config.{key}={text} both say how long to train; leave one out")
+            raise UserError(f"--minutes {minutes:g} and --config.{key}={text} both say how long to train; "
+                            "leave one out")
 
 
 def _recipes_beside(file):
@@ -192,7 +193,8 @@ def _prepare(config, console):
 
     names = {row["dataset"] for row in [*mix.described(config), config.data.eval]}
     for name in sorted(n for n in names if n.split("/")[0] == "photos"):
-        build.build(name, data_dir=config.data.data_dir or None, announce=lambda line: console.print(line, highlight=False))
+        build.build(name, data_dir=config.data.data_dir or None,
+                    announce=lambda line: console.print(line, highlight=False))
 
 
 if __name__ == "__main__":

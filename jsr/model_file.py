@@ -13,7 +13,8 @@ object:
                is cut into, and the results averaged], tlc: side of the windows of local means, LR px}; absent means not
   scores       {"psnr[rgb]": ...} on the validation images, where there are any
   data         [{dataset, split, degrade, ..., licence}] trained on, the rows of the recipe; [] of converted weights
-  fingerprint  {config, data, revision, versions, seed} of the run; of converted weights {source, sha256, names, versions}
+  fingerprint  {config, data, revision, versions, seed} of the run; of converted weights {source, sha256, names,
+               versions}
 
 and of converted weights also
 

@@ -10,15 +10,15 @@ from jsr.errors import UserError, nearest
 def set_value(config, key, text, known=lambda config, nodes, walked, key: {}):
     """Sets `config`'s entry at `key` ("data.train.dataset", "stages[0].steps" or "stages.0.steps") from text.
 
-    The text is read as the type that the entry has; anything goes where it is None. What is the player's is found at the
-    stage too ("stages[0].learning_rate"), where it has but one.
+    The text is read as the type that the entry has; anything goes where it is None. What is the player's is found at
+    the stage too ("stages[0].learning_rate"), where it has but one.
 
     Args:
       config: a ConfigDict.
       key: place of the entry.
       text: its new value.
-      known: function of (config, the dicts and lists on the way, their keys, key) to what the last of them may hold besides,
-        {key: default}; a new entry has the type of its default.
+      known: function of (config, the dicts and lists on the way, their keys, key) to what the last of them may hold
+        besides, {key: default}; a new entry has the type of its default.
 
     Raises:
       UserError: an unknown key (the nearest is named) or text of another type.
@@ -131,7 +131,7 @@ def different(before, now):
 
 
 def from_plain(data):
-    """What `plain` made of a ConfigDict, as JSON gives it back, as a locked ConfigDict again; a copy of all it holds."""
+    """What `plain` made of a ConfigDict, as JSON gives it back, as a locked ConfigDict again; a copy of all it has."""
     return _revived(data).lock()
 
 

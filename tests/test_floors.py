@@ -52,6 +52,6 @@ def test_every_room_has_its_floor():
 
 @pytest.mark.parametrize("room", HEIGHT)
 def test_no_import_runs_up_or_round(room):
-    wrong = {f"{path.relative_to(PACKAGE)}: {other}" for path in FILES if room_of(path) == room for other in imported(path)
-             if other != room and HEIGHT.get(other, -1) >= HEIGHT[room]}
+    wrong = {f"{path.relative_to(PACKAGE)}: {other}" for path in FILES if room_of(path) == room
+             for other in imported(path) if other != room and HEIGHT.get(other, -1) >= HEIGHT[room]}
     assert not wrong

@@ -178,7 +178,7 @@ def test_jpeg_and_png_keep_exif_byte_for_byte(odd_pictures, tmp_path):
         with Image.open(tmp_path / target) as image:
             block = image.info["exif"].removeprefix(b"Exif\0\0")
         assert len(block) == len(picture.metadata.exif)
-        assert sum(a != b for a, b in zip(block, picture.metadata.exif)) < 12  # orientation and two sizes
+        assert sum(a != b for a, b in zip(block, picture.metadata.exif, strict=True)) < 12  # orientation and two sizes
 
 
 def test_tiff_tags_reach_tiff_and_png(tmp_path, photograph):
@@ -522,7 +522,7 @@ def test_pictures_are_read_at_once_by_threads(odd_pictures):
     folder, rows = odd_pictures
     chosen = [row for row in _good(rows) if row.pixels.ndim == 3][:40]
     with ThreadPoolExecutor(4) as pool:
-        for row, (_, pixels) in zip(chosen, pool.map(lambda row: _whole(folder / row.name), chosen)):
+        for row, (_, pixels) in zip(chosen, pool.map(lambda row: _whole(folder / row.name), chosen), strict=True):
             assert np.abs(pixels[0].astype(int) - row.pixels).max() <= row.tolerance, row.name
 
 
@@ -554,7 +554,8 @@ def test_damage_in_libvips_words_and_memory_are_one_line(tmp_path):
 def test_bmp_keeps_its_pixels_and_resolution(tmp_path, photograph, mode):
     image = Image.fromarray(photograph(9, 14)).convert(mode)
     image.save(tmp_path / "a.bmp", dpi=(300, 150))
-    with pictures.open_picture(tmp_path / "a.bmp") as picture, pictures.create(tmp_path / "b.bmp", picture, 9, 14) as sink:
+    source, target = tmp_path / "a.bmp", tmp_path / "b.bmp"
+    with pictures.open_picture(source) as picture, pictures.create(target, picture, 9, 14) as sink:
         sink.write(picture.rows(0, 9))
         assert sink.notes == ()
     with Image.open(tmp_path / "b.bmp") as written:

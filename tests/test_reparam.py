@@ -304,7 +304,8 @@ def test_training_fused_has_the_gradients_of_the_branches(block):
     expected, got = (quick(jax.value_and_grad(loss))(variables) for loss in (branches, fused))
     np.testing.assert_allclose(got[0], expected[0], rtol=1e-5)
     largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(expected[1]))
-    for (path, one), other in zip(jax.tree_util.tree_leaves_with_path(expected[1]), jax.tree.leaves(got[1])):
+    pairs = zip(jax.tree_util.tree_leaves_with_path(expected[1]), jax.tree.leaves(got[1]), strict=True)
+    for (path, one), other in pairs:
         assert np.abs(one - other).max() < 3e-6 * largest, jax.tree_util.keystr(path)
 
 

@@ -19,8 +19,8 @@ class ClipsBuilder(common.ImagesBuilder):
     Attributes:
       MULTIPLE: of what height and width of the HR clips are to be multiples, px.
 
-    The setting `keyint`: 0 keeps the HR files as they are; else they are encoded anew, lossless, with a key frame every so
-    many frames, so that training decodes less for a window.
+    The setting `keyint`: 0 keeps the HR files as they are; else they are encoded anew, lossless, with a key frame every
+    so many frames, so that training decodes less for a window.
     """
 
     SETTINGS = {"keyint": 0}

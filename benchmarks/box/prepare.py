@@ -10,8 +10,8 @@ drawn pictures alone are made, for which see `drawings.py`. `--test` makes the p
 they never were JPEGs, so that harm shows.
 
 OUT gets PNG files, RGB, 8 bit, in the folders photographs and drawn (those to test on in OUT itself), and `data.tsv`:
-for every picture its origin, licence, standing and author, and the SHA-256 of its pixels. The same inputs give the same pixels; a model file trained on them carries the SHA-256 of the
-list. Standings:
+for every picture its origin, licence, standing and author, and the SHA-256 of its pixels. The same inputs give the same
+pixels; a model file trained on them carries the SHA-256 of the list. Standings:
 
     author         the author's own statement for this picture
     public domain  works of public bodies and what their makers gave away

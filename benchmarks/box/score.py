@@ -2,9 +2,10 @@
 
     python benchmarks/box/score.py x2.safetensors Set14=data/Set14 BSD100=data/BSD100 --out x2.json
 
-Each SET=FOLDER holds HR pictures that were never trained on. BSD100's are decoded JPEG files of quality 95: files of that
-quality and better are nearly the pictures themselves, and no measure of harm; give a folder of pictures of lossless origin
-for that. Gains are means over pictures in dB; `worst` is the smallest gain of one picture, `lost` counts those below 0.
+Each SET=FOLDER holds HR pictures that were never trained on. BSD100's are decoded JPEG files of quality 95: files of
+that quality and better are nearly the pictures themselves, and no measure of harm; give a folder of pictures of
+lossless origin for that. Gains are means over pictures in dB; `worst` is the smallest gain of one picture, `lost`
+counts those below 0.
 """
 
 import argparse
@@ -47,12 +48,12 @@ def judge(upscaler, folder, scale, degrade, fixed):
         rows.append(metrics.score(sr, hr, KEYS, 0))
         base.append(metrics.score(enlarge(lr, scale, kernel), hr, KEYS, 0))
         names.append(name)
-    # A picture that the file holds exactly has no PSNR to gain: 60 dB stands for it, on both sides
-    gains = [min(ours["psnr[rgb]"], 60) - min(before["psnr[rgb]"], 60) for ours, before in zip(rows, base, strict=True)]
+    pairs = list(zip(rows, base, strict=True))
+    gains = [min(ours["psnr[rgb]"], 60) - min(before["psnr[rgb]"], 60) for ours, before in pairs]
+    gains_y = [min(ours["psnr[y_601]"], 60) - min(before["psnr[y_601]"], 60) for ours, before in pairs]
     worst = int(np.argmin(gains))
-    return {"baseline": evaluation.mean_scores(base), "ours": evaluation.mean_scores(rows), "gain": float(np.mean(gains)),
-            "gain_y": float(np.mean([min(ours["psnr[y_601]"], 60) - min(before["psnr[y_601]"], 60)
-                                     for ours, before in zip(rows, base, strict=True)])),
+    return {"baseline": evaluation.mean_scores(base), "ours": evaluation.mean_scores(rows),
+            "gain": float(np.mean(gains)), "gain_y": float(np.mean(gains_y)),
             "worst": gains[worst], "worst_name": names[worst], "lost": int(np.sum(np.array(gains) < 0)),
             "images": len(names), "seconds_per_mpx": seconds / pixels * 1e6}
 

@@ -96,7 +96,7 @@ def united(reaches, besides=None):
         if not all(np.array_equal(reaches[i].axes[dim], axes[dim]) for i in varied[1:]):
             numbers = np.stack([reaches[i].axes[dim] for i in varied], 1)
             axes[dim], first = _classes(numbers, 0)
-            for i, classes in zip(varied, numbers[first].T):
+            for i, classes in zip(varied, numbers[first].T, strict=True):
                 data[i] = data[i].take(classes, dim + 1)
     return axes, data
 
@@ -183,7 +183,7 @@ def transposed(reach, order):
 def placed(reach, shape, dims):
     """Dimension i becomes dims[i] of `shape`; along the others, and where the length was 1, all is the same."""
     axes, counts = [_one_class(side) for side in shape], [1] * len(shape)
-    for d, axis, count in zip(dims, reach.axes, reach.data.shape[1:]):
+    for d, axis, count in zip(dims, reach.axes, reach.data.shape[1:], strict=True):
         counts[d] = count
         if len(axis) == shape[d]:
             axes[d] = axis
@@ -199,8 +199,8 @@ def reshaped(reach, shape):
             axes += run
         else:
             counts = data.shape[dim:dim + len(run)]
-            numbers = functools.reduce(lambda a, b: (a[:, None] * b[1] + b[0]).ravel(), zip(run[1:], counts[1:]),
-                                       run[0] if run else _one_class(1))
+            numbers = functools.reduce(lambda a, b: (a[:, None] * b[1] + b[0]).ravel(),
+                                       zip(run[1:], counts[1:], strict=True), run[0] if run else _one_class(1))
             split, grid = _as_grid(numbers.reshape(shape[new]))
             axes += split
             data = data.reshape(*data.shape[:dim], math.prod(counts), *data.shape[dim + len(run):]).take(grid, dim)

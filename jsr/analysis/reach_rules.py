@@ -31,6 +31,7 @@ def known_value(value):
 
 
 def reaches_of(values):
+    """The reaches among some values, in a list."""
     return [value for value in values if isinstance(value, Reach)]
 
 
@@ -96,7 +97,7 @@ def _dot_general(eqn, *inputs):
     summed, batch = eqn.params["dimension_numbers"]
     shape = eqn.outvars[0].aval.shape  # batch dimensions, those of the left operand, those of the right
     parts = []
-    for side, (reach, other) in enumerate(zip(inputs, inputs[::-1])):
+    for side, (reach, other) in enumerate(zip(inputs, inputs[::-1], strict=True)):
         if not isinstance(reach, Reach):
             continue
         free = [d for d in range(len(reach.shape)) if d not in (*summed[side], *batch[side])]
@@ -168,7 +169,7 @@ def _convolution(eqn, image, kernel):
     reach = spread(reach, [2], (n, groups, features // groups, *size))
     reach = merged(reshaped(reach, (n, features, *size)))
     windows = zip([kernel_shape[d] for d in numbers.rhs_spec[2:]], params["window_strides"], params["padding"],
-                  params["lhs_dilation"], params["rhs_dilation"])
+                  params["lhs_dilation"], params["rhs_dilation"], strict=True)
     reach = transposed(_slide(reach, list(windows)), np.argsort(numbers.out_spec))
     return _plus(eqn, reach, kernel)
 
@@ -176,7 +177,7 @@ def _convolution(eqn, image, kernel):
 def _reduce_window(eqn, reach):
     params = eqn.params
     return _slide(reach, list(zip(params["window_dimensions"], params["window_strides"], params["padding"],
-                                  params["base_dilation"], params["window_dilation"])))
+                                  params["base_dilation"], params["window_dilation"], strict=True)))
 
 
 def _pad(eqn, array, value):
@@ -197,8 +198,8 @@ def _joined(values, lengths, dim):
     axes, data = united([values[i] for i in tracked], besides=dim)
     counts = np.max([part.shape for part in data], axis=0)
     data = [np.broadcast_to(part, (*counts[:dim + 1], part.shape[dim + 1], *counts[dim + 2:])) for part in data]
-    offsets = np.cumsum([0, *(part.shape[dim + 1] for part in data)])
-    axes[dim] = np.concatenate([values[i].axes[dim] + offset for i, offset in zip(tracked, offsets)])
+    offsets = np.cumsum([0, *(part.shape[dim + 1] for part in data[:-1])])
+    axes[dim] = np.concatenate([values[i].axes[dim] + offset for i, offset in zip(tracked, offsets, strict=True)])
     reach = values[tracked[0]].having(np.concatenate(data, dim + 1), axes)
     if len(tracked) == len(values):
         return merged(reach)
@@ -227,7 +228,7 @@ def _tile(eqn, reach):
 
 def _split(eqn, reach):
     dim, ends = eqn.params["axis"], np.cumsum(eqn.params["sizes"])
-    return [subset(reach, dim, np.arange(end - size, end)) for size, end in zip(eqn.params["sizes"], ends)]
+    return [subset(reach, dim, np.arange(end - size, end)) for size, end in zip(eqn.params["sizes"], ends, strict=True)]
 
 
 def _squeeze(eqn, reach):
@@ -237,7 +238,7 @@ def _squeeze(eqn, reach):
 def _slice(eqn, reach):
     params = eqn.params
     strides = params["strides"] or [1] * len(reach.shape)
-    for dim, window in enumerate(zip(params["start_indices"], params["limit_indices"], strides)):
+    for dim, window in enumerate(zip(params["start_indices"], params["limit_indices"], strides, strict=True)):
         if window != (0, reach.shape[dim], 1):
             reach = subset(reach, dim, np.arange(*window))
     return reach
@@ -253,7 +254,7 @@ def _dynamic_slice(eqn, array, *starts):
     if not isinstance(array, Reach):
         return everything(eqn, *starts)
     reach = array
-    for dim, (size, start) in enumerate(zip(eqn.params["slice_sizes"], starts)):
+    for dim, (size, start) in enumerate(zip(eqn.params["slice_sizes"], starts, strict=True)):
         if size < array.shape[dim]:
             first = known_value(start)
             if first is None:
@@ -271,7 +272,7 @@ def _dynamic_update_slice(eqn, array, update, *starts):
         return array
     spare = np.subtract(eqn.outvars[0].aval.shape, update.shape)
     before = np.clip(known, 0, spare)
-    moved = _slide(update, [(1, 1, padding, 1, 1) for padding in zip(before, spare - before)])
+    moved = _slide(update, [(1, 1, padding, 1, 1) for padding in zip(before, spare - before, strict=True)])
     return hull([moved, *reaches_of([array])])
 
 
@@ -305,7 +306,7 @@ def _scatter(eqn, array, indices, updates):
         return array
     shape, window = eqn.outvars[0].aval.shape, numbers.update_window_dims
     dropped = (*numbers.inserted_window_dims, *numbers.operand_batching_dims)
-    now = dict(zip([d for d in range(len(shape)) if d not in dropped], window))
+    now = dict(zip([d for d in range(len(shape)) if d not in dropped], window, strict=True))
     moved, places = _places(eqn, known, shape, [updates.shape[now[d]] if d in now else 1 for d in range(len(shape))],
                             numbers.scatter_dims_to_operand_dims, numbers.operand_batching_dims,
                             numbers.scatter_indices_batching_dims)
@@ -362,6 +363,7 @@ def _places(eqn, indices, shape, sizes, index_map, batching, indices_batching):
 
 
 def row_of(value, i, dim=0):
+    """Row i of a value along a dimension, which it then lacks."""
     if isinstance(value, Reach):
         return without(subset(value, dim, np.array([i])), [dim])
     return lambda: None if value() is None else value()[i]

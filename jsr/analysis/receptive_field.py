@@ -167,7 +167,8 @@ def _apply(eqn, inputs):
         return _computed(eqn, inputs)
     result = _RULES.get(name, everything)(eqn, *inputs)
     results = result if isinstance(result, list) else [result] * len(eqn.outvars)
-    return [value if var.aval.size else _constant(np.zeros(var.aval.shape)) for var, value in zip(eqn.outvars, results)]
+    return [value if var.aval.size else _constant(np.zeros(var.aval.shape))
+            for var, value in zip(eqn.outvars, results, strict=True)]
 
 
 def _computed(eqn, inputs):
@@ -193,7 +194,7 @@ def _cond(eqn, index, *operands):
     if known is not None:
         return _evaluate(branches[np.clip(known, 0, len(branches) - 1)], operands)
     results = []
-    for var, *values in zip(eqn.outvars, *(_evaluate(branch, operands) for branch in branches)):
+    for var, *values in zip(eqn.outvars, *(_evaluate(branch, operands) for branch in branches), strict=True):
         if isinstance(index, Reach):
             values.append(placed(index, var.aval.shape, ()))
         results.append(hull(reaches_of(values)) if reaches_of(values) else _unknown)
@@ -206,14 +207,14 @@ def _scan(eqn, *inputs):
         return everything(eqn, *inputs)
     # Sequences lose a dimension inside. (The parameters that say how many there are changed with JAX 0.11.)
     body = params["jaxpr"]
-    stop = sum(var.aval.ndim == aval.ndim for var, aval in zip(eqn.invars, body.in_avals))
-    start = stop - sum(var.aval.ndim == aval.ndim for var, aval in zip(eqn.outvars, body.out_avals))
+    stop = sum(var.aval.ndim == aval.ndim for var, aval in zip(eqn.invars, body.in_avals, strict=True))
+    start = stop - sum(var.aval.ndim == aval.ndim for var, aval in zip(eqn.outvars, body.out_avals, strict=True))
     consts, carry, sequences = inputs[:start], inputs[start:stop], inputs[stop:]
     rows = {}
     for i in range(params["length"])[::-1 if params["reverse"] else 1]:
         results = _evaluate(body, [*consts, *carry, *(row_of(value, i) for value in sequences)])
         carry, rows[i] = results[:len(carry)], results[len(carry):]
-    sequences = zip(*(rows[i] for i in sorted(rows)))
+    sequences = zip(*(rows[i] for i in sorted(rows)), strict=True)
     return [*carry, *(stacked(values, 0) if reaches_of(values) else _unknown for values in sequences)]
 
 

@@ -102,9 +102,9 @@ PROTOCOLS = {row.name: row for row in (
              published={"psnr[rgb]": "31.30", "psnr[ntire23_script]": "33.82", "ssim[rgb]": "0.8245"}),
     *(Protocol(name=f"aim20_x{scale}", title=f"AIM 2020 real image super-resolution, track {track} (x{scale})",
                scale=scale, **_AIM20) for track, scale in ((1, 2), (2, 3), (3, 4))),
-    # Report: Yang, Timofte et al., CVPRW 2024, sections 2.1 and 2.2 and Table 1. It says PSNR and no more: RGB of 8 bits
-    # and no border, as in the organisers' challenge of 2022, is inferred. The qualities of its test images were drawn
-    # and not published: a mean over the same images differs by what these draw. LIVE1 was its second test set.
+    # Report: Yang, Timofte et al., CVPRW 2024, sections 2.1 and 2.2 and Table 1. It says PSNR and no more: RGB of 8
+    # bits and no border, as in the organisers' challenge of 2022, is inferred. The qualities of its test images were
+    # drawn and not published: a mean over the same images differs by what these draw. LIVE1 was its second test set.
     Protocol(name="ntire24", title="NTIRE 2024 blind enhancement of compressed images (JPEG of quality 10 to 71)",
              scale=1, keys=("psnr[rgb]", "ssim[rgb]", "psnr[y_601]", "psnr_b[rgb]"), ranking="psnr[rgb]",
              degradation="ntire24", test_set="the 100 test images of DIV2K, 0901 to 1000", test_count=100,

@@ -126,8 +126,8 @@ def _identity(source, tensors, args):
     if args.recipe:
         recipe = config.load(args.recipe)
         if len(recipe.chain) > 1:
-            raise UserError(f"{args.recipe}: is a chain of {len(recipe.chain)} networks, a state dict is of one; name it "
-                            "with --arch")
+            raise UserError(f"{args.recipe}: is a chain of {len(recipe.chain)} networks, a state dict is of one; "
+                            "name it with --arch")
         name, = recipe.chain
         net = trees.plain(recipe.networks[name])
         found = Identity(net["model"], net["scale"], net["fields"])

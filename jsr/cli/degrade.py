@@ -43,8 +43,8 @@ def run(args):
         raise UserError("say where to: --out DIR for LR files, or --explain DIR for pictures of the steps")
     challenge = challenges.PROTOCOLS.get(args.protocol)
     if challenge and not challenge.degradation:
-        raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, which nothing "
-                        "degraded; take the challenge's own pairs, or another protocol's degradation")
+        raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, "
+                        "which nothing degraded; take the challenge's own pairs, or another protocol's degradation")
     known = parameters(args.protocol)
     fixed = settings(args.protocol, dict(_pair(text, known) for text in args.set), "--set ")
     console = Console(soft_wrap=True, highlight=False, markup=False)

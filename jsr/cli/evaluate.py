@@ -13,8 +13,8 @@ Files belong together by name; something added to an SR or LR name (0801x4.png, 
 one pairing is possible. A file that is missing, damaged or of the wrong size gets one line, is left out of the means,
 and makes the exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
 
-A challenge's baseline is bicubic, of ais24 Lanczos, of ntire24 the JPEG image itself; its LR images are made from the HR images unless --lr has them,
-with a folder for each QP where --sr has.
+A challenge's baseline is bicubic, of ais24 Lanczos, of ntire24 the JPEG image itself; its LR images are made from the
+HR images unless --lr has them, with a folder for each QP where --sr has.
 
 --json holds {protocol, profiles, crop_border, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours, bicubic},
 standing, skipped}; scores are {"psnr[rgb]": dB, ...}. The baseline stands under its name; with several QPs an image
@@ -289,8 +289,8 @@ def _published(standing, protocol):
                 {"team": protocol.baseline, **protocol.published}]
     figures = protocol.keys if protocol.weigh else protocol.ranking_columns
     headings = {"team": "team", "method": "method", **{name: challenges.label(name) for name in figures},
-                "gain": f"gain over {protocol.baseline}", "model_mb": "model, MB", "runtime_s": "s an image", "runtime_ms": "ms an image",
-                "score": "score"}
+                "gain": f"gain over {protocol.baseline}", "model_mb": "model, MB", "runtime_s": "s an image",
+                "runtime_ms": "ms an image", "score": "score"}
     columns = [name for name in headings if name in rows[0]]
     note = "" if standing["rank"] else "; not comparable with the above"
     shown = Table(title=f"{protocol.title}, on {protocol.test_set}{note}", title_justify="left")

@@ -5,9 +5,9 @@
 
 What is exported takes pictures as files hold them, uint8 (1, height, width, 3) RGB of any size (an ONNX graph: of 32 px
 a side and more), and gives what `jsr upscale` makes of a whole picture: padding, clipping and rounding are inside,
-training branches are fused. It is run beside jsr at three sizes and not written if a pixel differs by more than rounding.
-The metadata tells where the network comes from: of ONNX as metadata_props, of StableHLO as meta.json in the file, which
-is a zip archive.
+training branches are fused. It is run beside jsr at three sizes and not written if a pixel differs by more than
+rounding. The metadata tells where the network comes from: of ONNX as metadata_props, of StableHLO as meta.json in the
+file, which is a zip archive.
 """
 
 import argparse
@@ -59,7 +59,8 @@ def run(args):
             raise UserError(f"{args.out}: not written; what was exported is not what jsr computes, see the table")
     console = terminal.console()
     if meta.get("ensemble"):
-        console.print(f"the networks alone; jsr upscale also does what the file asks for, ensemble = {meta['ensemble']}")
+        console.print("the networks alone; jsr upscale also does what the file asks for, "
+                      f"ensemble = {meta['ensemble']}")
     console.print(f"wrote {args.out}, {len(content) / 1e6:.2f} MB")
     return 0
 

@@ -27,7 +27,8 @@ def add_arguments(parser):
     parser.add_argument("--net", help="which network of the recipe; its only one by default")
     parser.add_argument("--max_gmacs", type=float, metavar="G",
                         help="multiply-accumulates allowed, in 1e9, at the recipe's input size")
-    parser.add_argument("--steps", type=int, default=2000, metavar="N", help="of the first round (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=2000, metavar="N",
+                        help="of the first round (default: %(default)s)")
     parser.add_argument("--workdir", type=Path, help="where its runs lie (default: runs/<track>/<recipe>_search)")
 
 

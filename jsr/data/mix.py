@@ -18,7 +18,7 @@ _OPENED = ("dataset", "split", "files", *dataclasses.asdict(WHOLE))  # of the ke
 
 
 def open_sources(config, announce=lambda line: None):
-    """{(dataset, split, files, shrink, tiles, detail): source} of all rows that a recipe and its stages take samples from.
+    """{(dataset, split, files, shrink, tiles, detail): source} of all rows that a recipe and its stages sample from.
 
     Args:
       config: a recipe.
@@ -58,8 +58,8 @@ def stage_rows(config, stage, opened, *, scale):
     rows = _rows(config, stage)
     weights = [float(row["weight"]) for row in rows]
     if min(weights) < 0 or 0 in weights and any(weights):
-        raise UserError(f"{_where(stage)}: weights {', '.join(f'{weight:g}' for weight in weights)}; give every row one "
-                        "above 0, or none")
+        raise UserError(f"{_where(stage)}: weights {', '.join(f'{weight:g}' for weight in weights)}; give "
+                        "every row one above 0, or none")
     if not any(weights):
         weights = [len(opened[_key(row)]) * _repeat(row, stage) for row in rows]
     elif any(row["repeat"] != 1 for row in rows):

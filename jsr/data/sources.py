@@ -19,9 +19,9 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
-    bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.datasets.records` lists. Both kinds of
-    source have a length and `names`, those of the records, are indexed by integers and can be pickled. Their `identity`,
-    which JSON can write, tells other records, but not another place of the same ones.
+    bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.datasets.records` lists. Both kinds
+    of source have a length and `names`, those of the records, are indexed by integers and can be pickled. Their
+    `identity`, which JSON can write, tells other records, but not another place of the same ones.
 
     Args:
       dataset: "<dataset>[/<config>]", or the path of a folder. A known dataset goes before a folder of the same name;
@@ -31,8 +31,8 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
       files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all. Of a
         folder these are its images, before they are cut into tiles.
       form: jsr.datasets.cut.Cut, what is made of a folder's images; a dataset's are as they were built.
-      memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it, images
-        are kept on disk as they are decoded, see `jsr.data.decoded`.
+      memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it,
+        images are kept on disk as they are decoded, see `jsr.data.decoded`.
       announce: called with lines for the user.
 
     Raises:
@@ -43,8 +43,8 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
     data_dir = data_dir or default_data_dir()
     if isinstance(dataset, str) and dataset.split("/")[0] in names():
         if form != WHOLE:
-            raise UserError(f"{dataset}: shrink, tiles and detail are for folders of images, not for a dataset; jsr build "
-                            "image_folder makes one of a folder, with the same settings")
+            raise UserError(f"{dataset}: shrink, tiles and detail are for folders of images, not for a dataset; "
+                            "jsr build image_folder makes one of a folder, with the same settings")
         source = RecordSource(dataset, split, str(data_dir))
         return ListedSource(source, _listed(source.names, files, dataset)) if files else source
     if not Path(dataset).is_dir():

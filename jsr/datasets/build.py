@@ -55,7 +55,8 @@ def default_data_dir():
     try:
         return Path(folder).expanduser()
     except RuntimeError as e:
-        raise UserError(f"{folder}: there is no such home folder; set JSR_DATA_DIR to the folder of the datasets") from e
+        raise UserError(f"{folder}: there is no such home folder; set JSR_DATA_DIR to the folder of "
+                        "the datasets") from e
 
 
 def find(dataset, data_dir=None):
@@ -138,7 +139,8 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
     info = cls(data_dir=path.parents[2], config=config).info
     other = {key: info.metadata[key] for key, value in settings.items() if info.metadata[key] != value}
     if other:
-        raise UserError(f"{path}: is there already, with {', '.join(f'--{key} {value}' for key, value in other.items())}; "
+        flags = ", ".join(f"--{key} {value}" for key, value in other.items())
+        raise UserError(f"{path}: is there already, with {flags}; "
                         "--force builds it anew, --data_dir elsewhere keeps both")
     return Dataset(name=f"{cls.name}/{config}", path=path, is_new=is_new, cropped=info.metadata["cropped"],
                    counts={name: split.num_examples for name, split in info.splits.items()},

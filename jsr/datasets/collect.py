@@ -117,8 +117,9 @@ def _in_zip(path):
 
 def _in_tar(path):
     with tarfile.open(path, "r:") as archive:
-        return [TarMember(Path(member.name).stem, str(path), member.name.removeprefix("./"), member.offset_data, member.size)
-                for member in sorted(archive, key=lambda m: m.name) if member.isfile()]
+        members = sorted(archive, key=lambda member: member.name)
+        return [TarMember(Path(member.name).stem, str(path), member.name.removeprefix("./"), member.offset_data,
+                          member.size) for member in members if member.isfile()]
 
 
 _LISTINGS = {".zip": _in_zip, ".tar": _in_tar}

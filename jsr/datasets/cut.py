@@ -1,8 +1,9 @@
 """Photographs as images to train on: upright, made smaller, in tiles, without most of the flat ones.
 
-A camera's photograph is soft at the level of pixels: its colours are interpolated, and its file is a JPEG. Made smaller,
-it has the sharpness of a clean image. Pillow's bicubic does it, whose kernel grows with the factor. What is left of a made-up
-camera's traces (mosaic, noise, JPEG of quality 88; RMS in levels, over the mean gradient of the result), by 24 photographs:
+A camera's photograph is soft at the level of pixels: its colours are interpolated, and its file is a JPEG. Made
+smaller, it has the sharpness of a clean image. Pillow's bicubic does it, whose kernel grows with the factor. What is
+left of a made-up camera's traces (mosaic, noise, JPEG of quality 88; RMS in levels, over the mean gradient of the
+result), by 24 photographs:
 
   shrink    area mean    Hamming    bicubic    Lanczos
      2        0.554       0.534      0.508      0.506
@@ -33,8 +34,8 @@ class Cut:
     Attributes:
       shrink: size of the photograph over that of the image, 1 or more.
       tiles: least side, px, of the tiles that the smaller image is cut into, which cover it; 0 leaves it whole.
-      detail: least mean second difference of the luma of a tile, levels. One in eight of the flatter ones is kept, always
-        the same. 0 keeps all; 3 leaves out skies and what is out of focus.
+      detail: least mean second difference of the luma of a tile, levels. One in eight of the flatter ones is kept,
+        always the same. 0 keeps all; 3 leaves out skies and what is out of focus.
 
     Raises:
       UserError: a value that cannot be.

@@ -24,7 +24,7 @@ class Pair:
 
 
 def prepare(pair, *, folder):
-    """Makes the part of a pair as `jsr.datasets.records.prepare` does: `lr` is the LR file as it is, `degradation` empty.
+    """Makes a pair's part as `jsr.datasets.records.prepare` does: `lr` is the LR file as it is, `degradation` empty.
 
     HR rows and columns that are too few for one more of the LR image are cut off at the bottom and right.
 
@@ -37,8 +37,8 @@ def prepare(pair, *, folder):
         image, lr = images.read_rgb(data, name=pair.hr), images.read_rgb(lr_data, name=pair.lr)
         (height, width), (lr_height, lr_width), scale = image.shape[:2], lr.shape[:2], pair.scale
         if (height // scale, width // scale) != (lr_height, lr_width):
-            raise UserError(f"{pair.hr}: {height}x{width} (height x width) is not {scale} times the {lr_height}x{lr_width} "
-                            f"of {pair.lr}; replace or remove the pair")
+            raise UserError(f"{pair.hr}: {height}x{width} (height x width) is not {scale} times "
+                            f"the {lr_height}x{lr_width} of {pair.lr}; replace or remove the pair")
         hr = image[:lr_height * scale, :lr_width * scale]
         records.save(part, [{"name": pair.name, "hr": tiled.encode(hr), "height": hr.shape[0], "width": hr.shape[1],
                              "source_height": height, "source_width": width, "lr": lr_data, "degradation": ""}])

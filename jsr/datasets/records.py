@@ -1,8 +1,8 @@
 """Source images to the records of a dataset, one at a time and resumable; runs in worker processes, so imports little.
 
 A record is a dict: name, hr (a TIFF of `jsr.datasets.tiled`, lossless), height, width (px, of hr), source_height,
-source_width (px, of the image or its tile, before a crop to the scale), and for a degraded dataset lr (the bytes of the LR file) and degradation
-(what made it, the record of `jsr.degradations.Degraded` as JSON).
+source_width (px, of the image or its tile, before a crop to the scale), and for a degraded dataset lr (the bytes of the
+LR file) and degradation (what made it, the record of `jsr.degradations.Degraded` as JSON).
 """
 
 import dataclasses
@@ -127,7 +127,8 @@ def prepare(source, *, protocol, folder, form=cut.WHOLE, each=""):
       UserError: the image is missing, damaged or too small, or the part cannot be written.
     """
     data = source.read()
-    drawn = [degradations.draw(protocol, source.name, **fixed) for _, fixed in _variants("", protocol, each)] if protocol else []
+    variants = _variants("", protocol, each) if protocol else []
+    drawn = [degradations.draw(protocol, source.name, **fixed) for _, fixed in variants]
     part = part_path(folder, source.name, data, json.dumps([drawn, dataclasses.astuple(form)]))
     if not part.exists():
         save(part, make(source, data, protocol, form, each))
@@ -180,7 +181,8 @@ def names(part):
 
 def load(part, number=0):
     """A record in a part, by its number there."""
-    return {key: bytes(value) if isinstance(value, memoryview) else value for key, value in mapped(part, number).items()}
+    return {key: bytes(value) if isinstance(value, memoryview) else value
+            for key, value in mapped(part, number).items()}
 
 
 def mapped(part, number=0):

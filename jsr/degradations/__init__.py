@@ -63,8 +63,9 @@ class Protocol:
 
     Attributes:
       scale: HR size over LR size.
-      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}. A
-        parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a codec.
+      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}.
+        A parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a
+        codec.
       video: HR and LR are clips, uint8 YUV 4:2:0 (T, H * 3 // 2, W).
     """
 
@@ -73,15 +74,16 @@ class Protocol:
     video: bool = False
 
 
-# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM 2022
-# organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
+# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM
+# 2022 organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
 _JPEG = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow"}
 PROTOCOLS = {
     # AIM 2022 compressed SR, track 1: Pillow's bicubic to (W/4, H/4), JPEG saved with quality 10 and no other argument.
     "aim22_t1": Protocol(4, ({"fn": "pillow_bicubic", "scale": 4}, {**_JPEG, "quality": 10})),
-    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder is
-    # HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
-    "aim22_t2": Protocol(4, ({"fn": "swscale_bicubic", "scale": 4}, {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
+    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder
+    # is HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
+    "aim22_t2": Protocol(4, ({"fn": "swscale_bicubic", "scale": 4},
+                             {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
                          video=True),
     # NTIRE 2023 real-time SR: prepare_data.py of eduardzamfir/NTIRE23-RTSR saves JPEG of quality 90; the report says
     # bicubic and no more.
@@ -96,14 +98,16 @@ PROTOCOLS = {
     **{f"photo_x{scale}{suffix}": Protocol(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1), codec))
        for scale in (1, 2, 4)
        for suffix, codec in (("", {**_JPEG, "quality": range(10, 96)}), ("_clean", {"fn": "png"}))},
-    # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10 to 70.
+    # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10
+    # to 70.
     "ntire24": Protocol(1, ({**_JPEG, "quality": range(10, 72)},)),
     # Not of a challenge: what papers on clean images call bicubic, MATLAB's imresize of uint8 images.
     "bicubic_x2": Protocol(2, ({"fn": "matlab_bicubic", "scale": 2}, {"fn": "png"})),
     "bicubic_x3": Protocol(3, ({"fn": "matlab_bicubic", "scale": 3}, {"fn": "png"})),
     "bicubic_x4": Protocol(4, ({"fn": "matlab_bicubic", "scale": 4}, {"fn": "png"})),
     # Not of a challenge: compressed twice, as pictures that were passed on are.
-    "jpeg_webp": Protocol(1, ({**_JPEG, "quality": range(10, 91)}, {"fn": "webp", "quality": range(10, 91), "method": 4})),
+    "jpeg_webp": Protocol(1, ({**_JPEG, "quality": range(10, 91)},
+                              {"fn": "webp", "quality": range(10, 91), "method": 4})),
 }
 
 
@@ -114,8 +118,8 @@ class Degraded:
     Attributes:
       lr_bytes: the content of its file.
       suffix: of that file.
-      record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the version of
-        its library, other settings of its codec.
+      record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the
+        version of its library, other settings of its codec.
     """
 
     lr_bytes: bytes
@@ -153,8 +157,8 @@ def settings(name, chosen, where=""):
       {parameter: value, range or tuple}.
 
     Raises:
-      UserError: unknown protocol or parameter, text that is no range, a value that the codec does not take, or a library
-        that is missing.
+      UserError: unknown protocol or parameter, text that is no range, a value that the codec does not take, or a
+        library that is missing.
     """
     known = parameters(name)
     for key in chosen:
@@ -225,7 +229,8 @@ def draw(name, seed=0, **fixed):
     drawn = []
     for step in steps:
         step = step | {key: fixed[key] for key in step if key in fixed}
-        step = {key: int(rng.choice(value)) if isinstance(value, (range, tuple)) else value for key, value in step.items()}
+        step = {key: int(rng.choice(value)) if isinstance(value, (range, tuple)) else value
+                for key, value in step.items()}
         drawn.append(step | _made_by(step))
     return {"protocol": name, "seed": seed, "steps": drawn}
 
@@ -236,9 +241,11 @@ def choices(name, parameter):
     Raises:
       UserError: unknown protocol, or a parameter that it does not draw.
     """
-    drawn = {key: value for step in protocol(name).steps for key, value in step.items() if isinstance(value, (range, tuple))}
+    drawn = {key: value
+             for step in protocol(name).steps for key, value in step.items() if isinstance(value, (range, tuple))}
     if parameter not in drawn:
-        raise UserError(f"{name} draws no {parameter!r}; " + (nearest(parameter, drawn) if drawn else "nor anything else"))
+        known = nearest(parameter, drawn) if drawn else "nor anything else"
+        raise UserError(f"{name} draws no {parameter!r}; {known}")
     return tuple(drawn[parameter])
 
 
@@ -294,7 +301,9 @@ def degrade_part(name, hr, rows, columns, *, seed=0, **fixed):
     kept, read = [], []
     for (start, stop), side in zip((rows, columns), hr.shape[:2], strict=True):
         side //= scale
-        whole = (max(start // block - 1, 0) * block, min((-(-stop // block) + 1) * block, side)) if block > 1 else (start, stop)
+        whole = start, stop
+        if block > 1:
+            whole = max(start // block - 1, 0) * block, min((-(-stop // block) + 1) * block, side)
         margin = _RESIZE_REACH if resized else 0
         outer = max(whole[0] - margin, 0), min(whole[1] + margin, side)
         kept.append(slice(whole[0] - outer[0], whole[1] - outer[0]))

@@ -33,7 +33,7 @@ def torch_bicubic(image, size_hw):
       uint8 (height, width, 3).
     """
     x = image.astype(np.float32)
-    for axis, (side, out) in enumerate(zip(image.shape, size_hw)):
+    for axis, (side, out) in enumerate(zip(image.shape[:2], size_hw, strict=True)):
         x = np.moveaxis(_phases(np.moveaxis(x, axis, 0), out // side), 0, axis)
     return np.clip(x, 0, 255).round().astype(np.uint8)
 

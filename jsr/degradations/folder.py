@@ -16,14 +16,15 @@ VIDEOS = (".mkv", ".mp4", ".mov", ".avi", ".webm", ".hevc", ".h265", ".265", ".y
 _SAVE_EVERY_S = 5.0
 
 
-def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, progress=lambda stage, done, total: None):
+def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None,
+                   progress=lambda stage, done, total: None):
     """Writes the LR file of every image in a folder; files that are there already and still right are kept.
 
     What a protocol leaves to chance is drawn from each file's stem. Of a video protocol the folder holds clips.
 
-    The manifest beside them, `manifest.json`, holds for every LR file its source, sizes (px), SHA-256 sums and what
-    its degradation did (the record of `jsr.degradations.Degraded`). A source whose sizes are no multiples of the scale is cropped at the bottom and right
-    first, and its entry says so; a grey one becomes RGB.
+    The manifest beside them, `manifest.json`, holds for every LR file its source, sizes (px), SHA-256 sums and what its
+    degradation did (the record of `jsr.degradations.Degraded`). A source whose sizes are no multiples of the scale is
+    cropped at the bottom and right first, and its entry says so; a grey one becomes RGB.
 
     Args:
       hr_dir: folder of images.

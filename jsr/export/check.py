@@ -7,8 +7,8 @@ import numpy as np
 
 from jsr.inference.upscaler import Upscaler, to_unit
 
-# Levels of 255 by which the values behind the pixels may differ: single precision leaves a hundredth of it. Only a value
-# as near as this to the middle between two levels may be rounded to the other one.
+# Levels of 255 by which the values behind the pixels may differ: single precision leaves a hundredth of it. Only a
+# value as near as this to the middle between two levels may be rounded to the other one.
 TOLERANCE = 0.05
 
 

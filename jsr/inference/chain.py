@@ -181,8 +181,9 @@ def _told(networks, quality):
         return {}
     if not 1 <= quality <= 100:
         raise UserError(f"input quality {quality}: must be from 1 to 100")
-    names = [name for name, module in networks.items() if "qf_input" in inspect.signature(type(module).__call__).parameters]
+    names = [name for name, module in networks.items()
+             if "qf_input" in inspect.signature(type(module).__call__).parameters]
     if not names:
-        raise UserError(f"input quality {quality}: {', '.join(type(module).__name__ for module in networks.values())} cannot "
-                        "be told the quality of a picture; FBCNN can")
+        types = ", ".join(type(module).__name__ for module in networks.values())
+        raise UserError(f"input quality {quality}: {types} cannot be told the quality of a picture; FBCNN can")
     return {name: {"qf_input": np.full((1, 1), 1 - quality / 100, np.float32)} for name in names}

@@ -75,8 +75,8 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
                   progress=lambda files, pixels, total_pixels: None):
     """Upscales every job's picture; one that cannot be is reported and does not stop the rest.
 
-    Files that an earlier run finished are left alone, as long as source, settings and result are unchanged. A file in the
-    way that no earlier run made is never replaced, unless `overwrite`.
+    Files that an earlier run finished are left alone, as long as source, settings and result are unchanged. A file in
+    the way that no earlier run made is never replaced, unless `overwrite`.
 
     The manifest `upscaled.json` in `out` is {settings: {key: {...}}, files: {target: entry}}; an entry has `source` and
     `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, LR `height` and `width` (px),
@@ -136,8 +136,9 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
             raise
         except Exception as e:  # a mistake of ours must not cost the other files either
             entry |= {"error": f"{job.source}: {type(e).__name__}: {e}", "traceback": traceback.format_exc()}
-            errors.append(UserError(f"{job.source}: failed unexpectedly, {type(e).__name__}: {e}; this is a mistake in jsr, "
-                                    f"please report it{f' with its traceback in {MANIFEST}' if out is not None else ''}"))
+            where = f" with its traceback in {MANIFEST}" if out is not None else ""
+            errors.append(UserError(f"{job.source}: failed unexpectedly, {type(e).__name__}: {e}; this is a mistake in "
+                                    f"jsr, please report it{where}"))
         counter.finished(job)
         manifest.record(job, entry)
         return job, entry
@@ -311,7 +312,8 @@ def _with_places(found, out, suffix, errors):
         for source, place in claims:
             mine = target if len(claims) == 1 or place == target else place.with_name(place.name + target.suffix)
             if mine in jobs:
-                errors.append(UserError(f"{source}: would become {out / mine}, as does {jobs[mine].source}; rename one"))
+                errors.append(UserError(f"{source}: would become {out / mine}, as does {jobs[mine].source}; "
+                                        "rename one"))
             else:
                 jobs[mine] = Job(source, out / mine)
     return list(jobs.values())
@@ -323,7 +325,8 @@ def _in_the_way(job, manifest, overwrite):
         if job.target.exists() and job.target.samefile(job.source):
             return UserError(f"{job.source}: would be replaced by its own result; choose another --out")
         if job.target.exists() and not overwrite and not manifest.known(job):
-            return UserError(f"{job.target}: exists and was not made by this command; choose another --out, or --overwrite")
+            return UserError(f"{job.target}: exists and was not made by this command; choose another --out, "
+                             "or --overwrite")
     except OSError as e:
         return UserError(f"{job.target}: {e.strerror}")
     return None

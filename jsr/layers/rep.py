@@ -218,9 +218,9 @@ def reach(part):
         case Edge():
             return 2, 2
         case Sum():
-            return tuple(map(max, zip(*map(reach, part.parts))))
+            return tuple(map(max, zip(*map(reach, part.parts), strict=True)))
         case Chain():
-            return tuple(map(sum, zip(*map(reach, part.parts))))
+            return tuple(map(sum, zip(*map(reach, part.parts), strict=True)))
         case WhenSame():
             return tuple(map(max, reach(part.part), reach(part.otherwise) if part.otherwise else (0, 0)))
     return 0, 0
@@ -293,7 +293,7 @@ def _run_norm(part, x, at):
         raise ValueError(f"{at.name('norm')}: BatchNorm adds a bias, which use_bias = False forbids")
     x, mask = _strided(x, at.strides), None
     if any(at.surplus):
-        rows, columns = (_inside(side, surplus) for side, surplus in zip(x.shape[1:3], at.surplus))
+        rows, columns = (_inside(side, surplus) for side, surplus in zip(x.shape[1:3], at.surplus, strict=True))
         mask = (rows[:, None] & columns)[None, :, :, None]
     options = {"scale_init": nn.initializers.zeros} if at.zero else {}
     return nn.BatchNorm(use_running_average=not at.train, momentum=0.9, epsilon=1e-5, dtype=at.block.dtype,
@@ -327,7 +327,7 @@ def _run_chain(part, x, at):
     reaches = [reach(each) for each in part.parts]
     strided = max((index for index, seen in enumerate(reaches) if any(seen)), default=0)
     for index, each in enumerate(part.parts):
-        later = zip(at.surplus, *reaches[index + 1:])
+        later = zip(at.surplus, *reaches[index + 1:], strict=True)
         x = _run(each, x, at.child(index, strides=at.strides if index == strided else (1, 1),
                                    surplus=tuple(map(sum, later)), zero=at.zero and each is part.parts[-1]))
         if x is None:
@@ -412,7 +412,7 @@ def _crop(x, seen, needed):
     if min(surplus) < 0 or any(s % 2 for s in surplus):
         raise ValueError(f"a part that sees {needed[0] + 1}x{needed[1] + 1} pixels has no middle place in "
                          f"{seen[0] + 1}x{seen[1] + 1}")
-    rows, columns = (slice(s // 2, side - s // 2) for s, side in zip(surplus, x.shape[1:3]))
+    rows, columns = (slice(s // 2, side - s // 2) for s, side in zip(surplus, x.shape[1:3], strict=True))
     return x[:, rows, columns]
 
 

@@ -41,7 +41,7 @@ def ecb(ratio=2, filters=DETAIL, identity=False):
 
 
 def ecb_idt():
-    """ECBSR's block with the input added (its code's `with_idt`), through which deep bodies get a signal from the start."""
+    """ECBSR's block with the input added (its code's `with_idt`), by which deep bodies get a signal from the start."""
     return ecb(identity=True)
 
 

@@ -110,7 +110,7 @@ def initial_params(row):
 
 def learnt(rows, params):
     """{"<name of the row>/<name>": mean} of what the functions of rows have learnt; `params` as of `total`."""
-    return {f"{name}/{part}": jnp.mean(value) for name, row in zip(names(rows), rows) if name in params
+    return {f"{name}/{part}": jnp.mean(value) for name, row in zip(names(rows), rows, strict=True) if name in params
             for part, value in LEARNT[row["fn"]](params[name], **_options(row)).items()}
 
 
@@ -132,7 +132,7 @@ def total(rows, outputs, batch, params=None):
     """
     values = {}
     loss = jnp.float32(0)
-    for name, row in zip(names(rows), rows):
+    for name, row in zip(names(rows), rows, strict=True):
         pred, target = _pick(row["pred"], outputs, batch), _pick(row["target"], batch, outputs)
         if pred.shape != target.shape and row["fn"] not in _OF_FEATURES:
             raise UserError(f"loss {row['fn']}: {row['pred']} is {pred.shape}, {row['target']} is {target.shape}")
@@ -150,7 +150,7 @@ def total(rows, outputs, batch, params=None):
 def names(rows):
     """A name a row, all different."""
     short = [f"loss/{row['fn']}_{row['pred']}" for row in rows]
-    full = [f"{name}_{row['target']}" if short.count(name) > 1 else name for name, row in zip(short, rows)]
+    full = [f"{name}_{row['target']}" if short.count(name) > 1 else name for name, row in zip(short, rows, strict=True)]
     return [f"{name}_{full[:i].count(name) + 1}" if full.count(name) > 1 else name for i, name in enumerate(full)]
 
 

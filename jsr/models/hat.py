@@ -84,7 +84,7 @@ def overlap_index(window_size, overlap):
     negative; they count from the table's end, as negative indices do.
     """
     query, key = (np.divmod(np.arange(side**2), side) for side in (window_size, window_size + overlap))
-    rows, columns = (k - q[:, None] + 1 - overlap for q, k in zip(query, key))
+    rows, columns = (k - q[:, None] + 1 - overlap for q, k in zip(query, key, strict=True))
     return rows * (2 * window_size + overlap - 1) + columns
 
 

@@ -74,8 +74,8 @@ class SPAN(nn.Module):
     @nn.compact
     def __call__(self, lr, *, train=False):
         def reconv(x, name):
-            return RepConv(self.num_feat, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
-                x, train=train)
+            return RepConv(self.num_feat, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
+                           name=name)(x, train=train)
 
         head = reconv((lr - jnp.asarray(self.mean, lr.dtype)) * self.img_range, "conv_first")
         x, maps = head, []

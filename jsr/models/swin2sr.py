@@ -25,7 +25,7 @@ from jsr.models._card import Card
 
 
 class CosineWindowAttention(nn.Module):
-    """Self-attention of Swin V2 in square windows; parameters of jsr.layers.cosine.CosineAttention lie beside its own."""
+    """Self-attention of Swin V2 in square windows; parameters of layers.cosine.CosineAttention lie beside its own."""
 
     num_heads: int
     dtype: Any = None

@@ -45,8 +45,8 @@ class Product(nn.Module):
     @nn.compact
     def __call__(self, x, *, train=False):
         def reconv(x, name):
-            return RepConv(self.features, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
-                x, train=train)
+            return RepConv(self.features, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
+                           name=name)(x, train=train)
 
         a = x
         for index in range(self.depth):

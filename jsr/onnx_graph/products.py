@@ -25,8 +25,8 @@ def _convolution(writer, eqn, image, kernel):
         raise ValueError("no ONNX operator is known for JAX's 'conv_general_dilated' with lhs_dilation or "
                          "batch_group_count")
     names = [writer.in_order(value, var.aval, spec) for value, var, spec in
-             zip((image, kernel), eqn.invars, (numbers.lhs_spec, numbers.rhs_spec))]
-    before, after = zip(*params["padding"])
+             zip((image, kernel), eqn.invars, (numbers.lhs_spec, numbers.rhs_spec), strict=True)]
+    before, after = zip(*params["padding"], strict=True)
     aval = eqn.outvars[0].aval
     return writer.tensor("Conv", names, aval.shape, numbers.out_spec, aval.dtype, pads=(*before, *after),
                          strides=tuple(params["window_strides"]), dilations=tuple(params["rhs_dilation"]),
@@ -42,14 +42,14 @@ def _dot(writer, eqn, a, b):
     aval = eqn.outvars[0].aval
     dtypes = {var.aval.dtype for var in (*eqn.invars, eqn.outvars[0])}
     a, b = (writer.cast(writer.full(value, var.aval), aval.dtype) if len(dtypes) > 1 else value
-            for value, var in zip((a, b), eqn.invars))
+            for value, var in zip((a, b), eqn.invars, strict=True))
     if len(in_a) == len(free_b) == 1 and (len(free_a) == 1 or not batch_a):
         names = [writer.in_order(a, left, (*batch_a, *free_a, *in_a)),
                  writer.in_order(b, right, (*batch_b, *in_b, *free_b))]
         return writer.tensor("MatMul", names, aval.shape, range(aval.ndim), aval.dtype)
     letters = iter("abcdefghijklmnopqrstuvwxyz")
     named = [[None] * left.ndim, [None] * right.ndim]
-    for axes in (zip(batch_a, batch_b), zip(in_a, in_b)):
+    for axes in (zip(batch_a, batch_b, strict=True), zip(in_a, in_b, strict=True)):
         for i, j in axes:
             named[0][i] = named[1][j] = next(letters)
     named = [[letter or next(letters) for letter in names] for names in named]
@@ -64,7 +64,7 @@ def _max_pool(writer, eqn, value):
     windows, strides, dilations = (params[key] for key in ("window_dimensions", "window_strides", "window_dilation"))
     if len(windows) != 4 or any(params["base_dilation"][a] != 1 or (a in (0, 3) and windows[a] != 1) for a in range(4)):
         raise ValueError("no ONNX operator is known for JAX's 'reduce_window_max' but over height and width")
-    before, after = zip(*params["padding"][1:3])
+    before, after = zip(*params["padding"][1:3], strict=True)
     aval = eqn.outvars[0].aval
     name = writer.in_order(value, eqn.invars[0].aval, layout)
     return writer.tensor("MaxPool", [name], aval.shape, layout, aval.dtype,

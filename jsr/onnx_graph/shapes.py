@@ -1,5 +1,6 @@
 """Operators of ONNX for what moves, cuts, joins and repeats values."""
 
+import itertools
 
 import jax
 import numpy as np
@@ -18,7 +19,7 @@ def _broadcast(writer, eqn, value):
     rank, kept = len(eqn.params["shape"]), eqn.params["broadcast_dimensions"]
     if isinstance(value, Constant):
         shape = [1] * rank
-        for axis, length in zip(kept, value.shape):
+        for axis, length in zip(kept, value.shape, strict=True):
             shape[axis] = length
         return Constant(value.array.reshape(shape), value.name)
     value = writer.as_tensor(value)
@@ -44,7 +45,7 @@ def _reshape(writer, eqn, value):
     value = _regrouped(writer, value, old, [length for length in new if not is_one(length)])
     places = [axis for axis, length in enumerate(new) if not is_one(length)]
     shape = [1] * len(new)
-    for axis, length in zip(places, value.shape):
+    for axis, length in zip(places, value.shape, strict=True):
         shape[axis] = length
     layout = tuple(None if axis is None else places[axis] for axis in value.layout)
     return _reused(Tensor(value.name, tuple(shape), layout, value.dtype))
@@ -152,20 +153,21 @@ def _from_end(bound, length):
 def _split(writer, eqn, value):
     axis, ends = eqn.params["axis"], np.cumsum(eqn.params["sizes"]).tolist()
     shape = eqn.invars[0].aval.shape
-    parts = zip([0, *ends], ends)
+    parts = itertools.pairwise([0, *ends])
     return [_cut(writer, value, eqn.invars[0].aval, [start if a == axis else 0 for a in range(len(shape))],
                  [end if a == axis else n for a, n in enumerate(shape)], [1] * len(shape)) for start, end in parts]
 
 
 def _concatenate(writer, eqn, *values):
     axis = eqn.params["dimension"]
-    return _joined(writer, eqn, axis, [writer.full(value, var.aval) for value, var in zip(values, eqn.invars)
+    inputs = zip(values, eqn.invars, strict=True)
+    return _joined(writer, eqn, axis, [writer.full(value, var.aval) for value, var in inputs
                                        if var.aval.shape[axis] != 0])
 
 
 def _stack(writer, eqn, *values):
     new = eqn.params["axis"]
-    values = [writer.full(value, var.aval) for value, var in zip(values, eqn.invars)]
+    values = [writer.full(value, var.aval) for value, var in zip(values, eqn.invars, strict=True)]
     shape = (*values[0].shape[:new], 1, *values[0].shape[new:])
     return _joined(writer, eqn, new, [
         Tensor(value.name, shape, tuple(axis if axis is None else axis + (axis >= new) for axis in value.layout),
@@ -217,9 +219,10 @@ def _gather(writer, eqn, value, indices):
     image, places = (var.aval for var in eqn.invars)
     if isinstance(indices, Constant) and places.ndim == 1:
         starts, at = [0] * image.ndim, np.broadcast_to(indices.array, places.shape)
-        for axis, start in zip(numbers.start_index_map, at.tolist()):
+        for axis, start in zip(numbers.start_index_map, at.tolist(), strict=True):
             starts[axis] = start
-        cut = _cut(writer, value, image, starts, [start + size for start, size in zip(starts, sizes)], [1] * image.ndim)
+        stops = [start + size for start, size in zip(starts, sizes, strict=True)]
+        cut = _cut(writer, value, image, starts, stops, [1] * image.ndim)
         return squeezed(cut, numbers.collapsed_slice_dims)
     axis, = numbers.start_index_map if len(numbers.start_index_map) == 1 else (None,)
     others = tuple(a for a in range(image.ndim) if a != axis)

@@ -75,8 +75,9 @@ def _operation(op):
 
 
 for _name, _op in {"add": "Add", "sub": "Sub", "mul": "Mul", "floordiv": "Div", "mod": "Mod", "pow": "Pow"}.items():
-    setattr(Expression, f"__{_name}__", _operation(_op))
-    setattr(Expression, f"__r{_name}__", lambda b, a, write=_operation(_op): write(a, b))
+    _write = _operation(_op)
+    setattr(Expression, f"__{_name}__", _write)
+    setattr(Expression, f"__r{_name}__", lambda b, a, write=_write: write(a, b))
 
 Expression.__neg__ = _operation("Neg")
 FUNCTIONS = {name: _operation(op) for name, op in {"floordiv": "Div", "mod": "Mod", "max": "Max", "min": "Min"}.items()}

@@ -103,7 +103,8 @@ def _export(function, variables, example, *, input_name="lr", output_name="sr", 
     graph.finish(writer.in_order(result, out, layouts[1]), output_name)
 
     sides = {DYNAMIC[axis]: shape[axis] for axis in dynamic}
-    lengths = [[_text(dims[axis], sides) for axis in layout] for dims, layout in zip((shape, out.shape), layouts)]
+    lengths = [[_text(dims[axis], sides) for axis in layout]
+               for dims, layout in zip((shape, out.shape), layouts, strict=True)]
     model = graph.to_proto({input_name: (example.dtype, lengths[0])}, {output_name: (out.dtype, lengths[1])})
     onnx.checker.check_model(model, full_check=True)
     return model

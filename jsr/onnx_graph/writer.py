@@ -40,7 +40,7 @@ class Writer:
             return Constant(np.asarray(var.val, var.aval.dtype)) if isinstance(var, Literal) else values[var]
 
         for eqn in jaxpr.eqns:
-            values.update(zip(eqn.outvars, self._equation(eqn, [read(var) for var in eqn.invars])))
+            values.update(zip(eqn.outvars, self._equation(eqn, [read(var) for var in eqn.invars]), strict=True))
         return [read(var) for var in jaxpr.outvars]
 
     def _equation(self, eqn, inputs):
@@ -166,7 +166,7 @@ class Writer:
             largest = max(tensors, key=lambda value: sum(length != 1 for length in value.shape))
             layout = _image_layout(rank) if _image_layout(rank) in layouts else _complete(largest.layout, rank)
         shape = tuple(next((n for n in lengths if not is_one(n)), 1)
-                      for lengths in zip(*(value.shape for value in values if len(value.shape) == rank)))
+                      for lengths in zip(*(value.shape for value in values if len(value.shape) == rank), strict=True))
         return [self._operand(value, layout) for value in values], shape, layout
 
     def _operand(self, value, layout):
@@ -206,7 +206,7 @@ def _fold(eqn, inputs):
     elif any(export.is_symbolic_dim(n) for var in (*eqn.invars, *eqn.outvars) for n in var.aval.shape):
         return None
     else:
-        arrays = [np.broadcast_to(array, var.aval.shape) for array, var in zip(arrays, eqn.invars)]
+        arrays = [np.broadcast_to(array, var.aval.shape) for array, var in zip(arrays, eqn.invars, strict=True)]
     results = eqn.primitive.bind(*arrays, **eqn.params)
     results = results if eqn.primitive.multiple_results else [results]
     name = next((value.name for value in inputs if value.name), "")

@@ -1,6 +1,7 @@
 """A gradient step through re-parameterised blocks: by their branches, fused, and by PyTorch's branches."""
 
 import functools
+import time
 
 import flax.linen as nn
 import jax
@@ -29,7 +30,8 @@ class Stack(nn.Module):
     @nn.compact
     def __call__(self, x):
         for index in range(self.depth):
-            x = nn.gelu(RepConv(x.shape[-1], rep_blocks.block(self.block), deploy=self.deploy, name=f"block_{index}")(x))
+            block = RepConv(x.shape[-1], rep_blocks.block(self.block), deploy=self.deploy, name=f"block_{index}")
+            x = nn.gelu(block(x))
         return x
 
 
@@ -67,9 +69,10 @@ def measure_blocks(block, *, features, depth, batch, size, rounds):
     calls, results, compile_s, on_device = {}, {}, {}, jax.device_put((variables["params"], x))
     for name, fused in (("jsr, branches", False), ("jsr, fused", True)):
         lowered = jax.jit(jax.grad(functools.partial(loss, fused=fused))).lower(*on_device)
-        compiled = []
-        compile_s[name] = timing.seconds_of(lambda: compiled.append(lowered.compile()))
-        calls[name] = lambda run=compiled[0]: jax.block_until_ready(run(*on_device))
+        begin = time.perf_counter()
+        compiled = lowered.compile()
+        compile_s[name] = time.perf_counter() - begin
+        calls[name] = lambda run=compiled: jax.block_until_ready(run(*on_device))
         results[name] = jax.device_get(calls[name]())
     if torch is not None:
         calls["PyTorch, branches"], results["PyTorch, branches"] = torch_gradient(stack, variables["params"], x)
@@ -78,7 +81,8 @@ def measure_blocks(block, *, features, depth, batch, size, rounds):
     largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(ours))
     rows = []
     for name, gradient in results.items():
-        error = max(float(np.abs(a - b).max()) for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(gradient)))
+        error = max(float(np.abs(a - b).max())
+                    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(gradient), strict=True))
         rows.append({"name": name, "error": error / largest, "compile_s": compile_s.get(name),
                      **timing.spread(seconds[name])})
     params = sum(leaf.size for leaf in jax.tree.leaves(variables))
@@ -119,7 +123,7 @@ def _torch_part(part, x, params, place=()):
         return params["_".join([kind, *map(str, place)])]
 
     def crop(x, whole, needed):
-        rows, columns = ((a - b) // 2 for a, b in zip(whole, needed))
+        rows, columns = ((a - b) // 2 for a, b in zip(whole, needed, strict=True))
         return x[:, :, rows:x.shape[2] - rows, columns:x.shape[3] - columns]
 
     match part:

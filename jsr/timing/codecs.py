@@ -30,7 +30,8 @@ def measure_jpeg(batch, size, *, quality=10, subsampling="4:2:0", rounds=10):
     def by_pillow():
         return np.stack([jpeg.decode(jpeg.encode(image, quality, subsampling=subsampling)) for image in images])
 
-    seconds = timing.interleaved({"jsr": lambda: compiled[0](on_device).block_until_ready(), "Pillow": by_pillow}, rounds)
+    seconds = timing.interleaved({"jsr": lambda: compiled[0](on_device).block_until_ready(), "Pillow": by_pillow},
+                                 rounds)
     return {"batch": batch, "size": list(size), "quality": quality, "subsampling": subsampling, "compile_s": compile_s,
             "differing": int((np.asarray(compiled[0](on_device)) != by_pillow()).sum()),
             "rows": [{"name": name, "images_per_s": batch / float(np.median(values)), **timing.spread(values)}

@@ -24,7 +24,8 @@ def svg(files):
     """
     panels = [_panel(protocol, rows, device(file)) for file in files for protocol, rows in _timed(file).items()]
     if not panels:
-        raise UserError("nothing to draw: no entry in these files was timed; they are to be of `jsr benchmark challenge`")
+        raise UserError("nothing to draw: no entry in these files was timed; they are to be of "
+                        "`jsr benchmark challenge`")
     placed = [f'<svg y="{index * HEIGHT}" width="{WIDTH}" height="{HEIGHT}">{panel}</svg>'
               for index, panel in enumerate(panels)]
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT * len(panels)}" role="img">'

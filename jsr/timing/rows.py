@@ -182,8 +182,8 @@ class Results:
 
     def add(self, row):
         """Puts a row into the file, in the place of one of the same recipe, size and dtype."""
-        key = [(each["recipe"], each["size"], each["dtype"]) for each in (*self.rows, row)]
-        self.rows = [each for each, its in zip(self.rows, key) if its != key[-1]] + [row]
+        *keys, key = [(each["recipe"], each["size"], each["dtype"]) for each in (*self.rows, row)]
+        self.rows = [each for each, its in zip(self.rows, keys, strict=True) if its != key] + [row]
         if self._path:
             with atomic_write(self._path, "w") as file:
                 json.dump({**self._head, "results": self.rows}, file, indent=1)

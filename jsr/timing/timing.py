@@ -76,7 +76,7 @@ def spread(seconds):
     """
     names = {"best_ms": 0, "median_ms": 50, "p10_ms": 10, "p90_ms": 90, "p99_ms": 99}
     figures = np.percentile(seconds, list(names.values())) * 1e3
-    return {"rounds": len(seconds), **dict(zip(names, figures.tolist()))}
+    return {"rounds": len(seconds), **dict(zip(names, figures.tolist(), strict=True))}
 
 
 def memory(compiled):
@@ -98,7 +98,8 @@ def surroundings():
         "machine": {"platform": platform.platform(terse=True), "cpu": _cpu(), "cores": cores(),
                     "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
                     "devices": [f"{device.platform} {device.device_kind}" for device in jax.devices()]},
-        "versions": {"python": platform.python_version(), "jsr": jsr.__version__, **{name: _version(name) for name in LIBRARIES}}}
+        "versions": {"python": platform.python_version(), "jsr": jsr.__version__,
+                     **{name: _version(name) for name in LIBRARIES}}}
 
 
 def _cpu():

@@ -49,7 +49,7 @@ class _Interpreter(nn.Module):
         values = {"": None, **self.constants, self.graph.input[0].name: lr}
         for node in self.graph.node:
             outputs = OPS[node.op_type](*(values[name] for name in node.input), **_attributes(node))
-            values |= zip(node.output, [outputs] if len(node.output) == 1 else outputs)
+            values |= zip(node.output, [outputs] if len(node.output) == 1 else outputs, strict=True)
         return values[self.graph.output[0].name]
 
 
@@ -91,7 +91,8 @@ def _padded(x, pads, value):
 
 def _pad(x, pads, value=0.0, *, mode):
     before, after = (_ints(half) for half in pads.reshape(2, -1))
-    return F.pad(x, [each for pair in zip(before[::-1], after[::-1]) for each in pair], mode=mode, value=value)
+    pairs = zip(before[::-1], after[::-1], strict=True)
+    return F.pad(x, [each for pair in pairs for each in pair], mode=mode, value=value)
 
 
 def _space_to_depth(x, *, blocksize):
@@ -111,7 +112,7 @@ def _reduced(function):
 
 def _slice(x, starts, ends, axes, steps):
     index, flipped = [slice(None)] * (max(_ints(axes)) + 1), []
-    for axis, start, end, step in zip(*map(_ints, (axes, starts, ends, steps))):
+    for axis, start, end, step in zip(*map(_ints, (axes, starts, ends, steps)), strict=True):
         if (start, step) == (-1, -1):
             flipped.append(axis)
         else:

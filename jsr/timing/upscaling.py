@@ -42,10 +42,10 @@ def measure(networks, variables, size, *, wanted=(), runtimes=(), rounds=10, dty
 
     Returns:
       {size, padded_size, dtype, params, gmacs, hook_gmacs, activations, trace_s, compile_s, transfer: spread, memory,
-      rows}. The counts are jsr.analysis.counts.Counts's, in 1e9; `memory` is timing.memory and allocator_peak_bytes, the most
-      that this process had on the device. A row is {name, note, max_abs_error, gmacs_per_s, ratio, and timing.spread},
-      the first OURS, others of ours "jsr (onnxruntime)" and the like; the times are None of what was not timed, and
-      `note` says why. `ratio` is the time of OURS over the row's, the median over the rounds.
+      rows}. The counts are jsr.analysis.counts.Counts's, in 1e9; `memory` is timing.memory and allocator_peak_bytes,
+      the most that this process had on the device. A row is {name, note, max_abs_error, gmacs_per_s, ratio, and
+      timing.spread}, the first OURS, others of ours "jsr (onnxruntime)" and the like; the times are None of what was
+      not timed, and `note` says why. `ratio` is the time of OURS over the row's, the median over the rounds.
 
     Raises:
       MemoryError: the program needs more than is free.
@@ -80,18 +80,19 @@ def measure(networks, variables, size, *, wanted=(), runtimes=(), rounds=10, dty
                                                "ratio": float(np.median(seconds[OURS] / values))}
     return {"size": list(size), "padded_size": list(lr.shape[-3:-1]), "dtype": dtype, "params": found.params,
             "gmacs": found.macs / 1e9, "hook_gmacs": found.hook_macs / 1e9, "activations": found.activations, **spent,
-            "memory": memory | _allocated(), "transfer": timing.spread(_transfers(lr, sr, min(len(seconds[OURS]), TRANSFERS))),
+            "memory": memory | _allocated(),
+            "transfer": timing.spread(_transfers(lr, sr, min(len(seconds[OURS]), TRANSFERS))),
             "rows": list(rows.values())}
 
 
 def chain_counts(networks, shape):
-    """The jsr.analysis.counts.Counts of a chain {name: module} for an input of `shape`, (N, H, W, C), each at its own size."""
+    """The Counts of a chain {name: module} for an input of `shape`, (N, H, W, C), each network at its own size."""
     found = []
     for model in networks.values():
         found.append(counts.tally(model, shape))
         *lead, height, width, channels = shape
         shape = (*lead, height * model.scale, width * model.scale, channels)
-    return counts.Counts(*map(sum, zip(*found)))
+    return counts.Counts(*map(sum, zip(*found, strict=True)))
 
 
 def _image(networks, size):
@@ -175,5 +176,6 @@ def _transfers(lr, sr, rounds):
     seconds, lr = [], np.asarray(lr, sr.dtype)
     for _ in range(rounds):
         fresh = jnp.copy(sr).block_until_ready()  # JAX keeps what it once copied back
-        seconds.append(timing.seconds_of(lambda: (jax.device_put(lr).block_until_ready(), np.asarray(fresh))))
+        seconds.append(timing.seconds_of(
+            lambda fresh=fresh: (jax.device_put(lr).block_until_ready(), np.asarray(fresh))))
     return np.array(seconds)

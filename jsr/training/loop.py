@@ -111,7 +111,7 @@ def train(config, workdir, *, console):
 
     @functools.cache
     def chain_of(tlc, *modules):  # what they compiled is kept
-        return Chain(dict(zip(config.chain, modules)), {}, tlc=tlc)
+        return Chain(dict(zip(config.chain, modules, strict=True)), {}, tlc=tlc)
 
     def upscaler_of(networks, variables, *, tlc=0, **ensemble):
         chain = chain_of(tlc, *(networks[name] for name in config.chain))
@@ -127,7 +127,8 @@ def train(config, workdir, *, console):
         return {"networks": [{"name": name, "model": config.networks[name].model, "scale": config.networks[name].scale,
                               "fields": fields[name], "deployed": fields[name].get("deploy", False)}
                              for name in config.chain],
-                "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps, "ensemble": plain(config.ensemble),
+                "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps,
+                "ensemble": plain(config.ensemble),
                 "scores": scores, "data": mix.described(config), "fingerprint": meta["fingerprint"]}
 
     def validate(index, networks, step, state):
@@ -194,7 +195,8 @@ def train(config, workdir, *, console):
                     keep = functools.partial(keep_skipped, stage=index, key=stage_key)
                     run_step = blackbox.Watched(program, stage_key, frozen, skipped=int(state.skipped), on_skip=keep)
                     window = []
-                    for batch in itertools.chain([batch], feed):
+                    feed = itertools.chain([batch], feed)
+                    for batch in feed:
                         step += 1
                         due = step % config.log_every == 0 or step == end
                         with program.explained():
@@ -343,7 +345,7 @@ def check_same_run(config, mark, workdir):
     """
     paths = [workdir / name for name in _BEGUN]
     if not has_begun(workdir):
-        for path, content in zip(paths, (plain(config), mark)):
+        for path, content in zip(paths, (plain(config), mark), strict=True):
             with atomic_write(path, "w") as file:
                 json.dump(content, file, indent=1, sort_keys=True)
         return
@@ -378,5 +380,6 @@ def _revision():
     root = Path(jsr.__file__).parent.parent
     if not (root / ".git").exists():
         return ""
-    done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=root,
+                          capture_output=True, text=True)
     return done.stdout.strip()

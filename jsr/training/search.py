@@ -35,7 +35,7 @@ def candidates(config, net, choices, *, max_gmacs=None):
     """
     entry, found = config.networks[net], []
     for values in itertools.product(*choices.values()):
-        fields = dict(zip(choices, values))
+        fields = dict(zip(choices, values, strict=True))
         model = reparam.deployed(models.create(entry.model, scale=entry.scale, **{**plain(entry.fields), **fields}))
         params, macs = counts.count(model, models.card(model).lr_shape(*config.input_hw))
         found.append({"fields": fields, "params": params, "gmacs": macs / 1e9})
@@ -68,7 +68,7 @@ def halve(config, net, found, workdir, *, steps, console, on_round=lambda rows: 
     """
     while True:
         scores = [_train(config, net, candidate["fields"], workdir, steps, console) for candidate in found]
-        rows = [{**candidate, "steps": steps, "score": score} for candidate, score in zip(found, scores)]
+        rows = [{**candidate, "steps": steps, "score": score} for candidate, score in zip(found, scores, strict=True)]
         rows.sort(key=lambda row: -row["score"])
         on_round(rows)
         if len(rows) <= 2:

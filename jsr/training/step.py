@@ -186,7 +186,8 @@ def make_step(config, index, networks):
             prefix = f"player{number}/" if number else ""
             metrics |= {prefix + name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
         metrics |= {"skipped": jnp.asarray(skipped, jnp.float32)}
-        metrics |= {"loss_scale": scale for scale in [state.loss_scale.get("scale")] if scale is not None}
+        if "scale" in state.loss_scale:
+            metrics["loss_scale"] = state.loss_scale["scale"]
         nets, loss_params = _where(skipped, (state.nets, state.loss_params), (nets, loss_params))
         new = state.replace(step=state.step + 1, skipped=state.skipped + skipped, nets=nets, loss_params=loss_params,
                             loss_scale=_next_scale(state.loss_scale, skipped))

@@ -69,7 +69,7 @@ def test_what_is_left_computes_what_is_not_left_out():
     taken = channels.take(variables, channels.select(found, scores, variables, shapes_of(small)))
     masked = variables
     for family in (("gate", "head"), ("merge",)):
-        members = [(score, i) for i, (score, group) in enumerate(zip(scores, found))
+        members = [(score, i) for i, (score, group) in enumerate(zip(scores, found, strict=True))
                    if tuple("/".join(path) for path in group.made) == family]
         masked = channels.without(found[min(members)[1]], masked)
     x = np.random.default_rng(1).random(SHAPE, np.float32)

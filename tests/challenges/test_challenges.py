@@ -25,7 +25,8 @@ def test_a_recipe_may_be_ranked_by_another_score(chosen, ranking, count):
     assert found.ranking == ranking and ranking in found.keys and len(found.keys) == count
 
 
-@pytest.mark.parametrize("chosen, message", [("psnr[rgbb]", "did you mean 'rgb'"), ("psnr", "ranking: score key 'psnr' is not")])
+@pytest.mark.parametrize("chosen, message", [
+    ("psnr[rgbb]", "did you mean 'rgb'"), ("psnr", "ranking: score key 'psnr' is not")])
 def test_rankings_that_are_none(chosen, message):
     with pytest.raises(UserError, match=message):
         challenges.of(config.load("ais24", [("ranking", chosen)]))
@@ -89,8 +90,9 @@ def test_ntire24_table():
 
 
 def test_aim20_tables():
-    for protocol, count, total, best, last in zip(AIM20, (17, 13, 21), (554.583, 381.102, 631.974),
-                                                  ("33.446", "30.950", "31.396"), ("29.851", "18.190", "26.392")):
+    for protocol, count, total, best, last in zip(
+            AIM20, (17, 13, 21), (554.583, 381.102, 631.974), ("33.446", "30.950", "31.396"),
+            ("29.851", "18.190", "26.392"), strict=True):
         rows = challenges.table(protocol)
         assert len(rows) == count and rows[0]["team"] == "Baidu"
         assert (rows[0]["psnr[rgb]"], rows[-1]["psnr[rgb]"]) == (best, last)

@@ -35,8 +35,9 @@ def test_every_command_explains_itself(command, capsys):
 
 
 def test_module_and_script_are_the_same_thing():
+    script = os.path.join(os.path.dirname(sys.executable), "jsr")
     outputs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout
-               for command in ([sys.executable, "-m", "jsr", "--version"], [os.path.join(os.path.dirname(sys.executable), "jsr"), "--version"])]
+               for command in ([sys.executable, "-m", "jsr", "--version"], [script, "--version"])]
     assert outputs[0] == outputs[1]
 
 

@@ -117,8 +117,8 @@ def test_added_names_are_tolerated_and_said(evaluate, folders):
         (folders / "sr" / f"{index}.png").rename(folders / "sr" / f"{index}{added}.png")
     status, out, complaints = evaluate(*args(folders, "--profile", "rgb"))
     assert status == 0 and not complaints
-    assert ("paired in spite of what their names add: 3 (0x4.png for 0.png, 1_SwinIR.png for 1.png, 2-out.png for 2.png)"
-            in out)
+    assert ("paired in spite of what their names add: 3 "
+            "(0x4.png for 0.png, 1_SwinIR.png for 1.png, 2-out.png for 2.png)" in out)
 
 
 def test_equal_images(evaluate, folders):

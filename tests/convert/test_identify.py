@@ -35,8 +35,9 @@ def test_edsr(model_id, scale, style):
 
 
 @pytest.mark.parametrize("style", ["basicsr", "esrgan", "old_esrgan"])
-@pytest.mark.parametrize("model_id, scale", [("rrdbnet/b23", 4), ("rrdbnet/b23", 2), ("rrdbnet/b23", 1), ("rrdbnet/b6", 4),
-                                             ("rrdbnet/direct", 2), ("rrdbnet/direct", 1), ("rrdbnet/b23", 8)])
+@pytest.mark.parametrize("model_id, scale", [
+    ("rrdbnet/b23", 4), ("rrdbnet/b23", 2), ("rrdbnet/b23", 1), ("rrdbnet/b6", 4), ("rrdbnet/direct", 2),
+    ("rrdbnet/direct", 1), ("rrdbnet/b23", 8)])
 def test_rrdbnet(model_id, scale, style):
     found = identify(abstract_state_dict(model_id, scale, style))
     assert (found.model, found.scale, found.fields) == (model_id, scale, {})

@@ -8,8 +8,8 @@ from jsr.errors import UserError
 
 def test_names():
     assert build.names() == [
-        "bsd100", "bsds500", "div2k", "div8k", "drealsr", "flickr2k", "gtav", "image_folder", "ldv3", "live1", "lsdir", "photos",
-        "rtsr4k", "set14", "set5", "urban100", "video_folder", "wed"]
+        "bsd100", "bsds500", "div2k", "div8k", "drealsr", "flickr2k", "gtav", "image_folder", "ldv3", "live1", "lsdir",
+        "photos", "rtsr4k", "set14", "set5", "urban100", "video_folder", "wed"]
 
 
 def test_unknown_names(tmp_path):

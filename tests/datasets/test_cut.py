@@ -8,7 +8,8 @@ from jsr.errors import UserError
 
 
 @pytest.mark.parametrize("shrink, tiles, size, number", [
-    (1, 0, (97, 130), 1), (2, 0, (48, 65), 1), (2.5, 0, (39, 52), 1), (1, 32, None, 12), (2, 40, None, 1), (1, 200, (97, 130), 1),
+    (1, 0, (97, 130), 1), (2, 0, (48, 65), 1), (2.5, 0, (39, 52), 1), (1, 32, None, 12), (2, 40, None, 1),
+    (1, 200, (97, 130), 1),
 ])
 def test_tiles_cover_the_smaller_image(photograph, shrink, tiles, size, number):
     form, image = cut.Cut(shrink, tiles), photograph(97, 130)
@@ -48,9 +49,10 @@ def test_detail_is_in_levels():
 
 
 @pytest.mark.parametrize("values, message", [
-    (dict(shrink=0.5), "shrink 0.5: give a number of 1 or more"), (dict(tiles=-1), "tiles -1: give a whole number of 0"),
-    (dict(tiles=3.5), "tiles 3.5: give a whole number"), (dict(detail=float("nan")), "detail nan: give a number of 0"),
-    (dict(shrink="2"), "shrink '2': give a number"), (dict(shrink=float("inf")), "shrink inf"), (dict(tiles=True), "tiles True"),
+    (dict(shrink=0.5), "shrink 0.5: give a number of 1 or more"), (dict(shrink="2"), "shrink '2': give a number"),
+    (dict(shrink=float("inf")), "shrink inf"), (dict(tiles=-1), "tiles -1: give a whole number of 0"),
+    (dict(tiles=3.5), "tiles 3.5: give a whole number"), (dict(tiles=True), "tiles True"),
+    (dict(detail=float("nan")), "detail nan: give a number of 0"),
 ])
 def test_values_that_cannot_be(values, message):
     with pytest.raises(UserError, match=message):

@@ -117,7 +117,8 @@ def test_report_shows_where_bicubic_is_worst(photograph, tmp_path):
 
 def test_equal_images_score_inf_and_the_json_stays_legal(tmp_path):
     flat = np.full((40, 40, 3), 90, np.uint8)
-    result, strips = report.make_report(Repeat(), [("<flat>", flat[::4, ::4], flat)], protocol=PROTOCOL, recipe="a:b", steps=3)
+    result, strips = report.make_report(Repeat(), [("<flat>", flat[::4, ::4], flat)],
+                                        protocol=PROTOCOL, recipe="a:b", steps=3)
     page = report.write(tmp_path, result, strips, protocol=PROTOCOL)
     assert json.loads((tmp_path / "report.json").read_text())["mean"]["ours"]["psnr[rgb]"] == "inf"
     assert "&lt;flat&gt;" in page.read_text()

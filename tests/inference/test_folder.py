@@ -101,7 +101,8 @@ def test_a_file_name_is_for_one_picture(tree, tmp_path):
 
 def test_inputs_that_are_not_there(tree, tmp_path):
     (tmp_path / "empty").mkdir()
-    jobs, errors = folder.plan([tree / "a.png", tmp_path / "none.png", f"{tree}/*.bmp", tmp_path / "empty"], tmp_path / "out")
+    jobs, errors = folder.plan([tree / "a.png", tmp_path / "none.png", f"{tree}/*.bmp", tmp_path / "empty"],
+                               tmp_path / "out")
     assert len(jobs) == 1
     assert [str(e).split(": ")[1] for e in errors] == ["no such file or folder", "no picture has a name like this",
                                                        "no pictures in this folder"]
@@ -128,8 +129,8 @@ def test_everything_is_done_once_and_bad_files_do_not_stop_it(tree, tmp_path, up
     (key,) = manifest["settings"]
     assert manifest["settings"][key] == SETTINGS
     assert manifest["files"]["sub/c.webp"] == entries["c.webp"]
-    assert {k: entries["a.png"][k] for k in ("format", "height", "width", "frames", "bit_depth", "channels", "tiling", "tile",
-                                             "overlap", "notes", "settings")} == {
+    assert {k: entries["a.png"][k] for k in ("format", "height", "width", "frames", "bit_depth", "channels", "tiling",
+                                             "tile", "overlap", "notes", "settings")} == {
         "format": "png", "height": 20, "width": 30, "frames": 1, "bit_depth": 8, "channels": 3, "tiling": "whole",
         "tile": [20, 30], "overlap": 0, "notes": [], "settings": key}
     assert manifest["files"]["bad.png"]["error"] == str(error)

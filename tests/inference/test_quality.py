@@ -23,7 +23,8 @@ def network():
 def model(network, tmp_path_factory):
     """A model file of a network that estimates the quality."""
     path = tmp_path_factory.mktemp("model") / "fbcnn.safetensors"
-    row = {"name": "sr", "model": "fbcnn/color", "scale": 1, "fields": {"num_feat": 2, "num_block": 1}, "deployed": True}
+    row = {"name": "sr", "model": "fbcnn/color", "scale": 1,
+           "fields": {"num_feat": 2, "num_block": 1}, "deployed": True}
     model_file.save(path, {"sr": network[1]}, {"networks": [row]})
     return path
 
@@ -41,7 +42,8 @@ def test_the_quality_is_estimated_in_the_middle_where_a_block_starts(network, ph
         estimate(network, image[16:272, 160:416]), abs=1e-3)
     small = image[:20, :30, :1]  # grey, and no multiple of anything
     padded = np.pad(small.repeat(3, 2), [(0, 4), (0, 2), (0, 0)], mode="edge")
-    assert found.quality(lambda start, stop: small[start:stop], 20, 30) == pytest.approx(estimate(network, padded), abs=1e-3)
+    quality = found.quality(lambda start, stop: small[start:stop], 20, 30)
+    assert quality == pytest.approx(estimate(network, padded), abs=1e-3)
 
 
 def test_networks_without_an_estimate_have_none(photograph):

@@ -122,8 +122,9 @@ def test_every_block_has_a_name_that_recipes_give():
         rep_blocks.block("rrbr")
 
 
-@pytest.mark.parametrize("branches", [rep_blocks.ecb(identity=True), rep_blocks.casr(6, 4), rep_blocks.repvgg(), rep_blocks.conv3xc(),
-                                      rep_blocks.decouple()])
+@pytest.mark.parametrize("branches", [
+    rep_blocks.ecb(identity=True), rep_blocks.casr(6, 4), rep_blocks.repvgg(), rep_blocks.conv3xc(),
+    rep_blocks.decouple()])
 def test_a_stride_takes_every_second_pixel(branches):
     # From 3 to 4 features nothing depends on the stride but where it is applied.
     block, x = RepConv(4, branches), image((1, 7, 8, 3))
@@ -225,7 +226,8 @@ def test_differences_are_along_the_axis_of_their_name():
     (RepConv(4, Identity()), "the branches give 3 features, not 4"),
     (RepConv(4, WhenSame(Identity())), "the branches give 0 features, not 4"),
     (RepConv(4, Chain(WhenSame(Identity()), Conv(3))), "part_0 of a Chain is absent: WhenSame belongs into a Sum"),
-    (RepConv(4, rep_blocks.repvgg(), use_bias=False), "norm_0_1: BatchNorm adds a bias, which use_bias = False forbids"),
+    (RepConv(4, rep_blocks.repvgg(), use_bias=False),
+     "norm_0_1: BatchNorm adds a bias, which use_bias = False forbids"),
     (RepConv(4, Edge("sobelx")), "no filter 'sobelx'; did you mean 'sobel_x'"),
     (RepConv(4, Difference("horizontl")), "no difference 'horizontl'; did you mean 'horizontal'"),
     (RepConv(4, Sum(Conv(3), nn.relu)), "is no part of a block; there are Conv, Edge"),

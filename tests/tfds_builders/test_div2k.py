@@ -74,11 +74,13 @@ def test_records(div2k, tmp_path):
         for row in rows:
             path = next(div2k.glob(f"*/{row['name']}.png"))
             degraded = degradations.degrade("aim22_t1", np.asarray(Image.open(path)), seed=row["name"])
-            assert row == {"name": row["name"], "hr": tiled.encode(np.asarray(Image.open(path))), "lr": degraded.lr_bytes, "height": 24,
-                           "width": 20, "source_height": 24, "source_width": 20, "degradation": json.dumps(degraded.record)}
+            assert row == {"name": row["name"], "hr": tiled.encode(np.asarray(Image.open(path))),
+                           "lr": degraded.lr_bytes, "height": 24, "width": 20, "source_height": 24,
+                           "source_width": 20, "degradation": json.dumps(degraded.record)}
 
 
-@pytest.mark.parametrize("dataset", [f"div2k/{config.name}" for config in div2k_dataset_builder.Builder.BUILDER_CONFIGS])
+@pytest.mark.parametrize("dataset", [
+    f"div2k/{config.name}" for config in div2k_dataset_builder.Builder.BUILDER_CONFIGS])
 def test_hr_is_lossless_in_every_config(div2k, tmp_path, dataset):
     build(dataset, data_dir=tmp_path, manual_dir=div2k)
     for rows in read(tmp_path, dataset).values():

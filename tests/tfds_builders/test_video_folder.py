@@ -56,7 +56,7 @@ def test_records_hold_the_files_and_what_the_protocol_makes_of_them(folder, tmp_
     assert (built.counts, built.cropped) == ({"train": 3}, {"2": "80x70 to 80x64"})
     rows = read(tmp_path)
     assert [row["name"] for row in rows] == NAMES
-    for row, frames, fps, height in zip(rows, (5, 5, 7), (25, 25, 30), (64, 64, 80)):
+    for row, frames, fps, height in zip(rows, (5, 5, 7), (25, 25, 30), (64, 64, 80), strict=True):
         path = next(folder.glob(f"{row['name']}.*"))
         assert row["hr"] == path.read_bytes()
         assert (row["frames"], row["height"], row["width"]) == (frames, height, 64)
@@ -83,8 +83,8 @@ def test_the_pipeline_takes_the_dataset(folder, tmp_path):
     build("video_folder/hr", data_dir=tmp_path, manual_dir=folder)
     for dataset, degrade in (("video_folder/aim22_t2", ""), ("video_folder", "aim22_t2")):
         windows = clips.ClipWindows(frames=3, crop=64, scale=4, degrade=degrade)
-        batches = pipeline.train_batches([pipeline.Row(open_source(dataset, "train", tmp_path), windows)], seed=0, batch=3, start=0,
-                                         num_workers=0)
+        row = pipeline.Row(open_source(dataset, "train", tmp_path), windows)
+        batches = pipeline.train_batches([row], seed=0, batch=3, start=0, num_workers=0)
         for batch in itertools.islice(batches, 2):
             assert {key: value.shape for key, value in batch.items()} == {"lr": (3, 3, 16, 16, 3),
                                                                           "hr": (3, 3, 64, 64, 3)}
@@ -104,7 +104,8 @@ def test_key_frames(folder, tmp_path):
         with pytest.raises(UserError, match=message):
             build(dataset, data_dir=tmp_path, keyint=keyint)
     assert not build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder).is_new  # as it is
-    with pytest.raises(UserError, match="b/.*is there already, with --keyint 2; --force builds it anew, --data_dir elsewhere"):
+    with pytest.raises(UserError, match="b/.*is there already, with --keyint 2; --force builds it anew, "
+                                        "--data_dir elsewhere"):
         build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder, keyint=8)
 
 

@@ -63,7 +63,8 @@ def test_the_fastest_of_ours_beside_the_fastest_peer():
 
     found = rows._summary([cells("jsr (jax)", 12.0), cells("jsr (openvino)", 6.0), cells("PyTorch", 8.0),
                            cells("ONNX Runtime", 4.0), cells("OpenVINO", None)],
-                          {"passes": 8, "size": [270, 960], "published": {"gain_db": 1.0}}, challenges.protocol("ais24"))
+                          {"passes": 8, "size": [270, 960], "published": {"gain_db": 1.0}},
+                          challenges.protocol("ais24"))
     assert found == {"runtime": "jsr (openvino)", "runtime_ms": 48.0, "best_peer": "ONNX Runtime", "jax_ratio": 3.0,
                      "ratio": 1.5, "score": challenges.score(1.0, 48.0), "whole_ms": 96.0}
     assert rows.geometric_mean([1.0, 4.0]) == pytest.approx(2.0) and rows.geometric_mean([]) is None
@@ -71,8 +72,8 @@ def test_the_fastest_of_ours_beside_the_fastest_peer():
 
 def test_a_compressed_entry_is_too_large_or_in_proportion_to_a_whole_image():
     config, = rows.entries(["ntire24"], ["fbcnn"])  # whose table row has no runtime
-    assert rows.published(config) == {"gain_db": pytest.approx(2.3849), "runtime_ms": None, "hardware": "", "score": None,
-                                      "params_m": None, "flops_g": None}
+    assert rows.published(config) == {"gain_db": pytest.approx(2.3849), "runtime_ms": None, "hardware": "",
+                                      "score": None, "params_m": None, "flops_g": None}
     row = {"protocol": "ntire24", "size": [128, 128], "model_bytes": 287_700_000, "whole_ms": 1500.0}
     assert (picture._model(row), picture._whole(row)) == ("287.70", "1.5")
     assert picture._model(row | {"model_bytes": 301_000_000}) == "301.00, allowed 300"

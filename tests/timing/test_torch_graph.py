@@ -50,7 +50,7 @@ def graph(kind, inputs, attributes):
     made = helper.make_graph([helper.make_node(kind, ["lr", *names], ["sr"], **attributes)], "one", [
         helper.make_tensor_value_info("lr", onnx.TensorProto.FLOAT, [1, 4, 6, 8])],
         [helper.make_tensor_value_info("sr", onnx.TensorProto.UNDEFINED, None)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in zip(names, inputs)])
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in zip(names, inputs, strict=True)])
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)])
 
 

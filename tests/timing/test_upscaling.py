@@ -22,12 +22,14 @@ def test_figures_of_one_network():
     found = upscaling.measure(networks, variables, (6, 9), rounds=3, announce=said.append)
     params, macs, hook_macs, activations = counts.tally(networks["net0"], (1, 6, 9, 3))
     assert (found["hook_gmacs"], found["activations"], found["dtype"]) == (hook_macs / 1e9, activations, "float32")
-    assert (found["size"], found["padded_size"], found["params"], found["gmacs"]) == ([6, 9], [6, 9], params, macs / 1e9)
+    assert (found["size"], found["padded_size"]) == ([6, 9], [6, 9])
+    assert (found["params"], found["gmacs"]) == (params, macs / 1e9)
     assert found["memory"]["output_bytes"] == 12 * 18 * 3 * 4
     assert found["memory"]["arguments_bytes"] == 4 * (params + 6 * 9 * 3)
     assert found["trace_s"] > 0 and found["compile_s"] > 0 and found["transfer"]["rounds"] == 3
     row, = found["rows"]
-    assert (row["name"], row["note"], row["ratio"], row["max_abs_error"], row["rounds"]) == ("jsr (jax)", "", 1.0, None, 3)
+    assert (row["name"], row["note"], row["rounds"]) == ("jsr (jax)", "", 3)
+    assert (row["ratio"], row["max_abs_error"]) == (1.0, None)
     assert row["best_ms"] <= row["p10_ms"] <= row["median_ms"] <= row["p90_ms"]
     assert row["gmacs_per_s"] == pytest.approx(macs / 1e6 / row["median_ms"])
     assert said == ["compiling", "timing jsr (jax): 3 rounds"]

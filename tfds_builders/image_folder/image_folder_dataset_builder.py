@@ -23,7 +23,8 @@ class Builder(common.ImagesBuilder):
 
     SETTINGS = {**dataclasses.asdict(WHOLE), "each": ""}
     VERSION = tfds.core.Version("1.3.0")
-    RELEASE_NOTES = {**common.ImagesBuilder.RELEASE_NOTES, "1.3.0": "Images are upright; the metadata holds the settings."}
+    RELEASE_NOTES = {**common.ImagesBuilder.RELEASE_NOTES,
+                     "1.3.0": "Images are upright; the metadata holds the settings."}
     BUILDER_CONFIGS = common.configs(*common.IMAGE_PROTOCOLS)
     LICENCE = "not known: images of the user's own"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
