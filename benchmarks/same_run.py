@@ -32,8 +32,8 @@ def main():
     args = parser.parse_args()
     root = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "jsr.main", f"--config={root / 'configs' / 'aim22_t1.py'}", f"--workdir={folder}",
-                   f"--config.stages[0].steps={args.steps}"]
+        command = [sys.executable, "-m", "jsr.main", f"--config={root / 'configs' / 'aim22_t1.py'}",
+                   f"--workdir={folder}", f"--config.stages[0].steps={args.steps}"]
         subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
         print(tensors_sha256(Path(folder) / "last.safetensors"))
 
