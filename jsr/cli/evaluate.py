@@ -28,7 +28,6 @@ from functools import partial
 import itertools
 import json
 import math
-import os
 from pathlib import Path
 import re
 
@@ -64,7 +63,7 @@ def add_arguments(parser):
                         help="px cut off each side before comparing; the protocol's, or 0, by default")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the scores there, a row an image")
-    parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a CPU by default")
+    parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a core by default")
     zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
     zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there")
     zipped.add_argument("--runtime", metavar="S", type=float, help="s an image, for its readme.txt")
@@ -217,7 +216,7 @@ def _wrong_size(sr, lr, scale):
 def _score(work, pairs, num_workers, problems):
     """The rows of all pairs that can be scored, by name; the others are added to the problems."""
     if num_workers is None:
-        num_workers = min(os.cpu_count(), len(pairs) // _PAIRS_PER_WORKER)
+        num_workers = min(parallel.cores(), len(pairs) // _PAIRS_PER_WORKER)
     rows = []
     with _progress.bar() as progress:
         for done, (_, outcome) in enumerate(parallel.map_unordered(work, pairs, num_workers=num_workers), start=1):
