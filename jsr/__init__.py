@@ -2,19 +2,31 @@
 
     upscaler = jsr.load("runs/aim22_t1/quick/last.safetensors")
     sr = upscaler.upscale(lr)                 # uint8 (H, W, 3) to uint8 (H * scale, W * scale, 3)
+
+Modules that `jsr` names are imported when they are first used: jsr.models, jsr.metrics, and so on (`dir(jsr)`).
 """
 
 from collections.abc import Sequence
-import importlib
 import os
 from typing import TYPE_CHECKING, Literal
 
+from jsr import lazy
+
 if TYPE_CHECKING:
+    from jsr import challenges, convert, degradations, export, losses, metrics, models, recipes, reparam
     from jsr.inference.upscaler import Upscaler
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "challenges", "convert", "degradations", "export", "load", "losses", "metrics", "models",
+           "recipes", "reparam"]
+__getattr__ = lazy.getter(__name__, {name: f"jsr.{name}" for name in __all__ if name not in ("__version__", "load")})
 
 PathLike = str | os.PathLike[str]
 
-__version__ = "0.1.0"
+
+def __dir__():
+    return list(__all__)
 
 
 def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None, self_ensemble: bool | None = None,
@@ -47,10 +59,3 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
     from jsr.inference import upscaler  # imports JAX, which `import jsr` alone must not
     return upscaler.load(path, *more, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap, dtype=dtype,
                          runtime=runtime, tlc=tlc, input_quality=input_quality)
-
-
-def __getattr__(name):
-    """`jsr.models` and `jsr.metrics` are imported when they are first used."""
-    if name in ("metrics", "models"):
-        return importlib.import_module(f"jsr.{name}")
-    raise AttributeError(f"module 'jsr' has no attribute {name!r}")

@@ -4,7 +4,7 @@ A protocol is a row of `PROTOCOLS`: steps as data. What it leaves to chance is d
 the versions of the libraries that did the work, are recorded with the LR image, from which `replay` makes it again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
 import re
@@ -14,9 +14,16 @@ import zlib
 import numpy as np
 import PIL
 
+from jsr import lazy
 from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
 from jsr.errors import UserError, nearest
 from jsr.images import png_bytes, read_rgb
+
+__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degraded", "Protocol", "choices", "crop_to_multiple", "decode", "degrade",
+           "degrade_part", "draw", "jpeg_device", "parameters", "protocol", "replay", "resize_device", "settings",
+           "trace"]
+# The twins in JAX, which needs a while to import
+__getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
 
 _RESIZE_REACH = 4  # LR px beyond which no resize looks
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}
@@ -122,25 +129,25 @@ class Degraded:
     suffix: str
     record: dict[str, Any]
 
-    def decode(self):
+    def decode(self) -> np.ndarray:
         """The LR image, decoded as the protocol says: uint8 (H, W, 3), of a clip (T, H * 3 // 2, W)."""
         return decode(self.lr_bytes, self.record)
 
 
-def protocol(name):
+def protocol(name: str) -> Protocol:
     """The Protocol called `name`; raises UserError naming the nearest where there is none."""
     if name not in PROTOCOLS:
         raise UserError(f"degradation protocol {name!r} is unknown; {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]
 
 
-def parameters(name):
+def parameters(name: str) -> dict[str, Any]:
     """{parameter: what it is, or is drawn from} of a protocol; the first step's where several have one of that name."""
     return {key: value for step in reversed(protocol(name).steps) for key, value in step.items()
             if key not in ("fn", "scale")}
 
 
-def settings(name, chosen, where=""):
+def settings(name: str, chosen: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """What people set of a protocol, as `draw` takes it.
 
     Args:
@@ -200,7 +207,7 @@ def _refused(name, key, value):
     return ""
 
 
-def draw(name, seed=0, **fixed):
+def draw(name: str, seed: int | str = 0, **fixed: Any) -> dict[str, Any]:
     """What a protocol does to one image: nothing is left to chance.
 
     Args:
@@ -230,7 +237,7 @@ def draw(name, seed=0, **fixed):
     return {"protocol": name, "seed": seed, "steps": drawn}
 
 
-def choices(name, parameter):
+def choices(name: str, parameter: str) -> tuple[int, ...]:
     """The values that a protocol draws a parameter from, in order.
 
     Raises:
@@ -242,7 +249,7 @@ def choices(name, parameter):
     return tuple(drawn[parameter])
 
 
-def degrade(name, hr, *, seed=0, **fixed):
+def degrade(name: str, hr: np.ndarray, *, seed: int | str = 0, **fixed: Any) -> Degraded:
     """Degrades an image, or a clip, as the challenge's organisers did.
 
     Args:
@@ -261,7 +268,7 @@ def degrade(name, hr, *, seed=0, **fixed):
     return replay(draw(name, seed, **fixed), hr)
 
 
-def replay(record, hr):
+def replay(record: Mapping[str, Any], hr: np.ndarray) -> Degraded:
     """Degrades as a record says, whatever the versions of the libraries were then.
 
     Returns:
@@ -271,7 +278,8 @@ def replay(record, hr):
     return _made(record, lr_bytes)
 
 
-def degrade_part(name, hr, rows, columns, *, seed=0, **fixed):
+def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, int], *,
+                 seed: int | str = 0, **fixed: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Degrades as much of an image as it takes to know a part of its LR image.
 
     Of protocols of resizes and JPEG the part is bit for bit that of the whole LR image: what is compressed is whole
@@ -315,7 +323,8 @@ def _made(record, lr_bytes):
     return Degraded(lr_bytes, CODECS[steps[-1]["fn"]].suffix, record | {"steps": steps})
 
 
-def trace(record, hr, *, keep=(slice(None), slice(None))):
+def trace(record: Mapping[str, Any], hr: np.ndarray, *,
+          keep: tuple[slice, slice] = (slice(None), slice(None))) -> Iterator[tuple[bytes | None, np.ndarray | None]]:
     """The steps of `replay` one by one.
 
     Args:
@@ -348,7 +357,7 @@ def trace(record, hr, *, keep=(slice(None), slice(None))):
             yield None, image
 
 
-def decode(lr_bytes, record=None, *, name=None):
+def decode(lr_bytes: bytes, record: Mapping[str, Any] | None = None, *, name: str | None = None) -> np.ndarray:
     """An LR file's bytes as uint8 (H, W, 3); of a clip (T, H * 3 // 2, W).
 
     Args:
@@ -367,7 +376,7 @@ def decode(lr_bytes, record=None, *, name=None):
         raise UserError(f"{name}: {str(e).partition(': ')[2]}" if name else str(e)) from e
 
 
-def crop_to_multiple(image, multiple):
+def crop_to_multiple(image: np.ndarray, multiple: int) -> np.ndarray:
     """Cuts rows off the bottom and columns off the right until both sizes are multiples of `multiple`.
 
     Args:
