@@ -22,7 +22,7 @@ from rich.console import Console
 from jsr import challenges
 from jsr.cli import _progress
 from jsr.degradations import PROTOCOLS, explain, parameters, settings
-from jsr.degradations.folder import MANIFEST, degrade_folder
+from jsr.degradations.degrade_folder import MANIFEST, degrade_folder
 from jsr.errors import UserError
 
 

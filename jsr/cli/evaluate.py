@@ -37,7 +37,7 @@ from jsr import challenges, evaluation, metrics, parallel, terminal
 from jsr.challenges import submission
 from jsr.cli import _progress
 from jsr.errors import UserError
-from jsr.evaluation import folders
+from jsr.evaluation import score_folders
 from jsr.files import atomic_write
 from jsr.images import image_size, list_images
 
@@ -83,7 +83,7 @@ def run(args):
         pairs, problems = pairs + found, problems + unpaired
     if args.hr:
         baseline = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
-        work = partial(folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline,
+        work = partial(score_folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline,
                        degradation=protocol.degradation if protocol and not args.lr else "")
         rows = _score(work, pairs, args.num_workers, problems)
         report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border,
@@ -175,7 +175,7 @@ def _by_qp(folder, protocol):
 
 
 def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console):
-    """(pairs, problems): a folders.Pair for every image that has all it needs, and one line for every other file.
+    """(pairs, problems): a score_folders.Pair for every image that has all it needs, and one line for every other file.
 
     Without `hr_dir` a pair's `hr` is the LR whose name it answers to, or, without `lr_dir` too, the image itself.
     """
@@ -183,17 +183,17 @@ def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console):
     inputs = list_images(lr_dir) if lr_dir else []
     at = f"QP{qp} " if qp else ""
     if not hr_dir:
-        found, problems = folders.match(made, inputs or made, reference="LR")
+        found, problems = score_folders.match(made, inputs or made, reference="LR")
         _say_renamed(found, console)
         problems += [text for lr, sr in found.items() if inputs and scale for text in _wrong_size(sr, lr, scale)]
-        return [folders.Pair(sr, lr) for lr, sr in found.items()], problems
-    found, problems = folders.match(made, list_images(hr_dir), what=f"{at}SR")
+        return [score_folders.Pair(sr, lr) for lr, sr in found.items()], problems
+    found, problems = score_folders.match(made, list_images(hr_dir), what=f"{at}SR")
     _say_renamed(found, console)
     if not inputs:
-        return [folders.Pair(sr, hr, qp=qp) for hr, sr in found.items()], problems
-    lr_of, lr_problems = folders.match(inputs, list(found), what=f"{at}LR")
+        return [score_folders.Pair(sr, hr, qp=qp) for hr, sr in found.items()], problems
+    lr_of, lr_problems = score_folders.match(inputs, list(found), what=f"{at}LR")
     _say_renamed(lr_of, console)
-    return [folders.Pair(found[hr], hr, lr, qp) for hr, lr in lr_of.items()], problems + lr_problems
+    return [score_folders.Pair(found[hr], hr, lr, qp) for hr, lr in lr_of.items()], problems + lr_problems
 
 
 def _say_renamed(found, console):

@@ -19,9 +19,9 @@ from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
 from jsr.errors import UserError, nearest
 from jsr.images import png_bytes, read_rgb
 
-__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degraded", "Protocol", "choices", "crop_to_multiple", "decode", "degrade",
-           "degrade_part", "draw", "jpeg_device", "parameters", "protocol", "replay", "resize_device", "settings",
-           "trace"]
+__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "crop_to_multiple", "decode",
+           "degrade", "degrade_part", "draw", "jpeg_device", "parameters", "protocol", "replay", "resize_device",
+           "settings", "trace"]
 # The twins in JAX, which needs a while to import
 __getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
 
@@ -65,13 +65,14 @@ CODECS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Protocol:
-    """How a challenge made its LR images.
+class Degradation:
+    """How a challenge, or another protocol, makes its LR images.
 
     Attributes:
       scale: HR size over LR size.
-      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}. A
-        parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a codec.
+      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}.
+        A parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a
+        codec.
       video: HR and LR are clips, uint8 YUV 4:2:0 (T, H * 3 // 2, W).
     """
 
@@ -80,37 +81,42 @@ class Protocol:
     video: bool = False
 
 
-# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM 2022
-# organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
+# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM
+# 2022 organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
 _JPEG = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow"}
 PROTOCOLS = {
     # AIM 2022 compressed SR, track 1: Pillow's bicubic to (W/4, H/4), JPEG saved with quality 10 and no other argument.
-    "aim22_t1": Protocol(4, ({"fn": "pillow_bicubic", "scale": 4}, {**_JPEG, "quality": 10})),
-    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder is
-    # HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
-    "aim22_t2": Protocol(4, ({"fn": "swscale_bicubic", "scale": 4}, {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
-                         video=True),
+    "aim22_t1": Degradation(4, ({"fn": "pillow_bicubic", "scale": 4}, {**_JPEG, "quality": 10})),
+    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder
+    # is HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
+    "aim22_t2": Degradation(4, ({"fn": "swscale_bicubic", "scale": 4},
+                                {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
+                            video=True),
     # NTIRE 2023 real-time SR: prepare_data.py of eduardzamfir/NTIRE23-RTSR saves JPEG of quality 90; the report says
     # bicubic and no more.
-    "ntire23_x2": Protocol(2, ({"fn": "pillow_bicubic", "scale": 2}, {**_JPEG, "quality": 90})),
-    "ntire23_x3": Protocol(3, ({"fn": "pillow_bicubic", "scale": 3}, {**_JPEG, "quality": 90})),
-    "ntire23_x2_plain": Protocol(2, ({"fn": "pillow_bicubic", "scale": 2}, {"fn": "png"})),
-    "ntire23_x3_plain": Protocol(3, ({"fn": "pillow_bicubic", "scale": 3}, {"fn": "png"})),
+    "ntire23_x2": Degradation(2, ({"fn": "pillow_bicubic", "scale": 2}, {**_JPEG, "quality": 90})),
+    "ntire23_x3": Degradation(3, ({"fn": "pillow_bicubic", "scale": 3}, {**_JPEG, "quality": 90})),
+    "ntire23_x2_plain": Degradation(2, ({"fn": "pillow_bicubic", "scale": 2}, {"fn": "png"})),
+    "ntire23_x3_plain": Degradation(3, ({"fn": "pillow_bicubic", "scale": 3}, {"fn": "png"})),
     # AIS 2024 real-time SR: one ffmpeg command with Lanczos and SVT-AV1, preset 5; every image at each of five QPs.
     # Pillow decodes, as in the programs of the two teams that read AVIF, and as `jsr upscale` does.
-    "ais24": Protocol(4, ({"fn": "avif", "scale": 4, "qp": (31, 39, 47, 55, 63), "preset": 5, "decoder": "pillow"},)),
+    "ais24": Degradation(4, ({"fn": "avif", "scale": 4, "qp": (31, 39, 47, 55, 63), "preset": 5,
+                              "decoder": "pillow"},)),
     # Not of a challenge: photographs as people have them, and the same without JPEG.
-    **{f"photo_x{scale}{suffix}": Protocol(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1), codec))
+    **{f"photo_x{scale}{suffix}": Degradation(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1),
+                                                       codec))
        for scale in (1, 2, 4)
        for suffix, codec in (("", {**_JPEG, "quality": range(10, 96)}), ("_clean", {"fn": "png"}))},
-    # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10 to 70.
-    "ntire24": Protocol(1, ({**_JPEG, "quality": range(10, 72)},)),
+    # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10
+    # to 70.
+    "ntire24": Degradation(1, ({**_JPEG, "quality": range(10, 72)},)),
     # Not of a challenge: what papers on clean images call bicubic, MATLAB's imresize of uint8 images.
-    "bicubic_x2": Protocol(2, ({"fn": "matlab_bicubic", "scale": 2}, {"fn": "png"})),
-    "bicubic_x3": Protocol(3, ({"fn": "matlab_bicubic", "scale": 3}, {"fn": "png"})),
-    "bicubic_x4": Protocol(4, ({"fn": "matlab_bicubic", "scale": 4}, {"fn": "png"})),
+    "bicubic_x2": Degradation(2, ({"fn": "matlab_bicubic", "scale": 2}, {"fn": "png"})),
+    "bicubic_x3": Degradation(3, ({"fn": "matlab_bicubic", "scale": 3}, {"fn": "png"})),
+    "bicubic_x4": Degradation(4, ({"fn": "matlab_bicubic", "scale": 4}, {"fn": "png"})),
     # Not of a challenge: compressed twice, as pictures that were passed on are.
-    "jpeg_webp": Protocol(1, ({**_JPEG, "quality": range(10, 91)}, {"fn": "webp", "quality": range(10, 91), "method": 4})),
+    "jpeg_webp": Degradation(1, ({**_JPEG, "quality": range(10, 91)},
+                                 {"fn": "webp", "quality": range(10, 91), "method": 4})),
 }
 
 
@@ -134,8 +140,8 @@ class Degraded:
         return decode(self.lr_bytes, self.record)
 
 
-def protocol(name: str) -> Protocol:
-    """The Protocol called `name`; raises UserError naming the nearest where there is none."""
+def protocol(name: str) -> Degradation:
+    """The row of `PROTOCOLS` called `name`; raises UserError naming the nearest where there is none."""
     if name not in PROTOCOLS:
         raise UserError(f"degradation protocol {name!r} is unknown; {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]

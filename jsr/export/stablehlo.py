@@ -46,7 +46,7 @@ class Program:
     _call: Any
 
     def __call__(self, lr: jax.Array) -> jax.Array:
-        """lr (1, H, W, 3) to sr (1, H * scale, W * scale, 3), of the dtype it was saved for; every new size compiles."""
+        """lr (1, H, W, 3) to sr (1, H * scale, W * scale, 3), of the dtype it was saved for; each new size compiles."""
         return self._call(lr)
 
 
