@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 import zlib
 
 import numpy as np
@@ -18,6 +18,9 @@ from jsr import lazy
 from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
 from jsr.errors import UserError, nearest
 from jsr.images import png_bytes, read_rgb
+
+if TYPE_CHECKING:
+    from jsr.degradations import jpeg_device, resize_device
 
 __all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "crop_to_multiple", "decode",
            "degrade", "degrade_part", "draw", "jpeg_device", "parameters", "protocol", "replay", "resize_device",

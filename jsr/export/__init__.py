@@ -5,7 +5,13 @@
     graph = export.chain_to_onnx(networks, variables)                                   # onnx.ModelProto
 """
 
+from typing import TYPE_CHECKING
+
 from jsr import lazy
+
+if TYPE_CHECKING:
+    from jsr.export import check, pixels, stablehlo
+    from jsr.onnx_graph.write import chain_to_onnx, to_onnx
 
 __all__ = ["chain_to_onnx", "check", "pixels", "stablehlo", "to_onnx"]
 __getattr__ = lazy.getter(__name__, {

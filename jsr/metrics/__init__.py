@@ -15,10 +15,15 @@ Where the published code gives something else:
 - PSNR-B below 16 px a side, where SwinIR's divides by zero or by less, is an error.
 """
 
+from typing import TYPE_CHECKING
+
 from jsr import lazy
 from jsr.metrics.profiles import PROFILES, Profile
 from jsr.metrics.reference import psnr, psnr_b, ssim
 from jsr.metrics.scores import METRICS, json_ready, label, parse_key, score
+
+if TYPE_CHECKING:
+    from jsr.metrics import device
 
 __all__ = ["METRICS", "PROFILES", "Profile", "device", "json_ready", "label", "parse_key", "psnr", "psnr_b", "score",
            "ssim"]
