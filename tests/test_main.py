@@ -269,12 +269,13 @@ def test_minutes_of_training(tiny_run, tmp_path):
     (["--config.networks.sr.model=esdr/baseline"], "did you mean 'edsr'"),
 ])
 def test_mistakes_are_one_line(tiny_run, more, message, tmp_path):
-    of_jsr = "sed" in more[0]  # `jsr train` says the same of itself
-    done = run([*tiny_run(), *more], ("jsr", "train") if of_jsr else ("jsr.main",), env={**os.environ, "JSR_DATA_DIR": str(tmp_path / "data")})
+    by_jsr = "sed" in more[0]  # `jsr train` says the same of itself
+    program = ("jsr", "train") if by_jsr else ("jsr.main",)
+    done = run([*tiny_run(), *more], program, env={**os.environ, "JSR_DATA_DIR": str(tmp_path / "data")})
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("jsr train: " if of_jsr else "jsr: ") and message in last
+    assert last.startswith("jsr train: " if by_jsr else "jsr: ") and message in last
 
 
 @pytest.mark.slow
