@@ -72,10 +72,12 @@ def test_doctor_wants_what_the_distribution_declares(checkout, tmp_path, monkeyp
 
 
 def test_doctor_knows_where_what_is_optional_comes_from():
-    extras = tomllib.loads((Path(jsr.__file__).parent.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    file = Path(jsr.__file__).parent.parent / "pyproject.toml"
+    extras = tomllib.loads(file.read_text())["project"]["optional-dependencies"]
     for name, (_, command) in doctor.OPTIONAL.items():
         if "jsr[" in command:
-            assert any(name in doctor._distributions(text) for text in extras[command.split("[")[1].split("]")[0]]), name
+            extra = extras[command.split("[")[1].split("]")[0]]
+            assert any(name in doctor._distributions(text) for text in extra), name
 
 
 def test_doctor_fails_where_jax_cannot_compute():
