@@ -5,7 +5,7 @@
     python -m jsr.main --config=configs/aim22_t1.py --config.seed=1 --config.stages[0].batch=32
     python -m jsr.main --config=configs/aim22_t1.py --minutes=20         # as many steps as there is time for
 
-The same command again resumes; --config.KEY=VALUE changes one entry of the recipe.
+The same command again resumes; --config.KEY=VALUE changes one entry of the recipe. `jsr train` is the same.
 """
 
 import argparse
@@ -48,6 +48,13 @@ def parse(argv):
     """(args, overrides) of a command line; overrides are (key, text) pairs."""
     parser = argparse.ArgumentParser(prog="python -m jsr.main", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    args, rest = parser.parse_known_args(argv)
+    return args, take_overrides(parser, rest)
+
+
+def add_arguments(parser):
+    """Adds the arguments of a training to an argparse parser."""
     parser.add_argument("--config", required=True, metavar="FILE[:RECIPE]", help="a track file and one of its recipes")
     parser.add_argument("--workdir", type=Path, help="where the run lies (default: runs/<track>/<recipe>, "
                         "and what is changed of it)")
@@ -56,8 +63,6 @@ def parse(argv):
     parser.add_argument("--deterministic", action="store_true",
                         help="only kernels that give the same bits every time, slower on GPUs")
     parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
-    args, rest = parser.parse_known_args(argv)
-    return args, take_overrides(parser, rest)
 
 
 def take_overrides(parser, words):
@@ -83,30 +88,39 @@ def main(argv=None):
         if sys.stdout is not None:  # not closed; it shows names of files that its encoding lacks, as stderr does
             sys.stdout.reconfigure(errors="backslashreplace")
     args, overrides = parse(sys.argv[1:] if argv is None else argv)
-    console = Console(stderr=True)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_LogLines(console)])
-    log.setLevel(logging.INFO)
-    # Orbax and Grain log with a traceback, through absl, what they then raise, which is reported here in one line.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
-    if args.deterministic:  # before JAX starts
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     try:
-        return run(args, overrides, console)
+        return start(args, overrides)
     except UserError as e:
         print(f"jsr: {e}", file=sys.stderr)
         return 1
     except PermissionError as e:
         print(f"jsr: {no_permission(e)}", file=sys.stderr)
         return 1
-    except Exception as e:
-        if not is_out_of_memory(e):
-            raise
-        print("jsr: out of memory; use a smaller batch or crop (--config.stages[0].batch=..., "
-              "--config.stages[0].crop=...), or a network's field remat where it has one", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("jsr: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def start(args, overrides):
+    """Sets this process up for a training, and `run`s it; returns the exit status.
+
+    Raises:
+      UserError: a mistake, or too little memory.
+    """
+    console = Console(stderr=True)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_LogLines(console)], force=True)
+    log.setLevel(logging.INFO)
+    # Orbax and Grain log with a traceback, through absl, what they then raise, which is reported in one line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    if args.deterministic:  # before JAX starts
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    try:
+        return run(args, overrides, console)
+    except Exception as e:
+        if isinstance(e, UserError) or not is_out_of_memory(e):
+            raise
+        raise UserError("out of memory; use a smaller batch or crop (--config.stages[0].batch=..., "
+                        "--config.stages[0].crop=...), or a network's field remat where it has one") from e
 
 
 def run(args, overrides, console):

@@ -6,14 +6,18 @@ A column of such a table is a score, "psnr[rgb]", or, where images were judged a
 "psnr[rgb] QP31".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 import csv
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 from jsr import evaluation, metrics
 from jsr.errors import UserError, nearest
+
+__all__ = ["BASELINE_TOLERANCE_DB", "PROTOCOLS", "TABLES", "Protocol", "Standing", "column", "label", "level", "of",
+           "protocol", "runtime_ms", "same_images", "score", "standing", "table", "weighted_score"]
 
 TABLES = Path(__file__).parent / "tables"
 # A baseline's score this far from the published one comes of other images or another degradation. Codec versions
@@ -64,12 +68,12 @@ class Protocol:
     runtime: str = ""
 
     @property
-    def ranking_columns(self):
+    def ranking_columns(self) -> list[str]:
         """The columns whose mean orders the table."""
         return [column(self.ranking, qp) for qp in self.table_qps or (None,)]
 
 
-def weighted_score(psnr, ssim):
+def weighted_score(psnr: float, ssim: float) -> float:
     """The score of AIM 2020 of the means over the images: half of PSNR over 50, half of SSIM from 0.4 to 1.
 
     Equation 1 of the report lacks both halves: it gives twice the score of every row of its table.
@@ -128,14 +132,14 @@ PROTOCOLS = {row.name: row for row in (
 )}
 
 
-def protocol(name):
+def protocol(name: str) -> Protocol:
     """The Protocol called `name`; raises UserError naming the nearest where there is none."""
     if name not in PROTOCOLS:
         raise UserError(f"challenge protocol {name!r} is unknown; {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]
 
 
-def of(config):
+def of(config: Any) -> Protocol:
     """The Protocol by which a recipe is judged: its challenge's, ranked by the recipe's `ranking` where there is one.
 
     Raises:
@@ -151,24 +155,24 @@ def of(config):
     return dataclasses.replace(found, ranking=config.ranking, keys=tuple(dict.fromkeys([*found.keys, config.ranking])))
 
 
-def runtime_ms(report):
+def runtime_ms(report: Mapping[str, Any]) -> float | None:
     """The ms an image of a recipe's `report`, which has them as runtime_ms or as runtime_s; None where it is silent."""
     seconds = report.get("runtime_s")
     return report.get("runtime_ms") if seconds is None else seconds * 1e3
 
 
-def column(key, qp=None):
+def column(key: str, qp: int | None = None) -> str:
     """The column of a score: "psnr[rgb] QP31" of "psnr[rgb]" at QP 31, the key itself without a QP."""
     return f"{key} QP{qp}" if qp else key
 
 
-def label(column):
+def label(column: str) -> str:
     """How a column is printed: "psnr[rgb] QP31" as "PSNR[rgb] QP31"."""
     key, *qp = column.split(" ")
     return " ".join([metrics.label(key), *qp])
 
 
-def table(protocol):
+def table(protocol: Protocol) -> list[dict[str, str]]:
     """The published table, best first by what orders it: a dict an entry, its figures as printed; [] without one.
 
     Columns: team, method, the scores, runtime_s or runtime_ms (an image) and others that the report has, such as score
@@ -181,12 +185,12 @@ def table(protocol):
     return sorted(rows, key=lambda row: -(float(row["score"]) if protocol.weigh else level(protocol, row)))
 
 
-def level(protocol, scores):
+def level(protocol: Protocol, scores: Mapping[str, Any]) -> float:
     """The mean of {column: score} over the ranking columns, dB."""
     return sum(float(scores[name]) for name in protocol.ranking_columns) / len(protocol.ranking_columns)
 
 
-def score(gain, runtime_ms):
+def score(gain: float, runtime_ms: float) -> float:
     """The score of the real-time challenges, 2 * 2^gain / (0.1 sqrt(T)).
 
     Section 2.3 of the AIS 2024 report, whose table it gives to the last digit. Equation 2 of the NTIRE 2023 report has
@@ -222,7 +226,8 @@ class Standing:
     text: str
 
 
-def standing(protocol, ours, names, baseline=None, runtime_ms=None):
+def standing(protocol: Protocol, ours: Mapping[str, float], names: Iterable[str],
+             baseline: Mapping[str, float] | None = None, runtime_ms: float | None = None) -> Standing:
     """Ranks scores in the published table where they were measured on that table's images, and nowhere else.
 
     Args:
@@ -311,7 +316,7 @@ def _obstacle(protocol, names, baseline):
     return ""
 
 
-def same_images(protocol, names):
+def same_images(protocol: Protocol, names: Iterable[str]) -> bool:
     """Whether images with these file stems, each once at every one of `table_qps`, can be those of the table."""
     names = list(names)
     return (len(names) == protocol.test_count * max(len(protocol.table_qps), 1)

@@ -63,7 +63,7 @@ def _overview():
     lines = ["usage: jsr COMMAND ...", "", "commands:"]
     for name in COMMANDS:
         lines.append(f"  {name:<12}{_first_line(Path(__file__).parent / f'{name}.py')}")
-    return "\n".join([*lines, "", "`jsr COMMAND --help` explains one; `python -m jsr.main --config=...` trains."])
+    return "\n".join([*lines, "", "`jsr COMMAND --help` explains one."])
 
 
 def _first_line(path):

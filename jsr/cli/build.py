@@ -43,7 +43,7 @@ def add_arguments(parser):
     parser.add_argument("--data_dir",
                         help="where datasets are; $JSR_DATA_DIR, $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
     parser.add_argument("--manual_dir", help="folder with the source images or archives that you have already")
-    parser.add_argument("--num_workers", type=int, help="processes; one a CPU by default")
+    parser.add_argument("--num_workers", type=int, help="processes; one a core by default")
     parser.add_argument("--beam", metavar="RUNNER[,OPTION=VALUE...]", default="",
                         help="prepare by a runner of Apache Beam, as FlinkRunner,flink_master=HOST:8081")
     parser.add_argument("--keyint", metavar="N", type=int,

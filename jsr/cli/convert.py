@@ -25,7 +25,7 @@ import jsr
 from jsr import config, convert, model_file, models, trees
 from jsr.analysis import counts
 from jsr.convert import files, parity
-from jsr.convert.identify import Identity, identify
+from jsr.convert.identify import Match, identify
 from jsr.errors import UserError
 
 _TO_MODEL_FILE = ("recipe", "arch", "scale", "field", "reference", "licence")
@@ -121,7 +121,7 @@ def _parity_line(certificate):
 
 
 def _identity(source, tensors, args):
-    """(network's name, Identity): what the user says, and the rest as recognised."""
+    """(network's name, Match): what the user says, and the rest as recognised."""
     name, recognised = "sr", identify(tensors)
     if args.recipe:
         recipe = config.load(args.recipe)
@@ -130,11 +130,11 @@ def _identity(source, tensors, args):
                             "name it with --arch")
         name, = recipe.chain
         net = trees.plain(recipe.networks[name])
-        found = Identity(net["model"], net["scale"], net["fields"])
+        found = Match(net["model"], net["scale"], net["fields"])
     elif args.arch and (recognised is None or args.arch not in (recognised.model, recognised.model.partition("/")[0])):
         if args.scale is None:
             raise UserError(f"--arch {args.arch}: these weights are not recognised as it; say the scale too: --scale N")
-        found = Identity(models.resolve(args.arch), args.scale, {})
+        found = Match(models.resolve(args.arch), args.scale, {})
     elif recognised is None:
         raise UserError(f"{source}: of no network that jsr recognises (keys: {', '.join(list(tensors)[:3])}, ...); "
                         "name it: --arch MODEL_ID --scale N")
@@ -144,7 +144,7 @@ def _identity(source, tensors, args):
     fields = dict(_field(text, found.model, scale) for text in args.field or ())
     said = {*fields, *(["scale"] if args.scale else [])}
     assumed = tuple(text for text in found.assumed if text.partition(" ")[0] not in said)
-    return name, Identity(found.model, scale, found.fields | fields, assumed)
+    return name, Match(found.model, scale, found.fields | fields, assumed)
 
 
 def _field(text, model_id, scale):

@@ -28,7 +28,6 @@ from functools import partial
 import itertools
 import json
 import math
-import os
 from pathlib import Path
 import re
 
@@ -38,7 +37,7 @@ from jsr import challenges, evaluation, metrics, parallel, terminal
 from jsr.challenges import submission
 from jsr.cli import _progress
 from jsr.errors import UserError
-from jsr.evaluation import folders
+from jsr.evaluation import score_folders
 from jsr.files import atomic_write
 from jsr.images import image_size, list_images
 
@@ -64,7 +63,7 @@ def add_arguments(parser):
                         help="px cut off each side before comparing; the protocol's, or 0, by default")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the scores there, a row an image")
-    parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a CPU by default")
+    parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a core by default")
     zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
     zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there")
     zipped.add_argument("--runtime", metavar="S", type=float, help="s an image, for its readme.txt")
@@ -84,7 +83,7 @@ def run(args):
         pairs, problems = pairs + found, problems + unpaired
     if args.hr:
         baseline = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
-        work = partial(folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline,
+        work = partial(score_folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline,
                        degradation=protocol.degradation if protocol and not args.lr else "")
         rows = _score(work, pairs, args.num_workers, problems)
         report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border,
@@ -176,7 +175,7 @@ def _by_qp(folder, protocol):
 
 
 def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console):
-    """(pairs, problems): a folders.Pair for every image that has all it needs, and one line for every other file.
+    """(pairs, problems): a score_folders.Pair for every image that has all it needs, and one line for every other file.
 
     Without `hr_dir` a pair's `hr` is the LR whose name it answers to, or, without `lr_dir` too, the image itself.
     """
@@ -184,17 +183,17 @@ def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console):
     inputs = list_images(lr_dir) if lr_dir else []
     at = f"QP{qp} " if qp else ""
     if not hr_dir:
-        found, problems = folders.match(made, inputs or made, reference="LR")
+        found, problems = score_folders.match(made, inputs or made, reference="LR")
         _say_renamed(found, console)
         problems += [text for lr, sr in found.items() if inputs and scale for text in _wrong_size(sr, lr, scale)]
-        return [folders.Pair(sr, lr) for lr, sr in found.items()], problems
-    found, problems = folders.match(made, list_images(hr_dir), what=f"{at}SR")
+        return [score_folders.Pair(sr, lr) for lr, sr in found.items()], problems
+    found, problems = score_folders.match(made, list_images(hr_dir), what=f"{at}SR")
     _say_renamed(found, console)
     if not inputs:
-        return [folders.Pair(sr, hr, qp=qp) for hr, sr in found.items()], problems
-    lr_of, lr_problems = folders.match(inputs, list(found), what=f"{at}LR")
+        return [score_folders.Pair(sr, hr, qp=qp) for hr, sr in found.items()], problems
+    lr_of, lr_problems = score_folders.match(inputs, list(found), what=f"{at}LR")
     _say_renamed(lr_of, console)
-    return [folders.Pair(found[hr], hr, lr, qp) for hr, lr in lr_of.items()], problems + lr_problems
+    return [score_folders.Pair(found[hr], hr, lr, qp) for hr, lr in lr_of.items()], problems + lr_problems
 
 
 def _say_renamed(found, console):
@@ -217,7 +216,7 @@ def _wrong_size(sr, lr, scale):
 def _score(work, pairs, num_workers, problems):
     """The rows of all pairs that can be scored, by name; the others are added to the problems."""
     if num_workers is None:
-        num_workers = min(os.cpu_count(), len(pairs) // _PAIRS_PER_WORKER)
+        num_workers = min(parallel.cores(), len(pairs) // _PAIRS_PER_WORKER)
     rows = []
     with _progress.bar() as progress:
         for done, (_, outcome) in enumerate(parallel.map_unordered(work, pairs, num_workers=num_workers), start=1):

@@ -61,25 +61,25 @@ def add_arguments(parser):
 def run(args):
     """Upscales, names what failed on stderr; returns the exit status."""
     from jsr.device import use_compile_cache
-    from jsr.inference import folder, upscaler
+    from jsr.inference import upscale_folder, upscaler
 
     suffix = _suffix(args.format)
     if args.quality is not None and not 1 <= args.quality <= 100:
         raise UserError(f"--quality {args.quality}: must be from 1 to 100")
     models = args.model or [_run_of(args.recipe)]
-    jobs, errors = folder.plan(args.inputs, args.out, suffix=suffix)
+    jobs, errors = upscale_folder.plan(args.inputs, args.out, suffix=suffix)
     use_compile_cache()
     network = upscaler.load(*models, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
                             overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
                             runtime=args.runtime, tlc=args.tlc, input_quality=args.input_quality)
-    settings = {"models": [folder.digest(path) for path in models], "weights": args.weights,
+    settings = {"models": [upscale_folder.digest(path) for path in models], "weights": args.weights,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
                 "quality": args.quality}
     start = time.monotonic()
     single = len(jobs) == 1 and jobs[0].target == args.out
     with _progress.bar(unit="Mpx") as progress:
-        entries, failed = folder.upscale_files(
+        entries, failed = upscale_folder.upscale_files(
             jobs, network, settings, out=None if single else args.out, quality=args.quality, overwrite=args.overwrite,
             progress=lambda files, done, total: progress("upscaling", done / 1e6, total / 1e6,
                                                          f", {files} of {len(jobs)} files done"))

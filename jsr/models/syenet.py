@@ -14,11 +14,10 @@ import jax.numpy as jnp
 
 from jsr.layers import rep_blocks
 from jsr.layers.activation import prelu
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
-
-RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K's training images, in [0, 1]
 
 
 class Product(nn.Module):

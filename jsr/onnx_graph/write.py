@@ -5,11 +5,15 @@ whatever the function says: a plain network becomes convolutions, activations an
 pixels between them. Height and width stay open. Parameters keep their paths as names.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 import importlib.util
+from typing import Any
 
+import flax.linen as nn
 import jax
 from jax import export
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 import numpy as np
 
 from jsr.chain import chain_padding, run_chain
@@ -22,7 +26,8 @@ from jsr.onnx_graph.writer import Writer
 DYNAMIC = {0: "batch", 1: "height", 2: "width"}  # axis: its name in the graph
 
 
-def to_onnx(function, example, *, input_name="lr", output_name="sr", dynamic=(1, 2), multiple=1, nchw=False):
+def to_onnx(function: Callable[[jax.Array], jax.Array], example: jax.ShapeDtypeStruct, *, input_name: str = "lr",
+            output_name: str = "sr", dynamic: Sequence[int] = (1, 2), multiple: int = 1, nchw: bool = False) -> Any:
     """The ONNX graph of a function of images.
 
     Args:
@@ -47,7 +52,9 @@ def to_onnx(function, example, *, input_name="lr", output_name="sr", dynamic=(1,
                    dynamic=dynamic, multiple=multiple, nchw=nchw)
 
 
-def chain_to_onnx(networks, variables, *, dtype=jnp.float32, nchw=False, size=None, multiple=None, batch=1):
+def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *, dtype: DTypeLike = jnp.float32,
+                  nchw: bool = False, size: tuple[int, int] | None = None, multiple: int | None = None,
+                  batch: int = 1) -> Any:
     """The ONNX graph of a chain of networks: float32 `lr` in [0, 1] to float32 `sr`, not clipped.
 
     Height and width of the input are 32 px at least and multiples of jsr.chain.chain_padding's.

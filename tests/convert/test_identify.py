@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jsr import convert, models
-from jsr.convert.identify import RULES, Identity, count, identify
+from jsr.convert.identify import RULES, Match, count, identify
 from jsr.errors import UserError
 
 
@@ -69,14 +69,14 @@ def test_reduced_swin_networks_have_their_fields(stem):
 def test_swin2sr_without_its_buffers():
     state_dict = abstract_state_dict("swin2sr/compressed", 4, "official")
     found = identify({key: value for key, value in state_dict.items() if "relative_coords_table" not in key})
-    assert found == Identity("swin2sr/compressed", 4, {}, ("img_range 1", "window_size 8"))
+    assert found == Match("swin2sr/compressed", 4, {}, ("img_range 1", "window_size 8"))
 
 
 def test_reduced_networks_have_their_fields():
     golden = np.load(Path(__file__).parents[1] / "golden" / "rrdbnet.npz")
     case = json.loads(str(golden["about"]))["cases"]["old_esrgan_x4"]
     found = identify({key: np.empty(shape) for key, shape in case["shapes"].items()})
-    assert found == Identity("rrdbnet/b23", 4, dict(num_feat=4, num_block=1, num_grow_ch=2))
+    assert found == Match("rrdbnet/b23", 4, dict(num_feat=4, num_block=1, num_grow_ch=2))
 
 
 def test_the_range_of_an_official_edsr_shows_in_its_mean():

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jsr.degradations.folder import degrade_folder
+from jsr.degradations.degrade_folder import degrade_folder
 from jsr.errors import UserError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from jsr.errors import UserError
-from jsr.evaluation import folders
-from jsr.evaluation.folders import Pair, match, score_pair
+from jsr.evaluation import score_folders
+from jsr.evaluation.score_folders import Pair, match, score_pair
 from jsr.images import write_png
 
 
@@ -95,4 +95,4 @@ def test_scale_of_an_lr_image_is_read_off(files):
 def test_sizes_that_do_not_fit(files, sizes, scale, message):
     pair = Pair(**{name: files(name, *size) for name, size in sizes.items()})
     with pytest.raises(UserError, match=message):
-        folders.score_pair(pair, keys=["psnr[rgb]", "ssim[rgb]"], scale=scale)
+        score_folders.score_pair(pair, keys=["psnr[rgb]", "ssim[rgb]"], scale=scale)
