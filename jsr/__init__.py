@@ -31,7 +31,8 @@ def __dir__():
 
 def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None, self_ensemble: bool | None = None,
          tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap: int | None = None,
-         dtype: str | None = None, runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax", tlc: int | None = None,
+         dtype: str | None = None, runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax",
+         tlc: int | None = None,
          input_quality: float | None = None) -> "Upscaler":
     """A model file, or several whose outputs are averaged, ready to `upscale` images.
 

@@ -72,12 +72,13 @@ def run(args):
         say("data folder", "none", str(e))
     say("this folder", f"{Path.cwd()}: {_free(Path.cwd())}")
     console.print(found)
-    console.print("[red]broken: " + ", ".join(broken) + "[/red]" if broken else "[green]all that is needed is there[/green]")
+    console.print(f"[red]broken: {', '.join(broken)}[/red]" if broken else
+                  "[green]all that is needed is there[/green]")
     return 1 if broken else 0
 
 
 def _required():
-    """The distributions that every command needs, by pyproject.toml; [] of a package without it and without metadata."""
+    """The distributions that every command needs, by pyproject.toml; [] of a package without it and metadata."""
     file = Path(jsr.__file__).parent.parent / "pyproject.toml"
     if file.is_file():  # a checkout: what was written down when it was installed may be older
         requirements = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["dependencies"]
@@ -130,10 +131,12 @@ def _devices():
 
     for device in jax.devices():
         memory = (device.memory_stats() or {}).get("bytes_limit")
-        yield f"device {device.id}", f"{device.platform} {device.device_kind}" + (f", {memory / 2**30:.1f} GiB" if memory else "")
+        size = f", {memory / 2**30:.1f} GiB" if memory else ""
+        yield f"device {device.id}", f"{device.platform} {device.device_kind}{size}"
     image, kernel = jnp.ones((1, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
-    out = jax.jit(lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")))(
-        image, kernel)
+    convolve = jax.jit(lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME",
+                                                                 dimension_numbers=("NHWC", "HWIO", "NHWC")))
+    out = convolve(image, kernel)
     if not np.allclose(out[0, 4, 4], 27.0):
         raise RuntimeError(f"a 3x3 convolution of ones gave {out[0, 4, 4]}, not 27")
     yield "convolution", f"computes, on {jax.default_backend()}"

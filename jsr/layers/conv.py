@@ -43,7 +43,7 @@ def he(factor=1.0):
 
 
 def detail(factor=1.0):
-    """He's initialiser, times a factor, without the mean over the window: differences between pixels, not their level."""
+    """He's initialiser, times a factor, without the mean over the window: differences of pixels, not their level."""
     def draw(key, shape, dtype=jnp.float32):
         kernel = he(factor)(key, shape, dtype)
         return kernel - kernel.mean((0, 1), keepdims=True)

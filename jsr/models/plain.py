@@ -61,8 +61,8 @@ class Plain(nn.Module):
       taps: in training, `feature_1`, `feature_2`... are the outputs of the body's convolutions.
       x2: in training, `sr_x2`, (N, H * 2, W * 2, 3), is another convolution and shuffle of the body's output.
       img_range: the inside works on values of [0, img_range].
-      detail_start: the head, which must be plain, starts with kernels without a mean, four times He's: its features show
-        detail instead of colour, from which a restorer that begins as the identity learns sooner.
+      detail_start: the head, which must be plain, starts with kernels without a mean, four times He's: its features
+        show detail instead of colour, from which a restorer that begins as the identity learns sooner.
       zero_start: the last convolution starts at zero, so that with `anchor` the network begins as the enlarged image.
       deploy: each block is one convolution, and what only `x2` needs is gone.
       dtype: of the computation; parameters stay float32.

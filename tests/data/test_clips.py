@@ -55,7 +55,8 @@ OPEN_GOPS = x265("keyint=4:min-keyint=2:bframes=2:b-adapt=0:open-gop=1:scenecut=
 
 
 def record_of(hr, name="a", protocol="aim22_t2", lr=None, multiple=8):
-    source = made_clips.Clip(name, f"{name}.mkv", lr=made_clips.Clip("lr", f"{name}_lr.mkv") if lr is not None else None)
+    stream = made_clips.Clip("lr", f"{name}_lr.mkv") if lr is not None else None
+    source = made_clips.Clip(name, f"{name}.mkv", lr=stream)
     return made_clips.make(source, hr, lr, protocol, multiple)
 
 
