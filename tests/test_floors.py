@@ -18,7 +18,7 @@ FLOORS = [floor.split() for floor in """
     export training
     config report
     main recipes
-    timing
+    catalogue timing
     cli
 """.strip().splitlines()]
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}

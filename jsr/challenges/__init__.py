@@ -1,6 +1,7 @@
 """Challenges: what each of them measured, on which images, and its published table.
 
-A challenge is a row of `PROTOCOLS` and a file `tables/<name>.csv`, one line an entry, the reports' figures as printed.
+A challenge is a row of `PROTOCOLS` and a file `tables/<name>.csv`, one line an entry, the reports' figures as printed
+(see `printed`).
 The benchmarks of clean images are rows without a table.
 A column of such a table is a score, "psnr[rgb]", or, where images were judged at several QPs, that of one of them:
 "psnr[rgb] QP31".
@@ -130,6 +131,8 @@ PROTOCOLS = {row.name: row for row in (
                scale=scale, keys=("psnr[y_601]", "ssim[y_601]", "psnr[rgb]"), ranking="psnr[y_601]", crop_border=scale,
                degradation=f"bicubic_x{scale}", kernel="matlab_bicubic") for scale in (2, 3, 4)),
 )}
+# Challenges whose tables are here, but that nothing here judges, {name: title}
+UNJUDGED = {"aim22_t2": "AIM 2022 super-resolution of compressed video, track 2 (x4, HEVC of QP 37)"}
 
 
 def protocol(name: str) -> Protocol:
@@ -172,16 +175,21 @@ def label(column: str) -> str:
     return " ".join([metrics.label(key), *qp])
 
 
-def table(protocol: Protocol) -> list[dict[str, str]]:
-    """The published table, best first by what orders it: a dict an entry, its figures as printed; [] without one.
+def printed(name: str) -> list[dict[str, str]]:
+    """The rows of tables/<name>.csv in the report's order: a dict an entry, its figures as printed.
 
-    Columns: team, method, the scores, runtime_s or runtime_ms (an image) and others that the report has, such as score
-    (see `score`), params_m (M), flops_g and macs_g (G); "" where the report has a dash.
+    Columns: id, of the entry in the catalogue of published methods (jsr.catalogue); team, method, the scores, runtime_s
+    or runtime_ms (an image) and others that the report has, such as score (see `score`), params_m (M), flops_g and
+    macs_g (G); "" where the report has a dash. Where a table has them, `description` is the method in more words, and
+    `section` the place of the report that describes it.
     """
-    if not protocol.test_set:
-        return []
-    with open(TABLES / f"{protocol.name}.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    with open(TABLES / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(protocol: Protocol) -> list[dict[str, str]]:
+    """The rows of `printed`, best first by what orders them; [] of a challenge without a table."""
+    rows = printed(protocol.name) if protocol.test_set else []
     return sorted(rows, key=lambda row: -(float(row["score"]) if protocol.weigh else level(protocol, row)))
 
 

@@ -62,7 +62,8 @@ def test_rows_are_whole(name):
 
 def test_the_tables_are_those_of_the_rows_with_a_test_set():
     with_table = {row.name for row in challenges.PROTOCOLS.values() if row.test_set}
-    assert {path.stem for path in challenges.TABLES.iterdir()} == with_table
+    assert {path.stem for path in challenges.TABLES.iterdir()} == with_table | challenges.UNJUDGED.keys()
+    assert not with_table & challenges.UNJUDGED.keys()
 
 
 def test_aim22_table():
@@ -97,8 +98,7 @@ def test_aim20_tables():
         assert len(rows) == count and rows[0]["team"] == "Baidu"
         assert (rows[0]["psnr[rgb]"], rows[-1]["psnr[rgb]"]) == (best, last)
         assert sum(float(row["psnr[rgb]"]) for row in rows) == pytest.approx(total, abs=5e-4)
-        with open(challenges.TABLES / f"{protocol.name}.csv", encoding="utf-8", newline="") as file:
-            assert list(csv.DictReader(file)) == rows  # the report has them in this order
+        assert challenges.printed(protocol.name) == rows  # the report has them in this order
         for row in rows:  # SSIM's three digits alone allow 0.00042
             points = protocol.weigh(float(row["psnr[rgb]"]), float(row["ssim[rgb]"]))
             assert points == pytest.approx(float(row["score"]), abs=4.5e-4), row["team"]
