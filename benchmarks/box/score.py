@@ -11,6 +11,7 @@ counts those below 0.
 import argparse
 import json
 from pathlib import Path
+import sys
 import time
 
 import numpy as np
@@ -22,6 +23,7 @@ from jsr import evaluation, metrics, model_file
 from jsr.data import validation
 from jsr.data.sources import open_source
 from jsr.degradations.enlarge import enlarge
+from jsr.errors import UserError
 from jsr.files import atomic_write
 
 KEYS = ("psnr[rgb]", "psnr[y_601]", "ssim[y_601]", "psnr_b[rgb]")
@@ -66,10 +68,22 @@ def main():
     parser.add_argument("--only", nargs="+", metavar="LEVEL", help="labels of levels, as 'quality 90' or clean")
     parser.add_argument("--out", type=Path, help="a JSON file for the scores")
     args = parser.parse_args()
+    try:
+        run(args)
+    except UserError as e:
+        sys.exit(f"error: {e}")
+
+
+def run(args):
+    """Scores, prints a table a set, writes --out."""
+    sets = dict(each.partition("=")[::2] for each in args.sets)
+    for title, folder in sets.items():
+        if not Path(folder or "").is_dir() or not folder:
+            raise UserError(f"{title}={folder}: no such folder; give NAME=FOLDER with HR pictures")
     upscaler, console, found = jsr.load(args.model), Console(width=120), {}
     meta, *_ = model_file.load(args.model)
     scale, avif = upscaler.scale, "avif" in meta["recipe"]
-    for title, folder in (each.split("=", 1) for each in args.sets):
+    for title, folder in sets.items():
         table = Table("", "before", "gain", "gain y", "worst", "lost", "CPU s/Mpx", title=f"{args.model} on {title}")
         found[title] = {}
         for label, (degrade, fixed) in levels(scale, avif).items():

@@ -51,7 +51,10 @@ _CHANNELS = 3  # of what a function that learns compares: images
 
 
 def check_rows(rows: Iterable[_Row]) -> None:
-    """Raises UserError for a row whose function is unknown, or whose fields it does not have or take."""
+    """Raises UserError where there is no row, and for one whose function is unknown, or whose fields it lacks."""
+    rows = list(rows)
+    if not rows:
+        raise UserError("a player has no losses: nothing would learn; give it rows (--config.stages[0].losses=...)")
     for row in rows:
         missing = [key for key in _KEYS if key not in row]
         if missing:

@@ -178,7 +178,7 @@ def test_damaged_image_names_itself_across_processes(records):
 
 @pytest.mark.parametrize("arguments, message", [
     (dict(crop=10), "crop 10 is not a multiple of the scale 4"),
-    (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t2'"),
+    (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'"),
     (dict(degrade="aim22_t2"), "aim22_t2: is a protocol of videos at x4, not of images at x4"),
     (dict(degrade="ntire24"), "ntire24: is a protocol of images at x1, not of images at x4"),
     (dict(derive=["lr_clear"]), "a loss compares with 'lr_clear', which no batch has; did you mean 'lr_clean'"),
