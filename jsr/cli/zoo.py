@@ -93,7 +93,7 @@ def run(args):
     _print_networks(console, ids, args.scale)
     listed = using if single else [*found, *using]
     if listed:
-        console.print("" if ids else None, _entry_table(listed), sep="\n")
+        console.print(*[""] * bool(ids), _entry_table(listed), sep="\n")
     elif ids and not single:
         console.print("", "no recipe uses it", sep="\n")
     return 0
@@ -246,8 +246,9 @@ def _count_table(ids, wanted):
 
 def _entry_table(entries):
     """A line an entry: counts of the deployed form beside the published ones, or that it is not built yet."""
-    table = _table("recipe or id", "networks", ">k parameters", ">published", ">hooks' GMACs", ">published",
-                   ">published ms", ">MB", ">published", ">published dB", "section", "")
+    headings = ("recipe or id", "networks", ">k parameters", ">published", ">hooks' GMACs", ">published",
+                ">published ms", ">MB", ">published", ">published dB", "section", "")
+    rows = []
     for entry in entries:
         ours, networks, name = [""] * 3, "not built yet", entry.id
         if entry.config:
@@ -257,9 +258,13 @@ def _entry_table(entries):
                     f"{found['model_mb']:,.1f}"]
         said = entry.published
         scores = [value for key, value in entry.row.items() if key.startswith("psnr[rgb]")]
-        table.add_row(name, networks, ours[0], _printed(said["params_M"] and said["params_M"] * 1e3), ours[1],
-                      *map(_printed, (said["gmacs"], said["runtime_ms"])), ours[2], _printed(said["model_mb"]),
-                      "/".join(scores), entry.section, entry.title)
+        rows.append((name, networks, ours[0], _printed(said["params_M"] and said["params_M"] * 1e3), ours[1],
+                     *map(_printed, (said["gmacs"], said["runtime_ms"])), ours[2], _printed(said["model_mb"]),
+                     "/".join(scores), entry.section, entry.title))
+    filled = [i for i in range(len(headings)) if any(row[i] for row in rows)]
+    table = _table(*(headings[i] for i in filled))
+    for row in rows:
+        table.add_row(*(row[i] for i in filled))
     return table
 
 
