@@ -32,13 +32,11 @@ and of those that are built
 import difflib
 import json
 from pathlib import Path
-import sys
 
-from rich.console import Console
 from rich.table import Table
 
 import jsr
-from jsr import catalogue, models
+from jsr import catalogue, models, terminal
 from jsr.analysis import counted
 from jsr.catalogue import LISTED_HW
 from jsr.cli import _progress
@@ -65,8 +63,7 @@ def add_arguments(parser):
 
 def run(args):
     """Prints the listing; returns the exit status."""
-    query = " ".join(args.name)
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    query, console = " ".join(args.name), terminal.console()
     if args.recount:
         counted.write(_in_turn(catalogue.counted_keys()))
         return 0
@@ -93,7 +90,7 @@ def run(args):
     _print_networks(console, ids, args.scale)
     listed = using if single else [*found, *using]
     if listed:
-        console.print("" if ids else None, _entry_table(listed), sep="\n")
+        console.print(*[""] * bool(ids), _entry_table(listed), sep="\n")
     elif ids and not single:
         console.print("", "no recipe uses it", sep="\n")
     return 0
@@ -106,7 +103,7 @@ def _named(query, everything):
     found = [entry for entry in everything if catalogue.matches(query, entry.names)]
     if not ids and not found:
         known = [*models.STEMS, *names, *(name for entry in everything for name in entry.names), *PARTS]
-        by_letters = {name.casefold(): name for name in known}
+        by_letters = {name.casefold(): name for name in reversed(known)}
         close = difflib.get_close_matches(query.casefold(), by_letters, n=1)
         hint = f"did you mean {by_letters[close[0]]!r}?" if close else "`jsr zoo` lists all there are"
         raise UserError(f"{query}: no network, team, method, recipe or id of that name; {hint}")
@@ -245,9 +242,10 @@ def _count_table(ids, wanted):
 
 
 def _entry_table(entries):
-    """A line an entry: counts of the deployed form beside the published ones, or that it is not built yet."""
-    table = _table("recipe or id", "networks", ">k parameters", ">published", ">hooks' GMACs", ">published",
-                   ">published ms", ">MB", ">published", ">published dB", "section", "")
+    """A line an entry: counts of the deployed form beside the report's, or that it is not built yet."""
+    headings = ("recipe or id", "networks", ">k params", ">report", ">hooks' GMACs", ">report", ">report: ms", ">MB",
+                ">report", ">dB", "section", "")
+    rows = []
     for entry in entries:
         ours, networks, name = [""] * 3, "not built yet", entry.id
         if entry.config:
@@ -257,9 +255,13 @@ def _entry_table(entries):
                     f"{found['model_mb']:,.1f}"]
         said = entry.published
         scores = [value for key, value in entry.row.items() if key.startswith("psnr[rgb]")]
-        table.add_row(name, networks, ours[0], _printed(said["params_M"] and said["params_M"] * 1e3), ours[1],
-                      *map(_printed, (said["gmacs"], said["runtime_ms"])), ours[2], _printed(said["model_mb"]),
-                      "/".join(scores), entry.section, entry.title)
+        rows.append((name, networks, ours[0], _printed(said["params_M"] and said["params_M"] * 1e3), ours[1],
+                     *map(_printed, (said["gmacs"], said["runtime_ms"])), ours[2], _printed(said["model_mb"]),
+                     "/".join(scores), entry.section, entry.title))
+    filled = [i for i in range(len(headings)) if any(row[i] for row in rows)]
+    table = _table(*(headings[i] for i in filled))
+    for row in rows:
+        table.add_row(*(row[i] for i in filled))
     return table
 
 
