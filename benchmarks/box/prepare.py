@@ -47,8 +47,6 @@ TILE = 320  # side of the tiles, px, at least: sides of a picture are cut into e
 DETAIL = 3.0  # mean second difference of a tile, grey levels; flatter tiles teach little
 FLAT_KEPT = 8  # of so many flat tiles of a picture one stays, so that flat ground is not unknown
 
-Image.MAX_IMAGE_PIXELS = None  # photographs of known hash
-
 
 def main(argv=None):
     """Runs the command; a user's mistake is one line and status 1."""
@@ -61,6 +59,7 @@ def main(argv=None):
     parser.add_argument("--drawn", type=int, default=69, help="how many pictures to draw (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the drawings; another one for pictures to test on")
     args = parser.parse_args(argv)
+    Image.MAX_IMAGE_PIXELS = None  # photographs of known hash
     try:
         rows = prepare(**vars(args))
     except UserError as e:
