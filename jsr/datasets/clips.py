@@ -120,6 +120,7 @@ def with_key_frames(yuv, keyint, fps, colours, name):
 
 
 def colours_of(frame):
+    """The (colour space, range) of a frame, FFmpeg's numbers."""
     return int(frame.colorspace), int(frame.color_range)
 
 

@@ -75,7 +75,8 @@ def fit(config, minutes, workdir, *, console, started):
                             "another --workdir, or remove that folder")
         return scaled(config, before["factor"]) if minutes else config
     if not minutes:
-        path.unlink(missing_ok=True)
+        if path.exists():
+            path.unlink()
         return config
     if not minutes > 0:
         raise UserError(f"--minutes {minutes:g}: give more than 0")
