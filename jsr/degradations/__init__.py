@@ -323,7 +323,7 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
         read.append((outer, whole))
     (outer_y, whole_y), (outer_x, whole_x) = read
     piece = np.asarray(hr[outer_y[0] * scale:outer_y[1] * scale, outer_x[0] * scale:outer_x[1] * scale])
-    *_, (lr_bytes, _) = trace(record, piece, keep=tuple(kept))
+    *_, (lr_bytes, _) = trace(record, piece, **({"keep": tuple(kept)} if resized else {}))  # AVIF scales within
     degraded = _made(record, lr_bytes)
     top, left = rows[0] - whole_y[0], columns[0] - whole_x[0]
     lr = degraded.decode()[top:top + rows[1] - rows[0], left:left + columns[1] - columns[0]]

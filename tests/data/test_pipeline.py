@@ -133,6 +133,15 @@ def test_a_crop_is_that_of_the_whole_images_jpeg(photograph, protocol, fixed):
     assert len(seen) > 16
 
 
+def test_a_codec_that_scales_gets_the_whole_crop(photograph):
+    hr = photograph(200, 220)
+    record = {"name": "a", "hr": images.png_bytes(hr)}
+    for sample in take([record], 1, crop=128, batch=2, degrade="ais24", fixed={"qp": 31}):
+        assert sample["lr"].shape == (2, 32, 32, 3) and sample["hr"].shape == (2, 128, 128, 3)
+        for lr, crop in zip(sample["lr"], sample["hr"], strict=True):
+            np.testing.assert_array_equal(lr, degradations.degrade("ais24", crop, qp=31).decode())
+
+
 def test_every_place_is_drawn(photograph):
     hr = photograph(28, 28)  # two places down, two across
     record = {"name": "a", "hr": images.png_bytes(hr), "lr": images.png_bytes(hr[::4, ::4])}
