@@ -83,7 +83,7 @@ def environment(small):
         import jax
         from jax.extend import backend as backends
 
-        from jsr.benchmark import timing
+        from jsr.timing import timing
 
         devices = [{"id": each.id, "platform": each.platform, "kind": each.device_kind,
                     "memory_stats": each.memory_stats()} for each in jax.local_devices()]
@@ -177,7 +177,7 @@ def profile(small):
 
 def tracks(small):
     """Rows: the real-time tracks' entries, deployed, at the challenge's size, batch 1, by its rules of timing."""
-    from jsr.benchmark import rows
+    from jsr.timing import rows
 
     configs = sorted(rows.entries(TRACKS), key=lambda config: rows.published(config)["runtime_ms"])
     dtypes = ("float16", "float32", "bfloat16")  # the last after all others
@@ -238,7 +238,7 @@ def _picture(rng, height, width):
         left, top = rng.uniform(0, width), rng.uniform(0, height)
         corners = [(left + rng.uniform(0, width / 3), top + rng.uniform(0, height / 3)) for _ in range(3)]
         draw.polygon(corners, fill=tuple(map(int, rng.integers(0, 256, 3))))
-    for line in range(int(rng.integers(1, 4))):  # lines of letter-like strokes
+    for _ in range(int(rng.integers(1, 4))):  # lines of letter-like strokes
         size, colour = int(rng.integers(5, 14)), tuple(map(int, rng.integers(0, 256, 3)))
         base = int(rng.integers(0, max(height - size, 1)))
         for left in range(2, width - size, size):
@@ -255,9 +255,11 @@ def _quick(small):
     import numpy as np
 
     from jsr import evaluation, metrics
+    from jsr.chain import run_chain
+    from jsr.degradations.enlarge import enlarge
     from jsr.training import stages
     from jsr.training import state as states
-    from jsr.training.step import make_step, run_chain
+    from jsr.training.step import make_step
 
     count, steps = (4, 12) if small else (64, 300)
     config = _recipe("aim22_t1:quick", {"stages[0].steps": str(steps)}, small)
@@ -293,14 +295,14 @@ def _quick(small):
         sr = np.rint(np.clip(sr, 0, 1) * 255).astype(np.uint8)
 
         def psnr(images):
-            scores = [metrics.score(ours, its, ["psnr[rgb]"], 0) for ours, its in zip(images, hr[count:])]
+            scores = [metrics.score(ours, its, ["psnr[rgb]"], 0) for ours, its in zip(images, hr[count:], strict=True)]
             return evaluation.mean_scores(scores)["psnr[rgb]"]
 
         losses = [float(value) for value in jax.device_get(window)]
         digest = hashlib.sha256(b"".join(leaf.tobytes() for leaf in jax.tree.leaves(jax.device_get(variables))))
         row = {"device": f"{device.platform} {device.device_kind}", "precision": precision, "steps": steps,
                "batch": stage.batch, "compile_s": compile_s, "steps_per_s": steps / seconds, "losses": losses,
-               "psnr": psnr(sr), "psnr_bicubic": psnr([evaluation.enlarge(image, scale) for image in lr[count:]]),
+               "psnr": psnr(sr), "psnr_bicubic": psnr([enlarge(image, scale) for image in lr[count:]]),
                "sha256": digest.hexdigest(), "pictures_sha256": hashlib.sha256(hr.tobytes() + lr.tobytes()).hexdigest()}
         row["text"] = (f"loss {losses[0]:.5f} to {losses[-1]:.5f}, PSNR {row['psnr']:.4f} dB (bicubic "
                        f"{row['psnr_bicubic']:.4f}), {row['steps_per_s']:.1f} steps/s, compiled in {compile_s:.1f} s")
@@ -368,7 +370,8 @@ def _jpeg_equal(subsampling, sizes, count):
     pairs = []
     for size in sizes:
         images = pictures(count, *size)
-        host = [jpeg.decode(jpeg.encode(image, int(q), subsampling=subsampling)) for image, q in zip(images, quality)]
+        host = [jpeg.decode(jpeg.encode(image, int(q), subsampling=subsampling))
+                for image, q in zip(images, quality, strict=True)]
         pairs.append((np.asarray(jpeg_device.jpeg(images, quality, subsampling=subsampling)), np.stack(host)))
     return _equality(pairs) | {"sizes": sizes, "qualities": quality.tolist(), "library": jpeg.library()}
 
@@ -398,7 +401,7 @@ def _equality(pairs):
 
 
 def _jpeg_speed(batch, size):
-    from jsr.benchmark import codecs
+    from jsr.timing import codecs
 
     found = codecs.measure_jpeg(batch, size)
     return found | {"text": _speeds(found["rows"], batch, size)}
@@ -408,8 +411,8 @@ def _resize_speed(name, batch, size):
     import jax
     import numpy as np
 
-    from jsr.benchmark import timing
     from jsr.degradations import resize, resize_device
+    from jsr.timing import timing
 
     images, target = pictures(batch, *size), tuple(side // 4 for side in size)
     on_device = jax.device_put(images)
@@ -430,7 +433,7 @@ def _speeds(rows, batch, size):
 
 
 def _entry(protocol, name):
-    from jsr.benchmark import rows
+    from jsr.timing import rows
 
     return rows.entries([protocol], [name])[0]
 
@@ -441,8 +444,8 @@ def _deployed(config, dtype):
     import jax.numpy as jnp
 
     from jsr import models, reparam
+    from jsr.chain import run_chain
     from jsr.training import stages
-    from jsr.training.step import run_chain
 
     networks = stages.make_networks(config, len(config.stages) - 1)
     networks = {name: reparam.deployed(networks[name]).clone(dtype=jnp.dtype(dtype)) for name in config.chain}
@@ -455,7 +458,7 @@ def _entry_row(config, dtype, small):
     import jax
     import jax.numpy as jnp
 
-    from jsr.benchmark import rows
+    from jsr.timing import rows
 
     size, rounds = ((27, 48), 3) if small else (None, None)
     row = rows.measure(config, size=size, dtype=dtype, rounds=rounds, max_seconds=4)
@@ -473,10 +476,10 @@ def _entry_row(config, dtype, small):
 
 
 def _prediction(dtype, call, *arguments):
-    """Least times on this chip, ms, {floor_ms, separate_ms} (jsr.counts.Roofline); None where CHIPS lacks it."""
+    """Least ms on this chip, {floor_ms, separate_ms} (jsr.analysis.counts.Roofline); None where CHIPS lacks it."""
     import jax
 
-    from jsr import counts
+    from jsr.analysis import counts
 
     kind = jax.devices()[0].device_kind
     if kind not in CHIPS:
@@ -527,7 +530,7 @@ def _step_row(name, small):
     import jax
     import numpy as np
 
-    from jsr.benchmark import timing
+    from jsr.timing import timing
 
     config, step, (state, *rest) = _step(name, small)
     prediction = _prediction(config.dtype, step, state, *rest)
@@ -670,7 +673,7 @@ def _nvidia_smi():
                               capture_output=True, text=True, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
-    return [dict(zip(fields, map(str.strip, line.split(",")))) for line in done.stdout.splitlines()]
+    return [dict(zip(fields, map(str.strip, line.split(",")), strict=True)) for line in done.stdout.splitlines()]
 
 
 def _revision():
@@ -794,6 +797,11 @@ def measure(args, wanted):
         with atomic_write(args.out, "w") as file:
             json.dump(results, file, indent=1)
 
+    def on_row(name, row):
+        results["parts"][name]["rows"].append(row)
+        save()
+        print(f"{time.monotonic() - begin:5.0f} s  {name}: {_line(row)}", flush=True)
+
     def stop(*_):
         raise KeyboardInterrupt
 
@@ -803,14 +811,8 @@ def measure(args, wanted):
             left = args.minutes * 60 - (time.monotonic() - begin)
             seconds = min(left, PARTS[name].share * args.minutes * 60)
             part = results["parts"][name] = {"about": PARTS[name].about, "note": "", "rows": []}
-
-            def on_row(row):
-                part["rows"].append(row)
-                save()
-                print(f"{time.monotonic() - begin:5.0f} s  {name}: {_line(row)}", flush=True)
-
             if left > 0:
-                part["note"] = run_part(name, small=args.small, seconds=seconds, on_row=on_row)
+                part["note"] = run_part(name, small=args.small, seconds=seconds, on_row=functools.partial(on_row, name))
             else:
                 part["note"] = "skipped: no time left"
             save()

@@ -30,12 +30,11 @@ A recipe is plain data (`ml_collections.ConfigDict`):
 
 from ml_collections import ConfigDict
 
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 
 
-def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, weight=0.0, steps=(), shrink=1.0, tiles=0,
-           detail=0.0):
+def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, weight=0.0, steps=(), shrink=1.0,
+           tiles=0, detail=0.0):
     """A row of the data that samples are taken from; a recipe may have them as plain dicts with these keys.
 
     Args:
@@ -52,7 +51,8 @@ def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, 
       shrink: factor, as 2 or 2.5, by which the photographs of a folder are made smaller, until the traces of sensor and
         JPEG are gone.
       tiles: least side, px, of the tiles that they are then cut into; 0 takes crops of the whole.
-      detail: least mean second difference, levels, of a tile, as 3; one in eight of the flatter ones is kept. 0 keeps all.
+      detail: least mean second difference, levels, of a tile, as 3; one in eight of the flatter ones is kept. 0 keeps
+        all.
     """
     return ConfigDict(dict(dataset=dataset, split=split, degrade=degrade, set=dict(set or {}), files=files,
                            repeat=repeat, weight=float(weight), steps=list(steps), shrink=float(shrink), tiles=tiles,
@@ -123,8 +123,8 @@ def recipe(*, title, protocol, networks, data, stages, id="", chain=None, seed=0
     for player in (p for s in stages for p in s.players if not p.nets):
         player.nets = list(chain)
     return ConfigDict(dict(
-        recipe="", id=id, title=title, protocol=protocol, ranking=ranking, seed=seed, networks=networks, chain=chain, data=data,
-        stages=list(stages), ensemble={"self": False, "tiles": [], "tlc": 0, **(ensemble or {})},
+        recipe="", id=id, title=title, protocol=protocol, ranking=ranking, seed=seed, networks=networks, chain=chain,
+        data=data, stages=list(stages), ensemble={"self": False, "tiles": [], "tlc": 0, **(ensemble or {})},
         ema_decay=float(ema_decay), dtype=dtype,
         log_every=log_every, eval_every=eval_every, checkpoint_every=checkpoint_every,
         keep_checkpoints=keep_checkpoints, input_hw=list(input_hw), inferred=list(inferred), report=dict(report or {})))

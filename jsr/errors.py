@@ -1,4 +1,6 @@
-"""The one exception for mistakes of the user's, how to know that memory is short, and what to say of permissions."""
+"""The one exception for mistakes of the user's, and what its messages say of unknown names, memory and permissions."""
+
+import difflib
 
 # In the messages of XLA's errors; the second is what a GPU without room to try its algorithms says.
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Failed to determine best cudnn convolution algorithm")
@@ -20,3 +22,11 @@ def is_out_of_memory(error):
 def no_permission(error):
     """The line for a PermissionError that no code foresaw: any file or folder that a command is given can raise one."""
     return f"{error.filename or error}: no permission; use another file or folder, or have its permissions changed"
+
+
+def nearest(name, names):
+    """What an error message says after an unknown name: those that it begins, the closest known one, or all of them."""
+    names = [str(n) for n in names]
+    begun = [n for n in names if n.startswith(f"{name}_")]
+    close = begun or difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(sorted(names))}"

@@ -5,7 +5,7 @@
     python -m jsr.main --config=configs/aim22_t1.py --config.seed=1 --config.stages[0].batch=32
     python -m jsr.main --config=configs/aim22_t1.py --minutes=20         # as many steps as there is time for
 
-The same command again resumes; --config.KEY=VALUE changes one entry of the recipe.
+The same command again resumes; --config.KEY=VALUE changes one entry of the recipe. `jsr train` is the same.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import time
 from rich.console import Console
 from rich.text import Text
 
-from jsr import allocator, terminal
+from jsr import allocator, terminal, trees
 from jsr import config as configs
 from jsr.errors import UserError, is_out_of_memory, no_permission
 
@@ -48,6 +48,13 @@ def parse(argv):
     """(args, overrides) of a command line; overrides are (key, text) pairs."""
     parser = argparse.ArgumentParser(prog="python -m jsr.main", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    args, rest = parser.parse_known_args(argv)
+    return args, take_overrides(parser, rest)
+
+
+def add_arguments(parser):
+    """Adds the arguments of a training to an argparse parser."""
     parser.add_argument("--config", required=True, metavar="FILE[:RECIPE]", help="a track file and one of its recipes")
     parser.add_argument("--workdir", type=Path, help="where the run lies (default: runs/<track>/<recipe>, "
                         "and what is changed of it)")
@@ -56,8 +63,6 @@ def parse(argv):
     parser.add_argument("--deterministic", action="store_true",
                         help="only kernels that give the same bits every time, slower on GPUs")
     parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
-    args, rest = parser.parse_known_args(argv)
-    return args, take_overrides(parser, rest)
 
 
 def take_overrides(parser, words):
@@ -83,36 +88,45 @@ def main(argv=None):
         if sys.stdout is not None:  # not closed; it shows names of files that its encoding lacks, as stderr does
             sys.stdout.reconfigure(errors="backslashreplace")
     args, overrides = parse(sys.argv[1:] if argv is None else argv)
-    console = Console(stderr=True)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_LogLines(console)])
-    log.setLevel(logging.INFO)
-    # Orbax and Grain log with a traceback, through absl, what they then raise, which is reported here in one line.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
-    if args.deterministic:  # before JAX starts
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     try:
-        return run(args, overrides, console)
+        return start(args, overrides)
     except UserError as e:
         print(f"jsr: {e}", file=sys.stderr)
         return 1
     except PermissionError as e:
         print(f"jsr: {no_permission(e)}", file=sys.stderr)
         return 1
-    except Exception as e:
-        if not is_out_of_memory(e):
-            raise
-        print("jsr: out of memory; use a smaller batch or crop (--config.stages[0].batch=..., --config.stages[0].crop=...), "
-              "or a network's field remat where it has one", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("jsr: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
+def start(args, overrides):
+    """Sets this process up for a training, and `run`s it; returns the exit status.
+
+    Raises:
+      UserError: a mistake, or too little memory.
+    """
+    console = Console(stderr=True)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_LogLines(console)], force=True)
+    log.setLevel(logging.INFO)
+    # Orbax and Grain log with a traceback, through absl, what they then raise, which is reported in one line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    if args.deterministic:  # before JAX starts
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    try:
+        return run(args, overrides, console)
+    except Exception as e:
+        if isinstance(e, UserError) or not is_out_of_memory(e):
+            raise
+        raise UserError("out of memory; use a smaller batch or crop (--config.stages[0].batch=..., "
+                        "--config.stages[0].crop=...), or a network's field remat where it has one") from e
+
+
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
     from jsr import challenges, report
-    from jsr.data import mix
+    from jsr.data import validation
     from jsr.training import loop, pace
 
     started = time.monotonic()
@@ -139,7 +153,7 @@ def run(args, overrides, console):
         return 128 + e.signal
 
     protocol = challenges.of(config)
-    pairs = mix.validation_pairs(config)
+    pairs = validation.pairs(config)
     with console.status("evaluating"):
         result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=config.recipe,
                                             steps=sum(stage.steps for stage in config.stages))
@@ -152,8 +166,8 @@ def run(args, overrides, console):
 
 def _changes(config, args, free):
     """{key: value}, flat, of what a command changes of its recipe and makes another run, `minutes` among it."""
-    before, now = (configs.flat(configs.plain(c)) for c in (configs.load(args.config), config))
-    changes = {key: now.get(key) for key in configs.different(before, now) if not key.startswith(free)}
+    before, now = (trees.flat(trees.plain(c)) for c in (configs.load(args.config), config))
+    changes = {key: now.get(key) for key in trees.different(before, now) if not key.startswith(free)}
     changes = {key: changes[key] for key in sorted(changes, key=lambda key: not key.startswith("networks."))}
     return changes | ({"minutes": args.minutes} if args.minutes is not None else {})
 
@@ -178,7 +192,8 @@ def _as_suffix(changes):
 def _check_minutes(minutes, overrides):
     for key, text in overrides:
         if re.fullmatch(r"stages(\[\d+\]|\.\d+)?(\.steps)?", key):
-            raise UserError(f"--minutes {minutes:g} and --config.{key}={text} both say how long to train; leave one out")
+            raise UserError(f"--minutes {minutes:g} and --config.{key}={text} both say how long to train; "
+                            "leave one out")
 
 
 def _recipes_beside(file):
@@ -187,11 +202,13 @@ def _recipes_beside(file):
 
 def _prepare(config, console):
     """Builds the embedded dataset on first use; others are the user's to build, since they cost a download."""
-    from jsr.data import build, mix
+    from jsr.data import mix
+    from jsr.datasets import build
 
     names = {row["dataset"] for row in [*mix.described(config), config.data.eval]}
     for name in sorted(n for n in names if n.split("/")[0] == "photos"):
-        build.build(name, data_dir=config.data.data_dir or None, announce=lambda line: console.print(line, highlight=False))
+        build.build(name, data_dir=config.data.data_dir or None,
+                    announce=lambda line: console.print(line, highlight=False))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ def map_unordered(function, items, *, num_workers=None):
     Args:
       function: of one item, picklable; its module is imported by each worker and should import little.
       items: picklable.
-      num_workers: processes; at most 1 means that this process does the work. None: one a CPU, as far as there is
-        enough to do.
+      num_workers: processes; at most 1 means that this process does the work. None: one a core (`cores`), as far as
+        there is enough to do.
 
     Yields:
       (item, result), or (item, UserError) where the function raised one.
@@ -36,7 +36,7 @@ def map_unordered(function, items, *, num_workers=None):
     """
     items = list(items)
     if num_workers is None:
-        num_workers = min(os.cpu_count(), len(items) // _ITEMS_PER_WORKER)
+        num_workers = min(cores(), len(items) // _ITEMS_PER_WORKER)
     if min(num_workers, len(items)) <= 1:
         yield from ((item, _outcome(function, item)) for item in items)
         return

@@ -1,9 +1,13 @@
 """All recipes of the package's track files."""
 
+from ml_collections import ConfigDict
+
 from jsr import config
 
+__all__ = ["all_recipes"]
 
-def all_recipes():
+
+def all_recipes() -> list[tuple[str, str, ConfigDict]]:
     """[(track, name, ConfigDict)] of every recipe in `configs/`, sorted by track, in the order of its table."""
     found = []
     for track in config.tracks():

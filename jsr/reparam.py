@@ -12,10 +12,12 @@ which makes the parameters of its deployed form from its own, in which everythin
 be differentiable, and is found, checked and refused like a RepConv.
 """
 
+from collections.abc import Mapping, Sequence
 import functools
+from typing import Any
 
-import flax.linen as nn
 from flax import traverse_util
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,10 +25,13 @@ import numpy as np
 from jsr import models
 from jsr.layers.rep import RepConv
 
+__all__ = ["BOUND", "deployed", "find", "fuse", "fuse_params"]
+
 BOUND = 1e-9  # of the largest output, in float64; what is not linear is off by orders of magnitude more
 
 
-def fuse(model, variables, *, input_shape=None, bound=BOUND):
+def fuse(model: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequence[int] | None = None,
+         bound: float = BOUND) -> tuple[nn.Module, Mapping[str, Any], dict[str, float]]:
     """Fuses every RepConv of a network, in float64 on the CPU, and checks each against its fused twin.
 
     The check is on random input, borders included, of as many sizes as there are phases of the stride. Modules with a
@@ -71,7 +76,8 @@ def fuse(model, variables, *, input_shape=None, bound=BOUND):
     return deployed, _used(fused, deployed, input_shape), report
 
 
-def fuse_params(model, variables, *, input_shape=None):
+def fuse_params(model: nn.Module, variables: Mapping[str, Any], *,
+                input_shape: Sequence[int] | None = None) -> Mapping[str, Any]:
     """The deployed variables as a function of the trained ones, to train through: differentiable and to be jitted.
 
     `model.clone(deploy=True).apply(fuse_params(model, variables), lr)` is the network's output, and its gradient
@@ -92,7 +98,8 @@ def fuse_params(model, variables, *, input_shape=None):
     return fused
 
 
-def find(model, input_shape=None):
+def find(model: nn.Module,
+         input_shape: Sequence[int] | None = None) -> dict[tuple[str, ...], tuple[nn.Module, tuple[int, ...]]]:
     """The RepConvs and other modules of a network that can be fused and are not deployed, without computing anything.
 
     Args:
@@ -107,7 +114,7 @@ def find(model, input_shape=None):
     return {path: blocks[path] for path in sorted(blocks, key=len, reverse=True)}
 
 
-def deployed(model):
+def deployed(model: nn.Module) -> nn.Module:
     """The network in the form in which it is used: with deploy = True, where it has such a form."""
     return model.clone(deploy=True) if hasattr(model, "deploy") else model
 

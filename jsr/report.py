@@ -6,16 +6,14 @@ import html
 import json
 
 import numpy as np
-from PIL import Image
 from rich.table import Table
 
-from jsr import chart, evaluation, metrics
+from jsr import chart, crops, evaluation, metrics
+from jsr.degradations.enlarge import enlarge
 from jsr.files import atomic_write
 from jsr.images import png_bytes, read_rgb
 from jsr.training import insight
 
-CROP = 128      # side of a shown crop, HR px
-ERROR_GAIN = 4  # error maps show this many times the absolute difference
 FILM = 8        # pictures of a crop over a run at most
 # Scores as recipes' `report` names them; "y" is what the organisers' script made of it.
 PUBLISHED = {"psnr": "psnr[rgb]", "psnr_rgb": "psnr[rgb]", "ssim_rgb": "ssim[rgb]", "psnr_y": "psnr[ntire23_script]",
@@ -39,35 +37,14 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: No
     """
     rows, strips = [], {}
     for name, lr, hr in pairs:
-        shown = {protocol.baseline: evaluation.enlarge(lr, upscaler.scale, protocol.kernel),
+        shown = {protocol.baseline: enlarge(lr, upscaler.scale, protocol.kernel),
                  "ours": upscaler.upscale(lr)}
         rows.append({"name": name, **{who: evaluation.score(name, sr, hr, protocol)
                                       for who, sr in shown.items()}})
-        strips[name] = strip(lr, shown[protocol.baseline], shown["ours"], hr)
+        strips[name] = crops.strip(lr, shown[protocol.baseline], shown["ours"], hr)
         on_image()
     mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in (protocol.baseline, "ours")}
     return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "images": rows, "mean": mean}, strips
-
-
-def strip(lr, baseline, ours, hr):
-    """LR, baseline, ours, HR, and the two error maps, where the baseline is worst; uint8 (CROP, 6 CROP, 3)."""
-    size = min(CROP, *hr.shape[:2])
-    y, x = _worst_place(np.abs(baseline.astype(int) - hr).sum(-1), size)
-    nearest = np.asarray(Image.fromarray(lr).resize(hr.shape[1::-1], Image.NEAREST))
-    errors = [np.clip(np.abs(sr.astype(int) - hr).mean(-1, keepdims=True) * ERROR_GAIN, 0, 255).repeat(3, -1)
-              for sr in (baseline, ours)]
-    return np.concatenate([image[y:y + size, x:x + size].astype(np.uint8)
-                           for image in (nearest, baseline, ours, hr, *errors)], axis=1)
-
-
-def _worst_place(error, size):
-    """The corner of the size x size window with the largest sum, on a grid of half windows."""
-    total = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    height, width = error.shape
-    places = [(y, x) for y in range(0, height - size + 1, max(size // 2, 1))
-              for x in range(0, width - size + 1, max(size // 2, 1))]
-    return max(places, key=lambda p: total[p[0] + size, p[1] + size] - total[p[0], p[1] + size]
-               - total[p[0] + size, p[1]] + total[p[0], p[1]])
 
 
 def table(report, protocol):
@@ -131,17 +108,12 @@ def film(folder, name):
     """What a run made of a crop of one validation image: [(step, uint8 picture)], the first, the last, `FILM` at most.
 
     Args:
-      folder: the run's, with pictures/<name>_<step>.png, rows of crops as of `strip`.
+      folder: the run's, with pictures/<name>_<step>.png, rows of crops as `jsr.crops.strip` makes them.
       name: of the image.
     """
     paths = sorted((folder / "pictures").glob(f"{glob.escape(name)}_*.png"))
     kept = sorted({round(place) for place in np.linspace(0, len(paths) - 1, min(FILM, len(paths)))}) if paths else []
-    return [(int(paths[place].stem.rpartition("_")[2]), _cells(read_rgb(paths[place]))[2]) for place in kept]
-
-
-def _cells(picture):
-    """The six crops of a strip."""
-    return np.split(picture, 6, axis=1)
+    return [(int(paths[place].stem.rpartition("_")[2]), crops.cells(read_rgb(paths[place]))[2]) for place in kept]
 
 
 def _page(report, strips, protocol, folder):
@@ -164,7 +136,7 @@ td:first-child{{text-align:left}}img{{width:100%;image-rendering:pixelated}}
 <p>{report['steps']} steps, {len(report['images'])} held-out images, {protocol.title}. Means over images:</p>
 <table><tr><th></th>{head}</tr>{mean}</table>
 {_of_run(report, strips, protocol, folder)}
-<p>Each strip: LR (enlarged), {protocol.baseline}, ours, HR, then {ERROR_GAIN} times the absolute error of
+<p>Each strip: LR (enlarged), {protocol.baseline}, ours, HR, then {crops.ERROR_GAIN} times the absolute error of
 {protocol.baseline} and of ours, at the place where {protocol.baseline} is worst.</p>{pictures}
 """
 
@@ -183,7 +155,7 @@ def _of_run(report, strips, protocol, folder):
     name = report["images"][0]["name"]
     frames = film(folder, name)
     if frames:
-        _, baseline, ours, hr, *_ = _cells(strips[name])
+        _, baseline, ours, hr, *_ = crops.cells(strips[name])
         shown = [(protocol.baseline, baseline)]
         shown += [(f"step {step:,}" + (f", {scores[step]:+.2f} dB" if step in scores else ""), picture)
                   for step, picture in [*frames, (report["steps"], ours)]]

@@ -6,7 +6,7 @@ WIDTH = 200  # columns that a table may have, whatever the terminal says: what i
 
 
 def console(*, stderr=False):
-    """A rich Console that prints texts and tables as they are: no markup, no colours of numbers, nothing cut at 80 columns.
+    """A rich Console that prints texts and tables as they are: no markup, numbers not coloured, not cut at 80 columns.
 
     It is not for progress bars, which need the terminal's own width.
     """

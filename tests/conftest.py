@@ -6,15 +6,16 @@ import os
 from pathlib import Path
 import signal
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
-for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):  # how wide and bright tables are printed
-    os.environ.pop(_name, None)
-
 import hypothesis
 import numpy as np
 from PIL import Image
 import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
+# How wide and bright tables are printed
+for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
+    os.environ.pop(_name, None)
 
 hypothesis.settings.register_profile("jsr", database=None)  # the checkout may be read-only
 hypothesis.settings.load_profile("jsr")
@@ -24,7 +25,8 @@ def photograph(height, width, seed=0):
     """A made-up colour picture with gradients, edges and texture: uint8 (height, width, 3)."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
-    image = np.stack([127 + 90 * np.sin(x / rng.uniform(4, 20) + c) * np.cos(y / rng.uniform(4, 20)) for c in range(3)], -1)
+    image = np.stack([127 + 90 * np.sin(x / rng.uniform(4, 20) + c) * np.cos(y / rng.uniform(4, 20))
+                      for c in range(3)], -1)
     for _ in range(8):
         top, left = rng.integers(height), rng.integers(width)
         image[top:top + height // 3, left:left + width // 3] = rng.integers(0, 256, 3)
@@ -82,7 +84,8 @@ def set_sigint():
 @pytest.fixture(scope="session")
 def odd_pictures(tmp_path_factory):
     """(folder, rows): odd picture files of all kinds; rows are tests/golden/pictures_make.py's `Odd`. Read-only."""
-    spec = importlib.util.spec_from_file_location("pictures_make", Path(__file__).parent / "golden" / "pictures_make.py")
+    path = Path(__file__).parent / "golden" / "pictures_make.py"
+    spec = importlib.util.spec_from_file_location("pictures_make", path)
     maker = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(maker)
     folder = tmp_path_factory.mktemp("odd_pictures")

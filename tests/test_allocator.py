@@ -21,6 +21,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is a setting of the GNU C library")
 def test_freed_memory_is_used_again():
-    kept, given_back = (int(subprocess.run([sys.executable, "-c", PROGRAM, word], capture_output=True, check=True).stdout)
-                        for word in ("kept", "not"))
+    kept, given_back = (
+        int(subprocess.run([sys.executable, "-c", PROGRAM, word], capture_output=True, check=True).stdout)
+        for word in ("kept", "not"))
     assert kept < given_back / 4

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jsr import config, recipes
+from jsr import config, recipes, trees
 from jsr.errors import UserError
 
 
@@ -15,7 +15,7 @@ def test_every_recipe_of_every_track_loads_and_says_what_it_is():
         assert recipe.recipe == f"{track}:{name}"
         assert recipe.title and recipe.stages
         assert all(player.nets for stage in recipe.stages for player in stage.players)
-        json.dumps(config.plain(recipe))
+        json.dumps(trees.plain(recipe))
 
 
 def test_bare_file_is_quick_and_a_name_picks_another():
@@ -35,7 +35,7 @@ def test_override(key, text, expected):
     node = config.load("aim22_t1", [(key, text)])
     for part in key.replace("[", ".").replace("]", "").split("."):
         node = node[int(part)] if part.isdigit() else node[part]
-    assert config.plain(node) == expected and type(config.plain(node)) is type(expected)
+    assert trees.plain(node) == expected and type(trees.plain(node)) is type(expected)
 
 
 def test_what_is_the_only_player_s_is_found_at_its_stage():
@@ -48,7 +48,7 @@ def test_of_several_players_one_must_be_named():
     loaded = config.load("aim22_t1")
     loaded.stages[0].players.append(loaded.stages[0].players[0].copy_and_resolve_references())
     with pytest.raises(UserError) as error:
-        config.set_value(loaded, "stages[0].clip_norm", "1")
+        trees.set_value(loaded, "stages[0].clip_norm", "1")
     assert str(error.value).endswith("has 2 players; say which: stages[0].players[0].clip_norm to "
                                      "stages[0].players[1].clip_norm")
 
@@ -58,7 +58,7 @@ def test_a_whole_is_set_before_its_parts_and_a_function_before_what_it_takes():
              ("stages[0].optimizer.momentum", "0.5"), ("stages[0].optimizer.name", "sgd"),
              ("stages[0].losses[0].eps", "1"), ("stages[0].losses[0].fn", "charbonnier")]
     loaded = config.load("aim22_t1", given)
-    assert config.plain(loaded.networks.sr.fields) == {"embed_dim": 12}
+    assert trees.plain(loaded.networks.sr.fields) == {"embed_dim": 12}
     assert loaded.stages[0].players[0].optimizer.momentum == 0.5
     assert loaded.stages[0].players[0].losses[0]["eps"] == 1.0
     with pytest.raises(UserError, match="unknown key 'embed_dim'"):

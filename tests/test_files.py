@@ -90,8 +90,9 @@ def _bad_files(folder, photograph):
     (folder / "empty.png").write_bytes(b"")
     (folder / "text.png").write_text("hello")
     (folder / "truncated.png").write_bytes(good[:len(good) // 2])
-    return {"missing.png": "no such file", "deep.png": "16 bits a channel", "deep_rgb.png": "16 bits a channel", "cmyk.jpg": "is CMYK", "clear.png": "transparent",
-            "empty.png": "not an image", "text.png": "not an image", "truncated.png": "damaged or truncated"}
+    return {"missing.png": "no such file", "deep.png": "16 bits a channel", "deep_rgb.png": "16 bits a channel",
+            "cmyk.jpg": "is CMYK", "clear.png": "transparent", "empty.png": "not an image",
+            "text.png": "not an image", "truncated.png": "damaged or truncated"}
 
 
 def test_bad_images_are_one_line_each(tmp_path, photograph):
@@ -126,7 +127,8 @@ def test_list_images(tmp_path, photo_folder):
 
 
 def test_to_uint8_rounds():
-    assert images.to_uint8(np.array([-1.0, 0.0, 0.4999 / 255, 0.5001 / 255, 254.6 / 255, 2.0])).tolist() == [0, 0, 0, 1, 255, 255]
+    values = np.array([-1.0, 0.0, 0.4999 / 255, 0.5001 / 255, 254.6 / 255, 2.0])
+    assert images.to_uint8(values).tolist() == [0, 0, 0, 1, 255, 255]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
@@ -145,4 +147,5 @@ def test_photographs_are_upright_at_the_size_that_their_header_says(tmp_path, ph
 
 def test_a_damaged_exif_block_turns_nothing(tmp_path, photograph):
     Image.fromarray(photograph(40, 64)).save(tmp_path / "a.jpg", exif=b"Exif\0\0rubbish")
-    assert images.read_rgb(tmp_path / "a.jpg", upright=True).shape[:2] == images.upright_size(tmp_path / "a.jpg") == (40, 64)
+    upright = images.read_rgb(tmp_path / "a.jpg", upright=True)
+    assert upright.shape[:2] == images.upright_size(tmp_path / "a.jpg") == (40, 64)

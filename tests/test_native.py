@@ -134,6 +134,7 @@ def swscale(folder):
 def vips(folder):
     def copy(share=1.0):
         from PIL import Image
+
         from jsr import pictures
         for name in ("in.tif", "in.jpg", "in.png", "in.webp"):
             Image.fromarray(IMAGE).save(folder / name)
@@ -283,7 +284,7 @@ def test_a_call_leaves_the_process_and_the_home_folder_as_it_found_them(name, tm
     assert done.returncode == 0, done.stderr
     assert list(home.rglob("*")) == []
     before, *after = json.loads(done.stdout.splitlines()[-1])
-    for moment, found in zip(("after it succeeded", "after it failed"), after):
+    for moment, found in zip(("after it succeeded", "after it failed"), after, strict=True):
         changed = {key: (before[key], value) for key, value in found.items() if value != before[key]}
         assert not changed, moment
 

@@ -14,9 +14,9 @@ from PIL import Image, ImageCms, IptcImagePlugin, PngImagePlugin
 import pytest
 
 from jsr import pictures
-from jsr.pictures import _exif
-from jsr.pictures._load import first_line, reading
 from jsr.errors import UserError
+from jsr.pictures import _exif, write
+from jsr.pictures._load import first_line, reading
 
 
 def _whole(path):
@@ -178,7 +178,7 @@ def test_jpeg_and_png_keep_exif_byte_for_byte(odd_pictures, tmp_path):
         with Image.open(tmp_path / target) as image:
             block = image.info["exif"].removeprefix(b"Exif\0\0")
         assert len(block) == len(picture.metadata.exif)
-        assert sum(a != b for a, b in zip(block, picture.metadata.exif)) < 12  # orientation and two sizes
+        assert sum(a != b for a, b in zip(block, picture.metadata.exif, strict=True)) < 12  # orientation and two sizes
 
 
 def test_tiff_tags_reach_tiff_and_png(tmp_path, photograph):
@@ -315,7 +315,7 @@ def test_sixteen_bits_round_into_formats_of_less(odd_pictures, tmp_path):
     assert found.dtype == np.uint16 and np.abs(found[0, ::2, ::2].astype(int) - source).mean() < 2000
     with av.open(str(tmp_path / "a.avif")) as container:
         assert "12" in container.streams.video[0].codec_context.pix_fmt
-    rounded = pictures._rounded(np.array([0, 128, 129, 385, 386, 65535], np.uint16), 8)
+    rounded = write._rounded(np.array([0, 128, 129, 385, 386, 65535], np.uint16), 8)
     assert rounded.tolist() == [0, 0, 1, 1, 2, 255]
 
 
@@ -328,7 +328,7 @@ def test_avif_keeps_its_depth_and_full_range(odd_pictures, tmp_path, photograph)
         every = np.arange(1 << bits, dtype=np.uint16)
         full = (every << 16 - bits) | (every << 16 - bits) >> bits
         assert full[-1] == 65535
-        np.testing.assert_array_equal(pictures._rounded(full, bits), every << 16 - bits)
+        np.testing.assert_array_equal(write._rounded(full, bits), every << 16 - bits)
 
 
 def test_what_a_format_cannot_hold_is_refused_before_the_work(odd_pictures, tmp_path):
@@ -388,7 +388,7 @@ def test_nothing_is_left_after_an_exception(odd_pictures, tmp_path, monkeypatch)
     folder, _ = odd_pictures
     (tmp_path / "a.png").write_text("before")
     for spool in (0, 1 << 20):
-        monkeypatch.setattr(pictures, "SPOOL_BYTES", spool)
+        monkeypatch.setattr(write, "SPOOL_BYTES", spool)
         with pytest.raises(RuntimeError), pictures.open_picture(folder / "rgb.png") as picture:
             with pictures.create(tmp_path / "a.png", picture, 23, 31) as sink:
                 sink.write(picture.rows(0, 5))
@@ -401,7 +401,7 @@ def test_rows_spooled_to_disk_give_the_same_file(odd_pictures, tmp_path, monkeyp
     folder, _ = odd_pictures
     (tmp_path / "memory").mkdir()
     _double(folder / name, tmp_path / "memory" / name)
-    monkeypatch.setattr(pictures, "SPOOL_BYTES", 0)
+    monkeypatch.setattr(write, "SPOOL_BYTES", 0)
     _double(folder / name, tmp_path / name)
     assert (tmp_path / name).read_bytes() == (tmp_path / "memory" / name).read_bytes()
 
@@ -413,7 +413,7 @@ def test_full_disk_is_one_line_and_leaves_nothing(tmp_path, photograph, target, 
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)).save(source)
     (tmp_path / "out").mkdir()
     code = ("import resource, signal, sys\nfrom jsr import pictures\n"
-            f"pictures.SPOOL_BYTES = {0 if limit > 3000 else 1 << 30}\n"
+            f"pictures.write.SPOOL_BYTES = {0 if limit > 3000 else 1 << 30}\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
             f"with pictures.open_picture({str(source)!r}) as p, pictures.create({target!r}, p, 300, 400) as sink:\n"
@@ -505,7 +505,7 @@ def test_large_pictures_stream(tmp_path, photograph, source, target):
     tile = photograph(256, 256)
     options = {"compress_level": 1} if source.endswith("png") else {}
     Image.fromarray(np.tile(tile, (32, 16, 1))).save(tmp_path / source, **options)
-    code = ("from jsr import pictures\npictures.SPOOL_BYTES = 0\n"
+    code = ("from jsr import pictures\npictures.write.SPOOL_BYTES = 0\n"
             f"with pictures.open_picture({source!r}) as p, pictures.create({target!r}, p, p.height, p.width) as sink:\n"
             "    for start in range(0, p.height, 128):\n"
             "        above = max(0, start - 16)\n"
@@ -522,7 +522,7 @@ def test_pictures_are_read_at_once_by_threads(odd_pictures):
     folder, rows = odd_pictures
     chosen = [row for row in _good(rows) if row.pixels.ndim == 3][:40]
     with ThreadPoolExecutor(4) as pool:
-        for row, (_, pixels) in zip(chosen, pool.map(lambda row: _whole(folder / row.name), chosen)):
+        for row, (_, pixels) in zip(chosen, pool.map(lambda row: _whole(folder / row.name), chosen), strict=True):
             assert np.abs(pixels[0].astype(int) - row.pixels).max() <= row.tolerance, row.name
 
 
@@ -554,7 +554,8 @@ def test_damage_in_libvips_words_and_memory_are_one_line(tmp_path):
 def test_bmp_keeps_its_pixels_and_resolution(tmp_path, photograph, mode):
     image = Image.fromarray(photograph(9, 14)).convert(mode)
     image.save(tmp_path / "a.bmp", dpi=(300, 150))
-    with pictures.open_picture(tmp_path / "a.bmp") as picture, pictures.create(tmp_path / "b.bmp", picture, 9, 14) as sink:
+    source, target = tmp_path / "a.bmp", tmp_path / "b.bmp"
+    with pictures.open_picture(source) as picture, pictures.create(target, picture, 9, 14) as sink:
         sink.write(picture.rows(0, 9))
         assert sink.notes == ()
     with Image.open(tmp_path / "b.bmp") as written:

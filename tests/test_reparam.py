@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import counts, models, reparam
-from jsr.layers import rep
+from jsr import models, reparam
+from jsr.analysis import counts
+from jsr.layers import rep_blocks
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv
 
@@ -32,7 +33,7 @@ class Net(nn.Module):
         return self.rep("tail", 3)(x, train=train)
 
     def rep(self, name, features):
-        return RepConv(features, rep.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)
+        return RepConv(features, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)
 
 
 def abstract(model, shape=SHAPE):
@@ -63,7 +64,7 @@ def as_float64(tree):
 
 
 @pytest.mark.parametrize("name, fields, channels", [
-    *((name, dict(groups=4 if name == "repvit" else 1), 4) for name in rep.BLOCKS),
+    *((name, dict(groups=4 if name == "repvit" else 1), 4) for name in rep_blocks.BLOCKS),
     *((name, dict(strides=2), 4) for name in ("residual", "nrb", "reprfn", "casr", "repvgg", "conv_norm_conv")),
     ("ecb", dict(features=6), 3),
     ("casr", dict(features=6, use_bias=False), 3),
@@ -78,7 +79,7 @@ def as_float64(tree):
 ])
 def test_fused_is_the_block(name, fields, channels):
     options = {"kernel_size": 4} if fields.get("kernel_size") == 4 else {}
-    block = RepConv(branches=rep.block(name, **options), **dict(features=4) | fields)
+    block = RepConv(branches=rep_blocks.block(name, **options), **dict(features=4) | fields)
     # Float32 values that float64 arithmetic fuses: what comes back in float64 is not rounded in between.
     shape = (2, 9, 7, channels)
     variables = as_float64(init(block, shape))
@@ -91,7 +92,7 @@ def test_fused_is_the_block(name, fields, channels):
 
 
 def test_the_kernel_is_that_of_the_algebra():
-    block = RepConv(4, rep.rrrb())
+    block = RepConv(4, rep_blocks.rrrb())
     variables = init(block, (1, 6, 6, 4))
     _, fused, _ = reparam.fuse(block, variables, input_shape=(1, 6, 6, 4))
     expand, inner, reduce = (as_float64(variables["params"][name]) for name in ("conv_0_0", "conv_0_1_0", "conv_0_2"))
@@ -184,8 +185,8 @@ class Planted(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, train=False):
-        x = RepConv(3, rep.ecb(), deploy=self.deploy, name="good")(x)
-        return self.block(3, rep.ecb(), deploy=self.deploy, name="bad")(x)
+        x = RepConv(3, rep_blocks.ecb(), deploy=self.deploy, name="good")(x)
+        return self.block(3, rep_blocks.ecb(), deploy=self.deploy, name="bad")(x)
 
 
 @pytest.mark.parametrize("block", [Nonlinear, Leaky])
@@ -224,7 +225,7 @@ class WithoutField(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        return RepConv(3, rep.ecb(), name="body")(x)
+        return RepConv(3, rep_blocks.ecb(), name="body")(x)
 
 
 class NotHandedOn(nn.Module):
@@ -234,7 +235,7 @@ class NotHandedOn(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        return RepConv(3, rep.ecb(), name="body")(x)
+        return RepConv(3, rep_blocks.ecb(), name="body")(x)
 
 
 @pytest.mark.parametrize("model, message", [
@@ -256,7 +257,7 @@ class Halved(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        y = RepConv(3, rep.ecb(), deploy=self.deploy, dtype=self.dtype, name="block")(x)
+        y = RepConv(3, rep_blocks.ecb(), deploy=self.deploy, dtype=self.dtype, name="block")(x)
         if self.depth:
             y = y * self.clone(depth=self.depth - 1, parent=self, name="inner")(x)
         return y if self.deploy else 0.5 * y
@@ -303,7 +304,8 @@ def test_training_fused_has_the_gradients_of_the_branches(block):
     expected, got = (quick(jax.value_and_grad(loss))(variables) for loss in (branches, fused))
     np.testing.assert_allclose(got[0], expected[0], rtol=1e-5)
     largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(expected[1]))
-    for (path, one), other in zip(jax.tree_util.tree_leaves_with_path(expected[1]), jax.tree.leaves(got[1])):
+    pairs = zip(jax.tree_util.tree_leaves_with_path(expected[1]), jax.tree.leaves(got[1]), strict=True)
+    for (path, one), other in pairs:
         assert np.abs(one - other).max() < 3e-6 * largest, jax.tree_util.keystr(path)
 
 

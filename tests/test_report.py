@@ -31,8 +31,9 @@ def result(photograph):
 def test_a_run_s_folder_is_shown(result, tmp_path):
     scores, strips, protocol = result
     rows = [{"step": step, "kind": "train", "loss": 1 / step, "grad_norm": 1.0, "learning_rate": 1e-3,
-             "update_ratio/sr": 0.1, "update_ratio/sr/body_0": 0.2, "seconds": 60.0, "time/step": 0.5, "time/data": 0.5, "time/start": 0.0,
-             "time/validation": 0.0, "time/picture": 0.0, "time/checkpoint": 0.0} for step in (10, 20, 30)]
+             "update_ratio/sr": 0.1, "update_ratio/sr/body_0": 0.2, "seconds": 60.0, "time/step": 0.5, "time/data": 0.5,
+             "time/start": 0.0, "time/validation": 0.0, "time/picture": 0.0, "time/checkpoint": 0.0}
+            for step in (10, 20, 30)]
     rows += [{"step": step, "kind": "eval", "psnr[rgb]": 20.0, "gain": step / 100} for step in (10, 20)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "config.json").write_text(json.dumps({"stages": [{"steps": 10}, {"steps": 20}],

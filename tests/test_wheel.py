@@ -36,7 +36,8 @@ def test_it_carries_configs_builders_and_tables(wheel):
                if p.is_file() and "__pycache__" not in p.parts and not {"_configs", "_tfds_builders"} & set(p.parts)]
     expected = {str(p) if p.parts[0] == "jsr" else f"jsr/_{p}" for p in tracked}
     assert expected <= names, sorted(expected - names)
-    assert {name.split("/")[0] for name in names} == {"jsr", f"{wheel.name.split('-')[0]}-{wheel.name.split('-')[1]}.dist-info"}
+    name, version = wheel.name.split("-")[:2]
+    assert {path.split("/")[0] for path in names} == {"jsr", f"{name}-{version}.dist-info"}
 
 
 def test_installed_elsewhere_it_trains_evaluates_and_loads(wheel, tmp_path, tiny_run):
@@ -44,11 +45,13 @@ def test_installed_elsewhere_it_trains_evaluates_and_loads(wheel, tmp_path, tiny
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python, site = environment / "bin" / "python", next((environment / "lib").glob("python*/site-packages"))
     zipfile.ZipFile(wheel).extractall(site)  # what pip does with a pure wheel
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")  # jsr itself comes first, from the wheel
+    # jsr itself comes first, from the wheel
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     outside = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
     def run(*command):
-        done = subprocess.run([python, *command], cwd=tmp_path, env=outside, capture_output=True, text=True, timeout=300)
+        done = subprocess.run([python, *command], cwd=tmp_path, env=outside, capture_output=True, text=True,
+                              timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -7,20 +7,20 @@ import tensorflow_datasets as tfds
 
 from jsr import degradations
 from jsr._tfds_builders import common
-from jsr.data import clips
+from jsr.datasets import clips
 from jsr.errors import UserError
 
 VIDEO_PROTOCOLS = tuple(name for name, protocol in degradations.PROTOCOLS.items() if protocol.video)
 
 
 class ClipsBuilder(common.ImagesBuilder):
-    """Base of the builders of videos: a subclass names its sources, as `jsr.data.clips.Clip`.
+    """Base of the builders of videos: a subclass names its sources, as `jsr.datasets.clips.Clip`.
 
     Attributes:
       MULTIPLE: of what height and width of the HR clips are to be multiples, px.
 
-    The setting `keyint`: 0 keeps the HR files as they are; else they are encoded anew, lossless, with a key frame every so
-    many frames, so that training decodes less for a window.
+    The setting `keyint`: 0 keeps the HR files as they are; else they are encoded anew, lossless, with a key frame every
+    so many frames, so that training decodes less for a window.
     """
 
     SETTINGS = {"keyint": 0}

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from jsr import degradations, parallel
-from jsr.data import beam, records
+from jsr.datasets import beam, records
 from jsr.errors import UserError
 
 HR = "hr"  # the config without LR images; every other one is named after its degradation protocol
@@ -29,7 +29,7 @@ def configs(*protocols):
 
 
 class _Writer(tfds.core.ExampleWriter):
-    """Writes the same bytes in every process: TFDS leaves the order of a record's fields to protobuf, which draws it."""
+    """Writes the same bytes in every process: TFDS leaves the order of record fields to protobuf, which draws it."""
 
     def write(self, path, examples):
         return super().write(path, ((key, _in_order(example)) for key, example in examples))
@@ -49,7 +49,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     Attributes:
       manual_dir: folder of source files that the user has already, or None.
       num_workers: processes, see `jsr.parallel.map_unordered`.
-      beam: a runner of Apache Beam that does the work instead, see `jsr.data.beam.map_unordered`; "" is none.
+      beam: a runner of Apache Beam that does the work instead, see `jsr.datasets.beam.map_unordered`; "" is none.
       announce: called with lines for the user.
       progress: called with (what is done, images done, images in all).
       settings: {name: value} for the names in SETTINGS, which are kept in the dataset's metadata.
@@ -86,7 +86,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def _sources(self, dl_manager):
-        """{split: [jsr.data.records.Source, ...]}; an image that turns out to be missing or damaged is reported."""
+        """{split: [jsr.datasets.records.Source, ...]}; an image that turns out to be missing or damaged is reported."""
 
     def _example_writer(self):
         return _Writer(self.info.file_format)
@@ -118,7 +118,8 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         parts = self._prepare(sources)
         self._check_overlap(splits, parts)
         found = {split: [(parts[source], number, name) for source in listed
-                         for number, name in enumerate(records.names(parts[source]))] for split, listed in splits.items()}
+                         for number, name in enumerate(records.names(parts[source]))]
+                 for split, listed in splits.items()}
         bare = [split for split, listed in found.items() if not listed]
         if bare:
             raise UserError(f"{self.info.full_name}: not built, no image of {bare[0]} is left by its settings "
@@ -171,8 +172,9 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 self.announce(error)
             named = "; ".join(errors[:_ERRORS_NAMED])
             more = f"; and {len(errors) - _ERRORS_NAMED} more" if len(errors) > _ERRORS_NAMED else ""
-            raise UserError(f"{self.info.full_name}: not built, {len(errors)} of {len(sources)} {self.UNIT} cannot be used: "
-                            f"{named}{more}. Mend them and run the same command again; it continues from here")
+            raise UserError(f"{self.info.full_name}: not built, {len(errors)} of {len(sources)} {self.UNIT} "
+                            f"cannot be used: {named}{more}. Mend them and run the same command again; "
+                            "it continues from here")
         return parts
 
     def _check_overlap(self, splits, parts):
@@ -185,8 +187,8 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                     twice.append(f"{source.name} of {split} is {first[1]} of {first[0]}")
         if twice:
             more = f", and so are {len(twice) - 1} more" if len(twice) > 1 else ""
-            raise UserError(f"{self.info.full_name}: not built, its splits overlap: {twice[0]}, the same bytes{more}. Take "
-                            "them out of one split and run the same command again")
+            raise UserError(f"{self.info.full_name}: not built, its splits overlap: {twice[0]}, "
+                            f"the same bytes{more}. Take them out of one split and run the same command again")
 
     def _work(self):
         """The function, picklable, that makes the part of a source."""

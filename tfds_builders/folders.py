@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from jsr._tfds_builders import common
-from jsr.data.collect import images_below
+from jsr.datasets.collect import images_below
 from jsr.errors import UserError
 
 _NAMED = 5
@@ -15,7 +15,8 @@ class Split:
     """The images of a split.
 
     Attributes:
-      patterns: ends of their paths, see `jsr.data.collect.Found.matching`; the first that gives `count` images is taken.
+      patterns: ends of their paths, see `jsr.datasets.collect.Found.matching`; the first that gives `count` images is
+        taken.
       count: of the images; None where it is not known.
       prefix: of the records' names, where another split has the same ones.
     """
@@ -45,8 +46,8 @@ class FoldersBuilder(common.ImagesBuilder):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        cls.MANUAL_DOWNLOAD_INSTRUCTIONS = (f"From {cls.HOME}, as folders or as .zip or .tar archives, with files such as "
-                                            f"{_examples(cls.SPLITS)}")
+        cls.MANUAL_DOWNLOAD_INSTRUCTIONS = (f"From {cls.HOME}, as folders or as .zip or .tar archives, with files "
+                                            f"such as {_examples(cls.SPLITS)}")
 
     @property
     def splits(self):
@@ -59,8 +60,9 @@ class FoldersBuilder(common.ImagesBuilder):
         named = {split: self._take(found, folder, split) for split in self.splits}
         missing = [split for split, sources in named.items() if not sources]
         if len(missing) == len(named):
-            raise UserError(f"{folder}: holds no images of {self.name}; looked for files such as {_examples(self.splits)}, "
-                            f"in folders and in .zip and .tar archives{but(found)}. To be had from {self.HOME}")
+            raise UserError(f"{folder}: holds no images of {self.name}; looked for files such as "
+                            f"{_examples(self.splits)}, in folders and in .zip and .tar archives{but(found)}. "
+                            f"To be had from {self.HOME}")
         for split in missing:
             self.announce(f"{self.name}: {folder} holds no images of the split {split}, it is left out{but(found)}")
         return {split: [dataclasses.replace(source, name=f"{self.splits[split].prefix}{name}")

@@ -24,7 +24,8 @@ _ALPHABETS = {
     "cyrillic": ("б в г д ж з к л м н п р с т ф х ц ч ш щ".split(), "а е и о у ы э ю я".split(),
                  "й л м н р т ть".split()),
 }
-_SIGNS = "水火木金土山川田日月人口目手足車東西南北大小上下左右中出入口かなさしたてにのはまもやらりるをんアイウエオカキクケコ"
+_SIGNS = ("水火木金土山川田日月人口目手足車東西南北大小上下左右中出入口"
+          "かなさしたてにのはまもやらりるをんアイウエオカキクケコ")
 _PROBES = {"latin": "AaégW0", "greek": "βωΣ", "cyrillic": "бщЯ", "signs": "水カの。"}
 _SLANTED = "Italic", "Oblique"
 
@@ -429,7 +430,7 @@ def _screen(pen):
                 pen.text(left + 75, y + 14, _words(rng, 2), files, ink)
                 y += 26
             elif kind == 2:  # boxes to tick
-                for k in range(2):
+                for _ in range(2):
                     pen.box(left + 8, y + 3, left + 20, y + 15, paper, edge, 1, 2)
                     if rng.random() < 0.6:
                         pen.line([(left + 10, y + 9), (left + 13, y + 12), (left + 18, y + 5)], accent, 1.5)
@@ -538,7 +539,7 @@ def _chart(pen):
         kind = rng.integers(4)
         if kind == 3:
             angle, middle, radius = 0, ((left + right) / 2, (top + bottom) / 2), min(right - left, bottom - top) / 2
-            for share, colour in zip(rng.dirichlet(np.ones(5)) * 360, inks):
+            for share, colour in zip(rng.dirichlet(np.ones(5)) * 360, inks, strict=True):
                 pen.wedge(*middle, radius, angle, angle + share, colour)
                 angle += share
             pen.disc(*middle, radius, None, paper, 1.5)
@@ -767,7 +768,7 @@ def _blueprint(pen):
     if rng.random() < 0.3:
         paper, ink = (252, 252, 248), (20, 20, 25)
     pen.box(0, 0, pen.side, pen.side, paper)
-    faint = tuple((4 * p + i) // 5 for p, i in zip(paper, ink))
+    faint = tuple((4 * p + i) // 5 for p, i in zip(paper, ink, strict=True))
     for k in range(0, pen.side, _pick(rng, (8, 12, 16))):
         pen.line([(k, 0), (k, pen.side)], faint, 0.5)
         pen.line([(0, k), (pen.side, k)], faint, 0.5)
@@ -802,7 +803,7 @@ def _halftone(pen):
     y, x = _grid(side, scale)
     inks = np.array([[0, 160, 225], [225, 0, 130], [255, 235, 0], [20, 20, 25]]) / 255
     pitch, values = _between(rng, 3.5, 9), np.ones((side * scale, side * scale, 3), np.float32)
-    for ink, degrees in zip(inks, (15, 75, 0, 45)):
+    for ink, degrees in zip(inks, (15, 75, 0, 45), strict=True):
         tone = _enlarged(_clouds(rng, side // 4, 1.5), side * scale)
         a = math.radians(degrees)
         u, v = (x * math.cos(a) + y * math.sin(a)) / pitch, (y * math.cos(a) - x * math.sin(a)) / pitch
@@ -939,7 +940,8 @@ def _night(pen):
         pen.line([(lx, ground + 8), (lx, ly), (lx + 12, ly - 4)], (30, 30, 32), 2)
     for radius, part in ((22, 0.8), (7, 0.9)):
         glow = _dimmed(warm, part)
-        pen.blurred(radius, lambda p: [p.disc(lx + 12, ly, radius * 1.2, (255, 255, 255)) for lx, ly in lamps], glow)
+        discs = [(lx + 12, ly, radius * 1.2, (255, 255, 255)) for lx, ly in lamps]
+        pen.blurred(radius, lambda p, discs=discs: [p.disc(*disc) for disc in discs], glow)
     for lx, ly in lamps:
         pen.disc(lx + 12, ly, 3, (255, 250, 235))
     for _ in range(rng.integers(2, 7)):  # people, as outlines before the light

@@ -2,9 +2,9 @@
 
     python benchmarks/box/keep.py runs/box/photo_x2/best.safetensors x2 --scores x2.json --data data/box/data.tsv
 
-jsr/weights/x2.safetensors stays in training form, so that `start_from` goes on from it. Its metadata gains `licence` (of
-the weights), `scores` by set and level (of `score.py`), `pictures` [{origin, licence, standing, author, count}] with the
-SHA-256 of the list that `prepare.py` wrote.
+jsr/weights/x2.safetensors stays in training form, so that `start_from` goes on from it. Its metadata gains `licence`
+(of the weights), `scores` by set and level (of `score.py`), `pictures` [{origin, licence, standing, author, count}]
+with the SHA-256 of the list that `prepare.py` wrote.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jsr import model_file
 from jsr.files import sha256
-from jsr.inference import model_file
 
 WEIGHTS = Path(__file__).parents[2] / "jsr" / "weights"
 

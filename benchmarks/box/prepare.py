@@ -10,8 +10,8 @@ drawn pictures alone are made, for which see `drawings.py`. `--test` makes the p
 they never were JPEGs, so that harm shows.
 
 OUT gets PNG files, RGB, 8 bit, in the folders photographs and drawn (those to test on in OUT itself), and `data.tsv`:
-for every picture its origin, licence, standing and author, and the SHA-256 of its pixels. The same inputs give the same pixels; a model file trained on them carries the SHA-256 of the
-list. Standings:
+for every picture its origin, licence, standing and author, and the SHA-256 of its pixels. The same inputs give the same
+pixels; a model file trained on them carries the SHA-256 of the list. Standings:
 
     author         the author's own statement for this picture
     public domain  works of public bodies and what their makers gave away
@@ -47,8 +47,6 @@ TILE = 320  # side of the tiles, px, at least: sides of a picture are cut into e
 DETAIL = 3.0  # mean second difference of a tile, grey levels; flatter tiles teach little
 FLAT_KEPT = 8  # of so many flat tiles of a picture one stays, so that flat ground is not unknown
 
-Image.MAX_IMAGE_PIXELS = None  # photographs of known hash
-
 
 def main(argv=None):
     """Runs the command; a user's mistake is one line and status 1."""
@@ -61,6 +59,7 @@ def main(argv=None):
     parser.add_argument("--drawn", type=int, default=69, help="how many pictures to draw (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the drawings; another one for pictures to test on")
     args = parser.parse_args(argv)
+    Image.MAX_IMAGE_PIXELS = None  # photographs of known hash
     try:
         rows = prepare(**vars(args))
     except UserError as e:

@@ -2,14 +2,16 @@
 
     python benchmarks/box/score.py x2.safetensors Set14=data/Set14 BSD100=data/BSD100 --out x2.json
 
-Each SET=FOLDER holds HR pictures that were never trained on. BSD100's are decoded JPEG files of quality 95: files of that
-quality and better are nearly the pictures themselves, and no measure of harm; give a folder of pictures of lossless origin
-for that. Gains are means over pictures in dB; `worst` is the smallest gain of one picture, `lost` counts those below 0.
+Each SET=FOLDER holds HR pictures that were never trained on. BSD100's are decoded JPEG files of quality 95: files of
+that quality and better are nearly the pictures themselves, and no measure of harm; give a folder of pictures of
+lossless origin for that. Gains are means over pictures in dB; `worst` is the smallest gain of one picture, `lost`
+counts those below 0.
 """
 
 import argparse
 import json
 from pathlib import Path
+import sys
 import time
 
 import numpy as np
@@ -17,10 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 import jsr
-from jsr import evaluation, metrics
+from jsr import evaluation, metrics, model_file
+from jsr.data import validation
 from jsr.data.sources import open_source
+from jsr.degradations.enlarge import enlarge
+from jsr.errors import UserError
 from jsr.files import atomic_write
-from jsr.inference import model_file
 
 KEYS = ("psnr[rgb]", "psnr[y_601]", "ssim[y_601]", "psnr_b[rgb]")
 QUALITIES = (10, 20, 30, 40, 60, 75, 80, 85, 90, 95)
@@ -39,19 +43,19 @@ def judge(upscaler, folder, scale, degrade, fixed):
     """The scores of a folder's pictures: {baseline, gain, worst, worst_name, lost, images, seconds_per_mpx}."""
     kernel = "input" if scale == 1 else "pillow_bicubic"
     rows, base, names, seconds, pixels = [], [], [], 0.0, 0
-    for name, lr, hr in evaluation.eval_pairs(open_source(folder, "train"), scale=scale, degrade=degrade, fixed=fixed):
+    for name, lr, hr in validation.eval_pairs(open_source(folder, "train"), scale=scale, degrade=degrade, fixed=fixed):
         begin = time.process_time()
         sr = upscaler.upscale(lr)
         seconds, pixels = seconds + time.process_time() - begin, pixels + hr.shape[0] * hr.shape[1]
         rows.append(metrics.score(sr, hr, KEYS, 0))
-        base.append(metrics.score(evaluation.enlarge(lr, scale, kernel), hr, KEYS, 0))
+        base.append(metrics.score(enlarge(lr, scale, kernel), hr, KEYS, 0))
         names.append(name)
-    # A picture that the file holds exactly has no PSNR to gain: 60 dB stands for it, on both sides
-    gains = [min(ours["psnr[rgb]"], 60) - min(before["psnr[rgb]"], 60) for ours, before in zip(rows, base, strict=True)]
+    pairs = list(zip(rows, base, strict=True))
+    gains = [min(ours["psnr[rgb]"], 60) - min(before["psnr[rgb]"], 60) for ours, before in pairs]
+    gains_y = [min(ours["psnr[y_601]"], 60) - min(before["psnr[y_601]"], 60) for ours, before in pairs]
     worst = int(np.argmin(gains))
-    return {"baseline": evaluation.mean_scores(base), "ours": evaluation.mean_scores(rows), "gain": float(np.mean(gains)),
-            "gain_y": float(np.mean([min(ours["psnr[y_601]"], 60) - min(before["psnr[y_601]"], 60)
-                                     for ours, before in zip(rows, base, strict=True)])),
+    return {"baseline": evaluation.mean_scores(base), "ours": evaluation.mean_scores(rows),
+            "gain": float(np.mean(gains)), "gain_y": float(np.mean(gains_y)),
             "worst": gains[worst], "worst_name": names[worst], "lost": int(np.sum(np.array(gains) < 0)),
             "images": len(names), "seconds_per_mpx": seconds / pixels * 1e6}
 
@@ -64,10 +68,22 @@ def main():
     parser.add_argument("--only", nargs="+", metavar="LEVEL", help="labels of levels, as 'quality 90' or clean")
     parser.add_argument("--out", type=Path, help="a JSON file for the scores")
     args = parser.parse_args()
+    try:
+        run(args)
+    except UserError as e:
+        sys.exit(f"error: {e}")
+
+
+def run(args):
+    """Scores, prints a table a set, writes --out."""
+    sets = dict(each.partition("=")[::2] for each in args.sets)
+    for title, folder in sets.items():
+        if not Path(folder or "").is_dir() or not folder:
+            raise UserError(f"{title}={folder}: no such folder; give NAME=FOLDER with HR pictures")
     upscaler, console, found = jsr.load(args.model), Console(width=120), {}
     meta, *_ = model_file.load(args.model)
     scale, avif = upscaler.scale, "avif" in meta["recipe"]
-    for title, folder in (each.split("=", 1) for each in args.sets):
+    for title, folder in sets.items():
         table = Table("", "before", "gain", "gain y", "worst", "lost", "CPU s/Mpx", title=f"{args.model} on {title}")
         found[title] = {}
         for label, (degrade, fixed) in levels(scale, avif).items():

@@ -1,20 +1,24 @@
 """Challenges: what each of them measured, on which images, and its published table.
 
-A challenge is a row of `PROTOCOLS` and a file `tables/<name>.csv`, one line an entry, the reports' figures as printed.
+A challenge is a row of `PROTOCOLS` and a file `tables/<name>.csv`, one line an entry, the reports' figures as printed
+(see `printed`).
 The benchmarks of clean images are rows without a table.
 A column of such a table is a score, "psnr[rgb]", or, where images were judged at several QPs, that of one of them:
 "psnr[rgb] QP31".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 import csv
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 from jsr import evaluation, metrics
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
+
+__all__ = ["BASELINE_TOLERANCE_DB", "PROTOCOLS", "TABLES", "Protocol", "Standing", "column", "label", "level", "of",
+           "protocol", "runtime_ms", "same_images", "score", "standing", "table", "weighted_score"]
 
 TABLES = Path(__file__).parent / "tables"
 # A baseline's score this far from the published one comes of other images or another degradation. Codec versions
@@ -41,7 +45,7 @@ class Protocol:
       test_count: how many they are.
       test_names: their file stems; None where they were never published.
       baseline: what entries are compared with, "bicubic", "lanczos" or, of restoration, "input".
-      kernel: key of jsr.evaluation.KERNELS that does it.
+      kernel: key of jsr.degradations.enlarge.KERNELS that does it.
       published: the baseline's published scores, {column: figure as printed}; {} where there are none.
       runtime: what the published runtimes behind the table's scores were measured on; "" where none enter them.
     """
@@ -65,12 +69,12 @@ class Protocol:
     runtime: str = ""
 
     @property
-    def ranking_columns(self):
+    def ranking_columns(self) -> list[str]:
         """The columns whose mean orders the table."""
         return [column(self.ranking, qp) for qp in self.table_qps or (None,)]
 
 
-def weighted_score(psnr, ssim):
+def weighted_score(psnr: float, ssim: float) -> float:
     """The score of AIM 2020 of the means over the images: half of PSNR over 50, half of SSIM from 0.4 to 1.
 
     Equation 1 of the report lacks both halves: it gives twice the score of every row of its table.
@@ -103,9 +107,9 @@ PROTOCOLS = {row.name: row for row in (
              published={"psnr[rgb]": "31.30", "psnr[ntire23_script]": "33.82", "ssim[rgb]": "0.8245"}),
     *(Protocol(name=f"aim20_x{scale}", title=f"AIM 2020 real image super-resolution, track {track} (x{scale})",
                scale=scale, **_AIM20) for track, scale in ((1, 2), (2, 3), (3, 4))),
-    # Report: Yang, Timofte et al., CVPRW 2024, sections 2.1 and 2.2 and Table 1. It says PSNR and no more: RGB of 8 bits
-    # and no border, as in the organisers' challenge of 2022, is inferred. The qualities of its test images were drawn
-    # and not published: a mean over the same images differs by what these draw. LIVE1 was its second test set.
+    # Report: Yang, Timofte et al., CVPRW 2024, sections 2.1 and 2.2 and Table 1. It says PSNR and no more: RGB of 8
+    # bits and no border, as in the organisers' challenge of 2022, is inferred. The qualities of its test images were
+    # drawn and not published: a mean over the same images differs by what these draw. LIVE1 was its second test set.
     Protocol(name="ntire24", title="NTIRE 2024 blind enhancement of compressed images (JPEG of quality 10 to 71)",
              scale=1, keys=("psnr[rgb]", "ssim[rgb]", "psnr[y_601]", "psnr_b[rgb]"), ranking="psnr[rgb]",
              degradation="ntire24", test_set="the 100 test images of DIV2K, 0901 to 1000", test_count=100,
@@ -127,16 +131,18 @@ PROTOCOLS = {row.name: row for row in (
                scale=scale, keys=("psnr[y_601]", "ssim[y_601]", "psnr[rgb]"), ranking="psnr[y_601]", crop_border=scale,
                degradation=f"bicubic_x{scale}", kernel="matlab_bicubic") for scale in (2, 3, 4)),
 )}
+# Challenges whose tables are here, but that nothing here judges, {name: title}
+UNJUDGED = {"aim22_t2": "AIM 2022 super-resolution of compressed video, track 2 (x4, HEVC of QP 37)"}
 
 
-def protocol(name):
+def protocol(name: str) -> Protocol:
     """The Protocol called `name`; raises UserError naming the nearest where there is none."""
     if name not in PROTOCOLS:
         raise UserError(f"challenge protocol {name!r} is unknown; {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]
 
 
-def of(config):
+def of(config: Any) -> Protocol:
     """The Protocol by which a recipe is judged: its challenge's, ranked by the recipe's `ranking` where there is one.
 
     Raises:
@@ -152,42 +158,47 @@ def of(config):
     return dataclasses.replace(found, ranking=config.ranking, keys=tuple(dict.fromkeys([*found.keys, config.ranking])))
 
 
-def runtime_ms(report):
+def runtime_ms(report: Mapping[str, Any]) -> float | None:
     """The ms an image of a recipe's `report`, which has them as runtime_ms or as runtime_s; None where it is silent."""
     seconds = report.get("runtime_s")
     return report.get("runtime_ms") if seconds is None else seconds * 1e3
 
 
-def column(key, qp=None):
+def column(key: str, qp: int | None = None) -> str:
     """The column of a score: "psnr[rgb] QP31" of "psnr[rgb]" at QP 31, the key itself without a QP."""
     return f"{key} QP{qp}" if qp else key
 
 
-def label(column):
+def label(column: str) -> str:
     """How a column is printed: "psnr[rgb] QP31" as "PSNR[rgb] QP31"."""
     key, *qp = column.split(" ")
     return " ".join([metrics.label(key), *qp])
 
 
-def table(protocol):
-    """The published table, best first by what orders it: a dict an entry, its figures as printed; [] without one.
+def printed(name: str) -> list[dict[str, str]]:
+    """The rows of tables/<name>.csv in the report's order: a dict an entry, its figures as printed.
 
-    Columns: team, method, the scores, runtime_s or runtime_ms (an image) and others that the report has, such as score
-    (see `score`), params_m (M), flops_g and macs_g (G); "" where the report has a dash.
+    Columns: id, of the entry in the catalogue of published methods (jsr.catalogue); team, method, the scores, runtime_s
+    or runtime_ms (an image) and others that the report has, such as score (see `score`), params_m (M), flops_g and
+    macs_g (G); "" where the report has a dash. Where a table has them, `description` is the method in more words, and
+    `section` the place of the report that describes it.
     """
-    if not protocol.test_set:
-        return []
-    with open(TABLES / f"{protocol.name}.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    with open(TABLES / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(protocol: Protocol) -> list[dict[str, str]]:
+    """The rows of `printed`, best first by what orders them; [] of a challenge without a table."""
+    rows = printed(protocol.name) if protocol.test_set else []
     return sorted(rows, key=lambda row: -(float(row["score"]) if protocol.weigh else level(protocol, row)))
 
 
-def level(protocol, scores):
+def level(protocol: Protocol, scores: Mapping[str, Any]) -> float:
     """The mean of {column: score} over the ranking columns, dB."""
     return sum(float(scores[name]) for name in protocol.ranking_columns) / len(protocol.ranking_columns)
 
 
-def score(gain, runtime_ms):
+def score(gain: float, runtime_ms: float) -> float:
     """The score of the real-time challenges, 2 * 2^gain / (0.1 sqrt(T)).
 
     Section 2.3 of the AIS 2024 report, whose table it gives to the last digit. Equation 2 of the NTIRE 2023 report has
@@ -223,7 +234,8 @@ class Standing:
     text: str
 
 
-def standing(protocol, ours, names, baseline=None, runtime_ms=None):
+def standing(protocol: Protocol, ours: Mapping[str, float], names: Iterable[str],
+             baseline: Mapping[str, float] | None = None, runtime_ms: float | None = None) -> Standing:
     """Ranks scores in the published table where they were measured on that table's images, and nowhere else.
 
     Args:
@@ -312,7 +324,7 @@ def _obstacle(protocol, names, baseline):
     return ""
 
 
-def same_images(protocol, names):
+def same_images(protocol: Protocol, names: Iterable[str]) -> bool:
     """Whether images with these file stems, each once at every one of `table_qps`, can be those of the table."""
     names = list(names)
     return (len(names) == protocol.test_count * max(len(protocol.table_qps), 1)

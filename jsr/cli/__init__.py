@@ -15,8 +15,7 @@ import sys
 import jsr
 from jsr import allocator
 from jsr.cli._parser import Parser
-from jsr.config import nearest
-from jsr.errors import UserError, no_permission
+from jsr.errors import UserError, nearest, no_permission
 
 COMMANDS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_")))
 
@@ -64,7 +63,7 @@ def _overview():
     lines = ["usage: jsr COMMAND ...", "", "commands:"]
     for name in COMMANDS:
         lines.append(f"  {name:<12}{_first_line(Path(__file__).parent / f'{name}.py')}")
-    return "\n".join([*lines, "", "`jsr COMMAND --help` explains one; `python -m jsr.main --config=...` trains."])
+    return "\n".join([*lines, "", "`jsr COMMAND --help` explains one."])
 
 
 def _first_line(path):

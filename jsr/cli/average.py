@@ -15,8 +15,8 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from jsr import model_file
 from jsr.errors import UserError
-from jsr.inference import model_file
 
 
 def add_arguments(parser):
@@ -37,13 +37,13 @@ def run(args):
     weights = _weights(args.weights, len(args.sources))
     loaded = [model_file.load(source) for source in args.sources]
     _, networks, _ = loaded[0]
-    for source, (_, others, _) in zip(args.sources, loaded):
+    for source, (_, others, _) in zip(args.sources, loaded, strict=True):
         if others != networks:
             raise UserError(f"{source}: holds other networks than {args.sources[0]}, or in another form; average files "
                             "of one recipe, all fused or none")
     averaged = jax.tree.map(lambda *leaves: _mean(leaves, weights), *(variables for *_, variables in loaded))
     files = [{"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "weight": weight}
-             for path, weight in zip(map(Path, args.sources), weights)]
+             for path, weight in zip(map(Path, args.sources), weights, strict=True)]
     model_file.save(target, averaged, _described([its for its, _, _ in loaded], files))
     Console(soft_wrap=True, highlight=False, markup=False).print(
         f"wrote {target}: the mean of " + ", ".join(f"{row['file']} ({row['weight']:.3g})" for row in files))
@@ -71,6 +71,6 @@ def _described(metas, files):
 
 def _mean(leaves, weights):
     """The weighted mean of arrays, summed in float64, in their type."""
-    mean = sum(weight * np.asarray(leaf, np.float64) for leaf, weight in zip(leaves, weights))
+    mean = sum(weight * np.asarray(leaf, np.float64) for leaf, weight in zip(leaves, weights, strict=True))
     dtype = leaves[0].dtype
     return (np.rint(mean) if np.issubdtype(dtype, np.integer) else mean).astype(dtype)

@@ -28,8 +28,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from jsr import terminal
-from jsr.config import nearest
-from jsr.errors import UserError, is_out_of_memory
+from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.files import atomic_write
 
 FORMAT = 1
@@ -39,11 +38,12 @@ def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     whats = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     pipeline = whats.add_parser("pipeline", help="patches/s of a recipe's input pipeline, by number of workers")
-    loaders = whats.add_parser("loaders", help="patches/s of one core for AIM 2022, Track 1, beside loaders of PNG files",
-                               description="Patches/s of one core, without workers, for AIM 2022 compressed SR, Track 1 "
-                               "(HR crops of 256 px): ours, and loaders of whole PNG files and of sub-images of 480 px.")
-    loaders.add_argument("folder", nargs="?", type=Path, help="photographs, of 480 px and more; without it three made-up "
-                         "pictures of 2040x1356")
+    loaders = whats.add_parser(
+        "loaders", help="patches/s of one core for AIM 2022, Track 1, beside loaders of PNG files",
+        description="Patches/s of one core, without workers, for AIM 2022 compressed SR, Track 1 (HR crops of 256 px): "
+        "ours, and loaders of whole PNG files and of sub-images of 480 px.")
+    loaders.add_argument("folder", nargs="?", type=Path,
+                         help="photographs, of 480 px and more; without it three made-up pictures of 2040x1356")
     loaders.add_argument("--rounds", type=_number(int), default=5, help="timed batches of 16 of each (default: 5)")
     step = whats.add_parser("step", help="time of a recipe's training step, without the loading of data")
     for recipe in (pipeline, step):
@@ -84,7 +84,8 @@ def add_arguments(parser):
                            "exported, which takes minutes if it is large (default: auto, all)")
     challenge.add_argument("--again", action="store_true", help="measure anew what is in --out already")
     for compared in (upscale, challenge):
-        compared.add_argument("--peers", type=_names_of(*_ALL_PEERS), default=_ALL_PEERS, metavar="auto|none|PEER[,PEER]",
+        compared.add_argument("--peers", type=_names_of(*_ALL_PEERS), default=_ALL_PEERS,
+                              metavar="auto|none|PEER[,PEER]",
                               help=f"compare with {', '.join(_ALL_PEERS)}; auto is all (default: auto)")
         compared.add_argument("--dtype", choices=("float32", "float16", "bfloat16"),
                               help="of the computation (default: float32; for a challenge on an accelerator float16)")
@@ -97,11 +98,13 @@ def add_arguments(parser):
                       help="height x width of the images (default: 48x48,128x128)")
     jpeg.add_argument("--batch", type=_number(int), default=16, help="images at a time (default: 16)")
     jpeg.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
-    blocks = whats.add_parser("blocks", help="a gradient step through re-parameterised blocks: branches, fused, PyTorch's")
-    blocks.add_argument("--block", default="ecb", help="name in jsr/layers/rep.py (default: ecb)")
+    blocks = whats.add_parser(
+        "blocks", help="a gradient step through re-parameterised blocks: branches, fused, PyTorch's")
+    blocks.add_argument("--block", default="ecb", help="name in jsr/layers/rep_blocks.py (default: ecb)")
     blocks.add_argument("--features", type=_number(int), default=32, help="in and out (default: 32)")
     blocks.add_argument("--depth", type=_number(int), default=3, help="blocks (default: 3)")
-    blocks.add_argument("--size", type=_sizes, default=[(64, 64)], metavar="HxW[,HxW...]", help="of the input (default: 64x64)")
+    blocks.add_argument("--size", type=_sizes, default=[(64, 64)], metavar="HxW[,HxW...]",
+                        help="of the input (default: 64x64)")
     blocks.add_argument("--batch", type=_number(int), default=16, help="inputs (default: 16)")
     blocks.add_argument("--repeats", type=_number(int), default=10, help="timed rounds (default: 10)")
     for what in (pipeline, loaders, step, upscale, challenge, jpeg, blocks):
@@ -113,7 +116,7 @@ def run(args):
     console, notes = terminal.console(), terminal.console(stderr=True)
     if args.what == "picture":
         return _picture(args, console)
-    from jsr.benchmark import timing
+    from jsr.timing import timing
 
     report = {"format": FORMAT, "command": shlex.join(["jsr", "benchmark", args.what, *args.words]),
               **timing.surroundings(), "what": args.what}
@@ -138,7 +141,7 @@ def run(args):
 
 def _pipeline(args, console, announce):
     from jsr import config as configs
-    from jsr.benchmark import training
+    from jsr.timing import training
 
     config, rows = configs.load(args.config, args.overrides), []
     for num_workers in args.workers:
@@ -156,7 +159,7 @@ def _pipeline(args, console, announce):
 
 def _loaders(args, console, announce):
     from jsr import images
-    from jsr.benchmark import loaders
+    from jsr.timing import loaders
 
     announce("preparing the photographs in each form")
     photographs = ([images.read_rgb(path) for path in images.list_images(args.folder)] if args.folder else
@@ -164,7 +167,8 @@ def _loaders(args, console, announce):
     with tempfile.TemporaryDirectory() as folder:
         rows = loaders.measure(photographs, folder, rounds=args.rounds)
     console.print(_table(
-        f"{len(photographs)} photographs, e.g. {photographs[0].shape[1]}x{photographs[0].shape[0]}: CPU time of one thread",
+        f"{len(photographs)} photographs, e.g. {photographs[0].shape[1]}x{photographs[0].shape[0]}: "
+        "CPU time of one thread",
         ["", ">median patches/s", ">best", ">on the fly / this", ">disk"],
         [(row["name"], f"{row['patches_per_s']:,.0f}", f"{row['best_patches_per_s']:,.0f}", f"{row['ratio']:.1f}",
           decimal(row["bytes"])) for row in rows]))
@@ -173,7 +177,7 @@ def _loaders(args, console, announce):
 
 def _step(args, console, announce):
     from jsr import config as configs
-    from jsr.benchmark import training
+    from jsr.timing import training
 
     config = configs.load(args.config, args.overrides)
     row = training.measure_step(config, steps=args.steps, wanted=args.peers,
@@ -204,14 +208,15 @@ def _step_cells(row):
 
 
 def _upscale(args, console, announce):
-    from jsr.benchmark import upscaling
+    from jsr.timing import upscaling
 
     name, networks, variables = _network(args.model, args.scale)
     results = []
     for height, width in args.size:
         label = f"{name} at {height}x{width}"
         row = upscaling.measure(networks, variables, (height, width), wanted=args.peers, rounds=args.repeats,
-                                dtype=args.dtype or "float32", announce=lambda line: announce(f"{label}: {line}"))
+                                dtype=args.dtype or "float32",
+                                announce=lambda line, label=label: announce(f"{label}: {line}"))
         padded = "" if row["size"] == row["padded_size"] else " (padded to {}x{})".format(*row["padded_size"])
         console.print(_table(
             f"{label}{padded}: {row['params']:,} parameters, {row['gmacs']:,.2f} GMACs",
@@ -236,7 +241,7 @@ def _challenge(args, console, announce, report):
     """Measures the entries that --out does not have yet; returns all its rows."""
     import jax
 
-    from jsr.benchmark import picture, rows
+    from jsr.timing import picture, rows
 
     if len(args.size) > 1:
         raise UserError("--size: one for all entries, as in 540x960; without it, each challenge's own")
@@ -255,7 +260,7 @@ def _challenge(args, console, announce, report):
             left = (time.perf_counter() - begin) / number * (len(to_do) - number)
             announce(f"{label}: about {left / 60:.0f} min left")
         row = rows.measure(config, size=size, max_seconds=args.max_seconds, **asked,
-                           announce=lambda line: announce(f"{label}: {line}"))
+                           announce=lambda line, label=label: announce(f"{label}: {line}"))
         results.add(row)
         kept.append(row)
     shown = [index for index, column in enumerate(picture.COLUMNS) if column.lstrip(">") in _IN_TERMINAL]
@@ -270,12 +275,13 @@ def _challenge(args, console, announce, report):
     return results.rows
 
 
-_IN_TERMINAL = {"entry", "GMACs", "memory, MB", "XLA, ms", "fastest, ms", "p99", "whole, s", "runtime", "published ms", "score",
+_IN_TERMINAL = {"entry", "GMACs", "memory, MB", "XLA, ms", "fastest, ms", "p99", "whole, s", "runtime", "published ms",
+                "score",
                 "published score", "fastest peer", "XLA / it", "ours / it"}  # all columns go to files
 
 
 def _picture(args, console):
-    from jsr.benchmark import picture, rows
+    from jsr.timing import picture, rows
 
     files = [rows.read(path) for path in args.files]
     written = {args.out: picture.svg(files)}
@@ -289,7 +295,7 @@ def _picture(args, console):
 
 
 def _jpeg(args, console, announce):
-    from jsr.benchmark import codecs
+    from jsr.timing import codecs
 
     results = []
     for size in args.size:
@@ -305,17 +311,18 @@ def _jpeg(args, console, announce):
 
 
 def _blocks(args, console, announce):
-    from jsr.benchmark import blocks
-    from jsr.layers import rep
+    from jsr.layers import rep_blocks
+    from jsr.timing import blocks
 
-    if args.block not in rep.BLOCKS:
-        raise UserError(f"no block {args.block!r}; {nearest(args.block, rep.BLOCKS)}")
+    if args.block not in rep_blocks.BLOCKS:
+        raise UserError(f"no block {args.block!r}; {nearest(args.block, rep_blocks.BLOCKS)}")
     results = []
     for size in args.size:
         what = f"{args.depth} {args.block} of {args.features} features on {args.batch}x{size[0]}x{size[1]}"
         announce(what)
         try:
-            row = blocks.measure_blocks(args.block, features=args.features, depth=args.depth, batch=args.batch, size=size,
+            row = blocks.measure_blocks(args.block, features=args.features, depth=args.depth, batch=args.batch,
+                                        size=size,
                                         rounds=args.repeats)
         except ValueError as e:
             raise UserError(f"{args.block}: cannot be measured here: {e}") from e
@@ -329,15 +336,15 @@ def _blocks(args, console, announce):
     return results
 
 
-_RUNS = {"pipeline": _pipeline, "loaders": _loaders, "step": _step, "upscale": _upscale, "jpeg": _jpeg, "blocks": _blocks}
+_RUNS = {"pipeline": _pipeline, "loaders": _loaders, "step": _step, "upscale": _upscale, "jpeg": _jpeg,
+         "blocks": _blocks}
 
 
 def _network(model, scale):
     """(name for titles, {name: module}, {name: variables}) of an id or a model file, in deployed form."""
     import jax
 
-    from jsr import models, reparam
-    from jsr.inference import model_file
+    from jsr import model_file, models, reparam
 
     if model.endswith(".safetensors") or Path(model).is_file():
         if scale:

@@ -6,10 +6,10 @@
   jsr build image_folder/hr --manual_dir photos --shrink 2 --tiles 320 --detail 3
   jsr build image_folder/ais24 --manual_dir photos --each qp
 
-Photographs as a camera takes them are soft, and many are larger than memory holds: --shrink makes them smaller until the
-traces of sensor and JPEG are gone, --tiles cuts them, --detail leaves out most of the flat tiles. With --each every image
-comes with each value of what its degradation draws, as the five QPs of ais24. The dataset keeps these settings: another
-one is refused unless --force builds it anew.
+Photographs as a camera takes them are soft, and many are larger than memory holds: --shrink makes them smaller until
+the traces of sensor and JPEG are gone, --tiles cuts them, --detail leaves out most of the flat tiles. With --each every
+image comes with each value of what its degradation draws, as the five QPs of ais24. The dataset keeps these settings:
+another one is refused unless --force builds it anew.
 
 On a cluster, --beam has the images prepared by a runner of Apache Beam (pip install "jsr[beam]"); --data_dir is then a
 folder that this machine and all workers share, and so is --manual_dir. The dataset is the same to the last byte.
@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from jsr.cli import _progress
-from jsr.data.build import build, find, names
-from jsr.data.show import contact_sheet
 from jsr.data.sources import open_source
+from jsr.datasets.build import build, find, names
+from jsr.datasets.show import contact_sheet
 from jsr.errors import UserError
 from jsr.images import write_png
 
@@ -43,12 +43,13 @@ def add_arguments(parser):
     parser.add_argument("--data_dir",
                         help="where datasets are; $JSR_DATA_DIR, $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
     parser.add_argument("--manual_dir", help="folder with the source images or archives that you have already")
-    parser.add_argument("--num_workers", type=int, help="processes; one a CPU by default")
+    parser.add_argument("--num_workers", type=int, help="processes; one a core by default")
     parser.add_argument("--beam", metavar="RUNNER[,OPTION=VALUE...]", default="",
                         help="prepare by a runner of Apache Beam, as FlinkRunner,flink_master=HOST:8081")
     parser.add_argument("--keyint", metavar="N", type=int,
                         help="encode HR clips anew, lossless, with a key frame every N frames: faster to train from")
-    parser.add_argument("--shrink", metavar="FACTOR", type=float, help="make images smaller by this factor, as 2 or 2.5")
+    parser.add_argument("--shrink", metavar="FACTOR", type=float,
+                        help="make images smaller by this factor, as 2 or 2.5")
     parser.add_argument("--tiles", metavar="N", type=int, help="cut images into tiles of N px and more a side")
     parser.add_argument("--detail", metavar="LEVELS", type=float,
                         help="keep one in eight of the tiles whose mean second difference is lower, as 3")

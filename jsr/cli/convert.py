@@ -22,11 +22,11 @@ from pathlib import Path
 from rich.console import Console
 
 import jsr
-from jsr import config, convert, counts, models
+from jsr import config, convert, model_file, models, trees
+from jsr.analysis import counts
 from jsr.convert import files, parity
-from jsr.convert.identify import Identity, identify
+from jsr.convert.identify import Match, identify
 from jsr.errors import UserError
-from jsr.inference import model_file
 
 _TO_MODEL_FILE = ("recipe", "arch", "scale", "field", "reference", "licence")
 
@@ -109,7 +109,7 @@ def _to_model_file(source, target, args):
 
 
 def _ensemble(recipe):
-    return config.plain(config.load(recipe).ensemble) if recipe else {"self": False}
+    return trees.plain(config.load(recipe).ensemble) if recipe else {"self": False}
 
 
 def _parity_line(certificate):
@@ -121,20 +121,20 @@ def _parity_line(certificate):
 
 
 def _identity(source, tensors, args):
-    """(network's name, Identity): what the user says, and the rest as recognised."""
+    """(network's name, Match): what the user says, and the rest as recognised."""
     name, recognised = "sr", identify(tensors)
     if args.recipe:
         recipe = config.load(args.recipe)
         if len(recipe.chain) > 1:
-            raise UserError(f"{args.recipe}: is a chain of {len(recipe.chain)} networks, a state dict is of one; name it "
-                            "with --arch")
+            raise UserError(f"{args.recipe}: is a chain of {len(recipe.chain)} networks, a state dict is of one; "
+                            "name it with --arch")
         name, = recipe.chain
-        net = config.plain(recipe.networks[name])
-        found = Identity(net["model"], net["scale"], net["fields"])
+        net = trees.plain(recipe.networks[name])
+        found = Match(net["model"], net["scale"], net["fields"])
     elif args.arch and (recognised is None or args.arch not in (recognised.model, recognised.model.partition("/")[0])):
         if args.scale is None:
             raise UserError(f"--arch {args.arch}: these weights are not recognised as it; say the scale too: --scale N")
-        found = Identity(models.resolve(args.arch), args.scale, {})
+        found = Match(models.resolve(args.arch), args.scale, {})
     elif recognised is None:
         raise UserError(f"{source}: of no network that jsr recognises (keys: {', '.join(list(tensors)[:3])}, ...); "
                         "name it: --arch MODEL_ID --scale N")
@@ -144,7 +144,7 @@ def _identity(source, tensors, args):
     fields = dict(_field(text, found.model, scale) for text in args.field or ())
     said = {*fields, *(["scale"] if args.scale else [])}
     assumed = tuple(text for text in found.assumed if text.partition(" ")[0] not in said)
-    return name, Identity(found.model, scale, found.fields | fields, assumed)
+    return name, Match(found.model, scale, found.fields | fields, assumed)
 
 
 def _field(text, model_id, scale):

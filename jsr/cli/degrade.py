@@ -22,7 +22,7 @@ from rich.console import Console
 from jsr import challenges
 from jsr.cli import _progress
 from jsr.degradations import PROTOCOLS, explain, parameters, settings
-from jsr.degradations.folder import MANIFEST, degrade_folder
+from jsr.degradations.degrade_folder import MANIFEST, degrade_folder
 from jsr.errors import UserError
 
 
@@ -34,7 +34,7 @@ def add_arguments(parser):
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
                         help="a parameter of the protocol, as quality=40, quality=60-100, qp=31, encoder=9d")
     parser.add_argument("--explain", metavar="DIR", type=Path, help="show the steps as pictures in this folder")
-    parser.add_argument("--num_workers", type=int, help="processes; one a CPU by default")
+    parser.add_argument("--num_workers", type=int, help="processes; one a core by default")
 
 
 def run(args):
@@ -43,8 +43,8 @@ def run(args):
         raise UserError("say where to: --out DIR for LR files, or --explain DIR for pictures of the steps")
     challenge = challenges.PROTOCOLS.get(args.protocol)
     if challenge and not challenge.degradation:
-        raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, which nothing "
-                        "degraded; take the challenge's own pairs, or another protocol's degradation")
+        raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, "
+                        "which nothing degraded; take the challenge's own pairs, or another protocol's degradation")
     known = parameters(args.protocol)
     fixed = settings(args.protocol, dict(_pair(text, known) for text in args.set), "--set ")
     console = Console(soft_wrap=True, highlight=False, markup=False)

@@ -4,18 +4,18 @@ from importlib import metadata
 import os
 from pathlib import Path
 import platform
+import re
 import shutil
+import tomllib
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 import jsr
-from jsr.data.build import default_data_dir
+from jsr.datasets.build import default_data_dir
 from jsr.errors import UserError
 
-REQUIRED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "array-record", "grain", "numpy",
-            "pillow", "pyvips", "pyvips-binary", "psutil", "ml-collections", "clu", "safetensors", "rich", "tensorboardX")
 OPTIONAL = {  # distribution: what it is for, how to get it
     "scikit-image": ("the photographs of the dataset `photos`", 'pip install "jsr[demo]"'),
     "av": ("AVIF and HEVC", 'pip install "jsr[video]"'),
@@ -46,7 +46,11 @@ def run(args):
         found.add_row(what, text + (f"  [yellow]{escape(mend)}[/yellow]" if mend else ""))
 
     say("jsr", f"{jsr.__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}")
-    for name in REQUIRED:
+    required = _required()
+    if not required:
+        say("dependencies", "[red]unknown[/red]", "neither installed nor a checkout; pip install jsr")
+        broken.append("dependencies")
+    for name in [*required, "jaxlib"]:  # which jax brings, in a version of its own
         version = _version(name)
         say(name, version or "[red]missing[/red]", "" if version else f"pip install {name}")
         broken += [] if version else [name]
@@ -68,8 +72,36 @@ def run(args):
         say("data folder", "none", str(e))
     say("this folder", f"{Path.cwd()}: {_free(Path.cwd())}")
     console.print(found)
-    console.print("[red]broken: " + ", ".join(broken) + "[/red]" if broken else "[green]all that is needed is there[/green]")
+    console.print(f"[red]broken: {', '.join(broken)}[/red]" if broken else
+                  "[green]all that is needed is there[/green]")
     return 1 if broken else 0
+
+
+def _required():
+    """The distributions that every command needs, by pyproject.toml; [] of a package without it and metadata."""
+    file = Path(jsr.__file__).parent.parent / "pyproject.toml"
+    if file.is_file():  # a checkout: what was written down when it was installed may be older
+        requirements = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["dependencies"]
+    else:
+        requirements = _requires("jsr")
+    return [name for text in requirements for name in _distributions(text)]
+
+
+def _distributions(requirement):
+    """The names in a requirement: "pyvips[binary]>=3" is of pyvips and of what its extra `binary` brings."""
+    name, extras = re.match(r"([\w.-]+)(?:\[([\w,-]+)\])?", requirement).groups()
+    return [name, *(re.match(r"[\w.-]+", text)[0] for extra in (extras or "").split(",") if extra
+                    for text in _requires(name, extra))]
+
+
+def _requires(name, extra=""):
+    """The requirements of an installed distribution, or of one of its extras; [] where it is not installed."""
+    try:
+        lines = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        return []
+    wanted = [re.search(r"""extra == ['"]([\w-]+)['"]""", line) for line in lines]
+    return [line for line, found in zip(lines, wanted, strict=True) if (found[1] if found else "") == extra]
 
 
 def _version(name):
@@ -99,10 +131,12 @@ def _devices():
 
     for device in jax.devices():
         memory = (device.memory_stats() or {}).get("bytes_limit")
-        yield f"device {device.id}", f"{device.platform} {device.device_kind}" + (f", {memory / 2**30:.1f} GiB" if memory else "")
+        size = f", {memory / 2**30:.1f} GiB" if memory else ""
+        yield f"device {device.id}", f"{device.platform} {device.device_kind}{size}"
     image, kernel = jnp.ones((1, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
-    out = jax.jit(lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")))(
-        image, kernel)
+    convolve = jax.jit(lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME",
+                                                                 dimension_numbers=("NHWC", "HWIO", "NHWC")))
+    out = convolve(image, kernel)
     if not np.allclose(out[0, 4, 4], 27.0):
         raise RuntimeError(f"a 3x3 convolution of ones gave {out[0, 4, 4]}, not 27")
     yield "convolution", f"computes, on {jax.default_backend()}"

@@ -13,8 +13,8 @@ Files belong together by name; something added to an SR or LR name (0801x4.png, 
 one pairing is possible. A file that is missing, damaged or of the wrong size gets one line, is left out of the means,
 and makes the exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
 
-A challenge's baseline is bicubic, of ais24 Lanczos, of ntire24 the JPEG image itself; its LR images are made from the HR images unless --lr has them,
-with a folder for each QP where --sr has.
+A challenge's baseline is bicubic, of ais24 Lanczos, of ntire24 the JPEG image itself; its LR images are made from the
+HR images unless --lr has them, with a folder for each QP where --sr has.
 
 --json holds {protocol, profiles, crop_border, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours, bicubic},
 standing, skipped}; scores are {"psnr[rgb]": dB, ...}. The baseline stands under its name; with several QPs an image
@@ -28,7 +28,6 @@ from functools import partial
 import itertools
 import json
 import math
-import os
 from pathlib import Path
 import re
 
@@ -38,9 +37,9 @@ from jsr import challenges, evaluation, metrics, parallel, terminal
 from jsr.challenges import submission
 from jsr.cli import _progress
 from jsr.errors import UserError
+from jsr.evaluation import score_folders
 from jsr.files import atomic_write
 from jsr.images import image_size, list_images
-from jsr.metrics import folders
 
 _PAIRS_PER_WORKER = 4  # fewer are scored sooner than a process starts
 
@@ -64,7 +63,7 @@ def add_arguments(parser):
                         help="px cut off each side before comparing; the protocol's, or 0, by default")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the scores there, a row an image")
-    parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a CPU by default")
+    parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a core by default")
     zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
     zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there")
     zipped.add_argument("--runtime", metavar="S", type=float, help="s an image, for its readme.txt")
@@ -84,7 +83,7 @@ def run(args):
         pairs, problems = pairs + found, problems + unpaired
     if args.hr:
         baseline = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
-        work = partial(folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline,
+        work = partial(score_folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline,
                        degradation=protocol.degradation if protocol and not args.lr else "")
         rows = _score(work, pairs, args.num_workers, problems)
         report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border,
@@ -176,7 +175,7 @@ def _by_qp(folder, protocol):
 
 
 def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console):
-    """(pairs, problems): a folders.Pair for every image that has all it needs, and one line for every other file.
+    """(pairs, problems): a score_folders.Pair for every image that has all it needs, and one line for every other file.
 
     Without `hr_dir` a pair's `hr` is the LR whose name it answers to, or, without `lr_dir` too, the image itself.
     """
@@ -184,17 +183,17 @@ def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console):
     inputs = list_images(lr_dir) if lr_dir else []
     at = f"QP{qp} " if qp else ""
     if not hr_dir:
-        found, problems = folders.match(made, inputs or made, reference="LR")
+        found, problems = score_folders.match(made, inputs or made, reference="LR")
         _say_renamed(found, console)
         problems += [text for lr, sr in found.items() if inputs and scale for text in _wrong_size(sr, lr, scale)]
-        return [folders.Pair(sr, lr) for lr, sr in found.items()], problems
-    found, problems = folders.match(made, list_images(hr_dir), what=f"{at}SR")
+        return [score_folders.Pair(sr, lr) for lr, sr in found.items()], problems
+    found, problems = score_folders.match(made, list_images(hr_dir), what=f"{at}SR")
     _say_renamed(found, console)
     if not inputs:
-        return [folders.Pair(sr, hr, qp=qp) for hr, sr in found.items()], problems
-    lr_of, lr_problems = folders.match(inputs, list(found), what=f"{at}LR")
+        return [score_folders.Pair(sr, hr, qp=qp) for hr, sr in found.items()], problems
+    lr_of, lr_problems = score_folders.match(inputs, list(found), what=f"{at}LR")
     _say_renamed(lr_of, console)
-    return [folders.Pair(found[hr], hr, lr, qp) for hr, lr in lr_of.items()], problems + lr_problems
+    return [score_folders.Pair(found[hr], hr, lr, qp) for hr, lr in lr_of.items()], problems + lr_problems
 
 
 def _say_renamed(found, console):
@@ -217,7 +216,7 @@ def _wrong_size(sr, lr, scale):
 def _score(work, pairs, num_workers, problems):
     """The rows of all pairs that can be scored, by name; the others are added to the problems."""
     if num_workers is None:
-        num_workers = min(os.cpu_count(), len(pairs) // _PAIRS_PER_WORKER)
+        num_workers = min(parallel.cores(), len(pairs) // _PAIRS_PER_WORKER)
     rows = []
     with _progress.bar() as progress:
         for done, (_, outcome) in enumerate(parallel.map_unordered(work, pairs, num_workers=num_workers), start=1):
@@ -289,8 +288,8 @@ def _published(standing, protocol):
                 {"team": protocol.baseline, **protocol.published}]
     figures = protocol.keys if protocol.weigh else protocol.ranking_columns
     headings = {"team": "team", "method": "method", **{name: challenges.label(name) for name in figures},
-                "gain": f"gain over {protocol.baseline}", "model_mb": "model, MB", "runtime_s": "s an image", "runtime_ms": "ms an image",
-                "score": "score"}
+                "gain": f"gain over {protocol.baseline}", "model_mb": "model, MB", "runtime_s": "s an image",
+                "runtime_ms": "ms an image", "score": "score"}
     columns = [name for name in headings if name in rows[0]]
     note = "" if standing["rank"] else "; not comparable with the above"
     shown = Table(title=f"{protocol.title}, on {protocol.test_set}{note}", title_justify="left")

@@ -5,9 +5,9 @@
 
 What is exported takes pictures as files hold them, uint8 (1, height, width, 3) RGB of any size (an ONNX graph: of 32 px
 a side and more), and gives what `jsr upscale` makes of a whole picture: padding, clipping and rounding are inside,
-training branches are fused. It is run beside jsr at three sizes and not written if a pixel differs by more than rounding.
-The metadata tells where the network comes from: of ONNX as metadata_props, of StableHLO as meta.json in the file, which
-is a zip archive.
+training branches are fused. It is run beside jsr at three sizes and not written if a pixel differs by more than
+rounding. The metadata tells where the network comes from: of ONNX as metadata_props, of StableHLO as meta.json in the
+file, which is a zip archive.
 """
 
 import argparse
@@ -37,9 +37,9 @@ def run(args):
     import jax
     import numpy as np
 
+    from jsr import model_file
     from jsr.export import check
     from jsr.files import atomic_write
-    from jsr.inference import model_file
     from jsr.inference.chain import Chain
 
     if args.out.suffix not in _EXPORTERS:
@@ -59,19 +59,21 @@ def run(args):
             raise UserError(f"{args.out}: not written; what was exported is not what jsr computes, see the table")
     console = terminal.console()
     if meta.get("ensemble"):
-        console.print(f"the networks alone; jsr upscale also does what the file asks for, ensemble = {meta['ensemble']}")
+        console.print("the networks alone; jsr upscale also does what the file asks for, "
+                      f"ensemble = {meta['ensemble']}")
     console.print(f"wrote {args.out}, {len(content) / 1e6:.2f} MB")
     return 0
 
 
 def _to_onnx(args, networks, variables, about, dtype):
     """The file's bytes, and a function of an image that runs them."""
-    from jsr.export import onnx, pixels
+    from jsr.export import pixels
     from jsr.inference import runtimes
+    from jsr.onnx_graph import write
 
     with pixels.tracing(args.size):
-        model = onnx.to_onnx(pixels.on_pixels(networks, variables, dtype=dtype),
-                             pixels.traced_input(args.size or (onnx.LEAST_SIDE,) * 2, dtype),
+        model = write.to_onnx(pixels.on_pixels(networks, variables, dtype=dtype),
+                             pixels.traced_input(args.size or (write.LEAST_SIDE,) * 2, dtype),
                              dynamic=() if args.size else (1, 2))
     for key, value in about.items():
         model.metadata_props.add(key=key, value=value if isinstance(value, str) else json.dumps(value))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jsr import counts
+from jsr import model_file
+from jsr.analysis import counts
 from jsr.errors import UserError
-from jsr.inference import model_file
 
 
 def add_arguments(parser):

@@ -25,9 +25,10 @@ def add_arguments(parser):
     parser.add_argument("--try", dest="choices", metavar="FIELD=A,B,...", action="append", required=True,
                         help="a field of the network and its values; repeatable")
     parser.add_argument("--net", help="which network of the recipe; its only one by default")
-    parser.add_argument("--max_gmacs", type=float, metavar="G", 
+    parser.add_argument("--max_gmacs", type=float, metavar="G",
                         help="multiply-accumulates allowed, in 1e9, at the recipe's input size")
-    parser.add_argument("--steps", type=int, default=2000, metavar="N", help="of the first round (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=2000, metavar="N",
+                        help="of the first round (default: %(default)s)")
     parser.add_argument("--workdir", type=Path, help="where its runs lie (default: runs/<track>/<recipe>_search)")
 
 

@@ -5,10 +5,10 @@
   jsr upscale holiday --out better --model a.safetensors b.safetensors --self_ensemble
   jsr upscale holiday --out restored --recipe ntire24:quick
 
-Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution are kept, the EXIF orientation is applied.
-Folders are mirrored. upscaled.json in the output folder holds the settings and what became of each file; the same command
-again goes on where it was interrupted and leaves finished files alone. A file that cannot be upscaled gets one line on
-stderr, the rest goes on, and the exit status is 1.
+Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution are kept, the EXIF orientation is
+applied. Folders are mirrored. upscaled.json in the output folder holds the settings and what became of each file; the
+same command again goes on where it was interrupted and leaves finished files alone. A file that cannot be upscaled gets
+one line on stderr, the rest goes on, and the exit status is 1.
 
 Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, what the whole
 picture at once would have given, or approximate.
@@ -41,44 +41,45 @@ def add_arguments(parser):
     parser.add_argument("--tile", metavar="N[,N...]", default="auto", type=_tile,
                         help="side of tiles, LR px; auto by default; the outputs for several sides are averaged")
     parser.add_argument("--tlc", metavar="N", type=int,
-                        help="networks that look at the mean of the whole picture get that of N LR px around each pixel, "
-                             "1.5 times the crops trained on; by default as the model file says, 0 is never")
+                        help="networks that look at the mean of the whole picture get that of N LR px around each "
+                             "pixel, 1.5 times the crops trained on; by default as the model file says, 0 is never")
     parser.add_argument("--overlap", metavar="N", type=int,
                         help="LR px around each tile; by default as far as the network sees, where that is affordable")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the computation")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32",
+                        help="of the computation")
     parser.add_argument("--runtime", metavar="NAME", default="auto",
-                        help="what computes on a CPU: jax, onnxruntime, openvino, or, by default, auto, which tries those "
-                             "that are installed where there is much to do")
+                        help="what computes on a CPU: jax, onnxruntime, openvino, or, by default, auto, which "
+                             "tries those that are installed where there is much to do")
     parser.add_argument("--format", metavar="NAME", help="of the output files; by default that of each input")
     parser.add_argument("--quality", metavar="Q", type=int, help="of lossy formats, 1 to 100")
     parser.add_argument("--input_quality", metavar="Q", type=float,
-                        help="JPEG quality, 1 to 100, that networks which can be told restore for, as FBCNN; by default "
-                             "they estimate it. Lower removes more, of the picture too")
+                        help="JPEG quality, 1 to 100, that networks which can be told restore for, as FBCNN; "
+                             "by default they estimate it. Lower removes more, of the picture too")
     parser.add_argument("--overwrite", action="store_true", help="replace files in the way, do finished ones again")
 
 
 def run(args):
     """Upscales, names what failed on stderr; returns the exit status."""
-    from jsr.inference import folder, upscaler
-    from jsr.inference.chain import use_compile_cache
+    from jsr.device import use_compile_cache
+    from jsr.inference import upscale_folder, upscaler
 
     suffix = _suffix(args.format)
     if args.quality is not None and not 1 <= args.quality <= 100:
         raise UserError(f"--quality {args.quality}: must be from 1 to 100")
     models = args.model or [_run_of(args.recipe)]
-    jobs, errors = folder.plan(args.inputs, args.out, suffix=suffix)
+    jobs, errors = upscale_folder.plan(args.inputs, args.out, suffix=suffix)
     use_compile_cache()
     network = upscaler.load(*models, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
                             overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
                             runtime=args.runtime, tlc=args.tlc, input_quality=args.input_quality)
-    settings = {"models": [folder.digest(path) for path in models], "weights": args.weights,
+    settings = {"models": [upscale_folder.digest(path) for path in models], "weights": args.weights,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
                 "quality": args.quality}
     start = time.monotonic()
     single = len(jobs) == 1 and jobs[0].target == args.out
     with _progress.bar(unit="Mpx") as progress:
-        entries, failed = folder.upscale_files(
+        entries, failed = upscale_folder.upscale_files(
             jobs, network, settings, out=None if single else args.out, quality=args.quality, overwrite=args.overwrite,
             progress=lambda files, done, total: progress("upscaling", done / 1e6, total / 1e6,
                                                          f", {files} of {len(jobs)} files done"))
@@ -95,8 +96,8 @@ def _run_of(recipe):
     files = [Path("runs", track, name, kept) for kept in ("best.safetensors", "last.safetensors")]
     found = next((file for file in files if file.exists()), None)
     if found is None:
-        raise UserError(f"{recipe}: no run in {files[0].parent}; train it (python -m jsr.main --config={recipe}), or name a "
-                        "model file with --model")
+        raise UserError(f"{recipe}: no run in {files[0].parent}; train it (python -m jsr.main --config={recipe}), "
+                        "or name a model file with --model")
     return found
 
 
@@ -125,7 +126,7 @@ def _suffix(name):
 def _summary(entries, network, seconds, out):
     console = Console(soft_wrap=True, highlight=False, markup=False)
     done = {target: entry for target, entry in entries.items() if "error" not in entry and "skipped" not in entry}
-    for target, entry in done.items():
+    for entry in done.values():
         for note in entry["notes"]:
             console.print(f"{entry['source']}: {note}")
     skipped = sum("skipped" in entry for entry in entries.values())
@@ -134,8 +135,8 @@ def _summary(entries, network, seconds, out):
         pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in done.values()) / 1e6
         working = max(seconds - compiling, 1e-9)
         console.print(f"x{network.scale}: {len(done)} pictures, {pixels:.2f} Mpx in {working:.1f} s, "
-                      f"{pixels / working:.3f} Mpx/s; {sum(chain.programs for chain in network.chains)} programs compiled or "
-                      f"read in {compiling:.1f} s")
+                      f"{pixels / working:.3f} Mpx/s; {sum(chain.programs for chain in network.chains)} programs "
+                      f"compiled or read in {compiling:.1f} s")
         for how, count in collections.Counter(_how(entry) for entry in done.values()).items():
             console.print(f"{count} {how}")
         for line in dict.fromkeys(line for chain in network.chains for line in _runtimes(chain.runner)):

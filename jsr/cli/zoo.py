@@ -1,162 +1,268 @@
-"""List the networks and the recipes, or explain one network: counts, files, recipes that use it.
+"""List the networks and the published methods, or explain one by any of its names.
 
---json prints the recipes of published methods as a JSON list, an object each:
+  jsr zoo                       every network, every recipe, and the published methods that are not built yet
+  jsr zoo edsr                  a network: card, counts, files, recipes that use it
+  jsr zoo casr                  what a team, a published method or an id of the catalogue names; case and punctuation do
+                                not count, several hits are listed
+  jsr zoo --scale 4 --max_params 100e3
+  jsr zoo losses                the names that a recipe may use, with a line on each; also codecs, datasets, metrics,
+                                augmentations and schedules
+
+--json prints the published methods as a JSON list, an object each:
   id               of the method in the catalogue
-  recipe, config   "aim22_t1:edsr", and what jsr.main takes: "configs/aim22_t1.py:edsr"
   title            one line
+  challenge        whose table it stands in, as in "aim22_t1"
+  team, method     as printed
+  section          of the report that describes it, "" where unknown
+  published        {params_M, gmacs, runtime_ms, model_mb} as printed, null where the report is silent; its GMACs are
+                   hook_gmacs, its model_mb is that of a whole submission
+  printed          the line of the challenge's table, {column: figure as printed}
+and of those that are built
+  recipe, config   "aim22_t1:edsr", and what jsr.main takes: "configs/aim22_t1.py:edsr"
   inferred         what the source does not state and we chose
   params           parameters as trained, of the different networks, each once
   params_deployed  the same after re-parameterisation
-  gmacs            convolution and matrix multiply-accumulates for one LR image of input_hw, deployed, in 1e9, all copies
-  hook_gmacs       the same as the tool of NTIRE 2023 counts its "FLOPs" (jsr.counts)
+  gmacs            convolution and matrix multiply-accumulates for an LR image of input_hw, deployed, in 1e9, all copies
+  hook_gmacs       the same as the tool of NTIRE 2023 counts its "FLOPs" (jsr.analysis.counts)
   input_hw         [height, width] of that image
   networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it
   model_mb         of the deployed parameters in float32, all copies, in 2^20 bytes, as the reports count them
-  published        {params_M, gmacs, runtime_ms, model_mb} as printed, null where the report is silent; its GMACs are
-                   hook_gmacs, its model_mb is that of a whole submission
 """
 
-import functools
+import difflib
 import json
 from pathlib import Path
-import sys
 
-from rich.console import Console
 from rich.table import Table
 
 import jsr
-from jsr import challenges, counts, models, reparam
+from jsr import catalogue, models, terminal
+from jsr.analysis import counted
+from jsr.catalogue import LISTED_HW
 from jsr.cli import _progress
-from jsr.config import plain
-from jsr.recipes import all_recipes
-from jsr.training import stages
+from jsr.errors import UserError
 
-DEFAULT_HW = 192, 192
+PARTS = "losses", "codecs", "datasets", "metrics", "augmentations", "schedules"
+_LISTED = f"{LISTED_HW[0]}x{LISTED_HW[1]}"
+_MOST_CARDS = 2  # of network files; more are listed
+# columns of the tables that an entry's page has elsewhere
+_SHOWN = {"id", "team", "method", "description", "section", "runtime_s", "runtime_ms", "model_mb", "params_m", "macs_g",
+          "flops_g"}
 
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
-    parser.add_argument("id", nargs="?", help="a network, as in edsr or edsr/full; without it, all are listed")
-    parser.add_argument("--json", action="store_true", help="print the recipes of published methods as JSON")
+    parser.add_argument("name", nargs="*", help="network, team, method, recipe, id, or one of the tables above")
+    parser.add_argument("--task", help="only those of this task, as in restoration")
+    parser.add_argument("--scale", type=int, metavar="N", help="only those of this scale")
+    parser.add_argument("--max_params", type=float, metavar="N", help="only those of at most N parameters, deployed")
+    parser.add_argument("--json", action="store_true", help="print the published methods as JSON")
+    parser.add_argument("--recount", action="store_true",
+                        help="count all networks anew and write the package's table of counts, after changes to them")
 
 
 def run(args):
     """Prints the listing; returns the exit status."""
-    ids = _ids(args.id)
-    recipes = [(track, name, config) for track, name, config in all_recipes()
-               if args.id is None or any(models.resolve(net.model) in ids for net in config.networks.values())]
-    if args.json:
-        published = [config for _, _, config in recipes if config.id]
-        print(json.dumps([catalogue_row(config) for config in _in_turn("recipes", published)], indent=2))
+    query, console = " ".join(args.name), terminal.console()
+    if args.recount:
+        counted.write(_in_turn(catalogue.counted_keys()))
         return 0
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
-    if args.id is None:
-        console.print(_overview(_in_turn("networks", ids)))
-    else:
-        console.print(models.card(args.id).title, style="bold")
-        console.print(_card_table(args.id), "", _count_table(ids), sep="\n")
-    console.print("", _recipe_table(_in_turn("recipes", recipes)) if recipes else "no recipe uses it", sep="\n")
+    if query.lower() in PARTS:
+        _print_parts(console, query.lower())
+        return 0
+    everything = catalogue.entries()
+    ids, found = _named(query, everything) if query else (models.list_models(), everything)
+    using = [entry for entry in everything if entry not in found and set(entry.networks) & set(ids)]
+    ids = [model_id for model_id in ids if _fits(args, *_of_network(model_id, args.scale))]
+    found, using = ([entry for entry in entries if _fits(args, *_of_entry(entry))] for entries in (found, using))
+    if args.json:
+        shown = [entry for entry in everything if entry.id and entry in [*found, *using]]
+        print(json.dumps([_json_row(entry) for entry in shown], indent=2))
+        return 0
+    if not query:
+        console.print(_overview(ids, args.scale), "", _entry_table(found), sep="\n")
+        return 0
+    single = found[0] if len(found) == 1 else None
+    if single:
+        _print_entry(console, single)
+        console.print()
+        ids = list(dict.fromkeys([*single.networks, *ids]))
+    _print_networks(console, ids, args.scale)
+    listed = using if single else [*found, *using]
+    if listed:
+        console.print(*[""] * bool(ids), _entry_table(listed), sep="\n")
+    elif ids and not single:
+        console.print("", "no recipe uses it", sep="\n")
     return 0
 
 
-def _in_turn(what, items):
-    """The items of a list, with a progress bar while they are worked on: counting all takes about a minute."""
-    with _progress.bar(what) as progress:
-        for done, item in enumerate(items, 1):
-            yield item
-            progress("counting", done, len(items))
+def _named(query, everything):
+    """(ids of the networks, entries) of that name; UserError names the nearest where there is neither."""
+    names = {model_id: (model_id, models.card(model_id).title.partition(",")[0]) for model_id in models.list_models()}
+    ids = [model_id for model_id, its_names in names.items() if catalogue.matches(query, its_names)]
+    found = [entry for entry in everything if catalogue.matches(query, entry.names)]
+    if not ids and not found:
+        known = [*models.STEMS, *names, *(name for entry in everything for name in entry.names), *PARTS]
+        by_letters = {name.casefold(): name for name in reversed(known)}
+        close = difflib.get_close_matches(query.casefold(), by_letters, n=1)
+        hint = f"did you mean {by_letters[close[0]]!r}?" if close else "`jsr zoo` lists all there are"
+        raise UserError(f"{query}: no network, team, method, recipe or id of that name; {hint}")
+    return ids, found
 
 
-def catalogue_row(config):
-    """What --json says of a recipe, see above, with the networks in the form of its last stage."""
-    height, width = input_hw = tuple(config.input_hw)
-    networks, different, hooked, size, last = [], {}, 0, 0, stages.fields_at(config, len(config.stages) - 1)
-    for name in config.chain:
-        net = plain(config.networks[name])
-        fields = json.dumps({key: value for key, value in last[name].items() if key != "deploy"}, sort_keys=True)
-        trained, found = _count(net["model"], net["scale"], fields, height, width)
-        networks.append(dict(model=net["model"], scale=net["scale"], copies=net["copies"], params=trained,
-                             params_deployed=found.params, gmacs=found.macs / 1e9))
-        different[models.resolve(net["model"]), net["scale"], fields] = trained, found.params
-        hooked += net["copies"] * found.hook_macs / 1e9
-        size += net["copies"] * found.params * 4 / 2**20
-        height, width = height * net["scale"], width * net["scale"]
-    track, _, name = config.recipe.partition(":")
-    params, deployed = map(sum, zip(*different.values()))
-    return dict(
-        id=config.id, recipe=config.recipe, config=f"configs/{track}.py:{name}", title=config.title,
-        inferred=list(config.inferred), params=params, params_deployed=deployed,
-        gmacs=sum(net["copies"] * net["gmacs"] for net in networks), hook_gmacs=hooked, input_hw=list(input_hw),
-        networks=networks, model_mb=size, published=_published(plain(config.report)))
+def _of_network(model_id, scale):
+    """(task, scales, function to parameters as deployed) of a network."""
+    card = models.card(model_id)
+    return card.task, card.scales, lambda: _count(model_id, scale or card.scales[-1]).params_deployed
 
 
-def _published(report):
-    """What a recipe's report prints of the counts and the time of an image."""
-    return {"params_M": report.get("params_M"), "gmacs": report.get("macs_G"),
-            "runtime_ms": challenges.runtime_ms(report), "model_mb": report.get("model_mb")}
+def _of_entry(entry):
+    """The same of an entry; nobody knows the parameters of one that is not built."""
+    return entry.task, [entry.scale], lambda: (
+        catalogue.figures(entry.config)["params_deployed"] if entry.config else float("inf"))
 
 
-@functools.cache
-def _count(model_id, scale, fields, height, width):
-    """(parameters as trained, jsr.counts.Counts as deployed) of a network for an LR image of height x width.
-
-    `fields` are JSON. A network that takes multiples of a size is counted at the next one.
-    """
-    model = models.create(model_id, scale=scale, **json.loads(fields))
-    card = models.card(model)
-    height, width = (-(-side // card.padding.multiple) * card.padding.multiple for side in (height, width))
-    deployed = reparam.deployed(model)
-    found = counts.tally(deployed, card.lr_shape(height, width))
-    if deployed == model:
-        return found.params, found
-    return counts.count_params(models.abstract(model_id, scale=scale, **json.loads(fields))), found
+def _fits(args, task, scales, params):
+    return (args.task in (None, task) and (args.scale is None or args.scale in scales)
+            and (args.max_params is None or params() <= args.max_params))
 
 
-def _ids(wanted):
-    if wanted is None:
-        return models.list_models()
-    full = models.resolve(wanted)
-    return [full] if "/" in wanted else models.list_models(f"{full.partition('/')[0]}/*")
+def _count(model_id, scale):
+    return counted.count(model_id, scale, "{}", *LISTED_HW)
 
 
-def _overview(ids):
-    """A line a network, with the counts of its deployed form at its largest scale."""
-    table = _table("network", "scales", ">parameters", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}", "")
+def _in_turn(keys):
+    """The keys, with a progress bar while each is worked on."""
+    with _progress.bar("networks") as progress:
+        for done, key in enumerate(keys, 1):
+            yield key
+            progress("counting", done, len(keys))
+
+
+def _json_row(entry):
+    """What --json says of an entry, see above."""
+    row = dict(id=entry.id, title=entry.title, challenge=entry.challenge, team=entry.team, method=entry.method,
+               section=entry.section, published=entry.published, printed=entry.row)
+    if entry.config is None:
+        return row
+    track, _, name = entry.config.recipe.partition(":")
+    return row | dict(recipe=entry.config.recipe, config=f"configs/{track}.py:{name}",
+                      inferred=list(entry.config.inferred), **catalogue.figures(entry.config))
+
+
+def _print_parts(console, what):
+    from jsr.cli import _zoo_tables  # it imports what codecs and datasets need
+
+    for heading, rows in _zoo_tables.tables(what):
+        table = _table(heading, "")
+        for row in rows.items():
+            table.add_row(*row)
+        console.print(table, "", sep="\n")
+
+
+def _print_entry(console, entry):
+    """An entry's page: what it is, how to train it, and our figures beside the report's."""
+    console.print(entry.title, style="bold")
+    facts = Table.grid(padding=(0, 2))
+    rows = [("team", entry.team), ("method", entry.method), ("id", entry.id)] if entry.id else []
+    rows.append(("challenge", entry.challenge_title))
+    if entry.section:
+        rows.append(("report", f"section {entry.section}" if entry.section[0].isdigit() else entry.section))
+    if entry.config is None:
+        rows.append(("recipe", "not built yet"))
+    else:
+        track, _, name = entry.config.recipe.partition(":")
+        rows += [("recipe", entry.config.recipe), ("train", f"python -m jsr.main --config=configs/{track}.py:{name}"),
+                 ("networks", " > ".join(entry.networks)),
+                 *(("inferred" if i == 0 else "", text) for i, text in enumerate(entry.config.inferred))]
+    for row in rows:
+        facts.add_row(*row)
+    console.print(facts, "", _figure_table(entry), sep="\n")
+
+
+def _figure_table(entry):
+    """A line a figure: ours, and what the report prints."""
+    said = entry.published
+    published = {"parameters, M": said["params_M"], "GMACs as hooks count": said["gmacs"], "ms": said["runtime_ms"],
+                 "MB": said["model_mb"], **{key: value for key, value in entry.row.items() if key not in _SHOWN}}
+    ours = {}
+    if entry.config:
+        found = catalogue.figures(entry.config)
+        height, width = found["input_hw"]
+        ours = {"parameters as trained": f"{found['params']:,}",
+                "parameters, M": f"{found['params_deployed'] / 1e6:,.6f}",
+                f"GMACs at {height}x{width}": f"{found['gmacs']:,.4f}",
+                "GMACs as hooks count": f"{found['hook_gmacs']:,.4f}", "MB": f"{found['model_mb']:,.1f}"}
+    table = _table("", ">ours", "published")
+    for name in dict.fromkeys([*ours, *published]):
+        value = published.get(name)
+        if name in ours or value not in (None, ""):
+            table.add_row(name, ours.get(name, ""), _printed(value))
+    return table
+
+
+def _printed(value):
+    return "" if value is None else value if isinstance(value, str) else f"{value:,.10g}"
+
+
+def _print_networks(console, ids, scale):
+    """The cards of few networks, a listing of many."""
+    stems = {}
+    for model_id in ids:
+        stems.setdefault(model_id.partition("/")[0], []).append(model_id)
+    if len(stems) > _MOST_CARDS:
+        console.print(_overview(ids, scale))
+        return
+    for i, its_ids in enumerate(stems.values()):
+        console.print(*[""] * (i > 0), models.card(its_ids[0]).title, style="bold", sep="\n")
+        console.print(_card_table(its_ids[0]), "", _count_table(its_ids, scale), sep="\n")
+
+
+def _overview(ids, scale):
+    """A line a network, with the counts of its deployed form at `scale`, by default its largest."""
+    table = _table("network", "scales", ">parameters", f">GMACs at {_LISTED}", "")
     for model_id in ids:
         card = models.card(model_id)
-        _, found = _count(model_id, card.scales[-1], "{}", *DEFAULT_HW)
-        table.add_row(model_id, " ".join(f"x{scale}" for scale in card.scales), f"{found.params:,}",
+        found = _count(model_id, scale or card.scales[-1])
+        table.add_row(model_id, " ".join(f"x{its_scale}" for its_scale in card.scales), f"{found.params_deployed:,}",
                       f"{found.macs / 1e9:,.2f}", card.title)
     return table
 
 
-def _count_table(ids):
+def _count_table(ids, wanted):
     """A line a network and scale."""
-    table = _table("network", "scale", ">parameters as trained", ">as deployed", f">GMACs at {DEFAULT_HW[0]}x{DEFAULT_HW[1]}")
+    table = _table("network", "scale", ">parameters as trained", ">as deployed", f">GMACs at {_LISTED}")
     for model_id in ids:
         for scale in models.card(model_id).scales:
-            trained, found = _count(model_id, scale, "{}", *DEFAULT_HW)
-            table.add_row(model_id, f"x{scale}", f"{trained:,}", f"{found.params:,}", f"{found.macs / 1e9:,.2f}")
+            if wanted in (None, scale):
+                found = _count(model_id, scale)
+                table.add_row(model_id, f"x{scale}", f"{found.params:,}", f"{found.params_deployed:,}",
+                              f"{found.macs / 1e9:,.2f}")
     return table
 
 
-def _recipe_table(recipes):
-    """A line a recipe; of published entries with the counts of the deployed form, beside those that were published."""
-    table = _table("recipe", "networks", ">k parameters", ">published", ">hooks' GMACs", ">published",
-                   ">published ms", ">MB", ">published", "")
-    for _, _, config in recipes:
-        figures = _figures(catalogue_row(config)) if config.id else [""] * 7
-        networks = " > ".join(config.networks[name].model for name in config.chain)
-        table.add_row(config.recipe, networks, *figures, config.title)
+def _entry_table(entries):
+    """A line an entry: counts of the deployed form beside the report's, or that it is not built yet."""
+    headings = ("recipe or id", "networks", ">k params", ">report", ">hooks' GMACs", ">report", ">report: ms", ">MB",
+                ">report", ">dB", "section", "")
+    rows = []
+    for entry in entries:
+        ours, networks, name = [""] * 3, "not built yet", entry.id
+        if entry.config:
+            found, name = catalogue.figures(entry.config), entry.config.recipe
+            networks = " > ".join(entry.networks)
+            ours = [f"{found['params_deployed'] / 1e3:,.1f}", f"{found['hook_gmacs']:,.4f}",
+                    f"{found['model_mb']:,.1f}"]
+        said = entry.published
+        scores = [value for key, value in entry.row.items() if key.startswith("psnr[rgb]")]
+        rows.append((name, networks, ours[0], _printed(said["params_M"] and said["params_M"] * 1e3), ours[1],
+                     *map(_printed, (said["gmacs"], said["runtime_ms"])), ours[2], _printed(said["model_mb"]),
+                     "/".join(scores), entry.section, entry.title))
+    filled = [i for i in range(len(headings)) if any(row[i] for row in rows)]
+    table = _table(*(headings[i] for i in filled))
+    for row in rows:
+        table.add_row(*(row[i] for i in filled))
     return table
-
-
-def _figures(row):
-    said = row["published"]
-    published = ["" if value is None else f"{value:,.10g}" for value in (
-        said["params_M"] and said["params_M"] * 1e3, said["gmacs"], said["runtime_ms"], said["model_mb"])]
-    return [f"{row['params_deployed'] / 1e3:,.1f}", published[0], f"{row['hook_gmacs']:,.4f}", *published[1:3],
-            f"{row['model_mb']:,.1f}", published[3]]
 
 
 def _card_table(model_id):

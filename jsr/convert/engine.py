@@ -8,8 +8,10 @@ import dataclasses
 import fnmatch
 import importlib
 import importlib.util
+from typing import Any
 
 from flax import traverse_util
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
@@ -50,7 +52,7 @@ class Rules:
     ignore: Sequence[str] = ()
 
 
-def formats(model):
+def formats(model: nn.Module) -> dict[str, Rules]:
     """{name: Rules} of the state dicts known for a network.
 
     Raises:
@@ -63,7 +65,7 @@ def formats(model):
     return {key: make(model) for key, make in importlib.import_module(name).FORMATS.items()}
 
 
-def unwrap(checkpoint):
+def unwrap(checkpoint: Any) -> dict[str, Any]:
     """The state dict inside what training scripts save around it.
 
     Args:
@@ -89,7 +91,7 @@ def unwrap(checkpoint):
     return dict(found)
 
 
-def detect(state_dict, formats):
+def detect(state_dict: Mapping[str, Any], formats: Mapping[str, Rules]) -> str:
     """The name among `formats`, {name: Rules}, whose modules a state dict has most of."""
 
     def known(rules):
@@ -99,7 +101,7 @@ def detect(state_dict, formats):
     return max(formats, key=lambda name: known(formats[name]))
 
 
-def to_jax(state_dict, rules, abstract):
+def to_jax(state_dict: Mapping[str, np.ndarray], rules: Rules, abstract: Mapping[str, Any]) -> dict[str, Any]:
     """Converts a state dict.
 
     Args:
@@ -143,7 +145,7 @@ def to_jax(state_dict, rules, abstract):
     return traverse_util.unflatten_dict(filled, sep="/")
 
 
-def to_torch(variables, rules):
+def to_torch(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray]:
     """The inverse of `to_jax`: {key: numpy array}, with the constants and copies that PyTorch's strict loader expects.
 
     Raises:

@@ -1,13 +1,13 @@
 """PyTorch checkpoints on disk: .pth, .pt and .ckpt through PyTorch, .safetensors without it.
 
-A .pth is a pickle, and unpickling can run any code: only `torch.load(weights_only=True)` reads one, which builds tensors
-and plain containers and refuses everything else.
+A .pth is a pickle, and unpickling can run any code: only `torch.load(weights_only=True)` reads one, which builds
+tensors and plain containers and refuses everything else.
 """
 
 import dataclasses
 import io
-import pickle
 from pathlib import Path
+import pickle
 import re
 import warnings
 
@@ -139,8 +139,8 @@ def _read_torch(path):
         # PyTorch's own text advises to load it all the same, which must not reach anybody.
         refused = re.search(r"GLOBAL (\S+)", str(e))
         what = f"holds more than tensors ({refused[1]})" if refused else "is damaged or holds more than tensors"
-        raise UserError(f"{path}: {what}, and unpickling that could run any code; refused; get a file of the state_dict() "
-                        "alone") from None
+        raise UserError(f"{path}: {what}, and unpickling that could run any code; refused; get a file of the "
+                        "state_dict() alone") from None
     except Exception as e:  # RuntimeError, EOFError, KeyError, OSError... by where the damage is
         raise UserError(f"{path}: damaged, or no PyTorch checkpoint; get it again") from e
 

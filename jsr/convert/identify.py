@@ -11,8 +11,8 @@ RULES = tuple(sorted(p.stem for p in (Path(__file__).parent / "rules").glob("[!_
 
 
 @dataclasses.dataclass(frozen=True)
-class Identity:
-    """A network, as jsr.models.create takes it.
+class Match:
+    """The network that a state dict is of, as jsr.models.create takes it.
 
     Attributes:
       model: its id.
@@ -28,7 +28,7 @@ class Identity:
 
 
 def identify(state_dict):
-    """The Identity of a state dict {key: array}, or None where no file of jsr/convert/rules knows it.
+    """The Match of a state dict {key: array}, or None where no file of jsr/convert/rules knows it.
 
     Each of them that can tell has `identify(state_dict)`, which returns None or (scale, fields, assumed), with every
     field that the state dict tells.
@@ -37,7 +37,7 @@ def identify(state_dict):
         rules = importlib.import_module(f"jsr.convert.rules.{stem}")
         if hasattr(rules, "identify") and (found := rules.identify(state_dict)):
             scale, fields, assumed = found
-            return Identity(*_variant(stem, scale, fields), tuple(assumed))
+            return Match(*_variant(stem, scale, fields), tuple(assumed))
     return None
 
 

@@ -47,8 +47,8 @@ def certify(model, variables, path):
         found = models.outputs(jax.jit(model.apply)(variables, lr))["sr"]
     error = np.abs(np.asarray(found, np.float64) - sr)
     if not error.max() <= BOUND:  # also where it is not a number
-        raise UserError(f"the converted network is not the original: on {path} its output is up to {error.max():.3g} off, "
-                        f"more than {BOUND:g}; nothing was written")
+        raise UserError(f"the converted network is not the original: on {path} its output is up to {error.max():.3g} "
+                        f"off, more than {BOUND:g}; nothing was written")
     return {"reference": path.name, "sha256": hashlib.sha256(data).hexdigest(), "about": str(arrays.get("about", "")),
             "lr_shape": list(lr.shape), "max_abs_error": float(error.max()), "mean_abs_error": float(error.mean())}
 

@@ -1,9 +1,9 @@
 """A folder of photographs, each kept on disk as it is decoded: lossless, in a form of which a crop costs little.
 
-To decode a JPEG of 12 million pixels takes 200 ms, which is too much for every crop of 96 px; and forty of them, decoded,
-are more than a data worker holds. So the first crop of a photograph writes its part, as `jsr.data.records.save` does for
-`jsr build`, and the others read the tiles of it that they touch. Workers may do so at the same time, runs may share the
-parts, and one that is removed is made anew.
+To decode a JPEG of 12 million pixels takes 200 ms, which is too much for every crop of 96 px; and forty of them,
+decoded, are more than a data worker holds. So the first crop of a photograph writes its part, as
+`jsr.datasets.records.save` does for `jsr build`, and the others read the tiles of it that they touch. Workers may do so
+at the same time, runs may share the parts, and one that is removed is made anew.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import time
 from rich.filesize import decimal
 
 from jsr import parallel
-from jsr.data import cut, records
+from jsr.datasets import cut, records
 from jsr.errors import UserError
 from jsr.files import writing
 
@@ -31,15 +31,15 @@ _LINE_EVERY_S = 15
 
 
 class Decoded:
-    """The records of a folder's images after `form`: as `jsr.data.records` says, without LR; `hr` is a memoryview.
+    """The records of a folder's images after `form`: as `jsr.datasets.records` says, without LR; `hr` is a memoryview.
 
-    Where tiles are left out for want of detail, all images are decoded when this is opened, in several processes; what was
-    decoded once is not again. Parts of other folders that were not used for the longest time go where all are more than
-    LIMIT.
+    Where tiles are left out for want of detail, all images are decoded when this is opened, in several processes; what
+    was decoded once is not again. Parts of other folders that were not used for the longest time go where all are more
+    than LIMIT.
 
     Args:
       source: jsr.data.sources.FolderSource.
-      form: jsr.data.cut.Cut.
+      form: jsr.datasets.cut.Cut.
       data_dir: folder of the datasets, in which FOLDER keeps the parts.
       announce: called with lines for the user.
 
@@ -57,16 +57,18 @@ class Decoded:
         pixels = sum(height * width for height, width in source.sizes) / form.shrink**2
         _make_room(self._folder, {_part(path, form, self._folder) for path in self._paths}, int(pixels * _PX_BYTES))
         folder = source.paths[0].parent
-        announce(f"{folder}: its {len(self._paths):,} images, {pixels / 1e6:,.0f} megapixels after shrinking, are decoded once "
-                 f"and kept in {self._folder}, about {decimal(int(pixels * _PX_BYTES))}")
+        announce(f"{folder}: its {len(self._paths):,} images, {pixels / 1e6:,.0f} megapixels after shrinking, "
+                 f"are decoded once and kept in {self._folder}, about {decimal(int(pixels * _PX_BYTES))}")
         tiles = [cut.sizes(path.name, *size, form) for path, size in zip(self._paths, source.sizes, strict=True)]
         if form.detail:
             tiles = [{name: known[name] for name in kept}
                      for known, kept in zip(tiles, self._measured(folder, announce), strict=True)]
         self._entries = [(path, number) for path, found in enumerate(tiles) for number in range(len(found))]
-        self.names = [str(path.parent / name) for path, found in zip(source.paths, tiles, strict=True) for name in found]
+        self.names = [str(path.parent / name)
+                      for path, found in zip(source.paths, tiles, strict=True) for name in found]
         self.sizes = [size for found in tiles for size in found.values()]
-        self.identity = source.identity if form == cut.WHOLE else [source.identity, dataclasses.astuple(form), len(self)]
+        whole = form == cut.WHOLE
+        self.identity = source.identity if whole else [source.identity, dataclasses.astuple(form), len(self)]
 
     def __len__(self):
         return len(self._entries)
@@ -76,7 +78,8 @@ class Decoded:
         try:
             record = records.mapped(_made(self._paths[path], form=self._form, folder=self._folder), number)
         except IndexError:
-            raise UserError(f"{self._paths[path]}: has changed since the run began; run the same command again") from None
+            raise UserError(f"{self._paths[path]}: has changed since the run began; "
+                            "run the same command again") from None
         return record | {"name": self.names[index]}
 
     def _measured(self, folder, announce):
@@ -94,7 +97,8 @@ class Decoded:
             raise UserError("; ".join(sorted(errors)))
         kept = [records.names(work(path)) for path in self._paths]
         if not any(kept):
-            raise UserError(f"{folder}: no tile of its images has a detail of {self._form.detail:g}; choose a smaller one")
+            raise UserError(f"{folder}: no tile of its images has a detail of {self._form.detail:g}; "
+                            "choose a smaller one")
         announce(f"{folder}: {sum(map(len, kept)):,} tiles have detail, or are the flat ones that are kept")
         return kept
 
@@ -140,8 +144,8 @@ def _make_room(folder, own, need):
     missing = need - sum(found[part].st_size for part in own & found.keys())
     surplus = max(missing - free, need + sum(found[part].st_size for part in others) - LIMIT)
     if need > LIMIT or surplus > sum(found[part].st_size for part in others):
-        raise UserError(f"{folder}: decoded images need about {decimal(need)}, and {decimal(min(free, LIMIT))} may be taken; "
-                        "choose a larger disk (--config.data.data_dir=...) or a larger shrink")
+        raise UserError(f"{folder}: decoded images need about {decimal(need)}, and {decimal(min(free, LIMIT))} "
+                        "may be taken; choose a larger disk (--config.data.data_dir=...) or a larger shrink")
     for part in others:
         if surplus <= 0:
             break

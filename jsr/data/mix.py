@@ -4,13 +4,12 @@ import dataclasses
 from fractions import Fraction
 import hashlib
 import json
-import math
 
-from jsr import degradations, evaluation
-from jsr.config import nearest, plain
+from jsr import degradations
 from jsr.data import clips, pipeline, sources
-from jsr.data.cut import WHOLE, Cut
-from jsr.errors import UserError
+from jsr.datasets.cut import WHOLE, Cut
+from jsr.errors import UserError, nearest
+from jsr.trees import plain
 
 # Of a row; `jsr._configs.common.source` says what they mean.
 DEFAULTS = {"dataset": "", "split": "train", "degrade": "", "set": {}, "files": "", "repeat": 1, "weight": 0.0,
@@ -19,7 +18,7 @@ _OPENED = ("dataset", "split", "files", *dataclasses.asdict(WHOLE))  # of the ke
 
 
 def open_sources(config, announce=lambda line: None):
-    """{(dataset, split, files, shrink, tiles, detail): source} of all rows that a recipe and its stages take samples from.
+    """{(dataset, split, files, shrink, tiles, detail): source} of all rows that a recipe and its stages sample from.
 
     Args:
       config: a recipe.
@@ -59,8 +58,8 @@ def stage_rows(config, stage, opened, *, scale):
     rows = _rows(config, stage)
     weights = [float(row["weight"]) for row in rows]
     if min(weights) < 0 or 0 in weights and any(weights):
-        raise UserError(f"{_where(stage)}: weights {', '.join(f'{weight:g}' for weight in weights)}; give every row one "
-                        "above 0, or none")
+        raise UserError(f"{_where(stage)}: weights {', '.join(f'{weight:g}' for weight in weights)}; give "
+                        "every row one above 0, or none")
     if not any(weights):
         weights = [len(opened[_key(row)]) * _repeat(row, stage) for row in rows]
     elif any(row["repeat"] != 1 for row in rows):
@@ -104,25 +103,14 @@ def data_hash(config, opened):
       config: a recipe.
       opened: see `open_sources`.
     """
-    found = [source.identity for source in [*opened.values(), _validation_source(config)]]
+    found = [source.identity for source in [*opened.values(), validation_source(config)]]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
 
 
-def _validation_source(config):
+def validation_source(config):
+    """The records that a recipe is evaluated on, opened."""
     data = config.data.eval
     return sources.open_source(data.dataset, data.split, config.data.data_dir or None)
-
-
-def validation_count(config):
-    """How many pairs there are."""
-    return len(_validation_source(config))
-
-
-def validation_pairs(config):
-    """The pairs that a recipe is evaluated on, as `jsr.evaluation.eval_pairs` yields them."""
-    data, source = config.data.eval, _validation_source(config)
-    scale = math.prod(config.networks[name].scale for name in config.chain)
-    return evaluation.eval_pairs(source, scale=scale, degrade=data.degrade, fixed=fixed(data, "data.eval"))
 
 
 def _rows(config, stage):

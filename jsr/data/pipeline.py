@@ -20,11 +20,10 @@ import grain
 import numpy as np
 
 from jsr import degradations, images, losses
-from jsr.config import nearest
-from jsr.data import records, tiled
 from jsr.data.order import Order
+from jsr.datasets import records, tiled
 from jsr.degradations.resize import pillow_bicubic
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.parallel import init_worker
 
 CACHE_BYTES = 256 << 20  # of decoded images, in each worker: stored LR images, and the files of a folder
@@ -63,12 +62,12 @@ def quality(hr, scale, made):
     del hr, scale
     found = [step["quality"] for step in made.get("steps", ()) if step["fn"] == "jpeg"]
     if not found:
-        raise UserError("a loss compares with 'quality', but no JPEG made the LR image; take a degradation that has one "
-                        "(--config.data.train[0].degrade=ntire24)")
+        raise UserError("a loss compares with 'quality', but no JPEG made the LR image; take a degradation that "
+                        "has one (--config.data.train[0].degrade=ntire24)")
     return np.float32(found[-1])
 
 
-# What a batch holds besides lr and hr, where a loss asks for it: of the HR crop, the scale and the degradation's record.
+# What a batch holds besides lr and hr, where a loss asks for it: of HR crop, scale and the degradation's record.
 DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "hr_centre": hr_centre, "quality": quality}
 
 
@@ -96,7 +95,8 @@ class PairedCrops:
             raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
         for key in derive:
             if key not in DERIVED:
-                raise UserError(f"a loss compares with {key!r}, which no batch has; {nearest(key, ['lr', 'hr', *DERIVED])}")
+                raise UserError(f"a loss compares with {key!r}, which no batch has; "
+                                f"{nearest(key, ['lr', 'hr', *DERIVED])}")
         if degrade:
             protocol = degradations.protocol(degrade)
             if protocol.video or protocol.scale != scale:
@@ -250,8 +250,8 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
 
 def _init_worker(*_):
     init_worker()
-    # A scheduler sends SIGTERM to the whole process group, but the parent still takes a step and saves: it then ends its
-    # workers itself, and would wait for ever for a batch of one that is gone.
+    # A scheduler sends SIGTERM to the whole process group, but the parent still takes a step and saves: it then ends
+    # its workers itself, and would wait for ever for a batch of one that is gone.
     signal.signal(signal.SIGTERM, lambda *_: threading.Timer(_GRACE_S, os._exit, [128 + signal.SIGTERM]).start())
     keep_memory()
 

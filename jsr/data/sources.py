@@ -7,11 +7,10 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from jsr import images
-from jsr.config import nearest
-from jsr.data.build import damage, default_data_dir, find, names
-from jsr.data.cut import WHOLE
 from jsr.data.decoded import Decoded
-from jsr.errors import UserError
+from jsr.datasets.build import damage, default_data_dir, find, names
+from jsr.datasets.cut import WHOLE
+from jsr.errors import UserError, nearest
 
 _RGB = 3  # bytes a pixel
 
@@ -20,20 +19,20 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
-    bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.data.records` lists. Both kinds of
-    source have a length and `names`, those of the records, are indexed by integers and can be pickled. Their `identity`,
-    which JSON can write, tells other records, but not another place of the same ones.
+    bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.datasets.records` lists. Both kinds
+    of source have a length and `names`, those of the records, are indexed by integers and can be pickled. Their
+    `identity`, which JSON can write, tells other records, but not another place of the same ones.
 
     Args:
       dataset: "<dataset>[/<config>]", or the path of a folder. A known dataset goes before a folder of the same name;
         "./photos" is the folder.
       split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all its images.
-      data_dir: where datasets are; `jsr.data.build.default_data_dir()` where None or "".
+      data_dir: where datasets are; `jsr.datasets.build.default_data_dir()` where None or "".
       files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all. Of a
         folder these are its images, before they are cut into tiles.
-      form: jsr.data.cut.Cut, what is made of a folder's images; a dataset's are as they were built.
-      memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it, images
-        are kept on disk as they are decoded, see `jsr.data.decoded`.
+      form: jsr.datasets.cut.Cut, what is made of a folder's images; a dataset's are as they were built.
+      memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it,
+        images are kept on disk as they are decoded, see `jsr.data.decoded`.
       announce: called with lines for the user.
 
     Raises:
@@ -44,8 +43,8 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
     data_dir = data_dir or default_data_dir()
     if isinstance(dataset, str) and dataset.split("/")[0] in names():
         if form != WHOLE:
-            raise UserError(f"{dataset}: shrink, tiles and detail are for folders of images, not for a dataset; jsr build "
-                            "image_folder makes one of a folder, with the same settings")
+            raise UserError(f"{dataset}: shrink, tiles and detail are for folders of images, not for a dataset; "
+                            "jsr build image_folder makes one of a folder, with the same settings")
         source = RecordSource(dataset, split, str(data_dir))
         return ListedSource(source, _listed(source.names, files, dataset)) if files else source
     if not Path(dataset).is_dir():

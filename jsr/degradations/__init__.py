@@ -4,21 +4,29 @@ A protocol is a row of `PROTOCOLS`: steps as data. What it leaves to chance is d
 the versions of the libraries that did the work, are recorded with the LR image, from which `replay` makes it again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 import zlib
 
 import numpy as np
 import PIL
 
-from jsr.config import nearest
+from jsr import lazy
 from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.images import png_bytes, read_rgb
 
+if TYPE_CHECKING:
+    from jsr.degradations import jpeg_device, resize_device
+
+__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "crop_to_multiple", "decode",
+           "degrade", "degrade_part", "draw", "jpeg_device", "parameters", "protocol", "replay", "resize_device",
+           "settings", "trace"]
+# The twins in JAX, which needs a while to import
+__getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
 
 _RESIZE_REACH = 4  # LR px beyond which no resize looks
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}
@@ -60,13 +68,14 @@ CODECS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Protocol:
-    """How a challenge made its LR images.
+class Degradation:
+    """How a challenge, or another protocol, makes its LR images.
 
     Attributes:
       scale: HR size over LR size.
-      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}. A
-        parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a codec.
+      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}.
+        A parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a
+        codec.
       video: HR and LR are clips, uint8 YUV 4:2:0 (T, H * 3 // 2, W).
     """
 
@@ -75,37 +84,42 @@ class Protocol:
     video: bool = False
 
 
-# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM 2022
-# organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
+# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM
+# 2022 organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
 _JPEG = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow"}
 PROTOCOLS = {
     # AIM 2022 compressed SR, track 1: Pillow's bicubic to (W/4, H/4), JPEG saved with quality 10 and no other argument.
-    "aim22_t1": Protocol(4, ({"fn": "pillow_bicubic", "scale": 4}, {**_JPEG, "quality": 10})),
-    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder is
-    # HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
-    "aim22_t2": Protocol(4, ({"fn": "swscale_bicubic", "scale": 4}, {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
-                         video=True),
+    "aim22_t1": Degradation(4, ({"fn": "pillow_bicubic", "scale": 4}, {**_JPEG, "quality": 10})),
+    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder
+    # is HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
+    "aim22_t2": Degradation(4, ({"fn": "swscale_bicubic", "scale": 4},
+                                {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
+                            video=True),
     # NTIRE 2023 real-time SR: prepare_data.py of eduardzamfir/NTIRE23-RTSR saves JPEG of quality 90; the report says
     # bicubic and no more.
-    "ntire23_x2": Protocol(2, ({"fn": "pillow_bicubic", "scale": 2}, {**_JPEG, "quality": 90})),
-    "ntire23_x3": Protocol(3, ({"fn": "pillow_bicubic", "scale": 3}, {**_JPEG, "quality": 90})),
-    "ntire23_x2_plain": Protocol(2, ({"fn": "pillow_bicubic", "scale": 2}, {"fn": "png"})),
-    "ntire23_x3_plain": Protocol(3, ({"fn": "pillow_bicubic", "scale": 3}, {"fn": "png"})),
+    "ntire23_x2": Degradation(2, ({"fn": "pillow_bicubic", "scale": 2}, {**_JPEG, "quality": 90})),
+    "ntire23_x3": Degradation(3, ({"fn": "pillow_bicubic", "scale": 3}, {**_JPEG, "quality": 90})),
+    "ntire23_x2_plain": Degradation(2, ({"fn": "pillow_bicubic", "scale": 2}, {"fn": "png"})),
+    "ntire23_x3_plain": Degradation(3, ({"fn": "pillow_bicubic", "scale": 3}, {"fn": "png"})),
     # AIS 2024 real-time SR: one ffmpeg command with Lanczos and SVT-AV1, preset 5; every image at each of five QPs.
     # Pillow decodes, as in the programs of the two teams that read AVIF, and as `jsr upscale` does.
-    "ais24": Protocol(4, ({"fn": "avif", "scale": 4, "qp": (31, 39, 47, 55, 63), "preset": 5, "decoder": "pillow"},)),
+    "ais24": Degradation(4, ({"fn": "avif", "scale": 4, "qp": (31, 39, 47, 55, 63), "preset": 5,
+                              "decoder": "pillow"},)),
     # Not of a challenge: photographs as people have them, and the same without JPEG.
-    **{f"photo_x{scale}{suffix}": Protocol(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1), codec))
+    **{f"photo_x{scale}{suffix}": Degradation(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1),
+                                                       codec))
        for scale in (1, 2, 4)
        for suffix, codec in (("", {**_JPEG, "quality": range(10, 96)}), ("_clean", {"fn": "png"}))},
-    # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10 to 70.
-    "ntire24": Protocol(1, ({**_JPEG, "quality": range(10, 72)},)),
+    # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10
+    # to 70.
+    "ntire24": Degradation(1, ({**_JPEG, "quality": range(10, 72)},)),
     # Not of a challenge: what papers on clean images call bicubic, MATLAB's imresize of uint8 images.
-    "bicubic_x2": Protocol(2, ({"fn": "matlab_bicubic", "scale": 2}, {"fn": "png"})),
-    "bicubic_x3": Protocol(3, ({"fn": "matlab_bicubic", "scale": 3}, {"fn": "png"})),
-    "bicubic_x4": Protocol(4, ({"fn": "matlab_bicubic", "scale": 4}, {"fn": "png"})),
+    "bicubic_x2": Degradation(2, ({"fn": "matlab_bicubic", "scale": 2}, {"fn": "png"})),
+    "bicubic_x3": Degradation(3, ({"fn": "matlab_bicubic", "scale": 3}, {"fn": "png"})),
+    "bicubic_x4": Degradation(4, ({"fn": "matlab_bicubic", "scale": 4}, {"fn": "png"})),
     # Not of a challenge: compressed twice, as pictures that were passed on are.
-    "jpeg_webp": Protocol(1, ({**_JPEG, "quality": range(10, 91)}, {"fn": "webp", "quality": range(10, 91), "method": 4})),
+    "jpeg_webp": Degradation(1, ({**_JPEG, "quality": range(10, 91)},
+                                 {"fn": "webp", "quality": range(10, 91), "method": 4})),
 }
 
 
@@ -116,33 +130,33 @@ class Degraded:
     Attributes:
       lr_bytes: the content of its file.
       suffix: of that file.
-      record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the version of
-        its library, other settings of its codec.
+      record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the
+        version of its library, other settings of its codec.
     """
 
     lr_bytes: bytes
     suffix: str
     record: dict[str, Any]
 
-    def decode(self):
+    def decode(self) -> np.ndarray:
         """The LR image, decoded as the protocol says: uint8 (H, W, 3), of a clip (T, H * 3 // 2, W)."""
         return decode(self.lr_bytes, self.record)
 
 
-def protocol(name):
-    """The Protocol called `name`; raises UserError naming the nearest where there is none."""
+def protocol(name: str) -> Degradation:
+    """The row of `PROTOCOLS` called `name`; raises UserError naming the nearest where there is none."""
     if name not in PROTOCOLS:
         raise UserError(f"degradation protocol {name!r} is unknown; {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]
 
 
-def parameters(name):
+def parameters(name: str) -> dict[str, Any]:
     """{parameter: what it is, or is drawn from} of a protocol; the first step's where several have one of that name."""
     return {key: value for step in reversed(protocol(name).steps) for key, value in step.items()
             if key not in ("fn", "scale")}
 
 
-def settings(name, chosen, where=""):
+def settings(name: str, chosen: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """What people set of a protocol, as `draw` takes it.
 
     Args:
@@ -155,8 +169,8 @@ def settings(name, chosen, where=""):
       {parameter: value, range or tuple}.
 
     Raises:
-      UserError: unknown protocol or parameter, text that is no range, a value that the codec does not take, or a library
-        that is missing.
+      UserError: unknown protocol or parameter, text that is no range, a value that the codec does not take, or a
+        library that is missing.
     """
     known = parameters(name)
     for key in chosen:
@@ -202,7 +216,7 @@ def _refused(name, key, value):
     return ""
 
 
-def draw(name, seed=0, **fixed):
+def draw(name: str, seed: int | str = 0, **fixed: Any) -> dict[str, Any]:
     """What a protocol does to one image: nothing is left to chance.
 
     Args:
@@ -227,24 +241,27 @@ def draw(name, seed=0, **fixed):
     drawn = []
     for step in steps:
         step = step | {key: fixed[key] for key in step if key in fixed}
-        step = {key: int(rng.choice(value)) if isinstance(value, (range, tuple)) else value for key, value in step.items()}
+        step = {key: int(rng.choice(value)) if isinstance(value, (range, tuple)) else value
+                for key, value in step.items()}
         drawn.append(step | _made_by(step))
     return {"protocol": name, "seed": seed, "steps": drawn}
 
 
-def choices(name, parameter):
+def choices(name: str, parameter: str) -> tuple[int, ...]:
     """The values that a protocol draws a parameter from, in order.
 
     Raises:
       UserError: unknown protocol, or a parameter that it does not draw.
     """
-    drawn = {key: value for step in protocol(name).steps for key, value in step.items() if isinstance(value, (range, tuple))}
+    drawn = {key: value
+             for step in protocol(name).steps for key, value in step.items() if isinstance(value, (range, tuple))}
     if parameter not in drawn:
-        raise UserError(f"{name} draws no {parameter!r}; " + (nearest(parameter, drawn) if drawn else "nor anything else"))
+        known = nearest(parameter, drawn) if drawn else "nor anything else"
+        raise UserError(f"{name} draws no {parameter!r}; {known}")
     return tuple(drawn[parameter])
 
 
-def degrade(name, hr, *, seed=0, **fixed):
+def degrade(name: str, hr: np.ndarray, *, seed: int | str = 0, **fixed: Any) -> Degraded:
     """Degrades an image, or a clip, as the challenge's organisers did.
 
     Args:
@@ -263,7 +280,7 @@ def degrade(name, hr, *, seed=0, **fixed):
     return replay(draw(name, seed, **fixed), hr)
 
 
-def replay(record, hr):
+def replay(record: Mapping[str, Any], hr: np.ndarray) -> Degraded:
     """Degrades as a record says, whatever the versions of the libraries were then.
 
     Returns:
@@ -273,7 +290,8 @@ def replay(record, hr):
     return _made(record, lr_bytes)
 
 
-def degrade_part(name, hr, rows, columns, *, seed=0, **fixed):
+def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, int], *,
+                 seed: int | str = 0, **fixed: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Degrades as much of an image as it takes to know a part of its LR image.
 
     Of protocols of resizes and JPEG the part is bit for bit that of the whole LR image: what is compressed is whole
@@ -296,7 +314,9 @@ def degrade_part(name, hr, rows, columns, *, seed=0, **fixed):
     kept, read = [], []
     for (start, stop), side in zip((rows, columns), hr.shape[:2], strict=True):
         side //= scale
-        whole = (max(start // block - 1, 0) * block, min((-(-stop // block) + 1) * block, side)) if block > 1 else (start, stop)
+        whole = start, stop
+        if block > 1:
+            whole = max(start // block - 1, 0) * block, min((-(-stop // block) + 1) * block, side)
         margin = _RESIZE_REACH if resized else 0
         outer = max(whole[0] - margin, 0), min(whole[1] + margin, side)
         kept.append(slice(whole[0] - outer[0], whole[1] - outer[0]))
@@ -317,7 +337,8 @@ def _made(record, lr_bytes):
     return Degraded(lr_bytes, CODECS[steps[-1]["fn"]].suffix, record | {"steps": steps})
 
 
-def trace(record, hr, *, keep=(slice(None), slice(None))):
+def trace(record: Mapping[str, Any], hr: np.ndarray, *,
+          keep: tuple[slice, slice] = (slice(None), slice(None))) -> Iterator[tuple[bytes | None, np.ndarray | None]]:
     """The steps of `replay` one by one.
 
     Args:
@@ -350,7 +371,7 @@ def trace(record, hr, *, keep=(slice(None), slice(None))):
             yield None, image
 
 
-def decode(lr_bytes, record=None, *, name=None):
+def decode(lr_bytes: bytes, record: Mapping[str, Any] | None = None, *, name: str | None = None) -> np.ndarray:
     """An LR file's bytes as uint8 (H, W, 3); of a clip (T, H * 3 // 2, W).
 
     Args:
@@ -369,7 +390,7 @@ def decode(lr_bytes, record=None, *, name=None):
         raise UserError(f"{name}: {str(e).partition(': ')[2]}" if name else str(e)) from e
 
 
-def crop_to_multiple(image, multiple):
+def crop_to_multiple(image: np.ndarray, multiple: int) -> np.ndarray:
     """Cuts rows off the bottom and columns off the right until both sizes are multiples of `multiple`.
 
     Args:

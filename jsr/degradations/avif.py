@@ -21,10 +21,9 @@ The number of threads changes nothing. Repeated runs give the same bytes.
 
 import numpy as np
 
-from jsr.config import nearest
 from jsr.degradations import _video
 from jsr.degradations.resize import SWSCALE_OPTIONS, swscale
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.images import read_rgb
 from jsr.native import environment
 

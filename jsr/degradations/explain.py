@@ -59,7 +59,7 @@ def explain(path, protocol, fixed):
         raise UserError(f"{path}: {e}, the scale of {protocol}; remove it") from e
     record = degradations.draw(protocol, path.stem, **fixed)
     steps = [("HR", image, "")]
-    for step, (data, after) in zip(record["steps"], degradations.trace(record, image)):
+    for step, (data, after) in zip(record["steps"], degradations.trace(record, image), strict=True):
         after = degradations.decode(data, record) if after is None else after
         settings = " ".join(f"{key}={value}" for key, value in step.items() if key not in ("fn", "library"))
         detail = f"{settings}; {after.shape[1]}x{after.shape[0]} px; {step['library']}"
@@ -102,4 +102,5 @@ def _busiest(image, side):
     total = np.pad(texture.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     ys, xs = (range(0, length - side + 1, max(side // 2, 1)) for length in grey.shape)
     return max(((y, x) for y in ys for x in xs),
-               key=lambda p: total[p[0] + side, p[1] + side] - total[p[0], p[1] + side] - total[p[0] + side, p[1]] + total[p])
+               key=lambda p: (total[p[0] + side, p[1] + side] - total[p[0], p[1] + side] - total[p[0] + side, p[1]]
+                              + total[p]))

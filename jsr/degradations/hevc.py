@@ -32,9 +32,8 @@ import tempfile
 
 import numpy as np
 
-from jsr.config import nearest
 from jsr.degradations import _video
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.files import writing
 
 SUFFIX = ".hevc"
@@ -208,7 +207,7 @@ def _hm_files(hm_encoder, hm_config):
         raise UserError(f"HEVC encoder 'hm' is not set up: build HM 16.20, set {HM_ENCODER} to its TAppEncoderStatic "
                         f"and {HM_CONFIG} to its folder cfg, or choose 'x265' (which gives other streams)")
     files = [Path(hm_encoder), *(Path(hm_config, file) for file in HM_CONFIG_FILES)]
-    for file, variable in zip(files, (HM_ENCODER, HM_CONFIG, HM_CONFIG)):
+    for file, variable in zip(files, (HM_ENCODER, HM_CONFIG, HM_CONFIG), strict=True):
         if not file.is_file():
             raise UserError(f"{file}: no such file; correct {variable}")
     return [file.absolute() for file in files]

@@ -31,8 +31,7 @@ import threading
 import numpy as np
 from PIL import Image, features
 
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.images import read_rgb
 
 SUFFIX = ".jpg"

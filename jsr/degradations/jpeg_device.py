@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 import numpy as np
 
-from jsr.config import nearest
 from jsr.degradations.jpeg import SUBSAMPLINGS
+from jsr.errors import nearest
 
 # The quantisation tables of the standard's Annex K: luma, chroma. Libraries differ in chroma's first step.
 _ANNEX_K = np.array([
@@ -118,7 +119,7 @@ _UP_BIAS = {(1, 2): (1, 2), (2, 2): (8, 7)}
 
 
 @functools.partial(jax.jit, static_argnames=("subsampling", "library"))
-def jpeg(image, quality, *, subsampling="4:2:0", library="pillow"):
+def jpeg(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:0", library: str = "pillow") -> jax.Array:
     """The image that is read back after it was saved as JPEG.
 
     Compiled once a shape; works under jit and vmap. There is no gradient; see `jpeg_float`.
@@ -159,7 +160,8 @@ def jpeg(image, quality, *, subsampling="4:2:0", library="pillow"):
     return decoded.astype(jnp.uint8).reshape(shape)
 
 
-def jpeg_float(image, quality, *, subsampling="4:2:0", library="pillow"):
+def jpeg_float(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:0",
+               library: str = "pillow") -> jax.Array:
     """`jpeg` of float images, with a straight-through gradient.
 
     Forwards exactly `jpeg` of the image clipped and rounded to 8 bits; backwards the identity, also where the image was

@@ -115,7 +115,7 @@ def _matlab(image, size_hw, scale, round_between):
 def _weighted(x, indices, weights):
     """Sums along the first axis, left to right: the rounding of halves depends on the order."""
     weights = weights.reshape(*weights.shape, *(1,) * (x.ndim - 1))
-    return sum(weight * x[index] for index, weight in zip(indices, weights))
+    return sum(weight * x[index] for index, weight in zip(indices, weights, strict=True))
 
 
 def _round(x):
@@ -139,7 +139,7 @@ def matlab_passes(image_hw, size_hw=None, scale=None):
     if (size_hw is None) == (scale is None):
         raise ValueError(f"give one of size_hw and scale, got size_hw={size_hw} and scale={scale}")
     if scale is None:
-        scales = [out / side for out, side in zip(size_hw, image_hw)]
+        scales = [out / side for out, side in zip(size_hw, image_hw, strict=True)]
     else:
         scales, size_hw = [scale, scale], [math.ceil(scale * side) for side in image_hw]
     return [(axis, *_matlab_taps(image_hw[axis], size_hw[axis], scales[axis]))

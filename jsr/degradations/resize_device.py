@@ -16,6 +16,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 import numpy as np
 
 from jsr.degradations.resize import matlab_passes
@@ -24,7 +25,7 @@ _PRECISION_BITS = 32 - 8 - 2  # of Pillow's weights
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def pillow_bicubic(images, size_hw):
+def pillow_bicubic(images: ArrayLike, size_hw: tuple[int, int]) -> jax.Array:
     """Pillow's BICUBIC, bit for bit.
 
     Args:
@@ -41,7 +42,7 @@ def pillow_bicubic(images, size_hw):
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def pillow_lanczos(images, size_hw):
+def pillow_lanczos(images: ArrayLike, size_hw: tuple[int, int]) -> jax.Array:
     """Pillow's LANCZOS, bit for bit; arguments and result as `pillow_bicubic`."""
     return _pillow(images, size_hw, _lanczos, 3)
 
@@ -81,7 +82,8 @@ def _lanczos(x):
 
 
 @functools.partial(jax.jit, static_argnums=1, static_argnames="scale")
-def matlab_bicubic(images, size_hw=None, *, scale=None):
+def matlab_bicubic(images: ArrayLike, size_hw: tuple[int, int] | None = None, *,
+                   scale: float | None = None) -> jax.Array:
     """MATLAB's imresize of uint8 images, in float32.
 
     Args:
@@ -98,7 +100,8 @@ def matlab_bicubic(images, size_hw=None, *, scale=None):
 
 
 @functools.partial(jax.jit, static_argnums=1, static_argnames="scale")
-def matlab_bicubic_double(images, size_hw=None, *, scale=None):
+def matlab_bicubic_double(images: ArrayLike, size_hw: tuple[int, int] | None = None, *,
+                          scale: float | None = None) -> jax.Array:
     """MATLAB's imresize of images that im2double made, in float32; arguments and result as `matlab_bicubic`."""
     return _matlab(images, size_hw, scale, round_between=False)
 

@@ -1,14 +1,16 @@
 """Whether an exported network gives what jsr itself gives, at several sizes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 
+from jax.typing import DTypeLike
 import numpy as np
 
+from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler, to_unit
 
-# Levels of 255 by which the values behind the pixels may differ: single precision leaves a hundredth of it. Only a value
-# as near as this to the middle between two levels may be rounded to the other one.
+# Levels of 255 by which the values behind the pixels may differ: single precision leaves a hundredth of it. Only a
+# value as near as this to the middle between two levels may be rounded to the other one.
 TOLERANCE = 0.05
 
 
@@ -32,13 +34,14 @@ class Row:
     right: bool
 
 
-def sizes(multiple):
+def sizes(multiple: int) -> list[tuple[int, int]]:
     """Three (height, width): one that is a multiple of `multiple`, one whose height is odd, and none that is one."""
     fits = [-(-side // multiple) * multiple for side in (48, 64)]
     return [tuple(fits), (fits[0] + 1, 33), (35, 57)]
 
 
-def compare(run: Callable[[np.ndarray], np.ndarray], chain, shapes, dtype=np.uint8):
+def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Iterable[tuple[int, int]],
+            dtype: DTypeLike = np.uint8) -> Iterator[Row]:
     """Runs an exported chain beside the chain itself.
 
     Args:

@@ -1,19 +1,23 @@
 """A chain of networks as one pure function of an image as files hold it, of any size: what is exported."""
 
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
+from typing import Any
 
+import flax.linen as nn
 import jax
 from jax import export, lax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 import numpy as np
 
+from jsr.chain import chain_padding, chain_scale, run_chain
 from jsr.errors import UserError
-from jsr.inference.chain import chain_padding, chain_scale
 from jsr.layers.padding import crop_to
-from jsr.training.step import run_chain
 
 
-def on_pixels(networks, variables, *, dtype=np.uint8):
+def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *,
+              dtype: DTypeLike = np.uint8) -> Callable[[jax.Array], jax.Array]:
     """What `jsr upscale` does to a whole RGB picture, as one function that can be traced with symbolic sizes.
 
     Padding, cropping, clipping and rounding are inside, so that whoever runs the function needs nothing else of jsr.
@@ -39,13 +43,13 @@ def on_pixels(networks, variables, *, dtype=np.uint8):
     return upscale
 
 
-def traced_input(size, dtype):
+def traced_input(size: tuple[int, int] | None, dtype: DTypeLike) -> jax.ShapeDtypeStruct:
     """The jax.ShapeDtypeStruct that `on_pixels` is traced with: (height, width), or symbolic ones for None."""
     return jax.ShapeDtypeStruct((1, *(size or export.symbolic_shape("height, width")), 3), dtype)
 
 
 @contextlib.contextmanager
-def tracing(size):
+def tracing(size: tuple[int, int] | None) -> Iterator[None]:
     """Turns what goes wrong while a network is traced for any size (None) into a UserError that says what to do."""
     try:
         yield
@@ -59,7 +63,7 @@ def tracing(size):
                         "it for one, as --size 256x256") from e
 
 
-def padded_rows(side, target, mode):
+def padded_rows(side: Any, target: Any, mode: str) -> jax.Array:
     """Which row of an image of `side` rows stands in each of `target` rows, int32 (target,); "zeros" is as "replicate".
 
     Args:

@@ -9,16 +9,19 @@ parameters inside, and of `meta.json`, which anyone can read. In plain JAX:
 JAX reads programs of its older versions for half a year and more (jax.export's compatibility guarantees).
 """
 
+from collections.abc import Mapping, Sequence
 import dataclasses
 import importlib.util
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 import zipfile
 
+import flax.linen as nn
 import jax
 from jax import export
+from jax.typing import DTypeLike
 import numpy as np
 
 from jsr.errors import UserError
@@ -42,18 +45,22 @@ class Program:
     platforms: tuple[str, ...]
     _call: Any
 
-    def __call__(self, lr):
-        """lr (1, H, W, 3) to sr (1, H * scale, W * scale, 3), of the dtype it was saved for; every new size compiles."""
+    def __call__(self, lr: jax.Array) -> jax.Array:
+        """lr (1, H, W, 3) to sr (1, H * scale, W * scale, 3), of the dtype it was saved for; each new size compiles."""
         return self._call(lr)
 
 
-def save(path, networks, variables, *, meta=None, platforms=DEFAULT_PLATFORMS, dtype=np.uint8, size=None):
+def save(path: str | Path, networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *,
+         meta: Mapping[str, Any] | None = None, platforms: Sequence[str] = DEFAULT_PLATFORMS,
+         dtype: DTypeLike = np.uint8, size: tuple[int, int] | None = None) -> None:
     """Writes a StableHLO file, atomically; arguments as for `serialize`."""
     with atomic_write(path) as file:
         file.write(serialize(networks, variables, meta=meta, platforms=platforms, dtype=dtype, size=size))
 
 
-def serialize(networks, variables, *, meta=None, platforms=DEFAULT_PLATFORMS, dtype=np.uint8, size=None):
+def serialize(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *,
+              meta: Mapping[str, Any] | None = None, platforms: Sequence[str] = DEFAULT_PLATFORMS,
+              dtype: DTypeLike = np.uint8, size: tuple[int, int] | None = None) -> bytes:
     """The bytes of a StableHLO file: the function jsr.export.pixels.on_pixels of a chain; equal bytes for equal input.
 
     Args:
@@ -77,7 +84,7 @@ def serialize(networks, variables, *, meta=None, platforms=DEFAULT_PLATFORMS, dt
     return buffer.getvalue()
 
 
-def load(file):
+def load(file: str | Path | IO[bytes]) -> Program:
     """Reads a StableHLO file.
 
     Args:

@@ -3,9 +3,6 @@
 import contextlib
 import functools
 import inspect
-import math
-import os
-from pathlib import Path
 import threading
 import time
 
@@ -13,13 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import models
+from jsr.analysis.receptive_field import receptive_field
+from jsr.chain import chain_padding, chain_scale, run_chain
 from jsr.errors import UserError
 from jsr.inference import runtimes
-from jsr.inference.receptive_field import receptive_field
-from jsr.layers.padding import Padding, crop_to, pad_to
+from jsr.layers.padding import crop_to, pad_to
 from jsr.layers.pool import local_means
-from jsr.training.step import run_chain
 
 _PROBE = 128  # side of the image on which other runtimes are compared, and whose memory tells that of others, px
 
@@ -155,7 +151,7 @@ class Chain:
                 raise UserError("means of windows (tlc) are computed by jax alone")
             if self._input_quality is not None:
                 raise UserError("networks are told the input quality by jax alone")
-            from jsr.export.onnx import chain_to_onnx  # which imports this module
+            from jsr.onnx_graph.write import chain_to_onnx  # which imports this module
             return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
 
         return runtimes.Runner(runtime, in_jax, to_onnx, probe=self._probe)
@@ -185,64 +181,9 @@ def _told(networks, quality):
         return {}
     if not 1 <= quality <= 100:
         raise UserError(f"input quality {quality}: must be from 1 to 100")
-    names = [name for name, module in networks.items() if "qf_input" in inspect.signature(type(module).__call__).parameters]
+    names = [name for name, module in networks.items()
+             if "qf_input" in inspect.signature(type(module).__call__).parameters]
     if not names:
-        raise UserError(f"input quality {quality}: {', '.join(type(module).__name__ for module in networks.values())} cannot "
-                        "be told the quality of a picture; FBCNN can")
+        types = ", ".join(type(module).__name__ for module in networks.values())
+        raise UserError(f"input quality {quality}: {types} cannot be told the quality of a picture; FBCNN can")
     return {name: {"qf_input": np.full((1, 1), 1 - quality / 100, np.float32)} for name in names}
-
-
-def chain_scale(networks):
-    """SR size over LR size of {name: module} in the order in which an image passes them."""
-    return math.prod(module.scale for module in networks.values())
-
-
-def chain_padding(networks):
-    """The sizes that a chain takes (Padding): of the first network, with a multiple that suits those after it too."""
-    cards = [models.card(module).padding for module in networks.values()]
-    multiple, scale = 1, 1
-    for module, card in zip(networks.values(), cards):
-        multiple = math.lcm(multiple, card.multiple // math.gcd(card.multiple, scale))
-        scale *= module.scale
-    return Padding(multiple=multiple, mode=cards[0].mode, always=cards[0].always and multiple > 1)
-
-
-def use_compile_cache():
-    """Keeps compiled programs on disk for the next process: in JAX_COMPILATION_CACHE_DIR, or the user's cache folder."""
-    if jax.config.jax_compilation_cache_dir is None:
-        try:
-            folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "jsr", "xla")
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies there is run
-        except (OSError, RuntimeError):
-            return  # no home, or one that cannot be written, only costs time
-        if not os.access(folder, os.W_OK):  # JAX would warn of every program
-            return
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-def free_memory():
-    """Bytes that are free on the first device."""
-    device = jax.devices()[0]
-    stats = device.memory_stats() or {}
-    if device.platform != "cpu" and "bytes_limit" in stats:
-        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return min(_machine_memory(), _container_memory())
-
-
-def _machine_memory():
-    """Bytes that programs may still take; infinite where nothing tells."""
-    try:
-        import psutil
-    except ImportError:  # a checkout that is not installed, as benchmarks/device.py runs in
-        return math.inf
-    return psutil.virtual_memory().available
-
-
-def _container_memory():
-    """Bytes that the limit of a Linux container (cgroup 2) leaves free; infinite without one."""
-    try:
-        limit, used = (Path("/sys/fs/cgroup", name).read_text() for name in ("memory.max", "memory.current"))
-        return int(limit) - int(used)
-    except (OSError, ValueError):  # none, or "max"
-        return math.inf

@@ -54,4 +54,5 @@ def mean_of_bands(streams):
     while bands[0] is not None:
         done = min(map(len, bands))
         yield np.mean([band[:done] for band in bands], axis=0)
-        bands = [band[done:] if len(band) > done else next(stream, None) for band, stream in zip(bands, streams)]
+        bands = [band[done:] if len(band) > done else next(stream, None)
+                 for band, stream in zip(bands, streams, strict=True)]

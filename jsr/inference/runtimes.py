@@ -1,7 +1,7 @@
 """Other libraries that can compute a chain of networks on a CPU, and the choice of the fastest.
 
-ONNX Runtime and OpenVINO get the ONNX graph of the chain in float32 (jsr.export.onnx) and give what XLA gives, but for
-rounding: about 1e-6, now and then one level of a stored pixel. They are imported where they are asked for.
+ONNX Runtime and OpenVINO get the ONNX graph of the chain in float32 (jsr.onnx_graph.write) and give what XLA gives, but
+for rounding: about 1e-6, now and then one level of a stored pixel. They are imported where they are asked for.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,11 @@ import time
 import jax
 import numpy as np
 
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.native import import_onnxruntime, import_openvino
+from jsr.onnx_graph import LEAST_SIDE
 from jsr.parallel import cores
 
-# px: ONNX graphs of open size take no smaller images, some networks pad those in a way of their own; JAX computes them
-LEAST_SIDE = 32
 _LARGEST_ERROR = 1e-4  # of the largest value, or of 1: 25 times what single precision costs, a fortieth of a level
 _WORTH_SECONDS = 2.0  # computing in JAX so far that makes it likely that more is to come, and trying others worth while
 _RUNS = 3             # timed of each runtime, after one that is not
@@ -108,10 +106,11 @@ NAMES = ("auto", "jax", *OTHERS)
 
 
 class Runner:
-    """Computes images of a chain in the runtime that was asked for, or in the fastest; safe to call from several threads.
+    """Computes images of a chain in the runtime asked for, or in the fastest; safe to call from several threads.
 
-    With "auto" the others are tried once JAX has computed images of one size for a while; every run that is timed is one
-    of those that are wanted anyway, and they are timed one by one. From then on images of that size go to the fastest.
+    With "auto" the others are tried once JAX has computed images of one size for a while; every run that is timed is
+    one of those that are wanted anyway, and they are timed one by one. From then on images of that size go to the
+    fastest.
 
     Args:
       name: of NAMES.
@@ -182,10 +181,11 @@ class Runner:
             raise
         except Exception as e:  # of many classes: whatever of the network the exporter or the runtime lacks
             reason, *_ = str(e).strip().split("\n")
-            raise UserError(f"runtime {name}: cannot compute this network, use jax ({type(e).__name__}: {reason:.120})") from e
+            raise UserError(f"runtime {name}: cannot compute this network, use jax "
+                            f"({type(e).__name__}: {reason:.120})") from e
 
     def _compare(self, name, function):
-        """Raises UserError unless a runtime gives what JAX gives for noise: runtimes rewrite graphs, now and then wrongly."""
+        """Raises UserError unless a runtime gives what JAX gives for noise: runtimes rewrite graphs, some wrongly."""
         noise = np.random.default_rng(0).random((1, self._probe, self._probe, 3), np.float32)
         expected = np.asarray(self._functions["jax"](noise))
         error = np.abs(function(noise) - expected).max() / max(1, np.abs(expected).max())

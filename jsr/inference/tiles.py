@@ -3,6 +3,7 @@
 import collections
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -59,12 +60,12 @@ def spans(side, tile, overlap, *, multiple=1, fade=False):
     gaps = -(-(side - tile) // step)
     last = -(-(side - tile) // multiple) * multiple
     starts = [index * last // gaps // multiple * multiple for index in range(gaps + 1)]
-    cuts = [(after + before + tile) // 2 for before, after in zip(starts, starts[1:])]
-    room = min((after - before for before, after in zip(cuts, cuts[1:])), default=side)
+    cuts = [(after + before + tile) // 2 for before, after in itertools.pairwise(starts)]
+    room = min((after - before for before, after in itertools.pairwise(cuts)), default=side)
     half = min(overlap, room // 2) if fade else 0
     lows, highs = [0, *(cut - half for cut in cuts)], [*(cut + half for cut in cuts), side]
     return [Span(start, min(start + tile, side), low, high, half * (index > 0), half * (index < gaps))
-            for index, (start, low, high) in enumerate(zip(starts, lows, highs))]
+            for index, (start, low, high) in enumerate(zip(starts, lows, highs, strict=True))]
 
 
 def assemble(rows, run, finish, row_spans, column_spans, *, scale):
@@ -83,10 +84,14 @@ def assemble(rows, run, finish, row_spans, column_spans, *, scale):
     width = column_spans[-1].high * scale
     fades = any(span.fade_in or span.fade_out for span in (*row_spans, *column_spans))
     kept = None  # rows of the band before, faded out, that this one is to be added to
-    for row, following in zip(row_spans, [*row_spans[1:], None]):
+    for row, following in zip(row_spans, [*row_spans[1:], None], strict=True):
         lr = rows(row.start, row.stop)
         band = None
-        for column, sr in _one_ahead(lambda span: run(lr[:, span.start:span.stop], row, span), column_spans):
+
+        def run_tile(span, row=row, lr=lr):
+            return run(lr[:, span.start:span.stop], row, span)
+
+        for column, sr in _one_ahead(run_tile, column_spans):
             shown = sr[(row.low - row.start) * scale:(row.high - row.start) * scale,
                        (column.low - column.start) * scale:(column.high - column.start) * scale]
             if not fades:

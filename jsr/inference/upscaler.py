@@ -12,16 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import degradations
+from jsr import degradations, model_file
+from jsr.device import free_memory
 from jsr.errors import UserError, is_out_of_memory
-from jsr.inference import model_file, runtimes
-from jsr.inference.chain import Chain, free_memory
+from jsr.inference import runtimes
+from jsr.inference.chain import Chain
 from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
 from jsr.inference.tiles import Span, assemble, spans
 
 _SIDES = (1024, 768, 512, 384, 256, 192, 128, 96, 64)  # of tiles that are chosen here, px
 _PROBE = 256                     # side of the tile whose memory tells that of others, px
-_FREE_SHARE = 0.3                # of the free memory for a whole image: two may be at work, and files are decoded beside
+_FREE_SHARE = 0.3                # of free memory for a whole image: two may be at work, and files are decoded beside
 _CPU_TILE_BYTES = 1_250_000_000  # for a tile: on a CPU more of it brings no more speed
 _EXACT_SHARE = 5                 # a tile has at least so many times the exact overlap, or it is too dear
 _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
@@ -73,8 +74,8 @@ class Upscaler:
       chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
       weights: of the chains in that average, equal by default.
       self_ensemble: averages the outputs for the eight flips and turns of an image, or of each of its tiles.
-      tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones;
-        None takes every image whole. Of several sides the results are averaged, once each where they cut an image alike.
+      tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones; None
+        takes every image whole. Of several sides the results are averaged, once each where they cut an image alike.
       overlap: px of LR that each tile has around what is shown of it. None is as far as the networks see where that is
         affordable, so that the result is exact; else an eighth of the tile, and tiles are faded into one another.
 
@@ -92,8 +93,8 @@ class Upscaler:
             raise UserError(f"models of different scales, {' and '.join(f'x{s}' for s in scales)}, cannot be averaged")
         weights = [1.0] * len(chains) if weights is None else weights
         if len(weights) != len(chains) or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
-            raise UserError(f"weights {', '.join(map(str, weights))}: expected one for each of {len(chains)} models, none "
-                            "negative, not all zero")
+            raise UserError(f"weights {', '.join(map(str, weights))}: expected one for each of {len(chains)} "
+                            "models, none negative, not all zero")
         sides = [] if tile in (None, "auto") else list(tile) if isinstance(tile, Sequence) else [tile]
         if any(side < 1 for side in sides) or overlap is not None and overlap < 0:
             raise UserError(f"tile = {tile}, overlap = {overlap}: expected a positive tile, and no negative overlap")
@@ -110,8 +111,8 @@ class Upscaler:
         """Upscales one image that is in memory.
 
         Args:
-          image: array (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha; uint8,
-            uint16, or float32 in [0, 1]. Alpha is straight (not premultiplied).
+          image: array (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha;
+            uint8, uint16, or float32 in [0, 1]. Alpha is straight (not premultiplied).
 
         Returns:
           Array (H * scale, W * scale[, C]) with the channels and dtype of the input; floats are clipped to [0, 1].
@@ -168,7 +169,7 @@ class Upscaler:
 
     @property
     def for_jpeg(self) -> bool:
-        """Whether this restores JPEG pictures: it estimates their quality, or was trained on a protocol that ends so."""
+        """Whether it restores JPEG pictures: it estimates their quality or was trained on a protocol that ends so."""
         return self.scale == 1 and any(chain.estimator or _made_for_jpeg(chain.meta) for chain in self.chains)
 
     def quality(self, rows: Callable[[int, int], np.ndarray], height: int, width: int) -> float | None:
@@ -203,7 +204,7 @@ class Upscaler:
             return assembled(tiling, rows, finish)
         cuts = [tiling, *tiling.others]
         readers = shared_rows(rows, len(cuts))
-        return map(finish, mean_of_bands(assembled(*pair, lambda sr: sr) for pair in zip(cuts, readers)))
+        return map(finish, mean_of_bands(assembled(*pair, lambda sr: sr) for pair in zip(cuts, readers, strict=True)))
 
     def _cut(self, height, width, tile):
         """The Tiling of one side of tiles, as given to the constructor."""
@@ -276,7 +277,7 @@ class Upscaler:
         return None if None in found else max(found)
 
     def _moves_windows(self, height, width):
-        """Whether the tiles of a turned image have their windows, or their padding, elsewhere than it has as a whole."""
+        """Whether the tiles of a turned image have windows, or their padding, elsewhere than it has as a whole."""
         return any(chain.padding.always or height % chain.padding.multiple or width % chain.padding.multiple
                    for chain in self.chains)
 
@@ -313,7 +314,9 @@ class Upscaler:
     def _average(self, tiling, row, column, lr):
         """Float32 (h, w, 3), turned or not, through all chains."""
         outputs = [self._finite(chain, lr, self._size(chain, tiling, row, column, lr)) for chain in self.chains]
-        return outputs[0] if len(outputs) == 1 else sum(weight * sr for weight, sr in zip(self._weights, outputs))
+        if len(outputs) == 1:
+            return outputs[0]
+        return sum(weight * sr for weight, sr in zip(self._weights, outputs, strict=True))
 
     def _size(self, chain, tiling, row, column, lr):
         """What a tile is padded to: to a part of the whole image, padded."""
@@ -356,7 +359,7 @@ def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=Non
       input_quality: as for jsr.inference.chain.Chain.
 
     Raises:
-      UserError: a file cannot be read (jsr.inference.model_file.load), or they do not fit together; the runtime is
+      UserError: a file cannot be read (jsr.model_file.load), or they do not fit together; the runtime is
         unknown, missing, for CPUs where JAX has another device, or cannot compute a network or the dtype.
     """
     runtimes.check_name(runtime)

@@ -7,20 +7,20 @@ convolutions, of a kernel a channel, are many times slower there than a sum of p
 sum on the CPU. The rest is XLA's own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
 """
 
+from collections.abc import Callable
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
+import jax
 from jax import export, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+import jax.numpy as jnp
 
 
 def torch_uniform(fan_in):
@@ -43,7 +43,7 @@ def he(factor=1.0):
 
 
 def detail(factor=1.0):
-    """He's initialiser, times a factor, without the mean over the window: differences between pixels, not their level."""
+    """He's initialiser, times a factor, without the mean over the window: differences of pixels, not their level."""
     def draw(key, shape, dtype=jnp.float32):
         kernel = he(factor)(key, shape, dtype)
         return kernel - kernel.mean((0, 1), keepdims=True)
@@ -93,7 +93,7 @@ class Conv(nn.Module):
         if self.padding is None:
             if not all(k % 2 for k in kernel_size):
                 raise ValueError(f"kernel_size = {self.kernel_size} is even: say which padding it takes")
-            padding = tuple(d * (k // 2) for k, d in zip(kernel_size, dilation))
+            padding = tuple(d * (k // 2) for k, d in zip(kernel_size, dilation, strict=True))
         else:
             padding = _pair(self.padding)
 
@@ -209,7 +209,7 @@ def _choice(window, x, kernel):
     *size, channels, features = kernel.shape
     if size == [1, 1]:
         return _product
-    if any(2 * p < k - 1 for p, k in zip(window.padding, size)):
+    if any(2 * p < k - 1 for p, k in zip(window.padding, size, strict=True)):
         return None  # exchanged, it would have more zeros around than its window can do with: 20 times slower
     # Below 16 features XLA sums in another order, which is slow too, but an order of magnitude more exact.
     return _exchanged if features >= 16 and _cost(channels) < _cost(features) else None
@@ -232,7 +232,7 @@ def _product(window, size, x, gradient):
 
 def _exchanged(window, size, x, gradient):
     """The kernel's gradient as the convolution of the output's gradient by the input, its result turned over."""
-    padding = [(k - 1 - p,) * 2 for k, p in zip(size, window.padding)]
+    padding = [(k - 1 - p,) * 2 for k, p in zip(size, window.padding, strict=True)]
     kernel = lax.conv_general_dilated(gradient, x, (1, 1), padding, dimension_numbers=("CHWN", "IHWO", "NHWC"),
                                       precision=window.precision)
     return lax.rev(kernel, (1, 2)).transpose(1, 2, 3, 0)
@@ -249,7 +249,7 @@ def _is_moved(window, x, kernel):
     *size, channels, features = kernel.shape
     taps = math.prod(size)
     if not (window.groups == features > channels == 1 and window.strides == (1, 1) and 1 < taps <= _MOST_TAPS
-            and all(p <= d * (k - 1) for p, d, k in zip(window.padding, window.dilation, size))):
+            and all(p <= d * (k - 1) for p, d, k in zip(window.padding, window.dilation, size, strict=True))):
         return False
     return any(map(export.is_symbolic_dim, x.shape)) or math.prod(x.shape) * taps >= _LEAST_MACS
 
@@ -262,7 +262,7 @@ def _moved(window, size, x):
     """The image that each tap of a kernel of `size` sees, row by row: arrays (N, H', W', C), float32 or wider."""
     zeros = [(0, 0), *((p, p) for p in window.padding), (0, 0)]
     image = jnp.pad(x.astype(jnp.promote_types(x.dtype, jnp.float32)), zeros)
-    height, width = (side - d * (k - 1) for side, d, k in zip(image.shape[1:3], window.dilation, size))
+    height, width = (side - d * (k - 1) for side, d, k in zip(image.shape[1:3], window.dilation, size, strict=True))
     for row in range(size[0]):
         rows = lax.slice_in_dim(image, row * window.dilation[0], row * window.dilation[0] + height, axis=1)
         for column in range(size[1]):
@@ -276,7 +276,7 @@ def _sum_of_moved(x, kernel, *, window, jaxpr):
 
 
 def _depthwise_by_x(gradient, x, kernel, *, window, jaxpr):
-    padding = tuple(d * (k - 1) - p for p, d, k in zip(window.padding, window.dilation, kernel.shape))
+    padding = tuple(d * (k - 1) - p for p, d, k in zip(window.padding, window.dilation, kernel.shape[:2], strict=True))
     return _convolve_depthwise(dataclasses.replace(window, padding=padding), gradient, lax.rev(kernel, (0, 1)))
 
 

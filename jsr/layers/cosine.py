@@ -72,6 +72,7 @@ def pairwise(table, query_size, key_size):
     Returns:
       Array (heads, queries, keys), positions row by row.
     """
-    rows, columns = (np.arange(query)[:, None] + np.arange(key)[::-1] for query, key in zip(query_size, key_size))
+    rows, columns = (np.arange(query)[:, None] + np.arange(key)[::-1]
+                     for query, key in zip(query_size, key_size, strict=True))
     pairs = table[rows][:, :, columns]  # query row, key row, query column, key column, head
     return pairs.transpose(4, 0, 2, 1, 3).reshape(table.shape[-1], rows.shape[0] * columns.shape[0], -1)

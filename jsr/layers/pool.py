@@ -33,7 +33,8 @@ def local_means(window, height, width):
         if not isinstance(context.module, GlobalMean) or context.method_name != "__call__":
             return call(*args, **kwargs)
         (x,) = args
-        return box_mean(x, *(max(window * side // whole, 1) for side, whole in zip(x.shape[1:3], (height, width))))
+        sides = zip(x.shape[1:3], (height, width), strict=True)
+        return box_mean(x, *(max(window * side // whole, 1) for side, whole in sides))
 
     with nn.intercept_methods(local):
         yield

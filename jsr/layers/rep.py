@@ -17,16 +17,14 @@ in the block itself, as those of jsr.layers.conv.Conv would.
 
 import dataclasses
 import functools
-import math
 from typing import Any
 
 import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.config import nearest
+from jsr.errors import nearest
 from jsr.layers import conv
 
 # Fixed filters, correlated with the image (not flipped), as ECBSR has them; Haar's four, not decimated.
@@ -220,9 +218,9 @@ def reach(part):
         case Edge():
             return 2, 2
         case Sum():
-            return tuple(map(max, zip(*map(reach, part.parts))))
+            return tuple(map(max, zip(*map(reach, part.parts), strict=True)))
         case Chain():
-            return tuple(map(sum, zip(*map(reach, part.parts))))
+            return tuple(map(sum, zip(*map(reach, part.parts), strict=True)))
         case WhenSame():
             return tuple(map(max, reach(part.part), reach(part.otherwise) if part.otherwise else (0, 0)))
     return 0, 0
@@ -295,7 +293,7 @@ def _run_norm(part, x, at):
         raise ValueError(f"{at.name('norm')}: BatchNorm adds a bias, which use_bias = False forbids")
     x, mask = _strided(x, at.strides), None
     if any(at.surplus):
-        rows, columns = (_inside(side, surplus) for side, surplus in zip(x.shape[1:3], at.surplus))
+        rows, columns = (_inside(side, surplus) for side, surplus in zip(x.shape[1:3], at.surplus, strict=True))
         mask = (rows[:, None] & columns)[None, :, :, None]
     options = {"scale_init": nn.initializers.zeros} if at.zero else {}
     return nn.BatchNorm(use_running_average=not at.train, momentum=0.9, epsilon=1e-5, dtype=at.block.dtype,
@@ -329,7 +327,7 @@ def _run_chain(part, x, at):
     reaches = [reach(each) for each in part.parts]
     strided = max((index for index, seen in enumerate(reaches) if any(seen)), default=0)
     for index, each in enumerate(part.parts):
-        later = zip(at.surplus, *reaches[index + 1:])
+        later = zip(at.surplus, *reaches[index + 1:], strict=True)
         x = _run(each, x, at.child(index, strides=at.strides if index == strided else (1, 1),
                                    surplus=tuple(map(sum, later)), zero=at.zero and each is part.parts[-1]))
         if x is None:
@@ -414,7 +412,7 @@ def _crop(x, seen, needed):
     if min(surplus) < 0 or any(s % 2 for s in surplus):
         raise ValueError(f"a part that sees {needed[0] + 1}x{needed[1] + 1} pixels has no middle place in "
                          f"{seen[0] + 1}x{seen[1] + 1}")
-    rows, columns = (slice(s // 2, side - s // 2) for s, side in zip(surplus, x.shape[1:3]))
+    rows, columns = (slice(s // 2, side - s // 2) for s, side in zip(surplus, x.shape[1:3], strict=True))
     return x[:, rows, columns]
 
 
@@ -429,147 +427,3 @@ def _strided(x, strides):
 
 def _pair(value):
     return (value, value) if isinstance(value, int) else tuple(value)
-
-
-def plain(kernel_size=3):
-    """One convolution: a block that is deployed as it is trained."""
-    return Conv(kernel_size)
-
-
-def residual():
-    """3x3 plus the input: the shallow residual block of RFDN."""
-    return Sum(Conv(3), Identity())
-
-
-def ecb(ratio=2, filters=DETAIL, identity=False):
-    """ECBSR's edge-oriented block (xindongzhang/ECBSR): 3x3, 1x1 to 3x3, 1x1 to each fixed filter.
-
-    Args:
-      ratio: of the middle's features to the output's.
-      filters: of EDGES.
-      identity: adds the input, where it has as many features.
-    """
-    shortcut = [WhenSame(Identity())] if identity else []
-    return Sum(Conv(3), Chain(Conv(1, Out(ratio)), Conv(3)), *_edges(filters), *shortcut)
-
-
-def ecb_idt():
-    """ECBSR's block with the input added (its code's `with_idt`), through which deep bodies get a signal from the start."""
-    return ecb(identity=True)
-
-
-def _edges(filters=DETAIL):
-    return [Chain(Conv(1), Edge(name)) for name in filters]
-
-
-def haar(ratio=2):
-    """ECB with Haar's wavelet instead of the edges (NTIRE 2023, NPU SR); undecimated, inferred."""
-    return ecb(ratio, HAAR)
-
-
-def rrrb(ratio=2):
-    """FMEN's residual in residual block (NJU-Jet/FMEN, RT4KSR; without norm also called ERB): features in are out."""
-    return _rrrb(ratio, Conv(3))
-
-
-def nrb(ratio=2):
-    """The nested block of ANUNet (AIS 2024): FMEN's, with an ECB for its 3x3; the branches are inferred."""
-    return _rrrb(ratio, *ecb(ratio).parts)
-
-
-def _rrrb(ratio, *middle):
-    return Sum(Chain(Conv(1, In(ratio)), Sum(*middle, Identity(), features=In(1)), Conv(1)), Identity())
-
-
-def reprfn():
-    """RepRFN's block (laonafahaodange/RepRFN): four convolutions and a chain, and where the features stay more.
-
-    Those are 1x1 to each fixed filter, and the input.
-    """
-    middle = Chain(Conv(1, In(2), use_bias=False), Conv(3, use_bias=False))
-    where_same = map(WhenSame, [*_edges(), Identity()])
-    return Sum(Conv(3), Conv((3, 1)), Conv((1, 3)), Conv(1), middle, *where_same)
-
-
-def lrsrn(width=256):
-    """LRSRN's wide block (Ganzooo/LRSRN): 3x3 to `width`, 1x1 back, and the input where it has as many features."""
-    return Sum(_wide(width), WhenSame(Identity()))
-
-
-def lrsrn_v2(width=256):
-    """LRSRN's second: as the first, with a 1x1 bypass where the features change."""
-    return Sum(_wide(width), WhenSame(Identity(), Conv(1)))
-
-
-def casr(width=256, second=128):
-    """CASR's RepBlockV5 (rlghksdbs/CASR): LRSRN's second with another wide branch."""
-    return Sum(_wide(width), _wide(second), WhenSame(Identity(), Conv(1)))
-
-
-def _wide(width):
-    return Chain(Conv(3, width), Conv(1))
-
-
-def conv3xc(ratio=2):
-    """SPAN's Conv3XC (hongyuanyu/SPAN): 1x1, 3x3, 1x1, widened by `ratio`, plus a 1x1 bypass."""
-    return Sum(Chain(Conv(1, In(ratio)), Conv(3, Out(ratio)), Conv(1)), Conv(1))
-
-
-def lanczospp():
-    """Lanczos++'s (AIS 2024): 1x1 to four times the features, 3x3, 1x1 to the output's, plus a 1x1 bypass."""
-    return Sum(Chain(Conv(1, In(4)), Conv(3, In(1)), Conv(1)), Conv(1))
-
-
-def repvgg():
-    """RepVGG's block (DingXiaoH/RepVGG): 3x3, 1x1 and identity, each with its BatchNorm."""
-    return Sum(normed(3), normed(1), WhenSame(BatchNorm()))
-
-
-def repvit():
-    """RepViT's depthwise token mixer (THU-MIG/RepViT, RepVGGDW): 3x3, 1x1, identity; `groups` is to be the features.
-
-    The first two have a BatchNorm each.
-    """
-    return Sum(normed(3), normed(1), Identity())
-
-
-def normed(kernel_size=3):
-    """One convolution and its BatchNorm, as a ResNet has them: deployed, the convolution alone."""
-    return Chain(Conv(kernel_size, use_bias=False), BatchNorm())
-
-
-def conv_norm_conv(ratio=2):
-    """3x3, BatchNorm, 1x1 (NTIRE 2023, Repnet); the middle's width is inferred."""
-    return Chain(Conv(3, Out(ratio)), BatchNorm(), Conv(1))
-
-
-def asymmetric():
-    """3x3, 1x3 and 3x1 in parallel."""
-    return Sum(Conv(3), Conv((1, 3)), Conv((3, 1)))
-
-
-def reprb(ratio=2):
-    """Three fields of view and the input (NTIRE 2023, NJUST-RTSR, VPEG-R); the branches are inferred."""
-    return Sum(Conv(3), Chain(Conv(1, Out(ratio)), Conv(3)), Conv(1), WhenSame(Identity()))
-
-
-def resr(ratio=2):
-    """3x3, 1x1 to 3x3 to 1x1, Sobel and Laplacian (AIS 2024, RESR); the middle's width is inferred."""
-    return Sum(Conv(3), Chain(Conv(1, Out(ratio)), Conv(3, In(1)), Conv(1)), *_edges())
-
-
-def decouple(kernel_size=3):
-    """DecoupleConv (AIS 2024, USTC Noah): plain, three kinds of differences, and a sum; their form is inferred."""
-    return Sum(Conv(kernel_size), *(Difference(kind, kernel_size) for kind in DIFFERENCES))
-
-
-BLOCKS = {make.__name__: make for make in (
-    plain, normed, residual, ecb, ecb_idt, haar, rrrb, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg, repvit,
-    conv_norm_conv, asymmetric, reprb, resr, decouple, lanczospp)}
-
-
-def block(name, **options):
-    """The branches of a block by name, as recipes give it: `block("ecb", identity=True)`; ValueError for others."""
-    if name not in BLOCKS:
-        raise ValueError(f"no block {name!r}; {nearest(name, BLOCKS)}")
-    return BLOCKS[name](**options)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jsr.cubic import cubic
+
 
 def bicubic_upsample(x, factor, a=-0.75):
     """(N, H, W, C) to (N, H * factor, W * factor, C) by torch's bicubic interpolation; float, dtype kept.
@@ -25,15 +27,10 @@ def _along(x, factor, axis, a):
     for phase in range(factor):
         position = (phase + 0.5) / factor - 0.5
         taps = range(math.floor(position) - 1, math.floor(position) + 3)
-        phases.append(sum(_cubic(position - tap, a) * jax.lax.slice_in_dim(padded, tap + 2, tap + 2 + size, axis=axis)
+        phases.append(sum(cubic(position - tap, a) * jax.lax.slice_in_dim(padded, tap + 2, tap + 2 + size, axis=axis)
                           for tap in taps))
     shape = [size * factor if d == axis else side for d, side in enumerate(x.shape)]
     return jnp.stack(phases, axis + 1).reshape(shape)
-
-
-def _cubic(distance, a):
-    d = abs(distance)
-    return (a + 2) * d**3 - (a + 3) * d**2 + 1 if d <= 1 else a * (d**3 - 5 * d**2 + 8 * d - 4)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))  # for its name, which stays readable in a traced network

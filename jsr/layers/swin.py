@@ -12,8 +12,6 @@ from jsr.layers.conv import Conv
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.layers.upsample import PixelShuffleUpsample
 
-RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K's training images, in [0, 1]
-
 
 def drop_path_rates(last, depths):
     """Rates of stochastic depth, rising linearly from 0 to `last` over all layers: a list of floats for each group."""

@@ -14,15 +14,21 @@ A plain name is sought among the outputs first for `pred`, and in the batch firs
 output of its own that is compared with the batch's of the same name.
 """
 
-import collections
+from collections.abc import Iterable, Mapping, Sequence
 import inspect
 import re
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.losses import adversarial, detail, features, frequency, pixel, quality, robust, structure
+
+__all__ = ["LEARNT", "LOSSES", "PARAMS", "Key", "check_rows", "defaults", "initial_params", "keys", "learnt", "names",
+           "parse", "total"]
+
+_Row = Mapping[str, Any]
 
 LOSSES = {fn.__name__: fn for fn in (
     pixel.l1, pixel.mse, pixel.charbonnier, pixel.psnr, pixel.uncertainty_mse, pixel.clip_l1, pixel.ycbcr_l1,
@@ -44,8 +50,11 @@ _KEYS = ("fn", "pred", "target", "weight")
 _CHANNELS = 3  # of what a function that learns compares: images
 
 
-def check_rows(rows):
-    """Raises UserError for a row whose function is unknown, or whose fields it does not have or take."""
+def check_rows(rows: Iterable[_Row]) -> None:
+    """Raises UserError where there is no row, and for one whose function is unknown, or whose fields it lacks."""
+    rows = list(rows)
+    if not rows:
+        raise UserError("a player has no losses: nothing would learn; give it rows (--config.stages[0].losses=...)")
     for row in rows:
         missing = [key for key in _KEYS if key not in row]
         if missing:
@@ -61,7 +70,7 @@ def check_rows(rows):
                                 f"like {known[name]!r}")
 
 
-def defaults(fn):
+def defaults(fn: str) -> dict[str, Any]:
     """{option: its default} of a function of LOSSES, but `params`; UserError names the nearest of an unknown one."""
     if fn not in LOSSES:
         raise UserError(f"loss {fn!r} is unknown; {nearest(fn, LOSSES)}")
@@ -73,16 +82,20 @@ def _options(row):
     return {key: row[key] for key in row if key not in _KEYS}
 
 
-class Key(collections.namedtuple("Key", "net of path")):
+class Key(NamedTuple):
     """A key of a loss row in parts: `net` is "" for a plain name, `path` where no submodule is asked for."""
 
+    net: str
+    of: str
+    path: str
+
     @property
-    def source(self):
+    def source(self) -> str:
         """The key without the submodule."""
         return f"{self.net}({self.of})" if self.net else self.of
 
 
-def parse(key):
+def parse(key: str) -> Key:
     """The Key of a text as above; UserError where it is none."""
     applied = re.fullmatch(r"(\w+)\((.+)\)(?:@([^()@]+))?", key)
     if applied:
@@ -94,7 +107,7 @@ def parse(key):
     raise UserError(f"loss key {key!r} is none; write sr, sr@body_1, teacher(lr) or vgg(sr)@features_8")
 
 
-def keys(rows):
+def keys(rows: Iterable[_Row]) -> list[str]:
     """All keys of loss rows, and those within them, sorted."""
     found = [row[part] for row in rows for part in ("pred", "target")]
     for key in found:
@@ -104,18 +117,19 @@ def keys(rows):
     return sorted(set(found))
 
 
-def initial_params(row):
+def initial_params(row: _Row) -> dict[str, Any]:
     """What the function of a row begins to learn with, {} for most."""
     return PARAMS[row["fn"]](_CHANNELS, **_options(row)) if row["fn"] in PARAMS else {}
 
 
-def learnt(rows, params):
+def learnt(rows: Sequence[_Row], params: Mapping[str, Any]) -> dict[str, jax.Array]:
     """{"<name of the row>/<name>": mean} of what the functions of rows have learnt; `params` as of `total`."""
-    return {f"{name}/{part}": jnp.mean(value) for name, row in zip(names(rows), rows) if name in params
+    return {f"{name}/{part}": jnp.mean(value) for name, row in zip(names(rows), rows, strict=True) if name in params
             for part, value in LEARNT[row["fn"]](params[name], **_options(row)).items()}
 
 
-def total(rows, outputs, batch, params=None):
+def total(rows: Sequence[_Row], outputs: Mapping[str, jax.Array], batch: Mapping[str, jax.Array],
+          params: Mapping[str, Any] | None = None) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The weighted sum over `rows` and each row's value.
 
     Args:
@@ -133,7 +147,7 @@ def total(rows, outputs, batch, params=None):
     """
     values = {}
     loss = jnp.float32(0)
-    for name, row in zip(names(rows), rows):
+    for name, row in zip(names(rows), rows, strict=True):
         pred, target = _pick(row["pred"], outputs, batch), _pick(row["target"], batch, outputs)
         if pred.shape != target.shape and row["fn"] not in _OF_FEATURES:
             raise UserError(f"loss {row['fn']}: {row['pred']} is {pred.shape}, {row['target']} is {target.shape}")
@@ -148,10 +162,10 @@ def total(rows, outputs, batch, params=None):
     return loss, values
 
 
-def names(rows):
+def names(rows: Sequence[_Row]) -> list[str]:
     """A name a row, all different."""
     short = [f"loss/{row['fn']}_{row['pred']}" for row in rows]
-    full = [f"{name}_{row['target']}" if short.count(name) > 1 else name for name, row in zip(short, rows)]
+    full = [f"{name}_{row['target']}" if short.count(name) > 1 else name for name, row in zip(short, rows, strict=True)]
     return [f"{name}_{full[:i].count(name) + 1}" if full.count(name) > 1 else name for i, name in enumerate(full)]
 
 

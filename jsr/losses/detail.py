@@ -123,7 +123,7 @@ def laplacian_pyramid(pred, target, levels=5):
         raise ValueError(f"laplacian_pyramid: {_size(rest)} is too small for {levels} levels, which need "
                          f"{2**levels} px a side")
     for _ in range(levels):
-        down, up = zip(*map(_down_and_up, rest.shape[1:3]))
+        down, up = zip(*map(_down_and_up, rest.shape[1:3]), strict=True)
         small = filters.apply(rest, *down)
         loss += jnp.mean(jnp.abs(rest - filters.apply(small, *up)))
         rest = small

@@ -21,7 +21,7 @@ def attention_transfer(pred, target):
     if pred.ndim != 4 or target.ndim != 4 or len(pred) != len(target):
         raise ValueError(f"{shapes}, expected (N, H, W, C) with the same N")
     size = tuple(map(min, pred.shape[1:3], target.shape[1:3]))
-    if any(side % small for x in (pred, target) for side, small in zip(x.shape[1:3], size)):
+    if any(side % small for x in (pred, target) for side, small in zip(x.shape[1:3], size, strict=True)):
         raise ValueError(f"{shapes}, expected sizes that are multiples of each other")
     return jnp.mean(jnp.square(_attention(pred, size) - _attention(target, size)))
 

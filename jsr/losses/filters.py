@@ -34,7 +34,8 @@ def band(size, weights, mode=None):
 
 def resized(image, height, width, kernel):
     """(N, H, W, C) to (N, height, width, C); `kernel` as of `resize_matrix`."""
-    return apply(image, *(resize_matrix(*sizes, kernel) for sizes in zip(image.shape[1:3], (height, width))))
+    sizes = zip(image.shape[1:3], (height, width), strict=True)
+    return apply(image, *(resize_matrix(*its, kernel) for its in sizes))
 
 
 def resize_matrix(size, out, kernel):

@@ -1,7 +1,7 @@
 """Metrics of restored images: the published code's numbers, each under the name of what it was measured on.
 
 `psnr`, `ssim` and `psnr_b` take uint8 images and a profile (`PROFILES`); `score` takes keys such as "psnr[rgb]".
-This is numpy in float64; `jsr.metrics.device` has the same functions in JAX and is imported only where asked for.
+This is numpy in float64; `jsr.metrics.device` has the same functions in JAX, and is imported when it is first used.
 
 Where the published code gives something else:
 
@@ -15,8 +15,16 @@ Where the published code gives something else:
 - PSNR-B below 16 px a side, where SwinIR's divides by zero or by less, is an error.
 """
 
+from typing import TYPE_CHECKING
+
+from jsr import lazy
 from jsr.metrics.profiles import PROFILES, Profile
 from jsr.metrics.reference import psnr, psnr_b, ssim
 from jsr.metrics.scores import METRICS, json_ready, label, parse_key, score
 
-__all__ = ["METRICS", "PROFILES", "Profile", "json_ready", "label", "parse_key", "psnr", "psnr_b", "score", "ssim"]
+if TYPE_CHECKING:
+    from jsr.metrics import device
+
+__all__ = ["METRICS", "PROFILES", "Profile", "device", "json_ready", "label", "parse_key", "psnr", "psnr_b", "score",
+           "ssim"]
+__getattr__ = lazy.getter(__name__, {"device": f"{__name__}.device"})

@@ -1,21 +1,23 @@
-"""PSNR, SSIM and PSNR-B in float32 JAX, on whole batches: the twin of jsr.metrics.reference for validation in a run.
+"""PSNR, SSIM and PSNR-B in float32 JAX, on whole batches: the twin of jsr.metrics.reference for steps that are jitted.
 
 Same names and arguments; images may also be (N, H, W, C), which gives (N,). Each size, profile and border is compiled
 once. Agreement with the reference: 1e-4 dB and 1e-5 SSIM, millions of pixels included, since XLA adds up as a tree; in
-a luma profile 2e-3 dB where images differ in next to nothing (above 80 dB). Reports take the reference's numbers.
+a luma profile 2e-3 dB where images differ in next to nothing (above 80 dB). Runs and reports of jsr take the
+reference's numbers: their digits depend on no device, and images of many sizes compile nothing.
 """
 
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 import numpy as np
 
 from jsr.metrics import profiles
 from jsr.metrics.reference import BLOCK, C1, C2, GAUSSIAN, WINDOW
 
 
-def psnr(sr, hr, *, profile="rgb", crop_border=0):
+def psnr(sr: ArrayLike, hr: ArrayLike, *, profile: str = "rgb", crop_border: int = 0) -> jax.Array:
     """Peak signal-to-noise ratio; jsr.metrics.psnr on the device.
 
     Args:
@@ -33,12 +35,12 @@ def psnr(sr, hr, *, profile="rgb", crop_border=0):
     return _apply("psnr", _psnr, sr, hr, profile, crop_border)
 
 
-def ssim(sr, hr, *, profile="rgb", crop_border=0):
+def ssim(sr: ArrayLike, hr: ArrayLike, *, profile: str = "rgb", crop_border: int = 0) -> jax.Array:
     """Structural similarity; jsr.metrics.ssim on the device. Arguments and errors as `psnr`."""
     return _apply("ssim", _ssim, sr, hr, profile, crop_border, smallest=WINDOW)
 
 
-def psnr_b(sr, hr, *, profile="rgb", crop_border=0):
+def psnr_b(sr: ArrayLike, hr: ArrayLike, *, profile: str = "rgb", crop_border: int = 0) -> jax.Array:
     """PSNR with the blocking penalty; jsr.metrics.psnr_b on the device. Arguments and errors as `psnr`."""
     return _apply("psnr_b", _psnr_b, sr, hr, profile, crop_border, smallest=2 * BLOCK)
 

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from jsr.config import nearest
+from jsr.errors import nearest
 
 LUMA = (65481, 128553, 24966)
 

@@ -17,7 +17,7 @@ BLOCK = 8                                # side of a JPEG block, px
 STRIP = 1 << 15                          # values of a strip: what stays in a core's cache
 
 
-def psnr(sr, hr, *, profile="rgb", crop_border=0):
+def psnr(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: int = 0) -> float:
     """Peak signal-to-noise ratio, 10 log10(255^2 / MSE), the MSE over all pixels and channels.
 
     Source: BasicSR `calculate_psnr`, SwinIR `calculate_psnr`.
@@ -38,7 +38,7 @@ def psnr(sr, hr, *, profile="rgb", crop_border=0):
     return _decibels(_mse(sr, hr, found).mean())
 
 
-def ssim(sr, hr, *, profile="rgb", crop_border=0):
+def ssim(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: int = 0) -> float:
     """Structural similarity (Wang et al. 2004): 11x11 Gaussian of sigma 1.5, no padding, mean over channels.
 
     Source: BasicSR `calculate_ssim`, SwinIR `calculate_ssim`; no down-sampling, unlike Wang's MATLAB script.
@@ -54,7 +54,7 @@ def ssim(sr, hr, *, profile="rgb", crop_border=0):
     return math.fsum(total) / count
 
 
-def psnr_b(sr, hr, *, profile="rgb", crop_border=0):
+def psnr_b(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: int = 0) -> float:
     """PSNR with a penalty for steps on the 8x8 grid (Yim and Bovik 2011), per channel, then their mean.
 
     Source: SwinIR and KAIR `calculate_psnrb`. The grid begins at the corner that the crop leaves. The penalty looks

@@ -1,16 +1,20 @@
 """Scores by key: "psnr[rgb]" is the metric `psnr` under the profile `rgb`, from the computation to the printed line."""
 
+from collections.abc import Iterable
 import math
 import re
+from typing import Any
 
-from jsr.config import nearest
+import numpy as np
+
+from jsr.errors import nearest
 from jsr.metrics import profiles, reference
 
 METRICS = {"psnr": reference.psnr, "ssim": reference.ssim, "psnr_b": reference.psnr_b}
 LABELS = {"psnr": "PSNR", "ssim": "SSIM", "psnr_b": "PSNR-B"}
 
 
-def parse_key(key):
+def parse_key(key: str) -> tuple[str, str]:
     """The (metric, profile) of a key; ValueError names the nearest of what is unknown."""
     match = re.fullmatch(r"(\w+)\[(\w+)\]", key)
     if not match:
@@ -21,13 +25,13 @@ def parse_key(key):
     return metric, profiles.get(profile).name
 
 
-def label(key):
+def label(key: str) -> str:
     """How a key is printed: "psnr_b[rgb]" as "PSNR-B[rgb]"."""
     metric, profile = parse_key(key)
     return f"{LABELS[metric]}[{profile}]"
 
 
-def score(sr, hr, keys, crop_border=0):
+def score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border: int = 0) -> dict[str, float]:
     """The scores of one image.
 
     Args:
@@ -47,7 +51,7 @@ def score(sr, hr, keys, crop_border=0):
             for key, (metric, profile) in parsed.items()}
 
 
-def json_ready(value):
+def json_ready(value: Any) -> Any:
     """The same dicts and lists with infinities, for which JSON has no number, as the strings "inf" and "-inf"."""
     if isinstance(value, dict):
         return {key: json_ready(item) for key, item in value.items()}

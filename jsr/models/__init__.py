@@ -15,24 +15,29 @@ instead, in the same unit, its keyword is `qf_input`. One that adds to the image
 `zero_start`: its last convolution starts at zero, and the network as that image.
 """
 
+from collections.abc import Sequence
 import dataclasses
 import fnmatch
 import importlib
 from pathlib import Path
 import sys
+from typing import Any
 
+import flax.linen as nn
 import jax
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
 import jax.numpy as jnp
 
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
+from jsr.models._card import Card
+
+__all__ = ["STEMS", "Card", "abstract", "card", "create", "init", "list_models", "outputs", "resolve"]
 
 STEMS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("[!_]*.py")))
 
 
-def create(model_id, *, scale, **fields):
+def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
     """Makes a network.
 
     Args:
@@ -58,13 +63,13 @@ def create(model_id, *, scale, **fields):
     return module.Model(variant, scale=scale, **{field: _hashable(value) for field, value in fields.items()})
 
 
-def abstract(model_id, *, scale, **fields):
+def abstract(model_id: str, *, scale: int, **fields: Any) -> dict[str, Any]:
     """The variables of a network as jax.ShapeDtypeStruct, without computing anything; arguments as for `create`."""
     network = create(model_id, scale=scale, **fields)
     return {"params": {}} | jax.eval_shape(network.init, jax.random.key(0), _lr(network))
 
 
-def init(model, key, input_shape=None):
+def init(model: nn.Module, key: jax.Array, input_shape: Sequence[int] | None = None) -> dict[str, Any]:
     """Draws a network's variables: the same bits as `model.init(key, lr)`, without running or compiling the network.
 
     The initialisers are taken out of the traced `model.init` and run one by one, so that parameters of equal shape
@@ -87,7 +92,7 @@ def init(model, key, input_shape=None):
     return {"params": {}} | jax.tree.unflatten(jax.tree.structure(shapes), leaves)
 
 
-def card(model):
+def card(model: str | nn.Module) -> Card:
     """The Card of a network, given as an id or as a module; ValueError for a module that is not of the zoo.
 
     An id's card has the scales of its variant, and the size multiple in `padding` is that of the network at hand.
@@ -107,19 +112,19 @@ def card(model):
     return dataclasses.replace(found, padding=dataclasses.replace(found.padding, multiple=multiple))
 
 
-def resolve(model_id):
+def resolve(model_id: str) -> str:
     """The full id, with the variant: "edsr" to "edsr/baseline"; UserError names the nearest of an unknown one."""
     module, variant = _find(model_id)
     return f"{module.__name__.rpartition('.')[2]}/{variant}"
 
 
-def list_models(pattern="*"):
+def list_models(pattern: str = "*") -> list[str]:
     """The ids that match a shell pattern, as in "edsr/*", sorted by file; imports every network file."""
     ids = [f"{stem}/{variant}" for stem in STEMS for variant in _import(stem).VARIANTS]
     return fnmatch.filter(ids, pattern)
 
 
-def outputs(result):
+def outputs(result: Any) -> dict[str, Any]:
     """What a network returned, as a dict with `sr`: an array is the SR image itself."""
     if not isinstance(result, dict):
         return {"sr": result}

@@ -50,11 +50,11 @@ class Card:
             raise ValueError("scales = () name none")
 
     @property
-    def allowed_scales(self):
+    def allowed_scales(self) -> tuple[int, ...]:
         """The factors that the network can be made for, ascending."""
         return tuple(sorted({*self.scales, *self.other_scales}))
 
-    def lr_shape(self, height, width, *, frames=5):
+    def lr_shape(self, height: int, width: int, *, frames: int = 5) -> tuple[int, ...]:
         """The shape of one LR image, or clip of `frames` images, as the network takes it."""
         return (1, *((frames,) if self.video else ()), height, width, self.in_channels)
 

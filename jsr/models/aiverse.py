@@ -21,7 +21,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jsr.layers.conv import Conv
-from jsr.layers.padding import Padding
 from jsr.models._card import Card
 from jsr.models.hat import ChannelWeights
 

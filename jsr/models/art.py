@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr.layers.attention import MLP, DropPath, Linear, attend, split_heads
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
-from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
+from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.models._card import Card
 
 MOST_LOGITS = 2**29  # computed at once, 2 GiB; a sparse layer soon has more

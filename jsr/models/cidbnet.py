@@ -18,10 +18,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jsr.layers.attention import Linear, attend, normal, split_heads
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
-from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
+from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.window import relative_position_index, window_merge, window_partition
 from jsr.models._card import Card
 from jsr.models.hat import ChannelAttentionBlock

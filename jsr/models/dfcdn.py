@@ -13,7 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.activation import gelu
 from jsr.layers.conv import Conv
 from jsr.layers.esa import ESA
@@ -52,7 +52,7 @@ class DFCDN(nn.Module):
     @nn.compact
     def __call__(self, lr, *, train=False):
         def reconv(x, features, name):
-            return RepConv(features, rep.block(self.block), deploy=self.deploy, dtype=self.dtype,
+            return RepConv(features, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
                            name=name)(x, train=train)
 
         x = reconv(lr * self.img_range, self.num_feat, "conv_first")

@@ -11,7 +11,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.activation import gelu
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv
@@ -43,7 +43,7 @@ class DHISP(nn.Module):
         features = lr.shape[-1] * self.scale**2
         x = gelu(Conv(self.num_feat, dtype=self.dtype, name="conv_first")(lr))
         for index in range(self.num_block):
-            x = RepConv(self.num_feat, rep.block(self.block), deploy=self.deploy, dtype=self.dtype,
+            x = RepConv(self.num_feat, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
                         name=f"body_{index}")(x, train=train)
             x = gelu(x)
         x = Conv(features, dtype=self.dtype, name="conv_last")(x)

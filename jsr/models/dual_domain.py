@@ -123,13 +123,14 @@ def mean_of_eight(network, lr):
     """
     upright = _mean_of_flips(network, lr)
     turned = _mean_of_flips(network, lr.swapaxes(1, 2))
-    return [(one + other.swapaxes(1, 2)) / 2 for one, other in zip(upright, turned)]
+    return [(one + other.swapaxes(1, 2)) / 2 for one, other in zip(upright, turned, strict=True)]
 
 
 def _mean_of_flips(network, lr):
     flips = ((), (1,), (2,), (1, 2))
     images = network(jnp.concatenate([jnp.flip(lr, axes) for axes in flips]))
-    return [sum(jnp.flip(part, axes) for part, axes in zip(jnp.split(image, 4), flips)) / 4 for image in images]
+    return [sum(jnp.flip(part, axes) for part, axes in zip(jnp.split(image, 4), flips, strict=True)) / 4
+            for image in images]
 
 
 VARIANTS = {

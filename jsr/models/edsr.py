@@ -10,11 +10,10 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.upsample import PixelShuffleUpsample
 from jsr.models._card import Card
-
-DIV2K_MEAN = (0.4488, 0.4371, 0.4040)  # of the RGB training images, in [0, 1]
 
 
 class ResidualBlock(nn.Module):
@@ -48,7 +47,7 @@ class EDSR(nn.Module):
     num_block: int = 16
     res_scale: float = 1.0
     img_range: float = 255.0
-    mean: tuple[float, float, float] = DIV2K_MEAN
+    mean: tuple[float, float, float] = RGB_MEAN
     dtype: Any = None
 
     @nn.compact

@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
@@ -87,7 +87,7 @@ class ETDS(nn.Module):
         zeros = nn.initializers.zeros
 
         def backbone(x, features, name, zero_start=False):
-            return RepConv(features, rep.block(self.block), zero_start=zero_start, dtype=self.dtype, name=name)(
+            return RepConv(features, rep_blocks.block(self.block), zero_start=zero_start, dtype=self.dtype, name=name)(
                 x, train=train)
 
         def conv(x, features, name, kernel_init):

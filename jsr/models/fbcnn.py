@@ -43,8 +43,8 @@ def _identity(shape, dtype):
     return jnp.zeros(shape, dtype).at[height // 2, width // 2].set(jnp.eye(*features, dtype=dtype))
 
 
-def _conv(features, *fields, kernel_init=he(), **named):
-    return Conv(features, *fields, kernel_init=kernel_init, bias_init=nn.initializers.zeros, **named)
+def _conv(features, *fields, kernel_init=None, **named):
+    return Conv(features, *fields, kernel_init=kernel_init or he(), bias_init=nn.initializers.zeros, **named)
 
 
 class Residual(nn.Module):

@@ -12,11 +12,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jsr.layers.attention import MLP, DropPath, Linear, split_heads
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.cosine import CosineAttention
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
-from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
+from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.window import attend_in_windows, merge_shifted, shifted_windows, window_partition
 from jsr.models._card import Card
 from jsr.models.hat import ChannelAttentionBlock

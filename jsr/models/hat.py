@@ -24,11 +24,12 @@ import numpy as np
 
 from jsr.layers.activation import gelu
 from jsr.layers.attention import MLP, DropPath, Linear, WindowAttention, attend, normal, split_heads
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
 from jsr.layers.pool import GlobalMean
-from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
+from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.window import attend_in_windows, window_merge, window_partition
 from jsr.models._card import Card
 
@@ -84,7 +85,7 @@ def overlap_index(window_size, overlap):
     negative; they count from the table's end, as negative indices do.
     """
     query, key = (np.divmod(np.arange(side**2), side) for side in (window_size, window_size + overlap))
-    rows, columns = (k - q[:, None] + 1 - overlap for q, k in zip(query, key))
+    rows, columns = (k - q[:, None] + 1 - overlap for q, k in zip(query, key, strict=True))
     return rows * (2 * window_size + overlap - 1) + columns
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.padding import Padding
 from jsr.layers.shuffle import pixel_shuffle
-from jsr.layers.swin import RGB_MEAN, Reconstruction
+from jsr.layers.swin import Reconstruction
 from jsr.models._card import Card
 from jsr.models.swinir import residual_groups
 

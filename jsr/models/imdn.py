@@ -115,7 +115,7 @@ class SpectralIMDB(nn.Module):
         for index in range(3):
             parts = FastFourierConv(features, dtype=self.dtype, name=f"conv_{index}")(*parts)
             pairs = [jnp.split(_act(part), [part.shape[-1] // 4], axis=-1) for part in parts]
-            distilled, parts = zip(*pairs)
+            distilled, parts = zip(*pairs, strict=True)
             kept += distilled
         kept += FastFourierConv(features // 4, dtype=self.dtype, name="conv_3")(*parts)
         y = CCA(dtype=self.dtype, name="attention")(jnp.concatenate(kept, -1))

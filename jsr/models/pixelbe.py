@@ -3,15 +3,15 @@
 NTIRE 2023 real-time super-resolution, report section 3.14; no code is public. The two stages are the report's: a 3x3
 convolution of stride 2, two edge-oriented blocks (ECB) and a pixel shuffle to a clean image of LR size; two ECBs and a
 pixel shuffle to SR. The widths (32, 20; 36) are one of some thirty sets that meet the published 13.7 k parameters and
-14.7226 G, which count ReLUs: one behind the strided convolution and one in the second stage. Inferred: their places, that
-they are ReLUs, and no sum with the image.
+14.7226 G, which count ReLUs: one behind the strided convolution and one in the second stage. Inferred: their places,
+that they are ReLUs, and no sum with the image.
 """
 
 from typing import Any
 
 import flax.linen as nn
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.conv import Conv
 from jsr.layers.padding import Padding
 from jsr.layers.rep import RepConv
@@ -44,7 +44,7 @@ class PixelBE(nn.Module):
     @nn.compact
     def __call__(self, lr, *, train=False):
         def reconv(x, features, name):
-            return RepConv(features, rep.block(self.block), deploy=self.deploy, dtype=self.dtype,
+            return RepConv(features, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
                            name=name)(x, train=train)
 
         channels = lr.shape[-1]

@@ -20,8 +20,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jsr.config import nearest
-from jsr.layers import rep
+from jsr.errors import nearest
+from jsr.layers import rep, rep_blocks
 from jsr.layers.activation import PReLU, gelu
 from jsr.layers.conv import Conv, detail
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
@@ -46,7 +46,7 @@ class Plain(nn.Module):
       scale: SR size over LR size.
       num_feat: features of the head and of the body.
       num_block: convolutions of the body.
-      block: what those train as, a name of jsr.layers.rep.BLOCKS; "plain" is the convolution itself.
+      block: what those train as, a name of jsr.layers.rep_blocks.BLOCKS; "plain" is the convolution itself.
       end_block: what the others train as; a 1x1 convolution is plain.
       act: of ACTS.
       acts: the convolutions that it follows, the head being 0; None for the head and all of the body.
@@ -61,8 +61,8 @@ class Plain(nn.Module):
       taps: in training, `feature_1`, `feature_2`... are the outputs of the body's convolutions.
       x2: in training, `sr_x2`, (N, H * 2, W * 2, 3), is another convolution and shuffle of the body's output.
       img_range: the inside works on values of [0, img_range].
-      detail_start: the head, which must be plain, starts with kernels without a mean, four times He's: its features show
-        detail instead of colour, from which a restorer that begins as the identity learns sooner.
+      detail_start: the head, which must be plain, starts with kernels without a mean, four times He's: its features
+        show detail instead of colour, from which a restorer that begins as the identity learns sooner.
       zero_start: the last convolution starts at zero, so that with `anchor` the network begins as the enlarged image.
       deploy: each block is one convolution, and what only `x2` needs is gone.
       dtype: of the computation; parameters stay float32.
@@ -140,7 +140,7 @@ class Plain(nn.Module):
         """A convolution in its training or its deployed form, which are the same of a plain one."""
         plain = block == "plain" or kernel_size == 1
         options = {} if kernel_size == 3 else {"kernel_size": kernel_size}
-        return rep.RepConv(features, None if plain else rep.block(block, **options), kernel_size, strides,
+        return rep.RepConv(features, None if plain else rep_blocks.block(block, **options), kernel_size, strides,
                            padding=(kernel_size - 1) // 2, use_bias=self.use_bias, zero_start=zero_start,
                            deploy=self.deploy or plain, dtype=self.dtype, name=name)
 

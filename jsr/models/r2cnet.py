@@ -13,7 +13,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.conv import Conv
 from jsr.layers.esa import ESA
 from jsr.layers.padding import Padding
@@ -43,7 +43,7 @@ class R2CBlock(nn.Module):
     @nn.compact
     def __call__(self, x, *, train=False):
         def conv(x, features, name, kernel_size=3, strides=1):
-            return RepConv(features, rep.normed(kernel_size), kernel_size, strides, deploy=self.deploy,
+            return RepConv(features, rep_blocks.normed(kernel_size), kernel_size, strides, deploy=self.deploy,
                            dtype=self.dtype, name=name)(x, train=train)
 
         if self.strides == 1:

@@ -15,7 +15,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.conv import Conv
 from jsr.layers.esa import ESA
 from jsr.layers.rep import RepConv
@@ -37,7 +37,7 @@ class RLFB(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        y, branches = x, rep.block(self.block)
+        y, branches = x, rep_blocks.block(self.block)
         for index, features in enumerate((self.mid_feat, self.mid_feat, x.shape[-1])):
             y = RepConv(features, branches, deploy=self.deploy, dtype=self.dtype, name=f"conv{index + 1}")(y)
             y = nn.leaky_relu(y, 0.05)

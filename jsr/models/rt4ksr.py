@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.activation import gelu
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
@@ -61,7 +61,7 @@ class RT4KSR(nn.Module):
         del train  # the same in training
 
         def reconv(x, name):
-            return RepConv(self.num_feat, rep.rrrb(), deploy=self.deploy, dtype=self.dtype, name=name)(x)
+            return RepConv(self.num_feat, rep_blocks.rrrb(), deploy=self.deploy, dtype=self.dtype, name=name)(x)
 
         def norm(x, name):
             return LayerNorm(epsilon=1e-6, dtype=self.dtype, name=name)(x)

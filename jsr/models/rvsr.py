@@ -11,7 +11,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.activation import gelu
 from jsr.layers.conv import Conv
 from jsr.layers.pool import GlobalMean
@@ -59,7 +59,7 @@ class RVSR(nn.Module):
         x = head
         for index in range(self.num_block):
             name, small = f"body_{index}", self.num_squeezed_feat
-            x = RepConv(self.num_feat, rep.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
+            x = RepConv(self.num_feat, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
                 x, train=train)
             x = SqueezeExcite(small, dtype=self.dtype, name=f"{name}_excite")(x)
             y = Conv(small, 1, use_bias=False, dtype=self.dtype, name=f"{name}_expand")(x)

@@ -98,7 +98,8 @@ def Model(variant="base", *, scale, **fields):
 CARD = Card(
     title="SAFMN_BCIE, residual groups of SAFMN's blocks at half the size",
     paper="Sun et al., Spatially-Adaptive Feature Modulation for Efficient Image Super-Resolution, ICCV 2023; "
-          "Yang, Timofte et al., NTIRE 2024 Challenge on Blind Enhancement of Compressed Image: Methods and Results, CVPR Workshops 2024",
+          "Yang, Timofte et al., NTIRE 2024 Challenge on Blind Enhancement of Compressed Image: Methods and Results, "
+          "CVPR Workshops 2024",
     code="sunny2109/SAFMN (Apache-2.0)",
     scales=(1,),
     task="restoration",

@@ -14,13 +14,12 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
-
-RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K's training images, in [0, 1]
 
 
 class SPAB(nn.Module):
@@ -36,7 +35,7 @@ class SPAB(nn.Module):
     @nn.compact
     def __call__(self, x, *, train=False):
         def reconv(x, name):
-            return RepConv(x.shape[-1], rep.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
+            return RepConv(x.shape[-1], rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
                 x, train=train)
 
         first = nn.silu(reconv(x, "conv_1"))
@@ -74,8 +73,8 @@ class SPAN(nn.Module):
     @nn.compact
     def __call__(self, lr, *, train=False):
         def reconv(x, name):
-            return RepConv(self.num_feat, rep.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
-                x, train=train)
+            return RepConv(self.num_feat, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
+                           name=name)(x, train=train)
 
         head = reconv((lr - jnp.asarray(self.mean, lr.dtype)) * self.img_range, "conv_first")
         x, maps = head, []

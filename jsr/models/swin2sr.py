@@ -13,19 +13,20 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jsr.layers.attention import MLP, DropPath, Linear, split_heads
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.cosine import CosineAttention
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
 from jsr.layers.resize import bicubic_upsample
-from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
+from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.upsample import PixelShuffleUpsample
 from jsr.layers.window import attend_in_windows
 from jsr.models._card import Card
 
 
 class CosineWindowAttention(nn.Module):
-    """Self-attention of Swin V2 in square windows; parameters of jsr.layers.cosine.CosineAttention lie beside its own."""
+    """Self-attention of Swin V2 in square windows; parameters of layers.cosine.CosineAttention lie beside its own."""
 
     num_heads: int
     dtype: Any = None

@@ -11,10 +11,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jsr.layers.attention import MLP, DropPath, WindowAttention
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
-from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
+from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.window import attend_in_windows
 from jsr.models._card import Card
 

@@ -12,13 +12,12 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.activation import prelu
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
-
-RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K's training images, in [0, 1]
 
 
 class Product(nn.Module):
@@ -45,8 +44,8 @@ class Product(nn.Module):
     @nn.compact
     def __call__(self, x, *, train=False):
         def reconv(x, name):
-            return RepConv(self.features, rep.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
-                x, train=train)
+            return RepConv(self.features, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
+                           name=name)(x, train=train)
 
         a = x
         for index in range(self.depth):
@@ -96,7 +95,7 @@ class SCSYENet(nn.Module):
             x = Product(self.num_feat, depth, self.product_scale, self.block, self.deploy, self.dtype, name=name)(
                 x, train=train)
         x = jnp.concatenate([x, image.astype(x.dtype)], axis=-1)
-        x = RepConv(lr.shape[-1] * self.scale**2, rep.block(self.block), deploy=self.deploy, dtype=self.dtype,
+        x = RepConv(lr.shape[-1] * self.scale**2, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
                     name="tail")(x, train=train)
         return pixel_shuffle(x, self.scale).astype(lr.dtype) / self.img_range + mean
 

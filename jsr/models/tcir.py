@@ -13,10 +13,11 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
-from jsr.layers.swin import RGB_MEAN, GroupConv, Reconstruction, drop_path_rates
+from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.models._card import Card
 from jsr.models.rrdbnet import RRDB
 from jsr.models.swin2sr import SwinV2Layer

@@ -98,7 +98,7 @@ class Tempest(nn.Module):
         common = [quality.mean((1, 2)) for quality in local]
         qf = sum(common) / len(common)
         if qf_input is not None:
-            local = [quality + (qf_input - mean)[:, None, None] for quality, mean in zip(local, common)]
+            local = [quality + (qf_input - mean)[:, None, None] for quality, mean in zip(local, common, strict=True)]
             common = [jnp.broadcast_to(qf_input, qf.shape)] * len(common)
         sr = self.decode(levels, self.offsets(levels, local, common), lr.shape[-1])
         return {"sr": sr.astype(lr.dtype), "qf": qf}
@@ -118,12 +118,12 @@ class Tempest(nn.Module):
         """(gamma, beta) of each level, of the shape of its features, from its local and all global qualities."""
         embeddings = [QualityEmbedding(self.embed_dim, name=f"embedding_{level}") for level in range(len(levels))]
         attention = QualityAttention(self.num_heads, name="attention")
-        common = jnp.stack([embed(quality) for embed, quality in zip(embeddings, common)], 1)
+        common = jnp.stack([embed(quality) for embed, quality in zip(embeddings, common, strict=True)], 1)
         offsets = []
         for level, x in enumerate(levels):
             embedded = attention(embeddings[level](local[level]), common)
             pairs = zip(Modulation(x.shape[-1], name=f"global_{level}")(common[:, level, None, None]),
-                        Modulation(x.shape[-1], name=f"local_{level}")(embedded))
+                        Modulation(x.shape[-1], name=f"local_{level}")(embedded), strict=True)
             offsets.append([of_all + bilinear(of_blocks, *x.shape[1:3]) for of_all, of_blocks in pairs])
         return offsets
 

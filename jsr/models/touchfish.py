@@ -10,7 +10,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from jsr.layers import rep
+from jsr.layers import rep_blocks
 from jsr.layers.conv import Conv
 from jsr.layers.rep import RepConv
 from jsr.layers.shuffle import pixel_shuffle
@@ -28,7 +28,7 @@ class AttliBlock(nn.Module):
     def __call__(self, x, *, train=False):
         features, later = x.shape[-1], x
         for index in range(3):
-            later = RepConv(features, rep.block(self.block), deploy=self.deploy, dtype=self.dtype,
+            later = RepConv(features, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
                             name=f"conv_{index}")(later, train=train)
             later = nn.leaky_relu(later, 0.05)
         later = Conv(features, 1, dtype=self.dtype, name="fuse")(later)
@@ -58,7 +58,7 @@ class TouchFish(nn.Module):
     @nn.compact
     def __call__(self, lr, *, train=False):
         def conv(x, features, name):
-            return RepConv(features, rep.block(self.block), deploy=self.deploy, dtype=self.dtype,
+            return RepConv(features, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
                            name=name)(x, train=train)
 
         head = x = conv(lr, self.num_feat, "conv_first")

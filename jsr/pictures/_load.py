@@ -6,12 +6,12 @@ import functools
 import logging
 import os
 import struct
-import zlib
 
 import numpy as np
 from PIL import Image
 
 from jsr.errors import UserError
+from jsr.parallel import cores
 from jsr.pictures import _exif
 
 PILLOW = {"BMP": (".bmp", ".dib"), "PCX": (".pcx",), "ICO": (".ico",), "ICNS": (".icns",), "PSD": (".psd",),
@@ -53,7 +53,7 @@ def vips():
     if "VIPSHOME" not in os.environ:
         os.unsetenv("VIPSHOME")  # libvips tells itself, and every child of the process, where it was built
     pyvips.cache_set_max(0)
-    pyvips.concurrency_set(min(4, os.cpu_count() or 1))
+    pyvips.concurrency_set(min(4, cores()))
     logging.getLogger("pyvips").setLevel(logging.CRITICAL + 1)
     return pyvips
 

@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.config import nearest, plain
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
+from jsr.trees import plain
 
 
 def flip(images, partner, key):
@@ -117,7 +117,7 @@ def mixcorrupt(images, partner, key, *, alpha=1.0):
     reductions = [jax.image.resize(hr, lr.shape, method) for method in ("linear", "cubic", "lanczos3")]
     versions = [lr, *(jnp.clip(reduction, 0, 1) for reduction in reductions)]
     weights = jax.random.dirichlet(key, jnp.full(len(versions), alpha))
-    return images | {"lr": sum(weight * version for weight, version in zip(weights, versions))}
+    return images | {"lr": sum(weight * version for weight, version in zip(weights, versions, strict=True))}
 
 
 def one_of(images, partner, key, *, of=()):

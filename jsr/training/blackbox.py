@@ -30,12 +30,12 @@ import safetensors
 import safetensors.numpy
 
 from jsr import losses, reparam, sharding
-from jsr.config import from_plain, plain
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import memory, stages
 from jsr.training import state as states
 from jsr.training.step import forward, intercepted, prepare
+from jsr.trees import from_plain, plain
 
 FORMAT = 1
 BOXES = 3  # that a run writes at most

@@ -81,7 +81,8 @@ class Checkpoints:
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:
-                args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract_of(step)), meta=ocp.args.JsonRestore())
+                args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract_of(step)),
+                                          meta=ocp.args.JsonRestore())
                 restored = self._manager.restore(step, args=args)
                 return step, restored.state, restored.meta
             except Exception as e:  # whatever a damaged folder makes Orbax raise

@@ -12,8 +12,8 @@ GROUPS = 4  # of a network's parameters whose norms are logged, the largest
 PARTS = {"step": "training steps", "data": "waiting for data", "start": "compiling, first batches",
          "validation": "validation", "picture": "pictures", "checkpoint": "checkpoints"}
 _STILL = 3  # validations
-_REVIVE = ("dead ReLUs as a rule: try a leaky one (--config.networks.NAME.fields.act=lrelu, of networks that have it) or "
-           "a lower learning rate (--config.stages[0].learning_rate=...)")
+_REVIVE = ("dead ReLUs as a rule: try a leaky one (--config.networks.NAME.fields.act=lrelu, of networks that "
+           "have it) or a lower learning rate (--config.stages[0].learning_rate=...)")
 _TOO_LONG_WAITING = 0.2  # of the time of steps and data
 
 
@@ -101,11 +101,12 @@ class Alarm:
 
     def trained(self, step, summary):
         """After a log line, with its norms (see `statistics`); a gradient that is 0 over two of them is no accident."""
-        zero = {name.partition("grad_norm/")[2] for name, value in summary.items() if "grad_norm/" in name and not value}
+        zero = {name.partition("grad_norm/")[2] for name, value in summary.items()
+                if "grad_norm/" in name and not value}
         dead, self._zero = zero & self._zero, zero
         blocks = sorted(name for name in dead if not any(other.startswith(f"{name}/") for other in dead))
-        return self._once("gradient", f"step {step}: the gradients of {', '.join(blocks)} are all zero, so these do not "
-                          f"learn; {_REVIVE}" if blocks else "")
+        return self._once("gradient", f"step {step}: the gradients of {', '.join(blocks)} are all zero, so these "
+                                      f"do not learn; {_REVIVE}" if blocks else "")
 
     def validated(self, step, gain):
         """After a validation, with its gain."""

@@ -17,18 +17,18 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import jsr
-from jsr import challenges, evaluation, losses, metrics, report, sharding
-from jsr.config import different, flat, plain
-from jsr.data import mix, pipeline
+from jsr import challenges, crops, evaluation, losses, metrics, model_file, sharding
+from jsr.data import mix, pipeline, validation
+from jsr.degradations.enlarge import enlarge
 from jsr.errors import UserError
 from jsr.files import atomic_write
-from jsr.inference import model_file
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 from jsr.training import blackbox, insight, memory, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
 from jsr.training.logbook import Logbook
+from jsr.trees import different, flat, plain
 
 log = logging.getLogger("jsr")
 
@@ -101,7 +101,7 @@ def train(config, workdir, *, console):
         rows = mix.stage_rows(config, stage, opened, scale=scale)
         if index > _stage_at(step, first_steps):
             _trace_step(config, index, rows[0], key, frozen, mesh)
-    mix.validation_pairs(config)  # what is missing is said before anything is trained
+    validation.pairs(config)  # what is missing is said before anything is trained
     logbook = Logbook(workdir, resume_step=step) if lead else None
     clock, alarm = insight.Clock(), insight.Alarm()
 
@@ -111,7 +111,7 @@ def train(config, workdir, *, console):
 
     @functools.cache
     def chain_of(tlc, *modules):  # what they compiled is kept
-        return Chain(dict(zip(config.chain, modules)), {}, tlc=tlc)
+        return Chain(dict(zip(config.chain, modules, strict=True)), {}, tlc=tlc)
 
     def upscaler_of(networks, variables, *, tlc=0, **ensemble):
         chain = chain_of(tlc, *(networks[name] for name in config.chain))
@@ -119,7 +119,7 @@ def train(config, workdir, *, console):
 
     def psnr(networks, variables):
         """The mean over the first validation images, which decides what is pruned."""
-        pairs = itertools.islice(mix.validation_pairs(config), PRUNE_IMAGES)
+        pairs = itertools.islice(validation.pairs(config), PRUNE_IMAGES)
         return evaluation.ranking_score(upscaler_of(networks, variables), pairs, protocol)
 
     def info(index, steps, scores):
@@ -127,22 +127,23 @@ def train(config, workdir, *, console):
         return {"networks": [{"name": name, "model": config.networks[name].model, "scale": config.networks[name].scale,
                               "fields": fields[name], "deployed": fields[name].get("deploy", False)}
                              for name in config.chain],
-                "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps, "ensemble": plain(config.ensemble),
+                "ema": config.ema_decay > 0, "recipe": config.recipe, "steps": steps,
+                "ensemble": plain(config.ensemble),
                 "scores": scores, "data": mix.described(config), "fingerprint": meta["fingerprint"]}
 
     def validate(index, networks, step, state):
         variables = jax.device_get(states.eval_variables(config, state))
         upscaler = upscaler_of(networks, variables)  # the ensemble would take eight times as long
         rows, baselines, best_key = [], [], protocol.ranking
-        for name, lr, hr in mix.validation_pairs(config):
+        for name, lr, hr in validation.pairs(config):
             sr = upscaler.upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if not rows[1:] or "baseline" not in meta:
-                baseline = evaluation.enlarge(lr, scale, protocol.kernel)
+                baseline = enlarge(lr, scale, protocol.kernel)
                 baselines.append(evaluation.score(name, baseline, hr, protocol, [best_key]))
             if not rows[1:]:
                 with clock.part("picture"):
-                    logbook.picture(step, name, report.strip(lr, baseline, sr, hr))
+                    logbook.picture(step, name, crops.strip(lr, baseline, sr, hr))
         score = evaluation.mean_scores(rows)
         meta.setdefault("baseline", evaluation.mean_scores(baselines)[best_key])
         gain = evaluation.gain(score[best_key], meta["baseline"])
@@ -194,7 +195,8 @@ def train(config, workdir, *, console):
                     keep = functools.partial(keep_skipped, stage=index, key=stage_key)
                     run_step = blackbox.Watched(program, stage_key, frozen, skipped=int(state.skipped), on_skip=keep)
                     window = []
-                    for batch in itertools.chain([batch], feed):
+                    feed = itertools.chain([batch], feed)
+                    for batch in feed:
                         step += 1
                         due = step % config.log_every == 0 or step == end
                         with program.explained():
@@ -343,7 +345,7 @@ def check_same_run(config, mark, workdir):
     """
     paths = [workdir / name for name in _BEGUN]
     if not has_begun(workdir):
-        for path, content in zip(paths, (plain(config), mark)):
+        for path, content in zip(paths, (plain(config), mark), strict=True):
             with atomic_write(path, "w") as file:
                 json.dump(content, file, indent=1, sort_keys=True)
         return
@@ -378,5 +380,6 @@ def _revision():
     root = Path(jsr.__file__).parent.parent
     if not (root / ".git").exists():
         return ""
-    done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=root,
+                          capture_output=True, text=True)
     return done.stdout.strip()

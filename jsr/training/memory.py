@@ -9,13 +9,12 @@ import jax
 import numpy as np
 from rich.filesize import decimal
 
-from jsr import sharding
-from jsr.config import from_plain, plain, set_value
+from jsr import device, sharding
 from jsr.errors import UserError, is_out_of_memory
-from jsr.inference import chain
 from jsr.training import stages
 from jsr.training import state as states
 from jsr.training.step import make_step
+from jsr.trees import from_plain, plain, set_value
 
 log = logging.getLogger("jsr")
 
@@ -99,7 +98,7 @@ class Program:
     def __init__(self, config, index, state, batch, key, frozen):
         self._config, self._index, self.plan = config, index, None
         self._given = *(jax.tree.map(_abstract, tree) for tree in (state, batch)), key, jax.tree.map(_abstract, frozen)
-        free = chain.free_memory()
+        free = device.free_memory()
         with self.explained():
             self._run = build(config, index).lower(*self._given, np.int32(0)).compile()
         self.plan = plan(self._run, state, batch, frozen)

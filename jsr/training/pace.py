@@ -1,7 +1,7 @@
 """As many steps as fit into some minutes: what the parts of a run take is measured on real ones, which are thrown away.
 
-All stages become longer or shorter by one factor, with whatever counts steps in them. It is found before the first step,
-since schedules end with their stage, and written into the run, which is resumed with it.
+All stages become longer or shorter by one factor, with whatever counts steps in them. It is found before the first
+step, since schedules end with their stage, and written into the run, which is resumed with it.
 """
 
 import dataclasses
@@ -15,8 +15,7 @@ import jax
 import numpy as np
 
 from jsr import challenges, evaluation, models, sharding
-from jsr.config import from_plain, plain
-from jsr.data import mix, pipeline
+from jsr.data import mix, pipeline, validation
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.inference.chain import Chain
@@ -24,6 +23,7 @@ from jsr.inference.upscaler import Upscaler
 from jsr.training import loop, memory, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
+from jsr.trees import from_plain, plain
 
 FILE = "pace.json"  # of a run of some minutes, in its folder
 SHARE, LONGEST_S = 0.05, 30.0  # of the minutes for measuring the steps of all stages; of one stage
@@ -69,12 +69,14 @@ def fit(config, minutes, workdir, *, console, started):
     if loop.has_begun(workdir):
         before = json.loads(path.read_text()) if path.exists() else {}
         if before.get("minutes") != minutes:
-            there, here = (f"--minutes {m:g}" if m else "a given number of steps" for m in (before.get("minutes"), minutes))
-            raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, choose another --workdir, "
-                            "or remove that folder")
+            given = before.get("minutes"), minutes
+            there, here = (f"--minutes {m:g}" if m else "a given number of steps" for m in given)
+            raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, choose "
+                            "another --workdir, or remove that folder")
         return scaled(config, before["factor"]) if minutes else config
     if not minutes:
-        path.unlink(missing_ok=True)
+        if path.exists():
+            path.unlink()
         return config
     if not minutes > 0:
         raise UserError(f"--minutes {minutes:g}: give more than 0")
@@ -142,7 +144,7 @@ def _times(count, factor):
 
 
 def scaled(config, factor):
-    """A recipe whose stages are `factor` times as long, and all that counts steps in them: schedules, freezing, data."""
+    """A recipe whose stages are `factor` times as long, and all that counts their steps: schedules, freezing, data."""
     config = from_plain(plain(config))
     for row in itertools.chain(config.data.train, *(stage.data for stage in config.stages)):
         if row.get("steps"):
@@ -246,8 +248,8 @@ def _validation(config):
     seconds = []
     for _ in range(2):
         begin = time.monotonic()
-        for count, (name, lr, hr) in enumerate(itertools.islice(mix.validation_pairs(config), _IMAGES), 1):
-            evaluation.score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
+        scores = [evaluation.score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
+                  for name, lr, hr in itertools.islice(validation.pairs(config), _IMAGES)]
         seconds.append(time.monotonic() - begin)
-    each = seconds[1] * mix.validation_count(config) / count
+    each = seconds[1] * validation.count(config) / len(scores)
     return each, max(seconds[0] - seconds[1], 0.0)

@@ -9,12 +9,13 @@ import itertools
 import json
 from pathlib import Path
 
-from jsr import challenges, counts, evaluation, models, reparam
-from jsr.config import plain
-from jsr.data import mix
+from jsr import challenges, evaluation, models, reparam
+from jsr.analysis import counts
+from jsr.data import validation
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import loop
+from jsr.trees import plain
 
 
 def candidates(config, net, choices, *, max_gmacs=None):
@@ -34,7 +35,7 @@ def candidates(config, net, choices, *, max_gmacs=None):
     """
     entry, found = config.networks[net], []
     for values in itertools.product(*choices.values()):
-        fields = dict(zip(choices, values))
+        fields = dict(zip(choices, values, strict=True))
         model = reparam.deployed(models.create(entry.model, scale=entry.scale, **{**plain(entry.fields), **fields}))
         params, macs = counts.count(model, models.card(model).lr_shape(*config.input_hw))
         found.append({"fields": fields, "params": params, "gmacs": macs / 1e9})
@@ -67,7 +68,7 @@ def halve(config, net, found, workdir, *, steps, console, on_round=lambda rows: 
     """
     while True:
         scores = [_train(config, net, candidate["fields"], workdir, steps, console) for candidate in found]
-        rows = [{**candidate, "steps": steps, "score": score} for candidate, score in zip(found, scores)]
+        rows = [{**candidate, "steps": steps, "score": score} for candidate, score in zip(found, scores, strict=True)]
         rows.sort(key=lambda row: -row["score"])
         on_round(rows)
         if len(rows) <= 2:
@@ -91,7 +92,7 @@ def _train(config, net, fields, workdir, steps, console):
         config.eval_every = steps + 1
     console.print(f"{name}, {steps} steps", highlight=False)
     upscaler = loop.train(config, folder, console=console)
-    score = evaluation.ranking_score(upscaler, mix.validation_pairs(config), challenges.of(config))
+    score = evaluation.ranking_score(upscaler, validation.pairs(config), challenges.of(config))
     with atomic_write(done, "w") as file:
         json.dump({"score": score}, file)
     return score

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from jsr import models, reparam
-from jsr.config import nearest, plain
-from jsr.errors import UserError
-from jsr.training import augment, channels, optim
+from jsr.analysis import channels
+from jsr.errors import UserError, nearest
+from jsr.training import augment, optim
+from jsr.trees import plain
 
 log = logging.getLogger("jsr")
 
@@ -31,7 +32,8 @@ def fields_at(config, stage):
 def make_networks(config, stage):
     """{name: module} of a recipe's networks during a stage, in its compute dtype; deployed where none trains them."""
     dtype, carried = jnp.dtype(config.dtype), trained(config)
-    networks = {name: models.create(config.networks[name].model, scale=config.networks[name].scale, dtype=dtype, **fields)
+    networks = {name: models.create(config.networks[name].model, scale=config.networks[name].scale, dtype=dtype,
+                                    **fields)
                 for name, fields in fields_at(config, stage).items()}
     return {name: module if name in carried else reparam.deployed(module) for name, module in networks.items()}
 
@@ -80,7 +82,7 @@ def begin(config, stage, nets, key, score):
         after = models.create(net.model, scale=net.scale, dtype=dtype, **fields[row["net"]])
         leading = {name: versions[-1] for name, versions in nets.items()}
 
-        def with_variables(variables):
+        def with_variables(variables, row=row, leading=leading):
             return score(modules, {**leading, row["net"]: variables})
 
         try:

@@ -137,7 +137,8 @@ def begin_stage(config, index, state, nets):
         if averaged:
             new[name]["ema"] = jax.tree.map(jnp.copy, averaged[0]["params"])  # what is new is one array in both
     for number, player in enumerate(players):
-        params = {name: losses.initial_params(row) for name, row in zip(losses.names(player.losses), player.losses)}
+        named = zip(losses.names(player.losses), player.losses, strict=True)
+        params = {name: losses.initial_params(row) for name, row in named}
         learnt[f"player{number}"] = {name: {"params": own, "opt": optim.make_optimizer({"name": "adam"}).init(own)}
                                      for name, own in params.items() if own}
     return state.replace(nets=new, loss_params={name: own for name, own in learnt.items() if own})

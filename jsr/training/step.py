@@ -1,7 +1,6 @@
 """The one train step. Distillation, freezing and adversaries are players of it; there is never a second step."""
 
 import contextlib
-import functools
 import re
 
 import flax.linen as nn
@@ -9,69 +8,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jsr import losses, models, reparam
-from jsr.config import nearest
-from jsr.errors import UserError
+from jsr import losses, reparam
+from jsr.chain import apply, run_chain
+from jsr.errors import UserError, nearest
 from jsr.training import augment, insight, optim, stages
 from jsr.training.state import purpose_key
 
 SCALE_AFTER = 2000  # good steps, after which the loss scale doubles
-
-
-def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditions=None):
-    """One network on one array.
-
-    Args:
-      network: a module.
-      variables: its Flax collections.
-      image: what it takes.
-      train: passed to the network; its statistics are updated where True.
-      rngs: PRNG keys for the network, as Flax takes them.
-      taps: paths of submodules, as "body_0/conv1".
-      conditions: further keyword arguments of the network.
-
-    Returns:
-      (its outputs as a dict with `sr`, {path: what that submodule gives}, the changed collections); the dict of taps
-      lacks those that are no submodule.
-    """
-    paths = {path: tuple(path.split("/")) for path in taps}
-    result, changed = network.apply(
-        variables, image, train=train, rngs=rngs, **(conditions or {}),
-        mutable=[*(c for c in variables if train and c != "params"), *(["intermediates"] if paths else [])],
-        capture_intermediates=lambda module, method: method == "__call__" and module.path in paths.values())
-    captured, tapped = changed.pop("intermediates", {}), {}
-    for path, parts in paths.items():
-        with contextlib.suppress(KeyError):
-            tapped[path] = functools.reduce(lambda tree, part: tree[part], parts, captured)["__call__"][0]
-    return models.outputs(result), tapped, changed
-
-
-def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), conditions=None):
-    """Passes `lr` through the networks of a chain.
-
-    Args:
-      networks: {name: module}.
-      chain: names in order; each gets the `sr` of the one before.
-      variables: {name: Flax collections}.
-      lr: float array (N, H, W, 3) in [0, 1].
-      train: names of the networks that are in training, see `apply`.
-      rngs: PRNG keys for the networks, as Flax takes them.
-      taps: what else to return: "sr@body_1" is what the submodule body_1 of the network sr gives.
-      conditions: {name: further keyword arguments of that network}.
-
-    Returns:
-      (outputs, updated): the last network's outputs as a dict with `sr`, every earlier one's as `<name>/<key>`, the
-      taps, and {name: the changed non-parameter collections}.
-    """
-    outputs, updated, image = {}, {}, lr
-    for name in chain:
-        paths = [path for net, _, path in (tap.partition("@") for tap in taps) if net == name]
-        result, tapped, updated[name] = apply(networks[name], variables[name], image, train=name in train, rngs=rngs,
-                                              taps=paths, conditions=(conditions or {}).get(name))
-        image = result["sr"]
-        outputs |= {f"{name}@{path}": value for path, value in tapped.items()}
-        outputs |= {key if name == chain[-1] else f"{name}/{key}": value for key, value in result.items()}
-    return outputs, updated
 
 
 def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
@@ -243,7 +186,8 @@ def make_step(config, index, networks):
             prefix = f"player{number}/" if number else ""
             metrics |= {prefix + name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
         metrics |= {"skipped": jnp.asarray(skipped, jnp.float32)}
-        metrics |= {"loss_scale": scale for scale in [state.loss_scale.get("scale")] if scale is not None}
+        if "scale" in state.loss_scale:
+            metrics["loss_scale"] = state.loss_scale["scale"]
         nets, loss_params = _where(skipped, (state.nets, state.loss_params), (nets, loss_params))
         new = state.replace(step=state.step + 1, skipped=state.skipped + skipped, nets=nets, loss_params=loss_params,
                             loss_scale=_next_scale(state.loss_scale, skipped))

@@ -4,9 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import models
+from jsr import model_file, models
 from jsr.cli import main
-from jsr.inference import model_file
 
 FIELDS = dict(num_feat=4)
 
@@ -32,10 +31,12 @@ def test_parameters_are_averaged_and_the_file_says_of_what(files, tmp_path, caps
     assert main(["average", *(path for path, _ in files), str(target), *words]) == 0
     assert "0.safetensors (" in capsys.readouterr().out
     meta, networks, found = model_file.load(target)
-    jax.tree.map(lambda leaf, *its: np.testing.assert_allclose(leaf, sum(w * x for w, x in zip(weights, its)), atol=1e-7),
-                 found, *(variables for _, variables in files))
+    jax.tree.map(lambda leaf, *its: np.testing.assert_allclose(
+        leaf, sum(w * x for w, x in zip(weights, its, strict=True)), atol=1e-7),
+        found, *(variables for _, variables in files))
     averaged = meta["fingerprint"]["averaged"]
-    assert [(row["file"], row["weight"]) for row in averaged] == [(f"{n}.safetensors", w) for n, w in enumerate(weights)]
+    expected = [(f"{n}.safetensors", w) for n, w in enumerate(weights)]
+    assert [(row["file"], row["weight"]) for row in averaged] == expected
     assert len({row["sha256"] for row in averaged}) == 3 and meta["scores"] == {} and not networks["sr"].deploy
     assert meta["data"] == [{"dataset": name} for name in ("photos", "d0", "d1", "d2")]
 

@@ -6,10 +6,9 @@ import json
 import jax
 import pytest
 
-from jsr import images, models
-from jsr.benchmark import peers
+from jsr import images, model_file, models
 from jsr.cli import main
-from jsr.inference import model_file
+from jsr.timing import peers
 
 
 @pytest.fixture
@@ -18,8 +17,8 @@ def small_model(tmp_path):
     fields = dict(num_feat=4, num_block=1)
     network = models.create("edsr", scale=2, **fields)
     path = tmp_path / "small.safetensors"
-    model_file.save(path, {"sr": models.init(network, jax.random.key(0))},
-                    {"networks": [{"name": "sr", "model": "edsr/baseline", "scale": 2, "fields": fields, "deployed": False}]})
+    row = {"name": "sr", "model": "edsr/baseline", "scale": 2, "fields": fields, "deployed": False}
+    model_file.save(path, {"sr": models.init(network, jax.random.key(0))}, {"networks": [row]})
     return path
 
 
@@ -33,13 +32,15 @@ def test_upscale(small_model, tmp_path, capsys):
     assert main(["benchmark", "upscale", str(small_model), "--size", "6x5,4x4", "--repeats", "2", "--peers",
                  "torch,onnxruntime", "--out", str(out)]) == 0
     shown, notes = capsys.readouterr()
-    for text in (f"{small_model} at 6x5: ", "GMACs", "median ms", "jsr (jax): traced in", "load average", f"wrote {out}"):
+    for text in (f"{small_model} at 6x5: ", "GMACs", "median ms", "jsr (jax): traced in", "load average",
+                 f"wrote {out}"):
         assert text in shown
     assert f"{small_model} at 4x4: compiling" in notes
     found = json.loads(out.read_text())
     assert found.keys() == {"format", "command", "date", "machine", "versions", "load_average_after", "what", "results"}
     assert found["format"] == 1 and found["what"] == "upscale"
-    assert found["command"] == f"jsr benchmark upscale {small_model} --size 6x5,4x4 --repeats 2 --peers torch,onnxruntime --out {out}"
+    assert found["command"] == (f"jsr benchmark upscale {small_model} --size 6x5,4x4 --repeats 2 "
+                                f"--peers torch,onnxruntime --out {out}")
     assert [result["size"] for result in found["results"]] == [[6, 5], [4, 4]]
     ours, *others = found["results"][0]["rows"]
     assert ours["name"] == "jsr (jax)" and ours["rounds"] == 2 and ours["median_ms"] > 0
@@ -75,19 +76,21 @@ def test_loaders(photograph, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "1 photographs, e.g. 500x480" in shown and "480 px sub-images" in shown
     found = json.loads(out.read_text())["results"]
-    assert [row["name"] for row in found] == ["jsr, LR on the fly", "jsr, stored LR", "whole PNG files", "480 px sub-images"]
+    assert [row["name"] for row in found] == [
+        "jsr, LR on the fly", "jsr, stored LR", "whole PNG files", "480 px sub-images"]
 
 
 def test_challenge_goes_on_where_it_was_and_is_drawn(tmp_path, capsys):
     out = tmp_path / "figures.json"
-    words = ["benchmark", "challenge", "--protocol", "ntire23_x2", "--size", "32x40", "--rounds", "1", "--peers", "none",
-             "--out", str(out)]
+    words = ["benchmark", "challenge", "--protocol", "ntire23_x2", "--size", "32x40", "--rounds", "1",
+             "--peers", "none", "--out", str(out)]
     assert main([*words, "--recipes", "qqcoin"]) == 0
     assert "1/1 ntire23_x2:qqcoin: compiling" in capsys.readouterr().err
     first, = json.loads(out.read_text())["results"]
     assert main([*words, "--recipes", "qqcoin,team_ov"]) == 0
     shown, notes = capsys.readouterr()
-    assert "1 of 2 entries are measured already" in notes and "1/1 ntire23_x2:team_ov" in notes and "qqcoin:" not in notes
+    assert "1 of 2 entries are measured already" in notes
+    assert "1/1 ntire23_x2:team_ov" in notes and "qqcoin:" not in notes
     assert "published score" in shown and f"wrote {out}" in shown
     found = json.loads(out.read_text())
     assert found["what"] == "challenge" and found["results"][0] == first
@@ -109,7 +112,8 @@ def test_jpeg(tmp_path, capsys):
 
 def test_step(tiny_run, tmp_path, capsys):
     out = tmp_path / "figures.json"
-    words = ["step", *of_recipe(tiny_run), "--config.stages[0].batch", "4", "--steps", "2", "--seconds", "0.01", "--out", str(out)]
+    words = ["step", *of_recipe(tiny_run), "--config.stages[0].batch", "4", "--steps", "2", "--seconds", "0.01",
+             "--out", str(out)]
     assert main(["benchmark", *words]) == 0
     shown = capsys.readouterr().out
     assert "the step would wait for data" in shown and "patches/s with 0 workers" in shown
@@ -123,14 +127,18 @@ def test_step(tiny_run, tmp_path, capsys):
     (["upscale", "edsr/tiny"], "edsr/tiny: no variant 'tiny'"),
     (["upscale", "edsr", "--scale", "5"], "edsr: no scale 5; it has 1, 2, 3, 4, 8"),
     (["upscale", "nowhere.safetensors"], "nowhere.safetensors: no such model file"),
-    (["upscale", "some.safetensors", "--scale", "2"], "--scale is for networks named by their ids; some.safetensors has its own"),
-    (["challenge", "--protocol", "ais42"], "challenge protocol 'ais42' has no rules of timing here; did you mean 'ais24'"),
-    (["challenge", "--size", "4x4,8x8"], "--size: one for all entries, as in 540x960; without it, each challenge's own"),
+    (["upscale", "some.safetensors", "--scale", "2"],
+     "--scale is for networks named by their ids; some.safetensors has its own"),
+    (["challenge", "--protocol", "ais42"],
+     "challenge protocol 'ais42' has no rules of timing here; did you mean 'ais24'"),
+    (["challenge", "--size", "4x4,8x8"],
+     "--size: one for all entries, as in 540x960; without it, each challenge's own"),
     (["picture", "nowhere.json", "--out", "a.svg"], "nowhere.json: cannot be read as JSON"),
     (["loaders", "nowhere"], "nowhere: no such folder"),
     (["pipeline", "--config=aim22"], "aim22: no such config file; did you mean 'aim22_t1'?"),
     (["step", "--config=aim22_t1", "--config.sead=1"], "--config.sead: unknown key 'sead'; did you mean 'seed'?"),
-    (["pipeline", "--config=aim22_t1", "--config.data.train[0].dataset=nowhere"], "nowhere: no such folder, and no such dataset"),
+    (["pipeline", "--config=aim22_t1", "--config.data.train[0].dataset=nowhere"],
+     "nowhere: no such folder, and no such dataset"),
 ])
 def test_mistakes_are_one_line(words, message, capsys):
     assert main(["benchmark", *words]) == 1
@@ -143,7 +151,8 @@ def test_mistakes_are_one_line(words, message, capsys):
     (["speed"], "invalid choice: 'speed'"),
     (["upscale", "edsr", "--size", "64"], "'64' is not HEIGHTxWIDTH, as in 180x320"),
     (["upscale", "edsr", "--size", "0x8"], "'0x8' is not HEIGHTxWIDTH"),
-    (["upscale", "edsr", "--peers", "tensorflow"], "'tensorflow' is unknown; there are auto, none, torch, torch_compile, onnxruntime, openvino"),
+    (["upscale", "edsr", "--peers", "tensorflow"],
+     "'tensorflow' is unknown; there are auto, none, torch, torch_compile, onnxruntime, openvino"),
     (["upscale", "edsr", "--repeats", "0"], "0 is not above 0"),
     (["upscale", "edsr", "--config.seed=1"], "unrecognized arguments: --config.seed=1"),
     (["pipeline", "--config=aim22_t1", "--workers", "0,-1"], "'0,-1' is not a list of numbers of workers"),

@@ -7,7 +7,7 @@ import pytest
 
 from jsr import images
 from jsr.cli import build
-from jsr.data.show import WIDTH
+from jsr.datasets.show import WIDTH
 from jsr.errors import UserError
 
 
@@ -55,10 +55,12 @@ def test_show(tmp_path, photo_folder, monkeypatch, capsys):
     assert three.shape[1] == four.shape[1] == WIDTH and three.shape[0] * 4 == four.shape[0] * 3
     np.testing.assert_array_equal(three, four[:len(three)])
     first = images.read_rgb(photo_folder / "train/0000.png")
-    top = next(y for y in range(200) if (three[y:y + 64, :80] == first).all())  # the whole HR image, below the lines of text
+    # The whole HR image, below the lines of text
+    top = next(y for y in range(200) if (three[y:y + 64, :80] == first).all())
     assert (three[:top] != 255).any()
 
-    assert run("image_folder/hr", "--data_dir", tmp_path, "--manual_dir", photo_folder, "--show", "--split", "validation") == 0
+    assert run("image_folder/hr", "--data_dir", tmp_path, "--manual_dir", photo_folder, "--show",
+               "--split", "validation") == 0
     sheet = images.read_rgb(tmp_path / "image_folder-hr-validation.png")
     assert (sheet == 77).all(-1).sum() > 3 * 40 * 48  # whole, and enlarged
 

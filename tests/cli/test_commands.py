@@ -1,14 +1,18 @@
 """The dispatcher and `jsr doctor`."""
 
+from importlib import metadata
 import os
+from pathlib import Path
 import shlex
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 import jsr
 from jsr import cli
+from jsr.cli import doctor
 
 
 def test_overview_lists_every_command_with_its_help(capsys):
@@ -35,8 +39,9 @@ def test_every_command_explains_itself(command, capsys):
 
 
 def test_module_and_script_are_the_same_thing():
+    script = os.path.join(os.path.dirname(sys.executable), "jsr")
     outputs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout
-               for command in ([sys.executable, "-m", "jsr", "--version"], [os.path.join(os.path.dirname(sys.executable), "jsr"), "--version"])]
+               for command in ([sys.executable, "-m", "jsr", "--version"], [script, "--version"])]
     assert outputs[0] == outputs[1]
 
 
@@ -46,14 +51,34 @@ def test_a_closed_pipe_is_no_traceback():
     assert "Traceback" not in done.stderr and len(done.stdout.splitlines()) == 1
 
 
-def test_doctor_says_what_is_there():
+def test_doctor_says_what_is_there(tmp_path):
     done = subprocess.run([sys.executable, "-m", "jsr", "doctor"], capture_output=True, text=True,
-                          env={**os.environ, "COLUMNS": "200"})
+                          env={**os.environ, "COLUMNS": "200", "JSR_DATA_DIR": "", "TFDS_DATA_DIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout
+    assert f"{tmp_path}: " in done.stdout  # where builds go
     for text in ("jax", "libjpeg-turbo", "device 0", "convolution", "computes", "all that is needed is there"):
         assert text in done.stdout
     torch_line = next(line for line in done.stdout.splitlines() if line.split()[0] == "torch")
     assert torch_line.split()[1][0].isdigit() or 'pip install "jsr[torch]"' in torch_line
+
+
+@pytest.mark.parametrize("checkout", [True, False])
+def test_doctor_wants_what_the_distribution_declares(checkout, tmp_path, monkeypatch):
+    if not checkout:
+        if not any(metadata.packages_distributions().get("jsr", ())):
+            pytest.skip("jsr is not installed")
+        monkeypatch.setattr(jsr, "__file__", str(tmp_path / "jsr" / "__init__.py"))
+    required = doctor._required()
+    assert {"jax", "numpy", "pyvips", "pyvips-binary"} <= set(required) and "torch" not in required
+
+
+def test_doctor_knows_where_what_is_optional_comes_from():
+    file = Path(jsr.__file__).parent.parent / "pyproject.toml"
+    extras = tomllib.loads(file.read_text())["project"]["optional-dependencies"]
+    for name, (_, command) in doctor.OPTIONAL.items():
+        if "jsr[" in command:
+            extra = extras[command.split("[")[1].split("]")[0]]
+            assert any(name in doctor._distributions(text) for text in extra), name
 
 
 def test_doctor_fails_where_jax_cannot_compute():

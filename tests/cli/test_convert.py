@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 import jsr
-from jsr import convert, models
+from jsr import convert, model_file, models
 from jsr.cli import main
 from jsr.convert import files
-from jsr.inference import model_file
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "edsr.npz")
 CASES = json.loads(str(GOLDEN["about"]))["cases"]
@@ -154,11 +153,13 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
     (["official_x3.safetensors", "model.pth"], "model.pth: a model file ends in .safetensors"),
     (["other_x.safetensors", "model.safetensors"],
      "other_x.safetensors: of no network that jsr recognises (keys: weight, ...); name it: --arch MODEL_ID --scale N"),
-    (["other_x.safetensors", "model.safetensors", "--arch", "edsr"], "--arch edsr: these weights are not recognised as it"),
+    (["other_x.safetensors", "model.safetensors", "--arch", "edsr"],
+     "--arch edsr: these weights are not recognised as it"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsrr", "--scale", "4"], "did you mean 'edsr'?"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsr", "--scale", "4"],
      "other_x.safetensors: as edsr/baseline x4: the state dict does not fit this network"),
-    (["official_x3.safetensors", "model.safetensors", "--scale", "4"], "as edsr/baseline x4: the state dict does not fit"),
+    (["official_x3.safetensors", "model.safetensors", "--scale", "4"],
+     "as edsr/baseline x4: the state dict does not fit"),
     (["official_x3.safetensors", "model.safetensors", "--field", "num_feat"], "--field num_feat: expects KEY=VALUE"),
     (["official_x3.safetensors", "model.safetensors", "--field", "num_feats=4"], "did you mean 'num_feat'?"),
     (["official_x3.safetensors", "model.safetensors", "--field", "num_feat=big"],

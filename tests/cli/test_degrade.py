@@ -49,7 +49,8 @@ def test_mistakes_are_one_line(hr_dir, tmp_path):
 
 
 def test_parameters_and_their_mistakes(hr_dir, tmp_path):
-    assert run(hr_dir, "--out", tmp_path / "lr", "--protocol", "aim22_t1", "--set", "quality=50", "--set", "encoder=6b") == 0
+    assert run(hr_dir, "--out", tmp_path / "lr", "--protocol", "aim22_t1", "--set", "quality=50",
+               "--set", "encoder=6b") == 0
     steps = json.loads((tmp_path / "lr/manifest.json").read_text())["files"]["0001.png"]["degradation"]["steps"]
     assert steps[1]["quality"] == 50 and steps[1]["encoder"] == "6b"
     assert run(hr_dir, "--out", tmp_path / "range", "--protocol", "ntire24", "--set", "quality=98-99") == 0
@@ -71,7 +72,8 @@ def test_explain_shows_every_step(hr_dir, tmp_path, capsys):
     assert run(hr_dir, "--explain", tmp_path / "steps", "--protocol", "jpeg_webp", "--set", "quality=40") == 1
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert lines[0] == "0001.png" and lines[1].startswith("  jpeg: ") and "quality=40" in lines[1] and " dB to before" in lines[1]
+    assert lines[0] == "0001.png" and lines[1].startswith("  jpeg: ")
+    assert "quality=40" in lines[1] and " dB to before" in lines[1]
     assert "text.png: not an image" in err
     with Image.open(tmp_path / "steps/0001.png") as picture:
         assert picture.size == (3 * 32, 32 + 28)  # HR and two codecs, twice as large, below their captions

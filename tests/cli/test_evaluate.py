@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jsr import cli, degradations, evaluation, images, metrics
+from jsr import cli, degradations, images, metrics
+from jsr.degradations.enlarge import enlarge
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_protocol(evaluate, folders):
     hr, sr, lr = (read(folders, name) for name in ("hr/1.png", "sr/1.png", "lr/1.jpg"))
     row = report["images"][1]
     assert row["ours"] == metrics.score(sr, hr, report["profiles"])
-    assert row["bicubic"] == metrics.score(evaluation.enlarge(lr, 4), hr, report["profiles"])
+    assert row["bicubic"] == metrics.score(enlarge(lr, 4), hr, report["profiles"])
     for who in ("ours", "bicubic"):
         for key, value in report["mean"][who].items():
             assert value == pytest.approx(np.mean([r[who][key] for r in report["images"]]))
@@ -116,8 +117,8 @@ def test_added_names_are_tolerated_and_said(evaluate, folders):
         (folders / "sr" / f"{index}.png").rename(folders / "sr" / f"{index}{added}.png")
     status, out, complaints = evaluate(*args(folders, "--profile", "rgb"))
     assert status == 0 and not complaints
-    assert ("paired in spite of what their names add: 3 (0x4.png for 0.png, 1_SwinIR.png for 1.png, 2-out.png for 2.png)"
-            in out)
+    assert ("paired in spite of what their names add: 3 "
+            "(0x4.png for 0.png, 1_SwinIR.png for 1.png, 2-out.png for 2.png)" in out)
 
 
 def test_equal_images(evaluate, folders):
@@ -262,7 +263,7 @@ def qp_folders(folders):
         hr = read(folders, f"hr/{name}.png")
         for qp, folder in ((31, "qp_31"), (63, "QP63")):
             lr = degradations.degrade("ais24", hr, seed=name, qp=qp).decode()
-            images.write_png(folders / "sr" / folder / f"{name}_4x_qp{qp}.png", evaluation.enlarge(lr, 4))
+            images.write_png(folders / "sr" / folder / f"{name}_4x_qp{qp}.png", enlarge(lr, 4))
             images.write_png(folders / "lr" / folder / f"{name}.png", lr)
     (folders / "hr" / "2.png").unlink()
     return folders
@@ -282,7 +283,7 @@ def test_qps_have_a_folder_each(evaluate, qp_folders):
                 assert mean[who][f"{key} QP{qp}"] == pytest.approx(np.mean([row[who][key] for row in rows]))
         gains.append(mean["ours"][f"psnr[ntire23_script] QP{qp}"] - mean["lanczos"][f"psnr[ntire23_script] QP{qp}"])
     hr = read(qp_folders, "hr/1.png")
-    lanczos = evaluation.enlarge(degradations.degrade("ais24", hr, seed="1", qp=63).decode(), 4, "swscale_lanczos")
+    lanczos = enlarge(degradations.degrade("ais24", hr, seed="1", qp=63).decode(), 4, "swscale_lanczos")
     assert report["images"][3]["lanczos"] == metrics.score(lanczos, hr, report["profiles"])
     standing = report["standing"]
     assert standing["gain"] == pytest.approx(np.mean(gains))
@@ -339,7 +340,7 @@ def test_score_of_psnr_and_runtime(evaluate, folders):
     assert report["profiles"] == ["psnr[rgb]", "psnr[ntire23_script]", "psnr[y_601]", "ssim[rgb]"]
     hr = read(folders, "hr/0.png")
     lr = degradations.degrade("ntire23_x3", hr).decode()
-    bicubic = evaluation.enlarge(lr, 3, "torch_bicubic")
+    bicubic = enlarge(lr, 3, "torch_bicubic")
     assert report["images"][0]["bicubic"] == metrics.score(bicubic, hr, report["profiles"])
     score = 10 * 2 ** report["standing"]["gain"]
     assert status == 0 and report["standing"]["score"] == pytest.approx(score)

@@ -8,9 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import cli, models
+from jsr import cli, model_file, models
 from jsr.export import check
-from jsr.inference import model_file
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 
@@ -95,14 +94,16 @@ def test_what_counts_as_rounding(model, error, right):
     rows = list(check.compare(off, chain, [(16, 20)]))
     assert [row.right for row in rows] == [right] * 2 and all(row.largest <= 1 and row.share > 0 for row in rows)
     assert not any(row.right for row in check.compare(lambda lr: lr, chain, [(16, 20)]))
-    unit = list(check.compare(lambda lr: exact.upscale(lr[0])[None] + np.float32(error / 255), chain, [(16, 20)], np.float32))
+    unit = list(check.compare(lambda lr: exact.upscale(lr[0])[None] + np.float32(error / 255), chain, [(16, 20)],
+                              np.float32))
     assert [row.right for row in unit] == [right] * 2
 
 
 @pytest.mark.parametrize("arguments, message", [
     (["m.safetensors", "m.pt"], "m.pt: an exported network ends in .onnx or .stablehlo"),
     (["none.safetensors", "m.onnx"], "none.safetensors: no such model file"),
-    (["m.safetensors", "m.onnx", "--platforms", "cpu"], "--platforms: is for .stablehlo; m.onnx runs wherever its runtime"),
+    (["m.safetensors", "m.onnx", "--platforms", "cpu"],
+     "--platforms: is for .stablehlo; m.onnx runs wherever its runtime"),
     (["m.safetensors", "m.stablehlo", "--platforms", "gpu"], "--platforms gpu: there are cpu, cuda, rocm, tpu"),
     (["m.safetensors", "m.stablehlo", "--platforms", "tpu"], "--platforms tpu: could not be checked here; add cpu"),
     (["m.safetensors", "file/m.stablehlo"], "file/m.stablehlo: cannot be written"),

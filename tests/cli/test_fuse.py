@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 import jsr
-from jsr import models
+from jsr import model_file, models
 from jsr.cli import main
-from jsr.inference import model_file
 
 
 def save(path, model, fields, scale):
@@ -31,7 +30,8 @@ def test_the_fused_file_upscales_as_the_trained_one(trained, tmp_path, capsys):
     assert meta["networks"][0]["deployed"] and networks["sr"].deploy
     _, before, whole = model_file.load(trained)
     lr = np.random.default_rng(0).random((1, 9, 11, 3), np.float32)
-    np.testing.assert_allclose(networks["sr"].apply(variables["sr"], lr), before["sr"].apply(whole["sr"], lr), atol=2e-6)
+    np.testing.assert_allclose(networks["sr"].apply(variables["sr"], lr),
+                               before["sr"].apply(whole["sr"], lr), atol=2e-6)
     again = tmp_path / "again.safetensors"
     assert main(["fuse", str(target), str(again)]) == 0
     assert "nothing to fuse" in capsys.readouterr().out

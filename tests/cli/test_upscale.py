@@ -14,9 +14,8 @@ from PIL import Image
 import pytest
 
 import jsr
-from jsr import cli, degradations, images, metrics, models, pictures
+from jsr import cli, degradations, images, metrics, model_file, models, pictures
 from jsr.degradations.resize import matlab_bicubic
-from jsr.inference import model_file
 
 
 def write_model(path, scale=2, seed=0, **fields):
@@ -36,7 +35,8 @@ def model(tmp_path):
 def caches(tmp_path, monkeypatch):
     """The compile cache of this test alone; the setting is put back, since it is of the whole process."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    before = {key: getattr(jax.config, key) for key in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")}
+    before = {key: getattr(jax.config, key)
+              for key in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")}
     yield
     for key, value in before.items():
         jax.config.update(key, value)
@@ -118,14 +118,15 @@ def test_one_file_in_tiles_to_another_format(photo_folder, tmp_path, model, caps
     assert [p.name for p in out.parent.iterdir()] == ["better.webp"]
     assert run(photo_folder / "0000.png", "--out", out, "--model", model) == 1
     assert "exists and was not made by this command" in capsys.readouterr().err
-    assert run(photo_folder / "0000.png", "--out", out, "--model", model, "--overwrite", "--overlap", 1, "--tile", 40) == 0
+    assert run(photo_folder / "0000.png", "--out", out, "--model", model, "--overwrite", "--overlap", 1,
+               "--tile", 40) == 0
     assert "overlap by 1 px, approximate" in capsys.readouterr().out
 
 
 def test_models_weights_ensemble_and_format(photo_folder, tmp_path, model, capsys):
     other = write_model(tmp_path / "n.safetensors", seed=1)
-    assert run(photo_folder / "*1.png", "--out", tmp_path / "out", "--model", model, other, "--weights", 3, 1, "--self_ensemble",
-               "--format", "TIFF") == 0
+    assert run(photo_folder / "*1.png", "--out", tmp_path / "out", "--model", model, other, "--weights", 3, 1,
+               "--self_ensemble", "--format", "TIFF") == 0
     expected = jsr.load(model, other, weights=[3, 1], self_ensemble=True).upscale(pixels(photo_folder / "0001.png"))
     np.testing.assert_array_equal(pixels(tmp_path / "out/0001.tif"), expected)
 
@@ -175,8 +176,8 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph,
     command = [sys.executable, "-m", "jsr", "upscale", "in", "--out", "out", "--model", model.name, "--tile", "64",
                "--runtime", "jax"]
     out = tmp_path / "out"
-    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(jsr.__file__).parents[1])},
-                               stderr=subprocess.PIPE)
+    env = os.environ | {"PYTHONPATH": str(Path(jsr.__file__).parents[1])}
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while len(list(out.glob("*.png"))) < 3:
         assert process.poll() is None and time.monotonic() < deadline

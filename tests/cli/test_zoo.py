@@ -1,13 +1,12 @@
 """`jsr zoo`."""
 
 import json
-import math
 
 import pytest
 
-from jsr import models
+from jsr import catalogue, models
 from jsr._configs.common import recipe, stage
-from jsr.cli import main, zoo
+from jsr.cli import main
 from jsr.recipes import all_recipes
 
 
@@ -19,20 +18,38 @@ def made_up(networks, name="a", **fields):
     return config
 
 
-@pytest.mark.slow
-def test_every_network_and_recipe_is_listed(capsys):
-    assert main(["zoo"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+@pytest.fixture(scope="module")
+def whole():
+    """The recipes, loaded once."""
+    return all_recipes()
+
+
+@pytest.fixture
+def printed(capsys, monkeypatch, whole):
+    """Function of words of the command line to what it prints."""
+    monkeypatch.setattr(catalogue, "all_recipes", lambda: whole)
+
+    def run(*words):
+        assert main(["zoo", *words]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_every_network_recipe_and_method_is_listed(printed):
+    lines = printed().splitlines()
     for model_id in models.list_models():
         assert sum(line.split()[:1] == [model_id] for line in lines) == 1
-    for track, name, _ in all_recipes():
-        assert any(line.startswith(f"{track}:{name} ") for line in lines)
+    for entry in catalogue.entries():
+        first = entry.config.recipe if entry.config else f"{entry.id}"
+        line, = (line for line in lines if line.startswith(f"{first} "))
+        assert ("not built yet" in line) == (entry.config is None)
     baseline, = (line for line in lines if line.startswith("edsr/baseline"))
     assert baseline.split()[1:6] == ["x2", "x3", "x4", "1,517,571", "73.11"]
 
 
 def test_one_network_shows_card_counts_files_and_recipes(capsys, monkeypatch):
-    monkeypatch.setattr(zoo, "all_recipes", lambda: [
+    monkeypatch.setattr(catalogue, "all_recipes", lambda: [
         ("track", "a", made_up({"sr": dict(model="edsr", scale=2)})),
         ("track", "b", made_up({"sr": dict(model="edsr/full", scale=2)}, "b"))])
     assert main(["zoo", "edsr/full"]) == 0
@@ -48,61 +65,92 @@ def test_one_network_shows_card_counts_files_and_recipes(capsys, monkeypatch):
 
 
 def test_a_network_that_no_recipe_uses(capsys, monkeypatch):
-    monkeypatch.setattr(zoo, "all_recipes", list)
+    monkeypatch.setattr(catalogue, "all_recipes", list)
     assert main(["zoo", "edsr/full"]) == 0
     assert capsys.readouterr().out.rstrip().endswith("no recipe uses it")
 
 
-def test_an_unknown_network_is_one_line(capsys):
-    assert main(["zoo", "edsrr"]) == 1
-    assert capsys.readouterr().err == "jsr zoo: edsrr: no network 'edsrr'; did you mean 'edsr'?\n"
+@pytest.mark.parametrize("query, hint", [
+    ("edsrr", "did you mean 'edsr'?"), ("BasicVison", "did you mean 'BasicVision'?"),
+    ("++", "`jsr zoo` lists all there are"),
+])
+def test_an_unknown_name_is_one_line(capsys, query, hint):
+    assert main(["zoo", query]) == 1
+    assert capsys.readouterr().err == f"jsr zoo: {query}: no network, team, method, recipe or id of that name; {hint}\n"
 
 
-def test_json_has_the_recipes_of_published_methods(capsys, monkeypatch):
-    monkeypatch.setattr(zoo, "all_recipes", lambda: [
-        ("track", "a", made_up({"sr": dict(model="edsr", scale=2)}, id="published_x2", inferred=["the batch size"])),
+def test_a_published_method_shows_all_of_it(printed):
+    out = printed("casr")
+    for part in ("Z6: CASR, three", "casr_x4", "ais24:casr", "--config=configs/ais24.py:casr",
+                 "plain/casr", "section 3.4", "AIS 2024", "26,064",
+                 "0.026064", "2.0985", "0.468", "30.64", "33.70", "jsr/models/plain.py"):
+        assert part in out, part
+    assert "pcrtsr" not in out.lower()
+
+
+def test_a_method_not_built_shows_the_reports_figures(printed):
+    out = printed("aim20_baidu_drn_gpnas_x2")
+    for part in ("Baidu", "GP-NAS", "not built yet", "section 4", "track 1 (x2)", "33.446", "0.927", "0.7736"):
+        assert part in out, part
+    out = printed("ntire22 winner")
+    for part in ("NTIRE'22 winner (TaoMC2)", "not built yet", "table 3", "24.1097", "13,000"):
+        assert part in out, part
+
+
+def test_several_hits_are_listed(printed):
+    lines = printed("Noah TerminalVision").splitlines()
+    starts = [line.split()[0] for line in lines if "Noah_TerminalVision" in line]
+    assert starts == ["aim20_x2:noah_rrdb_robust", "aim20_x3:noah_rrdb_robust", "aim20_x4:noah_rrdb_robust",
+                      "ntire23_x2:asconvsr", "ntire23_x3:asconvsr"]
+    starts = [line.split()[0] for line in printed("baidu").splitlines() if "not built yet" in line]
+    assert starts == [f"aim20_baidu_drn_gpnas_x{scale}" for scale in (2, 3, 4)]
+
+
+@pytest.mark.parametrize("options, there, absent", [
+    (["--task", "restoration"], ["fbcnn/color", "ntire24:vpeg", "box:restore"], ["edsr/baseline", "ais24:casr"]),
+    (["--scale", "3"], ["edsr/full", "ntire23_x3:runet", "aim20_anonymous_x3"], ["rvsr/base", "ntire23_x2:runet"]),
+    (["--max_params", "10e3"], ["plain/qqcoin", "ais24:urpnet"], ["edsr/baseline", "ais24:casr", "aim20_anonymous_x3"]),
+])
+def test_filters(printed, options, there, absent):
+    starts = {line.split()[0] for line in printed(*options).splitlines() if line.strip()}
+    assert starts >= set(there) and not starts & set(absent)
+
+
+@pytest.mark.parametrize("what, lines", [
+    ("losses", ["charbonnier", "robust"]), ("codecs", ["jpeg", "matlab_bicubic", "ntire24 x1: jpeg("]),
+    ("datasets", ["div2k the 900 public HR images of DIV2K"]), ("metrics", ["psnr_b", "y_601"]),
+    ("Augmentations", ["cutblur"]), ("schedules", ["cosine Half a cosine from"]),
+])
+def test_the_names_that_recipes_use(printed, what, lines):
+    out = [" ".join(line.split()) for line in printed(what).splitlines()]
+    assert all(any(line.startswith(f"{start}") for line in out) for start in lines)
+    assert all(len(line.split()) > 1 for line in out if line and line not in (
+        "loss", "codec", "resize", "degradation", "dataset", "metric", "profile", "augmentation", "schedule"))
+
+
+def test_json_has_the_published_methods(capsys, monkeypatch):
+    monkeypatch.setattr(catalogue, "all_recipes", lambda: [
+        ("track", "a", made_up({"sr": dict(model="edsr", scale=2)}, id="casr_x4", inferred=["the batch size"])),
         ("track", "b", made_up({"sr": dict(model="edsr", scale=2)}, "b"))])
     assert main(["zoo", "--json"]) == 0
-    row, = json.loads(capsys.readouterr().out)
-    gmacs = row.pop("gmacs")
+    row, *others = json.loads(capsys.readouterr().out)
+    gmacs, of_table = row.pop("gmacs"), row.pop("printed")
     assert row == dict(
-        id="published_x2", recipe="track:a", config="configs/track.py:a", title="a made-up entry",
+        id="casr_x4", title="a made-up entry", challenge="aim22_t1", team="Z6", method="CASR", section="",
+        recipe="track:a", config="configs/track.py:a",
         inferred=["the batch size"], params=1_369_859, params_deployed=1_369_859, input_hw=[192, 192],
         networks=[dict(model="edsr", scale=2, copies=1, params=1_369_859, params_deployed=1_369_859, gmacs=gmacs)],
         hook_gmacs=gmacs + 16 * 64 * 192**2 / 1e9,  # the ReLU of each block
         model_mb=1_369_859 * 4 / 2**20, published=dict(params_M=None, gmacs=None, runtime_ms=None, model_mb=None))
-    assert gmacs == pytest.approx(50.599821312)
+    assert gmacs == pytest.approx(50.599821312) and of_table["psnr[rgb] QP31"] == "30.64"
+    assert len(others) == 137 and not any("networks" in other for other in others)
 
 
-@pytest.mark.slow
-def test_a_published_entry_has_the_reports_figures_beside_ours(capsys):
-    assert main(["zoo", "safmn/light_pp", "--json"]) == 0
-    row, = json.loads(capsys.readouterr().out)
-    assert row["published"] == dict(params_M=0.066, gmacs=34.2, runtime_ms=4.251, model_mb=None) and round(row["hook_gmacs"], 4) == 34.1587
-    assert main(["zoo", "swin2sr/compressed"]) == 0
-    line, = (line for line in capsys.readouterr().out.splitlines() if line.startswith("aim22_t1:srmui"))
+def test_a_published_entry_has_the_reports_figures_beside_ours(printed):
+    row, = json.loads(printed("safmn/light_pp", "--json"))
+    assert row["published"] == dict(params_M=0.066, gmacs=34.2, runtime_ms=4.251, model_mb=None)
+    assert round(row["hook_gmacs"], 4) == 34.1587
+    line, = (line for line in printed("swin2sr/compressed").splitlines() if line.startswith("aim22_t1:srmui"))
     assert line.split()[2:3] == ["12,244.6"] and " 9,390 " in line
-    assert main(["zoo", "safmn/light_pp"]) == 0
-    line, = (line for line in capsys.readouterr().out.splitlines() if line.startswith("ais24:vpeg_s"))
+    line, = (line for line in printed("safmn/light_pp").splitlines() if line.startswith("ais24:vpeg_s"))
     assert line.split()[2:7] == ["66.2", "66", "34.1587", "34.2", "4.251"]
-
-
-def test_copies_and_equal_networks_count_their_parameters_once_and_their_work_each_time():
-    small = dict(num_feat=8, num_block=1)
-    config = made_up({"first": dict(model="edsr", scale=2, copies=3, fields=small),
-                      "second": dict(model="edsr/baseline", scale=2, fields=small),
-                      "third": dict(model="edsr", scale=3, fields=small)})
-    with config.unlocked():
-        config.input_hw = [10, 20]
-    row = zoo.catalogue_row(config)
-    first, second, third = row["networks"]
-    assert row["params"] == first["params"] + third["params"] and first["params"] == second["params"]
-    assert row["input_hw"] == [10, 20]
-    # the second network gets an image of twice the height and width
-    assert second["gmacs"] == pytest.approx(4 * first["gmacs"])
-    assert math.isclose(row["gmacs"], 3 * first["gmacs"] + second["gmacs"] + third["gmacs"])
-
-
-def test_a_network_that_takes_multiples_is_counted_at_the_next_one():
-    """192 px are no multiple of the window of 7: 196 are."""
-    assert zoo._count("swinir/car", 1, "{}", 192, 190) == zoo._count("swinir/car", 1, "{}", 196, 196)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jsr import convert, models
-from jsr.convert.identify import RULES, Identity, count, identify
+from jsr.convert.identify import RULES, Match, count, identify
 from jsr.errors import UserError
 
 
@@ -35,8 +35,9 @@ def test_edsr(model_id, scale, style):
 
 
 @pytest.mark.parametrize("style", ["basicsr", "esrgan", "old_esrgan"])
-@pytest.mark.parametrize("model_id, scale", [("rrdbnet/b23", 4), ("rrdbnet/b23", 2), ("rrdbnet/b23", 1), ("rrdbnet/b6", 4),
-                                             ("rrdbnet/direct", 2), ("rrdbnet/direct", 1), ("rrdbnet/b23", 8)])
+@pytest.mark.parametrize("model_id, scale", [
+    ("rrdbnet/b23", 4), ("rrdbnet/b23", 2), ("rrdbnet/b23", 1), ("rrdbnet/b6", 4), ("rrdbnet/direct", 2),
+    ("rrdbnet/direct", 1), ("rrdbnet/b23", 8)])
 def test_rrdbnet(model_id, scale, style):
     found = identify(abstract_state_dict(model_id, scale, style))
     assert (found.model, found.scale, found.fields) == (model_id, scale, {})
@@ -68,14 +69,14 @@ def test_reduced_swin_networks_have_their_fields(stem):
 def test_swin2sr_without_its_buffers():
     state_dict = abstract_state_dict("swin2sr/compressed", 4, "official")
     found = identify({key: value for key, value in state_dict.items() if "relative_coords_table" not in key})
-    assert found == Identity("swin2sr/compressed", 4, {}, ("img_range 1", "window_size 8"))
+    assert found == Match("swin2sr/compressed", 4, {}, ("img_range 1", "window_size 8"))
 
 
 def test_reduced_networks_have_their_fields():
     golden = np.load(Path(__file__).parents[1] / "golden" / "rrdbnet.npz")
     case = json.loads(str(golden["about"]))["cases"]["old_esrgan_x4"]
     found = identify({key: np.empty(shape) for key, shape in case["shapes"].items()})
-    assert found == Identity("rrdbnet/b23", 4, dict(num_feat=4, num_block=1, num_grow_ch=2))
+    assert found == Match("rrdbnet/b23", 4, dict(num_feat=4, num_block=1, num_grow_ch=2))
 
 
 def test_the_range_of_an_official_edsr_shows_in_its_mean():

@@ -15,6 +15,7 @@ import pytest
 from jsr import degradations
 from jsr._configs.common import recipe, stage
 from jsr.data import clips, mix, pipeline
+from jsr.datasets import clips as made_clips
 from jsr.degradations import _video, hevc
 from jsr.errors import UserError
 from jsr.training import state as states
@@ -54,8 +55,9 @@ OPEN_GOPS = x265("keyint=4:min-keyint=2:bframes=2:b-adapt=0:open-gop=1:scenecut=
 
 
 def record_of(hr, name="a", protocol="aim22_t2", lr=None, multiple=8):
-    source = clips.Clip(name, f"{name}.mkv", lr=clips.Clip("lr", f"{name}_lr.mkv") if lr is not None else None)
-    return clips.make(source, hr, lr, protocol, multiple)
+    stream = made_clips.Clip("lr", f"{name}_lr.mkv") if lr is not None else None
+    source = made_clips.Clip(name, f"{name}.mkv", lr=stream)
+    return made_clips.make(source, hr, lr, protocol, multiple)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +67,8 @@ def clip_records():
 
 def take(source, n, *, start=0, num_workers=0, process=(0, 1), frames=3, crop=64, degrade=""):
     windows = clips.ClipWindows(frames=frames, crop=crop, scale=SCALE, degrade=degrade)
-    batches = pipeline.train_batches([pipeline.Row(source, windows)], seed=5, batch=6, start=start, num_workers=num_workers,
-                                     process=process)
+    batches = pipeline.train_batches([pipeline.Row(source, windows)], seed=5, batch=6, start=start,
+                                     num_workers=num_workers, process=process)
     try:
         return list(itertools.islice(batches, n))
     finally:
@@ -168,7 +170,7 @@ def _places(record, lr, hr):
     """Where (time, row, column of the LR) a sample comes from."""
     whole = clips.read(record)
     frames, size = len(lr), lr.shape[1]
-    times, rows, columns = (range(n - m + 1) for n, m in zip(whole["lr"].shape, lr.shape[:3]))
+    times, rows, columns = (range(n - m + 1) for n, m in zip(whole["lr"].shape[:3], lr.shape[:3], strict=True))
     return [(t, y, x) for t in times for y in rows for x in columns
             if np.array_equal(whole["lr"][t:t + frames, y:y + size, x:x + size], lr)
             and np.array_equal(whole["hr"][t:t + frames, 4 * y:4 * (y + size), 4 * x:4 * (x + size)], hr)]
@@ -182,7 +184,7 @@ def test_samples_are_aligned_windows_of_stored_clips(clip_records):
             places = [place for record in clip_records for place in _places(record, lr, hr)]
             assert len(places) == 1
             found.add(places[0])
-    times, rows, columns = map(set, zip(*found))
+    times, rows, columns = map(set, zip(*found, strict=True))
     assert len(times) > 3 and len(rows) > 3 and len(columns) > 2
 
 
@@ -263,7 +265,8 @@ def rows_of(config, records):
 
 
 def test_a_stage_of_clips_trains_a_network(clip_records):
-    config = recipe_of([dict(dataset="stored", weight=2), dict(dataset="made", degrade="aim22_t2", set=dict(qp=[20, 37]), weight=1)])
+    config = recipe_of([dict(dataset="stored", weight=2),
+                        dict(dataset="made", degrade="aim22_t2", set=dict(qp=[20, 37]), weight=1)])
     rows = rows_of(config, {"stored": clip_records[:2], "made": clip_records[2:]})
     batches = list(itertools.islice(pipeline.train_batches(rows, seed=1, batch=6, start=0, num_workers=0), 2))
     assert {key: value.shape for key, value in batches[0].items()} == {"lr": (6, 3, 16, 16, 3), "hr": (6, 3, 64, 64, 3)}
@@ -293,7 +296,8 @@ def test_settings_of_the_codec(clip_records):
 
 def test_images_and_clips_are_told_apart(clip_records):
     config = recipe_of([dict(dataset="stored")], frames=0)
-    with pytest.raises(UserError, match=r"is a clip, not an image; say how many frames a sample has \(--config.stages\[0\].fr"):
+    with pytest.raises(UserError, match=r"is a clip, not an image; say how many frames a sample has "
+                                        r"\(--config.stages\[0\].fr"):
         next(pipeline.train_batches(rows_of(config, {"stored": clip_records}), seed=1, batch=2, start=0,
                                     num_workers=0))
     config = recipe_of([dict(dataset="stored")], losses=[dict(fn="l1", pred="sr", target="lr_clean", weight=1.0)])
@@ -315,13 +319,14 @@ def test_sizes_are_cropped_when_frames_are_decoded():
 
 
 @pytest.mark.parametrize("data, fps, colours", [
-    (lambda: encoded(moving(10, 70, 66), **x265("keyint=-1:bframes=2:colormatrix=bt709:range=full"), rate=30), 30, (1, 2)),
+    (lambda: encoded(moving(10, 70, 66), **x265("keyint=-1:bframes=2:colormatrix=bt709:range=full"), rate=30),
+     30, (1, 2)),
     (lambda: encoded(moving(10, 64, 64), codec="ffv1"), 25, (2, 0)),
 ])
 def test_key_frames_without_loss(data, fps, colours):
     data = data()
-    source, plain = clips.Clip("a", "a.mkv"), record_of(data)
-    record, again = (clips.make(source, data, None, "aim22_t2", 8, keyint=3) for _ in range(2))
+    source, plain = made_clips.Clip("a", "a.mkv"), record_of(data)
+    record, again = (made_clips.make(source, data, None, "aim22_t2", 8, keyint=3) for _ in range(2))
     assert record == again and record["hr"] != data
     assert {**record, "hr": data, "fps": fps} == {**plain, "fps": fps} and record["fps"] == plain["fps"]
     assert clips._segment(plain, "hr", 0, 1)[2] == colours
@@ -332,13 +337,13 @@ def test_key_frames_without_loss(data, fps, colours):
 
 def test_key_frames_of_what_x265_does_not_take():
     with pytest.raises(UserError, match="a.mkv: is smaller than the 16 px that x265 takes; leave out --keyint"):
-        clips.make(clips.Clip("a", "a.mkv"), encoded(moving(2, 8, 64), codec="ffv1"), None, "", 8, keyint=3)
+        made_clips.make(made_clips.Clip("a", "a.mkv"), encoded(moving(2, 8, 64), codec="ffv1"), None, "", 8, keyint=3)
 
 
 def test_key_frames_with_a_loss(monkeypatch):
     monkeypatch.setitem(hevc.X265_LOSSLESS, "lossless", 0)
     with pytest.raises(UserError, match="a.mkv: x265 did not encode it without loss"):
-        clips.make(clips.Clip("a", "a.mkv"), encoded(moving(2), codec="ffv1"), None, "", 8, keyint=3)
+        made_clips.make(made_clips.Clip("a", "a.mkv"), encoded(moving(2), codec="ffv1"), None, "", 8, keyint=3)
 
 
 def test_odd_sizes():
@@ -351,7 +356,7 @@ def test_odd_sizes():
             frame = av.VideoFrame(67, 65, "yuv420p")
             for plane in frame.planes:
                 plane.update(rng.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
-            planes.append([plane.copy() for plane in clips._planes(frame)])
+            planes.append([plane.copy() for plane in made_clips.planes_of(frame)])
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
     record = record_of(buffer.getvalue())

@@ -9,8 +9,9 @@ from PIL import Image
 import pytest
 
 from jsr import images
-from jsr.data import cut, decoded, pipeline
+from jsr.data import decoded, pipeline
 from jsr.data.sources import open_source
+from jsr.datasets import cut
 from jsr.errors import UserError
 
 
@@ -52,7 +53,8 @@ def test_samples_are_those_of_the_files(folder, tmp_path):
     assert len(parts(tmp_path)) == 3
     before = [part.stat().st_mtime_ns for part in parts(tmp_path)]
     assert batches(open_source(folder, "", tmp_path, memory=0)) == batches(plain)
-    assert len(parts(tmp_path)) == 3 and all(now.stat().st_mtime_ns >= then for now, then in zip(parts(tmp_path), before))
+    assert len(parts(tmp_path)) == 3
+    assert all(now.stat().st_mtime_ns >= then for now, then in zip(parts(tmp_path), before, strict=True))
 
 
 @pytest.mark.parametrize("form", [cut.Cut(2), cut.Cut(1, 60), cut.Cut(1.5, 40, 3), cut.Cut(1, 40, 20)])

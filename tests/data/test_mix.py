@@ -109,7 +109,8 @@ def test_settings_of_the_degradation(folders, photograph):
 
 def test_a_range_s_values_are_drawn_ends_included(folders):
     rows = [dict(dataset=folders[0], set=dict(quality="60-62")), dict(dataset=folders[0], set=dict(quality=[7, 9]))]
-    assert [mix.fixed(row, "") for row in config_of(*rows).data.train] == [dict(quality=range(60, 63)), dict(quality=(7, 9))]
+    assert [mix.fixed(row, "") for row in config_of(*rows).data.train] == [
+        dict(quality=range(60, 63)), dict(quality=(7, 9))]
     eval_row = config_of(*rows).data.eval
     eval_row.degrade, eval_row.set = "aim22_t1", dict(quality="abc")
     with pytest.raises(UserError, match="data.eval.set.quality: 'abc' is no range; give a whole number"):
@@ -172,10 +173,12 @@ def test_the_defaults_of_a_row():
     ([dict(steps=[3, 3])], "give [first, last), or [] for always"),
     ([dict(steps=[0, 3]), dict(steps=[4, 20])], "no row takes part at step 3 of the stage's 20"),
     ([dict(steps=[0, 19])], "no row takes part at step 19"),
-    ([dict(set=dict(qualty=3))], "data.train[0].set.qualty: aim22_t1 has no parameter 'qualty'; did you mean 'quality'"),
+    ([dict(set=dict(qualty=3))],
+     "data.train[0].set.qualty: aim22_t1 has no parameter 'qualty'; did you mean 'quality'"),
     ([dict(), dict(set=dict(encoder=["9d"]))], "data.train[1].set.encoder: ['9d'] is nothing to draw from; only whole"),
     ([dict(set=dict(quality=3), degrade="")], "data.train[0].set: sets quality of a degradation, but names none"),
-    ([dict(set=dict(quality="60-101"))], "data.train[0].set.quality: aim22_t1: jpeg cannot encode this: quality must be"),
+    ([dict(set=dict(quality="60-101"))],
+     "data.train[0].set.quality: aim22_t1: jpeg cannot encode this: quality must be"),
     ([dict(dataset="nowhere")], "nowhere: no such folder"),
 ])
 def test_mistakes_in_the_rows(folders, rows, message):
@@ -189,7 +192,8 @@ def test_photographs_are_cut(tmp_path, photograph):
     folder = tmp_path / "camera"
     folder.mkdir()
     Image.fromarray(photograph(96, 128)).save(folder / "a.jpg")
-    rows = [dict(dataset=str(folder), **more) for more in ({}, {"shrink": 2}, {"shrink": 2, "tiles": 32}, {"shrink": 2})]
+    rows = [dict(dataset=str(folder), **more)
+            for more in ({}, {"shrink": 2}, {"shrink": 2, "tiles": 32}, {"shrink": 2})]
     config, lines = config_of(*rows), []
     config.data.data_dir = str(tmp_path)
     opened = mix.open_sources(config, lines.append)
@@ -197,7 +201,8 @@ def test_photographs_are_cut(tmp_path, photograph):
     assert len(mix.stage_rows(config, config.stages[0], opened, scale=4)) == 4
     with pytest.raises(UserError, match=r"camera: shrink 0.5: give a number of 1 or more"):
         mix.open_sources(config_of(dict(dataset=str(folder), shrink=0.5)))
-    with pytest.raises(UserError, match="photos: shrink, tiles and detail are for folders of images, not for a dataset; jsr build"):
+    with pytest.raises(UserError, match="photos: shrink, tiles and detail are for folders of images, "
+                                        "not for a dataset; jsr build"):
         mix.open_sources(config_of(dict(dataset="photos", tiles=64)))
 
 

@@ -1,6 +1,7 @@
 """The turns that rows of a mix take."""
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 

@@ -13,7 +13,8 @@ import pytest
 
 from jsr import degradations, images
 from jsr._configs.common import stage
-from jsr.data import pipeline, tiled
+from jsr.data import pipeline
+from jsr.datasets import tiled
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
 
@@ -33,8 +34,8 @@ def records(photograph):
 
 def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, scale=SCALE, seed=5, batch=6, **options):
     crops = pipeline.PairedCrops(crop=crop, scale=scale, **options)
-    batches = pipeline.train_batches([pipeline.Row(records, crops)], seed=seed, batch=batch, start=start, num_workers=num_workers,
-                                     process=process)
+    batches = pipeline.train_batches([pipeline.Row(records, crops)], seed=seed, batch=batch,
+                                     start=start, num_workers=num_workers, process=process)
     try:
         return list(itertools.islice(batches, n))
     finally:
@@ -74,7 +75,8 @@ def test_crops_are_aligned_pairs_of_stored_images(records):
 
 def _holds(record, lr, hr):
     whole_lr, whole_hr = images.read_rgb(record["lr"]), images.read_rgb(record["hr"])
-    return any(np.array_equal(whole_lr[y:y + 6, x:x + 6], lr) and np.array_equal(whole_hr[4 * y:4 * y + 24, 4 * x:4 * x + 24], hr)
+    return any(np.array_equal(whole_lr[y:y + 6, x:x + 6], lr)
+               and np.array_equal(whole_hr[4 * y:4 * y + 24, 4 * x:4 * x + 24], hr)
                for y in range(whole_lr.shape[0] - 5) for x in range(whole_lr.shape[1] - 5))
 
 
@@ -101,12 +103,13 @@ def test_the_quality_comes_where_a_loss_asks_for_it(photograph):
     """Of LR images made on the fly and of stored ones, as float32: it is no image, which uint8 would be."""
     hr = photograph(28, 28)
     stored = degradations.degrade("ntire24", hr, quality=33)
-    records = [{"name": "a", "hr": images.png_bytes(hr), "lr": stored.lr_bytes, "degradation": json.dumps(stored.record)}]
+    records = [{"name": "a", "hr": images.png_bytes(hr), "lr": stored.lr_bytes,
+                "degradation": json.dumps(stored.record)}]
     sample, = take(records, 1, scale=1, derive=["quality"])
     assert sample["quality"].dtype == np.float32 and sample["quality"].tolist() == [33.0] * len(sample["lr"])
     made, = take(records, 1, scale=1, derive=["quality"], degrade="ntire24", num_workers=1)
     assert made["quality"].dtype == np.float32 and len(set(made["quality"])) > 1
-    for lr, crop, quality in zip(made["lr"], made["hr"], made["quality"], strict=True):
+    for lr, quality in zip(made["lr"], made["quality"], strict=True):
         whole = degradations.degrade("ntire24", hr, quality=int(quality)).decode()
         assert any(np.array_equal(whole[y:y + 24, x:x + 24], lr) for y in range(5) for x in range(5))
     with pytest.raises(UserError, match="a: a loss compares with 'quality', but no JPEG made the LR image; take a "):
@@ -184,7 +187,7 @@ def test_damaged_image_names_itself_across_processes(records):
 
 @pytest.mark.parametrize("arguments, message", [
     (dict(crop=10), "crop 10 is not a multiple of the scale 4"),
-    (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t2'"),
+    (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'"),
     (dict(degrade="aim22_t2"), "aim22_t2: is a protocol of videos at x4, not of images at x4"),
     (dict(degrade="ntire24"), "ntire24: is a protocol of images at x1, not of images at x4"),
     (dict(derive=["lr_clear"]), "a loss compares with 'lr_clear', which no batch has; did you mean 'lr_clean'"),

@@ -10,8 +10,8 @@ from PIL import Image
 import pytest
 
 from jsr import images
-from jsr.data.build import build, default_data_dir
 from jsr.data.sources import open_source
+from jsr.datasets.build import build, default_data_dir
 from jsr.errors import UserError
 
 
@@ -71,7 +71,8 @@ def test_listed_records(data_dir, folder, tmp_path):
     with pytest.raises(UserError, match="1 of its 2 names are not in photos/aim22_t1, first 'retina.png'"):
         open_source("photos/aim22_t1", "train[:2]", data_dir, tmp_path / "list.txt")
     (tmp_path / "list.txt").write_text(f"a\n{folder / 'c.jpg'}\n")
-    assert open_source(folder, "", files=tmp_path / "list.txt").names == [str(folder / name) for name in ("a.PNG", "c.jpg")]
+    assert open_source(folder, "", files=tmp_path / "list.txt").names == [
+        str(folder / name) for name in ("a.PNG", "c.jpg")]
 
 
 def test_slices_of_splits(data_dir):

@@ -4,7 +4,8 @@ import io
 import json
 import zlib
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import PIL
 from PIL import Image, features
@@ -98,7 +99,8 @@ def drawn(name, key, seeds=300):
 def test_draws_are_what_the_scripts_draw():
     assert drawn("ais24", "qp") == {31, 39, 47, 55, 63}
     assert drawn("ntire24", "quality", 2000) == set(range(10, 72))  # Python's randint(10, 71) has both ends
-    assert degradations.draw("ntire24", "0801") == degradations.draw("ntire24", "0801") != degradations.draw("ntire24", "0802")
+    once, again, other = (degradations.draw("ntire24", name) for name in ("0801", "0801", "0802"))
+    assert once == again != other
     assert drawn("aim22_t1", "quality") == {10} and drawn("ntire23_x3", "quality") == {90}
 
 
@@ -136,7 +138,8 @@ def test_ranges_are_drawn_with_both_ends():
 
 
 @pytest.mark.parametrize("name, chosen, message", [
-    ("aim22_t1", {"quality": "abc"}, "--set quality: 'abc' is no range; give a whole number, a range as 60-100, or a list"),
+    ("aim22_t1", {"quality": "abc"},
+     "--set quality: 'abc' is no range; give a whole number, a range as 60-100, or a list"),
     ("aim22_t1", {"quality": "60-"}, "--set quality: '60-' is no range"),
     ("aim22_t1", {"quality": "70-60"}, "--set quality: the range 70-60 holds nothing; its smaller end comes first"),
     ("aim22_t1", {"quality": []}, "--set quality: [] is nothing to draw from"),

@@ -101,7 +101,7 @@ def test_threads_do_not_mix_versions(jpeglib, photograph):
         return jpeg.encode(image, 50, encoder=version), jpeg.decode(expected["6b"], decoder=version)
 
     with ThreadPoolExecutor(8) as pool:
-        for version, (data, decoded) in zip(versions * 10, pool.map(both, versions * 10)):
+        for version, (data, decoded) in zip(versions * 10, pool.map(both, versions * 10), strict=True):
             assert data == expected[version]
             np.testing.assert_array_equal(decoded, pixels[version])
 

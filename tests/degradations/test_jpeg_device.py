@@ -1,5 +1,6 @@
 """The device twin against the libraries, for equality."""
 
+import functools
 import re
 
 import jax
@@ -60,7 +61,7 @@ def test_equals_the_library_at_every_quality(library, photograph, size, subsampl
     images = pictures(rng, photograph, len(quality), *size, channels)
     twins = np.asarray(jpeg(images, quality, subsampling=subsampling, library=library))
     assert twins.dtype == np.uint8
-    for image, q, twin in zip(images, quality, twins):
+    for image, q, twin in zip(images, quality, twins, strict=True):
         np.testing.assert_array_equal(twin, by_host(image, q, subsampling, library), err_msg=f"quality {q}")
 
 
@@ -83,7 +84,7 @@ def test_one_compilation_serves_all_qualities_and_vmap_agrees(photograph):
     images = np.stack([photograph(16, 24, seed) for seed in range(6)])
     quality = np.array([1, 10, 49, 50, 75, 100])
     traced = jax.jit(lambda image, q: jpeg(image, q))
-    single = [traced(image, q) for image, q in zip(images, quality)]
+    single = [traced(image, q) for image, q in zip(images, quality, strict=True)]
     assert traced._cache_size() == 1
     np.testing.assert_array_equal(jax.vmap(jpeg)(images, quality), single)
     np.testing.assert_array_equal(jpeg(images, quality), single)
@@ -110,7 +111,7 @@ def test_int32_and_x64_change_nothing(photograph):
 
 def test_no_floating_point(photograph):
     for library in LIBRARIES:
-        jaxpr = str(jax.make_jaxpr(lambda image, q: jpeg(image, q, library=library))(photograph(16, 24), 30))
+        jaxpr = str(jax.make_jaxpr(functools.partial(jpeg, library=library))(photograph(16, 24), 30))
         assert "dot_general" in jaxpr and not re.search(r"\bb?f\d+\[", jaxpr)
 
 

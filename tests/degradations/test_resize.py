@@ -29,7 +29,7 @@ def identity(row):
 def planes(frame):
     """A yuv420p frame as ffmpeg writes it raw."""
     rows = [np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in frame.planes]
-    return np.concatenate([row[:, :plane.width].ravel() for row, plane in zip(rows, frame.planes)])
+    return np.concatenate([row[:, :plane.width].ravel() for row, plane in zip(rows, frame.planes, strict=True)])
 
 
 @pytest.mark.parametrize("name,resample", [("pillow_bicubic", Image.BICUBIC), ("pillow_lanczos", Image.LANCZOS)])
@@ -80,7 +80,7 @@ def exact_pass(x, axis, out, half_up):
         taps = range(math.floor(center - 2 / shrink), math.ceil(center + 2 / shrink) + 1)
         weights = [cubic(shrink * (center - tap)) for tap in taps]
         mirrored = [min(tap % (2 * side), (-1 - tap) % (2 * side)) for tap in taps]
-        result.append(sum(weight * x[m] for weight, m in zip(weights, mirrored)) / sum(weights))
+        result.append(sum(weight * x[m] for weight, m in zip(weights, mirrored, strict=True)) / sum(weights))
     result = np.moveaxis(np.stack(result), 0, axis)
     return np.vectorize(lambda v: math.floor(min(max(v, 0), 255) + Fraction(1, 2)))(result) if half_up else result
 

@@ -32,7 +32,8 @@ def test_rows_are_those_of_padding(mode, side, target):
     np.testing.assert_array_equal(np.arange(side)[rows], pad_to(image, target, 1, mode)[0, :, 0, 0])
 
 
-@pytest.mark.parametrize("padding", [Padding(8, "zeros"), Padding(8, "zeros", always=True), Padding(4, "flip", always=True)])
+@pytest.mark.parametrize("padding", [
+    Padding(8, "zeros"), Padding(8, "zeros", always=True), Padding(4, "flip", always=True)])
 def test_padding_of_images(padding, photograph):
     image = (photograph(13, 8) / np.float32(255)).astype(np.float32)[None]
     expected = pad_to(image, padding.target(13), padding.target(8), padding.mode)
@@ -61,7 +62,8 @@ def test_any_size_is_traced_at_once():
 
 
 def test_tracing_says_what_to_do():
-    with pytest.raises(UserError, match="needs to know the size of its images .KeyError: 'h'.; export it for one, as --size"):
+    with pytest.raises(UserError, match="needs to know the size of its images .KeyError: 'h'.; "
+                                        "export it for one, as --size"):
         with pixels.tracing(None):
             raise KeyError("h")
     with pytest.raises(KeyError), pixels.tracing((8, 8)):

@@ -47,7 +47,8 @@ import zipfile, jax.export, numpy as np
 program = jax.export.deserialize(bytearray(zipfile.ZipFile("m.stablehlo").read("program")))
 np.save("sr.npy", program.call(np.load("lr.npy")))
 """
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120, env=os.environ | {"JAX_PLATFORMS": "cpu"})
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120,
+                   env=os.environ | {"JAX_PLATFORMS": "cpu"})
     np.testing.assert_array_equal(np.load(tmp_path / "sr.npy")[0], Upscaler([Chain(*chain)]).upscale(photograph(9, 7)))
 
 

@@ -2,8 +2,8 @@
 
     python tests/golden/downsample_make.py DRN
 
-The argument is a git clone of guoyongcs/DRN; numpy and torch must be installed. Not run by the tests. The format is that
-of _official.write.
+The argument is a git clone of guoyongcs/DRN; numpy and torch must be installed. Not run by the tests. The format is
+that of _official.write.
 """
 
 import sys

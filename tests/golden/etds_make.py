@@ -27,7 +27,7 @@ def main(repository):
         return cls(3, 3, fields["scale"], fields["num_block"], fields["num_feat"], residual), file
 
     def run(net, fields, lr):
-        return {"sr": net(lr)} if fields.get("deploy") else dict(zip(("sr", "residual"), net(lr)))
+        return {"sr": net(lr)} if fields.get("deploy") else dict(zip(("sr", "residual"), net(lr), strict=True))
 
     _official.write("etds", CASES, make, run)
 

@@ -4,8 +4,8 @@
 
 The argument is a git clone of XPixelGroup/HAT; einops, numpy and torch must be installed. Not run by the tests.
 
-The format is that of _official.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. The input is reflected up
-to whole windows, and the output cut, as by the original test (hat/models/hat_model.py).
+The format is that of _official.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. The input is
+reflected up to whole windows, and the output cut, as by the original test (hat/models/hat_model.py).
 """
 
 import sys

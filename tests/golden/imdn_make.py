@@ -4,8 +4,8 @@
 
 The argument is a git clone of Zheng222/IMDN; numpy and torch must be installed. Not run by the tests.
 
-The format is that of _official.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. Blocks beyond num_block
-are taken out.
+The format is that of _official.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. Blocks beyond
+num_block are taken out.
 """
 
 import sys

@@ -74,7 +74,7 @@ def rows_of(sr, hr, border, basic, swinir, ntire23):
             yield f"{name}[rgb]", function(*images, border), file, True
             if metric != "ssim":
                 yield f"{name}[{profile}]", function(*images, border, test_y_channel=True), file, False
-            module.to_y_channel = lambda image: as_written(image).astype(np.float64)
+            module.to_y_channel = lambda image, as_written=as_written: as_written(image).astype(np.float64)
             yield f"{name}[{profile}]", function(*images, border, test_y_channel=True), file, True
             module.to_y_channel = as_written
 

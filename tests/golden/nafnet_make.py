@@ -3,8 +3,8 @@
     python tests/golden/nafnet_make.py NAFNET
 
 The argument is a git clone of megvii-research/NAFNet; numpy and torch must be installed. Not run by the tests. The
-format is that of _official.write; the sizes are no multiples of what the networks take. `sr` of the case "local" is what
-NAFNetLocal makes, for training crops of TRAIN_SIZE px.
+format is that of _official.write; the sizes are no multiples of what the networks take. `sr` of the case "local" is
+what NAFNetLocal makes, for training crops of TRAIN_SIZE px.
 """
 
 import sys

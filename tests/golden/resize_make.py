@@ -61,16 +61,16 @@ def ffmpeg(arguments, source, suffix):
 
 
 def swscale_rows(image, size):
-    """Yields (name, result, options, size): RGB to RGB, RGB to yuv420p, yuv420p to yuv420p."""
+    """Yields (name, result, options): RGB to RGB, RGB to yuv420p, yuv420p to yuv420p."""
     height, width = image.shape[:2]
     for name, options in SWSCALE_OPTIONS.items():
         scale = ["-vf", f"scale={size[1]}:{size[0]}:{options}"]
         rgb = ffmpeg(([], [*scale, "-pix_fmt", "rgb24"]), image, ".png")
-        yield f"swscale_{name}", rgb.reshape(*size, 3), options, size
-        yield "rgb24 to yuv420p", ffmpeg(([], [*scale, "-pix_fmt", "yuv420p"]), image, ".png"), options, size
+        yield f"swscale_{name}", rgb.reshape(*size, 3), options
+        yield "rgb24 to yuv420p", ffmpeg(([], [*scale, "-pix_fmt", "yuv420p"]), image, ".png"), options
         raw = image.ravel()[:height * width + 2 * ((height + 1) // 2) * (width // 2)]
         before = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}"]
-        yield "yuv420p to yuv420p", ffmpeg((before, scale), raw, ".yuv"), options, size
+        yield "yuv420p to yuv420p", ffmpeg((before, scale), raw, ".yuv"), options
 
 
 def main(basicsr_dir, matlab_imresize_dir):
@@ -97,7 +97,7 @@ def main(basicsr_dir, matlab_imresize_dir):
             result = copy.convertDouble2Byte(copy.imresize(image / 255, output_shape=size))
             add(index, "matlab_bicubic_double", result, copy_file, size=size)
         for size in ((-(-height // 4), -(-width // 4)), (height + 3, width + 5)):
-            for name, result, options, size in swscale_rows(image, size):
+            for name, result, options in swscale_rows(image, size):
                 add(index, name, result, version, size=size, options=options)
     np.savez_compressed(Path(__file__).with_name("resize.npz"), rows=np.array(json.dumps(rows)), **arrays)
 

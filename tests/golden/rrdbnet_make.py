@@ -6,8 +6,8 @@ The arguments are git clones of XPixelGroup/BasicSR and xinntao/ESRGAN, whose fi
 and torch must be installed. Not run by the tests.
 
 For each case: `<case>/lr` and `<case>/sr` (float32 NHWC in [0, 1], not clipped), `<case>/weights` (all of the state
-dict, one after the other: single files would be mostly zip headers); `about` is JSON with the cases' fields, the keys and
-shapes of their state dicts and the files that were run.
+dict, one after the other: single files would be mostly zip headers); `about` is JSON with the cases' fields, the keys
+and shapes of their state dicts and the files that were run.
 """
 
 import json

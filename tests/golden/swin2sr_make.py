@@ -4,8 +4,8 @@
 
 The argument is a git clone of mv-lab/swin2sr; numpy and torch must be installed. Not run by the tests.
 
-The format is that of _official.write: `lr` is uint8, the outputs are float32 NHWC in [0, 1] and not clipped. The input is
-extended, and what is larger than it cut, as by the original test script.
+The format is that of _official.write: `lr` is uint8, the outputs are float32 NHWC in [0, 1] and not clipped. The input
+is extended, and what is larger than it cut, as by the original test script.
 """
 
 import sys

@@ -4,8 +4,8 @@
 
 The argument is a git clone of JingyunLiang/SwinIR; numpy and torch must be installed. Not run by the tests.
 
-The format is that of _official.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. The input is extended,
-and the output cut, as by the original test script.
+The format is that of _official.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. The input is
+extended, and the output cut, as by the original test script.
 """
 
 import sys

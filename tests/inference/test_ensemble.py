@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 import jsr
-from jsr import models
+from jsr import model_file, models
 from jsr.errors import UserError
-from jsr.inference import model_file
 from jsr.inference.chain import Chain
 from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
 from jsr.inference.upscaler import Upscaler
@@ -71,7 +70,7 @@ def test_a_model_file_is_used_with_its_ensemble(tmp_path, photograph, ensemble):
 def test_bands_of_any_height_are_averaged():
     images = np.random.default_rng(0).random((3, 20, 4, 3), np.float32)
     cuts = [(20,), (3, 11, 20), (1, 2, 15, 20)]
-    bands = list(mean_of_bands(np.split(image, cut[:-1]) for image, cut in zip(images, cuts)))
+    bands = list(mean_of_bands(np.split(image, cut[:-1]) for image, cut in zip(images, cuts, strict=True)))
     assert len(bands) > 4
     np.testing.assert_allclose(np.concatenate(bands), images.mean(0), rtol=1e-6)
 
@@ -133,7 +132,8 @@ def test_a_chain_may_see_windows_of_the_image(photograph):
 
 
 @pytest.mark.parametrize("arguments, tiles, tlc", [
-    ({}, [24, 32], 16), ({"tile": 48}, [48], 16), ({"tile": None, "tlc": 0}, [None], 0), ({"tile": (32, 48)}, [32, 48], 16)])
+    ({}, [24, 32], 16), ({"tile": 48}, [48], 16), ({"tile": None, "tlc": 0}, [None], 0),
+    ({"tile": (32, 48)}, [32, 48], 16)])
 def test_a_model_file_says_tiles_and_windows(tmp_path, chain, arguments, tiles, tlc):
     net = {"name": "sr", "model": "rfdn/fadn", "scale": 2, "fields": FIELDS}
     model_file.save(tmp_path / "a.safetensors", chain.variables,

@@ -5,11 +5,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jsr import models
+from jsr import model_file, models
+from jsr.chain import apply
 from jsr.errors import UserError
-from jsr.inference import folder, model_file, upscaler
+from jsr.inference import upscale_folder, upscaler
 from jsr.inference.chain import Chain
-from jsr.training.step import apply
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def network():
 def model(network, tmp_path_factory):
     """A model file of a network that estimates the quality."""
     path = tmp_path_factory.mktemp("model") / "fbcnn.safetensors"
-    row = {"name": "sr", "model": "fbcnn/color", "scale": 1, "fields": {"num_feat": 2, "num_block": 1}, "deployed": True}
+    row = {"name": "sr", "model": "fbcnn/color", "scale": 1,
+           "fields": {"num_feat": 2, "num_block": 1}, "deployed": True}
     model_file.save(path, {"sr": network[1]}, {"networks": [row]})
     return path
 
@@ -41,7 +42,8 @@ def test_the_quality_is_estimated_in_the_middle_where_a_block_starts(network, ph
         estimate(network, image[16:272, 160:416]), abs=1e-3)
     small = image[:20, :30, :1]  # grey, and no multiple of anything
     padded = np.pad(small.repeat(3, 2), [(0, 4), (0, 2), (0, 0)], mode="edge")
-    assert found.quality(lambda start, stop: small[start:stop], 20, 30) == pytest.approx(estimate(network, padded), abs=1e-3)
+    quality = found.quality(lambda start, stop: small[start:stop], 20, 30)
+    assert quality == pytest.approx(estimate(network, padded), abs=1e-3)
 
 
 def test_networks_without_an_estimate_have_none(photograph):
@@ -75,8 +77,8 @@ def test_the_manifest_says_the_quality_and_what_is_no_jpeg(model, tmp_path, phot
     for name in ("a.jpg", "b.png"):
         Image.fromarray(photograph(24, 40)).save(tmp_path / name)
     Image.fromarray(photograph(24, 40)[..., 0]).save(tmp_path / "grey.jpg")
-    jobs, _ = folder.plan([tmp_path / name for name in ("a.jpg", "b.png", "grey.jpg")], tmp_path / "out")
-    entries, errors = folder.upscale_files(jobs, upscaler.load(model), {}, out=tmp_path / "out")
+    jobs, _ = upscale_folder.plan([tmp_path / name for name in ("a.jpg", "b.png", "grey.jpg")], tmp_path / "out")
+    entries, errors = upscale_folder.upscale_files(jobs, upscaler.load(model), {}, out=tmp_path / "out")
     assert not errors
     found = {entry["source"].rpartition("/")[2]: entry for entry in entries.values()}
     assert all(0 < entry["estimated_quality"] < 100 for entry in found.values())

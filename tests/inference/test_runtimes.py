@@ -39,8 +39,9 @@ def test_a_runtime_gives_what_jax_gives(name, photograph):
         lr = photograph(height, width) / np.float32(255)
         np.testing.assert_allclose(other(lr), live(lr), rtol=0, atol=1e-5)
     assert other.programs == 2 and other.compile_seconds > 0  # JAX compiled what the other is compared on
-    changed = other.with_variables(jax.tree.map(lambda x: 2 * x, variables))
-    np.testing.assert_allclose(changed(lr), live.with_variables(jax.tree.map(lambda x: 2 * x, variables))(lr), atol=1e-4)
+    doubled = jax.tree.map(lambda x: 2 * x, variables)
+    changed = other.with_variables(doubled)
+    np.testing.assert_allclose(changed(lr), live.with_variables(doubled)(lr), atol=1e-4)
     assert changed.runner.used(40, 48) == name and changed.runner.used(31, 48) == "jax"
     assert other(lr[:9]).shape == (18, 74, 3)  # too small for the graph
 
@@ -59,10 +60,6 @@ def test_tiles_and_ensembles_and_threads(photograph):
     assert other.runtime(other.tiling(70, 60)) == "onnxruntime"
 
 
-def test_least_side_is_that_of_the_graphs():
-    assert runtimes.LEAST_SIDE == pytest.importorskip("jsr.export.onnx").LEAST_SIDE
-
-
 def test_memory_is_scaled_from_a_small_image():
     need("onnxruntime")
     chain = Chain(*network(), runtime="onnxruntime")
@@ -74,7 +71,7 @@ PROBE = 40  # px
 
 @pytest.fixture
 def fakes(monkeypatch):
-    """The names of the runtimes that computed images, in turn; two stand beside JAX, and a race is worth while at once."""
+    """The names of the runtimes that computed images, in turn; two stand beside JAX, and a race pays at once."""
     ran = []
 
     def opened(name, graph):
@@ -147,7 +144,8 @@ def test_what_cannot_be_exported_stays_in_jax(fakes):
         for _ in range(6):
             runner(image(side))
     assert set(ran) == {"jax"} == {runner.used(32, 32)} and runner.races == {} and len(tried) == 2  # once a runtime
-    with pytest.raises(UserError, match=r"^runtime fast: cannot compute this network, use jax .ValueError: no operator for this.$"):
+    with pytest.raises(UserError, match=r"^runtime fast: cannot compute this network, use jax "
+                                        r".ValueError: no operator for this.$"):
         runtimes.Runner("fast", lambda image: image, broken, probe=PROBE)
 
 
@@ -161,7 +159,8 @@ def test_wrong_results_are_noticed(fakes):
 @pytest.mark.parametrize("backend", ["gpu", "tpu"])
 def test_runtimes_are_for_cpus(backend, fakes, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    with pytest.raises(UserError, match="^runtime fast: is for CPUs, and JAX has a faster device here; leave it out, or set "):
+    with pytest.raises(UserError, match="^runtime fast: is for CPUs, and JAX has a faster device here; "
+                                        "leave it out, or set "):
         runtimes.check_name("fast")
     ran, make = fakes
     runner = make(lambda: b"graph")
@@ -174,7 +173,8 @@ def test_names_and_packages(monkeypatch, tmp_path):
     with pytest.raises(UserError, match="runtime 'onxruntime': did you mean 'onnxruntime'"):
         runtimes.check_name("onxruntime")
     monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match='^runtime openvino: needs the package onnx: pip install "jsr.export." openvino$'):
+    with pytest.raises(UserError, match='^runtime openvino: needs the package onnx: '
+                                        'pip install "jsr.export." openvino$'):
         jsr.load(tmp_path / "none.safetensors", runtime="openvino")
     with pytest.raises(UserError, match='^ONNX graphs are run by the package onnxruntime: pip install "jsr.export."$'):
         runtimes.open_onnx(b"")

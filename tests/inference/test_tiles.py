@@ -1,14 +1,15 @@
 """Tiles: they cover an image, keep their distance from what they do not know, and come together again."""
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 
 from jsr.inference.tiles import assemble, spans
 
 sizes = st.fixed_dictionaries({
-    "side": st.integers(1, 400), "multiple": st.sampled_from([1, 4, 8]), "tile": st.integers(4, 20).map(lambda n: 8 * n),
-    "overlap": st.integers(0, 60), "fade": st.booleans(),
+    "side": st.integers(1, 400), "multiple": st.sampled_from([1, 4, 8]),
+    "tile": st.integers(4, 20).map(lambda n: 8 * n), "overlap": st.integers(0, 60), "fade": st.booleans(),
 }).filter(lambda s: s["side"] <= s["tile"] or s["tile"] - 2 * s["overlap"] >= s["multiple"])
 
 
@@ -73,10 +74,12 @@ def test_fading_leaves_no_step_between_tiles_that_differ():
     tiles = iter(range(100))
     row, columns = spans(16, 32, 4), spans(200, 32, 8, fade=True)
     (band,) = assemble(lambda start, stop: np.zeros((stop - start, 200, 1)),
-                       lambda tile, *spans: np.full((16, tile.shape[1], 1), next(tiles), np.float32), lambda sr: sr, row, columns, scale=1)
+                       lambda tile, *spans: np.full((16, tile.shape[1], 1), next(tiles), np.float32),
+                       lambda sr: sr, row, columns, scale=1)
     assert np.abs(np.diff(band[0, :, 0])).max() <= 1 / 8 + 1e-6
     cut = spans(200, 32, 8)
     tiles = iter(range(100))
     (band,) = assemble(lambda start, stop: np.zeros((stop - start, 200, 1)),
-                       lambda tile, *spans: np.full((16, tile.shape[1], 1), next(tiles), np.float32), lambda sr: sr, row, cut, scale=1)
+                       lambda tile, *spans: np.full((16, tile.shape[1], 1), next(tiles), np.float32),
+                       lambda sr: sr, row, cut, scale=1)
     assert np.abs(np.diff(band[0, :, 0])).max() == 1

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import jsr
-from jsr import models
+from jsr import model_file, models
 from jsr.errors import UserError
-from jsr.inference import model_file, upscaler as upscaling
+from jsr.inference import upscaler as upscaling
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 
@@ -153,7 +153,8 @@ def test_models_are_averaged_by_weight(photograph):
     one, two = (Upscaler([chain]).upscale(lr) for chain in chains)
     raw = [np.asarray(chain(lr)) for chain in chains]
     np.testing.assert_allclose(Upscaler(chains).upscale(lr), np.clip((raw[0] + raw[1]) / 2, 0, 1), atol=1e-6)
-    np.testing.assert_allclose(Upscaler(chains, weights=[3, 1]).upscale(lr), np.clip(0.75 * raw[0] + 0.25 * raw[1], 0, 1), atol=1e-6)
+    np.testing.assert_allclose(Upscaler(chains, weights=[3, 1]).upscale(lr),
+                               np.clip(0.75 * raw[0] + 0.25 * raw[1], 0, 1), atol=1e-6)
     np.testing.assert_array_equal(Upscaler(chains, weights=[1, 0]).upscale(lr), one)
     assert np.abs(one - two).max() > 0.01
 
@@ -183,7 +184,8 @@ def test_tiles_too_small_for_what_they_must_overlap_by(monkeypatch):
     with pytest.raises(UserError, match="a tile of 8 px has no room for overlaps of 5 px"):
         Upscaler([make_chain()], tile=8, overlap=5)
     monkeypatch.setattr(upscaling, "free_memory", lambda: 1)  # so that the smallest tile is chosen
-    with pytest.raises(UserError, match="a tile of 64 px has no room for overlaps of 32 px; choose a tile of at least 65"):
+    with pytest.raises(UserError, match="a tile of 64 px has no room for overlaps of 32 px; "
+                                        "choose a tile of at least 65"):
         Upscaler([make_chain()], tile="auto", overlap=32).tiling(300, 300)
 
 
@@ -197,7 +199,7 @@ def test_threads_share_an_upscaler_and_get_the_bits_of_one(photograph):
     upscaler = Upscaler([make_chain()], tile=48)
     expected = [upscaler.upscale(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
-        for found, one in zip(pool.map(Upscaler([make_chain()], tile=48).upscale, images), expected):
+        for found, one in zip(pool.map(Upscaler([make_chain()], tile=48).upscale, images), expected, strict=True):
             np.testing.assert_array_equal(found, one)
 
 
@@ -275,7 +277,7 @@ def test_load_averages_files_and_takes_its_settings(tmp_path, photograph):
     lr, chains = photograph(16, 16), [make_chain(seed=0), make_chain(seed=1)]
     net = {"name": "sr", "model": "edsr/baseline", "scale": 2, "fields": FIELDS["edsr"], "deployed": False}
     paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
-    for path, chain in zip(paths, chains):
+    for path, chain in zip(paths, chains, strict=True):
         model_file.save(path, chain.variables, {"networks": [net], "ensemble": {"self": True}})
     np.testing.assert_array_equal(jsr.load(*paths, weights=[2, 1], self_ensemble=False).upscale(lr),
                                   Upscaler(chains, weights=[2, 1]).upscale(lr))

@@ -165,7 +165,7 @@ def test_gradients_of_other_dtypes(shape, kernel_shape, fields, dtype, tolerance
 def check_gradients(shape, kernel_shape, fields, dtype, tolerance):
     with jax.enable_x64(dtype == "float64"):
         arguments = tuple(jnp.asarray(a, dtype) for a in pair(shape, kernel_shape))
-        gradients = [jax.grad(lambda *arguments: jnp.sin(f(*arguments, **fields)).sum(), (0, 1))(*arguments)
+        gradients = [jax.grad(lambda *arguments, f=f: jnp.sin(f(*arguments, **fields)).sum(), (0, 1))(*arguments)
                      for f in (convolve, own)]
     assert_close(*gradients, tolerance)
 

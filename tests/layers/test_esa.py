@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import counts, models
+from jsr import models
+from jsr.analysis import counts
 from jsr.layers.esa import ESA
 
 

@@ -10,11 +10,11 @@ from jsr.models import hat, imdn, rfdn, rvsr
 
 def one_by_one(x, height, width):
     """The window begins (size - 1) // 2 px before the pixel, but within the image."""
-    sides = [min(size, side) for size, side in zip((height, width), x.shape[1:3])]
+    sides = [min(size, side) for size, side in zip((height, width), x.shape[1:3], strict=True)]
     y = np.empty_like(x)
     for row, column in np.ndindex(*x.shape[1:3]):
         top, left = (int(np.clip(place - (size - 1) // 2, 0, side - size))
-                     for place, size, side in zip((row, column), sides, x.shape[1:3]))
+                     for place, size, side in zip((row, column), sides, x.shape[1:3], strict=True))
         y[:, row, column] = x[:, top:top + sides[0], left:left + sides[1]].mean((1, 2))
     return y
 
@@ -27,7 +27,8 @@ def test_box_mean(size):
 
 def test_box_mean_of_a_large_image_keeps_its_digits():
     x = np.random.default_rng(0).random((1, 4, 4000, 1), np.float32)
-    np.testing.assert_allclose(box_mean(x, 4, 96)[0, 0, -1], x[:, :, -96:].astype(np.float64).mean((1, 2))[0], atol=2e-6)
+    expected = x[:, :, -96:].astype(np.float64).mean((1, 2))[0]
+    np.testing.assert_allclose(box_mean(x, 4, 96)[0, 0, -1], expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("block", [hat.ChannelWeights(2), rvsr.SqueezeExcite(4), imdn.CCA(), rfdn.NADB()],

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import counts
-from jsr.layers import rep
+from jsr.analysis import counts
+from jsr.layers import rep, rep_blocks
 from jsr.layers.rep import BatchNorm, Chain, Conv, Difference, Edge, Identity, In, Out, RepConv, Sum, WhenSame
 
 KEY = jax.random.key(0)
@@ -48,7 +48,7 @@ def ring(x, value):
 
 
 def test_ecb_is_the_official_one_with_its_ring_of_biases():
-    block = RepConv(5, rep.ecb(identity=True))
+    block = RepConv(5, rep_blocks.ecb(identity=True))
     x = image((6, 7, 5))
     variables = init(block, (1, 6, 7, 5))
     p = variables["params"]
@@ -67,7 +67,7 @@ def test_ecb_is_the_official_one_with_its_ring_of_biases():
 
 
 def test_rrrb_is_the_official_one_with_its_ring_of_biases():
-    block = RepConv(4, rep.rrrb())
+    block = RepConv(4, rep_blocks.rrrb())
     x = image((5, 6, 4))
     variables = init(block, (1, 5, 6, 4))
     expand, inner, reduce = (variables["params"][name] for name in ("conv_0_0", "conv_0_1_0", "conv_0_2"))
@@ -100,7 +100,7 @@ def test_rrrb_is_the_official_one_with_its_ring_of_biases():
 ])
 def test_parameters_of_the_blocks(name, options, features, params):
     channels, features = features if isinstance(features, tuple) else (features, features)
-    block = RepConv(features, rep.block(name, **options))
+    block = RepConv(features, rep_blocks.block(name, **options))
     shape = (1, 8, 8, channels)
     assert counts.count(block, shape)[0] == params
     deployed = 9 * channels * features
@@ -108,22 +108,23 @@ def test_parameters_of_the_blocks(name, options, features, params):
 
 
 def test_repvit_is_depthwise():
-    block = RepConv(16, rep.repvit(), groups=16)
+    block = RepConv(16, rep_blocks.repvit(), groups=16)
     assert counts.count(block, (1, 8, 8, 16))[0] == 9 * 16 + 16 + 2 * 32
     assert counts.count(block.clone(deploy=True), (1, 8, 8, 16)) == (160, 64 * 144)
 
 
 def test_every_block_has_a_name_that_recipes_give():
-    for name, make in rep.BLOCKS.items():
-        assert rep.block(name) == make() and rep.reach(make()) in ((0, 0), (2, 2))
+    for name, make in rep_blocks.BLOCKS.items():
+        assert rep_blocks.block(name) == make() and rep.reach(make()) in ((0, 0), (2, 2))
         hash(make())
-    assert rep.block("ecb", identity=True) != rep.ecb()
+    assert rep_blocks.block("ecb", identity=True) != rep_blocks.ecb()
     with pytest.raises(ValueError, match="no block 'rrbr'; did you mean 'rrrb'"):
-        rep.block("rrbr")
+        rep_blocks.block("rrbr")
 
 
-@pytest.mark.parametrize("branches", [rep.ecb(identity=True), rep.casr(6, 4), rep.repvgg(), rep.conv3xc(),
-                                      rep.decouple()])
+@pytest.mark.parametrize("branches", [
+    rep_blocks.ecb(identity=True), rep_blocks.casr(6, 4), rep_blocks.repvgg(), rep_blocks.conv3xc(),
+    rep_blocks.decouple()])
 def test_a_stride_takes_every_second_pixel(branches):
     # From 3 to 4 features nothing depends on the stride but where it is applied.
     block, x = RepConv(4, branches), image((1, 7, 8, 3))
@@ -153,7 +154,7 @@ def test_widths():
 
 def test_no_biases():
     for name in ("ecb", "rrrb", "reprfn", "casr", "conv3xc", "decouple"):
-        block = RepConv(4, rep.block(name), use_bias=False)
+        block = RepConv(4, rep_blocks.block(name), use_bias=False)
         for form in (block, block.clone(deploy=True)):
             paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(
                 abstract(form, (1, 6, 6, 4)))]
@@ -176,7 +177,7 @@ def test_deployed_it_has_the_parameters_of_a_convolution():
     class Net(nn.Module):
         @nn.compact
         def __call__(self, x):
-            return RepConv(4, rep.ecb(), deploy=True, name="body_0")(x)
+            return RepConv(4, rep_blocks.ecb(), deploy=True, name="body_0")(x)
 
     params = abstract(Net(), (1, 6, 6, 3))["params"]
     assert {name: leaf.shape for name, leaf in params["body_0"].items()} == {"kernel": (3, 3, 3, 4), "bias": (4,)}
@@ -184,7 +185,7 @@ def test_deployed_it_has_the_parameters_of_a_convolution():
 
 @pytest.mark.parametrize("deploy", [False, True])
 def test_dtype_is_of_the_computation(deploy):
-    block = RepConv(3, rep.ecb(identity=True), deploy=deploy, dtype=jnp.bfloat16)
+    block = RepConv(3, rep_blocks.ecb(identity=True), deploy=deploy, dtype=jnp.bfloat16)
     y, variables = jax.eval_shape(block.init_with_output, KEY, jax.ShapeDtypeStruct((1, 6, 6, 3), jnp.float32))
     assert y.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
@@ -225,7 +226,8 @@ def test_differences_are_along_the_axis_of_their_name():
     (RepConv(4, Identity()), "the branches give 3 features, not 4"),
     (RepConv(4, WhenSame(Identity())), "the branches give 0 features, not 4"),
     (RepConv(4, Chain(WhenSame(Identity()), Conv(3))), "part_0 of a Chain is absent: WhenSame belongs into a Sum"),
-    (RepConv(4, rep.repvgg(), use_bias=False), "norm_0_1: BatchNorm adds a bias, which use_bias = False forbids"),
+    (RepConv(4, rep_blocks.repvgg(), use_bias=False),
+     "norm_0_1: BatchNorm adds a bias, which use_bias = False forbids"),
     (RepConv(4, Edge("sobelx")), "no filter 'sobelx'; did you mean 'sobel_x'"),
     (RepConv(4, Difference("horizontl")), "no difference 'horizontl'; did you mean 'horizontal'"),
     (RepConv(4, Sum(Conv(3), nn.relu)), "is no part of a block; there are Conv, Edge"),

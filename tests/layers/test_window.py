@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from jsr.layers.window import (
-    attend_in_windows, merge_shifted, relative_position_index, shifted_regions, shifted_windows, window_merge,
-    window_partition)
+    attend_in_windows,
+    merge_shifted,
+    relative_position_index,
+    shifted_regions,
+    shifted_windows,
+    window_merge,
+    window_partition,
+)
 
 
 def test_windows_and_their_pixels_go_row_by_row():

@@ -86,7 +86,7 @@ def gradients(quick, pictures):
     """{loss: values and gradients, of pred and of its params if any, stacked over CASES}, compiled together."""
     picture = pictures(2, 32, 32)[0]
     noise = np.random.default_rng(0).random(picture.shape, np.float32)
-    pairs = tuple(map(np.stack, zip(*(case(noise, picture) for case in CASES.values()))))
+    pairs = tuple(map(np.stack, zip(*(case(noise, picture) for case in CASES.values()), strict=True)))
 
     def of(name):
         fn, options = losses.LOSSES[name], OPTIONS.get(name, {})
@@ -122,7 +122,7 @@ def test_attention_of_a_larger_map_is_averaged_first(pair):
     pred, target = pair
     smaller = target[:, ::2, ::2, :2]
     np.testing.assert_allclose(features.attention_transfer(pred, smaller), 0.021210005963789146, rtol=1e-5)
-    for name, other in (("sizes", target[:, :7]), ("batches", target[:1]), ("ranks", target[0])):
+    for other in (target[:, :7], target[:1], target[0]):  # sizes, batches, ranks
         with pytest.raises(ValueError, match=r"maps are \(2, 12, 8, 3\) and .*, expected"):
             features.attention_transfer(pred, other)
 

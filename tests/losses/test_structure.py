@@ -12,7 +12,7 @@ def test_ssim_is_scikit_images(quick, pictures):
     pred, target = pictures(2, 40, 56)
     expected = [structural_similarity(a.astype(np.float64), b.astype(np.float64), data_range=1, channel_axis=-1,
                                       gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
-                for a, b in zip(pred, target)]
+                for a, b in zip(pred, target, strict=True)]
     np.testing.assert_allclose(quick(structure.ssim)(pred, target), 1 - np.mean(expected), rtol=2e-6)
 
 

@@ -25,7 +25,7 @@ def test_batch_agrees_with_the_reference(metric, profile, images):
     sr, hr = images
     values = getattr(device, metric)(sr, hr, profile=profile, crop_border=2)
     assert values.shape == (3,) and values.dtype == np.float32
-    expected = [metrics.METRICS[metric](a, b, profile=profile, crop_border=2) for a, b in zip(sr, hr)]
+    expected = [metrics.METRICS[metric](a, b, profile=profile, crop_border=2) for a, b in zip(sr, hr, strict=True)]
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-5 if metric == "ssim" else 1e-4)
 
 

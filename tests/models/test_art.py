@@ -103,10 +103,11 @@ def test_groups_in_turn_get_the_same_results():
 
     @jax.jit
     def both(*inputs):
-        def loss(function, *qkv, bias):
+        def loss(inputs, function):
+            *qkv, bias = inputs
             return jnp.square(function(*qkv, scale=0.4, bias=bias, regions=regions)).sum()
 
-        return [jax.value_and_grad(lambda inputs: loss(function, *inputs[:3], bias=inputs[3]))(inputs)
+        return [jax.value_and_grad(loss)(inputs, function)
                 for function in (attend, functools.partial(attend_by_groups, at_once=2))]
 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *both(*inputs))

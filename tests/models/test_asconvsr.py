@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jsr import counts, models
+from jsr import models
+from jsr.analysis import counts
 from jsr.models import asconvsr
 
 
@@ -30,7 +31,7 @@ def test_each_image_is_convolved_with_kernels_of_its_own(drawn, run):
     body, features = params["body"], 4
     padded = np.pad(lr.reshape(2, 4, 2, 3, 2, 3).transpose(0, 1, 3, 5, 2, 4).reshape(2, 4, 3, 12),
                     [(0, 0), (1, 1), (1, 1), (0, 0)])
-    for one, image in zip(sr, padded):
+    for one, image in zip(sr, padded, strict=True):
         first = convolved(image, **params["conv_first"])
         hidden = np.maximum(first.mean((0, 1)) @ body["control_0"]["kernel"][0, 0] + body["control_0"]["bias"], 0)
         mixture = (hidden @ body["control_1"]["kernel"][0, 0] + body["control_1"]["bias"]).reshape(features, -1)

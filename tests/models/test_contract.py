@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import counts, models
+from jsr import models
+from jsr.analysis import counts
 from jsr.errors import UserError
 from jsr.layers.padding import crop_to, pad_to_multiple
 
@@ -197,7 +198,8 @@ def has_deployed_form(model_id):
 
 
 def test_every_variant_has_its_count_here():
-    assert {i: set(by_scale) for i, by_scale in (PARAMS | DEPLOYED).items()} == {i: set(models.card(i).scales) for i in IDS}
+    found = {i: set(by_scale) for i, by_scale in (PARAMS | DEPLOYED).items()}
+    assert found == {i: set(models.card(i).scales) for i in IDS}
     assert set(DEPLOYED) == set(filter(has_deployed_form, IDS))
 
 

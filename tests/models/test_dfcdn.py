@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jsr import counts, models, reparam
+from jsr import models, reparam
+from jsr.analysis import counts
 from jsr.models import dfcdn
 
 

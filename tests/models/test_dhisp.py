@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jsr import counts, models, reparam
+from jsr import models, reparam
+from jsr.analysis import counts
 from jsr.models import dhisp
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jsr import counts, models
+from jsr import models
+from jsr.analysis import counts
 from jsr.models import drcnn
 
 

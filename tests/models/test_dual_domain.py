@@ -29,8 +29,9 @@ def test_the_ensemble_inside_is_the_one_outside():
         return x.repeat(2, 1).repeat(2, 2) * large, x * small
 
     for index, images in enumerate(jax.jit(lambda lr: mean_of_eight(network, lr))(lr)):
-        for image, one in zip(images, lr):
-            np.testing.assert_allclose(image, self_ensemble(lambda x: network(x[None])[index][0], one), rtol=1e-5)
+        for image, one in zip(images, lr, strict=True):
+            expected = self_ensemble(lambda x, index=index: network(x[None])[index][0], one)
+            np.testing.assert_allclose(image, expected, rtol=1e-5)
 
 
 def test_fusion_weighs_each_value_of_one_image_against_the_others():

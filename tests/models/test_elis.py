@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jsr import counts, models
+from jsr import models
+from jsr.analysis import counts
 
 
 def test_multiply_accumulates_are_nearly_the_published():

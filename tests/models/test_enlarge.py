@@ -6,8 +6,8 @@ from PIL import Image
 import pytest
 
 import jsr
-from jsr import counts, models
-from jsr.inference import model_file
+from jsr import model_file, models
+from jsr.analysis import counts
 
 
 def enlarged(method, scale, image):

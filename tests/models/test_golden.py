@@ -24,7 +24,7 @@ CASES = [case for case in cases() if case != ("nafnet", "local")]  # a form for 
 TOLERANCES = {  # relative to the largest value, where not 1e-6; the original computes in float32, ours here in float64
     "discriminator": 1e-5,
     "fftformer": 2e-6,
-    "grl": 2e-6,
+    "grl": 4e-6,  # 2.3e-6 on one CPU, below 2e-6 on another
     "hst": 6e-7,
     "retinexformer": 7e-7,
     "safmn_bcie": 6e-7,

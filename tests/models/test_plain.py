@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import convert, counts, models, reparam
+from jsr import convert, models, reparam
+from jsr.analysis import counts
 from jsr.convert.identify import identify
 from jsr.errors import UserError
 from jsr.models import plain

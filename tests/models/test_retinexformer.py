@@ -1,7 +1,7 @@
 """Retinexformer: how far it sees."""
 
 from jsr import models
-from jsr.inference.receptive_field import of_model
+from jsr.analysis.receptive_field import of_model
 
 
 def test_attention_is_of_the_whole_image():

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import convert, counts, models
+from jsr import convert, models
+from jsr.analysis import counts
 from jsr.errors import UserError
 
 

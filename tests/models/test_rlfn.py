@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import convert, counts, models, reparam
+from jsr import convert, models, reparam
+from jsr.analysis import counts
 from jsr.convert.identify import identify
 from jsr.errors import UserError
 

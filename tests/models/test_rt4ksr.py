@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import counts, models, reparam
+from jsr import models, reparam
+from jsr.analysis import counts
 
 
 def test_fused_it_computes_the_same(golden):

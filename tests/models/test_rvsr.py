@@ -3,7 +3,8 @@
 import jax
 import numpy as np
 
-from jsr import counts, models, reparam
+from jsr import models, reparam
+from jsr.analysis import counts
 
 
 def drawn(model_id, **fields):

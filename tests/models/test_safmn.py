@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import counts, models
+from jsr import models
+from jsr.analysis import counts
 from jsr.inference.chain import Chain
 from jsr.layers.resize import bilinear
 from jsr.models.safmn import adaptive_max_pool, resize_nearest
@@ -24,7 +25,7 @@ def test_tiles_are_never_exact():
 @pytest.mark.parametrize("size, bins", [((16, 24), (2, 3)), ((17, 11), (2, 5)), ((9, 9), (4, 7)), ((5, 7), (5, 1))])
 def test_a_bin_is_the_maximum_of_all_pixels_it_touches(size, bins):
     x = np.random.default_rng(0).normal(size=(1, *size, 2)).astype(np.float32)
-    edges = [[(i * side // n, -(-(i + 1) * side // n)) for i in range(n)] for side, n in zip(size, bins)]
+    edges = [[(i * side // n, -(-(i + 1) * side // n)) for i in range(n)] for side, n in zip(size, bins, strict=True)]
     expected = [[x[0, a:b, c:d].max((0, 1)) for c, d in edges[1]] for a, b in edges[0]]
     np.testing.assert_array_equal(adaptive_max_pool(x, *bins)[0], expected)
 

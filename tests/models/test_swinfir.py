@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jsr import counts, models
-from jsr.inference import receptive_field
+from jsr import models
+from jsr.analysis import counts, receptive_field
 from jsr.layers.swin import SpectralTransform
 
 

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import counts, models, reparam
+from jsr import models, reparam
+from jsr.analysis import counts
 from jsr.models.syenet import Product
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "syenet.npz")

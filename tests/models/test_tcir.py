@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import models
-from jsr.inference.chain import chain_padding, chain_scale
+from jsr.chain import chain_padding, chain_scale
 from jsr.models.tcir import SMALL, HybridGroup
 
 

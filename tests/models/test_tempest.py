@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import models
-from jsr.models.tempest import LocalQuality, QualityAttention, SMALL
+from jsr.models.tempest import SMALL, LocalQuality, QualityAttention
 
 
 def drawn_for(layer, *inputs):

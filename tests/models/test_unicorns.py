@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import counts, models
+from jsr import models
+from jsr.analysis import counts
 from jsr.models.unicorns import CorrelationBlock
 
 

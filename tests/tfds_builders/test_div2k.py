@@ -22,9 +22,9 @@ from tensorflow_datasets.core.download import checksums
 
 from jsr import degradations, images
 from jsr._tfds_builders.div2k import div2k_dataset_builder
-from jsr.data import records, tiled
-from jsr.data.build import build, find
 from jsr.data.sources import open_source
+from jsr.datasets import records, tiled
+from jsr.datasets.build import build, find
 from jsr.errors import UserError
 
 NAMES = {"train": ["0001", "0002", "0003", "0004", "0005"], "validation": ["0801", "0802", "0803"]}
@@ -74,11 +74,13 @@ def test_records(div2k, tmp_path):
         for row in rows:
             path = next(div2k.glob(f"*/{row['name']}.png"))
             degraded = degradations.degrade("aim22_t1", np.asarray(Image.open(path)), seed=row["name"])
-            assert row == {"name": row["name"], "hr": tiled.encode(np.asarray(Image.open(path))), "lr": degraded.lr_bytes, "height": 24,
-                           "width": 20, "source_height": 24, "source_width": 20, "degradation": json.dumps(degraded.record)}
+            assert row == {"name": row["name"], "hr": tiled.encode(np.asarray(Image.open(path))),
+                           "lr": degraded.lr_bytes, "height": 24, "width": 20, "source_height": 24,
+                           "source_width": 20, "degradation": json.dumps(degraded.record)}
 
 
-@pytest.mark.parametrize("dataset", [f"div2k/{config.name}" for config in div2k_dataset_builder.Builder.BUILDER_CONFIGS])
+@pytest.mark.parametrize("dataset", [
+    f"div2k/{config.name}" for config in div2k_dataset_builder.Builder.BUILDER_CONFIGS])
 def test_hr_is_lossless_in_every_config(div2k, tmp_path, dataset):
     build(dataset, data_dir=tmp_path, manual_dir=div2k)
     for rows in read(tmp_path, dataset).values():
@@ -258,7 +260,7 @@ def test_records_that_cannot_be_written_leave_nothing(div2k, tmp_path):
 KILLED = """
 import sys
 from jsr._tfds_builders.div2k import div2k_dataset_builder
-from jsr.data.build import build
+from jsr.datasets.build import build
 
 if __name__ == "__main__":
     div2k_dataset_builder.Builder.SPLITS = {"train": ("DIV2K_train_HR", range(1, 41)),

@@ -6,9 +6,9 @@ import pytest
 
 from jsr import images
 from jsr.data import pipeline
-from jsr.data.build import build, find
-from jsr.data.records import lr_image
 from jsr.data.sources import open_source
+from jsr.datasets.build import build, find
+from jsr.datasets.records import lr_image
 from jsr.errors import UserError
 
 RELEASED = {"train": ("x{s}/Train_x{s}/train_HR/Canon_{n}_x{s}_1.png", "x{s}/Train_x{s}/train_LR/Canon_{n}_x1_1.png"),
@@ -58,8 +58,8 @@ def test_a_batch(copy, tmp_path):
         Image.open(lr).resize((32, 36), Image.Resampling.NEAREST).save(hr)
     build("drealsr/x4", data_dir=tmp_path, manual_dir=folder, num_workers=0)
     crops = pipeline.PairedCrops(crop=16, scale=4)
-    batches = pipeline.train_batches([pipeline.Row(open_source("drealsr/x4", "train", tmp_path), crops)], seed=0, batch=3, start=0,
-                                     num_workers=0)
+    row = pipeline.Row(open_source("drealsr/x4", "train", tmp_path), crops)
+    batches = pipeline.train_batches([row], seed=0, batch=3, start=0, num_workers=0)
     batch = next(batches)
     batches.close()
     assert batch["lr"].shape == (3, 4, 4, 3)
@@ -75,7 +75,8 @@ def test_aim_2020_and_its_washed_list(copy, tmp_path):
     (folder / "x3_clean_img_id.txt").write_text("000001.png\n000003.png\n")
     built = build("drealsr/aim20_washed_x3", data_dir=tmp_path, manual_dir=folder, num_workers=0)
     assert built.counts == {"train": 2, "validation": 2}
-    rows = {split: [row["name"] for row in open_source("drealsr/aim20_washed_x3", split, tmp_path)] for split in built.counts}
+    rows = {split: [row["name"] for row in open_source("drealsr/aim20_washed_x3", split, tmp_path)]
+            for split in built.counts}
     assert rows == {"train": ["000001", "000003"], "validation": ["valid_000001", "valid_000002"]}
 
 
@@ -90,12 +91,13 @@ def test_pairs_that_are_none(copy, tmp_path):
     folder = copy(RELEASED, 4)
     picture(folder / RELEASED["train"][1].format(s=4, n=2), 1, 10, 8)
     (folder / RELEASED["train"][1].format(s=4, n=3)).write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"2 of 5 images cannot be used: .*Canon_2_x4_1.png: 36x32 \(height x width\) is not 4 "
-                                        r"times the 10x8 of .*Canon_2_x1_1.png; replace.*Canon_3_x1_1.png: not an image"):
+    with pytest.raises(UserError, match=r"2 of 5 images cannot be used: .*Canon_2_x4_1.png: 36x32 \(height x width\) "
+                                        r"is not 4 times the 10x8 of .*Canon_2_x1_1.png; "
+                                        r"replace.*Canon_3_x1_1.png: not an image"):
         build("drealsr/x4", data_dir=tmp_path, manual_dir=folder, num_workers=0)
     (folder / RELEASED["train"][1].format(s=4, n=3)).unlink()
-    with pytest.raises(UserError, match=r"1 HR images of drealsr's split train have no LR image, as Canon_3_x4_1; looked for "
-                                        r"Train_x4/train_LR/\{name\}"):
+    with pytest.raises(UserError, match=r"1 HR images of drealsr's split train have no LR image, as Canon_3_x4_1; "
+                                        r"looked for Train_x4/train_LR/\{name\}"):
         build("drealsr/x4", data_dir=tmp_path, manual_dir=folder, num_workers=0)
 
 
@@ -110,4 +112,5 @@ def test_built_twice_is_the_same_bytes_and_continues(copy, tmp_path):
 def test_the_configs():
     cls, config, _ = find("drealsr")
     assert config == "x4"
-    assert set(cls.builder_configs) == {f"{form}x{scale}" for form in ("", "aim20_", "aim20_washed_") for scale in (2, 3, 4)}
+    assert set(cls.builder_configs) == {
+        f"{form}x{scale}" for form in ("", "aim20_", "aim20_washed_") for scale in (2, 3, 4)}

@@ -7,9 +7,10 @@ from PIL import Image
 import pytest
 
 from jsr import degradations, images
-from jsr.data import cut, pipeline
-from jsr.data.build import build, find
+from jsr.data import pipeline
 from jsr.data.sources import open_source
+from jsr.datasets import cut
+from jsr.datasets.build import build, find
 from jsr.errors import UserError
 
 SETTINGS = dict(shrink=2, tiles=48, detail=2)
@@ -51,7 +52,8 @@ def test_records_are_tiles(camera, tmp_path):
 
 
 def test_the_same_bytes_with_any_number_of_processes(camera, tmp_path):
-    built = [build("image_folder/hr", data_dir=tmp_path / str(number), manual_dir=camera, num_workers=number, **SETTINGS)
+    built = [build("image_folder/hr", data_dir=tmp_path / str(number), manual_dir=camera, num_workers=number,
+                   **SETTINGS)
              for number in (0, 2)]
     one, two = ({path.name: path.read_bytes() for path in each.path.glob("*array_record*")} for each in built)
     assert one == two and one
@@ -62,7 +64,8 @@ def test_other_settings_are_refused(camera, tmp_path):
     assert not build("image_folder", data_dir=tmp_path).is_new  # whatever it is made with
     assert not build("image_folder", data_dir=tmp_path, manual_dir=camera, **SETTINGS).is_new
     before = read(tmp_path, "image_folder")
-    with pytest.raises(UserError, match="image_folder/hr/1.3.0: is there already, with --shrink 2, --tiles 48; --force builds"):
+    with pytest.raises(UserError, match="image_folder/hr/1.3.0: is there already, with --shrink 2, --tiles 48; "
+                                        "--force builds"):
         build("image_folder", data_dir=tmp_path, manual_dir=camera, shrink=1.5, tiles=64)
     assert read(tmp_path, "image_folder") == before
     assert build("image_folder", data_dir=tmp_path, manual_dir=camera, shrink=1.5, force=True).is_new
@@ -86,20 +89,22 @@ def test_each_image_at_each_value(camera, tmp_path):
     assert [json.loads(row["degradation"])["steps"][0]["qp"] for row in rows] == 3 * [31, 39, 47, 55, 63]
     assert len({row["lr"] for row in rows[:5]}) == 5 and len({row["hr"] for row in rows[:5]}) == 1
     crops = pipeline.PairedCrops(crop=48, scale=4)
-    batches = pipeline.train_batches([pipeline.Row(open_source("image_folder/ais24", "train", tmp_path), crops)], seed=0, batch=4,
-                                     start=0, num_workers=0)
+    row = pipeline.Row(open_source("image_folder/ais24", "train", tmp_path), crops)
+    batches = pipeline.train_batches([row], seed=0, batch=4, start=0, num_workers=0)
     assert {key: value.shape for key, value in next(batches).items()} == {"lr": (4, 12, 12, 3), "hr": (4, 48, 48, 3)}
     batches.close()
 
 
 @pytest.mark.parametrize("dataset, settings, message", [
-    ("image_folder/hr", dict(each="qp"), "image_folder/hr: --each qp: this config has no LR images; build one that has"),
+    ("image_folder/hr", dict(each="qp"),
+     "image_folder/hr: --each qp: this config has no LR images; build one that has"),
     ("image_folder/ais24", dict(each="quality"), "ais24 draws no 'quality'; known: qp"),
     ("image_folder/aim22_t1", dict(each="quality"), "aim22_t1 draws no 'quality'; nor anything else"),
     ("image_folder", dict(shrink=0), "shrink 0: give a number of 1 or more"),
     ("image_folder", dict(keyint=3), "image_folder: takes no --keyint; it is for ldv3, video_folder"),
     ("photos", dict(tiles=64), "photos: takes no --tiles; it is for image_folder"),
-    ("image_folder", dict(detail=300, tiles=200), "no image of train is left by its settings .*--tiles 200, --detail 300"),
+    ("image_folder", dict(detail=300, tiles=200),
+     "no image of train is left by its settings .*--tiles 200, --detail 300"),
 ])
 def test_settings_that_cannot_be(camera, tmp_path, dataset, settings, message):
     (camera / "wall.png").unlink()

@@ -10,9 +10,10 @@ from PIL import Image
 import pytest
 
 from jsr import degradations, images
-from jsr.data import collect, pipeline
-from jsr.data.build import build, find
+from jsr.data import pipeline
 from jsr.data.sources import open_source
+from jsr.datasets import collect
+from jsr.datasets.build import build, find
 from jsr.errors import UserError
 
 
@@ -44,7 +45,8 @@ LAYOUTS = {
     "div8k": layout("div8k", {"train": numbered("DIV8K_train_HR/{}.png", 4, 2)}),
     "rtsr4k": layout("rtsr4k", {"test": numbered("ntire23rtsr/test/HR/{}.png", 1, 3)}),
     "gtav": layout("gtav", {"train": ["viper/train/img/000/000_00001.jpg", "viper/train/img/001/001_00001.jpg"],
-                            "validation": ["viper/val/img/000/000_00001.jpg"], "test": ["viper/test/img/000/000_00001.jpg"],
+                            "validation": ["viper/val/img/000/000_00001.jpg"],
+                            "test": ["viper/test/img/000/000_00001.jpg"],
                             "stills": numbered("GTA5/images/{}.png", 5, 2)},
                    {"train": "viper_train_", "validation": "viper_val_", "test": "viper_test_"}),
     "wed": layout("wed", {"train": numbered("exploration_database_and_code/pristine_images/{}.bmp", 5, 3)}),
@@ -58,14 +60,16 @@ LAYOUTS = {
     "bsd100": layout("bsd100", {"test": ["B100/HR/101085.png", "B100/HR/101087.png"]}),
     "urban100": Layout("urban100", {"test": [f"Urban100_SR/image_SRF_4/{name}_SRF_4_HR.png" for name in SELFEX]},
                        {"test": list(SELFEX)}),
-    "image_folder": Layout("image_folder", {"train": ["train/a/b.png", "train/c.jpg"], "validation": ["validation/d.webp"]},
+    "image_folder": Layout("image_folder",
+                           {"train": ["train/a/b.png", "train/c.jpg"], "validation": ["validation/d.webp"]},
                            {"train": ["a__b.png", "c.jpg"], "validation": ["d.webp"]}),
     "image_folder_flat": Layout("image_folder", {"train": ["a/b.png", "c.bmp", "d.avif"]},
                                 {"train": ["a__b.png", "c.bmp", "d.avif"]}),
 }
 DECOYS = ("Flickr2K/Flickr2K_LR_bicubic/X2/000001x2.png", "val1/X2/val/0000001.png", "0001000/0000999x2.png",
-          "Set5/LR_bicubic/X2/baby.png", "Urban100_SR/image_SRF_4/img_001_SRF_4_bicubic.png", "Set14/LRbicx4/baboon.png",
-          "Flickr2K/Flickr2K_HR/._000001.png", ".hidden/Flickr2K_HR/000004.png", "databaserelease2/jp2k/img1.bmp")
+          "Set5/LR_bicubic/X2/baby.png", "Urban100_SR/image_SRF_4/img_001_SRF_4_bicubic.png",
+          "Set14/LRbicx4/baboon.png", "Flickr2K/Flickr2K_HR/._000001.png", ".hidden/Flickr2K_HR/000004.png",
+          "databaserelease2/jp2k/img1.bmp")
 
 
 def picture(path, seed, size=(27, 34)):
@@ -129,8 +133,8 @@ def test_records(copy, tmp_path, key):
 def test_splits_that_share_an_image(copy, tmp_path, dataset):
     folder = copy("image_folder")
     shutil.copy(folder / "train/c.jpg", folder / "validation/other.jpg")
-    with pytest.raises(UserError, match="/1.3.0: not built, its splits overlap: other.jpg of validation is c.jpg of train, the "
-                                        "same bytes. Take them out of one split") as error:
+    with pytest.raises(UserError, match="/1.3.0: not built, its splits overlap: other.jpg of validation is c.jpg "
+                                        "of train, the same bytes. Take them out of one split") as error:
         build(dataset, data_dir=tmp_path, manual_dir=folder, num_workers=0)
     assert "\n" not in str(error.value)
     shutil.copy(folder / "train/a/b.png", folder / "validation/third.png")
@@ -174,8 +178,8 @@ def test_every_protocol_and_a_batch_of_it(copy, tmp_path, protocol):
     scale = degradations.protocol(protocol).scale
     build(f"set5/{protocol}", data_dir=tmp_path, manual_dir=copy("set5"), num_workers=0)
     source = open_source(f"set5/{protocol}", "test", tmp_path)
-    batches = pipeline.train_batches([pipeline.Row(source, pipeline.PairedCrops(crop=12, scale=scale))], seed=0, batch=2, start=0,
-                                     num_workers=0)
+    row = pipeline.Row(source, pipeline.PairedCrops(crop=12, scale=scale))
+    batches = pipeline.train_batches([row], seed=0, batch=2, start=0, num_workers=0)
     batch = next(batches)
     batches.close()
     assert batch["hr"].shape == (2, 12, 12, 3) and batch["lr"].shape == (2, 12 // scale, 12 // scale, 3)
@@ -206,9 +210,9 @@ def test_a_split_that_is_not_there_is_left_out_and_told(copy, tmp_path):
 def test_nothing_there(tmp_path):
     (tmp_path / "shard-00.tar.gz").write_bytes(b"")
     (tmp_path / "cut.zip").write_bytes(b"PK")
-    with pytest.raises(UserError, match=r"holds no images of lsdir; looked for files such as 00\?\?000/\{number\}.* or HR/val.*"
-                                        r"cut.zip is damaged \(File is not a zip file\), fetch it again, shard-00.tar.gz must "
-                                        "be unpacked first. To be had from https://"):
+    with pytest.raises(UserError, match=r"holds no images of lsdir; looked for files such as 00\?\?000/\{number\}.* or "
+                                        r"HR/val.*cut.zip is damaged \(File is not a zip file\), fetch it again, "
+                                        r"shard-00.tar.gz must be unpacked first. To be had from https://"):
         build("lsdir", data_dir=tmp_path / "data", manual_dir=tmp_path)
     with pytest.raises(UserError, match="holds no images; .*unpacked first"):
         build("image_folder", data_dir=tmp_path / "data", manual_dir=tmp_path)
@@ -222,7 +226,8 @@ def test_no_folder_named(tmp_path):
 def test_gaps_are_named(copy, tmp_path):
     folder = copy("flickr2k")
     (folder / "Flickr2K/Flickr2K_HR/000002.png").unlink()
-    with pytest.raises(UserError, match="holds 2 images of flickr2k's split train, not 3: 000002 missing. To be had from"):
+    with pytest.raises(UserError, match="holds 2 images of flickr2k's split train, not 3: 000002 missing. "
+                                        "To be had from"):
         build("flickr2k", data_dir=tmp_path, manual_dir=folder)
 
 
@@ -239,7 +244,8 @@ def test_damaged_images_are_named_when_all_others_are_done(copy, tmp_path, kind)
     (folder / "exploration_database_and_code/pristine_images/00002.bmp").write_bytes(b"BM, and no more")
     if kind:
         packed(folder, kind)
-    with pytest.raises(UserError, match=r"not built, 1 of 3 images cannot be used: .*pristine_images/00002.bmp: not an image"):
+    with pytest.raises(UserError, match=r"not built, 1 of 3 images cannot be used: .*pristine_images/00002.bmp: "
+                                        r"not an image"):
         build("wed", data_dir=tmp_path, manual_dir=folder, num_workers=0)
     assert len(list((tmp_path / "wed/.hr-1.2.0.parts").iterdir())) == 2
 

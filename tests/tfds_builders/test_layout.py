@@ -7,8 +7,8 @@ import sys
 import pytest
 import tensorflow_datasets as tfds
 
-from jsr.data import build
 from jsr.data.sources import licence
+from jsr.datasets import build
 
 NAMES = build.names()
 
@@ -45,7 +45,7 @@ def test_tfds_own_div2k_stays_what_it_is():
 
 PROGRAM = """
 import sys
-from jsr.data.build import build
+from jsr.datasets.build import build
 from jsr.data.sources import open_source
 
 if __name__ == "__main__":

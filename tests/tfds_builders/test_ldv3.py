@@ -8,8 +8,8 @@ import pytest
 
 from jsr._tfds_builders.ldv3 import ldv3_dataset_builder
 from jsr.data import clips
-from jsr.data.build import build
 from jsr.data.sources import open_source
+from jsr.datasets.build import build
 from jsr.degradations import _video, hevc
 from jsr.errors import UserError
 

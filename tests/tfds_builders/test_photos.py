@@ -11,8 +11,8 @@ import skimage
 
 from jsr import degradations
 from jsr._tfds_builders.photos import photos_dataset_builder
-from jsr.data.build import build
 from jsr.data.sources import open_source
+from jsr.datasets.build import build
 from jsr.errors import UserError
 
 SIZES = {"astronaut": (512, 512), "hubble_deep_field": (872, 1000), "motorcycle_left": (500, 740),

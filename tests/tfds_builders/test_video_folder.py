@@ -14,8 +14,9 @@ import pytest
 
 from jsr import degradations
 from jsr.data import clips, pipeline
-from jsr.data.build import build
 from jsr.data.sources import licence, open_source
+from jsr.datasets import clips as made_clips
+from jsr.datasets.build import build
 from jsr.degradations import _video, hevc
 from jsr.errors import UserError
 
@@ -55,7 +56,7 @@ def test_records_hold_the_files_and_what_the_protocol_makes_of_them(folder, tmp_
     assert (built.counts, built.cropped) == ({"train": 3}, {"2": "80x70 to 80x64"})
     rows = read(tmp_path)
     assert [row["name"] for row in rows] == NAMES
-    for row, frames, fps, height in zip(rows, (5, 5, 7), (25, 25, 30), (64, 64, 80)):
+    for row, frames, fps, height in zip(rows, (5, 5, 7), (25, 25, 30), (64, 64, 80), strict=True):
         path = next(folder.glob(f"{row['name']}.*"))
         assert row["hr"] == path.read_bytes()
         assert (row["frames"], row["height"], row["width"]) == (frames, height, 64)
@@ -82,8 +83,8 @@ def test_the_pipeline_takes_the_dataset(folder, tmp_path):
     build("video_folder/hr", data_dir=tmp_path, manual_dir=folder)
     for dataset, degrade in (("video_folder/aim22_t2", ""), ("video_folder", "aim22_t2")):
         windows = clips.ClipWindows(frames=3, crop=64, scale=4, degrade=degrade)
-        batches = pipeline.train_batches([pipeline.Row(open_source(dataset, "train", tmp_path), windows)], seed=0, batch=3, start=0,
-                                         num_workers=0)
+        row = pipeline.Row(open_source(dataset, "train", tmp_path), windows)
+        batches = pipeline.train_batches([row], seed=0, batch=3, start=0, num_workers=0)
         for batch in itertools.islice(batches, 2):
             assert {key: value.shape for key, value in batch.items()} == {"lr": (3, 3, 16, 16, 3),
                                                                           "hr": (3, 3, 64, 64, 3)}
@@ -103,7 +104,8 @@ def test_key_frames(folder, tmp_path):
         with pytest.raises(UserError, match=message):
             build(dataset, data_dir=tmp_path, keyint=keyint)
     assert not build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder).is_new  # as it is
-    with pytest.raises(UserError, match="b/.*is there already, with --keyint 2; --force builds it anew, --data_dir elsewhere"):
+    with pytest.raises(UserError, match="b/.*is there already, with --keyint 2; --force builds it anew, "
+                                        "--data_dir elsewhere"):
         build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder, keyint=8)
 
 
@@ -136,8 +138,8 @@ def test_bad_clips_are_named_and_the_rest_is_kept(folder, tmp_path, monkeypatch)
     with pytest.raises(UserError, match="it is not built"):
         open_source("video_folder/aim22_t2", "train", tmp_path)
 
-    made, make = [], clips.make
-    monkeypatch.setattr(clips, "make", lambda source, *args: made.append(source.name) or make(source, *args))
+    made, make = [], made_clips.make
+    monkeypatch.setattr(made_clips, "make", lambda source, *args: made.append(source.name) or make(source, *args))
     for seed in range(2):
         (folder / f"{seed}.hevc").write_bytes(hevc.encode_lossless(moving(seed=seed)))
     build("video_folder/aim22_t2", data_dir=tmp_path, manual_dir=folder)
@@ -158,7 +160,7 @@ def test_no_folder_no_videos_two_of_a_name(folder, tmp_path):
 
 KILLED = """
 import sys
-from jsr.data.build import build
+from jsr.datasets.build import build
 
 if __name__ == "__main__":
     build("video_folder/aim22_t2", data_dir=sys.argv[1], manual_dir=sys.argv[2], num_workers=0)
@@ -181,8 +183,8 @@ def test_kill_9_and_the_next_run_continues(folder, tmp_path, monkeypatch):
     done = len(list(parts.glob("*.record")))
     assert 2 <= done < 4
 
-    made, make = [], clips.make
-    monkeypatch.setattr(clips, "make", lambda source, *args: made.append(source.name) or make(source, *args))
+    made, make = [], made_clips.make
+    monkeypatch.setattr(made_clips, "make", lambda source, *args: made.append(source.name) or make(source, *args))
     build("video_folder/aim22_t2", data_dir=tmp_path / "a", manual_dir=folder)
     assert made == ["0", "1", "2", "3"][done:]
     build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder)

@@ -37,7 +37,8 @@ def batch():
 @functools.cache
 def _compiled(rows):
     compile_fast = {"xla_backend_optimization_level": 0}
-    return jax.jit(lambda batch, key, first: augment.apply(eval(rows), batch, key, first), compiler_options=compile_fast)
+    return jax.jit(lambda batch, key, first: augment.apply(eval(rows), batch, key, first),
+                   compiler_options=compile_fast)
 
 
 def run(batch, *rows, key=KEY, first=0):
@@ -59,7 +60,7 @@ def test_all_images_of_a_sample_stay_aligned_and_the_rest_as_it_is(batch):
 
 
 def counted(batch, found, candidates):
-    """How often each candidate (a function of one image) is what became of a sample's HR image; always exactly one is."""
+    """How often each candidate (a function of one image) is what became of a sample's HR image; always just one is."""
     which = [[i for i, change in enumerate(candidates) if np.array_equal(change(before), after)]
              for before, after in zip(batch["hr"], found["hr"], strict=True)]
     assert {len(one) for one in which} == {1}
@@ -135,7 +136,8 @@ def share_of(mixed, first, second):
 
 def test_shares_of_mixup_and_blend_are_of_their_distributions(batch):
     even = {"lr": np.zeros((COUNT, 4, 4, 3), np.float32), "hr": np.zeros((COUNT, 8, 8, 3), np.float32)}
-    even = {name: value + (np.arange(COUNT) % 2).reshape(-1, 1, 1, 1).astype(np.float32) for name, value in even.items()}
+    share = (np.arange(COUNT) % 2).reshape(-1, 1, 1, 1).astype(np.float32)
+    even = {name: value + share for name, value in even.items()}
     mixed = np.concatenate([run(even, "mixup", key=jax.random.key(seed))["hr"] for seed in range(8)])
     shares = np.where(np.arange(len(mixed)) % 2, mixed[:, 0, 0, 0], 1 - mixed[:, 0, 0, 0])
     shares = shares[shares < 1]  # the partner was the other colour
@@ -143,7 +145,7 @@ def test_shares_of_mixup_and_blend_are_of_their_distributions(batch):
     assert abs(shares.var() - 1 / (4 * (2 * 1.2 + 1))) < 0.02  # of Beta(1.2, 1.2)
     blended = np.concatenate([run(batch, "blend", key=jax.random.key(seed))["hr"] for seed in range(4)])
     spread = [np.ptp(after[..., 0]) / np.ptp(before[..., 0])  # one colour was added to the share
-              for before, after in zip(np.tile(batch["hr"], (4, 1, 1, 1)), blended)]
+              for before, after in zip(np.tile(batch["hr"], (4, 1, 1, 1)), blended, strict=True)]
     assert 0.6 <= min(spread) < 0.63 and 0.97 < max(spread) < 1.0001 and abs(np.mean(spread) - 0.8) < 0.03
     colours = (blended - np.reshape(spread, (-1, 1, 1, 1)) * np.tile(batch["hr"], (4, 1, 1, 1))).mean((1, 2))
     colours /= 1 - np.reshape(spread, (-1, 1))
@@ -209,7 +211,8 @@ def test_probabilities(batch):
 
 
 def test_one_of_draws_one_by_the_shares(batch):
-    rows = dict(name="one_of", of=[dict(name="permute_rgb", p=0.2), dict(name="scale_intensity", p=0.5, factors=[0.25])])
+    rows = dict(name="one_of", of=[dict(name="permute_rgb", p=0.2),
+                                   dict(name="scale_intensity", p=0.5, factors=[0.25])])
     kinds = np.zeros(3, int)
     for seed in range(8):
         found = run(batch, rows, key=jax.random.key(seed))["hr"]
@@ -243,7 +246,7 @@ def test_draws_depend_on_key_name_and_number_alone(batch):
     twice = run(batch, "permute_rgb", "permute_rgb")["hr"]  # draws of its own: not the square of the first
     orders = [list(order) for order in itertools.permutations(range(3))]
     squares = [next(b[..., o][..., o] for o in orders if np.array_equal(b[..., o], a))
-               for a, b in zip(whole["hr"], batch["hr"])]
+               for a, b in zip(whole["hr"], batch["hr"], strict=True)]
     assert not np.array_equal(twice, squares)
 
 

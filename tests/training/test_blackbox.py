@@ -140,7 +140,8 @@ def seen(kind, path, bad=0, fed=True):
 @pytest.mark.parametrize("places, words", [
     ([seen("batch", "hr", 2)], "2 of 10 values of the batch's hr are not finite: the data is to blame"),
     ([seen("module", "sr/a"), seen("module", "sr/b", 1, fed=False)], "it begins between sr/a and there"),
-    ([seen("module", "sr/a"), seen("loss", "loss/l1_sr", 1)], "the networks give is finite, the loss loss/l1_sr is not"),
+    ([seen("module", "sr/a"), seen("loss", "loss/l1_sr", 1)],
+     "the networks give is finite, the loss loss/l1_sr is not"),
     ([seen("loss", "loss/l1_sr"), seen("gradient", "sr/a/kernel", 3)], "3 of 10 values of that of sr/a/kernel"),
     ([seen("module", "sr/a")], "looked at place by place, every number is finite"),
 ])

@@ -9,7 +9,6 @@ import pytest
 from jsr import config as configs
 from jsr import sharding
 from jsr.errors import UserError
-from jsr.inference import chain
 from jsr.training import memory
 from jsr.training import state as states
 
@@ -51,7 +50,7 @@ def test_it_names_the_smallest_change_that_fits(given, program, monkeypatch, cap
     config, state, batch = given
     monkeypatch.setattr(memory, "SMALLER", (("stages[{}].accumulate", "3"), ("nothing", "1"),
                                             ("stages[{}].accumulate", "8")))
-    monkeypatch.setattr(chain, "free_memory", lambda: 0.6 * program.plan.temporaries)
+    monkeypatch.setattr(memory.device, "free_memory", lambda: 0.6 * program.plan.temporaries)
     with pytest.raises(UserError, match=r"^out of memory: a step takes .* are free; it would take .* with "
                                         r"--config.stages\[0\].accumulate=8$"):
         memory.Program(config, 0, state, batch, KEY, {})

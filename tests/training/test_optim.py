@@ -124,7 +124,7 @@ def test_lion_moves_by_signs():
 
 
 def test_schedule_free_averages_by_its_formula():
-    """y = (1 - b1) z + b1 x, of which z is plain AdamW's way, here by the sign of a constant gradient, and x its mean."""
+    """y = (1 - b1) z + b1 x, of which z is plain AdamW's way, here by a constant gradient's sign, and x its mean."""
     found, state, params = followed(dict(name="schedule_free_adamw", b1=0.9), np.ones((5, 2), np.float32))
     z = 1 - 0.1 * np.arange(1, 6)
     x = np.cumsum(z) / np.arange(1, 6)
@@ -155,8 +155,10 @@ def test_learning_rates_have_factors_by_place_and_time():
      "optimizer adam: unknown argument 'beta1'; did you mean"),
     (lambda: optim.make_optimizer({"name": "schedule_free_adamw"}, {"name": "plateau"}),
      "schedule_free_adamw: does without the schedule plateau"),
-    (lambda: optim.make_schedule({"name": "cosin"}, peak=1, steps=1), "schedule 'cosin' is unknown; did you mean 'cosine'"),
-    (lambda: optim.make_schedule({"name": "cosine", "peek": 1}, peak=1, steps=1), "schedule cosine: unknown argument 'peek'"),
+    (lambda: optim.make_schedule({"name": "cosin"}, peak=1, steps=1),
+     "schedule 'cosin' is unknown; did you mean 'cosine'"),
+    (lambda: optim.make_schedule({"name": "cosine", "peek": 1}, peak=1, steps=1),
+     "schedule cosine: unknown argument 'peek'"),
     (lambda: optim.make_schedule({"name": "cyclic", "up": 1}, peak=1, steps=1), "schedule cyclic: lacks start"),
     (lambda: optim.rate_factors(["sr/bb/*"], {"sr": {"b": {"c": 1}}}, 0),
      "freeze: no parameter fits 'sr/bb/.'; did you mean 'sr/b'"),

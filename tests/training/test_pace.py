@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from jsr import config as configs
-from jsr.config import plain
 from jsr.errors import UserError
 from jsr.training import loop, pace
+from jsr.trees import from_plain, plain
 
 SMALL = {"networks.sr.fields": "{'num_feat': 4, 'num_block': 1}", "data.num_workers": "0", "stages[0].batch": "2",
          "stages[0].crop": "32", "eval_every": "5", "checkpoint_every": "10"}
@@ -21,11 +21,13 @@ COSTS = pace.Costs(starts=[5.0, 3.0], steps=[0.1, 0.4], validation=2.0, compilin
 @pytest.fixture
 def two_stages():
     """A recipe with stages of 300 and 100 steps in which other things count steps too."""
-    config = configs.load("aim22_t1:quick", [("stages[0].steps", "300"), ("eval_every", "50"), ("checkpoint_every", "100")])
-    second = configs.from_plain(plain(config)).stages[0]
+    settings = {"stages[0].steps": "300", "eval_every": "50", "checkpoint_every": "100"}
+    config = configs.load("aim22_t1:quick", settings.items())
+    second = from_plain(plain(config)).stages[0]
     with config.unlocked():
         config.data.train[0].steps = [0, 300]
-        second.steps, second.data = 100, [{"dataset": "photos", "steps": [0, 50]}, {"dataset": "photos", "steps": [50, 100]}]
+        second.steps = 100
+        second.data = [{"dataset": "photos", "steps": [0, 50]}, {"dataset": "photos", "steps": [50, 100]}]
         second.players[0].schedule = {"name": "multi_step", "milestones": [30, 60]}
         second.players[0].freeze = ["sr/a*", {"pattern": "sr/body_*", "steps": 20}]
         config.stages.append(second)
@@ -39,7 +41,8 @@ def test_all_that_counts_steps_becomes_longer_in_proportion(two_stages):
     assert first.schedule.warmup_steps == 125 and first.schedule.end == 1e-5
     assert second.schedule.milestones == [75, 150]
     assert plain(second.freeze) == ["sr/a*", {"pattern": "sr/body_*", "steps": 50}]
-    assert found.data.train[0].steps == [0, 750] and [row.steps for row in found.stages[1].data] == [[0, 125], [125, 250]]
+    assert found.data.train[0].steps == [0, 750]
+    assert [row.steps for row in found.stages[1].data] == [[0, 125], [125, 250]]
     assert [stage.steps for stage in pace.scaled(two_stages, 1e-6).stages] == [1, 1]
     assert plain(pace.scaled(two_stages, 1.0)) == plain(two_stages)
     assert pace._scaled("points", [[0, 1.0], [10, 0.1]], 3) == [[0, 1.0], [30, 0.1]]
@@ -66,8 +69,9 @@ def test_what_is_measured_is_written_and_kept(photo_folder, tmp_path, monkeypatc
     monkeypatch.setattr(pace, "LONGEST_S", 0.3)
     monkeypatch.setattr(pace, "_IMAGES", 1)
     folder, console = str(photo_folder), Console(file=io.StringIO(), width=200)
-    config = configs.load("aim22_t1:quick", {**SMALL, **{f"data.{part}.{key}": value for part in ("train[0]", "eval")
-                                                         for key, value in (("dataset", folder), ("degrade", "aim22_t1"))}}.items())
+    ours = {f"data.{part}.{key}": value for part in ("train[0]", "eval")
+            for key, value in (("dataset", folder), ("degrade", "aim22_t1"))}
+    config = configs.load("aim22_t1:quick", {**SMALL, **ours}.items())
     workdir = tmp_path / "run"
     found = pace.fit(config, 30, workdir, console=console, started=time.monotonic())
     note = json.loads((workdir / pace.FILE).read_text())
@@ -80,7 +84,8 @@ def test_what_is_measured_is_written_and_kept(photo_folder, tmp_path, monkeypatc
     loop.check_same_run(found, {"data": "", "revision": "", "versions": {}}, workdir)
     (workdir / "checkpoints" / "10").mkdir(parents=True)
     assert plain(pace.fit(config, 30, workdir, console=console, started=0)) == plain(found)
-    for minutes, there, here in ((20, "--minutes 30", "--minutes 20"), (None, "--minutes 30", "a given number of steps")):
+    for minutes, there, here in ((20, "--minutes 30", "--minutes 20"),
+                                 (None, "--minutes 30", "a given number of steps")):
         with pytest.raises(UserError, match=f"holds a run of {there}, not of {here}; give the same"):
             pace.fit(config, minutes, workdir, console=console, started=0)
     (workdir / pace.FILE).unlink()

@@ -5,10 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import models, reparam
+from jsr import model_file, models, reparam
 from jsr._configs.common import player, recipe, stage
 from jsr.errors import UserError
-from jsr.inference import model_file
 from jsr.training import stages
 from jsr.training import state as states
 
@@ -97,7 +96,8 @@ def test_a_run_starts_from_the_file_of_another_scale(tmp_path):
                           start_from=str(tmp_path / "x3.safetensors"))
     started = states.initial_variables(config, jax.random.key(0))["sr"]
     assert shapes(started) == shapes(stages.abstract_variables(config, 0)["sr"])
-    np.testing.assert_array_equal(started["params"]["conv_last"]["kernel"], variables["sr"]["params"]["conv_last"]["kernel"])
+    np.testing.assert_array_equal(started["params"]["conv_last"]["kernel"],
+                                  variables["sr"]["params"]["conv_last"]["kernel"])
     strict = three_stages(model="edsr", scale=2, fields=dict(num_feat=4, num_block=1),
                           start_from=str(tmp_path / "x3.safetensors"))
     with pytest.raises(UserError, match="none of its networks .sr. has the parameters of edsr x2"):
@@ -112,7 +112,8 @@ def test_a_run_starts_from_the_file_of_another_scale(tmp_path):
 def test_a_teacher_must_have_a_file(tmp_path):
     config = three_stages(model="edsr", scale=2)
     config.networks.teacher = dict(config.networks.sr)
-    with pytest.raises(UserError, match=r"learns from a trained edsr; give its model file.*networks.teacher.start_from"):
+    with pytest.raises(UserError, match=r"learns from a trained edsr; give its "
+                                        r"model file.*networks.teacher.start_from"):
         states.frozen_variables(config)
     variables = {"big": models.init(models.create("edsr", scale=2, num_feat=4), jax.random.key(5))}
     info = dict(networks=[dict(name="big", model="edsr/baseline", scale=2, fields=dict(num_feat=4))])
@@ -152,12 +153,14 @@ def test_mistakes_in_rows_are_found_before_anything_runs(row, message):
 @pytest.mark.parametrize("change, message", [
     (dict(batch=4, accumulate=3), r"stages\[0\]: a batch of 4 is not 3 equal parts"),
     (dict(remat="block"), r"stages\[0\].remat: 'block' is unknown; use blocks"),
-    (dict(players=[player(nets=["critic"], losses=[], learning_rate=1.0)]), r"players\[0\]: no network 'critic'; known: sr"),
+    (dict(players=[player(nets=["critic"], losses=[], learning_rate=1.0)]),
+     r"players\[0\]: no network 'critic'; known: sr"),
     (dict(players=2 * [player(nets=["sr"], losses=[], learning_rate=1.0)]), r"players: sr is updated twice"),
     (dict(players=[player(nets=["sr"], losses=[], learning_rate=1.0, freeze=["sr/boddy_0*"])]),
      "freeze: no parameter fits 'sr/boddy_0.'; did you mean 'sr/body_0'"),
     (dict(players=[player(nets=["sr"], losses=[], learning_rate=1.0, freeze=["sr/body_0*"],
-                          optimizer=dict(name="schedule_free_adamw"))]), r"players\[0\].freeze: not with schedule_free"),
+                          optimizer=dict(name="schedule_free_adamw"))]),
+     r"players\[0\].freeze: not with schedule_free"),
 ])
 def test_mistakes_of_a_stage_are_found_before_anything_runs(change, message):
     config = three_stages()

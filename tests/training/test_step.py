@@ -1,5 +1,6 @@
-"""The train step: players, keys of losses, averaging, skipped steps, chains, parts of a batch, many devices against one."""
+"""The train step: players, keys of losses, averages, skipped steps, chains, parts of a batch, many devices and one."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -13,12 +14,13 @@ import pytest
 from jsr import config as configs
 from jsr import models
 from jsr._configs.common import player, recipe, stage
+from jsr.chain import run_chain
 from jsr.errors import UserError
 from jsr.training import stages
 from jsr.training import state as states
 from jsr.training import step as steps
 from jsr.training.checkpoints import Checkpoints
-from jsr.training.step import make_step, run_chain
+from jsr.training.step import make_step
 
 L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 SGD = dict(name="sgd")
@@ -187,7 +189,8 @@ def test_networks_are_applied_to_what_keys_name_each_once():
             traced.append(self.name)
             return super().__call__(lr, train=train)
 
-    rows = [dict(fn="l1", pred="t(lr)", target="hr", weight=1.0), dict(fn="mse", pred="t(lr)", target="t(t(lr))", weight=1.0),
+    rows = [dict(fn="l1", pred="t(lr)", target="hr", weight=1.0),
+            dict(fn="mse", pred="t(lr)", target="t(t(lr))", weight=1.0),
             dict(fn="l1", pred="hr", target="t(sr)", weight=1.0), dict(fn="l1", pred="sr", target="sr", weight=1.0)]
     networks = {"sr": Gain(), "t": Traced(name="t")}
     config, state, _ = start(one(losses=rows), networks={"sr": Gain(), "t": Gain()}, frozen=["t"])
@@ -202,7 +205,8 @@ def test_losses_compare_what_submodules_of_student_and_teacher_give():
     rows = [dict(fn="mse", pred="sr@body_0/conv1", target="teacher(lr)@body_0/conv1", weight=1.0)]
     networks = {"sr": Blocks(), "teacher": Blocks()}
     _, state, step = start(one(losses=rows), networks=networks, frozen=["teacher"], chain=["sr"])
-    variables = {"sr": state.nets["sr"]["variables"], "teacher": Blocks().init(jax.random.key(5), jnp.ones((1, 8, 8, 3)))}
+    teacher = Blocks().init(jax.random.key(5), jnp.ones((1, 8, 8, 3)))
+    variables = {"sr": state.nets["sr"]["variables"], "teacher": teacher}
     data = {"lr": EIGHT["lr"], "hr": EIGHT["lr"]}
     new, metrics = step(state, data, jax.random.key(0), {"teacher": variables["teacher"]})
 
@@ -250,7 +254,8 @@ def test_generator_and_critic_play_at_the_same_time_and_leave_each_other_alone()
     after = [step(state, batch(), jax.random.key(0))[0] for _, state, step in (both, generator, critic)]
     _, before, _ = both
     for name, alone, other in (("sr", after[1], after[2]), ("critic", after[2], after[1])):
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), params(after[0], name), params(alone, name))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
+                     params(after[0], name), params(alone, name))
         equal(params(other, name), params(before, name))
         moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.any(a != b), params(after[0], name), params(before, name)))
         assert any(moved)
@@ -260,7 +265,8 @@ def test_generator_and_critic_play_at_the_same_time_and_leave_each_other_alone()
 
 def test_players_and_losses_that_learn_resume_to_the_bit(tmp_path):
     robust = dict(fn="robust", pred="sr", target="hr", weight=1.0)
-    config, first, step = adversaries(player(**GENERATOR | dict(losses=[*GENERATOR["losses"], robust])), player(**CRITIC))
+    generator = player(**GENERATOR | dict(losses=[*GENERATOR["losses"], robust]))
+    config, first, step = adversaries(generator, player(**CRITIC))
     checkpoints = Checkpoints(tmp_path, keep=1)
     state, seen = first, []
     for number in range(4):
@@ -290,7 +296,7 @@ def test_frozen_parameters_stay_for_ever_or_for_a_while():
         history.append(state)
     features = [params(state, "critic")["features"] for state in history]
     equal(features[0]["kernel"], features[-1]["kernel"])
-    assert [bool((b["bias"] != a["bias"]).any()) for a, b in zip(features, features[1:])] == [False, False, True]
+    assert [bool((b["bias"] != a["bias"]).any()) for a, b in itertools.pairwise(features)] == [False, False, True]
     moved, full = (np.asarray(params(x, "critic")["logit"]["kernel"] - params(before, "critic")["logit"]["kernel"])
                    for x in (history[1], free))
     np.testing.assert_allclose(moved, full / 2, rtol=1e-4, atol=1e-8)
@@ -322,7 +328,8 @@ def test_learning_rate_follows_the_stages_own_step_and_the_plateau():
 # ---- precision and memory
 
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
-    recipe = configs.load("aim22_t1", [("dtype", "bfloat16"), ("networks.sr.fields", "{'num_feat': 4, 'num_block': 1}")])
+    recipe = configs.load("aim22_t1", [("dtype", "bfloat16"),
+                                       ("networks.sr.fields", "{'num_feat': 4, 'num_block': 1}")])
     networks, abstract = stages.make_networks(recipe, 0), stages.abstract_variables(recipe, 0)
     assert {leaf.dtype for leaf in jax.tree.leaves(abstract)} == {jnp.dtype("float32")}
     image = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
@@ -427,7 +434,8 @@ def train(devices, accumulate):
     step = jax.jit(make_step(recipe, 0, networks))
     rng, losses = np.random.default_rng(0), []
     for _ in range(8):
-        batch = {"lr": rng.integers(0, 256, (16, 6, 6, 3), np.uint8), "hr": rng.integers(0, 256, (16, 24, 24, 3), np.uint8)}
+        batch = {"lr": rng.integers(0, 256, (16, 6, 6, 3), np.uint8),
+                 "hr": rng.integers(0, 256, (16, 24, 24, 3), np.uint8)}
         state, metrics = step(state, sharding.put_batch(batch, mesh), jax.random.key(1))
         losses.append(float(metrics["loss"]))
     assert len(state.step.devices()) == len(devices)

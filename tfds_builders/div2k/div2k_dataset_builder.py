@@ -4,7 +4,7 @@ from pathlib import Path
 import zipfile
 
 from jsr._tfds_builders import common
-from jsr.data.records import Source
+from jsr.datasets.records import Source
 from jsr.errors import UserError
 
 _URL = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"

@@ -6,7 +6,7 @@ import re
 import tensorflow_datasets as tfds
 
 from jsr._tfds_builders import folders
-from jsr.data import pairs
+from jsr.datasets import pairs
 from jsr.errors import UserError
 
 SCALES = (4, 3, 2)
@@ -23,7 +23,8 @@ _FORMS = {"": _RELEASED, "aim20_": _AIM20, "aim20_washed_": _AIM20}
 
 
 def _of_scale(form, scale):
-    return {name: folders.Split(tuple(pattern.replace("{}", str(scale)) for pattern in split.patterns), prefix=split.prefix)
+    return {name: folders.Split(tuple(pattern.replace("{}", str(scale)) for pattern in split.patterns),
+                                prefix=split.prefix)
             for name, split in form.items()}
 
 

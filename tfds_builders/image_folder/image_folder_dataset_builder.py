@@ -7,9 +7,9 @@ import tensorflow_datasets as tfds
 
 from jsr import degradations
 from jsr._tfds_builders import common, folders
-from jsr.data import records
-from jsr.data.collect import images_below
-from jsr.data.cut import WHOLE, Cut
+from jsr.datasets import records
+from jsr.datasets.collect import images_below
+from jsr.datasets.cut import WHOLE, Cut
 from jsr.errors import UserError
 
 _SPLITS = ("train", "validation", "test")
@@ -18,12 +18,13 @@ _SPLITS = ("train", "validation", "test")
 class Builder(common.ImagesBuilder):
     """Builder of `image_folder`.
 
-    The settings are those of `jsr.data.cut.Cut`, and `each`, see `jsr.data.records.make`.
+    The settings are those of `jsr.datasets.cut.Cut`, and `each`, see `jsr.datasets.records.make`.
     """
 
     SETTINGS = {**dataclasses.asdict(WHOLE), "each": ""}
     VERSION = tfds.core.Version("1.3.0")
-    RELEASE_NOTES = {**common.ImagesBuilder.RELEASE_NOTES, "1.3.0": "Images are upright; the metadata holds the settings."}
+    RELEASE_NOTES = {**common.ImagesBuilder.RELEASE_NOTES,
+                     "1.3.0": "Images are upright; the metadata holds the settings."}
     BUILDER_CONFIGS = common.configs(*common.IMAGE_PROTOCOLS)
     LICENCE = "not known: images of the user's own"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """

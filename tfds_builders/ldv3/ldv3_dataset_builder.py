@@ -6,8 +6,8 @@ import zipfile
 
 from jsr._tfds_builders.clips import ClipsBuilder
 from jsr._tfds_builders.folders import manual_folder
-from jsr.data.clips import Clip
-from jsr.data.records import Source
+from jsr.datasets.clips import Clip
+from jsr.datasets.records import Source
 from jsr.errors import UserError
 
 HOME = "https://github.com/RenYang-home/LDV_dataset"

@@ -8,4 +8,5 @@ class Builder(folders.FoldersBuilder):
 
     LICENCE = "free for any purpose with LIVE's copyright notice, by the database's terms"
     HOME = "https://live.ece.utexas.edu/research/quality/subjective.htm"
-    SPLITS = {"test": folders.Split(("refimgs/{name}.*", "LIVE1/HR/{name}.*", "LIVE1/{name}.*", "LIVE1_color/{name}.*"), 29)}
+    SPLITS = {"test": folders.Split(
+        ("refimgs/{name}.*", "LIVE1/HR/{name}.*", "LIVE1/{name}.*", "LIVE1_color/{name}.*"), 29)}

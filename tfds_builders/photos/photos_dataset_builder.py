@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from jsr._tfds_builders import common
-from jsr.data.records import Source
+from jsr.datasets.records import Source
 from jsr.errors import UserError
 
 

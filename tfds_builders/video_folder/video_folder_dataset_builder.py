@@ -3,8 +3,8 @@
 from jsr import images
 from jsr._tfds_builders.clips import ClipsBuilder
 from jsr._tfds_builders.folders import manual_folder
-from jsr.data.clips import Clip
-from jsr.degradations.folder import VIDEOS
+from jsr.datasets.clips import Clip
+from jsr.degradations.degrade_folder import VIDEOS
 from jsr.errors import UserError
 
 _SPLITS = ("train", "validation", "test")

@@ -21,7 +21,7 @@ def official(model):
 
 
 def around(name, block, num_block):
-    """The Rules of IMDN and of RFDN, which follows its code, for blocks called `name` with (theirs, ours) in `block`."""
+    """The Rules of IMDN and RFDN, which follows its code, for blocks called `name` with (theirs, ours) in `block`."""
     return Rules(
         rows=[("fea_conv", "conv_first", "conv"),
               *((f"{name}{i + 1}.{source}", f"body_{i}/{target}", "conv") for i in range(num_block)

@@ -74,7 +74,8 @@ def _lrsrn(model):
     """Ganzooo/LRSRN, and rlghksdbs/CASR with another convolution at the end; their blocks have each parameter twice."""
     sources = ["head", *(f"backbone.{index}" for index in range(model.num_block)), "transition.0", "input_conv2"]
     parts = {"lrsrn": _LRSRN, "lrsrn_v2": _LRSRN_V2, "casr": _CASR}[model.block]
-    rows = [row for source, name in zip(sources, _convolutions(model)) for row in _both_forms(parts, source, name)]
+    named = zip(sources, _convolutions(model), strict=False)  # without an enlarging convolution the last is not there
+    rows = [row for source, name in named for row in _both_forms(parts, source, name)]
     rows = _present(rows, _leaves(model))
     modules = {module for module, _, _ in rows}
     letters = {"w": "weight", "b": "bias"} if model.use_bias else {"w": "weight"}

@@ -21,7 +21,7 @@ def _stage(num_blocks):
     rows = [(f"estimator.{name}", f"estimator/{name}", "conv") for name in ("conv1", "depth_conv", "conv2")]
     rows += [(f"denoiser.{name}", f"denoiser/{name}", "conv") for name in ("embedding", "mapping")]
     blocks = {"bottleneck": ("bottleneck", bottleneck)}
-    for level, (encoder, decoder) in enumerate(zip(levels, reversed(levels))):
+    for level, (encoder, decoder) in enumerate(zip(levels, reversed(levels), strict=True)):
         blocks |= {f"encoder_layers.{level}.0": (f"encoder_{level}", encoder),
                    f"decoder_layers.{level}.2": (f"decoder_{level}", decoder)}
         rows += [(f"denoiser.{theirs}", f"denoiser/{ours}_{level}", layout) for theirs, ours, layout in (

@@ -1,0 +1,79 @@
+"""A chain of networks: what passes an image through it, its scale, the sizes that it takes."""
+
+import contextlib
+import functools
+import math
+
+from jsr import models
+from jsr.layers.padding import Padding
+
+
+def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditions=None):
+    """One network on one array.
+
+    Args:
+      network: a module.
+      variables: its Flax collections.
+      image: what it takes.
+      train: passed to the network; its statistics are updated where True.
+      rngs: PRNG keys for the network, as Flax takes them.
+      taps: paths of submodules, as "body_0/conv1".
+      conditions: further keyword arguments of the network.
+
+    Returns:
+      (its outputs as a dict with `sr`, {path: what that submodule gives}, the changed collections); the dict of taps
+      lacks those that are no submodule.
+    """
+    paths = {path: tuple(path.split("/")) for path in taps}
+    result, changed = network.apply(
+        variables, image, train=train, rngs=rngs, **(conditions or {}),
+        mutable=[*(c for c in variables if train and c != "params"), *(["intermediates"] if paths else [])],
+        capture_intermediates=lambda module, method: method == "__call__" and module.path in paths.values())
+    captured, tapped = changed.pop("intermediates", {}), {}
+    for path, parts in paths.items():
+        with contextlib.suppress(KeyError):
+            tapped[path] = functools.reduce(lambda tree, part: tree[part], parts, captured)["__call__"][0]
+    return models.outputs(result), tapped, changed
+
+
+def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), conditions=None):
+    """Passes `lr` through the networks of a chain.
+
+    Args:
+      networks: {name: module}.
+      chain: names in order; each gets the `sr` of the one before.
+      variables: {name: Flax collections}.
+      lr: float array (N, H, W, 3) in [0, 1].
+      train: names of the networks that are in training, see `apply`.
+      rngs: PRNG keys for the networks, as Flax takes them.
+      taps: what else to return: "sr@body_1" is what the submodule body_1 of the network sr gives.
+      conditions: {name: further keyword arguments of that network}.
+
+    Returns:
+      (outputs, updated): the last network's outputs as a dict with `sr`, every earlier one's as `<name>/<key>`, the
+      taps, and {name: the changed non-parameter collections}.
+    """
+    outputs, updated, image = {}, {}, lr
+    for name in chain:
+        paths = [path for net, _, path in (tap.partition("@") for tap in taps) if net == name]
+        result, tapped, updated[name] = apply(networks[name], variables[name], image, train=name in train, rngs=rngs,
+                                              taps=paths, conditions=(conditions or {}).get(name))
+        image = result["sr"]
+        outputs |= {f"{name}@{path}": value for path, value in tapped.items()}
+        outputs |= {key if name == chain[-1] else f"{name}/{key}": value for key, value in result.items()}
+    return outputs, updated
+
+
+def chain_scale(networks):
+    """SR size over LR size of {name: module} in the order in which an image passes them."""
+    return math.prod(module.scale for module in networks.values())
+
+
+def chain_padding(networks):
+    """The sizes that a chain takes (Padding): of the first network, with a multiple that suits those after it too."""
+    cards = [models.card(module).padding for module in networks.values()]
+    multiple, scale = 1, 1
+    for module, card in zip(networks.values(), cards, strict=True):
+        multiple = math.lcm(multiple, card.multiple // math.gcd(card.multiple, scale))
+        scale *= module.scale
+    return Padding(multiple=multiple, mode=cards[0].mode, always=cards[0].always and multiple > 1)

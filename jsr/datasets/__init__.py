@@ -1,0 +1,1 @@
+"""Making datasets: originals are found, degraded and written as records."""

@@ -1,0 +1,22 @@
+"""Names of a package that are imported when they are first used."""
+
+from collections.abc import Callable, Mapping
+import importlib
+from typing import Any
+
+
+def getter(package: str, table: Mapping[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a package.
+
+    Args:
+      package: its name.
+      table: {name: the module that it is, or "<module>:<attribute>"}.
+    """
+    def __getattr__(name):
+        if name not in table:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module, _, attribute = table[name].partition(":")
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
+
+    return __getattr__

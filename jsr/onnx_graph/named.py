@@ -1,0 +1,75 @@
+"""Operators of ONNX for functions that are known by name."""
+
+import math
+
+import numpy as np
+
+from jsr.onnx_graph.arithmetic import elementwise
+from jsr.onnx_graph.values import Constant
+
+
+def _leaky_relu(writer, eqn, x, slope):
+    if isinstance(slope, Constant) and slope.array.size == 1:
+        return elementwise("LeakyRelu", alpha=slope.array.item())(writer, eqn, x)
+
+
+def _prelu(writer, eqn, x, slope):
+    if isinstance(slope, Constant):
+        slope = Constant(slope.array.reshape([1] * (len(x.shape) - slope.array.ndim) + list(slope.shape)), slope.name)
+        return elementwise("PRelu")(writer, eqn, x, slope)
+
+
+def _softmax(writer, eqn, x):
+    x = writer.full(x, eqn.invars[0].aval)
+    last = x.layout.index(len(x.shape) - 1)
+    return writer.tensor("Softmax", [x.name], x.shape, x.layout, x.dtype, axis=last)
+
+
+def _shuffled(writer, eqn, x, op, factor, channels, **attributes):
+    """Pixels from channels or the other way round, of images."""
+    layout = (0, 3, 1, 2)
+    name = writer.in_order(x, eqn.invars[0].aval, layout)
+    *shape, _ = eqn.outvars[0].aval.shape
+    return writer.tensor(op, [name], (*shape, channels), layout, x.dtype, blocksize=factor, **attributes)
+
+
+def _pixel_shuffle(writer, eqn, x):
+    channels = eqn.outvars[0].aval.shape[-1]
+    factor = math.isqrt(eqn.invars[0].aval.shape[-1] // channels)
+    return x if factor == 1 else _shuffled(writer, eqn, x, "DepthToSpace", factor, channels, mode="CRD")
+
+
+def _pixel_unshuffle(writer, eqn, x):
+    """SpaceToDepth gives (row, column, c), which is then put in order: by the next convolution's kernel, if it can."""
+    channels = eqn.invars[0].aval.shape[-1]
+    factor = math.isqrt(eqn.outvars[0].aval.shape[-1] // channels)
+    if factor == 1:
+        return x
+    y = _shuffled(writer, eqn, x, "SpaceToDepth", factor, channels * factor**2)
+    order = np.arange(channels * factor**2).reshape(factor**2, channels).T.reshape(-1)
+    return writer.tensor("Gather", [y.name, writer.graph.constant(order)], y.shape, y.layout, y.dtype, axis=1)
+
+
+def _bilinear(writer, eqn, x):
+    layout, aval = (0, 3, 1, 2), eqn.outvars[0].aval
+    name = writer.in_order(x, eqn.invars[0].aval, layout)
+    sizes = writer.lengths([aval.shape[axis] for axis in layout])
+    return writer.tensor("Resize", [name, "", "", sizes], aval.shape, layout, aval.dtype, mode="linear",
+                         coordinate_transformation_mode="half_pixel")
+
+INLINED = {  # what holds a function: the parameter that is it
+    "jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "remat2": "jaxpr",
+    "checkpoint": "jaxpr", "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr",
+    "custom_vjp_call_jaxpr": "fun_jaxpr", "depthwise_convolution": "jaxpr",
+}
+
+NAMED = {  # jitted functions whose names say what they do; None from one of these: write what is inside
+    "relu": elementwise("Relu"),
+    "leaky_relu": _leaky_relu,
+    "prelu": _prelu,
+    "gelu": elementwise("Gelu"),
+    "softmax": _softmax,
+    "pixel_shuffle": _pixel_shuffle,
+    "pixel_unshuffle": _pixel_unshuffle,
+    "bilinear": _bilinear,
+}

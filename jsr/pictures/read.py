@@ -1,0 +1,134 @@
+"""Reading a picture from top to bottom, with all that belongs to it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from jsr.pictures._load import field, load, reading, vips
+
+_FETCH_BYTES = 1 << 20  # libvips's caches hold several times what is asked for at once
+
+
+def open_picture(path):
+    """Opens a picture file and reads its header. The content decides what it is, not the extension.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      A `Picture`; use it in a `with` block, or close it.
+
+    Raises:
+      UserError: missing, a folder, no permission, empty, damaged, not a picture; or something would be lost: CMYK
+        without a profile, float or 32-bit samples, more than 8 bits where the reader gives only 8, pages of different
+        sizes, animated PNG or AVIF, wide or HDR colours without a profile, camera raw.
+    """
+    return Picture(path)
+
+
+class Picture:
+    """An open picture file.
+
+    Attributes:
+      path: of the file.
+      format: "png", "jpeg", "webp", "avif", "tiff", "gif", or a format of Pillow in small letters, as "bmp".
+      height, width: of one frame in pixels, after its EXIF orientation was applied.
+      channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+      bit_depth: bits a channel, from the header: 8, 10, 12 or 16.
+      dtype: uint8 for 8 bits, else uint16, always over its full range 0..65535.
+      frames: of an animation, or pages; else 1.
+      animated: whether the frames have times.
+      metadata: what else the file carries.
+      notes: phrases of what reading changed.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        with reading(self.path), open(self.path, "rb") as file:
+            self.format, self._image, self.metadata, notes = load(self.path, file)
+        self._turned = field(self._image, "orientation", 1)
+        page_height = field(self._image, "page-height", self._image.height)
+        self.frames = self._image.height // page_height
+        self.animated = self.frames > 1 and self.metadata.delays is not None
+        size = page_height, self._image.width
+        self.height, self.width = size[::-1] if self._turned > 4 else size
+        self.channels = self._image.bands
+        self.dtype = np.dtype(np.uint16 if self._image.format == "ushort" else np.uint8)
+        self.bit_depth = field(self._image, "bits-per-sample") if self.format == "avif" else 8 * self.dtype.itemsize
+        if self._turned > 1:
+            notes.append(f"turned upright (EXIF orientation {self._turned})")
+        self.notes = tuple(notes)
+        self._page = None  # opened when its first rows are asked for
+        self._frame, self._first, self._band = 0, 0, np.empty((0, self.width, self.channels), self.dtype)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __repr__(self):
+        return (f"<Picture {self.path}: {self.format}, {self.height} x {self.width} x {self.channels}, "
+                f"{self.bit_depth} bits, frames: {self.frames}>")
+
+    def close(self):
+        """Lets go of the file and of the rows held."""
+        self._image = self._page = None
+        self._band = self._band[:0].copy()
+
+    def rows(self, start, stop, frame=0):
+        """Decodes the rows start..stop of a frame.
+
+        Calls go from top to bottom, frame after frame: `start` may not lie above that of the call before, but may lie
+        above its `stop`; rows from the latest `start` on are held.
+
+        Returns:
+          Read-only array (stop - start, width, channels) of `dtype`; alpha is straight.
+
+        Raises:
+          UserError: the file is damaged or truncated.
+          ValueError: no such rows, rows above those of the call before, or closed.
+        """
+        if self._image is None:
+            raise ValueError(f"{self!r} is closed")
+        if not (0 <= frame < self.frames and 0 <= start < stop <= self.height):
+            raise ValueError(f"no rows {start}..{stop} of frame {frame} in {self!r}")
+        if (frame, start) < (self._frame, self._first):
+            raise ValueError(f"rows go from top to bottom: {start} of frame {frame} after {self._first} of frame "
+                             f"{self._frame}")
+        if frame != self._frame:
+            self._frame, self._page, self._band = frame, None, self._band[:0]
+        self._band = self._band[start - self._first:] if self._page else self._band
+        self._first = start
+        have = start + len(self._band)
+        if have < stop:
+            with reading(self.path):
+                self._page = self._page or self._open_frame(frame)
+                fresh = self._decode(have, stop)
+            self._band = np.concatenate([self._band, fresh]) if len(self._band) else fresh
+            self._band.flags.writeable = False
+        return self._band[:stop - start]
+
+    def _open_frame(self, frame):
+        """A vips region to fetch rows of one frame from, upright.
+
+        A region, as evaluating crops one by one would end libvips's sequential reading after each.
+        """
+        height = self._image.height // self.frames
+        page = self._image.crop(0, frame * height, self._image.width, height)
+        if self._turned > 1:
+            page = page.copy()
+            if self.frames > 1:
+                page.remove("page-height")  # with it libvips would turn all frames as one
+            page = page.autorot()
+        return vips().Region.new(page)
+
+    def _decode(self, start, stop):
+        rows = np.empty((stop - start, self.width, self.channels), self.dtype)
+        step = max(1, _FETCH_BYTES // rows[0].nbytes)
+        for top in range(start, stop, step):
+            height = min(step, stop - top)
+            part = np.frombuffer(self._page.fetch(0, top, self.width, height), self.dtype)
+            rows[top - start:top - start + height] = part.reshape(height, self.width, self.channels)
+        # libvips puts 10 and 12 bits in the high ones: the low ones are filled, so that white is 65535.
+        return rows if self.bit_depth in (8, 16) else rows | rows >> self.bit_depth

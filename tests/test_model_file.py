@@ -1,0 +1,84 @@
+"""Model files: round trip, use, and every way in which one is not what it says."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import jsr
+from jsr import model_file, models
+from jsr.errors import UserError
+
+FIELDS = {"num_feat": 4, "num_block": 1}
+META = {"networks": [{"name": "sr", "model": "edsr/baseline", "scale": 4, "fields": FIELDS, "deployed": False}],
+        "ema": True, "recipe": "aim22_t1:quick", "steps": 3, "scores": {}, "data": {}, "fingerprint": {}}
+
+
+@pytest.fixture
+def variables():
+    return {"sr": models.init(models.create("edsr/baseline", scale=4, **FIELDS), jax.random.key(3))}
+
+
+@pytest.fixture
+def file(tmp_path, variables):
+    model_file.save(tmp_path / "a.safetensors", variables, META)
+    return tmp_path / "a.safetensors"
+
+
+def test_round_trip(file, variables):
+    meta, networks, found = model_file.load(file)
+    assert meta == {"format": 1, **META}
+    assert networks["sr"].num_feat == 4 and networks["sr"].scale == 4
+    jax.tree.map(np.testing.assert_array_equal, found, jax.device_get(variables))
+
+
+def test_a_small_file_is_loaded_as_what_was_trained(variables, tmp_path):
+    small = jax.tree.map(np.float16, jax.device_get(variables))
+    model_file.save(tmp_path / "a.safetensors", small, META)
+    *_, found = model_file.load(tmp_path / "a.safetensors")
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(np.float32)}
+    jax.tree.map(np.testing.assert_array_equal, found, small)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (16, 24)])
+def test_loaded_file_upscales_as_the_network_does(file, variables, size, photograph):
+    upscaler = jsr.load(file)
+    lr = photograph(*size)
+    sr = upscaler.upscale(lr)
+    assert sr.dtype == np.uint8 and sr.shape == (size[0] * 4, size[1] * 4, 3)
+    expected = upscaler.chains[0].networks["sr"].apply(variables["sr"], lr[None].astype(np.float32) / 255)[0]
+    assert np.abs(sr - np.clip(expected, 0, 1) * 255).max() <= 0.5 + 1e-2
+
+
+def rewrite(file, change):
+    with safetensors.safe_open(file, framework="numpy") as opened:
+        tensors, metadata = {k: opened.get_tensor(k) for k in opened.keys()}, opened.metadata()
+    file.write_bytes(safetensors.numpy.save(*change(tensors, metadata)))
+
+
+def with_meta(**changes):
+    return lambda tensors, metadata: (tensors, {"jsr": json.dumps(json.loads(metadata["jsr"]) | changes)})
+
+
+@pytest.mark.parametrize("change, message", [
+    (with_meta(format=2), "is of format 2, this jsr reads format 1"),
+    (lambda tensors, metadata: (tensors, None), "not a model file of jsr's"),
+    (lambda tensors, metadata: ({k: v for k, v in tensors.items() if "conv_last/bias" not in k}, metadata),
+     "1 differ, first sr/params/conv_last/bias"),
+    (with_meta(networks=[META["networks"][0] | {"model": "edzr"}]), "no network 'edzr'"),
+])
+def test_other_files_are_one_line(file, change, message):
+    rewrite(file, change)
+    with pytest.raises(UserError, match=message) as error:
+        model_file.load(file)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_and_truncated(file, tmp_path):
+    with pytest.raises(UserError, match="no such model file"):
+        model_file.load(tmp_path / "none.safetensors")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(UserError, match="damaged, or not a .safetensors file"):
+        model_file.load(file)
