@@ -79,7 +79,7 @@ def _initial(net, key):
 
 def _from_file(net, key=None):
     """A network's variables from its file: all of them, or with carry = "match" what fits, and the rest drawn."""
-    from jsr.inference import model_file  # safetensors, which a fresh start needs not
+    from jsr import model_file  # safetensors, which a fresh start needs not
 
     _, networks, found = model_file.load(net.start_from)
     module = models.create(net.model, scale=net.scale, **net.fields)
