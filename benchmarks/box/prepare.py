@@ -59,7 +59,6 @@ def main(argv=None):
     parser.add_argument("--drawn", type=int, default=69, help="how many pictures to draw (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the drawings; another one for pictures to test on")
     args = parser.parse_args(argv)
-    Image.MAX_IMAGE_PIXELS = None  # photographs of known hash
     try:
         rows = prepare(**vars(args))
     except UserError as e:
@@ -235,4 +234,5 @@ def _new_folder(out):
 
 
 if __name__ == "__main__":
+    Image.MAX_IMAGE_PIXELS = None  # photographs of known hash; here, because it holds for the whole process
     main()
