@@ -497,9 +497,9 @@ def _against(prediction, ms):
 
 def _recipe(name, overrides, small):
     """A recipe of one network, `sr`; small: of the fields that tests take, and tiny batches."""
-    from jsr import config as configs
+    from jsr import recipes
 
-    config = configs.load(name, overrides.items())
+    config = recipes.load(name, overrides.items())
     if small:
         network, stage = config.networks.sr, config.stages[0]
         file = importlib.import_module(f"jsr.models.{network.model.partition('/')[0]}")

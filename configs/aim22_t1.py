@@ -6,7 +6,7 @@
 Report: Yang, Timofte et al., AIM 2022 challenge on super-resolution of compressed image and video, ECCVW 2022.
 """
 
-from jsr._configs.common import pick, player, recipe, source, stage
+from jsr.recipes import pick, player, recipe, source, stage
 
 L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 # Swin2SR's paper: the clean LR image beside the SR image, and the detail once more.

@@ -14,7 +14,7 @@ The entries are in the order of its table 1, whose figures `table1` names. What 
   published HAT, and of CASR's published teacher.
 """
 
-from jsr._configs.common import pick, recipe, stage
+from jsr.recipes import pick, recipe, stage
 
 # The five QPs of the challenge; RANDOM_QP and others are for teams that say so.
 DIV2K, FLICKR2K, DIV8K, GTAV, LSDIR = (

@@ -15,7 +15,7 @@ Pillow's, a fresh one for each sample, of any quality that people save with; a s
 have a constant rate, so that the averaged parameters of any step are a network to use; the last two let the rate fall.
 """
 
-from jsr._configs.common import pick, recipe, stage
+from jsr.recipes import pick, recipe, stage
 
 PHOTOGRAPHS, DRAWN, HELDOUT = "data/box/photographs", "data/box/drawn", "data/box_test"
 CHARBONNIER = [dict(fn="charbonnier", pred="sr", target="hr", weight=1.0, eps=1e-3)]

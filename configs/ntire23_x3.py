@@ -15,7 +15,7 @@ CVPRW 2023. The entries are in the order of its table 1, whose figures `table1` 
 - A teacher is a model file of the user's: --config.networks.teacher.start_from=FILE, as `jsr convert` makes of HAT's.
 """
 
-from jsr._configs.common import pick, recipe, stage
+from jsr.recipes import pick, recipe, stage
 
 DIV2K, FLICKR2K, DIV8K, GTAV, LSDIR, WED = (
     dict(dataset=f"{name}/ntire23_x3") for name in ("div2k", "flickr2k", "div8k", "gtav", "lsdir", "wed"))

@@ -11,7 +11,7 @@ All recipes make their JPEG images of HR crops as they train, `degrade="ntire24"
 
 import math
 
-from jsr._configs.common import pick, recipe, source, stage
+from jsr.recipes import pick, recipe, source, stage
 
 L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 CHARBONNIER = [dict(fn="charbonnier", pred="sr", target="hr", weight=1.0)]

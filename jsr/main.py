@@ -23,8 +23,7 @@ import time
 from rich.console import Console
 from rich.text import Text
 
-from jsr import allocator, terminal, trees
-from jsr import config as configs
+from jsr import allocator, recipes, terminal, trees
 from jsr.errors import UserError, is_out_of_memory, no_permission
 
 log = logging.getLogger("jsr")
@@ -130,7 +129,7 @@ def run(args, overrides, console):
     from jsr.training import loop, pace
 
     started = time.monotonic()
-    config = configs.load(args.config, overrides)
+    config = recipes.load(args.config, overrides)
     track, _, name = config.recipe.partition(":")
     changes = _changes(config, args, loop.FREE_KEYS)
     if args.minutes is not None:
@@ -166,7 +165,7 @@ def run(args, overrides, console):
 
 def _changes(config, args, free):
     """{key: value}, flat, of what a command changes of its recipe and makes another run, `minutes` among it."""
-    before, now = (trees.flat(trees.plain(c)) for c in (configs.load(args.config), config))
+    before, now = (trees.flat(trees.plain(c)) for c in (recipes.load(args.config), config))
     changes = {key: now.get(key) for key in trees.different(before, now) if not key.startswith(free)}
     changes = {key: changes[key] for key in sorted(changes, key=lambda key: not key.startswith("networks."))}
     return changes | ({"minutes": args.minutes} if args.minutes is not None else {})
@@ -197,7 +196,7 @@ def _check_minutes(minutes, overrides):
 
 
 def _recipes_beside(file):
-    return list(getattr(configs.import_file(configs.find(file)), "RECIPES", ()))
+    return list(getattr(recipes.import_file(recipes.find(file)), "RECIPES", ()))
 
 
 def _prepare(config, console):

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from jsr import catalogue, challenges
-from jsr._configs.common import recipe, stage
 from jsr.analysis import counted
+from jsr.recipes import recipe, stage
 
 ENTRIES = catalogue.entries()
 PUBLISHED = {entry.id: entry for entry in ENTRIES if entry.id}

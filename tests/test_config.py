@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jsr import config, recipes, trees
+from jsr import recipes, trees
 from jsr.errors import UserError
 
 
@@ -19,8 +19,8 @@ def test_every_recipe_of_every_track_loads_and_says_what_it_is():
 
 
 def test_bare_file_is_quick_and_a_name_picks_another():
-    assert config.load("configs/aim22_t1.py").recipe == "aim22_t1:quick"
-    assert config.load("aim22_t1:edsr").recipe == "aim22_t1:edsr"
+    assert recipes.load("configs/aim22_t1.py").recipe == "aim22_t1:quick"
+    assert recipes.load("aim22_t1:edsr").recipe == "aim22_t1:edsr"
 
 
 @pytest.mark.parametrize("key, text, expected", [
@@ -32,20 +32,20 @@ def test_bare_file_is_quick_and_a_name_picks_another():
     ("stages[0].players[0].optimizer.weight_decay", "1", 1.0), ("stages[0].players[0].schedule.warmup_steps", "7", 7),
 ])
 def test_override(key, text, expected):
-    node = config.load("aim22_t1", [(key, text)])
+    node = recipes.load("aim22_t1", [(key, text)])
     for part in key.replace("[", ".").replace("]", "").split("."):
         node = node[int(part)] if part.isdigit() else node[part]
     assert trees.plain(node) == expected and type(trees.plain(node)) is type(expected)
 
 
 def test_what_is_the_only_player_s_is_found_at_its_stage():
-    player = config.load("ntire24", [("stages[0].learning_rate", "1"), ("stages[0].losses[1].weight", "3"),
+    player = recipes.load("ntire24", [("stages[0].learning_rate", "1"), ("stages[0].losses[1].weight", "3"),
                                      ("stages[0].schedule.end", "0")]).stages[0].players[0]
     assert player.learning_rate == 1 and player.losses[1]["weight"] == 3 and player.schedule.end == 0
 
 
 def test_of_several_players_one_must_be_named():
-    loaded = config.load("aim22_t1")
+    loaded = recipes.load("aim22_t1")
     loaded.stages[0].players.append(loaded.stages[0].players[0].copy_and_resolve_references())
     with pytest.raises(UserError) as error:
         trees.set_value(loaded, "stages[0].clip_norm", "1")
@@ -57,17 +57,17 @@ def test_a_whole_is_set_before_its_parts_and_a_function_before_what_it_takes():
     given = [("networks.sr.fields.embed_dim", "12"), ("networks.sr.fields", "{}"), ("networks.sr.model", "swin2sr"),
              ("stages[0].optimizer.momentum", "0.5"), ("stages[0].optimizer.name", "sgd"),
              ("stages[0].losses[0].eps", "1"), ("stages[0].losses[0].fn", "charbonnier")]
-    loaded = config.load("aim22_t1", given)
+    loaded = recipes.load("aim22_t1", given)
     assert trees.plain(loaded.networks.sr.fields) == {"embed_dim": 12}
     assert loaded.stages[0].players[0].optimizer.momentum == 0.5
     assert loaded.stages[0].players[0].losses[0]["eps"] == 1.0
     with pytest.raises(UserError, match="unknown key 'embed_dim'"):
-        config.load("aim22_t1", given[:1])
+        recipes.load("aim22_t1", given[:1])
 
 
 def test_overrides_do_not_leak_into_the_next_load():
-    config.load("aim22_t1", [("stages[0].steps", "5")])
-    assert config.load("aim22_t1").stages[0].steps != 5
+    recipes.load("aim22_t1", [("stages[0].steps", "5")])
+    assert recipes.load("aim22_t1").stages[0].steps != 5
 
 
 @pytest.mark.parametrize("spec, overrides, message", [
@@ -91,7 +91,7 @@ def test_overrides_do_not_leak_into_the_next_load():
 ])
 def test_mistakes_name_the_nearest(spec, overrides, message):
     with pytest.raises(UserError) as error:
-        config.load(spec, overrides)
+        recipes.load(spec, overrides)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -99,10 +99,10 @@ def test_mistakes_name_the_nearest(spec, overrides, message):
 def test_file_without_get_config(tmp_path):
     (tmp_path / "mine.py").write_text("x = 1\n")
     with pytest.raises(UserError, match="no function get_config"):
-        config.load(str(tmp_path / "mine.py"))
+        recipes.load(str(tmp_path / "mine.py"))
 
 
 def test_config_of_the_users_own(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from jsr._configs import aim22_t1\n\ndef get_config(name='quick'):\n    return aim22_t1.get_config(name)\n")
-    assert config.load(f"{tmp_path}/mine.py:edsr", [("seed", "3")]).seed == 3
+    assert recipes.load(f"{tmp_path}/mine.py:edsr", [("seed", "3")]).seed == 3

@@ -16,9 +16,8 @@ FLOORS = [floor.split() for floor in """
     analysis datasets evaluation model_file onnx_graph
     challenges data inference
     export training
-    config report
-    main recipes
-    catalogue timing
+    recipes report
+    catalogue main timing
     cli
 """.strip().splitlines()]
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}

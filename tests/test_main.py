@@ -17,8 +17,7 @@ import psutil
 import pytest
 
 import jsr
-from jsr import config as configs
-from jsr import main, metrics, model_file
+from jsr import main, metrics, model_file, recipes
 from jsr.data import validation
 from jsr.data.sources import open_source
 from jsr.training import blackbox, loop
@@ -228,7 +227,7 @@ def test_a_finished_run_only_reports_again(tiny_run, reference):
 
 def changed(*words, spec="ntire24:quick"):
     args, overrides = main.parse([f"--config={spec}", *words])
-    return main._changes(configs.load(args.config, overrides), args, loop.FREE_KEYS)
+    return main._changes(recipes.load(args.config, overrides), args, loop.FREE_KEYS)
 
 
 def test_title_and_folder_follow_what_is_run():

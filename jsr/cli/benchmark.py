@@ -140,10 +140,10 @@ def run(args):
 
 
 def _pipeline(args, console, announce):
-    from jsr import config as configs
+    from jsr import recipes
     from jsr.timing import training
 
-    config, rows = configs.load(args.config, args.overrides), []
+    config, rows = recipes.load(args.config, args.overrides), []
     for num_workers in args.workers:
         announce(f"{config.recipe}: {num_workers} workers")
         rows.append(training.measure_pipeline(config, num_workers, seconds=args.seconds))
@@ -176,10 +176,10 @@ def _loaders(args, console, announce):
 
 
 def _step(args, console, announce):
-    from jsr import config as configs
+    from jsr import recipes
     from jsr.timing import training
 
-    config = configs.load(args.config, args.overrides)
+    config = recipes.load(args.config, args.overrides)
     row = training.measure_step(config, steps=args.steps, wanted=args.peers,
                                 announce=lambda line: announce(f"{config.recipe}: {line}"))
     workers = config.data.num_workers

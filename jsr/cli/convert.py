@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 
 import jsr
-from jsr import config, convert, model_file, models, trees
+from jsr import convert, model_file, models, recipes, trees
 from jsr.analysis import counts
 from jsr.convert import files, parity
 from jsr.convert.identify import Match, identify
@@ -109,7 +109,7 @@ def _to_model_file(source, target, args):
 
 
 def _ensemble(recipe):
-    return trees.plain(config.load(recipe).ensemble) if recipe else {"self": False}
+    return trees.plain(recipes.load(recipe).ensemble) if recipe else {"self": False}
 
 
 def _parity_line(certificate):
@@ -124,7 +124,7 @@ def _identity(source, tensors, args):
     """(network's name, Match): what the user says, and the rest as recognised."""
     name, recognised = "sr", identify(tensors)
     if args.recipe:
-        recipe = config.load(args.recipe)
+        recipe = recipes.load(args.recipe)
         if len(recipe.chain) > 1:
             raise UserError(f"{args.recipe}: is a chain of {len(recipe.chain)} networks, a state dict is of one; "
                             "name it with --arch")

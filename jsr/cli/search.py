@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from jsr import challenges, config, metrics, terminal
+from jsr import challenges, metrics, recipes, terminal
 from jsr.errors import UserError
 
 
@@ -36,7 +36,7 @@ def run(args):
     """Searches, prints each round's table and the fields found; returns the exit status."""
     from jsr.training import loop, search
 
-    recipe = config.load(args.config, args.overrides)
+    recipe = recipes.load(args.config, args.overrides)
     track, _, name = recipe.recipe.partition(":")
     net = args.net or (recipe.chain[0] if len(recipe.chain) == 1 else None)
     if net not in recipe.chain:

@@ -21,7 +21,7 @@ import time
 
 from rich.console import Console
 
-from jsr import config
+from jsr import recipes
 from jsr.cli import _progress
 from jsr.errors import UserError
 
@@ -92,7 +92,7 @@ def run(args):
 
 def _run_of(recipe):
     """The model file that a run of a recipe has left where runs lie by default; UserError where there is none."""
-    track, _, name = config.load(recipe).recipe.partition(":")
+    track, _, name = recipes.load(recipe).recipe.partition(":")
     files = [Path("runs", track, name, kept) for kept in ("best.safetensors", "last.safetensors")]
     found = next((file for file in files if file.exists()), None)
     if found is None:

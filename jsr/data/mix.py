@@ -11,7 +11,7 @@ from jsr.datasets.cut import WHOLE, Cut
 from jsr.errors import UserError, nearest
 from jsr.trees import plain
 
-# Of a row; `jsr._configs.common.source` says what they mean.
+# Of a row; `jsr.recipes.writing.source` says what they mean.
 DEFAULTS = {"dataset": "", "split": "train", "degrade": "", "set": {}, "files": "", "repeat": 1, "weight": 0.0,
             "steps": [], **dataclasses.asdict(WHOLE)}
 _OPENED = ("dataset", "split", "files", *dataclasses.asdict(WHOLE))  # of the keys, what records a row has

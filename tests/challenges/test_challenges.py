@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from jsr import challenges, config, degradations, metrics
+from jsr import challenges, degradations, metrics, recipes
 from jsr.degradations.enlarge import KERNELS
 from jsr.errors import UserError
 
@@ -21,7 +21,7 @@ def rgb(value):
 @pytest.mark.parametrize("chosen, ranking, count", [
     ("", "psnr[ntire23_script]", 5), ("psnr[rgb]", "psnr[rgb]", 5), ("psnr_b[y_601]", "psnr_b[y_601]", 6)])
 def test_a_recipe_may_be_ranked_by_another_score(chosen, ranking, count):
-    found = challenges.of(config.load("ais24", [("ranking", chosen)]))
+    found = challenges.of(recipes.load("ais24", [("ranking", chosen)]))
     assert found.ranking == ranking and ranking in found.keys and len(found.keys) == count
 
 
@@ -29,7 +29,7 @@ def test_a_recipe_may_be_ranked_by_another_score(chosen, ranking, count):
     ("psnr[rgbb]", "did you mean 'rgb'"), ("psnr", "ranking: score key 'psnr' is not")])
 def test_rankings_that_are_none(chosen, message):
     with pytest.raises(UserError, match=message):
-        challenges.of(config.load("ais24", [("ranking", chosen)]))
+        challenges.of(recipes.load("ais24", [("ranking", chosen)]))
 
 
 def test_unknown_protocol():

@@ -5,9 +5,8 @@ import json
 import pytest
 
 from jsr import catalogue, models
-from jsr._configs.common import recipe, stage
 from jsr.cli import main
-from jsr.recipes import all_recipes
+from jsr.recipes import all_recipes, recipe, stage
 
 
 def made_up(networks, name="a", **fields):

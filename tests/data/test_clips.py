@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from jsr import degradations
-from jsr._configs.common import recipe, stage
 from jsr.data import clips, mix, pipeline
 from jsr.datasets import clips as made_clips
 from jsr.degradations import _video, hevc
 from jsr.errors import UserError
+from jsr.recipes import recipe, stage
 from jsr.training import state as states
 from jsr.training.step import make_step
 

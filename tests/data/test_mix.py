@@ -9,9 +9,9 @@ from PIL import Image
 import pytest
 
 from jsr import degradations
-from jsr._configs.common import recipe, source, stage
 from jsr.data import mix, pipeline
 from jsr.errors import UserError
+from jsr.recipes import recipe, source, stage
 
 L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 BATCH = 4

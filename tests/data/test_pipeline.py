@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from jsr import degradations, images
-from jsr._configs.common import stage
 from jsr.data import pipeline
 from jsr.datasets import tiled
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
+from jsr.recipes import stage
 
 SCALE = 4
 

@@ -7,8 +7,7 @@ import pytest
 for package in ("torch", "onnx"):
     pytest.importorskip(package, reason='a peer of `jsr benchmark`, pip install "jsr[bench]"')
 
-from jsr import config as configs  # noqa: E402
-from jsr import models  # noqa: E402
+from jsr import models, recipes  # noqa: E402
 from jsr.main import parse  # noqa: E402
 from jsr.timing import peers, torch_training, training  # noqa: E402
 
@@ -21,7 +20,7 @@ def recipe(tiny_run):
 
     def load(**more):
         args, overrides = parse(tiny_run(**{"stages[0].batch": "2", **more}))
-        return configs.load(args.config, overrides)
+        return recipes.load(args.config, overrides)
 
     return load
 

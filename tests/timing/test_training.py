@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from jsr import config as configs
+from jsr import recipes
 from jsr.errors import UserError
 from jsr.main import parse
 from jsr.timing import training
@@ -16,7 +16,7 @@ def recipe(tiny_run):
 
     def load(**more):
         args, overrides = parse(tiny_run(**more))
-        return configs.load(args.config, overrides)
+        return recipes.load(args.config, overrides)
 
     return load
 

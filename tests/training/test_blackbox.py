@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import cli
-from jsr import config as configs
+from jsr import cli, recipes
 from jsr.errors import UserError
 from jsr.training import blackbox, memory
 from jsr.training import state as states
@@ -20,7 +19,7 @@ def recipe(**more):
     overrides = {"networks.sr.fields": "{'num_feat': 2, 'num_block': 1, 'img_range': 1.0}", "stages[0].batch": "2",
                  "stages[0].crop": "16", "stages[0].players[0].schedule.warmup_steps": "0", "stages[0].augment": "[]",
                  **more}
-    return configs.load("aim22_t1:quick", overrides.items())
+    return recipes.load("aim22_t1:quick", overrides.items())
 
 
 def begin(config):

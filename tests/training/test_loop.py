@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from jsr import config as configs
+from jsr import recipes
 from jsr.data import mix
 from jsr.errors import UserError
 from jsr.training import loop
@@ -16,7 +16,7 @@ from jsr.training import loop
 def recipe(photo_folder):
     """From a folder of photographs to a recipe on it."""
     def make(folder=photo_folder, **more):
-        return configs.load("aim22_t1:quick", {"data.train[0].dataset": str(folder), "data.eval.dataset": str(folder),
+        return recipes.load("aim22_t1:quick", {"data.train[0].dataset": str(folder), "data.eval.dataset": str(folder),
                                                **more}.items())
     return make
 

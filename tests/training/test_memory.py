@@ -6,8 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import config as configs
-from jsr import sharding
+from jsr import recipes, sharding
 from jsr.errors import UserError
 from jsr.training import memory
 from jsr.training import state as states
@@ -20,7 +19,7 @@ def given():
     """(config, state, batch) of a small stage."""
     overrides = {"networks.sr.fields": "{'num_feat': 2, 'num_block': 1}", "stages[0].batch": "8",
                  "stages[0].crop": "64", "stages[0].augment": "[]"}
-    config = configs.load("aim22_t1:quick", overrides.items())
+    config = recipes.load("aim22_t1:quick", overrides.items())
     mesh = sharding.make_mesh(jax.devices()[:1])
     state = states.make_state(config, 0, states.initial_variables(config, KEY))
     state = jax.device_put(state, sharding.replicated(mesh))

@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from jsr import config as configs
+from jsr import recipes
 from jsr.errors import UserError
 from jsr.training import loop, pace
 from jsr.trees import from_plain, plain
@@ -22,7 +22,7 @@ COSTS = pace.Costs(starts=[5.0, 3.0], steps=[0.1, 0.4], validation=2.0, compilin
 def two_stages():
     """A recipe with stages of 300 and 100 steps in which other things count steps too."""
     settings = {"stages[0].steps": "300", "eval_every": "50", "checkpoint_every": "100"}
-    config = configs.load("aim22_t1:quick", settings.items())
+    config = recipes.load("aim22_t1:quick", settings.items())
     second = from_plain(plain(config)).stages[0]
     with config.unlocked():
         config.data.train[0].steps = [0, 300]
@@ -71,7 +71,7 @@ def test_what_is_measured_is_written_and_kept(photo_folder, tmp_path, monkeypatc
     folder, console = str(photo_folder), Console(file=io.StringIO(), width=200)
     ours = {f"data.{part}.{key}": value for part in ("train[0]", "eval")
             for key, value in (("dataset", folder), ("degrade", "aim22_t1"))}
-    config = configs.load("aim22_t1:quick", {**SMALL, **ours}.items())
+    config = recipes.load("aim22_t1:quick", {**SMALL, **ours}.items())
     workdir = tmp_path / "run"
     found = pace.fit(config, 30, workdir, console=console, started=time.monotonic())
     note = json.loads((workdir / pace.FILE).read_text())
@@ -96,7 +96,7 @@ def test_what_is_measured_is_written_and_kept(photo_folder, tmp_path, monkeypatc
 
 def test_more_than_nothing(tmp_path):
     with pytest.raises(UserError, match="--minutes -1: give more than 0"):
-        pace.fit(configs.load("aim22_t1"), -1.0, tmp_path, console=None, started=0)
+        pace.fit(recipes.load("aim22_t1"), -1.0, tmp_path, console=None, started=0)
 
 
 def test_costs_are_plain_data():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jsr import model_file, models, reparam
-from jsr._configs.common import player, recipe, stage
 from jsr.errors import UserError
+from jsr.recipes import player, recipe, stage
 from jsr.training import stages
 from jsr.training import state as states
 

@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import config as configs
-from jsr import models
-from jsr._configs.common import player, recipe, stage
+from jsr import models, recipes
 from jsr.chain import run_chain
 from jsr.errors import UserError
+from jsr.recipes import player, recipe, stage
 from jsr.training import stages
 from jsr.training import state as states
 from jsr.training import step as steps
@@ -328,7 +327,7 @@ def test_learning_rate_follows_the_stages_own_step_and_the_plateau():
 # ---- precision and memory
 
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
-    recipe = configs.load("aim22_t1", [("dtype", "bfloat16"),
+    recipe = recipes.load("aim22_t1", [("dtype", "bfloat16"),
                                        ("networks.sr.fields", "{'num_feat': 4, 'num_block': 1}")])
     networks, abstract = stages.make_networks(recipe, 0), stages.abstract_variables(recipe, 0)
     assert {leaf.dtype for leaf in jax.tree.leaves(abstract)} == {jnp.dtype("float32")}
@@ -419,12 +418,12 @@ def test_augmentation_sees_what_networks_without_parameters_make_of_lr():
 
 DEVICES = """
 import jax, numpy as np
-from jsr import config, models, sharding
+from jsr import recipes, models, sharding
 from jsr.errors import UserError
 from jsr.training import stages, state as states
 from jsr.training.step import make_step
 def train(devices, accumulate):
-    recipe = config.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 8, 'num_block': 2}"), ("ema_decay", "0.9"),
+    recipe = recipes.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 8, 'num_block': 2}"), ("ema_decay", "0.9"),
                                       ("stages[0].accumulate", accumulate), ("stages[0].steps", "20"),
                                       ("stages[0].augment", "['flip_rotate', 'blend']")])
     networks = stages.make_networks(recipe, 0)

@@ -6,7 +6,7 @@ Report: Wei, Lu, Timofte et al., AIM 2020 challenge on real image super-resoluti
 - Patches are square; no average of the parameters.
 """
 
-from jsr._configs.common import recipe, stage
+from jsr.recipes.writing import recipe, stage
 
 L1_MS_SSIM = [dict(fn="l1", pred="sr", target="hr", weight=0.16),
               dict(fn="ms_ssim", pred="sr", target="hr", weight=0.84, scales=3)]  # crops of 72 are too small for more

@@ -1,4 +1,4 @@
-"""The helpers that all track files share: `recipe`, `stage`, `player` and `source`. One level, no inheritance.
+"""What track files are written with: `recipe`, `stage`, `player` and `source`. One level, no inheritance.
 
 A recipe is plain data (`ml_collections.ConfigDict`):
 
@@ -28,13 +28,17 @@ A recipe is plain data (`ml_collections.ConfigDict`):
   report       the published figures
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from jsr.errors import UserError, nearest
 
 
-def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, weight=0.0, steps=(), shrink=1.0,
-           tiles=0, detail=0.0):
+def source(dataset: str, *, split: str = "train", degrade: str = "", set: Mapping | None = None, files: str = "",
+           repeat: float = 1, weight: float = 0.0, steps: Sequence[int] = (), shrink: float = 1.0, tiles: int = 0,
+           detail: float = 0.0) -> ConfigDict:
     """A row of the data that samples are taken from; a recipe may have them as plain dicts with these keys.
 
     Args:
@@ -59,7 +63,9 @@ def source(dataset, *, split="train", degrade="", set=None, files="", repeat=1, 
                            detail=float(detail)))
 
 
-def player(*, losses, learning_rate, nets=(), schedule=None, optimizer=None, clip_norm=0.0, every=1, freeze=()):
+def player(*, losses: Iterable[Mapping], learning_rate: float, nets: Iterable[str] = (),
+           schedule: Mapping | None = None, optimizer: Mapping | None = None, clip_norm: float = 0.0, every: int = 1,
+           freeze: Iterable = ()) -> ConfigDict:
     """One of the players of a stage: it updates its networks so that its losses become smaller.
 
     Args:
@@ -80,8 +86,10 @@ def player(*, losses, learning_rate, nets=(), schedule=None, optimizer=None, cli
         clip_norm=float(clip_norm), every=every, freeze=list(freeze)))
 
 
-def stage(*, steps, crop, batch, players=(), augment=("flip_rotate",), fused=False, accumulate=1, remat="",
-          frozen_statistics=False, begin=(), data=(), frames=0, **only):
+def stage(*, steps: int, crop: int, batch: int, players: Iterable[ConfigDict] = (),
+          augment: Iterable = ("flip_rotate",), fused: bool = False, accumulate: int = 1, remat: str = "",
+          frozen_statistics: bool = False, begin: Iterable[Mapping] = (), data: Iterable[Mapping] = (),
+          frames: int = 0, **only: Any) -> ConfigDict:
     """One stage of training.
 
     Args:
@@ -110,9 +118,11 @@ def stage(*, steps, crop, batch, players=(), augment=("flip_rotate",), fused=Fal
                            data=[source(**row) for row in data], frames=frames))
 
 
-def recipe(*, title, protocol, networks, data, stages, id="", chain=None, seed=0, ema_decay=0.999, dtype="float32",
-           log_every=100, eval_every=5000, checkpoint_every=1000, keep_checkpoints=3, ensemble=None, inferred=(),
-           report=None, input_hw=(192, 192), ranking=""):
+def recipe(*, title: str, protocol: str, networks: Mapping[str, Mapping], data: Mapping, stages: Iterable[ConfigDict],
+           id: str = "", chain: Iterable[str] | None = None, seed: int = 0, ema_decay: float = 0.999,
+           dtype: str = "float32", log_every: int = 100, eval_every: int = 5000, checkpoint_every: int = 1000,
+           keep_checkpoints: int = 3, ensemble: Mapping | None = None, inferred: Iterable[str] = (),
+           report: Mapping | None = None, input_hw: Sequence[int] = (192, 192), ranking: str = "") -> ConfigDict:
     """A recipe with the defaults that most published ones share; the fields are explained above."""
     absent = {"fields": {}, "copies": 1, "start_from": "", "carry": ""}
     networks = {name: {**absent, **net} for name, net in networks.items()}
@@ -130,7 +140,7 @@ def recipe(*, title, protocol, networks, data, stages, id="", chain=None, seed=0
         keep_checkpoints=keep_checkpoints, input_hw=list(input_hw), inferred=list(inferred), report=dict(report or {})))
 
 
-def pick(track, recipes, name):
+def pick(track: str, recipes: Mapping[str, ConfigDict], name: str) -> ConfigDict:
     """A copy of the recipe `name` from a track's table, labelled `<track>:<name>`; UserError names the nearest."""
     if name not in recipes:
         raise UserError(f"{track}: no recipe {name!r}; {nearest(name, recipes)}")

@@ -1,25 +1,29 @@
-"""Configs: a track file, one of its recipes, and overrides from the command line.
+"""A track file, one of its recipes, and overrides from the command line.
 
 `configs/aim22_t1.py:srmui` names a file and a recipe. The file is looked for as given and then, so that an installed
 jsr works outside its checkout, among the package's own configs; there `aim22_t1` alone is enough.
 """
 
+from collections.abc import Iterable
 import dataclasses
 import importlib.util
 from pathlib import Path
+from types import ModuleType
+
+from ml_collections import ConfigDict
 
 from jsr import trees
 from jsr.errors import UserError, nearest
 
-PACKAGE_CONFIGS = Path(__file__).parent / "_configs"
+PACKAGE_CONFIGS = Path(__file__).parent.parent / "_configs"
 
 
-def tracks():
+def tracks() -> list[str]:
     """The names of the package's own track files, sorted."""
-    return sorted(p.stem for p in PACKAGE_CONFIGS.glob("[!_]*.py") if p.stem != "common")
+    return sorted(p.stem for p in PACKAGE_CONFIGS.glob("[!_]*.py"))
 
 
-def load(spec, overrides=()):
+def load(spec: str, overrides: Iterable[tuple[str, str]] = ()) -> ConfigDict:
     """Loads a config.
 
     Args:
@@ -45,15 +49,15 @@ def load(spec, overrides=()):
     return config.lock()
 
 
-def find(file):
+def find(file: str | Path) -> Path:
     """The path of a config file: as given, else among the package's own; UserError names the nearest track."""
     for path in (Path(file), PACKAGE_CONFIGS / Path(file).name, PACKAGE_CONFIGS / f"{file}.py"):
-        if path.is_file() and path.stem not in ("__init__", "common"):
+        if path.is_file() and path.stem != "__init__":
             return path
     raise UserError(f"{file}: no such config file; {nearest(Path(file).stem, tracks())}")
 
 
-def import_file(path):
+def import_file(path: Path) -> ModuleType:
     """The module in the Python file `path`."""
     spec = importlib.util.spec_from_file_location(f"jsr_config_{path.stem}", path)
     if spec is None:
@@ -63,13 +67,22 @@ def import_file(path):
     return module
 
 
+def all_recipes() -> list[tuple[str, str, ConfigDict]]:
+    """[(track, name, ConfigDict)] of every recipe in `configs/`, sorted by track, in the order of its table."""
+    found = []
+    for track in tracks():
+        table = import_file(PACKAGE_CONFIGS / f"{track}.py").RECIPES
+        found += [(track, name, load(f"{track}:{name}")) for name in table]
+    return found
+
+
 def _order(key):
     """Overrides are taken in this order: a whole before its parts, a function's name before what the function takes."""
     parts = trees.parts(key)
     return len(parts), parts[-1] not in ("name", "fn")
 
 
-def known(config, nodes, walked, key):
+def known(config: ConfigDict, nodes: list, walked: list[str], key: str) -> dict[str, object]:
     """What a dict that lists only what a recipe sets may hold, {key: default}: see `jsr.trees.set_value`."""
     match walked:
         case ["networks", name, "fields"]:
