@@ -76,5 +76,6 @@ def _overview():
 
 def _first_line(command):
     """The first line of a command's docstring, without importing it."""
-    text = Path(importlib.util.find_spec(f"{__name__}.{command}").origin).read_text()
-    return ast.get_docstring(ast.parse(text)).splitlines()[0].rstrip(".")
+    spec = importlib.util.find_spec(f"{__name__}.{command}")
+    text = Path(spec.origin).read_text() if spec and spec.origin else ""
+    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0].rstrip(".")

@@ -116,7 +116,7 @@ def to_jax(state_dict: Mapping[str, np.ndarray], rules: Rules, abstract: Mapping
       UserError: keys that no rule uses, missing keys, other shapes, other constants; all of them in one line.
       ValueError: the rules do not fit the network.
     """
-    leaves = traverse_util.flatten_dict(abstract, sep="/")
+    leaves = _flat(abstract)
     plan = _plan(rules, leaves)
     ignored = {key for key in state_dict if any(fnmatch.fnmatchcase(key, pattern) for pattern in rules.ignore)}
     known = {*plan, *rules.constants, *rules.copies, *ignored}
@@ -151,11 +151,16 @@ def to_torch(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray
     Raises:
       ValueError: the rules do not fit the network.
     """
-    leaves = traverse_util.flatten_dict(variables, sep="/")
+    leaves = _flat(variables)
     converted = {key: np.ascontiguousarray(_transpose(np.asarray(leaves[path]), _inverse(axes)))
                  for key, (path, axes) in _plan(rules, leaves).items()}
     copies = {key: np.array(converted[original]) for key, original in rules.copies.items()}
     return converted | copies | {key: np.array(value) for key, value in rules.constants.items()}
+
+
+def _flat(variables) -> dict[str, Any]:
+    """{path: leaf} of nested dicts."""
+    return traverse_util.flatten_dict(variables, sep="/")
 
 
 def _plan(rules, leaves):

@@ -28,6 +28,8 @@ __all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices",
 # The twins in JAX, which needs a while to import
 __getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
 
+# Of a step, (bytes, image): of a codec, its file and what decodes from it; None for what a step does not make
+Made = tuple[bytes, np.ndarray] | tuple[bytes, None] | tuple[None, np.ndarray]
 _RESIZE_REACH = 4  # LR px beyond which no resize looks
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}
 _NUMPY = {"library": f"NumPy {np.__version__}"}
@@ -338,7 +340,7 @@ def _made(record, lr_bytes):
 
 
 def trace(record: Mapping[str, Any], hr: np.ndarray, *,
-          keep: tuple[slice, slice] = (slice(None), slice(None))) -> Iterator[tuple[bytes | None, np.ndarray | None]]:
+          keep: tuple[slice, slice] = (slice(None), slice(None))) -> Iterator[Made]:
     """The steps of `replay` one by one.
 
     Args:
@@ -362,8 +364,11 @@ def trace(record: Mapping[str, Any], hr: np.ndarray, *,
                 if isinstance(e, UserError):
                     raise
                 raise UserError(f"{record['protocol']}: {step['fn']} cannot encode this: {e}") from e
-            image = _decoded(step, data) if step is not steps[-1] else None
-            yield data, image
+            if step is steps[-1]:
+                yield data, None
+            else:
+                image = _decoded(step, data)
+                yield data, image
         else:
             height, width = (image.shape[1] // 3 * 2, image.shape[2]) if video else image.shape[:2]
             size = (height // step["scale"], width // step["scale"])

@@ -59,8 +59,8 @@ def explain(path, protocol, fixed):
         raise UserError(f"{path}: {e}, the scale of {protocol}; remove it") from e
     record = degradations.draw(protocol, path.stem, **fixed)
     steps = [("HR", image, "")]
-    for step, (data, after) in zip(record["steps"], degradations.trace(record, image), strict=True):
-        after = degradations.decode(data, record) if after is None else after
+    for step, made in zip(record["steps"], degradations.trace(record, image), strict=True):
+        data, after = made if made[1] is not None else (made[0], degradations.decode(made[0], record))
         settings = " ".join(f"{key}={value}" for key, value in step.items() if key not in ("fn", "library"))
         detail = f"{settings}; {after.shape[1]}x{after.shape[0]} px; {step['library']}"
         if data is not None:

@@ -156,7 +156,8 @@ def jpeg(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:0", li
         y, cb, cr = _ycc_from_rgb(image)
         chroma = _coded_chroma(jnp.concatenate([cb, cr]), jnp.tile(steps[:, 1], (2, 1, 1)), lib,
                                SUBSAMPLINGS[subsampling])
-        decoded = _rgb_from_ycc(_coded(y, steps[:, 0], lib), *jnp.split(chroma, 2), lib)
+        cb, cr = jnp.split(chroma, 2)
+        decoded = _rgb_from_ycc(_coded(y, steps[:, 0], lib), cb, cr, lib)
     return decoded.astype(jnp.uint8).reshape(shape)
 
 
@@ -270,7 +271,7 @@ def _downsampled(planes, factors):
     vertical, horizontal = factors
     planes = _padded(planes, vertical, 8 * horizontal)
     total = sum(planes[:, i::vertical, j::horizontal] for i in range(vertical) for j in range(horizontal))
-    bias = np.tile(np.array(_DOWN_BIAS[factors], np.int32), total.shape[2] // 2)
+    bias = np.tile(np.array(_DOWN_BIAS[factors], np.int32), planes.shape[2] // horizontal // 2)
     return (total + bias) >> (vertical * horizontal // 2)
 
 

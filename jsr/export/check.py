@@ -36,8 +36,8 @@ class Row:
 
 def sizes(multiple: int) -> list[tuple[int, int]]:
     """Three (height, width): one that is a multiple of `multiple`, one whose height is odd, and none that is one."""
-    fits = [-(-side // multiple) * multiple for side in (48, 64)]
-    return [tuple(fits), (fits[0] + 1, 33), (35, 57)]
+    height, width = (-(-side // multiple) * multiple for side in (48, 64))
+    return [(height, width), (height + 1, 33), (35, 57)]
 
 
 def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Iterable[tuple[int, int]],

@@ -85,9 +85,9 @@ class Chain:
           Float32 array (H * scale, W * scale, 3), not clipped; in JAX on the device.
         """
         height, width = lr.shape[:2]
-        size = size or [self.padding.target(side) for side in (height, width)]
+        rows, columns = size or [self.padding.target(side) for side in (height, width)]
         lr = jnp.asarray(lr) if self.runner.name == "jax" else np.asarray(lr)
-        sr = self.runner(pad_to(lr[None], *size, self.padding.mode))
+        sr = self.runner(pad_to(lr[None], rows, columns, self.padding.mode))
         return crop_to(sr, height * self.scale, width * self.scale)[0]
 
     def quality(self, lr):

@@ -121,7 +121,9 @@ def convolve(x, kernel, *, strides=(1, 1), padding=(0, 0), dilation=(1, 1), grou
     Returns:
       (N, H', W', features), H' as that of Conv.
     """
-    window = _Window(strides, padding, dilation, groups, jax.config.jax_default_matmul_precision)
+    # JAX makes the attributes of its options when it is imported, unseen by type checkers
+    precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+    window = _Window(strides, padding, dilation, groups, precision)
     if _is_moved(window, x, kernel):
         return _convolve_depthwise(window, x, kernel)
     # Where XLA's own gradient is the choice on the CPU too, nothing is to be traced but the convolution.
@@ -183,8 +185,9 @@ def _transposed_by_x(gradient, x, kernel, *, window):
 
 
 def _transposed_by_kernel(gradient, x, kernel, *, window):
-    chosen = functools.partial(_choice(window, x, kernel.aval), window, kernel.aval.shape[:2])
-    return lax.platform_dependent(x, gradient, cpu=chosen, default=_own(window, kernel.aval))
+    own, choice = _own(window, kernel.aval), _choice(window, x, kernel.aval)
+    chosen = own if choice is None else functools.partial(choice, window, kernel.aval.shape[:2])
+    return lax.platform_dependent(x, gradient, cpu=chosen, default=own)
 
 
 def _own(window, kernel):
@@ -272,7 +275,8 @@ def _moved(window, size, x):
 def _sum_of_moved(x, kernel, *, window, jaxpr):
     *size, _, features = kernel.shape
     taps = kernel.reshape(-1, features)
-    return sum(image * tap for image, tap in zip(_moved(window, size, x), taps, strict=True)).astype(x.dtype)
+    total = sum(image * tap for image, tap in zip(_moved(window, size, x), taps, strict=True))
+    return jnp.asarray(total).astype(x.dtype)
 
 
 def _depthwise_by_x(gradient, x, kernel, *, window, jaxpr):

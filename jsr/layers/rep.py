@@ -295,9 +295,9 @@ def _run_norm(part, x, at):
     if any(at.surplus):
         rows, columns = (_inside(side, surplus) for side, surplus in zip(x.shape[1:3], at.surplus, strict=True))
         mask = (rows[:, None] & columns)[None, :, :, None]
-    options = {"scale_init": nn.initializers.zeros} if at.zero else {}
+    scale_init = nn.initializers.zeros if at.zero else nn.initializers.ones
     return nn.BatchNorm(use_running_average=not at.train, momentum=0.9, epsilon=1e-5, dtype=at.block.dtype,
-                        name=at.name("norm"), **options)(x, mask=mask)
+                        scale_init=scale_init, name=at.name("norm"))(x, mask=mask)
 
 
 def _run_identity(part, x, at):
@@ -425,5 +425,6 @@ def _strided(x, strides):
     return x[:, ::strides[0], ::strides[1]]
 
 
-def _pair(value):
-    return (value, value) if isinstance(value, int) else tuple(value)
+def _pair(value) -> tuple[int, int]:
+    height, width = (value, value) if isinstance(value, int) else value
+    return height, width

@@ -14,7 +14,7 @@ A plain name is sought among the outputs first for `pred`, and in the batch firs
 output of its own that is compared with the batch's of the same name.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import inspect
 import re
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ __all__ = ["LEARNT", "LOSSES", "PARAMS", "Key", "check_rows", "defaults", "initi
 
 _Row = Mapping[str, Any]
 
-LOSSES = {fn.__name__: fn for fn in (
+LOSSES: dict[str, Callable[..., jax.Array]] = {fn.__name__: fn for fn in (
     pixel.l1, pixel.mse, pixel.charbonnier, pixel.psnr, pixel.uncertainty_mse, pixel.clip_l1, pixel.ycbcr_l1,
     detail.high_frequency_l1, detail.lanczos_l1, detail.cycle_l1, detail.gradient_l1, detail.gradient_weighted_l1,
     detail.total_variation, detail.laplacian_pyramid, detail.haar_wavelet,
@@ -152,7 +152,7 @@ def total(rows: Sequence[_Row], outputs: Mapping[str, jax.Array], batch: Mapping
         if pred.shape != target.shape and row["fn"] not in _OF_FEATURES:
             raise UserError(f"loss {row['fn']}: {row['pred']} is {pred.shape}, {row['target']} is {target.shape}")
         wide = jnp.promote_types(pred.dtype, jnp.float32)
-        own = {"params": params[name]} if row["fn"] in PARAMS else {}
+        own = {"params": (params or {})[name]} if row["fn"] in PARAMS else {}
         try:
             values[name] = LOSSES[row["fn"]](*(_masked(x.astype(wide), batch) for x in (pred, target)), **_options(row),
                                              **own)
@@ -169,7 +169,7 @@ def names(rows: Sequence[_Row]) -> list[str]:
     return [f"{name}_{full[:i].count(name) + 1}" if full.count(name) > 1 else name for i, name in enumerate(full)]
 
 
-def _pick(key, *places):
+def _pick(key, *places) -> jax.Array:
     for arrays in places:
         if key in arrays:
             return arrays[key]

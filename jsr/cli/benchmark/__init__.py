@@ -29,7 +29,8 @@ def add_arguments(parser):
     whats = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     for name in COMMANDS:
         module = importlib.import_module(f"{__name__}.{name}")
-        what = whats.add_parser(name, help=module.__doc__.splitlines()[0].rstrip("."), description=module.__doc__,
+        about = module.__doc__ or ""
+        what = whats.add_parser(name, help=about.partition("\n")[0].rstrip("."), description=about,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
         module.add_arguments(what)
         what.set_defaults(run=module.run)

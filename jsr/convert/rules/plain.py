@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 from flax import traverse_util
 import jax
@@ -103,7 +104,7 @@ def _convolutions(model):
     return ["head", *body, "tail", *(["up"] if model.up_feat else [])]
 
 
-def _leaves(model):
+def _leaves(model) -> dict[str, Any]:
     """{path: abstract parameter} of a network."""
     lr = jax.ShapeDtypeStruct(models.card(model).lr_shape(model.size_multiple, model.size_multiple), jnp.float32)
     return traverse_util.flatten_dict(jax.eval_shape(model.init, jax.random.key(0), lr)["params"], sep="/")
