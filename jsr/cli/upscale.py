@@ -67,7 +67,7 @@ def run(args):
     if args.quality is not None and not 1 <= args.quality <= 100:
         raise UserError(f"--quality {args.quality}: must be from 1 to 100")
     models = args.model or [_run_of(args.recipe)]
-    jobs, errors = upscale_folder.plan(args.inputs, args.out, suffix=suffix)
+    jobs, errors = upscale_folder.find_jobs(args.inputs, args.out, suffix=suffix)
     use_compile_cache()
     network = upscaler.load(*models, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
                             overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,

@@ -42,7 +42,7 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, say=lambda line: No
         say(f"{path.name}")
         for caption, _, detail in steps[1:]:
             say(f"  {caption}: {detail}")
-        images.write_png(Path(out_dir) / f"{path.stem}.png", strip(steps))
+        images.write_png(Path(out_dir) / f"{path.stem}.png", side_by_side(steps))
     return errors
 
 
@@ -72,7 +72,7 @@ def explain(path, protocol, fixed):
     return steps
 
 
-def strip(steps):
+def side_by_side(steps):
     """The same place of images beside each other, enlarged without smoothing, each with its caption.
 
     Args:

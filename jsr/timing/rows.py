@@ -21,7 +21,7 @@ FORMAT = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Rules:
+class TimingRules:
     """How a challenge timed.
 
     Attributes:
@@ -38,15 +38,15 @@ class Rules:
 
 RULES = {
     # The reports, and eduardzamfir/NTIRE23-RTSR; half precision, without TensorRT
-    "ntire23_x2": Rules((1080, 1920), 50, 244),
-    "ntire23_x3": Rules((720, 1280), 50, 244),
+    "ntire23_x2": TimingRules((1080, 1920), 50, 244),
+    "ntire23_x3": TimingRules((720, 1280), 50, 244),
     # Section 2 of the AIS 2024 report: 100 runs. The warm-up is inferred: as in 2023
-    "ais24": Rules((540, 960), 50, 100),
+    "ais24": TimingRules((540, 960), 50, 100),
     # Section 2 of the AIM 2022 report names the limit and no way of timing. Inferred: the most frequent size of DIV2K,
     # divided by 4, and a few runs
-    "aim22_t1": Rules((339, 510), 2, 10, 300_000_000),
+    "aim22_t1": TimingRules((339, 510), 2, 10, 300_000_000),
     # Section 2.3 of the NTIRE 2024 report, as silent of timing: the same images at their own size
-    "ntire24": Rules((1356, 2040), 1, 3, 300_000_000),
+    "ntire24": TimingRules((1356, 2040), 1, 3, 300_000_000),
 }
 
 

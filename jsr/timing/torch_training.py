@@ -37,7 +37,7 @@ BOUNDS = {"float32": 1e-3, "bfloat16": 2e-2}  # of a loss's difference from ours
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class FirstSteps:
     """What the first steps of ours saw and gave, one after the other.
 
     Attributes:
@@ -52,7 +52,7 @@ class Seen:
 
 
 @dataclasses.dataclass(frozen=True)
-class Contender:
+class StepContender:
     """A way to take the step.
 
     Attributes:
@@ -76,7 +76,7 @@ def contenders(peer, config, networks, variables, seen):
       config: a recipe.
       networks: {name: module} of the chain, in its order, but for those without parameters at its head.
       variables: {name: Flax collections}, numpy arrays, those with which ours began.
-      seen: a Seen.
+      seen: a FirstSteps.
 
     Returns:
       list of Contenders.
@@ -85,7 +85,7 @@ def contenders(peer, config, networks, variables, seen):
       ValueError: as of `trainable`.
     """
     if reason := why_not(config):
-        return [Contender(peer, note=reason)]
+        return [StepContender(peer, note=reason)]
     networks = {name: module.clone(dtype=jnp.float32) for name, module in networks.items()}
     batch, *size, _ = seen.lr[0].shape
     module, made = trainable(networks, variables, size=tuple(size), batch=batch)
@@ -96,17 +96,18 @@ def contenders(peer, config, networks, variables, seen):
 
 
 def _compared(name, module, config, seen, note, memory_format, prepare):
-    """A Contender after its first steps."""
+    """A StepContender after its first steps."""
     try:
         own = copy.deepcopy(module).to(DEVICES[jax.default_backend()], memory_format=memory_format)
-        step = make_step(prepare(own), config, seen, memory_format)
+        step = torch_step(prepare(own), config, seen, memory_format)
         losses = np.array([step(number).item() for number in range(len(seen.losses))])
     except Exception as e:  # of a foreign library, whatever it is; torch.compile compiles here
-        return Contender(name, note=f"not timed: {brief(e)}")
+        return StepContender(name, note=f"not timed: {brief(e)}")
     error = float(np.abs(losses / seen.losses - 1).max())
     if not error <= BOUNDS[config.dtype]:
-        return Contender(name, loss_error=error, note=f"not timed: its losses are up to {error:.1%} off: another step")
-    return Contender(name, step, error, note)
+        return StepContender(name, loss_error=error,
+                             note=f"not timed: its losses are up to {error:.1%} off: another step")
+    return StepContender(name, step, error, note)
 
 
 def why_not(config):
@@ -189,13 +190,13 @@ def _split(module, name, scale):
     module.recompile()
 
 
-def make_step(module, config, seen, memory_format):
+def torch_step(module, config, seen, memory_format):
     """The step of a module that lies where and as it is to be computed.
 
     Args:
       module: PyTorch module, (N, C, H, W) to (N, C, H', W').
       config: a recipe for which `why_not` has nothing to say.
-      seen: a Seen.
+      seen: a FirstSteps.
       memory_format: of the images.
 
     Returns:

@@ -45,7 +45,7 @@ def run(args):
 def _measure(args, session):
     import jax
 
-    from jsr.timing import picture, rows
+    from jsr.timing import gain_plot, rows
 
     if len(args.size) > 1:
         raise UserError("--size: one for all entries, as in 540x960; without it, each challenge's own")
@@ -68,10 +68,10 @@ def _measure(args, session):
                            announce=lambda line, label=label: announce(f"{label}: {line}"))
         results.add(row)
         kept.append(row)
-    shown = [index for index, column in enumerate(picture.COLUMNS) if column.lstrip(">") in _IN_TERMINAL]
+    shown = [index for index, column in enumerate(gain_plot.COLUMNS) if column.lstrip(">") in _IN_TERMINAL]
     show(table(f"{dtype}; gains are the published ones, times this machine's",
-               [picture.COLUMNS[index] for index in shown],
-               [[picture.cells(row)[index] for index in shown] for row in kept]))
+               [gain_plot.COLUMNS[index] for index in shown],
+               [[gain_plot.cells(row)[index] for index in shown] for row in kept]))
     for key, what in (("jax_ratio", "XLA"), ("ratio", "the fastest runtime of `jsr upscale`")):
         ratios = [row[key] for row in kept if row.get(key)]
         if ratios:

@@ -15,12 +15,12 @@ def add_arguments(parser):
 
 def run(args):
     """Writes the picture, and --table; returns the exit status."""
-    from jsr.timing import picture, rows
+    from jsr.timing import gain_plot, rows
 
     files = [rows.read(path) for path in args.files]
-    written = {args.out: picture.svg(files)}
+    written = {args.out: gain_plot.svg(files)}
     if args.table:
-        written[args.table] = picture.markdown(files)
+        written[args.table] = gain_plot.markdown(files)
     for path, text in written.items():
         with atomic_write(path, "w") as file:
             file.write(text)
