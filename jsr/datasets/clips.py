@@ -16,15 +16,15 @@ _UNSPECIFIED, _LIMITED = 2, 1  # FFmpeg's numbers: a colour space that a file do
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip(records.Source):
+class Clip(records.Original):
     """A source video, and where there is one its LR stream.
 
     Attributes:
-      lr: Source of the LR stream; None where the protocol is to make it.
+      lr: Original of the LR stream; None where the protocol is to make it.
       lr_step: what to record of the codec that made `lr`, {key: value}, as pairs.
     """
 
-    lr: records.Source | None = None
+    lr: records.Original | None = None
     lr_step: tuple = ()
 
     def _record_bytes(self, size):

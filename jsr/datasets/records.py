@@ -1,4 +1,4 @@
-"""Source images to the records of a dataset, one at a time and resumable; runs in worker processes, so imports little.
+"""Original images to the records of a dataset, one at a time and resumable; worker processes run it, so it imports little.
 
 A record is a dict: name, hr (a TIFF of `jsr.datasets.tiled`, lossless), height, width (px, of hr), source_height,
 source_width (px, of the image or its tile, before a crop to the scale), and for a degraded dataset lr (the bytes of the
@@ -20,8 +20,8 @@ from jsr.files import atomic_write
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """A source image: the record's name and the file that holds it, or the archive and the member in it."""
+class Original:
+    """An original image or clip: the record's name, and its file, or the archive and the member in it."""
 
     name: str
     path: str
@@ -65,7 +65,7 @@ def make(source, data, protocol, form=cut.WHOLE, each=""):
     """The records of a source image, which is turned upright: one, or one a tile.
 
     Args:
-      source: a Source.
+      source: an Original.
       data: its bytes.
       protocol: key of `jsr.degradations.PROTOCOLS`, or "" for records without LR image. HR sizes that are no
         multiples of its scale are cropped at the bottom and right.
