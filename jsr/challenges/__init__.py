@@ -40,7 +40,7 @@ class Protocol:
       crop_border: px cut off each side before anything is compared.
       degradation: key of jsr.degradations.PROTOCOLS that makes the LR images; "" where they are photographs too.
       qps: the QPs at which every image is judged, each by itself; () where there is no such choice.
-      table_qps: those of the published table, over which ranking and score take the mean.
+      table_qps: QPs of the published table, over which ranking and score take the mean.
       test_set: the images behind the table, in words; "" where there is no table.
       test_count: how many they are.
       test_names: their file stems; None where they were never published.
@@ -218,7 +218,8 @@ class Standing:
     """Where scores stand beside a published table.
 
     Attributes:
-      rank: 1 is best by what orders the table, among its entries and this one; None where they cannot be compared.
+      rank: place among the published entries and ours, 1 is best, by the score that orders the table; None where they
+        cannot be compared.
       gain: over the baseline on the same images, dB; None where that was not scored.
       published_gains: {team: the entry's gain over the published baseline, dB}, best first; empty where none was.
       score: of the gain and the runtime, None where there is none of these; or what the protocol weighs.

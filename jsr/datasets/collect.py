@@ -44,8 +44,8 @@ class Found:
     """The images below a folder.
 
     Attributes:
-      files: [(path, Original)], as if archives were folders; what is in folders comes before what is in archives.
-      unusable: archives that hold images perhaps, each with what is wrong: "a.tgz must be unpacked first".
+      files: [(path, Original)], as if archives were folders; files in folders come before members of archives.
+      unusable: archives that may hold images, each with the reason: "a.tgz must be unpacked first".
     """
 
     files: list

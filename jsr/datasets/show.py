@@ -20,7 +20,7 @@ def contact_sheet(source, count):
     """The first records of a source: the whole HR image, one place of it, the same place of the LR image.
 
     Args:
-      source: of images, see `jsr.data.sources`.
+      source: images, see `jsr.data.sources`.
       count: records, at most.
 
     Returns:

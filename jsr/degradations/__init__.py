@@ -28,7 +28,7 @@ __all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices",
 # The twins in JAX, which needs a while to import
 __getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
 
-# Of a step, (bytes, image): of a codec, its file and what decodes from it; None for what a step does not make
+# What a step makes, (bytes, image): a codec's file and the image decoded from it, or None for either
 Made = tuple[bytes, np.ndarray] | tuple[bytes, None] | tuple[None, np.ndarray]
 _RESIZE_REACH = 4  # LR px beyond which no resize looks
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}
@@ -42,7 +42,7 @@ class Codec:
     Attributes:
       encode: function of (image, **parameters) to bytes.
       decode: function of (bytes), and of `decoder` where there is a choice, to uint8 (H, W, 3).
-      suffix: of its files.
+      suffix: suffix of its files.
       record: function of the step's parameters to a dict of all that makes the bytes, `library` among it: the name
         and version of what encodes.
       block: side of the blocks that it cuts images into, px (JPEG: with chroma at half the size); 1 of one without.
@@ -75,7 +75,7 @@ class Degradation:
 
     Attributes:
       scale: HR size over LR size.
-      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}.
+      steps: the steps in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}.
         A parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a
         codec.
       video: HR and LR are clips, uint8 YUV 4:2:0 (T, H * 3 // 2, W).
@@ -131,7 +131,7 @@ class Degraded:
 
     Attributes:
       lr_bytes: the content of its file.
-      suffix: of that file.
+      suffix: suffix of that file.
       record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the
         version of its library, other settings of its codec.
     """
@@ -153,7 +153,7 @@ def protocol(name: str) -> Degradation:
 
 
 def parameters(name: str) -> dict[str, Any]:
-    """{parameter: what it is, or is drawn from} of a protocol; the first step's where several have one of that name."""
+    """{parameter: its value, or its range} of a protocol; the first step's where several have one of that name."""
     return {key: value for step in reversed(protocol(name).steps) for key, value in step.items()
             if key not in ("fn", "scale")}
 
@@ -296,9 +296,9 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
                  seed: int | str = 0, **fixed: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Degrades as much of an image as it takes to know a part of its LR image.
 
-    Of protocols of resizes and JPEG the part is bit for bit that of the whole LR image: what is compressed is whole
-    blocks of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated. AVIF
-    and WebP predict from block to block: there it is another image's part, with the grid of the whole. AVIF sees
+    With protocols of resizes and JPEG the part equals the same part of the whole LR image, bit for bit: the codec gets
+    whole blocks of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated.
+    AVIF and WebP predict from block to block: there it is another image's part, with the grid of the whole. AVIF sees
     nothing but the part.
 
     Args:
@@ -381,7 +381,7 @@ def decode(lr_bytes: bytes, record: Mapping[str, Any] | None = None, *, name: st
 
     Args:
       lr_bytes: the content of the file.
-      record: of `Degraded`; without one, by the libraries inside Pillow.
+      record: a `Degraded`'s record; without one, the libraries inside Pillow decode.
       name: what error messages call the file.
 
     Raises:

@@ -57,7 +57,7 @@ def encode(frames, size_hw, *, container, codec, options, rate):
       size_hw: their (height, width), px.
       container: FFmpeg's name of the file format.
       codec: FFmpeg's name of the encoder.
-      options: of the encoder, {name: text}.
+      options: the encoder's options, {name: text}.
       rate: frames a second.
 
     Returns:
@@ -95,7 +95,7 @@ def decode(data, codec, name):
 
     Args:
       data: bytes.
-      codec: FFmpeg's name of what the file must hold, e.g. "hevc"; None takes any.
+      codec: FFmpeg's name of the codec that the file must have, e.g. "hevc"; None takes any.
       name: what error messages call the file.
 
     Yields:

@@ -64,7 +64,7 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None,
         else:
             entries[path.name] = outcome
         progress("degrading", len(entries) + len(errors), len(sources))
-        if time.monotonic() - saved > _SAVE_EVERY_S:  # what a killed run has finished counts for the next one
+        if time.monotonic() - saved > _SAVE_EVERY_S:  # files that a killed run has finished count for the next one
             _write_manifest(out_dir / MANIFEST, protocol, {**known, **entries})
             saved = time.monotonic()
     return _write_manifest(out_dir / MANIFEST, protocol, entries), sorted(errors, key=str)

@@ -21,7 +21,7 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, say=lambda line: No
       out_dir: folder of the pictures, made where missing.
       protocol: key of `jsr.degradations.PROTOCOLS`, not of clips.
       fixed: {parameter of the protocol: value to set}.
-      say: called with lines: image, step, parameters, size, bytes, PSNR against what the step was given.
+      say: called with lines: image, step, parameters, size, bytes, PSNR against the step's input.
 
     Returns:
       One UserError for each image that could not be explained.

@@ -86,7 +86,7 @@ def decode(data, *, decoder="pillow"):
       UserError: damaged, truncated or no JPEG; unknown decoder, or one that is not installed.
     """
     _check_library("decoder", decoder)
-    # Pillow looks at every file first: libjpeg fills up what is missing with grey and says nothing.
+    # Pillow looks at every file first: libjpeg fills missing parts with grey and says nothing.
     image = read_rgb(data)
     with Image.open(io.BytesIO(data)) as header:
         if header.format not in ("JPEG", "MPO"):

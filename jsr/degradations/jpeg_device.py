@@ -1,7 +1,7 @@
-"""JPEG on the device: what encoding and decoding do to an image, in int32 and bit for bit what the libraries do.
+"""JPEG on the device: encoding and decoding of an image in int32, bit for bit as the libraries do it.
 
 The lossy part of JPEG alone: colour conversion, chroma scaling, DCT, quantisation and the way back. The entropy coding
-between them is lossless and is left out. What comes out is what `jsr.degradations.jpeg` decodes of what it encoded, for
+between them is lossless and is left out. The result equals `jsr.degradations.jpeg`'s, encoded and decoded, for
 every quality, size and subsampling.
 
 libjpeg's DCT in one dimension (the accurate integer one, `islow`) rounds once, after its last addition. Whatever the
@@ -170,7 +170,7 @@ def jpeg_float(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:
 
     Args:
       image: float (..., H, W, C) in [0, 1]; C is 3 (RGB) or 1 (grey).
-      quality, subsampling, library: those of `jpeg`.
+      quality, subsampling, library: as for `jpeg`.
 
     Returns:
       float of the image's shape and type: multiples of 1/255 in [0, 1].

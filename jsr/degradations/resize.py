@@ -200,7 +200,7 @@ def swscale(frame, size_hw, pix_fmt, options):
       frame: av.VideoFrame; its colour range and space are heeded, its time is kept.
       size_hw: (height, width) of the result, px.
       pix_fmt: pixel format of the result, e.g. "yuv420p".
-      options: of the `scale` filter, e.g. a value of `SWSCALE_OPTIONS`.
+      options: options of the `scale` filter, e.g. a value of `SWSCALE_OPTIONS`.
 
     Returns:
       av.VideoFrame.

@@ -29,9 +29,9 @@ class Chain:
       networks: {name: module} in order.
       variables: {name: Flax collections}.
       meta: the model file's metadata, {} for networks that never were in one.
-      runtime: what computes them, of jsr.inference.runtimes.NAMES.
-      tlc: side of the windows that stand for the whole image in means over it, px of LR (jsr.layers.pool); 0 is none.
-      input_quality: the JPEG quality, 1..100, that networks which can be told assume instead of their estimate.
+      runtime: one of jsr.inference.runtimes.NAMES.
+      tlc: TLC window, LR px: global means become means over windows of this side (jsr.layers.pool); 0 is off.
+      input_quality: JPEG quality, 1..100, for networks that take one instead of their estimate; None leaves it to them.
 
     Attributes:
       networks, meta: as given.

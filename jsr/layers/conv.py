@@ -2,9 +2,9 @@
 
 XLA makes the gradient with respect to a kernel as a convolution of the input by the output's gradient, whose window is
 the image. On the CPU it is quickest where the output channels fill its tiles of 64 or 32, and slow for 1x1 kernels.
-`convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. Depthwise
-convolutions, of a kernel a channel, are many times slower there than a sum of products of the moved image, and are that
-sum on the CPU. The rest is XLA's own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
+`convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. On the CPU a
+depthwise convolution is computed as a sum of shifted products, which is many times faster than XLA's convolution. The
+rest is XLA's own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
 """
 
 from collections.abc import Callable

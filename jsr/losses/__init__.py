@@ -6,9 +6,9 @@ scalar. A key names an array of the step:
 
   sr                      an output of the chain, or an image of the batch
   enlarge/sr              an output of a network of the chain that is not the last
-  sr@body_1               what the submodule body_1 of the network sr of the chain gives
-  teacher(lr)             what any network of the recipe makes of what another key names: critic(sr), vgg(teacher(lr))
-  vgg(sr)@features_8      and what a submodule of it gives on the way
+  sr@body_1               the output of the submodule body_1 of the chain's network sr
+  teacher(lr)             the output of the network teacher for the array lr; calls may be nested: vgg(teacher(lr))
+  vgg(sr)@features_8      the output of a submodule of such a network
 
 A plain name is sought among the outputs first for `pred`, and in the batch first for `target`: a network may have an
 output of its own that is compared with the batch's of the same name.
@@ -42,12 +42,12 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {fn.__name__: fn for fn in (
     adversarial.gan_generator, adversarial.gan_critic,
     adversarial.relativistic_generator, adversarial.relativistic_critic,
 )}
-# Of losses that learn: function of (channels, **options of the row) to their params, and of (params, **options) to what
-# these stand for, {name: array}, to be logged
+# Losses with learnable parameters. PARAMS makes the initial ones, (channels, **options of the row) -> params; LEARNT
+# turns them into the quantities to log, (params, **options) -> {name: array}.
 PARAMS, LEARNT = {"robust": robust.init}, {"robust": robust.learnt}
 _OF_FEATURES = {"attention_transfer", "cycle_l1", "quality_factor"}  # shapes may differ
 _KEYS = ("fn", "pred", "target", "weight")
-_CHANNELS = 3  # of what a function that learns compares: images
+_CHANNELS = 3  # of the images that a function with parameters compares
 
 
 def check_rows(rows: Iterable[_Row]) -> None:

@@ -42,7 +42,7 @@ def measure_blocks(block, *, features, depth, batch, size, rounds):
       block: name in jsr.layers.rep_blocks.BLOCKS, of a block without BatchNorm.
       features: in and out.
       depth: blocks.
-      batch, size: of the input, (height, width).
+      batch, size: number of inputs, and their (height, width).
       rounds: timed calls of each.
 
     Returns:

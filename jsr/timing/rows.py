@@ -27,7 +27,7 @@ class TimingRules:
     Attributes:
       size: (height, width) of the LR image, px; batch 1.
       warm_up, repeats: calls before, and those timed.
-      largest_bytes: of a submission; None where the report names no limit.
+      largest_bytes: limit of a submission's size; None where the report names no limit.
     """
 
     size: tuple[int, int]
@@ -55,7 +55,7 @@ def entries(protocols, names=()):
 
     Args:
       protocols: keys of RULES.
-      names: of recipes, as in "casr"; () takes all.
+      names: names of recipes, as in "casr"; () takes all.
 
     Raises:
       UserError: no such challenge, or no entry of that name in any of them.
@@ -96,7 +96,7 @@ def measure(config, *, size=None, dtype="float32", wanted=(), runtimes=(), round
     """Times one entry.
 
     Args:
-      config: of `entries`.
+      config: one of `entries`.
       size: (height, width) of the LR image; None is the challenge's.
       dtype, wanted, runtimes, max_seconds, announce: as for jsr.timing.upscaling.measure.
       rounds: timed calls of each; None is as the challenge had them, as far as `max_seconds` allow.
@@ -109,7 +109,7 @@ def measure(config, *, size=None, dtype="float32", wanted=(), runtimes=(), round
       for an image (copies, flips and turns), runtime_ms our median for all of them, whole_ms the same in proportion to
       the pixels of an image of the challenge's size. `score` is the challenge's formula
       of the *published* gain and *our* runtime; None where it had none. `ratio` is our time over the fastest peer's,
-      below 1 where ours is less; `jax_ratio` that of XLA.
+      below 1 where ours is less; `jax_ratio` is XLA's.
     """
     rules, protocol = RULES[config.protocol], challenges.protocol(config.protocol)
     copies = max(net.copies for net in (config.networks[name] for name in config.chain))
@@ -156,10 +156,10 @@ class Results:
     Args:
       path: JSON; None keeps nothing.
       head: {command, machine, versions...} of now, as the commands write it, without rows.
-      again: begins anew what is there already.
+      again: measures again what the file has already.
 
     Attributes:
-      rows: those of the file that were measured on this machine with these versions.
+      rows: rows of the file that were measured on this machine with these versions.
 
     Raises:
       UserError: the file is of another machine or other versions, or no such file.

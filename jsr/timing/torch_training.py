@@ -42,7 +42,7 @@ class FirstSteps:
 
     Attributes:
       lr, hr: lists of float32 numpy arrays (N, H, W, C) in [0, 1].
-      losses, rates: lists of floats; the rates are those of learning.
+      losses, rates: lists of floats; the rates are learning rates.
     """
 
     lr: list
@@ -59,7 +59,7 @@ class StepContender:
       name: for tables.
       step: without arguments, returns when it is done; None where it is not to be timed.
       loss_error: the largest difference of its first losses from ours, of their values; None where it took no step.
-      note: why it is not timed, or what is to be known of it.
+      note: why it is not timed, or a remark on it.
     """
 
     name: str
@@ -82,7 +82,7 @@ def contenders(peer, config, networks, variables, seen):
       list of Contenders.
 
     Raises:
-      ValueError: as of `trainable`.
+      ValueError: as for `trainable`.
     """
     if reason := why_not(config):
         return [StepContender(peer, note=reason)]
@@ -91,7 +91,7 @@ def contenders(peer, config, networks, variables, seen):
     module, made = trainable(networks, variables, size=tuple(size), batch=batch)
     torch.set_num_threads(cores())
     inductor.compile_threads = 1  # its workers are forks, which JAX's threads do not survive
-    note = f"{made:,} parameters are replaced by what is made of them" if made else ""
+    note = f"{made:,} parameters are replaced by values computed from them" if made else ""
     return [_compared(name, module, config, seen, note, *way) for name, way in WAYS[peer].items()]
 
 
@@ -144,7 +144,7 @@ def trainable(networks, variables, *, size, batch):
       tables that a small network computes, which learn instead of it).
 
     Raises:
-      ValueError: the network has statistics of its batches; or as of jsr.onnx_graph.write and jsr.timing.torch_graph.
+      ValueError: the network has statistics of its batches; or as for jsr.onnx_graph.write and jsr.timing.torch_graph.
     """
     if any("batch_stats" in collections for collections in variables.values()):
         raise ValueError("BatchNorm, whose statistics in training are not in the graph")
@@ -172,7 +172,7 @@ def _by_path(variables):
 
 
 def _is_filter(weight, param):
-    """Whether a kernel is that of a fixed filter times a learned scale for each feature (jsr.layers.rep.Edge)."""
+    """Whether a kernel is a fixed filter times a learned scale for each feature (jsr.layers.rep.Edge)."""
     return weight.ndim == 4 and param.shape == (1, 1, 1, len(weight)) and weight.numel() > param.size
 
 
@@ -197,7 +197,7 @@ def torch_step(module, config, seen, memory_format):
       module: PyTorch module, (N, C, H, W) to (N, C, H', W').
       config: a recipe for which `why_not` has nothing to say.
       seen: a FirstSteps.
-      memory_format: of the images.
+      memory_format: memory format of the images.
 
     Returns:
       step(number=-1): an update by what our step of that number saw, at its rate of learning; returns the loss, a

@@ -1,4 +1,4 @@
-"""Arguments that several measurements have, and the types of what is given for them."""
+"""Arguments that several measurements have, and the types that parse their values."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,8 @@ def add_recipe(parser):
     parser.add_argument("--config", required=True, metavar="FILE[:RECIPE]",
                         help="a track file and one of its recipes, whose first stage is measured")
     parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
-    parser.add_argument("--seconds", type=number(float), default=5.0, help="to measure each pipeline for (default: 5)")
+    parser.add_argument("--seconds", type=number(float), default=5.0,
+                        help="how long to measure each pipeline (default: 5)")
 
 
 def add_compared(parser):
@@ -21,7 +22,7 @@ def add_compared(parser):
     parser.add_argument("--peers", type=names_of(*PEERS), default=PEERS, metavar="auto|none|PEER[,PEER]",
                         help=f"compare with {', '.join(PEERS)}; auto is all (default: auto)")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"),
-                        help="of the computation (default: float32; for a challenge on an accelerator float16)")
+                        help="dtype of the computation (default: float32; for a challenge on an accelerator float16)")
 
 
 def add_repeats(parser):

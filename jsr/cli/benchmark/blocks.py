@@ -12,7 +12,7 @@ def add_arguments(parser):
     parser.add_argument("--features", type=number, default=32, help="in and out (default: 32)")
     parser.add_argument("--depth", type=number, default=3, help="blocks (default: 3)")
     parser.add_argument("--size", type=_arguments.sizes, default=[(64, 64)], metavar="HxW[,HxW...]",
-                        help="of the input (default: 64x64)")
+                        help="height x width of the input (default: 64x64)")
     parser.add_argument("--batch", type=number, default=16, help="inputs (default: 16)")
     _arguments.add_repeats(parser)
     _arguments.add_out(parser)

@@ -23,16 +23,16 @@ def add_arguments(parser):
     parser.add_argument("--recipes", type=_arguments.words, default=[], metavar="NAME[,NAME]",
                         help="some entries, as in casr,rvsr")
     parser.add_argument("--size", type=_arguments.sizes, default=[None], metavar="HxW",
-                        help="of the LR image (default: the challenge's)")
+                        help="height x width of the LR image (default: the challenge's)")
     parser.add_argument("--rounds", type=_arguments.number(int),
                         help="timed rounds (default: as many as the challenge had)")
     parser.add_argument("--max_seconds", type=_arguments.number(float), default=60.0,
-                        help="for an entry's rounds, which are fewer where they would take longer (default: 60)")
+                        help="limit for an entry's rounds, fewer where they would take longer (default: 60)")
     parser.add_argument("--runtimes", type=_arguments.names_of(*_arguments.RUNTIMES), default=_arguments.RUNTIMES,
                         metavar="auto|none|NAME[,NAME]",
                         help="ours is timed in these runtimes of `jsr upscale` too; for them a network is "
                         "exported, which takes minutes if it is large (default: auto, all)")
-    parser.add_argument("--again", action="store_true", help="measure anew what is in --out already")
+    parser.add_argument("--again", action="store_true", help="measure again what --out has already")
     _arguments.add_compared(parser)
     _arguments.add_out(parser)
 
