@@ -6,8 +6,8 @@ import zipfile
 
 from jsr._tfds_builders.clips import ClipsBuilder
 from jsr._tfds_builders.folders import manual_folder
-from jsr.datasets.clips import Clip
 from jsr.datasets.records import Original
+from jsr.datasets.videos import Clip
 from jsr.errors import UserError
 
 HOME = "https://github.com/RenYang-home/LDV_dataset"
