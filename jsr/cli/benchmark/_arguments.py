@@ -55,8 +55,9 @@ def names_of(*known):
 
 def sizes(text):
     """[(height, width)] of 180x320,360x640."""
-    found = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", part) for part in words(text)]
-    if not all(found):
+    parts = words(text)
+    found = [match for part in parts if (match := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", part))]
+    if len(found) < len(parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, as in 180x320, or several with commas between")
     return [(int(match[1]), int(match[2])) for match in found]
 
