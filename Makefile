@@ -1,12 +1,13 @@
 # make demo      from nothing to a trained, evaluated network (minutes on two cores)
 # make lint      what ruff finds: unused names, lines too long, closures over loop variables...
+# make types     what pyright finds: the types of the public surface
 # make test      the suite; make test-all adds the long tests
 # make test-beam builds by Apache Beam, in an environment of its own: it wants older libraries than the others
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo lint test test-all test-beam clean
+.PHONY: install demo lint types test test-all test-beam clean
 
 install: $(VENV)/.installed
 
@@ -21,6 +22,9 @@ demo: install
 
 lint: install
 	$(BIN)/ruff check --no-cache jsr tests configs tfds_builders benchmarks
+
+types: install
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 test: install
 	$(BIN)/python -m pytest -n 2 -m 'not slow'

@@ -7,14 +7,14 @@ import tensorflow_datasets as tfds
 
 from jsr import degradations
 from jsr._tfds_builders import common
-from jsr.datasets import clips
+from jsr.datasets import videos
 from jsr.errors import UserError
 
 VIDEO_PROTOCOLS = tuple(name for name, protocol in degradations.PROTOCOLS.items() if protocol.video)
 
 
 class ClipsBuilder(common.ImagesBuilder):
-    """Base of the builders of videos: a subclass names its sources, as `jsr.datasets.clips.Clip`.
+    """Base of the builders of videos: a subclass names its sources, as `jsr.datasets.videos.Clip`.
 
     Attributes:
       MULTIPLE: of what height and width of the HR clips are to be multiples, px.
@@ -48,5 +48,5 @@ class ClipsBuilder(common.ImagesBuilder):
             raise UserError(f"{cls.name}: --keyint {settings['keyint']}; give 1 or more frames, or 0 to keep the files")
 
     def _work(self):
-        return functools.partial(clips.prepare, protocol=self.protocol, folder=self.parts_dir, multiple=self.MULTIPLE,
+        return functools.partial(videos.prepare, protocol=self.protocol, folder=self.parts_dir, multiple=self.MULTIPLE,
                                  **self._chosen())

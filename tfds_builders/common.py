@@ -86,7 +86,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def _sources(self, dl_manager):
-        """{split: [jsr.datasets.records.Source, ...]}; an image that turns out to be missing or damaged is reported."""
+        """{split: [jsr.datasets.records.Original, ...]}; a missing or damaged image is reported when it is read."""
 
     def _example_writer(self):
         return _Writer(self.info.file_format)

@@ -69,7 +69,7 @@ class FoldersBuilder(common.ImagesBuilder):
                         for name, source in sources.items()] for split, sources in named.items() if sources}
 
     def _take(self, found, folder, split):
-        """{name: Source} of a split, empty where there is nothing of it; raises UserError where it is not whole."""
+        """{name: Original} of a split, empty where there is nothing of it; raises UserError where it is not whole."""
         count, best = self.splits[split].count, {}
         for pattern in self.splits[split].patterns:
             named = found.matching(pattern)
@@ -83,7 +83,7 @@ class FoldersBuilder(common.ImagesBuilder):
 
 
 def only_listed(named, path):
-    """Those of {name: Source} that a file lists, one name a line.
+    """Those of {name: Original} that a file lists, one name a line.
 
     Raises:
       UserError: the file cannot be read, or lists others too.

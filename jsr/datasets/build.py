@@ -49,7 +49,7 @@ def default_data_dir():
     """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
     Raises:
-      UserError: the path's "~" is the home folder of nobody known, as of a container's user without a name.
+      UserError: the path's "~" is the home of a user without a name, for example in a container.
     """
     folder = os.environ.get("JSR_DATA_DIR") or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     try:
@@ -106,10 +106,10 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
       manual_dir: folder with source files that the user has already, for the datasets that can use one.
       num_workers: processes, see `jsr.parallel.map_unordered`.
       beam: "" works on this machine; else a runner of Apache Beam, see `jsr.datasets.beam.map_unordered`.
-      force: builds anew what is there.
+      force: builds again where the dataset is there.
       announce: called with lines for the user.
-      progress: called with (what is done, images done, images in all).
-      **settings: of the builder's SETTINGS; None leaves one as the dataset has it, or at its default.
+      progress: called with (activity, images done, images in all).
+      **settings: keys of the builder's SETTINGS; None leaves one as the dataset has it, or at its default.
 
     Returns:
       Dataset.

@@ -16,7 +16,7 @@ from PIL import Image
 from jsr import images
 from jsr._tfds_builders import common
 from jsr.data import pipeline
-from jsr.datasets.records import Source
+from jsr.datasets.records import Original
 from jsr.errors import UserError
 from jsr.timing import timing
 
@@ -31,7 +31,7 @@ class PngCrops:
 
     Args:
       paths: the files; each crop decodes one of them.
-      seed: of the crops.
+      seed: seed of the crops.
     """
 
     def __init__(self, paths, seed):
@@ -65,7 +65,7 @@ class Photographs(common.ImagesBuilder):
 
     def _sources(self, dl_manager):
         del dl_manager
-        return {"train": [Source(f"{index:04d}", str(path)) for index, path in enumerate(self.paths)]}
+        return {"train": [Original(f"{index:04d}", str(path)) for index, path in enumerate(self.paths)]}
 
 
 class Repeated:

@@ -4,7 +4,7 @@ from pathlib import Path
 import zipfile
 
 from jsr._tfds_builders import common
-from jsr.datasets.records import Source
+from jsr.datasets.records import Original
 from jsr.errors import UserError
 
 _URL = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"
@@ -76,8 +76,8 @@ def _sources_in(place, stem, numbers):
     listing = _listing(place)
     files = {n: listing.get(_file(n), _file(n)) for n in numbers}
     if place.is_dir():
-        return [Source(f"{n:04d}", str(place / file)) for n, file in files.items()]
-    return [Source(f"{n:04d}", str(place), file) for n, file in files.items()]
+        return [Original(f"{n:04d}", str(place / file)) for n, file in files.items()]
+    return [Original(f"{n:04d}", str(place), file) for n, file in files.items()]
 
 
 def _listing(place):

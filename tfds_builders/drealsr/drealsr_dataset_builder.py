@@ -48,7 +48,7 @@ class Builder(folders.FoldersBuilder):
         return _of_scale(_FORMS[self.builder_config.name[:-2]], self.scale)
 
     def _take(self, found, folder, split):
-        """{name: Pair} of a split; raises UserError where an HR image has no LR image."""
+        """{name: OriginalPair} of a split; raises UserError where an HR image has no LR image."""
         hrs = super()._take(found, folder, split)
         if split == "train" and hrs and "washed" in self.builder_config.name:
             hrs = folders.only_listed(hrs, folder / f"x{self.scale}_clean_img_id.txt")
@@ -58,7 +58,7 @@ class Builder(folders.FoldersBuilder):
         if alone:
             raise UserError(f"{folder}: {len(alone):,} HR images of {self.name}'s split {split} have no LR image, as "
                             f"{alone[0]}; looked for {place}. To be had from {self.HOME}")
-        return {name: pairs.Pair(name, hr, lrs[_scene(name)], self.scale) for name, hr in hrs.items()}
+        return {name: pairs.OriginalPair(name, hr, lrs[_scene(name)], self.scale) for name, hr in hrs.items()}
 
     def _work(self):
         return functools.partial(pairs.prepare, folder=self.parts_dir)

@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from jsr._tfds_builders import common
-from jsr.datasets.records import Source
+from jsr.datasets.records import Original
 from jsr.errors import UserError
 
 
@@ -23,7 +23,7 @@ class Builder(common.ImagesBuilder):
     def _sources(self, dl_manager):
         del dl_manager
         folder = _photographs()
-        return {split: [Source(Path(file).stem, str(folder / file)) for file in files]
+        return {split: [Original(Path(file).stem, str(folder / file)) for file in files]
                 for split, files in self.SPLITS.items()}
 
 

@@ -119,7 +119,7 @@ def cells(row):
 
 
 def _model(row):
-    """Megabytes, and what the challenge allows where they are more."""
+    """Megabytes, with the challenge's limit where they exceed it."""
     limit, size = RULES[row["protocol"]].largest_bytes, row["model_bytes"]
     return _figure(size / 1e6) + (f", allowed {limit / 1e6:g}" if limit and size > limit else "")
 

@@ -16,15 +16,15 @@ _UNSPECIFIED, _LIMITED = 2, 1  # FFmpeg's numbers: a colour space that a file do
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip(records.Source):
+class Clip(records.Original):
     """A source video, and where there is one its LR stream.
 
     Attributes:
-      lr: Source of the LR stream; None where the protocol is to make it.
+      lr: the LR stream's Original; None where the protocol is to make it.
       lr_step: what to record of the codec that made `lr`, {key: value}, as pairs.
     """
 
-    lr: records.Source | None = None
+    lr: records.Original | None = None
     lr_step: tuple = ()
 
     def _record_bytes(self, size):
@@ -50,7 +50,7 @@ def make(source, data, lr, protocol, multiple, keyint=0):
       data: its bytes.
       lr: the bytes of its LR stream; None where the protocol is to make it.
       protocol: key of `jsr.degradations.PROTOCOLS`, of videos; "" for a record without LR.
-      multiple: of what HR height and width are to be multiples, px, even.
+      multiple: divisor of the HR height and width, px, even.
       keyint: 0 keeps the HR file; else it is encoded anew by `with_key_frames`.
 
     Raises:
@@ -77,13 +77,13 @@ def make(source, data, lr, protocol, multiple, keyint=0):
         drawn = degradations.draw(protocol, source.name, fps=max(1, round(fps)))
         if lr is not None:
             _check_lr(source, lr, record, degradations.protocol(protocol).scale)
-            # what the protocol says; not how its own encoder would have been called
+            # the protocol's parameters; not how its own encoder would have been called
             codec = {key: drawn["steps"][-1][key] for key in degradations.protocol(protocol).steps[-1]}
             drawn["steps"][-1] = codec | dict(source.lr_step)
         else:
             try:
                 degraded = degradations.replay(drawn, np.stack(shown))
-            except UserError as e:  # as of an encoder that takes no clips so small
+            except UserError as e:  # for example an encoder that takes no clips this small
                 raise UserError(f"{source}: {e}") from e
             lr, drawn = degraded.lr_bytes, degraded.record
         record |= {"lr": lr, "degradation": json.dumps(drawn)}
@@ -101,7 +101,7 @@ def with_key_frames(yuv, keyint, fps, colours, name):
       name: what error messages call it.
 
     Raises:
-      UserError: x265 takes no clips so small, or what it wrote decodes to another clip.
+      UserError: x265 takes no clips this small, or its stream decodes to another clip.
     """
     if min(yuv.shape[1] // 3 * 2, yuv.shape[2]) < 16:
         raise UserError(f"{name}: is smaller than the 16 px that x265 takes; leave out --keyint")
