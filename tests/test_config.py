@@ -104,5 +104,5 @@ def test_file_without_get_config(tmp_path):
 
 def test_config_of_the_users_own(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from jsr._configs import aim22_t1\n\ndef get_config(name='quick'):\n    return aim22_t1.get_config(name)\n")
+        "from jsr import recipes\n\ndef get_config(name='quick'):\n    return recipes.load(f'aim22_t1:{name}')\n")
     assert recipes.load(f"{tmp_path}/mine.py:edsr", [("seed", "3")]).seed == 3

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 # From the ground up. A room is a folder of the package, or a file in it; those of one floor do not know each other.
 FLOORS = [floor.split() for floor in """
     errors
-    allocator chart cubic device files lazy native parallel sharding terminal
+    allocator chart cubic device files lazy native parallel places sharding terminal
     images layers losses trees
     crops metrics models pictures
     chain convert degradations reparam
@@ -22,14 +22,13 @@ FLOORS = [floor.split() for floor in """
 """.strip().splitlines()]
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 DOORS = {"__init__", "__main__"}  # which open to every room
-LINKED = {"_configs", "_tfds_builders"}
 
 
 def room_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if room_of(path) not in DOORS | LINKED)
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if room_of(path) not in DOORS)
 
 
 def imported(path):
@@ -42,7 +41,7 @@ def imported(path):
         else:
             continue
         for module in (module.split(".") for module in modules if module.split(".")[0] == "jsr"):
-            yield module[1] if len(module) > 1 and (module[1] in HEIGHT or module[1] in LINKED) else "__init__"
+            yield module[1] if len(module) > 1 and module[1] in HEIGHT else "__init__"
 
 
 def test_every_room_has_its_floor():

@@ -192,7 +192,8 @@ def test_two_stages_resume_at_their_boundary(tiny_run, tmp_path):
     """A run whose checkpoint is the last step of stage one goes on with stage two, in which the network is larger."""
     config = tmp_path / "two.py"
     config.write_text(
-        "from jsr._configs import aim22_t1\n\ndef get_config(name='quick'):\n    config = aim22_t1.get_config(name)\n"
+        "from jsr import recipes\n\ndef get_config(name='quick'):\n"
+        "    config = recipes.load(f'aim22_t1:{name}').unlock()\n"
         "    second = config.stages[0].copy_and_resolve_references()\n    second.crop, second.steps = 16, 6\n"
         "    second.begin = [dict(net='sr', carry='match', fields=dict(num_feat=4, num_block=2))]\n"
         "    config.stages = [config.stages[0], second]\n    return config\n")

@@ -2,7 +2,7 @@
 
 import ast
 
-from jsr import degradations, losses, metrics
+from jsr import degradations, losses, metrics, places
 from jsr.datasets import build
 from jsr.degradations.resize import RESIZES
 from jsr.training import augment, optim
@@ -25,7 +25,7 @@ def _values(value):
 
 
 def _dataset(name):
-    file = build.PACKAGE_BUILDERS / name / f"{name}_dataset_builder.py"
+    file = places.TFDS_BUILDERS / name / f"{name}_dataset_builder.py"
     return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))).partition("\n")[0].removeprefix(f"{name}: ")
 
 

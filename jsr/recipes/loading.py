@@ -12,15 +12,13 @@ from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from jsr import trees
+from jsr import places, trees
 from jsr.errors import UserError, nearest
-
-PACKAGE_CONFIGS = Path(__file__).parent.parent / "_configs"
 
 
 def tracks() -> list[str]:
     """The names of the package's own track files, sorted."""
-    return sorted(p.stem for p in PACKAGE_CONFIGS.glob("[!_]*.py"))
+    return sorted(p.stem for p in places.CONFIGS.glob("[!_]*.py"))
 
 
 def load(spec: str, overrides: Iterable[tuple[str, str]] = ()) -> ConfigDict:
@@ -51,7 +49,7 @@ def load(spec: str, overrides: Iterable[tuple[str, str]] = ()) -> ConfigDict:
 
 def find(file: str | Path) -> Path:
     """The path of a config file: as given, else among the package's own; UserError names the nearest track."""
-    for path in (Path(file), PACKAGE_CONFIGS / Path(file).name, PACKAGE_CONFIGS / f"{file}.py"):
+    for path in (Path(file), places.CONFIGS / Path(file).name, places.CONFIGS / f"{file}.py"):
         if path.is_file() and path.stem != "__init__":
             return path
     raise UserError(f"{file}: no such config file; {nearest(Path(file).stem, tracks())}")
@@ -71,7 +69,7 @@ def all_recipes() -> list[tuple[str, str, ConfigDict]]:
     """[(track, name, ConfigDict)] of every recipe in `configs/`, sorted by track, in the order of its table."""
     found = []
     for track in tracks():
-        table = import_file(PACKAGE_CONFIGS / f"{track}.py").RECIPES
+        table = import_file(places.CONFIGS / f"{track}.py").RECIPES
         found += [(track, name, load(f"{track}:{name}")) for name in table]
     return found
 

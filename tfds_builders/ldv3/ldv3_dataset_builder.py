@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 import zipfile
 
-from jsr._tfds_builders.clips import ClipsBuilder
-from jsr._tfds_builders.folders import manual_folder
 from jsr.datasets.clips import Clip
+from jsr.datasets.clips_builder import ClipsBuilder
+from jsr.datasets.folders_builder import manual_folder
 from jsr.datasets.records import Source
 from jsr.errors import UserError
 
