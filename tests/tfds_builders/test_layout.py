@@ -31,6 +31,7 @@ def test_as_tfds_imports_it(name, monkeypatch, tmp_path):
     for module in (name, f"{name}.{name}_dataset_builder"):
         monkeypatch.delitem(sys.modules, module)
     assert cls.name == name
+    assert (places.TFDS_BUILDERS / name / "checksums.tsv").exists() == (cls.url_infos is not None)
     config = cls.BUILDER_CONFIGS[-1].name
     builder = cls(data_dir=tmp_path, config=config)
     assert builder.info.full_name == f"{name}/{config}/{cls.VERSION}"
