@@ -50,7 +50,7 @@ def load(spec: str, overrides: Iterable[tuple[str, str]] = ()) -> ConfigDict:
 def find(file: str | Path) -> Path:
     """The path of a config file: as given, else among the package's own; UserError names the nearest track."""
     for path in (Path(file), places.CONFIGS / Path(file).name, places.CONFIGS / f"{file}.py"):
-        if path.is_file() and path.stem != "__init__":
+        if path.is_file():
             return path
     raise UserError(f"{file}: no such config file; {nearest(Path(file).stem, tracks())}")
 
