@@ -133,7 +133,8 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
     (tmp_path / "mine.py").write_text(
         "from jsr import recipes\n\n"
         "def get_config(name='quick'):\n"
-        "    config = recipes.load(f'aim22_t1:{name}')\n"
+        "    config = recipes.template('aim22_t1:quick')\n"
+        "    config.networks.sr2 = config.networks.sr\n"
         "    config.chain = ['sr', 'sr2']\n"
         "    return config\n")
     message = fails(capsys, "official_x3.safetensors", "model.safetensors", "--recipe", "mine.py:quick")
