@@ -9,9 +9,8 @@ import os
 from pathlib import Path
 import shutil
 
+from jsr import places
 from jsr.errors import UserError, nearest
-
-PACKAGE_BUILDERS = Path(__file__).parent.parent / "_tfds_builders"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Dataset:
 
 def names():
     """The names of the datasets that have a builder, sorted."""
-    return sorted(path.parent.name for path in PACKAGE_BUILDERS.glob("*/*_dataset_builder.py"))
+    return sorted(path.parent.name for path in places.TFDS_BUILDERS.glob("*/*_dataset_builder.py"))
 
 
 def _taking(setting):
@@ -68,7 +67,7 @@ def find(dataset, data_dir=None):
     name, _, config = dataset.partition("/")
     if name not in names():
         raise UserError(f"dataset {name!r} is unknown; {nearest(name, names())}")
-    builder = importlib.import_module(f"jsr._tfds_builders.{name}.{name}_dataset_builder").Builder
+    builder = importlib.import_module(f"jsr.datasets.builders.{name}.{name}_dataset_builder").Builder
     config = config or builder.BUILDER_CONFIGS[0].name
     if config not in builder.builder_configs:
         raise UserError(f"dataset {name!r} has no config {config!r}; {nearest(config, builder.builder_configs)}")
