@@ -1,7 +1,9 @@
 """Recipes as trees of dicts and lists: an entry set from text, the tree as JSON has it and back, as one flat dict."""
 
 import ast
+from collections.abc import Mapping
 import dataclasses
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -48,7 +50,7 @@ def parts(key):
     return key.replace("[", ".").replace("]", "").split(".")
 
 
-def _with_player(nodes, walked, part, key):
+def _with_player(nodes: list[Any], walked, part, key):
     """The way to a stage goes on to its player, where a key is the player's; UserError where there are several."""
     node = nodes[-1]
     if not isinstance(node, ConfigDict) or "players" not in node or part in node or part not in node.players[0]:
@@ -60,7 +62,7 @@ def _with_player(nodes, walked, part, key):
     return [*nodes, node.players, node.players[0]], [*walked, "players", "0"]
 
 
-def _index(node, part, key, walked, known=()):
+def _index(node: Any, part, key, walked, known=()):
     walked = ".".join(walked)
     if isinstance(node, (list, tuple)):
         if part.lstrip("-").isdigit() and -len(node) <= int(part) < len(node):
@@ -106,7 +108,7 @@ def _literal(text):
         return text
 
 
-def plain(config):
+def plain(config: Any) -> Any:
     """A recipe, a ConfigDict or a dataclass, with all it holds, as dicts and lists that JSON can write."""
     if dataclasses.is_dataclass(config):
         return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
@@ -133,12 +135,12 @@ def different(before, now):
     return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
 
 
-def from_plain(data):
+def from_plain(data: Mapping[str, Any]) -> ConfigDict:
     """What `plain` made of a ConfigDict, as JSON gives it back, as a locked ConfigDict again; a copy of all it has."""
     return _revived(data).lock()
 
 
-def _revived(data):
+def _revived(data: Any) -> Any:
     if isinstance(data, dict):
         return ConfigDict({key: _revived(value) for key, value in data.items()})
     return [_revived(value) for value in data] if isinstance(data, list) else data

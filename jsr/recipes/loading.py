@@ -13,6 +13,7 @@ from pathlib import Path
 import traceback
 from types import ModuleType
 import typing
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -89,7 +90,7 @@ def read_json(path: Path) -> Recipe:
         raise UserError(f"{path}: a damaged file ({e}); put it back, or remove the run") from e
 
 
-def _changed(config, overrides):
+def _changed(config: ConfigDict, overrides):
     problems = []
     for key, text in sorted(overrides, key=lambda override: _order(override[0])):
         try:
@@ -172,7 +173,7 @@ def _order(key):
     return len(parts), parts[-1] not in ("name", "fn")
 
 
-def known(config: ConfigDict, nodes: list, walked: list[str], key: str) -> dict[str, object]:
+def known(config: Any, nodes: list[Any], walked: list[str], key: str) -> dict[str, Any]:
     """What a dict that lists only what a recipe sets may hold, {key: default}: see `jsr.trees.set_value`."""
     match walked:
         case ["networks", name, "fields"]:
@@ -200,16 +201,16 @@ def known(config: ConfigDict, nodes: list, walked: list[str], key: str) -> dict[
     return trees.plain(schema.defaults(kind)) if kind else {}
 
 
-def _kind_at(walked):
+def _kind_at(walked) -> type | None:
     """The class of the schema at a place in a recipe; None where there is another thing."""
-    kind = Recipe
+    kind: Any = Recipe
     for part in walked:
         if dataclasses.is_dataclass(kind):
             kind = schema.types_of(kind).get(part)
         else:
             inner = typing.get_args(kind) or (None,)
             kind = inner[-1] if typing.get_origin(kind) is dict else inner[0]
-    return kind if dataclasses.is_dataclass(kind) else None
+    return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) else None
 
 
 def _fields(net):

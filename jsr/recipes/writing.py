@@ -69,7 +69,7 @@ def pick(track: str, recipes: Mapping[str, Mapping], name: str) -> ConfigDict:
     return from_plain({**plain(recipes[name]), "recipe": f"{track}:{name}"}).unlock()
 
 
-def _whole(kind, /, **given):
+def _whole(kind, /, **given: Any) -> dict[str, Any]:
     """The keys of a class of the schema with defaults for those that are not given; unknown ones stay, to be named."""
     types = schema.types_of(kind)
     listed = {key: list(value) if isinstance(value, tuple) else value
