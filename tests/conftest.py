@@ -15,6 +15,8 @@ from PIL import Image, ImageFile
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# LLVM optimises nothing: programs are compiled for one use, and a third of the time goes. `make test-all` sets 0.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
 # How wide and bright tables are printed
 for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
@@ -93,6 +95,20 @@ def photo_folder(shared_photos, tmp_path):
 
 
 @pytest.fixture
+def write_camera_folder(tmp_path):
+    """A function of (number, height, width) to a new folder of JPEG photographs, the last of them on its side."""
+    def write(number, height, width):
+        folder, exif = tmp_path / "camera", Image.Exif()
+        folder.mkdir()
+        for index in range(number):
+            exif[0x112] = 6 if index == number - 1 else 1  # the orientation
+            Image.fromarray(photograph(height, width, index)).save(folder / f"{index}.jpg", quality=95, exif=exif)
+        return folder
+
+    return write
+
+
+@pytest.fixture
 def tiny_run(shared_photos, tmp_path):
     """Command-line arguments of jsr.main for a run of 12 steps in tmp_path/run, LR made on the fly; add overrides."""
     folder = str(shared_photos)
@@ -111,6 +127,17 @@ def tiny_run(shared_photos, tmp_path):
                 *(f"--config.{key}={value}" for key, value in given.items())]
 
     return arguments
+
+
+@pytest.fixture
+def optimized():
+    """Compiles what one test compiles first as users' programs are: for laws that hold to the last bits."""
+    import jax  # not by tests that need none
+
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture

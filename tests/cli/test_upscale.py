@@ -172,7 +172,7 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph,
     (tmp_path / "in").mkdir()
     for index in range(12):
         Image.fromarray(photograph(200, 300, index)).save(tmp_path / f"in/{index:02}.png")
-    model = write_model(tmp_path / "m.safetensors", num_feat=64, num_block=8)  # seconds after the third picture
+    model = write_model(tmp_path / "m.safetensors", num_feat=32, num_block=4)  # seconds after the third picture
     command = [sys.executable, "-m", "jsr", "upscale", "in", "--out", "out", "--model", model.name, "--tile", "64",
                "--runtime", "jax"]
     out = tmp_path / "out"
