@@ -35,7 +35,7 @@ def process_state():
         "the working directory": os.getcwd(),
         "sys.path": tuple(sys.path),
         "the root logger's level": root.level,
-        "the root logger's handlers": tuple(root.handlers),
+        "the root logger's handlers": tuple(h for h in root.handlers if not type(h).__module__.startswith("_pytest")),
         "logging.disable": root.manager.disable,
         "np.seterr": np.geterr(),
         "the priority (nice)": os.getpriority(os.PRIO_PROCESS, 0),

@@ -31,10 +31,15 @@ def model(tmp_path):
     return write_model(tmp_path / "m.safetensors")
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def caches(tmp_path, monkeypatch):
-    """The compile cache of this test alone; the setting is put back, since it is of the whole process."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def caches(cache, monkeypatch):
+    """The compile cache of this file's tests; the setting is put back, since it is of the whole process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     before = {key: getattr(jax.config, key)
               for key in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")}
     yield

@@ -158,7 +158,20 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
 UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",)}
 IDS = models.list_models()
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
-IDS_AND_ALLOWED = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).allowed_scales]
+
+
+def rows(scales_of, is_quick):
+    """Cases (id, scale); of a network of many scales, those that trace it once more are left to the long tests."""
+    return [pytest.param(model_id, scale, marks=[] if is_quick(models.card(model_id), scale) else [pytest.mark.slow])
+            for model_id in IDS for scale in scales_of(models.card(model_id))]
+
+
+def is_last(card, scale):
+    return scale == card.scales[-1]
+
+
+def is_published_or_first_other(card, scale):
+    return scale in (*card.scales, *[other for other in card.allowed_scales if other not in card.scales][:1])
 
 
 def small(model_id, scale=None, **fields):
@@ -215,7 +228,7 @@ def test_every_variant_has_its_count_here():
     assert set(DEPLOYED) == set(filter(has_deployed_form, IDS))
 
 
-@pytest.mark.parametrize("model_id, scale", IDS_AND_SCALES)
+@pytest.mark.parametrize("model_id, scale", rows(lambda card: card.scales, is_last))
 def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scale):
     variables = models.abstract(model_id, scale=scale)
     used = models.abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
@@ -226,17 +239,24 @@ def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scal
         assert not unnamed, f"{jax.tree_util.keystr(path)}: give {unnamed} a name"
 
 
-@pytest.mark.parametrize("model_id, scale", [row for row in IDS_AND_ALLOWED if not models.card(row[0]).auxiliary])
-def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
-    size = 37, 51
-    model, card = small(model_id, scale), models.card(model_id)
-    lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
+@functools.cache  # many variants are one network once they are small
+def first_output(model, lr):
+    """The abstract SR image of an abstract image: one trace draws the variables and applies the network."""
 
-    def first_output(lr):  # one trace for both
+    def run(lr):
         result, _ = model.init_with_output(jax.random.key(0), padded(model, lr))
         return cropped(model, result, lr)
 
-    sr = jax.eval_shape(first_output, lr)
+    return jax.eval_shape(run, lr)
+
+
+@pytest.mark.parametrize("model_id, scale", rows(lambda card: () if card.auxiliary else card.allowed_scales,
+                                                 is_published_or_first_other))
+def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
+    size = 37, 51
+    card = models.card(model_id)
+    lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
+    sr = first_output(small(model_id, scale), lr)
     assert sr.shape == (*lr.shape[:-3], size[0] * scale, size[1] * scale, card.out_channels)
     assert sr.dtype == jnp.float32
 
