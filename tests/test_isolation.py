@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 LEAKS = {  # what a test does: what the guard says is left behind
-    "Image.MAX_IMAGE_PIXELS = 7": "PIL.Image.MAX_IMAGE_PIXELS was 89478485, is 7",
+    "Image.MAX_IMAGE_PIXELS = 7": "PIL.Image.MAX_IMAGE_PIXELS was ",
     "os.chdir(tmp_path)": "the working directory was ",
     "os.environ['JSR_LEFT'] = '1'": "os.environ['JSR_LEFT'] was None, is '1'",
     "del os.environ['JSR_GIVEN']": "os.environ['JSR_GIVEN'] was '1', is None",
