@@ -26,6 +26,9 @@ hypothesis.settings.register_profile("jsr", database=None)  # the checkout may b
 hypothesis.settings.load_profile("jsr")
 
 
+_OF_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"}  # pytest's, and set by PyTorch when it is first used
+
+
 def process_state():
     """{name: value} of what the whole process has once, and tests therefore leave as they found it."""
     root = logging.getLogger()
@@ -40,7 +43,7 @@ def process_state():
         "np.seterr": np.geterr(),
         "the priority (nice)": os.getpriority(os.PRIO_PROCESS, 0),
         **{f"the handler of {number.name}": signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
-        **{f"os.environ[{name!r}]": value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
+        **{f"os.environ[{name!r}]": value for name, value in os.environ.items() if name not in _OF_OTHERS},
     }
     if hasattr(os, "sched_getscheduler"):  # Linux
         state |= {"the scheduling policy": os.sched_getscheduler(0), "the CPU affinity": os.sched_getaffinity(0)}
