@@ -13,7 +13,7 @@ import signal
 import sys
 
 import jsr
-from jsr import allocator
+from jsr import allocator, guests
 from jsr.cli._parser import Parser
 from jsr.errors import UserError, nearest, no_permission
 
@@ -42,8 +42,11 @@ def main(argv=None):
     parser = Parser(prog=f"jsr {command}", description=module.__doc__,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
+    parser.add_argument("--import", dest="guests", metavar="MODULE", action="append", default=[],
+                        help="lets in a guest: imports a module of another package, whose networks files may name")
     args = parser.parse_args(argv[1:])
     try:
+        guests.bring(*args.guests)
         return module.run(args)
     except UserError as e:
         print(f"jsr {command}: {e}", file=sys.stderr)
