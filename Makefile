@@ -1,10 +1,11 @@
 # make demo      from nothing to a trained, evaluated network (minutes on two cores)
 # make lint      what ruff finds: unused names, lines too long, closures over loop variables...
+# make types     what pyright finds: the types of the public surface
 # make test      the suite; make test-all adds the long tests, and compiles programs as users' are compiled
 # make test-newest PYTHON=python3.13
 #                a minute or two of tests on another Python with the newest libraries it gets, not constraints.txt's:
 #                layers, the contract of three networks, a training step, receptive fields, resuming, codecs
-# make test-beam builds by Apache Beam, in an environment of its own: it wants older libraries than the others
+# make test-beam builds by Apache Beam and by `tfds build`, in an environment of its own: Beam wants older libraries
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ NEWEST = .venv-newest/$(notdir $(PYTHON))
 # Each worker begins with a half of the tests in order, so that what a file's tests share is mostly made once
 PYTEST := python -m pytest -n 2 --dist worksteal
 
-.PHONY: install demo lint test test-all test-newest newest-install test-beam clean
+.PHONY: install demo lint types test test-all test-newest newest-install test-beam clean
 
 install: $(VENV)/.installed
 
@@ -27,6 +28,9 @@ demo: install
 
 lint: install
 	$(BIN)/ruff check --no-cache jsr tests configs tfds_builders benchmarks
+
+types: install
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 test: install
 	$(BIN)/$(PYTEST) -m 'not slow'
@@ -52,12 +56,14 @@ $(NEWEST)/.installed: pyproject.toml
 	touch $@
 
 test-beam: .venv-beam/.installed
-	.venv-beam/bin/python -m pytest -W 'ignore:label:DeprecationWarning' tests/datasets/test_beam.py
+	.venv-beam/bin/python -m pytest -W 'ignore:label:DeprecationWarning' tests/datasets/test_beam.py \
+		tests/tfds_builders/test_tfds_build.py
 
 .venv-beam/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-beam
-	.venv-beam/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[beam,test]'
+	.venv-beam/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[beam,test]' \
+		tensorflow-cpu mlcroissant
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-beam .venv-newest build dist *.egg-info
+	rm -rf $(VENV) .venv-beam .venv-newest dist

@@ -54,7 +54,7 @@ def add_arguments(parser):
     parser.add_argument("--detail", metavar="LEVELS", type=float,
                         help="keep one in eight of the tiles whose mean second difference is lower, as 3")
     parser.add_argument("--each", metavar="PARAMETER", help="an LR image for each of its values, as qp of ais24")
-    parser.add_argument("--force", action="store_true", help="build anew what is there")
+    parser.add_argument("--force", action="store_true", help="build again where the dataset is there")
     parser.add_argument("--show", action="store_true", help="write a picture of the first records too")
     parser.add_argument("--split", help="what --show shows, as validation or train[40:]; the first split by default")
     parser.add_argument("--count", metavar="N", type=int, default=8, help="how many records --show shows; 8 by default")

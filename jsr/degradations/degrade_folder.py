@@ -64,7 +64,7 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None,
         else:
             entries[path.name] = outcome
         progress("degrading", len(entries) + len(errors), len(sources))
-        if time.monotonic() - saved > _SAVE_EVERY_S:  # what a killed run has finished counts for the next one
+        if time.monotonic() - saved > _SAVE_EVERY_S:  # files that a killed run has finished count for the next one
             _write_manifest(out_dir / MANIFEST, protocol, {**known, **entries})
             saved = time.monotonic()
     return _write_manifest(out_dir / MANIFEST, protocol, entries), sorted(errors, key=str)
@@ -78,15 +78,15 @@ def _degrade_file(task, *, out_dir, protocol, fixed):
     except OSError as e:
         raise UserError(f"{path}: cannot be read: {e.strerror}") from e
     video, scale = degradations.protocol(protocol).video, degradations.protocol(protocol).scale
+    clip = None
     if video:
-        image, fps = _video.read_clip(data, path)
+        clip, fps = _video.read_clip(data, path)
         fixed = {"fps": round(fps)} | fixed
     drawn = degradations.draw(protocol, path.stem, **fixed)
     made_from = {"source_sha256": hashlib.sha256(data).hexdigest(), "degradation": drawn}
     if {k: entry.get(k) for k in made_from} == made_from and sha256(out_dir / entry["file"]) == entry["sha256"]:
         return entry
-    if not video:
-        image = images.read_rgb(data, name=path)
+    image = images.read_rgb(data, name=path) if clip is None else clip
     try:
         # 4:2:0 needs even sizes, and HM multiples of its smallest coding unit
         least = {"x265": 2, "hm": 8}[drawn["steps"][-1]["encoder"]] if video else 1

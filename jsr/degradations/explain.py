@@ -21,7 +21,7 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, say=lambda line: No
       out_dir: folder of the pictures, made where missing.
       protocol: key of `jsr.degradations.PROTOCOLS`, not of clips.
       fixed: {parameter of the protocol: value to set}.
-      say: called with lines: image, step, parameters, size, bytes, PSNR against what the step was given.
+      say: called with lines: image, step, parameters, size, bytes, PSNR against the step's input.
 
     Returns:
       One UserError for each image that could not be explained.
@@ -42,7 +42,7 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, say=lambda line: No
         say(f"{path.name}")
         for caption, _, detail in steps[1:]:
             say(f"  {caption}: {detail}")
-        images.write_png(Path(out_dir) / f"{path.stem}.png", strip(steps))
+        images.write_png(Path(out_dir) / f"{path.stem}.png", side_by_side(steps))
     return errors
 
 
@@ -59,8 +59,8 @@ def explain(path, protocol, fixed):
         raise UserError(f"{path}: {e}, the scale of {protocol}; remove it") from e
     record = degradations.draw(protocol, path.stem, **fixed)
     steps = [("HR", image, "")]
-    for step, (data, after) in zip(record["steps"], degradations.trace(record, image), strict=True):
-        after = degradations.decode(data, record) if after is None else after
+    for step, made in zip(record["steps"], degradations.trace(record, image), strict=True):
+        data, after = made if made[1] is not None else (made[0], degradations.decode(made[0], record))
         settings = " ".join(f"{key}={value}" for key, value in step.items() if key not in ("fn", "library"))
         detail = f"{settings}; {after.shape[1]}x{after.shape[0]} px; {step['library']}"
         if data is not None:
@@ -72,7 +72,7 @@ def explain(path, protocol, fixed):
     return steps
 
 
-def strip(steps):
+def side_by_side(steps):
     """The same place of images beside each other, enlarged without smoothing, each with its caption.
 
     Args:
