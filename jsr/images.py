@@ -148,9 +148,9 @@ def png_bytes(image):
     return buffer.getvalue()
 
 
-def write_png(path, image):
-    """Writes a uint8 (H, W, 3) or (H, W) array as PNG, atomically; raises UserError where it cannot."""
-    with atomic_write(path) as file:
+def write_png(path, image, *, replace=True):
+    """Writes a uint8 (H, W, 3) or (H, W) array as PNG, as `jsr.files.atomic_write` does; raises its UserErrors."""
+    with atomic_write(path, replace=replace) as file:
         file.write(png_bytes(image))
 
 

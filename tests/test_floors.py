@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 FLOORS = [floor.split() for floor in """
     errors
     allocator chart cubic device files lazy native parallel sharding terminal
-    images layers losses trees
+    command_line images layers losses results trees
     crops metrics models pictures
     chain convert degradations reparam
     analysis datasets evaluation model_file onnx_graph

@@ -23,7 +23,7 @@ def readme(runtime_s, *, cpu=False, extra_data=False, description=""):
             f"Other description : {description}\n")
 
 
-def write_zip(path, images, text, *, on_image=lambda: None):
+def write_zip(path, images, text, *, replace=True, on_image=lambda: None):
     """Writes the archive: `<name>.png` for every image and readme.txt, at its root.
 
     AIM 2022's own rules for this could not be found; the format is inferred from what sibling challenges (NTIRE, MIPI)
@@ -34,12 +34,13 @@ def write_zip(path, images, text, *, on_image=lambda: None):
       path: of the archive.
       images: {stem of the input: path of the restored image}.
       text: of readme.txt.
+      replace: as of `jsr.files.atomic_write`.
       on_image: called after each image.
 
     Raises:
       UserError: an image that cannot be read, a place that cannot be written; no archive is left then.
     """
-    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_write(path, replace=replace) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, source in sorted(images.items()):
             archive.writestr(zipfile.ZipInfo(f"{name}.png"), _png(source))
             on_image()

@@ -149,7 +149,7 @@ class RecordSource:
             record = self._records[index]
         except Exception as e:  # the record reader's own, on damage that leaves the file's size as it was
             raise UserError(f"{self.dataset}: record {index} of {self.split} is damaged; run: jsr build {self.dataset} "
-                            f"--force --data_dir {self.data_dir}") from e
+                            f"--overwrite --data_dir {self.data_dir}") from e
         binary = ("hr", "lr")
         return {k: v.decode() if isinstance(v, bytes) and k not in binary else v for k, v in record.items()}
 

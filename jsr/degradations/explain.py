@@ -46,6 +46,11 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, say=lambda line: No
     return errors
 
 
+def places(hr_dir, out_dir):
+    """The paths of the pictures that `explain_folder` writes; UserError where there are no images."""
+    return [Path(out_dir) / f"{path.stem}.png" for path in images.list_images(hr_dir)]
+
+
 def explain(path, protocol, fixed):
     """[(caption, uint8 image (H, W, 3), detail)]: the HR image, and what each step made of it.
 

@@ -49,6 +49,7 @@ class Metadata:
 @functools.cache
 def vips():
     """The module pyvips, set up once: no operation cache, few threads, silent."""
+    os.environ.setdefault("VIPS_WARNING", "1")  # any value: libvips keeps its own warnings from the terminal
     import pyvips
     if "VIPSHOME" not in os.environ:
         os.unsetenv("VIPSHOME")  # libvips tells itself, and every child of the process, where it was built
