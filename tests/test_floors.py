@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 # From the ground up. A room is a folder of the package, or a file in it; those of one floor do not know each other.
 FLOORS = [floor.split() for floor in """
     errors
-    allocator chart cubic device files lazy native parallel sharding terminal
+    allocator chart cubic device files lazy native orientation parallel sharding terminal
     command_line images layers losses results trees
     crops metrics models pictures
     chain convert degradations reparam

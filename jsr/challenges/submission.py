@@ -5,6 +5,7 @@ import zipfile
 from jsr.files import atomic_write
 from jsr.images import png_bytes, read_rgb
 
+_TURNING = (b"eXIf", b"XML:com.adobe.xmp")  # what in a PNG file may state an orientation
 _PNG_RGB_8 = b"\x08\x02"  # bit depth and colour type, bytes 24 and 25 of a PNG file
 
 
@@ -50,4 +51,5 @@ def write_zip(path, images, text, *, replace=True, on_image=lambda: None):
 def _png(path):
     image = read_rgb(path)
     data = path.read_bytes()
-    return data if data.startswith(b"\x89PNG") and data[24:26] == _PNG_RGB_8 else png_bytes(image)
+    plain = data.startswith(b"\x89PNG") and data[24:26] == _PNG_RGB_8 and not any(kind in data for kind in _TURNING)
+    return data if plain else png_bytes(image)

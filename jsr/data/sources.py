@@ -83,7 +83,7 @@ class FolderSource:
         self.paths, self.sizes, errors = paths, [], []
         for path in paths:
             try:
-                self.sizes.append(images.upright_size(path))
+                self.sizes.append(images.image_size(path))
             except UserError as e:
                 errors.append(str(e))
         if errors:

@@ -60,7 +60,7 @@ class Picture:
         self.dtype = np.dtype(np.uint16 if self._image.format == "ushort" else np.uint8)
         self.bit_depth = field(self._image, "bits-per-sample") if self.format == "avif" else 8 * self.dtype.itemsize
         if self._turned > 1:
-            notes.append(f"turned upright (EXIF orientation {self._turned})")
+            notes.append(f"turned upright ({self.metadata.oriented_by} orientation {self._turned})")
         self.notes = tuple(notes)
         self._page = None  # opened when its first rows are asked for
         self._frame, self._first, self._band = 0, 0, np.empty((0, self.width, self.channels), self.dtype)

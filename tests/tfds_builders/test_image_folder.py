@@ -37,7 +37,7 @@ def test_records_are_tiles(camera, tmp_path):
     built = build("image_folder/aim22_t1", data_dir=tmp_path, manual_dir=camera, **SETTINGS)
     form = cut.Cut(**SETTINGS)
     wanted = dict(tile for path in sorted(camera.iterdir())
-                  for tile in cut.tiles(images.read_rgb(path, upright=True), path.name, form))
+                  for tile in cut.tiles(images.read_rgb(path), path.name, form))
     rows = read(tmp_path, "image_folder/aim22_t1")
     assert built.counts == {"train": len(rows)} and [row["name"] for row in rows] == list(wanted)
     assert len([name for name in wanted if name.startswith("wall.png")]) < 4
