@@ -7,6 +7,7 @@ import logging
 import os
 from pathlib import Path
 import socket
+import threading
 
 import filelock
 
@@ -81,12 +82,14 @@ class Manifest:
         self._head = {"command": command, **head}
         self._journal = self.path.with_name(hidden_name(self.path, ".journal"))
         self._overwrite, self._tables, self._stamp, self._read = overwrite, {}, None, 0
+        self._mutex = threading.RLock()  # of this process's threads; the lock on disk is for other processes
         self._refresh()
 
     def find(self, table, name):
         """The newest entry of a name in a table, whichever process added it; {} where there is none."""
-        self._refresh()
-        return self._tables.get(table, {}).get(name, {})
+        with self._mutex:
+            self._refresh()
+            return self._tables.get(table, {}).get(name, {})
 
     def add(self, table, name, entry):
         """Sets an entry."""
@@ -101,7 +104,7 @@ class Manifest:
         Args:
           tidy: function of the tables that returns those to keep.
         """
-        with self._locked():
+        with self._locked(), self._mutex:
             self._refresh()
             tables = {table: dict(sorted(rows.items())) for table, rows in sorted(tidy(self._tables).items())}
             content = {**self._head, **tables}
