@@ -1,9 +1,15 @@
 """What every command that writes files says of those that are in the way."""
 
+import contextlib
+from pathlib import Path
+import sys
+
 from rich.console import Console
 
 from jsr import results
-from jsr.files import is_stream, refuse_existing
+from jsr.files import atomic_write, is_stream, refuse_existing
+
+STDOUT = Path("-")
 
 _DOING = {results.WRITE: "would write", results.REPLACE: "would replace",
           results.PASS_OVER: "would pass over, finished"}
@@ -32,13 +38,23 @@ def settled(args, *paths):
     Raises:
       UserError: one of them is there, and --overwrite is not given.
     """
-    paths = [path for path in paths if path is not None]
+    paths = [path for path in paths if path not in (None, STDOUT)]
     for path in paths:
         if not args.overwrite:
             refuse_existing(path)
     if args.dry_run:
         foretell({path: results.REPLACE if path.exists() and not is_stream(path) else results.WRITE for path in paths})
     return args.dry_run
+
+
+@contextlib.contextmanager
+def opened(path, args):
+    """The open text file of a path that a command writes; STDOUT is standard output."""
+    if path == STDOUT:
+        yield sys.stdout
+    else:
+        with atomic_write(path, "w", replace=args.overwrite) as file:
+            yield file
 
 
 def foretell(found):

@@ -69,11 +69,11 @@ def run(args):
     if args.show and (unit != "images" or args.count < 1):
         raise UserError(f"--show: shows 1 and more images, not {args.count} {unit}")
     if args.dry_run:
-        _output.foretell(dict([foresee(args.dataset, data_dir=args.data_dir, force=args.overwrite)]))
+        _output.foretell(dict([foresee(args.dataset, data_dir=args.data_dir, overwrite=args.overwrite)]))
         return 0
     with _progress.bar(unit) as progress:
         built = build(args.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir, num_workers=args.num_workers,
-                      beam=args.beam, force=args.overwrite, announce=console.print, progress=progress,
+                      beam=args.beam, overwrite=args.overwrite, announce=console.print, progress=progress,
                       **{name: getattr(args, name) for name in _SETTINGS})
     for name, sizes in list(built.cropped.items())[:_CROPS_NAMED]:
         console.print(f"{name}: cropped from {sizes} (height x width), multiples of the scale")

@@ -50,10 +50,12 @@ def run(args):
     known = parameters(args.protocol)
     fixed = settings(args.protocol, dict(_pair(text, known) for text in args.set), "--set ")
     console = Console(soft_wrap=True, highlight=False, markup=False)
+    if args.explain and args.dry_run:
+        _output.settled(args, *explain.places(args.hr_dir, args.explain))
+        return 0
     if args.explain:
-        if _output.settled(args, *explain.places(args.hr_dir, args.explain)):
-            return 0
-        errors = explain.explain_folder(args.hr_dir, args.explain, args.protocol, fixed=fixed, say=console.print)
+        errors = explain.explain_folder(args.hr_dir, args.explain, args.protocol, fixed=fixed, say=console.print,
+                                        overwrite=args.overwrite)
     elif args.dry_run:
         found, errors = foresee(args.hr_dir, args.out, args.protocol, fixed=fixed, overwrite=args.overwrite)
         _output.foretell(found)

@@ -10,7 +10,6 @@ import shutil
 
 from jsr import results
 from jsr.errors import UserError, nearest
-from jsr.files import writing
 
 PACKAGE_BUILDERS = Path(__file__).parent.parent / "_tfds_builders"
 
@@ -96,7 +95,7 @@ def damage(path):
     return ""
 
 
-def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="", force=False,
+def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="", overwrite=False,
           announce=lambda line: None, progress=lambda stage, done, total: None, **settings):
     """Prepares a dataset unless it is there already and whole.
 
@@ -109,7 +108,7 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
       manual_dir: folder with source files that the user has already, for the datasets that can use one.
       num_workers: processes, see `jsr.parallel.map_unordered`.
       beam: "" works on this machine; else a runner of Apache Beam, see `jsr.datasets.beam.map_unordered`.
-      force: builds anew what is there.
+      overwrite: builds anew what is there.
       announce: called with lines for the user.
       progress: called with (what is done, images done, images in all).
       **settings: of the builder's SETTINGS; None leaves one as the dataset has it, or at its default.
@@ -131,15 +130,19 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
     for key in settings.keys() - cls.SETTINGS.keys():
         raise UserError(f"{cls.name}: takes no --{key}; it is for {', '.join(_taking(key))}")
     cls.check(config, {**cls.SETTINGS, **settings})
-    is_new = force or bool(damage(path))
+    is_new = overwrite or bool(damage(path))
     if is_new:
-        _refuse_foreign(path, force)
-        with writing(path.parent), results.locked(path.parent / ".lock"):
+        _refuse_foreign(path, overwrite)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise UserError(f"{path.parent}: cannot be made: {e.strerror}; choose another place with --data_dir") from e
+        with results.locked(path.parent / ".lock"):
             if _aside(path).exists() and not path.exists():  # a build that was to replace it was killed
                 _aside(path).rename(path)
-            is_new = force or bool(damage(path))  # another process may have built it meanwhile
+            is_new = overwrite or bool(damage(path))  # another process may have built it meanwhile
             if is_new:
-                _build(cls, config, path, force, announce,
+                _build(cls, config, path, overwrite, announce,
                        dict(manual_dir=manual_dir, num_workers=num_workers, beam=beam, settings=settings,
                             announce=announce, progress=progress))
     info = cls(data_dir=path.parents[2], config=config).info
@@ -153,13 +156,13 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
                    size=sum(file.stat().st_size for file in path.iterdir()))
 
 
-def _build(cls, config, path, force, announce, attributes):
+def _build(cls, config, path, overwrite, announce, attributes):
     if path.exists():
-        announce(f"{path}: built anew, {'--overwrite' if force else damage(path)}")
+        announce(f"{path}: built anew, {'--overwrite' if overwrite else damage(path)}")
         shutil.rmtree(_aside(path), ignore_errors=True)
         path.rename(_aside(path))
     try:
-        _prepare(cls, config, path, force, attributes)
+        _prepare(cls, config, path, overwrite, attributes)
     except BaseException:
         if _aside(path).exists() and not path.exists():
             _aside(path).rename(path)
@@ -172,19 +175,19 @@ def _aside(path):
     return path.with_name(f"replaced.{path.name}")
 
 
-def _refuse_foreign(path, force):
+def _refuse_foreign(path, overwrite):
     """Raises UserError where a folder in a dataset's place holds what no build has put there."""
     foreign = sorted(p.name for p in path.iterdir() if not _OURS.fullmatch(p.name)) if path.is_dir() else [path.name]
-    if os.path.lexists(path) and foreign and not force:
+    if os.path.lexists(path) and foreign and not overwrite:
         raise UserError(f"{path}: is no whole dataset, but holds {foreign[0]}, which no build has made; move it away, "
                         "choose another --data_dir, or --overwrite")
 
 
-def foresee(dataset, *, data_dir=None, force=False):
+def foresee(dataset, *, data_dir=None, overwrite=False):
     """What `build` would do, without doing it.
 
     Args:
-      dataset, data_dir, force: as of `build`.
+      dataset, data_dir, overwrite: as of `build`.
 
     Returns:
       (path of the dataset, results.WRITE, REPLACE or PASS_OVER).
@@ -193,19 +196,19 @@ def foresee(dataset, *, data_dir=None, force=False):
       UserError: unknown dataset, or what is there must not be replaced.
     """
     *_, path = find(dataset, data_dir)
-    if not force and not damage(path):
+    if not overwrite and not damage(path):
         return path, results.PASS_OVER
-    _refuse_foreign(path, force)
+    _refuse_foreign(path, overwrite)
     return path, results.REPLACE if os.path.lexists(path) else results.WRITE
 
 
-def _prepare(cls, config, path, force, attributes):
+def _prepare(cls, config, path, overwrite, attributes):
     for leftover in path.parent.glob(f"incomplete.*_{path.name}"):  # of a build that was killed
         shutil.rmtree(leftover)
     builder = cls(data_dir=path.parents[2], config=config)
     for name, value in attributes.items():
         setattr(builder, name, value)
-    if force:
+    if overwrite:
         shutil.rmtree(builder.parts_dir, ignore_errors=True)
     try:
         builder.download_and_prepare()

@@ -237,7 +237,9 @@ def test_pipes(place):
     assert size(io.BytesIO(done.stdout)) == ("JPEG", (40, 32)) and b"x2: 1 pictures" in done.stderr
 
 
-def test_a_device_is_written_through(place, tmp_path):
+def test_a_device_is_written_through(place, tmp_path, capsys):
+    assert run("evaluate --sr pics --hr pics --profile rgb --json -") == 0
+    assert json.loads(capsys.readouterr().out)["mean"]
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reader = subprocess.Popen(["cat", str(fifo)], stdout=subprocess.PIPE)
