@@ -263,18 +263,19 @@ def _quick(small):
 
     count, steps = (4, 12) if small else (64, 300)
     config = _recipe("aim22_t1:quick", {"stages[0].steps": str(steps)}, small)
-    stage, scale, key = config.stages[0], config.networks.sr.scale, jax.random.key(config.seed)
-    networks = stages.make_networks(config, 0)
+    stage, scale, key = config.stages[0], config.networks["sr"].scale, jax.random.key(config.seed)
+    plan = stages.plan_of(config, 0)
+    networks = plan.networks
     lr, hr, batches = _made_up(config, count, steps)
     with jax.default_device(_host()):  # the same start for all
-        start = jax.device_get(states.make_state(config, 0, states.initial_variables(config, key)))
+        start = jax.device_get(states.make_state(plan, states.initial_variables(config, key)))
     upscale = jax.jit(lambda variables, lr: run_chain(networks, list(config.chain), variables, lr)[0]["sr"])
 
     @functools.cache
     def compiled(device, precision):
         begin = time.perf_counter()
         with jax.default_matmul_precision(precision):
-            step = jax.jit(make_step(config, 0, networks))
+            step = jax.jit(make_step(plan))
             lowered = step.lower(*jax.device_put((start, batches[0], key, {}), device))
         return lowered.compile(), time.perf_counter() - begin
 
@@ -317,7 +318,7 @@ def _made_up(config, count, steps):
 
     from jsr import degradations
 
-    stage, scale = config.stages[0], config.networks.sr.scale
+    stage, scale = config.stages[0], config.networks["sr"].scale
     side = 2 * stage.crop
     hr = pictures(count + 4, side, side)
     lr = np.stack([degradations.degrade(config.protocol, image, seed=index).decode() for index, image in enumerate(hr)])
@@ -447,7 +448,7 @@ def _deployed(config, dtype):
     from jsr.chain import run_chain
     from jsr.training import stages
 
-    networks = stages.make_networks(config, len(config.stages) - 1)
+    networks = stages.plan_of(config, len(config.stages) - 1).networks
     networks = {name: reparam.deployed(networks[name]).clone(dtype=jnp.dtype(dtype)) for name in config.chain}
     drawn = jax.eval_shape(lambda: {name: models.init(networks[name], jax.random.key(0)) for name in networks})
     variables = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(dtype)), drawn)
@@ -501,11 +502,10 @@ def _recipe(name, overrides, small):
 
     config = recipes.load(name, overrides.items())
     if small:
-        network, stage = config.networks.sr, config.stages[0]
+        network = config.networks["sr"]
         file = importlib.import_module(f"jsr.models.{network.model.partition('/')[0]}")
-        with config.unlocked():
-            network.fields.update(file.SMALL)
-            stage.crop, stage.batch = 64, 2
+        config = recipes.changed(config, {"networks.sr.fields": repr(network.fields | file.SMALL),
+                                          "stages[0].crop": "64", "stages[0].batch": "2"}.items())
     return config
 
 
@@ -518,11 +518,11 @@ def _step(name, small):
     from jsr.training.step import make_step
 
     config = _recipe(*STEPS[name], small)
-    stage, scale = config.stages[0], math.prod(config.networks[net].scale for net in config.chain)
+    stage, scale, plan = config.stages[0], config.scale, stages.plan_of(config, 0)
     hr = pictures(stage.batch, stage.crop, stage.crop)
     key = jax.random.key(config.seed)
-    state = states.make_state(config, 0, states.initial_variables(config, key))
-    step = make_step(config, 0, stages.make_networks(config, 0))
+    state = states.make_state(plan, states.initial_variables(config, key))
+    step = make_step(plan)
     return config, step, jax.device_put((state, {"lr": hr[:, ::scale, ::scale], "hr": hr}, key, {}))
 
 
@@ -556,7 +556,7 @@ def _step_row(name, small):
     stats, memory = jax.devices()[0].memory_stats() or {}, timing.memory(compiled)
     stage, spread = config.stages[0], timing.spread(np.array(seconds))
     peak = stats.get("peak_bytes_in_use")
-    return {"recipe": config.recipe, "model": config.networks.sr.model, "batch": stage.batch, "crop": stage.crop,
+    return {"recipe": config.recipe, "model": config.networks["sr"].model, "batch": stage.batch, "crop": stage.crop,
             "dtype": config.dtype, "loss": float(metrics["loss"]),
             "trace_s": traced - begin, "compile_s": done - traced, **spread, "queued_ms": queued_ms,
             "patches_per_s": 1e3 * stage.batch / queued_ms, "memory": memory, "allocator_peak_bytes": peak,

@@ -3,16 +3,13 @@
 import dataclasses
 import functools
 import json
-import math
 import re
 import unicodedata
-
-from ml_collections import ConfigDict
 
 from jsr import challenges, degradations, models
 from jsr.analysis import counted
 from jsr.recipes import all_recipes
-from jsr.training import stages
+from jsr.recipes.schema import Recipe
 from jsr.trees import plain
 
 LISTED_HW = 192, 192  # LR image for which networks by themselves are counted
@@ -26,13 +23,13 @@ class Entry:
       id: of the entry in the catalogue; "" of a recipe of our own.
       challenge: name of its challenge, as in "aim22_t1".
       row: line of the challenge's table, see `challenges.printed`; {} of a recipe of our own.
-      config: recipe; None where it is not built yet.
+      recipe: Recipe; None where it is not built yet.
     """
 
     id: str
     challenge: str
     row: dict[str, str]
-    config: ConfigDict | None
+    recipe: Recipe | None
 
     @property
     def team(self):
@@ -47,7 +44,7 @@ class Entry:
     @property
     def title(self):
         """One line: the recipe's, or the team and the method."""
-        return self.config.title if self.config else f"{self.team}: {self.method}"
+        return self.recipe.title if self.recipe else f"{self.team}: {self.method}"
 
     @property
     def challenge_title(self):
@@ -58,13 +55,13 @@ class Entry:
     @property
     def section(self):
         """Where the report describes it, as in "4.1"."""
-        return self.row.get("section") or (self.config.report.get("section", "") if self.config else "")
+        return self.row.get("section") or (self.recipe.report.get("section", "") if self.recipe else "")
 
     @property
     def scale(self):
         """HR size over LR size."""
-        if self.config:
-            return math.prod(self.config.networks[name].scale for name in self.config.chain)
+        if self.recipe:
+            return self.recipe.scale
         return degradations.PROTOCOLS[self.challenge].scale if self.challenge in challenges.UNJUDGED else (
             challenges.PROTOCOLS[self.challenge].scale)
 
@@ -76,19 +73,19 @@ class Entry:
     @property
     def networks(self):
         """Full ids of the chain's networks, in its order; [] where it is not built yet."""
-        return [models.resolve(self.config.networks[name].model) for name in self.config.chain] if self.config else []
+        return [models.resolve(self.recipe.networks[name].model) for name in self.recipe.chain] if self.recipe else []
 
     @property
     def names(self):
         """All that it is found by."""
-        recipe = [self.config.recipe] if self.config else []
+        recipe = [self.recipe.recipe] if self.recipe else []
         return [name for name in (self.id, self.challenge, *recipe, self.team, self.row.get("method", ""), self.method)
                 if name]
 
     @property
     def published(self):
         """Counts and time that the report prints: {params_M, gmacs, runtime_ms, model_mb}, None where it is silent."""
-        report = plain(self.config.report) if self.config else {
+        report = plain(self.recipe.report) if self.recipe else {
             key: float(self.row[key]) for key in ("runtime_s", "runtime_ms", "model_mb") if self.row.get(key)}
         return {"params_M": report.get("params_M"), "gmacs": report.get("macs_G"),
                 "runtime_ms": challenges.runtime_ms(report), "model_mb": report.get("model_mb")}
@@ -98,8 +95,8 @@ def entries():
     """[Entry] of the whole catalogue in the order of the recipes, then those not built yet, in that of their tables."""
     tables = *(name for name, protocol in challenges.PROTOCOLS.items() if protocol.test_set), *challenges.UNJUDGED
     rows = {row["id"]: (name, row) for name in tables for row in challenges.printed(name)}
-    built = [Entry(config.id, config.protocol, rows.pop(config.id)[1] if config.id else {}, config)
-             for _, _, config in all_recipes()]
+    built = [Entry(recipe.id, recipe.protocol, rows.pop(recipe.id)[1] if recipe.id else {}, recipe)
+             for _, _, recipe in all_recipes()]
     return built + [Entry(id, challenge, row, None) for id, (challenge, row) in rows.items()]
 
 
@@ -118,14 +115,14 @@ def matches(query, names):
     return _joined(query) in known or bool(parts) and known.issuperset(parts)
 
 
-def figures(config):
+def figures(recipe):
     """Counts of a recipe with the networks in the form of its last stage.
 
     Returns:
       {params, params_deployed, gmacs, hook_gmacs, input_hw, networks, model_mb}, see jsr.cli.zoo.
     """
     networks, different, hooked, size = [], {}, 0, 0
-    for net, key in _keys(config):
+    for net, key in _keys(recipe):
         found = counted.count(*key)
         networks.append(dict(model=net["model"], scale=net["scale"], copies=net["copies"], params=found.params,
                              params_deployed=found.params_deployed, gmacs=found.macs / 1e9))
@@ -134,22 +131,22 @@ def figures(config):
         size += net["copies"] * found.params_deployed * 4 / 2**20
     params, deployed = map(sum, zip(*different.values(), strict=True))
     return dict(params=params, params_deployed=deployed, gmacs=sum(net["copies"] * net["gmacs"] for net in networks),
-                hook_gmacs=hooked, input_hw=list(config.input_hw), networks=networks, model_mb=size)
+                hook_gmacs=hooked, input_hw=list(recipe.input_hw), networks=networks, model_mb=size)
 
 
 def counted_keys():
     """The Keys of jsr.analysis.counted that listings need: of every network at its scales, and of every recipe's."""
     keys = [counted.Key(model_id, scale, "{}", *LISTED_HW)
             for model_id in models.list_models() for scale in models.card(model_id).scales]
-    return list(dict.fromkeys([*keys, *(key for _, _, config in all_recipes() for _, key in _keys(config))]))
+    return list(dict.fromkeys([*keys, *(key for _, _, recipe in all_recipes() for _, key in _keys(recipe))]))
 
 
-def _keys(config):
+def _keys(recipe):
     """[(row of the recipe's networks, its Key)] in the order of the chain."""
-    height, width = config.input_hw
-    found, last = [], stages.fields_at(config, len(config.stages) - 1)
-    for name in config.chain:
-        net = plain(config.networks[name])
+    height, width = recipe.input_hw
+    found, last = [], recipe.fields_at(len(recipe.stages) - 1)
+    for name in recipe.chain:
+        net = plain(recipe.networks[name])
         fields = json.dumps({key: value for key, value in last[name].items() if key != "deploy"}, sort_keys=True)
         found.append((net, counted.Key(models.resolve(net["model"]), net["scale"], fields, height, width)))
         height, width = height * net["scale"], width * net["scale"]

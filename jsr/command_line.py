@@ -18,9 +18,9 @@ _OUTPUT_GONE = (errno.ENOSPC, errno.EBADF, errno.EIO)
 class Parser(argparse.ArgumentParser):
     """A parser that takes options and places in any order, and says what an unknown option may have been meant for.
 
-    Options are known with "-" for "_" too, "~" is the home folder everywhere, and where there is a --config the words
-    --config.KEY=VALUE are `overrides`, (key, text) pairs. `words` of what was parsed are the words, of a command with
-    commands of its own the inner one's.
+    Options are known with "-" for "_" too, "~" is the home folder everywhere, and where there is a config the words
+    --config.KEY=VALUE and --config.KEY VALUE are `overrides`, (key, text) pairs. `words` of what was parsed are the
+    words, of a command with commands of its own the inner one's.
 
     An option of several values takes words as long as they fit it: as its type converts them, or as a function `fits`,
     set on its action, says. What does not fit is left to the places.
@@ -36,9 +36,9 @@ class Parser(argparse.ArgumentParser):
             return super().parse_known_args(words, namespace)
         ordered, overrides = self._in_order([_at_home(word) for word in words])
         found, rest = super().parse_known_args(ordered, namespace)
-        found.words = words
-        if "config" in found:
-            found.overrides = overrides
+        found.words, found.overrides = words, overrides
+        if overrides and "config" not in found:
+            self.error(f"no option --config.{overrides[0][0]}")
         return found, rest
 
     def error(self, message):
@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
                 places.append(word)
                 continue
             name, equals, value = word.partition("=")
-            if "--config" in self._option_string_actions and name.startswith("--config."):
+            if name.startswith("--config."):
                 if not equals and not words:
                     self.error(f"{name} needs a value")
                 overrides.append((name.removeprefix("--config."), value if equals else words.pop(0)))

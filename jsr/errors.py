@@ -9,8 +9,8 @@ _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Failed to determine best cudnn convolut
 class UserError(ValueError):
     """A mistake that the user can mend: a bad file, key, flag or folder.
 
-    Its text is one line that names the file or key, says what is wrong and what to do.
-    The commands print that line without a traceback and exit with a non-zero status.
+    Its text is one line that names the file or key, says what is wrong and what to do; a line each where there are
+    several mistakes. The commands print it without a traceback and exit with a non-zero status.
     """
 
 
@@ -34,3 +34,15 @@ def nearest(name, names):
     begun = [n for n in names if n.startswith(f"{name}_")]
     close = begun or difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(sorted(names))}"
+
+
+def mismatch(value, default):
+    """What an error message says of a value whose type is not its default's, "" where it is; None takes any.
+
+    Whole numbers go for numbers, lists for tuples.
+    """
+    kinds = {bool: bool, int: int, float: (int, float), str: str, tuple: (list, tuple), list: (list, tuple)}
+    wanted = kinds.get(type(default), object)
+    if isinstance(value, wanted) and (wanted in (bool, object) or not isinstance(value, bool)):
+        return ""
+    return f"{value!r} must be of type {type(default).__name__}, like {default!r}"

@@ -9,6 +9,7 @@ The same command again resumes; --config.KEY=VALUE changes one entry of the reci
 """
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import logging
@@ -60,7 +61,9 @@ def parse(argv):
 
 def add_arguments(parser):
     """Adds the arguments of a training to an argparse parser."""
-    parser.add_argument("--config", required=True, metavar="FILE[:RECIPE]", help="a track file and one of its recipes")
+    parser.add_argument("recipe", nargs="?", metavar="FILE[:RECIPE]", help="track file, which is Python and runs, and "
+                        "one of its recipes")
+    parser.add_argument("--config", metavar="FILE[:RECIPE]", help="the same")
     parser.add_argument("--workdir", type=Path, help="where the run lies (default: runs/<track>/<recipe>, "
                         "and what is changed of it)")
     parser.add_argument("--minutes", type=float, help="as many steps as the training has time for, compiling, "
@@ -99,47 +102,48 @@ def start(args, overrides):
 
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
-    from jsr.training import loop
+    from jsr.training import run_folder
 
-    started = time.monotonic()
-    config = recipes.load(args.config, overrides)
-    track, _, name = config.recipe.partition(":")
-    changes = _changes(config, args, loop.FREE_KEYS)
+    started, spec = time.monotonic(), args.config or args.recipe
+    if not spec or args.config and args.recipe:
+        raise UserError("name one recipe, as in configs/aim22_t1.py:quick or --config=configs/aim22_t1.py:quick")
+    recipe = recipes.load(spec, overrides)
+    track, _, name = recipe.recipe.partition(":")
+    changes = _changes(recipe, spec, args.minutes, run_folder.FREE_KEYS)
     if args.minutes is not None:
         _check_minutes(args.minutes, overrides)
-    with config.unlocked():
-        config.title += _as_text(changes)
+    recipe = dataclasses.replace(recipe, title=recipe.title + _as_text(changes))
     workdir = args.workdir or Path("runs") / track / f"{name}{_as_suffix(changes)}"
-    console.print(Text.assemble((config.recipe, "bold"), f": {config.title}"), soft_wrap=True)
-    if ":" not in args.config:
-        others = [n for n in _recipes_beside(args.config) if n != name]
+    console.print(Text.assemble((recipe.recipe, "bold"), f": {recipe.title}"), soft_wrap=True)
+    others = [other for other in _recipes_beside(spec) if other != name] if ":" not in spec else []
+    if others:
         console.print(f"no recipe was named, so this is `{name}`; also here: "
-                      + ", ".join(f"{args.config}:{n}" for n in others), highlight=False, markup=False, soft_wrap=True)
+                      + ", ".join(f"{spec}:{other}" for other in others), highlight=False, markup=False, soft_wrap=True)
     console.print(f"workdir: {workdir}", highlight=False, markup=False, soft_wrap=True)
     _refuse_foreign(workdir)
-    _prepare(config, console)
+    _prepare(recipe, console)
     with results.only_one(workdir, "training"):
-        return _run_in(workdir, config, args.minutes, console, started)
+        return _run_in(workdir, recipe, args.minutes, console, started)
 
 
-def _run_in(workdir, config, minutes, console, started):
+def _run_in(workdir, recipe, minutes, console, started):
     """Trains, evaluates and reports in a folder that no other process uses; returns the exit status."""
     from jsr import challenges, report
     from jsr.data import validation
     from jsr.training import loop, pace
 
-    config = pace.fit(config, minutes, workdir, console=console, started=started)
+    recipe = pace.fit(recipe, minutes, workdir, console=console, started=started)
     try:
-        upscaler = loop.train(config, workdir, console=console)
+        upscaler = loop.train(recipe, workdir, console=console)
     except loop.Interrupted as e:
         console.print(f"{e}", highlight=False)
         return 128 + e.signal
 
-    protocol = challenges.of(config)
-    pairs = validation.pairs(config)
+    protocol = challenges.of(recipe)
+    pairs = validation.pairs(recipe)
     with console.status("evaluating"):
-        result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=config.recipe,
-                                            steps=sum(stage.steps for stage in config.stages))
+        result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=recipe.recipe,
+                                            steps=sum(stage.steps for stage in recipe.stages))
     page = report.write(workdir, result, strips, protocol=protocol)
     terminal.console().print(report.table(result, protocol))
     for what, path in (("report", page), ("scores", workdir / "report.json"), ("model", workdir / "last.safetensors")):
@@ -156,12 +160,12 @@ def _refuse_foreign(workdir):
         raise UserError(f"{workdir}: holds {taken[0]}, but no run; choose another --workdir")
 
 
-def _changes(config, args, free):
-    """{key: value}, flat, of what a command changes of its recipe and makes another run, `minutes` among it."""
-    before, now = (trees.flat(trees.plain(c)) for c in (recipes.load(args.config), config))
+def _changes(recipe, spec, minutes, free):
+    """{key: value}, flat, of what a command changes of the recipe `spec` and makes another run, `minutes` among it."""
+    before, now = (trees.flat(trees.plain(c)) for c in (recipes.template(spec), recipe))
     changes = {key: now.get(key) for key in trees.different(before, now) if not key.startswith(free)}
     changes = {key: changes[key] for key in sorted(changes, key=lambda key: not key.startswith("networks."))}
-    return changes | ({"minutes": args.minutes} if args.minutes is not None else {})
+    return changes | ({"minutes": minutes} if minutes is not None else {})
 
 
 def _as_text(changes):
@@ -192,14 +196,13 @@ def _recipes_beside(file):
     return list(getattr(recipes.import_file(recipes.find(file)), "RECIPES", ()))
 
 
-def _prepare(config, console):
+def _prepare(recipe, console):
     """Builds the embedded dataset on first use; others are the user's to build, since they cost a download."""
-    from jsr.data import mix
     from jsr.datasets import build
 
-    names = {row["dataset"] for row in [*mix.described(config), config.data.eval]}
+    names = {row.dataset for stage in recipe.stages for row in recipe.rows(stage)} | {recipe.data.eval.dataset}
     for name in sorted(n for n in names if n.split("/")[0] == "photos"):
-        build.build(name, data_dir=config.data.data_dir or None,
+        build.build(name, data_dir=recipe.data.data_dir or None,
                     announce=lambda line: console.print(line, highlight=False))
 
 

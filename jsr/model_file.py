@@ -84,8 +84,11 @@ def load(path):
     if meta.get("format") != FORMAT:
         raise UserError(f"{path}: is of format {meta.get('format')}, this jsr reads format {FORMAT}; "
                         "use the jsr version that wrote it, or train it again")
-    networks = {net["name"]: models.create(net["model"], scale=net["scale"], **net["fields"])
-                for net in meta["networks"]}
+    try:
+        networks = {net["name"]: models.create(net["model"], scale=net["scale"], **net["fields"])
+                    for net in meta["networks"]}
+    except UserError as e:
+        raise UserError(f"{path}: {e}") from e
     expected = {}
     for net in meta["networks"]:
         abstract = models.abstract(net["model"], scale=net["scale"], **net["fields"])

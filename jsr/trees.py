@@ -1,6 +1,7 @@
 """Recipes as trees of dicts and lists: an entry set from text, the tree as JSON has it and back, as one flat dict."""
 
 import ast
+import dataclasses
 
 from ml_collections import ConfigDict
 
@@ -106,7 +107,9 @@ def _literal(text):
 
 
 def plain(config):
-    """A ConfigDict, with all it holds, as dicts and lists that JSON can write."""
+    """A recipe, a ConfigDict or a dataclass, with all it holds, as dicts and lists that JSON can write."""
+    if dataclasses.is_dataclass(config):
+        return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
     if isinstance(config, (ConfigDict, dict)):
         return {key: plain(config[key]) for key in config}
     if isinstance(config, (list, tuple)):

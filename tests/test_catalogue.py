@@ -6,28 +6,28 @@ import pytest
 
 from jsr import catalogue, challenges
 from jsr.analysis import counted
-from jsr.recipes import recipe, stage
+from jsr.recipes import read, recipe, stage
 
 ENTRIES = catalogue.entries()
 PUBLISHED = {entry.id: entry for entry in ENTRIES if entry.id}
 
 
 def found(query):
-    return {entry.id or entry.config.recipe for entry in ENTRIES if catalogue.matches(query, entry.names)}
+    return {entry.id or entry.recipe.recipe for entry in ENTRIES if catalogue.matches(query, entry.names)}
 
 
 def test_every_row_of_the_tables_is_there_once():
     tables = [path.stem for path in challenges.TABLES.iterdir()]
     rows = [row["id"] for name in tables for row in challenges.printed(name)]
     assert sorted(rows) == sorted(PUBLISHED) and len(rows) == len(set(rows)) == 138
-    built = [entry for entry in ENTRIES if entry.id and entry.config]
-    assert len(built) == 87 and {entry.challenge for entry in PUBLISHED.values() if not entry.config} == {
+    built = [entry for entry in ENTRIES if entry.id and entry.recipe]
+    assert len(built) == 87 and {entry.challenge for entry in PUBLISHED.values() if not entry.recipe} == {
         "aim20_x2", "aim20_x3", "aim20_x4", "aim22_t2"}
     for entry in PUBLISHED.values():
         assert entry.row["id"] == entry.id and entry.section and entry.team and entry.method
     for entry in built:  # the ids lie at the right rows
         assert entry.row in challenges.printed(entry.challenge)
-        report, row = entry.config.report, entry.row
+        report, row = entry.recipe.report, entry.row
         figure = report.get("psnr") or report.get("psnr_rgb") or report.get("psnr_rgb_qp31")
         assert figure == float(row.get("psnr[rgb]") or row["psnr[rgb] QP31"])
 
@@ -36,7 +36,7 @@ def test_every_row_of_the_tables_is_there_once():
 def test_an_entry_is_found_by_all_its_names(entry):
     assert found(entry.id) == {entry.id} == found(entry.id.upper().replace("_", "-"))
     for name in (entry.team, entry.row["method"], entry.method, entry.method.replace("(", "").replace(",", ";"),
-                 f"{entry.team}: {entry.method}", *([entry.config.recipe] if entry.config else [])):
+                 f"{entry.team}: {entry.method}", *([entry.recipe.recipe] if entry.recipe else [])):
         hits = found(name.upper())
         assert entry.id in hits and hits == found(name), name
 
@@ -83,12 +83,12 @@ def test_all_of_the_file_of_counts_is_fresh(key):
 
 def test_copies_and_equal_networks_count_their_parameters_once_and_their_work_each_time():
     small = dict(num_feat=8, num_block=1)
-    config = recipe(title="made up", protocol="aim22_t1", input_hw=(10, 20),
+    config = read(recipe(title="made up", protocol="aim22_t1", input_hw=(10, 20),
                     networks={"first": dict(model="edsr", scale=2, copies=3, fields=small),
                               "second": dict(model="edsr/baseline", scale=2, fields=small),
                               "third": dict(model="edsr", scale=3, fields=small)},
                     data=dict(train=dict(dataset="photos"), eval=dict(dataset="photos")),
-                    stages=[stage(steps=1, crop=48, batch=1, losses=[], learning_rate=1e-4)])
+                    stages=[stage(steps=1, crop=48, batch=1, losses=[], learning_rate=1e-4)]))
     row = catalogue.figures(config)
     first, second, third = row["networks"]
     assert row["params"] == first["params"] + third["params"] and first["params"] == second["params"]

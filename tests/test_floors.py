@@ -9,14 +9,16 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 # From the ground up. A room is a folder of the package, or a file in it; those of one floor do not know each other.
 FLOORS = [floor.split() for floor in """
     errors
-    allocator chart cubic device files lazy native orientation parallel sharding terminal
-    command_line images layers losses results trees
-    crops metrics models pictures
+    allocator chart cubic device files guests lazy native orientation parallel sharding terminal
+    command_line images layers losses optim results trees
+    augment crops metrics models pictures
     chain convert degradations reparam
     analysis datasets evaluation model_file onnx_graph
-    challenges data inference
+    challenges
+    recipes
+    data inference
     export training
-    recipes report
+    report
     catalogue main timing
     cli
 """.strip().splitlines()]

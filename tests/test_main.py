@@ -20,7 +20,7 @@ import jsr
 from jsr import main, metrics, model_file, recipes
 from jsr.data import validation
 from jsr.data.sources import open_source
-from jsr.training import blackbox, loop
+from jsr.training import blackbox, run_folder
 from jsr.training.checkpoints import Checkpoints
 
 TIMEOUT = 300  # seconds; a run takes ten or so
@@ -192,10 +192,9 @@ def test_two_stages_resume_at_their_boundary(tiny_run, tmp_path):
     """A run whose checkpoint is the last step of stage one goes on with stage two, in which the network is larger."""
     config = tmp_path / "two.py"
     config.write_text(
-        "from jsr._configs import aim22_t1\n\ndef get_config(name='quick'):\n    config = aim22_t1.get_config(name)\n"
-        "    second = config.stages[0].copy_and_resolve_references()\n    second.crop, second.steps = 16, 6\n"
-        "    second.begin = [dict(net='sr', carry='match', fields=dict(num_feat=4, num_block=2))]\n"
-        "    config.stages = [config.stages[0], second]\n    return config\n")
+        "from jsr import recipes\n\ndef get_config(name='quick'):\n    config = recipes.template(f'aim22_t1:{name}')\n"
+        "    begin = [dict(net='sr', carry='match', fields=dict(num_feat=4, num_block=2))]\n"
+        "    config.stages.append({**config.stages[0], 'crop': 16, 'steps': 6, 'begin': begin})\n    return config\n")
     arguments = [f"--config={config}" if a.startswith("--config=") else a for a in tiny_run(tmp_path / "whole")]
     whole = run(arguments)
     assert whole.returncode == 0, whole.stderr
@@ -227,7 +226,7 @@ def test_a_finished_run_only_reports_again(tiny_run, reference):
 
 def changed(*words, spec="ntire24:quick"):
     args, overrides = main.parse([f"--config={spec}", *words])
-    return main._changes(recipes.load(args.config, overrides), args, loop.FREE_KEYS)
+    return main._changes(recipes.load(spec, overrides), spec, args.minutes, run_folder.FREE_KEYS)
 
 
 def test_title_and_folder_follow_what_is_run():

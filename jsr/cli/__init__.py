@@ -11,7 +11,7 @@ from pathlib import Path
 import sys
 
 import jsr
-from jsr import command_line
+from jsr import command_line, guests
 from jsr.errors import nearest
 
 COMMANDS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_")))
@@ -48,7 +48,11 @@ def _run(command, words):
     parser = command_line.Parser(prog=f"jsr {command}", description=module.__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(words))
+    parser.add_argument("--import", dest="guests", metavar="MODULE", action="append", default=[],
+                        help="lets in a guest: imports a module of another package, whose networks files may name")
+    args = parser.parse_args(words)
+    guests.bring(*args.guests)
+    return module.run(args)
 
 
 def _overview():

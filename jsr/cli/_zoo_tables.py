@@ -2,10 +2,9 @@
 
 import ast
 
-from jsr import degradations, losses, metrics
+from jsr import augment, degradations, losses, metrics, optim
 from jsr.datasets import build
 from jsr.degradations.resize import RESIZES
-from jsr.training import augment, optim
 
 
 def _documented(functions):

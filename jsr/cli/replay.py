@@ -29,7 +29,7 @@ def run(args):
     for line in blackbox.statement(box, *found):
         console.print(line)
     reproduced, own, exact = found
-    console.print(_table(blackbox.neighbourhood(own, exact), box.config.dtype))
+    console.print(_table(blackbox.neighbourhood(own, exact), box.plan.recipe.dtype))
     return 0 if reproduced else 1
 
 

@@ -119,7 +119,7 @@ def _of_network(model_id, scale):
 def _of_entry(entry):
     """The same of an entry; nobody knows the parameters of one that is not built."""
     return entry.task, [entry.scale], lambda: (
-        catalogue.figures(entry.config)["params_deployed"] if entry.config else float("inf"))
+        catalogue.figures(entry.recipe)["params_deployed"] if entry.recipe else float("inf"))
 
 
 def _fits(args, task, scales, params):
@@ -143,11 +143,11 @@ def _json_row(entry):
     """What --json says of an entry, see above."""
     row = dict(id=entry.id, title=entry.title, challenge=entry.challenge, team=entry.team, method=entry.method,
                section=entry.section, published=entry.published, printed=entry.row)
-    if entry.config is None:
+    if entry.recipe is None:
         return row
-    track, _, name = entry.config.recipe.partition(":")
-    return row | dict(recipe=entry.config.recipe, config=f"configs/{track}.py:{name}",
-                      inferred=list(entry.config.inferred), **catalogue.figures(entry.config))
+    track, _, name = entry.recipe.recipe.partition(":")
+    return row | dict(recipe=entry.recipe.recipe, config=f"configs/{track}.py:{name}",
+                      inferred=list(entry.recipe.inferred), **catalogue.figures(entry.recipe))
 
 
 def _print_parts(console, what):
@@ -168,13 +168,13 @@ def _print_entry(console, entry):
     rows.append(("challenge", entry.challenge_title))
     if entry.section:
         rows.append(("report", f"section {entry.section}" if entry.section[0].isdigit() else entry.section))
-    if entry.config is None:
+    if entry.recipe is None:
         rows.append(("recipe", "not built yet"))
     else:
-        track, _, name = entry.config.recipe.partition(":")
-        rows += [("recipe", entry.config.recipe), ("train", f"python -m jsr.main --config=configs/{track}.py:{name}"),
+        track, _, name = entry.recipe.recipe.partition(":")
+        rows += [("recipe", entry.recipe.recipe), ("train", f"python -m jsr.main --config=configs/{track}.py:{name}"),
                  ("networks", " > ".join(entry.networks)),
-                 *(("inferred" if i == 0 else "", text) for i, text in enumerate(entry.config.inferred))]
+                 *(("inferred" if i == 0 else "", text) for i, text in enumerate(entry.recipe.inferred))]
     for row in rows:
         facts.add_row(*row)
     console.print(facts, "", _figure_table(entry), sep="\n")
@@ -186,8 +186,8 @@ def _figure_table(entry):
     published = {"parameters, M": said["params_M"], "GMACs as hooks count": said["gmacs"], "ms": said["runtime_ms"],
                  "MB": said["model_mb"], **{key: value for key, value in entry.row.items() if key not in _SHOWN}}
     ours = {}
-    if entry.config:
-        found = catalogue.figures(entry.config)
+    if entry.recipe:
+        found = catalogue.figures(entry.recipe)
         height, width = found["input_hw"]
         ours = {"parameters as trained": f"{found['params']:,}",
                 "parameters, M": f"{found['params_deployed'] / 1e6:,.6f}",
@@ -248,8 +248,8 @@ def _entry_table(entries):
     rows = []
     for entry in entries:
         ours, networks, name = [""] * 3, "not built yet", entry.id
-        if entry.config:
-            found, name = catalogue.figures(entry.config), entry.config.recipe
+        if entry.recipe:
+            found, name = catalogue.figures(entry.recipe), entry.recipe.recipe
             networks = " > ".join(entry.networks)
             ours = [f"{found['params_deployed'] / 1e3:,.1f}", f"{found['hook_gmacs']:,.4f}",
                     f"{found['model_mb']:,.1f}"]

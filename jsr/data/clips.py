@@ -21,7 +21,7 @@ import threading
 
 import numpy as np
 
-from jsr import degradations
+from jsr import degradations, guests
 from jsr.datasets.clips import colours_of, packed, planes_of
 from jsr.degradations import _video
 from jsr.degradations.resize import pyav
@@ -193,7 +193,7 @@ class ClipWindows:
                                 f"x{protocol.scale}, not of videos at x{scale} (--config.data.train[0].degrade=...)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
         self._frames, self._crop, self._scale = frames, crop, scale
-        self._degrade, self._fixed = degrade, dict(fixed or {})
+        self._degrade, self._fixed, self._guests = degrade, dict(fixed or {}), guests.Brought()
         self._decode = _DecodeCache(cache_bytes)
 
     def __call__(self, record, rng):

@@ -1,81 +1,79 @@
-"""What a recipe says of its training data, opened: datasets, how they are degraded, how much of each is taken."""
+"""The training data of a recipe, opened: datasets, how they are degraded, how much of each is taken."""
 
-import dataclasses
 from fractions import Fraction
 import hashlib
 import json
 
 from jsr import degradations
 from jsr.data import clips, pipeline, sources
-from jsr.datasets.cut import WHOLE, Cut
+from jsr.datasets.cut import Cut
 from jsr.errors import UserError, nearest
 from jsr.trees import plain
 
-# Of a row; `jsr.recipes.writing.source` says what they mean.
-DEFAULTS = {"dataset": "", "split": "train", "degrade": "", "set": {}, "files": "", "repeat": 1, "weight": 0.0,
-            "steps": [], **dataclasses.asdict(WHOLE)}
-_OPENED = ("dataset", "split", "files", *dataclasses.asdict(WHOLE))  # of the keys, what records a row has
 
-
-def open_sources(config, announce=lambda line: None):
-    """{(dataset, split, files, shrink, tiles, detail): source} of all rows that a recipe and its stages sample from.
+def open_sources(recipe, announce=lambda line: None):
+    """The records of all rows that a recipe and its stages sample from: {`key` of a row: source}.
 
     Args:
-      config: a recipe.
+      recipe: Recipe.
       announce: called with lines for the user.
 
     Raises:
-      UserError: see `jsr.data.sources.open_source`, and rows with wrong keys.
+      UserError: see `jsr.data.sources.open_source`; a line for each dataset that is missing or damaged.
     """
-    rows = {}  # of the same records: how many others a worker's memory must hold beside them
-    for stage in config.stages:
-        found = _rows(config, stage)
+    rows, others = {}, {}  # of the same records: how many more a worker's memory must hold beside them
+    for stage in recipe.stages:
+        found = recipe.rows(stage)
         for row in found:
-            rows[_key(row)] = max(rows.get(_key(row), 0), len(found))
-    return {key: _opened(config, *key, pipeline.CACHE_BYTES // number, announce) for key, number in rows.items()}
-
-
-def _opened(config, dataset, split, files, shrink, tiles, detail, memory, announce):
+            rows[key(row)] = row
+            others[key(row)] = max(others.get(key(row), 0), len(found))
+    opened, problems = {}, []
+    for its, row in rows.items():
+        try:
+            opened[its] = sources.open_source(row.dataset, row.split, recipe.data.data_dir or None, row.files,
+                                              Cut(row.shrink, row.tiles, row.detail),
+                                              pipeline.CACHE_BYTES // others[its], announce)
+        except UserError as e:
+            problems += str(e).splitlines()
     try:
-        form = Cut(shrink, tiles, detail)
+        validation_source(recipe)
     except UserError as e:
-        raise UserError(f"{dataset}: {e} (--config.data.train[0]...)") from e
-    return sources.open_source(dataset, split, config.data.data_dir or None, files, form, memory, announce)
+        problems += str(e).splitlines()
+    if problems:
+        raise UserError("\n".join(dict.fromkeys(problems)))
+    return opened
 
 
-def stage_rows(config, stage, opened, *, scale):
+def key(row):
+    """What decides which records a row has, hashable."""
+    return row.dataset, row.split, row.files, row.shrink, row.tiles, row.detail
+
+
+def stage_rows(recipe, stage, opened):
     """The rows of a mix, [jsr.data.pipeline.Row], from which a stage takes its samples: its own, or the recipe's.
 
     Args:
-      config: a recipe.
+      recipe: Recipe.
       stage: one of its stages; `frames` decides whether samples are crops of images or windows of clips.
       opened: see `open_sources`.
-      scale: HR size over LR size.
 
     Raises:
-      UserError: a mistake in the rows or in the stage.
+      UserError: images smaller than the crop, or rows that do not fit the stage.
     """
-    rows = _rows(config, stage)
-    weights = [float(row["weight"]) for row in rows]
-    if min(weights) < 0 or 0 in weights and any(weights):
-        raise UserError(f"{_where(stage)}: weights {', '.join(f'{weight:g}' for weight in weights)}; give "
-                        "every row one above 0, or none")
+    rows = recipe.rows(stage)
+    weights = [row.weight for row in rows]
     if not any(weights):
-        weights = [len(opened[_key(row)]) * _repeat(row, stage) for row in rows]
-    elif any(row["repeat"] != 1 for row in rows):
-        raise UserError(f"{_where(stage)}: has both repeat and weight; a row's weight alone is its share of samples")
-    spans = [_span(row, stage) for row in rows]
-    _check_gaps(spans, stage)
+        weights = [len(opened[key(row)]) * row.repeat for row in rows]
     if not stage.frames:
-        _check_sizes(rows, opened, stage, scale)
-    transforms = [_transform(row, stage, scale, len(rows), number) for number, row in enumerate(rows)]
-    return [pipeline.Row(opened[_key(row)], transform, Fraction(weight), span)
-            for row, transform, weight, span in zip(rows, transforms, weights, spans, strict=True)]
+        _check_sizes(recipe, rows, opened, stage)
+    transforms = [_transform(row, stage, recipe.scale, len(rows), number) for number, row in enumerate(rows)]
+    return [pipeline.Row(opened[key(row)], transform, Fraction(weight), tuple(row.steps) or None)
+            for row, transform, weight in zip(rows, transforms, weights, strict=True)]
 
 
-def described(config):
+def described(recipe):
     """The rows of a recipe and of its stages, with their licences, for a model file: [{dataset, ..., licence}]."""
-    rows = [row for stage in config.stages for row in _rows(config, stage)]
+    rows = [plain(row) for stage in recipe.stages for row in recipe.rows(stage)]
     unlike = [row for number, row in enumerate(rows) if row not in rows[:number]]
     return [{**row, "licence": sources.licence(row["dataset"])} for row in unlike]
 
@@ -84,94 +82,48 @@ def fixed(row, where):
     """What a row sets of its degradation, as `jsr.degradations.draw` takes it (see `jsr.degradations.settings`).
 
     Args:
-      row: with the keys dataset, degrade and set.
+      row: Source or Validation of a recipe.
       where: its place in the recipe, "data.train[0]".
 
     Raises:
-      UserError: a value that is none, or no degradation.
+      UserError: a value that is none.
     """
-    chosen = plain(row["set"])
-    if chosen and not row["degrade"]:
-        raise UserError(f"{where}.set: sets {', '.join(chosen)} of a degradation, but names none ({where}.degrade)")
-    return degradations.settings(row["degrade"], chosen, f"{where}.set.") if chosen else {}
+    return degradations.settings(row.degrade, row.set, f"{where}.set.") if row.set else {}
 
 
-def data_hash(config, opened):
-    """A short hash of what records a recipe trains and is evaluated on: names and sizes, not where they lie.
+def data_hash(recipe, opened):
+    """A short hash of the records that a recipe trains and is evaluated on: names and sizes, not where they lie.
 
     Args:
-      config: a recipe.
+      recipe: Recipe.
       opened: see `open_sources`.
     """
-    found = [source.identity for source in [*opened.values(), validation_source(config)]]
+    found = [source.identity for source in [*opened.values(), validation_source(recipe)]]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
 
 
-def validation_source(config):
+def validation_source(recipe):
     """The records that a recipe is evaluated on, opened."""
-    data = config.data.eval
-    return sources.open_source(data.dataset, data.split, config.data.data_dir or None)
+    data = recipe.data.eval
+    return sources.open_source(data.dataset, data.split, recipe.data.data_dir or None)
 
 
-def _rows(config, stage):
-    rows = plain(stage.data or config.data.train)
-    for row in rows:
-        if not isinstance(row, dict):
-            raise UserError(f"{_where(stage)}: {row!r} is no row; give {{'dataset': ...}}")
-        for key in row.keys() - DEFAULTS.keys():
-            raise UserError(f"{_where(stage)}: unknown key {key!r}; {nearest(key, DEFAULTS)}")
-    rows = [DEFAULTS | row for row in rows]
-    if not rows or not all(row["dataset"] for row in rows):
-        raise UserError(f"{_where(stage)}: names no dataset (--config.data.train[0].dataset=...)")
-    return rows
-
-
-def _where(stage):
-    return "data of the stage" if stage.data else "data.train"
-
-
-def _key(row):
-    return tuple(row[key] for key in _OPENED)
-
-
-def _check_sizes(rows, opened, stage, scale):
+def _check_sizes(recipe, rows, opened, stage):
     """Names what is smaller than the crop, of sources that know the sizes of their images without reading them."""
+    scale = recipe.scale
     side, small = stage.crop // scale, {}
-    for source in (opened[key] for key in dict.fromkeys(map(_key, rows))):
+    for source in (opened[its] for its in dict.fromkeys(map(key, rows))):
         if sizes := getattr(source, "sizes", None):
             small |= {name: size for name, size in zip(source.names, sizes, strict=True) if min(size) // scale < side}
     if small:
         name, (height, width) = next(iter(small.items()))
         more = f", and so are {len(small) - 1:,} more" if len(small) > 1 else ""
         raise UserError(f"{name}: {width}x{height} is smaller than the crop of {stage.crop}{more}; use a smaller one "
-                        "(--config.stages[0].crop=...) or remove them")
-
-
-def _repeat(row, stage):
-    if not isinstance(row["repeat"], int) or row["repeat"] < 1:
-        raise UserError(f"{_where(stage)}: repeats {row['dataset']} {row['repeat']} times; use 1 or more")
-    return row["repeat"]
-
-
-def _span(row, stage):
-    steps = row["steps"]
-    if steps and not (len(steps) == 2 and 0 <= steps[0] < steps[1]):
-        raise UserError(f"{_where(stage)}: steps {steps} of {row['dataset']}; give [first, last), or [] for always")
-    return tuple(steps) or None
-
-
-def _check_gaps(spans, stage):
-    step = 0
-    while step < stage.steps:
-        ends = [span[1] if span else stage.steps for span in spans if span is None or span[0] <= step < span[1]]
-        if not ends:
-            raise UserError(f"{_where(stage)}: no row takes part at step {step} of the stage's {stage.steps}; mend the "
-                            "rows' steps")
-        step = max(ends)
+                        f"(--config.stages[{recipe.stages.index(stage)}].crop=...) or remove them")
 
 
 def _transform(row, stage, scale, count, number):
-    cut = dict(crop=stage.crop, scale=scale, degrade=row["degrade"],
+    cut = dict(crop=stage.crop, scale=scale, degrade=row.degrade,
                fixed=fixed(row, f"{'data' if stage.data else 'data.train'}[{number}]"))
     derive = pipeline.derived_keys(stage)
     if not stage.frames:

@@ -19,7 +19,7 @@ from absl import flags
 import grain
 import numpy as np
 
-from jsr import degradations, images, losses
+from jsr import degradations, guests, images, losses
 from jsr.data.order import Order
 from jsr.datasets import records, tiled
 from jsr.degradations.resize import pillow_bicubic
@@ -104,7 +104,7 @@ class PairedCrops:
                                 f"x{protocol.scale}, not of images at x{scale} (--config.data.train[0].degrade=...)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
         self._crop, self._scale, self._derive = crop, scale, tuple(derive)
-        self._degrade, self._fixed = degrade, dict(fixed or {})
+        self._degrade, self._fixed, self._guests = degrade, dict(fixed or {}), guests.Brought()
         self._decode = _DecodeCache(cache_bytes)
 
     def __call__(self, record, rng):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from jsr import images
+from jsr import guests, images
 from jsr.data.decoded import Decoded
 from jsr.datasets.build import damage, default_data_dir, find, names
 from jsr.datasets.cut import WHOLE
@@ -24,7 +24,8 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
     `identity`, which JSON can write, tells other records, but not another place of the same ones.
 
     Args:
-      dataset: "<dataset>[/<config>]", or the path of a folder. A known dataset goes before a folder of the same name;
+      dataset: "<dataset>[/<config>]", or the path of a folder; or a guest's "mypkg.data:mine" (jsr.guests), a function
+        of the split that gives a source. A known dataset goes before a folder of the same name;
         "./photos" is the folder.
       split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all its images.
       data_dir: where datasets are; `jsr.datasets.build.default_data_dir()` where None or "".
@@ -40,6 +41,8 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         images; `files` cannot be read, is empty, or has names that the dataset has not; `form` of a dataset, or with no
         place for what it makes.
     """
+    if guests.is_function(dataset) and not Path(dataset).exists():
+        return guests.attribute(dataset)(split)
     data_dir = data_dir or default_data_dir()
     if isinstance(dataset, str) and dataset.split("/")[0] in names():
         if form != WHOLE:

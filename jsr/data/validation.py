@@ -1,6 +1,5 @@
 """The pairs that networks are validated on."""
 
-import math
 from pathlib import Path
 
 from jsr import degradations, images
@@ -45,13 +44,12 @@ def eval_pairs(source, *, scale, degrade="", fixed=None):
         yield Path(name).name, lr, hr
 
 
-def count(config):
-    """How many pairs there are."""
-    return len(mix.validation_source(config))
+def count(recipe):
+    """The number of pairs."""
+    return len(mix.validation_source(recipe))
 
 
-def pairs(config):
+def pairs(recipe):
     """The pairs that a recipe is evaluated on, as `eval_pairs` yields them."""
-    data, source = config.data.eval, mix.validation_source(config)
-    scale = math.prod(config.networks[name].scale for name in config.chain)
-    return eval_pairs(source, scale=scale, degrade=data.degrade, fixed=mix.fixed(data, "data.eval"))
+    data, source = recipe.data.eval, mix.validation_source(recipe)
+    return eval_pairs(source, scale=recipe.scale, degrade=data.degrade, fixed=mix.fixed(data, "data.eval"))

@@ -14,7 +14,7 @@ import zlib
 import numpy as np
 import PIL
 
-from jsr import lazy
+from jsr import guests, lazy
 from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
 from jsr.errors import UserError, nearest
 from jsr.images import png_bytes, read_rgb
@@ -22,7 +22,7 @@ from jsr.images import png_bytes, read_rgb
 if TYPE_CHECKING:
     from jsr.degradations import jpeg_device, resize_device
 
-__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "crop_to_multiple", "decode",
+__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "codec", "crop_to_multiple", "decode",
            "degrade", "degrade_part", "draw", "jpeg_device", "parameters", "protocol", "replay", "resize_device",
            "settings", "trace"]
 # The twins in JAX, which needs a while to import
@@ -73,7 +73,8 @@ class Degradation:
 
     Attributes:
       scale: HR size over LR size.
-      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}.
+      steps: rows of work done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, or a
+        guest's Codec "mypkg.codecs:mine", parameters...}.
         A parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a
         codec.
       video: HR and LR are clips, uint8 YUV 4:2:0 (T, H * 3 // 2, W).
@@ -144,10 +145,25 @@ class Degraded:
 
 
 def protocol(name: str) -> Degradation:
-    """The row of `PROTOCOLS` called `name`; raises UserError naming the nearest where there is none."""
+    """The row of `PROTOCOLS` called `name`, or a guest's Degradation ("mypkg.codecs:phone", jsr.guests).
+
+    Raises:
+      UserError: there is none; the nearest is named.
+    """
+    if guests.is_function(name):
+        return guests.attribute(name)
     if name not in PROTOCOLS:
         raise UserError(f"degradation protocol {name!r} is unknown; {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def codec(fn: str) -> Codec:
+    """The codec of a step: a row of `CODECS`, or a guest's ("mypkg.codecs:mine")."""
+    return guests.attribute(fn) if guests.is_function(fn) else CODECS[fn]
+
+
+def _is_codec(step):
+    return step["fn"] in CODECS or guests.is_function(step["fn"])
 
 
 def parameters(name: str) -> dict[str, Any]:
@@ -309,7 +325,7 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
       (LR part, uint8; the HR part; the record of `Degraded`).
     """
     record, scale = draw(name, seed, **fixed), protocol(name).scale
-    block = max(CODECS[step["fn"]].block for step in record["steps"] if step["fn"] in CODECS)
+    block = max(codec(step["fn"]).block for step in record["steps"] if _is_codec(step))
     resized = any(step["fn"] in resize.RESIZES for step in record["steps"])
     kept, read = [], []
     for (start, stop), side in zip((rows, columns), hr.shape[:2], strict=True):
@@ -334,7 +350,7 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
 def _made(record, lr_bytes):
     rows = protocol(record["protocol"]).steps
     steps = [step | _made_by({key: step[key] for key in row}) for step, row in zip(record["steps"], rows, strict=True)]
-    return Degraded(lr_bytes, CODECS[steps[-1]["fn"]].suffix, record | {"steps": steps})
+    return Degraded(lr_bytes, codec(steps[-1]["fn"]).suffix, record | {"steps": steps})
 
 
 def trace(record: Mapping[str, Any], hr: np.ndarray, *,
@@ -350,14 +366,14 @@ def trace(record: Mapping[str, Any], hr: np.ndarray, *,
     """
     image, steps = _checked(record["protocol"], hr), record["steps"]
     rows, video = protocol(record["protocol"]).steps, protocol(record["protocol"]).video
-    first_codec = next(step for step in steps if step["fn"] in CODECS)
+    first_codec = next(step for step in steps if _is_codec(step))
     for step, row in zip(steps, rows, strict=True):
         parameters = {key: step[key] for key in row if key not in ("fn", "decoder")}
-        if step["fn"] in CODECS:
+        if _is_codec(step):
             if step is first_codec and not video:
                 image = image[keep]
             try:
-                data = CODECS[step["fn"]].encode(image, **parameters)
+                data = codec(step["fn"]).encode(image, **parameters)
             except ValueError as e:
                 if isinstance(e, UserError):
                     raise
@@ -410,14 +426,14 @@ def crop_to_multiple(image: np.ndarray, multiple: int) -> np.ndarray:
 
 
 def _decoded(step, data):
-    return CODECS[step["fn"]].decode(data, **({"decoder": step["decoder"]} if "decoder" in step else {}))
+    return codec(step["fn"]).decode(data, **({"decoder": step["decoder"]} if "decoder" in step else {}))
 
 
 def _made_by(step):
     """What a step's own parameters do not say of how it is done: the version of its library, and its other settings."""
     parameters = {key: value for key, value in step.items() if key != "fn"}
-    if step["fn"] in CODECS:
-        made_by = CODECS[step["fn"]].record(**parameters)
+    if _is_codec(step):
+        made_by = codec(step["fn"]).record(**parameters)
         return {key: value for key, value in made_by.items() if key not in (*step, "codec")}
     if step["fn"].startswith("swscale"):
         return {"library": _video.library()}

@@ -400,7 +400,7 @@ def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=Non
 
 def _made_for_jpeg(meta):
     """Whether the recipe of a model file is of a protocol whose LR images are JPEG files."""
-    protocol = degradations.PROTOCOLS.get((meta.get("recipe") or "").partition(":")[0])
+    protocol = degradations.PROTOCOLS.get(meta.get("protocol"))
     return protocol is not None and protocol.steps[-1]["fn"] == "jpeg"
 
 

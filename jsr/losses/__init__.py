@@ -1,8 +1,8 @@
 """Losses: pure functions of a prediction and a target, and the rows that name them.
 
-A row is data: {fn: name in LOSSES, pred: key, target: key, weight: factor}, and with them options of the function, as
-eps of `charbonnier`. Every function takes float32 arrays, of one shape but for those of features, and returns a float32
-scalar. A key names an array of the step:
+A row is data: {fn: name in LOSSES or "mypkg.losses:mine" (jsr.guests), pred: key, target: key, weight: factor},
+and with them options of the function, as eps of `charbonnier`. Every function takes float32 arrays, of one shape but
+for arrays of features, and returns a float32 scalar. A key names an array of the step:
 
   sr                      an output of the chain, or an image of the batch
   enlarge/sr              an output of a network of the chain that is not the last
@@ -14,7 +14,7 @@ A plain name is sought among the outputs first for `pred`, and in the batch firs
 output of its own that is compared with the batch's of the same name.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import inspect
 import re
 from typing import Any, NamedTuple
@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jsr.errors import UserError, nearest
+from jsr import guests
+from jsr.errors import UserError, mismatch, nearest
 from jsr.losses import adversarial, detail, features, frequency, pixel, quality, robust, structure
 
-__all__ = ["LEARNT", "LOSSES", "PARAMS", "Key", "check_rows", "defaults", "initial_params", "keys", "learnt", "names",
-           "parse", "total"]
+__all__ = ["LEARNT", "LOSSES", "PARAMS", "Key", "check_rows", "defaults", "function", "initial_params", "keys",
+           "learnt", "names", "parse", "total"]
 
 _Row = Mapping[str, Any]
 
@@ -59,22 +60,30 @@ def check_rows(rows: Iterable[_Row]) -> None:
         missing = [key for key in _KEYS if key not in row]
         if missing:
             raise UserError(f"loss row {dict(row)}: lacks {', '.join(missing)}; needs {', '.join(_KEYS)}")
+        for part in ("fn", "pred", "target"):
+            if not isinstance(row[part], str):
+                raise UserError(f"loss row {dict(row)}: {part} must be text")
         keys([row])
         known = {"weight": 1.0, **defaults(row["fn"])}
         for name, value in {"weight": row["weight"], **_options(row)}.items():
             if name not in known:
                 raise UserError(f"loss {row['fn']}: no option {name!r}; {nearest(name, known)}")
-            number = isinstance(known[name], float) and type(value) is int
-            if type(value) is not type(known[name]) and not number:
-                raise UserError(f"loss {row['fn']}: {name}={value!r} must be of type {type(known[name]).__name__}, "
-                                f"like {known[name]!r}")
+            if wrong := mismatch(value, known[name]):
+                raise UserError(f"loss {row['fn']}: {name}={wrong}")
+
+
+def function(fn: str) -> Callable[..., jax.Array]:
+    """The function of a row: one of LOSSES, or a guest's ("mypkg.losses:mine"); UserError for an unknown one."""
+    if guests.is_function(fn):
+        return guests.attribute(fn)
+    if fn not in LOSSES:
+        raise UserError(f"loss {fn!r} is unknown; {nearest(fn, LOSSES)}")
+    return LOSSES[fn]
 
 
 def defaults(fn: str) -> dict[str, Any]:
     """{option: its default} of a function of LOSSES, but `params`; UserError names the nearest of an unknown one."""
-    if fn not in LOSSES:
-        raise UserError(f"loss {fn!r} is unknown; {nearest(fn, LOSSES)}")
-    _, _, *options = inspect.signature(LOSSES[fn]).parameters.values()
+    _, _, *options = inspect.signature(function(fn)).parameters.values()
     return {option.name: option.default for option in options if option.name != "params"}
 
 
@@ -154,8 +163,8 @@ def total(rows: Sequence[_Row], outputs: Mapping[str, jax.Array], batch: Mapping
         wide = jnp.promote_types(pred.dtype, jnp.float32)
         own = {"params": params[name]} if row["fn"] in PARAMS else {}
         try:
-            values[name] = LOSSES[row["fn"]](*(_masked(x.astype(wide), batch) for x in (pred, target)), **_options(row),
-                                             **own)
+            compared = (_masked(x.astype(wide), batch) for x in (pred, target))
+            values[name] = function(row["fn"])(*compared, **_options(row), **own)
         except ValueError as e:
             raise UserError(f"loss {row['fn']} of {row['pred']} and {row['target']}: {e}") from e
         loss = loss + row["weight"] * values[name]

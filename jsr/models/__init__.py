@@ -13,6 +13,8 @@ has the attribute `grid_follows_size`: tiles are never exact with it. One that e
 has the attribute `estimates_quality` and gives `qf`, float32 (N, 1), 1 - quality / 100; if it can be told the quality
 instead, in the same unit, its keyword is `qf_input`. One that adds to the image, enlarged or not, may have the field
 `zero_start`: its last convolution starts at zero, and the network as that image.
+
+A network of another package is a module of the same form, named "mypkg.mynet/base" (jsr.guests).
 """
 
 from collections.abc import Sequence
@@ -29,7 +31,8 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
 import jax.numpy as jnp
 
-from jsr.errors import UserError, nearest
+from jsr import guests
+from jsr.errors import UserError, mismatch, nearest
 from jsr.models._card import Card
 
 __all__ = ["STEMS", "Card", "abstract", "card", "create", "init", "list_models", "outputs", "resolve"]
@@ -49,7 +52,8 @@ def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
       A Linen module.
 
     Raises:
-      UserError: unknown network, variant or field (the nearest is named), or a scale the network is not made for.
+      UserError: unknown network, variant or field (the nearest is named), a value of another type than the field's, or
+        a scale that the network is not made for.
     """
     module, variant = _find(model_id)
     scales = card(model_id).allowed_scales
@@ -57,9 +61,11 @@ def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
         raise UserError(f"{model_id}: no scale {scale}; it has {', '.join(map(str, scales))}")
     default = module.Model(variant, scale=scale)
     known = [f.name for f in dataclasses.fields(default) if f.name not in ("scale", "parent", "name")]
-    for field in fields:
+    for field, value in fields.items():
         if field not in known:
             raise UserError(f"{model_id}: no field {field!r}; {nearest(field, known)}")
+        if wrong := mismatch(value, getattr(default, field)):
+            raise UserError(f"{model_id}: field {field}: {wrong}")
     return module.Model(variant, scale=scale, **{field: _hashable(value) for field, value in fields.items()})
 
 
@@ -114,8 +120,7 @@ def card(model: str | nn.Module) -> Card:
 
 def resolve(model_id: str) -> str:
     """The full id, with the variant: "edsr" to "edsr/baseline"; UserError names the nearest of an unknown one."""
-    module, variant = _find(model_id)
-    return f"{module.__name__.rpartition('.')[2]}/{variant}"
+    return f"{model_id.partition('/')[0]}/{_find(model_id)[1]}"
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -140,9 +145,14 @@ def _import(stem):
 def _find(model_id):
     """(module, variant) of an id; UserError names the nearest."""
     stem, _, variant = model_id.partition("/")
-    if stem not in STEMS:
+    if guests.is_network(model_id):
+        module = guests.module(model_id)
+        if missing := [name for name in ("VARIANTS", "Model", "CARD") if not hasattr(module, name)]:
+            raise UserError(f"{model_id}: {stem} has no {', '.join(missing)}, as a file of a network has")
+    elif stem in STEMS:
+        module = _import(stem)
+    else:
         raise UserError(f"{model_id}: no network {stem!r}; {nearest(stem, STEMS)}")
-    module = _import(stem)
     variant = variant or next(iter(module.VARIANTS))
     if variant not in module.VARIANTS:
         raise UserError(f"{model_id}: no variant {variant!r}; {nearest(variant, module.VARIANTS)}")

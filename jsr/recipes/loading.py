@@ -1,19 +1,25 @@
 """A track file, one of its recipes, and overrides from the command line.
 
 `configs/aim22_t1.py:srmui` names a file and a recipe. The file is looked for as given and then, so that an installed
-jsr works outside its checkout, among the package's own configs; there `aim22_t1` alone is enough.
+jsr works outside its checkout, among the package's own configs; there `aim22_t1` alone is enough. A track file is
+Python, and runs when it is loaded.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 import dataclasses
 import importlib.util
+import json
 from pathlib import Path
+import traceback
 from types import ModuleType
+import typing
 
 from ml_collections import ConfigDict
 
-from jsr import trees
+from jsr import guests, trees
 from jsr.errors import UserError, nearest
+from jsr.recipes import schema
+from jsr.recipes.schema import Recipe
 
 PACKAGE_CONFIGS = Path(__file__).parent.parent / "_configs"
 
@@ -23,34 +29,82 @@ def tracks() -> list[str]:
     return sorted(p.stem for p in PACKAGE_CONFIGS.glob("[!_]*.py"))
 
 
-def load(spec: str, overrides: Iterable[tuple[str, str]] = ()) -> ConfigDict:
-    """Loads a config.
+def load(spec: str, overrides: Iterable[tuple[str, str]] = ()) -> Recipe:
+    """Loads a recipe.
 
     Args:
       spec: `FILE[:RECIPE]`, as in "configs/aim22_t1.py:srmui" or "aim22_t1:srmui".
       overrides: (key, text) pairs as in ("stages[0].steps", "200").
 
-    Returns:
-      A locked ConfigDict.
+    Raises:
+      UserError: no such file or recipe, a file that cannot be run, or mistakes in the recipe: a line each.
+    """
+    config = template(spec)
+    _bring(config)
+    recipe = _changed(config, overrides)
+    _bring(recipe)
+    return checked(recipe)
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """The recipe itself; raises UserError for what it names that does not exist: a line each, with the key's place."""
+    from jsr.recipes import check  # networks, and so JAX
+
+    return check.checked(recipe)
+
+
+def template(spec: str) -> ConfigDict:
+    """The plain data of a recipe, as its file gives them, to change and to make another recipe of.
 
     Raises:
-      UserError: no such file, recipe or key, or a value of the wrong type.
+      UserError: no such file or recipe, or a file that cannot be run.
     """
-    file, _, recipe = spec.partition(":")
-    module = import_file(find(file))
+    file, _, name = spec.partition(":")
+    path = find(file)
+    return _of_module(import_file(path), path, file, name)
+
+
+def _of_module(module, path, file, name):
+    if not hasattr(module, "get_config"):
+        raise UserError(f"{file}: has no function get_config(recipe), which gives the recipe of that name")
+    with _told(path):
+        data = module.get_config(name) if name else module.get_config()
+    if not isinstance(data, (Mapping, ConfigDict)):
+        raise UserError(f"{file}: get_config gives {type(data).__name__}, not a recipe; make one by jsr.recipes.recipe")
+    data = trees.plain(data)
+    data["recipe"] = data.get("recipe") or ":".join(filter(None, (path.stem, name)))
+    return trees.from_plain(data).unlock()
+
+
+def changed(recipe: Recipe, overrides: Iterable[tuple[str, str]]) -> Recipe:
+    """A recipe with other values; raises UserError for keys and values that cannot be."""
+    return _changed(trees.from_plain(trees.plain(recipe)).unlock(), overrides)
+
+
+def read_json(path: Path) -> Recipe:
+    """The recipe that a run has written down; raises UserError where the file is damaged."""
     try:
-        config = module.get_config(recipe) if recipe else module.get_config()
-    except AttributeError as e:
-        if hasattr(module, "get_config"):
-            raise
-        raise UserError(f"{file}: has no function get_config(recipe)") from e
+        return schema.read(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as e:
+        raise UserError(f"{path}: no such file") from e
+    except (OSError, ValueError) as e:
+        raise UserError(f"{path}: a damaged file ({e}); put it back, or remove the run") from e
+
+
+def _changed(config, overrides):
+    problems = []
     for key, text in sorted(overrides, key=lambda override: _order(override[0])):
-        trees.set_value(config, key, text, known)
-    return config.lock()
+        try:
+            trees.set_value(config, key, text, known)
+        except UserError as e:
+            problems.append(str(e))
+    if problems:
+        raise UserError("\n".join(problems))
+    return schema.read(config)
 
 
 def find(file: str | Path) -> Path:
-    """The path of a config file: as given, else among the package's own; UserError names the nearest track."""
+    """The path of a track file: as given, else among the package's own; UserError names the nearest track."""
     for path in (Path(file), PACKAGE_CONFIGS / Path(file).name, PACKAGE_CONFIGS / f"{file}.py"):
         if path.is_file() and path.stem != "__init__":
             return path
@@ -58,22 +112,60 @@ def find(file: str | Path) -> Path:
 
 
 def import_file(path: Path) -> ModuleType:
-    """The module in the Python file `path`."""
+    """The module in the Python file `path`; raises UserError with its line where it cannot be run."""
     spec = importlib.util.spec_from_file_location(f"jsr_config_{path.stem}", path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise UserError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with _told(path):
+        spec.loader.exec_module(module)
     return module
 
 
-def all_recipes() -> list[tuple[str, str, ConfigDict]]:
-    """[(track, name, ConfigDict)] of every recipe in `configs/`, sorted by track, in the order of its table."""
+class _told:
+    """Turns whatever a Python file raises into a UserError that names its line."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if isinstance(error, UserError) or not isinstance(error, Exception):
+            return
+        lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == str(self._path)]
+        line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(self._path) else lines[-1]
+        words = error.msg if isinstance(error, SyntaxError) else error
+        raise UserError(f"{self._path}, line {line}: {kind.__name__}: {words}") from error
+
+
+def all_recipes() -> list[tuple[str, str, Recipe]]:
+    """[(track, name, Recipe)] of every recipe in `configs/`, sorted by track, in the order of its table."""
     found = []
     for track in tracks():
-        table = import_file(PACKAGE_CONFIGS / f"{track}.py").RECIPES
-        found += [(track, name, load(f"{track}:{name}")) for name in table]
+        path = PACKAGE_CONFIGS / f"{track}.py"
+        module = import_file(path)
+        found += [(track, name, checked(schema.read(_of_module(module, path, track, name))))
+                  for name in module.RECIPES]
     return found
+
+
+def _bring(data):
+    """Imports the guests that a recipe names: it is Python, or words of the user's own command."""
+    guests.bring(*dict.fromkeys(_guests_in(trees.plain(data))))
+
+
+def _guests_in(node):
+    if isinstance(node, list):
+        for each in node:
+            yield from _guests_in(each)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from _guests_in(value)
+            if isinstance(value, str) and (key == "model" and guests.is_network(value)
+                                           or key in ("fn", "degrade", "dataset") and guests.is_function(value)):
+                yield value
 
 
 def _order(key):
@@ -89,10 +181,6 @@ def known(config: ConfigDict, nodes: list, walked: list[str], key: str) -> dict[
             return _fields(config.networks[name])
         case ["stages", _, "begin", _, "fields"]:
             return _fields(config.networks[nodes[-2].net])
-        case ["data", "train", _] | ["stages", _, "data", _]:
-            from jsr.data import mix
-
-            return mix.DEFAULTS
         case ["data", "eval", "set"] | ["data", "train", _, "set"] | ["stages", _, "data", _, "set"]:
             from jsr import degradations
 
@@ -103,20 +191,35 @@ def known(config: ConfigDict, nodes: list, walked: list[str], key: str) -> dict[
             return {name: default if isinstance(default, str) else None
                     for name, default in degradations.parameters(nodes[-2].degrade).items()}
         case ["stages", _, "players", _, "optimizer" | "schedule" as what]:
-            from jsr.training import optim
+            from jsr import optim
 
             return {"name": ""} | optim.arguments(what, nodes[-1].name)
         case ["stages", _, "players", _, "losses", _]:
             from jsr import losses
 
             return {"fn": "", "pred": "", "target": "", "weight": 1.0} | losses.defaults(nodes[-1]["fn"])
-    return {}
+    kind = _kind_at(walked)
+    return trees.plain(schema.defaults(kind)) if kind else {}
+
+
+def _kind_at(walked):
+    """The class of the schema at a place in a recipe; None where there is another thing."""
+    kind = Recipe
+    for part in walked:
+        if dataclasses.is_dataclass(kind):
+            kind = schema.types_of(kind).get(part)
+        else:
+            inner = typing.get_args(kind) or (None,)
+            kind = inner[-1] if typing.get_origin(kind) is dict else inner[0]
+    return kind if dataclasses.is_dataclass(kind) else None
 
 
 def _fields(net):
     """The fields of a recipe's network that a recipe may set, and their defaults."""
     from jsr import models
 
+    if guests.is_network(net.model):
+        guests.bring(net.model)
     module = models.create(net.model, scale=net.scale)
     return {field.name: getattr(module, field.name) for field in dataclasses.fields(module)
             if field.name not in ("scale", "dtype", "parent", "name")}

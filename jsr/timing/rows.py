@@ -15,7 +15,6 @@ from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.files import atomic_write
 from jsr.timing import timing, upscaling
 from jsr.training import stages
-from jsr.trees import plain
 
 FORMAT = 1
 
@@ -63,21 +62,21 @@ def entries(protocols, names=()):
     for name in protocols:
         if name not in RULES:
             raise UserError(f"challenge protocol {name!r} has no rules of timing here; {nearest(name, RULES)}")
-    found = [(name, config) for _, name, config in recipes.all_recipes() if config.id and config.protocol in protocols]
+    found = [(name, recipe) for _, name, recipe in recipes.all_recipes() if recipe.id and recipe.protocol in protocols]
     known = [name for name, _ in found]
     for name in names:
         if name not in known:
             raise UserError(f"{', '.join(protocols)}: no published entry {name!r}; {nearest(name, known)}")
-    return [config for name, config in found if not names or name in names]
+    return [recipe for name, recipe in found if not names or name in names]
 
 
-def published(config):
+def published(recipe):
     """What the report says of an entry.
 
     Returns:
       {gain_db: over the challenge's baseline, runtime_ms, hardware, score, params_m, flops_g}; None where it is silent.
     """
-    protocol, report = challenges.protocol(config.protocol), plain(config.report)
+    protocol, report = challenges.protocol(recipe.protocol), recipe.report
     key, column = ("psnr", "psnr[rgb]") if "psnr" in report else ("runtime_ms", "runtime_ms")
     row, = (row for row in challenges.table(protocol) if row[column] and float(row[column]) == report[key])
     return {"gain_db": challenges.level(protocol, row) - challenges.level(protocol, protocol.published),
@@ -86,17 +85,17 @@ def published(config):
             "flops_g": report.get("macs_G")}
 
 
-def size_of(config, size=None):
+def size_of(recipe, size=None):
     """[height, width] of an entry's LR image: `size`, or the challenge's."""
-    return list(size or RULES[config.protocol].size)
+    return list(size or RULES[recipe.protocol].size)
 
 
-def measure(config, *, size=None, dtype="float32", wanted=(), runtimes=(), rounds=None, max_seconds=math.inf,
+def measure(recipe, *, size=None, dtype="float32", wanted=(), runtimes=(), rounds=None, max_seconds=math.inf,
             announce=lambda line: None):
     """Times one entry.
 
     Args:
-      config: of `entries`.
+      recipe: of `entries`.
       size: (height, width) of the LR image; None is the challenge's.
       dtype, wanted, runtimes, max_seconds, announce: as for jsr.timing.upscaling.measure.
       rounds: timed calls of each; None is as the challenge had them, as far as `max_seconds` allow.
@@ -111,14 +110,14 @@ def measure(config, *, size=None, dtype="float32", wanted=(), runtimes=(), round
       of the *published* gain and *our* runtime; None where it had none. `ratio` is our time over the fastest peer's,
       below 1 where ours is less; `jax_ratio` that of XLA.
     """
-    rules, protocol = RULES[config.protocol], challenges.protocol(config.protocol)
-    copies = max(net.copies for net in (config.networks[name] for name in config.chain))
-    row = {"recipe": config.recipe, "title": config.title, "protocol": config.protocol, "size": size_of(config, size),
+    rules, protocol = RULES[recipe.protocol], challenges.protocol(recipe.protocol)
+    copies = max(net.copies for net in (recipe.networks[name] for name in recipe.chain))
+    row = {"recipe": recipe.recipe, "title": recipe.title, "protocol": recipe.protocol, "size": size_of(recipe, size),
            "dtype": dtype, "wanted": list(wanted), "runtimes": list(runtimes), "rounds": rounds,
-           "date": timing.surroundings()["date"], "published": published(config),
-           "passes": copies * (8 if config.ensemble.self else 1), "note": ""}
-    networks = stages.make_networks(config, len(config.stages) - 1)
-    networks = {name: reparam.deployed(networks[name]).clone(dtype=None) for name in config.chain}
+           "date": timing.surroundings()["date"], "published": published(recipe),
+           "passes": copies * (8 if recipe.ensemble.self else 1), "note": ""}
+    networks = stages.plan_of(recipe, len(recipe.stages) - 1).networks
+    networks = {name: reparam.deployed(networks[name]).clone(dtype=None) for name in recipe.chain}
     variables = {name: models.init(network, jax.random.key(0)) for name, network in networks.items()}
     try:
         found = upscaling.measure(

@@ -68,12 +68,12 @@ class Contender:
     note: str = ""
 
 
-def contenders(peer, config, networks, variables, seen):
+def contenders(peer, recipe, networks, variables, seen):
     """What PyTorch has to set against the step of a recipe's first stage, on the device that JAX uses.
 
     Args:
       peer: a key of WAYS.
-      config: a recipe.
+      recipe: Recipe.
       networks: {name: module} of the chain, in its order, but for those without parameters at its head.
       variables: {name: Flax collections}, numpy arrays, those with which ours began.
       seen: a Seen.
@@ -84,7 +84,7 @@ def contenders(peer, config, networks, variables, seen):
     Raises:
       ValueError: as of `trainable`.
     """
-    if reason := why_not(config):
+    if reason := why_not(recipe):
         return [Contender(peer, note=reason)]
     networks = {name: module.clone(dtype=jnp.float32) for name, module in networks.items()}
     batch, *size, _ = seen.lr[0].shape
@@ -92,37 +92,37 @@ def contenders(peer, config, networks, variables, seen):
     torch.set_num_threads(cores())
     inductor.compile_threads = 1  # its workers are forks, which JAX's threads do not survive
     note = f"{made:,} parameters are replaced by what is made of them" if made else ""
-    return [_compared(name, module, config, seen, note, *way) for name, way in WAYS[peer].items()]
+    return [_compared(name, module, recipe, seen, note, *way) for name, way in WAYS[peer].items()]
 
 
-def _compared(name, module, config, seen, note, memory_format, prepare):
+def _compared(name, module, recipe, seen, note, memory_format, prepare):
     """A Contender after its first steps."""
     try:
         own = copy.deepcopy(module).to(DEVICES[jax.default_backend()], memory_format=memory_format)
-        step = make_step(prepare(own), config, seen, memory_format)
+        step = make_step(prepare(own), recipe, seen, memory_format)
         losses = np.array([step(number).item() for number in range(len(seen.losses))])
     except Exception as e:  # of a foreign library, whatever it is; torch.compile compiles here
         return Contender(name, note=f"not timed: {brief(e)}")
     error = float(np.abs(losses / seen.losses - 1).max())
-    if not error <= BOUNDS[config.dtype]:
+    if not error <= BOUNDS[recipe.dtype]:
         return Contender(name, loss_error=error, note=f"not timed: its losses are up to {error:.1%} off: another step")
     return Contender(name, step, error, note)
 
 
-def why_not(config):
+def why_not(recipe):
     """Why a recipe's first stage is more than the plain loop has; "" where it is not."""
-    stage = config.stages[0]
+    stage = recipe.stages[0]
     player = stage.players[0]
     losses = [(row["fn"], row["pred"], row["target"]) for row in player.losses]
     extras = {
         "several players": len(stage.players) > 1,
-        "networks that are not trained, or outside the chain": sorted(player.nets) != sorted(config.networks),
+        "networks that are not trained, or outside the chain": sorted(player.nets) != sorted(recipe.networks),
         f"losses other than {' and '.join(LOSSES)} of sr and hr": not {*losses} <= {(fn, "sr", "hr") for fn in LOSSES},
-        f"the optimizer {player.optimizer.name}": player.optimizer.name != "adam",
+        f"the optimizer {player.optimizer['name']}": player.optimizer["name"] != "adam",
         "frozen parameters": bool(player.freeze),
         "accumulated gradients": stage.accumulate > 1,
         "frozen statistics": stage.frozen_statistics,
-        f"dtype {config.dtype}": config.dtype not in BOUNDS,
+        f"dtype {recipe.dtype}": recipe.dtype not in BOUNDS,
         f"a {jax.default_backend()}": jax.default_backend() not in DEVICES,
         f"{jax.device_count()} devices": jax.device_count() > 1,
     }
@@ -189,12 +189,12 @@ def _split(module, name, scale):
     module.recompile()
 
 
-def make_step(module, config, seen, memory_format):
+def make_step(module, recipe, seen, memory_format):
     """The step of a module that lies where and as it is to be computed.
 
     Args:
       module: PyTorch module, (N, C, H, W) to (N, C, H', W').
-      config: a recipe for which `why_not` has nothing to say.
+      recipe: Recipe for which `why_not` has nothing to say.
       seen: a Seen.
       memory_format: of the images.
 
@@ -202,7 +202,7 @@ def make_step(module, config, seen, memory_format):
       step(number=-1): an update by what our step of that number saw, at its rate of learning; returns the loss, a
       float32 tensor, when all is done.
     """
-    player = config.stages[0].players[0]
+    player = recipe.stages[0].players[0]
     params = [param for param in module.parameters() if param.requires_grad]
     device, options = params[0].device, player.optimizer
     optimizer = torch.optim.Adam(params, betas=(options.get("b1", 0.9), options.get("b2", 0.999)),
@@ -217,7 +217,7 @@ def make_step(module, config, seen, memory_format):
         lr, hr = batches[number]
         optimizer.param_groups[0]["lr"] = seen.rates[number]
         optimizer.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.dtype == "bfloat16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
             sr = module(lr)
         loss = sum(row["weight"] * LOSSES[row["fn"]](sr.float(), hr) for row in player.losses)
         loss.backward()

@@ -32,10 +32,11 @@ import safetensors.numpy
 from jsr import losses, reparam, sharding
 from jsr.errors import UserError
 from jsr.files import atomic_write
+from jsr.recipes import schema
 from jsr.training import memory, stages
 from jsr.training import state as states
 from jsr.training.step import forward, intercepted, prepare
-from jsr.trees import from_plain, plain
+from jsr.trees import plain
 
 FORMAT = 1
 BOXES = 3  # that a run writes at most
@@ -87,15 +88,14 @@ def is_accident(values):
     return not math.isfinite(values["loss"]) or values.get("loss_scale", 1) <= 1
 
 
-def write(workdir, number, batch, state, values, *, config, stage, key, frozen, fingerprint):
+def write(workdir, number, batch, state, values, *, plan, key, frozen, fingerprint):
     """Writes the box of a skipped step, unless the run has `BOXES` already.
 
     Args:
       workdir: the run's.
       number: of the step, counted from 1.
       batch, state, values: the step's batch, the state that it left, its metrics.
-      config: the recipe.
-      stage: number of the stage, from 0.
+      plan: StagePlan of the stage.
       key: the stage's PRNG key.
       frozen: {name: variables} of networks outside the state.
       fingerprint: of the run.
@@ -107,7 +107,8 @@ def write(workdir, number, batch, state, values, *, config, stage, key, frozen, 
     values = {name: float(value) for name, value in jax.device_get(values).items()}
     if not is_accident(values) or not folder.exists() and len(list(folder.parent.glob("step*"))) >= BOXES:
         return None
-    note = {"format": FORMAT, "step": number, "stage": stage, "config": plain(config), "fingerprint": fingerprint,
+    note = {"format": FORMAT, "step": number, "stage": plan.index, "config": plain(plan.recipe),
+            "fingerprint": fingerprint,
             "metrics": {name: value if math.isfinite(value) else str(value) for name, value in values.items()}}
     scale = {**state.loss_scale, "scale": jnp.float32(values["loss_scale"])} if state.loss_scale else {}
     began = state.replace(step=jnp.int32(number - 1), skipped=state.skipped - 1, loss_scale=scale)
@@ -133,7 +134,7 @@ class Box:
 
     Attributes:
       note: the content of step.json.
-      config: the recipe.
+      plan: StagePlan of the stage.
       state: the TrainState that the step began with, zeros for optimizers and averages.
       frozen: {name: variables} of networks outside the state.
       batch: {key: array}.
@@ -141,7 +142,7 @@ class Box:
     """
 
     note: dict
-    config: object
+    plan: stages.StagePlan
     state: states.TrainState
     frozen: dict
     batch: dict
@@ -161,11 +162,11 @@ def read(folder):
     if note.get("format") != FORMAT:
         raise UserError(f"{folder}: is of format {note.get('format')}, this jsr reads format {FORMAT}; use the jsr "
                         "version that wrote it")
-    config, key = from_plain(note["config"]), jax.random.wrap_key_data(tensors.pop("key"))
-    abstract = memory.abstract_state(config, note["stage"], sharding.make_mesh(jax.devices()[:1]))
+    plan, key = stages.plan_of(schema.read(note["config"]), note["stage"]), jax.random.wrap_key_data(tensors.pop("key"))
+    abstract = memory.abstract_state(plan, sharding.make_mesh(jax.devices()[:1]))
     leaves = [tensors.get(name, np.zeros(leaf.shape, leaf.dtype)) for name, leaf in _leaves(abstract)]
     frozen = {tuple(name.split("/")[1:]): leaf for name, leaf in tensors.items() if name.startswith("frozen/")}
-    return Box(note, config, jax.tree.unflatten(jax.tree.structure(abstract), leaves),
+    return Box(note, plan, jax.tree.unflatten(jax.tree.structure(abstract), leaves),
                traverse_util.unflatten_dict(frozen), batch, key)
 
 
@@ -200,7 +201,7 @@ def replay(box):
       float64.
     """
     state = jax.tree.map(jnp.asarray, box.state)
-    _, metrics = memory.build(box.config, box.note["stage"])(state, box.batch, box.key, box.frozen)
+    _, metrics = memory.build(box.plan)(state, box.batch, box.key, box.frozen)
     batch = _as_seen(box)
     own = trace(box, batch)
     with jax.enable_x64(True):
@@ -210,9 +211,8 @@ def replay(box):
 
 def _as_seen(box):
     """The batch as the networks see it; in float32, since draws in float64 are others."""
-    networks = stages.make_networks(box.config, box.note["stage"])
-    stage, chain = box.config.stages[box.note["stage"]], list(box.config.chain)
-    return jax.jit(lambda variables, batch: prepare(networks, chain, variables, batch, stage.augment, _step_key(box)))(
+    networks, chain, rows = box.plan.networks, list(box.plan.recipe.chain), box.plan.stage.augment
+    return jax.jit(lambda variables, batch: prepare(networks, chain, variables, batch, rows, _step_key(box)))(
         _variables(box), box.batch)
 
 
@@ -257,7 +257,7 @@ def trace(box, batch, dtype=None):
 
 def _places(box, dtype, variables, loss_params, batch, places):
     """The numbers of each place, whose names are added to `places`."""
-    stage, chain, key, numbers = box.config.stages[box.note["stage"]], list(box.config.chain), _step_key(box), []
+    stage, chain, key, numbers = box.plan.stage, list(box.plan.recipe.chain), _step_key(box), []
 
     def note(kind, path, values, fed=True, params=None):
         values = [value for value in jax.tree.leaves(values) if jnp.issubdtype(value.dtype, jnp.inexact)]
@@ -267,8 +267,7 @@ def _places(box, dtype, variables, loss_params, batch, places):
             numbers.append((sum(map(_bad, values)), jnp.stack([f.max() for f in finite]).max(), jnp.asarray(fed),
                             {name: _bad(value) for name, value in (params or {}).items()}))
 
-    given = {name: _as_traced(module, name, dtype)
-             for name, module in stages.make_networks(box.config, box.note["stage"]).items()}
+    given = {name: _as_traced(module, name, dtype) for name, module in box.plan.networks.items()}
     forms = given | ({name: reparam.deployed(given[name]) for name in chain} if stage.fused else {})
     passed = [name for name in chain if not stages.in_head(variables, chain, name)]
     in_training = {name for player in stage.players for name in player.nets}
@@ -350,8 +349,8 @@ def first_bad(seen):
 
 def statement(box, reproduced, own, exact):
     """What a replay found, as lines of text."""
-    dtype, first, first_exact = box.config.dtype, first_bad(own), first_bad(exact)
-    lines = [f"step {box.note['step']} of {box.config.recipe}: "
+    dtype, first, first_exact = box.plan.recipe.dtype, first_bad(own), first_bad(exact)
+    lines = [f"step {box.note['step']} of {box.plan.recipe.recipe}: "
              + ("skipped again, its loss or gradient is not finite" if reproduced
                 else "not reproduced: here its loss and gradient are finite")]
     if first is None:

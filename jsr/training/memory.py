@@ -9,12 +9,11 @@ import jax
 import numpy as np
 from rich.filesize import decimal
 
-from jsr import device, sharding
+from jsr import device, recipes, sharding
 from jsr.errors import UserError, is_out_of_memory
 from jsr.training import stages
 from jsr.training import state as states
 from jsr.training.step import make_step
-from jsr.trees import from_plain, plain, set_value
 
 log = logging.getLogger("jsr")
 
@@ -26,19 +25,19 @@ _BATCHES = 4  # on the device at a time: two on their way, the step's, and the o
 _MARGIN = 0.9  # of what a step that ran out of memory had planned: what must be saved at least
 
 
-def build(config, index):
-    """The jitted step of a stage of a recipe: step(state, batch, key, frozen, seen), see `make_step`."""
-    return jax.jit(make_step(config, index, stages.make_networks(config, index)), donate_argnums=0)
+def build(plan):
+    """The jitted step of a stage: step(state, batch, key, frozen, seen), see `make_step`."""
+    return jax.jit(make_step(plan), donate_argnums=0)
 
 
-def abstract_state(config, index, mesh):
+def abstract_state(plan, mesh):
     """The TrainState of a stage as jax.ShapeDtypeStruct, with shardings."""
-    shapes = jax.eval_shape(lambda v: states.make_state(config, index, v), stages.abstract_variables(config, index))
+    shapes = jax.eval_shape(lambda v: states.make_state(plan, v), stages.abstract_variables(plan))
     return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding.replicated(mesh)), shapes)
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class Memory:
     """What a compiled step takes on one device, bytes.
 
     Attributes:
@@ -65,14 +64,14 @@ class Plan:
         return f"{decimal(self.total)} ({parts})"
 
 
-def plan(compiled, state, batch, frozen):
-    """The Plan of a compiled step; its arguments may be arrays or jax.ShapeDtypeStructs with shardings."""
+def needed(compiled, state, batch, frozen):
+    """The Memory that a compiled step takes; its arguments may be arrays or jax.ShapeDtypeStructs with shardings."""
     stats = compiled.memory_analysis()
     nets = state.nets.values()
-    return Plan(parameters=_size([net["variables"] for net in nets]), average=_size([net.get("ema") for net in nets]),
-                optimizer=_size([net.get("opt") for net in nets]), frozen=_size(frozen),
-                batches=_BATCHES * _size(batch),
-                temporaries=stats.temp_size_in_bytes + stats.output_size_in_bytes - stats.alias_size_in_bytes)
+    return Memory(parameters=_size([net["variables"] for net in nets]), average=_size([net.get("ema") for net in nets]),
+                  optimizer=_size([net.get("opt") for net in nets]), frozen=_size(frozen),
+                  batches=_BATCHES * _size(batch),
+                  temporaries=stats.temp_size_in_bytes + stats.output_size_in_bytes - stats.alias_size_in_bytes)
 
 
 def _size(tree):
@@ -84,26 +83,25 @@ class Program:
     """The compiled step of a stage: step(state, batch, key, frozen, seen).
 
     Args:
-      config: a recipe.
-      index: number of the stage.
+      plan: StagePlan of the stage.
       state, batch, key, frozen: as the step takes them, on the devices.
 
     Attributes:
-      plan: the memory it takes.
+      memory: Memory that it takes.
 
     Raises:
       UserError: it does not fit into the device's free memory; names the smallest change of the recipe that would.
     """
 
-    def __init__(self, config, index, state, batch, key, frozen):
-        self._config, self._index, self.plan = config, index, None
+    def __init__(self, plan, state, batch, key, frozen):
+        self._plan, self.memory = plan, None
         self._given = *(jax.tree.map(_abstract, tree) for tree in (state, batch)), key, jax.tree.map(_abstract, frozen)
         free = device.free_memory()
         with self.explained():
-            self._run = build(config, index).lower(*self._given, np.int32(0)).compile()
-        self.plan = plan(self._run, state, batch, frozen)
-        log.info("memory: a step takes %s; free besides the state: %s", self.plan, decimal(int(free)))
-        if self.plan.temporaries > free:
+            self._run = build(plan).lower(*self._given, np.int32(0)).compile()
+        self.memory = needed(self._run, state, batch, frozen)
+        log.info("memory: a step takes %s; free besides the state: %s", self.memory, decimal(int(free)))
+        if self.memory.temporaries > free:
             raise self._shortage(free)
 
     def __call__(self, *arguments):
@@ -125,41 +123,36 @@ class Program:
 
         What ran out of memory though there seemed to be enough must become smaller by a tenth at least.
         """
-        wanted = min(free, _MARGIN * self.plan.temporaries if self.plan else free)
-        needs = f"out of memory: a step takes {self.plan}" if self.plan else "out of memory while compiling the step"
+        wanted = min(free, _MARGIN * self.memory.temporaries if self.memory else free)
+        needs = (f"out of memory: a step takes {self.memory}" if self.memory
+                 else "out of memory while compiling the step")
         needs += f", and {decimal(int(free))} are free" if math.isfinite(free) else ""
-        for overrides in _alternatives(self._config, self._index):
+        for overrides in _alternatives(self._plan):
             words = " ".join(f"--config.{name}={value}" for name, value in overrides)
             log.info("out of memory; would it fit with %s ?", words)
             try:
-                found = self._plan_with(overrides)
+                found = self._memory_with(overrides)
             except Exception:  # whatever a device that is full, or a network that has no such form, makes of it
                 continue
             if found.temporaries <= wanted:
                 return UserError(f"{needs}; it would take {found} with {words}")
-        crop = self._config.stages[self._index].crop
+        crop, index = self._plan.stage.crop, self._plan.index
         return UserError(f"{needs}; no smaller batch and no lower precision would do: use a smaller crop than {crop} "
-                         f"(--config.stages[{self._index}].crop=...)")
+                         f"(--config.stages[{index}].crop=...)")
 
-    def _plan_with(self, overrides):
-        config = from_plain(plain(self._config))
-        for name, value in overrides:
-            set_value(config, name, value)
+    def _memory_with(self, overrides):
+        plan = stages.plan_of(recipes.changed(self._plan.recipe, overrides), self._plan.index)
         state, batch, key, frozen = self._given
-        batch = {name: jax.ShapeDtypeStruct((config.stages[self._index].batch, *leaf.shape[1:]), leaf.dtype,
+        batch = {name: jax.ShapeDtypeStruct((plan.stage.batch, *leaf.shape[1:]), leaf.dtype,
                                             sharding=leaf.sharding) for name, leaf in batch.items()}
-        compiled = build(config, self._index).lower(state, batch, key, frozen, np.int32(0)).compile()
-        return plan(compiled, state, batch, frozen)
+        compiled = build(plan).lower(state, batch, key, frozen, np.int32(0)).compile()
+        return needed(compiled, state, batch, frozen)
 
 
-def _alternatives(config, index):
+def _alternatives(plan):
     """Lists of overrides (key, text) to try: each of `SMALLER` alone, all of them, then smaller batches."""
-    batch, rows = config.stages[index].batch, []
+    index, batch, rows = plan.index, plan.stage.batch, []
     for name, value in ((name.format(index), value) for name, value in SMALLER):
-        try:
-            set_value(from_plain(plain(config)), name, value)
-        except UserError:  # a recipe without that key
-            continue
         if not name.endswith("accumulate") or batch % int(value) == 0:
             rows.append((name, value))
     together = list(dict(rows).items())

@@ -7,7 +7,6 @@ step, since schedules end with their stage, and written into the run, which is r
 import dataclasses
 import itertools
 import json
-import math
 import shutil
 import time
 
@@ -20,10 +19,9 @@ from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
-from jsr.training import loop, memory, stages
+from jsr.training import check, memory, run_folder, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
-from jsr.trees import from_plain, plain
 
 FILE = "pace.json"  # of a run of some minutes, in its folder
 SHARE, LONGEST_S = 0.05, 30.0  # of the minutes for measuring the steps of all stages; of one stage
@@ -52,11 +50,11 @@ class Costs:
     checkpoint: float = 0.0
 
 
-def fit(config, minutes, workdir, *, console, started):
+def fit(recipe, minutes, workdir, *, console, started):
     """A recipe with as many steps as its training has time for, from the command's start to its last checkpoint.
 
     Args:
-      config: a recipe.
+      recipe: Recipe.
       minutes: of training; None leaves the recipe as it is.
       workdir: the run's folder; one that has begun goes on with the steps that it began with.
       console: a rich Console for what is found.
@@ -66,98 +64,103 @@ def fit(config, minutes, workdir, *, console, started):
       UserError: the folder holds a run of other minutes, or of none; the minutes are too few; a mistake in the recipe.
     """
     path = workdir / FILE
-    if loop.has_begun(workdir):
+    if run_folder.has_begun(workdir):
         before = json.loads(path.read_text()) if path.exists() else {}
         if before.get("minutes") != minutes:
             given = before.get("minutes"), minutes
             there, here = (f"--minutes {m:g}" if m else "a given number of steps" for m in given)
             raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, choose "
                             "another --workdir, or remove that folder")
-        return scaled(config, before["factor"]) if minutes else config
+        return scaled(recipe, before["factor"]) if minutes else recipe
     if not minutes:
         if path.exists():
             path.unlink()
-        return config
+        return recipe
     if not minutes > 0:
         raise UserError(f"--minutes {minutes:g}: give more than 0")
     if jax.process_count() > 1:
         raise UserError("--minutes: several hosts would measure different rates; give the steps of every stage instead")
     with console.status("measuring how long a step takes"):
-        costs, found = _measured(config, 60 * minutes, workdir, started)
+        costs, found = _measured(recipe, 60 * minutes, workdir, started)
     with atomic_write(path, "w") as file:
         json.dump({"minutes": minutes, "factor": found, "seconds": dataclasses.asdict(costs)}, file, indent=1)
-    steps = _steps(config, found)
+    steps = _steps(recipe, found)
     rates = ", ".join(f"{1 / seconds:.3g}" for seconds in costs.steps)
     console.print(f"--minutes {minutes:g}: {rates} steps/s, so {' + '.join(f'{n:,}' for n in steps)} steps instead of "
-                  f"{' + '.join(f'{stage.steps:,}' for stage in config.stages)}", highlight=False, soft_wrap=True)
-    return scaled(config, found)
+                  f"{' + '.join(f'{stage.steps:,}' for stage in recipe.stages)}", highlight=False, soft_wrap=True)
+    return scaled(recipe, found)
 
 
-def _measured(config, seconds, workdir, started):
+def _measured(recipe, seconds, workdir, started):
     """(Costs, factor) of a recipe; a validation is measured only where the run gets as far as one."""
-    loop.check(config, sharding.make_mesh())
-    costs = measure(config, min(SHARE * seconds / len(config.stages), LONGEST_S), workdir)
+    check.check(recipe, sharding.make_mesh())
+    costs = measure(recipe, min(SHARE * seconds / len(recipe.stages), LONGEST_S), workdir)
 
     def found():
         spent = time.monotonic() - started
-        fitting = factor(config, costs, seconds - spent)
+        fitting = factor(recipe, costs, seconds - spent)
         if fitting is None:
-            least = (spent + seconds_of(config, costs, 0.0)) / 60
+            least = (spent + seconds_of(recipe, costs, 0.0)) / 60
             raise UserError(f"--minutes {seconds / 60:g}: preparing, compiling, and measuring how long that takes, are "
                             f"{least:.1f} minutes alone; give some more than these")
         return fitting
 
-    if sum(_steps(config, found())) > config.eval_every:
-        validation, compiling = _validation(config)
+    if sum(_steps(recipe, found())) > recipe.eval_every:
+        validation, compiling = _validation(recipe)
         costs = dataclasses.replace(costs, validation=validation, compiling=compiling)
     return costs, found()
 
 
-def factor(config, costs, seconds):
+def factor(recipe, costs, seconds):
     """The largest factor by which the stages of a recipe may become longer; None where one step each is too long."""
-    if seconds_of(config, costs, 0.0) > seconds:
+    if seconds_of(recipe, costs, 0.0) > seconds:
         return None
     low, high = 0.0, 1.0
-    while seconds_of(config, costs, high) <= seconds:
+    while seconds_of(recipe, costs, high) <= seconds:
         low, high = high, 2 * high
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if seconds_of(config, costs, middle) <= seconds else (low, middle)
+        low, high = (middle, high) if seconds_of(recipe, costs, middle) <= seconds else (low, middle)
     return low
 
 
-def seconds_of(config, costs, factor):
+def seconds_of(recipe, costs, factor):
     """How long the training of a recipe takes whose stages are so many times as long."""
-    steps = _steps(config, factor)
-    validations = (sum(steps) - 1) // config.eval_every
+    steps = _steps(recipe, factor)
+    validations = (sum(steps) - 1) // recipe.eval_every
     return (sum(costs.starts) + sum(n * each for n, each in zip(steps, costs.steps, strict=True))
             + validations * costs.validation + (costs.compiling if validations else 0)
-            + (sum(steps) // config.checkpoint_every + len(steps)) * costs.checkpoint)
+            + (sum(steps) // recipe.checkpoint_every + len(steps)) * costs.checkpoint)
 
 
-def _steps(config, factor):
-    return [_times(stage.steps, factor) for stage in config.stages]
+def _steps(recipe, factor):
+    return [_times(stage.steps, factor) for stage in recipe.stages]
 
 
 def _times(count, factor):
     return max(round(count * factor), 1)
 
 
-def scaled(config, factor):
+def scaled(recipe, factor):
     """A recipe whose stages are `factor` times as long, and all that counts their steps: schedules, freezing, data."""
-    config = from_plain(plain(config))
-    for row in itertools.chain(config.data.train, *(stage.data for stage in config.stages)):
-        if row.get("steps"):
-            row.steps = _span(row.steps, factor)
-    for stage in config.stages:
-        stage.steps = _times(stage.steps, factor)
-        for player in stage.players:
-            for key in set(player.schedule) & set(_COUNTS):
-                player.schedule[key] = _scaled(key, player.schedule[key], factor)
-            for row in player.freeze:
-                if not isinstance(row, str) and row.get("steps"):
-                    row.steps = _times(row.steps, factor)
-    return config
+    data = dataclasses.replace(recipe.data, train=_with_spans(recipe.data.train, factor))
+    return dataclasses.replace(recipe, data=data, stages=tuple(_stage(stage, factor) for stage in recipe.stages))
+
+
+def _stage(stage, factor):
+    return dataclasses.replace(stage, steps=_times(stage.steps, factor), data=_with_spans(stage.data, factor),
+                               players=tuple(_player(player, factor) for player in stage.players))
+
+
+def _player(player, factor):
+    schedule = {key: _scaled(key, value, factor) if key in _COUNTS else value for key, value in player.schedule.items()}
+    freeze = tuple(row | {"steps": _times(row["steps"], factor)} if isinstance(row, dict) and row.get("steps") else row
+                   for row in player.freeze)
+    return dataclasses.replace(player, schedule=schedule, freeze=freeze)
+
+
+def _with_spans(rows, factor):
+    return tuple(dataclasses.replace(row, steps=_span(row.steps, factor)) if row.steps else row for row in rows)
 
 
 def _scaled(key, value, factor):
@@ -171,36 +174,35 @@ def _scaled(key, value, factor):
 def _span(steps, factor):
     """[first, last): what begins where another ends still does, and takes part in one step at least."""
     first = round(steps[0] * factor)
-    return [first, max(round(steps[1] * factor), first + 1)]
+    return first, max(round(steps[1] * factor), first + 1)
 
 
-def measure(config, seconds, workdir):
+def measure(recipe, seconds, workdir):
     """The Costs of a recipe but for validations, by steps of every stage with its own data.
 
     Args:
-      config: a recipe.
+      recipe: Recipe.
       seconds: of steps of each stage, besides its start.
       workdir: folder on the disk where checkpoints will lie.
     """
-    mesh, opened, key = sharding.make_mesh(), mix.open_sources(config), jax.random.key(config.seed)
-    frozen = jax.device_put(states.frozen_variables(config), sharding.replicated(mesh))
-    scale = math.prod(config.networks[name].scale for name in config.chain)
+    mesh, opened, key = sharding.make_mesh(), mix.open_sources(recipe), jax.random.key(recipe.seed)
+    frozen = jax.device_put(states.frozen_variables(recipe), sharding.replicated(mesh))
     starts, steps = [], []
-    for index, stage in enumerate(config.stages):
-        begin = time.monotonic()
-        fields = stages.fields_at(config, index)
-        variables = {name: models.init(models.create(config.networks[name].model, scale=config.networks[name].scale,
-                                                     **fields[name]), key) for name in stages.trained(config)}
-        state = jax.device_put(states.make_state(config, index, variables), sharding.replicated(mesh))
-        batches = pipeline.train_batches(mix.stage_rows(config, stage, opened, scale=scale), seed=index, start=0,
-                                         batch=stage.batch, num_workers=config.data.num_workers)
+    for index, stage in enumerate(recipe.stages):
+        begin, plan = time.monotonic(), stages.plan_of(recipe, index)
+        fields = recipe.fields_at(index)
+        variables = {name: models.init(stages.create(recipe.networks[name], fields[name]), key)
+                     for name in recipe.trained}
+        state = jax.device_put(states.make_state(plan, variables), sharding.replicated(mesh))
+        batches = pipeline.train_batches(mix.stage_rows(recipe, stage, opened), seed=index, start=0,
+                                         batch=stage.batch, num_workers=recipe.data.num_workers)
         try:
             feed = pipeline.prefetch_to_device(batches, lambda b: sharding.put_batch(b, mesh))
             batch = next(feed)
-            program = memory.Program(config, index, state, batch, key, frozen)
+            program = memory.Program(plan, state, batch, key, frozen)
             starts.append(time.monotonic() - begin)
             each, state = _step_seconds(program, state, batch, feed, key, frozen, seconds,
-                                        ahead=_AHEAD * config.data.num_workers)
+                                        ahead=_AHEAD * recipe.data.num_workers)
             steps.append(each)
         finally:
             batches.close()
@@ -239,17 +241,17 @@ def _checkpoint(state, folder):
     return seconds
 
 
-def _validation(config):
+def _validation(recipe):
     """(seconds of a validation, what the first takes besides), by its first images, twice."""
-    protocol = challenges.of(config)
-    networks = stages.make_networks(config, 0)
-    variables = {name: models.init(networks[name], jax.random.key(0)) for name in config.chain}
-    upscaler = Upscaler([Chain({name: networks[name] for name in config.chain}, variables)])
+    protocol = challenges.of(recipe)
+    networks = stages.plan_of(recipe, 0).networks
+    variables = {name: models.init(networks[name], jax.random.key(0)) for name in recipe.chain}
+    upscaler = Upscaler([Chain({name: networks[name] for name in recipe.chain}, variables)])
     seconds = []
     for _ in range(2):
         begin = time.monotonic()
         scores = [evaluation.score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
-                  for name, lr, hr in itertools.islice(validation.pairs(config), _IMAGES)]
+                  for name, lr, hr in itertools.islice(validation.pairs(recipe), _IMAGES)]
         seconds.append(time.monotonic() - begin)
-    each = seconds[1] * validation.count(config) / len(scores)
+    each = seconds[1] * validation.count(recipe) / len(scores)
     return each, max(seconds[0] - seconds[1], 0.0)

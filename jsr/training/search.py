@@ -5,6 +5,7 @@ Lanczos++ names "a NAS architecture search to find the optimal network parameter
 is chosen because it needs no network of its own and can be done with any recipe.
 """
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -15,14 +16,13 @@ from jsr.data import validation
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import loop
-from jsr.trees import plain
 
 
-def candidates(config, net, choices, *, max_gmacs=None):
+def candidates(recipe, net, choices, *, max_gmacs=None):
     """The combinations of values that cost no more than a budget.
 
     Args:
-      config: a recipe.
+      recipe: Recipe.
       net: name of the network in it.
       choices: {field: values}.
       max_gmacs: multiply-accumulates of the deployed network at the recipe's input_hw, in 1e9; None is no budget.
@@ -33,11 +33,11 @@ def candidates(config, net, choices, *, max_gmacs=None):
     Raises:
       UserError: an unknown field, or none is cheap enough.
     """
-    entry, found = config.networks[net], []
+    entry, found = recipe.networks[net], []
     for values in itertools.product(*choices.values()):
         fields = dict(zip(choices, values, strict=True))
-        model = reparam.deployed(models.create(entry.model, scale=entry.scale, **{**plain(entry.fields), **fields}))
-        params, macs = counts.count(model, models.card(model).lr_shape(*config.input_hw))
+        model = reparam.deployed(models.create(entry.model, scale=entry.scale, **(entry.fields | fields)))
+        params, macs = counts.count(model, models.card(model).lr_shape(*recipe.input_hw))
         found.append({"fields": fields, "params": params, "gmacs": macs / 1e9})
     found.sort(key=lambda candidate: candidate["gmacs"])
     kept = [candidate for candidate in found if max_gmacs is None or candidate["gmacs"] <= max_gmacs]
@@ -47,14 +47,14 @@ def candidates(config, net, choices, *, max_gmacs=None):
     return kept
 
 
-def halve(config, net, found, workdir, *, steps, console, on_round=lambda rows: None):
+def halve(recipe, net, found, workdir, *, steps, console, on_round=lambda rows: None):
     """Trains candidates until one is left.
 
     Every training is a run of the recipe's first stage under `workdir`, so that an interrupted search goes on where it
     was. In each round the better half stays, and trains anew for twice as many steps.
 
     Args:
-      config: a recipe.
+      recipe: Recipe.
       net: name of the network in it.
       found: candidates, as of `candidates`.
       workdir: folder of the runs.
@@ -67,7 +67,7 @@ def halve(config, net, found, workdir, *, steps, console, on_round=lambda rows: 
       the protocol's ranking one.
     """
     while True:
-        scores = [_train(config, net, candidate["fields"], workdir, steps, console) for candidate in found]
+        scores = [_train(recipe, net, candidate["fields"], workdir, steps, console) for candidate in found]
         rows = [{**candidate, "steps": steps, "score": score} for candidate, score in zip(found, scores, strict=True)]
         rows.sort(key=lambda row: -row["score"])
         on_round(rows)
@@ -77,22 +77,20 @@ def halve(config, net, found, workdir, *, steps, console, on_round=lambda rows: 
         steps *= 2
 
 
-def _train(config, net, fields, workdir, steps, console):
+def _train(recipe, net, fields, workdir, steps, console):
     """The score of one training, from its folder where it has been done."""
     name = "_".join(f"{key}={value}" for key, value in fields.items()).replace(" ", "")
     folder = Path(workdir) / name / str(steps)
     done = folder / "score.json"
     if done.exists():
         return json.loads(done.read_text())["score"]
-    config = config.copy_and_resolve_references()
-    with config.unlocked():
-        config.networks[net].fields = {**plain(config.networks[net].fields), **fields}
-        config.stages = config.stages[:1]
-        config.stages[0].steps = steps
-        config.eval_every = steps + 1
+    entry, stage = recipe.networks[net], recipe.stages[0]
+    networks = recipe.networks | {net: dataclasses.replace(entry, fields=entry.fields | fields)}
+    recipe = dataclasses.replace(recipe, networks=networks, stages=(dataclasses.replace(stage, steps=steps),),
+                                 eval_every=steps + 1)
     console.print(f"{name}, {steps} steps", highlight=False)
-    upscaler = loop.train(config, folder, console=console)
-    score = evaluation.ranking_score(upscaler, validation.pairs(config), challenges.of(config))
+    upscaler = loop.train(recipe, folder, console=console)
+    score = evaluation.ranking_score(upscaler, validation.pairs(recipe), challenges.of(recipe))
     with atomic_write(done, "w") as file:
         json.dump({"score": score}, file)
     return score

@@ -1,54 +1,104 @@
-"""What the stages of a recipe make of its networks: their form, and how parameters pass from one form to the next.
+"""Stages of a recipe: each one's plan, and how parameters pass from one form of a network to the next.
 
 A stage may begin with rows {net, carry, fields}: the network takes other fields, and its parameters and their average
 pass over by a rule of CARRIES. A network's form is so a function of the recipe and the stage alone, as it must be to
 resume anywhere.
 """
 
+import dataclasses
+import functools
 import logging
-import math
+from typing import Any
 
 from flax import traverse_util
 import jax
 import jax.numpy as jnp
 
-from jsr import models, reparam
+from jsr import models, optim, reparam
 from jsr.analysis import channels
-from jsr.errors import UserError, nearest
-from jsr.training import augment, optim
-from jsr.trees import plain
+from jsr.errors import UserError
+from jsr.recipes.schema import Recipe
 
 log = logging.getLogger("jsr")
 
 
-def fields_at(config, stage):
-    """{network: fields} of a recipe's networks during a stage; stage -1 is before the first one's own rows."""
-    fields = {name: plain(net.fields) for name, net in config.networks.items()}
-    for row in (row for earlier in config.stages[:stage + 1] for row in earlier.begin):
-        fields[row["net"]] = {**fields[row["net"]], **plain(row["fields"])}
-    return fields
+@dataclasses.dataclass(frozen=True)
+class StagePlan:
+    """A stage of a recipe, resolved once: what the functions of this package need to know of it.
+
+    Attributes:
+      recipe: Recipe.
+      index: number of the stage, from 0; -1 is the first stage before its own changes of networks.
+      networks: {name: module} in the stage's form and the recipe's compute dtype; deployed where none trains them.
+    """
+
+    recipe: Recipe
+    index: int
+    networks: dict[str, Any]
+
+    @property
+    def stage(self):
+        """The Stage."""
+        return self.recipe.stages[max(self.index, 0)]
+
+    @functools.cached_property
+    def optimizers(self):
+        """{network: optimizer} of the networks that the stage's players update."""
+        return optim.stage_optimizers(self.stage)
+
+    @functools.cached_property
+    def schedules(self):
+        """Learning-rate schedule of each player, a function of the stage's step."""
+        return optim.stage_schedules(self.stage)
+
+    @property
+    def first_step(self):
+        """Steps of the run before the stage."""
+        return self.recipe.first_steps[max(self.index, 0)]
+
+    @property
+    def last_step(self):
+        """Steps of the run at the stage's end."""
+        return self.first_step + self.stage.steps
 
 
-def make_networks(config, stage):
-    """{name: module} of a recipe's networks during a stage, in its compute dtype; deployed where none trains them."""
-    dtype, carried = jnp.dtype(config.dtype), trained(config)
-    networks = {name: models.create(config.networks[name].model, scale=config.networks[name].scale, dtype=dtype,
-                                    **fields)
-                for name, fields in fields_at(config, stage).items()}
-    return {name: module if name in carried else reparam.deployed(module) for name, module in networks.items()}
+def plan_of(recipe, index):
+    """The StagePlan of stage `index` of a recipe."""
+    networks = {name: create(recipe.networks[name], fields, jnp.dtype(recipe.dtype))
+                for name, fields in recipe.fields_at(index).items()}
+    return StagePlan(recipe, index, {name: module if name in recipe.trained else reparam.deployed(module)
+                                     for name, module in networks.items()})
 
 
-def trained(config):
-    """The names of the networks that a run carries in its state: the chain, then what else any player updates."""
-    others = {name for stage in config.stages for player in stage.players for name in player.nets}
-    return [*config.chain, *(name for name in config.networks if name in others - set(config.chain))]
+def create(net, fields=None, dtype=None):
+    """The module of a network of a recipe.
+
+    Args:
+      net: its Net.
+      fields: fields instead of its own.
+      dtype: compute dtype; the network's own where None.
+    """
+    given = {} if dtype is None else {"dtype": dtype}
+    return models.create(net.model, scale=net.scale, **given, **(net.fields if fields is None else fields))
 
 
-def abstract_variables(config, stage):
-    """{name: abstract Flax collections} of the networks that a recipe trains (`trained`) during a stage."""
-    fields = fields_at(config, stage)
-    return {name: models.abstract(config.networks[name].model, scale=config.networks[name].scale, **fields[name])
-            for name in trained(config)}
+def abstract_variables(plan):
+    """{name: abstract Flax collections} of the networks that a recipe trains, during a stage.
+
+    Raises:
+      UserError: a network cannot be made with its fields.
+    """
+    fields, found = plan.recipe.fields_at(plan.index), {}
+    for name in plan.recipe.trained:
+        net = plan.recipe.networks[name]
+        try:
+            found[name] = models.abstract(net.model, scale=net.scale, **fields[name])
+        except UserError:
+            raise
+        except Exception as e:  # whatever a size that cannot be makes of the network's code
+            raise UserError(f"--config.networks.{name}.fields: {net.model} cannot be made with {fields[name]} "
+                            f"({type(e).__name__}: {str(e).splitlines()[0] if str(e) else 'no more is known'})") from e
+    return found
 
 
 def in_head(variables, chain, name):
@@ -56,13 +106,12 @@ def in_head(variables, chain, name):
     return not any(variables[other]["params"] for other in chain[:chain.index(name) + 1])
 
 
-def begin(config, stage, nets, key, score):
+def begin(plan, nets, key, score):
     """The networks' variables as a stage begins with them.
 
     Args:
-      config: a recipe.
-      stage: number of the stage.
-      nets: {name: [Flax collections, and others of the same form that are to become the same: the averaged ones]}.
+      plan: StagePlan of the stage.
+      nets: {name: [the variables, and, where an average is kept, the averaged variables]}; both become the same.
       key: PRNG key for what is new.
       score: from (modules {name: module}, variables {name: Flax collections}) to a number, the more the better: the
         chain's PSNR on validation images.
@@ -73,27 +122,26 @@ def begin(config, stage, nets, key, score):
     Raises:
       UserError: a row that does not fit its network.
     """
-    rows = config.stages[stage].begin
-    fields, dtype = fields_at(config, stage - 1), jnp.dtype(config.dtype)
-    modules = make_networks(config, stage - 1)
-    for number, row in enumerate(rows):
-        net = config.networks[row["net"]]
-        fields[row["net"]] = {**fields[row["net"]], **plain(row["fields"])}
-        after = models.create(net.model, scale=net.scale, dtype=dtype, **fields[row["net"]])
+    recipe = plan.recipe
+    fields, dtype = recipe.fields_at(plan.index - 1), jnp.dtype(recipe.dtype)
+    modules = dict(plan_of(recipe, plan.index - 1).networks)
+    for number, row in enumerate(plan.stage.begin):
+        net = recipe.networks[row.net]
+        fields[row.net] = {**fields[row.net], **row.fields}
+        after = create(net, fields[row.net], dtype)
         leading = {name: versions[-1] for name, versions in nets.items()}
 
         def with_variables(variables, row=row, leading=leading):
-            return score(modules, {**leading, row["net"]: variables})
+            return score(modules, {**leading, row.net: variables})
 
         try:
-            become = CARRIES[row["carry"]](modules[row["net"]], after, leading[row["net"]],
+            become = CARRIES[row.carry](modules[row.net], after, leading[row.net],
                                         key=jax.random.fold_in(key, number), score=with_variables)
-            nets = {**nets, row["net"]: [become(version) for version in nets[row["net"]]]}
+            nets = {**nets, row.net: [become(version) for version in nets[row.net]]}
         except ValueError as e:
-            raise UserError(f"stages[{stage}].begin[{number}]: {row['carry']} of {net.model}: {e}") from e
-        modules[row["net"]] = after
-        log.info("%s: %s, %s", row["net"], row["carry"],
-                 ", ".join(f"{name} = {value}" for name, value in row["fields"].items()))
+            raise UserError(f"stages[{plan.index}].begin[{number}]: {row.carry} of {net.model}: {e}") from e
+        modules[row.net] = after
+        log.info("%s: %s, %s", row.net, row.carry, ", ".join(f"{name} = {value}" for name, value in row.fields.items()))
     return nets
 
 
@@ -144,45 +192,3 @@ def _keep(variables, after, found, scores):
 
 
 CARRIES = {"match": match, "fuse": fuse, "select_channels": select_channels, "prune": prune}
-
-
-def check(config):
-    """Raises UserError for what a stage's players or the rows of its beginning name that is not there, or cannot be."""
-    for index, stage in enumerate(config.stages):
-        where = f"stages[{index}]"
-        if stage.batch % stage.accumulate:
-            raise UserError(f"{where}: a batch of {stage.batch} is not {stage.accumulate} equal parts; mend accumulate")
-        if stage.remat not in ("", "blocks"):
-            raise UserError(f"{where}.remat: {stage.remat!r} is unknown; use blocks, or nothing")
-        for number, row in enumerate(stage.begin):
-            _check_begin(row, f"{where}.begin[{number}]", trained(config))
-        variables = abstract_variables(config, index)
-        _check_players(stage.players, f"{where}.players", variables)
-        augment.check(stage.augment, math.prod(config.networks[name].scale for name in config.chain
-                                               if not in_head(variables, config.chain, name)))
-        for name in config.chain:
-            if stage.fused and "batch_stats" in variables[name] and not stage.frozen_statistics:
-                raise UserError(f"{where}.fused: {name} has BatchNorm, whose statistics would not be renewed; train it "
-                                f"as it is (--config.{where}.fused=False)")
-
-
-def _check_begin(row, where, nets):
-    if set(row) != {"net", "carry", "fields"}:
-        raise UserError(f"{where}: needs exactly the keys net, carry, fields")
-    if row["net"] not in nets:
-        raise UserError(f"{where}: no network {row['net']!r} is trained; {nearest(row['net'], nets)}")
-    if row["carry"] not in CARRIES:
-        raise UserError(f"{where}: no rule {row['carry']!r}; {nearest(row['carry'], CARRIES)}")
-
-
-def _check_players(players, where, variables):
-    updated = [name for player in players for name in player.nets]
-    for number, player in enumerate(players):
-        for name in player.nets:
-            if name not in variables:
-                raise UserError(f"{where}[{number}]: no network {name!r}; {nearest(name, variables)}")
-            if updated.count(name) > 1:
-                raise UserError(f"{where}: {name} is updated twice; one player may update a network")
-        if player.freeze and player.optimizer.name == "schedule_free_adamw":
-            raise UserError(f"{where}[{number}].freeze: not with schedule_free_adamw, whose average moves all the same")
-        optim.rate_factors(player.freeze, {name: variables[name]["params"] for name in player.nets}, 0)

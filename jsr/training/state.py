@@ -7,9 +7,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from jsr import losses, models, reparam
+from jsr import losses, models, optim, reparam
 from jsr.errors import UserError
-from jsr.training import optim, stages
+from jsr.training import stages
 
 FIRST_SCALE = 2.0**15  # of the loss in float16; PyTorch's first one is twice that, and mostly overflows once
 
@@ -35,46 +35,45 @@ class TrainState:
     loss_scale: dict[str, Any]
 
 
-def initial_variables(config, key):
-    """{name: Flax collections} of the networks that are trained (jsr.training.stages.trained) at a run's start.
+def initial_variables(recipe, key):
+    """{name: Flax collections} of the networks that are trained (`Recipe.trained`) at a run's start.
 
     They are drawn, or from the model files that `start_from` names.
 
     Args:
-      config: a recipe.
+      recipe: Recipe.
       key: PRNG key; each network draws from its own fold of it.
 
     Raises:
       UserError: a file cannot be read, or holds no network of this form.
     """
-    return {name: _initial(config.networks[name], purpose_key(key, f"init/{name}")) for name in stages.trained(config)}
+    return {name: _initial(recipe.networks[name], purpose_key(key, f"init/{name}")) for name in recipe.trained}
 
 
-def frozen_variables(config):
+def frozen_variables(recipe):
     """{name: Flax collections} of the networks that are never trained, as teachers: of their model files, and fused.
 
     Raises:
       UserError: no file is given, it cannot be read, or it holds no network of this form.
     """
-    frozen = [name for name in config.networks if name not in stages.trained(config)]
+    frozen = [name for name in recipe.networks if name not in recipe.trained]
     for name in frozen:
-        if not config.networks[name].start_from:
-            raise UserError(f"{config.recipe} learns from a trained {config.networks[name].model}; give its model "
+        if not recipe.networks[name].start_from:
+            raise UserError(f"{recipe.recipe} learns from a trained {recipe.networks[name].model}; give its model "
                             f"file, of a run or of `jsr convert` (--config.networks.{name}.start_from=FILE)")
-    return {name: _fused(config.networks[name]) for name in frozen}
+    return {name: _fused(recipe.networks[name]) for name in frozen}
 
 
 def _fused(net):
     variables = _from_file(net)
     try:
-        return reparam.fuse(models.create(net.model, scale=net.scale, **net.fields), variables)[1]
+        return reparam.fuse(stages.create(net), variables)[1]
     except ValueError as e:
         raise UserError(f"{net.start_from}: {e}") from e
 
 
 def _initial(net, key):
-    module = models.create(net.model, scale=net.scale, **net.fields)
-    return _from_file(net, key) if net.start_from else models.init(module, key)
+    return _from_file(net, key) if net.start_from else models.init(stages.create(net), key)
 
 
 def _from_file(net, key=None):
@@ -82,7 +81,7 @@ def _from_file(net, key=None):
     from jsr import model_file  # safetensors, which a fresh start needs not
 
     _, networks, found = model_file.load(net.start_from)
-    module = models.create(net.model, scale=net.scale, **net.fields)
+    module = stages.create(net)
     if net.carry == "match":
         fitting = [found[name] for name, other in networks.items() if type(other) is type(module)]
     else:
@@ -104,31 +103,29 @@ def _shapes(variables):
     return {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(variables)}
 
 
-def make_state(config, index, variables):
+def make_state(plan, variables):
     """The state as a stage of a run's starts from nothing but variables.
 
     Args:
-      config: a recipe.
-      index: number of the stage.
+      plan: StagePlan of the stage.
       variables: {name: Flax collections}.
     """
-    averaged = config.chain if config.ema_decay else ()
+    averaged = plan.recipe.chain if plan.recipe.ema_decay else ()
     nets = {name: [own, *([own] if name in averaged else [])] for name, own in variables.items()}
-    scale = {"scale": jnp.float32(FIRST_SCALE), "good": jnp.int32(0)} if config.dtype == "float16" else {}
+    scale = {"scale": jnp.float32(FIRST_SCALE), "good": jnp.int32(0)} if plan.recipe.dtype == "float16" else {}
     empty = TrainState(step=jnp.int32(0), skipped=jnp.int32(0), nets={}, loss_params={}, loss_scale=scale)
-    return begin_stage(config, index, empty, nets)
+    return begin_stage(plan, empty, nets)
 
 
-def begin_stage(config, index, state, nets):
+def begin_stage(plan, state, nets):
     """The state with fresh optimizers, and losses that have learnt nothing, as every stage starts.
 
     Args:
-      config: a recipe.
-      index: number of the stage.
+      plan: StagePlan of the stage.
       state: the state before it.
       nets: as of `versions`, in the stage's form.
     """
-    players, optimizers = config.stages[index].players, optim.stage_optimizers(config.stages[index])
+    optimizers = plan.optimizers
     new, learnt = {}, {}
     for name, (variables, *averaged) in nets.items():
         new[name] = {"variables": variables}
@@ -136,7 +133,7 @@ def begin_stage(config, index, state, nets):
             new[name]["opt"] = optimizers[name].init(variables["params"])
         if averaged:
             new[name]["ema"] = jax.tree.map(jnp.copy, averaged[0]["params"])  # what is new is one array in both
-    for number, player in enumerate(players):
+    for number, player in enumerate(plan.stage.players):
         named = zip(losses.names(player.losses), player.losses, strict=True)
         params = {name: losses.initial_params(row) for name, row in named}
         learnt[f"player{number}"] = {name: {"params": own, "opt": optim.make_optimizer({"name": "adam"}).init(own)}
@@ -150,10 +147,10 @@ def versions(state):
                    *([_with_params(net, net["ema"])] if "ema" in net else [])] for name, net in state.nets.items()}
 
 
-def eval_variables(config, state):
+def eval_variables(recipe, state):
     """{name: variables} of the chain to evaluate and keep: the averaged parameters where there is an average."""
     found = versions(state)
-    return {name: found[name][-1] for name in config.chain}
+    return {name: found[name][-1] for name in recipe.chain}
 
 
 def _with_params(net, params):

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jsr import losses, reparam
+from jsr import augment, losses, optim, reparam
 from jsr.chain import apply, run_chain
 from jsr.errors import UserError, nearest
-from jsr.training import augment, insight, optim, stages
+from jsr.training import insight, stages
 from jsr.training.state import purpose_key
 
 SCALE_AFTER = 2000  # good steps, after which the loss scale doubles
@@ -75,7 +75,7 @@ def prepare(networks, chain, variables, batch, rows, key):
     Args:
       networks, chain, variables: as of `forward`.
       batch: dict of arrays, images uint8.
-      rows: of jsr.training.augment.
+      rows: of jsr.augment.
       key: the step's PRNG key.
 
     Returns:
@@ -88,13 +88,11 @@ def prepare(networks, chain, variables, batch, rows, key):
     return augment.apply(rows, batch, purpose_key(key, "augment"))
 
 
-def make_step(config, index, networks):
+def make_step(plan):
     """Builds the step of a stage of a recipe.
 
     Args:
-      config: a recipe.
-      index: number of the stage.
-      networks: {name: module} of all networks of the recipe, as in that stage (jsr.training.stages.make_networks).
+      plan: StagePlan of the stage.
 
     Returns:
       step(state, batch, key, frozen, seen) -> (state, metrics). `batch` holds uint8 images (N, H, W, C); `key` is the
@@ -106,12 +104,12 @@ def make_step(config, index, networks):
       chain are applied to `lr` before the augmentation, which so sees what they give; so do losses.
 
       A step where a loss or gradient is not finite changes nothing but the counts and the loss scale, and its metric
-      `skipped` is 1. `seen` is how many skipped steps the caller knows of: while there are more, steps change nothing
-      at all, so that it can look at what the first of them saw (jsr.training.blackbox); None does without.
+      `skipped` is 1. `seen`: skipped steps that the caller has already handled. While state.skipped is larger, a step
+      changes nothing at all, so that the caller can save the inputs of the step that failed (jsr.training.blackbox);
+      None does without.
     """
-    stage, chain = config.stages[index], list(config.chain)
-    first_step = sum(earlier.steps for earlier in config.stages[:index])
-    optimizers, schedules = optim.stage_optimizers(stage), optim.stage_schedules(stage)
+    stage, chain, networks, first_step = plan.stage, list(plan.recipe.chain), plan.networks, plan.first_step
+    ema_decay = plan.recipe.ema_decay
     forms = networks | ({name: reparam.deployed(networks[name]) for name in chain} if stage.fused else {})
     in_training = {name for player in stage.players for name in player.nets}
 
@@ -154,15 +152,15 @@ def make_step(config, index, networks):
         moving = jax.tree.map(lambda g, factor: jnp.where(factor != 0, g, 0), grads["nets"], factors)
         norm = optax.tree.norm(moving)
         shrink = jnp.minimum(1.0, player.clip_norm / jnp.maximum(norm, 1e-12)) if player.clip_norm else 1.0
-        given = {"learning_rate": schedules[number](stage_step), "value": values["loss"]}
+        given = {"learning_rate": plan.schedules[number](stage_step), "value": values["loss"]}
         nets, plateau = {}, 1.0
         for name in own:  # what is frozen for a while is watched by its optimizer all the same
             clipped = jax.tree.map(lambda g: g * shrink, grads["nets"][name])
-            updates, opt = optimizers[name].update(clipped, state.nets[name]["opt"], params["nets"][name], **given)
+            updates, opt = plan.optimizers[name].update(clipped, state.nets[name]["opt"], params["nets"][name], **given)
             new = jax.tree.map(lambda p, u, factor: p + u * factor, params["nets"][name], updates, factors[name])
             nets[name] = {**state.nets[name], "variables": {**statistics[name], "params": new}, "opt": opt}
             if "ema" in nets[name]:
-                nets[name]["ema"] = jax.tree.map(lambda e, p: e + (1 - config.ema_decay) * (p - e), nets[name]["ema"],
+                nets[name]["ema"] = jax.tree.map(lambda e, p: e + (1 - ema_decay) * (p - e), nets[name]["ema"],
                                                  optim.evaluated(opt, new))
             plateau = optim.plateau_scale(opt)
         learnt = {name: _learn(row, grads["losses"][name], given) for name, row in loss_params.items()}

@@ -133,9 +133,10 @@ def test_the_network_of_a_recipe(weights, capsys):
 
 def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from jsr._configs.aim22_t1 import RECIPES\n\n"
+        "from jsr import recipes\n\n"
         "def get_config(name='quick'):\n"
-        "    config = RECIPES['quick'].copy_and_resolve_references()\n"
+        "    config = recipes.template('aim22_t1:quick')\n"
+        "    config.networks.sr2 = config.networks.sr\n"
         "    config.chain = ['sr', 'sr2']\n"
         "    return config\n")
     message = fails(capsys, "official_x3.safetensors", "model.safetensors", "--recipe", "mine.py:quick")

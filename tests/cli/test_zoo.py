@@ -6,15 +6,13 @@ import pytest
 
 from jsr import catalogue, models
 from jsr.cli import main
-from jsr.recipes import all_recipes, recipe, stage
+from jsr.recipes import all_recipes, read, recipe, stage
 
 
 def made_up(networks, name="a", **fields):
-    config = recipe(title="a made-up entry", protocol="aim22_t1", networks=networks,
-                    data=dict(train=dict(dataset="photos"), eval=dict(dataset="photos")),
-                    stages=[stage(steps=1, crop=48, batch=1, losses=[], learning_rate=1e-4)], **fields)
-    config.recipe = f"track:{name}"
-    return config
+    return read(recipe(title="a made-up entry", protocol="aim22_t1", networks=networks, recipe=f"track:{name}",
+                       data=dict(train=dict(dataset="photos"), eval=dict(dataset="photos")),
+                       stages=[stage(steps=1, crop=48, batch=1, losses=[], learning_rate=1e-4)], **fields))
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +38,9 @@ def test_every_network_recipe_and_method_is_listed(printed):
     for model_id in models.list_models():
         assert sum(line.split()[:1] == [model_id] for line in lines) == 1
     for entry in catalogue.entries():
-        first = entry.config.recipe if entry.config else f"{entry.id}"
+        first = entry.recipe.recipe if entry.recipe else f"{entry.id}"
         line, = (line for line in lines if line.startswith(f"{first} "))
-        assert ("not built yet" in line) == (entry.config is None)
+        assert ("not built yet" in line) == (entry.recipe is None)
     baseline, = (line for line in lines if line.startswith("edsr/baseline"))
     assert baseline.split()[1:6] == ["x2", "x3", "x4", "1,517,571", "73.11"]
 

@@ -17,8 +17,9 @@ from jsr.data import clips, mix, pipeline
 from jsr.datasets import clips as made_clips
 from jsr.degradations import _video, hevc
 from jsr.errors import UserError
-from jsr.recipes import recipe, stage
+from jsr.recipes import read, recipe, stage
 from jsr.training import state as states
+from jsr.training.stages import StagePlan
 from jsr.training.step import make_step
 
 FRAMES, SIDE, SCALE = 8, 64, 4
@@ -254,14 +255,14 @@ class EachFrame(nn.Module):
 def recipe_of(rows, **more):
     only = stage(**dict(steps=20, crop=64, batch=6, losses=[dict(fn="l1", pred="sr", target="hr", weight=1.0)],
                         learning_rate=0.01, frames=3) | more)
-    return recipe(title="", protocol="aim22_t2", networks={"sr": dict(model="", scale=SCALE)},
-                  data=dict(train=rows, eval=dict(dataset="none")), stages=[only])
+    return read(recipe(title="", protocol="aim22_t2", networks={"sr": dict(model="", scale=SCALE)},
+                       data=dict(train=rows, eval=dict(dataset="none")), stages=[only]))
 
 
 def rows_of(config, records):
     """Rows whose datasets have these records, {dataset: records}."""
     opened = {(dataset, "train", "", 1.0, 0, 0.0): found for dataset, found in records.items()}
-    return mix.stage_rows(config, config.stages[0], opened, scale=SCALE)
+    return mix.stage_rows(config, config.stages[0], opened)
 
 
 def test_a_stage_of_clips_trains_a_network(clip_records):
@@ -273,8 +274,9 @@ def test_a_stage_of_clips_trains_a_network(clip_records):
 
     networks = {"sr": EachFrame()}
     variables = {"sr": networks["sr"].init(jax.random.key(0), jnp.zeros((1, 3, 16, 16, 3)))}
-    state = states.make_state(config, 0, variables)
-    step = jax.jit(make_step(config, 0, networks))
+    plan = StagePlan(config, 0, networks)
+    state = states.make_state(plan, variables)
+    step = jax.jit(make_step(plan))
     losses = []
     for batch in batches * 10:
         state, values = step(state, batch, jax.random.key(1))

@@ -9,7 +9,7 @@ import pytest
 
 from jsr import cli, recipes
 from jsr.errors import UserError
-from jsr.training import blackbox, memory
+from jsr.training import blackbox, memory, stages
 from jsr.training import state as states
 
 KEY = jax.random.key(7)
@@ -23,7 +23,11 @@ def recipe(**more):
 
 
 def begin(config):
-    return states.make_state(config, 0, states.initial_variables(config, jax.random.key(0)))
+    return states.make_state(plan_of(config), states.initial_variables(config, jax.random.key(0)))
+
+
+def plan_of(config):
+    return stages.plan_of(config, 0)
 
 
 def batch(seed=0):
@@ -43,7 +47,8 @@ def box_of(tmp_path, config, state, given):
     """A box of step 3, as a run would have written it, read again, and its folder."""
     left = state.replace(step=jnp.int32(3), skipped=jnp.int32(1))
     values = {"loss": jnp.float32(np.nan), **({"loss_scale": left.loss_scale["scale"]} if left.loss_scale else {})}
-    blackbox.write(tmp_path, 3, given, left, values, config=config, stage=0, key=KEY, frozen={}, fingerprint={})
+    blackbox.write(tmp_path, 3, given, left, values, plan=plan_of(config), key=KEY, frozen={},
+                   fingerprint={})
     return blackbox.read(tmp_path / "blackbox" / "step3"), tmp_path / "blackbox" / "step3"
 
 
@@ -52,7 +57,7 @@ def test_what_is_kept_is_exact_and_the_run_goes_on_as_if_nobody_had_looked(tmp_p
     poisoned = batch(3)
     poisoned["hr"][0, 1, 2, 0] = np.nan
     given = [batch(1), batch(2), poisoned, batch(4), batch(5)]
-    program, looked_at = memory.build(config, 0), []
+    program, looked_at = memory.build(plan_of(config)), []
     copy = jax.jit(lambda tree: jax.tree.map(lambda x: x + 0, tree))
 
     state, before = begin(config), []
@@ -120,15 +125,15 @@ def test_a_gradient_too_large_for_its_loss_scale_is_no_accident(tmp_path):
     values = {"loss": 0.1, "grad_norm": np.inf, "loss_scale": 2.0**15}
     assert not blackbox.is_accident(values)
     assert blackbox.is_accident({**values, "loss_scale": 1.0}) and blackbox.is_accident({**values, "loss": np.nan})
-    assert blackbox.write(tmp_path, 3, batch(), begin(config), values, config=config, stage=0, key=KEY, frozen={},
+    assert blackbox.write(tmp_path, 3, batch(), begin(config), values, plan=plan_of(config), key=KEY, frozen={},
                           fingerprint={}) is None
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_keeps_only_the_first_few(tmp_path):
     config = recipe()
-    written = [blackbox.write(tmp_path, number, batch(), begin(config), {"loss": np.nan}, config=config, stage=0,
-                              key=KEY, frozen={}, fingerprint={}) for number in range(3, 3 + blackbox.BOXES + 2)]
+    written = [blackbox.write(tmp_path, number, batch(), begin(config), {"loss": np.nan}, plan=plan_of(config), key=KEY,
+                              frozen={}, fingerprint={}) for number in range(3, 3 + blackbox.BOXES + 2)]
     assert sorted((tmp_path / "blackbox").iterdir()) == written[:3] and written[3:] == [None, None]
 
 
@@ -145,14 +150,14 @@ def seen(kind, path, bad=0, fed=True):
     ([seen("module", "sr/a")], "looked at place by place, every number is finite"),
 ])
 def test_it_says_where_it_began(places, words):
-    box = blackbox.Box({"step": 1}, recipe(), None, {}, {}, None)
+    box = blackbox.Box({"step": 1}, plan_of(recipe()), None, {}, {}, None)
     assert words in "\n".join(blackbox.statement(box, False, places, [seen(p.kind, p.path) for p in places]))
 
 
 @pytest.mark.parametrize("largest, words", [(1e60, "the training has diverged"),
                                             (1.0, "a matter of float32's precision")])
 def test_it_says_what_float64_means(largest, words):
-    box = blackbox.Box({"step": 1}, recipe(), None, {}, {}, None)
+    box = blackbox.Box({"step": 1}, plan_of(recipe()), None, {}, {}, None)
     exact = dataclasses.replace(seen("module", "sr/a"), largest=largest)
     assert words in blackbox.statement(box, True, [seen("module", "sr/a", 1)], [exact])[-1]
 

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from jsr import recipes
 from jsr.errors import UserError
-from jsr.training import loop, pace
-from jsr.trees import from_plain, plain
+from jsr.training import pace, run_folder
+from jsr.trees import plain
 
 SMALL = {"networks.sr.fields": "{'num_feat': 4, 'num_block': 1}", "data.num_workers": "0", "stages[0].batch": "2",
          "stages[0].crop": "32", "eval_every": "5", "checkpoint_every": "10"}
@@ -22,27 +22,25 @@ COSTS = pace.Costs(starts=[5.0, 3.0], steps=[0.1, 0.4], validation=2.0, compilin
 def two_stages():
     """A recipe with stages of 300 and 100 steps in which other things count steps too."""
     settings = {"stages[0].steps": "300", "eval_every": "50", "checkpoint_every": "100"}
-    config = recipes.load("aim22_t1:quick", settings.items())
-    second = from_plain(plain(config)).stages[0]
-    with config.unlocked():
-        config.data.train[0].steps = [0, 300]
-        second.steps = 100
-        second.data = [{"dataset": "photos", "steps": [0, 50]}, {"dataset": "photos", "steps": [50, 100]}]
-        second.players[0].schedule = {"name": "multi_step", "milestones": [30, 60]}
-        second.players[0].freeze = ["sr/a*", {"pattern": "sr/body_*", "steps": 20}]
-        config.stages.append(second)
-    return config
+    config = plain(recipes.load("aim22_t1:quick", settings.items()))
+    first = config["stages"][0]
+    config["data"]["train"][0]["steps"] = [0, 300]
+    player = first["players"][0] | {"schedule": {"name": "multi_step", "milestones": [30, 60]},
+                                    "freeze": ["sr/a*", {"pattern": "sr/body_*", "steps": 20}]}
+    second = {"steps": 100, "players": [player], "data": [{"dataset": "photos", "steps": [0, 50]},
+                                                          {"dataset": "photos", "steps": [50, 100]}]}
+    return recipes.read(config | {"stages": [first, first | second]})
 
 
 def test_all_that_counts_steps_becomes_longer_in_proportion(two_stages):
     found = pace.scaled(two_stages, 2.5)
     assert [stage.steps for stage in found.stages] == [750, 250]
     first, second = (stage.players[0] for stage in found.stages)
-    assert first.schedule.warmup_steps == 125 and first.schedule.end == 1e-5
-    assert second.schedule.milestones == [75, 150]
+    assert first.schedule["warmup_steps"] == 125 and first.schedule["end"] == 1e-5
+    assert second.schedule["milestones"] == [75, 150]
     assert plain(second.freeze) == ["sr/a*", {"pattern": "sr/body_*", "steps": 50}]
-    assert found.data.train[0].steps == [0, 750]
-    assert [row.steps for row in found.stages[1].data] == [[0, 125], [125, 250]]
+    assert found.data.train[0].steps == (0, 750)
+    assert [row.steps for row in found.stages[1].data] == [(0, 125), (125, 250)]
     assert [stage.steps for stage in pace.scaled(two_stages, 1e-6).stages] == [1, 1]
     assert plain(pace.scaled(two_stages, 1.0)) == plain(two_stages)
     assert pace._scaled("points", [[0, 1.0], [10, 0.1]], 3) == [[0, 1.0], [30, 0.1]]
@@ -81,7 +79,7 @@ def test_what_is_measured_is_written_and_kept(photo_folder, tmp_path, monkeypatc
     assert f"so {found.stages[0].steps:,} steps instead of 3,000" in console.file.getvalue()
     assert [path.name for path in workdir.iterdir()] == [pace.FILE]
 
-    loop.check_same_run(found, {"data": "", "revision": "", "versions": {}}, workdir)
+    run_folder.check_same_run(found, {"data": "", "revision": "", "versions": {}}, workdir)
     (workdir / "checkpoints" / "10").mkdir(parents=True)
     assert plain(pace.fit(config, 30, workdir, console=console, started=0)) == plain(found)
     for minutes, there, here in ((20, "--minutes 30", "--minutes 20"),

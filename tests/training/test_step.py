@@ -1,5 +1,6 @@
 """The train step: players, keys of losses, averages, skipped steps, chains, parts of a batch, many devices and one."""
 
+import dataclasses
 import itertools
 import os
 import subprocess
@@ -85,14 +86,15 @@ def several(*players, **more):
 
 
 def start(*its_stages, index=0, chain=("sr",), networks=None, ema_decay=0.9, frozen=(), **more):
-    """(config, initial state, jitted step) of a recipe whose networks are Gains, or those given."""
+    """(plan, initial state, jitted step) of a recipe whose networks are Gains, or those given."""
     networks = networks or {name: Gain() for name in chain}
     config = recipe(title="", protocol="aim22_t1", stages=its_stages or [one()], chain=chain, ema_decay=ema_decay,
                     networks={name: dict(model="", scale=1) for name in networks},
                     data=dict(train=dict(dataset="none"), eval=dict(dataset="none")), **more)
+    plan = stages.StagePlan(recipes.read(config), index, networks)
     variables = {name: networks[name].init(jax.random.key(n), jnp.ones((1, 8, 8, 3)))
                  for n, name in enumerate(networks) if name not in frozen}
-    return config, states.make_state(config, index, variables), jax.jit(make_step(config, index, networks))
+    return plan, states.make_state(plan, variables), jax.jit(make_step(plan))
 
 
 def batch(lr=100, hr=200):
@@ -161,8 +163,8 @@ def test_a_network_that_no_player_names_is_frozen_and_runs_as_it_is_used():
 
 
 def test_chain_names_the_outputs_of_earlier_networks():
-    config, state, _ = start(chain=("a", "b"))
-    variables = states.eval_variables(config, state)
+    plan, state, _ = start(chain=("a", "b"))
+    variables = states.eval_variables(plan.recipe, state)
     variables["a"]["params"] = {"gain": jnp.float32(2)}
     outputs, _ = run_chain({"a": Gain(), "b": Gain()}, ["a", "b"], variables, jnp.ones((1, 2, 2, 3)))
     assert set(outputs) == {"a/sr", "sr"} and float(outputs["sr"].mean()) == 2
@@ -192,9 +194,10 @@ def test_networks_are_applied_to_what_keys_name_each_once():
             dict(fn="mse", pred="t(lr)", target="t(t(lr))", weight=1.0),
             dict(fn="l1", pred="hr", target="t(sr)", weight=1.0), dict(fn="l1", pred="sr", target="sr", weight=1.0)]
     networks = {"sr": Gain(), "t": Traced(name="t")}
-    config, state, _ = start(one(losses=rows), networks={"sr": Gain(), "t": Gain()}, frozen=["t"])
+    plan, state, _ = start(one(losses=rows), networks={"sr": Gain(), "t": Gain()}, frozen=["t"])
     frozen = {"t": {"params": {"gain": jnp.float32(2)}, "count": {"passes": jnp.int32(0)}}}
-    _, metrics = jax.jit(make_step(config, 0, networks))(state, batch(), jax.random.key(0), frozen)
+    step = jax.jit(make_step(dataclasses.replace(plan, networks=networks)))
+    _, metrics = step(state, batch(), jax.random.key(0), frozen)
     assert len(traced) == 3  # t(lr), t(t(lr)), t(sr)
     np.testing.assert_allclose([metrics["loss/l1_t(lr)"], metrics["loss/mse_t(lr)"], metrics["loss/l1_hr"]],
                                [0, (200 / 255)**2, 0], rtol=1e-6, atol=1e-7)
@@ -259,13 +262,13 @@ def test_generator_and_critic_play_at_the_same_time_and_leave_each_other_alone()
         moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.any(a != b), params(after[0], name), params(before, name)))
         assert any(moved)
     assert "ema" in after[0].nets["sr"] and "ema" not in after[0].nets["critic"]
-    assert set(states.eval_variables(both[0], after[0])) == {"sr"}
+    assert set(states.eval_variables(both[0].recipe, after[0])) == {"sr"}
 
 
 def test_players_and_losses_that_learn_resume_to_the_bit(tmp_path):
     robust = dict(fn="robust", pred="sr", target="hr", weight=1.0)
     generator = player(**GENERATOR | dict(losses=[*GENERATOR["losses"], robust]))
-    config, first, step = adversaries(generator, player(**CRITIC))
+    _, first, step = adversaries(generator, player(**CRITIC))
     checkpoints = Checkpoints(tmp_path, keep=1)
     state, seen = first, []
     for number in range(4):
@@ -286,7 +289,7 @@ def test_players_and_losses_that_learn_resume_to_the_bit(tmp_path):
 def test_frozen_parameters_stay_for_ever_or_for_a_while():
     rows = dict(freeze=["critic/features/kernel", dict(pattern="critic/features/b*", steps=2),
                         dict(pattern="critic/logit/kernel", factor=0.5)], optimizer=dict(name="sgd", weight_decay=0.1))
-    config, before, step = adversaries(player(**GENERATOR), player(**CRITIC | rows))
+    _, before, step = adversaries(player(**GENERATOR), player(**CRITIC | rows))
     _, _, free_step = adversaries(player(**GENERATOR), player(**CRITIC | dict(optimizer=rows["optimizer"])))
     state, free = before, free_step(before, batch(), jax.random.key(0))[0]
     history = [before]
@@ -302,12 +305,12 @@ def test_frozen_parameters_stay_for_ever_or_for_a_while():
 
 
 def test_a_schedule_free_optimizer_is_evaluated_at_its_average():
-    config, state, step = start(one(optimizer=dict(name="schedule_free_adamw"), learning_rate=0.01), ema_decay=0.0)
+    plan, state, step = start(one(optimizer=dict(name="schedule_free_adamw"), learning_rate=0.01), ema_decay=0.0)
     for _ in range(5):
         state, _ = step(state, batch(), jax.random.key(0))
-    evaluated = float(states.eval_variables(config, state)["sr"]["params"]["gain"])
+    evaluated = float(states.eval_variables(plan.recipe, state)["sr"]["params"]["gain"])
     assert 1 < evaluated < gain(state)
-    again = states.begin_stage(config, 0, state, states.versions(state))  # the next stage starts from the average
+    again = states.begin_stage(plan, state, states.versions(state))  # the next stage starts from the average
     assert gain(again) == pytest.approx(evaluated)
 
 
@@ -329,7 +332,8 @@ def test_learning_rate_follows_the_stages_own_step_and_the_plateau():
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
     recipe = recipes.load("aim22_t1", [("dtype", "bfloat16"),
                                        ("networks.sr.fields", "{'num_feat': 4, 'num_block': 1}")])
-    networks, abstract = stages.make_networks(recipe, 0), stages.abstract_variables(recipe, 0)
+    plan = stages.plan_of(recipe, 0)
+    networks, abstract = plan.networks, stages.abstract_variables(plan)
     assert {leaf.dtype for leaf in jax.tree.leaves(abstract)} == {jnp.dtype("float32")}
     image = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
     jaxpr = str(jax.make_jaxpr(lambda v, x: run_chain(networks, ["sr"], v, x)[0]["sr"])(abstract, image))
@@ -407,11 +411,12 @@ def test_augmentation_sees_what_networks_without_parameters_make_of_lr():
     """CutBlur needs LR at HR size: an enlarging head of the chain is applied before it."""
     networks = {"up": models.create("enlarge/nearest", scale=2), "sr": Gain()}
     stage_of = one(augment=["cutblur"], optimizer=SGD, losses=[dict(fn="l1", pred="sr", target="lr", weight=1.0)])
-    config, _, _ = start(stage_of, chain=("up", "sr"), networks={"up": Gain(), "sr": Gain()})
+    plan, _, _ = start(stage_of, chain=("up", "sr"), networks={"up": Gain(), "sr": Gain()})
+    plan = dataclasses.replace(plan, networks=networks)
     variables = {"up": {"params": {}}, "sr": {"params": {"gain": jnp.float32(2)}, "count": {"passes": jnp.int32(0)}}}
-    state = states.make_state(config, 0, variables)
+    state = states.make_state(plan, variables)
     data = batch() | {"hr": np.full((2, 8, 8, 3), 200, np.uint8)}
-    new, metrics = jax.jit(make_step(config, 0, networks))(state, data, jax.random.key(0))
+    new, metrics = jax.jit(make_step(plan))(state, data, jax.random.key(0))
     assert 100 / 255 < metrics["loss"] < 200 / 255  # of what is between LR and HR: part of LR is HR
     assert gain(new) < 2 and params(new, "up") == {}
 
@@ -426,11 +431,11 @@ def train(devices, accumulate):
     recipe = recipes.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 8, 'num_block': 2}"), ("ema_decay", "0.9"),
                                       ("stages[0].accumulate", accumulate), ("stages[0].steps", "20"),
                                       ("stages[0].augment", "['flip_rotate', 'blend']")])
-    networks = stages.make_networks(recipe, 0)
+    plan = stages.plan_of(recipe, 0)
     mesh = sharding.make_mesh(devices)
-    state = states.make_state(recipe, 0, {"sr": models.init(networks["sr"], jax.random.key(0))})
+    state = states.make_state(plan, {"sr": models.init(plan.networks["sr"], jax.random.key(0))})
     state = jax.device_put(state, sharding.replicated(mesh))
-    step = jax.jit(make_step(recipe, 0, networks))
+    step = jax.jit(make_step(plan))
     rng, losses = np.random.default_rng(0), []
     for _ in range(8):
         batch = {"lr": rng.integers(0, 256, (16, 6, 6, 3), np.uint8),

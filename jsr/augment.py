@@ -176,6 +176,15 @@ def apply(rows, batch, key, first=0):
     return batch | images
 
 
+def check_rows(rows):
+    """Raises UserError for rows that are wrong whatever the images are."""
+    for row in _parsed(rows):
+        if row.name == "one_of":
+            within = row.options.get("of", ())
+            check_rows(within)
+            _shares(_parsed(within))
+
+
 def check(rows, scale):
     """Raises UserError for rows that are wrong, or not for a network whose input is `scale` times smaller than HR."""
     lr, hr = (jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32) for side in (8, 8 * scale))

@@ -6,8 +6,8 @@ import numpy as np
 import optax
 import pytest
 
+from jsr import optim
 from jsr.errors import UserError
-from jsr.training import optim
 
 NO_TORCH = "compares with PyTorch (pip install torch)"
 

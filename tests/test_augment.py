@@ -13,8 +13,8 @@ from ml_collections import ConfigDict
 import numpy as np
 import pytest
 
+from jsr import augment
 from jsr.errors import UserError
-from jsr.training import augment
 
 COUNT = 64
 KEY = jax.random.key(7)
@@ -258,7 +258,7 @@ def test_rows_are_taken_out_of_a_config(batch):
 DEVICES = """
 import jax, numpy as np
 from jsr import sharding
-from jsr.training import augment
+from jsr import augment
 rng = np.random.default_rng(0)
 batch = {"lr": rng.random((16, 8, 8, 3), np.float32), "hr": rng.random((16, 16, 16, 3), np.float32)}
 rows = ["flip_rotate", {"name": "cutmix", "p": 0.5}, "cutout"]

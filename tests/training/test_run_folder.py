@@ -9,7 +9,7 @@ import pytest
 from jsr import recipes
 from jsr.data import mix
 from jsr.errors import UserError
-from jsr.training import loop
+from jsr.training import run_folder
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def recipe(photo_folder):
 
 
 def mark_of(config):
-    return loop.fingerprint(config, mix.data_hash(config, mix.open_sources(config)))
+    return run_folder.fingerprint(config, mix.data_hash(config, mix.open_sources(config)))
 
 
 def begun(config, workdir):
     """A folder in which a run has left a checkpoint."""
-    loop.check_same_run(config, mark_of(config), workdir)
+    run_folder.check_same_run(config, mark_of(config), workdir)
     (workdir / "checkpoints" / "10").mkdir(parents=True)
 
 
@@ -45,29 +45,29 @@ def test_the_data_s_hash_tells_other_records_but_not_another_place(recipe, photo
 def test_the_same_run_may_move_its_data_but_not_change_them(recipe, photo_folder, tmp_path):
     begun(recipe(), tmp_path / "run")
     moved = recipe(shutil.copytree(photo_folder, tmp_path / "moved"))
-    loop.check_same_run(moved, mark_of(moved), tmp_path / "run")
+    run_folder.check_same_run(moved, mark_of(moved), tmp_path / "run")
     (tmp_path / "moved" / "0003.png").unlink()
     with pytest.raises(UserError, match="other settings .data.eval.dataset: "):
-        loop.check_same_run(moved, mark_of(moved), tmp_path / "run")
+        run_folder.check_same_run(moved, mark_of(moved), tmp_path / "run")
     (photo_folder / "0003.png").unlink()
     with pytest.raises(UserError, match="holds a run with other data: the names or sizes"):
-        loop.check_same_run(recipe(), mark_of(recipe()), tmp_path / "run")
+        run_folder.check_same_run(recipe(), mark_of(recipe()), tmp_path / "run")
 
 
 def test_other_settings_are_refused_once_something_was_trained(recipe, tmp_path):
     mark = mark_of(recipe())
-    loop.check_same_run(recipe(), mark, tmp_path)
-    loop.check_same_run(recipe(seed="1"), mark, tmp_path)
+    run_folder.check_same_run(recipe(), mark, tmp_path)
+    run_folder.check_same_run(recipe(seed="1"), mark, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 1
     (tmp_path / "checkpoints" / "10").mkdir(parents=True)
     with pytest.raises(UserError, match=r"holds a run with other settings \(seed: 1 there, 2 now\)"):
-        loop.check_same_run(recipe(seed="2"), mark, tmp_path)
-    loop.check_same_run(recipe(seed="1", log_every="7"), mark, tmp_path)
+        run_folder.check_same_run(recipe(seed="2"), mark, tmp_path)
+    run_folder.check_same_run(recipe(seed="1", log_every="7"), mark, tmp_path)
 
 
 def test_other_code_is_told_of(recipe, tmp_path, caplog):
     begun(recipe(), tmp_path)
     mark = copy.deepcopy(mark_of(recipe()))
     mark["versions"]["jax"] = "99"
-    loop.check_same_run(recipe(), mark, tmp_path)
+    run_folder.check_same_run(recipe(), mark, tmp_path)
     assert "and goes on with 99: its numbers may differ" in caplog.text

@@ -6,13 +6,14 @@ value=loss)`. The rate is the schedule's at the stage's step, so that a skipped 
 
 import fnmatch
 import inspect
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jsr.errors import UserError, nearest
+from jsr.errors import UserError, mismatch, nearest
 
 
 def adam(learning_rate, b1=0.9, b2=0.999, eps=1e-8, weight_decay=0.0):
@@ -146,8 +147,11 @@ def make_optimizer(row, schedule=None, *, peak=1.0):
         make_schedule(schedule, peak=peak, steps=1)  # mistakes in it
         after = _on_plateau(schedule, peak)
 
+    _check_row(OPTIMIZERS, row, "optimizer", ("learning_rate",))
+    options = {key: value for key, value in row.items() if key != "name"}
+
     def at(learning_rate):
-        return optax.chain(_call(OPTIMIZERS, dict(row), "optimizer", learning_rate=learning_rate), after)
+        return optax.chain(OPTIMIZERS[row["name"]](learning_rate, **options), after)
 
     def update(grads, state, params, *, learning_rate, value):
         return at(learning_rate).update(grads, state, params, value=value)
@@ -181,7 +185,46 @@ def _states_of(state, kind):
     return [leaf for leaf in leaves if isinstance(leaf, kind)]
 
 
+# Of arguments of optimizers and schedules: whether a value can be, and the words for it
+_RANGES = {
+    **dict.fromkeys(("b1", "b2", "momentum"), (lambda value: 0 <= value < 1, "from 0 to below 1")),
+    **dict.fromkeys(("eps", "factor"), (lambda value: value > 0, "more than 0")),
+    **dict.fromkeys(("weight_decay", "end", "start", "lowest", "rtol", "hold", "down", "patience", "warmup_steps"),
+                    (lambda value: value >= 0, "0 or more")),
+    **dict.fromkeys(("period", "up", "window"), (lambda value: value >= 1, "1 or more")),
+    "milestones": (lambda value: all(_is_number(step) and step >= 0 for step in value), "steps of 0 or more"),
+    "points": (lambda value: bool(value) and all(
+        isinstance(point, (list, tuple)) and len(point) == 2 and all(map(_is_number, point)) for point in value),
+               "pairs (step, fraction)"),
+}
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 _FREEZE = {"pattern": "", "steps": 0, "factor": 0.0}
+
+
+def _freeze_rows(rows):
+    """Rows {pattern, steps, factor}, whole; raises UserError for unknown keys and values of another type."""
+    rows = [_FREEZE | ({"pattern": row} if isinstance(row, str) else dict(row)) for row in rows]
+    for row in rows:
+        for key, value in row.items():
+            if key not in _FREEZE:
+                raise UserError(f"freeze: unknown key {key!r}; {nearest(key, _FREEZE)}")
+            if wrong := mismatch(value, _FREEZE[key]):
+                raise UserError(f"freeze: {key}: {wrong}")
+    return rows
+
+
+def check(player, steps):
+    """Raises UserError for what a player of a stage of `steps` steps says of its optimizer, schedule and freezing."""
+    make_schedule(player.schedule, peak=player.learning_rate, steps=steps)
+    make_optimizer(player.optimizer, player.schedule, peak=player.learning_rate).init({})
+    _freeze_rows(player.freeze)
+    if player.freeze and player.optimizer["name"] == "schedule_free_adamw":
+        raise UserError("freeze: not with schedule_free_adamw, whose average moves all the same")
 
 
 def rate_factors(rows, params, step):
@@ -200,15 +243,13 @@ def rate_factors(rows, params, step):
     Raises:
       UserError: a pattern fits nothing, or an unknown key.
     """
-    rows = [_FREEZE | ({"pattern": row} if isinstance(row, str) else dict(row)) for row in rows]
+    rows = _freeze_rows(rows)
 
     def path_of(path):
         return jax.tree_util.keystr(path, simple=True, separator="/")
 
     paths = [path_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     for row in rows:
-        if unknown := sorted(row.keys() - _FREEZE.keys()):
-            raise UserError(f"freeze: unknown key {unknown[0]!r}; {nearest(unknown[0], _FREEZE)}")
         if not fnmatch.filter(paths, row["pattern"]):
             places = {"/".join(path.split("/")[:depth]) for path in paths for depth in range(1, path.count("/") + 2)}
             close = nearest(row["pattern"].rstrip("/*"), places)
@@ -239,10 +280,12 @@ def make_schedule(row, *, peak, steps):
     Raises:
       UserError: an unknown name or argument, or one that is missing.
     """
-    row = dict(row)
+    row = {"name": ""} | dict(row)
     warmup = row.pop("warmup_steps", 0)
+    _check_value("schedule", "warmup_steps", warmup, 0)
+    _check_row(SCHEDULES, row, "schedule", ("peak", "steps"))
     row |= {key: shift(row[key], warmup) for key, shift in _FROM_THE_START.items() if key in row}
-    after = _call(SCHEDULES, row, "schedule", peak=peak, steps=steps - warmup)
+    after = SCHEDULES[row.pop("name")](peak=peak, steps=steps - warmup, **row)
     if not warmup:
         return after
     rise = optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1))
@@ -272,15 +315,26 @@ def _signature(table, name, what, given):
     return {key: p for key, p in inspect.signature(table[name]).parameters.items() if key not in given}
 
 
-def _call(table, row, what, **given):
-    name = row.pop("name")
+def _check_row(table, row, what, given):
+    """Raises UserError for a row that names no function of a table, or whose arguments that function does not take."""
+    row = dict(row)
+    name = row.pop("name", "")
     known = _signature(table, name, what, given)
-    for key in row:
+    for key, value in row.items():
         if key not in known:
             raise UserError(f"{what} {name}: unknown argument {key!r}; {nearest(key, known)}")
+        _check_value(f"{what} {name}", key, value, None if known[key].default is inspect.Parameter.empty
+                     else known[key].default)
     if missing := [key for key, p in known.items() if p.default is p.empty and key not in row]:
         raise UserError(f"{what} {name}: lacks {', '.join(missing)}")
-    return table[name](**given, **row)
+
+
+def _check_value(what, key, value, default):
+    wrong = mismatch(value, 0.0 if default is None or type(default) is int else default)
+    if not wrong and key in _RANGES and not _RANGES[key][0](value):
+        wrong = f"{value!r}; give {_RANGES[key][1]}"
+    if wrong:
+        raise UserError(f"{what}: {key}: {wrong}")
 
 
 def stage_optimizers(stage):

@@ -1,0 +1,103 @@
+"""Validations of a run: its present networks over the pairs of the recipe, the best of them kept in a model file."""
+
+import functools
+import itertools
+import logging
+
+import jax
+
+from jsr import challenges, crops, evaluation, metrics, model_file
+from jsr.data import mix, validation
+from jsr.degradations.enlarge import enlarge
+from jsr.inference.chain import Chain
+from jsr.inference.upscaler import Upscaler
+from jsr.training import state as states
+from jsr.trees import plain
+
+log = logging.getLogger("jsr")
+
+PRUNE_IMAGES = 8  # validation images that decide which channels go
+
+
+class Judge:
+    """Scores a run's networks; the Upscalers of one form share what they compile.
+
+    Args:
+      recipe: Recipe.
+      meta: {"best": the best ranking score or None, "fingerprint", and once known "baseline"}; kept up to date.
+    """
+
+    def __init__(self, recipe, meta):
+        self._recipe, self._meta, self._protocol = recipe, meta, challenges.of(recipe)
+        self._chain_of = functools.cache(self._make_chain)
+
+    def _make_chain(self, tlc, *modules):
+        return Chain(dict(zip(self._recipe.chain, modules, strict=True)), {}, tlc=tlc)
+
+    def upscaler(self, networks, variables, *, tlc=0, **ensemble):
+        """An Upscaler of the chain.
+
+        Args:
+          networks: {name: module} of all networks.
+          variables: {name: Flax collections} of the chain.
+          tlc: see `jsr.inference.chain.Chain`.
+          **ensemble: arguments of Upscaler.
+        """
+        chain = self._chain_of(tlc, *(networks[name] for name in self._recipe.chain))
+        return Upscaler([chain.with_variables(variables)], **ensemble)
+
+    def ranking_score(self, networks, variables):
+        """The mean over the first validation images, which decides what is pruned."""
+        pairs = itertools.islice(validation.pairs(self._recipe), PRUNE_IMAGES)
+        return evaluation.ranking_score(self.upscaler(networks, variables), pairs, self._protocol)
+
+    def info(self, plan, steps, scores):
+        """The metadata of a model file of a stage's networks after some steps, see `jsr.model_file.save`."""
+        recipe = self._recipe
+        fields = recipe.fields_at(plan.index)
+        return {"networks": [{"name": name, "model": recipe.networks[name].model, "scale": recipe.networks[name].scale,
+                              "fields": fields[name], "deployed": fields[name].get("deploy", False)}
+                             for name in recipe.chain],
+                "ema": recipe.ema_decay > 0, "recipe": recipe.recipe, "protocol": recipe.protocol, "steps": steps,
+                "ensemble": plain(recipe.ensemble), "scores": scores, "data": mix.described(recipe),
+                "fingerprint": self._meta["fingerprint"]}
+
+    def validate(self, plan, step, state, *, workdir, logbook, clock):
+        """Scores the networks as they are, and writes best.safetensors where they are the best so far.
+
+        Args:
+          plan: StagePlan of the stage.
+          step: steps of the run so far.
+          state: TrainState.
+          workdir: the run's folder.
+          logbook: Logbook that takes the scores and the first image.
+          clock: insight.Clock that the picture's time is booked on.
+
+        Returns:
+          The gain over the baseline.
+        """
+        meta, protocol = self._meta, self._protocol
+        variables = jax.device_get(states.eval_variables(self._recipe, state))
+        upscaler = self.upscaler(plan.networks, variables)  # the ensemble would take eight times as long
+        rows, baselines, best_key = [], [], protocol.ranking
+        for name, lr, hr in validation.pairs(self._recipe):
+            sr = upscaler.upscale(lr)
+            rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
+            if not rows[1:] or "baseline" not in meta:
+                baseline = enlarge(lr, self._recipe.scale, protocol.kernel)
+                baselines.append(evaluation.score(name, baseline, hr, protocol, [best_key]))
+            if not rows[1:]:
+                with clock.part("picture"):
+                    logbook.picture(step, name, crops.strip(lr, baseline, sr, hr))
+        score = evaluation.mean_scores(rows)
+        meta.setdefault("baseline", evaluation.mean_scores(baselines)[best_key])
+        gain = evaluation.gain(score[best_key], meta["baseline"])
+        logbook.scalars(step, "eval", {**score, "gain": gain})
+        improved = meta["best"] is None or score[best_key] > meta["best"]
+        unit = " dB" if best_key.startswith("psnr") else ""
+        log.info("step %d: %s %.4f%s on %d images, %+.4f over %s%s", step, metrics.label(best_key), score[best_key],
+                 unit, len(rows), gain, protocol.baseline, ", the best so far" if improved else "")
+        if improved:
+            meta["best"] = score[best_key]
+            model_file.save(workdir / "best.safetensors", variables, self.info(plan, step, score))
+        return gain

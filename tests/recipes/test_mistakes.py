@@ -1,0 +1,171 @@
+"""What can be wrong in a recipe: each mistake is one line that begins with its key, all of them are said at once."""
+
+import re
+
+from ml_collections import ConfigDict
+import pytest
+
+from jsr import recipes, trees
+from jsr.errors import UserError
+
+L1 = dict(fn="l1", pred="sr", target="hr", weight=1.0)
+
+
+def changed(*changes):
+    """The lines that a small recipe gets for values at places such as "stages[0].batch"; None deletes what is there."""
+    data = recipes.template("aim22_t1")
+    for place, value in changes:
+        *parents, last = [int(part) if part.isdigit() else part for part in trees.parts(place)]
+        node = data
+        for part in parents:
+            node = node[part]
+        with node.unlocked() if isinstance(node, ConfigDict) else data.unlocked():
+            if value is None:
+                del node[last]
+            elif isinstance(node, ConfigDict):
+                with node.ignore_type():
+                    node[last] = value
+            else:
+                node[last] = value
+    try:
+        recipes.checked(recipes.read(data))
+    except UserError as e:
+        return str(e).splitlines()
+    return []
+
+
+# Place, value, and the line without "--config."
+MISTAKES = [
+    # 13 values that ended in a traceback or trained noise
+    ("dtype", "bf16", "dtype: 'bf16'; give 'float32' or 'bfloat16' or 'float16'"),
+    ("dtype", "fp16", "dtype: 'fp16'; give 'float32' or"),
+    ("stages[0].batch", 0, "stages[0].batch: 0; give 1 or more"),
+    ("stages[0].steps", 0, "stages[0].steps: 0; give 1 or more"),
+    ("stages[0].crop", 0, "stages[0].crop: 0; give 1 or more"),
+    ("stages[0].accumulate", 0, "stages[0].accumulate: 0; give 1 or more"),
+    ("log_every", 0, "log_every: 0; give 1 or more"),
+    ("eval_every", 0, "eval_every: 0; give 1 or more"),
+    ("checkpoint_every", 0, "checkpoint_every: 0; give 1 or more"),
+    ("keep_checkpoints", -1, "keep_checkpoints: -1; give 1 or more"),
+    ("data.num_workers", -1, "data.num_workers: -1; give 0 or more"),
+    ("seed", -1, "seed: -1; give 0 or more and less than"),
+    ("ema_decay", 1.5, "ema_decay: 1.5; give 0 or more and less than 1"),
+    # types and ranges
+    ("stages[0].players[0].learning_rate", -1.0, "stages[0].players[0].learning_rate: -1.0; give more than 0"),
+    ("stages[0].players[0].learning_rate", float("nan"), "learning_rate: nan; give a number"),
+    ("stages[0].players[0].every", 0, "stages[0].players[0].every: 0; give 1 or more"),
+    ("stages[0].players[0].clip_norm", -0.5, "clip_norm: -0.5; give 0 or more"),
+    ("stages[0].steps", 1.5, "stages[0].steps: 1.5; give a whole number"),
+    ("stages[0].batch", True, "stages[0].batch: True; give a whole number"),
+    ("stages[0].fused", 1, "stages[0].fused: 1; give True or False"),
+    ("stages[0].augment", "flip", "stages[0].augment: 'flip' is no list"),
+    ("stages[0].augment", [3], "stages[0].augment[0]: 3; give text"),
+    ("stages[0].remat", "block", "stages[0].remat: 'block'; give '' or 'blocks'"),
+    ("stages", 5, "stages: 5 is no list"),
+    ("data", "photos", "data: 'photos' is no dict; give one with train, eval"),
+    ("data.train[0].repeat", 0, "data.train[0].repeat: 0; give 1 or more"),
+    ("data.train[0].weight", -1.0, "data.train[0].weight: -1.0; give 0 or more"),
+    ("data.train[0].shrink", 0.5, "data.train[0].shrink: 0.5; give 1 or more"),
+    ("title", None, ""),  # has a default
+    # keys
+    ("stages[0].stesp", 3, "stages[0].stesp: unknown key 'stesp'; did you mean 'steps'"),
+    ("stages[0].crop", None, "stages[0]: lacks crop"),
+    ("data.train[0]", {"dataset": "photos", "wieght": 1}, "data.train[0].wieght: unknown key 'wieght'; did you mean"),
+    ("data.train[0]", "photos", "data.train[0]: 'photos' is no dict; give one with dataset"),
+    # names of things that are not there
+    ("networks.sr.model", "esdr/baseline", "networks.sr: esdr/baseline: no network 'esdr'; did you mean 'edsr'"),
+    ("networks.sr.fields", {"num_fet": 3}, "networks.sr: edsr/baseline: no field 'num_fet'; did you mean 'num_feat'"),
+    ("networks.sr.fields", {"num_feat": "wide"}, "field num_feat: 'wide' must be of type int, like 64"),
+    ("networks.sr.scale", 7, "networks.sr: edsr/baseline: no scale 7; it has"),
+    ("protocol", "aim22", "protocol: challenge protocol 'aim22' is unknown; did you mean 'aim22_t1'"),
+    ("ranking", "psnr[xyz]", "protocol: ranking: "),
+    ("chain", ["rs"], "chain[0]: no network 'rs'; did you mean 'sr'"),
+    ("chain", ["sr", "sr"], "chain[1]: sr stands in the chain twice"),
+    ("data.train", [], "data.train: names no dataset"),
+    ("data.train[0].dataset", "", "data.train[0].dataset: names no dataset"),
+    ("data.train[0].degrade", "aim22_t3", "data.train[0].degrade: "),
+    ("data.train[0].steps", [3], "data.train[0].steps: [3]; give [first, last), or [] for always"),
+    ("data.train[0].steps", [0, 3], "data.train: no row takes part at step 3 of the stage's"),
+    ("stages[0].augment", ["flop"], "stages[0].augment: augmentation 'flop' is unknown; did you mean 'flip'"),
+    ("stages[0].augment", [{"name": "one_of", "of": []}], "stages[0].augment: augmentation one_of"),
+    ("stages[0].accumulate", 3, "stages[0].accumulate: a batch of 8 is not 3 equal parts"),
+    ("stages[0].players", [], "stages[0].players: has none: nothing would be trained"),
+    ("stages[0].players[0].losses", [], "stages[0].players[0].losses: has none: nothing would be learnt"),
+    ("stages[0].players[0].losses[0]", {"fn": "l1"}, "losses[0]: loss row {'fn': 'l1'}: lacks pred, target, weight"),
+    ("stages[0].players[0].losses[0]", L1 | {"fn": "l7"}, "losses[0]: loss 'l7' is unknown"),
+    ("stages[0].players[0].losses[0]", L1 | {"fn": 7}, "losses[0]: loss row {'fn': 7"),
+    ("stages[0].players[0].nets", ["rs"], "stages[0].players[0].nets: no network 'rs'; did you mean 'sr'"),
+    ("stages[0].players[0].optimizer", {"name": "adma"}, "players[0]: optimizer 'adma' is unknown; did you mean 'ad"),
+    ("stages[0].players[0].optimizer", {"name": "adam", "b1": 2}, "optimizer adam: b1: 2; give from 0 to below 1"),
+    ("stages[0].players[0].optimizer", {"name": "adam", "b1": "x"}, "b1: 'x' must be of type float"),
+    ("stages[0].players[0].optimizer", {}, "players[0]: optimizer '' is unknown"),
+    ("stages[0].players[0].schedule", {"name": "multi_step", "milestones": "x"}, "milestones: 'x' must be of type"),
+    ("stages[0].players[0].schedule", {"name": "cosine_restarts"}, "schedule cosine_restarts: lacks period"),
+    ("stages[0].players[0].schedule", {"name": "cosine_restarts", "period": 0}, "period: 0; give 1 or more"),
+    ("stages[0].players[0].schedule", {"name": "constant", "warmup_steps": -3}, "warmup_steps: -3; give 0 or more"),
+    ("stages[0].players[0].freeze", [{"patern": "sr/*"}], "freeze: unknown key 'patern'; did you mean 'pattern'"),
+    ("stages[0].begin", [{"net": "rs", "carry": "match"}], "stages[0].begin[0].net: no network 'rs' is trained"),
+    ("stages[0].begin", [{"net": "sr", "carry": "mach"}], "stages[0].begin[0].carry: 'mach'; give 'match' or"),
+    ("stages[0].begin", [{"net": "sr", "carry": "match", "fields": {"num_feats": 3}}], "begin[0].fields: edsr/b"),
+]
+
+
+@pytest.mark.parametrize("place, value, line", MISTAKES, ids=[f"{p}={v}" for p, v, _ in MISTAKES])
+def test_each_is_one_line_that_names_its_key(place, value, line):
+    lines = changed((place, value))
+    assert len(lines) == bool(line) and all(text.startswith("--config.") and line in text for text in lines), lines
+
+
+@pytest.mark.parametrize("rows, line", [
+    ([dict(weight=1.0), dict()], "data.train: weights 1, 0; give every row one above 0, or none"),
+    ([dict(weight=1.0, repeat=2)], "data.train: has both repeat and weight"),
+    ([dict(steps=[0, 3]), dict(steps=[4, 1000000])], "data.train: no row takes part at step 3 of the stage's"),
+    ([dict(set=dict(qualty=3), degrade="aim22_t1")], "data.train[0]: set.qualty: aim22_t1 has no parameter"),
+    ([dict(set=dict(quality="60-101"), degrade="aim22_t1")], "set.quality: aim22_t1: jpeg cannot encode this"),
+    ([dict(set=dict(encoder=["9d"]), degrade="aim22_t1")], "set.encoder: ['9d'] is nothing to draw from"),
+    ([dict(set=dict(quality=3))], "data.train[0].set: sets quality of a degradation, but data.train[0].degrade names"),
+])
+def test_mistakes_in_rows_of_data(rows, line):
+    lines = changed(("data.train", [recipes.source("photos", **row) for row in rows]))
+    assert len(lines) == 1 and line in lines[0], lines
+
+
+def test_all_are_said_at_once():
+    lines = changed(("seed", -1), ("stages[0].batch", 0), ("stages[0].stesp", 3), ("dtype", "bf16"))
+    assert [text.partition(": ")[0] for text in lines] == [
+        "--config.seed", "--config.stages[0].stesp", "--config.stages[0].batch", "--config.dtype"]
+    overrides = [("sed", "1"), ("stages[0].batch", "x"), ("networks.sr.fields.num_fet", "2")]
+    with pytest.raises(UserError, match="sed.*\n.*batch=x.*\n.*num_fet|sed.*\n.*num_fet.*\n.*batch"):
+        recipes.load("aim22_t1", overrides)
+
+
+@pytest.mark.parametrize("text, line", [
+    ("x = 1\n", "mine.py: has no function get_config(recipe), which gives the recipe of that name"),
+    ("import os\n\nx = 1 / 0\n", "mine.py, line 3: ZeroDivisionError: division by zero"),
+    ("def get_config(:\n", "mine.py, line 1: SyntaxError: "),
+    ("import nowhere_at_all\n", "mine.py, line 1: ModuleNotFoundError: No module named 'nowhere_at_all'"),
+    ("def get_config(name=''):\n    return {}['a']\n", "mine.py, line 2: KeyError: 'a'"),
+    ("def get_config(name=''):\n    return 7\n", "mine.py: get_config gives int, not a recipe; make one by jsr"),
+    ("def get_config(name=''):\n    return {}\n", "--config.: lacks protocol"),
+])
+def test_a_file_that_gives_no_recipe(tmp_path, text, line):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(UserError) as error:
+        recipes.load(str(tmp_path / "mine.py"))
+    assert line in str(error.value).replace("the recipe: lacks", "--config.: lacks") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text, line", [
+    ("{", "a damaged file"), ("[]", "is no dict"), ('{"seed": "x"}', "--config.seed: 'x'; give a whole number"),
+])
+def test_a_config_json_that_is_none(tmp_path, text, line):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=re.escape(line)):
+        recipes.read_json(tmp_path / "config.json")
+
+
+def test_an_old_config_json_without_newer_keys_is_read():
+    data = trees.plain(recipes.load("aim22_t1"))
+    for row in data["data"]["train"]:
+        del row["shrink"], row["tiles"], row["detail"]
+    assert recipes.read(data) == recipes.load("aim22_t1")

@@ -1,0 +1,57 @@
+"""The table of a recipe's keys: every one explained, and the same as what is read, printed and given to editors."""
+
+import json
+
+import jsonschema
+import pytest
+
+from jsr import cli, recipes, trees
+from jsr.recipes import schema
+from jsr.training import stages
+
+KINDS = [schema.Recipe, schema.Net, schema.Source, schema.Validation, schema.Data, schema.Player, schema.Begin,
+         schema.Stage, schema.Ensemble]
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return recipes.all_recipes()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_key_is_explained_and_its_default_is_in_its_range(kind):
+    for name, its in schema.types_of(kind).items():
+        meaning = schema.about(kind, name)
+        assert meaning.text and not meaning.text.endswith("."), name
+        if name in schema.defaults(kind) and its in (int, float, str):
+            assert meaning.holds(schema.defaults(kind)[name]), name
+
+
+def test_the_rules_of_stages_are_those_of_the_table():
+    assert stages.CARRIES.keys() == set(schema.CARRIES)
+
+
+def test_plain_data_and_recipes_are_the_same(shipped):
+    for _, _, recipe in shipped:
+        assert schema.read(json.loads(json.dumps(trees.plain(recipe)))) == recipe
+
+
+def test_the_json_schema_takes_every_recipe_and_refuses_mistakes(shipped, capsys):
+    assert cli.main(["config", "--schema"]) == 0
+    validator = jsonschema.Draft202012Validator(json.loads(capsys.readouterr().out))
+    validator.check_schema(validator.schema)
+    for track, name, recipe in shipped:
+        errors = list(validator.iter_errors(json.loads(json.dumps(trees.plain(recipe)))))
+        assert not errors, (track, name, errors[0].message)
+    for key, value in (("seed", -1), ("sed", 1), ("stages", {}), ("dtype", "bf16")):
+        assert not validator.is_valid(trees.plain(shipped[0][2]) | {key: value})
+
+
+def test_a_recipe_is_printed_with_its_present_values(capsys):
+    assert cli.main(["config", "aim22_t1", "--config.seed=7"]) == 0
+    printed = capsys.readouterr().out
+    row, = (line for line in printed.splitlines() if line.startswith(" seed "))
+    assert row.split()[1] == "7" and "random draw" in row
+    assert cli.main(["config", "aim22_t1", "--config.seed=7", "--json"]) == 0
+    assert recipes.read(json.loads(capsys.readouterr().out)) == recipes.load("aim22_t1", [("seed", "7")])
+    assert cli.main(["config"]) == 1
