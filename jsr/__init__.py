@@ -38,18 +38,17 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
 
     Args:
       path, *more: model files of one scale, or the folders of runs, whose best file is taken.
-      weights: of the files in the average, equal by default.
+      weights: weights of the files in the average, equal by default.
       self_ensemble: averages the outputs for the eight flips and turns of an image; None is as the first file says.
       tile: side of tiles, LR px; "auto" is as the first file says, or takes images whole where memory allows; None
         always does. Of several sides the results are averaged: seams fall elsewhere in each.
       overlap: LR px around each tile; None is as far as the networks see, where that is affordable.
-      dtype: of the computation, as "bfloat16"; None is float32.
+      dtype: dtype of the computation, as "bfloat16"; None is float32.
       runtime: what computes on a CPU; "auto" tries those that are installed where there is much to do. Runtimes differ
         by rounding, now and then by one level of a pixel.
-      tlc: gives networks that look at the mean of the whole image that of a window of so many LR px around each pixel
-        (the test-time local converter; 1.5 times the crops trained on); 0 does not, None is as each file says.
-      input_quality: the JPEG quality, 1..100, that networks which can be told restore for, as FBCNN; None has them
-        estimate it.
+      tlc: window of the test-time local converter, LR px: global means become means over windows of this side (about
+        1.5 times the training crop); 0 is off, None is as each file says.
+      input_quality: JPEG quality, 1..100, for networks that take one, for example FBCNN; None has them estimate it.
       separate_alpha: takes the colours of images with alpha as if they were opaque, as textures need; else those under
         alpha 0 are lost.
 

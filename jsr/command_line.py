@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         found, rest = super().parse_known_args(ordered, namespace)
         found.words, found.overrides = words, overrides
         if overrides and "config" not in found:
-            self.error(f"no option --config.{overrides[0][0]}")
+            self.error(f"unknown argument '--config.{overrides[0][0]}'")
         return found, rest
 
     def error(self, message):

@@ -12,7 +12,7 @@ def strip(lr, baseline, ours, hr):
     """LR, baseline, ours, HR, and the two error maps, where the baseline is worst; uint8 (CROP, 6 CROP, 3)."""
     size = min(CROP, *hr.shape[:2])
     y, x = _worst_place(np.abs(baseline.astype(int) - hr).sum(-1), size)
-    nearest = np.asarray(Image.fromarray(lr).resize(hr.shape[1::-1], Image.NEAREST))
+    nearest = np.asarray(Image.fromarray(lr).resize(hr.shape[1::-1], Image.Resampling.NEAREST))
     errors = [np.clip(np.abs(sr.astype(int) - hr).mean(-1, keepdims=True) * ERROR_GAIN, 0, 255).repeat(3, -1)
               for sr in (baseline, ours)]
     return np.concatenate([image[y:y + size, x:x + size].astype(np.uint8)

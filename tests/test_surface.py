@@ -1,8 +1,10 @@
 """The public surface: `jsr` and the modules that it names. Each name is there, explained and typed."""
 
 import inspect
+from pathlib import Path
 import subprocess
 import sys
+import tomllib
 import types
 
 import pytest
@@ -65,6 +67,14 @@ def test_every_public_name_is_explained_and_typed(name):
         assert inspect.getdoc(thing), f"{path}: no docstring"
         for where, function in functions(path, thing):
             assert_typed(where, function)
+
+
+def test_the_type_checker_reads_the_surface():
+    root = Path(jsr.__file__).parent.parent
+    listed = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["pyright"]["include"]
+    assert [path for path in listed if not (root / path).exists()] == []
+    for name in MODULES:
+        assert {f"jsr/{name}", f"jsr/{name}.py", f"jsr/{name}/__init__.py"} & set(listed), name
 
 
 def test_load_is_explained_and_typed():

@@ -38,12 +38,12 @@ class Group:
 
 
 def groups(model, variables, input_shape=None):
-    """The channels between a network's convolutions, as Groups; those of its output are in none.
+    """The channels between a network's convolutions, as Groups; channels of its output are in none.
 
     Args:
       model: a network; its RepConvs are deployed.
       variables: its variables, or their shapes; values decide nothing.
-      input_shape: of an input that it takes; None for networks of the zoo.
+      input_shape: shape of an input that it takes; None for networks of the zoo.
 
     Raises:
       ValueError: a RepConv in its training form, or a convolution in groups that is not depthwise.

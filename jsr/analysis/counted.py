@@ -1,4 +1,4 @@
-"""Counts of networks as trained and as deployed; those of the zoo lie in a file, for all of them take over a minute."""
+"""Counts of networks as trained and as deployed; the zoo's lie in a file, since counting all takes over a minute."""
 
 import csv
 import functools

@@ -24,10 +24,10 @@ class Counts(NamedTuple):
         code is removed: a branch that is computed and thrown away counts. Additions of biases, activations and
         element-wise products do not.
       hook_macs: "FLOPs" as eduardzamfir/NTIRE23-RTSR counts them (demo/utils/model_summary.py), by hooks on modules:
-        multiply-accumulates of convolution and dense modules, without those of kernels that are fixed or computed; 2
+        multiply-accumulates of convolution and dense modules, without kernels that are fixed or computed; 2
         for each value that a BatchNorm gives, and 1 for each of a ReLU, ReLU6, leaky ReLU, PReLU or ELU, but none for
         other activations. What is called twice counts twice.
-      activations: values that convolution modules give, the other figure of that tool.
+      activations: values in the outputs of convolution modules, that tool's other figure.
     """
 
     params: int
@@ -51,7 +51,7 @@ def tally(model, lr_shape):
 
     Args:
       model: a network.
-      lr_shape: of the input, as in jsr.models.card(model).lr_shape(192, 192).
+      lr_shape: shape of the input, as in jsr.models.card(model).lr_shape(192, 192).
 
     Returns:
       Counts, of ints; the published "GFLOPs" are often twice `macs`, in 1e9, in the real-time challenges `hook_macs`.
@@ -72,7 +72,7 @@ def tally(model, lr_shape):
             hooked.append(2 * y.size)
         return y
 
-    # One trace for all: that of the initialisation, which runs the network on the way.
+    # One trace for all: the initialisation's, which runs the network on the way.
     lr = jax.ShapeDtypeStruct(lr_shape, jnp.float32)
     with nn.intercept_methods(hook):
         closed, variables = jax.make_jaxpr(model.init, return_shape=True)(jax.random.key(0), lr)

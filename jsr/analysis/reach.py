@@ -22,7 +22,7 @@ class Reach:
     Attributes:
       data: int array (2, classes of axis 0, classes of axis 1...): the lowest row, and minus the highest.
       axes: for each axis, the classes of its elements; all zeros where there is one class.
-      length: of the strip. Rows -1 and `length` stand for all beyond its ends.
+      length: length of the strip. Rows -1 and `length` stand for all beyond its ends.
     """
 
     data: np.ndarray
@@ -102,7 +102,7 @@ def united(reaches, besides=None):
 
 
 def hull(reaches):
-    """Each element depends on what it depends on in any of the reaches, which have one shape."""
+    """The union of reaches of one shape: an element depends on everything that it depends on in any of them."""
     axes, data = united(reaches)
     return reaches[0].having(functools.reduce(np.minimum, data), axes)
 
@@ -143,7 +143,7 @@ def gathered(reach, dim, positions):
 def _is_local(reach, dim, end):
     """Whether the first (0) or last (-1) elements of a dimension depend on a part of the strip only.
 
-    Then the dimension goes along the strip, and what is padded to its end stands for more of the image: its being zeros
+    Then the dimension goes along the strip, and padding at its end stands for more of the image: its being zeros
     must not make the field smaller. Padding of features, or within windows, is nothing but zeros.
     """
     if reach.data.shape[dim + 1] == 1:

@@ -95,7 +95,7 @@ def _transpose(eqn, reach):
 
 def _dot_general(eqn, *inputs):
     summed, batch = eqn.params["dimension_numbers"]
-    shape = eqn.outvars[0].aval.shape  # batch dimensions, those of the left operand, those of the right
+    shape = eqn.outvars[0].aval.shape  # batch dimensions, the left operand's, the right operand's
     parts = []
     for side, (reach, other) in enumerate(zip(inputs, inputs[::-1], strict=True)):
         if not isinstance(reach, Reach):
@@ -135,7 +135,7 @@ def _window(length, size, stride, padding, spacing, dilation):
     """The positions under a sliding window, as `gathered` takes them.
 
     Args:
-      length: of the axis.
+      length: length of the axis.
       size, dilation: number of the window's elements and their distance.
       stride: distance of the windows.
       padding: before and after the axis, in elements that are there once it is spaced out.
@@ -298,7 +298,7 @@ def _gather(eqn, array, indices):
 
 
 def _scatter(eqn, array, indices, updates):
-    """Right for additions too: what is there before stays part of it."""
+    """Right for additions too: the old values stay part of it."""
     numbers, known = eqn.params["dimension_numbers"], known_value(indices)
     if known is None:
         return everything(eqn, array, indices, updates)
@@ -335,8 +335,8 @@ def _places(eqn, indices, shape, sizes, index_map, batching, indices_batching):
     Args:
       eqn: the equation.
       indices: int array (batch..., index).
-      shape: of the array that is indexed.
-      sizes: of the windows.
+      shape: shape of the array that is indexed.
+      sizes: sizes of the windows.
       index_map: the dimension of the array that each index is for.
       batching, indices_batching: dimensions of the array and of `indices` that are gone through together.
 

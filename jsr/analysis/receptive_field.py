@@ -47,11 +47,11 @@ def receptive_field(function, *arguments, lr_shape=lambda height, width: (1, hei
     field depends on the position, as with attention in windows, it is the largest in the middle quarter of a strip, and
     at least over `multiple` px. Operations that are not known here (callbacks, loops of an unknown number of rounds,
     gathers at places that depend on the image...) make all they return depend on all they are given: the answer is then
-    too large or None, never too small. One assumption is not proven: that what is far above a pixel is reached within
-    32 columns to either side, and that in the same row within 32 rows.
+    too large or None, never too small. One assumption is unproven: a dependence far up or down is also visible within
+    32 columns of the pixel, and one far to the side within 32 rows.
 
     Args:
-      function: of (*arguments, lr), with lr a float32 array, to an array (..., H * scale, W * scale, C).
+      function: function from (*arguments, lr), lr a float32 array, to an array (..., H * scale, W * scale, C).
       *arguments: what comes before the image: pytrees of arrays, or of jax.ShapeDtypeStruct, such as variables. Their
         values do not matter.
       lr_shape: function of height and width to the shape of lr, (..., H, W, C).

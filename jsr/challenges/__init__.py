@@ -40,7 +40,7 @@ class Protocol:
       crop_border: px cut off each side before anything is compared.
       degradation: key of jsr.degradations.PROTOCOLS that makes the LR images; "" where they are photographs too.
       qps: the QPs at which every image is judged, each by itself; () where there is no such choice.
-      table_qps: those of the published table, over which ranking and score take the mean.
+      table_qps: QPs of the published table, over which ranking and score take the mean.
       test_set: the images behind the table, in words; "" where there is no table.
       test_count: how many they are.
       test_names: their file stems; None where they were never published.
@@ -84,14 +84,16 @@ def weighted_score(psnr: float, ssim: float) -> float:
 
 # AIM 2020 (Wei, Lu, Timofte et al., ECCV Workshops 2020, section 2 and Tables 1 and 2): half of the photographs of
 # DRealSR, LR and HR by the same cameras. It does not say how SSIM is computed, nor that a border is cut: inferred.
-_AIM20 = dict(keys=("psnr[rgb]", "ssim[rgb]"), ranking="psnr[rgb]", weigh=weighted_score, degradation="",
-              test_set="the challenge's 60 test photographs, which nothing published names", test_count=60)
-_RTSR_4K = dict(test_set="the 110 images of the 4K RTSR benchmark, never released", test_count=110)
+_AIM20: dict[str, Any] = dict(
+    keys=("psnr[rgb]", "ssim[rgb]"), ranking="psnr[rgb]", weigh=weighted_score, degradation="",
+    test_set="the challenge's 60 test photographs, which nothing published names", test_count=60)
+_RTSR_4K: dict[str, Any] = dict(test_set="the 110 images of the 4K RTSR benchmark, never released", test_count=110)
 # NTIRE 2023 (Conde, Zamfir, Timofte et al., CVPRW 2023, section 2.3 and Table 1): PSNR and SSIM; LR by bicubic and JPEG
 # of quality 90 (README of eduardzamfir/NTIRE23-RTSR). calc_metrics.py there makes the table's "Y" from RGB with the
 # weights of BGR (y_601 has the right ones). Inferred: the table's bicubic is that of its sr_demo.py, torch's.
-_NTIRE23 = dict(keys=("psnr[rgb]", "psnr[ntire23_script]", "psnr[y_601]", "ssim[rgb]"), ranking="psnr[rgb]", **_RTSR_4K,
-                kernel="torch_bicubic", runtime="GeForce RTX 3090, FP16, without TensorRT")
+_NTIRE23: dict[str, Any] = dict(
+    keys=("psnr[rgb]", "psnr[ntire23_script]", "psnr[y_601]", "ssim[rgb]"), ranking="psnr[rgb]", **_RTSR_4K,
+    kernel="torch_bicubic", runtime="GeForce RTX 3090, FP16, without TensorRT")
 PROTOCOLS = {row.name: row for row in (
     # Report: Yang, Timofte et al., ECCVW 2022, section 2.3 and Tables 1 and 2; "evaluated in the RGB domain by PSNR"
     # (RenYang-home/AIM22_CompressSR, README). That the mean is over images and no border is cut is inferred.
@@ -216,7 +218,8 @@ class Standing:
     """Where scores stand beside a published table.
 
     Attributes:
-      rank: 1 is best by what orders the table, among its entries and this one; None where they cannot be compared.
+      rank: place among the published entries and ours, 1 is best, by the score that orders the table; None where they
+        cannot be compared.
       gain: over the baseline on the same images, dB; None where that was not scored.
       published_gains: {team: the entry's gain over the published baseline, dB}, best first; empty where none was.
       score: of the gain and the runtime, None where there is none of these; or what the protocol weighs.

@@ -1,4 +1,4 @@
-"""The commands: one module each in this folder, with `add_arguments(parser)` and `run(args) -> exit status`.
+"""The commands: one module or package each in this folder, with `add_arguments(parser)` and `run(args) -> exit status`.
 
 Only the module of the command that was asked for is imported.
 """
@@ -6,15 +6,23 @@ Only the module of the command that was asked for is imported.
 import argparse
 import ast
 import importlib
+import importlib.util
 import logging
 from pathlib import Path
+import pkgutil
 import sys
 
 import jsr
 from jsr import command_line, guests
 from jsr.errors import nearest
 
-COMMANDS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_")))
+
+def commands_in(folder):
+    """The names of the modules and packages in a package's `__path__`, but for private ones, sorted."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(folder) if not module.name.startswith("_")))
+
+
+COMMANDS = commands_in(__path__)
 
 
 def main(argv=None):
@@ -58,10 +66,12 @@ def _run(command, words):
 def _overview():
     lines = ["usage: jsr COMMAND ...", "", "commands:"]
     for name in COMMANDS:
-        lines.append(f"  {name:<12}{_first_line(Path(__file__).parent / f'{name}.py')}")
+        lines.append(f"  {name:<12}{_first_line(name)}")
     return "\n".join([*lines, "", "`jsr COMMAND --help` explains one."])
 
 
-def _first_line(path):
-    """The first line of a module's docstring, without importing it."""
-    return ast.get_docstring(ast.parse(path.read_text())).splitlines()[0].rstrip(".")
+def _first_line(command):
+    """The first line of a command's docstring, without importing it."""
+    spec = importlib.util.find_spec(f"{__name__}.{command}")
+    text = Path(spec.origin).read_text() if spec and spec.origin else ""
+    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0].rstrip(".")

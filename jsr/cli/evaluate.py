@@ -66,7 +66,7 @@ def add_arguments(parser):
     zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
     zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there")
     zipped.add_argument("--runtime", metavar="S", type=float, help="s an image, for its readme.txt")
-    zipped.add_argument("--cpu", action="store_true", help="that was measured on a CPU, not a GPU")
+    zipped.add_argument("--cpu", action="store_true", help="--runtime_ms was measured on a CPU, not a GPU")
     zipped.add_argument("--extra_data", action="store_true", help="trained on more than the challenge's data")
     zipped.add_argument("--description", metavar="TEXT", default="", help="the readme's last line")
     _output.add_arguments(parser, "files that are")

@@ -30,7 +30,7 @@ def add_arguments(parser):
     parser.add_argument("--size", metavar="HxW", type=_size, help="take images of this size alone")
     parser.add_argument("--float", action="store_true", help="float32 in [0, 1] in and out, instead of uint8")
     parser.add_argument("--platforms", metavar="NAME", nargs="+",
-                        help="that a .stablehlo runs on, of cpu, cuda, rocm and tpu; by default cpu, cuda and tpu")
+                        help="platforms of a .stablehlo: cpu, cuda, rocm, tpu; by default cpu, cuda and tpu")
     _output.add_arguments(parser)
 
 

@@ -47,27 +47,27 @@ def add_arguments(parser):
                        help="model file, .safetensors, or a run's folder; the outputs of several are averaged"
                        ).fits = _looks_like_a_model
     which.add_argument("--recipe", metavar="TRACK:NAME",
-                       help="that of the recipe's run in runs/, as in ntire24:fbcnn: its best, or its last")
-    parser.add_argument("--weights", metavar="W", nargs="+", type=float, help="of the models in that average")
+                       help="the model file of a recipe's run in runs/, as in ntire24:fbcnn: its best, or its last")
+    parser.add_argument("--weights", metavar="W", nargs="+", type=float, help="weights of the models in that average")
     parser.add_argument("--self_ensemble", action=argparse.BooleanOptionalAction, default=None,
                         help="average the outputs for the eight flips and turns; by default as the model file says")
     parser.add_argument("--tile", metavar="N[,N...]", default="auto", type=_tile,
                         help="side of tiles, LR px; auto by default; the outputs for several sides are averaged")
     parser.add_argument("--tlc", metavar="N", type=int,
-                        help="networks that look at the mean of the whole picture get that of N LR px around each "
-                             "pixel, 1.5 times the crops trained on; by default as the model file says, 0 is never")
+                        help="test-time local converter: means over the whole picture become means over windows of "
+                             "N LR px, about 1.5 times the training crop; by default as the model file says, 0 is off")
     parser.add_argument("--overlap", metavar="N", type=int,
                         help="LR px around each tile; by default as far as the network sees, where that is affordable")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32",
-                        help="of the computation")
+                        help="dtype of the computation")
     parser.add_argument("--runtime", metavar="NAME", default="auto",
-                        help="what computes on a CPU: jax, onnxruntime, openvino, or, by default, auto, which "
-                             "tries those that are installed where there is much to do")
-    parser.add_argument("--format", metavar="NAME", help="of the output files; by default that of each input")
-    parser.add_argument("--quality", metavar="Q", type=int, help="of lossy formats, 1 to 100")
+                        help="runtime on a CPU: jax, onnxruntime, openvino, or, by default, auto, which times the "
+                             "installed ones where there is much to do")
+    parser.add_argument("--format", metavar="NAME", help="format of the output files; by default each input's own")
+    parser.add_argument("--quality", metavar="Q", type=int, help="quality of lossy formats, 1 to 100")
     parser.add_argument("--input_quality", metavar="Q", type=float,
-                        help="JPEG quality, 1 to 100, that networks which can be told restore for, as FBCNN; "
-                             "by default they estimate it. Lower removes more, of the picture too")
+                        help="JPEG quality, 1 to 100, for networks that take one, for example FBCNN; by default they "
+                             "estimate it. A lower one removes more artefacts, and more detail")
     parser.add_argument("--alpha", choices=("transparency", "separate"), default="transparency",
                         help="separate keeps colours under alpha 0, as textures need, whose alpha is no transparency")
     parser.add_argument("--keep_dates", action="store_true", help="give the results the dates of their sources")
@@ -106,7 +106,7 @@ def _upscale(args, piped):
     stdout = Console(soft_wrap=True, highlight=False, markup=False, stderr=piped.to_stdout)
     stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     models = [model_file.find(path) for path in args.model or [_run_of(args.recipe)]]
-    jobs, errors = upscale_folder.plan(piped.inputs, piped.out, suffix=_suffix(args.format))
+    jobs, errors = upscale_folder.find_jobs(piped.inputs, piped.out, suffix=_suffix(args.format))
     settings = {"models": [upscale_folder.digest(path) for path in models], "weights": args.weights,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,

@@ -53,9 +53,9 @@ _SHOWN = {"id", "team", "method", "description", "section", "runtime_s", "runtim
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("name", nargs="*", help="network, team, method, recipe, id, or one of the tables above")
-    parser.add_argument("--task", help="only those of this task, as in restoration")
-    parser.add_argument("--scale", type=int, metavar="N", help="only those of this scale")
-    parser.add_argument("--max_params", type=float, metavar="N", help="only those of at most N parameters, deployed")
+    parser.add_argument("--task", help="only networks for this task, as in restoration")
+    parser.add_argument("--scale", type=int, metavar="N", help="only networks of this scale")
+    parser.add_argument("--max_params", type=float, metavar="N", help="only networks of at most N parameters, deployed")
     parser.add_argument("--json", action="store_true", help="print the published methods as JSON")
     parser.add_argument("--recount", action="store_true",
                         help="count all networks anew and write the package's table of counts, after changes to them")

@@ -20,7 +20,7 @@ from jsr.errors import UserError
 # What a PyTorch layer's tensors are here: {its suffix: (collection, leaf, axes of numpy.transpose; None keeps them)}.
 LAYOUTS = {
     "conv": {"weight": ("params", "kernel", (2, 3, 1, 0)), "bias": ("params", "bias", None)},  # OIHW to HWIO
-    "kernel": {"": ("params", "", (2, 3, 1, 0))},  # that of a convolution, as a parameter of its own
+    "kernel": {"": ("params", "", (2, 3, 1, 0))},  # a convolution's kernel, as a parameter of its own
     "transposed_conv": {"weight": ("params", "kernel", (2, 3, 0, 1)), "bias": ("params", "bias", None)},  # IOHW to HWIO
     "linear": {"weight": ("params", "kernel", (1, 0)), "bias": ("params", "bias", None)},
     "norm": {"weight": ("params", "scale", None), "bias": ("params", "bias", None),
@@ -41,7 +41,7 @@ class Rules:
       rows: (PyTorch module or parameter, path of the submodule or parameter here, key of LAYOUTS), as in
         ("body.0.conv1", "body_0/conv1", "conv"). A layer without a bias, say, lacks it on both sides.
       constants: keys whose values the network has as arithmetic: written as they are, and checked on reading.
-      copies: {key: key in `rows` that it repeats}, as of a parameter that a module has twice: written as copies, and
+      copies: {key: key in `rows` that it repeats}, a parameter that a module has twice: written as copies, and
         checked on reading.
       ignore: shell patterns of keys that carry nothing on reading, constants among them.
     """
@@ -107,7 +107,7 @@ def to_jax(state_dict: Mapping[str, np.ndarray], rules: Rules, abstract: Mapping
     Args:
       state_dict: {key: numpy array}.
       rules: Rules.
-      abstract: the network's variables, as of jsr.models.abstract.
+      abstract: the network's variables, from jsr.models.abstract.
 
     Returns:
       Variables of numpy arrays, of the abstract ones' structure and dtypes.
@@ -116,7 +116,7 @@ def to_jax(state_dict: Mapping[str, np.ndarray], rules: Rules, abstract: Mapping
       UserError: keys that no rule uses, missing keys, other shapes, other constants; all of them in one line.
       ValueError: the rules do not fit the network.
     """
-    leaves = traverse_util.flatten_dict(abstract, sep="/")
+    leaves = _flat(abstract)
     plan = _plan(rules, leaves)
     ignored = {key for key in state_dict if any(fnmatch.fnmatchcase(key, pattern) for pattern in rules.ignore)}
     known = {*plan, *rules.constants, *rules.copies, *ignored}
@@ -151,11 +151,16 @@ def to_torch(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray
     Raises:
       ValueError: the rules do not fit the network.
     """
-    leaves = traverse_util.flatten_dict(variables, sep="/")
+    leaves = _flat(variables)
     converted = {key: np.ascontiguousarray(_transpose(np.asarray(leaves[path]), _inverse(axes)))
                  for key, (path, axes) in _plan(rules, leaves).items()}
     copies = {key: np.array(converted[original]) for key, original in rules.copies.items()}
     return converted | copies | {key: np.array(value) for key, value in rules.constants.items()}
+
+
+def _flat(variables) -> dict[str, Any]:
+    """{path: leaf} of nested dicts."""
+    return traverse_util.flatten_dict(variables, sep="/")
 
 
 def _plan(rules, leaves):

@@ -32,7 +32,7 @@ class StateDict:
     """What a file holds.
 
     Attributes:
-      tensors: {key: array}, in the types of the file; bfloat16 is that of ml_dtypes.
+      tensors: {key: array}, in the types of the file; bfloat16 is ml_dtypes'.
       ema: whether they are the averaged parameters, that is whether the file sets them apart as `params_ema`.
     """
 

@@ -18,7 +18,8 @@ class Match:
       model: its id.
       scale: SR size over LR size.
       fields: what differs from the variant's own.
-      assumed: what a state dict does not tell and the published networks decided, as texts that begin with the field.
+      assumed: fields that no tensor tells and that were taken from the published networks, as texts that begin with the
+        field.
     """
 
     model: str

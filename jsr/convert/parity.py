@@ -17,7 +17,7 @@ BOUND = 1e-4  # of the largest error, for values in [0, 1]; converted networks o
 
 
 def certify(model, variables, path):
-    """Compares a network with what the original code made of an image.
+    """Compares a network's output with the original code's, for one image.
 
     Args:
       model: a network.

@@ -1,7 +1,7 @@
 """Records of clips to aligned windows of frames, decoded no further than needed.
 
 A record is a dict: name, hr (the bytes of the source's file, as they are, or of
-`jsr.datasets.clips.with_key_frames`), height, width (px, of the part of its frames that is used: the rest of its
+`jsr.datasets.videos.with_key_frames`), height, width (px, of the part of its frames that is used: the rest of its
 source_height, source_width is cut off at the bottom and right), frames, fps, and for a degraded dataset lr (the bytes
 of the LR stream) and degradation (what made it, the record of `jsr.degradations.Degraded` as JSON). All frames are
 8-bit YUV 4:2:0 in even sizes, and become RGB by `jsr.degradations._video.to_rgb`, as the organisers' ffmpeg command
@@ -22,7 +22,7 @@ import threading
 import numpy as np
 
 from jsr import degradations, guests
-from jsr.datasets.clips import colours_of, packed, planes_of
+from jsr.datasets.videos import colours_of, packed, planes_of
 from jsr.degradations import _video
 from jsr.degradations.resize import pyav
 from jsr.errors import UserError

@@ -117,7 +117,7 @@ def _made(path, *, form, folder):
     """The part of an image file, which is made where it is missing."""
     part = _part(path, form, folder)
     if not part.exists():
-        source = records.Source(path.name, str(path))
+        source = records.Original(path.name, str(path))
         records.save(part, records.make(source, source.read(), "", form))
     return part
 

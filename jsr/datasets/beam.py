@@ -14,7 +14,7 @@ def map_unordered(work, items, *, runner, folder):
       work: function of one item to the path of the file that it made, picklable. An item may be done more than once.
       items: picklable.
       runner: a runner of Beam and options of its pipeline, "FlinkRunner,flink_master=HOST:8081,parallelism=64".
-      folder: of the files, at the same path on this machine and on all workers.
+      folder: folder of the files, at the same path on this machine and on all workers.
 
     Yields:
       (item, path), or (item, UserError) where `work` raised one.

@@ -8,10 +8,8 @@ from pathlib import Path
 import re
 import shutil
 
-from jsr import results
+from jsr import places, results
 from jsr.errors import UserError, nearest
-
-PACKAGE_BUILDERS = Path(__file__).parent.parent / "_tfds_builders"
 
 _OURS = re.compile(r"(dataset_info|features|metadata)\.json|LICENSE|.*\.array_record-\d+-of-\d+")  # files of a dataset
 
@@ -39,7 +37,7 @@ class Dataset:
 
 def names():
     """The names of the datasets that have a builder, sorted."""
-    return sorted(path.parent.name for path in PACKAGE_BUILDERS.glob("*/*_dataset_builder.py"))
+    return sorted(path.parent.name for path in places.TFDS_BUILDERS.glob("*/*_dataset_builder.py"))
 
 
 def _taking(setting):
@@ -51,7 +49,7 @@ def default_data_dir():
     """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
     Raises:
-      UserError: the path's "~" is the home folder of nobody known, as of a container's user without a name.
+      UserError: the path's "~" is the home of a user without a name, for example in a container.
     """
     folder = os.environ.get("JSR_DATA_DIR") or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     try:
@@ -70,7 +68,7 @@ def find(dataset, data_dir=None):
     name, _, config = dataset.partition("/")
     if name not in names():
         raise UserError(f"dataset {name!r} is unknown; {nearest(name, names())}")
-    builder = importlib.import_module(f"jsr._tfds_builders.{name}.{name}_dataset_builder").Builder
+    builder = importlib.import_module(f"jsr.datasets.builders.{name}.{name}_dataset_builder").Builder
     config = config or builder.BUILDER_CONFIGS[0].name
     if config not in builder.builder_configs:
         raise UserError(f"dataset {name!r} has no config {config!r}; {nearest(config, builder.builder_configs)}")
@@ -108,10 +106,10 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
       manual_dir: folder with source files that the user has already, for the datasets that can use one.
       num_workers: processes, see `jsr.parallel.map_unordered`.
       beam: "" works on this machine; else a runner of Apache Beam, see `jsr.datasets.beam.map_unordered`.
-      overwrite: builds anew what is there.
+      overwrite: builds again where the dataset is there.
       announce: called with lines for the user.
-      progress: called with (what is done, images done, images in all).
-      **settings: of the builder's SETTINGS; None leaves one as the dataset has it, or at its default.
+      progress: called with (activity, images done, images in all).
+      **settings: keys of the builder's SETTINGS; None leaves one as the dataset has it, or at its default.
 
     Returns:
       Dataset.

@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 
 from jsr import images
-from jsr.datasets.records import Source
+from jsr.datasets.records import Original
 from jsr.errors import UserError
 
 _PACKED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".rar", ".7z")  # nothing in them can be read by itself
@@ -16,7 +16,7 @@ _WILD = {"{name}": "(?P<name>[^/]+)", "{number}": r"(?P<name>\d+)", "*": "[^/]*"
 
 
 @dataclasses.dataclass(frozen=True)
-class TarMember(Source):
+class TarMember(Original):
     """A source image in a .tar archive: where its bytes are."""
 
     offset: int = 0
@@ -44,15 +44,15 @@ class Found:
     """The images below a folder.
 
     Attributes:
-      files: [(path, Source)], as if archives were folders; what is in folders comes before what is in archives.
-      unusable: archives that hold images perhaps, each with what is wrong: "a.tgz must be unpacked first".
+      files: [(path, Original)], as if archives were folders; files in folders come before members of archives.
+      unusable: archives that may hold images, each with the reason: "a.tgz must be unpacked first".
     """
 
     files: list
     unusable: list
 
     def matching(self, pattern):
-        """{name: Source}, sorted, of the files whose path ends like `pattern`; of the same name, the first.
+        """{name: Original}, sorted, of the files whose path ends like `pattern`; of the same name, the first.
 
         Args:
           pattern: as in "DIV8K/{name}.*": `*` and `?` as in a shell, not across "/"; {name} becomes the image's name,
@@ -83,7 +83,7 @@ def images_below(folder):
     for path in _files(folder):
         suffix = path.suffix.lower()
         if suffix in images.EXTENSIONS:
-            files.append((path.as_posix(), Source(path.stem, str(path))))
+            files.append((path.as_posix(), Original(path.stem, str(path))))
         elif suffix in _LISTINGS:
             try:
                 archived += [(f"{path.with_suffix('').as_posix()}/{source.member}", source)
@@ -112,7 +112,7 @@ def _is_image(member):
 
 def _in_zip(path):
     with zipfile.ZipFile(path) as archive:
-        return [Source(Path(name).stem, str(path), name) for name in sorted(archive.namelist())]
+        return [Original(Path(name).stem, str(path), name) for name in sorted(archive.namelist())]
 
 
 def _in_tar(path):

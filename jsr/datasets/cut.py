@@ -23,7 +23,7 @@ from PIL import Image
 
 from jsr.errors import UserError
 
-_FLAT_KEPT = 8  # one in so many flat tiles stays: skies and walls must be known too
+_FLAT_KEPT = 8  # one in this many flat tiles stays: skies and walls must be known too
 _LUMA = np.float32([0.299, 0.587, 0.114])
 
 
@@ -32,10 +32,10 @@ class Cut:
     """What is made of a photograph.
 
     Attributes:
-      shrink: size of the photograph over that of the image, 1 or more.
+      shrink: size of the photograph over the image's, 1 or more.
       tiles: least side, px, of the tiles that the smaller image is cut into, which cover it; 0 leaves it whole.
       detail: least mean second difference of the luma of a tile, levels. One in eight of the flatter ones is kept,
-        always the same. 0 keeps all; 3 leaves out skies and what is out of focus.
+        always the same. 0 keeps all; 3 leaves out skies and blurred tiles.
 
     Raises:
       UserError: a value that cannot be.
@@ -79,7 +79,7 @@ def tiles(image, name, cut):
 
     Args:
       image: uint8 (H, W, 3), upright.
-      name: of the photograph, a path perhaps; tiles add their row and column to it.
+      name: name of the photograph, a path perhaps; tiles add their row and column to it.
       cut: Cut.
     """
     size = cut.size(*image.shape[:2])

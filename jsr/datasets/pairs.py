@@ -5,17 +5,17 @@ import hashlib
 
 from jsr import images
 from jsr.datasets import records, tiled
-from jsr.datasets.records import Source
+from jsr.datasets.records import Original
 from jsr.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class Pair:
-    """A pair of source images: the record's name, the sources, and HR size over LR size."""
+class OriginalPair:
+    """An HR and an LR original of one scene: the record's name, both, and HR size over LR size."""
 
     name: str
-    hr: Source
-    lr: Source
+    hr: Original
+    lr: Original
     scale: int
 
     def record_bytes(self):

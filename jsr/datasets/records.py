@@ -1,4 +1,4 @@
-"""Source images to the records of a dataset, one at a time and resumable; runs in worker processes, so imports little.
+"""Original images to the records of a dataset, one at a time and resumable; worker processes import it.
 
 A record is a dict: name, hr (a TIFF of `jsr.datasets.tiled`, lossless), height, width (px, of hr), source_height,
 source_width (px, of the image or its tile, before a crop to the scale), and for a degraded dataset lr (the bytes of the
@@ -20,8 +20,8 @@ from jsr.files import atomic_write
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """A source image: the record's name and the file that holds it, or the archive and the member in it."""
+class Original:
+    """An original image or clip: the record's name, and its file, or the archive and the member in it."""
 
     name: str
     path: str
@@ -65,11 +65,11 @@ def make(source, data, protocol, form=cut.WHOLE, each=""):
     """The records of a source image, which is turned upright: one, or one a tile.
 
     Args:
-      source: a Source.
+      source: an Original.
       data: its bytes.
       protocol: key of `jsr.degradations.PROTOCOLS`, or "" for records without LR image. HR sizes that are no
         multiples of its scale are cropped at the bottom and right.
-      form: jsr.datasets.cut.Cut, what is made of the image first.
+      form: jsr.datasets.cut.Cut, applied to the image first.
       each: a parameter that the protocol draws: there is a record for each of its values instead, named after it.
 
     Raises:
@@ -139,8 +139,8 @@ def part_path(folder, name, hr, made_of):
     """Where the part of a source is. The name carries hashes of all that makes it: one that is there is the right one.
 
     Args:
-      folder: of the parts.
-      name: of the source.
+      folder: folder of the parts.
+      name: the original's name.
       hr: the bytes of the HR source.
       made_of: what else decides of the records, as text.
     """
@@ -186,7 +186,7 @@ def load(part, number=0):
 
 
 def mapped(part, number=0):
-    """A record as `load` gives it, its images as memoryviews of the file: what is not looked at is not read.
+    """A record as `load` gives it, its images as memoryviews of the file: only the parts that are used are read.
 
     Raises:
       IndexError: the part has no such record.

@@ -20,7 +20,7 @@ def contact_sheet(source, count):
     """The first records of a source: the whole HR image, one place of it, the same place of the LR image.
 
     Args:
-      source: of images, see `jsr.data.sources`.
+      source: images, see `jsr.data.sources`.
       count: records, at most.
 
     Returns:
@@ -41,7 +41,7 @@ def _row(record):
     lines = [f"{record['name']}  {hr.shape[1]}x{hr.shape[0]} px", *textwrap.wrap(_readable(made), _LETTERS)]
     whole = Image.fromarray(hr)
     whole.thumbnail((_WHOLE, _WHOLE))
-    strip = Image.fromarray(explain.strip(panels))
+    strip = Image.fromarray(explain.side_by_side(panels))
     strip.thumbnail((WIDTH - _WHOLE, _WHOLE))
     top = _LINE * len(lines) + 8
     row = Image.new("RGB", (WIDTH, top + max(whole.height, strip.height) + 8), "white")

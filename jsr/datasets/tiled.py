@@ -3,7 +3,7 @@
 Training takes a small crop of a large photograph, and the decoding of a whole PNG costs far more than all that follows.
 Here a crop costs the tiles that it touches: `Tiled` makes a small TIFF file of them, their bytes as they are, which
 Pillow decodes. What was measured on photographs of 2040x1356 px, as CPU time for a crop of 256 px at a random place,
-and bytes over those of Pillow's PNG:
+and bytes over Pillow's PNG's:
 
   form                                        a crop    the whole    bytes
   PNG                                                       75 ms     1.00
@@ -76,7 +76,7 @@ def encode(image):
 
 
 def is_tiled(data):
-    """Whether bytes begin as those of `encode` do."""
+    """Whether bytes begin as a file of `encode` does."""
     if len(data) < _OFFSETS_AT or data[:_START.size] != _START.pack(b"II", 42, 8, len(_TAGS)):
         return False
     entries = {tag: value for tag, _, _, value in _entries(data)}

@@ -28,6 +28,8 @@ __all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices",
 # The twins in JAX, which needs a while to import
 __getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
 
+# What a step makes, (bytes, image): a codec's file and the image decoded from it, or None for either
+Made = tuple[bytes, np.ndarray] | tuple[bytes, None] | tuple[None, np.ndarray]
 _RESIZE_REACH = 4  # LR px beyond which no resize looks
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}
 _NUMPY = {"library": f"NumPy {np.__version__}"}
@@ -40,7 +42,7 @@ class Codec:
     Attributes:
       encode: function of (image, **parameters) to bytes.
       decode: function of (bytes), and of `decoder` where there is a choice, to uint8 (H, W, 3).
-      suffix: of its files.
+      suffix: suffix of its files.
       record: function of the step's parameters to a dict of all that makes the bytes, `library` among it: the name
         and version of what encodes.
       block: side of the blocks that it cuts images into, px (JPEG: with chroma at half the size); 1 of one without.
@@ -73,7 +75,7 @@ class Degradation:
 
     Attributes:
       scale: HR size over LR size.
-      steps: rows of work done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, or a
+      steps: the steps in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, or a
         guest's Codec "mypkg.codecs:mine", parameters...}.
         A parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a
         codec.
@@ -130,7 +132,7 @@ class Degraded:
 
     Attributes:
       lr_bytes: the content of its file.
-      suffix: of that file.
+      suffix: suffix of that file.
       record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the
         version of its library, other settings of its codec.
     """
@@ -167,7 +169,7 @@ def _is_codec(step):
 
 
 def parameters(name: str) -> dict[str, Any]:
-    """{parameter: what it is, or is drawn from} of a protocol; the first step's where several have one of that name."""
+    """{parameter: its value, or its range} of a protocol; the first step's where several have one of that name."""
     return {key: value for step in reversed(protocol(name).steps) for key, value in step.items()
             if key not in ("fn", "scale")}
 
@@ -310,9 +312,9 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
                  seed: int | str = 0, **fixed: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Degrades as much of an image as it takes to know a part of its LR image.
 
-    Of protocols of resizes and JPEG the part is bit for bit that of the whole LR image: what is compressed is whole
-    blocks of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated. AVIF
-    and WebP predict from block to block: there it is another image's part, with the grid of the whole. AVIF sees
+    With protocols of resizes and JPEG the part equals the same part of the whole LR image, bit for bit: the codec gets
+    whole blocks of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated.
+    AVIF and WebP predict from block to block: there it is another image's part, with the grid of the whole. AVIF sees
     nothing but the part.
 
     Args:
@@ -354,7 +356,7 @@ def _made(record, lr_bytes):
 
 
 def trace(record: Mapping[str, Any], hr: np.ndarray, *,
-          keep: tuple[slice, slice] = (slice(None), slice(None))) -> Iterator[tuple[bytes | None, np.ndarray | None]]:
+          keep: tuple[slice, slice] = (slice(None), slice(None))) -> Iterator[Made]:
     """The steps of `replay` one by one.
 
     Args:
@@ -378,8 +380,11 @@ def trace(record: Mapping[str, Any], hr: np.ndarray, *,
                 if isinstance(e, UserError):
                     raise
                 raise UserError(f"{record['protocol']}: {step['fn']} cannot encode this: {e}") from e
-            image = _decoded(step, data) if step is not steps[-1] else None
-            yield data, image
+            if step is steps[-1]:
+                yield data, None
+            else:
+                image = _decoded(step, data)
+                yield data, image
         else:
             height, width = (image.shape[1] // 3 * 2, image.shape[2]) if video else image.shape[:2]
             size = (height // step["scale"], width // step["scale"])
@@ -392,7 +397,7 @@ def decode(lr_bytes: bytes, record: Mapping[str, Any] | None = None, *, name: st
 
     Args:
       lr_bytes: the content of the file.
-      record: of `Degraded`; without one, by the libraries inside Pillow.
+      record: a `Degraded`'s record; without one, the libraries inside Pillow decode.
       name: what error messages call the file.
 
     Raises:

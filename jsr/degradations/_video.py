@@ -46,7 +46,7 @@ def _svt_av1_version(lib):
 
 
 def _x265_version(lib):
-    return ctypes.c_char_p.in_dll(lib, "x265_version_str").value.decode()
+    return ctypes.string_at(ctypes.c_char_p.in_dll(lib, "x265_version_str")).decode()
 
 
 def encode(frames, size_hw, *, container, codec, options, rate):
@@ -57,7 +57,7 @@ def encode(frames, size_hw, *, container, codec, options, rate):
       size_hw: their (height, width), px.
       container: FFmpeg's name of the file format.
       codec: FFmpeg's name of the encoder.
-      options: of the encoder, {name: text}.
+      options: the encoder's options, {name: text}.
       rate: frames a second.
 
     Returns:
@@ -95,7 +95,7 @@ def decode(data, codec, name):
 
     Args:
       data: bytes.
-      codec: FFmpeg's name of what the file must hold, e.g. "hevc"; None takes any.
+      codec: FFmpeg's name of the codec that the file must have, e.g. "hevc"; None takes any.
       name: what error messages call the file.
 
     Yields:
@@ -115,14 +115,14 @@ def opened(data, name):
     """(container, video stream) of a file's bytes; damage met while they are used is a UserError, as in `decode`."""
     av = pyav(name)
     try:
-        with av.open(io.BytesIO(data)) as container:
+        with av.open(io.BytesIO(data), "r") as container:
             if not container.streams.video:
                 raise UserError(f"{name}: holds no pictures; replace or remove it")
             stream = container.streams.video[0]
             # Without this FFmpeg hides damage under something plausible; "crccheck" compares checksums where there are.
             stream.codec_context.options = {"err_detect": "crccheck+bitstream+explode"}
             yield container, stream
-    except av.FFmpegError as e:
+    except av.error.FFmpegError as e:
         raise UserError(f"{name}: damaged or truncated ({e.strerror}); replace or remove it") from e
 
 
@@ -147,7 +147,8 @@ def read_clip(data, name):
     for frame in decode(data, None, name):
         check_420(frame, name)
         frames.append(frame.to_ndarray())
-        rate = rate or 1 / float(frame.duration * frame.time_base) if frame.duration else rate
+        if rate is None and frame.duration and frame.time_base:
+            rate = 1 / float(frame.duration * frame.time_base)
     if not frames:
         raise UserError(f"{name}: holds no pictures; replace or remove it")
     return np.stack(frames), rate or 25.0

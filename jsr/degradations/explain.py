@@ -22,7 +22,7 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, sa
       protocol: key of `jsr.degradations.PROTOCOLS`, not of clips.
       fixed: {parameter of the protocol: value to set}.
       overwrite: replaces files in the way; else they stay, each an error.
-      say: called with lines: image, step, parameters, size, bytes, PSNR against what the step was given.
+      say: called with lines: image, step, parameters, size, bytes, PSNR against the step's input.
 
     Returns:
       One UserError for each image that could not be explained.
@@ -37,7 +37,7 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, sa
     for path in images.list_images(hr_dir):
         try:
             steps = explain(path, protocol, fixed or {})
-            images.write_png(Path(out_dir) / f"{path.stem}.png", strip(steps), replace=overwrite)
+            images.write_png(Path(out_dir) / f"{path.stem}.png", side_by_side(steps), replace=overwrite)
         except UserError as e:
             errors.append(e)
             continue
@@ -65,8 +65,8 @@ def explain(path, protocol, fixed):
         raise UserError(f"{path}: {e}, the scale of {protocol}; remove it") from e
     record = degradations.draw(protocol, path.stem, **fixed)
     steps = [("HR", image, "")]
-    for step, (data, after) in zip(record["steps"], degradations.trace(record, image), strict=True):
-        after = degradations.decode(data, record) if after is None else after
+    for step, made in zip(record["steps"], degradations.trace(record, image), strict=True):
+        data, after = made if made[1] is not None else (made[0], degradations.decode(made[0], record))
         settings = " ".join(f"{key}={value}" for key, value in step.items() if key not in ("fn", "library"))
         detail = f"{settings}; {after.shape[1]}x{after.shape[0]} px; {step['library']}"
         if data is not None:
@@ -78,7 +78,7 @@ def explain(path, protocol, fixed):
     return steps
 
 
-def strip(steps):
+def side_by_side(steps):
     """The same place of images beside each other, enlarged without smoothing, each with its caption.
 
     Args:

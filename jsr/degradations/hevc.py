@@ -96,7 +96,7 @@ def decode(data, *, num_frames=None, name=None):
     """The clip in the bytes of a video file: HEVC as a bare stream, in Matroska or another container.
 
     A stream that is cut off has fewer frames, which only `num_frames` can tell. Damage within a frame goes unnoticed,
-    unless its syntax is broken or the stream holds checksums, as those of `encode_lossless` do.
+    unless its syntax is broken or the stream holds checksums, as streams of `encode_lossless` do.
 
     Args:
       data: bytes.
@@ -115,7 +115,7 @@ def decode(data, *, num_frames=None, name=None):
 def decode_rgb(data, *, num_frames=None, name=None):
     """The clip in the bytes of a video file as uint8 (T, H, W, 3); arguments and errors as in `decode`.
 
-    The conversion is that of the organisers' command, `ffmpeg -i x.mkv %3d.png`, bit for bit (tried against 5.1.9).
+    The conversion equals the organisers' command, `ffmpeg -i x.mkv %3d.png`, bit for bit (tried against 5.1.9).
     """
     return np.stack([_video.to_rgb(frame) for frame in _frames(data, num_frames, name)])
 
@@ -214,7 +214,7 @@ def _hm_files(hm_encoder, hm_config):
 
 
 def _run_hm(encoder, *arguments, cwd=None):
-    """Runs HM; gives its exit status and what it printed: its standard output, then its standard error.
+    """Runs HM; returns its exit status and its output: standard output, then standard error.
 
     In one pipe the two would mix by chance: standard output waits in a buffer, mostly to the program's end.
     """
@@ -227,7 +227,7 @@ def _run_hm(encoder, *arguments, cwd=None):
 
 
 def _complaint(printed):
-    """The line in which HM says what is wrong: the first that speaks of an error, else its last."""
+    """HM's line about its failure: the first that speaks of an error, else its last."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "it says nothing")
 

@@ -24,7 +24,6 @@ import functools
 import importlib.metadata
 import io
 from pathlib import Path
-import re
 import tempfile
 import threading
 
@@ -87,7 +86,7 @@ def decode(data, *, decoder="pillow"):
       UserError: damaged, truncated or no JPEG; unknown decoder, or one that is not installed.
     """
     _check_library("decoder", decoder)
-    # Pillow looks at every file first: libjpeg fills up what is missing with grey and says nothing.
+    # Pillow looks at every file first: libjpeg fills missing parts with grey and says nothing.
     image = read_rgb(data)
     with Image.open(io.BytesIO(data)) as header:
         if header.format not in ("JPEG", "MPO"):
@@ -116,7 +115,8 @@ def library(codec="pillow"):
         turbo = features.version_feature("libjpeg_turbo")
         return f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version_codec('jpg')}"
     _jpeglib(codec)
-    family, version = re.fullmatch("(turbo|mozjpeg|)(.*)", codec).groups()
+    family = next((prefix for prefix in ("turbo", "mozjpeg") if codec.startswith(prefix)), "")
+    version = codec.removeprefix(family)
     name = {"": "libjpeg", "turbo": "libjpeg-turbo", "mozjpeg": "mozjpeg"}[family]
     version = ".".join(version) if family else version  # "turbo210" is 2.1.0
     return f"{name} {version} (jpeglib {importlib.metadata.version('jpeglib')})"
@@ -162,11 +162,11 @@ def _encode_by_jpeglib(image, quality, subsampling, version):
         return path.read_bytes()
 
 
-def _decode_by_jpeglib(data, version):
+def _decode_by_jpeglib(data, version) -> np.ndarray:
     """uint8 (H, W, 3), also of a grey file."""
     jpeglib = _jpeglib(version)
     with _JPEGLIB_LOCK, tempfile.TemporaryDirectory() as folder:
         jpeglib.version.set(version)
         path = Path(folder) / "image.jpg"
         path.write_bytes(data)
-        return jpeglib.read_spatial(str(path)).spatial
+        return np.asarray(jpeglib.read_spatial(str(path)).spatial)

@@ -1,7 +1,7 @@
-"""JPEG on the device: what encoding and decoding do to an image, in int32 and bit for bit what the libraries do.
+"""JPEG on the device: encoding and decoding of an image in int32, bit for bit as the libraries do it.
 
 The lossy part of JPEG alone: colour conversion, chroma scaling, DCT, quantisation and the way back. The entropy coding
-between them is lossless and is left out. What comes out is what `jsr.degradations.jpeg` decodes of what it encoded, for
+between them is lossless and is left out. The result equals `jsr.degradations.jpeg`'s, encoded and decoded, for
 every quality, size and subsampling.
 
 libjpeg's DCT in one dimension (the accurate integer one, `islow`) rounds once, after its last addition. Whatever the
@@ -156,7 +156,8 @@ def jpeg(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:0", li
         y, cb, cr = _ycc_from_rgb(image)
         chroma = _coded_chroma(jnp.concatenate([cb, cr]), jnp.tile(steps[:, 1], (2, 1, 1)), lib,
                                SUBSAMPLINGS[subsampling])
-        decoded = _rgb_from_ycc(_coded(y, steps[:, 0], lib), *jnp.split(chroma, 2), lib)
+        cb, cr = jnp.split(chroma, 2)
+        decoded = _rgb_from_ycc(_coded(y, steps[:, 0], lib), cb, cr, lib)
     return decoded.astype(jnp.uint8).reshape(shape)
 
 
@@ -169,7 +170,7 @@ def jpeg_float(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:
 
     Args:
       image: float (..., H, W, C) in [0, 1]; C is 3 (RGB) or 1 (grey).
-      quality, subsampling, library: those of `jpeg`.
+      quality, subsampling, library: as for `jpeg`.
 
     Returns:
       float of the image's shape and type: multiples of 1/255 in [0, 1].
@@ -270,7 +271,7 @@ def _downsampled(planes, factors):
     vertical, horizontal = factors
     planes = _padded(planes, vertical, 8 * horizontal)
     total = sum(planes[:, i::vertical, j::horizontal] for i in range(vertical) for j in range(horizontal))
-    bias = np.tile(np.array(_DOWN_BIAS[factors], np.int32), total.shape[2] // 2)
+    bias = np.tile(np.array(_DOWN_BIAS[factors], np.int32), planes.shape[2] // horizontal // 2)
     return (total + bias) >> (vertical * horizontal // 2)
 
 

@@ -115,7 +115,7 @@ def _matlab(image, size_hw, scale, round_between):
 def _weighted(x, indices, weights):
     """Sums along the first axis, left to right: the rounding of halves depends on the order."""
     weights = weights.reshape(*weights.shape, *(1,) * (x.ndim - 1))
-    return sum(weight * x[index] for index, weight in zip(indices, weights, strict=True))
+    return sum((weight * x[index] for index, weight in zip(indices, weights, strict=True)), np.zeros(()))
 
 
 def _round(x):
@@ -136,12 +136,12 @@ def matlab_passes(image_hw, size_hw=None, scale=None):
     Raises:
       ValueError: both or none of `size_hw` and `scale` given.
     """
-    if (size_hw is None) == (scale is None):
-        raise ValueError(f"give one of size_hw and scale, got size_hw={size_hw} and scale={scale}")
-    if scale is None:
+    if size_hw is not None and scale is None:
         scales = [out / side for out, side in zip(size_hw, image_hw, strict=True)]
-    else:
+    elif size_hw is None and scale is not None:
         scales, size_hw = [scale, scale], [math.ceil(scale * side) for side in image_hw]
+    else:
+        raise ValueError(f"give one of size_hw and scale, got size_hw={size_hw} and scale={scale}")
     return [(axis, *_matlab_taps(image_hw[axis], size_hw[axis], scales[axis]))
             for axis in sorted((0, 1), key=lambda axis: scales[axis])]
 
@@ -200,7 +200,7 @@ def swscale(frame, size_hw, pix_fmt, options):
       frame: av.VideoFrame; its colour range and space are heeded, its time is kept.
       size_hw: (height, width) of the result, px.
       pix_fmt: pixel format of the result, e.g. "yuv420p".
-      options: of the `scale` filter, e.g. a value of `SWSCALE_OPTIONS`.
+      options: options of the `scale` filter, e.g. a value of `SWSCALE_OPTIONS`.
 
     Returns:
       av.VideoFrame.
@@ -224,6 +224,8 @@ def pyav(purpose):
     """The module av; `purpose` begins the UserError where it is not installed."""
     try:
         import av
+        import av.error
+        import av.filter
     except ImportError:
         raise UserError(f"{purpose} needs PyAV; run: pip install 'jsr[video]'") from None
     return av

@@ -56,7 +56,7 @@ def _by_stem(paths, problems):
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """An image to score: its own path, that of its HR and, for the baseline, of its LR and the QP of that (or None)."""
+    """Paths of one image to score: SR, HR and, for the baseline, LR with its QP (or None)."""
 
     sr: Path
     hr: Path

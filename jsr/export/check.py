@@ -15,8 +15,8 @@ TOLERANCE = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """One image.
+class Compared:
+    """The comparison of one image.
 
     Attributes:
       height, width: of LR, px.
@@ -36,12 +36,12 @@ class Row:
 
 def sizes(multiple: int) -> list[tuple[int, int]]:
     """Three (height, width): one that is a multiple of `multiple`, one whose height is odd, and none that is one."""
-    fits = [-(-side // multiple) * multiple for side in (48, 64)]
-    return [tuple(fits), (fits[0] + 1, 33), (35, 57)]
+    height, width = (-(-side // multiple) * multiple for side in (48, 64))
+    return [(height, width), (height + 1, 33), (35, 57)]
 
 
 def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Iterable[tuple[int, int]],
-            dtype: DTypeLike = np.uint8) -> Iterator[Row]:
+            dtype: DTypeLike = np.uint8) -> Iterator[Compared]:
     """Runs an exported chain beside the chain itself.
 
     Args:
@@ -51,7 +51,7 @@ def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Itera
       dtype: uint8, or float32 in [0, 1].
 
     Yields:
-      Row, for noise and for a made-up scene of each size.
+      Compared, for noise and for a made-up scene of each size.
     """
     live = Upscaler([chain], tile=None)
     for index, (height, width) in enumerate(shapes):
@@ -60,7 +60,7 @@ def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Itera
             sr = np.asarray(run((image if dtype == np.uint8 else unit)[None]))[0]
             exact = live.upscale(unit) * np.float32(255)
             if sr.shape != exact.shape or sr.dtype != dtype:
-                yield Row(height, width, picture, np.inf, 1.0, False)
+                yield Compared(height, width, picture, np.inf, 1.0, False)
                 continue
             if dtype == np.uint8:
                 differences, allowed = np.abs(sr - np.rint(exact)), 0.5 + TOLERANCE
@@ -68,7 +68,8 @@ def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Itera
             else:
                 differences = np.abs(sr * np.float32(255) - exact)
                 right = (differences <= TOLERANCE).all()
-            yield Row(height, width, picture, float(differences.max()), float(np.mean(differences > 0)), bool(right))
+            yield Compared(height, width, picture, float(differences.max()), float(np.mean(differences > 0)),
+                           bool(right))
 
 
 def _pictures(height, width, rng):

@@ -29,9 +29,9 @@ class Chain:
       networks: {name: module} in order.
       variables: {name: Flax collections}.
       meta: the model file's metadata, {} for networks that never were in one.
-      runtime: what computes them, of jsr.inference.runtimes.NAMES.
-      tlc: side of the windows that stand for the whole image in means over it, px of LR (jsr.layers.pool); 0 is none.
-      input_quality: the JPEG quality, 1..100, that networks which can be told assume instead of their estimate.
+      runtime: one of jsr.inference.runtimes.NAMES.
+      tlc: TLC window, LR px: global means become means over windows of this side (jsr.layers.pool); 0 is off.
+      input_quality: JPEG quality, 1..100, for networks that take one instead of their estimate; None leaves it to them.
 
     Attributes:
       networks, meta: as given.
@@ -85,9 +85,9 @@ class Chain:
           Float32 array (H * scale, W * scale, 3), not clipped; in JAX on the device.
         """
         height, width = lr.shape[:2]
-        size = size or [self.padding.target(side) for side in (height, width)]
+        rows, columns = size or [self.padding.target(side) for side in (height, width)]
         lr = jnp.asarray(lr) if self.runner.name == "jax" else np.asarray(lr)
-        sr = self.runner(pad_to(lr[None], *size, self.padding.mode))
+        sr = self.runner(pad_to(lr[None], rows, columns, self.padding.mode))
         return crop_to(sr, height * self.scale, width * self.scale)[0]
 
     def quality(self, lr):

@@ -51,8 +51,8 @@ def mean_of_bands(streams):
     """
     streams = list(map(iter, streams))
     bands = [next(stream) for stream in streams]
-    while bands[0] is not None:
+    while len(bands[0]):
         done = min(map(len, bands))
         yield np.mean([band[:done] for band in bands], axis=0)
-        bands = [band[done:] if len(band) > done else next(stream, None)
+        bands = [band[done:] if len(band) > done else next(stream, band[:0])
                  for band, stream in zip(bands, streams, strict=True)]

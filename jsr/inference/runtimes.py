@@ -60,7 +60,7 @@ def open_onnx(graph):
 
     def run(image):
         try:
-            return session.run(None, {given.name: image})[0]
+            return np.asarray(session.run(None, {given.name: image})[0])
         except Exception as e:  # its own classes, below no common one
             if "allocate memory" not in str(e):
                 raise
@@ -252,7 +252,7 @@ class Race:
             self.racing = self._waiting.pop(0)
         else:
             medians = self.medians()
-            self.winner = min(medians, key=medians.get)
+            self.winner = min(medians, key=lambda name: medians[name])
 
 
 def _missing(name):

@@ -86,7 +86,7 @@ def assemble(rows, run, finish, row_spans, column_spans, *, scale):
     kept = None  # rows of the band before, faded out, that this one is to be added to
     for row, following in zip(row_spans, [*row_spans[1:], None], strict=True):
         lr = rows(row.start, row.stop)
-        band = None
+        band = np.empty((0, 0, 0))
 
         def run_tile(span, row=row, lr=lr):
             return run(lr[:, span.start:span.stop], row, span)
@@ -96,7 +96,7 @@ def assemble(rows, run, finish, row_spans, column_spans, *, scale):
                        (column.low - column.start) * scale:(column.high - column.start) * scale]
             if not fades:
                 shown = finish(shown)
-            if band is None:
+            if not band.size:  # the first tile tells channels and dtype
                 band = np.zeros((len(shown), width, shown.shape[2]), shown.dtype)
             place = band[:, column.low * scale:column.high * scale]
             if fades:

@@ -35,7 +35,7 @@ class Job:
     target: Path
 
 
-def plan(inputs, out, *, suffix=None):
+def find_jobs(inputs, out, *, suffix=None):
     """Which file becomes which.
 
     Args:

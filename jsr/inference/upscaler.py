@@ -28,7 +28,7 @@ _EXACT_SHARE = 5                 # a tile has at least so many times the exact o
 _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
 _QUALITY_SIDE = 256  # of the part of an image whose JPEG quality is estimated, px
 _JPEG_BLOCK = 16     # px, with its colours at half the size
-_LUMA = np.float32([0.299, 0.587, 0.114])  # BT.601
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Upscaler:
         if any(side < 1 for side in sides) or overlap is not None and overlap < 0:
             raise UserError(f"tile = {tile}, overlap = {overlap}: expected a positive tile, and no negative overlap")
         self.chains, self.scale = tuple(chains), scales[0]
-        self._weights = np.float32(weights) / np.float32(sum(weights))
+        self._weights = np.array(weights, np.float32) / np.float32(sum(weights))
         self._self_ensemble, self._overlap, self.separate_alpha = self_ensemble, overlap, separate_alpha
         self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
         self._lock, self._largest, self._free, self._float32 = threading.Lock(), _SIDES[0], None, {}
@@ -131,8 +131,9 @@ class Upscaler:
             raise ValueError(f"image is {image.dtype} {image.shape}, expected uint8, uint16 or float32 of (H, W) or "
                              "(H, W, 1 to 4)")
         pixels = image if image.ndim == 3 else image[..., None]
-        bands = self.stream(lambda start, stop: pixels[start:stop], *pixels.shape[:2], image.dtype)
-        sr = np.empty((pixels.shape[0] * self.scale, pixels.shape[1] * self.scale, pixels.shape[2]), image.dtype)
+        height, width, channels = pixels.shape
+        bands = self.stream(lambda start, stop: pixels[start:stop], height, width, image.dtype)
+        sr = np.empty((height * self.scale, width * self.scale, channels), image.dtype)
         filled = 0
         for band in bands:
             sr[filled:filled + len(band)] = band
@@ -224,8 +225,9 @@ class Upscaler:
             reach = self._reach(overlap)
         self._check_room(side, overlap)
         exact = reach is not None and not (self._self_ensemble and self._moves_windows(height, width))
-        return Tiling(*(tuple(spans(length, side, overlap, multiple=self._multiple, fade=not exact))
-                        for length in (height, width)), overlap, exact)
+        rows, columns = (tuple(spans(length, side, overlap, multiple=self._multiple, fade=not exact))
+                         for length in (height, width))
+        return Tiling(rows, columns, overlap, exact)
 
     def runtime(self, tiling: Tiling) -> str:
         """What computes the tiles of such an image now: "jax" or another of jsr.inference.runtimes.NAMES."""
@@ -357,8 +359,9 @@ class Upscaler:
         raise UserError("the network's output is not finite; its weights are damaged, or not made for such images")
 
 
-def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=None, dtype=None, runtime="jax",
-         tlc=None, input_quality=None, separate_alpha=False):
+def load(path, *more, weights=None, self_ensemble=None,
+         tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap=None, dtype=None, runtime="jax",
+         tlc=None, input_quality=None, separate_alpha=False) -> Upscaler:
     """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
 
     Args:

@@ -2,9 +2,9 @@
 
 XLA makes the gradient with respect to a kernel as a convolution of the input by the output's gradient, whose window is
 the image. On the CPU it is quickest where the output channels fill its tiles of 64 or 32, and slow for 1x1 kernels.
-`convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. Depthwise
-convolutions, of a kernel a channel, are many times slower there than a sum of products of the moved image, and are that
-sum on the CPU. The rest is XLA's own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
+`convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. On the CPU a
+depthwise convolution is computed as a sum of shifted products, which is many times faster than XLA's convolution. The
+rest is XLA's own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
 """
 
 from collections.abc import Callable
@@ -121,7 +121,9 @@ def convolve(x, kernel, *, strides=(1, 1), padding=(0, 0), dilation=(1, 1), grou
     Returns:
       (N, H', W', features), H' as that of Conv.
     """
-    window = _Window(strides, padding, dilation, groups, jax.config.jax_default_matmul_precision)
+    # JAX makes the attributes of its options when it is imported, unseen by type checkers
+    precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+    window = _Window(strides, padding, dilation, groups, precision)
     if _is_moved(window, x, kernel):
         return _convolve_depthwise(window, x, kernel)
     # Where XLA's own gradient is the choice on the CPU too, nothing is to be traced but the convolution.
@@ -183,8 +185,9 @@ def _transposed_by_x(gradient, x, kernel, *, window):
 
 
 def _transposed_by_kernel(gradient, x, kernel, *, window):
-    chosen = functools.partial(_choice(window, x, kernel.aval), window, kernel.aval.shape[:2])
-    return lax.platform_dependent(x, gradient, cpu=chosen, default=_own(window, kernel.aval))
+    own, choice = _own(window, kernel.aval), _choice(window, x, kernel.aval)
+    chosen = own if choice is None else functools.partial(choice, window, kernel.aval.shape[:2])
+    return lax.platform_dependent(x, gradient, cpu=chosen, default=own)
 
 
 def _own(window, kernel):
@@ -272,7 +275,8 @@ def _moved(window, size, x):
 def _sum_of_moved(x, kernel, *, window, jaxpr):
     *size, _, features = kernel.shape
     taps = kernel.reshape(-1, features)
-    return sum(image * tap for image, tap in zip(_moved(window, size, x), taps, strict=True)).astype(x.dtype)
+    total = sum(image * tap for image, tap in zip(_moved(window, size, x), taps, strict=True))
+    return jnp.asarray(total).astype(x.dtype)
 
 
 def _depthwise_by_x(gradient, x, kernel, *, window, jaxpr):

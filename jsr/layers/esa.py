@@ -6,7 +6,7 @@ It is of Liu et al., Residual Feature Aggregation Network (RFANet), CVPR 2020, i
 from typing import Any
 
 import flax.linen as nn
-import jax
+from jax.core import max_dim
 import jax.numpy as jnp
 
 from jsr.layers.conv import Conv
@@ -38,7 +38,7 @@ class ESA(nn.Module):
         """(N, H, W, C) to the same shape. H and W may be less than one window takes, where the original stops."""
         fine = Conv(self.num_feat, 1, dtype=self.dtype, name="conv1")(x)
         least = 2 * self.pool_size + 1  # px that one window takes
-        missing = [(0, jax.core.max_dim(0, least - side)) for side in x.shape[1:3]]  # symbolic sides have no max()
+        missing = [(0, max_dim(0, least - side)) for side in x.shape[1:3]]  # symbolic sides have no max()
         coarse = jnp.pad(fine, [(0, 0), *missing, (0, 0)], mode="edge")  # inferred
         coarse = Conv(self.num_feat, strides=2, padding=0, dtype=self.dtype, name="conv2")(coarse)
         coarse = nn.max_pool(coarse, (self.pool_size,) * 2, (self.pool_stride,) * 2)

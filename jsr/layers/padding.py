@@ -1,11 +1,12 @@
 """Padding an image to the size that a network needs, outside the network, and cropping its output back."""
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-_PAD_MODES = {  # ours: NumPy's
+_PAD_MODES: dict[str, Any] = {  # ours: NumPy's
     "reflect": "reflect",     # 1 2 3 4 | 3 2 1, the edge once
     "flip": "symmetric",      # 1 2 3 4 | 4 3 2, the edge twice: the test scripts of SwinIR and its descendants
     "replicate": "edge",      # 1 2 3 4 | 4 4 4
@@ -50,7 +51,8 @@ def pad_to_multiple(image, padding):
     Returns:
       Array (..., padding.target(H), padding.target(W), C).
     """
-    return pad_to(image, *(padding.target(side) for side in image.shape[-3:-1]), padding.mode)
+    height, width = image.shape[-3:-1]
+    return pad_to(image, padding.target(height), padding.target(width), padding.mode)
 
 
 def pad_to(image, height, width, mode):

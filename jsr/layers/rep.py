@@ -1,6 +1,6 @@
 """Convolutions that train as several linear branches and are deployed as one convolution.
 
-A block is data: a tree of parts, `Sum` and `Chain` over `Conv`, `Edge`, `Difference`, `BatchNorm`, `Identity` and
+A block is data: a tree of parts, `Sum` and `Series` over `Kernel`, `Edge`, `Difference`, `BatchNorm`, `Identity` and
 `WhenSame`, which `RepConv` runs. Everything in it is linear and the same at every pixel, so that `jsr.reparam` can read
 the one kernel off any of them.
 
@@ -8,8 +8,9 @@ Borders: zeros are put around the input once, at the block's entry, and nothing 
 less than the others has its input cropped. A 1x1 convolution before a 3x3 thus meets the zeros too, and gives them its
 bias; ECBSR and FMEN write the same as a ring of that bias around the middle.
 
-Names: the submodule of a part is its kind and its place in the tree, counted from 0: in `Sum(Conv(3),
-Chain(Conv(1), Edge("sobel_x")))` they are `conv_0`, `conv_1_0` and `edge_1_1`; a part that is the whole tree is `conv`.
+Names: the submodule of a part is its kind, `conv` for a Kernel, and its place in the tree, counted from 0: in
+`Sum(Kernel(3), Series(Kernel(1), Edge("sobel_x")))` they are `conv_0`, `conv_1_0` and `edge_1_1`; a part that is the
+whole tree is `conv`.
 What stands in `WhenSame` has the place of the `WhenSame`. Rules of conversion are written against these names, as in
 ("backbone.0.conv3x3", "body_0/conv_0", "conv") for the first branch of ECBSR. In deployed form `kernel` and `bias` lie
 in the block itself, as those of jsr.layers.conv.Conv would.
@@ -57,7 +58,7 @@ class Out:
 
 
 @dataclasses.dataclass(frozen=True)
-class Conv:
+class Kernel:
     """A learned convolution, initialised as PyTorch's.
 
     Attributes:
@@ -120,11 +121,11 @@ class WhenSame:
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Sum:
-    """Parts that all get the input, and whose outputs are added: `Sum(Conv(3), Identity())`.
+    """Parts that all get the input, and whose outputs are added: `Sum(Kernel(3), Identity())`.
 
     Attributes:
       parts: the tuple of them.
-      features: what they give, for a Sum inside a Chain: an int, In, Out, or None for the features of the block.
+      features: what they give, for a Sum inside a Series: an int, In, Out, or None for the features of the block.
     """
 
     parts: tuple
@@ -136,8 +137,8 @@ class Sum:
 
 
 @dataclasses.dataclass(frozen=True, init=False)
-class Chain:
-    """Parts one after the other: `Chain(Conv(1, Out(2)), Conv(3))`.
+class Series:
+    """Parts one after the other: `Series(Kernel(1, Out(2)), Kernel(3))`.
 
     A stride is taken by the last one that sees more than a pixel.
     """
@@ -213,13 +214,13 @@ class RepConv(nn.Module):
 def reach(part):
     """How many (rows, columns) a part sees besides one: 2, 2 for a 3x3 kernel."""
     match part:
-        case Conv() | Difference():
+        case Kernel() | Difference():
             return tuple(k - 1 for k in _pair(part.kernel_size))
         case Edge():
             return 2, 2
         case Sum():
             return tuple(map(max, zip(*map(reach, part.parts), strict=True)))
-        case Chain():
+        case Series():
             return tuple(map(sum, zip(*map(reach, part.parts), strict=True)))
         case WhenSame():
             return tuple(map(max, reach(part.part), reach(part.otherwise) if part.otherwise else (0, 0)))
@@ -272,7 +273,7 @@ def _run(part, x, at):
     return _RUN[type(part)](part, x, at)
 
 
-def _run_conv(part, x, at):
+def _run_kernel(part, x, at):
     return conv.Conv(at.width(part.features, x), part.kernel_size, at.strides, groups=at.block.groups, padding=0,
                      use_bias=part.use_bias and at.block.use_bias, dtype=at.block.dtype, zero_start=at.zero,
                      name=at.name("conv"))(x)
@@ -295,9 +296,9 @@ def _run_norm(part, x, at):
     if any(at.surplus):
         rows, columns = (_inside(side, surplus) for side, surplus in zip(x.shape[1:3], at.surplus, strict=True))
         mask = (rows[:, None] & columns)[None, :, :, None]
-    options = {"scale_init": nn.initializers.zeros} if at.zero else {}
+    scale_init = nn.initializers.zeros if at.zero else nn.initializers.ones
     return nn.BatchNorm(use_running_average=not at.train, momentum=0.9, epsilon=1e-5, dtype=at.block.dtype,
-                        name=at.name("norm"), **options)(x, mask=mask)
+                        scale_init=scale_init, name=at.name("norm"))(x, mask=mask)
 
 
 def _run_identity(part, x, at):
@@ -323,7 +324,7 @@ def _run_sum(part, x, at):
     return functools.reduce(jnp.add, outputs)
 
 
-def _run_chain(part, x, at):
+def _run_series(part, x, at):
     reaches = [reach(each) for each in part.parts]
     strided = max((index for index, seen in enumerate(reaches) if any(seen)), default=0)
     for index, each in enumerate(part.parts):
@@ -331,12 +332,12 @@ def _run_chain(part, x, at):
         x = _run(each, x, at.child(index, strides=at.strides if index == strided else (1, 1),
                                    surplus=tuple(map(sum, later)), zero=at.zero and each is part.parts[-1]))
         if x is None:
-            raise ValueError(f"{at.child(index).name('part')} of a Chain is absent: WhenSame belongs into a Sum")
+            raise ValueError(f"{at.child(index).name('part')} of a Series is absent: WhenSame belongs into a Sum")
     return x
 
 
-_RUN = {Conv: _run_conv, Edge: _run_edge, Difference: _run_difference, BatchNorm: _run_norm, Identity: _run_identity,
-        WhenSame: _run_when_same, Sum: _run_sum, Chain: _run_chain}
+_RUN = {Kernel: _run_kernel, Edge: _run_edge, Difference: _run_difference, BatchNorm: _run_norm,
+        Identity: _run_identity, WhenSame: _run_when_same, Sum: _run_sum, Series: _run_series}
 
 
 class _EdgeConv(nn.Module):
@@ -425,5 +426,6 @@ def _strided(x, strides):
     return x[:, ::strides[0], ::strides[1]]
 
 
-def _pair(value):
-    return (value, value) if isinstance(value, int) else tuple(value)
+def _pair(value) -> tuple[int, int]:
+    height, width = (value, value) if isinstance(value, int) else value
+    return height, width

@@ -6,13 +6,13 @@ from jsr.layers.rep import (
     DIFFERENCES,
     HAAR,
     BatchNorm,
-    Chain,
-    Conv,
     Difference,
     Edge,
     Identity,
     In,
+    Kernel,
     Out,
+    Series,
     Sum,
     WhenSame,
 )
@@ -20,12 +20,12 @@ from jsr.layers.rep import (
 
 def plain(kernel_size=3):
     """One convolution: a block that is deployed as it is trained."""
-    return Conv(kernel_size)
+    return Kernel(kernel_size)
 
 
 def residual():
     """3x3 plus the input: the shallow residual block of RFDN."""
-    return Sum(Conv(3), Identity())
+    return Sum(Kernel(3), Identity())
 
 
 def ecb(ratio=2, filters=DETAIL, identity=False):
@@ -37,7 +37,7 @@ def ecb(ratio=2, filters=DETAIL, identity=False):
       identity: adds the input, where it has as many features.
     """
     shortcut = [WhenSame(Identity())] if identity else []
-    return Sum(Conv(3), Chain(Conv(1, Out(ratio)), Conv(3)), *_edges(filters), *shortcut)
+    return Sum(Kernel(3), Series(Kernel(1, Out(ratio)), Kernel(3)), *_edges(filters), *shortcut)
 
 
 def ecb_idt():
@@ -46,7 +46,7 @@ def ecb_idt():
 
 
 def _edges(filters=DETAIL):
-    return [Chain(Conv(1), Edge(name)) for name in filters]
+    return [Series(Kernel(1), Edge(name)) for name in filters]
 
 
 def haar(ratio=2):
@@ -56,7 +56,7 @@ def haar(ratio=2):
 
 def rrrb(ratio=2):
     """FMEN's residual in residual block (NJU-Jet/FMEN, RT4KSR; without norm also called ERB): features in are out."""
-    return _rrrb(ratio, Conv(3))
+    return _rrrb(ratio, Kernel(3))
 
 
 def nrb(ratio=2):
@@ -65,7 +65,7 @@ def nrb(ratio=2):
 
 
 def _rrrb(ratio, *middle):
-    return Sum(Chain(Conv(1, In(ratio)), Sum(*middle, Identity(), features=In(1)), Conv(1)), Identity())
+    return Sum(Series(Kernel(1, In(ratio)), Sum(*middle, Identity(), features=In(1)), Kernel(1)), Identity())
 
 
 def reprfn():
@@ -73,9 +73,9 @@ def reprfn():
 
     Those are 1x1 to each fixed filter, and the input.
     """
-    middle = Chain(Conv(1, In(2), use_bias=False), Conv(3, use_bias=False))
+    middle = Series(Kernel(1, In(2), use_bias=False), Kernel(3, use_bias=False))
     where_same = map(WhenSame, [*_edges(), Identity()])
-    return Sum(Conv(3), Conv((3, 1)), Conv((1, 3)), Conv(1), middle, *where_same)
+    return Sum(Kernel(3), Kernel((3, 1)), Kernel((1, 3)), Kernel(1), middle, *where_same)
 
 
 def lrsrn(width=256):
@@ -85,26 +85,26 @@ def lrsrn(width=256):
 
 def lrsrn_v2(width=256):
     """LRSRN's second: as the first, with a 1x1 bypass where the features change."""
-    return Sum(_wide(width), WhenSame(Identity(), Conv(1)))
+    return Sum(_wide(width), WhenSame(Identity(), Kernel(1)))
 
 
 def casr(width=256, second=128):
     """CASR's RepBlockV5 (rlghksdbs/CASR): LRSRN's second with another wide branch."""
-    return Sum(_wide(width), _wide(second), WhenSame(Identity(), Conv(1)))
+    return Sum(_wide(width), _wide(second), WhenSame(Identity(), Kernel(1)))
 
 
 def _wide(width):
-    return Chain(Conv(3, width), Conv(1))
+    return Series(Kernel(3, width), Kernel(1))
 
 
 def conv3xc(ratio=2):
     """SPAN's Conv3XC (hongyuanyu/SPAN): 1x1, 3x3, 1x1, widened by `ratio`, plus a 1x1 bypass."""
-    return Sum(Chain(Conv(1, In(ratio)), Conv(3, Out(ratio)), Conv(1)), Conv(1))
+    return Sum(Series(Kernel(1, In(ratio)), Kernel(3, Out(ratio)), Kernel(1)), Kernel(1))
 
 
 def lanczospp():
     """Lanczos++'s (AIS 2024): 1x1 to four times the features, 3x3, 1x1 to the output's, plus a 1x1 bypass."""
-    return Sum(Chain(Conv(1, In(4)), Conv(3, In(1)), Conv(1)), Conv(1))
+    return Sum(Series(Kernel(1, In(4)), Kernel(3, In(1)), Kernel(1)), Kernel(1))
 
 
 def repvgg():
@@ -122,32 +122,32 @@ def repvit():
 
 def normed(kernel_size=3):
     """One convolution and its BatchNorm, as a ResNet has them: deployed, the convolution alone."""
-    return Chain(Conv(kernel_size, use_bias=False), BatchNorm())
+    return Series(Kernel(kernel_size, use_bias=False), BatchNorm())
 
 
 def conv_norm_conv(ratio=2):
     """3x3, BatchNorm, 1x1 (NTIRE 2023, Repnet); the middle's width is inferred."""
-    return Chain(Conv(3, Out(ratio)), BatchNorm(), Conv(1))
+    return Series(Kernel(3, Out(ratio)), BatchNorm(), Kernel(1))
 
 
 def asymmetric():
     """3x3, 1x3 and 3x1 in parallel."""
-    return Sum(Conv(3), Conv((1, 3)), Conv((3, 1)))
+    return Sum(Kernel(3), Kernel((1, 3)), Kernel((3, 1)))
 
 
 def reprb(ratio=2):
     """Three fields of view and the input (NTIRE 2023, NJUST-RTSR, VPEG-R); the branches are inferred."""
-    return Sum(Conv(3), Chain(Conv(1, Out(ratio)), Conv(3)), Conv(1), WhenSame(Identity()))
+    return Sum(Kernel(3), Series(Kernel(1, Out(ratio)), Kernel(3)), Kernel(1), WhenSame(Identity()))
 
 
 def resr(ratio=2):
     """3x3, 1x1 to 3x3 to 1x1, Sobel and Laplacian (AIS 2024, RESR); the middle's width is inferred."""
-    return Sum(Conv(3), Chain(Conv(1, Out(ratio)), Conv(3, In(1)), Conv(1)), *_edges())
+    return Sum(Kernel(3), Series(Kernel(1, Out(ratio)), Kernel(3, In(1)), Kernel(1)), *_edges())
 
 
 def decouple(kernel_size=3):
     """DecoupleConv (AIS 2024, USTC Noah): plain, three kinds of differences, and a sum; their form is inferred."""
-    return Sum(Conv(kernel_size), *(Difference(kind, kernel_size) for kind in DIFFERENCES))
+    return Sum(Kernel(kernel_size), *(Difference(kind, kernel_size) for kind in DIFFERENCES))
 
 BLOCKS = {make.__name__: make for make in (
     plain, normed, residual, ecb, ecb_idt, haar, rrrb, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg, repvit,

@@ -81,7 +81,7 @@ def attend_in_windows(attention, x, window_size, shift):
       Array (N, H, W, C).
     """
     windows, regions = shifted_windows(x, window_size, shift)
-    return merge_shifted(attention(windows, regions), *x.shape[1:3], window_size, shift)
+    return merge_shifted(attention(windows, regions), *x.shape[1:3], window_size=window_size, shift=shift)
 
 
 def shifted_windows(x, window_size, shift):
@@ -98,7 +98,7 @@ def shifted_windows(x, window_size, shift):
         return window_partition(x, window_size), None
     rows, columns = _pair(shift)
     windows = window_partition(jnp.roll(x, (-rows, -columns), axis=(1, 2)), window_size)
-    return windows, shifted_regions(*x.shape[1:3], window_size, shift)
+    return windows, shifted_regions(*x.shape[1:3], window_size=window_size, shift=shift)
 
 
 def merge_shifted(windows, height, width, window_size, shift):

@@ -6,9 +6,9 @@ for arrays of features, and returns a float32 scalar. A key names an array of th
 
   sr                      an output of the chain, or an image of the batch
   enlarge/sr              an output of a network of the chain that is not the last
-  sr@body_1               what the submodule body_1 of the network sr of the chain gives
-  teacher(lr)             what any network of the recipe makes of what another key names: critic(sr), vgg(teacher(lr))
-  vgg(sr)@features_8      and what a submodule of it gives on the way
+  sr@body_1               the output of the submodule body_1 of the chain's network sr
+  teacher(lr)             the output of the network teacher for the array lr; calls may be nested: vgg(teacher(lr))
+  vgg(sr)@features_8      the output of a submodule of such a network
 
 A plain name is sought among the outputs first for `pred`, and in the batch first for `target`: a network may have an
 output of its own that is compared with the batch's of the same name.
@@ -31,7 +31,7 @@ __all__ = ["LEARNT", "LOSSES", "PARAMS", "Key", "check_rows", "defaults", "funct
 
 _Row = Mapping[str, Any]
 
-LOSSES = {fn.__name__: fn for fn in (
+LOSSES: dict[str, Callable[..., jax.Array]] = {fn.__name__: fn for fn in (
     pixel.l1, pixel.mse, pixel.charbonnier, pixel.psnr, pixel.uncertainty_mse, pixel.clip_l1, pixel.ycbcr_l1,
     detail.high_frequency_l1, detail.lanczos_l1, detail.cycle_l1, detail.gradient_l1, detail.gradient_weighted_l1,
     detail.total_variation, detail.laplacian_pyramid, detail.haar_wavelet,
@@ -43,12 +43,12 @@ LOSSES = {fn.__name__: fn for fn in (
     adversarial.gan_generator, adversarial.gan_critic,
     adversarial.relativistic_generator, adversarial.relativistic_critic,
 )}
-# Of losses that learn: function of (channels, **options of the row) to their params, and of (params, **options) to what
-# these stand for, {name: array}, to be logged
+# Losses with learnable parameters. PARAMS makes the initial ones, (channels, **options of the row) -> params; LEARNT
+# turns them into the quantities to log, (params, **options) -> {name: array}.
 PARAMS, LEARNT = {"robust": robust.init}, {"robust": robust.learnt}
 _OF_FEATURES = {"attention_transfer", "cycle_l1", "quality_factor"}  # shapes may differ
 _KEYS = ("fn", "pred", "target", "weight")
-_CHANNELS = 3  # of what a function that learns compares: images
+_CHANNELS = 3  # of the images that a function with parameters compares
 
 
 def check_rows(rows: Iterable[_Row]) -> None:
@@ -161,7 +161,7 @@ def total(rows: Sequence[_Row], outputs: Mapping[str, jax.Array], batch: Mapping
         if pred.shape != target.shape and row["fn"] not in _OF_FEATURES:
             raise UserError(f"loss {row['fn']}: {row['pred']} is {pred.shape}, {row['target']} is {target.shape}")
         wide = jnp.promote_types(pred.dtype, jnp.float32)
-        own = {"params": params[name]} if row["fn"] in PARAMS else {}
+        own = {"params": (params or {})[name]} if row["fn"] in PARAMS else {}
         try:
             compared = (_masked(x.astype(wide), batch) for x in (pred, target))
             values[name] = function(row["fn"])(*compared, **_options(row), **own)
@@ -178,7 +178,7 @@ def names(rows: Sequence[_Row]) -> list[str]:
     return [f"{name}_{full[:i].count(name) + 1}" if full.count(name) > 1 else name for i, name in enumerate(full)]
 
 
-def _pick(key, *places):
+def _pick(key, *places) -> jax.Array:
     for arrays in places:
         if key in arrays:
             return arrays[key]

@@ -31,7 +31,7 @@ def lanczos_l1(pred, target, scale=4, lobes=5):
       lobes: of the kernel.
     """
     size = (-(-side // scale) for side in pred.shape[1:3])
-    return jnp.mean(jnp.abs(filters.resized(pred - target, *size, filters.lanczos(lobes))))
+    return jnp.mean(jnp.abs(filters.resized(pred - target, *size, kernel=filters.lanczos(lobes))))
 
 
 def cycle_l1(pred, target):
@@ -50,7 +50,7 @@ def cycle_l1(pred, target):
     (n, height, width, channels), (batch, *small, last) = pred.shape, target.shape
     if (n, channels) != (batch, last) or height < small[0] or width < small[1]:
         raise ValueError(f"cycle_l1: {pred.shape} cannot be shrunk to {target.shape}")
-    return jnp.mean(jnp.abs(filters.resized(pred, *small, filters.bicubic) - target))
+    return jnp.mean(jnp.abs(filters.resized(pred, *small, kernel=filters.bicubic) - target))
 
 
 def gradient_l1(pred, target):
@@ -100,8 +100,8 @@ def total_variation(pred, target, form="difference"):
     image = pred - target if form == "difference" else pred
     steps = [jnp.diff(image, axis=axis) for axis in (1, 2)]
     if form == "squared":
-        return sum(jnp.mean(jnp.square(step)) for step in steps)
-    return sum(jnp.sum(jnp.abs(step)) / (image if form == "difference" else step).size for step in steps)
+        return jnp.asarray(sum(jnp.mean(jnp.square(step)) for step in steps))
+    return jnp.asarray(sum(jnp.sum(jnp.abs(step)) / (image if form == "difference" else step).size for step in steps))
 
 
 def laplacian_pyramid(pred, target, levels=5):

@@ -29,7 +29,7 @@ def band(size, weights, mode=None):
     if mode is not None:
         taps = np.pad(taps, [(radius, radius), (0, 0)], mode=mode)
     out = len(taps) - 2 * radius
-    return sum(weight * taps[k:k + out] for k, weight in enumerate(weights)).astype(np.float32)
+    return sum((weight * taps[k:k + out] for k, weight in enumerate(weights)), np.zeros(())).astype(np.float32)
 
 
 def resized(image, height, width, kernel):

@@ -4,6 +4,7 @@ A profile turns 8-bit RGB into the values that are compared. Weights are thousan
 Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, which runs from 16 to 235.
 """
 
+from collections.abc import Sequence
 import dataclasses
 
 import numpy as np
@@ -34,7 +35,7 @@ PROFILES = {profile.name: profile for profile in (
     Profile("rgb", None, False, "all channels; grey images too"),
     Profile("y_601", LUMA, False, "BT.601 luma, not rounded: BasicSR's and SwinIR's test_y_channel"),
     Profile("y_601_rounded", LUMA, True, "BT.601 luma in whole levels: rgb2ycbcr on uint8, as in MATLAB"),
-    Profile("ntire23_script", LUMA[::-1], False,
+    Profile("ntire23_script", (LUMA[2], LUMA[1], LUMA[0]), False,
             "what the NTIRE 2023 real-time script calls Y: the weights of R and B are exchanged"),
 )}
 
@@ -113,6 +114,7 @@ def check_side(metric, shape, *, profile, crop_border, smallest):
                          f"needs at least {smallest} px a side")
 
 
-def size(shape):
+def size(shape: Sequence[int]) -> tuple[int, int]:
     """(height, width) of the shape (H, W), (H, W, C) or (N, H, W, C)."""
-    return shape[:2] if len(shape) < 4 else shape[1:3]
+    height, width = shape[:2] if len(shape) < 4 else shape[1:3]
+    return height, width

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import dataclasses
+from typing import Any
 
 from jsr.layers.padding import Padding
 
@@ -59,7 +60,7 @@ class Card:
         return (1, *((frames,) if self.video else ()), height, width, self.in_channels)
 
 
-def row_at(row, scale):
+def row_at(row, scale) -> dict[str, Any]:
     """A row of VARIANTS; of {scale: row}, where a method differs by scale, the nearest scale's."""
     if row and all(isinstance(key, int) for key in row):
         return row[min(sorted(row), key=lambda published: abs(published - scale))]

@@ -69,7 +69,7 @@ class DynamicPositionBias(nn.Module):
     def __call__(self, height, width):
         """To (num_heads, height * width, height * width): query minus key, row and column, make the bias."""
         differences = np.indices((2 * height - 1, 2 * width - 1), np.float32).transpose(1, 2, 0)
-        table = Linear(self.features, name="pos_proj")(differences - np.float32([height - 1, width - 1]))
+        table = Linear(self.features, name="pos_proj")(differences - np.array([height - 1, width - 1], np.float32))
         for name, features in (("pos1", self.features), ("pos2", self.features), ("pos3", self.num_heads)):
             table = nn.relu(LayerNorm(name=f"{name}_0")(table))
             table = Linear(features, name=f"{name}_2")(table)

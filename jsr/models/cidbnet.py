@@ -87,7 +87,8 @@ class DualBranchGroup(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        layer, convolutions = (nn.remat(part) if self.remat else part for part in (SwinLayer, ChannelAttentionBlock))
+        layer = nn.remat(SwinLayer) if self.remat else SwinLayer
+        convolutions = nn.remat(ChannelAttentionBlock) if self.remat else ChannelAttentionBlock
         near = far = x
         for index, drop_path in enumerate(self.drop_paths):
             shift = self.window_size // 2 if index % 2 else 0

@@ -51,7 +51,7 @@ class DHISP(nn.Module):
         return nn.silu(pixel_shuffle(x, self.scale)).astype(lr.dtype)
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "base": dict(num_feat=16, num_block=4),  # 11.5 k parameters deployed
 }
 

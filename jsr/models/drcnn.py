@@ -49,7 +49,7 @@ class DRCNN(nn.Module):
         return pixel_shuffle(x.astype(lr.dtype) + nearest, self.scale)
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "base": dict(num_feat=40, num_block=3),  # 54.1 k parameters at x2, 65.5 k at x3
 }
 

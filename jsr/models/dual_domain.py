@@ -129,7 +129,7 @@ def mean_of_eight(network, lr):
 def _mean_of_flips(network, lr):
     flips = ((), (1,), (2,), (1, 2))
     images = network(jnp.concatenate([jnp.flip(lr, axes) for axes in flips]))
-    return [sum(jnp.flip(part, axes) for part, axes in zip(jnp.split(image, 4), flips, strict=True)) / 4
+    return [jnp.asarray(sum(jnp.flip(part, axes) for part, axes in zip(jnp.split(image, 4), flips, strict=True))) / 4
             for image in images]
 
 

@@ -66,7 +66,7 @@ class ELIS(nn.Module):
         return pixel_shuffle(x, self.scale).astype(lr.dtype)
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "base": dict(num_feat=32, num_block=5),  # 39.2 k parameters
 }
 

@@ -42,7 +42,7 @@ class Enlarge(nn.Module):
         return METHODS[self.method](lr.astype(self.dtype or lr.dtype), self.scale).astype(lr.dtype)
 
 
-VARIANTS = {method: dict(method=method) for method in METHODS}
+VARIANTS: dict[str, dict[str, Any]] = {method: dict(method=method) for method in METHODS}
 
 SMALL = {}
 

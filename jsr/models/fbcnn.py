@@ -2,15 +2,15 @@
 
 Paper: Jiang et al., ICCV 2021, arXiv:2109.14573; structure and defaults as in jiaxi-jiang/FBCNN,
 models/network_fbcnn.py. `color` is the released network, and the baseline of NTIRE 2024's blind JPEG challenge.
-`batch_norm` is FlyingBunny's there (report, section 4.11: FBCNN with batch normalisation): that it is the official
-code's conv-BN-ReLU option, and the quality's one value is kept, is inferred from the submission's size.
+`batch_norm` is FlyingBunny's there (report, section 4.11: FBCNN with batch normalisation). Inferred from the size of
+the submission: the blocks are the official code's conv-BN-ReLU option, and the quality stays one value.
 
 The network starts near the identity, beside features without a mean, which is ours: the official one starts from small
 orthogonal kernels and trains for millions of steps at 2e-5. Convolutions that start small are nearly linear, and a
 linear feature's mean over an image says nothing of its JPEG: with PyTorch's initialisation a small network's estimate
 of the quality was still a constant after 7,000 steps, from here it is within 10 of the quality after 600.
 
-The official code predicts 1 - quality / 100, and that is what `qf` is here. It has 512 features in its linear layers
+The official code predicts 1 - quality / 100, and so is `qf` here. It has 512 features in its linear layers
 whatever the convolutions' are: here as many as the lowest level, which is the same at the published width.
 """
 

@@ -34,10 +34,10 @@ class StripeAttention(nn.Module):
     @nn.compact
     def __call__(self, qkv, anchors):
         """(N, H, W, 3 C) and (N, H / down_factor, W / down_factor, C) to (N, H, W, C)."""
-        size = self.stripe_size
-        anchor_size = tuple(side // self.down_factor for side in size)
-        shift = tuple(side // 2 for side in size) if self.shift else 0
-        anchor_shift = tuple(side // self.down_factor for side in shift) if self.shift else 0
+        (height, width), factor = self.stripe_size, self.down_factor
+        size, anchor_size = (height, width), (height // factor, width // factor)
+        shift = (height // 2, width // 2) if self.shift else 0
+        anchor_shift = (shift[0] // factor, shift[1] // factor) if shift else 0
         pixels, of_pixels = shifted_windows(qkv, size, shift)
         anchors, of_anchors = shifted_windows(anchors, anchor_size, anchor_shift)
 
@@ -48,7 +48,7 @@ class StripeAttention(nn.Module):
         gathered, = split_heads(gathered, 1, self.num_heads)
         y = CosineAttention(size, anchor_size, name="attn_transform2")(
             query, anchors, gathered, (of_pixels, of_anchors) if shift else None)
-        return merge_shifted(y, *qkv.shape[1:3], size, shift)
+        return merge_shifted(y, *qkv.shape[1:3], window_size=size, shift=shift)
 
 
 class MixedAttention(nn.Module):
@@ -65,14 +65,14 @@ class MixedAttention(nn.Module):
     @nn.compact
     def __call__(self, x):
         n, height, width, features = x.shape
-        window, factor = (self.window_size,) * 2, self.down_factor
+        window, factor = (self.window_size, self.window_size), self.down_factor
         in_windows, in_stripes = jnp.split(Linear(3 * features, dtype=self.dtype, name="qkv")(x), 2, axis=-1)
         means = window_partition(x, factor).mean(2).reshape(n, height // factor, width // factor, features)
         anchors = Linear(features // 2, dtype=self.dtype, name="anchor")(means)
 
         attention = CosineAttention(window, window, name="window_attn")
         in_windows = attend_in_windows(
-            lambda qkv, regions: attention(*split_heads(qkv, 3, self.num_heads[0]), regions),
+            lambda qkv, regions: attention(*split_heads(qkv, 3, self.num_heads[0]), regions=regions),
             in_windows, self.window_size, self.window_size // 2 if self.window_shift else 0)
         in_stripes = StripeAttention(self.num_heads[1], self.stripe_size, self.stripe_shift, self.down_factor,
                                      name="stripe_attn")(in_stripes, anchors)
@@ -101,7 +101,8 @@ class MixedLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        stripe_size = self.stripe_size[::-1] if self.index % 2 else self.stripe_size
+        height, width = self.stripe_size
+        stripe_size = (width, height) if self.index % 2 else (height, width)
         y = MixedAttention(self.num_heads, self.window_size, self.index % 2 == 0, stripe_size, self.index % 4 >= 2,
                            self.down_factor, dtype=self.dtype, name="attn")(x)
         y = x + DropPath(self.drop_path)(LayerNorm(dtype=self.dtype, name="norm1")(y))

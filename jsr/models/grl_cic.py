@@ -49,19 +49,22 @@ class GRLCIC(GRL):
 
     @nn.compact
     def __call__(self, lr, *, train=False, qf_input=None):
+        def gated(y, index):
+            return y * Perceptron(self.hidden, self.embed_dim, dtype=y.dtype, name=f"gates_{index}")(given)
+
         x = (lr - jnp.asarray(self.mean, lr.dtype)) * self.img_range
         head, y = self.shallow(x)
-        for index, stage in enumerate(self.stages(train)):
-            y = stage(y)
-            if index == 0:
-                means = GlobalMean()(y)
-                estimate = Perceptron(self.hidden, 1, dtype=jnp.float32, name="estimate")(means)
-                given = estimate if qf_input is None else jnp.asarray(qf_input, jnp.float32)[:, None, None]
-            y *= Perceptron(self.hidden, self.embed_dim, dtype=y.dtype, name=f"gates_{index}")(given)
+        first, *others = self.stages(train)
+        y = first(y)
+        estimate = Perceptron(self.hidden, 1, dtype=jnp.float32, name="estimate")(GlobalMean()(y))
+        given = estimate if qf_input is None else jnp.asarray(qf_input, jnp.float32)[:, None, None]
+        y = gated(y, 0)
+        for index, stage in enumerate(others, 1):
+            y = gated(stage(y), index)
         return {"sr": self.reconstructed(y, head, x), "qf": estimate.mean((1, 2))}
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "base": dict(embed_dim=192, num_heads_window=(3,) * 4, num_heads_stripe=(3,) * 4, local_connection=True),  # 9.71 M
 }
 

@@ -191,7 +191,8 @@ class ResidualGroup(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        hybrid, overlapping = (nn.remat(layer) if self.remat else layer for layer in (HybridLayer, OverlapLayer))
+        hybrid = nn.remat(HybridLayer) if self.remat else HybridLayer
+        overlapping = nn.remat(OverlapLayer) if self.remat else OverlapLayer
         y = x
         for index, drop_path in enumerate(self.drop_paths):
             shift = self.window_size // 2 if index % 2 else 0

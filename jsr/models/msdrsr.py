@@ -128,7 +128,7 @@ class MSDRSR(nn.Module):
         return conv(lr.shape[-1], "conv_last")(x).astype(lr.dtype)
 
 
-VARIANTS = {  # RRDBs; parameters at x4
+VARIANTS: dict[str, dict[str, Any]] = {  # RRDBs; parameters at x4
     "b23": dict(num_block=23),  # 19.46 M, the first half of the training
     "b33": dict(num_block=33),  # 26.66 M, the second, and the entry
 }

@@ -64,7 +64,7 @@ class PCRTSR(nn.Module):
         return pixel_shuffle(x, 2 * self.scale).astype(lr.dtype)
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "base": dict(num_feat=64, num_block=(2, 4, 2)),  # 162.3 k parameters at x2, 166.2 k at x3
 }
 

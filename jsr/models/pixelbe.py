@@ -56,7 +56,7 @@ class PixelBE(nn.Module):
         return {"sr": sr, "lr_clean": clean.astype(lr.dtype)} if train else sr
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "base": dict(num_feat=(32, 20), num_feat_up=36),  # 13.8 k parameters deployed
 }
 

@@ -95,7 +95,7 @@ class R2CNet(nn.Module):
         return pixel_shuffle(x, self.scale).astype(lr.dtype)
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "base": dict(num_feat=64, mid_feat=32, num_block=2, num_basic=4),  # 398.6 k parameters at x2, 407.3 k at x3
 }
 

@@ -184,7 +184,7 @@ class Retinexformer(nn.Module):
         return x
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "base": dict(num_feat=40, num_blocks=(1, 2, 2), num_stage=1),  # 1.61 M
 }
 

@@ -79,7 +79,7 @@ class PyramidAttention(nn.Module):
             return nn.leaky_relu(y, 0.1)
 
         def halved(y):
-            window = dict(window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+            window: dict[str, Any] = dict(window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
             return jnp.concatenate([nn.max_pool(y, **window), nn.avg_pool(y, **window)], axis=-1)
 
         def doubled(y):
@@ -180,7 +180,7 @@ def nearest_upsample(x, factor):
     return jnp.broadcast_to(x[:, :, None, :, None], shape).reshape(n, h * factor, w * factor, c)
 
 
-VARIANTS = {  # blocks; parameters at x4
+VARIANTS: dict[str, dict[str, Any]] = {  # blocks; parameters at x4
     "b23": dict(num_block=23),                  # 16.698 M, ESRGAN and Real-ESRGAN
     "b33": dict(num_block=33),                  # 23.892 M
     "b6": dict(num_block=6),                    # 4.468 M, Real-ESRGAN's for anime

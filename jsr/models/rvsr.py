@@ -69,7 +69,7 @@ class RVSR(nn.Module):
         return (pixel_shuffle(x, self.scale).astype(lr.dtype) + 1) / 2
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "base": dict(num_feat=16, num_block=8),  # 32.7 k parameters deployed
 }
 

@@ -153,7 +153,7 @@ class SAFMN(nn.Module):
         return LayerNorm(epsilon=1e-6, dtype=self.dtype, name=name)(x)
 
 
-VARIANTS = {  # parameters at x4
+VARIANTS: dict[str, dict[str, Any]] = {  # parameters at x4
     "base": dict(num_feat=36, num_block=8, ffn_scale=2.0),                   # 240 k
     "large": dict(num_feat=128, num_block=16, ffn_scale=2.0),                # 5.60 M
     "light_pp": dict(num_feat=32, num_block=2, ffn_scale=1.5, simple=True),  # 66.2 k

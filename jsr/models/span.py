@@ -77,7 +77,7 @@ class SPAN(nn.Module):
                            name=name)(x, train=train)
 
         head = reconv((lr - jnp.asarray(self.mean, lr.dtype)) * self.img_range, "conv_first")
-        x, maps = head, []
+        x, inside, maps = head, head, []
         for index in range(self.num_block):
             x, inside = SPAB(self.block, self.deploy, dtype=self.dtype, name=f"body_{index}")(x, train=train)
             maps.append(x)

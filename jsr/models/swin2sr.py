@@ -41,7 +41,7 @@ class CosineWindowAttention(nn.Module):
         qkv += jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(qkv.dtype)
         attention = CosineAttention(window_size, window_size, name="attention")
         nn.share_scope(self, attention)
-        y = attention(*split_heads(qkv, 3, self.num_heads), regions)
+        y = attention(*split_heads(qkv, 3, self.num_heads), regions=regions)
         return Linear(channels, dtype=self.dtype, name="proj")(y)
 
 

@@ -100,7 +100,7 @@ class SCSYENet(nn.Module):
         return pixel_shuffle(x, self.scale).astype(lr.dtype) / self.img_range + mean
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "scsyenet": dict(num_feat=16),  # 9968 parameters deployed at x2, 12548 at x3
 }
 

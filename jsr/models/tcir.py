@@ -36,7 +36,8 @@ class HybridGroup(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        layer, block = (nn.remat(part) if self.remat else part for part in (SwinV2Layer, RRDB))
+        layer = nn.remat(SwinV2Layer) if self.remat else SwinV2Layer
+        block = nn.remat(RRDB) if self.remat else RRDB
         y = x
         for index, drop_path in enumerate(self.drop_paths):
             shift = self.window_size // 2 if index % 2 else 0

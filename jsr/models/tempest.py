@@ -96,7 +96,7 @@ class Tempest(nn.Module):
         levels = self.encode(lr)
         local = [LocalQuality(8 >> level, name=f"quality_{level}")(x) for level, x in enumerate(levels)]
         common = [quality.mean((1, 2)) for quality in local]
-        qf = sum(common) / len(common)
+        qf = jnp.asarray(sum(common)) / len(common)
         if qf_input is not None:
             local = [quality + (qf_input - mean)[:, None, None] for quality, mean in zip(local, common, strict=True)]
             common = [jnp.broadcast_to(qf_input, qf.shape)] * len(common)

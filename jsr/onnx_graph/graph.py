@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 OPSET = 20  # the first with Gelu
-IR_VERSION = 9  # that of this opset
+IR_VERSION = 9  # belongs to this opset
 
 
 @dataclasses.dataclass
@@ -25,7 +25,7 @@ class Graph:
     Attributes:
       nodes: list of Node.
       constants: {name: array}.
-      hints: {name of a constant: what it is to be called in the end, or ""}.
+      hints: {name of a constant: its final name, or ""}.
     """
 
     def __init__(self):

@@ -32,7 +32,7 @@ class Tensor:
 
     Attributes:
       name: in the graph.
-      shape: that of the trace, of ints and of JAX's symbolic lengths, but for axes of length 1 that stand for repeats:
+      shape: shape in the trace, of ints and of JAX's symbolic lengths, but for axes of length 1 that stand for repeats:
         ONNX repeats them where it must.
       layout: how it lies there: axis k in the graph is axis layout[k] of the trace, or, if None, one of length 1 more;
         axes of length 1 may be missing there.

@@ -33,7 +33,7 @@ def to_onnx(function: Callable[[jax.Array], jax.Array], example: jax.ShapeDtypeS
     Args:
       function: pure JAX function of one array (N, H, W, C) that returns one array; parameters are closed over.
       example: jax.ShapeDtypeStruct of its input, float32, float16 or uint8.
-      input_name, output_name: of the graph's input and output.
+      input_name, output_name: names of the graph's input and output.
       dynamic: axes of the input, among batch 0, height 1 and width 2, that the graph leaves open.
       multiple: open heights and widths are multiples of it, px, and 32 at least.
       nchw: the graph's input and output, where they have four axes, are (N, C, H, W) instead.
@@ -62,7 +62,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
     Args:
       networks: {name: module}, in order.
       variables: {name: Flax collections}.
-      dtype: of the computation, float32 or float16; parameters are stored in it.
+      dtype: dtype of the computation, float32 or float16; parameters are stored in it.
       nchw: input and output are (batch, 3, H, W), as other runtimes have them, instead of (batch, H, W, 3).
       size: (height, width), px, of the images if all have the same; networks whose shapes cannot be left open need it.
       multiple: open heights and widths are multiples of it, px; None is the chain's. SAFMN's need 8.
@@ -73,7 +73,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
 
     Raises:
       UserError: dtype is bfloat16; or the package onnx is missing.
-      ValueError: as of `to_onnx`.
+      ValueError: as for `to_onnx`.
     """
     if jnp.dtype(dtype) == jnp.bfloat16:
         raise UserError("dtype = bfloat16: few runtimes compute ONNX graphs in it; take float16 or float32")
@@ -135,7 +135,7 @@ def _named(variables):
 
 
 def _text(length, sides):
-    """A length as the graph declares it: an int, or so many times a side of the input."""
+    """A length as the graph declares it: an int, or a multiple of a side of the input."""
     if isinstance(length, int):
         return length
     for name, side in sides.items():

@@ -29,7 +29,7 @@ class Writer:
 
     def __init__(self, graph, image, variables):
         self.graph, self.image, self.variables = graph, image, variables
-        self.sums = {}  # {name of a sum: (what is summed, axes in the graph, their length)}
+        self.sums = {}  # {name of a sum: (summand, axes in the graph, their length)}
         self._kept = {}
 
     def run(self, jaxpr, constants, inputs):

@@ -209,7 +209,7 @@ def upright(block, height, width):
 
     Args:
       block: bytes that start with the byte order ("II" or "MM").
-      height, width: of the picture to be written, in pixels.
+      height, width: size of the picture to be written, px.
 
     Returns:
       bytes as long as `block`, or None for a damaged block.

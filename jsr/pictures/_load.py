@@ -63,7 +63,7 @@ def vips():
 
 @contextlib.contextmanager
 def reading(path):
-    """Turns what the system, libvips and Pillow raise about `path` into one line."""
+    """Turns errors of the system, libvips and Pillow about `path` into one line."""
     try:
         yield
     except UserError:
@@ -104,7 +104,7 @@ def load(path, file):
       or without straight alpha, frames below each other ("page-height"), not yet turned ("orientation").
 
     Raises:
-      UserError: what it is or has cannot be read, or not without loss.
+      UserError: its format, or something in it, cannot be read, or not without loss.
     """
     Image.init()
     name = _sniff(path, file)

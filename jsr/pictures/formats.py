@@ -29,7 +29,7 @@ class Format:
     frames: str = ""
     holds: frozenset[str] = frozenset({"icc", "exif", "xmp", "resolution"})
 
-# Limits are those of the encoders, found by trying: libjpeg stops at 65500, not at the 65535 of the file format.
+# The encoders' limits, found by trying: libjpeg stops at 65500, not at the 65535 of the file format.
 WRITABLE = {
     "png": Format((".png",), 10_000_000, 16, holds=Format.holds | {"text", "colours"}),
     "jpeg": Format((".jpg", ".jpeg", ".jpe", ".jfif"), 65_500, 8, quality=95, alpha=False,

@@ -13,7 +13,7 @@ def open_picture(path, *, drop_opaque=False):
     """Opens a picture file and reads its header. The content decides what it is, not the extension.
 
     Args:
-      path: of the file.
+      path: place of the file.
       drop_opaque: leaves out an alpha channel that is opaque everywhere; to know that, a file with one is read whole.
 
     Returns:
@@ -31,13 +31,13 @@ class Picture:
     """An open picture file.
 
     Attributes:
-      path: of the file.
+      path: place of the file.
       format: "png", "jpeg", "webp", "avif", "tiff", "gif", or a format of Pillow in small letters, as "bmp".
-      height, width: of one frame in pixels, after its EXIF orientation was applied.
+      height, width: size of one frame, px, after its EXIF orientation was applied.
       channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
       bit_depth: bits a channel, from the header: 8, 10, 12 or 16.
       dtype: uint8 for 8 bits, else uint16, always over its full range 0..65535.
-      frames: of an animation, or pages; else 1.
+      frames: number of frames of an animation, or of pages; else 1.
       animated: whether the frames have times.
       metadata: what else the file carries.
       notes: phrases of what reading changed.
@@ -83,7 +83,7 @@ class Picture:
     def rows(self, start, stop, frame=0):
         """Decodes the rows start..stop of a frame.
 
-        Calls go from top to bottom, frame after frame: `start` may not lie above that of the call before, but may lie
+        Calls go from top to bottom, frame after frame: `start` may not lie above the last call's, but may lie
         above its `stop`; rows from the latest `start` on are held.
 
         Returns:
@@ -91,7 +91,7 @@ class Picture:
 
         Raises:
           UserError: the file is damaged or truncated.
-          ValueError: no such rows, rows above those of the call before, or closed.
+          ValueError: no such rows, rows above the last call's, or closed.
         """
         if self._image is None:
             raise ValueError(f"{self!r} is closed")

@@ -36,10 +36,10 @@ def create(path, picture, height, width, *, format=None, quality=None, before=la
     Everything that can be refused is refused before the block.
 
     Args:
-      path: of the output.
+      path: place of the output.
       picture: the open `Picture` that it is made of: channels, depth, frames and metadata are taken from it.
-      height, width: of one frame in pixels.
-      format: a key of WRITABLE; by default what the extension of `path` says.
+      height, width: size of one frame, px.
+      format: a key of WRITABLE; by default the one of `path`'s extension.
       quality: 1..100 for lossy formats; default in WRITABLE, lossless for WebP where the source is. Lossless formats
         ignore it and note so.
       before: as of `jsr.files.atomic_write`.
@@ -48,7 +48,7 @@ def create(path, picture, height, width, *, format=None, quality=None, before=la
       A `Sink`.
 
     Raises:
-      UserError: the format cannot hold the alpha, the frames or so many pixels; the place cannot be written; disk full.
+      UserError: the format cannot hold the alpha, the frames or this many pixels; the place is not writable; disk full.
       ValueError: unknown format, quality outside 1..100, or at the end fewer rows than promised.
     """
     path = Path(path)
@@ -104,9 +104,9 @@ class Sink:
     """Takes the rows of a picture that is being written; made by `create`.
 
     Attributes:
-      format: of the output, a key of WRITABLE.
-      quality: of a lossy output, else None.
-      notes: phrases of what the output format cannot keep.
+      format: format of the output, a key of WRITABLE.
+      quality: quality of a lossy output, else None.
+      notes: phrases, one for each thing that the output format cannot keep.
     """
 
     def __init__(self, path, name, picture, height, width, quality, rows):

@@ -16,17 +16,15 @@ import typing
 
 from ml_collections import ConfigDict
 
-from jsr import guests, trees
+from jsr import guests, places, trees
 from jsr.errors import UserError, nearest
 from jsr.recipes import schema
 from jsr.recipes.schema import Recipe
 
-PACKAGE_CONFIGS = Path(__file__).parent.parent / "_configs"
-
 
 def tracks() -> list[str]:
     """The names of the package's own track files, sorted."""
-    return sorted(p.stem for p in PACKAGE_CONFIGS.glob("[!_]*.py"))
+    return sorted(p.stem for p in places.CONFIGS.glob("[!_]*.py"))
 
 
 def load(spec: str, overrides: Iterable[tuple[str, str]] = ()) -> Recipe:
@@ -105,8 +103,8 @@ def _changed(config, overrides):
 
 def find(file: str | Path) -> Path:
     """The path of a track file: as given, else among the package's own; UserError names the nearest track."""
-    for path in (Path(file), PACKAGE_CONFIGS / Path(file).name, PACKAGE_CONFIGS / f"{file}.py"):
-        if path.is_file() and path.stem != "__init__":
+    for path in (Path(file), places.CONFIGS / Path(file).name, places.CONFIGS / f"{file}.py"):
+        if path.is_file():
             return path
     raise UserError(f"{file}: no such config file; {nearest(Path(file).stem, tracks())}")
 
@@ -144,7 +142,7 @@ def all_recipes() -> list[tuple[str, str, Recipe]]:
     """[(track, name, Recipe)] of every recipe in `configs/`, sorted by track, in the order of its table."""
     found = []
     for track in tracks():
-        path = PACKAGE_CONFIGS / f"{track}.py"
+        path = places.CONFIGS / f"{track}.py"
         module = import_file(path)
         found += [(track, name, checked(schema.read(_of_module(module, path, track, name))))
                   for name in module.RECIPES]

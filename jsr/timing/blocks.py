@@ -42,7 +42,7 @@ def measure_blocks(block, *, features, depth, batch, size, rounds):
       block: name in jsr.layers.rep_blocks.BLOCKS, of a block without BatchNorm.
       features: in and out.
       depth: blocks.
-      batch, size: of the input, (height, width).
+      batch, size: number of inputs, and their (height, width).
       rounds: timed calls of each.
 
     Returns:
@@ -127,7 +127,7 @@ def _torch_part(part, x, params, place=()):
         return x[:, :, rows:x.shape[2] - rows, columns:x.shape[3] - columns]
 
     match part:
-        case rep.Conv():
+        case rep.Kernel():
             return F.conv2d(x, own("conv")["kernel"].permute(3, 2, 0, 1), own("conv").get("bias"))
         case rep.Edge():
             mask = torch.tensor(rep.EDGES[part.filter], dtype=torch.float32)
@@ -141,7 +141,7 @@ def _torch_part(part, x, params, place=()):
             whole = rep.reach(part)
             return sum(_torch_part(each, crop(x, whole, rep.reach(each)), params, (*place, index))
                        for index, each in enumerate(part.parts))
-        case rep.Chain():
+        case rep.Series():
             for index, each in enumerate(part.parts):
                 x = _torch_part(each, x, params, (*place, index))
             return x

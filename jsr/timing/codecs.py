@@ -14,7 +14,7 @@ def measure_jpeg(batch, size, *, quality=10, subsampling="4:2:0", rounds=10):
       batch: images.
       size: (height, width), px.
       quality: 1 to 100.
-      subsampling: of the chroma, as jsr.degradations.jpeg takes it.
+      subsampling: chroma subsampling, as jsr.degradations.jpeg takes it.
       rounds: timed calls of each.
 
     Returns:

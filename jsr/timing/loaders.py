@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from jsr import images
-from jsr._tfds_builders import common
 from jsr.data import pipeline
-from jsr.datasets.records import Source
+from jsr.datasets.images_builder import ImagesBuilder, configs
+from jsr.datasets.records import Original
 from jsr.errors import UserError
 from jsr.timing import timing
 
@@ -57,15 +57,15 @@ class PngCrops:
             yield {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
 
 
-class Photographs(common.ImagesBuilder):
+class Photographs(ImagesBuilder):
     """The dataset of the photographs to measure on, which `paths` names."""
 
-    BUILDER_CONFIGS = common.configs("aim22_t1")
+    BUILDER_CONFIGS = configs("aim22_t1")
     paths = ()
 
     def _sources(self, dl_manager):
         del dl_manager
-        return {"train": [Source(f"{index:04d}", str(path)) for index, path in enumerate(self.paths)]}
+        return {"train": [Original(f"{index:04d}", str(path)) for index, path in enumerate(self.paths)]}
 
 
 class Repeated:

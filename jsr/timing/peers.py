@@ -90,7 +90,7 @@ def _torch(graph, lr, threads, dtype):
 
 
 def _torch_compile(graph, lr, threads, dtype):
-    """torch.compile in its default mode; what it compiles takes a C++ compiler on a CPU."""
+    """torch.compile in its default mode; on a CPU it needs a C++ compiler."""
     import torch
     from torch._inductor import config
 
@@ -100,7 +100,7 @@ def _torch_compile(graph, lr, threads, dtype):
 
 
 def _of_torch(graph, lr, threads, dtype, ways):
-    """Contenders of {name: (memory format, what is made of the module)}."""
+    """Contenders of {name: (memory format, transformation of the module)}."""
     import torch
 
     from jsr.timing import torch_graph

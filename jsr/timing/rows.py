@@ -20,13 +20,13 @@ FORMAT = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Rules:
+class TimingRules:
     """How a challenge timed.
 
     Attributes:
       size: (height, width) of the LR image, px; batch 1.
       warm_up, repeats: calls before, and those timed.
-      largest_bytes: of a submission; None where the report names no limit.
+      largest_bytes: limit of a submission's size; None where the report names no limit.
     """
 
     size: tuple[int, int]
@@ -37,15 +37,15 @@ class Rules:
 
 RULES = {
     # The reports, and eduardzamfir/NTIRE23-RTSR; half precision, without TensorRT
-    "ntire23_x2": Rules((1080, 1920), 50, 244),
-    "ntire23_x3": Rules((720, 1280), 50, 244),
+    "ntire23_x2": TimingRules((1080, 1920), 50, 244),
+    "ntire23_x3": TimingRules((720, 1280), 50, 244),
     # Section 2 of the AIS 2024 report: 100 runs. The warm-up is inferred: as in 2023
-    "ais24": Rules((540, 960), 50, 100),
+    "ais24": TimingRules((540, 960), 50, 100),
     # Section 2 of the AIM 2022 report names the limit and no way of timing. Inferred: the most frequent size of DIV2K,
     # divided by 4, and a few runs
-    "aim22_t1": Rules((339, 510), 2, 10, 300_000_000),
+    "aim22_t1": TimingRules((339, 510), 2, 10, 300_000_000),
     # Section 2.3 of the NTIRE 2024 report, as silent of timing: the same images at their own size
-    "ntire24": Rules((1356, 2040), 1, 3, 300_000_000),
+    "ntire24": TimingRules((1356, 2040), 1, 3, 300_000_000),
 }
 
 
@@ -54,7 +54,7 @@ def entries(protocols, names=()):
 
     Args:
       protocols: keys of RULES.
-      names: of recipes, as in "casr"; () takes all.
+      names: names of recipes, as in "casr"; () takes all.
 
     Raises:
       UserError: no such challenge, or no entry of that name in any of them.
@@ -95,7 +95,7 @@ def measure(recipe, *, size=None, dtype="float32", wanted=(), runtimes=(), round
     """Times one entry.
 
     Args:
-      recipe: of `entries`.
+      recipe: one of `entries`.
       size: (height, width) of the LR image; None is the challenge's.
       dtype, wanted, runtimes, max_seconds, announce: as for jsr.timing.upscaling.measure.
       rounds: timed calls of each; None is as the challenge had them, as far as `max_seconds` allow.
@@ -108,7 +108,7 @@ def measure(recipe, *, size=None, dtype="float32", wanted=(), runtimes=(), round
       for an image (copies, flips and turns), runtime_ms our median for all of them, whole_ms the same in proportion to
       the pixels of an image of the challenge's size. `score` is the challenge's formula
       of the *published* gain and *our* runtime; None where it had none. `ratio` is our time over the fastest peer's,
-      below 1 where ours is less; `jax_ratio` that of XLA.
+      below 1 where ours is less; `jax_ratio` is XLA's.
     """
     rules, protocol = RULES[recipe.protocol], challenges.protocol(recipe.protocol)
     copies = max(net.copies for net in (recipe.networks[name] for name in recipe.chain))
@@ -155,10 +155,10 @@ class Results:
     Args:
       path: JSON; None keeps nothing.
       head: {command, machine, versions...} of now, as the commands write it, without rows.
-      again: begins anew what is there already.
+      again: measures again what the file has already.
 
     Attributes:
-      rows: those of the file that were measured on this machine with these versions.
+      rows: rows of the file that were measured on this machine with these versions.
 
     Raises:
       UserError: the file is of another machine or other versions, or no such file.

@@ -72,7 +72,7 @@ def _warm(call, times, limit_s):
 def spread(seconds):
     """{rounds, best_ms, median_ms, p10_ms, p90_ms, p99_ms} of an array of seconds.
 
-    The best is what the median would be on an idle machine; far below the median it says that this one was busy.
+    The best is near the median of an idle machine; far below the median, it says that this one was busy.
     """
     names = {"best_ms": 0, "median_ms": 50, "p10_ms": 10, "p90_ms": 90, "p99_ms": 99}
     figures = np.percentile(seconds, list(names.values())) * 1e3

@@ -37,12 +37,12 @@ BOUNDS = {"float32": 1e-3, "bfloat16": 2e-2}  # of a loss's difference from ours
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class FirstSteps:
     """What the first steps of ours saw and gave, one after the other.
 
     Attributes:
       lr, hr: lists of float32 numpy arrays (N, H, W, C) in [0, 1].
-      losses, rates: lists of floats; the rates are those of learning.
+      losses, rates: lists of floats; the rates are learning rates.
     """
 
     lr: list
@@ -52,14 +52,14 @@ class Seen:
 
 
 @dataclasses.dataclass(frozen=True)
-class Contender:
+class StepContender:
     """A way to take the step.
 
     Attributes:
       name: for tables.
       step: without arguments, returns when it is done; None where it is not to be timed.
       loss_error: the largest difference of its first losses from ours, of their values; None where it took no step.
-      note: why it is not timed, or what is to be known of it.
+      note: why it is not timed, or a remark on it.
     """
 
     name: str
@@ -76,37 +76,38 @@ def contenders(peer, recipe, networks, variables, seen):
       recipe: Recipe.
       networks: {name: module} of the chain, in its order, but for those without parameters at its head.
       variables: {name: Flax collections}, numpy arrays, those with which ours began.
-      seen: a Seen.
+      seen: a FirstSteps.
 
     Returns:
       list of Contenders.
 
     Raises:
-      ValueError: as of `trainable`.
+      ValueError: as for `trainable`.
     """
     if reason := why_not(recipe):
-        return [Contender(peer, note=reason)]
+        return [StepContender(peer, note=reason)]
     networks = {name: module.clone(dtype=jnp.float32) for name, module in networks.items()}
     batch, *size, _ = seen.lr[0].shape
     module, made = trainable(networks, variables, size=tuple(size), batch=batch)
     torch.set_num_threads(cores())
     inductor.compile_threads = 1  # its workers are forks, which JAX's threads do not survive
-    note = f"{made:,} parameters are replaced by what is made of them" if made else ""
+    note = f"{made:,} parameters are replaced by values computed from them" if made else ""
     return [_compared(name, module, recipe, seen, note, *way) for name, way in WAYS[peer].items()]
 
 
 def _compared(name, module, recipe, seen, note, memory_format, prepare):
-    """A Contender after its first steps."""
+    """A StepContender after its first steps."""
     try:
         own = copy.deepcopy(module).to(DEVICES[jax.default_backend()], memory_format=memory_format)
-        step = make_step(prepare(own), recipe, seen, memory_format)
+        step = torch_step(prepare(own), recipe, seen, memory_format)
         losses = np.array([step(number).item() for number in range(len(seen.losses))])
     except Exception as e:  # of a foreign library, whatever it is; torch.compile compiles here
-        return Contender(name, note=f"not timed: {brief(e)}")
+        return StepContender(name, note=f"not timed: {brief(e)}")
     error = float(np.abs(losses / seen.losses - 1).max())
     if not error <= BOUNDS[recipe.dtype]:
-        return Contender(name, loss_error=error, note=f"not timed: its losses are up to {error:.1%} off: another step")
-    return Contender(name, step, error, note)
+        return StepContender(name, loss_error=error,
+                             note=f"not timed: its losses are up to {error:.1%} off: another step")
+    return StepContender(name, step, error, note)
 
 
 def why_not(recipe):
@@ -143,7 +144,7 @@ def trainable(networks, variables, *, size, batch):
       tables that a small network computes, which learn instead of it).
 
     Raises:
-      ValueError: the network has statistics of its batches; or as of jsr.onnx_graph.write and jsr.timing.torch_graph.
+      ValueError: the network has statistics of its batches; or as for jsr.onnx_graph.write and jsr.timing.torch_graph.
     """
     if any("batch_stats" in collections for collections in variables.values()):
         raise ValueError("BatchNorm, whose statistics in training are not in the graph")
@@ -171,7 +172,7 @@ def _by_path(variables):
 
 
 def _is_filter(weight, param):
-    """Whether a kernel is that of a fixed filter times a learned scale for each feature (jsr.layers.rep.Edge)."""
+    """Whether a kernel is a fixed filter times a learned scale for each feature (jsr.layers.rep.Edge)."""
     return weight.ndim == 4 and param.shape == (1, 1, 1, len(weight)) and weight.numel() > param.size
 
 
@@ -189,14 +190,14 @@ def _split(module, name, scale):
     module.recompile()
 
 
-def make_step(module, recipe, seen, memory_format):
+def torch_step(module, recipe, seen, memory_format):
     """The step of a module that lies where and as it is to be computed.
 
     Args:
       module: PyTorch module, (N, C, H, W) to (N, C, H', W').
       recipe: Recipe for which `why_not` has nothing to say.
-      seen: a Seen.
-      memory_format: of the images.
+      seen: a FirstSteps.
+      memory_format: memory format of the images.
 
     Returns:
       step(number=-1): an update by what our step of that number saw, at its rate of learning; returns the loss, a

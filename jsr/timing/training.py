@@ -124,8 +124,8 @@ def _contenders(peer, recipe, networks, variables, batch, key, first):
     prepared = jax.jit(lambda number: prepare(networks, chain, variables, batch, recipe.stages[0].augment,
                                               jax.random.fold_in(key, number)))
     images = [jax.tree.map(np.array, prepared(number)) for number in range(len(first))]
-    seen = torch_training.Seen([each["lr"] for each in images], [each["hr"] for each in images],
-                               *([float(each[name]) for each in first] for name in ("loss", "learning_rate")))
+    seen = torch_training.FirstSteps([each["lr"] for each in images], [each["hr"] for each in images],
+                                     *([float(each[name]) for each in first] for name in ("loss", "learning_rate")))
     passed = {name: networks[name] for name in chain if not stages.in_head(variables, chain, name)}
     try:
         found = torch_training.contenders(peer, recipe, passed, variables, seen)

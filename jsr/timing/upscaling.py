@@ -37,7 +37,7 @@ def measure(networks, variables, size, *, wanted=(), runtimes=(), rounds=10, dty
       wanted: keys of peers.PEERS.
       runtimes: keys of jsr.inference.runtimes.OTHERS, to be timed as ours too, in float32 alone.
       rounds, warm_up, max_seconds: as for timing.interleaved.
-      dtype: of image, parameters and computation, a key of BOUNDS.
+      dtype: dtype of image, parameters and computation, a key of BOUNDS.
       announce: called with a line before each long step.
 
     Returns:
@@ -138,7 +138,7 @@ def _searches(networks, variables, lr, dtype, wanted, runtimes):
 
 
 def _found(find):
-    """(contenders, why there are none): those of a search, or that a library has no words for the network."""
+    """(contenders, why there are none): found by a search, or a library that cannot express the network."""
     try:
         return find()
     except Exception as e:  # of classes of its own, whatever of the network the exporter or the library lacks

@@ -14,7 +14,7 @@ import pytest
 
 from jsr import degradations
 from jsr.data import clips, mix, pipeline
-from jsr.datasets import clips as made_clips
+from jsr.datasets import videos
 from jsr.degradations import _video, hevc
 from jsr.errors import UserError
 from jsr.recipes import read, recipe, stage
@@ -56,9 +56,9 @@ OPEN_GOPS = x265("keyint=4:min-keyint=2:bframes=2:b-adapt=0:open-gop=1:scenecut=
 
 
 def record_of(hr, name="a", protocol="aim22_t2", lr=None, multiple=8):
-    stream = made_clips.Clip("lr", f"{name}_lr.mkv") if lr is not None else None
-    source = made_clips.Clip(name, f"{name}.mkv", lr=stream)
-    return made_clips.make(source, hr, lr, protocol, multiple)
+    stream = videos.Clip("lr", f"{name}_lr.mkv") if lr is not None else None
+    source = videos.Clip(name, f"{name}.mkv", lr=stream)
+    return videos.make(source, hr, lr, protocol, multiple)
 
 
 @pytest.fixture(scope="module")
@@ -327,8 +327,8 @@ def test_sizes_are_cropped_when_frames_are_decoded():
 ])
 def test_key_frames_without_loss(data, fps, colours):
     data = data()
-    source, plain = made_clips.Clip("a", "a.mkv"), record_of(data)
-    record, again = (made_clips.make(source, data, None, "aim22_t2", 8, keyint=3) for _ in range(2))
+    source, plain = videos.Clip("a", "a.mkv"), record_of(data)
+    record, again = (videos.make(source, data, None, "aim22_t2", 8, keyint=3) for _ in range(2))
     assert record == again and record["hr"] != data
     assert {**record, "hr": data, "fps": fps} == {**plain, "fps": fps} and record["fps"] == plain["fps"]
     assert clips._segment(plain, "hr", 0, 1)[2] == colours
@@ -339,13 +339,13 @@ def test_key_frames_without_loss(data, fps, colours):
 
 def test_key_frames_of_what_x265_does_not_take():
     with pytest.raises(UserError, match="a.mkv: is smaller than the 16 px that x265 takes; leave out --keyint"):
-        made_clips.make(made_clips.Clip("a", "a.mkv"), encoded(moving(2, 8, 64), codec="ffv1"), None, "", 8, keyint=3)
+        videos.make(videos.Clip("a", "a.mkv"), encoded(moving(2, 8, 64), codec="ffv1"), None, "", 8, keyint=3)
 
 
 def test_key_frames_with_a_loss(monkeypatch):
     monkeypatch.setitem(hevc.X265_LOSSLESS, "lossless", 0)
     with pytest.raises(UserError, match="a.mkv: x265 did not encode it without loss"):
-        made_clips.make(made_clips.Clip("a", "a.mkv"), encoded(moving(2), codec="ffv1"), None, "", 8, keyint=3)
+        videos.make(videos.Clip("a", "a.mkv"), encoded(moving(2), codec="ffv1"), None, "", 8, keyint=3)
 
 
 def test_odd_sizes():
@@ -358,7 +358,7 @@ def test_odd_sizes():
             frame = av.VideoFrame(67, 65, "yuv420p")
             for plane in frame.planes:
                 plane.update(rng.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
-            planes.append([plane.copy() for plane in made_clips.planes_of(frame)])
+            planes.append([plane.copy() for plane in videos.planes_of(frame)])
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
     record = record_of(buffer.getvalue())

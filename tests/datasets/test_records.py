@@ -21,7 +21,7 @@ def png(image):
 def source(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(png(np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)))
-    return records.Source("a", str(path))
+    return records.Original("a", str(path))
 
 
 def test_a_part_gives_the_record_that_was_made(source, tmp_path):
@@ -43,7 +43,7 @@ def test_a_part_belongs_to_its_source_and_protocol(source, tmp_path):
 def test_hr_is_a_tiled_tiff_with_the_pixels_of_the_source(tmp_path, suffix, options):
     path = tmp_path / f"a{suffix}"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)).save(path, **options)
-    record, = records.make(records.Source("a", str(path)), path.read_bytes(), "")
+    record, = records.make(records.Original("a", str(path)), path.read_bytes(), "")
     hr = Image.open(io.BytesIO(record["hr"]))
     assert tiled.is_tiled(record["hr"]) and hr.format == "TIFF" and hr.mode == "RGB"
     np.testing.assert_array_equal(hr, Image.open(path))
@@ -51,21 +51,21 @@ def test_hr_is_a_tiled_tiff_with_the_pixels_of_the_source(tmp_path, suffix, opti
 
 def test_sources_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match="none.png: is missing"):
-        records.Source("none", str(tmp_path / "none.png")).read()
+        records.Original("none", str(tmp_path / "none.png")).read()
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
-        records.Source("folder", str(tmp_path)).read()
+        records.Original("folder", str(tmp_path)).read()
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("b.png", b"")
     with pytest.raises(UserError, match="a.zip:c.png: is missing"):
-        records.Source("c", str(tmp_path / "a.zip"), "c.png").read()
+        records.Original("c", str(tmp_path / "a.zip"), "c.png").read()
     (tmp_path / "a.zip").write_bytes(b"no archive")
     with pytest.raises(UserError, match="a.zip:b.png: damaged archive .*; fetch it again"):
-        records.Source("b", str(tmp_path / "a.zip"), "b.png").read()
+        records.Original("b", str(tmp_path / "a.zip"), "b.png").read()
 
 
 def test_a_name_that_is_not_in_utf8(source):
     with pytest.raises(UserError, match="its name is not in UTF-8; rename it"):
-        records.make(records.Source("\udce4", source.path), source.read(), "")
+        records.make(records.Original("\udce4", source.path), source.read(), "")
 
 
 def test_too_small_for_the_scale(source):

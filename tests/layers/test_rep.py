@@ -8,7 +8,7 @@ import pytest
 
 from jsr.analysis import counts
 from jsr.layers import rep, rep_blocks
-from jsr.layers.rep import BatchNorm, Chain, Conv, Difference, Edge, Identity, In, Out, RepConv, Sum, WhenSame
+from jsr.layers.rep import BatchNorm, Difference, Edge, Identity, In, Kernel, Out, RepConv, Series, Sum, WhenSame
 
 KEY = jax.random.key(0)
 
@@ -139,14 +139,14 @@ def test_what_is_there_only_where_features_and_size_stay():
     def names(block):
         return set(abstract(block, (1, 6, 6, 4))["params"])
 
-    branches = Sum(Conv(3), WhenSame(BatchNorm(), Conv(1)))
+    branches = Sum(Kernel(3), WhenSame(BatchNorm(), Kernel(1)))
     assert names(RepConv(4, branches)) == {"conv_0", "norm_1"}
     assert names(RepConv(5, branches)) == names(RepConv(4, branches, strides=2)) == {"conv_0", "conv_1"}
 
 
 def test_widths():
-    block = RepConv(6, Sum(Chain(Conv(1, In(2)), Sum(Conv(1, Out(2)), features=In(0.5)), Conv(3, Out(2)), Conv(1)),
-                           Conv(1, 6)))
+    widths = Series(Kernel(1, In(2)), Sum(Kernel(1, Out(2)), features=In(0.5)), Kernel(3, Out(2)), Kernel(1))
+    block = RepConv(6, Sum(widths, Kernel(1, 6)))
     params = abstract(block, (1, 5, 5, 4))["params"]
     assert {name: p["kernel"].shape[2:] for name, p in params.items()} == {
         "conv_0_0": (4, 8), "conv_0_1_0": (8, 8), "conv_0_2": (8, 12), "conv_0_3": (12, 6), "conv_1": (4, 6)}
@@ -162,7 +162,7 @@ def test_no_biases():
 
 
 def test_batch_statistics_leave_out_the_zeros_around_the_image():
-    block = RepConv(3, Chain(Conv(1, use_bias=False), BatchNorm(), Conv(3)))
+    block = RepConv(3, Series(Kernel(1, use_bias=False), BatchNorm(), Kernel(3)))
     x = image((2, 6, 5, 3))
     variables = init(block, x.shape)
     variables["batch_stats"]["norm_1"] = {"mean": np.zeros(3, np.float32), "var": np.ones(3, np.float32)}
@@ -218,19 +218,20 @@ def test_differences_are_along_the_axis_of_their_name():
 
 
 @pytest.mark.parametrize("block, message", [
-    (RepConv(4, Chain(Conv(3), Conv(3))), "sees 5x5 pixels has no middle place in 3x3"),
-    (RepConv(4, Sum(Conv(2), Conv(3))), "sees 2x2 pixels has no middle place in 3x3"),
-    (RepConv(4, Conv(4), kernel_size=4), "kernel_size = 4 is even: say which padding it takes"),
-    (RepConv(4, Sum(Conv(3), Identity())), r"the parts of sum give \[4, 3\] features: they must agree"),
-    (RepConv(4, Sum(Conv(3), Chain(Conv(1), Sum(Conv(1, 5), Conv(1))))), r"the parts of sum_1_1 give \[5, 4\]"),
+    (RepConv(4, Series(Kernel(3), Kernel(3))), "sees 5x5 pixels has no middle place in 3x3"),
+    (RepConv(4, Sum(Kernel(2), Kernel(3))), "sees 2x2 pixels has no middle place in 3x3"),
+    (RepConv(4, Kernel(4), kernel_size=4), "kernel_size = 4 is even: say which padding it takes"),
+    (RepConv(4, Sum(Kernel(3), Identity())), r"the parts of sum give \[4, 3\] features: they must agree"),
+    (RepConv(4, Sum(Kernel(3), Series(Kernel(1), Sum(Kernel(1, 5), Kernel(1))))),
+     r"the parts of sum_1_1 give \[5, 4\]"),
     (RepConv(4, Identity()), "the branches give 3 features, not 4"),
     (RepConv(4, WhenSame(Identity())), "the branches give 0 features, not 4"),
-    (RepConv(4, Chain(WhenSame(Identity()), Conv(3))), "part_0 of a Chain is absent: WhenSame belongs into a Sum"),
+    (RepConv(4, Series(WhenSame(Identity()), Kernel(3))), "part_0 of a Series is absent: WhenSame belongs into a Sum"),
     (RepConv(4, rep_blocks.repvgg(), use_bias=False),
      "norm_0_1: BatchNorm adds a bias, which use_bias = False forbids"),
     (RepConv(4, Edge("sobelx")), "no filter 'sobelx'; did you mean 'sobel_x'"),
     (RepConv(4, Difference("horizontl")), "no difference 'horizontl'; did you mean 'horizontal'"),
-    (RepConv(4, Sum(Conv(3), nn.relu)), "is no part of a block; there are Conv, Edge"),
+    (RepConv(4, Sum(Kernel(3), nn.relu)), "is no part of a block; there are Kernel, Edge"),
 ])
 def test_blocks_that_cannot_be_are_refused(block, message):
     with pytest.raises(ValueError, match=message):

@@ -296,7 +296,7 @@ def cancels(path, params):
 def test_file_keeps_the_order_of_its_parts(stem):
     module = importlib.import_module(f"jsr.models.{stem}")
     source = inspect.getsource(module)
-    places = [source.index(f"\n{part}") for part in ("VARIANTS = ", "SMALL = ", "def Model(", "CARD = ")]
+    places = [source.index(f"\n{part}") for part in ("VARIANTS", "SMALL = ", "def Model(", "CARD = ")]
     assert places == sorted(places)
     assert inspect.getdoc(module) and module.CARD.title and module.CARD.paper
     fields = {f.name for f in dataclasses.fields(small(stem))}

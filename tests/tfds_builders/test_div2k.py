@@ -14,6 +14,7 @@ import threading
 import time
 import zipfile
 
+from jsr.datasets.builders.div2k import div2k_dataset_builder
 import numpy as np
 from PIL import Image
 import pytest
@@ -21,7 +22,6 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import checksums
 
 from jsr import degradations, images
-from jsr._tfds_builders.div2k import div2k_dataset_builder
 from jsr.data.sources import open_source
 from jsr.datasets import records, tiled
 from jsr.datasets.build import build, find
@@ -259,7 +259,7 @@ def test_records_that_cannot_be_written_leave_nothing(div2k, tmp_path):
 
 KILLED = """
 import sys
-from jsr._tfds_builders.div2k import div2k_dataset_builder
+from jsr.datasets.builders.div2k import div2k_dataset_builder
 from jsr.datasets.build import build
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def picture(path, seed, size=(27, 34)):
 
 
 def builder_class(name):
-    return importlib.import_module(f"jsr._tfds_builders.{name}.{name}_dataset_builder").Builder
+    return importlib.import_module(f"jsr.datasets.builders.{name}.{name}_dataset_builder").Builder
 
 
 @pytest.fixture

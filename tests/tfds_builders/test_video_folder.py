@@ -15,7 +15,7 @@ import pytest
 from jsr import degradations
 from jsr.data import clips, pipeline
 from jsr.data.sources import licence, open_source
-from jsr.datasets import clips as made_clips
+from jsr.datasets import videos
 from jsr.datasets.build import build
 from jsr.degradations import _video, hevc
 from jsr.errors import UserError
@@ -138,8 +138,8 @@ def test_bad_clips_are_named_and_the_rest_is_kept(folder, tmp_path, monkeypatch)
     with pytest.raises(UserError, match="it is not built"):
         open_source("video_folder/aim22_t2", "train", tmp_path)
 
-    made, make = [], made_clips.make
-    monkeypatch.setattr(made_clips, "make", lambda source, *args: made.append(source.name) or make(source, *args))
+    made, make = [], videos.make
+    monkeypatch.setattr(videos, "make", lambda source, *args: made.append(source.name) or make(source, *args))
     for seed in range(2):
         (folder / f"{seed}.hevc").write_bytes(hevc.encode_lossless(moving(seed=seed)))
     build("video_folder/aim22_t2", data_dir=tmp_path, manual_dir=folder)
@@ -183,8 +183,8 @@ def test_kill_9_and_the_next_run_continues(folder, tmp_path, monkeypatch):
     done = len(list(parts.glob("*.record")))
     assert 2 <= done < 4
 
-    made, make = [], made_clips.make
-    monkeypatch.setattr(made_clips, "make", lambda source, *args: made.append(source.name) or make(source, *args))
+    made, make = [], videos.make
+    monkeypatch.setattr(videos, "make", lambda source, *args: made.append(source.name) or make(source, *args))
     build("video_folder/aim22_t2", data_dir=tmp_path / "a", manual_dir=folder)
     assert made == ["0", "1", "2", "3"][done:]
     build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder)

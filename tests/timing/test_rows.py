@@ -7,7 +7,7 @@ import pytest
 
 from jsr import challenges
 from jsr.errors import UserError
-from jsr.timing import picture, rows, timing
+from jsr.timing import gain_plot, rows, timing
 
 HEAD = {"format": rows.FORMAT, "command": "jsr benchmark challenge", **timing.surroundings(), "what": "challenge"}
 
@@ -75,9 +75,9 @@ def test_a_compressed_entry_is_too_large_or_in_proportion_to_a_whole_image():
     assert rows.published(config) == {"gain_db": pytest.approx(2.3849), "runtime_ms": None, "hardware": "",
                                       "score": None, "params_m": None, "flops_g": None}
     row = {"protocol": "ntire24", "size": [128, 128], "model_bytes": 287_700_000, "whole_ms": 1500.0}
-    assert (picture._model(row), picture._whole(row)) == ("287.70", "1.5")
-    assert picture._model(row | {"model_bytes": 301_000_000}) == "301.00, allowed 300"
-    assert picture._whole(row | {"size": [1356, 2040]}) == ""
+    assert (gain_plot._model(row), gain_plot._whole(row)) == ("287.70", "1.5")
+    assert gain_plot._model(row | {"model_bytes": 301_000_000}) == "301.00, allowed 300"
+    assert gain_plot._whole(row | {"size": [1356, 2040]}) == ""
 
 
 def test_out_of_memory_is_a_row_with_a_note(monkeypatch):
@@ -85,7 +85,7 @@ def test_out_of_memory_is_a_row_with_a_note(monkeypatch):
     config, = rows.entries(["ntire23_x2"], ["qqcoin"])
     row = rows.measure(config, size=(32, 40), rounds=1)
     assert row["note"].startswith("out of memory: it takes ") and "1,000 are free" in row["note"]
-    assert "runtime_ms" not in row and row["note"] in picture.cells(row)[0]
+    assert "runtime_ms" not in row and row["note"] in gain_plot.cells(row)[0]
 
 
 def test_a_file_goes_on_and_replaces_what_is_measured_again(qqcoin, tmp_path):
@@ -117,23 +117,23 @@ def test_other_files_are_refused(text, message, tmp_path):
 def test_picture_and_table(qqcoin):
     untimed = {key: qqcoin[key] for key in ("recipe", "protocol", "published", "passes")} | {"note": "out of memory"}
     file = HEAD | {"results": [qqcoin, qqcoin | {"recipe": "ntire23_x2:a<b", "whole_ms": 50.0}, untimed]}
-    drawn = picture.svg([file, file])
+    drawn = gain_plot.svg([file, file])
     assert drawn.count("<circle") == 2 * (2 + 2 * 2) and "a&lt;b" in drawn and drawn.count("NTIRE 2023") == 2
     silent = qqcoin | {"published": qqcoin["published"] | {"runtime_ms": None}}  # a report that names no time
-    assert picture.svg([HEAD | {"results": [silent]}]).count("<circle") == 1 + 2
-    page = picture.markdown([file])
+    assert gain_plot.svg([HEAD | {"results": [silent]}]).count("<circle") == 1 + 2
+    page = gain_plot.markdown([file])
     line, = (line for line in page.splitlines() if line.startswith("qqcoin | "))
-    assert len(line.split(" | ")) == len(picture.COLUMNS) and "`jsr benchmark challenge`" in page
+    assert len(line.split(" | ")) == len(gain_plot.COLUMNS) and "`jsr benchmark challenge`" in page
     assert "qqcoin: out of memory | " in page
 
 
 def test_places_in_the_picture():
-    x = picture._scale(math.log10(1), math.log10(100), 0, 112)
+    x = gain_plot._scale(math.log10(1), math.log10(100), 0, 112)
     assert [round(x(math.log10(value))) for value in (1, 10, 100)] == [6, 56, 106]
-    alone = picture._scale(2.0, 2.0, 0, 10)
+    alone = gain_plot._scale(2.0, 2.0, 0, 10)
     assert alone(2.0) == 5
 
 
 def test_nothing_to_draw():
     with pytest.raises(UserError, match="nothing to draw: no entry in these files was timed"):
-        picture.svg([HEAD | {"results": []}])
+        gain_plot.svg([HEAD | {"results": []}])

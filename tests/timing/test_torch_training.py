@@ -65,7 +65,7 @@ def test_another_step_is_not_timed(recipe):
     model = models.create("plain/bicubicpp", scale=3, num_feat=4, num_block=1)
     variables = {"sr": jax.tree.map(np.array, models.init(model, jax.random.key(0)))}
     lr, hr = np.zeros((1, 32, 32, 3), np.float32), np.ones((1, 96, 96, 3), np.float32)
-    seen = torch_training.Seen([lr], [hr], [9.0], [0.1])
+    seen = torch_training.FirstSteps([lr], [hr], [9.0], [0.1])
     for found in torch_training.contenders("torch", recipe(), {"sr": model}, variables, seen):
         assert found.step is None and found.loss_error > 0.5 and "not timed: its losses are up to" in found.note
 

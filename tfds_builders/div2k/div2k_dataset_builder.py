@@ -3,17 +3,17 @@
 from pathlib import Path
 import zipfile
 
-from jsr._tfds_builders import common
-from jsr.datasets.records import Source
+from jsr.datasets.images_builder import IMAGE_PROTOCOLS, ImagesBuilder, configs
+from jsr.datasets.records import Original
 from jsr.errors import UserError
 
 _URL = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"
 
 
-class Builder(common.ImagesBuilder):
+class Builder(ImagesBuilder):
     """Builder of `div2k`."""
 
-    BUILDER_CONFIGS = common.configs(*common.IMAGE_PROTOCOLS)
+    BUILDER_CONFIGS = configs(*IMAGE_PROTOCOLS)
     LICENCE = "none formal: academic research only, say the authors; the photographs' copyright is their owners'"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Optional: a folder with DIV2K_train_HR and DIV2K_valid_HR, as folders or as the official zip files.
@@ -76,8 +76,8 @@ def _sources_in(place, stem, numbers):
     listing = _listing(place)
     files = {n: listing.get(_file(n), _file(n)) for n in numbers}
     if place.is_dir():
-        return [Source(f"{n:04d}", str(place / file)) for n, file in files.items()]
-    return [Source(f"{n:04d}", str(place), file) for n, file in files.items()]
+        return [Original(f"{n:04d}", str(place / file)) for n, file in files.items()]
+    return [Original(f"{n:04d}", str(place), file) for n, file in files.items()]
 
 
 def _listing(place):

@@ -4,10 +4,10 @@ import dataclasses
 from pathlib import Path
 import zipfile
 
-from jsr._tfds_builders.clips import ClipsBuilder
-from jsr._tfds_builders.folders import manual_folder
-from jsr.datasets.clips import Clip
-from jsr.datasets.records import Source
+from jsr.datasets.clips_builder import ClipsBuilder
+from jsr.datasets.folders_builder import manual_folder
+from jsr.datasets.records import Original
+from jsr.datasets.videos import Clip
 from jsr.errors import UserError
 
 HOME = "https://github.com/RenYang-home/LDV_dataset"
@@ -99,12 +99,12 @@ def _files(place, count):
     found = {}
     if place.is_dir():
         for path in sorted(place.rglob("*.mkv")):
-            found.setdefault(path.name, Source(path.stem, str(path)))
+            found.setdefault(path.name, Original(path.stem, str(path)))
     else:
         try:
             with zipfile.ZipFile(place) as archive:
                 for member in sorted(archive.namelist()):
-                    found.setdefault(Path(member).name, Source(Path(member).stem, str(place), member))
+                    found.setdefault(Path(member).name, Original(Path(member).stem, str(place), member))
         except (OSError, zipfile.BadZipFile) as e:
             raise UserError(f"{place}: damaged archive ({e}); fetch it again") from e
     return {number: found.get(name) or _absent(place, name)
@@ -112,4 +112,4 @@ def _files(place, count):
 
 
 def _absent(place, name):
-    return Source(name, str(place / name)) if place.is_dir() else Source(name, str(place), name)
+    return Original(name, str(place / name)) if place.is_dir() else Original(name, str(place), name)

@@ -1,6 +1,7 @@
 """Recognising SwinIR, Swin2SR and HAT: the fields that their state dicts show alike."""
 
 import math
+from typing import Any
 
 from jsr.convert.identify import count, shuffled_scale
 
@@ -12,7 +13,7 @@ def window_of(table):
     return (math.isqrt(table.shape[0]) + 1) // 2
 
 
-def trunk(state_dict, heads_of):
+def trunk(state_dict, heads_of) -> dict[str, Any]:
     """Fields of the transformer layers; `heads_of` is the key, inside a layer, and the axis that counts its heads."""
     key, axis = heads_of
     groups = range(count(state_dict, "layers."))

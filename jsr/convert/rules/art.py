@@ -22,7 +22,7 @@ FORMATS = {"official": official}
 def identify(state_dict):
     """(scale, fields, assumed) of a state dict; None of another network's.
 
-    No parameter tells the groups of pixels: they are taken to be the published ones, of scale 1 those of "base".
+    No parameter tells the groups of pixels: they are taken to be the published ones, for scale 1 the ones of "base".
     """
     if not {"conv_first.weight", f"{_swin_shapes.FIRST}{POSITIONS}.weight"} <= state_dict.keys():
         return None

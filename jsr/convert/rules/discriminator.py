@@ -6,6 +6,7 @@ import numpy as np
 
 from jsr.convert.engine import Rules
 
+_CONVS = [f"conv{stage}_{half}" for stage in range(5) for half in (0, 1)]
 _NORMS = [f"bn{stage}_{half}" for stage in range(5) for half in (0, 1) if stage or half]
 
 
@@ -13,8 +14,7 @@ def official(model):
     """RaoUmer/SRResCGAN, Discriminator_VGG_128, and BasicSR's VGGStyleDiscriminator for 128 px."""
     del model
     return Rules(
-        rows=[*((f"conv{stage}_{half}",) * 2 + ("conv",) for stage in range(5) for half in (0, 1)),
-              *((name, name, "norm") for name in _NORMS),
+        rows=[*((name, name, "conv") for name in _CONVS), *((name, name, "norm") for name in _NORMS),
               *((name, name, "linear") for name in ("linear1", "linear2"))],
         constants={f"{name}.num_batches_tracked": np.array(0) for name in _NORMS},
         ignore=("*.num_batches_tracked",))

@@ -81,7 +81,7 @@ def _local(state_dict, embed_dim):
 
 
 def _windows(state_dict):
-    """(fields of the windows, what is assumed of them), from the shapes of the buffers, where these are there."""
+    """(fields of the windows, assumptions about them), from the shapes of the buffers, where these are there."""
     if not {"table_w", "table_sh", "index_sh_w2a"} <= state_dict.keys():
         return {}, [f"{field} of the variant" for field in ("window_size", "stripe_size", "down_factor")]
     pixels, anchors = state_dict["index_sh_w2a"].shape

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 from flax import traverse_util
 import jax
@@ -103,7 +104,7 @@ def _convolutions(model):
     return ["head", *body, "tail", *(["up"] if model.up_feat else [])]
 
 
-def _leaves(model):
+def _leaves(model) -> dict[str, Any]:
     """{path: abstract parameter} of a network."""
     lr = jax.ShapeDtypeStruct(models.card(model).lr_shape(model.size_multiple, model.size_multiple), jnp.float32)
     return traverse_util.flatten_dict(jax.eval_shape(model.init, jax.random.key(0), lr)["params"], sep="/")
@@ -116,14 +117,14 @@ def _both_forms(parts, source, name):
 
 
 def _present(rows, leaves):
-    """The rows of what a network has: one of the forms, and a bypass only where the features change."""
+    """The rows whose parameters a network has: one of the forms, and a bypass only where the features change."""
     return [row for row in rows if row[1] in leaves or f"{row[1]}/kernel" in leaves]
 
 
 def identify(state_dict):
     """(scale, fields, assumed) of a state dict in any of these forms; None of another network's.
 
-    The fields are those of the network that names its tensors so, with the sizes and the form that they tell.
+    The fields belong to the network that names its tensors so, with the sizes and the form that they tell.
     """
     shapes = {key: value.shape for key, value in state_dict.items()}
     name, first, last, num_block = _recognise(shapes)

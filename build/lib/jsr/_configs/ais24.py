@@ -1,0 +1,304 @@
+"""AIS 2024 real-time super-resolution of compressed images: x4 from 540p, AVIF at QP 31 to 63.
+
+    python -m jsr.main --config=configs/ais24.py           # `quick`: minutes on two cores, embedded photographs
+    python -m jsr.main --config=configs/ais24.py:casr      # a team's; needs `jsr build div2k/hr div2k/ais24` and others
+
+Report: Conde et al., Real-time 4K super-resolution of compressed AVIF images: AIS 2024 challenge survey, CVPRW 2024.
+The entries are in the order of its table 1, whose figures `table1` names. What holds for all of them:
+- LR crops are compressed as they are drawn, each at a QP of its own. Quicker, and with one QP an image: the stored LR
+  images of `div2k/ais24` and so on, with degrade="".
+- An epoch is one crop of each image: epochs * images / batch steps. Images: DIV2K 800, Flickr2K 2650, DIV8K 1500,
+  LSDIR 84,991. GTAV is the training frames of VIPER that the user lists in `gtav.txt`.
+- Float32 where a team used FP16, no average of the parameters, and no gradient clipping unless it is named.
+- A teacher is a model file of the user's, --config.networks.teacher.start_from=FILE: `jsr convert` makes it of the
+  published HAT, and of CASR's published teacher.
+"""
+
+from jsr._configs.common import pick, recipe, stage
+
+# The five QPs of the challenge; RANDOM_QP and others are for teams that say so.
+DIV2K, FLICKR2K, DIV8K, GTAV, LSDIR = (
+    dict(dataset=f"{name}/hr", degrade="ais24") for name in ("div2k", "flickr2k", "div8k", "gtav", "lsdir"))
+DF2K = [DIV2K, FLICKR2K]
+RANDOM_QP = dict(set=dict(qp=[*range(31, 64)]))
+RANDOM_DF2K = [row | RANDOM_QP for row in DF2K]
+
+L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
+MSE = [dict(fn="mse", pred="sr", target="hr", weight=1.0)]
+CHARBONNIER = [dict(fn="charbonnier", pred="sr", target="hr", weight=1.0, eps=1e-3)]  # inferred: LapSRN's eps
+PSNR = [dict(fn="psnr", pred="sr", target="hr", weight=1.0)]
+FFT = [dict(fn="fft_l1", pred="sr", target="hr", weight=0.1)]  # inferred weight: ShuffleMixer's
+GRADIENT = [dict(fn="gradient_l1", pred="sr", target="hr", weight=0.1)]  # inferred weight
+MOBILE = [*MSE, *GRADIENT, *FFT]  # China Mobile's three teams
+
+
+def from_teacher(fn, weight=0.1):
+    """Rows for the teacher's image; the weight is CASR's, no other team names one."""
+    return [dict(fn=fn, pred="sr", target="teacher(lr)", weight=weight)]
+
+
+def entry(*, train, **fields):
+    """A team's recipe, with what all of them have in common."""
+    return recipe(protocol="ais24", input_hw=[540, 960], data=dict(train=train, eval=dict(dataset="div2k/ais24")),
+                  ema_decay=0.0, **fields)
+
+
+def table1(section, *figures):
+    """What the report says of an entry: where, and its row of table 1."""
+    columns = ("score", "delta_db", "macs_G", "runtime_ms", "params_M", *(
+        f"{metric}_qp{qp}" for metric in ("psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y") for qp in (31, 63)))
+    return dict(section=section, **dict(zip(columns, figures, strict=True)))
+
+
+RECIPES = {
+    "quick": recipe(
+        title="a small ECBSR on the embedded photographs, minutes on two cores",
+        protocol="ais24",
+        networks={"sr": dict(model="plain/ecbsr_m4c16", scale=4)},
+        # Five photographs: LR made on the fly and colours exchanged, or it learns their palette by heart
+        data=dict(train=dict(dataset="photos/ais24", degrade="ais24"), eval=dict(dataset="photos/ais24")),
+        stages=[stage(steps=2000, crop=256, batch=8, losses=MSE, learning_rate=2e-3, clip_norm=1.0, fused=True,
+                      schedule=dict(name="cosine", warmup_steps=50, end=1e-5), augment=["flip_rotate", "permute_rgb"])],
+        ema_decay=0.99, log_every=100, eval_every=500, checkpoint_every=250),
+    "basicvision": entry(
+        id="basicvision_x4",
+        title="BasicVision: four convolutions of 16 features, growing patches",
+        networks={"sr": dict(model="plain/basicvision", scale=4)},
+        train=[*DF2K, GTAV],
+        stages=[stage(steps=500 * 3811 // 64, crop=crop, batch=64, losses=MOBILE, learning_rate=5e-4, fused=True,
+                      schedule=dict(name="cosine", end=5e-5)) for crop in (256, 384, 512, 640)],
+        inferred=["one stage for each size of patches", "weights 1, 0.1 and 0.1 of MSE, gradient and FFT losses",
+                  "361 frames of GTAV in an epoch", "the re-parameterised blocks are ECBs, GELU between, no skip"],
+        report=table1("3.10", 27.27, 0.35, 6.20, 0.874, 0.012, 30.85, 26.83, 33.30, 29.27, 0.807, 0.719, 0.850, 0.777)),
+    "cmvg_kren": entry(
+        id="cmvg_kren_x4",
+        title="CMVG: KREN, four convolutions of 14 features, taught features by HAT",
+        # The team began with an x2 network: networks.sr.start_from=FILE, of a run at that scale.
+        networks={"sr": dict(model="plain/kren", scale=4, carry="match"), "teacher": dict(model="hat/base", scale=4)},
+        chain=["sr"],
+        train=[*DF2K, GTAV],
+        stages=[stage(steps=500 * 3811 // 64, crop=crop, batch=64, losses=losses, learning_rate=5e-4, fused=True,
+                      schedule=dict(name="multi_step", milestones=[n * 50 * 3811 // 64 for n in range(1, 10)],
+                                    factor=0.5))
+                for crop, losses in (
+                    (256, [*L1, *GRADIENT, *from_teacher("l1"),
+                           dict(fn="focal_frequency", pred="sr", target="hr", weight=1.0),
+                           *(dict(fn="attention_transfer", pred=feature, target=f"teacher(lr)@{group}", weight=1000.0)
+                             for feature, group in (("feature_1", "layers_0"), ("feature_2", "layers_2")))]),
+                    (256, MSE),
+                    (512, MSE))],
+        inferred=["the losses' weights", "features are compared as attention maps, which need no projection",
+                  "the teacher's first and third groups are its blocks", "361 frames of GTAV in an epoch",
+                  "starts from fresh parameters unless an x2 network is given", "GELU, no skip"],
+        report=table1("3.10", 27.55, 0.33, 5.16, 0.833, 0.010, 30.84, 26.82, 33.27, 29.26, 0.807, 0.719, 0.849, 0.777)),
+    "ivp_rden": entry(
+        id="ivp_rden_x4",
+        title="IVP: RDEN, five convolutions of 14 features with an x2 head in training",
+        networks={"sr": dict(model="plain/rden", scale=4)},
+        train=[*DF2K, GTAV],
+        # not fused: the x2 head is there in training alone
+        stages=[stage(steps=500 * 3811 // 64, crop=crop, batch=64, learning_rate=5e-4,
+                      losses=[*MOBILE, dict(fn="mse", pred="sr_x2", target="hr_x2", weight=0.1)],
+                      schedule=dict(name="cosine", end=5e-5)) for crop in (256, 384, 512, 640)],
+        inferred=["one stage for each size of patches",
+                  "weights 1, 0.1 and 0.1 of MSE, gradient and FFT losses, and 0.1 of the x2 head's",
+                  "the x2 HR image is shrunk by bicubic", "361 frames of GTAV in an epoch",
+                  "14 features, by the counts; GELU, no skip"],
+        report=table1(
+            "3.10", 27.08, 0.365, 6.07, 0.905, 0.011, 30.85, 26.83, 33.33, 29.27, 0.808, 0.719, 0.851, 0.777)),
+    "rvsr": entry(
+        id="rvsr_x4",
+        title="XJTU-AIR: RVSR, eight RepViT blocks of 16 features",
+        networks={"sr": dict(model="rvsr/base", scale=4)},
+        train=[*RANDOM_DF2K, LSDIR | RANDOM_QP | dict(split="train[:1000]")],
+        stages=[stage(steps=5000 * 4450 // 32, crop=256, batch=32, losses=MSE, learning_rate=5e-4, fused=True,
+                      optimizer=dict(name="adam", b1=0.99),
+                      schedule=dict(name="plateau_linear", hold=1000 * 4450 // 32, end=1e-6))],
+        inferred=["patches of 64 of the LR image",
+                  "the blocks' channel mixer, a convolution after them, sums: one of the ways to the published counts"],
+        report=table1("3.5", 12.00, 0.720, 15.6, 7.542, 0.033, 31.52, 27.01, 33.88, 29.43, 0.820, 0.725, 0.859, 0.781)),
+    "vpeg_r": entry(
+        id="vpeg_r_x4",
+        title="VPEG-R: three re-parameterised residual blocks of 6 features at half the LR size",
+        networks={"sr": dict(model="plain/vpeg_r", scale=4)},
+        train=[DIV2K],
+        stages=[stage(steps=300_000, crop=640, batch=64, losses=[*L1, *FFT], learning_rate=1e-3, fused=True,
+                      schedule=dict(name="cosine", end=1e-6))],  # inferred: all but crop and batch
+        inferred=["steps, losses, learning rate and schedule: NJUST-RTSR's of NTIRE 2023, by the same group",
+                  "patches are the whole sub-images of 640", "the branches of RepRB"],
+        report=table1("3.3", 25.77, 0.100, 1.56, 0.692, 0.012, 30.59, 26.70, 32.94, 29.13, 0.803, 0.714, 0.845, 0.773)),
+    "vpeg_s": entry(
+        id="vpeg_s_x4",
+        title="VPEG-S: SAFMN++, features modulated by coarser ones",
+        networks={"sr": dict(model="safmn/light_pp", scale=4)},
+        train=[DIV2K],
+        stages=[stage(steps=500_000, crop=640, batch=64, learning_rate=3e-3, schedule=dict(name="cosine", end=1e-7),
+                      losses=[dict(fn="uncertainty_mse", pred="sr", target="hr", weight=1.0),
+                              dict(fn="fft_l1", pred="sr", target="hr", weight=0.05)])],  # inferred: weights, SAFMN's
+        inferred=["patches of 640, of the LR image in the text, are of the HR image: those of DIV2K are smaller",
+                  "the uncertainty is one number, at its optimum", "weight 0.05 of the FFT loss, as SAFMN's"],
+        report=table1("3.3", 16.15, 0.735, 34.2, 4.251, 0.066, 31.57, 26.99, 33.93, 29.41, 0.821, 0.725, 0.859, 0.781)),
+    "anunet": entry(
+        id="anunet_x4",
+        title="LeRTSR: ANUNet, nested re-parameterised blocks at half the LR size over repeated pixels",
+        networks={"sr": dict(model="plain/anunet", scale=4)},
+        train=RANDOM_DF2K,
+        stages=[stage(steps=1_000_000, crop=480, batch=64, losses=losses, learning_rate=rate, schedule=schedule,
+                      fused=True)
+                for losses, rate, schedule in (
+                    ([*CHARBONNIER, *FFT], 1e-3, dict(name="cosine", end=1e-6)),
+                    ([*CHARBONNIER, *FFT, dict(fn="lanczos_l1", pred="sr", target="hr", weight=1.0),
+                      dict(fn="high_frequency_l1", pred="sr", target="hr", weight=1.0)],
+                     5e-4, dict(name="multi_step", milestones=[200_000, 400_000, 800_000], factor=0.5)),
+                    ([*MSE, *FFT], 5e-4, dict(name="multi_step", milestones=[200_000, 400_000, 800_000], factor=0.5)))],
+        inferred=["5e-4, where the report prints 5x10^4", "the losses' weights, Charbonnier's eps of 1e-3",
+                  "auxiliary and high-frequency loss as in Swin2SR, the one on images shrunk by Lanczos",
+                  "the inner branches of the nested block: ECB's"],
+        report=table1("3.6", 22.77, 0.545, 9.40, 1.642, 0.072, 31.27, 26.86, 33.66, 29.30, 0.814, 0.719, 0.855, 0.778)),
+    "resr": entry(
+        id="resr_x4",
+        title="FZUQXT: RESR, re-parameterised edge extraction at half the LR size",
+        networks={"sr": dict(model="plain/resr", scale=4)},
+        train=DF2K,
+        # 3450 images, each cut into about six of 600x600
+        stages=[stage(steps=epochs * 6 * 3450 // 64, crop=512, batch=64, losses=losses, learning_rate=rate, fused=True,
+                      schedule=dict(name="cosine", warmup_steps=epochs * 6 * 3450 // 640))
+                for epochs, losses, rate in ((800, L1, 5e-4), (200, MSE, 1e-4))],  # inferred: losses
+        inferred=["L1, then MSE, as LRSRN, whose training this follows", "six patches of an image in an epoch",
+                  "warm-up over a tenth of the steps, where the report prints 0.1 percentage; the cosine ends at 0",
+                  "GELU, none before a shuffle, no skip; the block's width between its convolutions"],
+        report=table1("3.7", 28.68, 0.455, 7.04, 0.914, 0.044, 31.16, 26.87, 33.50, 29.28, 0.813, 0.720, 0.853, 0.777)),
+    "megastudy": entry(
+        id="megastudy_x4",
+        title="MegastudyEdu Vision AI: ETDS with gradients at its input and ECBs in its backbone",
+        networks={"sr": dict(model="etds/megastudy", scale=4)},
+        train=RANDOM_DF2K,
+        # 110,400 images: 3450, each at 32 quality factors
+        stages=[stage(steps=100 * 110_400 // 32, crop=256, batch=32, learning_rate=1e-4,  # inferred: batch, losses
+                      losses=[*L1, dict(fn="l1", pred="residual", target="hr", weight=0.5)],
+                      freeze=[dict(pattern="sr/residual_*", steps=100_000)],  # as the official ETDS
+                      schedule=dict(name="multi_step", milestones=[50 * 110_400 // 32], factor=0.5))],
+        inferred=["batch of 32", "the losses, and the residual stream that waits for 100k steps: ETDS's",
+                  "patches of 64 are of the LR image", "where the gradients enter, and ECBs at both ends too"],
+        report=table1("3.11", 13.12, 0.21, 20.7, 3.109, 0.040, 30.76, 26.87, 33.01, 29.28, 0.801, 0.721, 0.842, 0.778)),
+    "casr": entry(
+        id="casr_x4",
+        title="Z6: CASR, three convolutions at a third of the LR size and one more, taught by a larger LRSRN",
+        networks={"sr": dict(model="plain/casr", scale=4, fields=dict(use_bias=True)),
+                  "teacher": dict(model="plain/lrsrn_teacher", scale=4)},
+        chain=["sr"],
+        train=[DIV2K, FLICKR2K | dict(split="train[:1000]"), GTAV, LSDIR | dict(split="train[:1000]")],
+        # The official code: 20 crops of an image in an epoch, of 2921 images at five QPs; restarts; clipping; patches
+        # of 96, where the report has 98.
+        stages=[stage(steps=800 * 20 * images // 8, crop=384, batch=8, data=data, losses=losses, learning_rate=rate,
+                      clip_norm=0.1, fused=True, begin=begin, optimizer=optimizer,
+                      schedule=dict(name="cosine_restarts", period=160 * 20 * images // 8, factor=0.5, end=end))
+                for images, data, losses, rate, begin, optimizer, end in (
+                    (800, [DIV2K | dict(set=dict(qp=31))], L1, 5e-4, [], dict(name="adam"), 1e-6),
+                    (5 * 2921, [], [*MSE, *from_teacher("mse")], 5e-5, [], dict(name="adam"), 1e-6),
+                    (5 * 2921, [], [*MSE, *from_teacher("mse")], 5e-5,
+                     [dict(net="sr", carry="match", fields=dict(use_bias=False))],
+                     dict(name="adamw", weight_decay=0.0), 1e-8))],
+        report=table1("3.4", 33.70, 0.205, 2.10, 0.468, 0.026, 30.64, 26.71, 33.11, 29.17, 0.806, 0.715, 0.848, 0.774)),
+    "spanr": entry(
+        id="spanr_x4",
+        title="XiaomiMM: SPANR, two swift parameter-free attention blocks, taught by HAT-L",
+        networks={"sr": dict(model="span/spanr", scale=4), "teacher": dict(model="hat/large", scale=4)},
+        chain=["sr"],
+        train=RANDOM_DF2K,  # inferred: for videos of the team's own
+        stages=[stage(steps=steps, crop=256, batch=64, losses=[*losses, *GRADIENT], learning_rate=1e-4, fused=True)
+                for steps, losses in ((500_000, [*L1, *from_teacher("l1")]), (250_000, [*MSE, *from_teacher("mse")]))],
+        inferred=["DIV2K and Flickr2K for videos from the Internet", "patches of 64 of the LR image, batch of 64",
+                  "the weights of teacher and gradients", "16 features and how the last maps are joined: one of "
+                  "three readings of the published counts"],
+        report=table1("3.8", 18.60, 0.690, 13.3, 3.010, 0.026, 31.41, 26.96, 33.85, 29.40, 0.819, 0.725, 0.857, 0.781)),
+    "c3": entry(
+        id="c3_x4",
+        title="Team C3: three convolutions of 32 features, taught by HAT-L",
+        networks={"sr": dict(model="plain/c3", scale=4), "teacher": dict(model="hat/large", scale=4)},
+        chain=["sr"],
+        train=RANDOM_DF2K,  # inferred: for videos of the team's own
+        stages=[stage(steps=steps, crop=256, batch=64, losses=[*losses, *GRADIENT], learning_rate=1e-4, fused=True)
+                for steps, losses in ((500_000, [*L1, *from_teacher("l1")]), (250_000, [*MSE, *from_teacher("mse")]))],
+        inferred=["DIV2K and Flickr2K for videos from the Internet", "patches of 64 of the LR image, batch of 64",
+                  "the weights of teacher and gradients", "SiLU, SPAN's training block, no skip"],
+        report=table1("3.8", 20.35, 0.500, 12.4, 1.932, 0.024, 31.12, 26.90, 33.52, 29.35, 0.813, 0.723, 0.853, 0.780)),
+    "ustc_noah": entry(
+        id="ustc_noah_x4",
+        title="USTC Noah: decoupled convolutions of differences and sums, at half the LR size and at it",
+        networks={"sr": dict(model="plain/ustc_noah", scale=4)},
+        train=[DIV2K],
+        # inferred: crop, L1
+        stages=[stage(steps=10_000_000, crop=256, batch=256, losses=L1, learning_rate=5e-4, fused=True,
+                      schedule=dict(name="multi_step", milestones=[n * 2_000_000 for n in (1, 2, 3, 4)], factor=0.5))],
+        inferred=["patches of 64 of the LR image, L1", "the kernels of the differences and sums; GELU, no skip"],
+        report=table1("3.9", 25.63, 0.485, 8.56, 1.193, 0.045, 31.18, 26.90, 33.52, 29.32, 0.814, 0.722, 0.854, 0.779)),
+    "lanczospp": entry(
+        id="lanczospp_x4",
+        title="ZXVIP: Lanczos++, two convolutions at a third of the LR size",
+        networks={"sr": dict(model="plain/lanczospp", scale=4, fields=dict(use_bias=True))},
+        train=[*DF2K, GTAV],
+        # 4450 images, 1000 of them of GTAV; inferred: crop, batch, 1000 epochs of which the first 500 are at the peak
+        stages=[stage(steps=1000 * 4450 // 16, crop=432, batch=16, losses=losses, learning_rate=rate, fused=True,
+                      begin=begin, schedule=dict(name="plateau_linear", hold=500 * 4450 // 16, end=1e-8))
+                for losses, rate, begin in (
+                    (L1, 5e-4, []),
+                    (L1, 5e-4, [dict(net="sr", carry="match", fields=dict(use_bias=False))]),
+                    (MSE, 2e-4, []))],
+        inferred=["1000 epochs a stage and patches of 108, as Bicubic++; batch of 16",
+                  "the widths that the search found, from the published counts: 32, and no convolution between"],
+        report=table1("3.2", 33.24, 0.070, 1.25, 0.399, 0.022, 30.55, 26.71, 32.88, 29.13, 0.800, 0.714, 0.843, 0.772)),
+    "pixelartai": entry(
+        id="pixelartai_x4",
+        title="PixelArtAI: a strided convolution, two ECBs and one shuffle of eight",
+        networks={"sr": dict(model="plain/pixelartai", scale=4)},
+        train=[LSDIR | RANDOM_QP],  # inferred: LSDIR
+        stages=[
+            stage(steps=60_000, crop=480, batch=96, losses=L1, learning_rate=1e-3, fused=True),
+            stage(steps=60_000, crop=480, batch=96, losses=PSNR, learning_rate=2e-4, fused=True,  # inferred: steps
+                  schedule=dict(name="multi_step", milestones=[20_000, 40_000], factor=0.5))],
+        inferred=["LSDIR, the author's of NTIRE 2023; random QP is 31 to 63", "60k steps in the second stage",
+                  "ReLU, no skip"],
+        report=table1("3.1", 33.32, 0.395, 9.68, 0.623, 0.075, 31.06, 26.84, 33.40, 29.26, 0.811, 0.719, 0.852, 0.777)),
+    "reptcn": entry(
+        id="reptcn_x4",
+        title="CameraAI: RepTCN, three convolutions of 16 features: merged, then freed of their biases",
+        networks={"sr": dict(model="plain/reptcn", scale=4, fields=dict(use_bias=True))},
+        train=[row | dict(split=f"train[:{count}]") for row, count in ((DIV2K, 600), (FLICKR2K, 600), (GTAV, 800))],
+        stages=[
+            stage(steps=1_000_000, crop=128, batch=32, losses=L1, learning_rate=1e-3, fused=True,
+                  schedule=dict(name="cosine", end=1e-7)),
+            *[stage(steps=steps, crop=512, batch=16, losses=MSE, learning_rate=5e-4,
+                    schedule=dict(name="cosine", end=5e-7), begin=[dict(net="sr", carry=carry, fields=fields)])
+              for steps, carry, fields in ((500_000, "fuse", dict(deploy=True)),
+                                           (2_000_000, "match", dict(use_bias=False)))]],
+        inferred=["patches of 32 and 128 are of the LR image", "the five QPs, each as likely",
+                  "crops of whole images; the team cut these to 512x512 first"],
+        report=table1("3.1", 30.91, 0.355, 5.02, 0.685, 0.010, 30.97, 26.83, 33.31, 29.27, 0.809, 0.719, 0.850, 0.777)),
+    "urpnet": entry(
+        id="urpnet_x4",
+        title="402Lab: URPNet, three convolutions at half the LR size, from low QPs to high ones, with a teacher",
+        networks={"sr": dict(model="plain/urpnet", scale=4), "teacher": dict(model="plain/lrsrn_teacher", scale=4)},
+        chain=["sr"],
+        train=[*DF2K, DIV8K | dict(split="train[:200]"), LSDIR | dict(split="train[:1000]")],
+        # inferred: 20 crops of an image in an epoch, restarts, as the same institute's LRSRN; the curriculum's thirds
+        stages=[
+            stage(steps=500 * 20 * 800 // 8, crop=384, batch=8, losses=L1, learning_rate=5e-4, fused=True,
+                  data=[DIV2K | dict(set=dict(qp=qp), steps=[first, 1_000_000])
+                        for qp, first in ((31, 0), ([39, 47], 333_000), ([55, 63], 667_000))],
+                  schedule=dict(name="cosine_restarts", period=100 * 20 * 800 // 8, factor=0.5, end=1e-6)),
+            stage(steps=50 * 20 * 4650 // 8, crop=384, batch=8, losses=[*MSE, *from_teacher("mse", 1.0)],
+                  learning_rate=1e-4, fused=True,
+                  schedule=dict(name="cosine_restarts", period=10 * 20 * 4650 // 8, factor=0.5, end=1e-6))],
+        inferred=["20 crops of an image in an epoch and restarts, as LRSRN by the same institute",
+                  "medium and hard QPs join the easy one after a third and two thirds of the first stage",
+                  "the teacher, which the report does not describe: CASR's; its loss weighs 1",
+                  "20 features and one convolution in the body, by the counts; ReLU, no skip"],
+        # without score and gain in the table
+        report=table1("3.12", None, None, 1.24, 0.621, 0.009, 30.33, 26.65, 32.64, 29.07, 0.798, 0.713, 0.842, 0.773)),
+}
+
+
+def get_config(name="quick"):
+    """The recipe `name`; `quick` runs on any machine as it stands."""
+    return pick("ais24", RECIPES, name)

@@ -1,0 +1,344 @@
+"""NTIRE 2024 blind enhancement of compressed images: JPEG of an unknown quality, 10 to 71, at its own size.
+
+    python -m jsr.main --config=configs/ntire24.py           # `quick`: minutes on two cores, embedded photographs
+    python -m jsr.main --config=configs/ntire24.py:fbcnn     # a team's; needs `jsr build div2k` first
+    jsr evaluate --protocol ntire24 --sr out --hr LIVE1      # the challenge's second test set, never to be trained on
+
+Report: Yang, Timofte et al., NTIRE 2024 challenge on blind enhancement of compressed image, CVPRW 2024.
+
+All recipes make their JPEG images of HR crops as they train, `degrade="ntire24"`: a quality each, from the whole range.
+"""
+
+import math
+
+from jsr._configs.common import pick, recipe, source, stage
+
+L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
+CHARBONNIER = [dict(fn="charbonnier", pred="sr", target="hr", weight=1.0)]
+QUALITY = [dict(fn="quality_factor", pred="qf", target="quality", weight=0.001)]  # FBCNN's weight
+EVAL = dict(dataset="div2k", degrade="ntire24")
+DIV2K = dict(train=[source("div2k", degrade="ntire24")], eval=EVAL)
+
+RECIPES = {
+    "quick": recipe(
+        title="a small FBCNN on the embedded photographs, minutes on two cores",
+        protocol="ntire24",
+        networks={"sr": dict(model="fbcnn/color", scale=1, fields=dict(num_feat=16, num_block=1))},
+        # Up to 100, and from 80 on more often, or pictures better than the challenge's come out worse than they were
+        data=dict(train=[source("photos", degrade="ntire24",
+                                set=dict(quality=[*range(10, 101), *range(80, 101), *range(80, 101)]))],
+                  eval=dict(dataset="photos", degrade="ntire24"), num_workers=1),
+        # Of smaller crops much is border, and the quality of whole pictures is taken for a lower one
+        stages=[stage(steps=2000, crop=96, batch=8, learning_rate=1e-3, clip_norm=1.0,
+                      losses=[*L1, QUALITY[0] | dict(weight=0.1)],
+                      schedule=dict(name="cosine", warmup_steps=50, end=1e-5), augment=["flip_rotate", "permute_rgb"])],
+        ema_decay=0.99, log_every=100, eval_every=500, checkpoint_every=250),
+    "imcl": recipe(
+        id="ntire24_imcl_promptcir",
+        title="IMCL-BVQE: PromptCIR, a Restormer with windows and prompts, two models",
+        protocol="ntire24",
+        networks={"sr": dict(model="promptcir/base", scale=1, copies=2)},
+        data=DIV2K,
+        stages=[
+            # seven fixed qualities, as many as a prompt has tasks; 10, 20 ... are inferred
+            stage(data=[source("div2k", degrade="ntire24", set=dict(quality=[10, 20, 30, 40, 50, 60, 70]))],
+                  steps=300_000, crop=128, batch=32, losses=L1, optimizer=dict(name="adamw", weight_decay=1e-4),
+                  learning_rate=3e-4, schedule=dict(name="cosine", end=1e-6)),  # inferred
+            # then any quality, drawn on the fly
+            stage(steps=100_000, crop=256, batch=8, losses=L1, optimizer=dict(name="adamw", weight_decay=1e-4),
+                  learning_rate=1e-4, schedule=dict(name="cosine", end=1e-6))],  # inferred
+        ema_decay=0.0,  # inferred: Restormer's training has none
+        ensemble=dict(self=True, tiles=[384]),
+        inferred=["the seven qualities of the first stage: 10 to 70 in steps of 10",
+                  "steps, crops, batches, losses, optimizer, learning rates and EMA of both stages: after Restormer's "
+                  "training; no source is at hand that states them",
+                  "crops of the whole image's JPEG; flips and turns as augmentation",
+                  "the two models are of other seeds; the team does not say how theirs differ",
+                  "all eight flips and turns; the team's are the image and its transpose",
+                  "tiles of 384, as the team's, faded over an eighth of them; theirs overlap by 96 and are averaged",
+                  "trains on DIV2K alone; the team also had Flickr2K and LSDIR"],
+        report=dict(psnr=34.4749, rank=1, runtime_s=51.89, model_mb=270, hardware="Tesla V100", section="4.1",
+                    extra_data="Flickr2K, LSDIR")),
+    "pixelartai": recipe(
+        id="ntire24_pixelartai_scunet",
+        title="PixelArtAI: SCUNet, wider and deeper, trained further on the PSNR itself, x8 ensemble",
+        protocol="ntire24",
+        networks={"sr": dict(model="scunet/enhanced", scale=1)},
+        # JPEG of whole images: a crop lies anywhere on their grid. The first 20 images are kept for validation.
+        data=dict(train=[source(dataset, split=split, degrade="ntire24")
+                         for dataset, split in (("div2k", "train[20:]"), ("flickr2k", "train"), ("lsdir", "train"))],
+                  eval=EVAL),
+        stages=[
+            stage(steps=900_000, crop=128, batch=64, losses=L1, optimizer=dict(name="adam", b2=0.99),
+                  learning_rate=1e-4, schedule=dict(name="multi_step", milestones=[300_000, 600_000], factor=0.5)),
+            stage(steps=600_000, crop=256, batch=32, losses=[dict(fn="psnr", pred="sr", target="hr", weight=1.0)],
+                  optimizer=dict(name="adam", b2=0.99), learning_rate=2e-5,
+                  schedule=dict(name="multi_step", milestones=[200_000, 400_000], factor=0.5))],
+        ema_decay=0.999,
+        ensemble=dict(self=True),
+        inferred=["all of the training is that of the team's code, since section 4.2 of the report is not at hand; the "
+                  "file that it submitted is named after step 68,000 of the second stage",
+                  "the second stage starts from the parameters as they are, the team's from its best averaged ones",
+                  "all eight flips and turns, where the team averages the four flips",
+                  "trains without the team's Unsplash2K, nomos8k and nomos_uni"],
+        report=dict(psnr=34.3507, rank=2, runtime_s=10, model_mb=269, hardware="GeForce RTX 3090", section="4.2",
+                    extra_data="Flickr2K, Unsplash2K, LSDIR, nomos8k, nomos_uni")),
+    "titans": recipe(
+        id="ntire24_titans_unifyformer",
+        title="Titans: UnifyFormer, Restormer with linear attention between pixels, x8 ensemble over tiles",
+        protocol="ntire24",
+        networks={"sr": dict(model="unifyformer/base", scale=1)},
+        data=dict(train=[source(dataset, degrade="ntire24") for dataset in ("div2k", "flickr2k", "lsdir")], eval=EVAL),
+        # One cosine over all 300k steps, 3e-4 to 1e-6, as straight lines of 10k; crops grow on the way.
+        stages=[stage(
+            steps=end - begin, crop=crop, batch=batch, losses=L1, augment=["flip"],
+            optimizer=dict(name="adamw", weight_decay=1e-4), learning_rate=3e-4,
+            schedule=dict(name="piecewise_linear", points=[
+                [step - begin, 1 / 300 + (1 - 1 / 300) * (1 + math.cos(math.pi * step / 300_000)) / 2]
+                for step in range(begin, end + 1, 10_000)]))
+            for begin, end, crop, batch in ((0, 100_000, 128, 64), (100_000, 170_000, 128, 48),
+                                            (170_000, 220_000, 160, 32), (220_000, 260_000, 192, 16),
+                                            (260_000, 300_000, 224, 16))],
+        ema_decay=0.0,  # inferred: Restormer's training has none
+        ensemble=dict(self=True, tiles=[400]),
+        inferred=["50 features and 2 refinement blocks, as in the team's code, where the report has 48 and 4",
+                  "AdamW starts anew with each size of crops; no EMA, as in Restormer's training",
+                  "all eight flips and turns, as in the team's code, where the report's table has two",
+                  "tiles of 400, as the team's, faded over an eighth of them; theirs overlap by 32 and are averaged",
+                  "crops of the whole image's JPEG; all 84,991 images of LSDIR, where the team had 80,000"],
+        report=dict(psnr=34.3205, rank=3, runtime_s=240, model_mb=110, hardware="A100", section="4.3",
+                    extra_data="Flickr2K, LSDIR")),
+    "binycn": recipe(
+        id="ntire24_binycn_grl_cic",
+        title="BinYCn: GRL-CIC, GRL with gates made of the quality that it estimates, x8 ensemble over tiles",
+        protocol="ntire24",
+        networks={"sr": dict(model="grl_cic/base", scale=1)},
+        data=DIV2K,
+        stages=[stage(
+            crop=288, losses=[*L1, *QUALITY], learning_rate=1e-4, optimizer=dict(name="adamw", weight_decay=1e-8),
+            steps=175_000, batch=8,  # inferred, with the milestones: GRL's training against JPEG's artefacts
+            schedule=dict(name="multi_step", milestones=[50_000, 100_000, 125_000, 150_000], factor=0.5))],
+        ema_decay=0,  # inferred: GRL's training has none
+        ensemble=dict(self=True),
+        inferred=["widths, depths and windows of GRL, and all of the controller: jsr.models.grl_cic",
+                  "175k steps, batch 8 and the learning rate's steps: those of GRL's code against JPEG's artefacts",
+                  "weight of the quality's loss: FBCNN's, on 1 - quality / 100; the report does not give its factor",
+                  "an ensemble of all eight flips and turns, where the report has four of them",
+                  "one size of tiles, whose side the report does not say",
+                  "flips and rotations as augmentation; no EMA, as in GRL's code",
+                  "crops of the whole image's JPEG; trains on DIV2K alone"],
+        report=dict(psnr=34.2403, rank=4, runtime_s=162.94, model_mb=39, hardware="RTX 4090", section="4.4")),
+    "oldfe666": recipe(
+        id="ntire24_oldfe666_art",
+        title="OldFe666: ART, first on any quality, then on the challenge's; x8 ensemble over three sizes of tiles",
+        protocol="ntire24",
+        # The team began with the official weights of super-resolution: networks.sr.start_from, and carry="match"
+        networks={"sr": dict(model="art/base", scale=1)},
+        data=dict(train=[source(dataset, degrade="ntire24") for dataset in ("div2k", "bsds500", "flickr2k", "wed")],
+                  eval=EVAL),
+        stages=[
+            stage(data=[source(dataset, degrade="ntire24", set=dict(quality=list(range(5, 96))))
+                        for dataset in ("div2k", "bsds500", "flickr2k", "wed")],
+                  steps=300_000, crop=126, batch=2, learning_rate=2e-4,
+                  losses=CHARBONNIER, optimizer=dict(name="adam", b2=0.99),  # inferred: ART's
+                  schedule=dict(name="multi_step", milestones=[150_000, 225_000, 262_500, 281_250], factor=0.5)),
+            stage(steps=100_000, crop=256, batch=1, learning_rate=8e-5,
+                  losses=CHARBONNIER, optimizer=dict(name="adam", b2=0.99),  # inferred: ART's
+                  schedule=dict(name="multi_step", milestones=[50_000, 75_000, 87_500, 93_750], factor=0.5))],
+        ema_decay=0.0,  # inferred: ART's training has none
+        ensemble=dict(self=True, tiles=[288, 320, 352]),
+        inferred=["ART of super-resolution without its head, 16.15 M parameters, which make the 63 MB: windows of 8, "
+                  "interval 4; crops of 126 are those of ART against JPEG's artefacts, which has windows of 7 and "
+                  "intervals of 18, 13 and 7, with the same parameters, but the tiles' sides are no multiples of 7",
+                  "loss, optimizer and the steps of the learning rate within a stage: ART's training against JPEG's "
+                  "artefacts, Charbonnier with eps 1e-3, halved after 1/2, 3/4, 7/8 and 15/16",
+                  "starts fresh; the team began with the official weights of super-resolution",
+                  "crops of the whole image's JPEG; the challenge's qualities go to 71, the team's second stage to 70",
+                  "the second stage without the team's 4,000 images of HQ-50K"],
+        report=dict(psnr=34.2316, rank=5, runtime_s=520, model_mb=63, hardware="A800", section="4.5",
+                    extra_data="BSDS500, Flickr2K, WED, HQ-50K")),
+    "fvlt1": recipe(
+        id="ntire24_fvlt1_restormer_qf",
+        title="FVL-TI: Restormer steered by a predictor of the quality that is trained first, x8 ensemble",
+        protocol="ntire24",
+        networks={"sr": dict(model="restormer_qf/fvlt1", scale=1)},
+        data=DIV2K,
+        stages=[
+            stage(steps=100_000, crop=128, batch=32, learning_rate=1e-4,  # inferred
+                  losses=[row | dict(weight=1.0) for row in QUALITY],  # nothing but the predictor has a gradient of it
+                  schedule=dict(name="cosine", end=1e-6)),  # inferred
+            stage(steps=300_000, crop=128, batch=64, losses=L1, learning_rate=3e-4, clip_norm=0.01,  # inferred
+                  optimizer=dict(name="adamw", weight_decay=1e-4), freeze=["sr/predictor/*"],  # inferred but the freeze
+                  schedule=dict(name="cosine", end=1e-6))],  # inferred
+        ema_decay=0.0,  # inferred: Restormer's
+        ensemble=dict(self=True),
+        inferred=["predictor, attention blocks and where they stand: jsr.models.restormer_qf",
+                  "all figures of the predictor's training, and L1 as its loss",
+                  "optimizer, learning rate, clipping, loss, steps, batch and crop: those that Restormer's training "
+                  "begins with; its patches grow and its rate rests at first, here are one size and one cosine"],
+        report=dict(psnr=34.2181, rank=6, runtime_s=25, hardware="A800", model_mb=104, section="4.6")),
+    "ucas": recipe(
+        id="ntire24_ucas_hft",
+        title="UCAS_SCST: HFT, HAT at its own size with losses of high frequencies, x8 ensemble",
+        protocol="ntire24",
+        networks={"sr": dict(model="hat/hft", scale=1)},
+        data=DIV2K,
+        stages=[stage(
+            steps=350_000,  # inferred: the report says "350 iterations"
+            crop=64, batch=8, optimizer=dict(name="adam", b2=0.99),
+            learning_rate=2e-4,  # inferred, with its steps: HAT's, at the same parts of the training
+            schedule=dict(name="multi_step", milestones=[175_000, 280_000, 315_000, 332_500], factor=0.5),
+            losses=[*L1, dict(fn="high_frequency_l1", pred="sr", target="hr", weight=0.1),  # inferred weights
+                    dict(fn="block_dct_l1", pred="sr", target="hr", weight=0.1)])],
+        ema_decay=0.999,  # inferred: HAT's
+        ensemble=dict(self=True),
+        inferred=["10 groups of HAT, whose parameters are the published 33.86 M",
+                  "\"350 iterations\" are 350k; the batch of 8 is that of all eight GPUs",
+                  "learning rate, its steps and EMA of 0.999: HAT's",
+                  "losses: L1, and with weights of 0.1 those of what a 5x5 Gaussian takes away and of 8x8 DCTs; the "
+                  "report names a blur and the DCT, without kernel, size or weight",
+                  "\"rotating and flipping\" is one of the eight flips and turns; crops of the whole image's JPEG",
+                  "trains on DIV2K alone; the team also had Flickr2K and LSDIR"],
+        report=dict(psnr=34.0993, rank=7, runtime_s=72, model_mb=269, hardware="A100", section="4.7",
+                    extra_data="Flickr2K, LSDIR")),
+    "syu": recipe(
+        id="ntire24_syu_fftformer_qfem",
+        title="SYU-HnVLab: FFTformer with a branch that estimates the quality for a loss, x8 ensemble",
+        protocol="ntire24",
+        networks={"sr": dict(model="fftformer/qfem", scale=1)},
+        data=DIV2K,
+        stages=[stage(
+            steps=300_000, crop=192, learning_rate=1e-3, schedule=dict(name="cosine", end=1e-7),
+            batch=32,  # inferred
+            losses=[*L1, dict(fn="fft_l1", pred="sr", target="hr", weight=0.1),
+                    dict(fn="quality_factor", pred="qf", target="quality", weight=0.5)],
+            optimizer=dict(name="adamw", b2=0.9, weight_decay=1e-3))],  # inferred but the name: FFTformer's
+        ema_decay=0.0,  # inferred: FFTformer's training has none
+        ensemble=dict(self=True),
+        inferred=["QFEM beyond its place and its purpose: jsr.models.fftformer",
+                  "L1 of the quality is of 1 - quality / 100",
+                  "betas and weight decay of AdamW: FFTformer's; the batch: about as many pixels as its 64 crops of "
+                  "128 have",
+                  "crops are of the images; the team took them of pieces of 480x480, 240 apart",
+                  "flips and rotations are one of the eight, all alike; crops of the whole image's JPEG"],
+        report=dict(psnr=33.9784, rank=8, runtime_s=3.73, model_mb=135, hardware="Tesla V100", section="4.8")),
+    "vpeg": recipe(
+        id="ntire24_vpeg_safmn_bcie",
+        title="VPEG: SAFMN_BCIE, SAFMN in residual groups at half the size, x8 ensemble",
+        protocol="ntire24",
+        networks={"sr": dict(model="safmn_bcie/base", scale=1)},
+        data=dict(train=[source("lsdir", degrade="ntire24")], eval=EVAL),
+        stages=[stage(
+            steps=500_000, crop=192, batch=16, learning_rate=3e-4, schedule=dict(name="cosine", end=1e-7),
+            losses=[*L1, dict(fn="fft_l1", pred="sr", target="hr", weight=0.05)])],  # inferred weight: SAFMN's
+        ema_decay=0.999,  # inferred: SAFMN's
+        ensemble=dict(self=True),
+        inferred=["weight 0.05 of the frequency loss and EMA of 0.999: SAFMN's training",
+                  "flips and rotations are one of the eight, all alike; crops of the whole image's JPEG"],
+        report=dict(psnr=33.9645, rank=9, runtime_s=2.3, model_mb=185, hardware="GeForce RTX 3090", section="4.9",
+                    extra_data="LSDIR")),
+    "tempest": recipe(
+        id="ntire24_tempest_hnle",
+        title="Tempest: hierarchical non-local enhancement, steered by the quality of the image and of its blocks",
+        protocol="ntire24",
+        networks={"sr": dict(model="tempest/hnle", scale=1)},
+        data=DIV2K,
+        stages=[
+            stage(steps=300_000, crop=96, batch=64, learning_rate=2e-4,  # inferred crop: FBCNN's; 16 on each of 4 GPUs
+                  losses=[dict(fn="mse", pred="sr", target="hr", weight=1.0), *QUALITY]),
+            stage(steps=500_000, crop=96, batch=64, learning_rate=2e-4, data=[source("lsdir", degrade="ntire24")],
+                  losses=[dict(fn="mse", pred="sr", target="hr", weight=1.0), *QUALITY],
+                  # inferred: LSDIR's first 100k still at 2e-4
+                  schedule=dict(name="multi_step", milestones=[100_000, 200_000, 300_000, 400_000], factor=0.2))],
+        ema_decay=0.0,
+        inferred=["the network beyond the report's sentences: jsr.models.tempest",
+                  "crops of 96 px, as FBCNN's; flips and rotations as augmentation; no EMA",
+                  "the learning rate falls to a fifth first after 100k steps of LSDIR",
+                  "each crop is given a quality of 10 to 71 as it is taken; the team had ten of 10 to 70 an image"],
+        report=dict(psnr=33.9388, rank=10, runtime_s=4.5, hardware="GeForce RTX 3080", model_mb=122, section="4.10",
+                    extra_data="LSDIR")),
+    "flyingbunny": recipe(
+        id="ntire24_flyingbunny_fbcnn_bn",
+        title="FlyingBunny: FBCNN with batch normalisation and without the quality's loss, x8 ensemble",
+        protocol="ntire24",
+        networks={"sr": dict(model="fbcnn/batch_norm", scale=1)},
+        data=dict(train=[source(dataset, degrade="ntire24") for dataset in ("div2k", "flickr2k")], eval=EVAL),
+        stages=[stage(
+            steps=2_000_000, crop=96, batch=128, learning_rate=2e-5,  # inferred: FBCNN's
+            losses=L1,  # FBCNN's without that of the quality
+            schedule=dict(name="multi_step", milestones=[200_000, 400_000, 1_200_000, 1_600_000, 1_800_000],
+                          factor=0.5))],  # inferred: FBCNN's
+        ema_decay=0.0,  # inferred: FBCNN's
+        ensemble=dict(self=True),
+        inferred=["the official code's conv-BN-ReLU blocks, and the quality's one value between encoder and decoder: "
+                  "275 MB are what they make",
+                  "all of the training: FBCNN's, but with the challenge's qualities"],
+        report=dict(psnr=33.9241, rank=11, runtime_s=14.2, hardware="GeForce RTX 4090", model_mb=275, section="4.11",
+                    extra_data="Flickr2K")),
+    "aiverse": recipe(
+        id="ntire24_aiverse_rdab",
+        title="AIVerse: residual dense attention in three stages of shared weights, of which the first is used",
+        protocol="ntire24",
+        networks={"sr": dict(model="aiverse/base", scale=1)},
+        data=DIV2K,
+        stages=[stage(
+            # 1,000 epochs of 800 / 8 steps
+            steps=100_000, batch=8, learning_rate=1e-3, optimizer=dict(name="adam", eps=1e-9),
+            crop=128,  # inferred
+            losses=[dict(fn="mse", pred=key, target="hr", weight=1.0) for key in ("sr", "sr_2", "sr_3")],  # inferred
+            schedule=dict(name="multi_step", milestones=[*range(10_000, 100_000, 10_000)], factor=0.36))],  # inferred
+        ema_decay=0,  # inferred
+        inferred=["the network but for its parts and their order: jsr.models.aiverse",
+                  "losses: the mean square of each stage's image, of equal weight; the report has every stage brought "
+                  "close to the ground truth",
+                  "\"decaying rate of 1e-7 after every 100 epochs\": nine falls, to 1e-7 in the end",
+                  "crop of 128; flips and rotations as augmentation; no EMA",
+                  "an epoch is the 800 images of DIV2K, a crop each"],
+        report=dict(psnr=33.5772, rank=12, runtime_s=2.5, model_mb=274, hardware="RTX 3090Ti", section="4.12")),
+    "unicorns": recipe(
+        id="ntire24_unicorns_mhcb",
+        title="Unicorns: Retinexformer, multi-head correlation block and a second U-net",
+        protocol="ntire24",
+        networks={"sr": dict(model="unicorns/base", scale=1)},
+        data=DIV2K,
+        stages=[stage(
+            steps=65_000, learning_rate=1e-4, optimizer=dict(name="adam", b2=0.99),
+            crop=128, batch=8,  # inferred: Retinexformer's
+            losses=[*L1, dict(fn="ycbcr_l1", pred="sr", target="hr", weight=1.0)])],  # inferred
+        ema_decay=0.0,
+        inferred=["the network beyond the report's sentences, and its width: jsr.models.unicorns",
+                  "L1, and for \"luminance-chrominance guidance\" L1 in YCbCr, each with weight 1",
+                  "without the perceptual loss, whose network, layers and weight are not named; with torchvision's VGG "
+                  "of the user's as a further network, a row such as l1 of vgg(sr)@features_8 and vgg(hr)@features_8",
+                  "crops of 128 px and a batch of 8: Retinexformer's training; flips and rotations; no EMA"],
+        report=dict(psnr=33.1474, rank=13, runtime_s=0.3, hardware="A100", model_mb=102, section="4.13")),
+    "fbcnn": recipe(
+        id="ntire24_fbcnn_baseline",
+        title="FBCNN for colour, the challenge's baseline, trained as its authors did",
+        protocol="ntire24",
+        networks={"sr": dict(model="fbcnn/color", scale=1)},
+        # A quarter of the crops has any quality of 8 to 96, the others one of six. 800 and 2650 images.
+        data=dict(train=[source(dataset, degrade="ntire24", set=dict(quality=qualities),
+                                weight=images * share)
+                         for dataset, images in (("div2k", 800), ("flickr2k", 2650))
+                         for qualities, share in ((list(range(8, 97)), 0.25), ([10, 20, 30, 40, 50, 60], 0.75))],
+                  eval=EVAL),
+        stages=[stage(
+            steps=2_000_000,  # inferred: the last milestone is at 1.8 million
+            crop=96, batch=128, losses=[*L1, *QUALITY], learning_rate=2e-5,
+            schedule=dict(name="multi_step", milestones=[200_000, 400_000, 1_200_000, 1_600_000, 1_800_000],
+                          factor=0.5))],
+        ema_decay=0.0,
+        inferred=["the challenge took the released weights; this is the training of options/train_fbcnn_color.json of "
+                  "jiaxi-jiang/FBCNN, which asks for batch normalisation that the released weights do not have",
+                  "2,000,000 steps",
+                  "PyTorch's default initialisation, where that file says orthogonal with gain 0.2",
+                  "crops anywhere on the JPEG's grid; half of the authors' begin at it, half 0 to 8 px after",
+                  "Pillow's JPEG encoder and decoder, where the authors have OpenCV's"],
+        report=dict(psnr=33.6676, model_mb=275, section="table 1", extra_data="Flickr2K")),
+}
+
+
+def get_config(name="quick"):
+    """The recipe `name`; `quick` runs on any machine as it stands."""
+    return pick("ntire24", RECIPES, name)

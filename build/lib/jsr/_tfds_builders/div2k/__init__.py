@@ -1,0 +1,1 @@
+"""DIV2K: 900 photographs of 2K resolution."""

@@ -1,0 +1,1 @@
+"""DRealSR: pairs of real LR and HR photographs."""

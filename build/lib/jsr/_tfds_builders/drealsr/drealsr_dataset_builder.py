@@ -1,0 +1,68 @@
+"""drealsr: real LR and HR photographs of the same scenes, as released and as AIM 2020 gave them out; see README.md."""
+
+import functools
+import re
+
+import tensorflow_datasets as tfds
+
+from jsr._tfds_builders import folders
+from jsr.data import pairs
+from jsr.errors import UserError
+
+SCALES = (4, 3, 2)
+# Of the HR images; those of the LR images have LR in the place of HR.
+_RELEASED = {
+    "train": folders.Split(("Train_x{}/train_HR/{name}.*",)),
+    "test": folders.Split(("Test_x{}/test_HR/{name}.*",), prefix="test_"),
+}
+_AIM20 = {
+    "train": folders.Split(("X{}/HR/{number}.*",)),
+    "validation": folders.Split(("X{}/valid/HR/{number}.*",), prefix="valid_"),
+}
+_FORMS = {"": _RELEASED, "aim20_": _AIM20, "aim20_washed_": _AIM20}
+
+
+def _of_scale(form, scale):
+    return {name: folders.Split(tuple(pattern.replace("{}", str(scale)) for pattern in split.patterns), prefix=split.prefix)
+            for name, split in form.items()}
+
+
+class Builder(folders.FoldersBuilder):
+    """Builder of `drealsr`."""
+
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=f"{form}x{scale}", description=f"Pairs of scale {scale}.")
+                       for form in _FORMS for scale in SCALES]
+    LICENCE = "none stated; made available for research"
+    HOME = "https://github.com/xiezw5/Component-Divide-and-Conquer-for-Real-World-Image-Super-Resolution"
+    SPLITS = _of_scale(_RELEASED, SCALES[0])
+
+    @property
+    def scale(self):
+        """HR size over LR size."""
+        return int(self.builder_config.name[-1])
+
+    @property
+    def splits(self):
+        """{split: Split} of this config."""
+        return _of_scale(_FORMS[self.builder_config.name[:-2]], self.scale)
+
+    def _take(self, found, folder, split):
+        """{name: Pair} of a split; raises UserError where an HR image has no LR image."""
+        hrs = super()._take(found, folder, split)
+        if split == "train" and hrs and "washed" in self.builder_config.name:
+            hrs = folders.only_listed(hrs, folder / f"x{self.scale}_clean_img_id.txt")
+        place, = (pattern.replace("HR/", "LR/") for pattern in self.splits[split].patterns)
+        lrs = {_scene(name): source for name, source in found.matching(place).items()}
+        alone = [name for name in hrs if _scene(name) not in lrs]
+        if alone:
+            raise UserError(f"{folder}: {len(alone):,} HR images of {self.name}'s split {split} have no LR image, as "
+                            f"{alone[0]}; looked for {place}. To be had from {self.HOME}")
+        return {name: pairs.Pair(name, hr, lrs[_scene(name)], self.scale) for name, hr in hrs.items()}
+
+    def _work(self):
+        return functools.partial(pairs.prepare, folder=self.parts_dir)
+
+
+def _scene(name):
+    """What an HR image's name has in common with its LR image's: Canon_10_x4 and Canon_10_x1."""
+    return re.sub(r"_x[1-4](?=_|$)", "", name)

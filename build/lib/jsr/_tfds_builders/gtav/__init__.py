@@ -1,0 +1,1 @@
+"""Frames of Grand Theft Auto V."""

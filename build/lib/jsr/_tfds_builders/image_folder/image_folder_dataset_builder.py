@@ -1,0 +1,71 @@
+"""image_folder: images of the user's own, all that are below a folder."""
+
+import dataclasses
+import functools
+
+import tensorflow_datasets as tfds
+
+from jsr import degradations
+from jsr._tfds_builders import common, folders
+from jsr.data import records
+from jsr.data.collect import images_below
+from jsr.data.cut import WHOLE, Cut
+from jsr.errors import UserError
+
+_SPLITS = ("train", "validation", "test")
+
+
+class Builder(common.ImagesBuilder):
+    """Builder of `image_folder`.
+
+    The settings are those of `jsr.data.cut.Cut`, and `each`, see `jsr.data.records.make`.
+    """
+
+    SETTINGS = {**dataclasses.asdict(WHOLE), "each": ""}
+    VERSION = tfds.core.Version("1.3.0")
+    RELEASE_NOTES = {**common.ImagesBuilder.RELEASE_NOTES, "1.3.0": "Images are upright; the metadata holds the settings."}
+    BUILDER_CONFIGS = common.configs(*common.IMAGE_PROTOCOLS)
+    LICENCE = "not known: images of the user's own"
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    A folder of images, at any depth and in .zip and .tar archives, or of the folders train, validation and test.
+    """
+
+    @classmethod
+    def check(cls, config, settings):
+        each = _form(settings)[1]
+        if each and config == common.HR:
+            raise UserError(f"{cls.name}/{config}: --each {each}: this config has no LR images; build one that has")
+        if each:
+            degradations.choices(config, each)
+
+    def _work(self):
+        form, each = _form(self._chosen())
+        return functools.partial(records.prepare, protocol=self.protocol, folder=self.parts_dir, form=form, each=each)
+
+    def _growth(self):
+        form, each = _form(self._chosen())
+        return (len(degradations.choices(self.protocol, each)) if each else 1) / form.shrink**2
+
+    def _sources(self, dl_manager):
+        folder = folders.manual_folder(self, dl_manager)
+        found = images_below(folder)
+        if not found.files:
+            raise UserError(f"{folder}: holds no images{folders.but(found)}")
+        root = f"{folder.absolute().as_posix()}/"
+        splits = {}
+        for path, source in sorted(found.files):
+            split, _, name = path.removeprefix(root).partition("/")
+            if name and split in _SPLITS:
+                splits.setdefault(split, []).append(_named(source, name))
+        return splits or {"train": [_named(source, path.removeprefix(root)) for path, source in sorted(found.files)]}
+
+
+def _form(settings):
+    """The settings as (Cut, each)."""
+    values = dict(settings)
+    each = values.pop("each")
+    return Cut(**values), each
+
+
+def _named(source, name):
+    return dataclasses.replace(source, name=name.replace("/", "__"))

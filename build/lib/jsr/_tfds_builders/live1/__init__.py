@@ -1,0 +1,1 @@
+"""LIVE1: the 29 reference images of the LIVE image quality database."""

@@ -1,0 +1,1 @@
+"""LSDIR: 84,991 + 250 images for restoration."""

@@ -1,0 +1,14 @@
+"""lsdir: the 84,991 training and 250 validation images of LSDIR."""
+
+from jsr._tfds_builders import folders
+
+
+class Builder(folders.FoldersBuilder):
+    """Builder of `lsdir`."""
+
+    LICENCE = "academic research only, say the authors; the photographs' copyright is their owners'"
+    HOME = "https://ofsoundof.github.io/lsdir-data/"
+    SPLITS = {
+        "train": folders.Split(("00??000/{number}.*",), 84991),
+        "validation": folders.Split(("HR/val/{number}.*",), 250, prefix="val_"),
+    }

@@ -1,0 +1,1 @@
+"""Eight photographs, for a first run without any download."""

@@ -1,0 +1,1 @@
+"""The test set of five images."""

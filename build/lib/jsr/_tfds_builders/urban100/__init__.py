@@ -1,0 +1,1 @@
+"""The test set of a hundred photographs of buildings."""

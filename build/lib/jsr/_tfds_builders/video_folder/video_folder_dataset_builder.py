@@ -1,0 +1,33 @@
+"""video_folder: the user's own videos."""
+
+from jsr import images
+from jsr._tfds_builders.clips import ClipsBuilder
+from jsr._tfds_builders.folders import manual_folder
+from jsr.data.clips import Clip
+from jsr.degradations.folder import VIDEOS
+from jsr.errors import UserError
+
+_SPLITS = ("train", "validation", "test")
+
+
+class Builder(ClipsBuilder):
+    """Builder of `video_folder`."""
+
+    LICENCE = "not known: videos of the user's own"
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    A folder of videos (.mkv, .mp4, ...), or of the folders train, validation and test.
+    """
+
+    def _sources(self, dl_manager):
+        folder = manual_folder(self, dl_manager)
+        splits = {name: folder / name for name in _SPLITS if (folder / name).is_dir()}
+        return {split: _clips(place) for split, place in (splits or {"train": folder}).items()}
+
+
+def _clips(folder):
+    by_stem = {}
+    for path in images.list_images(folder, VIDEOS):
+        if path.stem in by_stem:
+            raise UserError(f"{path}: has the same stem as {by_stem[path.stem].name}; rename or remove one")
+        by_stem[path.stem] = path
+    return [Clip(stem, str(path)) for stem, path in by_stem.items()]

@@ -1,0 +1,1 @@
+"""Waterloo Exploration Database: 4744 images."""

@@ -1,0 +1,205 @@
+"""A challenge's published table measured again: each entry's deployed network by the challenge's rules.
+
+Weights are fresh: how well an entry does is what its report says, how long it takes is what this machine says.
+"""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import jax
+
+from jsr import challenges, models, recipes, reparam
+from jsr.benchmark import timing, upscaling
+from jsr.config import nearest, plain
+from jsr.errors import UserError, is_out_of_memory
+from jsr.files import atomic_write
+from jsr.training import stages
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """How a challenge timed.
+
+    Attributes:
+      size: (height, width) of the LR image, px; batch 1.
+      warm_up, repeats: calls before, and those timed.
+      largest_bytes: of a submission; None where the report names no limit.
+    """
+
+    size: tuple[int, int]
+    warm_up: int
+    repeats: int
+    largest_bytes: int | None = None
+
+
+RULES = {
+    # The reports, and eduardzamfir/NTIRE23-RTSR; half precision, without TensorRT
+    "ntire23_x2": Rules((1080, 1920), 50, 244),
+    "ntire23_x3": Rules((720, 1280), 50, 244),
+    # Section 2 of the AIS 2024 report: 100 runs. The warm-up is inferred: as in 2023
+    "ais24": Rules((540, 960), 50, 100),
+    # Section 2 of the AIM 2022 report names the limit and no way of timing. Inferred: the most frequent size of DIV2K,
+    # divided by 4, and a few runs
+    "aim22_t1": Rules((339, 510), 2, 10, 300_000_000),
+    # Section 2.3 of the NTIRE 2024 report, as silent of timing: the same images at their own size
+    "ntire24": Rules((1356, 2040), 1, 3, 300_000_000),
+}
+
+
+def entries(protocols, names=()):
+    """The recipes of published entries, of some challenges, in the order of their track files.
+
+    Args:
+      protocols: keys of RULES.
+      names: of recipes, as in "casr"; () takes all.
+
+    Raises:
+      UserError: no such challenge, or no entry of that name in any of them.
+    """
+    for name in protocols:
+        if name not in RULES:
+            raise UserError(f"challenge protocol {name!r} has no rules of timing here; {nearest(name, RULES)}")
+    found = [(name, config) for _, name, config in recipes.all_recipes() if config.id and config.protocol in protocols]
+    known = [name for name, _ in found]
+    for name in names:
+        if name not in known:
+            raise UserError(f"{', '.join(protocols)}: no published entry {name!r}; {nearest(name, known)}")
+    return [config for name, config in found if not names or name in names]
+
+
+def published(config):
+    """What the report says of an entry.
+
+    Returns:
+      {gain_db: over the challenge's baseline, runtime_ms, hardware, score, params_m, flops_g}; None where it is silent.
+    """
+    protocol, report = challenges.protocol(config.protocol), plain(config.report)
+    key, column = ("psnr", "psnr[rgb]") if "psnr" in report else ("runtime_ms", "runtime_ms")
+    row, = (row for row in challenges.table(protocol) if row[column] and float(row[column]) == report[key])
+    return {"gain_db": challenges.level(protocol, row) - challenges.level(protocol, protocol.published),
+            "runtime_ms": challenges.runtime_ms(report), "hardware": protocol.runtime or row["hardware"],
+            "score": float(row["score"]) if row.get("score") else None, "params_m": report.get("params_M"),
+            "flops_g": report.get("macs_G")}
+
+
+def size_of(config, size=None):
+    """[height, width] of an entry's LR image: `size`, or the challenge's."""
+    return list(size or RULES[config.protocol].size)
+
+
+def measure(config, *, size=None, dtype="float32", wanted=(), runtimes=(), rounds=None, max_seconds=math.inf,
+            announce=lambda line: None):
+    """Times one entry.
+
+    Args:
+      config: of `entries`.
+      size: (height, width) of the LR image; None is the challenge's.
+      dtype, wanted, runtimes, max_seconds, announce: as for jsr.benchmark.upscaling.measure.
+      rounds: timed calls of each; None is as the challenge had them, as far as `max_seconds` allow.
+
+    Returns:
+      {recipe, title, protocol, size, dtype, wanted, runtimes, rounds, date, published, passes, note, and, where memory
+      sufficed, what jsr.benchmark.upscaling.measure says, model_bytes, runtime, runtime_ms, whole_ms, score, best_peer,
+      jax_ratio and ratio}.
+      `runtime` is the fastest of those that `jsr upscale` may choose; `passes` is how often a method runs its networks
+      for an image (copies, flips and turns), runtime_ms our median for all of them, whole_ms the same in proportion to
+      the pixels of an image of the challenge's size. `score` is the challenge's formula
+      of the *published* gain and *our* runtime; None where it had none. `ratio` is our time over the fastest peer's,
+      below 1 where ours is less; `jax_ratio` that of XLA.
+    """
+    rules, protocol = RULES[config.protocol], challenges.protocol(config.protocol)
+    copies = max(net.copies for net in (config.networks[name] for name in config.chain))
+    row = {"recipe": config.recipe, "title": config.title, "protocol": config.protocol, "size": size_of(config, size),
+           "dtype": dtype, "wanted": list(wanted), "runtimes": list(runtimes), "rounds": rounds,
+           "date": timing.surroundings()["date"], "published": published(config),
+           "passes": copies * (8 if config.ensemble.self else 1), "note": ""}
+    networks = stages.make_networks(config, len(config.stages) - 1)
+    networks = {name: reparam.deployed(networks[name]).clone(dtype=None) for name in config.chain}
+    variables = {name: models.init(network, jax.random.key(0)) for name, network in networks.items()}
+    try:
+        found = upscaling.measure(
+            networks, variables, row["size"], wanted=wanted, runtimes=runtimes, rounds=rounds or rules.repeats,
+            dtype=dtype, warm_up=rules.warm_up, max_seconds=max_seconds, announce=announce)
+    except Exception as e:
+        if not is_out_of_memory(e):
+            raise
+        return row | {"note": f"out of memory: {str(e).partition(chr(10))[0][:160]}"}
+    return row | found | _summary(found["rows"], row, protocol) | {
+        "model_bytes": copies * sum(leaf.nbytes for leaf in jax.tree.leaves(variables))}
+
+
+def _summary(rows, row, protocol):
+    """{runtime, runtime_ms, score, best_peer, ratio} of the rows of jsr.benchmark.upscaling.measure."""
+    timed = sorted((cells for cells in rows if cells["median_ms"] is not None), key=lambda cells: cells["median_ms"])
+    ours = next(cells for cells in timed if cells["name"].startswith("jsr "))
+    best = next((cells for cells in timed if not cells["name"].startswith("jsr ")), None)
+    runtime_ms = row["passes"] * ours["median_ms"]
+    return {"runtime": ours["name"], "runtime_ms": runtime_ms,
+            "whole_ms": runtime_ms * math.prod(RULES[protocol.name].size) / math.prod(row["size"]),
+            "score": challenges.score(row["published"]["gain_db"], runtime_ms) if protocol.runtime else None,
+            "best_peer": best and best["name"], "jax_ratio": best and best["ratio"],
+            "ratio": best and best["ratio"] / ours["ratio"]}
+
+
+def geometric_mean(ratios):
+    """Of some positive numbers; None of none."""
+    return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
+
+
+class Results:
+    """A file of measured rows, written anew after each: what was stopped goes on where it was.
+
+    Args:
+      path: JSON; None keeps nothing.
+      head: {command, machine, versions...} of now, as the commands write it, without rows.
+      again: begins anew what is there already.
+
+    Attributes:
+      rows: those of the file that were measured on this machine with these versions.
+
+    Raises:
+      UserError: the file is of another machine or other versions, or no such file.
+    """
+
+    def __init__(self, path, head, *, again=False):
+        self._path, self._head, self.rows = path and Path(path), head, []
+        if self._path is None or not self._path.exists():
+            return
+        before = read(self._path)
+        if self._origin(before) == self._origin(head):
+            self.rows = before["results"]
+        elif not again:
+            raise UserError(f"{path}: was measured on another machine or with other versions; write to another file, "
+                            "or --again begins it anew")
+
+    def find(self, **settings):
+        """The row of these settings (recipe, size, dtype, wanted, runtimes, rounds), None where there is none."""
+        return next((row for row in self.rows if {key: row[key] for key in settings} == settings), None)
+
+    def add(self, row):
+        """Puts a row into the file, in the place of one of the same recipe, size and dtype."""
+        key = [(each["recipe"], each["size"], each["dtype"]) for each in (*self.rows, row)]
+        self.rows = [each for each, its in zip(self.rows, key) if its != key[-1]] + [row]
+        if self._path:
+            with atomic_write(self._path, "w") as file:
+                json.dump({**self._head, "results": self.rows}, file, indent=1)
+
+    @staticmethod
+    def _origin(found):
+        machine = {key: value for key, value in found["machine"].items() if key != "load_average"}
+        return found["what"], found["format"], machine, found["versions"]
+
+
+def read(path):
+    """The dict of a JSON file that `jsr benchmark` wrote; UserError where it is none."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise UserError(f"{path}: cannot be read as JSON ({e})") from e
+    if not isinstance(found, dict) or not {"format", "what", "machine", "versions", "results"} <= found.keys():
+        raise UserError(f"{path}: no figures of `jsr benchmark`")
+    return found

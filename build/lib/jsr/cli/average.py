@@ -1,0 +1,76 @@
+"""Average the parameters of model files of one form: the last checkpoints of a run, or runs of one recipe.
+
+    jsr average runs/a/best.safetensors runs/b/best.safetensors average.safetensors
+    jsr average a.safetensors b.safetensors c.safetensors average.safetensors --weights 2 1 1
+
+All files must hold the same networks in the same form, trained or fused. What is averaged is every array: parameters,
+and statistics of BatchNorm. The new file's metadata are the first file's, without scores and certificate, with the data
+and licences of all; `averaged` in its fingerprint tells the files, their SHA-256 and weights.
+"""
+
+import hashlib
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from jsr.errors import UserError
+from jsr.inference import model_file
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("sources", nargs="+", metavar="FROM", help="model files")
+    parser.add_argument("target", metavar="TO", help="a .safetensors")
+    parser.add_argument("--weights", metavar="W", nargs="+", type=float,
+                        help="a number for each file, divided by their sum; all the same by default")
+
+
+def run(args):
+    """Averages and says of what; returns the exit status."""
+    target = Path(args.target)
+    if target.suffix != ".safetensors":
+        raise UserError(f"{target}: a model file ends in .safetensors")
+    if len(args.sources) < 2:
+        raise UserError(f"averages two files at least, not {args.sources[0]} alone; name them before the new one")
+    weights = _weights(args.weights, len(args.sources))
+    loaded = [model_file.load(source) for source in args.sources]
+    _, networks, _ = loaded[0]
+    for source, (_, others, _) in zip(args.sources, loaded):
+        if others != networks:
+            raise UserError(f"{source}: holds other networks than {args.sources[0]}, or in another form; average files "
+                            "of one recipe, all fused or none")
+    averaged = jax.tree.map(lambda *leaves: _mean(leaves, weights), *(variables for *_, variables in loaded))
+    files = [{"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "weight": weight}
+             for path, weight in zip(map(Path, args.sources), weights)]
+    model_file.save(target, averaged, _described([its for its, _, _ in loaded], files))
+    Console(soft_wrap=True, highlight=False, markup=False).print(
+        f"wrote {target}: the mean of " + ", ".join(f"{row['file']} ({row['weight']:.3g})" for row in files))
+    return 0
+
+
+def _weights(weights, count):
+    """The files' shares, which sum to 1."""
+    weights = weights or [1.0] * count
+    if len(weights) != count or not all(weight >= 0 for weight in weights) or not 0 < sum(weights) < float("inf"):
+        raise UserError(f"--weights: give {count} numbers that are not negative, one for each file")
+    return [weight / sum(weights) for weight in weights]
+
+
+def _described(metas, files):
+    """The metadata of the average of files with the metadata `metas`."""
+    first = metas[0]
+    data = [row for number, meta in enumerate(metas) for row in meta.get("data", [])
+            if not any(row in earlier.get("data", []) for earlier in metas[:number])]
+    licences = list(dict.fromkeys(meta["licence"] for meta in metas if meta.get("licence")))
+    return {**first, "scores": {}, "data": data, **({"licence": "; ".join(licences)} if "licence" in first else {}),
+            **({"parity": None} if "parity" in first else {}),
+            "fingerprint": {**(first.get("fingerprint") or {}), "averaged": files}}
+
+
+def _mean(leaves, weights):
+    """The weighted mean of arrays, summed in float64, in their type."""
+    mean = sum(weight * np.asarray(leaf, np.float64) for leaf, weight in zip(leaves, weights))
+    dtype = leaves[0].dtype
+    return (np.rint(mean) if np.issubdtype(dtype, np.integer) else mean).astype(dtype)

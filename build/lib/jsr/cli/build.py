@@ -1,0 +1,84 @@
+"""Prepare a dataset: download or find its images, degrade them, write the records.
+
+  jsr build div2k/aim22_t1
+  jsr build image_folder/ntire24 --manual_dir photos --data_dir datasets
+  jsr build image_folder/ntire24 --data_dir datasets --show
+  jsr build image_folder/hr --manual_dir photos --shrink 2 --tiles 320 --detail 3
+  jsr build image_folder/ais24 --manual_dir photos --each qp
+
+Photographs as a camera takes them are soft, and many are larger than memory holds: --shrink makes them smaller until the
+traces of sensor and JPEG are gone, --tiles cuts them, --detail leaves out most of the flat tiles. With --each every image
+comes with each value of what its degradation draws, as the five QPs of ais24. The dataset keeps these settings: another
+one is refused unless --force builds it anew.
+
+On a cluster, --beam has the images prepared by a runner of Apache Beam (pip install "jsr[beam]"); --data_dir is then a
+folder that this machine and all workers share, and so is --manual_dir. The dataset is the same to the last byte.
+
+What an interrupted build has finished is used by the next; a dataset that is there already and whole is left alone.
+
+--show also writes a picture, image_folder-ntire24-train.png in the current folder, of the first records: HR, LR, and
+what made the LR image.
+"""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.filesize import decimal
+
+from jsr.cli import _progress
+from jsr.data.build import build, find, names
+from jsr.data.show import contact_sheet
+from jsr.data.sources import open_source
+from jsr.errors import UserError
+from jsr.images import write_png
+
+_SETTINGS = ("keyint", "shrink", "tiles", "detail", "each")
+_CROPS_NAMED = 20
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("dataset", metavar="DATASET[/CONFIG]",
+                        help=f"one of {', '.join(names())}; config: hr (the default) or a degradation, as in aim22_t1")
+    parser.add_argument("--data_dir",
+                        help="where datasets are; $JSR_DATA_DIR, $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
+    parser.add_argument("--manual_dir", help="folder with the source images or archives that you have already")
+    parser.add_argument("--num_workers", type=int, help="processes; one a CPU by default")
+    parser.add_argument("--beam", metavar="RUNNER[,OPTION=VALUE...]", default="",
+                        help="prepare by a runner of Apache Beam, as FlinkRunner,flink_master=HOST:8081")
+    parser.add_argument("--keyint", metavar="N", type=int,
+                        help="encode HR clips anew, lossless, with a key frame every N frames: faster to train from")
+    parser.add_argument("--shrink", metavar="FACTOR", type=float, help="make images smaller by this factor, as 2 or 2.5")
+    parser.add_argument("--tiles", metavar="N", type=int, help="cut images into tiles of N px and more a side")
+    parser.add_argument("--detail", metavar="LEVELS", type=float,
+                        help="keep one in eight of the tiles whose mean second difference is lower, as 3")
+    parser.add_argument("--each", metavar="PARAMETER", help="an LR image for each of its values, as qp of ais24")
+    parser.add_argument("--force", action="store_true", help="build anew what is there")
+    parser.add_argument("--show", action="store_true", help="write a picture of the first records too")
+    parser.add_argument("--split", help="what --show shows, as validation or train[40:]; the first split by default")
+    parser.add_argument("--count", metavar="N", type=int, default=8, help="how many records --show shows; 8 by default")
+
+
+def run(args):
+    """Builds, prints what was built and where; returns the exit status."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    unit = find(args.dataset)[0].UNIT
+    if args.show and (unit != "images" or args.count < 1):
+        raise UserError(f"--show: shows 1 and more images, not {args.count} {unit}")
+    with _progress.bar(unit) as progress:
+        built = build(args.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir, num_workers=args.num_workers,
+                      beam=args.beam, force=args.force, announce=console.print, progress=progress,
+                      **{name: getattr(args, name) for name in _SETTINGS})
+    for name, sizes in list(built.cropped.items())[:_CROPS_NAMED]:
+        console.print(f"{name}: cropped from {sizes} (height x width), multiples of the scale")
+    counts = " + ".join(f"{count} {split}" for split, count in built.counts.items())
+    unread = "; its sources were not read, --force builds anew" if args.manual_dir else ""
+    old = f" (was there already{unread})"
+    console.print(f"{built.name}: {counts} {unit}, {len(built.cropped)} of them cropped, {decimal(built.size)} in "
+                  f"{built.path}{'' if built.is_new else old}")
+    if args.show:
+        split = args.split or next(iter(built.counts))
+        sheet = Path(f"{built.name.replace('/', '-')}-{split.partition('[')[0]}.png")
+        write_png(sheet, contact_sheet(open_source(built.name, split, args.data_dir), args.count))
+        console.print(f"{sheet}: the first records of {split}")
+    return 0

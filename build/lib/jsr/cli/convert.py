@@ -1,0 +1,165 @@
+"""Convert PyTorch weights to a model file, or a model file back to PyTorch.
+
+    jsr convert RealESRGAN_x4plus.pth realesrgan.safetensors --licence BSD-3-Clause
+    jsr convert realesrgan.safetensors back.pth
+
+A model file (.safetensors with jsr's metadata) becomes a state dict, .pth or .safetensors, that the original code loads
+with strict=True; any other .pth, .pt, .ckpt or .safetensors becomes a model file. The network is recognised by its keys
+and shapes; --arch or --recipe, --scale and --field overrule that.
+
+--reference FILE checks the converted network against the original's output and writes the result into the model file.
+FILE is a .npz of lr and sr, made where the original code runs:
+
+    lr = torch.rand(1, 3, 64, 64)
+    sr = net(lr).detach()
+    numpy.savez(FILE, lr=lr.permute(0, 2, 3, 1), sr=sr.permute(0, 2, 3, 1), about="torch.rand, seed 0, commit ...")
+"""
+
+import ast
+import hashlib
+from pathlib import Path
+
+from rich.console import Console
+
+import jsr
+from jsr import config, convert, counts, models
+from jsr.convert import files, parity
+from jsr.convert.identify import Identity, identify
+from jsr.errors import UserError
+from jsr.inference import model_file
+
+_TO_MODEL_FILE = ("recipe", "arch", "scale", "field", "reference", "licence")
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("source", metavar="FROM", help="PyTorch weights, or a model file")
+    parser.add_argument("target", metavar="TO", help="a .safetensors; of a model file also a .pth")
+    named = parser.add_mutually_exclusive_group()
+    named.add_argument("--arch", metavar="MODEL_ID", help="the network, as in rrdbnet/b23 (jsr zoo lists them)")
+    named.add_argument("--recipe", metavar="TRACK:TEAM", help="the recipe whose network it is, as in aim22_t1:srmui")
+    parser.add_argument("--scale", type=int, metavar="N", help="SR size over LR size")
+    parser.add_argument("--field", action="append", metavar="KEY=VALUE", help="a field of the network; repeatable")
+    parser.add_argument("--reference", metavar="FILE", help="output of the original code to compare with, see above")
+    parser.add_argument("--licence", metavar="TEXT", help="the licence of the weights, kept in the model file")
+
+
+def run(args):
+    """Converts, says what was recognised and how well it fits; returns the exit status."""
+    source, target = Path(args.source), Path(args.target)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UserError(f"{target}: is the file to convert; write to another")
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    if files.is_model_file(source):
+        given = [name for name in _TO_MODEL_FILE if getattr(args, name) is not None]
+        if given:
+            raise UserError(f"{source}: is a model file, which says what it is; --{given[0]} is for PyTorch weights")
+        lines = _to_torch(source, target)
+    else:
+        lines = _to_model_file(source, target, args)
+    for line in (*lines, f"wrote {target}"):
+        console.print(line)
+    return 0
+
+
+def _to_torch(source, target):
+    """Writes the state dict of a model file; returns lines for the user."""
+    meta, networks, variables = model_file.load(source)
+    if len(networks) > 1:
+        raise UserError(f"{source}: holds {len(networks)} networks ({', '.join(networks)}), a state dict is of one")
+    (name, model), = networks.items()
+    style, rules = next(iter(convert.formats(model).items()))
+    tensors = convert.to_torch(variables[name], rules)
+    files.write_state_dict(target, tensors)
+    return [f"{source}: {meta['networks'][0]['model']} x{model.scale}, {len(tensors)} tensors named as in {style}"]
+
+
+def _to_model_file(source, target, args):
+    """Writes PyTorch weights as a model file; returns lines for the user."""
+    if target.suffix != ".safetensors":
+        raise UserError(f"{target}: a model file ends in .safetensors")
+    found = files.read_state_dict(source)
+    name, identity = _identity(source, found.tensors, args)
+    model = models.create(identity.model, scale=identity.scale, **identity.fields)
+    model_id = models.resolve(identity.model)
+    formats = convert.formats(model)
+    style = convert.detect(found.tensors, formats)
+    abstract = models.abstract(identity.model, scale=identity.scale, **identity.fields)
+    try:
+        variables = convert.to_jax(found.tensors, formats[style], abstract)
+    except UserError as e:
+        raise UserError(f"{source}: as {model_id} x{model.scale}: {e}") from None
+    certificate = parity.certify(model, variables, args.reference) if args.reference else None
+    model_file.save(target, {name: variables}, {
+        "networks": [{"name": name, "model": model_id, "scale": model.scale, "fields": identity.fields,
+                      "deployed": getattr(model, "deploy", False)}],
+        "ema": found.ema, "recipe": args.recipe or "", "steps": None, "ensemble": _ensemble(args.recipe), "scores": {},
+        "data": [],
+        "fingerprint": {"source": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+                        "names": style, "versions": {"jsr": jsr.__version__}},
+        "parity": certificate, "licence": args.licence or ""})
+    fields = ", ".join(f"{key}={value}" for key, value in identity.fields.items())
+    return [
+        f"{source}: {model_id} x{model.scale}{f' with {fields}' if fields else ''}, {counts.count_params(variables):,} "
+        f"parameters{', averaged' if found.ema else ''}, named as in {style}",
+        *(f"not in the file, assumed: {text} (--scale, --field)" for text in identity.assumed),
+        *(f"{name} became float32" for name in found.other_floats()),
+        _parity_line(certificate),
+        f"licence: {args.licence}" if args.licence else "licence: not stated (--licence)"]
+
+
+def _ensemble(recipe):
+    return config.plain(config.load(recipe).ensemble) if recipe else {"self": False}
+
+
+def _parity_line(certificate):
+    if certificate is None:
+        return "parity: not checked (--reference)"
+    shape = "x".join(map(str, certificate["lr_shape"]))
+    return (f"parity with {certificate['reference']}, lr {shape}: largest error {certificate['max_abs_error']:.2g}, "
+            f"mean {certificate['mean_abs_error']:.2g}, of values in [0, 1]")
+
+
+def _identity(source, tensors, args):
+    """(network's name, Identity): what the user says, and the rest as recognised."""
+    name, recognised = "sr", identify(tensors)
+    if args.recipe:
+        recipe = config.load(args.recipe)
+        if len(recipe.chain) > 1:
+            raise UserError(f"{args.recipe}: is a chain of {len(recipe.chain)} networks, a state dict is of one; name it "
+                            "with --arch")
+        name, = recipe.chain
+        net = config.plain(recipe.networks[name])
+        found = Identity(net["model"], net["scale"], net["fields"])
+    elif args.arch and (recognised is None or args.arch not in (recognised.model, recognised.model.partition("/")[0])):
+        if args.scale is None:
+            raise UserError(f"--arch {args.arch}: these weights are not recognised as it; say the scale too: --scale N")
+        found = Identity(models.resolve(args.arch), args.scale, {})
+    elif recognised is None:
+        raise UserError(f"{source}: of no network that jsr recognises (keys: {', '.join(list(tensors)[:3])}, ...); "
+                        "name it: --arch MODEL_ID --scale N")
+    else:
+        found = recognised
+    scale = args.scale or found.scale
+    fields = dict(_field(text, found.model, scale) for text in args.field or ())
+    said = {*fields, *(["scale"] if args.scale else [])}
+    assumed = tuple(text for text in found.assumed if text.partition(" ")[0] not in said)
+    return name, Identity(found.model, scale, found.fields | fields, assumed)
+
+
+def _field(text, model_id, scale):
+    """("num_feat", 64) of "num_feat=64"; the value is of the type that the field has."""
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise UserError(f"--field {text}: expects KEY=VALUE, as in num_feat=64")
+    try:
+        value = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        pass  # a word, as in upsampler=pixelshuffle
+    if isinstance(value, (list, tuple)):
+        value = list(value)
+    own = getattr(models.create(model_id, scale=scale), key, None)
+    kinds = {int: (int,), float: (int, float), str: (str,), bool: (bool,), tuple: (list,)}.get(type(own))
+    if kinds and (not isinstance(value, kinds) or isinstance(value, bool) != isinstance(own, bool)):
+        raise UserError(f"--field {text}: expects a value like {own!r}")
+    return key, value

@@ -1,0 +1,77 @@
+"""Degrade a folder of HR images, or clips, exactly as a challenge's organisers did.
+
+  jsr degrade DIV2K_valid_HR --out lr --protocol aim22_t1
+  jsr degrade Set5 --out lr --protocol bicubic_x4
+  jsr degrade DIV2K_valid_HR --out lr31 --protocol ais24 --set qp=31
+  jsr degrade photos --out lr --protocol ntire24 --set quality=60-100
+  jsr degrade LDV3 --out lr --protocol aim22_t2 --set encoder=hm
+  jsr degrade photos --protocol ntire24 --explain steps
+
+Writes one LR file an image and manifest.json with what made each. Files that are there already and still right are
+kept; the exit status is 1 when some image could not be degraded. What a protocol leaves to chance is drawn from the
+file's name, so that it is the same every time.
+
+--explain writes, instead, one picture an image with every step of the chain beside each other, and prints the steps.
+"""
+
+import ast
+from pathlib import Path
+
+from rich.console import Console
+
+from jsr import challenges
+from jsr.cli import _progress
+from jsr.degradations import PROTOCOLS, explain, parameters, settings
+from jsr.degradations.folder import MANIFEST, degrade_folder
+from jsr.errors import UserError
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("hr_dir", metavar="HR_DIR", type=Path, help="folder of HR images, or clips")
+    parser.add_argument("--out", metavar="DIR", help="folder of the LR files")
+    parser.add_argument("--protocol", metavar="NAME", required=True, help=f"one of {', '.join(PROTOCOLS)}")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+                        help="a parameter of the protocol, as quality=40, quality=60-100, qp=31, encoder=9d")
+    parser.add_argument("--explain", metavar="DIR", type=Path, help="show the steps as pictures in this folder")
+    parser.add_argument("--num_workers", type=int, help="processes; one a CPU by default")
+
+
+def run(args):
+    """Degrades, names the bad files on stderr; returns the exit status."""
+    if bool(args.out) == bool(args.explain):
+        raise UserError("say where to: --out DIR for LR files, or --explain DIR for pictures of the steps")
+    challenge = challenges.PROTOCOLS.get(args.protocol)
+    if challenge and not challenge.degradation:
+        raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, which nothing "
+                        "degraded; take the challenge's own pairs, or another protocol's degradation")
+    known = parameters(args.protocol)
+    fixed = settings(args.protocol, dict(_pair(text, known) for text in args.set), "--set ")
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    if args.explain:
+        errors = explain.explain_folder(args.hr_dir, args.explain, args.protocol, fixed=fixed, say=console.print)
+    else:
+        with _progress.bar() as progress:
+            manifest, errors = degrade_folder(args.hr_dir, args.out, args.protocol, fixed=fixed,
+                                              num_workers=args.num_workers, progress=progress)
+        for name, entry in manifest["files"].items():
+            if entry["cropped"]:
+                console.print(f"{name}: cropped from {entry['source_height']}x{entry['source_width']} to "
+                              f"{entry['hr_height']}x{entry['hr_width']} (height x width)")
+        what = "clips" if PROTOCOLS[args.protocol].video else "images"
+        console.print(f"{len(manifest['files'])} LR {what} in {args.out}, their parameters in {MANIFEST}")
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    for error in errors:
+        stderr.print(f"jsr degrade: {error}")
+    return 1 if errors else 0
+
+
+def _pair(text, known):
+    """("qp", 31) of "qp=31"; a parameter that is text, as encoder="9", stays so."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set {text}: expected KEY=VALUE")
+    try:
+        return key, value if isinstance(known.get(key), str) else ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value

@@ -1,0 +1,127 @@
+"""Says what this machine has: versions, devices, codecs, one tiny convolution, and how to get what is missing."""
+
+from importlib import metadata
+import os
+from pathlib import Path
+import platform
+import shutil
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import jsr
+from jsr.data.build import default_data_dir
+from jsr.errors import UserError
+
+REQUIRED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "array-record", "grain", "numpy",
+            "pillow", "pyvips", "pyvips-binary", "psutil", "ml-collections", "clu", "safetensors", "rich", "tensorboardX")
+OPTIONAL = {  # distribution: what it is for, how to get it
+    "scikit-image": ("the photographs of the dataset `photos`", 'pip install "jsr[demo]"'),
+    "av": ("AVIF and HEVC", 'pip install "jsr[video]"'),
+    "jpeglib": ("libjpeg's other versions", 'pip install "jsr[codecs]"'),
+    "torch": ("reading .pth files", 'pip install "jsr[torch]"'),
+    "onnx": ("`jsr export` to .onnx", 'pip install "jsr[export]"'),
+    "onnxruntime": ("the check of `jsr export`, and `jsr upscale --runtime`", 'pip install "jsr[export]"'),
+    "openvino": ("`jsr upscale --runtime`, a peer in `jsr benchmark`", 'pip install "jsr[bench]"'),
+    "apache-beam": ("`jsr build --beam`", 'pip install "jsr[beam]"'),
+    "tensorflow": ("the `tfds build` command line; `jsr build` does without", 'pip install "jsr[tf]"'),
+    "tensorboard": ("looking at a run's event files", "pip install tensorboard"),
+}
+CODECS = {"JPEG": "jpg", "PNG (zlib)": "zlib", "WebP": "webp", "AVIF": "avif", "TIFF": "libtiff"}
+
+
+def add_arguments(parser):
+    """This command takes no arguments."""
+    del parser
+
+
+def run(args):
+    """Prints the findings; exit status 1 where something that every command needs is broken."""
+    del args
+    console, broken = Console(), []
+    found = Table("", "", box=None, show_header=False, title="jsr doctor", title_justify="left")
+
+    def say(what, text, mend=""):
+        found.add_row(what, text + (f"  [yellow]{escape(mend)}[/yellow]" if mend else ""))
+
+    say("jsr", f"{jsr.__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}")
+    for name in REQUIRED:
+        version = _version(name)
+        say(name, version or "[red]missing[/red]", "" if version else f"pip install {name}")
+        broken += [] if version else [name]
+    for name, (purpose, command) in OPTIONAL.items():
+        version = _version(name)
+        say(name, version or f"not installed: for {purpose}", "" if version else command)
+    for name, text in _codecs().items():
+        say(name, text)
+    try:
+        for what, text in _devices():
+            say(what, text)
+    except Exception as e:  # whatever a broken driver makes JAX raise
+        say("devices", f"[red]JAX cannot compute[/red]: {_first_line(e)}", _mend_devices(e))
+        broken.append("devices")
+    try:
+        data_dir = default_data_dir()
+        say("data folder", f"{data_dir}: {_free(data_dir)}")
+    except UserError as e:
+        say("data folder", "none", str(e))
+    say("this folder", f"{Path.cwd()}: {_free(Path.cwd())}")
+    console.print(found)
+    console.print("[red]broken: " + ", ".join(broken) + "[/red]" if broken else "[green]all that is needed is there[/green]")
+    return 1 if broken else 0
+
+
+def _version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _codecs():
+    from PIL import features
+
+    texts = {}
+    for title, name in CODECS.items():
+        there = features.check(name)
+        texts[title] = f"{features.version(name) or 'there'}" if there else "not in this Pillow"
+    turbo = features.version("libjpeg_turbo")
+    texts["JPEG"] += f" (libjpeg-turbo {turbo})" if turbo else " (not libjpeg-turbo: decoded pixels differ slightly)"
+    return texts
+
+
+def _devices():
+    """(what, text) rows; computes one small convolution and checks its value."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    for device in jax.devices():
+        memory = (device.memory_stats() or {}).get("bytes_limit")
+        yield f"device {device.id}", f"{device.platform} {device.device_kind}" + (f", {memory / 2**30:.1f} GiB" if memory else "")
+    image, kernel = jnp.ones((1, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
+    out = jax.jit(lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")))(
+        image, kernel)
+    if not np.allclose(out[0, 4, 4], 27.0):
+        raise RuntimeError(f"a 3x3 convolution of ones gave {out[0, 4, 4]}, not 27")
+    yield "convolution", f"computes, on {jax.default_backend()}"
+    if jax.default_backend() == "cpu" and shutil.which("nvidia-smi"):
+        yield "note", escape('there is an NVIDIA GPU that JAX does not use; pip install "jsr[cuda]"')
+
+
+def _mend_devices(error):
+    text = str(error).lower()
+    if "cudnn" in text or "out of memory" in text or "resource_exhausted" in text:
+        return "usually plain lack of GPU memory: free some, or set XLA_PYTHON_CLIENT_PREALLOCATE=false"
+    return "reinstall JAX for this machine: pip install -U jax (CPU), \"jsr[cuda]\" (NVIDIA), \"jsr[tpu]\" (TPU)"
+
+
+def _free(folder):
+    while not os.path.exists(folder):  # which Path.exists() does not say of a folder within one that is closed
+        folder = folder.parent
+    return f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB free"
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,335 @@
+"""Score a folder of images against the originals, whatever made them.
+
+  jsr evaluate --sr out --hr DIV2K_test_HR --protocol aim22_t1      a challenge's scores, beside bicubic and its table
+  jsr evaluate --sr out --hr HR --protocol ntire23_x3 --runtime_ms 3.6    and the challenge's score of PSNR and runtime
+  jsr evaluate --sr out --hr HR --protocol ais24                    out/QP31, out/QP63: a folder for each QP
+  jsr evaluate --sr out31 --hr HR --protocol ais24 --qp 31          one QP
+  jsr evaluate --sr out --hr Set5 --protocol bicubic_x4             clean images, as papers score them, beside bicubic
+  jsr evaluate --sr out --hr Set5 --profile rgb y_601               PSNR and SSIM of these profiles
+  jsr evaluate --sr out --hr Set5 --profile "psnr_b[rgb]"           one score
+  jsr evaluate --sr out --lr test_LR --submission out.zip --runtime 1.2
+
+Files belong together by name; something added to an SR or LR name (0801x4.png, 0801_SwinIR.png) is tolerated where only
+one pairing is possible. A file that is missing, damaged or of the wrong size gets one line, is left out of the means,
+and makes the exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
+
+A challenge's baseline is bicubic, of ais24 Lanczos, of ntire24 the JPEG image itself; its LR images are made from the HR images unless --lr has them,
+with a folder for each QP where --sr has.
+
+--json holds {protocol, profiles, crop_border, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours, bicubic},
+standing, skipped}; scores are {"psnr[rgb]": dB, ...}. The baseline stands under its name; with several QPs an image
+also has its qp, and the mean's scores are called "psnr[rgb] QP31". The PSNR of equal images is the string "inf", since
+JSON has no infinity. --csv holds one row an image.
+"""
+
+import csv
+import dataclasses
+from functools import partial
+import itertools
+import json
+import math
+import os
+from pathlib import Path
+import re
+
+from rich.table import Table
+
+from jsr import challenges, evaluation, metrics, parallel, terminal
+from jsr.challenges import submission
+from jsr.cli import _progress
+from jsr.errors import UserError
+from jsr.files import atomic_write
+from jsr.images import image_size, list_images
+from jsr.metrics import folders
+
+_PAIRS_PER_WORKER = 4  # fewer are scored sooner than a process starts
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("--sr", metavar="DIR", type=Path, required=True, help="folder of the images to score")
+    parser.add_argument("--hr", metavar="DIR", type=Path, help="folder of the originals")
+    parser.add_argument("--lr", metavar="DIR", type=Path,
+                        help="folder of the inputs, for the baseline; a protocol makes them by default")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--protocol", metavar="NAME", help=f"score as a challenge: {', '.join(challenges.PROTOCOLS)}")
+    what.add_argument("--profile", metavar="NAME", nargs="+",
+                      help=f"PSNR and SSIM under {', '.join(metrics.PROFILES)}; or one score, as psnr_b[rgb]")
+    parser.add_argument("--qp", metavar="N", type=int, help="the images' QP; without it, folders QP31, QP63... of a "
+                                                            "protocol that has several")
+    parser.add_argument("--runtime_ms", metavar="MS", type=float, help="ms an image, for a real-time challenge's score")
+    parser.add_argument("--scale", metavar="N", type=int,
+                        help="HR size over LR size, the protocol's by default; HR images are cropped to its multiples")
+    parser.add_argument("--crop_border", metavar="N", type=int,
+                        help="px cut off each side before comparing; the protocol's, or 0, by default")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the scores there, a row an image")
+    parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a CPU by default")
+    zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
+    zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there")
+    zipped.add_argument("--runtime", metavar="S", type=float, help="s an image, for its readme.txt")
+    zipped.add_argument("--cpu", action="store_true", help="that was measured on a CPU, not a GPU")
+    zipped.add_argument("--extra_data", action="store_true", help="trained on more than the challenge's data")
+    zipped.add_argument("--description", metavar="TEXT", default="", help="the readme's last line")
+
+
+def run(args):
+    """Scores, prints, writes what was asked for; returns the exit status."""
+    protocol = challenges.protocol(args.protocol) if args.protocol else None
+    keys, scale, crop_border = _settings(args, protocol)
+    console = terminal.console()
+    pairs, problems = [], []
+    for qp, sr, lr in _folders(args, protocol):
+        found, unpaired = _pairs(sr, args.hr, lr, scale, qp, console)
+        pairs, problems = pairs + found, problems + unpaired
+    if args.hr:
+        baseline = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
+        work = partial(folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline,
+                       degradation=protocol.degradation if protocol and not args.lr else "")
+        rows = _score(work, pairs, args.num_workers, problems)
+        report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border,
+                         runtime_ms=args.runtime_ms)
+        _show(report, protocol, console, title=args.sr)
+    _complain(problems)
+    if args.hr:
+        _write(report, args)
+    if args.submission:
+        if problems:
+            raise UserError(f"{args.submission}: not written; files missing or unfit: {len(problems)}")
+        _submit(args, pairs, protocol, console)
+    return 1 if problems else 0
+
+
+def _settings(args, protocol):
+    """The keys to score, the scale or None, and the border; UserError for arguments that do not fit together."""
+    if not args.hr and not args.submission:
+        raise UserError("--hr is missing: the folder of the originals")
+    if args.hr and not protocol and not args.profile:
+        raise UserError("say what to measure: --protocol aim22_t1, or --profile rgb")
+    if args.submission and (args.runtime is None or not 0 <= args.runtime < math.inf):
+        raise UserError("--submission needs --runtime, the seconds an image takes")
+    if args.runtime_ms is not None and not (protocol and protocol.runtime):
+        scored = " or ".join(row.name for row in challenges.PROTOCOLS.values() if row.runtime)
+        raise UserError(f"--runtime_ms is for the score of a real-time challenge: --protocol {scored}")
+    if args.runtime_ms is not None and not 0 < args.runtime_ms < math.inf:
+        raise UserError(f"--runtime_ms {args.runtime_ms:g}: must be more than 0")
+    if args.qp is not None and not (protocol and args.qp in protocol.qps):
+        judged = " or ".join(row.name for row in challenges.PROTOCOLS.values() if row.qps)
+        raise UserError(f"--qp {args.qp}: " + (f"{protocol.name} has {_listed(protocol.qps)}"
+                                               if protocol and protocol.qps else f"is for --protocol {judged}"))
+    if protocol and protocol.qps and args.submission and args.qp is None:
+        raise UserError("--submission takes the images of one QP: say which with --qp")
+    if not args.hr and (args.json or args.csv):
+        raise UserError("--json and --csv need --hr: without the originals there are no scores")
+    scale = args.scale if args.scale is not None else protocol.scale if protocol else None
+    if scale is not None and scale < 1:
+        raise UserError(f"--scale {scale}: must be at least 1")
+    if protocol and scale != protocol.scale:
+        raise UserError(f"--scale {scale}: the protocol {protocol.name} is x{protocol.scale}; use --profile instead")
+    crop_border = args.crop_border if args.crop_border is not None else protocol.crop_border if protocol else 0
+    if crop_border < 0:
+        raise UserError(f"--crop_border {crop_border}: must not be negative")
+    names = protocol.keys if protocol else args.profile or ()
+    keys = dict.fromkeys(key for name in names
+                         for key in ([name] if "[" in name else (f"psnr[{name}]", f"ssim[{name}]")))
+    try:
+        for key in keys:
+            metrics.parse_key(key)
+    except ValueError as e:
+        raise UserError(f"--profile: {e}") from e
+    return list(keys), scale, crop_border
+
+
+def _listed(qps):
+    return f"{', '.join(map(str, qps[:-1]))} and {qps[-1]}"
+
+
+def _folders(args, protocol):
+    """[(QP or None, SR folder, LR folder or None)] to score, in the order of the QPs."""
+    if args.qp is not None or not (protocol and protocol.qps):
+        return [(args.qp, args.sr, args.lr)]
+    made, inputs = _by_qp(args.sr, protocol), _by_qp(args.lr, protocol) if args.lr else {}
+    lacking = [qp for qp in made if args.lr and qp not in inputs]
+    if lacking:
+        raise UserError(f"{args.lr}: has no folder QP{lacking[0]}, as {args.sr} does")
+    return [(qp, made[qp], inputs.get(qp)) for qp in protocol.qps if qp in made]
+
+
+def _by_qp(folder, protocol):
+    """{QP: its folder in `folder`}: of QP31, qp31, qp_31 or 31."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    found = {}
+    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
+        match = re.fullmatch(r"(?:qp[-_]?)?(\d+)", path.name, re.IGNORECASE)
+        qp = int(match[1]) if match else None
+        if qp in found:
+            raise UserError(f"{path}: is of the same QP as {found[qp].name}; remove one of them")
+        if qp is not None and qp not in protocol.qps:
+            raise UserError(f"{path}: {protocol.name} has no QP {qp}, but {_listed(protocol.qps)}")
+        if qp is not None:
+            found[qp] = path
+    if not found:
+        raise UserError(f"{folder}: {protocol.name} judges images at QP {_listed(protocol.qps)}; put those of each in "
+                        "a folder of its own there, QP31 and so on, or say which QP these are of with --qp")
+    return found
+
+
+def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console):
+    """(pairs, problems): a folders.Pair for every image that has all it needs, and one line for every other file.
+
+    Without `hr_dir` a pair's `hr` is the LR whose name it answers to, or, without `lr_dir` too, the image itself.
+    """
+    made = list_images(sr_dir)
+    inputs = list_images(lr_dir) if lr_dir else []
+    at = f"QP{qp} " if qp else ""
+    if not hr_dir:
+        found, problems = folders.match(made, inputs or made, reference="LR")
+        _say_renamed(found, console)
+        problems += [text for lr, sr in found.items() if inputs and scale for text in _wrong_size(sr, lr, scale)]
+        return [folders.Pair(sr, lr) for lr, sr in found.items()], problems
+    found, problems = folders.match(made, list_images(hr_dir), what=f"{at}SR")
+    _say_renamed(found, console)
+    if not inputs:
+        return [folders.Pair(sr, hr, qp=qp) for hr, sr in found.items()], problems
+    lr_of, lr_problems = folders.match(inputs, list(found), what=f"{at}LR")
+    _say_renamed(lr_of, console)
+    return [folders.Pair(found[hr], hr, lr, qp) for hr, lr in lr_of.items()], problems + lr_problems
+
+
+def _say_renamed(found, console):
+    renamed = [f"{made.name} for {name.name}" for name, made in found.items() if made.stem != name.stem]
+    if renamed:
+        more = ", ..." if len(renamed) > 3 else ""
+        console.print(f"paired in spite of what their names add: {len(renamed)} ({', '.join(renamed[:3])}{more})")
+
+
+def _wrong_size(sr, lr, scale):
+    try:
+        (height, width), (lr_height, lr_width) = image_size(sr), image_size(lr)
+    except UserError as e:
+        return [str(e)]
+    if (height, width) == (lr_height * scale, lr_width * scale):
+        return []
+    return [f"{sr}: is {height}x{width}, its LR {lr.name} {lr_height}x{lr_width} (height x width), not x{scale}"]
+
+
+def _score(work, pairs, num_workers, problems):
+    """The rows of all pairs that can be scored, by name; the others are added to the problems."""
+    if num_workers is None:
+        num_workers = min(os.cpu_count(), len(pairs) // _PAIRS_PER_WORKER)
+    rows = []
+    with _progress.bar() as progress:
+        for done, (_, outcome) in enumerate(parallel.map_unordered(work, pairs, num_workers=num_workers), start=1):
+            if isinstance(outcome, UserError):
+                problems.append(str(outcome))
+            else:
+                rows.append(outcome)
+            progress("scoring", done, len(pairs))
+    return sorted(rows, key=lambda row: (row.get("qp", 0), row["name"]))
+
+
+def _report(rows, problems, *, protocol, keys, crop_border, runtime_ms):
+    mean = {who: {challenges.column(key, qp): value for qp, group in _by_row_qp(rows).items()
+                  for key, value in evaluation.mean_scores([row[who] for row in group]).items()}
+            for who in ("ours", protocol.baseline if protocol else "bicubic") if rows and who in rows[0]}
+    standing = None
+    if rows and protocol:
+        ranked = [row["name"] for row in rows if not protocol.qps or row["qp"] in protocol.table_qps]
+        standing = challenges.standing(protocol, mean["ours"], ranked, mean.get(protocol.baseline), runtime_ms)
+    return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "images": rows,
+            "mean": mean, "standing": standing and dataclasses.asdict(standing), "skipped": sorted(problems)}
+
+
+def _by_row_qp(rows):
+    """{QP or None: its rows}, in the rows' order."""
+    return {qp: list(group) for qp, group in itertools.groupby(rows, lambda row: row.get("qp"))}
+
+
+def _show(report, protocol, console, title):
+    rows, mean, keys, skipped = report["images"], report["mean"], report["profiles"], len(report["skipped"])
+    cropped = [row for row in rows if row["cropped"]]
+    if cropped:
+        console.print(f"HR images cropped at the bottom and right to multiples of the scale: {len(cropped)} "
+                      f"({cropped[0]['name']} from {cropped[0]['cropped']}, height x width)")
+    count = f"{title}, images scored: {len(rows)}" + (f", files left out: {skipped}" if skipped else "")
+    if not rows:
+        console.print(count)
+        return
+    first, (_, *baseline) = keys[0], mean
+    shown = Table("image", title=count, title_justify="left")
+    for key in keys:
+        shown.add_column(metrics.label(key), justify="right")
+    if baseline:
+        shown.add_column(f"gain {metrics.label(first)}", justify="right")
+    groups = _by_row_qp(rows)
+    for row in rows:
+        gain = [f"{evaluation.gain(row['ours'][first], row[who][first]):+.4f}" for who in baseline]
+        name = f"QP{row['qp']} {row['name']}" if "qp" in row else row["name"]
+        shown.add_row(name, *(f"{row['ours'][key]:.4f}" for key in keys), *gain)
+    for qp in groups:
+        columns = [challenges.column(key, qp) for key in keys]
+        shown.add_section()
+        shown.add_row(challenges.column("mean", qp), *(f"{mean['ours'][name]:.4f}" for name in columns))
+        for who in baseline:
+            shown.add_row(challenges.column(f"mean of {who}", qp), *(f"{mean[who][name]:.4f}" for name in columns))
+            shown.add_row(challenges.column("gain", qp),
+                          *(f"{evaluation.gain(mean['ours'][name], mean[who][name]):+.4f}" for name in columns))
+    console.print(shown)
+    if protocol:
+        if protocol.test_set:
+            console.print(_published(report["standing"], protocol))
+        console.print(report["standing"]["text"])
+
+
+def _published(standing, protocol):
+    rows, gains = challenges.table(protocol), standing["published_gains"]
+    if gains:
+        rows = [*(row | {"gain": f"{gains[row['team']]:+.4f}"} for row in rows),
+                {"team": protocol.baseline, **protocol.published}]
+    figures = protocol.keys if protocol.weigh else protocol.ranking_columns
+    headings = {"team": "team", "method": "method", **{name: challenges.label(name) for name in figures},
+                "gain": f"gain over {protocol.baseline}", "model_mb": "model, MB", "runtime_s": "s an image", "runtime_ms": "ms an image",
+                "score": "score"}
+    columns = [name for name in headings if name in rows[0]]
+    note = "" if standing["rank"] else "; not comparable with the above"
+    shown = Table(title=f"{protocol.title}, on {protocol.test_set}{note}", title_justify="left")
+    for name in columns:
+        shown.add_column(headings[name], justify="left" if name in ("team", "method") else "right")
+    for row in rows:
+        shown.add_row(*(row.get(name, "") for name in columns))
+    return shown
+
+
+def _write(report, args):
+    if args.json:
+        with atomic_write(args.json, "w") as file:
+            json.dump(metrics.json_ready(report), file, indent=1, allow_nan=False)
+            file.write("\n")
+    if args.csv:
+        with atomic_write(args.csv, "w") as file:
+            table = csv.writer(file, lineterminator="\n")
+            whos, keys = list(report["mean"]), report["profiles"]
+            named = ["name", *["qp"] * any("qp" in row for row in report["images"])]
+            table.writerow([*named, *(f"{who} {key}" for who in whos for key in keys)])
+            table.writerows([*(row[name] for name in named), *(row[who][key] for who in whos for key in keys)]
+                            for row in report["images"])
+
+
+def _complain(problems):
+    stderr = terminal.console(stderr=True)
+    for text in sorted(problems):
+        stderr.print(f"jsr evaluate: {text}")
+
+
+def _submit(args, pairs, protocol, console):
+    text = submission.readme(args.runtime, cpu=args.cpu, extra_data=args.extra_data, description=args.description)
+    images = {pair.hr.stem: pair.sr for pair in pairs}
+    with _progress.bar() as progress:
+        done = iter(range(1, len(images) + 1))
+        submission.write_zip(args.submission, images, text,
+                             on_image=lambda: progress("packing", next(done), len(images)))
+    others = protocol and protocol.test_set and (len(images) != protocol.test_count
+                                                 or protocol.test_names not in (None, images.keys()))
+    console.print(f"{args.submission}: {len(images)} images and readme.txt"
+                  + (f"; the challenge's are {protocol.test_set}" if others else ""))

@@ -1,0 +1,43 @@
+"""Fuse the training branches of a model file into the convolutions that it is used as.
+
+    jsr fuse runs/ntire23_x3/repnet/best.safetensors repnet.safetensors
+
+Every block is fused in float64 and compared with its branches on random input, borders included; the largest error is
+printed, relative to the block's largest output. A file that is fused already is written as it is. `jsr upscale` and
+`jsr.load` fuse what they load by themselves.
+"""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from jsr import counts
+from jsr.errors import UserError
+from jsr.inference import model_file
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("source", metavar="FROM", help="a model file")
+    parser.add_argument("target", metavar="TO", help="a .safetensors")
+
+
+def run(args):
+    """Fuses and says how exactly; returns the exit status."""
+    target = Path(args.target)
+    if target.suffix != ".safetensors":
+        raise UserError(f"{target}: a model file ends in .safetensors")
+    meta, networks, variables = model_file.load(args.source)
+    meta, networks, fused, report = model_file.fused(meta, networks, variables)
+    model_file.save(target, fused, meta)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    for name in networks:
+        before, after = counts.count_params(variables[name]), counts.count_params(fused[name])
+        errors = {path: error for path, error in report.items() if path.startswith(f"{name}/")}
+        console.print(f"{name}: {len(errors)} blocks, {before:,} parameters to {after:,}"
+                      if errors else f"{name}: nothing to fuse, {after:,} parameters")
+        if errors:
+            worst = max(errors, key=errors.get)
+            console.print(f"largest error, of {worst.rstrip('/')}: {errors[worst]:.1e} of its largest output")
+    console.print(f"wrote {target}")
+    return 0

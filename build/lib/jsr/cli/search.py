@@ -1,0 +1,74 @@
+"""Search a recipe's network for the widths that score best within a budget.
+
+    jsr search --config=ais24:lanczospp --try num_feat=24,28,32 --max_gmacs 1.25
+    jsr search --config=ais24 --try num_feat=8,16 --try num_block=1,2 --steps 1000 --config.data.eval.dataset=Set14
+
+All combinations that cost no more are trained for a while on the recipe's first stage; the better half is trained for
+twice as long, and so on. The same command goes on with an interrupted search.
+"""
+
+import ast
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from jsr import challenges, config, metrics, terminal
+from jsr.errors import UserError
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("--config", required=True, metavar="FILE[:RECIPE]",
+                        help="a track file and one of its recipes")
+    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
+    parser.add_argument("--try", dest="choices", metavar="FIELD=A,B,...", action="append", required=True,
+                        help="a field of the network and its values; repeatable")
+    parser.add_argument("--net", help="which network of the recipe; its only one by default")
+    parser.add_argument("--max_gmacs", type=float, metavar="G", 
+                        help="multiply-accumulates allowed, in 1e9, at the recipe's input size")
+    parser.add_argument("--steps", type=int, default=2000, metavar="N", help="of the first round (default: %(default)s)")
+    parser.add_argument("--workdir", type=Path, help="where its runs lie (default: runs/<track>/<recipe>_search)")
+
+
+def run(args):
+    """Searches, prints each round's table and the fields found; returns the exit status."""
+    from jsr.training import loop, search
+
+    recipe = config.load(args.config, args.overrides)
+    track, _, name = recipe.recipe.partition(":")
+    net = args.net or (recipe.chain[0] if len(recipe.chain) == 1 else None)
+    if net not in recipe.chain:
+        raise UserError(f"{recipe.recipe}: say which of its networks to search: --net {', '.join(recipe.chain)}")
+    found = search.candidates(recipe, net, dict(map(_choice, args.choices)), max_gmacs=args.max_gmacs)
+    ranking = metrics.label(challenges.of(recipe).ranking)
+    shown, console = terminal.console(), Console(stderr=True)
+    workdir = args.workdir or Path("runs") / track / f"{name}_search"
+    try:
+        rows = search.halve(recipe, net, found, workdir, steps=args.steps, console=console,
+                            on_round=lambda rows: shown.print(_table(rows, ranking)))
+    except loop.Interrupted as e:
+        console.print("stopped; the same command goes on", highlight=False)
+        return 128 + e.signal
+    shown.print(f"--config.networks.{net}.fields=\"{rows[0]['fields']}\"")
+    return 0
+
+
+def _choice(text):
+    field, sign, values = text.partition("=")
+    if not sign or not values:
+        raise UserError(f"--try {text}: expects FIELD=A,B,... as in num_feat=16,24,32")
+    try:
+        return field, list(ast.literal_eval(f"[{values}]"))
+    except (ValueError, SyntaxError):
+        return field, values.split(",")  # words
+
+
+def _table(rows, ranking):
+    table = Table(title=f"{rows[0]['steps']} steps", box=None)
+    for heading in ("fields", "parameters", "GMACs", ranking):
+        table.add_column(heading, justify="left" if heading == "fields" else "right")
+    for row in rows:
+        fields = ", ".join(f"{key} = {value}" for key, value in row["fields"].items())
+        table.add_row(fields, f"{row['params']:,}", f"{row['gmacs']:.3f}", f"{row['score']:.4f}")
+    return table

@@ -1,0 +1,198 @@
+"""The conversion of state dicts by rules, strict in both directions.
+
+Every key of the state dict is used, or ignored by name; every variable is filled exactly once; shapes must agree.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import fnmatch
+import importlib
+import importlib.util
+
+from flax import traverse_util
+import jax.numpy as jnp
+import numpy as np
+
+from jsr.errors import UserError
+
+# What a PyTorch layer's tensors are here: {its suffix: (collection, leaf, axes of numpy.transpose; None keeps them)}.
+LAYOUTS = {
+    "conv": {"weight": ("params", "kernel", (2, 3, 1, 0)), "bias": ("params", "bias", None)},  # OIHW to HWIO
+    "kernel": {"": ("params", "", (2, 3, 1, 0))},  # that of a convolution, as a parameter of its own
+    "transposed_conv": {"weight": ("params", "kernel", (2, 3, 0, 1)), "bias": ("params", "bias", None)},  # IOHW to HWIO
+    "linear": {"weight": ("params", "kernel", (1, 0)), "bias": ("params", "bias", None)},
+    "norm": {"weight": ("params", "scale", None), "bias": ("params", "bias", None),
+             "running_mean": ("batch_stats", "mean", None), "running_var": ("batch_stats", "var", None)},
+    "tensor": {"": ("params", "", None)},  # a parameter of its own
+    "channels": {"": ("params", "", (0, 2, 3, 1))},  # one that is shaped as an image, NCHW to NHWC
+}
+
+_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict")  # the averaged parameters come first
+_PREFIX = "module."  # of torch.nn.DataParallel
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """How one kind of state dict maps to one network's variables.
+
+    Attributes:
+      rows: (PyTorch module or parameter, path of the submodule or parameter here, key of LAYOUTS), as in
+        ("body.0.conv1", "body_0/conv1", "conv"). A layer without a bias, say, lacks it on both sides.
+      constants: keys whose values the network has as arithmetic: written as they are, and checked on reading.
+      copies: {key: key in `rows` that it repeats}, as of a parameter that a module has twice: written as copies, and
+        checked on reading.
+      ignore: shell patterns of keys that carry nothing on reading, constants among them.
+    """
+
+    rows: Sequence[tuple[str, str, str]]
+    constants: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ignore: Sequence[str] = ()
+
+
+def formats(model):
+    """{name: Rules} of the state dicts known for a network.
+
+    Raises:
+      UserError: there are none.
+    """
+    stem = type(model).__module__.rpartition(".")[2]
+    name = f"jsr.convert.rules.{stem}"
+    if importlib.util.find_spec(name) is None:
+        raise UserError(f"{stem}: has no rules of conversion; they would be in jsr/convert/rules/{stem}.py")
+    return {key: make(model) for key, make in importlib.import_module(name).FORMATS.items()}
+
+
+def unwrap(checkpoint):
+    """The state dict inside what training scripts save around it.
+
+    Args:
+      checkpoint: nested mappings; the averaged parameters (`params_ema`) are preferred to the plain ones.
+
+    Returns:
+      {key: array}, without the prefix "module." where all keys have it.
+
+    Raises:
+      UserError: there are no arrays where they should be.
+    """
+    found = checkpoint
+    while isinstance(found, Mapping) and (wrapper := next((w for w in _WRAPPERS if w in found), None)):
+        found = found[wrapper]
+    if not isinstance(found, Mapping) or not found:
+        raise UserError(f"no state dict, but {type(found).__name__}; save the model's state_dict()")
+    odd = [key for key, value in found.items() if not (isinstance(key, str) and hasattr(value, "shape"))]
+    if odd:
+        raise UserError(f"no state dict: {_some(map(str, odd))} {'is' if len(odd) == 1 else 'are'} no tensor; "
+                        "save the model's state_dict()")
+    if all(key.startswith(_PREFIX) for key in found):
+        found = {key.removeprefix(_PREFIX): value for key, value in found.items()}
+    return dict(found)
+
+
+def detect(state_dict, formats):
+    """The name among `formats`, {name: Rules}, whose modules a state dict has most of."""
+
+    def known(rules):
+        sources = {source for source, _, _ in rules.rows}
+        return sum(key in sources or key.rpartition(".")[0] in sources for key in state_dict)
+
+    return max(formats, key=lambda name: known(formats[name]))
+
+
+def to_jax(state_dict, rules, abstract):
+    """Converts a state dict.
+
+    Args:
+      state_dict: {key: numpy array}.
+      rules: Rules.
+      abstract: the network's variables, as of jsr.models.abstract.
+
+    Returns:
+      Variables of numpy arrays, of the abstract ones' structure and dtypes.
+
+    Raises:
+      UserError: keys that no rule uses, missing keys, other shapes, other constants; all of them in one line.
+      ValueError: the rules do not fit the network.
+    """
+    leaves = traverse_util.flatten_dict(abstract, sep="/")
+    plan = _plan(rules, leaves)
+    ignored = {key for key in state_dict if any(fnmatch.fnmatchcase(key, pattern) for pattern in rules.ignore)}
+    known = {*plan, *rules.constants, *rules.copies, *ignored}
+    unknown = [key for key in state_dict if key not in known]
+    missing = [key for key in plan if key not in state_dict]
+    filled, wrong = {}, []
+    for key, (path, axes) in plan.items():
+        if key in state_dict:
+            value = _transpose(state_dict[key], axes)
+            if value.shape == leaves[path].shape:
+                filled[path] = np.ascontiguousarray(value, leaves[path].dtype)
+            else:
+                expected = _transpose(np.empty(leaves[path].shape, bool), _inverse(axes)).shape
+                wrong.append(f"{key} is {state_dict[key].shape}, not {expected}")
+    for key, value in rules.constants.items():
+        if key in state_dict and key not in ignored and not _same(state_dict[key], value):
+            wrong.append(f"{key} has other values than the network's" if value.size > 16 else
+                         f"{key} is {np.ravel(state_dict[key]).tolist()}, the network has {value.ravel().tolist()}")
+    wrong += [f"{key} is not {original}, which it repeats" for key, original in rules.copies.items()
+              if key in state_dict and original in state_dict and not _same(state_dict[key], state_dict[original])]
+    problems = [f"{label}: {_some(keys)}" for label, keys in (
+        ("keys that it has no use for", unknown), ("missing keys", missing), ("wrong", wrong)) if keys]
+    if problems:
+        raise UserError("the state dict does not fit this network (other variant, scale or fields?); "
+                        + "; ".join(problems))
+    return traverse_util.unflatten_dict(filled, sep="/")
+
+
+def to_torch(variables, rules):
+    """The inverse of `to_jax`: {key: numpy array}, with the constants and copies that PyTorch's strict loader expects.
+
+    Raises:
+      ValueError: the rules do not fit the network.
+    """
+    leaves = traverse_util.flatten_dict(variables, sep="/")
+    converted = {key: np.ascontiguousarray(_transpose(np.asarray(leaves[path]), _inverse(axes)))
+                 for key, (path, axes) in _plan(rules, leaves).items()}
+    copies = {key: np.array(converted[original]) for key, original in rules.copies.items()}
+    return converted | copies | {key: np.array(value) for key, value in rules.constants.items()}
+
+
+def _plan(rules, leaves):
+    """{key of the state dict: (path of the leaf, axes)}: each leaf once, or ValueError."""
+    plan, taken = {}, set()
+    for source, target, layout in rules.rows:
+        found = {}
+        for suffix, (collection, leaf, axes) in LAYOUTS[layout].items():
+            path = "/".join(part for part in (collection, target, leaf) if part)
+            if path in leaves:
+                found[".".join(part for part in (source, suffix) if part)] = path, axes
+        if not found:
+            raise ValueError(f"rule {source} -> {target} ({layout}): the network has nothing there")
+        repeated = [path for path, _ in found.values() if path in taken] + [key for key in found if key in plan]
+        if repeated:
+            raise ValueError(f"rule {source} -> {target} ({layout}): {_some(repeated)} are in an earlier rule")
+        taken.update(path for path, _ in found.values())
+        plan |= found
+    if rest := sorted(leaves.keys() - taken):
+        raise ValueError(f"no rule fills {_some(rest)}")
+    return plan
+
+
+def _transpose(array, axes):
+    # A rank that does not fit comes out with a shape that does not fit, which is then reported by name.
+    return array if axes is None or array.ndim != len(axes) else array.transpose(axes)
+
+
+def _inverse(axes):
+    return None if axes is None else tuple(np.argsort(axes))
+
+
+def _same(a, b):
+    """Equal but for the rounding of the type that `a` has."""
+    rounding = jnp.finfo(a.dtype).eps if jnp.issubdtype(a.dtype, jnp.floating) else 0
+    tolerance = max(1e-4, float(rounding)) * np.abs(b).max()
+    return a.shape == b.shape and np.allclose(a.astype(np.float64), b, rtol=0, atol=tolerance)
+
+
+def _some(items, most=5):
+    items = list(items)
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")

@@ -1,0 +1,77 @@
+"""The parity certificate: how far a converted network's output is from the original's."""
+
+import hashlib
+import io
+from pathlib import Path
+import zipfile
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from jsr import models
+from jsr.errors import UserError
+
+BOUND = 1e-4  # of the largest error, for values in [0, 1]; converted networks of the tests are under 5e-6
+
+
+def certify(model, variables, path):
+    """Compares a network with what the original code made of an image.
+
+    Args:
+      model: a network.
+      variables: its variables.
+      path: a .npz or .safetensors of `lr` and `sr`, float in [0, 1] and not clipped, (H, W, 3) or (N, H, W, 3), and,
+        in a .npz, a text `about` that says how they were made.
+
+    Returns:
+      {reference: file name, sha256, about, lr_shape, max_abs_error, mean_abs_error}. The errors are in units of the
+      value range [0, 1], in float32 at the highest matmul precision.
+
+    Raises:
+      UserError: a file that is no such reference or does not fit the network, or an error above BOUND.
+    """
+    path = Path(path)
+    data, arrays = _read(path)
+    lr, sr = (_batched(path, arrays, key) for key in ("lr", "sr"))
+    card = models.card(model)
+    height, width = lr.shape[1:3]
+    expected = (lr.shape[0], height * model.scale, width * model.scale, card.out_channels)
+    if sr.shape != expected:
+        raise UserError(f"{path}: sr is {sr.shape}, for an lr of {lr.shape} this network gives {expected}")
+    if height % card.padding.multiple or width % card.padding.multiple:
+        raise UserError(f"{path}: lr is {height}x{width} (height x width), this network takes multiples of "
+                        f"{card.padding.multiple}; make the reference at such a size")
+    with jax.default_matmul_precision("highest"):
+        found = models.outputs(jax.jit(model.apply)(variables, lr))["sr"]
+    error = np.abs(np.asarray(found, np.float64) - sr)
+    if not error.max() <= BOUND:  # also where it is not a number
+        raise UserError(f"the converted network is not the original: on {path} its output is up to {error.max():.3g} off, "
+                        f"more than {BOUND:g}; nothing was written")
+    return {"reference": path.name, "sha256": hashlib.sha256(data).hexdigest(), "about": str(arrays.get("about", "")),
+            "lr_shape": list(lr.shape), "max_abs_error": float(error.max()), "mean_abs_error": float(error.mean())}
+
+
+def _read(path):
+    """(bytes, {key: array}) of a .npz or .safetensors."""
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".safetensors":
+            return data, safetensors.numpy.load(data)
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return data, dict(file)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, safetensors.SafetensorError) as e:
+        raise UserError(f"{path}: cannot be read as a reference; it is a .npz or .safetensors of lr and sr") from e
+
+
+def _batched(path, arrays, key):
+    """An image or images as float32 (N, H, W, 3)."""
+    if key not in arrays:
+        raise UserError(f"{path}: has no {key!r}; a reference holds lr and sr")
+    array = arrays[key]
+    if array.dtype.kind != "f" or array.ndim not in (3, 4) or array.shape[-1] != 3:
+        raise UserError(f"{path}: {key} is {array.dtype} {array.shape}, expected float (H, W, 3) or (N, H, W, 3)")
+    return np.asarray(array, np.float32).reshape(-1, *array.shape[-3:])

@@ -1,0 +1,180 @@
+"""Prepares the datasets of `tfds_builders/`: whole or not at all, and continuing what was interrupted."""
+
+import contextlib
+import dataclasses
+import fcntl
+import importlib
+import json
+import os
+from pathlib import Path
+import shutil
+
+from jsr.config import nearest
+from jsr.errors import UserError
+
+PACKAGE_BUILDERS = Path(__file__).parent.parent / "_tfds_builders"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset.
+
+    Attributes:
+      name: "<dataset>/<config>".
+      path: its folder.
+      counts: {split: images}.
+      size: bytes of the folder.
+      cropped: {name: "300x451 to 300x448"}, height x width, of the images cropped to a multiple of the scale.
+      is_new: whether this call built it.
+    """
+
+    name: str
+    path: Path
+    counts: dict
+    size: int
+    cropped: dict
+    is_new: bool
+
+
+def names():
+    """The names of the datasets that have a builder, sorted."""
+    return sorted(path.parent.name for path in PACKAGE_BUILDERS.glob("*/*_dataset_builder.py"))
+
+
+def _taking(setting):
+    """The names of the datasets that take a setting."""
+    return [name for name in names() if setting in find(f"{name}")[0].SETTINGS]
+
+
+def default_data_dir():
+    """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+
+    Raises:
+      UserError: the path's "~" is the home folder of nobody known, as of a container's user without a name.
+    """
+    folder = os.environ.get("JSR_DATA_DIR") or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as e:
+        raise UserError(f"{folder}: there is no such home folder; set JSR_DATA_DIR to the folder of the datasets") from e
+
+
+def find(dataset, data_dir=None):
+    """The builder class, config and folder of "<dataset>[/<config>]"; the config is `hr` where none is given.
+
+    Raises:
+      UserError: unknown dataset or config.
+    """
+    name, _, config = dataset.partition("/")
+    if name not in names():
+        raise UserError(f"dataset {name!r} is unknown; {nearest(name, names())}")
+    builder = importlib.import_module(f"jsr._tfds_builders.{name}.{name}_dataset_builder").Builder
+    config = config or builder.BUILDER_CONFIGS[0].name
+    if config not in builder.builder_configs:
+        raise UserError(f"dataset {name!r} has no config {config!r}; {nearest(config, builder.builder_configs)}")
+    return builder, config, Path(data_dir or default_data_dir()).expanduser() / name / config / str(builder.VERSION)
+
+
+def damage(path):
+    """What is wrong with the dataset in the folder `path`, in a few words; "" where it is whole."""
+    path = Path(path)
+    if not path.is_dir():
+        return "it is not built"
+    try:
+        info = json.loads((path / "dataset_info.json").read_text(encoding="utf-8"))
+        for split in info["splits"]:
+            files = list(path.glob(f"*-{split['name']}.{info['fileFormat']}-*"))
+            size, expected = sum(file.stat().st_size for file in files), int(split["numBytes"])
+            if len(files) != len(split["shardLengths"]) or size != expected:
+                return (f"the records of {split['name']} are damaged, {size:,} bytes in {len(files)} files instead of "
+                        f"{expected:,} in {len(split['shardLengths'])}")
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        return f"its dataset_info.json is damaged ({e})"
+    return ""
+
+
+def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="", force=False,
+          announce=lambda line: None, progress=lambda stage, done, total: None, **settings):
+    """Prepares a dataset unless it is there already and whole.
+
+    A damaged one is built anew. Processes that want the same dataset wait for the first of them. What a build that
+    was killed, or that met damaged images, had finished is used by the next.
+
+    Args:
+      dataset: "<dataset>[/<config>]", as in "photos/aim22_t1".
+      data_dir: where datasets are; `default_data_dir()` where None or "".
+      manual_dir: folder with source files that the user has already, for the datasets that can use one.
+      num_workers: processes, see `jsr.parallel.map_unordered`.
+      beam: "" works on this machine; else a runner of Apache Beam, see `jsr.data.beam.map_unordered`.
+      force: builds anew what is there.
+      announce: called with lines for the user.
+      progress: called with (what is done, images done, images in all).
+      **settings: of the builder's SETTINGS; None leaves one as the dataset has it, or at its default.
+
+    Returns:
+      Dataset.
+
+    Raises:
+      UserError: unknown dataset, sources missing or damaged, no place to write; a setting that the dataset does not
+        take, or that it was built otherwise with.
+    """
+    cls, config, path = find(dataset, data_dir)
+    if manual_dir is not None:
+        if not cls.MANUAL_DOWNLOAD_INSTRUCTIONS:
+            raise UserError(f"{cls.name}: takes no files of yours, leave out --manual_dir")
+        if not Path(manual_dir).is_dir():
+            raise UserError(f"{manual_dir}: no such folder (--manual_dir)")
+    settings = {key: value for key, value in settings.items() if value is not None}
+    for key in settings.keys() - cls.SETTINGS.keys():
+        raise UserError(f"{cls.name}: takes no --{key}; it is for {', '.join(_taking(key))}")
+    cls.check(config, {**cls.SETTINGS, **settings})
+    is_new = force or bool(damage(path))
+    if is_new:
+        with _exclusive(path.parent):
+            is_new = force or bool(damage(path))  # another process may have built it meanwhile
+            if is_new:
+                _build(cls, config, path, force, announce,
+                       dict(manual_dir=manual_dir, num_workers=num_workers, beam=beam, settings=settings,
+                            announce=announce, progress=progress))
+    info = cls(data_dir=path.parents[2], config=config).info
+    other = {key: info.metadata[key] for key, value in settings.items() if info.metadata[key] != value}
+    if other:
+        raise UserError(f"{path}: is there already, with {', '.join(f'--{key} {value}' for key, value in other.items())}; "
+                        "--force builds it anew, --data_dir elsewhere keeps both")
+    return Dataset(name=f"{cls.name}/{config}", path=path, is_new=is_new, cropped=info.metadata["cropped"],
+                   counts={name: split.num_examples for name, split in info.splits.items()},
+                   size=sum(file.stat().st_size for file in path.iterdir()))
+
+
+def _build(cls, config, path, force, announce, attributes):
+    if path.exists():
+        announce(f"{path}: removed, {'--force' if force else damage(path)}")
+        shutil.rmtree(path)
+    for leftover in path.parent.glob(f"incomplete.*_{path.name}"):  # of a build that was killed
+        shutil.rmtree(leftover)
+    builder = cls(data_dir=path.parents[2], config=config)
+    for name, value in attributes.items():
+        setattr(builder, name, value)
+    if force:
+        shutil.rmtree(builder.parts_dir, ignore_errors=True)
+    try:
+        builder.download_and_prepare()
+    except (OSError, RuntimeError) as e:
+        if isinstance(e, RuntimeError) and str(path.parent) not in str(e):  # else the record writer's, on a full disk
+            raise
+        raise UserError(f"{path.parent}: cannot be written: {e}") from e
+
+
+@contextlib.contextmanager
+def _exclusive(folder):
+    """Holds the lock of a folder, which is made; a process that dies loses it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as e:
+        raise UserError(f"{folder}: cannot be made: {e.strerror}; choose another place with --data_dir") from e
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,412 @@
+"""Clips: videos to the records of a dataset, and records to aligned windows of frames, decoded no further than needed.
+
+A record is a dict: name, hr (the bytes of the source's file, as they are, or of `with_key_frames`), height, width (px,
+of the part of its frames that is used: the rest of its source_height, source_width is cut off at the bottom and right),
+frames, fps, and for a degraded dataset lr (the bytes of the LR stream) and degradation (what made it, the record of
+`jsr.degradations.Degraded` as JSON). All frames are 8-bit YUV 4:2:0 in even sizes, and become RGB by
+`jsr.degradations._video.to_rgb`, as the organisers' ffmpeg command does it.
+
+A window begins to be decoded at the last key frame before it. What was decoded is kept, up to a number of bytes. The LR
+streams of AIM 2022 have one key frame, the first; they are small. Lossless HEVC takes 10 ms a frame of 960x544 px on
+one core, so that the distance of the key frames decides: at x265's 250 a window waits for a hundred frames, at 8 for
+three. To RGB go the crops alone, all 7 frames of a window of 256 px in 1 ms: nothing that the device should do instead.
+"""
+
+import collections
+import contextlib
+import dataclasses
+from fractions import Fraction
+import hashlib
+import itertools
+import json
+import threading
+
+import numpy as np
+
+from jsr import degradations
+from jsr.data import records
+from jsr.degradations import _video, hevc
+from jsr.degradations.resize import pyav
+from jsr.errors import UserError
+
+CACHE_BYTES = 512 << 20  # of decoded frames, in each worker
+SEGMENT_BYTES = CACHE_BYTES // 8  # of them, frames that follow each other in one clip
+
+_UNSPECIFIED, _LIMITED = 2, 1  # FFmpeg's numbers: a colour space that a file does not tell, the range that is meant
+_TALLEST = 8192  # height of a frame made of several, px
+
+
+# Videos to records
+
+@dataclasses.dataclass(frozen=True)
+class Clip(records.Source):
+    """A source video, and where there is one its LR stream.
+
+    Attributes:
+      lr: Source of the LR stream; None where the protocol is to make it.
+      lr_step: what to record of the codec that made `lr`, {key: value}, as pairs.
+    """
+
+    lr: records.Source | None = None
+    lr_step: tuple = ()
+
+    def _record_bytes(self, size):
+        return size  # the file itself; an LR stream is small
+
+
+def prepare(source, *, protocol, folder, multiple, keyint=0):
+    """Makes the part of a source video, as `jsr.data.records.prepare` does of an image; the rest as in `make`."""
+    data, lr = source.read(), source.lr.read() if source.lr and protocol else None
+    drawn = degradations.draw(protocol, source.name) if protocol else {}
+    made_of = json.dumps([drawn, source.lr_step, multiple, keyint, hashlib.sha256(lr or b"").hexdigest()])
+    part = records.part_path(folder, source.name, data, made_of)
+    if not part.exists():
+        records.save(part, [make(source, data, lr, protocol, multiple, keyint)])
+    return part
+
+
+def make(source, data, lr, protocol, multiple, keyint=0):
+    """The record of a source video.
+
+    Args:
+      source: a Clip.
+      data: its bytes.
+      lr: the bytes of its LR stream; None where the protocol is to make it.
+      protocol: key of `jsr.degradations.PROTOCOLS`, of videos; "" for a record without LR.
+      multiple: of what HR height and width are to be multiples, px, even.
+      keyint: 0 keeps the HR file; else it is encoded anew by `with_key_frames`.
+
+    Raises:
+      UserError: damaged, cut off, not 8-bit YUV 4:2:0, of changing size or frame rate, smaller than `multiple`; an LR
+        stream of another size or number of frames.
+    """
+    shown, colours = [], None
+
+    def keep(frame):
+        nonlocal colours
+        colours = _colours(frame)
+        if protocol and lr is None or keyint:
+            shown.append(_packed(_planes(frame), *_cropped((frame.height, frame.width), multiple)))
+
+    frames, fps, source_size = _inspect(data, source, keep)
+    height, width = _cropped(source_size, multiple)
+    if not height or not width:
+        raise UserError(f"{source}: {source_size[1]}x{source_size[0]} is smaller than {multiple} px")
+    if keyint:
+        data = with_key_frames(np.stack(shown), keyint, fps, colours, source)
+    record = {"name": source.name, "hr": data, "height": height, "width": width, "source_height": source_size[0],
+              "source_width": source_size[1], "frames": frames, "fps": fps}
+    if protocol:
+        drawn = degradations.draw(protocol, source.name, fps=max(1, round(fps)))
+        if lr is not None:
+            _check_lr(source, lr, record, degradations.protocol(protocol).scale)
+            # what the protocol says; not how its own encoder would have been called
+            codec = {key: drawn["steps"][-1][key] for key in degradations.protocol(protocol).steps[-1]}
+            drawn["steps"][-1] = codec | dict(source.lr_step)
+        else:
+            try:
+                degraded = degradations.replay(drawn, np.stack(shown))
+            except UserError as e:  # as of an encoder that takes no clips so small
+                raise UserError(f"{source}: {e}") from e
+            lr, drawn = degraded.lr_bytes, degraded.record
+        record |= {"lr": lr, "degradation": json.dumps(drawn)}
+    return record
+
+
+def with_key_frames(yuv, keyint, fps, colours, name):
+    """A clip as the bytes of an MP4 file of lossless HEVC with a key frame every `keyint` frames.
+
+    Args:
+      yuv: uint8 (T, H * 3 // 2, W).
+      keyint: frames.
+      fps: frames a second.
+      colours: numbers of its colour space and range, as FFmpeg has them.
+      name: what error messages call it.
+
+    Raises:
+      UserError: x265 takes no clips so small, or what it wrote decodes to another clip.
+    """
+    if min(yuv.shape[1] // 3 * 2, yuv.shape[2]) < 16:
+        raise UserError(f"{name}: is smaller than the 16 px that x265 takes; leave out --keyint")
+    space, span = colours[0], colours[1] or _LIMITED
+    params = {**hevc.X265_LOSSLESS, **hevc.X265_SINGLE_THREAD, **hevc.X265_SILENT, "keyint": keyint, "min-keyint": 1,
+              "range": span - 1, **({"colormatrix": space} if space != _UNSPECIFIED else {})}
+    data = _video.encode(
+        map(_video.from_yuv, yuv), (yuv.shape[1] // 3 * 2, yuv.shape[2]), container="mp4", codec="libx265",
+        options={"preset": "ultrafast", "x265-params": ":".join(f"{key}={value}" for key, value in params.items())},
+        rate=Fraction(fps).limit_denominator(1001))
+    again = list(_video.decode(data, "hevc", name))
+    if len(again) != len(yuv) or any(_colours(frame) != (space, span) or (frame.to_ndarray() != one).any()
+                                     for frame, one in zip(again, yuv)):
+        raise UserError(f"{name}: x265 did not encode it without loss; leave out --keyint")
+    return data
+
+
+def _colours(frame):
+    return int(frame.colorspace), int(frame.color_range)
+
+
+def _cropped(size, multiple):
+    return tuple(side - side % multiple for side in size)
+
+
+def _check_lr(source, lr, record, scale):
+    frames, _, size = _inspect(lr, source.lr, lambda _: None)
+    if frames != record["frames"]:
+        raise UserError(f"{source.lr}: holds {frames} frames, its HR clip {source} holds {record['frames']}; one of "
+                        "them is cut off or another clip")
+    if size != (record["height"] // scale, record["width"] // scale):
+        raise UserError(f"{source.lr}: is {size[1]}x{size[0]}, its HR clip {source} {record['width']}x"
+                        f"{record['height']}; it must be {scale} times smaller")
+
+
+def _inspect(data, name, visit):
+    """(frames, frames a second, (height, width)) of a whole video; `visit` is called with each frame."""
+    times, durations, size = [], [], None
+    for frame in _video.decode(data, None, name):
+        _video.check_420(frame, name)
+        if size not in (None, (frame.height, frame.width)):
+            raise UserError(f"{name}: changes its size from {size[1]}x{size[0]} to {frame.width}x{frame.height}; "
+                            "split it")
+        size = frame.height, frame.width
+        times.append(frame.pts)
+        durations.append((frame.duration or 0) * float(frame.time_base or 0))
+        visit(frame)
+    if not times:
+        raise UserError(f"{name}: holds no pictures; replace or remove it")
+    fps = _frame_rate(times, durations[0], float(frame.time_base or 0), name)
+    promised = _promised_seconds(data, name)
+    if promised and len(times) / fps < promised - max(2 / fps, 0.01 * promised):
+        raise UserError(f"{name}: holds {len(times) / fps:.2f} of {promised:.2f} seconds; it is cut off, "
+                        "fetch it again")
+    return len(times), fps, size
+
+
+def _frame_rate(times, duration, tick, name):
+    """Frames a second, by the frames' times in ticks (s); of a bare stream without times by a frame's duration (s)."""
+    if None in times or len(times) < 2:
+        return round(1 / duration, 3) if duration else 25.0
+    steps = np.diff(times)
+    if steps.min() <= 0 or np.ptp(steps) > max(1, 0.05 * steps.mean()):  # Matroska rounds to milliseconds
+        low, high = (f"{1 / (step * tick):.4g}" if step > 0 else "no" for step in (steps.max(), steps.min()))
+        raise UserError(f"{name}: has a variable frame rate, {low} to {high} frames a second; make it constant with "
+                        "ffmpeg -i FILE -vf fps=25 -c:v libx265 -x265-params lossless=1 OUT.mkv")
+    return round(1 / (float(steps.mean()) * tick), 3)
+
+
+def _promised_seconds(data, name):
+    """How long the file says that its video is; 0 where it does not say."""
+    with _video.opened(data, name) as (container, stream):
+        if stream.duration:
+            return float(stream.duration * stream.time_base)
+        # Matroska knows one length for all its streams, and a sound track may be the longest.
+        return (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
+
+
+# Decoding windows
+
+def decode(data, start, stop, *, frames, name):
+    """Decodes frames `start` to `stop` of a video and what is needed before them.
+
+    Args:
+      data: the bytes of the file.
+      start, stop: frame numbers, as in a slice.
+      frames: how many the whole video has.
+      name: what error messages call it.
+
+    Yields:
+      (number, av.VideoFrame), from the last key frame at or before `start` on; from the first frame where the file, as
+      a bare stream, has no times.
+
+    Raises:
+      UserError: damaged, or it has fewer frames.
+    """
+    with _video.opened(data, name) as (container, stream):
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        order = sorted(p.pts for p in packets) if all(p.pts is not None for p in packets) else []
+        entry = 0
+        if len(order) == frames:
+            entry = max((i for i, p in enumerate(packets) if p.is_keyframe and p.pts <= order[start]), default=0)
+        later = _from_key(stream, packets, entry) if entry else None
+        number = order.index(packets[entry].pts) if later else 0
+        for frame in later or _shown(stream, packets):
+            yield number, frame
+            number += 1
+            if number == stop:
+                return
+    raise UserError(f"{name}: holds {number} frames, not {frames}; it is cut off or another clip, replace or remove it")
+
+
+def _from_key(stream, packets, entry):
+    """The frames from a key frame on; None where decoding cannot begin there, as at x264's gradual refreshes."""
+    key = packets[entry].pts
+    # What is shown before it but coded after it needs what came before; nothing later needs it.
+    frames = _shown(stream, [packet for packet in packets[entry:] if packet.pts >= key])
+    with contextlib.suppress(pyav("video").FFmpegError):
+        frame = next(frames, None)
+        if frame is not None and frame.pts == key:
+            return itertools.chain([frame], frames)
+    stream.codec_context.flush_buffers()
+    return None
+
+
+def _shown(stream, packets):
+    for packet in [*packets, None]:
+        yield from stream.codec_context.decode(packet)
+
+
+class _DecodeCache:
+    """Decodes windows of the clips of records, keeping the latest frames up to a number of bytes. Threads share it."""
+
+    def __init__(self, limit):
+        self._limit, self._held, self._segments = limit, 0, collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, record, key, start, stop):
+        """Frames `start` to `stop` of record[key]: uint8 (T, H * 3 // 2, W), and their (colour space, range)."""
+        with self._lock:
+            for where, (yuv, colours) in self._segments.items():
+                if where[:2] == (record["name"], key) and where[2] <= start and stop <= where[2] + len(yuv):
+                    self._segments.move_to_end(where)
+                    return yuv[start - where[2]:stop - where[2]], colours
+        first, yuv, colours = _segment(record, key, start, stop)
+        with self._lock:
+            where = record["name"], key, first
+            old = self._segments.pop(where, None)
+            self._held += yuv.nbytes - (old[0].nbytes if old else 0)
+            self._segments[where] = yuv, colours
+            while self._held > self._limit:
+                self._held -= self._segments.popitem(last=False)[1][0].nbytes
+        return yuv[start - first:stop - first], colours
+
+    def __reduce__(self):
+        return _DecodeCache, (self._limit,)  # empty, in a worker
+
+
+def _segment(record, key, start, stop):
+    """(number of its first frame, the frames, their colours): the window and, as far as they fit, those before it."""
+    scale = 1 if key == "hr" else _scale(record)
+    height, width = record["height"] // scale, record["width"] // scale
+    kept = collections.deque(maxlen=max(stop - start, SEGMENT_BYTES // (height * width * 3 // 2)))
+    name = f"{record['name']} ({key})"
+    for number, frame in decode(record[key], start, stop, frames=record["frames"], name=name):
+        kept.append(_packed(_planes(frame), height, width))
+    return stop - len(kept), np.stack(kept), _colours(frame)
+
+
+def _scale(record):
+    return degradations.protocol(json.loads(record["degradation"])["protocol"]).scale
+
+
+def _planes(frame):
+    """Views of the three planes of a YUV 4:2:0 frame."""
+    return [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:plane.height, :plane.width]
+            for plane in frame.planes]
+
+
+def _packed(planes, height, width):
+    """The upper left part of a frame, even, as `jsr.degradations._video` has frames: (height * 3 // 2, width)."""
+    luma, *chroma = planes
+    chroma = [plane[:height // 2, :width // 2] for plane in chroma]
+    return np.concatenate([luma[:height, :width], np.concatenate(chroma).reshape(height // 2, width)])
+
+
+def _crop(yuv, top, left, height, width):
+    """Part of a YUV clip (T, H * 3 // 2, W); all even."""
+    frames, rows, columns = yuv.shape
+    full = rows // 3 * 2
+    chroma = yuv[:, full:].reshape(frames, 2, full // 2, columns // 2)
+    chroma = chroma[:, :, top // 2:(top + height) // 2, left // 2:(left + width) // 2]
+    luma = yuv[:, top:top + height, left:left + width]
+    return np.concatenate([luma, chroma.reshape(frames, height // 2, width)], axis=1)
+
+
+def _rgb(yuv, colours, top, left, height, width):
+    """Part of a YUV clip as uint8 (T, height, width, 3): `_video.to_rgb` of the whole frames, cut."""
+    top_rest, left_rest = top % 2, left % 2
+    rows, columns = height + top_rest, width + left_rest
+    part = _crop(yuv, top - top_rest, left - left_rest, rows + rows % 2, columns + columns % 2)
+    at_once = max(1, _TALLEST // part.shape[1])
+    rgb = [_rgb_at_once(part[i:i + at_once], colours) for i in range(0, len(part), at_once)]
+    return np.concatenate(rgb)[:, top_rest:rows, left_rest:columns]
+
+
+def _rgb_at_once(yuv, colours):
+    """A YUV clip as RGB by way of one tall frame: no pixel of the conversion depends on another block of 2x2."""
+    count, height, width = len(yuv), yuv.shape[1] // 3 * 2, yuv.shape[2]
+    chroma = yuv[:, height:].reshape(count, 2, -1).swapaxes(0, 1).reshape(count * height // 2, width)
+    frame = _video.from_yuv(np.concatenate([yuv[:, :height].reshape(count * height, width), chroma]))
+    frame.colorspace, frame.color_range = colours
+    return _video.to_rgb(frame).reshape(count, height, width, 3)
+
+
+def read(record):
+    """A whole clip, for evaluation: {"hr": uint8 (T, H, W, 3)} and, where the record has one, its "lr".
+
+    Raises:
+      UserError: damaged.
+    """
+    decoded = {key: _segment(record, key, 0, record["frames"])[1:] for key in ("hr", "lr") if key in record}
+    colours = decoded["hr"][1]
+    return {key: _rgb(yuv, colours, 0, 0, yuv.shape[1] // 3 * 2, yuv.shape[2]) for key, (yuv, _) in decoded.items()}
+
+
+# Samples
+
+class ClipWindows:
+    """Record and random generator to sample: {"lr": uint8 (T, c, c, 3), "hr": uint8 (T, c*scale, c*scale, 3)}.
+
+    It stands where `jsr.data.pipeline.PairedCrops` does. The place is the same for all frames of a window.
+
+    Args:
+      frames: T.
+      crop: side of the HR crop, px; a multiple of twice `scale`.
+      scale: HR size over LR size.
+      degrade: "" takes the record's stored `lr` alongside; a video protocol's name degrades the window of the HR crop
+        instead. Its stream begins with the window, that of a stored LR with the clip.
+      fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
+      cache_bytes: decoded frames that each worker keeps.
+    """
+
+    def __init__(self, *, frames, crop, scale, degrade="", fixed=None, cache_bytes=CACHE_BYTES):
+        if frames < 1:
+            raise UserError(f"a window of {frames} frames is none; use at least 1")
+        if crop % (2 * scale):
+            raise UserError(f"crop {crop} is not a multiple of twice the scale {scale} (--config.stages[0].crop=...)")
+        if degrade:
+            protocol = degradations.protocol(degrade)
+            if not protocol.video or protocol.scale != scale:
+                raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
+                                f"x{protocol.scale}, not of videos at x{scale} (--config.data.train[0].degrade=...)")
+            degradations.draw(degrade, **(fixed or {}))  # mistakes in it
+        self._frames, self._crop, self._scale = frames, crop, scale
+        self._degrade, self._fixed = degrade, dict(fixed or {})
+        self._decode = _DecodeCache(cache_bytes)
+
+    def __call__(self, record, rng):
+        if "frames" not in record:
+            raise UserError(f"{record['name']}: is an image, not a clip; choose a dataset of videos")
+        name, size, scale = record["name"], self._crop // self._scale, self._scale
+        height, width = record["height"] // scale, record["width"] // scale
+        if record["frames"] < self._frames or min(height, width) < size:
+            raise UserError(f"{name}: {record['frames']} frames of {record['width']}x{record['height']} are fewer or "
+                            f"smaller than the window of {self._frames} frames of {self._crop}; use a smaller one "
+                            "(--config.stages[0].crop=...) or remove the clip")
+        if not self._degrade and "lr" not in record:
+            raise UserError(f"{name}: the dataset stores no LR clips; name the degradation that makes them "
+                            "(--config.data.train[0].degrade=aim22_t2)")
+        start = int(rng.integers(record["frames"] - self._frames + 1))
+        y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+        window = slice(start, start + self._frames)
+        hr, colours = self._decode(record, "hr", window.start, window.stop)
+        if self._degrade:
+            lr = self._degraded(record, _crop(hr, y * scale, x * scale, self._crop, self._crop), rng)
+            lr = _rgb(lr, colours, 0, 0, size, size)
+        else:  # the LR stream does not tell its colours, they are the HR's
+            lr = _rgb(self._decode(record, "lr", window.start, window.stop)[0], colours, y, x, size, size)
+        return {"lr": lr, "hr": _rgb(hr, colours, y * scale, x * scale, self._crop, self._crop)}
+
+    def _degraded(self, record, hr, rng):
+        fps = max(1, round(float(record["fps"])))
+        seed = int(rng.integers(1 << 62))
+        return degradations.degrade(self._degrade, hr, seed=seed, **{"fps": fps, **self._fixed}).decode()

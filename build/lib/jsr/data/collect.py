@@ -1,0 +1,124 @@
+"""The images below a folder, in folders and in archives, and which of them make up a split of a dataset."""
+
+import dataclasses
+import os
+from pathlib import Path
+import re
+import tarfile
+import zipfile
+
+from jsr import images
+from jsr.data.records import Source
+from jsr.errors import UserError
+
+_PACKED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".rar", ".7z")  # nothing in them can be read by itself
+_WILD = {"{name}": "(?P<name>[^/]+)", "{number}": r"(?P<name>\d+)", "*": "[^/]*", "?": "[^/]"}
+
+
+@dataclasses.dataclass(frozen=True)
+class TarMember(Source):
+    """A source image in a .tar archive: where its bytes are."""
+
+    offset: int = 0
+    size: int = 0
+
+    def read(self):
+        """The file's bytes; raises UserError where the archive is missing, cut off or unreadable."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                data = file.read(self.size)
+        except OSError as e:
+            raise UserError(f"{self}: cannot be read: {e.strerror}") from e
+        if len(data) < self.size:
+            raise UserError(f"{self}: damaged archive (it ends too early); fetch it again")
+        return data
+
+    def record_bytes(self):
+        """A guess at the bytes of its record."""
+        return self._record_bytes(self.size)
+
+
+@dataclasses.dataclass
+class Found:
+    """The images below a folder.
+
+    Attributes:
+      files: [(path, Source)], as if archives were folders; what is in folders comes before what is in archives.
+      unusable: archives that hold images perhaps, each with what is wrong: "a.tgz must be unpacked first".
+    """
+
+    files: list
+    unusable: list
+
+    def matching(self, pattern):
+        """{name: Source}, sorted, of the files whose path ends like `pattern`; of the same name, the first.
+
+        Args:
+          pattern: as in "DIV8K/{name}.*": `*` and `?` as in a shell, not across "/"; {name} becomes the image's name,
+            {number} only if it is of digits. Case does not matter.
+        """
+        parts = re.split(r"(\{name\}|\{number\}|\*|\?)", pattern)
+        ends = re.compile(f"(?:.*/)?{''.join(_WILD.get(part, re.escape(part)) for part in parts)}", re.IGNORECASE)
+        named = {}
+        for path, source in self.files:
+            match = ends.fullmatch(path)
+            if match:
+                named.setdefault(match["name"], source)
+        return dict(sorted(named.items()))
+
+
+def images_below(folder):
+    """Found: the images in a folder, the folders in it, and the .zip and .tar archives in them.
+
+    Hidden files, and links that lead back to where they are, are left out.
+
+    Raises:
+      UserError: no such folder.
+    """
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    files, archived, unusable = [], [], []
+    for path in _files(folder):
+        suffix = path.suffix.lower()
+        if suffix in images.EXTENSIONS:
+            files.append((path.as_posix(), Source(path.stem, str(path))))
+        elif suffix in _LISTINGS:
+            try:
+                archived += [(f"{path.with_suffix('').as_posix()}/{source.member}", source)
+                             for source in _LISTINGS[suffix](path) if _is_image(source.member)]
+            except (OSError, zipfile.BadZipFile, tarfile.TarError) as e:
+                unusable.append(f"{path.name} is damaged ({e}), fetch it again")
+        elif path.name.lower().endswith(_PACKED):
+            unusable.append(f"{path.name} must be unpacked first")
+    return Found(files + archived, unusable)
+
+
+def _files(folder):
+    seen = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if real not in seen else []
+        if real not in seen:
+            yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+        seen.add(real)
+
+
+def _is_image(member):
+    is_hidden = any(part.startswith(".") for part in member.split("/"))  # macOS packs a ._name beside each name
+    return not is_hidden and member.lower().endswith(images.EXTENSIONS)
+
+
+def _in_zip(path):
+    with zipfile.ZipFile(path) as archive:
+        return [Source(Path(name).stem, str(path), name) for name in sorted(archive.namelist())]
+
+
+def _in_tar(path):
+    with tarfile.open(path, "r:") as archive:
+        return [TarMember(Path(member.name).stem, str(path), member.name.removeprefix("./"), member.offset_data, member.size)
+                for member in sorted(archive, key=lambda m: m.name) if member.isfile()]
+
+
+_LISTINGS = {".zip": _in_zip, ".tar": _in_tar}

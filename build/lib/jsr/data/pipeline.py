@@ -1,0 +1,299 @@
+"""The input pipeline: records to batches of paired crops, as a pure function of (seed, stage, step).
+
+`MapDataset.source().seed().shuffle().repeat().random_map()` of every row of a mix, `jsr.data.order.Order` over the rows
+and `.batch()` run before anything is iterated, so that sample number i of a stage is the same whatever the number of
+worker processes, devices or hosts, and resuming at a step is slicing there. Grain's own iterator state is not stored:
+loaded into another worker count it gives other data silently.
+"""
+
+import collections
+from collections.abc import Callable, Sequence
+import dataclasses
+from fractions import Fraction
+import json
+import os
+import signal
+import threading
+
+from absl import flags
+import grain
+import numpy as np
+
+from jsr import degradations, images, losses
+from jsr.config import nearest
+from jsr.data import records, tiled
+from jsr.data.order import Order
+from jsr.degradations.resize import pillow_bicubic
+from jsr.errors import UserError
+from jsr.parallel import init_worker
+
+CACHE_BYTES = 256 << 20  # of decoded images, in each worker: stored LR images, and the files of a folder
+# Batches are made whole by one thread each. A worker needs one; without workers they go on while the devices compute.
+# (Grain's own 16 threads cost a third more CPU time a patch, and its 500 batches are gigabytes a worker.)
+_THREADS = {True: grain.ReadOptions(num_threads=1, prefetch_buffer_size=2),
+            False: grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)}
+_GRACE_S = 120  # that a worker stays after SIGTERM, unless its parent ends it
+_LARGE_BLOCK = 31 << 20
+
+
+def lr_clean(hr, scale, made):
+    """The LR image before its compression: Pillow's bicubic of the HR crop, uint8."""
+    del made
+    return pillow_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))
+
+
+def hr_x2(hr, scale, made):
+    """The HR image at twice the size of the LR image: Pillow's bicubic of the HR crop, uint8."""
+    del made
+    return pillow_bicubic(hr, (2 * hr.shape[0] // scale, 2 * hr.shape[1] // scale))
+
+
+def hr_centre(hr, scale, made):
+    """The middle one of the HR crop's 3x3 patches, uint8: for networks that see an LR patch and those around it."""
+    del made
+    if hr.shape[0] % (3 * scale):
+        raise UserError(f"a loss compares with 'hr_centre', but the crop of {hr.shape[0]} is no 3x3 patches; take a "
+                        f"multiple of {3 * scale} (--config.stages[0].crop=...)")
+    side = hr.shape[0] // 3
+    return hr[side:2 * side, side:2 * side]
+
+
+def quality(hr, scale, made):
+    """The JPEG quality of the LR image, float32 in 1..100: of the last JPEG among the steps that made it."""
+    del hr, scale
+    found = [step["quality"] for step in made.get("steps", ()) if step["fn"] == "jpeg"]
+    if not found:
+        raise UserError("a loss compares with 'quality', but no JPEG made the LR image; take a degradation that has one "
+                        "(--config.data.train[0].degrade=ntire24)")
+    return np.float32(found[-1])
+
+
+# What a batch holds besides lr and hr, where a loss asks for it: of the HR crop, the scale and the degradation's record.
+DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "hr_centre": hr_centre, "quality": quality}
+
+
+def derived_keys(stage):
+    """What the batches of a stage must be given besides lr and hr for its losses, sorted."""
+    named = losses.keys([row for player in stage.players for row in player.losses])
+    return sorted(set(named) & set(DERIVED))
+
+
+class PairedCrops:
+    """Record and random generator to sample: {"lr": uint8 (c, c, 3), "hr": uint8 (c*scale, c*scale, 3)}.
+
+    Args:
+      crop: side of the HR crop, px; a multiple of `scale`.
+      scale: HR size over LR size.
+      degrade: "" crops the record's stored `lr` alongside; a protocol's name makes it, as
+        `jsr.degradations.degrade_part` does: the crop lies anywhere on the grid of the whole image's JPEG.
+      fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
+      derive: keys of `DERIVED` that each sample gets too.
+      cache_bytes: decoded images that each worker keeps.
+    """
+
+    def __init__(self, *, crop, scale, degrade="", fixed=None, derive=(), cache_bytes=CACHE_BYTES):
+        if crop % scale:
+            raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
+        for key in derive:
+            if key not in DERIVED:
+                raise UserError(f"a loss compares with {key!r}, which no batch has; {nearest(key, ['lr', 'hr', *DERIVED])}")
+        if degrade:
+            protocol = degradations.protocol(degrade)
+            if protocol.video or protocol.scale != scale:
+                raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
+                                f"x{protocol.scale}, not of images at x{scale} (--config.data.train[0].degrade=...)")
+            degradations.draw(degrade, **(fixed or {}))  # mistakes in it
+        self._crop, self._scale, self._derive = crop, scale, tuple(derive)
+        self._degrade, self._fixed = degrade, dict(fixed or {})
+        self._decode = _DecodeCache(cache_bytes)
+
+    def __call__(self, record, rng):
+        lr, hr, made = self._pair(record, rng)
+        try:
+            derived = {key: DERIVED[key](hr, self._scale, made) for key in self._derive}
+        except UserError as e:
+            raise UserError(f"{record['name']}: {e}") from e
+        return {"lr": lr, "hr": hr} | derived
+
+    def _pair(self, record, rng):
+        """(LR crop, HR crop, the record of the degradation that made the LR image)."""
+        name, scale, size = record["name"], self._scale, self._crop // self._scale
+        if "frames" in record:
+            raise UserError(f"{name}: is a clip, not an image; say how many frames a sample has "
+                            "(--config.stages[0].frames=7)")
+        hr = self._hr(record)
+        # The LR grid: HR rows and columns beyond a multiple of the scale have no LR pixel.
+        height, width = hr.shape[0] // scale, hr.shape[1] // scale
+        if min(height, width) < size:
+            raise UserError(f"{name}: {hr.shape[1]}x{hr.shape[0]} is smaller than the crop of {self._crop}; use a "
+                            "smaller one (--config.stages[0].crop=...) or remove the image")
+        y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+        if self._degrade:
+            return degradations.degrade_part(self._degrade, hr, (y, y + size), (x, x + size),
+                                             seed=int(rng.integers(1 << 62)), **self._fixed)
+        hr = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
+        if "lr" not in record:
+            raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
+                            "(--config.data.train[0].degrade=aim22_t1)")
+        lr = self._decode(record, "lr")[y:y + size, x:x + size]
+        return lr, hr, json.loads(record.get("degradation") or "{}") if self._derive else {}
+
+    def _hr(self, record):
+        """The HR image as something of which a crop can be cut: decoded by region, or whole and kept."""
+        if tiled.is_tiled(record["hr"]):
+            return tiled.Tiled(record["hr"], f"{record['name']} (hr)")
+        return self._decode(record, "hr")
+
+
+def _hr_image(record):
+    return images.read_rgb(record["hr"], name=f"{record['name']} (hr)", upright=True)
+
+
+class _DecodeCache:
+    """Decodes a record's image, keeping the latest up to a number of bytes. Grain's threads share it."""
+
+    def __init__(self, limit):
+        self._limit, self._held, self._images = limit, 0, collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, record, key):
+        name = record["name"], key
+        with self._lock:
+            if name in self._images:
+                self._images.move_to_end(name)
+                return self._images[name]
+        image = records.lr_image(record) if key == "lr" else _hr_image(record)
+        with self._lock:
+            if name not in self._images:  # another thread may have been faster
+                self._images[name] = image
+                self._held += image.nbytes
+            while self._held > self._limit:
+                self._held -= self._images.popitem(last=False)[1].nbytes
+        return image
+
+    def __reduce__(self):
+        return _DecodeCache, (self._limit,)  # empty, in a worker
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of a mix: where samples come from, and how many.
+
+    Attributes:
+      source: random-access records (jsr.data.sources).
+      transform: a PairedCrops, or a `jsr.data.clips.ClipWindows`.
+      weight: its share of the samples is this over that of all rows that take part.
+      steps: the (first, last) step of the stage in which it takes part, without the last; None is always.
+    """
+
+    source: Sequence
+    transform: Callable
+    weight: float | Fraction = 1
+    steps: tuple[int, int] | None = None
+
+
+def sample_dataset(source, transform, *, seed):
+    """The endless sequence of samples of a source: a Grain MapDataset, shuffled anew each pass over `source`."""
+    return grain.MapDataset.source(source).seed(seed).shuffle().repeat(None).random_map(transform)
+
+
+def _mixed(rows, seed, batch):
+    """The endless sequence of samples of a stage."""
+    seeds = [seed, *(int(np.random.SeedSequence([seed, row]).generate_state(1)[0]) for row in range(1, len(rows)))]
+    datasets = [sample_dataset(row.source, row.transform, seed=own) for row, own in zip(rows, seeds, strict=True)]
+    order = Order([row.weight for row in rows], [row.steps for row in rows], batch)
+    return grain.MapDataset.select_from_datasets(datasets, order)
+
+
+def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
+    """Iterates over this process's slices of the batches from step `start` on.
+
+    Args:
+      rows: [Row].
+      seed: of the stage.
+      batch: samples per step over all processes.
+      start: the stage's step to begin at.
+      num_workers: worker processes; 0 loads in this one.
+      process: (index, count) of this process; it gets the index-th of count parts of each batch.
+
+    Yields:
+      dicts of uint8 arrays (batch / count, H, W, C), of clips (batch / count, T, H, W, C), and of float32 arrays
+      (batch / count,) where `DERIVED` gives numbers.
+
+    Raises:
+      UserError: an image that is damaged or smaller than the crop.
+    """
+    index, count = process
+    dataset = _mixed(rows, seed, batch).batch(batch // count, drop_remainder=True)[index::count][start:]
+    if num_workers:
+        dataset = dataset.map(_to_bytes)
+    dataset = dataset.to_iter_dataset(_THREADS[bool(num_workers)])
+    keep_memory()
+    if num_workers:
+        if not flags.FLAGS.is_parsed():  # Grain's workers read absl's flags, which only absl's own app.run parses
+            flags.FLAGS.mark_as_parsed()
+        options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=4)
+        dataset = dataset.mp_prefetch(options, worker_init_fn=_init_worker)
+    iterator = iter(dataset)
+    try:
+        for samples in iterator:
+            yield {key: _to_array(value) for key, value in samples.items()} if num_workers else samples
+    except Exception as e:
+        mistake = _user_error_within(e)
+        if mistake is None:
+            raise
+        raise mistake from None
+    finally:
+        if num_workers:
+            iterator.close()
+
+
+def _init_worker(*_):
+    init_worker()
+    # A scheduler sends SIGTERM to the whole process group, but the parent still takes a step and saves: it then ends its
+    # workers itself, and would wait for ever for a batch of one that is gone.
+    signal.signal(signal.SIGTERM, lambda *_: threading.Timer(_GRACE_S, os._exit, [128 + signal.SIGTERM]).start())
+    keep_memory()
+
+
+def keep_memory():
+    """Has the C library keep freed memory for the next record instead of giving it back to the system.
+
+    Otherwise every record of a few MB costs page faults: on a virtual machine a crop of a 2K photograph took 16 ms, and
+    takes 5 so. glibc raises its bounds to the largest block it has seen freed, of 32 MB at most; others do not mind.
+    """
+    np.empty(_LARGE_BLOCK, np.uint8)
+
+
+def _to_bytes(samples):
+    """A batch as it comes from a worker, through a pipe.
+
+    Grain would send arrays through shared memory, which outlives a run that ends at the wrong moment, and of which
+    containers have little.
+    """
+    return {key: (value.shape, value.dtype.str, value.tobytes()) for key, value in samples.items()}
+
+
+def _to_array(value):
+    shape, dtype, data = value
+    return np.frombuffer(bytearray(data), dtype).reshape(shape)  # writable, as any other array
+
+
+def _user_error_within(error):
+    """The UserError that a worker raised, out of what Grain makes of it."""
+    while error is not None:
+        if isinstance(error, UserError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def prefetch_to_device(batches, put, depth=2):
+    """Keeps `depth` batches in flight to the devices, so that a step never waits for a transfer."""
+    queue = collections.deque()
+    for batch in batches:
+        queue.append(put(batch))
+        if len(queue) > depth:
+            yield queue.popleft()
+    yield from queue
+

@@ -1,0 +1,207 @@
+"""Random-access sources of records: a prepared dataset, or any folder of images."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from jsr import images
+from jsr.config import nearest
+from jsr.data.build import damage, default_data_dir, find, names
+from jsr.data.cut import WHOLE
+from jsr.data.decoded import Decoded
+from jsr.errors import UserError
+
+_RGB = 3  # bytes a pixel
+
+
+def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math.inf, announce=lambda line: None):
+    """Opens a dataset or a folder.
+
+    A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
+    bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.data.records` lists. Both kinds of
+    source have a length and `names`, those of the records, are indexed by integers and can be pickled. Their `identity`,
+    which JSON can write, tells other records, but not another place of the same ones.
+
+    Args:
+      dataset: "<dataset>[/<config>]", or the path of a folder. A known dataset goes before a folder of the same name;
+        "./photos" is the folder.
+      split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all its images.
+      data_dir: where datasets are; `jsr.data.build.default_data_dir()` where None or "".
+      files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all. Of a
+        folder these are its images, before they are cut into tiles.
+      form: jsr.data.cut.Cut, what is made of a folder's images; a dataset's are as they were built.
+      memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it, images
+        are kept on disk as they are decoded, see `jsr.data.decoded`.
+      announce: called with lines for the user.
+
+    Raises:
+      UserError: unknown, not built or damaged dataset, unknown split; no such folder, or files in it that are no
+        images; `files` cannot be read, is empty, or has names that the dataset has not; `form` of a dataset, or with no
+        place for what it makes.
+    """
+    data_dir = data_dir or default_data_dir()
+    if isinstance(dataset, str) and dataset.split("/")[0] in names():
+        if form != WHOLE:
+            raise UserError(f"{dataset}: shrink, tiles and detail are for folders of images, not for a dataset; jsr build "
+                            "image_folder makes one of a folder, with the same settings")
+        source = RecordSource(dataset, split, str(data_dir))
+        return ListedSource(source, _listed(source.names, files, dataset)) if files else source
+    if not Path(dataset).is_dir():
+        raise UserError(f"{dataset}: no such folder, and no such dataset; {nearest(dataset, names())}")
+    source = FolderSource(images.list_images(dataset))
+    if files:
+        source = FolderSource([Path(source.names[number]) for number in _listed(source.names, files, dataset)])
+    if form == WHOLE and source.decoded_bytes <= memory:
+        return source
+    try:
+        return Decoded(source, form, Path(data_dir), announce)
+    except UserError as e:
+        if form != WHOLE:
+            raise
+        announce(f"{e}. Until then images of {dataset} are decoded anew for every crop")
+        return source
+
+
+def licence(dataset):
+    """The licence of a dataset's images, one line; "" of a folder, which says nothing of it."""
+    return find(dataset)[0].LICENCE if dataset.split("/")[0] in names() else ""
+
+
+class FolderSource:
+    """The image files of a folder, in the order of `paths`.
+
+    A record is {"name": the file's path, "hr": its bytes}. The header of every file is checked at once; damage behind
+    it shows when the image is decoded, and `name` says where.
+
+    Attributes:
+      paths: [Path].
+      sizes: [(height, width)], px, of the upright images.
+    """
+
+    def __init__(self, paths):
+        self.paths, self.sizes, errors = paths, [], []
+        for path in paths:
+            try:
+                self.sizes.append(images.upright_size(path))
+            except UserError as e:
+                errors.append(str(e))
+        if errors:
+            raise UserError("; ".join(errors))
+
+    @property
+    def names(self):
+        """Those of the records."""
+        return [str(path) for path in self.paths]
+
+    @property
+    def identity(self):
+        """[name, bytes] of every file."""
+        return [[path.name, path.stat().st_size] for path in self.paths]
+
+    @property
+    def decoded_bytes(self):
+        """Bytes of all images, decoded."""
+        return sum(_RGB * height * width for height, width in self.sizes)
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        path = self.paths[index]
+        try:
+            return {"name": str(path), "hr": path.read_bytes()}
+        except OSError as e:
+            raise UserError(f"{path}: cannot be read: {e.strerror}") from e
+
+
+@dataclasses.dataclass
+class RecordSource:
+    """The records of a split of a prepared dataset, in the order of its source images; `names` are theirs."""
+
+    dataset: str
+    split: str
+    data_dir: str
+
+    def __post_init__(self):
+        cls, config, path = find(self.dataset, self.data_dir)
+        wrong = damage(path)
+        if wrong:
+            raise UserError(f"{self.dataset}: {wrong}; run: jsr build {cls.name}/{config} --data_dir {self.data_dir}")
+        builder = cls(data_dir=self.data_dir, config=config)
+        try:
+            self._records = builder.as_data_source(self.split)
+            parts = tfds.core.ReadInstruction.from_spec(self.split).to_absolute(builder.info.splits)
+        except (ValueError, KeyError) as e:
+            raise UserError(f"{self.dataset}: has no split {self.split!r}; it has {', '.join(builder.info.splits)} "
+                            "and slices of them such as train[:10]") from e
+        known = builder.info.metadata["names"]
+        self.names = [name for part in parts for name in known[part.splitname][part.from_:part.to]]
+        self.identity = [builder.info.full_name, [
+            [part.splitname, part.from_, part.to, builder.info.splits[part.splitname].num_bytes] for part in parts]]
+
+    def __len__(self):
+        return len(self._records)
+
+    def __getitem__(self, index):
+        index = range(len(self))[index]  # an index out of range is no damage
+        try:
+            record = self._records[index]
+        except Exception as e:  # the record reader's own, on damage that leaves the file's size as it was
+            raise UserError(f"{self.dataset}: record {index} of {self.split} is damaged; run: jsr build {self.dataset} "
+                            f"--force --data_dir {self.data_dir}") from e
+        binary = ("hr", "lr")
+        return {k: v.decode() if isinstance(v, bytes) and k not in binary else v for k, v in record.items()}
+
+
+@dataclasses.dataclass
+class ListedSource:
+    """Some of the records of a source, by their numbers there."""
+
+    source: RecordSource
+    numbers: list[int]
+
+    @property
+    def names(self):
+        """Those of the records."""
+        known = self.source.names
+        return [known[number] for number in self.numbers]
+
+    @property
+    def sizes(self):
+        """Those of the images, where the source knows them without reading; else None."""
+        known = getattr(self.source, "sizes", None)
+        return known and [known[number] for number in self.numbers]
+
+    @property
+    def identity(self):
+        """That of the whole, and the numbers."""
+        return [self.source.identity, self.numbers]
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, index):
+        return self.source[self.numbers[index]]
+
+
+def _listed(known, path, dataset):
+    """The numbers, ascending, of those names that a text file lists."""
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as e:
+        raise UserError(f"{path}: cannot be read as a list of names ({getattr(e, 'strerror', None) or e})") from e
+    wanted = dict.fromkeys(line for line in lines if line)
+    if not wanted:
+        raise UserError(f"{path}: lists no names; leave it out to take all of {dataset}")
+    numbers = {}
+    for number, name in enumerate(known):
+        for form in {name, Path(name).name, Path(name).stem}:
+            numbers.setdefault(form, []).append(number)
+    found = {name: numbers.get(name) or numbers.get(Path(name).stem) for name in wanted}
+    missing = [name for name in wanted if not found[name]]
+    if missing:
+        raise UserError(f"{path}: {len(missing):,} of its {len(wanted):,} names are not in {dataset}, first "
+                        f"{missing[0]!r}")
+    return sorted({number for several in found.values() for number in several})

@@ -1,0 +1,418 @@
+"""Degradations: HR image to the bytes of the LR file, by the codecs and resizers that the challenges used.
+
+A protocol is a row of `PROTOCOLS`: steps as data. What it leaves to chance is drawn from a seed; what was drawn, and
+the versions of the libraries that did the work, are recorded with the LR image, from which `replay` makes it again.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+import re
+from typing import Any
+import zlib
+
+import numpy as np
+import PIL
+
+from jsr.config import nearest
+from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
+from jsr.errors import UserError
+from jsr.images import png_bytes, read_rgb
+
+
+_RESIZE_REACH = 4  # LR px beyond which no resize looks
+_PILLOW = {"library": f"Pillow {PIL.__version__}"}
+_NUMPY = {"library": f"NumPy {np.__version__}"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Codec:
+    """A codec as a step.
+
+    Attributes:
+      encode: function of (image, **parameters) to bytes.
+      decode: function of (bytes), and of `decoder` where there is a choice, to uint8 (H, W, 3).
+      suffix: of its files.
+      record: function of the step's parameters to a dict of all that makes the bytes, `library` among it: the name
+        and version of what encodes.
+      block: side of the blocks that it cuts images into, px (JPEG: with chroma at half the size); 1 of one without.
+    """
+
+    encode: Callable[..., bytes]
+    decode: Callable[..., np.ndarray]
+    suffix: str
+    record: Callable[..., dict[str, Any]]
+    block: int = 1
+
+
+def _jpeg_record(*, encoder, decoder, **_):
+    library = jpeg.library(encoder)
+    return {"library": library if decoder == encoder else f"{library}, decoded by {jpeg.library(decoder)}"}
+
+
+CODECS = {
+    "png": Codec(png_bytes, read_rgb, ".png", lambda: _PILLOW),
+    "jpeg": Codec(jpeg.encode, jpeg.decode, jpeg.SUFFIX, _jpeg_record, block=16),
+    "webp": Codec(webp.encode, webp.decode, webp.SUFFIX, webp.record, block=16),
+    "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda *, decoder, **encoding: avif.record(**encoding)),
+    "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, hevc.record),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How a challenge made its LR images.
+
+    Attributes:
+      scale: HR size over LR size.
+      steps: what is done in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, parameters...}. A
+        parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a codec.
+      video: HR and LR are clips, uint8 YUV 4:2:0 (T, H * 3 // 2, W).
+    """
+
+    scale: int
+    steps: tuple[dict[str, Any], ...]
+    video: bool = False
+
+
+# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM 2022
+# organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
+_JPEG = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow"}
+PROTOCOLS = {
+    # AIM 2022 compressed SR, track 1: Pillow's bicubic to (W/4, H/4), JPEG saved with quality 10 and no other argument.
+    "aim22_t1": Protocol(4, ({"fn": "pillow_bicubic", "scale": 4}, {**_JPEG, "quality": 10})),
+    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder is
+    # HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
+    "aim22_t2": Protocol(4, ({"fn": "swscale_bicubic", "scale": 4}, {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
+                         video=True),
+    # NTIRE 2023 real-time SR: prepare_data.py of eduardzamfir/NTIRE23-RTSR saves JPEG of quality 90; the report says
+    # bicubic and no more.
+    "ntire23_x2": Protocol(2, ({"fn": "pillow_bicubic", "scale": 2}, {**_JPEG, "quality": 90})),
+    "ntire23_x3": Protocol(3, ({"fn": "pillow_bicubic", "scale": 3}, {**_JPEG, "quality": 90})),
+    "ntire23_x2_plain": Protocol(2, ({"fn": "pillow_bicubic", "scale": 2}, {"fn": "png"})),
+    "ntire23_x3_plain": Protocol(3, ({"fn": "pillow_bicubic", "scale": 3}, {"fn": "png"})),
+    # AIS 2024 real-time SR: one ffmpeg command with Lanczos and SVT-AV1, preset 5; every image at each of five QPs.
+    # Pillow decodes, as in the programs of the two teams that read AVIF, and as `jsr upscale` does.
+    "ais24": Protocol(4, ({"fn": "avif", "scale": 4, "qp": (31, 39, 47, 55, 63), "preset": 5, "decoder": "pillow"},)),
+    # Not of a challenge: photographs as people have them, and the same without JPEG.
+    **{f"photo_x{scale}{suffix}": Protocol(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1), codec))
+       for scale in (1, 2, 4)
+       for suffix, codec in (("", {**_JPEG, "quality": range(10, 96)}), ("_clean", {"fn": "png"}))},
+    # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10 to 70.
+    "ntire24": Protocol(1, ({**_JPEG, "quality": range(10, 72)},)),
+    # Not of a challenge: what papers on clean images call bicubic, MATLAB's imresize of uint8 images.
+    "bicubic_x2": Protocol(2, ({"fn": "matlab_bicubic", "scale": 2}, {"fn": "png"})),
+    "bicubic_x3": Protocol(3, ({"fn": "matlab_bicubic", "scale": 3}, {"fn": "png"})),
+    "bicubic_x4": Protocol(4, ({"fn": "matlab_bicubic", "scale": 4}, {"fn": "png"})),
+    # Not of a challenge: compressed twice, as pictures that were passed on are.
+    "jpeg_webp": Protocol(1, ({**_JPEG, "quality": range(10, 91)}, {"fn": "webp", "quality": range(10, 91), "method": 4})),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Degraded:
+    """A degraded image.
+
+    Attributes:
+      lr_bytes: the content of its file.
+      suffix: of that file.
+      record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the version of
+        its library, other settings of its codec.
+    """
+
+    lr_bytes: bytes
+    suffix: str
+    record: dict[str, Any]
+
+    def decode(self):
+        """The LR image, decoded as the protocol says: uint8 (H, W, 3), of a clip (T, H * 3 // 2, W)."""
+        return decode(self.lr_bytes, self.record)
+
+
+def protocol(name):
+    """The Protocol called `name`; raises UserError naming the nearest where there is none."""
+    if name not in PROTOCOLS:
+        raise UserError(f"degradation protocol {name!r} is unknown; {nearest(name, PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def parameters(name):
+    """{parameter: what it is, or is drawn from} of a protocol; the first step's where several have one of that name."""
+    return {key: value for step in reversed(protocol(name).steps) for key, value in step.items()
+            if key not in ("fn", "scale")}
+
+
+def settings(name, chosen, where=""):
+    """What people set of a protocol, as `draw` takes it.
+
+    Args:
+      name: key of `PROTOCOLS`.
+      chosen: {parameter: value}. Instead of a number there may be a range as text, "60-100", both ends included, or a
+        list of numbers: one of them is drawn for each image, each as likely as another.
+      where: what error messages put before a parameter's name, as "data.train[0].set.".
+
+    Returns:
+      {parameter: value, range or tuple}.
+
+    Raises:
+      UserError: unknown protocol or parameter, text that is no range, a value that the codec does not take, or a library
+        that is missing.
+    """
+    known = parameters(name)
+    for key in chosen:
+        if key not in known:
+            raise UserError(f"{where}{key}: {name} has no parameter {key!r}; {nearest(key, known)}")
+    found = {key: value if isinstance(known[key], str) and isinstance(value, str) else _choice(value, where + key)
+             for key, value in chosen.items()}
+    for key, value in found.items():
+        ends = (value[0], value[-1]) if isinstance(value, range) else value if isinstance(value, tuple) else (value,)
+        for end in dict.fromkeys(ends):
+            if wrong := _refused(name, key, end):
+                raise UserError(f"{where}{key}: {wrong}")
+    return found
+
+
+def _choice(value, key):
+    """A number, a range or a tuple of numbers of what people write."""
+    if isinstance(value, str):
+        ends = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", value)
+        if not ends:
+            raise UserError(f"{key}: {value!r} is no range; give a whole number, a range as 60-100, or a list")
+        first, last = map(int, ends.groups())
+        if last < first:
+            raise UserError(f"{key}: the range {value} holds nothing; its smaller end comes first")
+        return range(first, last + 1)
+    if isinstance(value, (list, tuple)):
+        if not value or not all(type(number) is int for number in value):
+            raise UserError(f"{key}: {list(value)} is nothing to draw from; only whole numbers are drawn")
+        return tuple(value)
+    return value
+
+
+@functools.cache
+def _refused(name, key, value):
+    """Why a protocol cannot have a parameter at a value, found by trying; "" where it can."""
+    p = protocol(name)
+    side = 64 * p.scale
+    try:
+        degrade(name, np.zeros((1, side * 3 // 2, side) if p.video else (side, side, 3), np.uint8),
+                **{key: value}).decode()
+    except UserError as e:
+        return str(e)
+    return ""
+
+
+def draw(name, seed=0, **fixed):
+    """What a protocol does to one image: nothing is left to chance.
+
+    Args:
+      name: key of `PROTOCOLS`.
+      seed: an int, or a text such as the image's name. The same seed draws the same.
+      **fixed: parameters to set instead, as qp=31 or encoder="9d", of every step that has them; of a range or a tuple
+        a value is drawn.
+
+    Returns:
+      The record of `Degraded`.
+
+    Raises:
+      UserError: unknown protocol or parameter, or a library that is missing.
+    """
+    steps = protocol(name).steps
+    known = parameters(name)
+    for key in fixed:
+        if key not in known:
+            raise UserError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
+    number = zlib.crc32(seed.encode(errors="surrogateescape")) if isinstance(seed, str) else seed
+    rng = np.random.default_rng([number, zlib.crc32(name.encode())])
+    drawn = []
+    for step in steps:
+        step = step | {key: fixed[key] for key in step if key in fixed}
+        step = {key: int(rng.choice(value)) if isinstance(value, (range, tuple)) else value for key, value in step.items()}
+        drawn.append(step | _made_by(step))
+    return {"protocol": name, "seed": seed, "steps": drawn}
+
+
+def choices(name, parameter):
+    """The values that a protocol draws a parameter from, in order.
+
+    Raises:
+      UserError: unknown protocol, or a parameter that it does not draw.
+    """
+    drawn = {key: value for step in protocol(name).steps for key, value in step.items() if isinstance(value, (range, tuple))}
+    if parameter not in drawn:
+        raise UserError(f"{name} draws no {parameter!r}; " + (nearest(parameter, drawn) if drawn else "nor anything else"))
+    return tuple(drawn[parameter])
+
+
+def degrade(name, hr, *, seed=0, **fixed):
+    """Degrades an image, or a clip, as the challenge's organisers did.
+
+    Args:
+      name: key of `PROTOCOLS`.
+      hr: uint8 (H, W, 3), H and W multiples of the protocol's scale (`crop_to_multiple`); of a video protocol
+        (T, H * 3 // 2, W), YUV 4:2:0.
+      seed, **fixed: see `draw`.
+
+    Returns:
+      Degraded.
+
+    Raises:
+      UserError: unknown protocol or parameter, a value that a codec does not take, or a library that is missing.
+      ValueError: wrong type or size of `hr`.
+    """
+    return replay(draw(name, seed, **fixed), hr)
+
+
+def replay(record, hr):
+    """Degrades as a record says, whatever the versions of the libraries were then.
+
+    Returns:
+      Degraded, whose record has the versions of now: equal records mean equal bytes.
+    """
+    *_, (lr_bytes, _) = trace(record, hr)
+    return _made(record, lr_bytes)
+
+
+def degrade_part(name, hr, rows, columns, *, seed=0, **fixed):
+    """Degrades as much of an image as it takes to know a part of its LR image.
+
+    Of protocols of resizes and JPEG the part is bit for bit that of the whole LR image: what is compressed is whole
+    blocks of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated. AVIF
+    and WebP predict from block to block: there it is another image's part, with the grid of the whole. AVIF sees
+    nothing but the part.
+
+    Args:
+      name: key of `PROTOCOLS`, of images.
+      hr: uint8 (H, W, 3), or what can be sliced as such; rows and columns beyond a multiple of the scale do not count.
+      rows, columns: (first, last + 1), LR px.
+      seed, **fixed: see `draw`.
+
+    Returns:
+      (LR part, uint8; the HR part; the record of `Degraded`).
+    """
+    record, scale = draw(name, seed, **fixed), protocol(name).scale
+    block = max(CODECS[step["fn"]].block for step in record["steps"] if step["fn"] in CODECS)
+    resized = any(step["fn"] in resize.RESIZES for step in record["steps"])
+    kept, read = [], []
+    for (start, stop), side in zip((rows, columns), hr.shape[:2], strict=True):
+        side //= scale
+        whole = (max(start // block - 1, 0) * block, min((-(-stop // block) + 1) * block, side)) if block > 1 else (start, stop)
+        margin = _RESIZE_REACH if resized else 0
+        outer = max(whole[0] - margin, 0), min(whole[1] + margin, side)
+        kept.append(slice(whole[0] - outer[0], whole[1] - outer[0]))
+        read.append((outer, whole))
+    (outer_y, whole_y), (outer_x, whole_x) = read
+    piece = np.asarray(hr[outer_y[0] * scale:outer_y[1] * scale, outer_x[0] * scale:outer_x[1] * scale])
+    *_, (lr_bytes, _) = trace(record, piece, keep=tuple(kept))
+    degraded = _made(record, lr_bytes)
+    top, left = rows[0] - whole_y[0], columns[0] - whole_x[0]
+    lr = degraded.decode()[top:top + rows[1] - rows[0], left:left + columns[1] - columns[0]]
+    top, left = (rows[0] - outer_y[0]) * scale, (columns[0] - outer_x[0]) * scale
+    return lr, piece[top:top + lr.shape[0] * scale, left:left + lr.shape[1] * scale], degraded.record
+
+
+def _made(record, lr_bytes):
+    rows = protocol(record["protocol"]).steps
+    steps = [step | _made_by({key: step[key] for key in row}) for step, row in zip(record["steps"], rows, strict=True)]
+    return Degraded(lr_bytes, CODECS[steps[-1]["fn"]].suffix, record | {"steps": steps})
+
+
+def trace(record, hr, *, keep=(slice(None), slice(None))):
+    """The steps of `replay` one by one.
+
+    Args:
+      record, hr: see `replay`.
+      keep: rows and columns of the image that go into the first codec, after resizes; all by default.
+
+    Yields:
+      (bytes, image) after each step; no bytes (None) after a resize, and no image (None) after the last step.
+    """
+    image, steps = _checked(record["protocol"], hr), record["steps"]
+    rows, video = protocol(record["protocol"]).steps, protocol(record["protocol"]).video
+    first_codec = next(step for step in steps if step["fn"] in CODECS)
+    for step, row in zip(steps, rows, strict=True):
+        parameters = {key: step[key] for key in row if key not in ("fn", "decoder")}
+        if step["fn"] in CODECS:
+            if step is first_codec and not video:
+                image = image[keep]
+            try:
+                data = CODECS[step["fn"]].encode(image, **parameters)
+            except ValueError as e:
+                if isinstance(e, UserError):
+                    raise
+                raise UserError(f"{record['protocol']}: {step['fn']} cannot encode this: {e}") from e
+            image = _decoded(step, data) if step is not steps[-1] else None
+            yield data, image
+        else:
+            height, width = (image.shape[1] // 3 * 2, image.shape[2]) if video else image.shape[:2]
+            size = (height // step["scale"], width // step["scale"])
+            image = _video.scale_yuv(image, size) if video else resize.RESIZES[step["fn"]](image, size)
+            yield None, image
+
+
+def decode(lr_bytes, record=None, *, name=None):
+    """An LR file's bytes as uint8 (H, W, 3); of a clip (T, H * 3 // 2, W).
+
+    Args:
+      lr_bytes: the content of the file.
+      record: of `Degraded`; without one, by the libraries inside Pillow.
+      name: what error messages call the file.
+
+    Raises:
+      UserError: damaged.
+    """
+    if record is None:
+        return read_rgb(lr_bytes, name=name)
+    try:
+        return _decoded(record["steps"][-1], lr_bytes)
+    except UserError as e:
+        raise UserError(f"{name}: {str(e).partition(': ')[2]}" if name else str(e)) from e
+
+
+def crop_to_multiple(image, multiple):
+    """Cuts rows off the bottom and columns off the right until both sizes are multiples of `multiple`.
+
+    Args:
+      image: (H, W, C).
+      multiple: px.
+
+    Returns:
+      A view of the image.
+
+    Raises:
+      ValueError: a side is shorter than `multiple`.
+    """
+    height, width = (side - side % multiple for side in image.shape[:2])
+    if not height or not width:
+        raise ValueError(f"{image.shape[0]}x{image.shape[1]} (height x width) is smaller than {multiple} px")
+    return image[:height, :width]
+
+
+def _decoded(step, data):
+    return CODECS[step["fn"]].decode(data, **({"decoder": step["decoder"]} if "decoder" in step else {}))
+
+
+def _made_by(step):
+    """What a step's own parameters do not say of how it is done: the version of its library, and its other settings."""
+    parameters = {key: value for key, value in step.items() if key != "fn"}
+    if step["fn"] in CODECS:
+        made_by = CODECS[step["fn"]].record(**parameters)
+        return {key: value for key, value in made_by.items() if key not in (*step, "codec")}
+    if step["fn"].startswith("swscale"):
+        return {"library": _video.library()}
+    return _NUMPY if step["fn"].startswith("matlab") else _PILLOW
+
+
+def _checked(name, hr):
+    """HR as an array that the protocol takes."""
+    p, hr = protocol(name), np.asarray(hr)
+    if p.video:
+        _video.checked_yuv(hr)
+        height, width = hr.shape[1] // 3 * 2, hr.shape[2]
+    elif hr.dtype != np.uint8 or hr.ndim != 3 or hr.shape[2] != 3:
+        raise ValueError(f"expected uint8 (H, W, 3), got {hr.dtype} {hr.shape}")
+    else:
+        height, width = hr.shape[:2]
+    if height % p.scale or width % p.scale or not hr.size:
+        raise ValueError(f"height {height} and width {width} must be multiples of {p.scale}")
+    return hr

@@ -1,0 +1,78 @@
+"""Whether an exported network gives what jsr itself gives, at several sizes."""
+
+from collections.abc import Callable
+import dataclasses
+
+import numpy as np
+
+from jsr.inference.upscaler import Upscaler, to_unit
+
+# Levels of 255 by which the values behind the pixels may differ: single precision leaves a hundredth of it. Only a value
+# as near as this to the middle between two levels may be rounded to the other one.
+TOLERANCE = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One image.
+
+    Attributes:
+      height, width: of LR, px.
+      picture: "noise" or "scene".
+      largest: the largest difference, in levels of 255.
+      share: of the values that differ.
+      right: whether all of it is rounding.
+    """
+
+    height: int
+    width: int
+    picture: str
+    largest: float
+    share: float
+    right: bool
+
+
+def sizes(multiple):
+    """Three (height, width): one that is a multiple of `multiple`, one whose height is odd, and none that is one."""
+    fits = [-(-side // multiple) * multiple for side in (48, 64)]
+    return [tuple(fits), (fits[0] + 1, 33), (35, 57)]
+
+
+def compare(run: Callable[[np.ndarray], np.ndarray], chain, shapes, dtype=np.uint8):
+    """Runs an exported chain beside the chain itself.
+
+    Args:
+      run: function of lr (1, H, W, 3) to sr (1, H * scale, W * scale, 3), both of `dtype`.
+      chain: jsr.inference.chain.Chain.
+      shapes: (height, width) of the images, px.
+      dtype: uint8, or float32 in [0, 1].
+
+    Yields:
+      Row, for noise and for a made-up scene of each size.
+    """
+    live = Upscaler([chain], tile=None)
+    for index, (height, width) in enumerate(shapes):
+        for picture, image in _pictures(height, width, np.random.default_rng(index)).items():
+            unit = to_unit(image)
+            sr = np.asarray(run((image if dtype == np.uint8 else unit)[None]))[0]
+            exact = live.upscale(unit) * np.float32(255)
+            if sr.shape != exact.shape or sr.dtype != dtype:
+                yield Row(height, width, picture, np.inf, 1.0, False)
+                continue
+            if dtype == np.uint8:
+                differences, allowed = np.abs(sr - np.rint(exact)), 0.5 + TOLERANCE
+                right = (np.abs(sr - exact) <= allowed).all()
+            else:
+                differences = np.abs(sr * np.float32(255) - exact)
+                right = (differences <= TOLERANCE).all()
+            yield Row(height, width, picture, float(differences.max()), float(np.mean(differences > 0)), bool(right))
+
+
+def _pictures(height, width, rng):
+    """{name: uint8 (height, width, 3)}."""
+    y, x = np.mgrid[:height, :width]
+    scene = np.stack([128 + 90 * np.sin(x / 9 + colour) * np.cos(y / 7) for colour in range(3)], axis=-1)  # smooth
+    scene[height // 4:height // 2, width // 3:] = rng.integers(0, 256, 3)                                # and edges
+    scene[(x + y) % 11 == 0] = 255
+    noise = rng.integers(0, 256, (height, width, 3), np.uint8)
+    return {"noise": noise, "scene": np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8)}

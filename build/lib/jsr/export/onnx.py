@@ -1,0 +1,137 @@
+"""ONNX graphs of networks: one operator of ONNX for one of the network's, for every runtime that reads the format.
+
+A graph is written from the trace of a JAX function. Images lie as (N, C, H, W) in it, as ONNX's convolutions want them,
+whatever the function says: a plain network becomes convolutions, activations and a shuffle, and nothing that moves
+pixels between them. Height and width stay open. Parameters keep their paths as names.
+"""
+
+import importlib.util
+
+import jax
+from jax import export
+import jax.numpy as jnp
+import numpy as np
+
+from jsr.errors import UserError
+from jsr.export._graph import Graph
+from jsr.export._operators import Constant, Tensor, Writer
+from jsr.inference.chain import chain_padding
+from jsr.inference.runtimes import LEAST_SIDE
+from jsr.training.step import run_chain
+
+DYNAMIC = {0: "batch", 1: "height", 2: "width"}  # axis: its name in the graph
+
+
+def to_onnx(function, example, *, input_name="lr", output_name="sr", dynamic=(1, 2), multiple=1, nchw=False):
+    """The ONNX graph of a function of images.
+
+    Args:
+      function: pure JAX function of one array (N, H, W, C) that returns one array; parameters are closed over.
+      example: jax.ShapeDtypeStruct of its input, float32, float16 or uint8.
+      input_name, output_name: of the graph's input and output.
+      dynamic: axes of the input, among batch 0, height 1 and width 2, that the graph leaves open.
+      multiple: open heights and widths are multiples of it, px, and 32 at least.
+      nchw: the graph's input and output, where they have four axes, are (N, C, H, W) instead.
+
+    Returns:
+      onnx.ModelProto, of opset 20, checked.
+
+    Raises:
+      ValueError: an operation has no counterpart in the table of jsr.export._operators, its name in the message; or
+        `dynamic` names another axis; or the function returns more than one array.
+      UserError: the package onnx is missing.
+
+    What JAX says of shapes that cannot be left open passes through; `dynamic=()` has none.
+    """
+    return _export(lambda _, image: function(image), {}, example, input_name=input_name, output_name=output_name,
+                   dynamic=dynamic, multiple=multiple, nchw=nchw)
+
+
+def chain_to_onnx(networks, variables, *, dtype=jnp.float32, nchw=False, size=None, multiple=None, batch=1):
+    """The ONNX graph of a chain of networks: float32 `lr` in [0, 1] to float32 `sr`, not clipped.
+
+    Height and width of the input are 32 px at least and multiples of jsr.inference.chain.chain_padding's.
+
+    Args:
+      networks: {name: module}, in order.
+      variables: {name: Flax collections}.
+      dtype: of the computation, float32 or float16; parameters are stored in it.
+      nchw: input and output are (batch, 3, H, W), as other runtimes have them, instead of (batch, H, W, 3).
+      size: (height, width), px, of the images if all have the same; networks whose shapes cannot be left open need it.
+      multiple: open heights and widths are multiples of it, px; None is the chain's. SAFMN's need 8.
+      batch: number of images.
+
+    Returns:
+      onnx.ModelProto.
+
+    Raises:
+      UserError: dtype is bfloat16; or the package onnx is missing.
+      ValueError: as of `to_onnx`.
+    """
+    if jnp.dtype(dtype) == jnp.bfloat16:
+        raise UserError("dtype = bfloat16: few runtimes compute ONNX graphs in it; take float16 or float32")
+    if jnp.dtype(dtype) != jnp.float32:
+        networks = {name: module.clone(dtype=dtype) for name, module in networks.items()}
+    multiple = multiple or chain_padding(networks).multiple
+    example = jax.ShapeDtypeStruct((batch, *(size or (multiple, multiple)), 3), jnp.float32)
+
+    def function(variables, lr):
+        return run_chain(networks, list(networks), variables, lr)[0]["sr"]
+
+    return _export(function, variables, example, dynamic=() if size else (1, 2), multiple=multiple,
+                   nchw=nchw)
+
+
+def _export(function, variables, example, *, input_name="lr", output_name="sr", dynamic, multiple, nchw):
+    if importlib.util.find_spec("onnx") is None:
+        raise UserError('ONNX graphs need the package onnx: pip install "jsr[export]"')
+    import onnx
+
+    shape = _shape(example.shape, dynamic, multiple)
+    closed = jax.make_jaxpr(function)(variables, jax.ShapeDtypeStruct(shape, example.dtype))
+    if len(closed.out_avals) != 1:
+        raise ValueError(f"the function returns {len(closed.out_avals)} arrays, not one")
+    out, = closed.out_avals
+    layouts = [(0, 3, 1, 2) if nchw and len(dims) == 4 else tuple(range(len(dims))) for dims in (shape, out.shape)]
+
+    graph = Graph()
+    image = Tensor(input_name, shape, layouts[0], np.dtype(example.dtype))
+    sources = {DYNAMIC[axis]: (layouts[0].index(axis), multiple if axis else 1) for axis in dynamic}
+    writer = Writer(graph, image, sources)
+    result, = writer.run(closed.jaxpr, [Constant(np.asarray(const)) for const in closed.consts],
+                         [*_named(variables), writer.as_image(image)])
+    graph.finish(writer.in_order(result, out, layouts[1]), output_name)
+
+    sides = {DYNAMIC[axis]: shape[axis] for axis in dynamic}
+    lengths = [[_text(dims[axis], sides) for axis in layout] for dims, layout in zip((shape, out.shape), layouts)]
+    model = graph.to_proto({input_name: (example.dtype, lengths[0])}, {output_name: (out.dtype, lengths[1])})
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _shape(shape, dynamic, multiple):
+    """The shape to trace with."""
+    if unknown := [axis for axis in dynamic if axis not in DYNAMIC]:
+        raise ValueError(f"dynamic = {dynamic}: axis {unknown[0]} is none of {', '.join(map(str, DYNAMIC))}")
+    if not dynamic:
+        return tuple(shape)
+    texts = {axis: f"{multiple}*{DYNAMIC[axis]}" if axis else DYNAMIC[axis] for axis in dynamic}
+    least = [f"{text} >= {LEAST_SIDE}" for axis, text in texts.items() if axis]
+    return export.symbolic_shape(", ".join(texts.get(axis, str(n)) for axis, n in enumerate(shape)), constraints=least)
+
+
+def _named(variables):
+    """A Constant for each leaf, with its path but for the names of collections."""
+    return [Constant(np.asarray(leaf), "/".join(key.key for key in path if key.key != "params"))
+            for path, leaf in jax.tree_util.tree_leaves_with_path(variables)]
+
+
+def _text(length, sides):
+    """A length as the graph declares it: an int, or so many times a side of the input."""
+    if isinstance(length, int):
+        return length
+    for name, side in sides.items():
+        times = length // side
+        if isinstance(times, int) and times * side == length:
+            return name if times == 1 else f"{times}*{name}"
+    return str(length)

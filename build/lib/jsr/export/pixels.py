@@ -1,0 +1,105 @@
+"""A chain of networks as one pure function of an image as files hold it, of any size: what is exported."""
+
+import contextlib
+
+import jax
+from jax import export, lax
+import jax.numpy as jnp
+import numpy as np
+
+from jsr.errors import UserError
+from jsr.inference.chain import chain_padding, chain_scale
+from jsr.layers.padding import crop_to
+from jsr.training.step import run_chain
+
+
+def on_pixels(networks, variables, *, dtype=np.uint8):
+    """What `jsr upscale` does to a whole RGB picture, as one function that can be traced with symbolic sizes.
+
+    Padding, cropping, clipping and rounding are inside, so that whoever runs the function needs nothing else of jsr.
+    Padding is a gather of rows and columns; it reflects again where an image is smaller than the padding, as
+    jsr.layers.padding.pad_to does. A chain that takes every size has none.
+
+    Args:
+      networks: {name: module} in order.
+      variables: {name: Flax collections}; they become constants of the function.
+      dtype: of LR and SR: uint8, or float32 in [0, 1], clipped and not rounded.
+
+    Returns:
+      Function of lr (1, H, W, 3) to sr (1, H * scale, W * scale, 3), both of that dtype.
+    """
+    padding, scale = chain_padding(networks), chain_scale(networks)
+
+    def upscale(lr):
+        height, width = lr.shape[1:3]
+        image = _pad(_to_unit(lr), padding)
+        sr = run_chain(networks, list(networks), variables, image)[0]["sr"]
+        return _from_unit(crop_to(sr, height * scale, width * scale), dtype)
+
+    return upscale
+
+
+def traced_input(size, dtype):
+    """The jax.ShapeDtypeStruct that `on_pixels` is traced with: (height, width), or symbolic ones for None."""
+    return jax.ShapeDtypeStruct((1, *(size or export.symbolic_shape("height, width")), 3), dtype)
+
+
+@contextlib.contextmanager
+def tracing(size):
+    """Turns what goes wrong while a network is traced for any size (None) into a UserError that says what to do."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as e:  # of many classes: a network may do anything with the sizes that it is given
+        if size is not None:
+            raise
+        reason = str(e).strip().partition("\n")[0]
+        raise UserError(f"this network needs to know the size of its images ({type(e).__name__}: {reason:.80}); export "
+                        "it for one, as --size 256x256") from e
+
+
+def padded_rows(side, target, mode):
+    """Which row of an image of `side` rows stands in each of `target` rows, int32 (target,); "zeros" is as "replicate".
+
+    Args:
+      side, target: int, or symbolic dimensions of jax.export.
+      mode: of jsr.layers.padding.Padding.
+    """
+    last = jnp.asarray(side, jnp.int32) - 1
+    rows = lax.iota(jnp.int32, target)
+    if mode in ("zeros", "replicate"):
+        return lax.min(rows, last)
+    twice = mode == "flip"  # whether the edge is there twice: 2 * side rows until the image begins again, not 2 less
+    period = 2 * (last + 1) if twice else lax.max(2 * last, jnp.int32(1))
+    there = lax.rem(rows, period)
+    return lax.min(there, (period if not twice else period - 1) - there)
+
+
+def _pad(image, padding):
+    """(1, H, W, 3) with rows and columns added at the bottom and right."""
+    if padding.multiple == 1:
+        return image
+    for axis in (1, 2):
+        side = image.shape[axis]
+        rows = padded_rows(side, padding.target(side), padding.mode)
+        image = image.at[(slice(None),) * axis + (rows,)].get(mode="promise_in_bounds", wrap_negative_indices=False)
+        if padding.mode == "zeros":
+            inside = lax.iota(jnp.int32, image.shape[axis]) < side
+            image *= jnp.expand_dims(inside, tuple(a for a in range(4) if a != axis)).astype(image.dtype)
+    return image
+
+
+def _to_unit(lr):
+    """uint8 to float32 in [0, 1]; float32 as it is."""
+    if lr.dtype == jnp.float32:
+        return lr
+    pixels = lr.astype(jnp.float32)
+    # the maximum is always 255; by a constant XLA does not divide, it multiplies by 1 / 255, which rounds differently
+    return pixels / lax.max(pixels, jnp.float32(255))
+
+
+def _from_unit(sr, dtype):
+    """Float32 to what a file holds: clipped, and rounded half to even as NumPy does."""
+    sr = jnp.clip(sr.astype(jnp.float32), 0, 1)
+    return sr if dtype == np.float32 else lax.round(sr * 255, lax.RoundingMethod.TO_NEAREST_EVEN).astype(dtype)

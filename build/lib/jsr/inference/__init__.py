@@ -1,0 +1,1 @@
+"""Trained networks in use: model files, whole images."""

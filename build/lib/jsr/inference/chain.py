@@ -1,0 +1,248 @@
+"""A chain of trained networks as one function of an image, compiled once a shape."""
+
+import contextlib
+import functools
+import inspect
+import math
+import os
+from pathlib import Path
+import threading
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsr import models
+from jsr.errors import UserError
+from jsr.inference import runtimes
+from jsr.inference.receptive_field import receptive_field
+from jsr.layers.padding import Padding, crop_to, pad_to
+from jsr.layers.pool import local_means
+from jsr.training.step import run_chain
+
+_PROBE = 128  # side of the image on which other runtimes are compared, and whose memory tells that of others, px
+
+
+class Chain:
+    """Networks that an image passes one after the other, with their parameters on the device.
+
+    Safe to call from several threads. Every new shape is compiled once; see `compile_seconds`.
+
+    Args:
+      networks: {name: module} in order.
+      variables: {name: Flax collections}.
+      meta: the model file's metadata, {} for networks that never were in one.
+      runtime: what computes them, of jsr.inference.runtimes.NAMES.
+      tlc: side of the windows that stand for the whole image in means over it, px of LR (jsr.layers.pool); 0 is none.
+      input_quality: the JPEG quality, 1..100, that networks which can be told assume instead of their estimate.
+
+    Attributes:
+      networks, meta: as given.
+      estimator: name of the first network that estimates the JPEG quality of its input, or None.
+      runner: jsr.inference.runtimes.Runner.
+      scale: SR size over LR size of all together.
+      padding: the sizes that they take (jsr.layers.padding.Padding).
+
+    Raises:
+      UserError: none of the networks can be told the quality.
+    """
+
+    def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0, input_quality=None):
+        self.networks, self.meta, self._compile_seconds = networks, meta or {}, 0.0
+        self.scale, self.padding = chain_scale(networks), chain_padding(networks)
+        self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
+        self._variables = jax.device_put(variables)
+        self._tlc, self._input_quality = tlc, input_quality
+        self._jit = jax.jit(functools.partial(_forward, networks, tlc, _told(networks, input_quality)))
+        self._estimate = jax.jit(functools.partial(_estimate, networks, self.estimator))
+        self._compiled, self._lock, self._fields = {}, threading.Lock(), {}
+        self._probe = -(-_PROBE // self.padding.multiple) * self.padding.multiple
+        self.runner = self._runner(runtime)
+
+    @property
+    def variables(self):
+        """{name: Flax collections} of arrays."""
+        return self._variables
+
+    def with_variables(self, variables):
+        """The same chain with other parameters, in the same runtime; what JAX compiled is shared."""
+        other = object.__new__(Chain)
+        other.__dict__ = self.__dict__ | {"_variables": jax.device_put(variables)}
+        other.runner = other._runner(self.runner.name)
+        return other
+
+    def with_dtype(self, dtype):
+        """The same chain, computing in another dtype; parameters stay as they are."""
+        return Chain({name: module.clone(dtype=dtype) for name, module in self.networks.items()}, self._variables,
+                     meta=self.meta, runtime=self.runner.name if dtype == jnp.float32 else "jax", tlc=self._tlc,
+                     input_quality=self._input_quality)
+
+    def __call__(self, lr, size=None):
+        """Runs an image of any size, padded as the networks need it.
+
+        Args:
+          lr: float32 array (H, W, 3) in [0, 1].
+          size: (height, width) to pad it to, of sizes that the networks take; None is as they take a whole image.
+
+        Returns:
+          Float32 array (H * scale, W * scale, 3), not clipped; in JAX on the device.
+        """
+        height, width = lr.shape[:2]
+        size = size or [self.padding.target(side) for side in (height, width)]
+        lr = jnp.asarray(lr) if self.runner.name == "jax" else np.asarray(lr)
+        sr = self.runner(pad_to(lr[None], *size, self.padding.mode))
+        return crop_to(sr, height * self.scale, width * self.scale)[0]
+
+    def quality(self, lr):
+        """The JPEG quality that the chain's `estimator` sees in an image: a float of 1..100 or so.
+
+        Args:
+          lr: float32 array (H, W, 3) in [0, 1].
+        """
+        height, width = (self.padding.target(side) for side in lr.shape[:2])
+        qf = self._estimate(self._variables, pad_to(np.asarray(lr)[None], height, width, self.padding.mode))
+        return 100 * (1 - float(qf[0, 0]))
+
+    def compiled(self, height, width):
+        """The program for padded images of that size (jax.stages.Compiled)."""
+        shape = (1, height, width, 3)
+        with self._lock:
+            if shape not in self._compiled:
+                start = time.perf_counter()
+                lr = jax.ShapeDtypeStruct(shape, jnp.float32)
+                self._compiled[shape] = self._jit.lower(self._variables, lr).compile()
+                self._compile_seconds += time.perf_counter() - start
+            return self._compiled[shape]
+
+    @property
+    def compile_seconds(self):
+        """Spent on compiling so far, and on making other runtimes ready."""
+        return self._compile_seconds + self.runner.open_seconds
+
+    @property
+    def programs(self):
+        """How many were compiled, one a shape, or made ready in other runtimes."""
+        return len(self._compiled) + self.runner.opened
+
+    def memory(self, height, width):
+        """Bytes that running a padded image of that size takes on the device besides the parameters.
+
+        In another runtime than JAX it is what JAX would take, scaled from an image of moderate size.
+        """
+        if self.runner.name in runtimes.OTHERS and height * width > self._probe**2:
+            return self.memory(self._probe, self._probe) * height * width // self._probe**2
+        found = self.compiled(height, width).memory_analysis()
+        return found.temp_size_in_bytes + found.output_size_in_bytes
+
+    def reach(self, limit):
+        """How far, LR px, the networks see from a pixel, or None where it is farther than `limit`.
+
+        None too where a network divides the image into parts of a grid that follows its size, and says so by an
+        attribute `grid_follows_size`.
+        """
+        with self._lock:
+            if limit not in self._fields:
+                self._fields[limit] = self._trace(limit)
+            return self._fields[limit]
+
+    def _runner(self, runtime):
+        def in_jax(padded):
+            return self.compiled(*padded.shape[1:3])(self._variables, padded)
+
+        def to_onnx():
+            if self._tlc:
+                raise UserError("means of windows (tlc) are computed by jax alone")
+            if self._input_quality is not None:
+                raise UserError("networks are told the input quality by jax alone")
+            from jsr.export.onnx import chain_to_onnx  # which imports this module
+            return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
+
+        return runtimes.Runner(runtime, in_jax, to_onnx, probe=self._probe)
+
+    def _trace(self, limit):
+        if any(getattr(module, "grid_follows_size", False) for module in self.networks.values()):
+            return None  # however near a network sees, a tile's grid is not that of the image
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self._variables)
+        found = receptive_field(self._jit, abstract, multiple=self.padding.multiple, limit=limit)
+        return max(found.rows, found.columns) if found else None
+
+
+def _forward(networks, tlc, conditions, variables, lr):
+    with local_means(tlc, *lr.shape[1:3]) if tlc else contextlib.nullcontext():
+        return run_chain(networks, list(networks), variables, lr, conditions=conditions)[0]["sr"]
+
+
+def _estimate(networks, estimator, variables, lr):
+    """`qf` of an image; what else the networks make is never computed."""
+    outputs, _ = run_chain(networks, list(networks), variables, lr)
+    return outputs["qf" if estimator == list(networks)[-1] else f"{estimator}/qf"]
+
+
+def _told(networks, quality):
+    """{name: keywords} for the networks that can be told a JPEG quality; of no quality {}."""
+    if quality is None:
+        return {}
+    if not 1 <= quality <= 100:
+        raise UserError(f"input quality {quality}: must be from 1 to 100")
+    names = [name for name, module in networks.items() if "qf_input" in inspect.signature(type(module).__call__).parameters]
+    if not names:
+        raise UserError(f"input quality {quality}: {', '.join(type(module).__name__ for module in networks.values())} cannot "
+                        "be told the quality of a picture; FBCNN can")
+    return {name: {"qf_input": np.full((1, 1), 1 - quality / 100, np.float32)} for name in names}
+
+
+def chain_scale(networks):
+    """SR size over LR size of {name: module} in the order in which an image passes them."""
+    return math.prod(module.scale for module in networks.values())
+
+
+def chain_padding(networks):
+    """The sizes that a chain takes (Padding): of the first network, with a multiple that suits those after it too."""
+    cards = [models.card(module).padding for module in networks.values()]
+    multiple, scale = 1, 1
+    for module, card in zip(networks.values(), cards):
+        multiple = math.lcm(multiple, card.multiple // math.gcd(card.multiple, scale))
+        scale *= module.scale
+    return Padding(multiple=multiple, mode=cards[0].mode, always=cards[0].always and multiple > 1)
+
+
+def use_compile_cache():
+    """Keeps compiled programs on disk for the next process: in JAX_COMPILATION_CACHE_DIR, or the user's cache folder."""
+    if jax.config.jax_compilation_cache_dir is None:
+        try:
+            folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "jsr", "xla")
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies there is run
+        except (OSError, RuntimeError):
+            return  # no home, or one that cannot be written, only costs time
+        if not os.access(folder, os.W_OK):  # JAX would warn of every program
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def free_memory():
+    """Bytes that are free on the first device."""
+    device = jax.devices()[0]
+    stats = device.memory_stats() or {}
+    if device.platform != "cpu" and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    return min(_machine_memory(), _container_memory())
+
+
+def _machine_memory():
+    """Bytes that programs may still take; infinite where nothing tells."""
+    try:
+        import psutil
+    except ImportError:  # a checkout that is not installed, as benchmarks/device.py runs in
+        return math.inf
+    return psutil.virtual_memory().available
+
+
+def _container_memory():
+    """Bytes that the limit of a Linux container (cgroup 2) leaves free; infinite without one."""
+    try:
+        limit, used = (Path("/sys/fs/cgroup", name).read_text() for name in ("memory.max", "memory.current"))
+        return int(limit) - int(used)
+    except (OSError, ValueError):  # none, or "max"
+        return math.inf

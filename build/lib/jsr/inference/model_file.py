@@ -1,0 +1,124 @@
+"""Model files: one .safetensors with the tensors of a trained chain of networks and, as JSON, all one must know.
+
+A model file is what a run hands to the world: `jsr upscale`, `jsr.load`, conversion and benchmarks take it. Tensors are
+named `<network>/<collection>/<path>`, in float32 or, to be small, float16; the metadata has one entry, `jsr`, a JSON
+object:
+
+  format       1
+  networks     [{name, model, scale, fields, deployed}] in the order in which an image passes them
+  ema          whether the parameters are the averaged ones
+  recipe       "<track>:<name>"
+  steps        updates trained; null of weights that were not trained here
+  ensemble     {self: whether the eight flips and turns of an image are averaged, tiles: [sides of tiles, LR px, that it
+               is cut into, and the results averaged], tlc: side of the windows of local means, LR px}; absent means not
+  scores       {"psnr[rgb]": ...} on the validation images, where there are any
+  data         [{dataset, split, degrade, ..., licence}] trained on, the rows of the recipe; [] of converted weights
+  fingerprint  {config, data, revision, versions, seed} of the run; of converted weights {source, sha256, names, versions}
+
+and of converted weights also
+
+  parity       what jsr.convert.parity.certify found, null where nothing was compared
+  licence      of the weights, "" where it was not stated
+
+and of the weights that jsr ships also `licence`, and `pictures` and `pictures_sha256`: see benchmarks/box/keep.py.
+"""
+
+import json
+from pathlib import Path
+
+from flax import traverse_util
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from jsr import models, reparam
+from jsr.errors import UserError
+from jsr.files import atomic_write
+
+FORMAT = 1
+
+
+def save(path, variables, meta):
+    """Writes a model file, atomically.
+
+    Args:
+      path: ends in .safetensors.
+      variables: {network name: Flax collections} of arrays.
+      meta: the metadata above, without `format`.
+    """
+    flat = {key: np.ascontiguousarray(value)
+            for key, value in traverse_util.flatten_dict(jax.device_get(variables), sep="/").items()}
+    with atomic_write(path) as file:
+        file.write(safetensors.numpy.save(flat, metadata={"jsr": json.dumps({"format": FORMAT, **meta})}))
+
+
+def load(path):
+    """Reads a model file.
+
+    Returns:
+      (meta, networks, variables): the metadata, {name: module} in the chain's order, {name: Flax collections} of
+      numpy arrays.
+
+    Raises:
+      UserError: missing, damaged, no model file of jsr's, of another format version, or its tensors are not those of
+        the networks it names.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such model file")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            meta = json.loads((file.metadata() or {}).get("jsr", "null"))
+            tensors = {key: _as_trained(file.get_tensor(key)) for key in file.keys()}
+    except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as e:
+        raise UserError(f"{path}: damaged, or not a .safetensors file ({e})") from e
+    if not isinstance(meta, dict):
+        raise UserError(f"{path}: a .safetensors file, but not a model file of jsr's")
+    if meta.get("format") != FORMAT:
+        raise UserError(f"{path}: is of format {meta.get('format')}, this jsr reads format {FORMAT}; "
+                        "use the jsr version that wrote it, or train it again")
+    networks = {net["name"]: models.create(net["model"], scale=net["scale"], **net["fields"])
+                for net in meta["networks"]}
+    expected = {}
+    for net in meta["networks"]:
+        abstract = models.abstract(net["model"], scale=net["scale"], **net["fields"])
+        expected |= {f"{net['name']}/{key}": leaf.shape
+                     for key, leaf in traverse_util.flatten_dict(abstract, sep="/").items()}
+    found = {key: tensor.shape for key, tensor in tensors.items()}
+    if found != expected:
+        wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+        raise UserError(f"{path}: its tensors are not those of {', '.join(n['model'] for n in meta['networks'])}: "
+                        f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
+    variables = traverse_util.unflatten_dict(tensors, sep="/")
+    return meta, networks, {name: {"params": {}} | variables.get(name, {}) for name in networks}
+
+
+def _as_trained(tensor):
+    """Files may hold float16, to be small; parameters are float32."""
+    return tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
+
+
+def fused(meta, networks, variables):
+    """The same chain with the training branches of its networks fused (jsr.reparam.fuse).
+
+    Args:
+      meta, networks, variables: as `load` returns them.
+
+    Returns:
+      (meta, networks, variables, report): those of the deployed networks, and {"<network>/<block>": relative error of
+      the fused block}, empty where there was nothing to fuse.
+
+    Raises:
+      UserError: a block does not fuse exactly, as with weights that are no numbers.
+    """
+    report, rows, networks, variables = {}, [], dict(networks), dict(variables)
+    for row in meta["networks"]:
+        name = row["name"]
+        try:
+            networks[name], variables[name], errors = reparam.fuse(networks[name], variables[name])
+        except ValueError as e:
+            raise UserError(f"{name}: {e}") from e
+        report |= {f"{name}/{path}": error for path, error in errors.items()}
+        rows.append({**row, "deployed": True, "fields": {**row["fields"], "deploy": True}} if errors else row)
+    return {**meta, "networks": rows}, networks, variables, report

@@ -1,0 +1,417 @@
+"""Images through trained networks: any size, depth and channels; whole or in tiles; ensembles."""
+
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import functools
+import logging
+import math
+import threading
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsr import degradations
+from jsr.errors import UserError, is_out_of_memory
+from jsr.inference import model_file, runtimes
+from jsr.inference.chain import Chain, free_memory
+from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
+from jsr.inference.tiles import Span, assemble, spans
+
+_SIDES = (1024, 768, 512, 384, 256, 192, 128, 96, 64)  # of tiles that are chosen here, px
+_PROBE = 256                     # side of the tile whose memory tells that of others, px
+_FREE_SHARE = 0.3                # of the free memory for a whole image: two may be at work, and files are decoded beside
+_CPU_TILE_BYTES = 1_250_000_000  # for a tile: on a CPU more of it brings no more speed
+_EXACT_SHARE = 5                 # a tile has at least so many times the exact overlap, or it is too dear
+_OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
+_QUALITY_SIDE = 256  # of the part of an image whose JPEG quality is estimated, px
+_JPEG_BLOCK = 16     # px, with its colours at half the size
+_LUMA = np.float32([0.299, 0.587, 0.114])  # BT.601
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """How one image is cut.
+
+    Attributes:
+      rows, columns: the tiles along the height and the width.
+      overlap: px of LR around what is shown of a tile; 0 for a whole image.
+      exact: whether the result is that of the whole image, but for float rounding: the networks see no farther than
+        `overlap`.
+      others: more ways in which it is cut, whose results are averaged with this one's.
+    """
+
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+    overlap: int
+    exact: bool
+    others: tuple["Tiling", ...] = ()
+
+    @property
+    def whole(self):
+        """Whether the image is not cut."""
+        return self.count == 1 and not self.others
+
+    @property
+    def count(self):
+        """Tiles in all, of the others none."""
+        return len(self.rows) * len(self.columns)
+
+    @property
+    def size(self):
+        """(height, width) of a tile, px."""
+        return tuple(side[0].stop - side[0].start for side in (self.rows, self.columns))
+
+
+class Upscaler:
+    """Chains of networks that turn LR images into SR images, each alone or averaged; safe to use from several threads.
+
+    Tiles, and the copies of an ensemble, pass one at a time: the same image gives the same bits whatever else is done.
+
+    Args:
+      chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
+      weights: of the chains in that average, equal by default.
+      self_ensemble: averages the outputs for the eight flips and turns of an image, or of each of its tiles.
+      tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones;
+        None takes every image whole. Of several sides the results are averaged, once each where they cut an image alike.
+      overlap: px of LR that each tile has around what is shown of it. None is as far as the networks see where that is
+        affordable, so that the result is exact; else an eighth of the tile, and tiles are faded into one another.
+
+    Attributes:
+      chains, scale: SR size over LR size.
+
+    Raises:
+      UserError: chains of different scales; weights that do not fit them; an overlap too large for the tile.
+    """
+
+    def __init__(self, chains: Sequence[Chain], *, weights: Sequence[float] | None = None, self_ensemble: bool = False,
+                 tile: int | Literal["auto"] | Sequence[int] | None = None, overlap: int | None = None):
+        scales = sorted({chain.scale for chain in chains})
+        if len(scales) != 1:
+            raise UserError(f"models of different scales, {' and '.join(f'x{s}' for s in scales)}, cannot be averaged")
+        weights = [1.0] * len(chains) if weights is None else weights
+        if len(weights) != len(chains) or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+            raise UserError(f"weights {', '.join(map(str, weights))}: expected one for each of {len(chains)} models, none "
+                            "negative, not all zero")
+        sides = [] if tile in (None, "auto") else list(tile) if isinstance(tile, Sequence) else [tile]
+        if any(side < 1 for side in sides) or overlap is not None and overlap < 0:
+            raise UserError(f"tile = {tile}, overlap = {overlap}: expected a positive tile, and no negative overlap")
+        self.chains, self.scale = tuple(chains), scales[0]
+        self._weights = np.float32(weights) / np.float32(sum(weights))
+        self._self_ensemble, self._overlap = self_ensemble, overlap
+        self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
+        self._lock, self._largest, self._free, self._float32 = threading.Lock(), _SIDES[0], None, {}
+        self._tiles = [-(-side // self._multiple) * self._multiple for side in sides] or [tile]
+        for side in self._tiles if sides else ():
+            self._check_room(side, overlap or 0)
+
+    def upscale(self, image: np.ndarray) -> np.ndarray:
+        """Upscales one image that is in memory.
+
+        Args:
+          image: array (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha; uint8,
+            uint16, or float32 in [0, 1]. Alpha is straight (not premultiplied).
+
+        Returns:
+          Array (H * scale, W * scale[, C]) with the channels and dtype of the input; floats are clipped to [0, 1].
+
+        Raises:
+          ValueError: another shape or dtype.
+          UserError: out of memory, or the networks gave values that are not finite.
+        """
+        image = np.asarray(image)
+        if image.dtype not in (np.uint8, np.uint16, np.float32) or image.ndim not in (2, 3) or 0 in image.shape \
+                or image.ndim == 3 and image.shape[2] > 4:
+            raise ValueError(f"image is {image.dtype} {image.shape}, expected uint8, uint16 or float32 of (H, W) or "
+                             "(H, W, 1 to 4)")
+        pixels = image if image.ndim == 3 else image[..., None]
+        bands = self.stream(lambda start, stop: pixels[start:stop], *pixels.shape[:2], image.dtype)
+        sr = np.empty((pixels.shape[0] * self.scale, pixels.shape[1] * self.scale, pixels.shape[2]), image.dtype)
+        filled = 0
+        for band in bands:
+            sr[filled:filled + len(band)] = band
+            filled += len(band)
+        return sr if image.ndim == 3 else sr[..., 0]
+
+    def stream(self, rows: Callable[[int, int], np.ndarray], height: int, width: int, dtype: np.dtype, *,
+               on_band: Callable[[Tiling, int], None] = lambda tiling, done: None) -> Iterator[np.ndarray]:
+        """Upscales an image of any size in bands: neither LR nor SR need fit into memory.
+
+        Args:
+          rows: function (start, stop) to the LR rows [start, stop), array (stop - start, width, C) as for `upscale`.
+            The starts never decrease.
+          height, width: of the LR image, px.
+          dtype: of its pixels and of those yielded.
+          on_band: called with the Tiling and the number of LR rows that are done before each band is yielded.
+
+        Yields:
+          Arrays (n, width * scale, C), top to bottom.
+
+        Raises:
+          UserError: as for `upscale`.
+        """
+        started = False
+        while not started:
+            tiling = self.tiling(height, width)
+            bands, done = self._bands(tiling, rows, functools.partial(_finish, dtype=dtype)), 0
+            try:
+                for band in bands:
+                    started = True
+                    done += len(band) // self.scale
+                    on_band(tiling, done)
+                    yield band
+            except (jax.errors.JaxRuntimeError, MemoryError) as e:
+                if not is_out_of_memory(e):
+                    raise
+                self._shrink(tiling, retry=not started)
+
+    @property
+    def for_jpeg(self) -> bool:
+        """Whether this restores JPEG pictures: it estimates their quality, or was trained on a protocol that ends so."""
+        return self.scale == 1 and any(chain.estimator or _made_for_jpeg(chain.meta) for chain in self.chains)
+
+    def quality(self, rows: Callable[[int, int], np.ndarray], height: int, width: int) -> float | None:
+        """The JPEG quality that the networks see in the middle of an image; the mean of those that estimate one.
+
+        Args:
+          rows, height, width: as for `stream`.
+
+        Returns:
+          A float of 1..100 or so; None where no network estimates it.
+        """
+        chains = [chain for chain in self.chains if chain.estimator]
+        if not chains:
+            return None
+        (top, bottom), (left, right) = (_middle(side) for side in (height, width))
+        colours = to_unit(rows(top, bottom)[:, left:right])[..., :3]
+        if colours.shape[2] < 3:
+            colours = np.repeat(colours[..., :1], 3, axis=2)
+        return float(np.mean([chain.quality(colours) for chain in chains]))
+
+    def tiling(self, height: int, width: int) -> Tiling:
+        """How an image of that size is cut (Tiling)."""
+        first, *others = dict.fromkeys(self._cut(height, width, tile) for tile in self._tiles)
+        return dataclasses.replace(first, exact=all(cut.exact for cut in (first, *others)), others=tuple(others))
+
+    def _bands(self, tiling, rows, finish):
+        """The SR image in bands, `finish`ed."""
+        def assembled(cut, rows, finish):
+            return assemble(rows, functools.partial(self._run, cut), finish, cut.rows, cut.columns, scale=self.scale)
+
+        if not tiling.others:
+            return assembled(tiling, rows, finish)
+        cuts = [tiling, *tiling.others]
+        readers = shared_rows(rows, len(cuts))
+        return map(finish, mean_of_bands(assembled(*pair, lambda sr: sr) for pair in zip(cuts, readers)))
+
+    def _cut(self, height, width, tile):
+        """The Tiling of one side of tiles, as given to the constructor."""
+        side = self._side(height, width, tile)
+        if height <= side and width <= side:
+            return Tiling((Span(0, height, 0, height),), (Span(0, width, 0, width),), 0, True)
+        side = max(side // self._multiple, 1) * self._multiple
+        overlap = self._overlap
+        if overlap is None:
+            reach = self._reach(side // _EXACT_SHARE)
+            overlap = side // _OVERLAP_SHARE if reach is None else reach
+        else:
+            reach = self._reach(overlap)
+        self._check_room(side, overlap)
+        exact = reach is not None and not (self._self_ensemble and self._moves_windows(height, width))
+        return Tiling(*(tuple(spans(length, side, overlap, multiple=self._multiple, fade=not exact))
+                        for length in (height, width)), overlap, exact)
+
+    def runtime(self, tiling: Tiling) -> str:
+        """What computes the tiles of such an image now: "jax" or another of jsr.inference.runtimes.NAMES."""
+        used = []
+        for chain in self.chains:
+            size = tiling.size if tiling.count > 1 else map(chain.padding.target, tiling.size)
+            used.append(chain.runner.used(*size))
+        return ", ".join(dict.fromkeys(used))
+
+    def _side(self, height, width, tile):
+        """The side of tiles for an image of that size, or the longer one of the image where it is taken whole."""
+        longer = max(height, width)
+        if tile != "auto":
+            return tile or longer
+        with self._lock:
+            if self._free is None:
+                self._free = free_memory()
+            budgets = {side: self._free * _FREE_SHARE for side in (longer, *_SIDES)}
+            if jax.default_backend() == "cpu":
+                budgets |= {side: min(self._free * _FREE_SHARE, _CPU_TILE_BYTES) for side in _SIDES if side < longer}
+            largest = self._largest
+        if height * width <= min(_PROBE, largest)**2:
+            return longer
+        candidates = [longer] if largest == _SIDES[0] else []
+        for side in (*candidates, *(s for s in _SIDES if s <= min(largest, longer))):
+            shape = (min(height, side), min(width, side))
+            if self._estimate(shape) <= budgets[side] and self._memory(shape) <= budgets[side]:
+                return side
+        return _SIDES[-1]
+
+    def _estimate(self, shape):
+        """Bytes, from those of a tile of moderate size, without compiling anything for this shape."""
+        side = -(-_PROBE // self._multiple) * self._multiple
+        return max(chain.memory(side, side) for chain in self.chains) * shape[0] * shape[1] / side**2
+
+    def _memory(self, shape):
+        padded = [-(-side // self._multiple) * self._multiple for side in shape]
+        try:
+            return max(chain.memory(*padded) for chain in self.chains)
+        except jax.errors.JaxRuntimeError as e:  # a GPU tries its algorithms while it compiles
+            if not is_out_of_memory(e):
+                raise
+            return math.inf
+
+    def _check_room(self, side, overlap):
+        if side - 2 * overlap < self._multiple:
+            raise UserError(f"a tile of {side} px has no room for overlaps of {overlap} px; choose a tile of at least "
+                            f"{2 * overlap + self._multiple}")
+
+    def _reach(self, limit):
+        """How far the farthest-seeing chain sees, or None where that is more than `limit` px."""
+        found = [chain.reach(limit) for chain in self.chains]
+        return None if None in found else max(found)
+
+    def _moves_windows(self, height, width):
+        """Whether the tiles of a turned image have their windows, or their padding, elsewhere than it has as a whole."""
+        return any(chain.padding.always or height % chain.padding.multiple or width % chain.padding.multiple
+                   for chain in self.chains)
+
+    def _shrink(self, tiling, *, retry):
+        """After an answer of "out of memory": makes the next tiles smaller, or says that nothing more can be done."""
+        side = max(max(cut.size) for cut in (tiling, *tiling.others))
+        smaller = [s for s in _SIDES if s < side]
+        if self._tiles == ["auto"] and retry and smaller:
+            with self._lock:
+                self._largest = min(self._largest, smaller[0])
+            logging.getLogger(__name__).warning("out of memory with tiles of %d px; going on with %d", side, smaller[0])
+            return
+        advice = f"choose smaller tiles than {side} px" if smaller else "tiles cannot be smaller; free some memory"
+        raise UserError(f"out of memory; {advice}")
+
+    def _run(self, tiling, lr, row, column):
+        """A tile (h, w, C) as it is stored to float32 SR of as many channels, colours premultiplied with alpha."""
+        def colour(unit):  # grey passes the networks as RGB of three equal channels and comes back as its luma
+            if unit.shape[2] == 1:
+                return colour(np.repeat(unit, 3, axis=2)) @ _LUMA[:, None]
+            average = functools.partial(self._average, tiling, row, column)
+            return self_ensemble(average, unit) if self._self_ensemble else average(unit)
+
+        unit = to_unit(lr)
+        if unit.shape[2] not in (2, 4):
+            return colour(unit)
+        alpha = unit[..., -1:]
+        if np.all(alpha == 1):
+            sr_alpha = np.ones((len(lr) * self.scale, lr.shape[1] * self.scale, 1), np.float32)
+        else:
+            sr_alpha = _keep_flat(np.clip(colour(alpha), 0, 1), alpha, self.scale)
+        return np.concatenate([colour(unit[..., :-1] * alpha), sr_alpha], axis=-1)
+
+    def _average(self, tiling, row, column, lr):
+        """Float32 (h, w, 3), turned or not, through all chains."""
+        outputs = [self._finite(chain, lr, self._size(chain, tiling, row, column, lr)) for chain in self.chains]
+        return outputs[0] if len(outputs) == 1 else sum(weight * sr for weight, sr in zip(self._weights, outputs))
+
+    def _size(self, chain, tiling, row, column, lr):
+        """What a tile is padded to: to a part of the whole image, padded."""
+        if tiling.count == 1:
+            return None
+        if self._self_ensemble:
+            return tuple(-(-side // chain.padding.multiple) * chain.padding.multiple for side in lr.shape[:2])
+        return tuple(span.stop - span.start if span is not side[-1] else chain.padding.target(span.stop) - span.start
+                     for span, side in ((row, tiling.rows), (column, tiling.columns)))
+
+    def _finite(self, chain, lr, size):
+        """One chain's output; where half precision overflowed, that of float32."""
+        sr = np.asarray(chain(lr, size))
+        if np.isfinite(sr).all():
+            return sr
+        if any(getattr(module, "dtype", None) not in (None, jnp.float32) for module in chain.networks.values()):
+            with self._lock:
+                if chain not in self._float32:
+                    logging.getLogger(__name__).warning("values beyond the half-precision range; those tiles are "
+                                                        "computed again in float32")
+                    self._float32[chain] = chain.with_dtype(jnp.float32)
+            sr = np.asarray(self._float32[chain](lr, size))
+            if np.isfinite(sr).all():
+                return sr
+        raise UserError("the network's output is not finite; its weights are damaged, or not made for such images")
+
+
+def load(path, *more, weights=None, self_ensemble=None, tile="auto", overlap=None, dtype=None, runtime="jax",
+         tlc=None, input_quality=None):
+    """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
+
+    Args:
+      path, *more: model files of one scale.
+      weights, overlap: as for Upscaler.
+      self_ensemble: as for Upscaler; None is as the first file says.
+      tile: as for Upscaler; "auto" is as the first file says, where it says something.
+      dtype: of the computation, as "bfloat16"; None is as trained, float32.
+      runtime: what computes on a CPU, of jsr.inference.runtimes.NAMES.
+      tlc: as for jsr.inference.chain.Chain; None is as each file says.
+      input_quality: as for jsr.inference.chain.Chain.
+
+    Raises:
+      UserError: a file cannot be read (jsr.inference.model_file.load), or they do not fit together; the runtime is
+        unknown, missing, for CPUs where JAX has another device, or cannot compute a network or the dtype.
+    """
+    runtimes.check_name(runtime)
+    if tlc is not None and tlc < 0:
+        raise UserError(f"tlc = {tlc}: expected the side of windows, LR px, or 0")
+    if input_quality is not None and runtime == "auto":
+        runtime = "jax"
+    if dtype is not None and runtime in runtimes.OTHERS:
+        raise UserError(f"runtime {runtime}: computes in float32; for {dtype} use jax")
+    chains = []
+    for file in (path, *more):
+        meta, networks, variables, _ = model_file.fused(*model_file.load(file))
+        of_file = (meta.get("ensemble") or {}).get("tlc", 0)
+        chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc,
+                      input_quality=input_quality)
+        chains.append(chain if dtype is None else chain.with_dtype(jnp.dtype(dtype)))
+    ensemble = chains[0].meta.get("ensemble") or {}
+    if self_ensemble is None:
+        self_ensemble = bool(ensemble.get("self"))
+    if tile == "auto":
+        tile = ensemble.get("tiles") or tile
+    return Upscaler(chains, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap)
+
+
+def _made_for_jpeg(meta):
+    """Whether the recipe of a model file is of a protocol whose LR images are JPEG files."""
+    protocol = degradations.PROTOCOLS.get((meta.get("recipe") or "").partition(":")[0])
+    return protocol is not None and protocol.steps[-1]["fn"] == "jpeg"
+
+
+def _middle(side):
+    """(start, stop) of the part of a side where quality is estimated; it starts where a JPEG block does."""
+    start = max(side - _QUALITY_SIDE, 0) // 2 // _JPEG_BLOCK * _JPEG_BLOCK
+    return start, min(start + _QUALITY_SIDE, side)
+
+
+def to_unit(pixels):
+    """uint8 and uint16 to float32 in [0, 1]; floats as they are."""
+    return pixels if pixels.dtype == np.float32 else pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def _finish(sr, dtype):
+    """Float32 with premultiplied colours to what is stored: straight alpha, clipped, rounded (not truncated)."""
+    if sr.shape[2] in (2, 4):
+        alpha = sr[..., -1:]
+        straight = np.divide(sr[..., :-1], alpha, out=np.zeros_like(sr[..., :-1]), where=alpha > 0)
+        sr = np.concatenate([straight, alpha], axis=-1)
+    sr = np.clip(sr, 0, 1)
+    return sr if dtype == np.float32 else np.rint(sr * np.float32(np.iinfo(dtype).max)).astype(dtype)
+
+
+def _keep_flat(sr_alpha, alpha, scale):
+    """Alpha stays exactly opaque, or transparent, where the LR pixel and those around it are."""
+    for value in (0, 1):
+        same = np.pad(alpha[..., 0] == value, 1, mode="edge")
+        flat = np.lib.stride_tricks.sliding_window_view(same, (3, 3)).all((-1, -2))
+        sr_alpha[flat.repeat(scale, 0).repeat(scale, 1)] = value
+    return sr_alpha

@@ -1,0 +1,40 @@
+"""Activations that networks share. Each is a jitted function, whose name stays readable in a traced network."""
+
+from typing import Any
+
+import flax.linen as nn
+from flax.linen.dtypes import promote_dtype
+import jax
+import jax.numpy as jnp
+
+
+@jax.jit
+def prelu(x, slope):
+    """x (..., C), times `slope`, (C,) or (1,), where it is negative; any float dtype."""
+    return jnp.where(x >= 0, x, slope * x)
+
+
+@jax.jit
+def gelu(x):
+    """The exact one, as torch.nn.GELU() and not the tanh form that is JAX's default; any float dtype, kept."""
+    return nn.gelu(x, approximate=False)
+
+
+class PReLU(nn.Module):
+    """x, times a learned slope where it is negative; PyTorch's, which starts at 0.25.
+
+    Attributes:
+      shared: one slope instead of one a feature.
+      dtype: of the computation.
+
+    Parameters: `slope` (C,), or (1,).
+    """
+
+    shared: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        """Array (..., C) to the same shape."""
+        slope = self.param("slope", nn.initializers.constant(0.25), (1 if self.shared else x.shape[-1],))
+        return prelu(*promote_dtype(x, slope, dtype=self.dtype))

@@ -1,0 +1,300 @@
+"""The convolution that every network uses.
+
+XLA makes the gradient with respect to a kernel as a convolution of the input by the output's gradient, whose window is
+the image. On the CPU it is quickest where the output channels fill its tiles of 64 or 32, and slow for 1x1 kernels.
+`convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. Depthwise
+convolutions, of a kernel a channel, are many times slower there than a sum of products of the moved image, and are that
+sum on the CPU. The rest is XLA's own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
+from jax import export, lax
+from jax.custom_derivatives import SymbolicZero
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+
+def torch_uniform(fan_in):
+    """An initialiser drawing from U(-b, b), b = 1 / sqrt(fan_in).
+
+    This is PyTorch's default for the kernels and the biases of convolutions and linear layers (torch.nn.Conv2d, Linear:
+    kaiming_uniform_ with a = sqrt(5) comes to the same bound).
+    """
+    bound = 1 / math.sqrt(fan_in)
+
+    def draw(key, shape, dtype=jnp.float32):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return draw
+
+
+def he(factor=1.0):
+    """Kaiming's initialiser of the kernels of networks with ReLUs, normal, times a factor."""
+    return nn.initializers.variance_scaling(2 * factor**2, "fan_in", "normal")
+
+
+def detail(factor=1.0):
+    """He's initialiser, times a factor, without the mean over the window: differences between pixels, not their level."""
+    def draw(key, shape, dtype=jnp.float32):
+        kernel = he(factor)(key, shape, dtype)
+        return kernel - kernel.mean((0, 1), keepdims=True)
+    return draw
+
+
+class Conv(nn.Module):
+    """2D convolution with zero padding given in pixels, as torch.nn.Conv2d counts it.
+
+    There is no "SAME": with stride 2 it pads other sides than PyTorch's padding=1, an error as large as the signal.
+
+    Attributes:
+      features: output channels.
+      kernel_size, strides, dilation: an int, or (height, width).
+      groups: both channel counts are multiples of it; as many as channels make a depthwise convolution.
+      padding: zeros on either side, an int or (height, width); None keeps the size at stride 1, for odd kernels.
+      use_bias: adds `bias`.
+      dtype: of the computation; None promotes input and parameters to their common type.
+      param_dtype: of the parameters.
+      kernel_init, bias_init: initialisers; None is PyTorch's default, see torch_uniform.
+      zero_start: None is zeros instead, so that the output starts at zero.
+
+    Parameters: `kernel` (kernel height, kernel width, input channels / groups, features), `bias` (features,).
+    """
+
+    features: int
+    kernel_size: int | tuple[int, int] = 3
+    strides: int | tuple[int, int] = 1
+    dilation: int | tuple[int, int] = 1
+    groups: int = 1
+    padding: int | tuple[int, int] | None = None
+    use_bias: bool = True
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+    kernel_init: Callable | None = None
+    bias_init: Callable | None = None
+    zero_start: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        """(N, H, W, C) to (N, H', W', features), H' = (H + 2 padding - dilation (kernel - 1) - 1) // stride + 1."""
+        channels = x.shape[-1]
+        if channels % self.groups or self.features % self.groups:
+            raise ValueError(f"groups = {self.groups} does not divide {channels} input channels and "
+                             f"features = {self.features}")
+        kernel_size, dilation = _pair(self.kernel_size), _pair(self.dilation)
+        if self.padding is None:
+            if not all(k % 2 for k in kernel_size):
+                raise ValueError(f"kernel_size = {self.kernel_size} is even: say which padding it takes")
+            padding = tuple(d * (k // 2) for k, d in zip(kernel_size, dilation))
+        else:
+            padding = _pair(self.padding)
+
+        drawn = torch_uniform(math.prod(kernel_size) * channels // self.groups)
+        default = nn.initializers.zeros if self.zero_start else drawn
+        kernel = self.param("kernel", self.kernel_init or default,
+                            (*kernel_size, channels // self.groups, self.features), self.param_dtype)
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init or default, (self.features,), self.param_dtype)
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        y = convolve(x, kernel, strides=_pair(self.strides), padding=padding, dilation=dilation, groups=self.groups)
+        return y if bias is None else y + bias
+
+
+def convolve(x, kernel, *, strides=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+    """A convolution, differentiable in every way that lax.conv_general_dilated is.
+
+    Args:
+      x: (N, H, W, C).
+      kernel: (kernel height, kernel width, C / groups, features), of x's dtype.
+      strides, padding, dilation: (height, width) each; zeros are put on either side.
+      groups: divides C and features.
+
+    Returns:
+      (N, H', W', features), H' as that of Conv.
+    """
+    window = _Window(strides, padding, dilation, groups, jax.config.jax_default_matmul_precision)
+    if _is_moved(window, x, kernel):
+        return _convolve_depthwise(window, x, kernel)
+    # Where XLA's own gradient is the choice on the CPU too, nothing is to be traced but the convolution.
+    return window(x, kernel) if _choice(window, x, kernel) is None else _convolve(window, x, kernel)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Window:
+    """A convolution as a function of input and kernel.
+
+    Attributes:
+      strides, padding, dilation, groups: as of `convolve`.
+      precision: of the forward call, also where the gradient is traced under another default.
+    """
+
+    strides: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    precision: Any
+
+    def __call__(self, x, kernel):
+        return lax.conv_general_dilated(
+            x, kernel, self.strides, [(p, p) for p in self.padding], rhs_dilation=self.dilation,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=self.groups, precision=self.precision)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _convolve(window, x, kernel):
+    return window(x, kernel)
+
+
+def _convolve_jvp(window, primals, tangents):
+    (x, kernel), (dx, dkernel) = primals, tangents
+    y = _convolve(window, x, kernel)
+    of_x = None if isinstance(dx, SymbolicZero) else _convolve(window, dx, kernel)
+    of_kernel = None if isinstance(dkernel, SymbolicZero) else _by_kernel.bind(x, dkernel, window=window)
+    return y, functools.reduce(jnp.add, [term for term in (of_x, of_kernel) if term is not None])
+
+
+_convolve.defjvp(_convolve_jvp, symbolic_zeros=True)
+
+# The convolution as a linear function of the kernel: the same values, but with a transposition of its own.
+_by_kernel = Primitive("convolve_by_kernel")
+
+
+@_by_kernel.def_impl
+def _by_kernel_impl(x, kernel, *, window):
+    return _convolve(window, x, kernel)
+
+
+@_by_kernel.def_abstract_eval
+def _by_kernel_type(x, kernel, *, window):
+    return jax.make_jaxpr(window)(x, kernel).out_avals[0]
+
+
+def _transposed_by_x(gradient, x, kernel, *, window):
+    return jax.linear_transpose(lambda x: window(x, kernel), x.aval)(gradient)[0]
+
+
+def _transposed_by_kernel(gradient, x, kernel, *, window):
+    chosen = functools.partial(_choice(window, x, kernel.aval), window, kernel.aval.shape[:2])
+    return lax.platform_dependent(x, gradient, cpu=chosen, default=_own(window, kernel.aval))
+
+
+def _own(window, kernel):
+    """XLA's gradient with respect to a kernel, as a function of input and the output's gradient."""
+    return lambda x, gradient: jax.linear_transpose(functools.partial(window, x), kernel)(gradient)[0]
+
+
+def _batched(values, axes, *, window, **_):
+    return jax.vmap(window, axes)(*values), 0  # one grouped convolution, with XLA's own gradient
+
+
+ad.defbilinear(_by_kernel, _transposed_by_x, _transposed_by_kernel)
+batching.primitive_batchers[_by_kernel] = _batched
+mlir.register_lowering(_by_kernel, mlir.lower_fun(_by_kernel_impl, multiple_results=False))
+
+
+def _choice(window, x, kernel):
+    """How the gradient with respect to the kernel is made on the CPU: a function, or None for XLA's way."""
+    plain = window.strides == window.dilation == (1, 1) and window.groups == 1
+    if not plain or x.dtype != jnp.float32:
+        return None
+    *size, channels, features = kernel.shape
+    if size == [1, 1]:
+        return _product
+    if any(2 * p < k - 1 for p, k in zip(window.padding, size)):
+        return None  # exchanged, it would have more zeros around than its window can do with: 20 times slower
+    # Below 16 features XLA sums in another order, which is slow too, but an order of magnitude more exact.
+    return _exchanged if features >= 16 and _cost(channels) < _cost(features) else None
+
+
+def _cost(channels):
+    """Time per multiply-accumulate of a kernel's gradient that has so many output channels, 64 being one.
+
+    Rounded measurements of jaxlib 0.10.2 on a CPU with AVX-512.
+    """
+    return {64: 1.0, 32: 1.2}.get(channels, 1.7)
+
+
+def _product(window, size, x, gradient):
+    """The kernel's gradient of a 1x1 convolution: (1, 1, C, features)."""
+    of_zeros = [(-p, -p, 0) for p in window.padding]
+    gradient = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *of_zeros, (0, 0, 0)])
+    return jnp.tensordot(x, gradient, ((0, 1, 2), (0, 1, 2)), precision=window.precision)[None, None]
+
+
+def _exchanged(window, size, x, gradient):
+    """The kernel's gradient as the convolution of the output's gradient by the input, its result turned over."""
+    padding = [(k - 1 - p,) * 2 for k, p in zip(size, window.padding)]
+    kernel = lax.conv_general_dilated(gradient, x, (1, 1), padding, dimension_numbers=("CHWN", "IHWO", "NHWC"),
+                                      precision=window.precision)
+    return lax.rev(kernel, (1, 2)).transpose(1, 2, 3, 0)
+
+
+# A depthwise convolution as a primitive, for its lowering to be chosen by platform: `jaxpr` is what it computes.
+_depthwise = Primitive("depthwise_convolution")
+_MOST_TAPS = 49  # of a kernel; above, the sum takes long to compile, and gains little
+_LEAST_MACS = 2**20  # below, it takes longer to compile than it gains in tens of calls
+
+
+def _is_moved(window, x, kernel):
+    """Whether a convolution is a sum of products of the moved image on the CPU."""
+    *size, channels, features = kernel.shape
+    taps = math.prod(size)
+    if not (window.groups == features > channels == 1 and window.strides == (1, 1) and 1 < taps <= _MOST_TAPS
+            and all(p <= d * (k - 1) for p, d, k in zip(window.padding, window.dilation, size))):
+        return False
+    return any(map(export.is_symbolic_dim, x.shape)) or math.prod(x.shape) * taps >= _LEAST_MACS
+
+
+def _convolve_depthwise(window, x, kernel):
+    return _depthwise.bind(x, kernel, window=window, jaxpr=jax.make_jaxpr(window)(x, kernel))
+
+
+def _moved(window, size, x):
+    """The image that each tap of a kernel of `size` sees, row by row: arrays (N, H', W', C), float32 or wider."""
+    zeros = [(0, 0), *((p, p) for p in window.padding), (0, 0)]
+    image = jnp.pad(x.astype(jnp.promote_types(x.dtype, jnp.float32)), zeros)
+    height, width = (side - d * (k - 1) for side, d, k in zip(image.shape[1:3], window.dilation, size))
+    for row in range(size[0]):
+        rows = lax.slice_in_dim(image, row * window.dilation[0], row * window.dilation[0] + height, axis=1)
+        for column in range(size[1]):
+            yield lax.slice_in_dim(rows, column * window.dilation[1], column * window.dilation[1] + width, axis=2)
+
+
+def _sum_of_moved(x, kernel, *, window, jaxpr):
+    *size, _, features = kernel.shape
+    taps = kernel.reshape(-1, features)
+    return sum(image * tap for image, tap in zip(_moved(window, size, x), taps, strict=True)).astype(x.dtype)
+
+
+def _depthwise_by_x(gradient, x, kernel, *, window, jaxpr):
+    padding = tuple(d * (k - 1) - p for p, d, k in zip(window.padding, window.dilation, kernel.shape))
+    return _convolve_depthwise(dataclasses.replace(window, padding=padding), gradient, lax.rev(kernel, (0, 1)))
+
+
+def _depthwise_by_kernel(gradient, x, kernel, *, window, jaxpr):
+    def of_moved(x, gradient):
+        taps = [(image * gradient).sum((0, 1, 2)) for image in _moved(window, kernel.aval.shape[:2], x)]
+        return jnp.stack(taps).reshape(kernel.aval.shape).astype(kernel.aval.dtype)
+
+    return lax.platform_dependent(x, gradient, cpu=of_moved, default=_own(window, kernel.aval))
+
+
+_depthwise.def_impl(lambda x, kernel, *, window, jaxpr: window(x, kernel))
+_depthwise.def_abstract_eval(lambda x, kernel, *, window, jaxpr: jaxpr.out_avals[0])
+ad.defbilinear(_depthwise, _depthwise_by_x, _depthwise_by_kernel)
+batching.primitive_batchers[_depthwise] = _batched
+mlir.register_lowering(_depthwise, mlir.lower_fun(_depthwise.impl, multiple_results=False))
+mlir.register_lowering(_depthwise, mlir.lower_fun(_sum_of_moved, multiple_results=False), platform="cpu")
+
+
+def _pair(value):
+    return (value, value) if isinstance(value, int) else tuple(value)

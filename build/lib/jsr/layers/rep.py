@@ -1,0 +1,575 @@
+"""Convolutions that train as several linear branches and are deployed as one convolution.
+
+A block is data: a tree of parts, `Sum` and `Chain` over `Conv`, `Edge`, `Difference`, `BatchNorm`, `Identity` and
+`WhenSame`, which `RepConv` runs. Everything in it is linear and the same at every pixel, so that `jsr.reparam` can read
+the one kernel off any of them.
+
+Borders: zeros are put around the input once, at the block's entry, and nothing is padded inside; a branch that sees
+less than the others has its input cropped. A 1x1 convolution before a 3x3 thus meets the zeros too, and gives them its
+bias; ECBSR and FMEN write the same as a ring of that bias around the middle.
+
+Names: the submodule of a part is its kind and its place in the tree, counted from 0: in `Sum(Conv(3),
+Chain(Conv(1), Edge("sobel_x")))` they are `conv_0`, `conv_1_0` and `edge_1_1`; a part that is the whole tree is `conv`.
+What stands in `WhenSame` has the place of the `WhenSame`. Rules of conversion are written against these names, as in
+("backbone.0.conv3x3", "body_0/conv_0", "conv") for the first branch of ECBSR. In deployed form `kernel` and `bias` lie
+in the block itself, as those of jsr.layers.conv.Conv would.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import flax.linen as nn
+from flax.linen.dtypes import promote_dtype
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsr.config import nearest
+from jsr.layers import conv
+
+# Fixed filters, correlated with the image (not flipped), as ECBSR has them; Haar's four, not decimated.
+EDGES = {
+    "sobel_x": ((1, 0, -1), (2, 0, -2), (1, 0, -1)),
+    "sobel_y": ((1, 2, 1), (0, 0, 0), (-1, -2, -1)),
+    "laplacian": ((0, 1, 0), (1, -4, 1), (0, 1, 0)),
+    "haar_ll": ((0, 0, 0), (0, 0.5, 0.5), (0, 0.5, 0.5)),
+    "haar_hl": ((0, 0, 0), (0, 0.5, -0.5), (0, 0.5, -0.5)),
+    "haar_lh": ((0, 0, 0), (0, 0.5, 0.5), (0, -0.5, -0.5)),
+    "haar_hh": ((0, 0, 0), (0, 0.5, -0.5), (0, -0.5, 0.5)),
+}
+DETAIL = ("sobel_x", "sobel_y", "laplacian")
+HAAR = ("haar_ll", "haar_hl", "haar_lh", "haar_hh")
+DIFFERENCES = ("horizontal", "vertical", "center", "sum")
+
+
+@dataclasses.dataclass(frozen=True)
+class In:
+    """So many times the features that come into the part, rounded down."""
+
+    ratio: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Out:
+    """So many times the features that the block, or the innermost Sum with `features`, gives, rounded down."""
+
+    ratio: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv:
+    """A learned convolution, initialised as PyTorch's.
+
+    Attributes:
+      kernel_size: an int, or (height, width).
+      features: output channels: an int, In, Out, or None for those of the block.
+      use_bias: adds a bias, where the block has biases at all.
+    """
+
+    kernel_size: int | tuple[int, int] = 3
+    features: int | In | Out | None = None
+    use_bias: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+    """Each feature filtered by a fixed filter of EDGES, times its learned scale, plus its learned bias.
+
+    Both start at 0.001 times normal noise, as in ECBSR.
+    """
+
+    filter: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A learned convolution of differences of pixels.
+
+    Attributes:
+      kind: of DIFFERENCES: between neighbours in a row, or in a column; between each pixel and the centre (the mean of
+        the four middle ones where the size is even); or of the sum over the window.
+      kernel_size: an int.
+      use_bias: adds a bias, where the block has biases at all.
+    """
+
+    kind: str
+    kernel_size: int = 3
+    use_bias: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNorm:
+    """PyTorch's BatchNorm2d: epsilon 1e-5, running statistics renewed by a tenth.
+
+    In training the statistics leave out the zeros around the image.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """The input itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WhenSame:
+    """A part of a Sum that is there where it has as many features in as out and stride 1; `otherwise` stands in."""
+
+    part: Any
+    otherwise: Any = None
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class Sum:
+    """Parts that all get the input, and whose outputs are added: `Sum(Conv(3), Identity())`.
+
+    Attributes:
+      parts: the tuple of them.
+      features: what they give, for a Sum inside a Chain: an int, In, Out, or None for the features of the block.
+    """
+
+    parts: tuple
+    features: int | In | Out | None = None
+
+    def __init__(self, *parts, features=None):
+        object.__setattr__(self, "parts", parts)
+        object.__setattr__(self, "features", features)
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class Chain:
+    """Parts one after the other: `Chain(Conv(1, Out(2)), Conv(3))`.
+
+    A stride is taken by the last one that sees more than a pixel.
+    """
+
+    parts: tuple
+
+    def __init__(self, *parts):
+        object.__setattr__(self, "parts", parts)
+
+
+class RepConv(nn.Module):
+    """A convolution that trains as a tree of linear branches.
+
+    Attributes:
+      features: output channels.
+      branches: the tree, as the functions of this file give it.
+      kernel_size: of the deployed convolution, at least as large as what the branches see; an int, or (height, width).
+      strides: an int, or (height, width).
+      groups: of every learned convolution in the tree and of the deployed one.
+      padding: zeros on either side, as jsr.layers.conv.Conv counts them.
+      use_bias: False leaves the biases of all parts out, and of the deployed convolution; not for BatchNorm.
+      zero_start: the output starts at zero: the last part of every branch does. Not for branches that end in the input.
+      deploy: one convolution, whose parameters jsr.reparam makes from those of the branches.
+      dtype: of the computation; parameters stay float32.
+
+    Parameters: see the module's docstring. BatchNorm has its running statistics in the collection `batch_stats`.
+    """
+
+    features: int
+    branches: Any
+    kernel_size: int | tuple[int, int] = 3
+    strides: int | tuple[int, int] = 1
+    groups: int = 1
+    padding: int | tuple[int, int] | None = None
+    use_bias: bool = True
+    zero_start: bool = False
+    deploy: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x, *, train=False, pad=True):
+        """(N, H, W, C) to (N, H', W', features), H' as that of jsr.layers.conv.Conv.
+
+        Args:
+          x: features.
+          train: BatchNorm takes the batch's statistics, and renews its own.
+          pad: False leaves the padding to the caller.
+
+        Raises:
+          ValueError: the branches see more than the kernel, or do not fit together.
+        """
+        padding = self.padding if pad else 0
+        if self.deploy:
+            fused = conv.Conv(self.features, self.kernel_size, self.strides, groups=self.groups, padding=padding,
+                              use_bias=self.use_bias, dtype=self.dtype, zero_start=self.zero_start)
+            nn.share_scope(self, fused)  # the parameters are this block's own
+            return fused(x)
+        size = _pair(self.kernel_size)
+        if padding is None:
+            if not all(k % 2 for k in size):
+                raise ValueError(f"kernel_size = {self.kernel_size} is even: say which padding it takes")
+            padding = tuple(k // 2 for k in size)
+        rows, columns = _pair(padding)
+        x = jnp.pad(x.astype(self.dtype or x.dtype), [(0, 0), (rows, rows), (columns, columns), (0, 0)])
+        window = tuple(k - 1 for k in size)
+        x = _crop(x, window, reach(self.branches))
+        y = _run(self.branches, x, _Place(self, train, self.features, _pair(self.strides), zero=self.zero_start))
+        if y is None or y.shape[-1] != self.features:
+            raise ValueError(f"the branches give {0 if y is None else y.shape[-1]} features, not {self.features}")
+        return y
+
+
+def reach(part):
+    """How many (rows, columns) a part sees besides one: 2, 2 for a 3x3 kernel."""
+    match part:
+        case Conv() | Difference():
+            return tuple(k - 1 for k in _pair(part.kernel_size))
+        case Edge():
+            return 2, 2
+        case Sum():
+            return tuple(map(max, zip(*map(reach, part.parts))))
+        case Chain():
+            return tuple(map(sum, zip(*map(reach, part.parts))))
+        case WhenSame():
+            return tuple(map(max, reach(part.part), reach(part.otherwise) if part.otherwise else (0, 0)))
+    return 0, 0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where in the tree a part is run, and as what.
+
+    Attributes:
+      block: the RepConv.
+      train: of its call.
+      features: that the enclosing Sum or the block gives.
+      strides: that the part takes.
+      path: its position.
+      surplus: rows and columns of its output that later parts take away, half on either side.
+      zero: its output starts at zero.
+    """
+
+    block: RepConv
+    train: bool
+    features: int
+    strides: tuple[int, int]
+    path: tuple[int, ...] = ()
+    surplus: tuple[int, int] = (0, 0)
+    zero: bool = False
+
+    def child(self, index, **changes):
+        return dataclasses.replace(self, path=(*self.path, index), **changes)
+
+    def name(self, kind):
+        return "_".join([kind, *map(str, self.path)])
+
+    def width(self, features, x):
+        match features:
+            case None:
+                return self.features
+            case In():
+                return int(features.ratio * x.shape[-1])
+            case Out():
+                return int(features.ratio * self.features)
+        return features
+
+
+def _run(part, x, at):
+    """Applies a part to an input that is as much larger than its output as it sees: None if it is not there."""
+    if type(part) not in _RUN:
+        raise ValueError(f"{part!r} is no part of a block; there are {', '.join(t.__name__ for t in _RUN)}")
+    return _RUN[type(part)](part, x, at)
+
+
+def _run_conv(part, x, at):
+    return conv.Conv(at.width(part.features, x), part.kernel_size, at.strides, groups=at.block.groups, padding=0,
+                     use_bias=part.use_bias and at.block.use_bias, dtype=at.block.dtype, zero_start=at.zero,
+                     name=at.name("conv"))(x)
+
+
+def _run_edge(part, x, at):
+    return _EdgeConv(part.filter, at.strides, at.block.use_bias, at.zero, at.block.dtype, name=at.name("edge"))(x)
+
+
+def _run_difference(part, x, at):
+    return _DifferenceConv(part.kind, part.kernel_size, at.features, at.strides, at.block.groups,
+                           part.use_bias and at.block.use_bias, at.zero, at.block.dtype,
+                           name=at.name("difference"))(x)
+
+
+def _run_norm(part, x, at):
+    if not at.block.use_bias:
+        raise ValueError(f"{at.name('norm')}: BatchNorm adds a bias, which use_bias = False forbids")
+    x, mask = _strided(x, at.strides), None
+    if any(at.surplus):
+        rows, columns = (_inside(side, surplus) for side, surplus in zip(x.shape[1:3], at.surplus))
+        mask = (rows[:, None] & columns)[None, :, :, None]
+    options = {"scale_init": nn.initializers.zeros} if at.zero else {}
+    return nn.BatchNorm(use_running_average=not at.train, momentum=0.9, epsilon=1e-5, dtype=at.block.dtype,
+                        name=at.name("norm"), **options)(x, mask=mask)
+
+
+def _run_identity(part, x, at):
+    if at.zero:
+        raise ValueError(f"{at.name('identity')}: gives its input, which does not start at zero")
+    return _strided(x, at.strides)
+
+
+def _run_when_same(part, x, at):
+    same = x.shape[-1] == at.features and at.strides == (1, 1)
+    chosen = part.part if same else part.otherwise
+    return None if chosen is None else _run(chosen, _crop(x, reach(part), reach(chosen)), at)
+
+
+def _run_sum(part, x, at):
+    features = at.width(part.features, x)
+    outputs = [_run(each, _crop(x, reach(part), reach(each)), at.child(index, features=features))
+               for index, each in enumerate(part.parts)]
+    outputs = [y for y in outputs if y is not None]
+    if len({y.shape for y in outputs}) != 1:
+        raise ValueError(f"the parts of {at.name('sum')} give {[y.shape[-1] for y in outputs]} features: "
+                         "they must agree; WhenSame(Identity()) is there only where it fits")
+    return functools.reduce(jnp.add, outputs)
+
+
+def _run_chain(part, x, at):
+    reaches = [reach(each) for each in part.parts]
+    strided = max((index for index, seen in enumerate(reaches) if any(seen)), default=0)
+    for index, each in enumerate(part.parts):
+        later = zip(at.surplus, *reaches[index + 1:])
+        x = _run(each, x, at.child(index, strides=at.strides if index == strided else (1, 1),
+                                   surplus=tuple(map(sum, later)), zero=at.zero and each is part.parts[-1]))
+        if x is None:
+            raise ValueError(f"{at.child(index).name('part')} of a Chain is absent: WhenSame belongs into a Sum")
+    return x
+
+
+_RUN = {Conv: _run_conv, Edge: _run_edge, Difference: _run_difference, BatchNorm: _run_norm, Identity: _run_identity,
+        WhenSame: _run_when_same, Sum: _run_sum, Chain: _run_chain}
+
+
+class _EdgeConv(nn.Module):
+    """Depthwise; parameters `scale` (1, 1, 1, C), as that of a depthwise kernel, and `bias` (C,)."""
+
+    filter: str
+    strides: tuple[int, int]
+    use_bias: bool
+    zero: bool
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x):
+        if self.filter not in EDGES:
+            raise ValueError(f"no filter {self.filter!r}; {nearest(self.filter, EDGES)}")
+        channels = x.shape[-1:]
+        small = nn.initializers.zeros if self.zero else nn.initializers.normal(1e-3)
+        scale = self.param("scale", small, (1, 1, 1, *channels))
+        bias = self.param("bias", small, channels) if self.use_bias else None
+        kernel = np.array(EDGES[self.filter], np.float32)[:, :, None, None] * scale
+        return _convolve(x, kernel, bias, self.strides, channels[0], self.dtype)
+
+
+class _DifferenceConv(nn.Module):
+    """Parameters `kernel` (differences, C / groups, features) and `bias` (features,)."""
+
+    kind: str
+    kernel_size: int
+    features: int
+    strides: tuple[int, int]
+    groups: int
+    use_bias: bool
+    zero: bool
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x):
+        differences = _differences(self.kind, self.kernel_size)
+        channels = x.shape[-1] // self.groups
+        default = nn.initializers.zeros if self.zero else conv.torch_uniform(self.kernel_size**2 * channels)
+        kernel = self.param("kernel", default, (len(differences), channels, self.features))
+        bias = self.param("bias", default, (self.features,)) if self.use_bias else None
+        kernel = jnp.einsum("dhw,dio->hwio", differences.astype(kernel.dtype), kernel, precision="highest")
+        return _convolve(x, kernel, bias, self.strides, self.groups, self.dtype)
+
+
+def _differences(kind, size):
+    """The kernels of one difference each: array (differences, size, size)."""
+    taps = np.eye(size**2, dtype=np.float32).reshape(size, size, size, size)  # (row, column) to a kernel with a 1 there
+    if kind == "horizontal":
+        kernels = taps[:, :-1] - taps[:, 1:]
+    elif kind == "vertical":
+        kernels = taps[:-1] - taps[1:]
+    elif kind == "center":
+        middle = slice((size - 1) // 2, size // 2 + 1)
+        kernels = taps - taps[middle, middle].mean((0, 1))
+    elif kind == "sum":
+        kernels = taps.sum((0, 1))
+    else:
+        raise ValueError(f"no difference {kind!r}; {nearest(kind, DIFFERENCES)}")
+    return kernels.reshape(-1, size, size)
+
+
+def _convolve(x, kernel, bias, strides, groups, dtype):
+    x, kernel, bias = promote_dtype(x, kernel, bias, dtype=dtype)
+    y = conv.convolve(x, kernel, strides=strides, groups=groups)
+    return y if bias is None else y + bias
+
+
+def _crop(x, seen, needed):
+    """What a part that sees `needed` takes of an input for one that sees `seen`: as much less on either side."""
+    surplus = tuple(map(int.__sub__, seen, needed))
+    if min(surplus) < 0 or any(s % 2 for s in surplus):
+        raise ValueError(f"a part that sees {needed[0] + 1}x{needed[1] + 1} pixels has no middle place in "
+                         f"{seen[0] + 1}x{seen[1] + 1}")
+    rows, columns = (slice(s // 2, side - s // 2) for s, side in zip(surplus, x.shape[1:3]))
+    return x[:, rows, columns]
+
+
+def _inside(side, surplus):
+    index = np.arange(side)
+    return (index >= surplus // 2) & (index < side - surplus // 2)
+
+
+def _strided(x, strides):
+    return x[:, ::strides[0], ::strides[1]]
+
+
+def _pair(value):
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def plain(kernel_size=3):
+    """One convolution: a block that is deployed as it is trained."""
+    return Conv(kernel_size)
+
+
+def residual():
+    """3x3 plus the input: the shallow residual block of RFDN."""
+    return Sum(Conv(3), Identity())
+
+
+def ecb(ratio=2, filters=DETAIL, identity=False):
+    """ECBSR's edge-oriented block (xindongzhang/ECBSR): 3x3, 1x1 to 3x3, 1x1 to each fixed filter.
+
+    Args:
+      ratio: of the middle's features to the output's.
+      filters: of EDGES.
+      identity: adds the input, where it has as many features.
+    """
+    shortcut = [WhenSame(Identity())] if identity else []
+    return Sum(Conv(3), Chain(Conv(1, Out(ratio)), Conv(3)), *_edges(filters), *shortcut)
+
+
+def ecb_idt():
+    """ECBSR's block with the input added (its code's `with_idt`), through which deep bodies get a signal from the start."""
+    return ecb(identity=True)
+
+
+def _edges(filters=DETAIL):
+    return [Chain(Conv(1), Edge(name)) for name in filters]
+
+
+def haar(ratio=2):
+    """ECB with Haar's wavelet instead of the edges (NTIRE 2023, NPU SR); undecimated, inferred."""
+    return ecb(ratio, HAAR)
+
+
+def rrrb(ratio=2):
+    """FMEN's residual in residual block (NJU-Jet/FMEN, RT4KSR; without norm also called ERB): features in are out."""
+    return _rrrb(ratio, Conv(3))
+
+
+def nrb(ratio=2):
+    """The nested block of ANUNet (AIS 2024): FMEN's, with an ECB for its 3x3; the branches are inferred."""
+    return _rrrb(ratio, *ecb(ratio).parts)
+
+
+def _rrrb(ratio, *middle):
+    return Sum(Chain(Conv(1, In(ratio)), Sum(*middle, Identity(), features=In(1)), Conv(1)), Identity())
+
+
+def reprfn():
+    """RepRFN's block (laonafahaodange/RepRFN): four convolutions and a chain, and where the features stay more.
+
+    Those are 1x1 to each fixed filter, and the input.
+    """
+    middle = Chain(Conv(1, In(2), use_bias=False), Conv(3, use_bias=False))
+    where_same = map(WhenSame, [*_edges(), Identity()])
+    return Sum(Conv(3), Conv((3, 1)), Conv((1, 3)), Conv(1), middle, *where_same)
+
+
+def lrsrn(width=256):
+    """LRSRN's wide block (Ganzooo/LRSRN): 3x3 to `width`, 1x1 back, and the input where it has as many features."""
+    return Sum(_wide(width), WhenSame(Identity()))
+
+
+def lrsrn_v2(width=256):
+    """LRSRN's second: as the first, with a 1x1 bypass where the features change."""
+    return Sum(_wide(width), WhenSame(Identity(), Conv(1)))
+
+
+def casr(width=256, second=128):
+    """CASR's RepBlockV5 (rlghksdbs/CASR): LRSRN's second with another wide branch."""
+    return Sum(_wide(width), _wide(second), WhenSame(Identity(), Conv(1)))
+
+
+def _wide(width):
+    return Chain(Conv(3, width), Conv(1))
+
+
+def conv3xc(ratio=2):
+    """SPAN's Conv3XC (hongyuanyu/SPAN): 1x1, 3x3, 1x1, widened by `ratio`, plus a 1x1 bypass."""
+    return Sum(Chain(Conv(1, In(ratio)), Conv(3, Out(ratio)), Conv(1)), Conv(1))
+
+
+def lanczospp():
+    """Lanczos++'s (AIS 2024): 1x1 to four times the features, 3x3, 1x1 to the output's, plus a 1x1 bypass."""
+    return Sum(Chain(Conv(1, In(4)), Conv(3, In(1)), Conv(1)), Conv(1))
+
+
+def repvgg():
+    """RepVGG's block (DingXiaoH/RepVGG): 3x3, 1x1 and identity, each with its BatchNorm."""
+    return Sum(normed(3), normed(1), WhenSame(BatchNorm()))
+
+
+def repvit():
+    """RepViT's depthwise token mixer (THU-MIG/RepViT, RepVGGDW): 3x3, 1x1, identity; `groups` is to be the features.
+
+    The first two have a BatchNorm each.
+    """
+    return Sum(normed(3), normed(1), Identity())
+
+
+def normed(kernel_size=3):
+    """One convolution and its BatchNorm, as a ResNet has them: deployed, the convolution alone."""
+    return Chain(Conv(kernel_size, use_bias=False), BatchNorm())
+
+
+def conv_norm_conv(ratio=2):
+    """3x3, BatchNorm, 1x1 (NTIRE 2023, Repnet); the middle's width is inferred."""
+    return Chain(Conv(3, Out(ratio)), BatchNorm(), Conv(1))
+
+
+def asymmetric():
+    """3x3, 1x3 and 3x1 in parallel."""
+    return Sum(Conv(3), Conv((1, 3)), Conv((3, 1)))
+
+
+def reprb(ratio=2):
+    """Three fields of view and the input (NTIRE 2023, NJUST-RTSR, VPEG-R); the branches are inferred."""
+    return Sum(Conv(3), Chain(Conv(1, Out(ratio)), Conv(3)), Conv(1), WhenSame(Identity()))
+
+
+def resr(ratio=2):
+    """3x3, 1x1 to 3x3 to 1x1, Sobel and Laplacian (AIS 2024, RESR); the middle's width is inferred."""
+    return Sum(Conv(3), Chain(Conv(1, Out(ratio)), Conv(3, In(1)), Conv(1)), *_edges())
+
+
+def decouple(kernel_size=3):
+    """DecoupleConv (AIS 2024, USTC Noah): plain, three kinds of differences, and a sum; their form is inferred."""
+    return Sum(Conv(kernel_size), *(Difference(kind, kernel_size) for kind in DIFFERENCES))
+
+
+BLOCKS = {make.__name__: make for make in (
+    plain, normed, residual, ecb, ecb_idt, haar, rrrb, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg, repvit,
+    conv_norm_conv, asymmetric, reprb, resr, decouple, lanczospp)}
+
+
+def block(name, **options):
+    """The branches of a block by name, as recipes give it: `block("ecb", identity=True)`; ValueError for others."""
+    if name not in BLOCKS:
+        raise ValueError(f"no block {name!r}; {nearest(name, BLOCKS)}")
+    return BLOCKS[name](**options)

@@ -1,0 +1,59 @@
+"""Enlarging images inside a network."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def bicubic_upsample(x, factor, a=-0.75):
+    """(N, H, W, C) to (N, H * factor, W * factor, C) by torch's bicubic interpolation; float, dtype kept.
+
+    It is torch.nn.functional.interpolate(mode="bicubic", align_corners=False): the cubic kernel with a = -0.75, where
+    Pillow, MATLAB and jax.image.resize have -0.5; the edge pixels repeated. `factor` is an integer.
+    """
+    return _along(_along(x, factor, 1, a), factor, 2, a)
+
+
+def _along(x, factor, axis, a):
+    """Each of `factor` phases is the same weighted sum of four neighbours everywhere."""
+    size = x.shape[axis]
+    padded = jnp.pad(x, [(2, 2) if d == axis else (0, 0) for d in range(x.ndim)], mode="edge")
+    phases = []
+    for phase in range(factor):
+        position = (phase + 0.5) / factor - 0.5
+        taps = range(math.floor(position) - 1, math.floor(position) + 3)
+        phases.append(sum(_cubic(position - tap, a) * jax.lax.slice_in_dim(padded, tap + 2, tap + 2 + size, axis=axis)
+                          for tap in taps))
+    shape = [size * factor if d == axis else side for d, side in enumerate(x.shape)]
+    return jnp.stack(phases, axis + 1).reshape(shape)
+
+
+def _cubic(distance, a):
+    d = abs(distance)
+    return (a + 2) * d**3 - (a + 3) * d**2 + 1 if d <= 1 else a * (d**3 - 5 * d**2 + 8 * d - 4)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))  # for its name, which stays readable in a traced network
+def bilinear(x, height, width):
+    """(N, H, W, C) to (N, height, width, C), no smaller; float, dtype kept.
+
+    It is torch.nn.functional.interpolate(mode="bilinear", align_corners=False). jax.image.resize does the same by
+    multiplying with matrices, which for a coarse map of a large image is more work than the rest of an attention.
+    """
+    return _linear(_linear(x, height, 1), width, 2)
+
+
+def _linear(x, size, axis):
+    length = x.shape[axis]
+    there = np if isinstance(size, int) else jnp  # constants, but for a symbolic size
+    last = length - 1 + there.zeros((), int)
+    # (index + 0.5) * length / size - 0.5, times 2 * size
+    place = there.clip((2 * there.arange(size) + 1) * length - size, 0, 2 * size * last)
+    before = place // (2 * size)
+    weight = (place - before * (2 * size)) / (2 * size)
+    weight = jnp.asarray(weight.reshape([-1 if d == axis else 1 for d in range(x.ndim)]), x.dtype)
+    start, end = (jnp.take(x, rows, axis) for rows in (before, there.minimum(before + 1, last)))
+    return start + (end - start) * weight

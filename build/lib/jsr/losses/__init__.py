@@ -1,0 +1,168 @@
+"""Losses: pure functions of a prediction and a target, and the rows that name them.
+
+A row is data: {fn: name in LOSSES, pred: key, target: key, weight: factor}, and with them options of the function, as
+eps of `charbonnier`. Every function takes float32 arrays, of one shape but for those of features, and returns a float32
+scalar. A key names an array of the step:
+
+  sr                      an output of the chain, or an image of the batch
+  enlarge/sr              an output of a network of the chain that is not the last
+  sr@body_1               what the submodule body_1 of the network sr of the chain gives
+  teacher(lr)             what any network of the recipe makes of what another key names: critic(sr), vgg(teacher(lr))
+  vgg(sr)@features_8      and what a submodule of it gives on the way
+
+A plain name is sought among the outputs first for `pred`, and in the batch first for `target`: a network may have an
+output of its own that is compared with the batch's of the same name.
+"""
+
+import collections
+import inspect
+import re
+
+import jax.numpy as jnp
+
+from jsr.config import nearest
+from jsr.errors import UserError
+from jsr.losses import adversarial, detail, features, frequency, pixel, quality, robust, structure
+
+LOSSES = {fn.__name__: fn for fn in (
+    pixel.l1, pixel.mse, pixel.charbonnier, pixel.psnr, pixel.uncertainty_mse, pixel.clip_l1, pixel.ycbcr_l1,
+    detail.high_frequency_l1, detail.lanczos_l1, detail.cycle_l1, detail.gradient_l1, detail.gradient_weighted_l1,
+    detail.total_variation, detail.laplacian_pyramid, detail.haar_wavelet,
+    frequency.fft_l1, frequency.focal_frequency, frequency.block_dct_l1,
+    structure.ssim, structure.ms_ssim,
+    robust.robust,
+    features.attention_transfer,
+    quality.quality_factor,
+    adversarial.gan_generator, adversarial.gan_critic,
+    adversarial.relativistic_generator, adversarial.relativistic_critic,
+)}
+# Of losses that learn: function of (channels, **options of the row) to their params, and of (params, **options) to what
+# these stand for, {name: array}, to be logged
+PARAMS, LEARNT = {"robust": robust.init}, {"robust": robust.learnt}
+_OF_FEATURES = {"attention_transfer", "cycle_l1", "quality_factor"}  # shapes may differ
+_KEYS = ("fn", "pred", "target", "weight")
+_CHANNELS = 3  # of what a function that learns compares: images
+
+
+def check_rows(rows):
+    """Raises UserError for a row whose function is unknown, or whose fields it does not have or take."""
+    for row in rows:
+        missing = [key for key in _KEYS if key not in row]
+        if missing:
+            raise UserError(f"loss row {dict(row)}: lacks {', '.join(missing)}; needs {', '.join(_KEYS)}")
+        keys([row])
+        known = {"weight": 1.0, **defaults(row["fn"])}
+        for name, value in {"weight": row["weight"], **_options(row)}.items():
+            if name not in known:
+                raise UserError(f"loss {row['fn']}: no option {name!r}; {nearest(name, known)}")
+            number = isinstance(known[name], float) and type(value) is int
+            if type(value) is not type(known[name]) and not number:
+                raise UserError(f"loss {row['fn']}: {name}={value!r} must be of type {type(known[name]).__name__}, "
+                                f"like {known[name]!r}")
+
+
+def defaults(fn):
+    """{option: its default} of a function of LOSSES, but `params`; UserError names the nearest of an unknown one."""
+    if fn not in LOSSES:
+        raise UserError(f"loss {fn!r} is unknown; {nearest(fn, LOSSES)}")
+    _, _, *options = inspect.signature(LOSSES[fn]).parameters.values()
+    return {option.name: option.default for option in options if option.name != "params"}
+
+
+def _options(row):
+    return {key: row[key] for key in row if key not in _KEYS}
+
+
+class Key(collections.namedtuple("Key", "net of path")):
+    """A key of a loss row in parts: `net` is "" for a plain name, `path` where no submodule is asked for."""
+
+    @property
+    def source(self):
+        """The key without the submodule."""
+        return f"{self.net}({self.of})" if self.net else self.of
+
+
+def parse(key):
+    """The Key of a text as above; UserError where it is none."""
+    applied = re.fullmatch(r"(\w+)\((.+)\)(?:@([^()@]+))?", key)
+    if applied:
+        parse(applied[2])
+        return Key(applied[1], applied[2], applied[3] or "")
+    plain = re.fullmatch(r"([^()@]+)(?:@([^()@]+))?", key)
+    if plain:
+        return Key("", plain[1], plain[2] or "")
+    raise UserError(f"loss key {key!r} is none; write sr, sr@body_1, teacher(lr) or vgg(sr)@features_8")
+
+
+def keys(rows):
+    """All keys of loss rows, and those within them, sorted."""
+    found = [row[part] for row in rows for part in ("pred", "target")]
+    for key in found:
+        inner = parse(key)
+        if inner.net:
+            found.append(inner.of)
+    return sorted(set(found))
+
+
+def initial_params(row):
+    """What the function of a row begins to learn with, {} for most."""
+    return PARAMS[row["fn"]](_CHANNELS, **_options(row)) if row["fn"] in PARAMS else {}
+
+
+def learnt(rows, params):
+    """{"<name of the row>/<name>": mean} of what the functions of rows have learnt; `params` as of `total`."""
+    return {f"{name}/{part}": jnp.mean(value) for name, row in zip(names(rows), rows) if name in params
+            for part, value in LEARNT[row["fn"]](params[name], **_options(row)).items()}
+
+
+def total(rows, outputs, batch, params=None):
+    """The weighted sum over `rows` and each row's value.
+
+    Args:
+      rows: loss rows.
+      outputs: dict of arrays: the chain's outputs, and what the rows' other keys stand for.
+      batch: dict of the batch's arrays. With a `mask` (N, H, W, 1), images of that size are compared where it is 1.
+      params: {name of the row: what its function has learnt}, of rows whose function learns.
+
+    Returns:
+      (float32 scalar, {"loss/<fn>_<pred>": float32 scalar before its weight}), float64 of outputs in float64. Rows that
+      share both are told apart by the target behind it, and where that is the same too, by a number.
+
+    Raises:
+      UserError: a key that is not there, two shapes that differ, or sizes that a function does not take.
+    """
+    values = {}
+    loss = jnp.float32(0)
+    for name, row in zip(names(rows), rows):
+        pred, target = _pick(row["pred"], outputs, batch), _pick(row["target"], batch, outputs)
+        if pred.shape != target.shape and row["fn"] not in _OF_FEATURES:
+            raise UserError(f"loss {row['fn']}: {row['pred']} is {pred.shape}, {row['target']} is {target.shape}")
+        wide = jnp.promote_types(pred.dtype, jnp.float32)
+        own = {"params": params[name]} if row["fn"] in PARAMS else {}
+        try:
+            values[name] = LOSSES[row["fn"]](*(_masked(x.astype(wide), batch) for x in (pred, target)), **_options(row),
+                                             **own)
+        except ValueError as e:
+            raise UserError(f"loss {row['fn']} of {row['pred']} and {row['target']}: {e}") from e
+        loss = loss + row["weight"] * values[name]
+    return loss, values
+
+
+def names(rows):
+    """A name a row, all different."""
+    short = [f"loss/{row['fn']}_{row['pred']}" for row in rows]
+    full = [f"{name}_{row['target']}" if short.count(name) > 1 else name for name, row in zip(short, rows)]
+    return [f"{name}_{full[:i].count(name) + 1}" if full.count(name) > 1 else name for i, name in enumerate(full)]
+
+
+def _pick(key, *places):
+    for arrays in places:
+        if key in arrays:
+            return arrays[key]
+    raise UserError(f"a loss compares with {key!r}, which no network gives and no batch has; "
+                    f"{nearest(key, [name for arrays in places for name in arrays])}")
+
+
+def _masked(image, batch):
+    mask = batch.get("mask")
+    return image * mask if mask is not None and image.shape[:-1] == mask.shape[:-1] else image

@@ -1,0 +1,198 @@
+"""Trains a recipe, evaluates it and says where it put things.
+
+    python -m jsr.main --config=configs/aim22_t1.py                      # the recipe `quick`, on any machine
+    python -m jsr.main --config=configs/aim22_t1.py:edsr --workdir=runs/mine
+    python -m jsr.main --config=configs/aim22_t1.py --config.seed=1 --config.stages[0].batch=32
+    python -m jsr.main --config=configs/aim22_t1.py --minutes=20         # as many steps as there is time for
+
+The same command again resumes; --config.KEY=VALUE changes one entry of the recipe.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+import re
+import signal
+import sys
+import textwrap
+import time
+
+from rich.console import Console
+from rich.text import Text
+
+from jsr import allocator, terminal
+from jsr import config as configs
+from jsr.errors import UserError, is_out_of_memory, no_permission
+
+log = logging.getLogger("jsr")
+
+_SHOWN = 4  # changes of a recipe in a run's title, and keys in the name of its folder
+
+
+class _LogLines(logging.Handler):
+    """Prints log records on a rich console, above a bar that it shows, each on one line."""
+
+    def __init__(self, console):
+        super().__init__()
+        self._console = console
+
+    def emit(self, record):
+        """As of `logging.Handler`."""
+        self._console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+
+
+def parse(argv):
+    """(args, overrides) of a command line; overrides are (key, text) pairs."""
+    parser = argparse.ArgumentParser(prog="python -m jsr.main", description=__doc__, allow_abbrev=False,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", required=True, metavar="FILE[:RECIPE]", help="a track file and one of its recipes")
+    parser.add_argument("--workdir", type=Path, help="where the run lies (default: runs/<track>/<recipe>, "
+                        "and what is changed of it)")
+    parser.add_argument("--minutes", type=float, help="as many steps as the training has time for, compiling, "
+                        "validations and checkpoints counted, instead of the recipe's; all its stages in proportion")
+    parser.add_argument("--deterministic", action="store_true",
+                        help="only kernels that give the same bits every time, slower on GPUs")
+    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
+    args, rest = parser.parse_known_args(argv)
+    return args, take_overrides(parser, rest)
+
+
+def take_overrides(parser, words):
+    """The (key, text) pairs of words `--config.KEY=VALUE` or `--config.KEY VALUE`; any other is the parser's error."""
+    overrides, words = [], list(words)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--config."):
+            parser.error(f"unknown argument {word!r}")
+        key, equals, text = word.removeprefix("--config.").partition("=")
+        if not equals:
+            if not words:
+                parser.error(f"{word} needs a value")
+            text = words.pop(0)
+        overrides.append((key, text))
+    return overrides
+
+
+def main(argv=None):
+    """Runs the command line `argv`; returns the exit status: 0, 1 after a mistake, 128 + n after signal n."""
+    if argv is None:  # the process is ours
+        allocator.keep_pages()
+        if sys.stdout is not None:  # not closed; it shows names of files that its encoding lacks, as stderr does
+            sys.stdout.reconfigure(errors="backslashreplace")
+    args, overrides = parse(sys.argv[1:] if argv is None else argv)
+    console = Console(stderr=True)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_LogLines(console)])
+    log.setLevel(logging.INFO)
+    # Orbax and Grain log with a traceback, through absl, what they then raise, which is reported here in one line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    if args.deterministic:  # before JAX starts
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    try:
+        return run(args, overrides, console)
+    except UserError as e:
+        print(f"jsr: {e}", file=sys.stderr)
+        return 1
+    except PermissionError as e:
+        print(f"jsr: {no_permission(e)}", file=sys.stderr)
+        return 1
+    except Exception as e:
+        if not is_out_of_memory(e):
+            raise
+        print("jsr: out of memory; use a smaller batch or crop (--config.stages[0].batch=..., --config.stages[0].crop=...), "
+              "or a network's field remat where it has one", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("jsr: stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def run(args, overrides, console):
+    """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
+    from jsr import challenges, report
+    from jsr.data import mix
+    from jsr.training import loop, pace
+
+    started = time.monotonic()
+    config = configs.load(args.config, overrides)
+    track, _, name = config.recipe.partition(":")
+    changes = _changes(config, args, loop.FREE_KEYS)
+    if args.minutes is not None:
+        _check_minutes(args.minutes, overrides)
+    with config.unlocked():
+        config.title += _as_text(changes)
+    workdir = args.workdir or Path("runs") / track / f"{name}{_as_suffix(changes)}"
+    console.print(Text.assemble((config.recipe, "bold"), f": {config.title}"), soft_wrap=True)
+    if ":" not in args.config:
+        others = [n for n in _recipes_beside(args.config) if n != name]
+        console.print(f"no recipe was named, so this is `{name}`; also here: "
+                      + ", ".join(f"{args.config}:{n}" for n in others), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"workdir: {workdir}", highlight=False, markup=False, soft_wrap=True)
+    _prepare(config, console)
+    config = pace.fit(config, args.minutes, workdir, console=console, started=started)
+    try:
+        upscaler = loop.train(config, workdir, console=console)
+    except loop.Interrupted as e:
+        console.print(f"{e}", highlight=False)
+        return 128 + e.signal
+
+    protocol = challenges.of(config)
+    pairs = mix.validation_pairs(config)
+    with console.status("evaluating"):
+        result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=config.recipe,
+                                            steps=sum(stage.steps for stage in config.stages))
+    page = report.write(workdir, result, strips, protocol=protocol)
+    terminal.console().print(report.table(result, protocol))
+    for what, path in (("report", page), ("scores", workdir / "report.json"), ("model", workdir / "last.safetensors")):
+        print(f"{what}: {path}")
+    return 0
+
+
+def _changes(config, args, free):
+    """{key: value}, flat, of what a command changes of its recipe and makes another run, `minutes` among it."""
+    before, now = (configs.flat(configs.plain(c)) for c in (configs.load(args.config), config))
+    changes = {key: now.get(key) for key in configs.different(before, now) if not key.startswith(free)}
+    changes = {key: changes[key] for key in sorted(changes, key=lambda key: not key.startswith("networks."))}
+    return changes | ({"minutes": args.minutes} if args.minutes is not None else {})
+
+
+def _as_text(changes):
+    """What a run's title says of changes."""
+    words = [f"{key}={textwrap.shorten(str(value), 40, placeholder='...')}" for key, value in changes.items()]
+    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    return f"; with {', '.join(words[:_SHOWN])}{more}" if words else ""
+
+
+def _as_suffix(changes):
+    """What the name of a run's folder has of changes: some keys, and a hash of all; the same for the same command."""
+    if not changes:
+        return ""
+    parts = (key.split(".") for key in changes)
+    words = dict.fromkeys(next(part for part in reversed(names) if not part.isdigit()) for names in parts)
+    digest = hashlib.sha256(json.dumps(changes, sort_keys=True).encode()).hexdigest()[:6]
+    return "-" + "-".join([*list(words)[:_SHOWN], digest])
+
+
+def _check_minutes(minutes, overrides):
+    for key, text in overrides:
+        if re.fullmatch(r"stages(\[\d+\]|\.\d+)?(\.steps)?", key):
+            raise UserError(f"--minutes {minutes:g} and --config.{key}={text} both say how long to train; leave one out")
+
+
+def _recipes_beside(file):
+    return list(getattr(configs.import_file(configs.find(file)), "RECIPES", ()))
+
+
+def _prepare(config, console):
+    """Builds the embedded dataset on first use; others are the user's to build, since they cost a download."""
+    from jsr.data import build, mix
+
+    names = {row["dataset"] for row in [*mix.described(config), config.data.eval]}
+    for name in sorted(n for n in names if n.split("/")[0] == "photos"):
+        build.build(name, data_dir=config.data.data_dir or None, announce=lambda line: console.print(line, highlight=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""Metrics of restored images: the published code's numbers, each under the name of what it was measured on.
+
+`psnr`, `ssim` and `psnr_b` take uint8 images and a profile (`PROFILES`); `score` takes keys such as "psnr[rgb]".
+This is numpy in float64; `jsr.metrics.device` has the same functions in JAX and is imported only where asked for.
+
+Where the published code gives something else:
+
+- SwinIR, KAIR and the NTIRE 2023 script average the luma's squared errors in float32; PSNR and PSNR-B here use float64,
+  as BasicSR does, which moves them by up to 1e-6 of their value. The luma itself is equal to the last bit.
+- BasicSR's torch functions add 1e-8 to the MSE, so that equal images score 80 dB; here, as in its numpy ones, inf.
+- `y_601_rounded` rounds halves up, as BasicSR's uint8 conversion does; KAIR's gives another level for 107 of the 2^24
+  colours, all of them ties.
+- A grey image in a luma profile is an error; BasicSR compares it as if it were a luma already.
+- The NTIRE 2023 script applies BGR weights to RGB: `ntire23_script` does so too, `y_601` is the right luma.
+- PSNR-B below 16 px a side, where SwinIR's divides by zero or by less, is an error.
+"""
+
+from jsr.metrics.profiles import PROFILES, Profile
+from jsr.metrics.reference import psnr, psnr_b, ssim
+from jsr.metrics.scores import METRICS, json_ready, label, parse_key, score
+
+__all__ = ["METRICS", "PROFILES", "Profile", "json_ready", "label", "parse_key", "psnr", "psnr_b", "score", "ssim"]

@@ -1,0 +1,118 @@
+"""Folders of images held against folders of images: who belongs to whom, and the scores of one pair."""
+
+import collections
+import dataclasses
+from pathlib import Path
+import re
+
+from jsr import degradations, evaluation, metrics
+from jsr.errors import UserError
+from jsr.images import read_rgb
+
+# What tools add to an image's name: 0801x4, 0801_SwinIR, 0801-out, "0801 (1)".
+_ADDED = re.compile(r"x\d.*|[^0-9A-Za-z].*", re.DOTALL)
+
+
+def match(made, references, *, what="SR", reference="HR"):
+    """Pairs files by stem, and by stem with something added where only one pairing is possible.
+
+    Args:
+      made: paths of the files to pair, which may have something added.
+      references: paths whose stems are the names.
+      what, reference: what messages call the two.
+
+    Returns:
+      (pairs, problems): {reference path: made path}, and one line for each file that is left over, naming it.
+    """
+    problems = []
+    names, files = (_by_stem(paths, problems) for paths in (references, made))
+    pairs = {names.pop(stem): files.pop(stem) for stem in sorted(names.keys() & files.keys())}
+    fits = {stem: [name for name in names if stem.startswith(name) and _ADDED.fullmatch(stem[len(name):])]
+            for stem in files}
+    claims = collections.Counter(name for fitting in fits.values() for name in fitting)
+    for stem, fitting in fits.items():
+        if len(fitting) == 1 and claims[fitting[0]] == 1:
+            pairs[names[fitting[0]]] = files[stem]
+        elif fitting:
+            candidates = " or ".join(names[name].name for name in fitting)
+            problems.append(f"{files[stem]}: could belong to {candidates}, as could others; give it that file's name")
+        else:
+            problems.append(f"{files[stem]}: no {reference} image has this name")
+    problems += [f"{path}: no {what} image has this name" for name, path in names.items()
+                 if path not in pairs and not claims[name]]
+    return pairs, problems
+
+
+def _by_stem(paths, problems):
+    """{stem: path} of the paths whose stem is theirs alone; the others become problems."""
+    groups = collections.defaultdict(list)
+    for path in paths:
+        groups[path.stem].append(path)
+    problems += [f"{path}: has the same name as {group[0].name}; remove one of them"
+                 for group in groups.values() for path in group[1:]]
+    return {stem: group[0] for stem, group in groups.items() if len(group) == 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """An image to score: its own path, that of its HR and, for the baseline, of its LR and the QP of that (or None)."""
+
+    sr: Path
+    hr: Path
+    lr: Path | None = None
+    qp: int | None = None
+
+
+def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", baseline="bicubic", kernel="pillow_bicubic"):
+    """Scores one image, and a plain upscaling beside it where there is an LR or a degradation to make one.
+
+    Args:
+      pair: Pair.
+      keys: "metric[profile]" each.
+      crop_border: px cut off each side first.
+      scale: HR size over LR size; HR rows and columns beyond a multiple of it are cropped, bottom and right.
+      degradation: key of jsr.degradations.PROTOCOLS that makes the LR of a pair without one; "" for no baseline.
+      baseline: what the result calls the plain upscaling.
+      kernel: key of jsr.evaluation.KERNELS that does it.
+
+    Returns:
+      {name, sr, hr, cropped: "HxW" before the crop or "", ours: {key: value}}, of a pair with a QP also qp and, with a
+      baseline, <baseline>: {...}.
+
+    Raises:
+      UserError: an image that cannot be read, sizes that do not fit, too small for a metric.
+    """
+    whole, sr = read_rgb(pair.hr), read_rgb(pair.sr)
+    try:
+        hr = degradations.crop_to_multiple(whole, scale or 1)
+    except ValueError as e:
+        raise UserError(f"{pair.hr}: {e}, the scale") from e
+    if sr.shape != hr.shape:
+        raise UserError(f"{pair.sr}: is {_size(sr)}, its HR {pair.hr.name} {_size(hr)} (height x width); "
+                        "they must agree")
+    shown = {"ours": sr}
+    if pair.lr:
+        shown[baseline] = _enlarge(pair, hr, scale, kernel)
+    elif degradation:
+        settings = {"qp": pair.qp} if pair.qp else {}
+        lr = degradations.degrade(degradation, hr, seed=pair.hr.stem, **settings).decode()
+        shown[baseline] = evaluation.enlarge(lr, scale, kernel)
+    try:
+        scores = {who: metrics.score(image, hr, keys, crop_border) for who, image in shown.items()}
+    except ValueError as e:
+        raise UserError(f"{pair.sr}: {e}") from e
+    return {"name": pair.hr.stem, **({"qp": pair.qp} if pair.qp else {}), "sr": str(pair.sr), "hr": str(pair.hr),
+            "cropped": _size(whole) if hr.shape != whole.shape else "", **scores}
+
+
+def _enlarge(pair, hr, scale, kernel):
+    lr = read_rgb(pair.lr)
+    scale = scale or max(hr.shape[0] // lr.shape[0], 1)
+    if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
+        raise UserError(f"{pair.lr}: is {_size(lr)}, its HR {pair.hr.name} {_size(hr)} (height x width), "
+                        f"not {scale} times as large")
+    return evaluation.enlarge(lr, scale, kernel)
+
+
+def _size(image):
+    return f"{image.shape[0]}x{image.shape[1]}"

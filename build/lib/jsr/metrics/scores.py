@@ -1,0 +1,56 @@
+"""Scores by key: "psnr[rgb]" is the metric `psnr` under the profile `rgb`, from the computation to the printed line."""
+
+import math
+import re
+
+from jsr.config import nearest
+from jsr.metrics import profiles, reference
+
+METRICS = {"psnr": reference.psnr, "ssim": reference.ssim, "psnr_b": reference.psnr_b}
+LABELS = {"psnr": "PSNR", "ssim": "SSIM", "psnr_b": "PSNR-B"}
+
+
+def parse_key(key):
+    """The (metric, profile) of a key; ValueError names the nearest of what is unknown."""
+    match = re.fullmatch(r"(\w+)\[(\w+)\]", key)
+    if not match:
+        raise ValueError(f"score key {key!r} is not of the form metric[profile], such as psnr[rgb]")
+    metric, profile = match.groups()
+    if metric not in METRICS:
+        raise ValueError(f"score key {key!r}: no metric {metric!r}; {nearest(metric, METRICS)}")
+    return metric, profiles.get(profile).name
+
+
+def label(key):
+    """How a key is printed: "psnr_b[rgb]" as "PSNR-B[rgb]"."""
+    metric, profile = parse_key(key)
+    return f"{LABELS[metric]}[{profile}]"
+
+
+def score(sr, hr, keys, crop_border=0):
+    """The scores of one image.
+
+    Args:
+      sr: uint8 (H, W, 3), or grey as far as the profiles allow.
+      hr: the same shape.
+      keys: "metric[profile]" each.
+      crop_border: px cut off each side first.
+
+    Returns:
+      {key: float}; inf where `sr` equals `hr`.
+
+    Raises:
+      ValueError: an unknown key, or what the metrics raise.
+    """
+    parsed = {key: parse_key(key) for key in keys}
+    return {key: METRICS[metric](sr, hr, profile=profile, crop_border=crop_border)
+            for key, (metric, profile) in parsed.items()}
+
+
+def json_ready(value):
+    """The same dicts and lists with infinities, for which JSON has no number, as the strings "inf" and "-inf"."""
+    if isinstance(value, dict):
+        return {key: json_ready(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_ready(item) for item in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value

@@ -1,0 +1,156 @@
+"""The zoo: every network by its id, `<file stem>/<variant>`; the stem alone means the first variant.
+
+A network file of this folder holds, in this order: docstring (title, paper, where each choice comes from), imports,
+blocks, the network, VARIANTS (a table from variant to fields), SMALL (fields that make it small enough for tests),
+Model(variant, *, scale, **fields), CARD. It is imported when its network is asked for.
+
+The network is a Linen module: `__call__(lr, *, train=False)` takes NHWC (video NTHWC) RGB in [0, 1] and returns SR in
+the same form and dtype, or a dict that holds it as `sr`. Conditions such as a quality factor are further keyword
+arguments with defaults. What an auxiliary network gives is for losses instead (`Card.auxiliary`). It has the fields
+`scale` and `dtype` (of the computation; parameters stay float32) and names every submodule that has parameters, since
+parameter paths are what files on disk are read by. One that divides images into parts of a grid that follows their size
+has the attribute `grid_follows_size`: tiles are never exact with it. One that estimates the JPEG quality of its input
+has the attribute `estimates_quality` and gives `qf`, float32 (N, 1), 1 - quality / 100; if it can be told the quality
+instead, in the same unit, its keyword is `qf_input`. One that adds to the image, enlarged or not, may have the field
+`zero_start`: its last convolution starts at zero, and the network as that image.
+"""
+
+import dataclasses
+import fnmatch
+import importlib
+from pathlib import Path
+import sys
+
+import jax
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.interpreters import partial_eval
+import jax.numpy as jnp
+
+from jsr.config import nearest
+from jsr.errors import UserError
+
+STEMS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("[!_]*.py")))
+
+
+def create(model_id, *, scale, **fields):
+    """Makes a network.
+
+    Args:
+      model_id: "edsr/full", or "edsr" for the first variant.
+      scale: SR size over LR size.
+      **fields: override the variant's; lists are taken as tuples.
+
+    Returns:
+      A Linen module.
+
+    Raises:
+      UserError: unknown network, variant or field (the nearest is named), or a scale the network is not made for.
+    """
+    module, variant = _find(model_id)
+    scales = card(model_id).allowed_scales
+    if scale not in scales:
+        raise UserError(f"{model_id}: no scale {scale}; it has {', '.join(map(str, scales))}")
+    default = module.Model(variant, scale=scale)
+    known = [f.name for f in dataclasses.fields(default) if f.name not in ("scale", "parent", "name")]
+    for field in fields:
+        if field not in known:
+            raise UserError(f"{model_id}: no field {field!r}; {nearest(field, known)}")
+    return module.Model(variant, scale=scale, **{field: _hashable(value) for field, value in fields.items()})
+
+
+def abstract(model_id, *, scale, **fields):
+    """The variables of a network as jax.ShapeDtypeStruct, without computing anything; arguments as for `create`."""
+    network = create(model_id, scale=scale, **fields)
+    return {"params": {}} | jax.eval_shape(network.init, jax.random.key(0), _lr(network))
+
+
+def init(model, key, input_shape=None):
+    """Draws a network's variables: the same bits as `model.init(key, lr)`, without running or compiling the network.
+
+    The initialisers are taken out of the traced `model.init` and run one by one, so that parameters of equal shape
+    share their compiled kernels. Compiling a whole `model.init` is the dearest thing that one can do to a deep network.
+
+    Args:
+      model: a network.
+      key: PRNG key.
+      input_shape: of the LR input that it is traced with; one that the network takes by default.
+
+    Returns:
+      Variables: {collection: {...}} of arrays; `params` is there even if empty.
+    """
+    lr = _lr(model) if input_shape is None else jax.ShapeDtypeStruct(input_shape, jnp.float32)
+    closed, shapes = jax.make_jaxpr(model.init, return_shape=True)(key, lr)
+    jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.out_avals), instantiate=[True, False])
+    if used[1]:
+        raise ValueError(f"the variables of {type(model).__name__} depend on the values of its input")
+    leaves = jaxpr_as_fun(ClosedJaxpr(jaxpr, closed.consts))(key)
+    return {"params": {}} | jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+
+
+def card(model):
+    """The Card of a network, given as an id or as a module; ValueError for a module that is not of the zoo.
+
+    An id's card has the scales of its variant, and the size multiple in `padding` is that of the network at hand.
+    """
+    if isinstance(model, str):
+        file, variant = _find(model)
+        found = dataclasses.replace(
+            file.CARD, scales=file.CARD.variant_scales.get(variant, file.CARD.scales),
+            other_scales=file.CARD.variant_other_scales.get(variant, file.CARD.other_scales))
+        model = file.Model(variant, scale=found.scales[0])
+    else:
+        file = sys.modules[type(model).__module__]
+        if not hasattr(file, "CARD"):
+            raise ValueError(f"{type(model).__name__} is no network of the zoo: {file.__name__} has no CARD")
+        found = file.CARD
+    multiple = getattr(model, "size_multiple", found.padding.multiple)
+    return dataclasses.replace(found, padding=dataclasses.replace(found.padding, multiple=multiple))
+
+
+def resolve(model_id):
+    """The full id, with the variant: "edsr" to "edsr/baseline"; UserError names the nearest of an unknown one."""
+    module, variant = _find(model_id)
+    return f"{module.__name__.rpartition('.')[2]}/{variant}"
+
+
+def list_models(pattern="*"):
+    """The ids that match a shell pattern, as in "edsr/*", sorted by file; imports every network file."""
+    ids = [f"{stem}/{variant}" for stem in STEMS for variant in _import(stem).VARIANTS]
+    return fnmatch.filter(ids, pattern)
+
+
+def outputs(result):
+    """What a network returned, as a dict with `sr`: an array is the SR image itself."""
+    if not isinstance(result, dict):
+        return {"sr": result}
+    if "sr" not in result:
+        raise ValueError(f"a network's output holds {', '.join(map(repr, result))}, but no 'sr'")
+    return result
+
+
+def _import(stem):
+    return importlib.import_module(f"{__name__}.{stem}")
+
+
+def _find(model_id):
+    """(module, variant) of an id; UserError names the nearest."""
+    stem, _, variant = model_id.partition("/")
+    if stem not in STEMS:
+        raise UserError(f"{model_id}: no network {stem!r}; {nearest(stem, STEMS)}")
+    module = _import(stem)
+    variant = variant or next(iter(module.VARIANTS))
+    if variant not in module.VARIANTS:
+        raise UserError(f"{model_id}: no variant {variant!r}; {nearest(variant, module.VARIANTS)}")
+    return module, variant
+
+
+def _lr(network):
+    """A small abstract input that the network takes."""
+    its_card = card(network)
+    side = its_card.padding.multiple * -(-64 // its_card.padding.multiple)
+    return jax.ShapeDtypeStruct(its_card.lr_shape(side, side), jnp.float32)
+
+
+def _hashable(value):
+    """Lists, as JSON and configs have them, as the tuples that Linen modules need."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

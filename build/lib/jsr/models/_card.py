@@ -1,0 +1,66 @@
+"""What users and tools must know of a network besides its code."""
+
+from collections.abc import Mapping
+import dataclasses
+
+from jsr.layers.padding import Padding
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """One a network file, as its `CARD`.
+
+    Attributes:
+      title: the network's name as its paper writes it, with one clause on what it is.
+      paper: authors, title, venue, year.
+      code: the repository consulted and its licence; "" where there is none.
+      scales: the factors between LR and SR that the network was published for, ascending.
+      task: "super-resolution", or what else the network does to the image.
+      in_channels, out_channels: of LR and SR.
+      padding: the sizes that the network takes, and how the original evaluation brings images to them. Where the
+        multiple follows from a field of the network, as an attention window's, the network has it as `size_multiple`.
+      video: LR and SR are (N, T, H, W, C).
+      variant_scales: {variant: its scales}, of the variants published for others than `scales`.
+      other_scales: factors that the structure allows whatever was published, ascending; for networks of one's own.
+      variant_other_scales: {variant: its own}, of the variants that `other_scales` does not hold for.
+      auxiliary: it serves the training of others. What it gives, as its `sr`, is for losses, and not an image of
+        `scale` times the size.
+    """
+
+    title: str
+    paper: str
+    code: str
+    scales: tuple[int, ...]
+    task: str = "super-resolution"
+    in_channels: int = 3
+    out_channels: int = 3
+    padding: Padding = Padding()
+    video: bool = False
+    variant_scales: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    other_scales: tuple[int, ...] = ()
+    variant_other_scales: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    auxiliary: bool = False
+
+    def __post_init__(self):
+        published = self.scales, *self.variant_scales.values()
+        for scales in (*published, self.other_scales, *self.variant_other_scales.values()):
+            if list(scales) != sorted(set(scales)):
+                raise ValueError(f"scales = {scales} are not ascending")
+        if () in published:
+            raise ValueError("scales = () name none")
+
+    @property
+    def allowed_scales(self):
+        """The factors that the network can be made for, ascending."""
+        return tuple(sorted({*self.scales, *self.other_scales}))
+
+    def lr_shape(self, height, width, *, frames=5):
+        """The shape of one LR image, or clip of `frames` images, as the network takes it."""
+        return (1, *((frames,) if self.video else ()), height, width, self.in_channels)
+
+
+def row_at(row, scale):
+    """A row of VARIANTS; of {scale: row}, where a method differs by scale, the nearest scale's."""
+    if row and all(isinstance(key, int) for key in row):
+        return row[min(sorted(row), key=lambda published: abs(published - scale))]
+    return row

@@ -1,0 +1,225 @@
+"""Plain networks: a few 3x3 convolutions, as most real-time entries of NTIRE 2023 and AIS 2024 are; a row each.
+
+    unshuffle, head, body_0 ... body_n (+ head), tail, shuffle (+ image), up, shuffle
+
+Sources: the reports (Conde et al., Efficient Deep Models for Real-Time 4K Image Super-Resolution, NTIRE 2023; Conde et
+al., Real-Time 4K Super-Resolution of Compressed AVIF Images, AIS 2024; section 3 of both) and the code of ECBSR
+(xindongzhang/ECBSR; in colour ECNUSR/ETDS), LRSRN (Ganzooo/LRSRN), Bicubic++ (aselsan-research-imaging-team/
+bicubic-plusplus), CASR (rlghksdbs/CASR) and ANUNet (zhoumenghan/AIS2024_ANUNet). Deployed, the networks have the
+published parameters and multiply-accumulates, from which widths, biases and kinds of activations follow where a report
+is silent or says something else; NPU SR is as near as the text allows.
+
+Inferred for all without code: which activation of a kind it is where a report does not name it; none after the last
+convolution before a shuffle; no skip and no anchor unless a report names one; that it is the body that trains in blocks
+unless a report says all convolutions do; how an image of another size than size_multiple is padded.
+"""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jsr.config import nearest
+from jsr.layers import rep
+from jsr.layers.activation import PReLU, gelu
+from jsr.layers.conv import Conv, detail
+from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
+from jsr.models._card import Card, row_at
+
+ACTS = {
+    "relu": nn.relu,
+    "lrelu": functools.partial(nn.leaky_relu, negative_slope=0.1),
+    "gelu": gelu,
+    "silu": nn.silu,
+    "prelu": PReLU,
+    "prelu_shared": functools.partial(PReLU, shared=True),
+}
+
+
+class Plain(nn.Module):
+    """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
+
+    In training it is a dict of that as `sr` and what `taps` or `x2` add.
+
+    Attributes:
+      scale: SR size over LR size.
+      num_feat: features of the head and of the body.
+      num_block: convolutions of the body.
+      block: what those train as, a name of jsr.layers.rep.BLOCKS; "plain" is the convolution itself.
+      end_block: what the others train as; a 1x1 convolution is plain.
+      act: of ACTS.
+      acts: the convolutions that it follows, the head being 0; None for the head and all of the body.
+      use_bias: of every convolution.
+      unshuffle: factor by which pixels are put into channels before the head.
+      head_strides, head_kernel_size, tail_kernel_size: of the head and the tail.
+      skip: adds the head's output to the body's.
+      anchor: adds the image, each colour repeated, once the features are shuffled to its size; without `up_feat` that
+        is its nearest upscaling.
+      up_feat: features at the image's size, from which another 3x3 convolution, `up`, makes SR's pixels; 0 where the
+        tail does.
+      taps: in training, `feature_1`, `feature_2`... are the outputs of the body's convolutions.
+      x2: in training, `sr_x2`, (N, H * 2, W * 2, 3), is another convolution and shuffle of the body's output.
+      img_range: the inside works on values of [0, img_range].
+      detail_start: the head, which must be plain, starts with kernels without a mean, four times He's: its features show
+        detail instead of colour, from which a restorer that begins as the identity learns sooner.
+      zero_start: the last convolution starts at zero, so that with `anchor` the network begins as the enlarged image.
+      deploy: each block is one convolution, and what only `x2` needs is gone.
+      dtype: of the computation; parameters stay float32.
+    """
+
+    scale: int
+    num_feat: int
+    num_block: int
+    block: str = "plain"
+    end_block: str = "plain"
+    act: str = "gelu"
+    acts: tuple[int, ...] | None = None
+    use_bias: bool = True
+    unshuffle: int = 1
+    head_strides: int = 1
+    head_kernel_size: int = 3
+    tail_kernel_size: int = 3
+    skip: bool = False
+    anchor: bool = False
+    up_feat: int = 0
+    taps: bool = False
+    x2: bool = False
+    img_range: float = 1.0
+    detail_start: bool = False
+    zero_start: bool = False
+    deploy: bool = False
+    dtype: Any = None
+
+    @property
+    def size_multiple(self):
+        return self.unshuffle * self.head_strides
+
+    @nn.compact
+    def __call__(self, lr, *, train=False):
+        shrunk, colours, extras = self.size_multiple, lr.shape[-1], {}
+        image = lr * self.img_range
+        x = pixel_unshuffle(image, self.unshuffle)
+        x = self.head()(x, train=train)
+        x = head = self.activate(x, 0)
+        for index in range(1, self.num_block + 1):
+            x = self.conv(f"body_{index - 1}", self.num_feat, self.block)(x, train=train)
+            x = self.activate(x, index)
+            if self.taps:
+                extras[f"feature_{index}"] = x
+        if self.skip:
+            x += head
+        if self.x2 and not self.deploy:
+            y = self.conv("tail_x2", colours * (2 * shrunk)**2, "plain")(x)
+            extras["sr_x2"] = pixel_shuffle(y, 2 * shrunk).astype(lr.dtype) / self.img_range
+
+        features = (self.up_feat or colours * self.scale**2) * shrunk**2
+        x = self.conv("tail", features, self.end_block, self.tail_kernel_size,
+                      zero_start=self.zero_start and not self.up_feat)(x, train=train)
+        factor = shrunk * self.scale
+        if self.anchor or self.up_feat:
+            x, factor = pixel_shuffle(x, shrunk), self.scale
+        if self.anchor:
+            x += jnp.repeat(image, x.shape[-1] // colours, axis=-1)
+        if self.up_feat:
+            x = self.conv("up", colours * self.scale**2, self.end_block, zero_start=self.zero_start)(x, train=train)
+        sr = pixel_shuffle(x, factor).astype(lr.dtype) / self.img_range
+        return {"sr": sr} | extras if train and extras else sr
+
+    def head(self):
+        """The first convolution."""
+        if not self.detail_start:
+            return self.conv("head", self.num_feat, self.end_block, self.head_kernel_size, self.head_strides)
+        if self.end_block != "plain":
+            raise ValueError(f"detail_start is for a plain head, not for end_block = {self.end_block!r}")
+        head = Conv(self.num_feat, self.head_kernel_size, self.head_strides, padding=(self.head_kernel_size - 1) // 2,
+                    use_bias=self.use_bias, kernel_init=detail(4.0), dtype=self.dtype, name="head")
+        return lambda x, train: head(x)
+
+    def conv(self, name, features, block, kernel_size=3, strides=1, zero_start=False):
+        """A convolution in its training or its deployed form, which are the same of a plain one."""
+        plain = block == "plain" or kernel_size == 1
+        options = {} if kernel_size == 3 else {"kernel_size": kernel_size}
+        return rep.RepConv(features, None if plain else rep.block(block, **options), kernel_size, strides,
+                           padding=(kernel_size - 1) // 2, use_bias=self.use_bias, zero_start=zero_start,
+                           deploy=self.deploy or plain, dtype=self.dtype, name=name)
+
+    def activate(self, x, index):
+        """The activation after a convolution, if it has one."""
+        if self.act not in ACTS:
+            raise ValueError(f"no activation {self.act!r}; {nearest(self.act, ACTS)}")
+        if self.acts is not None and index not in self.acts:
+            return x
+        act = ACTS[self.act]
+        return act(dtype=self.dtype, name=f"act_{index}")(x) if self.act.startswith("prelu") else act(x)
+
+
+VARIANTS = {  # {scale: row} where a method differs by scale; at another scale the nearest one's row
+    # Zhang et al.: M convolutions of C features
+    "ecbsr_m4c16": dict(num_feat=16, num_block=4, block="ecb", end_block="ecb", act="prelu", anchor=True),
+    "ecbsr_m4c32": dict(num_feat=32, num_block=4, block="ecb", end_block="ecb", act="prelu", anchor=True),
+    "ecbsr_m6c40": dict(num_feat=40, num_block=6, block="ecb", end_block="ecb", act="prelu", anchor=True),
+
+    # NTIRE 2023
+    "bicubicpp": dict(head_strides=2, num_feat=32, num_block=2, act="lrelu", use_bias=False, skip=True),
+    "lrsrn": {2: dict(num_feat=32, num_block=4, block="lrsrn", act="relu", skip=True),
+              3: dict(num_feat=32, num_block=4, block="lrsrn_v2", end_block="lrsrn_v2", act="gelu", skip=True)},
+    # The text says 64 features and 5 blocks at x3, the counts 32 and 11 convolutions. FMEN's block is inferred, and
+    # the form of the anchor.
+    "runet": {2: dict(unshuffle=3, num_feat=32, num_block=3, block="rrrb", act="gelu", anchor=True),
+              3: dict(unshuffle=4, num_feat=32, num_block=11, block="rrrb", act="silu", anchor=True)},
+    "repnet": {2: dict(unshuffle=2, num_feat=32, num_block=1, block="conv_norm_conv", end_block="conv_norm_conv",
+                       act="relu"),
+               3: dict(unshuffle=2, num_feat=32, num_block=2, block="conv_norm_conv", end_block="conv_norm_conv",
+                       act="relu")},
+    # The text says 16 features at x3, the counts 12 and no biases. FMEN's block is inferred.
+    "team_ov": dict(num_feat=12, num_block=2, block="rrrb", act="gelu", use_bias=False),
+    "njust_rtsr": dict(num_feat=16, num_block=4, block="reprb", act="gelu", acts=(1, 2, 3, 4), use_bias=False),
+    "qqcoin": dict(num_feat=6, num_block=0, act="relu", img_range=255.0),
+    # One activation of 16 features and one parameter, by the counts; its place is inferred.
+    "oelsr": dict(num_feat=16, num_block=2, block="rrrb", act="prelu_shared", acts=(1,), img_range=255.0),
+    # ECBSR with Haar's wavelet; the text has no widths: the natural ones nearest to the published 0.2001 M.
+    "npu_sr": dict(num_feat=64, num_block=5, block="haar", end_block="haar", act="prelu", anchor=True),
+
+    # AIS 2024
+    "anunet": dict(unshuffle=2, num_feat=28, num_block=3, block="nrb", end_block="ecb", act="gelu", anchor=True),
+    "basicvision": dict(num_feat=16, num_block=2, block="ecb", act="gelu"),
+    "c3": dict(num_feat=32, num_block=1, block="conv3xc", end_block="conv3xc", act="silu"),  # as SPAN, inferred
+    "casr": dict(unshuffle=3, num_feat=32, num_block=1, block="casr", end_block="casr", act="gelu", use_bias=False,
+                 up_feat=3, anchor=True),
+    "kren": dict(num_feat=14, num_block=2, block="ecb", act="gelu", taps=True),
+    "lanczospp": dict(unshuffle=3, num_feat=32, num_block=0, end_block="lanczospp", act="relu", use_bias=False,
+                      tail_kernel_size=1),
+    # CASR's teacher; its code is that of LRSRN, and its weights are deployed, so that the block is inferred.
+    "lrsrn_teacher": dict(num_feat=64, num_block=10, block="lrsrn_v2", end_block="lrsrn_v2", act="gelu", skip=True),
+    "pixelartai": dict(head_strides=2, num_feat=32, num_block=2, block="ecb", act="relu"),
+    "rden": dict(num_feat=14, num_block=3, block="ecb", act="gelu", x2=True),
+    "reptcn": dict(num_feat=16, num_block=1, block="reprfn", act="relu", use_bias=False),
+    "resr": dict(unshuffle=2, num_feat=32, num_block=3, block="resr", act="gelu", up_feat=8),
+    "urpnet": dict(unshuffle=2, num_feat=20, num_block=1, block="lrsrn_v2", end_block="lrsrn_v2", act="relu",
+                   tail_kernel_size=1),  # LRSRN's block, inferred
+    "ustc_noah": dict(head_strides=2, head_kernel_size=4, num_feat=32, num_block=2, block="decouple",
+                      end_block="decouple", act="gelu", use_bias=False, up_feat=16),
+    "vpeg_r": dict(unshuffle=2, num_feat=6, num_block=3, block="reprb", act="relu", acts=(1, 2, 3)),
+}
+
+SMALL = dict(num_feat=4, num_block=1)  # the same network, for tests that compile it
+
+
+def Model(variant="ecbsr_m4c16", *, scale, **fields):
+    """The network of a row of VARIANTS; `fields` override the row."""
+    return Plain(scale=scale, **row_at(VARIANTS[variant], scale) | fields)
+
+
+CARD = Card(
+    title="plain networks of a few re-parameterised convolutions",
+    paper="Conde et al., NTIRE 2023 and AIS 2024 real-time super-resolution reports, CVPR Workshops; Zhang et al., "
+          "Edge-oriented Convolution Block for Real-time Super Resolution on Mobile Devices, ACM Multimedia 2021",
+    code="xindongzhang/ECBSR and ECNUSR/ETDS (Apache-2.0), aselsan-research-imaging-team/bicubic-plusplus (CC BY-NC-SA "
+         "4.0), Ganzooo/LRSRN, rlghksdbs/CASR and zhoumenghan/AIS2024_ANUNet (no licence stated)",
+    scales=(4,),
+    variant_scales={"ecbsr_m4c16": (2, 3, 4), "ecbsr_m4c32": (2, 3, 4), "ecbsr_m6c40": (2, 3, 4), "bicubicpp": (3,),
+                    "runet": (2, 3), "repnet": (2, 3), "team_ov": (2, 3), "njust_rtsr": (2, 3), "qqcoin": (2,),
+                    "oelsr": (2,), "lrsrn": (2, 3), "npu_sr": (2,), "kren": (2, 4)},
+    other_scales=(1, 2, 3, 4, 8),
+)

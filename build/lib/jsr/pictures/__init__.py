@@ -1,0 +1,483 @@
+"""A person's picture files: read from top to bottom, written in the same format with all that belongs to them.
+
+`jsr.images` is the strict reader of data sets. Here nothing of a file may be lost on its way: bit depth, grey, alpha,
+colour profile, EXIF, XMP, IPTC, resolution, frames and their timing are kept where the output format can hold them;
+where it cannot, a note or one line of refusal says so. Files larger than memory stream through libvips; formats that
+libvips does not know are read through Pillow. Decoded JPEGs equal Pillow's, on which networks were trained.
+
+    with pictures.open_picture("in.jpg") as picture:
+        with pictures.create("out.jpg", picture, 2 * picture.height, 2 * picture.width) as sink:
+            for start in range(0, picture.height, 256):
+                rows = picture.rows(start, min(start + 256, picture.height))
+                sink.write(rows.repeat(2, 0).repeat(2, 1))
+
+A picture or a sink belongs to one thread at a time; different ones may be used at once.
+"""
+
+import contextlib
+import dataclasses
+import io
+from pathlib import Path
+import struct
+import tempfile
+import zlib
+
+import numpy as np
+from PIL import Image
+
+from jsr.errors import UserError
+from jsr.files import atomic_write
+from jsr.pictures import _exif
+from jsr.pictures._load import BANDS, PILLOW, field, first_line, interpretation, load, open_vips, reading, vips
+
+SPOOL_BYTES = 256 << 20  # rows wait for the encoder in memory up to here, above it in a file beside the output
+_FETCH_BYTES = 1 << 20  # libvips's caches hold several times what is asked for at once
+_NO_RESOLUTION = 72 / 25.4  # px/mm written where the source says none, as other programs do
+_KEEP = {"xmp": 2, "iptc": 4, "icc": 8, "other": 16}  # libvips's flags; EXIF (1) only where libvips writes it
+_JPEG_SEGMENT = 65_000  # bytes of EXIF or XMP that one JPEG segment holds
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """What an output format can hold.
+
+    Attributes:
+      extensions: file name endings; the first is the usual one.
+      limit: largest height and width in pixels that its encoder takes.
+      bits: most bits a channel.
+      quality: default quality 1..100 of a lossy format, None for a lossless one.
+      alpha: whether it holds transparency.
+      frames: "animation", "pages", or "" where it holds one picture.
+      holds: the metadata that it keeps.
+    """
+
+    extensions: tuple[str, ...]
+    limit: int
+    bits: int
+    quality: int | None = None
+    alpha: bool = True
+    frames: str = ""
+    holds: frozenset[str] = frozenset({"icc", "exif", "xmp", "resolution"})
+
+
+# Limits are those of the encoders, found by trying: libjpeg stops at 65500, not at the 65535 of the file format.
+WRITABLE = {
+    "png": Format((".png",), 10_000_000, 16, holds=Format.holds | {"text", "colours"}),
+    "jpeg": Format((".jpg", ".jpeg", ".jpe", ".jfif"), 65_500, 8, quality=95, alpha=False,
+                   holds=Format.holds | {"iptc"}),
+    "webp": Format((".webp",), 16_383, 8, quality=95, frames="animation"),
+    "avif": Format((".avif",), 16_384, 12, quality=90),
+    "tiff": Format((".tif", ".tiff"), 10_000_000, 16, frames="pages", holds=Format.holds | {"iptc", "photoshop"}),
+    "gif": Format((".gif",), 65_535, 8, frames="animation", holds=frozenset()),
+    "bmp": Format((".bmp", ".dib"), 30_000, 8, alpha=False, holds=frozenset({"resolution"})),  # through Pillow
+}
+READABLE = tuple(sorted({ending for form in WRITABLE.values() for ending in form.extensions}.union(*PILLOW.values())))
+_NAMES = {"icc": "colour profile", "exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "photoshop": "Photoshop resources",
+          "resolution": "resolution", "text": "PNG text", "colours": "PNG colours (cICP)"}
+
+
+def output_format(source):
+    """The format in which a picture of format `source` is written by default, and why if that is another one.
+
+    Returns:
+      (format name, None), or ("png", reason).
+    """
+    return (source, None) if source in WRITABLE else ("png", f"{source} cannot be written; PNG keeps all of it")
+
+
+def format_of(path):
+    """The output format that the extension of `path` names; raises UserError where it names none."""
+    suffix = Path(path).suffix.lower()
+    for name, form in WRITABLE.items():
+        if suffix in form.extensions:
+            return name
+    known = ", ".join(extension for form in WRITABLE.values() for extension in form.extensions)
+    raise UserError(f"{path}: the extension {suffix!r} is of no format that can be written; use one of {known}")
+
+
+def open_picture(path):
+    """Opens a picture file and reads its header. The content decides what it is, not the extension.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      A `Picture`; use it in a `with` block, or close it.
+
+    Raises:
+      UserError: missing, a folder, no permission, empty, damaged, not a picture; or something would be lost: CMYK
+        without a profile, float or 32-bit samples, more than 8 bits where the reader gives only 8, pages of different
+        sizes, animated PNG or AVIF, wide or HDR colours without a profile, camera raw.
+    """
+    return Picture(path)
+
+
+class Picture:
+    """An open picture file.
+
+    Attributes:
+      path: of the file.
+      format: "png", "jpeg", "webp", "avif", "tiff", "gif", or a format of Pillow in small letters, as "bmp".
+      height, width: of one frame in pixels, after its EXIF orientation was applied.
+      channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+      bit_depth: bits a channel, from the header: 8, 10, 12 or 16.
+      dtype: uint8 for 8 bits, else uint16, always over its full range 0..65535.
+      frames: of an animation, or pages; else 1.
+      animated: whether the frames have times.
+      metadata: what else the file carries.
+      notes: phrases of what reading changed.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        with reading(self.path), open(self.path, "rb") as file:
+            self.format, self._image, self.metadata, notes = load(self.path, file)
+        self._turned = field(self._image, "orientation", 1)
+        page_height = field(self._image, "page-height", self._image.height)
+        self.frames = self._image.height // page_height
+        self.animated = self.frames > 1 and self.metadata.delays is not None
+        size = page_height, self._image.width
+        self.height, self.width = size[::-1] if self._turned > 4 else size
+        self.channels = self._image.bands
+        self.dtype = np.dtype(np.uint16 if self._image.format == "ushort" else np.uint8)
+        self.bit_depth = field(self._image, "bits-per-sample") if self.format == "avif" else 8 * self.dtype.itemsize
+        if self._turned > 1:
+            notes.append(f"turned upright (EXIF orientation {self._turned})")
+        self.notes = tuple(notes)
+        self._page = None  # opened when its first rows are asked for
+        self._frame, self._first, self._band = 0, 0, np.empty((0, self.width, self.channels), self.dtype)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __repr__(self):
+        return (f"<Picture {self.path}: {self.format}, {self.height} x {self.width} x {self.channels}, "
+                f"{self.bit_depth} bits, frames: {self.frames}>")
+
+    def close(self):
+        """Lets go of the file and of the rows held."""
+        self._image = self._page = None
+        self._band = self._band[:0].copy()
+
+    def rows(self, start, stop, frame=0):
+        """Decodes the rows start..stop of a frame.
+
+        Calls go from top to bottom, frame after frame: `start` may not lie above that of the call before, but may lie
+        above its `stop`; rows from the latest `start` on are held.
+
+        Returns:
+          Read-only array (stop - start, width, channels) of `dtype`; alpha is straight.
+
+        Raises:
+          UserError: the file is damaged or truncated.
+          ValueError: no such rows, rows above those of the call before, or closed.
+        """
+        if self._image is None:
+            raise ValueError(f"{self!r} is closed")
+        if not (0 <= frame < self.frames and 0 <= start < stop <= self.height):
+            raise ValueError(f"no rows {start}..{stop} of frame {frame} in {self!r}")
+        if (frame, start) < (self._frame, self._first):
+            raise ValueError(f"rows go from top to bottom: {start} of frame {frame} after {self._first} of frame "
+                             f"{self._frame}")
+        if frame != self._frame:
+            self._frame, self._page, self._band = frame, None, self._band[:0]
+        self._band = self._band[start - self._first:] if self._page else self._band
+        self._first = start
+        have = start + len(self._band)
+        if have < stop:
+            with reading(self.path):
+                self._page = self._page or self._open_frame(frame)
+                fresh = self._decode(have, stop)
+            self._band = np.concatenate([self._band, fresh]) if len(self._band) else fresh
+            self._band.flags.writeable = False
+        return self._band[:stop - start]
+
+    def _open_frame(self, frame):
+        """A vips region to fetch rows of one frame from, upright.
+
+        A region, as evaluating crops one by one would end libvips's sequential reading after each.
+        """
+        height = self._image.height // self.frames
+        page = self._image.crop(0, frame * height, self._image.width, height)
+        if self._turned > 1:
+            page = page.copy()
+            if self.frames > 1:
+                page.remove("page-height")  # with it libvips would turn all frames as one
+            page = page.autorot()
+        return vips().Region.new(page)
+
+    def _decode(self, start, stop):
+        rows = np.empty((stop - start, self.width, self.channels), self.dtype)
+        step = max(1, _FETCH_BYTES // rows[0].nbytes)
+        for top in range(start, stop, step):
+            height = min(step, stop - top)
+            part = np.frombuffer(self._page.fetch(0, top, self.width, height), self.dtype)
+            rows[top - start:top - start + height] = part.reshape(height, self.width, self.channels)
+        # libvips puts 10 and 12 bits in the high ones: the low ones are filled, so that white is 65535.
+        return rows if self.bit_depth in (8, 16) else rows | rows >> self.bit_depth
+
+
+@contextlib.contextmanager
+def create(path, picture, height, width, *, format=None, quality=None):
+    """Writes a picture of `height` x `width` pixels with the metadata of another one.
+
+    When the block ends well the file is encoded beside `path` and renamed onto it; after an exception nothing is left.
+    Everything that can be refused is refused before the block.
+
+    Args:
+      path: of the output.
+      picture: the open `Picture` that it is made of: channels, depth, frames and metadata are taken from it.
+      height, width: of one frame in pixels.
+      format: a key of WRITABLE; by default what the extension of `path` says.
+      quality: 1..100 for lossy formats; default in WRITABLE, lossless for WebP where the source is. Lossless formats
+        ignore it and note so.
+
+    Yields:
+      A `Sink`.
+
+    Raises:
+      UserError: the format cannot hold the alpha, the frames or so many pixels; the place cannot be written; disk full.
+      ValueError: unknown format, quality outside 1..100, or at the end fewer rows than promised.
+    """
+    path = Path(path)
+    name = format or format_of(path)
+    if name not in WRITABLE:
+        raise ValueError(f"format {name!r} is none of {', '.join(WRITABLE)}")
+    if quality is not None and not 1 <= quality <= 100:
+        raise ValueError(f"quality {quality} is not between 1 and 100")
+    _refuse(path, name, picture, height, width)
+    with atomic_write(path, "w+b") as file, _spool(path, picture, height, width) as rows:
+        sink = Sink(path, name, picture, height, width, quality, rows)
+        yield sink
+        sink._encode(file)
+
+
+def _refuse(path, name, picture, height, width):
+    def holds_frames(form):
+        return picture.frames == 1 or form.frames == ("animation" if picture.animated else "pages")
+
+    def holds_alpha(form):
+        return picture.channels in (1, 3) or form.alpha
+
+    def holds_size(form):
+        return max(height, width) <= form.limit
+
+    others = [other for other, form in WRITABLE.items()
+              if holds_frames(form) and holds_alpha(form) and holds_size(form)]
+    advice = f"write {' or '.join(others)}" if others else "make it smaller"
+    form = WRITABLE[name]
+    if not holds_size(form):
+        raise UserError(f"{path}: {height} x {width} pixels are more than the {form.limit} a side that {name} holds; "
+                        f"{advice}")
+    if not holds_alpha(form):
+        raise UserError(f"{path}: {name} holds no transparency, which {picture.path.name} has; {advice}")
+    if not holds_frames(form):
+        raise UserError(f"{path}: {name} does not hold the {picture.frames} frames or pages of {picture.path.name}; "
+                        f"{advice}")
+
+
+@contextlib.contextmanager
+def _spool(path, picture, height, width):
+    """Where rows wait for the encoder; the file has no name, so that nothing is left of it even after a kill."""
+    size = picture.frames * height * width * picture.channels * picture.dtype.itemsize
+    if size <= SPOOL_BYTES:
+        yield io.BytesIO()  # not closed: an image that looks into it may still be alive
+    else:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            _exif.begin_tiff(file)
+            yield file
+
+
+class Sink:
+    """Takes the rows of a picture that is being written; made by `create`.
+
+    Attributes:
+      format: of the output, a key of WRITABLE.
+      quality: of a lossy output, else None.
+      notes: phrases of what the output format cannot keep.
+    """
+
+    def __init__(self, path, name, picture, height, width, quality, rows):
+        self.format, self._form = name, WRITABLE[name]
+        self._path, self._picture, self._height, self._width, self._rows = path, picture, height, width, rows
+        self._metadata, self._missing = picture.metadata, picture.frames * height
+        self._bits = min(self._form.bits, picture.bit_depth)
+        notes = []
+        if self._bits < picture.bit_depth:
+            notes.append(f"{picture.bit_depth} bits rounded to {self._bits}")
+        if name == "gif":
+            notes.append("256 colours a frame" + (", transparency on or off" if picture.channels in (2, 4) else ""))
+        lossless = self._form.quality is None or name == "webp" and self._metadata.lossless and quality is None
+        self.quality = None if lossless else quality or self._form.quality
+        if quality and lossless:
+            notes.append(f"{name} is lossless: quality {quality} does not apply")
+        self._exif, self._xmp = self._upright(notes)
+        has = {key: getattr(self._metadata, key) for key in _NAMES}
+        has["colours"] = any(kind == b"cICP" for kind, _ in self._metadata.colours)  # the others are mostly sRGB's own
+        dropped = [what for key, what in _NAMES.items() if has[key] and not self._holds(key)]
+        if dropped:
+            notes.append(f"{name} does not hold: {', '.join(dropped)}")
+        self.notes = tuple(notes)
+
+    def _holds(self, key):
+        # libvips has IPTC as the bytes around it in each format, so it moves only within one.
+        return key in self._form.holds and (key not in ("iptc", "photoshop") or self.format == self._picture.format)
+
+    def _upright(self, notes):
+        """EXIF and XMP for the new size, None where there is none or none is kept."""
+        exif = self._metadata.exif if self._holds("exif") else None
+        xmp = self._metadata.xmp if self._holds("xmp") else None
+        if exif and (exif := _exif.upright(exif, self._height, self._width)) is None:
+            notes.append("damaged EXIF dropped")
+        xmp = xmp and _exif.upright_xmp(xmp, self._height, self._width)
+        if self.format == "jpeg" and len(exif or b"") > _JPEG_SEGMENT:
+            exif = notes.append("EXIF too long for jpeg dropped")
+        if self.format == "jpeg" and len(xmp or b"") > _JPEG_SEGMENT:
+            xmp = notes.append("XMP too long for jpeg dropped")
+        return exif, xmp
+
+    def write(self, rows):
+        """Takes the next rows, from top to bottom, frame after frame.
+
+        Args:
+          rows: (n, width, channels) of the picture's dtype, alpha straight.
+
+        Raises:
+          ValueError: another shape or dtype, or more rows than the picture has.
+        """
+        picture = self._picture
+        rows = np.asarray(rows)
+        if rows.ndim != 3 or rows.shape[1:] != (self._width, picture.channels) or rows.dtype != picture.dtype:
+            raise ValueError(f"rows of {rows.dtype} {rows.shape} are not {picture.dtype} (n, {self._width}, "
+                             f"{picture.channels})")
+        if len(rows) > self._missing:
+            raise ValueError(f"{len(rows)} rows where {self._missing} are missing")
+        self._missing -= len(rows)
+        self._rows.write(np.ascontiguousarray(_rounded(rows, self._bits)).data)
+
+    def _encode(self, file):
+        if self._missing:
+            raise ValueError(f"{self._path}: {self._missing} rows were not written")
+        target, failures = _target(file, *self._insertion())
+        try:
+            image = self._described(self._spooled())
+            if self.format == "bmp":  # which libvips does not write
+                self._write_bmp(file, image.numpy())
+                return
+            getattr(image, f"{'heif' if self.format == 'avif' else self.format}save_target")(target, **self._options())
+        except vips().Error as e:
+            if failures:
+                raise failures[0] from e
+            raise UserError(f"{self._path}: cannot be written as {self.format}: {first_line(e)}") from e
+        if self.format == "tiff" and self._exif:
+            file.flush()
+            _exif.into_tiff(file, self._exif)
+
+    def _write_bmp(self, file, pixels):
+        resolution = self._metadata.resolution or (_NO_RESOLUTION, _NO_RESOLUTION)
+        Image.fromarray(pixels.reshape(pixels.shape[:2]) if self._picture.channels == 1 else pixels).save(
+            file, "BMP", dpi=tuple(per_mm * 25.4 for per_mm in resolution))
+
+    def _spooled(self):
+        """The written rows as a lazy vips image, frames below each other."""
+        channels, dtype = self._picture.channels, np.dtype(np.uint8 if self._bits == 8 else np.uint16)
+        height, width = self._picture.frames * self._height, self._width
+        if isinstance(self._rows, io.BytesIO):
+            image = vips().Image.new_from_memory(self._rows.getbuffer(), width, height, channels, BANDS[dtype.itemsize])
+        else:  # libvips would map a raw file into memory as a whole, a TIFF it reads from top to bottom
+            _exif.end_tiff(self._rows, height, width, channels, 8 * dtype.itemsize)
+            self._rows.flush()
+            image = open_vips(self._rows, "tiff", "sequential", {})
+        return image.copy(interpretation=interpretation(channels, dtype))
+
+    def _described(self, image):
+        """The image with its metadata set."""
+        data, blob = self._metadata, vips().GValue.blob_type
+        across, down = data.resolution or (_NO_RESOLUTION, _NO_RESOLUTION)
+        image = image.copy(xres=across, yres=down)
+        image.set_type(vips().GValue.gstr_type, "resolution-unit", data.unit)
+        blobs = {"icc-profile-data": data.icc, "xmp-data": self._xmp,
+                 "iptc-data": data.iptc if self._holds("iptc") else None,
+                 "photoshop-data": data.photoshop if self._holds("photoshop") else None,
+                 "exif-data": b"Exif\0\0" + self._exif if self._exif and self.format in ("webp", "avif") else None}
+        for name, value in blobs.items():
+            if value:
+                image.set_type(blob, name, value)
+        if self._picture.frames > 1:
+            image.set_type(vips().GValue.gint_type, "page-height", self._height)
+        if self._picture.animated:
+            image.set_type(vips().GValue.array_int_type, "delay", data.delays)
+            image.set_type(vips().GValue.gint_type, "loop", data.loop)
+        return image
+
+    def _jfif(self):
+        """The data of the JFIF segment: the resolution, which libvips leaves to the EXIF that it would make up."""
+        unit, per_mm = (2, 10) if self._metadata.unit == "cm" else (1, 25.4)
+        resolution = self._metadata.resolution
+        density = [min(max(round(value * per_mm), 1), 65535) for value in resolution] if resolution else (1, 1)
+        return struct.pack(">5sHBHHBB", b"JFIF\0", 0x0101, unit if resolution else 0, *density, 0, 0)
+
+    def _options(self):
+        """Arguments of libvips's saver."""
+        lossless = self.quality is None
+        raw_bytes = self._picture.frames * self._height * self._width * self._picture.channels * (1 + (self._bits > 8))
+        own = {
+            "png": dict(compression=6, filter="all"),
+            "jpeg": dict(Q=self.quality, subsample_mode="off"),
+            "webp": dict(lossless=True, exact=True) if lossless else dict(Q=self.quality, smart_subsample=True),
+            "avif": dict(Q=self.quality, subsample_mode="off", compression="av1", bitdepth=self._bits, effort=2),
+            "tiff": dict(compression="deflate", predictor="horizontal", bigtiff=raw_bytes > 4_000_000_000),
+            "gif": dict(keep_duplicate_frames=True),
+        }[self.format]
+        # Where libvips writes EXIF (rewritten by libexif, or made up to hold the resolution) only if there is any.
+        exif = self.format in ("webp", "avif") and (self._exif or self._metadata.resolution)
+        return {**own, "keep": sum(_KEEP.values()) + bool(exif)}
+
+    def _insertion(self):
+        """(bytes, position) that are put into the encoder's output: EXIF as it is, which libvips would rewrite."""
+        exif = self._exif or b""
+        if self.format == "jpeg":  # behind the start marker
+            return _segment(0xE0, self._jfif()) + (_segment(0xE1, b"Exif\0\0" + exif) if exif else b""), 2
+        if self.format == "png":  # behind the header chunk
+            chunks = [*self._metadata.colours, *self._metadata.text, *([(b"eXIf", exif)] if exif else [])]
+            return b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+                            for kind, data in chunks), 33
+        return b"", 0
+
+
+def _segment(marker, data):
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
+
+
+def _rounded(rows, bits):
+    """Samples of full range rounded to `bits` bits: uint8 for 8, else uint16 with them in the high ones."""
+    if bits == 8 * rows.dtype.itemsize:
+        return rows
+    if bits == 8:
+        return ((rows.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    top = (1 << bits) - 1
+    return ((rows.astype(np.uint32) * top + 32767) // 65535 << 16 - bits).astype(np.uint16)
+
+
+def _target(file, insertion, position):
+    """A libvips target that writes to `file` with bytes put in at a position, and the list of what went wrong there."""
+    target, failures, written = vips().TargetCustom(), [], 0
+
+    def write(data):
+        nonlocal written
+        before = position - written
+        try:
+            file.write(data[:before] + insertion + data[before:] if insertion and 0 <= before < len(data) else data)
+        except OSError as e:  # libvips would say only that it could not write
+            failures.append(e)
+            return -1
+        written += len(data)
+        return len(data)
+
+    target.on_write(write)
+    target.on_read(file.read)  # reading and seeking are for TIFF
+    target.on_seek(file.seek)
+    return target, failures

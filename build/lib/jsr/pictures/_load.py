@@ -1,0 +1,412 @@
+"""Opening one picture file of any format as a lazy libvips image, with all that the file carries besides pixels."""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+from jsr.errors import UserError
+from jsr.pictures import _exif
+
+PILLOW = {"BMP": (".bmp", ".dib"), "PCX": (".pcx",), "ICO": (".ico",), "ICNS": (".icns",), "PSD": (".psd",),
+          "PPM": (".ppm", ".pgm", ".pbm", ".pnm"), "JPEG2000": (".jp2", ".j2k", ".jpf", ".jpx"),
+          "SGI": (".sgi", ".rgb"), "SUN": (".ras",), "QOI": (".qoi",), "TGA": (".tga", ".icb", ".vda", ".vst")}
+_MAGIC = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF87a", "gif"), (b"GIF89a", "gif"),
+          (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"))
+_REFUSED = ((b"\xff\x0a", "a JPEG XL picture"), (b"\0\0\0\x0cJXL ", "a JPEG XL picture"), (b"%PDF", "a PDF document"),
+            (b"<svg", "an SVG drawing"), (b"<?xml", "an XML document"))
+# Bytes of samples that one byte of file can stand for: deflate reaches 1032, JPEG 512. A header that says more lies.
+_DENSEST = 1100
+_UNSAID = (1.0, 72 / 25.4, 2.834)  # px/mm that libvips gives where a file says none, by format
+BANDS = {1: "uchar", 2: "ushort"}  # libvips's names of samples of 1 and 2 bytes
+_COLOURS = ("b-w", "srgb", "rgb", "rgb16", "grey16")
+
+
+@dataclasses.dataclass
+class Metadata:
+    """What a picture carries besides its pixels; bytes as in the file, None or empty where it has none."""
+
+    exif: bytes | None = None  # from the byte order on
+    xmp: bytes | None = None
+    icc: bytes | None = None
+    iptc: bytes | None = None  # as the loader of this format gives it; not the same bytes in JPEG and TIFF
+    photoshop: bytes | None = None
+    resolution: tuple[float, float] | None = None  # across, down; px/mm
+    unit: str = "in"
+    delays: list[int] | None = None  # ms a frame
+    loop: int = 0
+    text: tuple[tuple[bytes, bytes], ...] = ()  # PNG chunks of text and time: (kind, data)
+    colours: tuple[tuple[bytes, bytes], ...] = ()  # PNG chunks that say what colours the samples are
+    lossless: bool = False  # of WebP
+
+
+@functools.cache
+def vips():
+    """The module pyvips, set up once: no operation cache, few threads, silent."""
+    import pyvips
+    if "VIPSHOME" not in os.environ:
+        os.unsetenv("VIPSHOME")  # libvips tells itself, and every child of the process, where it was built
+    pyvips.cache_set_max(0)
+    pyvips.concurrency_set(min(4, os.cpu_count() or 1))
+    logging.getLogger("pyvips").setLevel(logging.CRITICAL + 1)
+    return pyvips
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Turns what the system, libvips and Pillow raise about `path` into one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, not a picture") from None
+    except PermissionError:
+        raise UserError(f"{path}: no permission to read it") from None
+    except Exception as e:  # pyvips.Error; Pillow raises OSError, SyntaxError, ValueError, struct.error and others
+        reason = first_line(e)
+        if isinstance(e, MemoryError) or "out of memory" in reason.lower():
+            raise UserError(f"{path}: decoding it takes more memory than there is") from e
+        raise UserError(f"{path}: damaged or truncated picture ({reason}); replace or remove the file") from e
+
+
+def first_line(e):
+    """What libvips or Pillow says is wrong, on one line, without libvips's general first one."""
+    lines = [line.strip() for line in str(e).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(("unable to", "source:"))), type(e).__name__)
+
+
+def field(image, name, default=None):
+    """A metadata field of a vips image, or `default`."""
+    return image.get(name) if image.get_typeof(name) else default
+
+
+def load(path, file):
+    """Reads the header of an open picture file.
+
+    Args:
+      path: for messages and for the extension of formats without a signature.
+      file: open for reading in binary.
+
+    Returns:
+      (format name, vips image, Metadata, list of notes). The image has 1 to 4 bands of 8 or 16 bits, grey or RGB with
+      or without straight alpha, frames below each other ("page-height"), not yet turned ("orientation").
+
+    Raises:
+      UserError: what it is or has cannot be read, or not without loss.
+    """
+    Image.init()
+    name = _sniff(path, file)
+    metadata, notes = Metadata(), []
+    if name is None:
+        name, image = _through_pillow(path, file, metadata, notes)
+    else:
+        options, convert = _INSPECT[name](path, file, metadata, notes)
+        image = _through_vips(path, file, name, options, metadata)
+        image = convert(image)
+    image = _plain(path, image, notes)
+    metadata.icc = field(image, "icc-profile-data")
+    return name, image, metadata, notes
+
+
+def _sniff(path, file):
+    """The name of the format that the first bytes tell, None for what only Pillow may know."""
+    head = file.read(64)
+    if not head:
+        raise UserError(f"{path}: is empty")
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[4:8] == b"ftyp":
+        if head[8:12] == b"avis":
+            raise UserError(f"{path}: is an animated AVIF, which cannot be kept; convert it to animated WebP")
+        if b"avif" in head[8:]:
+            return "avif"
+        if head[8:11] in (b"hei", b"hev", b"mif"):
+            raise UserError(f"{path}: is a HEIC picture, which cannot be read; convert it to JPEG, PNG or AVIF")
+    for magic, what in _REFUSED:
+        if head.lstrip().startswith(magic):
+            raise UserError(f"{path}: is {what}, which cannot be read; convert it to PNG")
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+
+
+def _through_vips(path, file, name, options, metadata):
+    image = open_vips(file, name, "sequential", options)
+    if name == "jpeg":
+        _refuse_hollow(path, file, image.height * image.width)
+    if field(image, "orientation", 1) > 1:
+        image = open_vips(file, name, "random", options)  # turned pictures are not read from top to bottom
+    metadata.xmp, metadata.iptc = field(image, "xmp-data"), field(image, "iptc-data")
+    metadata.photoshop = field(image, "photoshop-data")
+    metadata.exif = metadata.exif or _bare(field(image, "exif-data"))
+    if image.xres not in _UNSAID or image.xres != 1.0 and field(image, "resolution-unit"):
+        metadata.resolution, metadata.unit = (image.xres, image.yres), field(image, "resolution-unit", "in")
+    elif metadata.exif:
+        metadata.resolution = _exif.resolution(metadata.exif)
+    if metadata.resolution and field(image, "orientation", 1) > 4:
+        metadata.resolution = metadata.resolution[::-1]
+    metadata.delays, metadata.loop = field(image, "delay"), field(image, "loop", 0)
+    return image
+
+
+def open_vips(file, name, access, options):
+    """The open file as a lazy vips image of format `name`; access is "sequential" or "random"."""
+    os.lseek(file.fileno(), 0, os.SEEK_SET)  # Python's own seek may stay within its buffer
+    source = vips().Source.new_from_descriptor(file.fileno())  # duplicates the descriptor; no name to misread
+    loader = getattr(vips().Image, f"{'heif' if name == 'avif' else name}load_source")
+    # libjpeg only warns where data is missing in the middle and fills it with grey.
+    return loader(source, access=access, fail_on="warning" if name == "jpeg" else "error", **options)
+
+
+def _bare(block):
+    """An EXIF block without the name that JPEG puts before it."""
+    return block[6:] if block and block.startswith(b"Exif\0\0") else block
+
+
+def _refuse_hollow(path, file, claimed, densest=_DENSEST):
+    """Refuses a header that claims more bytes of samples than its file can hold, before memory is taken for them."""
+    size = os.fstat(file.fileno()).st_size
+    if claimed > densest * size + 65536:
+        raise UserError(f"{path}: damaged or truncated picture (its header claims {claimed:,} bytes of pixels, more "
+                        f"than its {size:,} bytes can hold); replace or remove the file")
+
+
+def _plain(path, image, notes):
+    """The image in grey or RGB of 8 or 16 bits."""
+    if image.format not in ("uchar", "ushort"):
+        raise UserError(f"{path}: has {image.format} samples, not 8 or 16 bits; convert it to a 16-bit TIFF first")
+    if image.interpretation == "cmyk":
+        if not image.get_typeof("icc-profile-data"):
+            raise UserError(f"{path}: is CMYK without a colour profile, so its colours are unknown; convert it to sRGB")
+        image = image.icc_transform("srgb", embedded=True, intent="relative", black_point_compensation=True,
+                                    depth=8 if image.format == "uchar" else 16)
+        notes.append("CMYK became sRGB through its profile")
+    if image.interpretation not in _COLOURS or image.bands > 4:
+        raise UserError(f"{path}: has {image.bands} channels of colour space {image.interpretation}, not grey or RGB "
+                        "with or without alpha; convert it to sRGB first")
+    return image
+
+
+# -- what is looked up before libvips reads a file: (path, file, metadata, notes) -> (loader options, conversion)
+
+def _same(image):
+    return image
+
+
+def _inspect_png(path, file, metadata, notes):
+    kept = {**dict.fromkeys((b"tEXt", b"zTXt", b"iTXt", b"tIME"), "text"),
+            **dict.fromkeys((b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"), "colours")}
+    position = 8
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"IHDR":
+            width, height, depth, colour = struct.unpack(">IIBB", file.read(10))
+            if colour == 3:
+                notes.append("palette became RGB")
+            elif depth < 8:
+                notes.append(f"grey of {depth} bit became 8 bit")
+            samples = {2: 3, 4: 2, 6: 4}.get(colour, 1)
+            _refuse_hollow(path, file, height * width * depth * samples // 8)
+        elif kind == b"acTL":
+            raise UserError(f"{path}: is an animated PNG, which cannot be kept; convert it to animated WebP or GIF")
+        elif kind == b"tRNS" and colour != 3:
+            notes.append("its transparent colour became alpha")
+        elif kind == b"eXIf":
+            metadata.exif = _bare(file.read(length))
+        elif kind in kept:
+            data = file.read(length)
+            if not data.startswith(b"XML:com.adobe.xmp\0"):
+                setattr(metadata, kept[kind], (*getattr(metadata, kept[kind]), (kind, data)))
+        position += length + 12
+        file.seek(position)
+    return {}, _same
+
+
+def _inspect_jpeg(path, file, metadata, notes):
+    file.seek(0)
+    if b"http://ns.adobe.com/hdr-gain-map/" in file.read(1 << 17):
+        notes.append("HDR gain map dropped")
+    return {}, _same
+
+
+def _inspect_gif(path, file, metadata, notes):
+    notes.append("palette became RGB")
+    return {"n": -1}, _same
+
+
+def _inspect_webp(path, file, metadata, notes):
+    position, end = 12, os.fstat(file.fileno()).st_size
+    while position + 8 <= end:
+        file.seek(position)
+        kind, length = struct.unpack("<4sI", file.read(8))
+        if kind == b"ANMF":
+            file.seek(position + 24)
+            kind = file.read(4)
+            if kind == b"ALPH":  # only lossy frames have a separate one
+                kind = b"VP8 "
+        if kind in (b"VP8 ", b"VP8L"):
+            metadata.lossless = kind == b"VP8L"
+            break
+        position += 8 + length + length % 2
+    return {"n": -1}, _same
+
+
+def _inspect_avif(path, file, metadata, notes):
+    file.seek(0)
+    head = file.read(1 << 16)
+    profile = b"colrprof" in head or b"colrrICC" in head
+    if (at := head.find(b"colrnclx")) >= 0 and not profile:
+        primaries, transfer = struct.unpack_from(">HH", head, at + 8)
+        if primaries in (9, 11, 12) or transfer in (16, 18):
+            raise UserError(f"{path}: has wide or HDR colours (primaries {primaries}, transfer {transfer}) without a "
+                            "colour profile, which cannot be kept; convert it to sRGB first")
+    boxes = head.split(b"av1C")[1:]
+    grey = bool(boxes) and all(len(box) > 2 and box[2] & 0x10 for box in boxes)  # the bit `monochrome`
+    return {}, functools.partial(_avif_pixels, path, file, grey)
+
+
+def _avif_pixels(path, file, grey, image):
+    """The AVIF as Pillow decodes it where it can: libheif repeats chroma samples, libavif interpolates them."""
+    if field(image, "n-pages", 1) > 1:
+        raise UserError(f"{path}: holds {image.get('n-pages')} pictures; split it into one file a picture first")
+    if image.format == "uchar":
+        file.seek(0)
+        picture = Image.OPEN["AVIF"][0](file, str(path))
+        orientation, icc = picture.getexif().get(0x112, 1), field(image, "icc-profile-data")
+        image = _vips_image(np.asarray(picture), icc)
+        image.set_type(vips().GValue.gint_type, "orientation", orientation)
+        image.set_type(vips().GValue.gint_type, "bits-per-sample", 8)
+    if grey:  # given as RGB
+        alpha = [image.extract_band(3)] if image.bands == 4 else []
+        image = image.extract_band(0).bandjoin(alpha) if alpha else image.extract_band(0)
+        image = image.copy(interpretation="b-w" if image.format == "uchar" else "grey16")
+    return image
+
+
+def _inspect_tiff(path, file, metadata, notes):
+    try:
+        layout, pages = _exif.directories(file)
+    except (struct.error, KeyError, OverflowError, RecursionError) as e:
+        raise UserError(f"{path}: damaged or truncated picture (a directory is cut off); replace or remove it") from e
+    value = functools.partial(_exif.number, layout)
+    first = pages[0] if pages else {}
+    if 50706 in first or value(first, 254, 0) & 1:
+        raise UserError(f"{path}: is a camera's raw file or begins with a small copy; develop it to TIFF or JPEG first")
+    full = [page for page in pages if not value(page, 254, 0) & 1]
+    if len(full) < len(pages):
+        notes.append("smaller copies of the picture dropped")
+    kinds = {tuple(value(page, tag) for tag in (256, 257, 258, 262, 277)) for page in full}
+    if len(kinds) > 1 or full != pages[:len(full)]:
+        raise UserError(f"{path}: has pages of different sizes or kinds; split it into one file a page first")
+    if value(first, 262) in (8, 9, 10):
+        raise UserError(f"{path}: is in Lab colours; convert it to sRGB first")
+    if value(first, 259, 1) == 1:  # not compressed
+        samples = value(first, 256, 0) * value(first, 257, 0) * value(first, 277, 1)
+        _refuse_hollow(path, file, samples * value(first, 258, 1) // 8, 1)
+    if value(first, 262) == 3:
+        notes.append("palette became RGB")
+    elif value(first, 258, 1) < 8:
+        notes.append(f"grey of {value(first, 258, 1)} bit became 8 bit")
+    if _exif.GEOGRAPHY & first.keys():
+        notes.append("GeoTIFF placement dropped")
+    metadata.exif = _exif.from_tiff(layout, first)
+    if value(first, 338) == 1:  # libvips divides by it
+        notes.append("premultiplied alpha became straight")
+    return {"n": len(full)}, _same
+
+
+_INSPECT = {"png": _inspect_png, "jpeg": _inspect_jpeg, "gif": _inspect_gif, "webp": _inspect_webp,
+            "avif": _inspect_avif, "tiff": _inspect_tiff}
+
+
+# -- formats that only Pillow reads
+
+def _through_pillow(path, file, metadata, notes):
+    picture = _open_pillow(path, file)
+    name = picture.format.lower()
+    stored = f"{picture.mode} {[tile[3] for tile in picture.tile]}"
+    depth = _jpeg2000_bits(file) if name == "jpeg2000" else 16 if ";16" in stored or _ppm_maximum(picture) > 255 else 8
+    if depth > 8 and len(picture.getbands()) > 1:
+        raise UserError(f"{path}: has {depth} bits a channel, of which {name} keeps 8 when it is read; convert it to a "
+                        "16-bit PNG or TIFF first")
+    _refuse_hollow(path, file, picture.height * picture.width)
+    if name in ("ico", "icns") and len(picture.info.get("sizes", ())) > 1:
+        notes.append("the largest of its icons")
+    if name == "psd" and getattr(picture, "n_frames", 1) > 1:
+        notes.append("layers flattened")
+    metadata.exif, metadata.xmp = _bare(picture.info.get("exif")), picture.info.get("xmp")
+    if dpi := picture.info.get("dpi"):
+        metadata.resolution = tuple(float(v) / 25.4 for v in dpi)
+    return name, _as_vips(path, picture, depth, notes)
+
+
+def _open_pillow(path, file):
+    """An image of Pillow by one of its plugins, past its limit on pixels: hollow files are refused in another way."""
+    file.seek(0)
+    head = file.read(16)
+    for name, extensions in PILLOW.items():
+        factory, accept = Image.OPEN[name]
+        if accept and not accept(head) or not accept and path.suffix.lower() not in extensions:
+            continue  # a format without a signature must have the extension
+        file.seek(0)
+        with contextlib.suppress(SyntaxError):  # how a plugin says that the file is none of its own
+            return factory(file, str(path))
+    raise UserError(f"{path}: is not a picture that can be read; replace or remove the file")
+
+
+def _ppm_maximum(picture):
+    arguments = picture.tile[0][3] if picture.format == "PPM" and picture.tile else None
+    return next((value for value in arguments if isinstance(value, int)), 255) if isinstance(arguments, tuple) else 255
+
+
+def _jpeg2000_bits(file):
+    """Most bits a component, from the SIZ marker of a JPEG 2000 file."""
+    file.seek(0)
+    head = file.read(1 << 16)
+    at = head.find(b"\xff\x4f\xff\x51")
+    components, = struct.unpack_from(">H", head, at + 40)
+    return max((head[at + 42 + 3 * i] & 0x7F) + 1 for i in range(components))
+
+
+def _as_vips(path, picture, depth, notes):
+    """The pixels of a Pillow image as a vips image with its profile."""
+    mode = picture.mode
+    if mode == "P":
+        notes.append("palette became RGB")
+    elif mode == "1":
+        notes.append("grey of 1 bit became 8 bit")
+    clear = "RGBA" if "transparency" in picture.info else "RGB"
+    target = {"1": "L", "P": clear, "PA": "RGBA", "YCbCr": "RGB"}.get(mode, mode)
+    picture.load()
+    if mode.startswith("I"):
+        pixels = np.asarray(picture).astype(np.uint16)
+    elif target in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        pixels = np.asarray(picture.convert(target))
+    else:
+        raise UserError(f"{path}: is of mode {mode}, not grey or RGB; convert it to sRGB first")
+    return _vips_image(pixels, picture.info.get("icc_profile"), "cmyk" if target == "CMYK" else None)
+
+
+def _vips_image(pixels, icc, colours=None):
+    """A vips image of uint8 or uint16 pixels (H, W) or (H, W, C) in memory, with a profile."""
+    pixels = np.ascontiguousarray(np.atleast_3d(pixels))
+    height, width, bands = pixels.shape
+    image = vips().Image.new_from_memory(pixels, width, height, bands, BANDS[pixels.itemsize])
+    image = image.copy(interpretation=colours or interpretation(bands, pixels.dtype))
+    if icc:
+        image.set_type(vips().GValue.blob_type, "icc-profile-data", icc)
+    return image
+
+
+def interpretation(channels, dtype):
+    """libvips's name for grey or RGB of this many channels."""
+    names = {(False, 1): "b-w", (False, 2): "grey16", (True, 1): "srgb", (True, 2): "rgb16"}
+    return names[channels > 2, np.dtype(dtype).itemsize]

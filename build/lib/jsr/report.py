@@ -1,0 +1,223 @@
+"""The report of a run: a table, report.json, and a page with its curves, and crops and error maps side by side."""
+
+import base64
+import glob
+import html
+import json
+
+import numpy as np
+from PIL import Image
+from rich.table import Table
+
+from jsr import chart, evaluation, metrics
+from jsr.files import atomic_write
+from jsr.images import png_bytes, read_rgb
+from jsr.training import insight
+
+CROP = 128      # side of a shown crop, HR px
+ERROR_GAIN = 4  # error maps show this many times the absolute difference
+FILM = 8        # pictures of a crop over a run at most
+# Scores as recipes' `report` names them; "y" is what the organisers' script made of it.
+PUBLISHED = {"psnr": "psnr[rgb]", "psnr_rgb": "psnr[rgb]", "ssim_rgb": "ssim[rgb]", "psnr_y": "psnr[ntire23_script]",
+             "ssim_y": "ssim[ntire23_script]"}
+
+
+def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: None):
+    """Evaluates a trained chain beside the challenge's baseline.
+
+    Args:
+      upscaler: jsr.inference.upscaler.Upscaler.
+      pairs: iterable of (name, lr, hr), uint8.
+      protocol: jsr.challenges.Protocol; its keys, crop border and baseline apply.
+      recipe: "<track>:<name>".
+      steps: updates trained.
+      on_image: called after each image.
+
+    Returns:
+      (report, strips): report is {recipe, steps, protocol, images: [{name, <baseline>: {key: value}, ours: {...}}],
+      mean: {<baseline>, ours}}; strips is {name: uint8 picture}, one row of crops an image.
+    """
+    rows, strips = [], {}
+    for name, lr, hr in pairs:
+        shown = {protocol.baseline: evaluation.enlarge(lr, upscaler.scale, protocol.kernel),
+                 "ours": upscaler.upscale(lr)}
+        rows.append({"name": name, **{who: evaluation.score(name, sr, hr, protocol)
+                                      for who, sr in shown.items()}})
+        strips[name] = strip(lr, shown[protocol.baseline], shown["ours"], hr)
+        on_image()
+    mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in (protocol.baseline, "ours")}
+    return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "images": rows, "mean": mean}, strips
+
+
+def strip(lr, baseline, ours, hr):
+    """LR, baseline, ours, HR, and the two error maps, where the baseline is worst; uint8 (CROP, 6 CROP, 3)."""
+    size = min(CROP, *hr.shape[:2])
+    y, x = _worst_place(np.abs(baseline.astype(int) - hr).sum(-1), size)
+    nearest = np.asarray(Image.fromarray(lr).resize(hr.shape[1::-1], Image.NEAREST))
+    errors = [np.clip(np.abs(sr.astype(int) - hr).mean(-1, keepdims=True) * ERROR_GAIN, 0, 255).repeat(3, -1)
+              for sr in (baseline, ours)]
+    return np.concatenate([image[y:y + size, x:x + size].astype(np.uint8)
+                           for image in (nearest, baseline, ours, hr, *errors)], axis=1)
+
+
+def _worst_place(error, size):
+    """The corner of the size x size window with the largest sum, on a grid of half windows."""
+    total = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    height, width = error.shape
+    places = [(y, x) for y in range(0, height - size + 1, max(size // 2, 1))
+              for x in range(0, width - size + 1, max(size // 2, 1))]
+    return max(places, key=lambda p: total[p[0] + size, p[1] + size] - total[p[0], p[1] + size]
+               - total[p[0] + size, p[1]] + total[p[0], p[1]])
+
+
+def table(report, protocol):
+    """The rich table that a run ends with."""
+    shown = Table(title=f"{report['recipe']}: mean of {len(report['images'])} images")
+    shown.add_column("")
+    for key in protocol.keys:
+        shown.add_column(metrics.label(key), justify="right")
+    baseline, ours = (report["mean"][who] for who in (protocol.baseline, "ours"))
+    for name, scores in ((f"{protocol.baseline} x{protocol.scale}", baseline), ("ours", ours)):
+        shown.add_row(name, *(f"{scores[key]:.4f}" for key in protocol.keys))
+    shown.add_row("gain", *(f"{evaluation.gain(ours[key], baseline[key]):+.4f}" for key in protocol.keys))
+    return shown
+
+
+def write(folder, report, strips, *, protocol):
+    """Writes folder/report.json and folder/report.html; returns the page's path.
+
+    The page is one file, pictures inside. It shows what the run left in the folder: metrics.jsonl as curves and a table
+    of times, the pictures of the validations as a film, config.json's published figures, fingerprint.json.
+    """
+    with atomic_write(folder / "report.json", "w") as file:
+        json.dump(metrics.json_ready(report), file, indent=1)
+    with atomic_write(folder / "report.html", "w") as file:
+        file.write(_page(report, strips, protocol, folder))
+    return folder / "report.html"
+
+
+def curves(rows, stages, baseline, final=()):
+    """SVG charts of a run's log.
+
+    Args:
+      rows: of metrics.jsonl (jsr.training.insight.log_rows).
+      stages: the numbers of steps of the run's stages.
+      baseline: what validations compare with, "bicubic".
+      final: a last point (step, dB) of the gain, () for none.
+
+    Returns:
+      [<svg>], those for which there is something to show.
+    """
+    def of(kind, *names):
+        chosen = [row for row in rows if row["kind"] == kind]
+        return {name: [(row["step"], row[name]) for row in chosen if name in row] for name in names}
+
+    ends = np.cumsum([0, *stages])[:-1].tolist() if len(stages) > 1 else []
+    marks = [(step, f"stage {number}") for number, step in enumerate(ends)]
+    logged = {name for row in rows for name in row if row["kind"] == "train"}
+    networks = sorted(name for name in logged if name.startswith("update_ratio/") and name.count("/") == 1)
+    parts = sorted(name for name in logged if name.startswith("loss/"))
+    charts = [
+        chart.lines(f"gain over {baseline} on the validation images, dB",
+                    {"gain": [*of("eval", "gain")["gain"], *([final] if final else [])]}, marks=marks, level=0.0),
+        chart.lines("loss", of("train", "loss", *(parts if len(parts) > 1 else ())), log=True, marks=marks),
+        chart.lines("norm of the gradient", of("train", "grad_norm"), log=True, marks=marks),
+        chart.lines("norm of updates over that of parameters", of("train", *networks), log=True, marks=marks),
+        chart.lines("learning rate", of("train", "learning_rate"), marks=marks)]
+    return [svg for svg in charts if svg]
+
+
+def film(folder, name):
+    """What a run made of a crop of one validation image: [(step, uint8 picture)], the first, the last, `FILM` at most.
+
+    Args:
+      folder: the run's, with pictures/<name>_<step>.png, rows of crops as of `strip`.
+      name: of the image.
+    """
+    paths = sorted((folder / "pictures").glob(f"{glob.escape(name)}_*.png"))
+    kept = sorted({round(place) for place in np.linspace(0, len(paths) - 1, min(FILM, len(paths)))}) if paths else []
+    return [(int(paths[place].stem.rpartition("_")[2]), _cells(read_rgb(paths[place]))[2]) for place in kept]
+
+
+def _cells(picture):
+    """The six crops of a strip."""
+    return np.split(picture, 6, axis=1)
+
+
+def _page(report, strips, protocol, folder):
+    head = "".join(f"<th>{metrics.label(key)}</th>" for key in protocol.keys)
+
+    def line(name, scores):
+        cells = "".join(f"<td>{scores[key]:.4f}</td>" for key in protocol.keys)
+        return f"<tr><td>{html.escape(name)}</td>{cells}</tr>"
+
+    mean = "".join(line(who, report["mean"][who]) for who in (protocol.baseline, "ours"))
+    pictures = "".join(
+        f"<h2>{html.escape(row['name'])}</h2><table><tr><th></th>{head}</tr>"
+        f"{line(protocol.baseline, row[protocol.baseline])}{line('ours', row['ours'])}</table>"
+        f"{_image(strips[row['name']], 'crops')}" for row in report["images"])
+    return f"""<!doctype html><meta charset="utf-8"><title>{html.escape(report['recipe'])}</title>
+<style>body{{font:15px sans-serif;margin:2em;max-width:80em}}td,th{{padding:.2em 1em;text-align:right}}
+td:first-child{{text-align:left}}img{{width:100%;image-rendering:pixelated}}
+.film{{display:flex;gap:4px}}figure{{margin:0;flex:1}}figcaption{{font-size:12px}}</style>
+<h1>{html.escape(report['recipe'])}</h1>
+<p>{report['steps']} steps, {len(report['images'])} held-out images, {protocol.title}. Means over images:</p>
+<table><tr><th></th>{head}</tr>{mean}</table>
+{_of_run(report, strips, protocol, folder)}
+<p>Each strip: LR (enlarged), {protocol.baseline}, ours, HR, then {ERROR_GAIN} times the absolute error of
+{protocol.baseline} and of ours, at the place where {protocol.baseline} is worst.</p>{pictures}
+"""
+
+
+def _of_run(report, strips, protocol, folder):
+    """The part of the page about the training: published figures, curves, film, times, fingerprint."""
+    config, mark = (_json(folder / name) for name in ("config.json", "fingerprint.json"))
+    rows = insight.log_rows(folder)
+    gain = evaluation.gain(*(report["mean"][who][protocol.ranking] for who in ("ours", protocol.baseline)))
+    final = report["steps"], gain
+    alone = rows and not config.get("ensemble", {}).get("self")  # an ensemble's gain is not that of the validations
+    parts = [_published(config.get("report", {}), report["mean"]["ours"], protocol),
+             *curves(rows, [stage["steps"] for stage in config.get("stages", ())], protocol.baseline,
+                     final if alone else ())]
+    scores = dict([*((row["step"], row["gain"]) for row in rows if "gain" in row), final])
+    name = report["images"][0]["name"]
+    frames = film(folder, name)
+    if frames:
+        _, baseline, ours, hr, *_ = _cells(strips[name])
+        shown = [(protocol.baseline, baseline)]
+        shown += [(f"step {step:,}" + (f", {scores[step]:+.2f} dB" if step in scores else ""), picture)
+                  for step, picture in [*frames, (report["steps"], ours)]]
+        shown += [("HR", hr)]
+        figures = "".join(f"<figure>{_image(picture, text)}<figcaption>{text}</figcaption></figure>"
+                          for text, picture in shown)
+        parts.append(f"<h2>{html.escape(name)} over the training</h2><div class='film'>{figures}</div>")
+    spent = insight.times(rows)
+    if any(spent.values()):
+        parts.append("<h2>time</h2><table>" + "".join(
+            f"<tr><td>{insight.PARTS[part]}</td><td>{insight.duration(seconds)}</td>"
+            f"<td>{seconds / sum(spent.values()):.0%}</td></tr>" for part, seconds in spent.items()) + "</table>")
+    if mark:
+        versions = ", ".join(f"{what} {version}" for what, version in mark["versions"].items())
+        parts.append(f"<p>Config {mark['config']}, data {mark['data']}, code {mark['revision'] or 'of a release'}, "
+                     f"seed {mark['seed']}; {versions}.</p>")
+    return "\n".join(parts)
+
+
+def _published(figures, ours, protocol):
+    """A table of what a report printed beside our scores; "" where a recipe has none."""
+    if not figures:
+        return ""
+    rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td>"
+                   f"<td>{ours[key]:.4f}</td></tr>" if (key := PUBLISHED.get(name)) in ours else
+                   f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td><td></td></tr>"
+                   for name, value in figures.items())
+    return (f"<h2>published</h2><table><tr><th></th><th>report</th><th>ours</th></tr>{rows}</table>"
+            + (f"<p>The report's scores are of {html.escape(protocol.test_set)}.</p>" if protocol.test_set else ""))
+
+
+def _image(picture, alt):
+    return f"<img alt='{alt}' src='data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}'>"
+
+
+def _json(path):
+    return json.loads(path.read_text()) if path.exists() else {}

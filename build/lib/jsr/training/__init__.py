@@ -1,0 +1,1 @@
+"""Training: state, step, schedules, checkpoints and the loop."""

@@ -1,0 +1,117 @@
+"""Run checkpoints: an Orbax folder of steps, each everything that is needed to go on.
+
+A damaged newest step falls back to the one before: restoring tries the newest first, reports what failed, and sets the
+bad step aside as `damaged-<step>` beside the others.
+"""
+
+import contextlib
+import errno
+import logging
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+
+from jsr.errors import UserError
+
+log = logging.getLogger("jsr")
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+      folder: where the steps lie; made when missing.
+      keep: how many of the newest steps stay.
+    """
+
+    def __init__(self, folder, *, keep):
+        self.folder = Path(folder).absolute()
+        self._keep = keep
+        self._manager = self._open()
+
+    def _open(self):
+        try:
+            options = ocp.CheckpointManagerOptions(max_to_keep=self._keep, step_prefix=None, create=True)
+            return ocp.CheckpointManager(self.folder, options=options)
+        except OSError as e:
+            raise UserError(f"{self.folder}: cannot be used for checkpoints: {e.strerror or e}") from e
+
+    def save(self, step, state, meta):
+        """Begins to save in the background.
+
+        Args:
+          step: number of the checkpoint; one that exists is left as it is.
+          state: pytree of arrays.
+          meta: dict that JSON can write.
+
+        Raises:
+          UserError: it, or the one before, cannot be written (full disk, no permission).
+        """
+        if step not in self._manager.all_steps():
+            with self._writing():
+                self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state),
+                                                                 meta=ocp.args.JsonSave(meta)))
+
+    def wait(self):
+        """Waits until what was begun is on disk; raises UserError as `save` does."""
+        with self._writing():
+            self._manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except (OSError, ValueError, jax.errors.JaxRuntimeError) as e:  # TensorStore reports a full disk as ValueError
+            reason = "the disk is full; free some space and run the command again" if _is_full(e) else _first_line(e)
+            raise UserError(f"{self.folder}: a checkpoint cannot be written: {reason}") from e
+
+    def restore(self, abstract_of):
+        """The newest checkpoint that can be read.
+
+        Args:
+          abstract_of: from a step to the abstract state expected there (jax.ShapeDtypeStruct with shardings).
+
+        Returns:
+          (step, state, meta), or None where there is no checkpoint.
+
+        Raises:
+          UserError: there are checkpoints, but none can be read.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract_of(step)), meta=ocp.args.JsonRestore())
+                restored = self._manager.restore(step, args=args)
+                return step, restored.state, restored.meta
+            except Exception as e:  # whatever a damaged folder makes Orbax raise
+                aside = self._set_aside(step)
+                log.warning("checkpoint %d is damaged (%s); set aside as %s, trying the one before",
+                            step, _first_line(e), aside)
+        if steps:
+            raise UserError(f"{self.folder}: none of its {len(steps)} checkpoints can be read; they were set aside as "
+                            "damaged-*; start again in another --workdir")
+        return None
+
+    def _set_aside(self, step):
+        self._manager.close()
+        aside = self.folder.parent / f"damaged-{step}"
+        number = 1
+        while aside.exists():
+            aside, number = self.folder.parent / f"damaged-{step}-{number}", number + 1
+        (self.folder / str(step)).rename(aside)
+        self._manager = self._open()
+        return aside
+
+    def close(self):
+        """Waits and lets go of the folder."""
+        self.wait()
+        self._manager.close()
+
+
+def _is_full(error):
+    return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error)
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,174 @@
+"""The step of a stage as a compiled program, the memory it takes, and what would make it take less."""
+
+import contextlib
+import dataclasses
+import logging
+import math
+
+import jax
+import numpy as np
+from rich.filesize import decimal
+
+from jsr import sharding
+from jsr.config import from_plain, plain, set_value
+from jsr.errors import UserError, is_out_of_memory
+from jsr.inference import chain
+from jsr.training import stages
+from jsr.training import state as states
+from jsr.training.step import make_step
+
+log = logging.getLogger("jsr")
+
+# Overrides that make a step smaller, the least harmful first: those that leave the numbers as they are (but for
+# rounding), those that change precision, those that change the training. `{}` is the stage.
+SMALLER = (("stages[{}].accumulate", "2"), ("stages[{}].accumulate", "4"), ("stages[{}].accumulate", "8"),
+           ("stages[{}].remat", "blocks"), ("dtype", "bfloat16"))
+_BATCHES = 4  # on the device at a time: two on their way, the step's, and the one before's
+_MARGIN = 0.9  # of what a step that ran out of memory had planned: what must be saved at least
+
+
+def build(config, index):
+    """The jitted step of a stage of a recipe: step(state, batch, key, frozen, seen), see `make_step`."""
+    return jax.jit(make_step(config, index, stages.make_networks(config, index)), donate_argnums=0)
+
+
+def abstract_state(config, index, mesh):
+    """The TrainState of a stage as jax.ShapeDtypeStruct, with shardings."""
+    shapes = jax.eval_shape(lambda v: states.make_state(config, index, v), stages.abstract_variables(config, index))
+    return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding.replicated(mesh)), shapes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a compiled step takes on one device, bytes.
+
+    Attributes:
+      parameters, average, optimizer, frozen: of the state and beside it.
+      batches: those on the device at a time.
+      temporaries: activations, gradients and what else the program needs while it runs.
+    """
+
+    parameters: int
+    average: int
+    optimizer: int
+    frozen: int
+    batches: int
+    temporaries: int
+
+    @property
+    def total(self):
+        """All of them."""
+        return sum(dataclasses.astuple(self))
+
+    def __str__(self):
+        parts = ", ".join(f"{field.name} {decimal(size)}" for field in dataclasses.fields(self)
+                          if (size := getattr(self, field.name)))
+        return f"{decimal(self.total)} ({parts})"
+
+
+def plan(compiled, state, batch, frozen):
+    """The Plan of a compiled step; its arguments may be arrays or jax.ShapeDtypeStructs with shardings."""
+    stats = compiled.memory_analysis()
+    nets = state.nets.values()
+    return Plan(parameters=_size([net["variables"] for net in nets]), average=_size([net.get("ema") for net in nets]),
+                optimizer=_size([net.get("opt") for net in nets]), frozen=_size(frozen),
+                batches=_BATCHES * _size(batch),
+                temporaries=stats.temp_size_in_bytes + stats.output_size_in_bytes - stats.alias_size_in_bytes)
+
+
+def _size(tree):
+    """Bytes of a tree's arrays on one device."""
+    return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+class Program:
+    """The compiled step of a stage: step(state, batch, key, frozen, seen).
+
+    Args:
+      config: a recipe.
+      index: number of the stage.
+      state, batch, key, frozen: as the step takes them, on the devices.
+
+    Attributes:
+      plan: the memory it takes.
+
+    Raises:
+      UserError: it does not fit into the device's free memory; names the smallest change of the recipe that would.
+    """
+
+    def __init__(self, config, index, state, batch, key, frozen):
+        self._config, self._index, self.plan = config, index, None
+        self._given = *(jax.tree.map(_abstract, tree) for tree in (state, batch)), key, jax.tree.map(_abstract, frozen)
+        free = chain.free_memory()
+        with self.explained():
+            self._run = build(config, index).lower(*self._given, np.int32(0)).compile()
+        self.plan = plan(self._run, state, batch, frozen)
+        log.info("memory: a step takes %s; free besides the state: %s", self.plan, decimal(int(free)))
+        if self.plan.temporaries > free:
+            raise self._shortage(free)
+
+    def __call__(self, *arguments):
+        """Runs the step."""
+        return self._run(*arguments)
+
+    @contextlib.contextmanager
+    def explained(self):
+        """Turns what the block runs out of memory with into a UserError that says what would fit."""
+        try:
+            yield
+        except Exception as e:
+            if isinstance(e, UserError) or not is_out_of_memory(e):
+                raise
+            raise self._shortage() from e
+
+    def _shortage(self, free=math.inf):
+        """The UserError; alternatives are compiled one by one, without computing anything.
+
+        What ran out of memory though there seemed to be enough must become smaller by a tenth at least.
+        """
+        wanted = min(free, _MARGIN * self.plan.temporaries if self.plan else free)
+        needs = f"out of memory: a step takes {self.plan}" if self.plan else "out of memory while compiling the step"
+        needs += f", and {decimal(int(free))} are free" if math.isfinite(free) else ""
+        for overrides in _alternatives(self._config, self._index):
+            words = " ".join(f"--config.{name}={value}" for name, value in overrides)
+            log.info("out of memory; would it fit with %s ?", words)
+            try:
+                found = self._plan_with(overrides)
+            except Exception:  # whatever a device that is full, or a network that has no such form, makes of it
+                continue
+            if found.temporaries <= wanted:
+                return UserError(f"{needs}; it would take {found} with {words}")
+        crop = self._config.stages[self._index].crop
+        return UserError(f"{needs}; no smaller batch and no lower precision would do: use a smaller crop than {crop} "
+                         f"(--config.stages[{self._index}].crop=...)")
+
+    def _plan_with(self, overrides):
+        config = from_plain(plain(self._config))
+        for name, value in overrides:
+            set_value(config, name, value)
+        state, batch, key, frozen = self._given
+        batch = {name: jax.ShapeDtypeStruct((config.stages[self._index].batch, *leaf.shape[1:]), leaf.dtype,
+                                            sharding=leaf.sharding) for name, leaf in batch.items()}
+        compiled = build(config, self._index).lower(state, batch, key, frozen, np.int32(0)).compile()
+        return plan(compiled, state, batch, frozen)
+
+
+def _alternatives(config, index):
+    """Lists of overrides (key, text) to try: each of `SMALLER` alone, all of them, then smaller batches."""
+    batch, rows = config.stages[index].batch, []
+    for name, value in ((name.format(index), value) for name, value in SMALLER):
+        try:
+            set_value(from_plain(plain(config)), name, value)
+        except UserError:  # a recipe without that key
+            continue
+        if not name.endswith("accumulate") or batch % int(value) == 0:
+            rows.append((name, value))
+    together = list(dict(rows).items())
+    halves = [batch >> k for k in range(1, batch.bit_length()) if (batch >> k) << k == batch]
+    smaller = [(f"stages[{index}].batch", str(half)) for half in halves if half % jax.device_count() == 0]
+    return [[row] for row in rows] + [together] * (len(together) > 1) + [[row] for row in smaller]
+
+
+def _abstract(leaf):
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+

@@ -1,0 +1,295 @@
+"""Optimizers and learning-rate schedules, named as in the reports, built from rows of data with optax.
+
+An optimizer is given the learning rate at each update, and the loss: `update(grads, state, params, learning_rate=rate,
+value=loss)`. The rate is the schedule's at the stage's step, so that a skipped step does not shift the schedule.
+"""
+
+import fnmatch
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jsr.config import nearest
+from jsr.errors import UserError
+
+
+def adam(learning_rate, b1=0.9, b2=0.999, eps=1e-8, weight_decay=0.0):
+    """Kingma and Ba 2015; defaults of PyTorch, whose `weight_decay` is added to the gradient (L2)."""
+    return optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(learning_rate, b1=b1, b2=b2, eps=eps))
+
+
+def adamw(learning_rate, b1=0.9, b2=0.999, eps=1e-8, weight_decay=1e-2):
+    """Loshchilov and Hutter 2019: decay beside the gradient, scaled by the learning rate, as in PyTorch."""
+    return optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
+
+
+def sgd(learning_rate, momentum=0.0, nesterov=False, weight_decay=0.0):
+    """Stochastic gradient descent as PyTorch's: decay is added to the gradient, momentum is not dampened."""
+    return optax.chain(optax.add_decayed_weights(weight_decay),
+                       optax.sgd(learning_rate, momentum=momentum or None, nesterov=nesterov))
+
+
+def lion(learning_rate, b1=0.9, b2=0.99, weight_decay=0.0):
+    """Chen et al. 2023, Symbolic Discovery of Optimization Algorithms; defaults of lucidrains/lion-pytorch."""
+    return optax.lion(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay)
+
+
+def schedule_free_adamw(learning_rate, b1=0.9, b2=0.999, eps=1e-8, weight_decay=0.0):
+    """Defazio et al. 2024, The Road Less Scheduled; defaults of PyTorch's. What it averages is evaluated and kept.
+
+    It is made for the schedule "constant", with a warm-up.
+    """
+    return optax.contrib.schedule_free_adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
+
+
+def constant(peak, steps):
+    """The learning rate `peak` throughout."""
+    del steps
+    return optax.constant_schedule(peak)
+
+
+def multi_step(peak, steps, milestones=(), factor=0.5):
+    """`peak`, times `factor` at each milestone (a step of the stage)."""
+    del steps
+    return optax.piecewise_constant_schedule(peak, {int(m): factor for m in milestones})
+
+
+def cosine(peak, steps, end=0.0):
+    """Half a cosine from `peak` at step 0 to `end` at step `steps`."""
+    return optax.cosine_decay_schedule(peak, max(steps, 1), alpha=end / peak)
+
+
+def cosine_restarts(peak, steps, period, factor=1.0, end=0.0):
+    """Half a cosine down to `end` every `period` steps; each begins at `factor` times the height of the one before."""
+    del steps
+
+    def rate(step):
+        cycle, within = step // period, step % period
+        return end + (peak * factor**cycle - end) * 0.5 * (1 + jnp.cos(jnp.pi * within / period))
+
+    return rate
+
+
+def piecewise_linear(peak, steps, points=()):
+    """Straight lines between points (step of the stage, fraction of `peak`); two at one step make a jump."""
+    del steps
+    at, fractions = np.array(points).T
+    return lambda step: peak * jnp.interp(step, at, fractions)
+
+
+def linear(peak, steps, end=0.0):
+    """A straight line from `peak` at step 0 to `end` at step `steps`."""
+    return plateau_linear(peak, steps, end=end)
+
+
+def plateau_linear(peak, steps, hold=0, end=0.0):
+    """`peak` for `hold` steps, then a straight line to `end` at step `steps`: Bicubic++'s."""
+    return lambda step: jnp.interp(step, jnp.array([hold, max(steps, hold + 1)]), jnp.array([peak, end]))
+
+
+def cyclic(peak, steps, start, up, down=0, factor=1.0):
+    """Triangles from `start` to `peak` in `up` steps and back in `down`, as many as `up` by default.
+
+    Smith 2017; PyTorch's CyclicLR. The height over `start` is multiplied by `factor` with each triangle: 0.5 is
+    PyTorch's "triangular2".
+    """
+    del steps
+    down = down or up
+
+    def rate(step):
+        cycle, within = step // (up + down), step % (up + down)
+        height = jnp.where(within < up, within / up, (up + down - within) / down)
+        return start + (peak - start) * height * factor**cycle
+
+    return rate
+
+
+def plateau(peak, steps, window, factor=0.5, patience=10, rtol=1e-4, lowest=0.0):
+    """`peak`, times `factor` whenever the loss has not become smaller by the share `rtol` for `patience` windows.
+
+    What is compared is the player's training loss, its mean over `window` steps: every host and every resumed run
+    computes the same, where validation would have to be waited for. `make_optimizer` does it; the names are those of
+    PyTorch's ReduceLROnPlateau, whose patience counts one more.
+
+    Args:
+      lowest: the smallest learning rate.
+    """
+    del steps, window, factor, patience, rtol, lowest
+    return optax.constant_schedule(peak)
+
+
+OPTIMIZERS = {fn.__name__: fn for fn in (adam, adamw, sgd, lion, schedule_free_adamw)}
+SCHEDULES = {fn.__name__: fn for fn in (constant, multi_step, cosine, cosine_restarts, piecewise_linear, linear,
+                                        plateau_linear, cyclic, plateau)}
+
+
+def make_optimizer(row, schedule=None, *, peak=1.0):
+    """An optimizer, see above.
+
+    Args:
+      row: {name in OPTIMIZERS, and arguments of the function}.
+      schedule: row of the schedule, where that is "plateau".
+      peak: the schedule's highest rate.
+
+    Returns:
+      optax.GradientTransformationExtraArgs.
+
+    Raises:
+      UserError: an unknown name or argument, one that is missing, or a pair that does not go together.
+    """
+    after = optax.identity()
+    if schedule is not None and schedule["name"] == "plateau":
+        if row["name"] == "schedule_free_adamw":
+            raise UserError("optimizer schedule_free_adamw: does without the schedule plateau; use constant")
+        make_schedule(schedule, peak=peak, steps=1)  # mistakes in it
+        after = _on_plateau(schedule, peak)
+
+    def at(learning_rate):
+        return optax.chain(_call(OPTIMIZERS, dict(row), "optimizer", learning_rate=learning_rate), after)
+
+    def update(grads, state, params, *, learning_rate, value):
+        return at(learning_rate).update(grads, state, params, value=value)
+
+    return optax.GradientTransformationExtraArgs(at(0.0).init, update)
+
+
+def _on_plateau(schedule, peak):
+    row = {key: value for key, value in schedule.items() if key not in ("name", "warmup_steps")}
+    bound = inspect.signature(plateau).bind(peak, 0, **row)
+    bound.apply_defaults()
+    found = bound.arguments
+    return optax.contrib.reduce_on_plateau(factor=found["factor"], patience=found["patience"], rtol=found["rtol"],
+                                           accumulation_size=found["window"], min_scale=found["lowest"] / peak)
+
+
+def plateau_scale(state):
+    """What the schedule "plateau" has multiplied the learning rate by, given the optimizer's state; else 1."""
+    found = _states_of(state, optax.contrib.ReduceLROnPlateauState)
+    return found[0].scale if found else 1.0
+
+
+def evaluated(state, params):
+    """The parameters to evaluate: those that a schedule-free optimizer has averaged, of others the ones at hand."""
+    found = _states_of(state, optax.contrib.ScheduleFreeState)
+    return optax.contrib.schedule_free_eval_params(found[0], params) if found else params
+
+
+def _states_of(state, kind):
+    leaves = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, kind))
+    return [leaf for leaf in leaves if isinstance(leaf, kind)]
+
+
+_FREEZE = {"pattern": "", "steps": 0, "factor": 0.0}
+
+
+def rate_factors(rows, params, step):
+    """What the learning rate of each parameter is multiplied by.
+
+    Args:
+      rows: {pattern, steps, factor}: what `pattern` (as of a shell; of paths as "sr/body_0/conv1/kernel") fits has the
+        learning rate times `factor` (0 by default) during the stage's first `steps` steps; 0 steps, the default, are
+        all. A pattern alone is such a row too.
+      params: {network: parameters}.
+      step: of the stage.
+
+    Returns:
+      {network: tree of numbers}; a float 0.0 is a parameter that never moves.
+
+    Raises:
+      UserError: a pattern fits nothing, or an unknown key.
+    """
+    rows = [_FREEZE | ({"pattern": row} if isinstance(row, str) else dict(row)) for row in rows]
+
+    def path_of(path):
+        return jax.tree_util.keystr(path, simple=True, separator="/")
+
+    paths = [path_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for row in rows:
+        if unknown := sorted(row.keys() - _FREEZE.keys()):
+            raise UserError(f"freeze: unknown key {unknown[0]!r}; {nearest(unknown[0], _FREEZE)}")
+        if not fnmatch.filter(paths, row["pattern"]):
+            places = {"/".join(path.split("/")[:depth]) for path in paths for depth in range(1, path.count("/") + 2)}
+            close = nearest(row["pattern"].rstrip("/*"), places)
+            raise UserError(f"freeze: no parameter fits {row['pattern']!r}; {close}")
+
+    def factor(path, leaf):
+        del leaf
+        product = 1.0
+        for row in (row for row in rows if fnmatch.fnmatch(path_of(path), row["pattern"])):
+            product *= jnp.where(step < row["steps"], row["factor"], 1.0) if row["steps"] else float(row["factor"])
+        return product
+
+    return jax.tree_util.tree_map_with_path(factor, params)
+
+
+_FROM_THE_START = {"milestones": lambda milestones, warmup: [step - warmup for step in milestones],
+                   "points": lambda points, warmup: [(step - warmup, fraction) for step, fraction in points],
+                   "hold": lambda hold, warmup: max(hold - warmup, 0)}
+
+
+def make_schedule(row, *, peak, steps):
+    """The schedule of a row {name, warmup_steps, ...}: a function of the stage's step.
+
+    With `warmup_steps` the rate rises linearly from peak / warmup_steps and reaches `peak` after that many steps; the
+    named schedule then runs over the rest, milestones, points and `hold` still counted from the stage's start, periods
+    from the end of the warm-up.
+
+    Raises:
+      UserError: an unknown name or argument, or one that is missing.
+    """
+    row = dict(row)
+    warmup = row.pop("warmup_steps", 0)
+    row |= {key: shift(row[key], warmup) for key, shift in _FROM_THE_START.items() if key in row}
+    after = _call(SCHEDULES, row, "schedule", peak=peak, steps=steps - warmup)
+    if not warmup:
+        return after
+    rise = optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1))
+    return optax.join_schedules([rise, after], [warmup])
+
+
+def arguments(what, name):
+    """{key: default} of what a row of this name takes besides it; None where there is no default.
+
+    Args:
+      what: "optimizer" or "schedule".
+      name: in OPTIMIZERS or SCHEDULES.
+
+    Raises:
+      UserError: an unknown name.
+    """
+    given = {"optimizer": ("learning_rate",), "schedule": ("peak", "steps")}[what]
+    known = _signature({"optimizer": OPTIMIZERS, "schedule": SCHEDULES}[what], name, what, given)
+    return ({"warmup_steps": 0} if what == "schedule" else {}) | {
+        key: None if p.default is p.empty else p.default for key, p in known.items()}
+
+
+def _signature(table, name, what, given):
+    """{key: inspect.Parameter} of a function of a table, but for what is given."""
+    if name not in table:
+        raise UserError(f"{what} {name!r} is unknown; {nearest(name, table)}")
+    return {key: p for key, p in inspect.signature(table[name]).parameters.items() if key not in given}
+
+
+def _call(table, row, what, **given):
+    name = row.pop("name")
+    known = _signature(table, name, what, given)
+    for key in row:
+        if key not in known:
+            raise UserError(f"{what} {name}: unknown argument {key!r}; {nearest(key, known)}")
+    if missing := [key for key, p in known.items() if p.default is p.empty and key not in row]:
+        raise UserError(f"{what} {name}: lacks {', '.join(missing)}")
+    return table[name](**given, **row)
+
+
+def stage_optimizers(stage):
+    """{network: optimizer} of a stage of a recipe."""
+    return {name: make_optimizer(player.optimizer, player.schedule, peak=player.learning_rate)
+            for player in stage.players for name in player.nets}
+
+
+def stage_schedules(stage):
+    """The learning-rate schedule of each player of a stage."""
+    return [make_schedule(player.schedule, peak=player.learning_rate, steps=stage.steps) for player in stage.players]

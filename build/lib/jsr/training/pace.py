@@ -1,0 +1,253 @@
+"""As many steps as fit into some minutes: what the parts of a run take is measured on real ones, which are thrown away.
+
+All stages become longer or shorter by one factor, with whatever counts steps in them. It is found before the first step,
+since schedules end with their stage, and written into the run, which is resumed with it.
+"""
+
+import dataclasses
+import itertools
+import json
+import math
+import shutil
+import time
+
+import jax
+import numpy as np
+
+from jsr import challenges, evaluation, models, sharding
+from jsr.config import from_plain, plain
+from jsr.data import mix, pipeline
+from jsr.errors import UserError
+from jsr.files import atomic_write
+from jsr.inference.chain import Chain
+from jsr.inference.upscaler import Upscaler
+from jsr.training import loop, memory, stages
+from jsr.training import state as states
+from jsr.training.checkpoints import Checkpoints
+
+FILE = "pace.json"  # of a run of some minutes, in its folder
+SHARE, LONGEST_S = 0.05, 30.0  # of the minutes for measuring the steps of all stages; of one stage
+_IMAGES = 8  # of a validation that are measured
+_AHEAD = 6  # batches that a worker keeps ready: until they are used up, steps are too fast where data are slow
+# What counts steps besides a stage's own number: in its schedules (of points and the spans of data rows the entries)
+_COUNTS = ("warmup_steps", "milestones", "points", "period", "hold", "up", "down", "window")
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """Seconds that the parts of a run take.
+
+    Attributes:
+      starts: of every stage, from its begin to its first step: workers, first batches, compiling.
+      steps: one step of every stage.
+      validation: one validation.
+      compiling: what the first validation takes besides.
+      checkpoint: one checkpoint.
+    """
+
+    starts: list[float]
+    steps: list[float]
+    validation: float = 0.0
+    compiling: float = 0.0
+    checkpoint: float = 0.0
+
+
+def fit(config, minutes, workdir, *, console, started):
+    """A recipe with as many steps as its training has time for, from the command's start to its last checkpoint.
+
+    Args:
+      config: a recipe.
+      minutes: of training; None leaves the recipe as it is.
+      workdir: the run's folder; one that has begun goes on with the steps that it began with.
+      console: a rich Console for what is found.
+      started: time.monotonic() at the command's start.
+
+    Raises:
+      UserError: the folder holds a run of other minutes, or of none; the minutes are too few; a mistake in the recipe.
+    """
+    path = workdir / FILE
+    if loop.has_begun(workdir):
+        before = json.loads(path.read_text()) if path.exists() else {}
+        if before.get("minutes") != minutes:
+            there, here = (f"--minutes {m:g}" if m else "a given number of steps" for m in (before.get("minutes"), minutes))
+            raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, choose another --workdir, "
+                            "or remove that folder")
+        return scaled(config, before["factor"]) if minutes else config
+    if not minutes:
+        path.unlink(missing_ok=True)
+        return config
+    if not minutes > 0:
+        raise UserError(f"--minutes {minutes:g}: give more than 0")
+    if jax.process_count() > 1:
+        raise UserError("--minutes: several hosts would measure different rates; give the steps of every stage instead")
+    with console.status("measuring how long a step takes"):
+        costs, found = _measured(config, 60 * minutes, workdir, started)
+    with atomic_write(path, "w") as file:
+        json.dump({"minutes": minutes, "factor": found, "seconds": dataclasses.asdict(costs)}, file, indent=1)
+    steps = _steps(config, found)
+    rates = ", ".join(f"{1 / seconds:.3g}" for seconds in costs.steps)
+    console.print(f"--minutes {minutes:g}: {rates} steps/s, so {' + '.join(f'{n:,}' for n in steps)} steps instead of "
+                  f"{' + '.join(f'{stage.steps:,}' for stage in config.stages)}", highlight=False, soft_wrap=True)
+    return scaled(config, found)
+
+
+def _measured(config, seconds, workdir, started):
+    """(Costs, factor) of a recipe; a validation is measured only where the run gets as far as one."""
+    loop.check(config, sharding.make_mesh())
+    costs = measure(config, min(SHARE * seconds / len(config.stages), LONGEST_S), workdir)
+
+    def found():
+        spent = time.monotonic() - started
+        fitting = factor(config, costs, seconds - spent)
+        if fitting is None:
+            least = (spent + seconds_of(config, costs, 0.0)) / 60
+            raise UserError(f"--minutes {seconds / 60:g}: preparing, compiling, and measuring how long that takes, are "
+                            f"{least:.1f} minutes alone; give some more than these")
+        return fitting
+
+    if sum(_steps(config, found())) > config.eval_every:
+        validation, compiling = _validation(config)
+        costs = dataclasses.replace(costs, validation=validation, compiling=compiling)
+    return costs, found()
+
+
+def factor(config, costs, seconds):
+    """The largest factor by which the stages of a recipe may become longer; None where one step each is too long."""
+    if seconds_of(config, costs, 0.0) > seconds:
+        return None
+    low, high = 0.0, 1.0
+    while seconds_of(config, costs, high) <= seconds:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if seconds_of(config, costs, middle) <= seconds else (low, middle)
+    return low
+
+
+def seconds_of(config, costs, factor):
+    """How long the training of a recipe takes whose stages are so many times as long."""
+    steps = _steps(config, factor)
+    validations = (sum(steps) - 1) // config.eval_every
+    return (sum(costs.starts) + sum(n * each for n, each in zip(steps, costs.steps, strict=True))
+            + validations * costs.validation + (costs.compiling if validations else 0)
+            + (sum(steps) // config.checkpoint_every + len(steps)) * costs.checkpoint)
+
+
+def _steps(config, factor):
+    return [_times(stage.steps, factor) for stage in config.stages]
+
+
+def _times(count, factor):
+    return max(round(count * factor), 1)
+
+
+def scaled(config, factor):
+    """A recipe whose stages are `factor` times as long, and all that counts steps in them: schedules, freezing, data."""
+    config = from_plain(plain(config))
+    for row in itertools.chain(config.data.train, *(stage.data for stage in config.stages)):
+        if row.get("steps"):
+            row.steps = _span(row.steps, factor)
+    for stage in config.stages:
+        stage.steps = _times(stage.steps, factor)
+        for player in stage.players:
+            for key in set(player.schedule) & set(_COUNTS):
+                player.schedule[key] = _scaled(key, player.schedule[key], factor)
+            for row in player.freeze:
+                if not isinstance(row, str) and row.get("steps"):
+                    row.steps = _times(row.steps, factor)
+    return config
+
+
+def _scaled(key, value, factor):
+    if key == "points":
+        return [[round(step * factor), fraction] for step, fraction in value]
+    if isinstance(value, (list, tuple)):
+        return [_times(step, factor) for step in value]
+    return _times(value, factor) if value else value
+
+
+def _span(steps, factor):
+    """[first, last): what begins where another ends still does, and takes part in one step at least."""
+    first = round(steps[0] * factor)
+    return [first, max(round(steps[1] * factor), first + 1)]
+
+
+def measure(config, seconds, workdir):
+    """The Costs of a recipe but for validations, by steps of every stage with its own data.
+
+    Args:
+      config: a recipe.
+      seconds: of steps of each stage, besides its start.
+      workdir: folder on the disk where checkpoints will lie.
+    """
+    mesh, opened, key = sharding.make_mesh(), mix.open_sources(config), jax.random.key(config.seed)
+    frozen = jax.device_put(states.frozen_variables(config), sharding.replicated(mesh))
+    scale = math.prod(config.networks[name].scale for name in config.chain)
+    starts, steps = [], []
+    for index, stage in enumerate(config.stages):
+        begin = time.monotonic()
+        fields = stages.fields_at(config, index)
+        variables = {name: models.init(models.create(config.networks[name].model, scale=config.networks[name].scale,
+                                                     **fields[name]), key) for name in stages.trained(config)}
+        state = jax.device_put(states.make_state(config, index, variables), sharding.replicated(mesh))
+        batches = pipeline.train_batches(mix.stage_rows(config, stage, opened, scale=scale), seed=index, start=0,
+                                         batch=stage.batch, num_workers=config.data.num_workers)
+        try:
+            feed = pipeline.prefetch_to_device(batches, lambda b: sharding.put_batch(b, mesh))
+            batch = next(feed)
+            program = memory.Program(config, index, state, batch, key, frozen)
+            starts.append(time.monotonic() - begin)
+            each, state = _step_seconds(program, state, batch, feed, key, frozen, seconds,
+                                        ahead=_AHEAD * config.data.num_workers)
+            steps.append(each)
+        finally:
+            batches.close()
+    return Costs(starts, steps, checkpoint=_checkpoint(state, workdir / "pace"))
+
+
+def _step_seconds(program, state, batch, feed, key, frozen, seconds, *, ahead):
+    """(seconds of a step, the state after some): the mean of those that follow the first `ahead`, or half the time."""
+    begin, ends, warm = time.monotonic(), [], 2
+    while True:
+        with program.explained():
+            state, values = program(state, batch, key, frozen, np.int32(0))
+            batch = next(feed)
+            jax.block_until_ready(values)
+        now = time.monotonic()
+        ends.append(now)
+        if len(ends) <= 2 + ahead and now - begin < seconds / 2:
+            warm = len(ends)
+        if now - begin >= seconds and len(ends) > warm:
+            return (ends[-1] - ends[warm - 1]) / (len(ends) - warm), state
+
+
+def _checkpoint(state, folder):
+    """Seconds of writing a checkpoint; the folder is gone afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    checkpoints = Checkpoints(folder, keep=1)
+    try:
+        for step in (1, 2):  # the first also makes ready
+            begin = time.monotonic()
+            checkpoints.save(step, state, {})
+            checkpoints.wait()
+            seconds = time.monotonic() - begin
+    finally:
+        checkpoints.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    return seconds
+
+
+def _validation(config):
+    """(seconds of a validation, what the first takes besides), by its first images, twice."""
+    protocol = challenges.of(config)
+    networks = stages.make_networks(config, 0)
+    variables = {name: models.init(networks[name], jax.random.key(0)) for name in config.chain}
+    upscaler = Upscaler([Chain({name: networks[name] for name in config.chain}, variables)])
+    seconds = []
+    for _ in range(2):
+        begin = time.monotonic()
+        for count, (name, lr, hr) in enumerate(itertools.islice(mix.validation_pairs(config), _IMAGES), 1):
+            evaluation.score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking])
+        seconds.append(time.monotonic() - begin)
+    each = seconds[1] * mix.validation_count(config) / count
+    return each, max(seconds[0] - seconds[1], 0.0)

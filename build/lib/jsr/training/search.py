@@ -1,0 +1,97 @@
+"""A search for a network's widths: short trainings of every candidate within a budget, longer ones of the better half.
+
+Successive halving (Jamieson and Talwalkar, AISTATS 2016), over the values of fields of one network. AIS 2024's
+Lanczos++ names "a NAS architecture search to find the optimal network parameter configuration" and no method; this one
+is chosen because it needs no network of its own and can be done with any recipe.
+"""
+
+import itertools
+import json
+from pathlib import Path
+
+from jsr import challenges, counts, evaluation, models, reparam
+from jsr.config import plain
+from jsr.data import mix
+from jsr.errors import UserError
+from jsr.files import atomic_write
+from jsr.training import loop
+
+
+def candidates(config, net, choices, *, max_gmacs=None):
+    """The combinations of values that cost no more than a budget.
+
+    Args:
+      config: a recipe.
+      net: name of the network in it.
+      choices: {field: values}.
+      max_gmacs: multiply-accumulates of the deployed network at the recipe's input_hw, in 1e9; None is no budget.
+
+    Returns:
+      [{fields, params, gmacs}], the cheapest first; params of the deployed network.
+
+    Raises:
+      UserError: an unknown field, or none is cheap enough.
+    """
+    entry, found = config.networks[net], []
+    for values in itertools.product(*choices.values()):
+        fields = dict(zip(choices, values))
+        model = reparam.deployed(models.create(entry.model, scale=entry.scale, **{**plain(entry.fields), **fields}))
+        params, macs = counts.count(model, models.card(model).lr_shape(*config.input_hw))
+        found.append({"fields": fields, "params": params, "gmacs": macs / 1e9})
+    found.sort(key=lambda candidate: candidate["gmacs"])
+    kept = [candidate for candidate in found if max_gmacs is None or candidate["gmacs"] <= max_gmacs]
+    if not kept:
+        raise UserError(f"none of {len(found)} candidates costs at most {max_gmacs} GMACs; the cheapest, "
+                        f"{found[0]['fields']}, costs {found[0]['gmacs']:.3f}")
+    return kept
+
+
+def halve(config, net, found, workdir, *, steps, console, on_round=lambda rows: None):
+    """Trains candidates until one is left.
+
+    Every training is a run of the recipe's first stage under `workdir`, so that an interrupted search goes on where it
+    was. In each round the better half stays, and trains anew for twice as many steps.
+
+    Args:
+      config: a recipe.
+      net: name of the network in it.
+      found: candidates, as of `candidates`.
+      workdir: folder of the runs.
+      steps: of the first round's trainings.
+      console: a rich Console for progress.
+      on_round: called with each round's rows, the best first.
+
+    Returns:
+      The rows of the last round that compared any: [{fields, params, gmacs, steps, score}], the best first; score is
+      the protocol's ranking one.
+    """
+    while True:
+        scores = [_train(config, net, candidate["fields"], workdir, steps, console) for candidate in found]
+        rows = [{**candidate, "steps": steps, "score": score} for candidate, score in zip(found, scores)]
+        rows.sort(key=lambda row: -row["score"])
+        on_round(rows)
+        if len(rows) <= 2:
+            return rows
+        found = [{key: row[key] for key in ("fields", "params", "gmacs")} for row in rows[:-(-len(rows) // 2)]]
+        steps *= 2
+
+
+def _train(config, net, fields, workdir, steps, console):
+    """The score of one training, from its folder where it has been done."""
+    name = "_".join(f"{key}={value}" for key, value in fields.items()).replace(" ", "")
+    folder = Path(workdir) / name / str(steps)
+    done = folder / "score.json"
+    if done.exists():
+        return json.loads(done.read_text())["score"]
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.networks[net].fields = {**plain(config.networks[net].fields), **fields}
+        config.stages = config.stages[:1]
+        config.stages[0].steps = steps
+        config.eval_every = steps + 1
+    console.print(f"{name}, {steps} steps", highlight=False)
+    upscaler = loop.train(config, folder, console=console)
+    score = evaluation.ranking_score(upscaler, mix.validation_pairs(config), challenges.of(config))
+    with atomic_write(done, "w") as file:
+        json.dump({"score": score}, file)
+    return score

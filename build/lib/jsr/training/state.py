@@ -1,0 +1,164 @@
+"""What training carries from step to step."""
+
+from typing import Any
+import zlib
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from jsr import losses, models, reparam
+from jsr.errors import UserError
+from jsr.training import optim, stages
+
+FIRST_SCALE = 2.0**15  # of the loss in float16; PyTorch's first one is twice that, and mostly overflows once
+
+
+@flax.struct.dataclass
+class TrainState:
+    """One pytree with everything that a step reads and writes.
+
+    Attributes:
+      step: int32 scalar, updates tried since the run's start, over all stages.
+      skipped: int32 scalar, how many of them were left out because a loss or gradient was not finite.
+      nets: {name: {"variables": Flax collections, "ema": averaged "params", "opt": optimizer state}} of the chain and
+        of what else the recipe trains; an average has the chain alone, where the recipe keeps one, and an optimizer
+        what the stage updates.
+      loss_params: {"player<i>": {name of the loss row: {"params", "opt"}}} of losses that learn.
+      loss_scale: {"scale": float32, "good": int32, steps since it changed} in float16, else {}.
+    """
+
+    step: jax.Array
+    skipped: jax.Array
+    nets: dict[str, Any]
+    loss_params: dict[str, Any]
+    loss_scale: dict[str, Any]
+
+
+def initial_variables(config, key):
+    """{name: Flax collections} of the networks that are trained (jsr.training.stages.trained) at a run's start.
+
+    They are drawn, or from the model files that `start_from` names.
+
+    Args:
+      config: a recipe.
+      key: PRNG key; each network draws from its own fold of it.
+
+    Raises:
+      UserError: a file cannot be read, or holds no network of this form.
+    """
+    return {name: _initial(config.networks[name], purpose_key(key, f"init/{name}")) for name in stages.trained(config)}
+
+
+def frozen_variables(config):
+    """{name: Flax collections} of the networks that are never trained, as teachers: of their model files, and fused.
+
+    Raises:
+      UserError: no file is given, it cannot be read, or it holds no network of this form.
+    """
+    frozen = [name for name in config.networks if name not in stages.trained(config)]
+    for name in frozen:
+        if not config.networks[name].start_from:
+            raise UserError(f"{config.recipe} learns from a trained {config.networks[name].model}; give its model "
+                            f"file, of a run or of `jsr convert` (--config.networks.{name}.start_from=FILE)")
+    return {name: _fused(config.networks[name]) for name in frozen}
+
+
+def _fused(net):
+    variables = _from_file(net)
+    try:
+        return reparam.fuse(models.create(net.model, scale=net.scale, **net.fields), variables)[1]
+    except ValueError as e:
+        raise UserError(f"{net.start_from}: {e}") from e
+
+
+def _initial(net, key):
+    module = models.create(net.model, scale=net.scale, **net.fields)
+    return _from_file(net, key) if net.start_from else models.init(module, key)
+
+
+def _from_file(net, key=None):
+    """A network's variables from its file: all of them, or with carry = "match" what fits, and the rest drawn."""
+    from jsr.inference import model_file  # safetensors, which a fresh start needs not
+
+    _, networks, found = model_file.load(net.start_from)
+    module = models.create(net.model, scale=net.scale, **net.fields)
+    if net.carry == "match":
+        fitting = [found[name] for name, other in networks.items() if type(other) is type(module)]
+    else:
+        expected = _shapes(models.abstract(net.model, scale=net.scale, **net.fields))
+        fitting = [variables for variables in found.values() if _shapes(variables) == expected]
+    if len(fitting) != 1:
+        raise UserError(f"{net.start_from}: {'none' if not fitting else 'more than one'} of its networks "
+                        f"({', '.join(found)}) has the parameters of {net.model} x{module.scale}; name a file of the "
+                        "same network (start_from)")
+    if net.carry == "match":
+        try:
+            return stages.match(None, module, fitting[0], key=key, score=None)(fitting[0])
+        except ValueError as e:
+            raise UserError(f"{net.start_from}: {e}") from e
+    return jax.tree.map(jnp.asarray, fitting[0])
+
+
+def _shapes(variables):
+    return {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(variables)}
+
+
+def make_state(config, index, variables):
+    """The state as a stage of a run's starts from nothing but variables.
+
+    Args:
+      config: a recipe.
+      index: number of the stage.
+      variables: {name: Flax collections}.
+    """
+    averaged = config.chain if config.ema_decay else ()
+    nets = {name: [own, *([own] if name in averaged else [])] for name, own in variables.items()}
+    scale = {"scale": jnp.float32(FIRST_SCALE), "good": jnp.int32(0)} if config.dtype == "float16" else {}
+    empty = TrainState(step=jnp.int32(0), skipped=jnp.int32(0), nets={}, loss_params={}, loss_scale=scale)
+    return begin_stage(config, index, empty, nets)
+
+
+def begin_stage(config, index, state, nets):
+    """The state with fresh optimizers, and losses that have learnt nothing, as every stage starts.
+
+    Args:
+      config: a recipe.
+      index: number of the stage.
+      state: the state before it.
+      nets: as of `versions`, in the stage's form.
+    """
+    players, optimizers = config.stages[index].players, optim.stage_optimizers(config.stages[index])
+    new, learnt = {}, {}
+    for name, (variables, *averaged) in nets.items():
+        new[name] = {"variables": variables}
+        if name in optimizers and variables["params"]:
+            new[name]["opt"] = optimizers[name].init(variables["params"])
+        if averaged:
+            new[name]["ema"] = jax.tree.map(jnp.copy, averaged[0]["params"])  # what is new is one array in both
+    for number, player in enumerate(players):
+        params = {name: losses.initial_params(row) for name, row in zip(losses.names(player.losses), player.losses)}
+        learnt[f"player{number}"] = {name: {"params": own, "opt": optim.make_optimizer({"name": "adam"}).init(own)}
+                                     for name, own in params.items() if own}
+    return state.replace(nets=new, loss_params={name: own for name, own in learnt.items() if own})
+
+
+def versions(state):
+    """{name: [variables, and the same with averaged parameters where there are any]}, as `stages.begin` takes it."""
+    return {name: [_with_params(net, optim.evaluated(net.get("opt"), net["variables"]["params"])),
+                   *([_with_params(net, net["ema"])] if "ema" in net else [])] for name, net in state.nets.items()}
+
+
+def eval_variables(config, state):
+    """{name: variables} of the chain to evaluate and keep: the averaged parameters where there is an average."""
+    found = versions(state)
+    return {name: found[name][-1] for name in config.chain}
+
+
+def _with_params(net, params):
+    return {**net["variables"], "params": params}
+
+
+def purpose_key(key, purpose):
+    """The key for one purpose, named by text: draws for one never shift those for another."""
+    return jax.random.fold_in(key, zlib.crc32(purpose.encode()))

@@ -1,0 +1,338 @@
+"""The one train step. Distillation, freezing and adversaries are players of it; there is never a second step."""
+
+import contextlib
+import functools
+import re
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jsr import losses, models, reparam
+from jsr.config import nearest
+from jsr.errors import UserError
+from jsr.training import augment, insight, optim, stages
+from jsr.training.state import purpose_key
+
+SCALE_AFTER = 2000  # good steps, after which the loss scale doubles
+
+
+def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditions=None):
+    """One network on one array.
+
+    Args:
+      network: a module.
+      variables: its Flax collections.
+      image: what it takes.
+      train: passed to the network; its statistics are updated where True.
+      rngs: PRNG keys for the network, as Flax takes them.
+      taps: paths of submodules, as "body_0/conv1".
+      conditions: further keyword arguments of the network.
+
+    Returns:
+      (its outputs as a dict with `sr`, {path: what that submodule gives}, the changed collections); the dict of taps
+      lacks those that are no submodule.
+    """
+    paths = {path: tuple(path.split("/")) for path in taps}
+    result, changed = network.apply(
+        variables, image, train=train, rngs=rngs, **(conditions or {}),
+        mutable=[*(c for c in variables if train and c != "params"), *(["intermediates"] if paths else [])],
+        capture_intermediates=lambda module, method: method == "__call__" and module.path in paths.values())
+    captured, tapped = changed.pop("intermediates", {}), {}
+    for path, parts in paths.items():
+        with contextlib.suppress(KeyError):
+            tapped[path] = functools.reduce(lambda tree, part: tree[part], parts, captured)["__call__"][0]
+    return models.outputs(result), tapped, changed
+
+
+def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), conditions=None):
+    """Passes `lr` through the networks of a chain.
+
+    Args:
+      networks: {name: module}.
+      chain: names in order; each gets the `sr` of the one before.
+      variables: {name: Flax collections}.
+      lr: float array (N, H, W, 3) in [0, 1].
+      train: names of the networks that are in training, see `apply`.
+      rngs: PRNG keys for the networks, as Flax takes them.
+      taps: what else to return: "sr@body_1" is what the submodule body_1 of the network sr gives.
+      conditions: {name: further keyword arguments of that network}.
+
+    Returns:
+      (outputs, updated): the last network's outputs as a dict with `sr`, every earlier one's as `<name>/<key>`, the
+      taps, and {name: the changed non-parameter collections}.
+    """
+    outputs, updated, image = {}, {}, lr
+    for name in chain:
+        paths = [path for net, _, path in (tap.partition("@") for tap in taps) if net == name]
+        result, tapped, updated[name] = apply(networks[name], variables[name], image, train=name in train, rngs=rngs,
+                                              taps=paths, conditions=(conditions or {}).get(name))
+        image = result["sr"]
+        outputs |= {f"{name}@{path}": value for path, value in tapped.items()}
+        outputs |= {key if name == chain[-1] else f"{name}/{key}": value for key, value in result.items()}
+    return outputs, updated
+
+
+def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
+    """Passes a batch through the chain, and other networks over what the keys of loss rows ask for, each once a key.
+
+    Args:
+      networks, chain, variables, train, rngs: as of `run_chain`; networks and variables of all networks.
+      batch: dict of float arrays.
+      keys: of loss rows (jsr.losses), those within them too.
+
+    Returns:
+      (outputs, updated) as `run_chain`; outputs has all keys that are not in the batch.
+
+    Raises:
+      UserError: a key names what is not there.
+    """
+    parsed = {key: losses.parse(key) for key in keys}
+    paths = {}
+    for key in parsed.values():
+        if key.path:
+            paths.setdefault(key.source, []).append(key.path)
+    outputs, updated = run_chain(networks, chain, variables, batch["lr"], train=train, rngs=rngs,
+                                 taps=[key for key, its in parsed.items() if its.path and not its.net])
+
+    def find(key):
+        for arrays in (outputs, batch):
+            if key in arrays:
+                return arrays[key]
+        net, of, path = losses.parse(key)
+        if net in networks and not path:
+            own = {**variables[net], **updated.get(net, {})}
+            result, tapped, changed = apply(networks[net], own, find(of), train=net in train, rngs=rngs,
+                                            taps=paths.get(key, ()))
+            updated[net] = updated.get(net, {}) | changed
+            outputs.update({key: result["sr"], **{f"{key}@{its}": value for its, value in tapped.items()}})
+            return outputs[key]
+        raise UserError(_unknown(key, net, path, networks, [*outputs, *batch]))
+
+    for key, its in parsed.items():
+        find(its.source)
+        find(key)
+    return outputs, updated
+
+
+def _unknown(key, net, path, networks, known):
+    """What is wrong with a key that names nothing."""
+    if net and net not in networks:
+        return f"a loss compares with {key!r}, but there is no network {net!r}; {nearest(net, networks)}"
+    if path and key.rpartition("@")[0] in (*networks, *known):
+        return (f"a loss compares with {key!r}, but {key.rpartition('@')[0]} has no submodule {path} (parameters.txt "
+                "in the run's folder lists them)")
+    return f"a loss compares with {key!r}, which no network gives and no batch has; {nearest(key, known)}"
+
+
+def prepare(networks, chain, variables, batch, rows, key):
+    """A batch as the networks with parameters see it.
+
+    Args:
+      networks, chain, variables: as of `forward`.
+      batch: dict of arrays, images uint8.
+      rows: of jsr.training.augment.
+      key: the step's PRNG key.
+
+    Returns:
+      dict of arrays, images in [0, 1]: through the networks without parameters at the head of the chain, augmented.
+    """
+    batch = {name: value.astype(jnp.float32) / 255 if value.dtype == jnp.uint8 else value
+             for name, value in batch.items()}
+    head = [name for name in chain if stages.in_head(variables, chain, name)]
+    batch["lr"] = run_chain(networks, head, variables, batch["lr"])[0]["sr"] if head else batch["lr"]
+    return augment.apply(rows, batch, purpose_key(key, "augment"))
+
+
+def make_step(config, index, networks):
+    """Builds the step of a stage of a recipe.
+
+    Args:
+      config: a recipe.
+      index: number of the stage.
+      networks: {name: module} of all networks of the recipe, as in that stage (jsr.training.stages.make_networks).
+
+    Returns:
+      step(state, batch, key, frozen, seen) -> (state, metrics). `batch` holds uint8 images (N, H, W, C); `key` is the
+      stage's PRNG key; `frozen` are {name: variables} of the networks that are not in the state. Metrics are float32
+      scalars, from the second player on named `player<i>/...`.
+
+      Players play at the same time: each sees the networks as they are before the step. The networks that some player
+      of the stage updates are in training, all others as they are used. Networks without parameters at the head of the
+      chain are applied to `lr` before the augmentation, which so sees what they give; so do losses.
+
+      A step where a loss or gradient is not finite changes nothing but the counts and the loss scale, and its metric
+      `skipped` is 1. `seen` is how many skipped steps the caller knows of: while there are more, steps change nothing
+      at all, so that it can look at what the first of them saw (jsr.training.blackbox); None does without.
+    """
+    stage, chain = config.stages[index], list(config.chain)
+    first_step = sum(earlier.steps for earlier in config.stages[:index])
+    optimizers, schedules = optim.stage_optimizers(stage), optim.stage_schedules(stage)
+    forms = networks | ({name: reparam.deployed(networks[name]) for name in chain} if stage.fused else {})
+    in_training = {name for player in stage.players for name in player.nets}
+
+    def loss_of(params, number, variables, statistics, batch, key, loss_scale):
+        player = stage.players[number]
+        variables = {name: {**collections, **statistics.get(name, {}),
+                            **({"params": params["nets"][name]} if name in params["nets"] else {})}
+                     for name, collections in variables.items()}
+        if stage.fused:
+            variables |= {name: reparam.fuse_params(networks[name], variables[name]) for name in chain}
+        passed = [name for name in chain if not stages.in_head(variables, chain, name)]
+        with intercepted(stage.remat, stage.frozen_statistics):
+            outputs, updated = forward(forms, passed, variables, batch, losses.keys(player.losses), train=in_training,
+                                       rngs={"dropout": key})
+        loss, values = losses.total(player.losses, outputs, batch, params["losses"])
+        statistics = {name: own | updated.get(name, {}) for name, own in statistics.items()}
+        return loss * loss_scale, ({"loss": loss, **values}, statistics)
+
+    def play(number, state, variables, batch, key):
+        """(nets, loss_params, metrics, whether all is finite) after the update of a player."""
+        player, stage_step = stage.players[number], state.step - first_step
+        own = [name for name in player.nets if variables[name]["params"]]
+        loss_params = state.loss_params.get(f"player{number}", {})
+        params = {"nets": {name: variables[name]["params"] for name in own},
+                  "losses": {name: row["params"] for name, row in loss_params.items()}}
+        statistics = {name: {c: v for c, v in variables[name].items() if c != "params"} for name in own}
+        factors = optim.rate_factors(player.freeze, params["nets"], stage_step)
+        loss_scale = state.loss_scale.get("scale", 1.0)
+
+        def grad_of(statistics, batch, key):
+            def loss_of_moving(params):
+                return loss_of(params | {"nets": jax.tree.map(_held, params["nets"], factors)}, number, variables,
+                               statistics, batch, key, loss_scale)
+
+            (_, (values, statistics_after)), grads = jax.value_and_grad(loss_of_moving, has_aux=True)(params)
+            return statistics_after, (values, jax.tree.map(lambda g: g / loss_scale, grads))
+
+        statistics, (values, grads) = _in_parts(grad_of, stage.accumulate, statistics, batch, key)
+        finite = jnp.isfinite(values["loss"]) & jnp.isfinite(optax.tree.norm(grads))
+        moving = jax.tree.map(lambda g, factor: jnp.where(factor != 0, g, 0), grads["nets"], factors)
+        norm = optax.tree.norm(moving)
+        shrink = jnp.minimum(1.0, player.clip_norm / jnp.maximum(norm, 1e-12)) if player.clip_norm else 1.0
+        given = {"learning_rate": schedules[number](stage_step), "value": values["loss"]}
+        nets, plateau = {}, 1.0
+        for name in own:  # what is frozen for a while is watched by its optimizer all the same
+            clipped = jax.tree.map(lambda g: g * shrink, grads["nets"][name])
+            updates, opt = optimizers[name].update(clipped, state.nets[name]["opt"], params["nets"][name], **given)
+            new = jax.tree.map(lambda p, u, factor: p + u * factor, params["nets"][name], updates, factors[name])
+            nets[name] = {**state.nets[name], "variables": {**statistics[name], "params": new}, "opt": opt}
+            if "ema" in nets[name]:
+                nets[name]["ema"] = jax.tree.map(lambda e, p: e + (1 - config.ema_decay) * (p - e), nets[name]["ema"],
+                                                 optim.evaluated(opt, new))
+            plateau = optim.plateau_scale(opt)
+        learnt = {name: _learn(row, grads["losses"][name], given) for name, row in loss_params.items()}
+        metrics = {**values, "grad_norm": norm, "learning_rate": given["learning_rate"] * plateau,
+                   **losses.learnt(player.losses, {name: row["params"] for name, row in learnt.items()}),
+                   **insight.statistics(moving, params["nets"], nets)}
+        return nets, learnt, metrics, finite
+
+    def step(state, batch, key, frozen=None, seen=None):
+        key = jax.random.fold_in(key, state.step)
+        variables = {name: net["variables"] for name, net in state.nets.items()} | (frozen or {})
+        batch = prepare(networks, chain, variables, batch, stage.augment, key)
+        nets, loss_params, skipped, metrics = dict(state.nets), dict(state.loss_params), jnp.bool_(False), {}
+        for number, player in enumerate(stage.players):
+            played, learnt, values, finite = play(number, state, variables, batch, key)
+            due = (state.step - first_step) % player.every == 0
+            nets |= {name: _where(due, net, state.nets[name]) for name, net in played.items()}
+            if learnt:
+                loss_params[f"player{number}"] = _where(due, learnt, loss_params[f"player{number}"])
+            skipped |= due & ~finite
+            prefix = f"player{number}/" if number else ""
+            metrics |= {prefix + name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
+        metrics |= {"skipped": jnp.asarray(skipped, jnp.float32)}
+        metrics |= {"loss_scale": scale for scale in [state.loss_scale.get("scale")] if scale is not None}
+        nets, loss_params = _where(skipped, (state.nets, state.loss_params), (nets, loss_params))
+        new = state.replace(step=state.step + 1, skipped=state.skipped + skipped, nets=nets, loss_params=loss_params,
+                            loss_scale=_next_scale(state.loss_scale, skipped))
+        return new if seen is None else _where(state.skipped == seen, new, state), metrics
+
+    return step
+
+
+def _held(param, factor):
+    """A parameter as the loss sees it: one that never moves needs no gradient."""
+    return jax.lax.stop_gradient(param) if isinstance(factor, float) and factor == 0 else param
+
+
+def _in_parts(fn, parts, statistics, batch, key):
+    """`fn` on a batch in parts, one after the other: the last statistics, and the mean of the rest of the results.
+
+    A part has every `parts`-th sample, so that each device has a share of each part.
+    """
+    if parts == 1:
+        return fn(statistics, batch, key)
+    split = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(len(x) // parts, parts, *x.shape[1:]), 1, 0), batch)
+
+    def add(carry, part):
+        statistics, sums = carry
+        number, images = part
+        statistics, results = fn(statistics, images, jax.random.fold_in(key, number))
+        return (statistics, optax.tree.add(sums, results)), None
+
+    shapes = jax.eval_shape(fn, statistics, jax.tree.map(lambda x: x[0], split), key)[1]
+    zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+    (statistics, sums), _ = jax.lax.scan(add, (statistics, zeros), (jnp.arange(parts), split))
+    return statistics, jax.tree.map(lambda x: x / parts, sums)
+
+
+def _learn(row, grads, given):
+    """The {params, opt} of a loss after an update by Adam."""
+    updates, opt = optim.make_optimizer({"name": "adam"}).update(grads, row["opt"], row["params"], **given)
+    return {"params": optax.apply_updates(row["params"], updates), "opt": opt}
+
+
+def _next_scale(loss_scale, skipped):
+    """The loss scale after a step: halved where it was skipped, doubled after SCALE_AFTER that were not; {} stays."""
+    if not loss_scale:
+        return loss_scale
+    scale, good = loss_scale["scale"], loss_scale["good"] + 1
+    grown = jnp.where(good == SCALE_AFTER, scale * 2, scale)
+    return {"scale": jnp.where(skipped, jnp.maximum(scale / 2, 1.0), grown),
+            "good": jnp.where(skipped | (good == SCALE_AFTER), 0, good)}
+
+
+@contextlib.contextmanager
+def intercepted(remat, frozen_statistics):
+    """While it is entered, networks recompute their blocks and keep their norms' statistics, as a stage wants it."""
+    with contextlib.ExitStack() as stack:
+        if remat:
+            stack.enter_context(nn.intercept_methods(_Recompute()))
+        if frozen_statistics:
+            stack.enter_context(nn.intercept_methods(_with_running_statistics))
+        yield
+
+
+class _Recompute:
+    """An interceptor of methods: activations within a block are computed again in the backward pass.
+
+    A block is a submodule whose name ends in a number, as "body_3", and that lies in no other.
+    """
+
+    def __init__(self):
+        self._inside = False
+
+    def __call__(self, call, args, kwargs, context):
+        module = context.module
+        is_block = context.method_name == "__call__" and re.search(r"_\d+$", module.name or "")
+        if self._inside or not is_block:
+            return call(*args, **kwargs)
+        self._inside = True
+        try:
+            return nn.remat(lambda its, *images: type(its).__call__(its, *images, **kwargs))(module, *args)
+        finally:
+            self._inside = False
+
+
+def _with_running_statistics(call, args, kwargs, context):
+    """An interceptor of methods: BatchNorm as it is used, in training too."""
+    if isinstance(context.module, nn.BatchNorm) and context.method_name == "__call__":
+        kwargs = {key: value for key, value in kwargs.items() if key != "use_running_average"}
+        object.__setattr__(context.module, "use_running_average", True)  # Linen takes it from one place alone
+    return call(*args, **kwargs)
+
+
+def _where(condition, new, old):
+    return jax.tree.map(lambda n, o: jnp.where(condition, n, o), new, old)

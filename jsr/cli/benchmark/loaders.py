@@ -1,0 +1,45 @@
+"""Patches/s of one core for AIM 2022, Track 1, beside loaders of PNG files.
+
+One core, without workers, for AIM 2022 compressed SR, Track 1 (HR crops of 256 px): ours, and loaders of whole PNG
+files and of sub-images of 480 px.
+"""
+
+from pathlib import Path
+import tempfile
+
+from rich.filesize import decimal
+
+from jsr.cli.benchmark import _arguments
+from jsr.cli.benchmark._figures import measured, table
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("folder", nargs="?", type=Path,
+                        help="photographs, of 480 px and more; without it three made-up pictures of 2040x1356")
+    parser.add_argument("--rounds", type=_arguments.number(int), default=5,
+                        help="timed batches of 16 of each (default: 5)")
+    _arguments.add_out(parser)
+
+
+def run(args):
+    """Measures, prints a table, writes --out; returns the exit status."""
+    return measured(args, _measure)
+
+
+def _measure(args, session):
+    from jsr import images
+    from jsr.timing import loaders
+
+    session.announce("preparing the photographs in each form")
+    photographs = ([images.read_rgb(path) for path in images.list_images(args.folder)] if args.folder else
+                   [loaders.made_up(seed) for seed in range(3)])
+    with tempfile.TemporaryDirectory() as folder:
+        rows = loaders.measure(photographs, folder, rounds=args.rounds)
+    session.console.print(table(
+        f"{len(photographs)} photographs, e.g. {photographs[0].shape[1]}x{photographs[0].shape[0]}: "
+        "CPU time of one thread",
+        ["", ">median patches/s", ">best", ">on the fly / this", ">disk"],
+        [(row["name"], f"{row['patches_per_s']:,.0f}", f"{row['best_patches_per_s']:,.0f}", f"{row['ratio']:.1f}",
+          decimal(row["bytes"])) for row in rows]))
+    return rows
