@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jsr import degradations
+from jsr.datasets import videos
 from jsr.datasets.images_builder import HR, ImagesBuilder
 from jsr.errors import UserError
 

@@ -57,7 +57,7 @@ def _measure(args, session):
     announce, show = session.announce, session.console.print
     entries, size = rows.entries(args.protocol, args.recipes), args.size[0]
     dtype = args.dtype or ("float32" if jax.default_backend() == "cpu" else "float16")
-    results, begin = rows.Results(args.out, session.report, again=args.again), time.perf_counter()
+    results, begin = rows.Results(args.out, session.report, overwrite=args.overwrite), time.perf_counter()
     asked = dict(dtype=dtype, wanted=list(args.peers), runtimes=list(args.runtimes), rounds=args.rounds)
     found = [results.find(recipe=config.recipe, size=rows.size_of(config, size), **asked) for config in entries]
     kept = [] if args.again else [row for row in found if row]
