@@ -41,7 +41,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         images; `files` cannot be read, is empty, or has names that the dataset has not; `form` of a dataset, or with no
         place for what it makes.
     """
-    if guests.is_function(dataset) and not Path(dataset).exists():
+    if guests.is_function(str(dataset)) and not Path(dataset).exists():
         return guests.attribute(dataset)(split)
     data_dir = data_dir or default_data_dir()
     if isinstance(dataset, str) and dataset.split("/")[0] in names():

@@ -1,1 +1,0 @@
-"""The test set of a hundred photographs from Berkeley."""

@@ -1,1 +1,0 @@
-"""BSDS500: 200 + 100 + 200 photographs of Berkeley's segmentation benchmark."""

@@ -1,1 +1,0 @@
-"""DIV2K: 900 photographs of 2K resolution."""

@@ -1,1 +1,0 @@
-"""DRealSR: pairs of real LR and HR photographs."""

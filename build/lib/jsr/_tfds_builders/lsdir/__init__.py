@@ -1,1 +1,0 @@
-"""LSDIR: 84,991 + 250 images for restoration."""

@@ -1,1 +1,0 @@
-"""Eight photographs, for a first run without any download."""

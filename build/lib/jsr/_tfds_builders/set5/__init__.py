@@ -1,1 +1,0 @@
-"""The test set of five images."""

@@ -1,1 +1,0 @@
-"""Videos of the user's."""

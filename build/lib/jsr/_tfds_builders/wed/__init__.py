@@ -1,1 +1,0 @@
-"""Waterloo Exploration Database: 4744 images."""

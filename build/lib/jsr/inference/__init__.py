@@ -1,1 +1,0 @@
-"""Trained networks in use: model files, whole images."""

@@ -1,1 +1,0 @@
-"""Training: state, step, schedules, checkpoints and the loop."""
