@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 # From the ground up. A room is a folder of the package, or a file in it; those of one floor do not know each other.
 FLOORS = [floor.split() for floor in """
     errors
-    allocator chart cubic device files guests lazy native parallel places sharding terminal
-    images layers losses optim trees
+    allocator chart cubic device files guests lazy native orientation parallel places sharding terminal
+    command_line images layers losses optim results trees
     augment crops metrics models pictures
     chain convert degradations reparam
     analysis datasets evaluation model_file onnx_graph

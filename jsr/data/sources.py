@@ -86,7 +86,7 @@ class FolderSource:
         self.paths, self.sizes, errors = paths, [], []
         for path in paths:
             try:
-                self.sizes.append(images.upright_size(path))
+                self.sizes.append(images.image_size(path))
             except UserError as e:
                 errors.append(str(e))
         if errors:
@@ -152,7 +152,7 @@ class RecordSource:
             record = self._records[index]
         except Exception as e:  # the record reader's own, on damage that leaves the file's size as it was
             raise UserError(f"{self.dataset}: record {index} of {self.split} is damaged; run: jsr build {self.dataset} "
-                            f"--force --data_dir {self.data_dir}") from e
+                            f"--overwrite --data_dir {self.data_dir}") from e
         binary = ("hr", "lr")
         return {k: v.decode() if isinstance(v, bytes) and k not in binary else v for k, v in record.items()}
 

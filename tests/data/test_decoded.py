@@ -55,7 +55,7 @@ def test_samples_are_those_of_the_files(folder, tmp_path):
 def test_records_are_what_is_made_of_the_images(folder, tmp_path, form):
     source = open_source(folder, "", tmp_path, form=form)
     wanted = [tile for path in sorted(folder.iterdir())
-              for tile in cut.tiles(images.read_rgb(path, upright=True), str(path), form)]
+              for tile in cut.tiles(images.read_rgb(path), str(path), form)]
     assert source.names == [name for name, _ in wanted] and len(source) == len(wanted)
     for record, size, (name, tile) in zip(source, source.sizes, wanted, strict=True):
         assert record["name"] == name and size == tile.shape[:2] == (record["height"], record["width"])

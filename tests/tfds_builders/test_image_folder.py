@@ -32,7 +32,7 @@ def test_records_are_tiles(camera, tmp_path):
     built = build("image_folder/aim22_t1", data_dir=tmp_path, manual_dir=camera, **SETTINGS)
     form = cut.Cut(**SETTINGS)
     wanted = dict(tile for path in sorted(camera.iterdir())
-                  for tile in cut.tiles(images.read_rgb(path, upright=True), path.name, form))
+                  for tile in cut.tiles(images.read_rgb(path), path.name, form))
     rows = read(tmp_path, "image_folder/aim22_t1")
     assert built.counts == {"train": len(rows)} and [row["name"] for row in rows] == list(wanted)
     assert len([name for name in wanted if name.startswith("wall.png")]) < 4
@@ -60,10 +60,10 @@ def test_other_settings_are_refused(camera, tmp_path):
     assert not build("image_folder", data_dir=tmp_path, manual_dir=camera, **SETTINGS).is_new
     before = read(tmp_path, "image_folder")
     with pytest.raises(UserError, match="image_folder/hr/1.3.0: is there already, with --shrink 2, --tiles 48; "
-                                        "--force builds"):
+                                        "--overwrite builds"):
         build("image_folder", data_dir=tmp_path, manual_dir=camera, shrink=1.5, tiles=64)
     assert read(tmp_path, "image_folder") == before
-    assert build("image_folder", data_dir=tmp_path, manual_dir=camera, shrink=1.5, force=True).is_new
+    assert build("image_folder", data_dir=tmp_path, manual_dir=camera, shrink=1.5, overwrite=True).is_new
     assert [row["height"] for row in read(tmp_path, "image_folder")] == [135, 160, 160]
 
 
