@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 
 from jsr.errors import UserError, nearest
 from jsr.recipes import schema
-from jsr.trees import from_plain, plain
+from jsr.recipes.overrides import from_plain
+from jsr.trees import plain
 
 
 def source(dataset: str, **keys: Any) -> dict[str, Any]:
