@@ -19,20 +19,20 @@ def open_sources(recipe, announce=lambda line: None):
       announce: called with lines for the user.
 
     Raises:
-      UserError: see `jsr.data.sources.open_source`; a line for each dataset that is missing or damaged.
+      UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing, damaged or smaller
+        than the crop.
     """
-    rows, others = {}, {}  # of the same records: how many more a worker's memory must hold beside them
+    rows, others, least = {}, {}, {}  # of the same records: rows beside them in a worker's memory, the largest crop
     for stage in recipe.stages:
         found = recipe.rows(stage)
         for row in found:
             rows[key(row)] = row
             others[key(row)] = max(others.get(key(row), 0), len(found))
+            least[key(row)] = max(least.get(key(row), 1), 1 if stage.frames else stage.crop)
     opened, problems = {}, []
     for its, row in rows.items():
         try:
-            opened[its] = sources.open_source(row.dataset, row.split, recipe.data.data_dir or None, row.files,
-                                              Cut(row.shrink, row.tiles, row.detail),
-                                              pipeline.CACHE_BYTES // others[its], announce)
+            opened[its] = _opened(recipe, row, pipeline.CACHE_BYTES // others[its], announce, least[its])
         except UserError as e:
             problems += str(e).splitlines()
     try:
@@ -44,9 +44,17 @@ def open_sources(recipe, announce=lambda line: None):
     return opened
 
 
+def _opened(recipe, row, memory, announce, least):
+    data_dir = recipe.data.data_dir or None
+    if row.hr:
+        return sources.open_pairs(row.hr, row.lr, recipe.scale, data_dir, row.files, announce, least)
+    return sources.open_source(row.dataset, row.split, data_dir, row.files, Cut(row.shrink, row.tiles, row.detail),
+                               memory, announce, least)
+
+
 def key(row):
     """What decides which records a row has, hashable."""
-    return row.dataset, row.split, row.files, row.shrink, row.tiles, row.detail
+    return row.dataset, row.hr, row.lr, row.split, row.files, row.shrink, row.tiles, row.detail
 
 
 def stage_rows(recipe, stage, opened):
@@ -58,14 +66,12 @@ def stage_rows(recipe, stage, opened):
       opened: see `open_sources`.
 
     Raises:
-      UserError: images smaller than the crop, or rows that do not fit the stage.
+      UserError: rows that do not fit the stage.
     """
     rows = recipe.rows(stage)
     weights = [row.weight for row in rows]
     if not any(weights):
         weights = [len(opened[key(row)]) * row.repeat for row in rows]
-    if not stage.frames:
-        _check_sizes(recipe, rows, opened, stage)
     transforms = [_transform(row, stage, recipe.scale, len(rows), number) for number, row in enumerate(rows)]
     return [pipeline.Row(opened[key(row)], transform, Fraction(weight), tuple(row.steps) or None)
             for row, transform, weight in zip(rows, transforms, weights, strict=True)]
@@ -105,21 +111,9 @@ def data_hash(recipe, opened):
 def validation_source(recipe):
     """The records that a recipe is evaluated on, opened."""
     data = recipe.data.eval
+    if data.hr:
+        return sources.open_pairs(data.hr, data.lr, recipe.scale, recipe.data.data_dir or None)
     return sources.open_source(data.dataset, data.split, recipe.data.data_dir or None)
-
-
-def _check_sizes(recipe, rows, opened, stage):
-    """Names what is smaller than the crop, of sources that know the sizes of their images without reading them."""
-    scale = recipe.scale
-    side, small = stage.crop // scale, {}
-    for source in (opened[its] for its in dict.fromkeys(map(key, rows))):
-        if sizes := getattr(source, "sizes", None):
-            small |= {name: size for name, size in zip(source.names, sizes, strict=True) if min(size) // scale < side}
-    if small:
-        name, (height, width) = next(iter(small.items()))
-        more = f", and so are {len(small) - 1:,} more" if len(small) > 1 else ""
-        raise UserError(f"{name}: {width}x{height} is smaller than the crop of {stage.crop}{more}; use a smaller one "
-                        f"(--config.stages[{recipe.stages.index(stage)}].crop=...) or remove them")
 
 
 def _transform(row, stage, scale, count, number):

@@ -7,15 +7,18 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from jsr import guests, images
+from jsr.data import headers
 from jsr.data.decoded import Decoded
 from jsr.datasets.build import damage, default_data_dir, find, names
 from jsr.datasets.cut import WHOLE
 from jsr.errors import UserError, nearest
+from jsr.evaluation import score_folders
 
 _RGB = 3  # bytes a pixel
 
 
-def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math.inf, announce=lambda line: None):
+def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math.inf, announce=lambda line: None,
+                least=1):
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
@@ -35,10 +38,11 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
       memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it,
         images are kept on disk as they are decoded, see `jsr.data.decoded`.
       announce: called with lines for the user.
+      least: least side of a folder's images, or of their tiles, px: the crop's.
 
     Raises:
       UserError: unknown, not built or damaged dataset, unknown split; no such folder, or files in it that are no
-        images; `files` cannot be read, is empty, or has names that the dataset has not; `form` of a dataset, or with no
+        images or too small, a line each; `files` cannot be read, is empty, or has names that the dataset has not; `form` of a dataset, or with no
         place for what it makes.
     """
     if guests.is_function(str(dataset)) and not Path(dataset).exists():
@@ -52,18 +56,58 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         return ListedSource(source, _listed(source.names, files, dataset)) if files else source
     if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: no such folder, and no such dataset; {nearest(dataset, names())}")
-    source = FolderSource(images.list_images(dataset))
-    if files:
-        source = FolderSource([Path(source.names[number]) for number in _listed(source.names, files, dataset)])
+    paths = _listed_paths(images.list_images(dataset), files, dataset)
+    sizes, problems = headers.read(dataset, paths, data_dir, announce)
+    headers.raise_all(problems + (_small(sizes.items(), least) if form == WHOLE else []))
+    source = FolderSource(paths, list(sizes.values()))
     if form == WHOLE and source.decoded_bytes <= memory:
         return source
     try:
-        return Decoded(source, form, Path(data_dir), announce)
+        decoded = Decoded(source, form, Path(data_dir), announce)
+        headers.raise_all(_small(zip(decoded.names, decoded.sizes, strict=True), least))
+        return decoded
     except UserError as e:
         if form != WHOLE:
             raise
         announce(f"{e}. Until then images of {dataset} are decoded anew for every crop")
         return source
+
+
+def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: None, least=1):
+    """Opens a folder of HR images and one of their LR images, as `open_source` does.
+
+    Args:
+      hr, lr: the folders; files belong together by name, as `jsr.evaluation.score_folders.match` says.
+      scale: HR size over LR size. HR rows and columns that are too few for one more of the LR image are not used.
+      data_dir, files, announce, least: as of `open_source`; `files` and `least` are of HR images.
+
+    Raises:
+      UserError: no such folder, files without a partner or that are no images, too small, or not `scale` times as
+        large as their partners: a line each.
+    """
+    data_dir = data_dir or default_data_dir()
+    pairs, problems = score_folders.match(images.list_images(lr), images.list_images(hr), what="LR")
+    if files:  # of others nothing is wanted
+        paths = _listed_paths(images.list_images(hr), files, hr)
+        pairs = {path: pairs[path] for path in paths if path in pairs}
+        problems = [f"{path}: no LR image has this name" for path in paths if path not in pairs]
+    else:
+        pairs = dict(sorted(pairs.items()))
+    sizes, wrong = headers.read(hr, list(pairs), data_dir, announce)
+    lr_sizes, lr_wrong = headers.read(lr, list(pairs.values()), data_dir, announce)
+    problems += wrong + lr_wrong + _small(sizes.items(), least)
+    for path, small in pairs.items():
+        (height, width), (lr_height, lr_width) = sizes.get(path, (0, 0)), lr_sizes.get(small, (0, 0))
+        if height and lr_height and (height // scale, width // scale) != (lr_height, lr_width):
+            problems.append(f"{path}: {width}x{height} is not {scale} times the {lr_width}x{lr_height} of {small}; "
+                            "replace or remove the pair")
+    headers.raise_all(problems)
+    return PairSource(FolderSource(list(pairs), list(sizes.values())), list(pairs.values()))
+
+
+def _small(sizes, least):
+    return [f"{name}: {width}x{height} is smaller than the crop of {least}; remove it, or use a smaller one "
+            "(--config.stages[0].crop=...)" for name, (height, width) in sizes if min(height, width) < least]
 
 
 def licence(dataset):
@@ -74,23 +118,16 @@ def licence(dataset):
 class FolderSource:
     """The image files of a folder, in the order of `paths`.
 
-    A record is {"name": the file's path, "hr": its bytes}. The header of every file is checked at once; damage behind
-    it shows when the image is decoded, and `name` says where.
+    A record is {"name": the file's path, "hr": its bytes}. Damage behind the header shows when the image is decoded,
+    and `name` says where.
 
-    Attributes:
+    Args:
       paths: [Path].
       sizes: [(height, width)], px, of the upright images.
     """
 
-    def __init__(self, paths):
-        self.paths, self.sizes, errors = paths, [], []
-        for path in paths:
-            try:
-                self.sizes.append(images.image_size(path))
-            except UserError as e:
-                errors.append(str(e))
-        if errors:
-            raise UserError("; ".join(errors))
+    def __init__(self, paths, sizes):
+        self.paths, self.sizes = paths, sizes
 
     @property
     def names(self):
@@ -112,10 +149,43 @@ class FolderSource:
 
     def __getitem__(self, index):
         path = self.paths[index]
-        try:
-            return {"name": str(path), "hr": path.read_bytes()}
-        except OSError as e:
-            raise UserError(f"{path}: cannot be read: {e.strerror}") from e
+        return {"name": str(path), "hr": _bytes_of(path)}
+
+
+@dataclasses.dataclass
+class PairSource:
+    """The HR images of a folder, and the paths of their LR images; a record has both, `hr` and `lr`."""
+
+    source: FolderSource
+    lr_paths: list[Path]
+
+    @property
+    def names(self):
+        """Those of the records."""
+        return self.source.names
+
+    @property
+    def sizes(self):
+        """Those of the HR images."""
+        return self.source.sizes
+
+    @property
+    def identity(self):
+        """[name, bytes] of every HR and every LR file."""
+        return [self.source.identity, [[path.name, path.stat().st_size] for path in self.lr_paths]]
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        return self.source[index] | {"lr": _bytes_of(self.lr_paths[index])}
+
+
+def _bytes_of(path):
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise UserError(f"{path}: cannot be read: {e.strerror}") from e
 
 
 @dataclasses.dataclass
@@ -186,6 +256,10 @@ class ListedSource:
 
     def __getitem__(self, index):
         return self.source[self.numbers[index]]
+
+
+def _listed_paths(paths, files, dataset):
+    return [paths[number] for number in _listed([str(path) for path in paths], files, dataset)] if files else paths
 
 
 def _listed(known, path, dataset):

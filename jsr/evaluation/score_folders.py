@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 from pathlib import Path
 import re
 
@@ -12,10 +13,16 @@ from jsr.images import read_rgb
 
 # What tools add to an image's name: 0801x4, 0801_SwinIR, 0801-out, "0801 (1)".
 _ADDED = re.compile(r"x\d.*|[^0-9A-Za-z].*", re.DOTALL)
+# What sets add to say which of several an image is: img_001_SRF_4_HR, Canon_001_LR4, SR_0801.
+_ROLE = re.compile(r"^(?:[hls]r|[hl]q|gt)[ ._-]+|[ ._-]+(?:srf[ ._-]?\d+|(?:[hls]r|[hl]q|gt)(?:x?\d+)?)$")
 
 
 def match(made, references, *, what="SR", reference="HR"):
-    """Pairs files by stem, and by stem with something added where only one pairing is possible.
+    """Pairs files by stem; else, where only one pairing is possible, by stems that are alike.
+
+    Two are alike but for letter case; without the words that say which image of a scene it is (img_001_SRF_4_HR and
+    img_001_SRF_4_SR, Canon_001_HR and Canon_001_LR4, SR_0801); but for zeros before a number (0001 and 1); and with
+    something added to the one to pair (0801x4). Of several names that a longer one begins with the longest counts.
 
     Args:
       made: paths of the files to pair, which may have something added.
@@ -28,20 +35,48 @@ def match(made, references, *, what="SR", reference="HR"):
     problems = []
     names, files = (_by_stem(paths, problems) for paths in (references, made))
     pairs = {names.pop(stem): files.pop(stem) for stem in sorted(names.keys() & files.keys())}
-    fits = {stem: [name for name in names if stem.startswith(name) and _ADDED.fullmatch(stem[len(name):])]
-            for stem in files}
-    claims = collections.Counter(name for fitting in fits.values() for name in fitting)
+    alike = [(form, collections.defaultdict(list)) for form in (str.casefold, _scene, _plain_numbers)]
+    for name, (form, table) in itertools.product(names, alike):
+        table[form(name)].append(name)
+    fits, claims = {stem: _fitting(stem, alike) for stem in files}, collections.defaultdict(list)
     for stem, fitting in fits.items():
-        if len(fitting) == 1 and claims[fitting[0]] == 1:
+        for name in fitting:
+            claims[name].append(stem)
+    for stem, fitting in fits.items():
+        rivals = [files[rival].name for rival in sorted({r for name in fitting for r in claims[name]} - {stem})]
+        if len(fitting) == 1 and not rivals:
             pairs[names[fitting[0]]] = files[stem]
         elif fitting:
             candidates = " or ".join(names[name].name for name in fitting)
-            problems.append(f"{files[stem]}: could belong to {candidates}, as could others; give it that file's name")
+            others = f", as could {' and '.join(rivals)}" if rivals else ""
+            problems.append(f"{files[stem]}: could belong to {candidates}{others}; give the right one that file's name")
         else:
             problems.append(f"{files[stem]}: no {reference} image has this name")
     problems += [f"{path}: no {what} image has this name" for name, path in names.items()
                  if path not in pairs and not claims[name]]
     return pairs, problems
+
+
+def _fitting(stem, alike):
+    """The names that a stem may mean, most often one: the longest, and of these those that are most alike."""
+    for end in range(len(stem), 0, -1):
+        if end == len(stem) or _ADDED.fullmatch(stem, end):
+            for form, table in alike:
+                if form(stem[:end]) in table:
+                    return table[form(stem[:end])]
+    return []
+
+
+def _scene(name):
+    """A name in small letters, without the words that say which image of a scene it is."""
+    name, before = name.casefold(), ""
+    while name != before:
+        name, before = _ROLE.sub("", name) or name, name
+    return name
+
+
+def _plain_numbers(name):
+    return re.sub(r"\d+", lambda number: str(int(number[0])), _scene(name))
 
 
 def _by_stem(paths, problems):

@@ -8,6 +8,7 @@ import contextlib
 
 from jsr import augment, challenges, degradations, losses, models, optim
 from jsr.errors import UserError, nearest
+from jsr.recipes import schema
 from jsr.recipes.schema import Recipe
 
 
@@ -77,7 +78,9 @@ def _data_rows(recipe):
 
 
 def _check_data_row(place, row, found):
-    if not row.dataset:
+    if row.hr or row.lr:
+        _check_pairs(place, row, found)
+    elif not row.dataset:
         found.add(f"{place}.dataset", "names no dataset")
     if row.set and not row.degrade:
         found.add(f"{place}.set", f"sets {', '.join(row.set)} of a degradation, but {place}.degrade names none")
@@ -92,6 +95,22 @@ def _check_data_row(place, row, found):
     steps = getattr(row, "steps", ())
     if steps and not (len(steps) == 2 and 0 <= steps[0] < steps[1]):
         found.add(f"{place}.steps", f"{list(steps)}; give [first, last), or [] for always")
+
+
+def _check_pairs(place, row, found):
+    """What a row of the user's own HR and LR folders may not have besides."""
+    for missing, other in (("hr", "lr"), ("lr", "hr")):
+        if not getattr(row, missing):
+            found.add(f"{place}.{missing}", f"names no folder, but {place}.{other} does; give both")
+    if row.dataset:
+        found.add(f"{place}.dataset", f"{row.dataset}, but {place}.hr and lr name folders; leave one out "
+                                      f"(--config.{place}.dataset=)")
+    if row.degrade:
+        found.add(f"{place}.degrade", f"makes LR images, but {place}.lr has them; leave one out "
+                                      f"(--config.{place}.degrade=)")
+    for name in ("shrink", "tiles", "detail"):
+        if getattr(row, name, None) not in (None, schema.defaults(schema.Source)[name]):
+            found.add(f"{place}.{name}", "is for folders without LR images; leave it out")
 
 
 def _check_stage(recipe, stage, place, found):

@@ -15,8 +15,8 @@ from jsr.recipes.overrides import from_plain
 from jsr.trees import plain
 
 
-def source(dataset: str, **keys: Any) -> dict[str, Any]:
-    """A row of the data that samples are taken from (schema.Source)."""
+def source(dataset: str = "", **keys: Any) -> dict[str, Any]:
+    """A row of the data that samples are taken from (schema.Source): a dataset, or hr="DIR", lr="DIR"."""
     return _whole(schema.Source, dataset=dataset, **keys)
 
 

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import itertools
+from pathlib import Path
 import re
 
 import numpy as np
@@ -10,9 +11,9 @@ from PIL import Image
 import pytest
 
 from jsr import degradations
-from jsr.data import mix, pipeline
+from jsr.data import mix, pipeline, validation
 from jsr.errors import UserError
-from jsr.recipes import read, recipe, stage
+from jsr.recipes import read, recipe, source, stage
 
 L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 BATCH = 4
@@ -123,10 +124,14 @@ def test_pictures_smaller_than_the_crop_are_named_at_once(folders, tmp_path):
     take(config, 1)
     Image.new("RGB", (15, 40)).save(f"{a}/010.png")
     Image.new("RGB", (40, 15)).save(f"{b}/110.png")
-    message = f"{a}/010.png: 15x40 is smaller than the crop of 16, and so are 1 more; use a smaller one"
-    with pytest.raises(UserError, match=re.escape(message)):
-        mix.stage_rows(config, config.stages[0], mix.open_sources(config))
-    (tmp_path / "list.txt").write_text("000\n020\n")
+    Path(a, "020.png").write_text("no image")
+    with pytest.raises(UserError) as error:
+        mix.open_sources(config)
+    assert [re.split("[;,]| [(]", line)[0] for line in str(error.value).splitlines()] == [
+        f"{a}/020.png: not an image that Pillow can read", f"{a}/010.png: 15x40 is smaller than the crop of 16",
+        f"{b}/110.png: 40x15 is smaller than the crop of 16"]
+    Path(a, "020.png").unlink()
+    (tmp_path / "list.txt").write_text("000\n030\n")
     config = config_of(dict(dataset=a, files=str(tmp_path / "list.txt")), stages=[stage_of(crop=16)])
     assert len(mix.stage_rows(config, config.stages[0], mix.open_sources(config))) == 1
 
@@ -156,6 +161,34 @@ def test_a_model_file_says_every_row_and_its_licence(folders):
     rows = mix.described(config)
     assert [(row["dataset"], row["repeat"], row["licence"][:13]) for row in rows] == [
         ("photos/aim22_t1", 3, "public domain"), (folders[0], 1, "")]
+
+
+@pytest.mark.parametrize("scale, model", [(1, "nafnet/width32"), (2, "edsr/baseline"), (3, "edsr/baseline")])
+def test_pairs_of_ones_own(tmp_path, photograph, scale, model):
+    """Folders of HR and LR images give crops of the same place, HR rows that are too many for an LR row left out."""
+    for folder in ("hr", "lr"):
+        (tmp_path / folder).mkdir()
+    for number in range(3):
+        lr = photograph(16, 20, number)
+        Image.fromarray(lr).save(tmp_path / "lr" / f"{number}x{scale}.png")
+        hr = np.pad(lr.repeat(scale, 0).repeat(scale, 1), ((0, scale - 1), (0, 0), (0, 0)))
+        Image.fromarray(hr).save(tmp_path / "hr" / f"{number:04d}.png")
+    rows = [source(hr=str(tmp_path / "hr"), lr=str(tmp_path / "lr"))]
+    config = read(recipe(title="", protocol="ntire24" if scale == 1 else "bicubic_x2", networks={"sr": dict(
+        model=model, scale=scale)}, data=dict(train=rows, eval={"hr": rows[0]["hr"], "lr": rows[0]["lr"]},
+                                              data_dir=str(tmp_path)), stages=[stage_of(crop=8 * scale)]))
+    for batch in take(config, 3):
+        assert batch["lr"].shape == (BATCH, 8, 8, 3)
+        np.testing.assert_array_equal(batch["hr"], batch["lr"].repeat(scale, 1).repeat(scale, 2))
+    assert [hr.shape[0] for _, _, hr in validation.pairs(config)] == [16 * scale] * 3
+    Image.new("RGB", (19, 16)).save(tmp_path / "lr" / f"1x{scale}.png")
+    (tmp_path / "lr" / f"2x{scale}.png").rename(tmp_path / "lr" / "other.png")
+    with pytest.raises(UserError) as error:
+        mix.open_sources(config)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 3 and "lr/other.png: no HR image has this name" in lines[0]
+    assert "hr/0002.png: no LR image has this name" in lines[1]
+    assert f"hr/0001.png: {20 * scale}x{17 * scale - 1} is not {scale} times the 19x16 of " in lines[2]
 
 
 def test_all_that_is_missing_is_named_at_once(folders, tmp_path):

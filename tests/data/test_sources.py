@@ -10,6 +10,7 @@ from PIL import Image
 import pytest
 
 from jsr import images
+from jsr.data import headers
 from jsr.data.sources import open_source
 from jsr.datasets.build import build, default_data_dir
 from jsr.errors import UserError
@@ -126,11 +127,32 @@ def test_unknown_names(data_dir, tmp_path):
 def test_folders_that_cannot_be_used(folder, tmp_path):
     (folder / "text.png").write_text("not an image")
     (folder / "empty.png").touch()
-    with pytest.raises(UserError, match="empty.png: not an image .*; .*text.png: not an image"):
+    with pytest.raises(UserError, match="empty.png: not an image .*\n.*text.png: not an image"):
         open_source(folder, "train")
     (tmp_path / "bare").mkdir()
     with pytest.raises(UserError, match="bare: no images in it"):
         open_source(tmp_path / "bare", "train")
+
+
+def test_headers_are_remembered_where_reading_them_is_slow(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(headers, "_SLOW_S", -1)
+    monkeypatch.setattr(headers, "_LINE_EVERY_S", -1)
+    (folder / "text.png").write_text("not an image")
+    paths, lines, asked = images.list_images(folder), [], []
+
+    def asking(path, image_size=images.image_size):
+        asked.append(path.name)
+        return image_size(path)
+
+    monkeypatch.setattr(images, "image_size", asking)
+    sizes, problems = headers.read(folder, paths, tmp_path / "data", lines.append)
+    assert list(sizes.values()) == [(8, 8)] * 3 and len(problems) == 1 and len(asked) == 4
+    assert lines[1] == f"{folder}: the headers of 2 of 4 images are read"
+    Image.new("RGB", (9, 8)).save(folder / "b.png")
+    assert headers.read(folder, paths, tmp_path / "data")[0][folder / "b.png"] == (8, 9)
+    assert asked[4:] == ["b.png", "text.png"]  # what has changed, and what could not be used
+    next((tmp_path / "data" / ".headers").iterdir()).write_text("[]")
+    assert len(headers.read(folder, paths, tmp_path / "data")[0]) == 3
 
 
 def test_damage_behind_the_header_is_named_when_decoded(folder):

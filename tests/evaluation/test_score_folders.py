@@ -15,13 +15,14 @@ def paths(folder, *names):
 
 
 @pytest.mark.parametrize("made", ["0801.png", "0801.jpg", "0801x4.png", "0801x4m.png", "0801_SwinIR.png",
-                                  "0801-out.png", "0801 (1).png", "0801.x4.png"])
+                                  "0801-out.png", "0801 (1).png", "0801.x4.png", "801.png", "801x4.png",
+                                  "SR_0801.png", "0801_LRx4.png", "sr-801_out.png"])
 def test_names_that_belong_together(made):
     assert match(paths("sr", made), paths("hr", "0801.png", "0802.png")) == (
         {Path("hr/0801.png"): Path("sr", made)}, ["hr/0802.png: no SR image has this name"])
 
 
-@pytest.mark.parametrize("made", ["08011.png", "801.png", "x0801.png", "0801a.png"])
+@pytest.mark.parametrize("made", ["08011.png", "8010.png", "x0801.png", "0801a.png"])
 def test_names_that_do_not(made):
     pairs, problems = match(paths("sr", made), paths("hr", "0801.png"))
     assert not pairs
@@ -33,16 +34,30 @@ def test_exact_names_go_first():
     assert pairs == {Path("hr/a.png"): Path("sr/a.png"), Path("hr/a_2.png"): Path("sr/a_2.png")} and not problems
 
 
-def test_two_results_for_one_image_are_ambiguous():
+@pytest.mark.parametrize("pairs", [
+    {"img_001_SRF_4_HR": "img_001_SRF_4_SR", "img_002_SRF_4_HR": "img_002_SRF_4_SR"},
+    {"Canon_001_HR": "Canon_001_LR4", "Canon_002_HR": "Canon_002_LR4"}, {"0001": "1", "0010": "10"},
+    {"1": "0001", "10": "0010"}, {"img_001": "img_1", "img_010": "img_10"}, {"0801": "SR_0801", "0802": "SR_0802"},
+    {"Baby": "baby", "Bird": "BIRD"}, {"Baby": "SR_baby_x4"}, {"img": "img_x4", "img_1": "img_1_x4"},
+    {"a": "a", "A": "A"}, {"a_HR": "a_SR", "a": "a"},
+])
+def test_names_that_are_alike(pairs):
+    expected = {Path(f"hr/{name}.png"): Path(f"sr/{made}.png") for name, made in pairs.items()}
+    assert match(list(expected.values()), list(expected)) == (expected, [])
+
+
+def test_ambiguity_names_both():
     pairs, problems = match(paths("sr", "a_x4.png", "a_swinir.png"), paths("hr", "a.png"))
-    assert not pairs and len(problems) == 2
-    assert problems[0] == "sr/a_x4.png: could belong to a.png, as could others; give it that file's name"
-
-
-def test_a_result_that_fits_two_images_is_ambiguous():
-    pairs, problems = match(paths("sr", "a_b_x4.png"), paths("hr", "a.png", "a_b.png"))
     assert not pairs and problems == [
-        "sr/a_b_x4.png: could belong to a.png or a_b.png, as could others; give it that file's name"]
+        "sr/a_x4.png: could belong to a.png, as could a_swinir.png; give the right one that file's name",
+        "sr/a_swinir.png: could belong to a.png, as could a_x4.png; give the right one that file's name"]
+    pairs, problems = match(paths("sr", "1.png"), paths("hr", "01.png", "001.png"))
+    assert not pairs and problems == ["sr/1.png: could belong to 01.png or 001.png; give the right one that file's name"]
+
+
+def test_the_longest_name_counts():
+    pairs, problems = match(paths("sr", "a_b_x4.png"), paths("hr", "a.png", "a_b.png"))
+    assert pairs == {Path("hr/a_b.png"): Path("sr/a_b_x4.png")} and problems == ["hr/a.png: no SR image has this name"]
 
 
 def test_same_stem_twice():

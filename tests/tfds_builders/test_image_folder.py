@@ -106,3 +106,13 @@ def test_settings_that_cannot_be(camera, tmp_path, dataset, settings, message):
     with pytest.raises(UserError, match=message):
         build(dataset, data_dir=tmp_path, **({"manual_dir": camera} if dataset != "photos" else {}), **settings)
     assert not find(dataset, tmp_path)[2].exists()
+
+
+def test_a_folder_and_a_name_that_looks_like_it_are_two_records(tmp_path):
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    for value, name in enumerate(("a/b.png", "a__b.png", "a__b__2.png")):
+        Image.new("RGB", (16, 16), (value,) * 3).save(tmp_path / "photos" / name)
+    build("image_folder/hr", data_dir=tmp_path / "data", manual_dir=tmp_path / "photos")
+    rows = read(tmp_path / "data", "image_folder/hr")
+    assert len({row["name"] for row in rows}) == 3 and rows[0]["name"] == "a__b.png"
+    assert sorted(int(images.read_rgb(row["hr"])[0, 0, 0]) for row in rows) == [0, 1, 2]

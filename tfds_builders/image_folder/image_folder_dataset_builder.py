@@ -58,8 +58,9 @@ class Builder(ImagesBuilder):
         for path, source in sorted(found.files):
             split, _, name = path.removeprefix(root).partition("/")
             if name and split in _SPLITS:
-                splits.setdefault(split, []).append(_named(source, name))
-        return splits or {"train": [_named(source, path.removeprefix(root)) for path, source in sorted(found.files)]}
+                splits.setdefault(split, []).append((source, name))
+        splits = splits or {"train": [(source, path.removeprefix(root)) for path, source in sorted(found.files)]}
+        return {split: _named(files) for split, files in splits.items()}
 
 
 def _form(settings):
@@ -69,5 +70,14 @@ def _form(settings):
     return Cut(**values), each
 
 
-def _named(source, name):
-    return dataclasses.replace(source, name=name.replace("/", "__"))
+def _named(files):
+    """The sources by their places below the folder, with "__" for "/": another name where one is taken already."""
+    taken, found = set(), []
+    for source, place in files:
+        name, number = place.replace("/", "__"), 1
+        while name in taken:
+            number += 1
+            name = f"__{number}.".join(place.replace("/", "__").rsplit(".", 1))
+        taken.add(name)
+        found.append(dataclasses.replace(source, name=name))
+    return found
