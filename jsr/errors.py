@@ -14,6 +14,10 @@ class UserError(ValueError):
     """
 
 
+class FileError(UserError):
+    """An image or clip that cannot be used as it is: damaged, too small, of another kind. A training leaves it out."""
+
+
 class UsageError(UserError):
     """A mistake in the words of a command line; the commands exit with status 2."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jsr import orientation
-from jsr.errors import UserError
+from jsr.errors import FileError, UserError
 from jsr.files import atomic_write
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff")
@@ -17,6 +17,7 @@ _ORIENTATION = 0x112  # of EXIF
 _TURNS = dict(enumerate((  # that make a picture of this orientation upright
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
     Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), 2))
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _ON_ITS_SIDE = [_TURNS[stated] for stated in (5, 6, 7, 8)]
 
 
@@ -50,23 +51,27 @@ def read_rgb(source, *, name=None):
     except UserError:
         raise
     except FileNotFoundError:
-        raise UserError(f"{name}: no such file") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
-        raise UserError(f"{name}: more pixels than the safety limit of {Image.MAX_IMAGE_PIXELS:,}; "
-                        "crop it or scale it down first") from e
+        raise FileError(f"{name}: no such file") from None
+    except _BOMBS as e:
+        raise FileError(_too_many_pixels(name)) from e
     except Image.UnidentifiedImageError as e:
-        raise UserError(f"{name}: not an image that Pillow can read; replace or remove the file") from e
+        raise FileError(f"{name}: not an image that Pillow can read; replace or remove the file") from e
     except Exception as e:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
-        raise UserError(f"{name}: damaged or truncated image ({e}); replace or remove the file") from e
+        raise FileError(f"{name}: damaged or truncated image ({e}); replace or remove the file") from e
+
+
+def _too_many_pixels(name):
+    return (f"{name}: more pixels than the safety limit of {Image.MAX_IMAGE_PIXELS:,}; crop it or scale it down "
+            "first")
 
 
 def _check_mode(image, name):
     """Raises UserError where an opened image's header says that it is no 8-bit grey or RGB."""
     # Pillow opens 16-bit colour as 8-bit "RGB"; only the raw mode tells.
     if any(";16" in str(tile.args) for tile in image.tile):
-        raise UserError(f"{name}: has 16 bits a channel, not 8; convert it first")
+        raise FileError(f"{name}: has 16 bits a channel, not 8; convert it first")
     if image.mode not in (*_OPAQUE, *_WITH_ALPHA):
-        raise UserError(f"{name}: is {image.mode}, not 8-bit grey or RGB; convert it first")
+        raise FileError(f"{name}: is {image.mode}, not 8-bit grey or RGB; convert it first")
 
 
 def _turn(image):
@@ -88,7 +93,7 @@ def _to_rgb(image, name):
         return image.convert("RGB")
     rgba = image.convert("RGBA")
     if rgba.getchannel("A").getextrema()[0] < 255:
-        raise UserError(f"{name}: has transparent pixels; flatten it onto a background first")
+        raise FileError(f"{name}: has transparent pixels; flatten it onto a background first")
     return rgba.convert("RGB")
 
 
@@ -100,7 +105,7 @@ def image_size(path):
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 _check_mode(image, image.filename)
                 turn, _ = _turn(image)
@@ -110,9 +115,11 @@ def image_size(path):
     except UserError:
         raise
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise FileError(f"{path}: no such file") from None
+    except _BOMBS as e:
+        raise FileError(_too_many_pixels(path)) from e
     except Exception as e:
-        raise UserError(f"{path}: not an image that Pillow can read; replace or remove the file") from e
+        raise FileError(f"{path}: not an image that Pillow can read; replace or remove the file") from e
 
 
 def list_images(folder, extensions=EXTENSIONS):

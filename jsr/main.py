@@ -70,6 +70,8 @@ def add_arguments(parser):
                         "validations and checkpoints counted, instead of the recipe's; all its stages in proportion")
     parser.add_argument("--deterministic", action="store_true",
                         help="only kernels that give the same bits every time, slower on GPUs")
+    parser.add_argument("--accept_changes", action="store_true", help="goes on with a run that is there though its "
+                        "steps, batch, rates or data are others now; the run keeps note of it")
     parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
 
 
@@ -123,24 +125,24 @@ def run(args, overrides, console):
     _refuse_foreign(workdir)
     _prepare(recipe, console)
     with results.only_one(workdir, "training"):
-        return _run_in(workdir, recipe, args.minutes, console, started)
+        return _run_in(workdir, recipe, args, console, started)
 
 
-def _run_in(workdir, recipe, minutes, console, started):
+def _run_in(workdir, recipe, args, console, started):
     """Trains, evaluates and reports in a folder that no other process uses; returns the exit status."""
     from jsr import challenges, report
     from jsr.data import validation
     from jsr.training import loop, pace
 
-    recipe = pace.fit(recipe, minutes, workdir, console=console, started=started)
+    recipe = pace.fit(recipe, args.minutes, workdir, console=console, started=started)
     try:
-        upscaler = loop.train(recipe, workdir, console=console)
+        upscaler = loop.train(recipe, workdir, console=console, accept=args.accept_changes)
     except loop.Interrupted as e:
         console.print(f"{e}", highlight=False)
         return 128 + e.signal
 
     protocol = challenges.of(recipe)
-    pairs = validation.pairs(recipe)
+    pairs = validation.pairs(recipe, lambda line: log.warning("%s; it is left out of the report", line))
     with console.status("evaluating"):
         result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=recipe.recipe,
                                             steps=sum(stage.steps for stage in recipe.stages))

@@ -25,7 +25,7 @@ from jsr import degradations, guests
 from jsr.datasets.videos import colours_of, packed, planes_of
 from jsr.degradations import _video
 from jsr.degradations.resize import pyav
-from jsr.errors import UserError
+from jsr.errors import FileError, UserError
 
 CACHE_BYTES = 512 << 20  # of decoded frames, in each worker
 SEGMENT_BYTES = CACHE_BYTES // 8  # of them, frames that follow each other in one clip
@@ -62,7 +62,7 @@ def decode(data, start, stop, *, frames, name):
             number += 1
             if number == stop:
                 return
-    raise UserError(f"{name}: holds {number} frames, not {frames}; it is cut off or another clip, replace or remove it")
+    raise FileError(f"{name}: holds {number} frames, not {frames}; it is cut off or another clip, replace or remove it")
 
 
 def _from_key(stream, packets, entry):
@@ -202,7 +202,7 @@ class ClipWindows:
         name, size, scale = record["name"], self._crop // self._scale, self._scale
         height, width = record["height"] // scale, record["width"] // scale
         if record["frames"] < self._frames or min(height, width) < size:
-            raise UserError(f"{name}: {record['frames']} frames of {record['width']}x{record['height']} are fewer or "
+            raise FileError(f"{name}: {record['frames']} frames of {record['width']}x{record['height']} are fewer or "
                             f"smaller than the window of {self._frames} frames of {self._crop}; use a smaller one "
                             "(--config.stages[0].crop=...) or remove the clip")
         if not self._degrade and "lr" not in record:

@@ -20,7 +20,7 @@ from rich.filesize import decimal
 
 from jsr import parallel
 from jsr.datasets import cut, records
-from jsr.errors import UserError
+from jsr.errors import FileError, UserError
 from jsr.files import writing
 
 FOLDER = ".decoded"  # in the folder of the datasets
@@ -78,7 +78,7 @@ class Decoded:
         try:
             record = records.mapped(_made(self._paths[path], form=self._form, folder=self._folder), number)
         except IndexError:
-            raise UserError(f"{self._paths[path]}: has changed since the run began; "
+            raise FileError(f"{self._paths[path]}: has changed since the run began; "
                             "run the same command again") from None
         return record | {"name": self.names[index]}
 
@@ -108,7 +108,7 @@ def _part(path, form, folder):
     try:
         stat = path.stat()
     except OSError as e:
-        raise UserError(f"{path}: cannot be read: {e.strerror}") from e
+        raise FileError(f"{path}: cannot be read: {e.strerror}") from e
     made_of = json.dumps([_FORM, str(path), stat.st_size, stat.st_mtime_ns, dataclasses.astuple(form)])
     return folder / f"{path.stem}-{hashlib.sha256(made_of.encode()).hexdigest()[:32]}.record"
 

@@ -23,7 +23,7 @@ from jsr import degradations, guests, images, losses
 from jsr.data.order import Order
 from jsr.datasets import records, tiled
 from jsr.degradations.resize import pillow_bicubic
-from jsr.errors import UserError, nearest
+from jsr.errors import FileError, UserError, nearest
 from jsr.parallel import init_worker
 
 CACHE_BYTES = 256 << 20  # of decoded images, in each worker: stored LR images, and the files of a folder
@@ -33,6 +33,8 @@ _THREADS = {True: grain.ReadOptions(num_threads=1, prefetch_buffer_size=2),
             False: grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)}
 _GRACE_S = 120  # that a worker stays after SIGTERM, unless its parent ends it
 _LARGE_BLOCK = 31 << 20
+_SHOWN = 20  # lines of one message
+LEFT_OUT = "left_out"  # key of a sample's lines on records that could not give it
 
 
 def lr_clean(hr, scale, made):
@@ -125,7 +127,7 @@ class PairedCrops:
         # The LR grid: HR rows and columns beyond a multiple of the scale have no LR pixel.
         height, width = hr.shape[0] // scale, hr.shape[1] // scale
         if min(height, width) < size:
-            raise UserError(f"{name}: {hr.shape[1]}x{hr.shape[0]} is smaller than the crop of {self._crop}; use a "
+            raise FileError(f"{name}: {hr.shape[1]}x{hr.shape[0]} is smaller than the crop of {self._crop}; use a "
                             "smaller one (--config.stages[0].crop=...) or remove the image")
         y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
         if self._degrade:
@@ -192,20 +194,53 @@ class Row:
     steps: tuple[int, int] | None = None
 
 
-def sample_dataset(source, transform, *, seed):
-    """The endless sequence of samples of a source: a Grain MapDataset, shuffled anew each pass over `source`."""
-    return grain.MapDataset.source(source).seed(seed).shuffle().repeat(None).random_map(transform)
+def sample_dataset(source, transform, *, seed, max_damaged=0):
+    """The endless sequence of samples of a source: a Grain MapDataset, shuffled anew each pass over `source`.
+
+    A sample also has `LEFT_OUT`: text, a line for each record that should have given it and could not.
+
+    Args:
+      source: random-access records.
+      transform: of a record and a generator, to a sample.
+      seed: of order and samples.
+      max_damaged: number of records that may be tried for a sample in vain.
+    """
+    sampler = _Sampler(source, transform, max_damaged)
+    return grain.MapDataset.source(range(len(source))).seed(seed).shuffle().repeat(None).random_map(sampler)
 
 
-def _mixed(rows, seed, batch):
+class _Sampler:
+    """Number of a record and random generator to sample; the next record stands in for one that cannot be used.
+
+    So the sample is a function of both and of the files alone, whoever computes it.
+    """
+
+    def __init__(self, source, transform, max_damaged):
+        self._source, self._transform, self._most = source, transform, max_damaged
+
+    def __call__(self, number, rng):
+        lines = []
+        for tried in range(len(self._source)):
+            try:
+                sample = self._transform(self._source[(number + tried) % len(self._source)], rng)
+                return sample | {LEFT_OUT: np.array("\n".join(lines))}
+            except FileError as e:
+                lines.append(" ".join(str(e).splitlines()))
+                if len(lines) > self._most:
+                    break
+        raise UserError("\n".join(lines[-_SHOWN:]))
+
+
+def _mixed(rows, seed, batch, max_damaged):
     """The endless sequence of samples of a stage."""
     seeds = [seed, *(int(np.random.SeedSequence([seed, row]).generate_state(1)[0]) for row in range(1, len(rows)))]
-    datasets = [sample_dataset(row.source, row.transform, seed=own) for row, own in zip(rows, seeds, strict=True)]
+    datasets = [sample_dataset(row.source, row.transform, seed=own, max_damaged=max_damaged)
+                for row, own in zip(rows, seeds, strict=True)]
     order = Order([row.weight for row in rows], [row.steps for row in rows], batch)
     return grain.MapDataset.select_from_datasets(datasets, order)
 
 
-def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
+def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_damaged=0, leave_out=None):
     """Iterates over this process's slices of the batches from step `start` on.
 
     Args:
@@ -215,16 +250,18 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
       start: the stage's step to begin at.
       num_workers: worker processes; 0 loads in this one.
       process: (index, count) of this process; it gets the index-th of count parts of each batch.
+      max_damaged: number of records that may be left out for one sample.
+      leave_out: called with a line for each record that another stands in for, before its batch is given.
 
     Yields:
       dicts of uint8 arrays (batch / count, H, W, C), of clips (batch / count, T, H, W, C), and of float32 arrays
       (batch / count,) where `DERIVED` gives numbers.
 
     Raises:
-      UserError: an image that is damaged or smaller than the crop.
+      UserError: more than `max_damaged` images that are damaged or smaller than the crop; what `leave_out` raises.
     """
     index, count = process
-    dataset = _mixed(rows, seed, batch).batch(batch // count, drop_remainder=True)[index::count][start:]
+    dataset = _mixed(rows, seed, batch, max_damaged).batch(batch // count, drop_remainder=True)[index::count][start:]
     if num_workers:
         dataset = dataset.map(_to_bytes)
     dataset = dataset.to_iter_dataset(_THREADS[bool(num_workers)])
@@ -237,7 +274,12 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1)):
     iterator = iter(dataset)
     try:
         for samples in iterator:
-            yield {key: _to_array(value) for key, value in samples.items()} if num_workers else samples
+            if num_workers:
+                samples = {key: _to_array(value) for key, value in samples.items()}
+            for line in dict.fromkeys("\n".join(samples.pop(LEFT_OUT).tolist()).split("\n")):
+                if line and leave_out:
+                    leave_out(line)
+            yield samples
     except Exception as e:
         mistake = _user_error_within(e)
         if mistake is None:

@@ -11,7 +11,7 @@ from jsr.data import headers
 from jsr.data.decoded import Decoded
 from jsr.datasets.build import damage, default_data_dir, find, names
 from jsr.datasets.cut import WHOLE
-from jsr.errors import UserError, nearest
+from jsr.errors import FileError, UserError, nearest
 from jsr.evaluation import score_folders
 
 _RGB = 3  # bytes a pixel
@@ -42,8 +42,8 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
 
     Raises:
       UserError: unknown, not built or damaged dataset, unknown split; no such folder, or files in it that are no
-        images or too small, a line each; `files` cannot be read, is empty, or has names that the dataset has not; `form` of a dataset, or with no
-        place for what it makes.
+        images or too small, a line each; `files` cannot be read, is empty, or has names that the dataset has not;
+        `form` of a dataset, or with no place for what it makes.
     """
     if guests.is_function(str(dataset)) and not Path(dataset).exists():
         return guests.attribute(dataset)(split)
@@ -58,13 +58,13 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         raise UserError(f"{dataset}: no such folder, and no such dataset; {nearest(dataset, names())}")
     paths = _listed_paths(images.list_images(dataset), files, dataset)
     sizes, problems = headers.read(dataset, paths, data_dir, announce)
-    headers.raise_all(problems + (_small(sizes.items(), least) if form == WHOLE else []))
+    headers.raise_all(problems + (_small(list(sizes.items()), least) if form == WHOLE else []))
     source = FolderSource(paths, list(sizes.values()))
     if form == WHOLE and source.decoded_bytes <= memory:
         return source
     try:
         decoded = Decoded(source, form, Path(data_dir), announce)
-        headers.raise_all(_small(zip(decoded.names, decoded.sizes, strict=True), least))
+        headers.raise_all(_small(list(zip(decoded.names, decoded.sizes, strict=True)), least))
         return decoded
     except UserError as e:
         if form != WHOLE:
@@ -95,7 +95,7 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
         pairs = dict(sorted(pairs.items()))
     sizes, wrong = headers.read(hr, list(pairs), data_dir, announce)
     lr_sizes, lr_wrong = headers.read(lr, list(pairs.values()), data_dir, announce)
-    problems += wrong + lr_wrong + _small(sizes.items(), least)
+    problems += wrong + lr_wrong + _small(list(sizes.items()), least)
     for path, small in pairs.items():
         (height, width), (lr_height, lr_width) = sizes.get(path, (0, 0)), lr_sizes.get(small, (0, 0))
         if height and lr_height and (height // scale, width // scale) != (lr_height, lr_width):
@@ -106,8 +106,12 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
 
 
 def _small(sizes, least):
-    return [f"{name}: {width}x{height} is smaller than the crop of {least}; remove it, or use a smaller one "
-            "(--config.stages[0].crop=...)" for name, (height, width) in sizes if min(height, width) < least]
+    """A line for each of some (name, (height, width)) that is smaller than the crop; one, where all are."""
+    found = [f"{name}: {width}x{height} is smaller than the crop of {least}" for name, (height, width) in sizes
+             if min(height, width) < least]
+    if found and len(found) == len(sizes):
+        return [f"{found[0]}, and so are all its images; use a smaller one (--config.stages[0].crop=...)"]
+    return [f"{line}; remove it, or use a smaller crop (--config.stages[0].crop=...)" for line in found]
 
 
 def licence(dataset):
@@ -185,7 +189,7 @@ def _bytes_of(path):
     try:
         return path.read_bytes()
     except OSError as e:
-        raise UserError(f"{path}: cannot be read: {e.strerror}") from e
+        raise FileError(f"{path}: cannot be read: {e.strerror}") from e
 
 
 @dataclasses.dataclass
@@ -221,7 +225,7 @@ class RecordSource:
         try:
             record = self._records[index]
         except Exception as e:  # the record reader's own, on damage that leaves the file's size as it was
-            raise UserError(f"{self.dataset}: record {index} of {self.split} is damaged; run: jsr build {self.dataset} "
+            raise FileError(f"{self.dataset}: record {index} of {self.split} is damaged; run: jsr build {self.dataset} "
                             f"--overwrite --data_dir {self.data_dir}") from e
         binary = ("hr", "lr")
         return {k: v.decode() if isinstance(v, bytes) and k not in binary else v for k, v in record.items()}

@@ -26,7 +26,7 @@ import PIL
 from PIL import Image
 
 from jsr import images
-from jsr.errors import UserError
+from jsr.errors import FileError, UserError
 
 TILE = 96  # side of a tile, px; TIFF wants a multiple of 16
 
@@ -118,7 +118,7 @@ class Tiled:
         try:
             table = struct.unpack_from(f"<{2 * number}I", self._data, _OFFSETS_AT)
         except struct.error:
-            raise UserError(f"{self._name}: damaged or truncated image; replace or remove the file") from None
+            raise FileError(f"{self._name}: damaged or truncated image; replace or remove the file") from None
         return table[:number], table[number:]
 
 

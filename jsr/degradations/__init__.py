@@ -408,7 +408,7 @@ def decode(lr_bytes: bytes, record: Mapping[str, Any] | None = None, *, name: st
     try:
         return _decoded(record["steps"][-1], lr_bytes)
     except UserError as e:
-        raise UserError(f"{name}: {str(e).partition(': ')[2]}" if name else str(e)) from e
+        raise type(e)(f"{name}: {str(e).partition(': ')[2]}" if name else str(e)) from e
 
 
 def crop_to_multiple(image: np.ndarray, multiple: int) -> np.ndarray:

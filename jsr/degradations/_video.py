@@ -13,7 +13,7 @@ import io
 import numpy as np
 
 from jsr.degradations.resize import SWSCALE_OPTIONS, pyav, swscale
-from jsr.errors import UserError
+from jsr.errors import FileError, UserError
 from jsr.native import call_apart
 
 # SVT-AV1 may take these: thirty times what its slowest preset takes on a free core.
@@ -117,13 +117,13 @@ def opened(data, name):
     try:
         with av.open(io.BytesIO(data), "r") as container:
             if not container.streams.video:
-                raise UserError(f"{name}: holds no pictures; replace or remove it")
+                raise FileError(f"{name}: holds no pictures; replace or remove it")
             stream = container.streams.video[0]
             # Without this FFmpeg hides damage under something plausible; "crccheck" compares checksums where there are.
             stream.codec_context.options = {"err_detect": "crccheck+bitstream+explode"}
             yield container, stream
     except av.error.FFmpegError as e:
-        raise UserError(f"{name}: damaged or truncated ({e.strerror}); replace or remove it") from e
+        raise FileError(f"{name}: damaged or truncated ({e.strerror}); replace or remove it") from e
 
 
 def check_420(frame, name):

@@ -28,6 +28,7 @@ _EXACT_SHARE = 5                 # a tile has at least so many times the exact o
 _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
 _QUALITY_SIDE = 256  # of the part of an image whose JPEG quality is estimated, px
 _JPEG_BLOCK = 16     # px, with its colours at half the size
+_BEYOND = 0.5  # that floats may lie outside [0, 1], as resizing with negative lobes makes them
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
 
@@ -122,7 +123,7 @@ class Upscaler:
           Array (H * scale, W * scale[, C]) with the channels and dtype of the input; floats are clipped to [0, 1].
 
         Raises:
-          ValueError: another shape or dtype.
+          ValueError: another shape or dtype, floats far outside [0, 1], or NaN.
           UserError: out of memory, or the networks gave values that are not finite.
         """
         image = np.asarray(image)
@@ -130,6 +131,13 @@ class Upscaler:
                 or image.ndim == 3 and image.shape[2] > 4:
             raise ValueError(f"image is {image.dtype} {image.shape}, expected uint8, uint16 or float32 of (H, W) or "
                              "(H, W, 1 to 4)")
+        if image.dtype == np.float32:
+            low, high = image.min(), image.max()
+            if not np.isfinite([low, high]).all():
+                raise ValueError("image holds NaN or infinite values, expected floats in [0, 1]")
+            if low < -_BEYOND or high > 1 + _BEYOND:
+                raise ValueError(f"image is float32 from {low:g} to {high:g}, expected [0, 1]; give 8-bit values as "
+                                 "uint8, or divide them by 255")
         pixels = image if image.ndim == 3 else image[..., None]
         height, width, channels = pixels.shape
         bands = self.stream(lambda start, stop: pixels[start:stop], height, width, image.dtype)

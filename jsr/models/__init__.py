@@ -5,8 +5,8 @@ blocks, the network, VARIANTS (a table from variant to fields), SMALL (fields th
 Model(variant, *, scale, **fields), CARD. It is imported when its network is asked for.
 
 The network is a Linen module: `__call__(lr, *, train=False)` takes NHWC (video NTHWC) RGB in [0, 1] and returns SR in
-the same form and dtype, or a dict that holds it as `sr`. Conditions such as a quality factor are further keyword
-arguments with defaults. An auxiliary network (`Card.auxiliary`), for example a critic, returns features or logits for
+the same form and dtype, or a dict that holds it as `sr`; `create` has it raise ValueError for integers. Conditions such
+as a quality factor are further keyword arguments with defaults. An auxiliary network (`Card.auxiliary`), for example a critic, returns features or logits for
 losses instead. Every network has the fields `scale` and `dtype` (of the computation; parameters stay float32) and names
 every submodule that has parameters, since parameter paths are what files on disk are read by. One that divides images
 into parts of a grid that follows their size has the attribute `grid_follows_size`: tiles are never exact with it. One
@@ -62,6 +62,7 @@ def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
     if scale not in scales:
         raise UserError(f"{model_id}: no scale {scale}; it has {', '.join(map(str, scales))}")
     default = module.Model(variant, scale=scale)
+    _refuse_integers(type(default))
     known = [f.name for f in dataclasses.fields(default) if f.name not in ("scale", "parent", "name")]
     for field, value in fields.items():
         if field not in known:
@@ -143,6 +144,24 @@ def outputs(result: Any) -> dict[str, Any]:
     if "sr" not in result:
         raise ValueError(f"a network's output holds {', '.join(map(repr, result))}, but no 'sr'")
     return result
+
+
+def _refuse_integers(kind):
+    """Has a class of networks raise ValueError for images that are no floats: 0 to 255 would pass for 0 to 1."""
+    call = kind.__call__
+    if hasattr(call, "refuses_integers"):
+        return
+
+    @functools.wraps(call)
+    def checked(self, *images, **named):
+        image = images[0] if images else next(iter(named.values()), None)
+        dtype = getattr(image, "dtype", None)
+        if dtype is not None and not jnp.issubdtype(dtype, jnp.floating):
+            raise ValueError(f"{kind.__name__}: the image is {dtype}, expected floats in [0, 1]; divide uint8 by 255")
+        return call(self, *images, **named)
+
+    checked.refuses_integers = True  # pyright: ignore[reportAttributeAccessIssue]
+    kind.__call__ = checked
 
 
 def _import(stem):

@@ -86,7 +86,7 @@ class Net:
 class Source:
     """A row of the data that samples are taken from."""
 
-    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images; "" where `hr` and `lr` are given', "")
+    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images; "" where hr and lr are given', "")
     hr: str = key("folder of HR images, whose LR images are in `lr`", "")
     lr: str = key("folder of their LR images, of the same names, perhaps with something added (0801x4.png)", "")
     split: str = key('split of the dataset, perhaps a slice, "train[:100]"', "train")
@@ -110,7 +110,7 @@ class Source:
 class Validation:
     """The pairs that a recipe is evaluated on."""
 
-    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images; "" where `hr` and `lr` are given', "")
+    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images; "" where hr and lr are given', "")
     hr: str = key("folder of HR images, whose LR images are in `lr`", "")
     lr: str = key("folder of their LR images", "")
     split: str = key("split of the dataset", "validation")
@@ -127,6 +127,8 @@ class Data:
     data_dir: str = key('folder of built datasets; "" is $JSR_DATA_DIR, else $TFDS_DATA_DIR, else '
                         "~/tensorflow_datasets", "")
     num_workers: int = key("processes that make samples; 0 makes them in the training's own", 2, least=0)
+    max_damaged: int = key("images that a run goes on without where they turn out to be damaged: another stands in for "
+                           "each, and the log names it", 100, least=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,12 @@
 """What a run writes down as it goes: metrics.jsonl, TensorBoard event files, pictures."""
 
+import contextlib
 import json
 import math
 from pathlib import Path
+import socket
 import sys
+import time
 
 from jsr.files import atomic_write, writing
 from jsr.images import write_png
@@ -24,8 +27,7 @@ class Logbook:
         self._drop_after(resume_step)
         with writing(self._path):
             self._file = open(self._path, "a", encoding="utf-8", buffering=1)
-            self._events = _tensorboard().SummaryWriter(str(self._workdir / "tensorboard"),
-                                                        purge_step=resume_step + 1 if resume_step else None)
+        self._events = _Events(self._workdir / "tensorboard", resume_step)
 
     def _drop_after(self, step):
         kept = []
@@ -44,19 +46,55 @@ class Logbook:
         legal = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with writing(self._path):
             self._file.write(json.dumps({"step": step, "kind": kind, **legal}) + "\n")
-        for name, value in legal.items():
-            if value is not None:  # the writer only complains of others
-                self._events.add_scalar(f"{kind}/{name}", value, step)
+        self._events.write(step, *(self._events.summary.scalar(f"{kind}/{name}", value)
+                                   for name, value in legal.items() if value is not None))
 
     def picture(self, step, name, image):
         """Adds a uint8 (H, W, 3) picture as pictures/<name>_<step>.png and to TensorBoard."""
         write_png(self._workdir / "pictures" / f"{name}_{step:07d}.png", image)
-        self._events.add_image(name, image, step, dataformats="HWC")
+        self._events.write(step, self._events.summary.image(name, image, dataformats="HWC"))
 
     def close(self):
-        """Flushes and closes the files."""
-        self._file.close()
-        self._events.close()
+        """Flushes and closes the files; raises UserError where one cannot be written."""
+        with contextlib.ExitStack() as last:
+            last.callback(self._events.close)
+            with writing(self._path):
+                self._file.close()
+
+
+class _Events:
+    """TensorBoard's event file, written in this thread: of a full disk one that writes in its own only dies.
+
+    Args:
+      folder: gets the file.
+      resume_step: TensorBoard shows nothing older files have after this step.
+    """
+
+    def __init__(self, folder, resume_step):
+        tensorboard = _tensorboard()
+        self.summary, self._event, self._folder = tensorboard.summary, tensorboard.proto.event_pb2, folder
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}"
+            self._file = tensorboard.record_writer.RecordWriter(str(folder / name))
+            self._add(file_version="brain.Event:2")
+            if resume_step:
+                started = self._event.SessionLog(status=self._event.SessionLog.START)
+                self._add(step=resume_step + 1, session_log=started)
+
+    def write(self, step, *summaries):
+        """Adds tensorboardX's summaries at a step."""
+        with writing(self._folder):
+            for summary in summaries:
+                self._add(step=step, summary=summary)
+            self._file.flush()
+
+    def _add(self, **content):
+        self._file.write(self._event.Event(wall_time=time.time(), **content).SerializeToString())
+
+    def close(self):
+        with writing(self._folder):
+            self._file.close()
 
 
 def _tensorboard():

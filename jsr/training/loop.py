@@ -1,5 +1,6 @@
 """The training loop: stages, validation, checkpoints, and a clean end whatever ends it."""
 
+import contextlib
 import functools
 import itertools
 import logging
@@ -19,6 +20,7 @@ from jsr.files import atomic_write
 from jsr.training import blackbox, check, insight, memory, run_folder, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
+from jsr.training.left_out import LeftOut
 from jsr.training.logbook import Logbook
 from jsr.training.validation import Judge
 
@@ -33,13 +35,14 @@ class Interrupted(Exception):
         self.signal = signum
 
 
-def train(recipe, workdir, *, console):
+def train(recipe, workdir, *, console, accept=False):
     """Trains a recipe through all its stages, resuming from the workdir's newest checkpoint.
 
     Args:
       recipe: Recipe.
       workdir: the run's folder.
       console: a rich Console for progress.
+      accept: see `jsr.training.run_folder.check_same_run`.
 
     Returns:
       An Upscaler with the final (averaged, where kept) parameters and the recipe's ensemble.
@@ -55,7 +58,7 @@ def train(recipe, workdir, *, console):
     opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False))
     mark = run_folder.fingerprint(recipe, mix.data_hash(recipe, opened))
     if lead:
-        run_folder.check_same_run(recipe, mark, workdir)
+        mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept)
 
     checkpoints = Checkpoints(workdir / "checkpoints", keep=recipe.keep_checkpoints)
     step, state, meta = _restored(recipe, checkpoints, mesh) or (0, None, {"best": None})
@@ -65,13 +68,16 @@ def train(recipe, workdir, *, console):
         state = jax.device_put(states.make_state(plan, variables), replicated)
         if lead:
             _write_overview(workdir, recipe, variables)
+    if mark.get("accepted") != meta.get("fingerprint", {}).get("accepted"):  # scores may be of other images
+        meta = {**meta, "best": None}
+        meta.pop("baseline", None)
     meta["fingerprint"] = mark
     frozen = jax.device_put(states.frozen_variables(recipe), replicated)
 
     check.check_late_stages(recipe, opened, plan.index, key, frozen, mesh)
     validation.pairs(recipe)  # what is missing is said before anything is trained
-    logbook = Logbook(workdir, resume_step=step) if lead else None
-    clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta)
+    logbook, left_out = Logbook(workdir, resume_step=step) if lead else None, LeftOut(meta, recipe.data.max_damaged)
+    clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out)
 
     def warn(text):
         if text and lead:
@@ -103,7 +109,8 @@ def train(recipe, workdir, *, console):
                 batches = pipeline.train_batches(
                     mix.stage_rows(recipe, stage, opened), seed=_data_seed(recipe.seed, plan.index), batch=stage.batch,
                     start=step - plan.first_step, num_workers=recipe.data.num_workers,
-                    process=(jax.process_index(), jax.process_count()))
+                    process=(jax.process_index(), jax.process_count()), max_damaged=recipe.data.max_damaged,
+                    leave_out=left_out)
                 try:
                     feed = pipeline.prefetch_to_device(clock.waiting(batches), lambda b: sharding.put_batch(b, mesh))
                     with clock.part("start"):
@@ -149,10 +156,16 @@ def train(recipe, workdir, *, console):
             spent = insight.times(insight.log_rows(workdir))
             console.print(insight.time_table(spent), insight.advice(spent, recipe.data.num_workers), highlight=False,
                           soft_wrap=True)
+            warn(left_out.summary())
+    except Exception as e:
+        if lead and step and not isinstance(e, Interrupted):
+            _leave_model(workdir, recipe, judge, plan, step, state)
+        raise
     finally:
-        checkpoints.close()
-        if logbook:
-            logbook.close()
+        with contextlib.ExitStack() as last:
+            if logbook:
+                last.callback(logbook.close)
+            last.callback(checkpoints.close)
     return judge.upscaler(plan.networks, variables, tlc=recipe.ensemble.tlc, tile=list(recipe.ensemble.tiles) or None,
                           self_ensemble=recipe.ensemble.self)
 
@@ -164,6 +177,16 @@ def _restored(recipe, checkpoints, mesh):
     if restored:
         log.info("resuming from step %d of %d", restored[0], recipe.last_step)
     return restored
+
+
+def _leave_model(workdir, recipe, judge, plan, step, state):
+    """Leaves the model of a run that an error ends, where there is one and room for it."""
+    try:
+        variables = jax.device_get(states.eval_variables(recipe, state))
+        model_file.save(workdir / "last.safetensors", variables, judge.info(plan, step, {}))
+    except Exception:  # a full disk, or a step that failed has taken its arrays: what ends the run is said already
+        return
+    log.info("the model as it is after step %d is kept in %s", step, workdir / "last.safetensors")
 
 
 def _write_overview(workdir, recipe, variables):

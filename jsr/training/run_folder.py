@@ -17,7 +17,7 @@ log = logging.getLogger("jsr")
 
 # Keys that may differ between the command that began a run and the one that resumes it: none that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
-             "ensemble", "report", "inferred", "title")
+             "data.max_damaged", "ensemble", "report", "inferred", "title")
 DATA_PLACES = (".dataset", ".hr", ".lr", ".files")  # free too, while the data are the same
 _BEGUN = ("config.json", "fingerprint.json")
 
@@ -28,45 +28,99 @@ def has_begun(workdir):
     return checkpoints and all((workdir / name).exists() for name in _BEGUN)
 
 
-def check_same_run(recipe, mark, workdir):
+def check_same_run(recipe, mark, workdir, *, accept=False):
     """Holds recipe and data against those that began the run in a folder; writes them down in a new one.
 
     Args:
       recipe: Recipe.
       mark: its `fingerprint`.
       workdir: the run's folder, with config.json and fingerprint.json unless nothing was trained in it yet.
+      accept: goes on with other settings and data, where the state of the run has the same form under them.
+
+    Returns:
+      The mark to go on with. Its "accepted", where there is any, is a list of {"step", "changes": {key: [before,
+      now]}} with, where the data are others, the hash of those before, "data".
 
     Raises:
       UserError: settings that change a run's numbers are others, or the data are; one of the two files is damaged.
     """
     paths = [workdir / name for name in _BEGUN]
     if not has_begun(workdir):
-        for path, content in zip(paths, (plain(recipe), mark), strict=True):
-            with atomic_write(path, "w") as file:
-                json.dump(content, file, indent=1, sort_keys=True)
-        return
-    before, mark_before = recipes.read_json(paths[0]), _read(paths[1])
-    same_data, before, now = mark_before["data"] == mark["data"], flat(plain(before)), flat(plain(recipe))
+        _write(paths, recipe, mark)
+        return mark
+    recipe_before, mark_before = recipes.read_json(paths[0]), _read(paths[1])
+    same_data, before, now = mark_before["data"] == mark["data"], flat(plain(recipe_before)), flat(plain(recipe))
     changed = [key for key in different(before, now)
                if not key.startswith(FREE_KEYS) and not (same_data and key.endswith(DATA_PLACES))]
-    if changed:
-        first = changed[0]
-        raise UserError(f"{workdir}: holds a run with other settings ({first}: {before.get(first)!r} there, "
-                        f"{now.get(first)!r} now{f', and {len(changed) - 1} more' if len(changed) > 1 else ''}); "
-                        "choose another --workdir, or remove that folder")
-    if not same_data:
-        raise UserError(f"{workdir}: holds a run with other data: the names or sizes of its images or records are not "
-                        "what they were; put the data back, choose another --workdir, or remove that folder")
+    accepted = mark_before["accepted"]
+    if changed or not same_data:
+        step, words = _newest(workdir), _difference(changed, before, now, same_data)
+        if not accept:
+            raise UserError(f"{workdir}: holds a run with {words}; --accept_changes goes on with the new ones from "
+                            f"step {step}; else choose another --workdir{_starting_from(workdir, recipe)}")
+        if changed and not _same_form(recipe_before, recipe, step):
+            raise UserError(f"{workdir}: holds a run with {words}, with which it cannot go on from step {step}; choose "
+                            f"another --workdir{_starting_from(workdir, recipe)}")
+        log.warning("from step %d on the run goes on with %s, as --accept_changes says", step, words)
+        entry = {"step": step, "changes": {key: [before.get(key), now.get(key)] for key in changed}}
+        accepted = [*accepted, entry | ({} if same_data else {"data": mark_before["data"]})]
+        mark = mark | {"accepted": accepted}
+        _write(paths, recipe, mark)
+    elif accepted:
+        mark = mark | {"accepted": accepted}
     before, now = (flat({"code": its["revision"], **its["versions"]}) for its in (mark_before, mark))
     for name in different(before, now):
         log.warning("the run began with %s %s and goes on with %s: its numbers may differ from an uninterrupted run's",
                     name, before.get(name), now.get(name))
+    return mark
+
+
+def _write(paths, recipe, mark):
+    for path, content in zip(paths, (plain(recipe), mark), strict=True):
+        with atomic_write(path, "w") as file:
+            json.dump(content, file, indent=1, sort_keys=True)
+
+
+def _newest(workdir):
+    """The step of a begun run's newest checkpoint."""
+    return max(int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
+
+
+def _difference(changed, before, now, same_data):
+    """What is different of a run, in words."""
+    words = []
+    if changed:
+        first, more = changed[0], f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+        words.append(f"other settings ({first}: {before.get(first)!r} there, {now.get(first)!r} now{more})")
+    if not same_data:
+        words.append("other data: the names or sizes of its images or records are not what they were")
+    return ", and ".join(words)
+
+
+def _starting_from(workdir, recipe):
+    """How a new run begins with the parameters of an old one."""
+    found = [workdir / name for name in ("last.safetensors", "best.safetensors") if (workdir / name).exists()]
+    return f" and start from this run (--config.networks.{recipe.chain[0]}.start_from={found[0]})" if found else ""
+
+
+def _same_form(before, now, step):
+    """Whether a state of one recipe after some steps is one of another recipe too."""
+    if step > now.last_step or before.stage_at(step) != now.stage_at(step):
+        return False
+    import jax
+
+    from jsr import sharding
+    from jsr.training import memory, stages
+
+    one, other = (memory.abstract_state(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh())
+                  for its in (before, now))
+    return jax.tree.structure(one) == jax.tree.structure(other) and jax.tree.leaves(one) == jax.tree.leaves(other)
 
 
 def _read(path):
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {key: found[key] for key in ("data", "revision", "versions")}
+        return {key: found[key] for key in ("data", "revision", "versions")} | {"accepted": found.get("accepted", [])}
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise UserError(f"{path}: a damaged file ({e}); put it back, or remove the run") from e
 

@@ -25,9 +25,11 @@ class Judge:
     Args:
       recipe: Recipe.
       meta: {"best": the best ranking score or None, "fingerprint", and once known "baseline"}; kept up to date.
+      leave_out: called with a line for each image that is damaged.
     """
 
-    def __init__(self, recipe, meta):
+    def __init__(self, recipe, meta, leave_out=None):
+        self._pairs = functools.partial(validation.pairs, recipe, leave_out)
         self._recipe, self._meta, self._protocol = recipe, meta, challenges.of(recipe)
         self._chain_of = functools.cache(self._make_chain)
 
@@ -48,7 +50,7 @@ class Judge:
 
     def ranking_score(self, networks, variables):
         """The mean over the first validation images, which decides what is pruned."""
-        pairs = itertools.islice(validation.pairs(self._recipe), PRUNE_IMAGES)
+        pairs = itertools.islice(self._pairs(), PRUNE_IMAGES)
         return evaluation.ranking_score(self.upscaler(networks, variables), pairs, self._protocol)
 
     def info(self, plan, steps, scores):
@@ -80,7 +82,7 @@ class Judge:
         variables = jax.device_get(states.eval_variables(self._recipe, state))
         upscaler = self.upscaler(plan.networks, variables)  # the ensemble would take eight times as long
         rows, baselines, best_key = [], [], protocol.ranking
-        for name, lr, hr in validation.pairs(self._recipe):
+        for name, lr, hr in self._pairs():
             sr = upscaler.upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if not rows[1:] or "baseline" not in meta:

@@ -261,7 +261,7 @@ def recipe_of(rows, **more):
 
 def rows_of(config, records):
     """Rows whose datasets have these records, {dataset: records}."""
-    opened = {(dataset, "train", "", 1.0, 0, 0.0): found for dataset, found in records.items()}
+    opened = {mix.key(row): records[row.dataset] for row in config.data.train}
     return mix.stage_rows(config, config.stages[0], opened)
 
 

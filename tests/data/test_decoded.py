@@ -106,7 +106,7 @@ def test_parts_that_were_not_used_for_long_go(folder, tmp_path, monkeypatch):
 def test_what_cannot_be_used_is_named(folder, tmp_path, photograph):
     for name, image in (("cmyk.jpg", Image.new("CMYK", (90, 90))), ("deep.png", Image.new("I;16", (90, 90)))):
         image.save(folder / name)
-    with pytest.raises(UserError, match="cmyk.jpg: is CMYK, not 8-bit .*deep.png: (is I;16|has 16 bits)"):
+    with pytest.raises(UserError, match="cmyk.jpg: is CMYK, not 8-bit .*\n.*deep.png: (is I;16|has 16 bits)"):
         open_source(folder, "", tmp_path, form=cut.Cut(2))
     for name in ("cmyk.jpg", "deep.png"):
         (folder / name).unlink()

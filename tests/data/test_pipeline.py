@@ -32,10 +32,12 @@ def records(photograph):
     return found
 
 
-def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, scale=SCALE, seed=5, batch=6, **options):
+def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, scale=SCALE, seed=5, batch=6,
+         max_damaged=0, leave_out=None, **options):
     crops = pipeline.PairedCrops(crop=crop, scale=scale, **options)
     batches = pipeline.train_batches([pipeline.Row(records, crops)], seed=seed, batch=batch,
-                                     start=start, num_workers=num_workers, process=process)
+                                     start=start, num_workers=num_workers, process=process, max_damaged=max_damaged,
+                                     leave_out=leave_out)
     try:
         return list(itertools.islice(batches, n))
     finally:
@@ -184,6 +186,25 @@ def test_damaged_image_names_itself_across_processes(records):
     records = [{**records[0], "hr": records[0]["hr"][:200]}]
     with pytest.raises(UserError, match=r"0 \(hr\): damaged or truncated"):
         take(records, 1, num_workers=1)
+
+
+def test_what_is_damaged_gives_its_place_to_another_whatever_the_workers(records):
+    """The other samples stay as they are; every damaged record is named before its batch is given."""
+    whole, said = take(records, 8), []
+    damaged = [records[0], {**records[1], "lr": records[1]["lr"][:90]}, {**records[2], "hr": b"none"}]
+    reference = take(damaged, 8, max_damaged=2, leave_out=said.append)
+    assert {line.partition(":")[0] for line in said} == {"1 (lr)", "2 (hr)"}
+    assert all(set(batch) == {"lr", "hr"} for batch in reference)
+    equal = [np.array_equal(a, b) for one, other in zip(reference, whole, strict=True)
+             for a, b in zip(one["hr"], other["hr"], strict=True)]
+    assert sum(equal) == 16  # one record in three
+    for num_workers in (1, 2):
+        assert same(take(damaged, 8, num_workers=num_workers, max_damaged=2), reference)
+    assert same(take(damaged, 3, start=5, max_damaged=2), reference[5:])
+    with pytest.raises(UserError, match="damaged or truncated|not an image"):
+        take(damaged, 8, max_damaged=0)
+    with pytest.raises(UserError, match="the dataset stores no LR images"):  # no damage, and not tried again
+        take([{"name": "a", "hr": records[0]["hr"]}, records[1]], 8, max_damaged=5)
 
 
 @pytest.mark.parametrize("arguments, message", [

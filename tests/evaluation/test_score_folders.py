@@ -52,7 +52,8 @@ def test_ambiguity_names_both():
         "sr/a_x4.png: could belong to a.png, as could a_swinir.png; give the right one that file's name",
         "sr/a_swinir.png: could belong to a.png, as could a_x4.png; give the right one that file's name"]
     pairs, problems = match(paths("sr", "1.png"), paths("hr", "01.png", "001.png"))
-    assert not pairs and problems == ["sr/1.png: could belong to 01.png or 001.png; give the right one that file's name"]
+    assert not pairs and problems == [
+        "sr/1.png: could belong to 01.png or 001.png; give the right one that file's name"]
 
 
 def test_the_longest_name_counts():

@@ -141,6 +141,14 @@ def test_premultiplied_colour_is_divided_again():
     np.testing.assert_allclose(Upscaler([chain]).upscale(image), image.repeat(2, 0).repeat(2, 1), atol=1e-6)
 
 
+@pytest.mark.parametrize("values, message", [
+    ((0, 255), r"from 0 to 255, expected \[0, 1\]; give 8-bit values as uint8"), ((-1, 1), "from -1 to 1, expected"),
+    ((0, np.nan), "holds NaN or infinite values, expected"), ((0, np.inf), "holds NaN or infinite values, expected")])
+def test_floats_far_outside_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        Upscaler([make_chain()]).upscale(np.resize(np.float32(values), (4, 4, 3)))
+
+
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 5), np.uint8),
                                    np.zeros((1, 4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.int32)])
 def test_other_arrays_are_refused(image):

@@ -83,3 +83,13 @@ def test_card_gives_the_shape_of_images_and_clips():
 def test_card_refuses(wrong, message):
     with pytest.raises(ValueError, match=message):
         Card(**{**dict(title="t", paper="p", code="", scales=(2,), padding=Padding()), **wrong})
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool", "complex64"])
+def test_integers_are_refused(dtype):
+    network = models.create("edsr/baseline", scale=2, num_feat=4, num_block=1)
+    variables, image = models.init(network, jax.random.key(0)), jnp.ones((1, 8, 8, 3), dtype)
+    for give in (lambda: network.apply(variables, image), lambda: jax.jit(network.apply)(variables, image)):
+        with pytest.raises(ValueError, match=rf"EDSR: the image is {dtype}, expected floats in \[0, 1\]; divide uint8"):
+            give()
+    assert network.apply(variables, image.real.astype("bfloat16")).shape == (1, 16, 16, 3)

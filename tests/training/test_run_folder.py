@@ -17,7 +17,7 @@ def recipe(photo_folder):
     """From a folder of photographs to a recipe on it."""
     def make(folder=photo_folder, **more):
         return recipes.load("aim22_t1:quick", {"data.train[0].dataset": str(folder), "data.eval.dataset": str(folder),
-                                               **more}.items())
+                                               "stages[0].crop": "32", **more}.items())
     return make
 
 
@@ -71,3 +71,26 @@ def test_other_code_is_told_of(recipe, tmp_path, caplog):
     mark["versions"]["jax"] = "99"
     run_folder.check_same_run(recipe(), mark, tmp_path)
     assert "and goes on with 99: its numbers may differ" in caplog.text
+
+
+def test_other_steps_rates_and_data_are_gone_on_with_where_they_are_accepted(recipe, photo_folder, tmp_path, caplog):
+    small = {"networks.sr.fields.num_feat": "4", "networks.sr.fields.num_block": "1", "stages[0].steps": "20"}
+    begun(recipe(**small), tmp_path)
+    (tmp_path / "last.safetensors").touch()
+    more = small | {"stages[0].steps": "60", "stages[0].batch": "2", "stages[0].players[0].learning_rate": "1e-5"}
+    with pytest.raises(UserError, match=r"\(stages.0.batch: .* there, 2 now, and 2 more\); --accept_changes goes on "
+                       r"with .* from step 10; else .*--workdir and start from this run \(--config.networks.sr.start_"):
+        run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path)
+    mark = run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path, accept=True)
+    assert mark["accepted"][0]["step"] == 10 and mark["accepted"][0]["changes"]["stages.0.steps"] == [20, 60]
+    assert "goes on with other settings (stages.0.batch: " in caplog.text
+    (photo_folder / "0003.png").unlink()
+    with pytest.raises(UserError, match="other data: .*; --accept_changes goes on"):
+        run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path)
+    mark = run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path, accept=True)
+    assert [set(entry) for entry in mark["accepted"]] == [{"step", "changes"}, {"step", "changes", "data"}]
+    assert run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path) == mark  # from here on as usual
+    for key, value in (("networks.sr.fields.num_feat", "8"), ("stages[0].steps", "9"), ("ema_decay", "0")):
+        other = recipe(**more | {key: value})
+        with pytest.raises(UserError, match="with which it cannot go on from step 10; choose another --workdir and st"):
+            run_folder.check_same_run(other, mark_of(other), tmp_path, accept=True)
