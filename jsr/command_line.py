@@ -140,7 +140,23 @@ def in_lines(name, function):
             _give_up_output()
             _say(name, f"standard output cannot be written: {os.strerror(e.errno)}")
             return 1
+        if wrong := _wrong_settings():
+            _say(name, wrong)
+            return 1
         raise
+
+
+def _wrong_settings():
+    """What is wrong with how JAX is set, "" where that is right or nothing was computed."""
+    if "jax" not in sys.modules:
+        return ""
+    from jsr import device
+
+    try:
+        device.check_settings()
+    except UserError as e:
+        return str(e)
+    return ""
 
 
 _interrupted = []  # SIGINT, once it came

@@ -1,10 +1,28 @@
-"""The devices at hand: the free memory, and the cache of compiled programs."""
+"""The devices at hand: whether JAX is set to use them, the free memory, and the cache of compiled programs."""
 
 import math
 import os
 from pathlib import Path
 
 import jax
+
+from jsr.errors import UserError
+
+
+def check_settings():
+    """Raises UserError for settings of JAX, in the environment or else, with which nothing here can be computed."""
+    if jax.config.jax_disable_jit:
+        raise UserError("JAX_DISABLE_JIT is set, but jsr runs compiled programs alone; unset it")
+    if jax.config.jax_numpy_dtype_promotion != "standard":
+        raise UserError(f"JAX_NUMPY_DTYPE_PROMOTION={jax.config.jax_numpy_dtype_promotion}: networks mix types, which "
+                        "this forbids; unset it")
+    try:
+        jax.devices()
+    except Exception as e:  # RuntimeError, AssertionError and others, by platform
+        named = jax.config.jax_platforms
+        what = f"JAX_PLATFORMS={named}: there is no such device here" if named else "JAX finds no device"
+        reason = str(e).strip().partition("\n")[0].partition(" (set JAX_PLATFORMS")[0]
+        raise UserError(f"{what}{f' ({reason})' if reason else ''}; unset it, or install what the device needs") from e
 
 
 def use_compile_cache():

@@ -104,6 +104,7 @@ def start(args, overrides):
 
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
+    from jsr import device
     from jsr.training import run_folder
 
     started, spec = time.monotonic(), args.config or args.recipe
@@ -123,6 +124,7 @@ def run(args, overrides, console):
                       + ", ".join(f"{spec}:{other}" for other in others), highlight=False, markup=False, soft_wrap=True)
     console.print(f"workdir: {workdir}", highlight=False, markup=False, soft_wrap=True)
     _refuse_foreign(workdir)
+    device.check_settings()
     _prepare(recipe, console)
     with results.only_one(workdir, "training"):
         return _run_in(workdir, recipe, args, console, started)

@@ -343,6 +343,30 @@ def test_a_run_that_diverges_leaves_black_boxes(tiny_run, tmp_path):
 
 
 @pytest.mark.slow
+def test_damaged_images_do_not_end_a_run_unless_they_may_not_be_left_out(tiny_run, photo_folder, tmp_path):
+    """One that ends leaves its model; without the image it goes on, when that is accepted, and longer than planned."""
+    for number in range(4, 12):
+        shutil.copy(photo_folder / "0000.png", photo_folder / f"{number:04d}.png")
+    (photo_folder / "0007.png").write_bytes((photo_folder / "0007.png").read_bytes()[:2000])  # is drawn in step 8
+    arguments = tiny_run(**{"data__train[0]__dataset": photo_folder, "stages[0]__batch": 1, "checkpoint_every": 1})
+    done = run([*arguments, "--config.data.max_damaged=0"])
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "0007.png (hr): damaged or truncated" in done.stderr.splitlines()[-1]
+    step = model_file.load(tmp_path / "run" / "last.safetensors")[0]["steps"]
+    assert 0 < step < 12 and f"the model as it is after step {step} is kept in" in done.stderr
+    done = run(arguments)
+    assert done.returncode == 0 and "left out as damaged: 1 image (" in done.stderr, done.stderr
+    assert "0007.png (hr): damaged or truncated" in done.stderr and "(1 of at most 100)" in done.stderr
+    (photo_folder / "0007.png").unlink()
+    longer = [*arguments, "--config.stages[0].steps=15"]
+    assert "--accept_changes goes on with the new ones from step 12" in run(longer).stderr
+    done = run([*longer, "--accept_changes"])
+    assert done.returncode == 0 and "resuming from step 12 of 15" in done.stderr, done.stderr
+    meta, _, _ = model_file.load(tmp_path / "run" / "last.safetensors")
+    assert meta["steps"] == 15 and meta["fingerprint"]["accepted"][0]["changes"] == {"stages.0.steps": [12, 15]}
+
+
+@pytest.mark.slow
 def test_a_run_starts_from_a_model_file(tiny_run, reference, tmp_path):
     first, _ = reference(tiny_run())
     start = first / "last.safetensors"

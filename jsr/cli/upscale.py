@@ -100,7 +100,7 @@ def _check(args):
 def _upscale(args, piped):
     """Does the work on files; returns the exit status."""
     from jsr import model_file
-    from jsr.device import use_compile_cache
+    from jsr.device import check_settings, use_compile_cache
     from jsr.inference import upscale_folder, upscaler
 
     stdout = Console(soft_wrap=True, highlight=False, markup=False, stderr=piped.to_stdout)
@@ -117,6 +117,7 @@ def _upscale(args, piped):
         found, failed = upscale_folder.foresee(jobs, settings, **where)
         _output.foretell({piped.shown(target): may for target, may in found.items()})
     else:
+        check_settings()
         use_compile_cache()
         network = upscaler.load(*models, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
                                 overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,

@@ -281,10 +281,13 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
                     leave_out(line)
             yield samples
     except Exception as e:
-        mistake = _user_error_within(e)
-        if mistake is None:
-            raise
-        raise mistake from None
+        mistake = _within(e, UserError)
+        if mistake is not None:
+            raise mistake from None
+        if num_workers and (refused := _within(e, OSError)):
+            raise UserError(f"the {num_workers} processes that make samples cannot be started: {refused.strerror} "
+                            "(locks lie in /dev/shm); mend it, or do without (--config.data.num_workers=0)") from e
+        raise
     finally:
         if num_workers:
             iterator.close()
@@ -321,10 +324,10 @@ def _to_array(value):
     return np.frombuffer(bytearray(data), dtype).reshape(shape)  # writable, as any other array
 
 
-def _user_error_within(error):
-    """The UserError that a worker raised, out of what Grain makes of it."""
+def _within(error, kind):
+    """The exception of a kind that a worker raised, out of what Grain makes of it."""
     while error is not None:
-        if isinstance(error, UserError):
+        if isinstance(error, kind):
             return error
         error = error.__cause__ or error.__context__
     return None

@@ -32,7 +32,11 @@ class Checkpoints:
 
     def _open(self):
         try:
-            options = ocp.CheckpointManagerOptions(max_to_keep=self._keep, step_prefix=None, create=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # Made in a thread, a folder that cannot be made leaves others waiting for it, and the process never ends.
+            at_once = ocp.AsyncOptions(create_directories_asynchronously=False)
+            options = ocp.CheckpointManagerOptions(max_to_keep=self._keep, step_prefix=None, create=True,
+                                                   async_options=at_once)
             return ocp.CheckpointManager(self.folder, options=options)
         except OSError as e:
             raise UserError(f"{self.folder}: cannot be used for checkpoints: {e.strerror or e}") from e
@@ -63,7 +67,8 @@ class Checkpoints:
         try:
             yield
         except (OSError, ValueError, jax.errors.JaxRuntimeError) as e:  # TensorStore reports a full disk as ValueError
-            reason = "the disk is full; free some space and run the command again" if _is_full(e) else _first_line(e)
+            reason = "the disk is full; free some space and run the command again" if _is_full(e) else (
+                getattr(e, "strerror", None) or _first_line(e))
             raise UserError(f"{self.folder}: a checkpoint cannot be written: {reason}") from e
 
     def restore(self, abstract_of):

@@ -1,6 +1,8 @@
 """Checkpoints: what is saved comes back, and a damaged newest one does not end a run."""
 
 import logging
+import shutil
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -84,3 +86,15 @@ def test_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be used for checkpoints"):
         Checkpoints(tmp_path / "file" / "checkpoints", keep=1)
+
+
+def test_a_folder_that_cannot_be_made_leaves_no_thread_that_waits_for_it(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c", keep=2)
+    shutil.rmtree(tmp_path / "c")
+    (tmp_path / "c").write_text("")
+    with pytest.raises(UserError, match="c: a checkpoint cannot be written: Not a directory$"):
+        checkpoints.save(1, {"a": jnp.ones(3)}, {})
+    checkpoints.close()
+    assert not [thread for thread in threading.enumerate() if "Signaling" in type(thread).__name__]
+    with pytest.raises(UserError, match="c: cannot be used for checkpoints: File exists"):
+        Checkpoints(tmp_path / "c", keep=2)
