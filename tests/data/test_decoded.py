@@ -16,15 +16,9 @@ from jsr.errors import UserError
 
 
 @pytest.fixture
-def folder(tmp_path, photograph):
+def folder(write_camera_folder):
     """Three photographs, JPEG, of 200x160 px, the last of them on its side."""
-    folder = tmp_path / "camera"
-    folder.mkdir()
-    exif = Image.Exif()
-    for index in range(3):
-        exif[0x112] = 6 if index == 2 else 1
-        Image.fromarray(photograph(160, 200, index)).save(folder / f"{index}.jpg", quality=95, exif=exif)
-    return folder
+    return write_camera_folder(3, 160, 200)
 
 
 def batches(source, number=3, num_workers=0):

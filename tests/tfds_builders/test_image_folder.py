@@ -17,14 +17,9 @@ SETTINGS = dict(shrink=2, tiles=48, detail=2)
 
 
 @pytest.fixture
-def camera(tmp_path, photograph):
+def camera(write_camera_folder):
     """A folder with two photographs, the second on its side, and a flat one."""
-    folder = tmp_path / "camera"
-    folder.mkdir()
-    exif = Image.Exif()
-    for index in range(2):
-        exif[0x112] = 1 + 5 * index
-        Image.fromarray(photograph(202, 240, index)).save(folder / f"{index}.jpg", quality=95, exif=exif)
+    folder = write_camera_folder(2, 202, 240)
     Image.new("RGB", (200, 240), (9, 9, 9)).save(folder / "wall.png")
     return folder
 
