@@ -10,7 +10,7 @@ import struct
 import numpy as np
 from PIL import Image
 
-from jsr import orientation
+from jsr import native, orientation
 from jsr.errors import UserError
 from jsr.parallel import cores
 from jsr.pictures import _exif
@@ -51,8 +51,8 @@ class Metadata:
 @functools.cache
 def vips():
     """The module pyvips, set up once: no operation cache, few threads, silent."""
-    os.environ.setdefault("VIPS_WARNING", "1")  # any value: libvips keeps its own warnings from the terminal
-    import pyvips
+    with native.environment("VIPS_WARNING", "1"):  # read as it starts: libvips's own warnings leave the terminal alone
+        import pyvips
     if "VIPSHOME" not in os.environ:
         os.unsetenv("VIPSHOME")  # libvips tells itself, and every child of the process, where it was built
     pyvips.cache_set_max(0)
