@@ -197,22 +197,24 @@ class Row:
 def sample_dataset(source, transform, *, seed, max_damaged=0):
     """The endless sequence of samples of a source: a Grain MapDataset, shuffled anew each pass over `source`.
 
-    A sample also has `LEFT_OUT`: text, a line for each record that should have given it and could not.
-
     Args:
-      source: random-access records.
-      transform: of a record and a generator, to a sample.
+      source, transform, max_damaged: see `Sampler`.
       seed: of order and samples.
-      max_damaged: number of records that may be tried for a sample in vain.
     """
-    sampler = _Sampler(source, transform, max_damaged)
+    sampler = Sampler(source, transform, max_damaged)
     return grain.MapDataset.source(range(len(source))).seed(seed).shuffle().repeat(None).random_map(sampler)
 
 
-class _Sampler:
+class Sampler:
     """Number of a record and random generator to sample; the next record stands in for one that cannot be used.
 
-    So the sample is a function of both and of the files alone, whoever computes it.
+    So the sample is a function of both and of the files alone, whoever computes it. It also has `LEFT_OUT`: text, a
+    line for each record that should have given it and could not.
+
+    Args:
+      source: random-access records.
+      transform: function of a record and a generator that gives a sample.
+      max_damaged: number of records that may be tried for a sample in vain.
     """
 
     def __init__(self, source, transform, max_damaged):

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jsr import augment, optim, sharding
-from jsr.data import mix
+from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.training import memory, stages
 
@@ -65,11 +65,14 @@ def check_late_stages(recipe, opened, index, key, frozen, mesh):
     Raises:
       UserError: a mistake in a stage's data or losses.
     """
+    most = recipe.data.max_damaged
     for number, stage in enumerate(recipe.stages):
         row = mix.stage_rows(recipe, stage, opened)[0]
         if number <= index:
             continue
-        plan, sample = stages.plan_of(recipe, number), row.transform(row.source[0], np.random.default_rng(0))
+        plan, sampler = stages.plan_of(recipe, number), pipeline.Sampler(row.source, row.transform, most)
+        sample = sampler(0, np.random.default_rng(0))
+        del sample[pipeline.LEFT_OUT]
         batch = {name: jax.ShapeDtypeStruct((stage.batch, *value.shape), value.dtype) for name, value in sample.items()}
         jax.eval_shape(memory.build(plan), memory.abstract_state(plan, mesh), batch, key, frozen)
 

@@ -8,6 +8,7 @@ is chosen because it needs no network of its own and can be done with any recipe
 import dataclasses
 import itertools
 import json
+import logging
 from pathlib import Path
 
 from jsr import challenges, evaluation, models, reparam
@@ -16,6 +17,8 @@ from jsr.data import validation
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import loop
+
+log = logging.getLogger("jsr")
 
 
 def candidates(recipe, net, choices, *, max_gmacs=None):
@@ -90,7 +93,7 @@ def _train(recipe, net, fields, workdir, steps, console):
                                  eval_every=steps + 1)
     console.print(f"{name}, {steps} steps", highlight=False)
     upscaler = loop.train(recipe, folder, console=console)
-    score = evaluation.ranking_score(upscaler, validation.pairs(recipe), challenges.of(recipe))
+    score = evaluation.ranking_score(upscaler, validation.pairs(recipe, log.warning), challenges.of(recipe))
     with atomic_write(done, "w") as file:
         json.dump({"score": score}, file)
     return score
