@@ -5,7 +5,6 @@ import math
 
 from jsr import challenges
 from jsr.errors import UserError
-from jsr.timing.rows import RULES
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 540, 64, 24, 56, 56  # px; the last four are margins
 # Readable on white and on GitHub's dark grey, whatever the page is: no background, and colours of middle lightness
@@ -119,14 +118,15 @@ def cells(row):
 
 
 def _model(row):
-    """Megabytes, with the challenge's limit where they exceed it."""
-    limit, size = RULES[row["protocol"]].largest_bytes, row["model_bytes"]
-    return _figure(size / 1e6) + (f", allowed {limit / 1e6:g}" if limit and size > limit else "")
+    """MB of 2^20 bytes, as the challenges' tables have them, with the challenge's limit where they exceed it."""
+    size = row["model_bytes"] / 2**20
+    return _figure(size) + challenges.excess(challenges.protocol(row["protocol"]), "model_mb", size)
 
 
 def _whole(row):
     """Seconds for an image of the challenge's size, of a row that was timed at another."""
-    if tuple(row["size"]) == RULES[row["protocol"]].size:
+    timing = challenges.protocol(row["protocol"]).timing
+    if timing and tuple(row["size"]) == timing.size:
         return ""
     return _figure(row["whole_ms"] / 1e3, ",.1f")
 
