@@ -40,7 +40,8 @@ _NOTES = """\
 Written by `jsr benchmark picture`. Weights are fresh. The score is the challenge's formula of the *published* gain and
 *this machine's* median, in the fastest runtime that `jsr upscale` may choose; XLA's median stands beside it. Copying is
 an image to the device and back, not counted in. Where images of another size than the challenge's were timed, `whole`
-is the fastest in proportion to its pixels. Ratios are to the fastest peer, below 1 where ours takes less.
+is the fastest in proportion to its pixels. A model's MB are of 2^20 bytes, as in the challenges' tables. Ratios are to
+the fastest peer, below 1 where ours takes less.
 
 `python benchmarks/device.py --out FILE` is for whoever has an NVIDIA GPU or a TPU for a quarter of an hour: in nine
 minutes, from a checkout that is not installed, beside jax, flax, optax, numpy, Pillow and ml-collections alone, it
