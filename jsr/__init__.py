@@ -33,11 +33,11 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
          tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap: int | None = None,
          dtype: str | None = None, runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax",
          tlc: int | None = None,
-         input_quality: float | None = None) -> "Upscaler":
+         input_quality: float | None = None, separate_alpha: bool = False) -> "Upscaler":
     """A model file, or several whose outputs are averaged, ready to `upscale` images.
 
     Args:
-      path, *more: model files of one scale.
+      path, *more: model files of one scale, or the folders of runs, whose best file is taken.
       weights: weights of the files in the average, equal by default.
       self_ensemble: averages the outputs for the eight flips and turns of an image; None is as the first file says.
       tile: side of tiles, LR px; "auto" is as the first file says, or takes images whole where memory allows; None
@@ -49,6 +49,8 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
       tlc: window of the test-time local converter, LR px: global means become means over windows of this side (about
         1.5 times the training crop); 0 is off, None is as each file says.
       input_quality: JPEG quality, 1..100, for networks that take one, for example FBCNN; None has them estimate it.
+      separate_alpha: takes the colours of images with alpha as if they were opaque, as textures need; else those under
+        alpha 0 are lost.
 
     Returns:
       jsr.inference.upscaler.Upscaler.
@@ -58,4 +60,5 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
     """
     from jsr.inference import upscaler  # imports JAX, which `import jsr` alone must not
     return upscaler.load(path, *more, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
-                         dtype=dtype, runtime=runtime, tlc=tlc, input_quality=input_quality)
+                         dtype=dtype, runtime=runtime, tlc=tlc, input_quality=input_quality,
+                         separate_alpha=separate_alpha)

@@ -1,7 +1,23 @@
 """`python -m jsr COMMAND`, the same thing as the script `jsr`."""
 
+import os
+import signal
 import sys
 
-from jsr.cli import main
 
-sys.exit(main())
+def main():
+    """Runs the command line of this process, quiet under Ctrl+C from here on; returns the exit status."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else ignored, as in the background
+        signal.signal(signal.SIGINT, _stop)
+    from jsr.cli import main
+    return main()
+
+
+def _stop(signum, frame):
+    """Ends the process at once: nothing has begun yet."""
+    os.write(2, b"jsr: stopped\n")
+    os._exit(128 + signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -218,8 +218,8 @@ class _Row(NamedTuple):
 
 def _parsed(rows):
     names, parsed = [], []
-    for row in map(plain, rows):
-        row = {"name": row} if isinstance(row, str) else row
+    for given in map(plain, rows):
+        row: dict[str, Any] = {"name": given} if isinstance(given, str) else given
         if not isinstance(row, dict) or "name" not in row:
             raise UserError(f"augmentation {row!r}: give a name, or {{'name': ..., 'p': ...}}")
         options = {option: value for option, value in row.items() if option not in ("name", "p", "per")}
@@ -246,7 +246,7 @@ def _checked(name, options):
         is_list, largest = isinstance(defaults[option], tuple), _LARGEST.get(option, 1)
         if is_list and not (isinstance(value, list) and value):
             raise UserError(f"augmentation {name}: {option}={value!r} must be a list with something in it")
-        numbers = [] if option == "of" else value if is_list else [value]
+        numbers: Any = [] if option == "of" else value if is_list else [value]
         if not all(_is_number(number) and 0 < number <= largest for number in numbers):
             raise UserError(f"augmentation {name}: {option}={value!r} must be above 0"
                             f"{f' and up to {largest}' if largest < np.inf else ''}, like {defaults[option]!r}")

@@ -14,6 +14,10 @@ class UserError(ValueError):
     """
 
 
+class UsageError(UserError):
+    """A mistake in the words of a command line; the commands exit with status 2."""
+
+
 def is_out_of_memory(error):
     """Whether an exception, of whatever class, means that a device or the machine has too little memory."""
     return isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)

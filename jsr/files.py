@@ -2,46 +2,81 @@
 
 import contextlib
 import errno
+import filecmp
 import hashlib
 import os
 from pathlib import Path
+import stat
 import tempfile
 
 from jsr.errors import UserError
 
 
 @contextlib.contextmanager
-def atomic_write(path, mode="wb"):
+def atomic_write(path, mode="wb", *, replace=True, before=lambda temporary: None):
     """Opens a temporary file beside `path` and renames it to `path` when the block ends well.
+
+    A device or a pipe is written to as it is: nothing can be renamed into its place.
 
     Args:
       path: where the finished file goes; missing parent folders are made.
-      mode: "wb" or "w" (UTF-8).
+      mode: "wb", "w+b" or "w" (UTF-8).
+      replace: whether a file that is there may go; else it stays, which is an error unless it has the same bytes.
+      before: called with the path of the temporary file when that is whole, before it is renamed.
 
     Yields:
       The open file.
 
     Raises:
-      UserError: the place cannot be written (permission, full disk); nothing is left behind.
+      UserError: the place cannot be written (permission, full disk), or is taken; nothing is left behind.
     """
     path = Path(path)
+    if is_stream(path):
+        with writing(path), open(path, mode.replace("+", ""), encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+        return
     temporary = None
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+            handle, temporary = tempfile.mkstemp(prefix=_prefix(path), suffix=".part", dir=path.parent)
             # mkstemp makes private files; the finished one gets the permissions that open() would have given.
             os.fchmod(handle, 0o666 & ~_umask())
             with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
-            temporary = None
+            before(temporary)
+            if replace:
+                os.replace(temporary, path)
+                temporary = None
+            else:
+                _put(temporary, path)
     finally:
         if temporary is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
+
+
+def remove_rests(path):
+    """Removes what killed processes left half-written beside `path`; those still at work on it must not be."""
+    for rest in Path(path).parent.glob(f"{_prefix(path)}*.part"):
+        rest.unlink(missing_ok=True)
+
+
+def refuse_existing(path):
+    """Raises UserError where `path` is taken, by whatever."""
+    if os.path.lexists(path) and not is_stream(path):
+        raise UserError(f"{path}: exists and stays as it is; name another file, or --overwrite replaces it")
+
+
+def is_stream(path):
+    """Whether a path is that of a device, a pipe or a socket."""
+    try:
+        kind = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
 
 
 @contextlib.contextmanager
@@ -60,6 +95,27 @@ def sha256(path):
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
+
+
+def hidden_name(path, ending):
+    """The name of a hidden file that belongs to `path`: short, for names may have no room for more."""
+    return f".{hashlib.sha256(os.fsencode(Path(path).name)).hexdigest()[:16]}{ending}"
+
+
+def _prefix(path):
+    return hidden_name(path, ".")
+
+
+def _put(temporary, path):
+    """Gives a whole file its name, unless that is taken by one with other bytes."""
+    try:
+        os.link(temporary, path)  # fails where the name is taken, which a rename does not
+    except FileExistsError:
+        if not path.is_file() or not filecmp.cmp(temporary, path, shallow=False):
+            refuse_existing(path)
+    except OSError:  # a file system without hard links
+        refuse_existing(path)
+        os.rename(temporary, path)
 
 
 def _umask():

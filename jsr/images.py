@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 from PIL import Image
 
+from jsr import orientation
 from jsr.errors import UserError
 from jsr.files import atomic_write
 
@@ -16,10 +17,11 @@ _ORIENTATION = 0x112  # of EXIF
 _TURNS = dict(enumerate((  # that make a picture of this orientation upright
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
     Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), 2))
+_ON_ITS_SIDE = [_TURNS[stated] for stated in (5, 6, 7, 8)]
 
 
-def read_rgb(source, *, name=None, upright=False):
-    """Reads an image file, or its bytes, as RGB.
+def read_rgb(source, *, name=None):
+    """Reads an image file, or its bytes, as RGB, turned upright (jsr.orientation).
 
     Grey and palette images become RGB with the values they show; an alpha channel is dropped where it is fully
     opaque.
@@ -27,8 +29,6 @@ def read_rgb(source, *, name=None, upright=False):
     Args:
       source: a path, or the encoded bytes.
       name: what error messages call the image; the path by default.
-      upright: turns the image by its EXIF orientation, as photographs need; else the pixels are what the file stores,
-        as in the challenges' scripts.
 
     Returns:
       uint8 array of shape (H, W, 3).
@@ -43,10 +43,10 @@ def read_rgb(source, *, name=None, upright=False):
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
                 _check_mode(image, name)
-                turn = _turn(image) if upright else None
+                turn, by_pillow = _turn(image)
                 image.load()
                 rgb = _to_rgb(image, name)
-                return np.asarray(rgb if turn is None else rgb.transpose(turn))
+                return np.asarray(rgb if turn is None or by_pillow else rgb.transpose(turn))
     except UserError:
         raise
     except FileNotFoundError:
@@ -70,13 +70,17 @@ def _check_mode(image, name):
 
 
 def _turn(image):
-    """The transposition that turns an opened image upright; None for none."""
-    if "exif" not in image.info:  # nor in a TIFF file, which Pillow turns itself, its size too
-        return None
+    """(the transposition that turns an opened image upright, None for none; whether Pillow turns it as it loads)."""
+    packet, is_tiff = image.info.get("XML:com.adobe.xmp") or image.info.get("xmp"), image.format == "TIFF"
+    if "exif" not in image.info and not packet and not is_tiff:
+        return None, False
     try:
-        return _TURNS.get(image.getexif().get(_ORIENTATION))
+        stated = image.getexif().get(_ORIENTATION)
     except Exception:  # a damaged block: the pixels may be whole
-        return None
+        stated = None
+    if stated is None:
+        return _TURNS.get(orientation.of_xmp(packet)), False
+    return _TURNS.get(stated), is_tiff
 
 
 def _to_rgb(image, name):
@@ -89,31 +93,20 @@ def _to_rgb(image, name):
 
 
 def image_size(path):
-    """(height, width) from the header, without decoding; raises UserError as `read_rgb` does."""
-    return _header(path, lambda image: image.size[::-1])
-
-
-def upright_size(path):
-    """(height, width) of what `read_rgb(path, upright=True)` gives, from the header.
+    """(height, width) of what `read_rgb` gives, from the header, without decoding.
 
     Raises:
       UserError: as `read_rgb` does, where the header tells.
     """
-    return _header(path, _upright_size)
-
-
-def _upright_size(image):
-    _check_mode(image, image.filename)
-    is_swapped = _turn(image) in [_TURNS[orientation] for orientation in (5, 6, 7, 8)]
-    return image.size if is_swapped else image.size[::-1]
-
-
-def _header(path, read):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return read(image)
+                _check_mode(image, image.filename)
+                turn, _ = _turn(image)
+                # Of a TIFF file that states it as a tag Pillow gives the upright size.
+                is_swapped = turn in _ON_ITS_SIDE and _ORIENTATION not in getattr(image, "tag_v2", ())
+                return image.size if is_swapped else image.size[::-1]
     except UserError:
         raise
     except FileNotFoundError:
@@ -148,9 +141,9 @@ def png_bytes(image):
     return buffer.getvalue()
 
 
-def write_png(path, image):
-    """Writes a uint8 (H, W, 3) or (H, W) array as PNG, atomically; raises UserError where it cannot."""
-    with atomic_write(path) as file:
+def write_png(path, image, *, replace=True):
+    """Writes a uint8 (H, W, 3) or (H, W) array as PNG, as `jsr.files.atomic_write` does; raises its UserErrors."""
+    with atomic_write(path, replace=replace) as file:
         file.write(png_bytes(image))
 
 

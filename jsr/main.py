@@ -2,7 +2,7 @@
 
     python -m jsr.main --config=configs/aim22_t1.py                      # the recipe `quick`, on any machine
     python -m jsr.main --config=configs/aim22_t1.py:edsr --workdir=runs/mine
-    python -m jsr.main --config=configs/aim22_t1.py --config.seed=1 --config.stages[0].batch=32
+    python -m jsr.main --config=configs/aim22_t1.py --config.seed=1 '--config.stages[0].batch=32'
     python -m jsr.main --config=configs/aim22_t1.py --minutes=20         # as many steps as there is time for
 
 The same command again resumes; --config.KEY=VALUE changes one entry of the recipe. `jsr train` is the same.
@@ -16,19 +16,25 @@ import logging
 import os
 from pathlib import Path
 import re
-import signal
 import sys
 import textwrap
 import time
 
+from jsr import command_line
+
+if __name__ == "__main__":
+    command_line.own_process()
+
 from rich.console import Console
 from rich.text import Text
 
-from jsr import allocator, recipes, terminal, trees
-from jsr.errors import UserError, is_out_of_memory, no_permission
+from jsr import recipes, results, terminal, trees
+from jsr.errors import UserError, is_out_of_memory
 
 log = logging.getLogger("jsr")
 
+_WRITTEN = ("config.json", "metrics.jsonl", "report.json", "report.html", "parameters.txt", "best.safetensors",
+            "last.safetensors")  # of a run, beside its fingerprint.json
 _SHOWN = 4  # changes of a recipe in a run's title, and keys in the name of its folder
 
 
@@ -46,11 +52,11 @@ class _LogLines(logging.Handler):
 
 def parse(argv):
     """(args, overrides) of a command line; overrides are (key, text) pairs."""
-    parser = argparse.ArgumentParser(prog="python -m jsr.main", description=__doc__, allow_abbrev=False,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.Parser(prog="python -m jsr.main", description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    words, overrides = split_overrides(parser, argv)
-    return parser.parse_args(words), overrides
+    args = parser.parse_args(argv)
+    return args, args.overrides
 
 
 def add_arguments(parser):
@@ -67,44 +73,9 @@ def add_arguments(parser):
     parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
 
 
-def split_overrides(parser, words):
-    """(other words, overrides) of a command line; overrides are (key, text) pairs.
-
-    The words `--config.KEY=VALUE` and `--config.KEY VALUE` are overrides; one without a value is the parser's error.
-    """
-    others, overrides, words = [], [], list(words)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("--config."):
-            others.append(word)
-            continue
-        key, equals, text = word.removeprefix("--config.").partition("=")
-        if not equals:
-            if not words:
-                parser.error(f"{word} needs a value")
-            text = words.pop(0)
-        overrides.append((key, text))
-    return others, overrides
-
-
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status: 0, 1 after a mistake, 128 + n after signal n."""
-    if argv is None:  # the process is ours
-        allocator.keep_pages()
-        if sys.stdout is not None:  # not closed; it shows names of files that its encoding lacks, as stderr does
-            sys.stdout.reconfigure(errors="backslashreplace")
-    args, overrides = parse(sys.argv[1:] if argv is None else argv)
-    try:
-        return start(args, overrides)
-    except UserError as e:
-        print(f"jsr: {e}", file=sys.stderr)
-        return 1
-    except PermissionError as e:
-        print(f"jsr: {no_permission(e)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("jsr: stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return command_line.in_lines("jsr", lambda: start(*parse(sys.argv[1:] if argv is None else argv)))
 
 
 def start(args, overrides):
@@ -131,9 +102,7 @@ def start(args, overrides):
 
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
-    from jsr import challenges, report
-    from jsr.data import validation
-    from jsr.training import loop, pace, run_folder
+    from jsr.training import run_folder
 
     started, spec = time.monotonic(), args.config or args.recipe
     if not spec or args.config and args.recipe:
@@ -151,8 +120,19 @@ def run(args, overrides, console):
         console.print(f"no recipe was named, so this is `{name}`; also here: "
                       + ", ".join(f"{spec}:{other}" for other in others), highlight=False, markup=False, soft_wrap=True)
     console.print(f"workdir: {workdir}", highlight=False, markup=False, soft_wrap=True)
+    _refuse_foreign(workdir)
     _prepare(recipe, console)
-    recipe = pace.fit(recipe, args.minutes, workdir, console=console, started=started)
+    with results.only_one(workdir, "training"):
+        return _run_in(workdir, recipe, args.minutes, console, started)
+
+
+def _run_in(workdir, recipe, minutes, console, started):
+    """Trains, evaluates and reports in a folder that no other process uses; returns the exit status."""
+    from jsr import challenges, report
+    from jsr.data import validation
+    from jsr.training import loop, pace
+
+    recipe = pace.fit(recipe, minutes, workdir, console=console, started=started)
     try:
         upscaler = loop.train(recipe, workdir, console=console)
     except loop.Interrupted as e:
@@ -169,6 +149,15 @@ def run(args, overrides, console):
     for what, path in (("report", page), ("scores", workdir / "report.json"), ("model", workdir / "last.safetensors")):
         print(f"{what}: {path}")
     return 0
+
+
+def _refuse_foreign(workdir):
+    """Raises UserError where a folder has files by the names of a run's, but no run has made them."""
+    taken = [name for name in _WRITTEN if (workdir / name).exists()]
+    if taken == ["config.json"] and '"stages"' in (workdir / "config.json").read_text(errors="replace"):
+        taken = []  # of a run that was killed before it wrote its fingerprint
+    if taken and not (workdir / "fingerprint.json").exists():
+        raise UserError(f"{workdir}: holds {taken[0]}, but no run; choose another --workdir")
 
 
 def _changes(recipe, spec, minutes, free):

@@ -28,6 +28,7 @@ and of the weights that jsr ships also `licence`, and `pictures` and `pictures_s
 
 import json
 from pathlib import Path
+import shlex
 
 from flax import traverse_util
 import jax
@@ -40,24 +41,29 @@ from jsr.errors import UserError
 from jsr.files import atomic_write
 
 FORMAT = 1
+KEPT = ("best.safetensors", "last.safetensors")  # of a run, the one to take first
 
 
-def save(path, variables, meta):
+def save(path, variables, meta, *, replace=True):
     """Writes a model file, atomically.
 
     Args:
       path: ends in .safetensors.
       variables: {network name: Flax collections} of arrays.
       meta: the metadata above, without `format`.
+      replace: as of `jsr.files.atomic_write`.
     """
     flat = {key: np.ascontiguousarray(value)
             for key, value in traverse_util.flatten_dict(jax.device_get(variables), sep="/").items()}
-    with atomic_write(path) as file:
+    with atomic_write(path, replace=replace) as file:
         file.write(safetensors.numpy.save(flat, metadata={"jsr": json.dumps({"format": FORMAT, **meta})}))
 
 
 def load(path):
     """Reads a model file.
+
+    Args:
+      path: of the file, or of a run's folder, see `find`.
 
     Returns:
       (meta, networks, variables): the metadata, {name: module} in the chain's order, {name: Flax collections} of
@@ -67,17 +73,16 @@ def load(path):
       UserError: missing, damaged, no model file of jsr's, of another format version, or its tensors are not those of
         the networks it names.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such model file")
+    path = find(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             meta = json.loads((file.metadata() or {}).get("jsr", "null"))
             tensors = {key: _as_trained(file.get_tensor(key)) for key in file.keys()}
     except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as e:
-        raise UserError(f"{path}: damaged, or not a .safetensors file ({e})") from e
+        raise UserError(f"{path}: {_foreign(path) or f'damaged, or not a .safetensors file ({e})'}") from e
     if not isinstance(meta, dict):
-        raise UserError(f"{path}: a .safetensors file, but not a model file of jsr's")
+        raise UserError(f"{path}: a .safetensors file, but not a model file of jsr's; where it holds PyTorch weights, "
+                        f"convert them first: {_conversion(path)}")
     if meta.get("format") != FORMAT:
         raise UserError(f"{path}: is of format {meta.get('format')}, this jsr reads format {FORMAT}; "
                         "use the jsr version that wrote it, or train it again")
@@ -98,6 +103,52 @@ def load(path):
                         f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
     variables = traverse_util.unflatten_dict(tensors, sep="/")
     return meta, networks, {name: {"params": {}} | variables.get(name, {}) for name in networks}
+
+
+def find(path):
+    """The model file that a path stands for: itself, or of a run's folder its best one, or its last.
+
+    Raises:
+      UserError: no such file, or a folder without one.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = next((path / kept for kept in KEPT if (path / kept).is_file()), None)
+        if found is None:
+            raise UserError(f"{path}: is a folder without the model file of a run, {' or '.join(KEPT)}")
+        return found
+    if not path.is_file():
+        hint = ""
+        if path.parts[0] in models.STEMS and len(path.parts) <= 2 and not path.suffix:
+            hint = ("; of the network of this name jsr has no weights: train it, or convert published ones "
+                    "(jsr convert WEIGHTS.pth MODEL.safetensors)")
+        raise UserError(f"{path}: no such model file{hint}")
+    return path
+
+
+def _foreign(path):
+    """What a file is that is no .safetensors, and what to do; "" where that does not show."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8)
+    except OSError:
+        return ""
+    if path.suffix.lower() == ".onnx":
+        return ("an ONNX network, no model file of jsr's; convert the PyTorch weights that it was made of: "
+                f"jsr convert WEIGHTS.pth {shlex.quote(str(path.with_suffix('.safetensors')))}")
+    if path.suffix.lower() == ".stablehlo":
+        return "an exported network, no model file of jsr's; take the file that it was exported from"
+    if head.startswith((b"PK\x03\x04", b"\x80")) or path.suffix.lower() in (".pth", ".pt", ".ckpt"):
+        return f"PyTorch weights, no model file of jsr's; convert them first: {_conversion(path)}"
+    return ""
+
+
+def _conversion(path):
+    """The command that makes a model file of PyTorch weights."""
+    target = path.with_suffix(".safetensors")
+    if target.exists():
+        target = path.with_name(f"{path.stem}_jsr.safetensors")
+    return f"jsr convert {shlex.quote(str(path))} {shlex.quote(str(target))}"
 
 
 def _as_trained(tensor):

@@ -7,6 +7,7 @@ value=loss)`. The rate is the schedule's at the stage's step, so that a skipped 
 import fnmatch
 import inspect
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -203,10 +204,10 @@ def _is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-_FREEZE = {"pattern": "", "steps": 0, "factor": 0.0}
+_FREEZE: dict[str, Any] = {"pattern": "", "steps": 0, "factor": 0.0}
 
 
-def _freeze_rows(rows):
+def _freeze_rows(rows: Any) -> list[dict[str, Any]]:
     """Rows {pattern, steps, factor}, whole; raises UserError for unknown keys and values of another type."""
     rows = [_FREEZE | ({"pattern": row} if isinstance(row, str) else dict(row)) for row in rows]
     for row in rows:
@@ -270,7 +271,7 @@ _FROM_THE_START = {"milestones": lambda milestones, warmup: [step - warmup for s
                    "hold": lambda hold, warmup: max(hold - warmup, 0)}
 
 
-def make_schedule(row, *, peak, steps):
+def make_schedule(row: Any, *, peak, steps):
     """The schedule of a row {name, warmup_steps, ...}: a function of the stage's step.
 
     With `warmup_steps` the rate rises linearly from peak / warmup_steps and reaches `peak` after that many steps; the

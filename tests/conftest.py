@@ -2,16 +2,21 @@
 
 import functools
 import importlib.util
+import logging
 import os
 from pathlib import Path
+import shutil
 import signal
+import sys
 
 import hypothesis
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# LLVM optimises nothing: programs are compiled for one use, and a third of the time goes. `make test-all` sets 0.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
 # How wide and bright tables are printed
 for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
@@ -19,6 +24,46 @@ for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
 
 hypothesis.settings.register_profile("jsr", database=None)  # the checkout may be read-only
 hypothesis.settings.load_profile("jsr")
+
+
+# pytest's; PyTorch's, set when it is first used; ours while AVIF is encoded, by threads that read ahead of a test's end
+_OF_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "SVT_LOG"}
+
+
+def process_state():
+    """{name: value} of what the whole process has once, and tests therefore leave as they found it."""
+    root = logging.getLogger()
+    state = {
+        "PIL.Image.MAX_IMAGE_PIXELS": Image.MAX_IMAGE_PIXELS,
+        "PIL.ImageFile.LOAD_TRUNCATED_IMAGES": ImageFile.LOAD_TRUNCATED_IMAGES,
+        "the working directory": os.getcwd(),
+        "sys.path": tuple(sys.path),
+        "the root logger's level": root.level,
+        "the root logger's handlers": tuple(h for h in root.handlers if not type(h).__module__.startswith("_pytest")),
+        "logging.disable": root.manager.disable,
+        "np.seterr": np.geterr(),
+        "the priority (nice)": os.getpriority(os.PRIO_PROCESS, 0),
+        **{f"the handler of {number.name}": signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
+        **{f"os.environ[{name!r}]": value for name, value in os.environ.items() if name not in _OF_OTHERS},
+    }
+    if hasattr(os, "sched_getscheduler"):  # Linux
+        state |= {"the scheduling policy": os.sched_getscheduler(0), "the CPU affinity": os.sched_getaffinity(0)}
+    if "jax" in sys.modules:
+        state |= {f"jax.config.{name}": value for name, value in sys.modules["jax"].config.values.items()}
+    return state
+
+
+@pytest.fixture(autouse=True)
+def _leaves_the_process_as_it_was():
+    """Fails a test that changes what later tests of the same process see. It is set up first and taken down last."""
+    before = process_state()
+    yield
+    after = process_state()
+    changed = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)
+               and (name in before or not name.startswith("jax.config."))]  # JAX may be imported meanwhile
+    if changed:
+        pytest.fail("the test leaves behind, for all tests after it: " + "; ".join(
+            f"{name} was {before.get(name)!r}, is {after.get(name)!r}" for name in changed), pytrace=False)
 
 
 def photograph(height, width, seed=0):
@@ -38,20 +83,39 @@ def _photograph():
     return photograph
 
 
-@pytest.fixture
-def photo_folder(tmp_path):
-    """A folder with four made-up photographs of 64x80 pixels."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def shared_photos(tmp_path_factory):
+    """A folder with four made-up photographs of 64x80 pixels, the same for all tests. Read-only."""
+    folder = tmp_path_factory.mktemp("photos")
     for index in range(4):
         Image.fromarray(photograph(64, 80, index)).save(folder / f"{index:04d}.png")
     return folder
 
 
 @pytest.fixture
-def tiny_run(photo_folder, tmp_path):
+def photo_folder(shared_photos, tmp_path):
+    """A copy of `shared_photos`, which the test may change."""
+    return shutil.copytree(shared_photos, tmp_path / "photos")
+
+
+@pytest.fixture
+def write_camera_folder(tmp_path):
+    """A function of (number, height, width) to a new folder of JPEG photographs, the last of them on its side."""
+    def write(number, height, width):
+        folder, exif = tmp_path / "camera", Image.Exif()
+        folder.mkdir()
+        for index in range(number):
+            exif[0x112] = 6 if index == number - 1 else 1  # the orientation
+            Image.fromarray(photograph(height, width, index)).save(folder / f"{index}.jpg", quality=95, exif=exif)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def tiny_run(shared_photos, tmp_path):
     """Command-line arguments of jsr.main for a run of 12 steps in tmp_path/run, LR made on the fly; add overrides."""
-    folder = str(photo_folder)
+    folder = str(shared_photos)
     overrides = {
         "networks.sr.fields": "{'num_feat': 4, 'num_block': 1}",
         "data.train[0].dataset": folder, "data.train[0].degrade": "aim22_t1",
@@ -67,6 +131,17 @@ def tiny_run(photo_folder, tmp_path):
                 *(f"--config.{key}={value}" for key, value in given.items())]
 
     return arguments
+
+
+@pytest.fixture
+def optimized():
+    """Compiles what one test compiles first as users' programs are: for laws that hold to the last bits."""
+    import jax  # not by tests that need none
+
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture

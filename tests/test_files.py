@@ -9,9 +9,10 @@ import zlib
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 import pytest
 
-from jsr import images
+from jsr import images, pictures
 from jsr.errors import UserError
 from jsr.files import atomic_write
 
@@ -138,14 +139,36 @@ def test_photographs_are_upright_at_the_size_that_their_header_says(tmp_path, ph
     exif[0x112] = orientation
     stored = Image.fromarray(photograph(40, 64))
     stored.save(path, exif=exif)
-    found, upright = images.read_rgb(path, upright=True), ImageOps.exif_transpose(Image.open(path))
+    found, upright = images.read_rgb(path), ImageOps.exif_transpose(Image.open(path))
     np.testing.assert_array_equal(found, upright)
-    assert found.shape[:2] == images.upright_size(path) == ((64, 40) if orientation > 4 else (40, 64))
-    if suffix != ".tif":
-        assert images.read_rgb(path).shape[:2] == images.image_size(path) == (40, 64)
+    assert found.shape[:2] == images.image_size(path) == ((64, 40) if orientation > 4 else (40, 64))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("stated, in_exif, turned", [(6, None, 6), (3, None, 3), (6, 1, 1), (6, 8, 8)])
+def test_xmp_turns_where_exif_is_silent(tmp_path, photograph, suffix, stated, in_exif, turned):
+    exif, path, stored = Image.Exif(), tmp_path / f"a{suffix}", Image.fromarray(photograph(40, 64))
+    if in_exif:
+        exif[0x112] = in_exif
+    packet = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a tiff:Orientation = '{stated}'/></x:xmpmeta>".encode()
+    if suffix == ".png":
+        about = PngInfo()
+        about.add_itxt("XML:com.adobe.xmp", packet.decode())
+        stored.save(path, exif=exif, pnginfo=about)
+    else:
+        stored.save(path, exif=exif, **({"tiffinfo": {700: packet} | ({274: in_exif} if in_exif else {})}
+                                         if suffix == ".tif" else {"xmp": packet}))
+    turns = {1: lambda x: x, 3: lambda x: x[::-1, ::-1], 6: lambda x: np.rot90(x, 3), 8: np.rot90}
+    with Image.open(path) as image:
+        image.info.pop("exif", None), image.info.pop("xmp", None)
+        pixels = photograph(40, 64) if suffix in (".png", ".tif") else np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(images.read_rgb(path), turns[turned](pixels))
+    assert images.image_size(path) == turns[turned](pixels).shape[:2]
+    with pictures.open_picture(path) as picture:
+        np.testing.assert_array_equal(picture.rows(0, picture.height), turns[turned](pixels))
 
 
 def test_a_damaged_exif_block_turns_nothing(tmp_path, photograph):
     Image.fromarray(photograph(40, 64)).save(tmp_path / "a.jpg", exif=b"Exif\0\0rubbish")
-    upright = images.read_rgb(tmp_path / "a.jpg", upright=True)
-    assert upright.shape[:2] == images.upright_size(tmp_path / "a.jpg") == (40, 64)
+    upright = images.read_rgb(tmp_path / "a.jpg")
+    assert upright.shape[:2] == images.image_size(tmp_path / "a.jpg") == (40, 64)

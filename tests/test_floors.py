@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 # From the ground up. A room is a folder of the package, or a file in it; those of one floor do not know each other.
 FLOORS = [floor.split() for floor in """
     errors
-    allocator chart cubic device files guests lazy native parallel sharding terminal
-    images layers losses optim trees
+    allocator chart cubic device files guests lazy native orientation parallel places sharding terminal
+    command_line images layers losses optim results trees
     augment crops metrics models pictures
     challenges
     chain convert degradations reparam
@@ -24,27 +24,31 @@ FLOORS = [floor.split() for floor in """
 """.strip().splitlines()]
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 DOORS = {"__init__", "__main__"}  # which open to every room
-LINKED = {"_configs", "_tfds_builders"}
 
 
 def room_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if room_of(path) not in DOORS | LINKED)
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if room_of(path) not in DOORS)
+
+
+def modules(path):
+    """The dotted names of jsr's that a file imports, at its head or within functions, without "jsr" in front."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name.partition(".")[2] for name in names if name.split(".")[0] == "jsr")
 
 
 def imported(path):
-    """The rooms that a file imports from, at its head or within functions; the package itself is "__init__"."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            modules = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for module in (module.split(".") for module in modules if module.split(".")[0] == "jsr"):
-            yield module[1] if len(module) > 1 and (module[1] in HEIGHT or module[1] in LINKED) else "__init__"
+    """The rooms that a file imports from; the package itself is "__init__"."""
+    for room in (name.partition(".")[0] for name in modules(path)):
+        yield room if room in HEIGHT else "__init__"
 
 
 def test_every_room_has_its_floor():
@@ -56,3 +60,13 @@ def test_no_import_runs_up_or_round(room):
     wrong = {f"{path.relative_to(PACKAGE)}: {other}" for path in FILES if room_of(path) == room
              for other in imported(path) if other != room and HEIGHT.get(other, -1) >= HEIGHT[room]}
     assert not wrong
+
+
+@pytest.mark.parametrize("folder, door", [("configs", "recipes"), ("tfds_builders", "datasets")])
+def test_track_files_and_builders_import_what_a_users_own_would(folder, door):
+    """They import public modules alone, those of one room or of floors below it."""
+    files = list((PACKAGE.parent / folder).rglob("*.py"))
+    assert files
+    for path in files:
+        assert not [name for name in modules(path) if "._" in f".{name}"], path
+        assert all(room == door or HEIGHT.get(room, -1) < HEIGHT[door] for room in imported(path)), path

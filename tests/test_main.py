@@ -24,6 +24,24 @@ from jsr.training import blackbox, run_folder
 from jsr.training.checkpoints import Checkpoints
 
 TIMEOUT = 300  # seconds; a run takes ten or so
+ANEW = {"JAX_ENABLE_COMPILATION_CACHE": "false"}  # a process that compiles all its programs itself: see compiled_once
+# python -m jsr.main, which prints at its end those libraries that it imported and should not have
+WATCHED = """
+import atexit, runpy, sys
+atexit.register(lambda: print([name for name in ("tensorflow", "torch") if name in sys.modules]))
+runpy.run_module("jsr.main", run_name="__main__", alter_sys=True)
+"""
+# Reads many command lines and prints (exit status, stderr) of each: one process, since starting one takes seconds
+ONE_BY_ONE = """
+import contextlib, io, json, sys
+from jsr import cli, main
+found = []
+for program, *words in json.load(sys.stdin):
+    with contextlib.redirect_stderr(io.StringIO()) as stderr:
+        status = {"jsr": cli.main, "jsr.main": main.main}[program](words)
+    found.append((status, stderr.getvalue()))
+print(json.dumps(found))
+"""
 
 
 def command(arguments, program=("jsr.main",)):
@@ -74,16 +92,27 @@ def assert_same_run(one, other):
     assert logs[0] == logs[1]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Processes here compile as users' do, and for the next ones too: compiling is most of a small run's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        yield
+
+
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """Makes the uninterrupted run of a command once: from arguments to its workdir."""
+    """Makes the uninterrupted run of a command once: from arguments to its workdir and the ended process."""
     made = {}
 
     def get(arguments):
-        workdir = tmp_path_factory.mktemp("reference")
         key = tuple(a for a in arguments if not a.startswith("--workdir"))
         if key not in made:
-            done = run([*key, f"--workdir={workdir}"])
+            workdir = tmp_path_factory.mktemp("reference")
+            done = subprocess.run([sys.executable, "-c", WATCHED, *key, f"--workdir={workdir}"], capture_output=True,
+                                  text=True, timeout=TIMEOUT)
             assert done.returncode == 0, done.stderr
             made[key] = workdir, done
         return made[key]
@@ -170,7 +199,7 @@ def kill_and_resume(arguments, workdir, delay):
 def test_kill_9_leaves_no_orphans_and_resumes_bit_identical(tiny_run, reference, tmp_path):
     arguments = tiny_run(tmp_path / "cut", data__num_workers=1, **{"stages[0]__steps": 60, "log_every": 1})
     assert kill_and_resume(arguments, tmp_path / "cut", delay=0.3) >= 1
-    done = run(arguments)
+    done = run(arguments, env={**os.environ, **ANEW})
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "cut", reference(arguments)[0])
 
@@ -182,7 +211,7 @@ def test_kill_9_at_ten_random_moments(tiny_run, reference, tmp_path):
                          **{"stages[0]__steps": 400, "log_every": 1, "eval_every": 50})
     for _ in range(10):
         kill_and_resume(arguments, tmp_path / "cut", delay=rng.uniform(0, 0.6))
-    done = run(arguments)
+    done = run(arguments, env={**os.environ, **ANEW})
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "cut", reference(arguments)[0])
 
@@ -258,7 +287,7 @@ def test_minutes_of_training(tiny_run, tmp_path):
     assert f"resuming from step {steps} of {steps}" in again.stderr
 
 
-@pytest.mark.parametrize("more, message", [
+MISTAKES = (
     (["--minutes=3"], "jsr: --minutes 3 and --config.stages[0].steps=12 both say how long to train; leave one out"),
     (["--config.sed=1"], "--config.sed: unknown key 'sed'; did you mean 'seed'"),
     (["--config.stages[0].batch=7", "--config.data.train[0].dataset=photo/aim22_t1"], "did you mean 'photos'"),
@@ -268,15 +297,36 @@ def test_minutes_of_training(tiny_run, tmp_path):
     (["--config.stages[0].players[0].losses=[{'fn': 'l7', 'pred': 'sr', 'target': 'hr', 'weight': 1}]"],
      "loss 'l7' is unknown"),
     (["--config.networks.sr.model=esdr/baseline"], "did you mean 'edsr'"),
-])
-def test_mistakes_are_one_line(tiny_run, more, message, tmp_path):
-    by_jsr = "sed" in more[0]  # `jsr train` says the same of itself
-    program = ("jsr", "train") if by_jsr else ("jsr.main",)
-    done = run([*tiny_run(), *more], program, env={**os.environ, "JSR_DATA_DIR": str(tmp_path / "data")})
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("jsr train: " if by_jsr else "jsr: ") and message in last
+)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """Runs all MISTAKES once: from the arguments of a run to [(exit status, stderr)]; `jsr train` runs the second."""
+    folder, made = tmp_path_factory.mktemp("mistakes"), []
+
+    def get(arguments):
+        if not made:
+            common = [f"--workdir={folder / 'run'}", *(a for a in arguments if not a.startswith("--workdir"))]
+            lines = [[*(("jsr", "train") if "--config.sed=1" in more else ("jsr.main",)), *common, *more]
+                     for more, _ in MISTAKES]
+            done = subprocess.run([sys.executable, "-c", ONE_BY_ONE], input=json.dumps(lines), capture_output=True,
+                                  text=True, timeout=TIMEOUT, env={**os.environ, "JSR_DATA_DIR": str(folder / "data")})
+            assert done.returncode == 0, done.stderr
+            made.extend(json.loads(done.stdout.splitlines()[-1]))
+        return made
+
+    return get
+
+
+@pytest.mark.parametrize("index", range(len(MISTAKES)), ids=[message for _, message in MISTAKES])
+def test_mistakes_are_one_line(tiny_run, ended, index):
+    more, message = MISTAKES[index]
+    status, stderr = ended(tiny_run())[index]
+    assert status == 1, stderr
+    assert "Traceback" not in stderr
+    last = stderr.strip().splitlines()[-1]
+    assert last.startswith("jsr train: " if "--config.sed=1" in more else "jsr: ") and message in last
 
 
 @pytest.mark.slow
@@ -334,8 +384,6 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk(tiny_run, tmp_path):
     assert run(tiny_run()).returncode == 0
 
 
-def test_core_never_imports_tensorflow_or_torch(tiny_run, tmp_path):
-    code = ("import sys\nfrom jsr.main import main\nstatus = main(sys.argv[1:])\n"
-            "print([m for m in ('tensorflow', 'torch') if m in sys.modules], status)")
-    done = subprocess.run([sys.executable, "-c", code, *tiny_run()], capture_output=True, text=True, timeout=TIMEOUT)
-    assert done.stdout.strip().splitlines()[-1] == "[] 0", done.stderr
+def test_core_never_imports_tensorflow_or_torch(tiny_run, reference):
+    _, done = reference(tiny_run())
+    assert done.stdout.strip().splitlines()[-1] == "[]", done.stderr

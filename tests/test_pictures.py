@@ -562,3 +562,14 @@ def test_bmp_keeps_its_pixels_and_resolution(tmp_path, photograph, mode):
         assert (written.format, written.mode) == ("BMP", mode)
         np.testing.assert_array_equal(written, image)
         assert written.info["dpi"] == pytest.approx((300, 150), abs=0.1)
+
+
+@pytest.mark.parametrize("order, kind, value", [(">", 4, 6), ("<", 4, 6), (">", 3, 6), ("<", 3, 6)])
+def test_an_orientation_of_any_integer_type_turns_and_is_reset(tmp_path, photograph, order, kind, value):
+    field = struct.pack(order + ("I" if kind == 4 else "HH"), *((value,) if kind == 4 else (value, 0)))
+    head = struct.pack(order + "2sHIHHHI", b"MM" if order == ">" else b"II", 42, 8, 1, 0x112, kind, 1)
+    block = head + field + bytes(4)
+    Image.fromarray(photograph(8, 12)).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + block)
+    with pictures.open_picture(tmp_path / "a.jpg") as picture:
+        assert (picture.height, picture.width) == (12, 8)
+    assert _exif.orientation(_exif.upright(block, 12, 8)) == 1

@@ -39,16 +39,11 @@ TEAMS = {  # id in the catalogue without the track, by the recipe's name
                     flyingbunny="flyingbunny_fbcnn_bn", aiverse="aiverse_rdab", unicorns="unicorns_mhcb",
                     fbcnn="fbcnn_baseline"),
 }
-TEAM_RECIPES = {(track, name): config for track, name, config in recipes.all_recipes() if track in TEAMS}
+ALL = {(track, name): config for track, name, config in recipes.all_recipes()}
+TEAM_RECIPES = {key: config for key, config in ALL.items() if key[0] in TEAMS}
 REAL_TIME = "ntire23_x2", "ntire23_x3", "ais24"
 SCALES = {"ntire23_x2": 2, "ntire23_x3": 3, "ais24": 4, "aim20_x2": 2, "aim20_x3": 3, "aim20_x4": 4}
-RECIPES = {(track, name): config for track, name, config in recipes.all_recipes() if track in TEAMS}
-REAL_TIME = "ntire23_x2", "ntire23_x3", "ais24"
-SCALES = {"ntire23_x2": 2, "ntire23_x3": 3, "ais24": 4, "aim20_x2": 2, "aim20_x3": 3, "aim20_x4": 4}
-# what the tables of jsr.challenges call the figures of a recipe's report; their columns of QPs come of the same names
-COLUMNS = {"psnr[rgb]": "psnr_rgb", "psnr[ntire23_script]": "psnr_y", "ssim[rgb]": "ssim_rgb",
-           "ssim[ntire23_script]": "ssim_y", "params_m": "params_M", "flops_g": "macs_G", "macs_g": "macs_G"}
-RECIPES = {(track, name): config for track, name, config in recipes.all_recipes() if track in ENTRIES}
+RECIPES = {key: config for key, config in ALL.items() if key[0] in ENTRIES}
 PUBLISHED = [key for key, config in RECIPES.items() if config.entry]
 
 
@@ -62,12 +57,11 @@ def test_every_entry_has_its_recipe(track):
         assert config.networks[config.chain[0]].scale == SCALES[track] and config.protocol == track
 
 
-@pytest.mark.parametrize("track", [*REAL_TIME, *TEAMS])
+@pytest.mark.parametrize("track", [*ENTRIES, *TEAMS])
 def test_every_line_of_the_table_has_its_recipe(track):
     lines = {line["id"]: line for line in challenges.printed(track)}
-    found = {config.entry: config for (its_track, _), config in (RECIPES | TEAM_RECIPES).items()
-             if its_track == track and config.entry}
-    assert found.keys() == lines.keys()
+    found = {config.entry: config for (its_track, _), config in ALL.items() if its_track == track and config.entry}
+    assert found.keys() == lines.keys() or track.startswith("aim20") and found.keys() < lines.keys()
     for entry, config in found.items():
         assert config.title.startswith(f"{lines[entry]['team']}: ") or "rganisers" in lines[entry]["team"]
 

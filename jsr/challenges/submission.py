@@ -5,6 +5,7 @@ import zipfile
 from jsr.files import atomic_write
 from jsr.images import png_bytes, read_rgb
 
+_TURNING = (b"eXIf", b"XML:com.adobe.xmp")  # what in a PNG file may state an orientation
 _PNG_RGB_8 = b"\x08\x02"  # bit depth and colour type, bytes 24 and 25 of a PNG file
 
 
@@ -23,7 +24,7 @@ def readme(runtime_s, *, cpu=False, extra_data=False, description=""):
             f"Other description : {description}\n")
 
 
-def write_zip(path, images, text, *, on_image=lambda: None):
+def write_zip(path, images, text, *, replace=True, on_image=lambda: None):
     """Writes the archive: `<name>.png` for every image and readme.txt, at its root.
 
     AIM 2022's own rules for this could not be found; the format is inferred from what sibling challenges (NTIRE, MIPI)
@@ -34,12 +35,13 @@ def write_zip(path, images, text, *, on_image=lambda: None):
       path: of the archive.
       images: {stem of the input: path of the restored image}.
       text: of readme.txt.
+      replace: as of `jsr.files.atomic_write`.
       on_image: called after each image.
 
     Raises:
       UserError: an image that cannot be read, a place that cannot be written; no archive is left then.
     """
-    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_write(path, replace=replace) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, source in sorted(images.items()):
             archive.writestr(zipfile.ZipInfo(f"{name}.png"), _png(source))
             on_image()
@@ -49,4 +51,5 @@ def write_zip(path, images, text, *, on_image=lambda: None):
 def _png(path):
     image = read_rgb(path)
     data = path.read_bytes()
-    return data if data.startswith(b"\x89PNG") and data[24:26] == _PNG_RGB_8 else png_bytes(image)
+    plain = data.startswith(b"\x89PNG") and data[24:26] == _PNG_RGB_8 and not any(kind in data for kind in _TURNING)
+    return data if plain else png_bytes(image)

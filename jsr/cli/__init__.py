@@ -8,16 +8,13 @@ import ast
 import importlib
 import importlib.util
 import logging
-import os
 from pathlib import Path
 import pkgutil
-import signal
 import sys
 
 import jsr
-from jsr import allocator, guests
-from jsr.cli._parser import Parser
-from jsr.errors import UserError, nearest, no_permission
+from jsr import command_line, guests
+from jsr.errors import nearest
 
 
 def commands_in(folder):
@@ -30,44 +27,40 @@ COMMANDS = commands_in(__path__)
 
 def main(argv=None):
     """Runs a command line; returns the exit status: 0, 1 after a mistake, 2 for unusable arguments, 128 + n."""
-    if argv is None:  # the process is ours
-        allocator.keep_pages()
-        if sys.stdout is not None:  # not closed; it shows names of files that its encoding lacks, as stderr does
-            sys.stdout.reconfigure(errors="backslashreplace")
+    if argv is None:
+        command_line.own_process()
         argv = sys.argv[1:]
-    if not argv or argv[0] in ("-h", "--help"):
-        print(_overview())
-        return 0
-    if argv[0] == "--version":
-        print(f"jsr {jsr.__version__}")
-        return 0
-    command = argv[0]
+    command, *words = argv or ["--help"]
+    if command == "help" and words and words[0] in COMMANDS:
+        command, words = words[0], ["--help"]
     if command not in COMMANDS:
-        print(f"jsr: no command {command!r}; {nearest(command, COMMANDS)}", file=sys.stderr)
+        return command_line.in_lines("jsr", lambda: _about(command))
+    return command_line.in_lines(f"jsr {command}", lambda: _run(command, words))
+
+
+def _about(word):
+    """Answers a word that is no command; returns the exit status."""
+    if word in ("-h", "--help", "help"):
+        print(_overview())
+    elif word in ("-v", "-V", "--version", "version"):
+        print(f"jsr {jsr.__version__}")
+    else:
+        print(f"jsr: no command {word!r}; {nearest(word, COMMANDS)}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _run(command, words):
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     module = importlib.import_module(f"jsr.cli.{command}")
-    parser = Parser(prog=f"jsr {command}", description=module.__doc__,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.Parser(prog=f"jsr {command}", description=module.__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
     parser.add_argument("--import", dest="guests", metavar="MODULE", action="append", default=[],
                         help="lets in a guest: imports a module of another package, whose networks files may name")
-    args = parser.parse_args(argv[1:])
-    try:
-        guests.bring(*args.guests)
-        return module.run(args)
-    except UserError as e:
-        print(f"jsr {command}: {e}", file=sys.stderr)
-        return 1
-    except PermissionError as e:
-        print(f"jsr {command}: {no_permission(e)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"jsr {command}: stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except BrokenPipeError:  # `jsr zoo | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+    args = parser.parse_args(words)
+    guests.bring(*args.guests)
+    return module.run(args)
 
 
 def _overview():

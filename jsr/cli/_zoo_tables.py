@@ -2,7 +2,7 @@
 
 import ast
 
-from jsr import augment, degradations, losses, metrics, optim
+from jsr import augment, degradations, losses, metrics, optim, places
 from jsr.datasets import build
 from jsr.degradations.resize import RESIZES
 
@@ -24,7 +24,7 @@ def _values(value):
 
 
 def _dataset(name):
-    file = build.PACKAGE_BUILDERS / name / f"{name}_dataset_builder.py"
+    file = places.TFDS_BUILDERS / name / f"{name}_dataset_builder.py"
     return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))).partition("\n")[0].removeprefix(f"{name}: ")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from jsr import model_file
+from jsr.cli import _output
 from jsr.errors import UserError
 
 
@@ -25,6 +26,7 @@ def add_arguments(parser):
     parser.add_argument("target", metavar="TO", help="a .safetensors")
     parser.add_argument("--weights", metavar="W", nargs="+", type=float,
                         help="a number for each file, divided by their sum; all the same by default")
+    _output.add_arguments(parser)
 
 
 def run(args):
@@ -35,6 +37,9 @@ def run(args):
     if len(args.sources) < 2:
         raise UserError(f"averages two files at least, not {args.sources[0]} alone; name them before the new one")
     weights = _weights(args.weights, len(args.sources))
+    if args.dry_run:
+        _output.settled(args, target)
+        return 0
     loaded = [model_file.load(source) for source in args.sources]
     _, networks, _ = loaded[0]
     for source, (_, others, _) in zip(args.sources, loaded, strict=True):
@@ -44,7 +49,8 @@ def run(args):
     averaged = jax.tree.map(lambda *leaves: _mean(leaves, weights), *(variables for *_, variables in loaded))
     files = [{"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "weight": weight}
              for path, weight in zip(map(Path, args.sources), weights, strict=True)]
-    model_file.save(target, averaged, _described([its for its, _, _ in loaded], files))
+    model_file.save(target, averaged, _described([its for its, _, _ in loaded], files),
+                    replace=args.overwrite)
     Console(soft_wrap=True, highlight=False, markup=False).print(
         f"wrote {target}: the mean of " + ", ".join(f"{row['file']} ({row['weight']:.3g})" for row in files))
     return 0

@@ -9,28 +9,30 @@
 Photographs as a camera takes them are soft, and many are larger than memory holds: --shrink makes them smaller until
 the traces of sensor and JPEG are gone, --tiles cuts them, --detail leaves out most of the flat tiles. With --each every
 image comes with each value of what its degradation draws, as the five QPs of ais24. The dataset keeps these settings:
-another one is refused unless --force builds it anew.
+another one is refused unless --overwrite builds it anew, and keeps the old one until that is whole.
 
 On a cluster, --beam has the images prepared by a runner of Apache Beam (pip install "jsr[beam]"); --data_dir is then a
 folder that this machine and all workers share, and so is --manual_dir. The dataset is the same to the last byte.
 
 What an interrupted build has finished is used by the next; a dataset that is there already and whole is left alone.
 
---show also writes a picture, image_folder-ntire24-train.png in the current folder, of the first records: HR, LR, and
-what made the LR image.
+--show also writes a picture, image_folder-ntire24-train.png in the current folder (-2 and so on where another has that
+name), of the first records: HR, LR, and what made the LR image.
 """
 
+import itertools
 from pathlib import Path
 
 from rich.console import Console
 from rich.filesize import decimal
 
-from jsr.cli import _progress
+from jsr.cli import _output, _progress
 from jsr.data.sources import open_source
-from jsr.datasets.build import build, find, names
+from jsr.datasets.build import build, find, foresee, names
 from jsr.datasets.show import contact_sheet
 from jsr.errors import UserError
-from jsr.images import write_png
+from jsr.files import atomic_write
+from jsr.images import png_bytes
 
 _SETTINGS = ("keyint", "shrink", "tiles", "detail", "each")
 _CROPS_NAMED = 20
@@ -54,10 +56,10 @@ def add_arguments(parser):
     parser.add_argument("--detail", metavar="LEVELS", type=float,
                         help="keep one in eight of the tiles whose mean second difference is lower, as 3")
     parser.add_argument("--each", metavar="PARAMETER", help="an LR image for each of its values, as qp of ais24")
-    parser.add_argument("--force", action="store_true", help="build again where the dataset is there")
     parser.add_argument("--show", action="store_true", help="write a picture of the first records too")
     parser.add_argument("--split", help="what --show shows, as validation or train[40:]; the first split by default")
     parser.add_argument("--count", metavar="N", type=int, default=8, help="how many records --show shows; 8 by default")
+    _output.add_arguments(parser, "a dataset that is")
 
 
 def run(args):
@@ -66,20 +68,31 @@ def run(args):
     unit = find(args.dataset)[0].UNIT
     if args.show and (unit != "images" or args.count < 1):
         raise UserError(f"--show: shows 1 and more images, not {args.count} {unit}")
+    if args.dry_run:
+        _output.foretell(dict([foresee(args.dataset, data_dir=args.data_dir, overwrite=args.overwrite)]))
+        return 0
     with _progress.bar(unit) as progress:
         built = build(args.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir, num_workers=args.num_workers,
-                      beam=args.beam, force=args.force, announce=console.print, progress=progress,
+                      beam=args.beam, overwrite=args.overwrite, announce=console.print, progress=progress,
                       **{name: getattr(args, name) for name in _SETTINGS})
     for name, sizes in list(built.cropped.items())[:_CROPS_NAMED]:
         console.print(f"{name}: cropped from {sizes} (height x width), multiples of the scale")
     counts = " + ".join(f"{count} {split}" for split, count in built.counts.items())
-    unread = "; its sources were not read, --force builds anew" if args.manual_dir else ""
+    unread = "; its sources were not read, --overwrite builds anew" if args.manual_dir else ""
     old = f" (was there already{unread})"
     console.print(f"{built.name}: {counts} {unit}, {len(built.cropped)} of them cropped, {decimal(built.size)} in "
                   f"{built.path}{'' if built.is_new else old}")
     if args.show:
         split = args.split or next(iter(built.counts))
-        sheet = Path(f"{built.name.replace('/', '-')}-{split.partition('[')[0]}.png")
-        write_png(sheet, contact_sheet(open_source(built.name, split, args.data_dir), args.count))
+        png = png_bytes(contact_sheet(open_source(built.name, split, args.data_dir), args.count))
+        sheet = _free(f"{built.name.replace('/', '-')}-{split.partition('[')[0]}", png)
+        with atomic_write(sheet, replace=False) as file:
+            file.write(png)
         console.print(f"{sheet}: the first records of {split}")
     return 0
+
+
+def _free(name, content):
+    """The first of name.png, name-2.png... that is not taken by a file of other content."""
+    paths = (Path(f"{name}-{number}.png" if number > 1 else f"{name}.png") for number in itertools.count(1))
+    return next(path for path in paths if not path.exists() or path.read_bytes() == content)

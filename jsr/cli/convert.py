@@ -24,6 +24,7 @@ from rich.console import Console
 import jsr
 from jsr import convert, model_file, models, recipes, trees
 from jsr.analysis import counts
+from jsr.cli import _output
 from jsr.convert import files, parity
 from jsr.convert.identify import Match, identify
 from jsr.errors import UserError
@@ -42,6 +43,7 @@ def add_arguments(parser):
     parser.add_argument("--field", action="append", metavar="KEY=VALUE", help="a field of the network; repeatable")
     parser.add_argument("--reference", metavar="FILE", help="output of the original code to compare with, see above")
     parser.add_argument("--licence", metavar="TEXT", help="the licence of the weights, kept in the model file")
+    _output.add_arguments(parser)
 
 
 def run(args):
@@ -49,12 +51,17 @@ def run(args):
     source, target = Path(args.source), Path(args.target)
     if target.exists() and source.exists() and target.samefile(source):
         raise UserError(f"{target}: is the file to convert; write to another")
+    if args.dry_run:
+        _output.settled(args, target)
+        return 0
     console = Console(soft_wrap=True, highlight=False, markup=False)
+    if source.is_dir():
+        source = model_file.find(source)
     if files.is_model_file(source):
         given = [name for name in _TO_MODEL_FILE if getattr(args, name) is not None]
         if given:
             raise UserError(f"{source}: is a model file, which says what it is; --{given[0]} is for PyTorch weights")
-        lines = _to_torch(source, target)
+        lines = _to_torch(source, target, args.overwrite)
     else:
         lines = _to_model_file(source, target, args)
     for line in (*lines, f"wrote {target}"):
@@ -62,7 +69,7 @@ def run(args):
     return 0
 
 
-def _to_torch(source, target):
+def _to_torch(source, target, overwrite):
     """Writes the state dict of a model file; returns lines for the user."""
     meta, networks, variables = model_file.load(source)
     if len(networks) > 1:
@@ -70,7 +77,7 @@ def _to_torch(source, target):
     (name, model), = networks.items()
     style, rules = next(iter(convert.formats(model).items()))
     tensors = convert.to_torch(variables[name], rules)
-    files.write_state_dict(target, tensors)
+    files.write_state_dict(target, tensors, replace=overwrite)
     return [f"{source}: {meta['networks'][0]['model']} x{model.scale}, {len(tensors)} tensors named as in {style}"]
 
 
@@ -97,7 +104,7 @@ def _to_model_file(source, target, args):
         "data": [],
         "fingerprint": {"source": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
                         "names": style, "versions": {"jsr": jsr.__version__}},
-        "parity": certificate, "licence": args.licence or ""})
+        "parity": certificate, "licence": args.licence or ""}, replace=args.overwrite)
     fields = ", ".join(f"{key}={value}" for key, value in identity.fields.items())
     return [
         f"{source}: {model_id} x{model.scale}{f' with {fields}' if fields else ''}, {counts.count_params(variables):,} "

@@ -8,7 +8,8 @@
   jsr degrade photos --protocol ntire24 --explain steps
 
 Writes one LR file an image and manifest.json with what made each. Files that are there already and still right are
-kept; the exit status is 1 when some image could not be degraded. What a protocol leaves to chance is drawn from the
+kept; a file in the way that was not made of the same image, or was changed since, stays and is named; the exit status
+is 1 when some image could not be degraded. What a protocol leaves to chance is drawn from the
 file's name, so that it is the same every time.
 
 --explain writes, instead, one picture an image with every step of the chain beside each other, and prints the steps.
@@ -20,21 +21,22 @@ from pathlib import Path
 from rich.console import Console
 
 from jsr import challenges
-from jsr.cli import _progress
+from jsr.cli import _output, _progress
 from jsr.degradations import PROTOCOLS, explain, parameters, settings
-from jsr.degradations.degrade_folder import MANIFEST, degrade_folder
+from jsr.degradations.degrade_folder import MANIFEST, degrade_folder, foresee
 from jsr.errors import UserError
 
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("hr_dir", metavar="HR_DIR", type=Path, help="folder of HR images, or clips")
-    parser.add_argument("--out", metavar="DIR", help="folder of the LR files")
+    parser.add_argument("-o", "--out", metavar="DIR", help="folder of the LR files")
     parser.add_argument("--protocol", metavar="NAME", required=True, help=f"one of {', '.join(PROTOCOLS)}")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
                         help="a parameter of the protocol, as quality=40, quality=60-100, qp=31, encoder=9d")
     parser.add_argument("--explain", metavar="DIR", type=Path, help="show the steps as pictures in this folder")
     parser.add_argument("--num_workers", type=int, help="processes; one a core by default")
+    _output.add_arguments(parser, "files that are")
 
 
 def run(args):
@@ -48,12 +50,20 @@ def run(args):
     known = parameters(args.protocol)
     fixed = settings(args.protocol, dict(_pair(text, known) for text in args.set), "--set ")
     console = Console(soft_wrap=True, highlight=False, markup=False)
+    if args.explain and args.dry_run:
+        _output.settled(args, *explain.places(args.hr_dir, args.explain))
+        return 0
     if args.explain:
-        errors = explain.explain_folder(args.hr_dir, args.explain, args.protocol, fixed=fixed, say=console.print)
+        errors = explain.explain_folder(args.hr_dir, args.explain, args.protocol, fixed=fixed, say=console.print,
+                                        overwrite=args.overwrite)
+    elif args.dry_run:
+        found, errors = foresee(args.hr_dir, args.out, args.protocol, fixed=fixed, overwrite=args.overwrite)
+        _output.foretell(found)
     else:
         with _progress.bar() as progress:
             manifest, errors = degrade_folder(args.hr_dir, args.out, args.protocol, fixed=fixed,
-                                              num_workers=args.num_workers, progress=progress)
+                                              num_workers=args.num_workers, overwrite=args.overwrite,
+                                              progress=progress)
         for name, entry in manifest["files"].items():
             if entry["cropped"]:
                 console.print(f"{name}: cropped from {entry['source_height']}x{entry['source_width']} to "

@@ -36,10 +36,9 @@ from rich.table import Table
 
 from jsr import challenges, evaluation, metrics, parallel, terminal
 from jsr.challenges import submission
-from jsr.cli import _progress
+from jsr.cli import _output, _progress
 from jsr.errors import UserError
 from jsr.evaluation import score_folders
-from jsr.files import atomic_write
 from jsr.images import image_size, list_images
 
 _PAIRS_PER_WORKER = 4  # fewer are scored sooner than a process starts
@@ -62,7 +61,7 @@ def add_arguments(parser):
                         help="HR size over LR size, the protocol's by default; HR images are cropped to its multiples")
     parser.add_argument("--crop_border", metavar="N", type=int,
                         help="px cut off each side before comparing; the protocol's, or 0, by default")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there; - is standard output")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the scores there, a row an image")
     parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a core by default")
     zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
@@ -71,13 +70,16 @@ def add_arguments(parser):
     zipped.add_argument("--cpu", action="store_true", help="--runtime_ms was measured on a CPU, not a GPU")
     zipped.add_argument("--extra_data", action="store_true", help="trained on more than the challenge's data")
     zipped.add_argument("--description", metavar="TEXT", default="", help="the readme's last line")
+    _output.add_arguments(parser, "files that are")
 
 
 def run(args):
     """Scores, prints, writes what was asked for; returns the exit status."""
     protocol = challenges.protocol(args.protocol) if args.protocol else None
     keys, scale, crop_border = _settings(args, protocol)
-    console = terminal.console()
+    if _output.settled(args, args.json, args.csv, args.submission):
+        return 0
+    console = terminal.console(stderr=_output.STDOUT in (args.json, args.csv))
     pairs, problems = [], []
     for qp, sr, lr in _folders(args, protocol):
         found, unpaired = _pairs(sr, args.hr, lr, scale, qp, console)
@@ -306,11 +308,11 @@ def _published(standing, protocol):
 
 def _write(report, args):
     if args.json:
-        with atomic_write(args.json, "w") as file:
+        with _output.opened(args.json, args) as file:
             json.dump(metrics.json_ready(report), file, indent=1, allow_nan=False)
             file.write("\n")
     if args.csv:
-        with atomic_write(args.csv, "w") as file:
+        with _output.opened(args.csv, args) as file:
             table = csv.writer(file, lineterminator="\n")
             whos, keys = list(report["mean"]), report["profiles"]
             named = ["name", *["qp"] * any("qp" in row for row in report["images"])]
@@ -330,7 +332,7 @@ def _submit(args, pairs, protocol, console):
     images = {pair.hr.stem: pair.sr for pair in pairs}
     with _progress.bar() as progress:
         done = iter(range(1, len(images) + 1))
-        submission.write_zip(args.submission, images, text,
+        submission.write_zip(args.submission, images, text, replace=args.overwrite,
                              on_image=lambda: progress("packing", next(done), len(images)))
     others = protocol and protocol.test_set and (len(images) != protocol.test_count
                                                  or protocol.test_names not in (None, images.keys()))

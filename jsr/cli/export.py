@@ -19,6 +19,7 @@ from rich.table import Table
 
 import jsr
 from jsr import terminal
+from jsr.cli import _output
 from jsr.errors import UserError
 
 
@@ -30,6 +31,7 @@ def add_arguments(parser):
     parser.add_argument("--float", action="store_true", help="float32 in [0, 1] in and out, instead of uint8")
     parser.add_argument("--platforms", metavar="NAME", nargs="+",
                         help="platforms of a .stablehlo: cpu, cuda, rocm, tpu; by default cpu, cuda and tpu")
+    _output.add_arguments(parser)
 
 
 def run(args):
@@ -45,11 +47,13 @@ def run(args):
     if args.out.suffix not in _EXPORTERS:
         raise UserError(f"{args.out}: an exported network ends in {' or '.join(_EXPORTERS)}")
     _check_platforms(args, jax.default_backend())
+    if _output.settled(args, args.out):
+        return 0
     dtype = np.dtype("float32" if args.float else "uint8")
     meta, networks, variables, _ = model_file.fused(*model_file.load(args.model))
     chain = Chain(networks, variables, meta=meta)
     about = _about(meta, chain.scale, dtype, args.size)
-    with atomic_write(args.out) as file:
+    with atomic_write(args.out, replace=args.overwrite) as file:
         content, exported = _EXPORTERS[args.out.suffix](args, networks, variables, about, dtype)
         file.write(content)
         shapes = [args.size] if args.size else check.sizes(chain.padding.multiple)

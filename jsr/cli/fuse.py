@@ -13,6 +13,7 @@ from rich.console import Console
 
 from jsr import model_file
 from jsr.analysis import counts
+from jsr.cli import _output
 from jsr.errors import UserError
 
 
@@ -20,6 +21,7 @@ def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("source", metavar="FROM", help="a model file")
     parser.add_argument("target", metavar="TO", help="a .safetensors")
+    _output.add_arguments(parser)
 
 
 def run(args):
@@ -27,9 +29,12 @@ def run(args):
     target = Path(args.target)
     if target.suffix != ".safetensors":
         raise UserError(f"{target}: a model file ends in .safetensors")
+    if args.dry_run:
+        _output.settled(args, target)
+        return 0
     meta, networks, variables = model_file.load(args.source)
     meta, networks, fused, report = model_file.fused(meta, networks, variables)
-    model_file.save(target, fused, meta)
+    model_file.save(target, fused, meta, replace=args.overwrite)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     for name in networks:
         before, after = counts.count_params(variables[name]), counts.count_params(fused[name])

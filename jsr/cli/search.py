@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from jsr import challenges, metrics, recipes, terminal
+from jsr import challenges, metrics, recipes, results, terminal
 from jsr.errors import UserError
 
 
@@ -46,8 +46,9 @@ def run(args):
     shown, console = terminal.console(), Console(stderr=True)
     workdir = args.workdir or Path("runs") / track / f"{name}_search"
     try:
-        rows = search.halve(recipe, net, found, workdir, steps=args.steps, console=console,
-                            on_round=lambda rows: shown.print(_table(rows, ranking)))
+        with results.only_one(workdir, "search"):
+            rows = search.halve(recipe, net, found, workdir, steps=args.steps, console=console,
+                                on_round=lambda rows: shown.print(_table(rows, ranking)))
     except loop.Interrupted as e:
         console.print("stopped; the same command goes on", highlight=False)
         return 128 + e.signal

@@ -2,7 +2,7 @@
 
     jsr train configs/aim22_t1.py                      # the recipe `quick`, on any machine
     jsr train aim22_t1:edsr --workdir=runs/mine
-    jsr train my/recipe.py:name --config.seed=1 --config.stages[0].batch=32
+    jsr train my/recipe.py:name --config.seed=1 '--config.stages[0].batch=32'
     jsr train aim22_t1 --minutes=20                    # as many steps as there is time for
 
 The same command again resumes; --config.KEY=VALUE changes one entry of the recipe, whose

@@ -75,12 +75,13 @@ def read_state_dict(path):
     return StateDict(tensors, ema="params_ema" in checkpoint)
 
 
-def write_state_dict(path, tensors):
+def write_state_dict(path, tensors, *, replace=True):
     """Writes {key: array}, atomically.
 
     Args:
       path: ends in .safetensors, or in .pth or .pt: then `{"params": tensors}`, as BasicSR saves it.
       tensors: a state dict of numpy arrays.
+      replace: as of `jsr.files.atomic_write`.
 
     Raises:
       UserError: another ending, PyTorch is needed and not installed, or the place cannot be written.
@@ -94,7 +95,7 @@ def write_state_dict(path, tensors):
         data = buffer.getvalue()
     else:
         raise UserError(f"{path}: cannot be written by its ending; use .pth, .pt or .safetensors")
-    with atomic_write(path) as file:
+    with atomic_write(path, replace=replace) as file:
         file.write(data)
 
 

@@ -146,7 +146,7 @@ class PairedCrops:
 
 
 def _hr_image(record):
-    return images.read_rgb(record["hr"], name=f"{record['name']} (hr)", upright=True)
+    return images.read_rgb(record["hr"], name=f"{record['name']} (hr)")
 
 
 class _DecodeCache:

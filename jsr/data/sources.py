@@ -41,7 +41,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         images; `files` cannot be read, is empty, or has names that the dataset has not; `form` of a dataset, or with no
         place for what it makes.
     """
-    if guests.is_function(dataset) and not Path(dataset).exists():
+    if guests.is_function(str(dataset)) and not Path(dataset).exists():
         return guests.attribute(dataset)(split)
     data_dir = data_dir or default_data_dir()
     if isinstance(dataset, str) and dataset.split("/")[0] in names():
@@ -86,7 +86,7 @@ class FolderSource:
         self.paths, self.sizes, errors = paths, [], []
         for path in paths:
             try:
-                self.sizes.append(images.upright_size(path))
+                self.sizes.append(images.image_size(path))
             except UserError as e:
                 errors.append(str(e))
         if errors:
@@ -152,7 +152,7 @@ class RecordSource:
             record = self._records[index]
         except Exception as e:  # the record reader's own, on damage that leaves the file's size as it was
             raise UserError(f"{self.dataset}: record {index} of {self.split} is damaged; run: jsr build {self.dataset} "
-                            f"--force --data_dir {self.data_dir}") from e
+                            f"--overwrite --data_dir {self.data_dir}") from e
         binary = ("hr", "lr")
         return {k: v.decode() if isinstance(v, bytes) and k not in binary else v for k, v in record.items()}
 

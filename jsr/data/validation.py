@@ -26,7 +26,7 @@ def eval_pairs(source, *, scale, degrade="", fixed=None):
     for index in range(len(source)):
         record = source[index]
         name = record["name"]
-        hr = images.read_rgb(record["hr"], name=f"{name} (hr)", upright=True)
+        hr = images.read_rgb(record["hr"], name=f"{name} (hr)")
         try:
             hr = degradations.crop_to_multiple(hr, scale)
         except ValueError as e:

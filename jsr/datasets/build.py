@@ -1,17 +1,17 @@
 """Prepares the datasets of `tfds_builders/`: whole or not at all, and continuing what was interrupted."""
 
-import contextlib
 import dataclasses
-import fcntl
 import importlib
 import json
 import os
 from pathlib import Path
+import re
 import shutil
 
+from jsr import places, results
 from jsr.errors import UserError, nearest
 
-PACKAGE_BUILDERS = Path(__file__).parent.parent / "_tfds_builders"
+_OURS = re.compile(r"(dataset_info|features|metadata)\.json|LICENSE|.*\.array_record-\d+-of-\d+")  # files of a dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Dataset:
 
 def names():
     """The names of the datasets that have a builder, sorted."""
-    return sorted(path.parent.name for path in PACKAGE_BUILDERS.glob("*/*_dataset_builder.py"))
+    return sorted(path.parent.name for path in places.TFDS_BUILDERS.glob("*/*_dataset_builder.py"))
 
 
 def _taking(setting):
@@ -68,7 +68,7 @@ def find(dataset, data_dir=None):
     name, _, config = dataset.partition("/")
     if name not in names():
         raise UserError(f"dataset {name!r} is unknown; {nearest(name, names())}")
-    builder = importlib.import_module(f"jsr._tfds_builders.{name}.{name}_dataset_builder").Builder
+    builder = importlib.import_module(f"jsr.datasets.builders.{name}.{name}_dataset_builder").Builder
     config = config or builder.BUILDER_CONFIGS[0].name
     if config not in builder.builder_configs:
         raise UserError(f"dataset {name!r} has no config {config!r}; {nearest(config, builder.builder_configs)}")
@@ -93,12 +93,12 @@ def damage(path):
     return ""
 
 
-def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="", force=False,
+def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="", overwrite=False,
           announce=lambda line: None, progress=lambda stage, done, total: None, **settings):
     """Prepares a dataset unless it is there already and whole.
 
-    A damaged one is built anew. Processes that want the same dataset wait for the first of them. What a build that
-    was killed, or that met damaged images, had finished is used by the next.
+    A damaged one is built anew, and kept until the new one is whole. Processes that want the same dataset wait for the
+    first of them. What a build that was killed, or that met damaged images, had finished is used by the next.
 
     Args:
       dataset: "<dataset>[/<config>]", as in "photos/aim22_t1".
@@ -106,7 +106,7 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
       manual_dir: folder with source files that the user has already, for the datasets that can use one.
       num_workers: processes, see `jsr.parallel.map_unordered`.
       beam: "" works on this machine; else a runner of Apache Beam, see `jsr.datasets.beam.map_unordered`.
-      force: builds again where the dataset is there.
+      overwrite: builds again where the dataset is there.
       announce: called with lines for the user.
       progress: called with (activity, images done, images in all).
       **settings: keys of the builder's SETTINGS; None leaves one as the dataset has it, or at its default.
@@ -128,12 +128,19 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
     for key in settings.keys() - cls.SETTINGS.keys():
         raise UserError(f"{cls.name}: takes no --{key}; it is for {', '.join(_taking(key))}")
     cls.check(config, {**cls.SETTINGS, **settings})
-    is_new = force or bool(damage(path))
+    is_new = overwrite or bool(damage(path))
     if is_new:
-        with _exclusive(path.parent):
-            is_new = force or bool(damage(path))  # another process may have built it meanwhile
+        _refuse_foreign(path, overwrite)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise UserError(f"{path.parent}: cannot be made: {e.strerror}; choose another place with --data_dir") from e
+        with results.locked(path.parent / ".lock"):
+            if _aside(path).exists() and not path.exists():  # a build that was to replace it was killed
+                _aside(path).rename(path)
+            is_new = overwrite or bool(damage(path))  # another process may have built it meanwhile
             if is_new:
-                _build(cls, config, path, force, announce,
+                _build(cls, config, path, overwrite, announce,
                        dict(manual_dir=manual_dir, num_workers=num_workers, beam=beam, settings=settings,
                             announce=announce, progress=progress))
     info = cls(data_dir=path.parents[2], config=config).info
@@ -141,22 +148,65 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
     if other:
         flags = ", ".join(f"--{key} {value}" for key, value in other.items())
         raise UserError(f"{path}: is there already, with {flags}; "
-                        "--force builds it anew, --data_dir elsewhere keeps both")
+                        "--overwrite builds it anew, --data_dir elsewhere keeps both")
     return Dataset(name=f"{cls.name}/{config}", path=path, is_new=is_new, cropped=info.metadata["cropped"],
                    counts={name: split.num_examples for name, split in info.splits.items()},
                    size=sum(file.stat().st_size for file in path.iterdir()))
 
 
-def _build(cls, config, path, force, announce, attributes):
+def _build(cls, config, path, overwrite, announce, attributes):
     if path.exists():
-        announce(f"{path}: removed, {'--force' if force else damage(path)}")
-        shutil.rmtree(path)
+        announce(f"{path}: built anew, {'--overwrite' if overwrite else damage(path)}")
+        shutil.rmtree(_aside(path), ignore_errors=True)
+        path.rename(_aside(path))
+    try:
+        _prepare(cls, config, path, overwrite, attributes)
+    except BaseException:
+        if _aside(path).exists() and not path.exists():
+            _aside(path).rename(path)
+        raise
+    shutil.rmtree(_aside(path), ignore_errors=True)
+
+
+def _aside(path):
+    """Where a dataset waits until the one that replaces it is whole."""
+    return path.with_name(f"replaced.{path.name}")
+
+
+def _refuse_foreign(path, overwrite):
+    """Raises UserError where a folder in a dataset's place holds what no build has put there."""
+    foreign = sorted(p.name for p in path.iterdir() if not _OURS.fullmatch(p.name)) if path.is_dir() else [path.name]
+    if os.path.lexists(path) and foreign and not overwrite:
+        raise UserError(f"{path}: is no whole dataset, but holds {foreign[0]}, which no build has made; move it away, "
+                        "choose another --data_dir, or --overwrite")
+
+
+def foresee(dataset, *, data_dir=None, overwrite=False):
+    """What `build` would do, without doing it.
+
+    Args:
+      dataset, data_dir, overwrite: as of `build`.
+
+    Returns:
+      (path of the dataset, results.WRITE, REPLACE or PASS_OVER).
+
+    Raises:
+      UserError: unknown dataset, or what is there must not be replaced.
+    """
+    *_, path = find(dataset, data_dir)
+    if not overwrite and not damage(path):
+        return path, results.PASS_OVER
+    _refuse_foreign(path, overwrite)
+    return path, results.REPLACE if os.path.lexists(path) else results.WRITE
+
+
+def _prepare(cls, config, path, overwrite, attributes):
     for leftover in path.parent.glob(f"incomplete.*_{path.name}"):  # of a build that was killed
         shutil.rmtree(leftover)
     builder = cls(data_dir=path.parents[2], config=config)
     for name, value in attributes.items():
         setattr(builder, name, value)
-    if force:
+    if overwrite:
         shutil.rmtree(builder.parts_dir, ignore_errors=True)
     try:
         builder.download_and_prepare()
@@ -164,18 +214,3 @@ def _build(cls, config, path, force, announce, attributes):
         if isinstance(e, RuntimeError) and str(path.parent) not in str(e):  # else the record writer's, on a full disk
             raise
         raise UserError(f"{path.parent}: cannot be written: {e}") from e
-
-
-@contextlib.contextmanager
-def _exclusive(folder):
-    """Holds the lock of a folder, which is made; a process that dies loses it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as e:
-        raise UserError(f"{folder}: cannot be made: {e.strerror}; choose another place with --data_dir") from e
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -77,7 +77,7 @@ def make(source, data, protocol, form=cut.WHOLE, each=""):
     """
     if source.name.encode(errors="ignore").decode() != source.name:  # a record holds UTF-8
         raise UserError(f"{source}: its name is not in UTF-8; rename it")
-    image = images.read_rgb(data, name=source, upright=True)
+    image = images.read_rgb(data, name=source)
     return [_record(source, name, tile, protocol, fixed) for label, tile in cut.tiles(image, source.name, form)
             for name, fixed in _variants(label, protocol, each)]
 

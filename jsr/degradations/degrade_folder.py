@@ -2,29 +2,30 @@
 
 import functools
 import hashlib
-import json
 from pathlib import Path
-import time
 
-from jsr import degradations, images, parallel
+from jsr import degradations, images, parallel, results
 from jsr.degradations import _video
 from jsr.errors import UserError
-from jsr.files import atomic_write, sha256
+from jsr.files import atomic_write
 
-MANIFEST = "manifest.json"
+MANIFEST, COMMAND = "manifest.json", "jsr degrade"
 VIDEOS = (".mkv", ".mp4", ".mov", ".avi", ".webm", ".hevc", ".h265", ".265", ".y4m", ".ts")
-_SAVE_EVERY_S = 5.0
 
 
-def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None,
+def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, overwrite=False,
                    progress=lambda stage, done, total: None):
     """Writes the LR file of every image in a folder; files that are there already and still right are kept.
 
+    A file in the way that was not made of the very same source, or was changed since, is never replaced, unless
+    `overwrite`. Several processes may write into one folder, each its share.
+
     What a protocol leaves to chance is drawn from each file's stem. Of a video protocol the folder holds clips.
 
-    The manifest beside them, `manifest.json`, holds for every LR file its source, sizes (px), SHA-256 sums and what its
-    degradation did (the record of `jsr.degradations.Degraded`). A source whose sizes are no multiples of the scale is
-    cropped at the bottom and right first, and its entry says so; a grey one becomes RGB.
+    The manifest beside them, `manifest.json`, is {command, protocol, files: {name of the source: entry}}; an entry has
+    the LR file, sizes (px), SHA-256 sums and what its degradation did (the record of `jsr.degradations.Degraded`). A
+    source whose sizes are no multiples of the scale is cropped at the bottom and right first, and its entry says so; a
+    grey one becomes RGB.
 
     Args:
       hr_dir: folder of images.
@@ -32,14 +33,64 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None,
       protocol: key of `jsr.degradations.PROTOCOLS`.
       fixed: {parameter of the protocol: value to set}.
       num_workers: processes, see `jsr.parallel.map_unordered`.
+      overwrite: replaces files in the way, those that are still right too.
       progress: called with ("degrading", files done, files in all).
 
     Returns:
-      (manifest dict, errors): one UserError for each source that could not be degraded.
+      (manifest dict, errors): its files are those of the sources; one UserError for each source that could not be
+      degraded.
 
     Raises:
-      UserError: unknown protocol, no images, two sources with one stem, `out_dir` is `hr_dir` or cannot be written.
+      UserError: unknown protocol, no images, two sources with one stem, `out_dir` is `hr_dir` or cannot be written, or
+        its manifest is of another protocol or program.
     """
+    sources = _sources(hr_dir, out_dir, protocol, fixed)
+    _manifest.cache_clear()
+    manifest = _manifest(Path(out_dir), protocol, overwrite)
+    manifest.save()  # an unwritable folder is found now, not after an hour
+    work = functools.partial(_degrade_file, out_dir=Path(out_dir), protocol=protocol, fixed=fixed or {},
+                             overwrite=overwrite)
+    entries, errors = {}, []
+    progress("degrading", 0, len(sources))
+    try:
+        for path, outcome in parallel.map_unordered(work, sources, num_workers=num_workers):
+            if isinstance(outcome, UserError):
+                errors.append(outcome)
+            else:
+                entries[path.name] = outcome
+            progress("degrading", len(entries) + len(errors), len(sources))
+    finally:
+        content = manifest.save()
+    return {**content, "files": dict(sorted(entries.items()))}, sorted(errors, key=str)
+
+
+def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False):
+    """What `degrade_folder` would do with every image, without doing it.
+
+    Args:
+      hr_dir, out_dir, protocol, fixed, overwrite: as of `degrade_folder`.
+
+    Returns:
+      ({path of the LR file: results.WRITE, REPLACE or PASS_OVER}, errors).
+
+    Raises:
+      UserError: as `degrade_folder`.
+    """
+    sources = _sources(hr_dir, out_dir, protocol, fixed)
+    manifest = results.Manifest(Path(out_dir) / MANIFEST, COMMAND, {"protocol": protocol}, overwrite=overwrite)
+    found, errors = {}, []
+    for path in sources:
+        try:
+            data, _, drawn = _read(path, protocol, fixed or {})
+            target, _, found_there = _verdict(path, data, drawn, Path(out_dir), manifest, overwrite)
+            found[str(target)] = found_there
+        except UserError as e:
+            errors.append(e)
+    return found, errors
+
+
+def _sources(hr_dir, out_dir, protocol, fixed):
+    """The files to degrade."""
     degradations.draw(protocol, **(fixed or {}))  # what does not fit, or is not installed, is told once
     hr_dir, out_dir = Path(hr_dir), Path(out_dir)
     sources = images.list_images(hr_dir, VIDEOS if degradations.protocol(protocol).video else images.EXTENSIONS)
@@ -51,74 +102,68 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None,
         by_stem[path.stem] = path
     if out_dir.resolve() == hr_dir.resolve():
         raise UserError(f"{out_dir}: is the folder of the HR images; choose another one for the LR files")
-
-    known = _read_manifest(out_dir / MANIFEST)
-    _write_manifest(out_dir / MANIFEST, protocol, known)  # an unwritable folder is found now, not after an hour
-    work = functools.partial(_degrade_file, out_dir=out_dir, protocol=protocol, fixed=fixed or {})
-    tasks = [(path, known.get(path.name, {})) for path in sources]
-    entries, errors, saved = {}, [], time.monotonic()
-    progress("degrading", 0, len(sources))
-    for (path, _), outcome in parallel.map_unordered(work, tasks, num_workers=num_workers):
-        if isinstance(outcome, UserError):
-            errors.append(outcome)
-        else:
-            entries[path.name] = outcome
-        progress("degrading", len(entries) + len(errors), len(sources))
-        if time.monotonic() - saved > _SAVE_EVERY_S:  # files that a killed run has finished count for the next one
-            _write_manifest(out_dir / MANIFEST, protocol, {**known, **entries})
-            saved = time.monotonic()
-    return _write_manifest(out_dir / MANIFEST, protocol, entries), sorted(errors, key=str)
+    return sources
 
 
-def _degrade_file(task, *, out_dir, protocol, fixed):
-    """Degrades (path, entry of an earlier run), unless the LR file is still what that entry says; returns the entry."""
-    path, entry = task
+@functools.lru_cache(maxsize=1)
+def _manifest(out_dir, protocol, overwrite):
+    """The manifest, of which each process reads only what is new."""
+    return results.Manifest(out_dir / MANIFEST, COMMAND, {"protocol": protocol}, overwrite=overwrite)
+
+
+def _read(path, protocol, fixed):
+    """The bytes of a source, its clip or None, and what its degradation draws."""
     try:
         data = path.read_bytes()
     except OSError as e:
         raise UserError(f"{path}: cannot be read: {e.strerror}") from e
-    video, scale = degradations.protocol(protocol).video, degradations.protocol(protocol).scale
     clip = None
-    if video:
+    if degradations.protocol(protocol).video:
         clip, fps = _video.read_clip(data, path)
         fixed = {"fps": round(fps)} | fixed
-    drawn = degradations.draw(protocol, path.stem, **fixed)
-    made_from = {"source_sha256": hashlib.sha256(data).hexdigest(), "degradation": drawn}
-    if {k: entry.get(k) for k in made_from} == made_from and sha256(out_dir / entry["file"]) == entry["sha256"]:
+    return data, clip, degradations.draw(protocol, path.stem, **fixed)
+
+
+def _verdict(path, data, drawn, out_dir, manifest, overwrite):
+    """(path of the LR file, the entry of an earlier run, what may become of that place)."""
+    target = out_dir / (path.stem + degradations.CODECS[drawn["steps"][-1]["fn"]].suffix)
+    entry = manifest.find("files", path.name)
+    if entry.get("file") != target.name:
+        entry = {}
+    digest = hashlib.sha256(data).hexdigest()
+    return target, entry, results.verdict(target, entry, digest, finished=entry.get("degradation") == drawn,
+                                          overwrite=overwrite)
+
+
+def _degrade_file(path, *, out_dir, protocol, fixed, overwrite):
+    """Degrades a file, unless its LR file is finished; returns the manifest's entry."""
+    data, clip, drawn = _read(path, protocol, fixed)
+    manifest, scale = _manifest(out_dir, protocol, overwrite), degradations.protocol(protocol).scale
+    target, _, _ = _verdict(path, data, drawn, out_dir, manifest, overwrite)
+    with results.making(target):
+        target, entry, may = _verdict(path, data, drawn, out_dir, manifest, overwrite)  # another may have made it
+        if may == results.PASS_OVER:
+            return entry
+        image = images.read_rgb(data, name=path) if clip is None else clip
+        try:
+            # 4:2:0 needs even sizes, and HM multiples of its smallest coding unit
+            least = 1 if clip is None else {"x265": 2, "hm": 8}[drawn["steps"][-1]["encoder"]]
+            hr = (degradations if clip is None else _video).crop_to_multiple(image, scale * least)
+        except ValueError as e:
+            raise UserError(f"{path}: {e}, the scale of {protocol}; remove it") from e
+        degraded = degradations.replay(drawn, hr)
+        (source_height, source_width), (height, width) = (_size(pixels, clip is not None) for pixels in (image, hr))
+        entry = {
+            "source": str(path), "file": target.name, "height": height // scale, "width": width // scale,
+            "hr_height": height, "hr_width": width, "source_height": source_height, "source_width": source_width,
+            "cropped": hr.shape != image.shape, **({} if clip is None else {"frames": len(hr)}),
+            "sha256": hashlib.sha256(degraded.lr_bytes).hexdigest(),
+            "source_sha256": hashlib.sha256(data).hexdigest(), "degradation": drawn}
+        manifest.add("files", path.name, results.replacing(target, entry))
+        with atomic_write(target) as file:
+            file.write(degraded.lr_bytes)
         return entry
-    image = images.read_rgb(data, name=path) if clip is None else clip
-    try:
-        # 4:2:0 needs even sizes, and HM multiples of its smallest coding unit
-        least = {"x265": 2, "hm": 8}[drawn["steps"][-1]["encoder"]] if video else 1
-        hr = (_video if video else degradations).crop_to_multiple(image, scale * least)
-    except ValueError as e:
-        raise UserError(f"{path}: {e}, the scale of {protocol}; remove it") from e
-    degraded = degradations.replay(drawn, hr)
-    file = path.stem + degraded.suffix
-    with atomic_write(out_dir / file) as f:
-        f.write(degraded.lr_bytes)
-    (source_height, source_width), (height, width) = (_size(pixels, video) for pixels in (image, hr))
-    return {
-        "file": file, "height": height // scale, "width": width // scale, "hr_height": height, "hr_width": width,
-        "source_height": source_height, "source_width": source_width, "cropped": hr.shape != image.shape,
-        **({"frames": len(hr)} if video else {}), "sha256": hashlib.sha256(degraded.lr_bytes).hexdigest(), **made_from,
-    }
 
 
 def _size(pixels, video):
     return (pixels.shape[1] // 3 * 2, pixels.shape[2]) if video else pixels.shape[:2]
-
-
-def _read_manifest(path):
-    """The entries of an earlier run by source name; none where there is no manifest or it is not one of ours."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _write_manifest(path, protocol, entries):
-    manifest = {"protocol": protocol, "files": dict(sorted(entries.items()))}
-    with atomic_write(path, "w") as file:
-        json.dump(manifest, file, indent=1)
-    return manifest

@@ -13,7 +13,7 @@ ZOOM = 2
 _TITLE = 28  # height of a caption, px
 
 
-def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, say=lambda line: None):
+def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, say=lambda line: None):
     """Writes `<stem>.png` for every image: the HR crop and the same place after each step, enlarged without smoothing.
 
     Args:
@@ -21,6 +21,7 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, say=lambda line: No
       out_dir: folder of the pictures, made where missing.
       protocol: key of `jsr.degradations.PROTOCOLS`, not of clips.
       fixed: {parameter of the protocol: value to set}.
+      overwrite: replaces files in the way; else they stay, each an error.
       say: called with lines: image, step, parameters, size, bytes, PSNR against the step's input.
 
     Returns:
@@ -36,14 +37,19 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, say=lambda line: No
     for path in images.list_images(hr_dir):
         try:
             steps = explain(path, protocol, fixed or {})
+            images.write_png(Path(out_dir) / f"{path.stem}.png", side_by_side(steps), replace=overwrite)
         except UserError as e:
             errors.append(e)
             continue
         say(f"{path.name}")
         for caption, _, detail in steps[1:]:
             say(f"  {caption}: {detail}")
-        images.write_png(Path(out_dir) / f"{path.stem}.png", side_by_side(steps))
     return errors
+
+
+def places(hr_dir, out_dir):
+    """The paths of the pictures that `explain_folder` writes; UserError where there are no images."""
+    return [Path(out_dir) / f"{path.stem}.png" for path in images.list_images(hr_dir)]
 
 
 def explain(path, protocol, fixed):

@@ -2,6 +2,7 @@
 
 from concurrent import futures
 import dataclasses
+import difflib
 import glob
 import hashlib
 import json
@@ -11,16 +12,18 @@ import threading
 import time
 import traceback
 
-from jsr import pictures
-from jsr.errors import UserError
-from jsr.files import atomic_write, sha256
+from jsr import pictures, results
+from jsr.errors import UsageError, UserError
+from jsr.files import is_stream, sha256
 
-MANIFEST = "upscaled.json"
+MANIFEST, COMMAND = "upscaled.json", "jsr upscale"
 
 # The endings of files that can be written.
 WRITABLE = tuple(ending for form in pictures.WRITABLE.values() for ending in form.extensions)
 
-_SAVE_EVERY_S = 5.0
+# Endings of pictures that other programs write: who names an output so means a file, not a folder.
+_OTHER_PICTURES = {*pictures.READABLE, ".heic", ".heif", ".hif", ".jxl", ".svg", ".pdf", ".exr", ".hdr", ".dng", ".raw"}
+_NEAR = 0.7  # difflib's ratio of a slip, as .jgp for .jpg
 _THREADS = 2  # one decodes or encodes while the other computes
 
 
@@ -37,7 +40,8 @@ def find_jobs(inputs, out, *, suffix=None):
 
     Args:
       inputs: files, folders and glob patterns ("**" for any depth), str or Path. What is in a folder goes to the same
-        place below `out`; with several folders each goes below its own name.
+        place below `out`; with several folders each goes below its own name. Results that earlier runs left in a
+        folder are no pictures of it.
       out: folder, made where missing; or, for a single input file, a file name with a suffix that can be written.
       suffix: of the output files, as ".png"; None keeps that of each input, or takes .png where it cannot be written.
 
@@ -45,9 +49,11 @@ def find_jobs(inputs, out, *, suffix=None):
       (jobs sorted by source, errors): a UserError for each input that there is not or that has no place of its own.
 
     Raises:
-      UserError: nothing at all to do.
+      UserError: nothing at all to do; `out` has the ending of a picture that cannot be written, or another than
+        `suffix`.
     """
     out = Path(out)
+    _check_ending(out, suffix)
     found, errors = [], []  # (source, its place below out)
     paths = [path for pattern in inputs for path in _expand(pattern, errors)]
     several = sum(path.is_dir() for path in paths) > 1
@@ -72,18 +78,19 @@ def find_jobs(inputs, out, *, suffix=None):
 
 
 def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite=False,
-                  progress=lambda files, pixels, total_pixels: None):
+                  keep_dates=False, progress=lambda files, pixels, total_pixels: None):
     """Upscales every job's picture; one that cannot be is reported and does not stop the rest.
 
     Files that an earlier run finished are left alone, as long as source, settings and result are unchanged. A file in
-    the way that no earlier run made is never replaced, unless `overwrite`.
+    the way that was not made of the very same source, or was changed since, is never replaced, unless `overwrite`.
+    Several processes may write into one folder, each its share: no entry is lost, no picture is made twice.
 
-    The manifest `upscaled.json` in `out` is {settings: {key: {...}}, files: {target: entry}}; an entry has `source` and
-    `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, LR `height` and `width` (px),
-    `frames`, `bit_depth`, `channels`, `tiling` ("whole", "exact" or "approximate"), `tile` and `overlap` (LR px),
-    `averaged_tiles` (the sizes of others, where several are averaged), `runtime` (of the last tile), `seconds`,
-    `estimated_quality` (1..100, where a network estimates that of JPEG) and `notes`; of a failed one `error`, with
-    `traceback` where the mistake is in here.
+    The manifest `upscaled.json` in `out` is {command, settings: {key: {...}}, files: {target: entry}}; an entry has
+    `source` and `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, LR `height` and
+    `width` (px), `frames`, `bit_depth`, `channels`, `tiling` ("whole", "exact" or "approximate"), `tile` and `overlap`
+    (LR px), `averaged_tiles` (the sizes of others, where several are averaged), `runtime` (of the last tile),
+    `seconds`, `estimated_quality` (1..100, where a network estimates that of JPEG) and `notes`; of a failed one
+    `error`, with `traceback` where the mistake is in here.
 
     Args:
       jobs: of `plan`.
@@ -92,16 +99,17 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
       out: folder of the manifest; None writes none and leaves no finished file alone.
       quality: of lossy output formats, 1..100; None is each format's default.
       overwrite: replaces files in the way, and does finished ones again.
+      keep_dates: gives every result the time of its source.
       progress: called with (files done, LR pixels done, LR pixels in all), from several threads.
 
     Returns:
       (entries, errors): {target: entry} of all jobs, with `skipped` where a file was left alone; UserErrors.
 
     Raises:
-      UserError: the manifest cannot be written.
+      UserError: the manifest cannot be written, or a file of that name is none.
     """
-    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    manifest = _Manifest(out, key, settings)
+    key = _key(settings)
+    manifest = _manifest(out, overwrite)
     errors, todo = [], []
     for job in jobs:
         problem = _in_the_way(job, manifest, overwrite)
@@ -111,24 +119,36 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
             todo.append(job)
     if not todo:
         return {}, errors
-    for job in todo:
-        if manifest.known(job):  # then what a killed run left half-written beside the target is ours too
-            for path in job.target.parent.glob(f".{glob.escape(job.target.name)}.*.part"):
-                path.unlink(missing_ok=True)
-    manifest.claim(todo)
+    if manifest:
+        manifest.add("settings", key, settings)
+        manifest.save()  # an unwritable folder is found now
     counter = _Counter(progress, {job: _pixels(job.source) for job in todo})
     stop = threading.Event()
 
+    def waiting():
+        if stop.is_set():
+            raise _Stopped
+
     def one(job):
         entry = {"source": str(job.source), "settings": key}
+        known = {}
         try:
-            known = {} if overwrite else manifest.known(job)
-            digest = sha256(job.source)
-            if known.get("settings") == key and known.get("source_sha256") == digest is not None \
-                    and known["sha256"] == sha256(job.target):
-                entry = known | {"skipped": True}
-            else:
-                entry |= {"source_sha256": digest, **_upscale(job, upscaler, quality, counter, stop)}
+            with results.making(job.target, waiting=waiting):
+                known, digest, may = _verdict(job, manifest, key, overwrite)
+                if may == results.PASS_OVER:
+                    entry = known | {"source": str(job.source), "skipped": True}
+                else:
+                    entry["source_sha256"] = digest
+
+                    def before(temporary):
+                        if keep_dates:
+                            found = job.source.stat()
+                            os.utime(temporary, ns=(found.st_atime_ns, found.st_mtime_ns))
+                        if manifest:
+                            whole = entry | {"sha256": sha256(temporary)}
+                            manifest.add("files", _name(job, out), results.replacing(job.target, whole))
+
+                    entry |= _upscale(job, upscaler, quality, counter, stop, before)
         except UserError as e:
             entry["error"] = str(e)
             errors.append(e)
@@ -140,7 +160,8 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
             errors.append(UserError(f"{job.source}: failed unexpectedly, {type(e).__name__}: {e}; this is a mistake in "
                                     f"jsr, please report it{where}"))
         counter.finished(job)
-        manifest.record(job, entry)
+        if manifest and "skipped" not in entry and not ("error" in entry and os.path.lexists(job.target)):
+            manifest.add("files", _name(job, out), entry)  # else it keeps what is known of the file that is there
         return job, entry
 
     pool = futures.ThreadPoolExecutor(_THREADS)
@@ -150,8 +171,57 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
-        manifest.save()
+        if manifest:
+            manifest.save(_with_used_settings)
     return entries, sorted(errors, key=str)
+
+
+def foresee(jobs, settings, *, out=None, overwrite=False):
+    """What `upscale_files` would do with every job, without doing it.
+
+    Args:
+      jobs, settings, out, overwrite: as of `upscale_files`.
+
+    Returns:
+      ({target: results.WRITE, REPLACE or PASS_OVER}, errors).
+
+    Raises:
+      UserError: as `upscale_files`.
+    """
+    manifest, found, errors = _manifest(out, overwrite), {}, []
+    for job in jobs:
+        try:
+            if problem := _in_the_way(job, manifest, overwrite):
+                raise problem
+            *_, found[str(job.target)] = _verdict(job, manifest, _key(settings), overwrite)
+        except UserError as e:
+            errors.append(e)
+    return found, errors
+
+
+def _key(settings):
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _manifest(out, overwrite):
+    return results.Manifest(Path(out) / MANIFEST, COMMAND, {}, overwrite=overwrite) if out is not None else None
+
+
+def _name(job, out):
+    return job.target.relative_to(out).as_posix()
+
+
+def _verdict(job, manifest, key, overwrite):
+    """(the entry of an earlier run, the source's SHA-256, what may become of the target)."""
+    known = manifest.find("files", _name(job, manifest.path.parent)) if manifest else {}
+    digest = sha256(job.source)
+    return known, digest, results.verdict(job.target, known, digest, finished=known.get("settings") == key,
+                                          overwrite=overwrite)
+
+
+def _with_used_settings(tables):
+    used = {entry.get("settings") for entry in tables.get("files", {}).values()}
+    return tables | {"settings": {key: value for key, value in tables.get("settings", {}).items() if key in used}}
 
 
 def digest(path):
@@ -163,20 +233,26 @@ class _Stopped(Exception):
     """Another thread asked for the end."""
 
 
-def _upscale(job, upscaler, quality, counter, stop):
-    """Reads, upscales and writes one picture; returns what the manifest says of it."""
+def _upscale(job, upscaler, quality, counter, stop, before):
+    """Reads, upscales and writes one picture; returns what the manifest says of it. `before` is of atomic_write."""
     start = time.monotonic()
-    tilings = []
+    tilings, lost = [], []
     found = _of_jpeg(job, upscaler) if upscaler.for_jpeg else {}
-    with pictures.open_picture(job.source) as picture:
+    alpha = pictures.WRITABLE[pictures.format_of(job.target)].alpha
+    with pictures.open_picture(job.source, drop_opaque=not alpha) as picture:
         height, width = picture.height * upscaler.scale, picture.width * upscaler.scale
-        with pictures.create(job.target, picture, height, width, quality=quality) as sink:
+        with pictures.create(job.target, picture, height, width, quality=quality, before=before) as sink:
             for frame in range(picture.frames):
                 def on_band(tiling, rows, frame=frame):
                     tilings.append(tiling)
                     counter.at(job, (frame * picture.height + rows) * picture.width)
-                bands = upscaler.stream(lambda first, last, frame=frame: picture.rows(first, last, frame),
-                                        picture.height, picture.width, picture.dtype, on_band=on_band)
+
+                def rows_of(first, last, frame=frame):
+                    rows = picture.rows(first, last, frame)
+                    if not (lost or upscaler.separate_alpha) and _hides_colours(rows):
+                        lost.append("colours under alpha 0 became black; --alpha separate keeps them")
+                    return rows
+                bands = upscaler.stream(rows_of, picture.height, picture.width, picture.dtype, on_band=on_band)
                 for band in bands:
                     if stop.is_set():
                         raise _Stopped
@@ -188,7 +264,12 @@ def _upscale(job, upscaler, quality, counter, stop):
                 "tile": list(tiling.size), "averaged_tiles": [list(cut.size) for cut in tiling.others],
                 "overlap": tiling.overlap,
                 "runtime": upscaler.runtime(tiling), "seconds": round(time.monotonic() - start, 3),
-                **found, "notes": list(dict.fromkeys((*picture.notes, *found.get("notes", ()), *sink.notes)))}
+                **found, "notes": list(dict.fromkeys((*picture.notes, *found.get("notes", ()), *sink.notes, *lost)))}
+
+
+def _hides_colours(rows):
+    """Whether rows have colours where they are transparent."""
+    return rows.shape[2] in (2, 4) and bool(rows[rows[..., -1] == 0][:, :-1].any())
 
 
 def _of_jpeg(job, upscaler):
@@ -202,48 +283,6 @@ def _of_jpeg(job, upscaler):
             found |= {"estimated_quality": round(quality, 1)}
             found["notes"].append(f"estimated JPEG quality {quality:.0f}")
         return found
-
-
-class _Manifest:
-    """What was done before and what is done now; saved now and then, so that a killed run loses little."""
-
-    def __init__(self, out, key, settings):
-        self._path = Path(out) / MANIFEST if out is not None else None
-        self._lock, self._saved = threading.Lock(), time.monotonic()
-        content = _read_json(self._path) if self._path else {}
-        self._files = dict(content.get("files", {}))
-        self._settings = dict(content.get("settings", {})) | {key: settings}
-
-    def known(self, job):
-        """The entry of an earlier run; {} of none."""
-        return self._files.get(self._name(job), {}) if self._path else {}
-
-    def claim(self, jobs):
-        """Lists what is about to be written, before it is: afterwards these files are known to be ours."""
-        for job in jobs:
-            self._files.setdefault(self._name(job), {"source": str(job.source)})
-        self.save()
-
-    def record(self, job, entry):
-        with self._lock:
-            self._files[self._name(job)] = {k: v for k, v in entry.items() if k != "skipped"}
-            due = time.monotonic() - self._saved > _SAVE_EVERY_S
-        if due:
-            self.save()
-
-    def save(self):
-        if self._path is None:
-            return
-        with self._lock:
-            self._saved = time.monotonic()
-            used = {entry.get("settings") for entry in self._files.values()}
-            content = {"settings": {key: value for key, value in self._settings.items() if key in used},
-                       "files": dict(sorted(self._files.items()))}
-            with atomic_write(self._path, "w") as file:
-                json.dump(content, file, indent=1)
-
-    def _name(self, job):
-        return str(job.target) if self._path is None else job.target.relative_to(self._path.parent).as_posix()
 
 
 class _Counter:
@@ -284,14 +323,36 @@ def _expand(pattern, errors):
 
 
 def _pictures_in(folder, out):
-    """The pictures at any depth below a folder, except hidden ones and those below `out`."""
-    found = []
+    """The pictures at any depth below a folder, except hidden ones, those below `out`, results of earlier runs, pipes.
+
+    Of a folder of results that is named itself the pictures are taken, unless they would go there again.
+    """
+    found, results_there = [], set()
     for place, folders, names in os.walk(folder):
         place = Path(place)
+        if MANIFEST in names and (place != folder or folder.resolve() == out.resolve()):
+            results_there |= results.made_in(place, MANIFEST, COMMAND)
         folders[:] = sorted(f for f in folders if not f.startswith(".") and (place / f).resolve() != out.resolve())
         found += [place / name for name in names
                   if Path(name).suffix.lower() in pictures.READABLE and not name.startswith(".")]
-    return sorted(found)
+    return sorted(path for path in found if path not in results_there and not is_stream(path))
+
+
+def _check_ending(out, suffix):
+    """Raises UsageError where an output's name is that of a picture, but of none that will be written there."""
+    ending = out.suffix.lower()
+    if out.is_dir() or not ending:
+        return
+    if ending in WRITABLE:
+        if suffix and pictures.format_of(f"a{suffix}") != pictures.format_of(out):
+            raise UsageError(f"{out}: its ending is of {pictures.format_of(out)}, --format {suffix[1:]} is another; "
+                             "leave one of them out")
+        return
+    near = difflib.get_close_matches(ending, WRITABLE, n=1, cutoff=_NEAR)
+    if near or ending in _OTHER_PICTURES:
+        advice = f"did you mean {out.with_suffix(near[0])}?" if near else f"use one of {', '.join(WRITABLE)}"
+        raise UsageError(f"{out}: no picture can be written as {ending}; {advice} (A folder of that name has to be "
+                         "there already.)")
 
 
 def _is_file_name(out):
@@ -320,15 +381,16 @@ def _with_places(found, out, suffix, errors):
 
 
 def _in_the_way(job, manifest, overwrite):
-    """A UserError where the target must not be written, else None."""
+    """A UserError where it shows without reading the source that the target must not be written, else None."""
     try:
         if job.target.exists() and job.target.samefile(job.source):
             return UserError(f"{job.source}: would be replaced by its own result; choose another --out")
-        if job.target.exists() and not overwrite and not manifest.known(job):
-            return UserError(f"{job.target}: exists and was not made by this command; choose another --out, "
-                             "or --overwrite")
+        if not (manifest and manifest.find("files", _name(job, manifest.path.parent))):
+            results.verdict(job.target, {}, None, overwrite=overwrite)
     except OSError as e:
         return UserError(f"{job.target}: {e.strerror}")
+    except UserError as e:
+        return e
     return None
 
 
@@ -339,12 +401,3 @@ def _pixels(path):
             return picture.height * picture.width * picture.frames
     except UserError:
         return 0
-
-
-def _read_json(path):
-    """The manifest of an earlier run; {} where there is none or it is not one."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return content if isinstance(content.get("files"), dict) else {}
-    except (OSError, ValueError, AttributeError):
-        return {}

@@ -78,16 +78,20 @@ class Upscaler:
         takes every image whole. Of several sides the results are averaged, once each where they cut an image alike.
       overlap: px of LR that each tile has around what is shown of it. None is as far as the networks see where that is
         affordable, so that the result is exact; else an eighth of the tile, and tiles are faded into one another.
+      separate_alpha: takes the colours of images with alpha as if they were opaque, as textures need, whose alpha is no
+        transparency; else they are premultiplied, and those under alpha 0 are lost.
 
     Attributes:
       chains, scale: SR size over LR size.
+      separate_alpha: as given.
 
     Raises:
       UserError: chains of different scales; weights that do not fit them; an overlap too large for the tile.
     """
 
     def __init__(self, chains: Sequence[Chain], *, weights: Sequence[float] | None = None, self_ensemble: bool = False,
-                 tile: int | Literal["auto"] | Sequence[int] | None = None, overlap: int | None = None):
+                 tile: int | Literal["auto"] | Sequence[int] | None = None, overlap: int | None = None,
+                 separate_alpha: bool = False):
         scales = sorted({chain.scale for chain in chains})
         if len(scales) != 1:
             raise UserError(f"models of different scales, {' and '.join(f'x{s}' for s in scales)}, cannot be averaged")
@@ -100,7 +104,7 @@ class Upscaler:
             raise UserError(f"tile = {tile}, overlap = {overlap}: expected a positive tile, and no negative overlap")
         self.chains, self.scale = tuple(chains), scales[0]
         self._weights = np.array(weights, np.float32) / np.float32(sum(weights))
-        self._self_ensemble, self._overlap = self_ensemble, overlap
+        self._self_ensemble, self._overlap, self.separate_alpha = self_ensemble, overlap, separate_alpha
         self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
         self._lock, self._largest, self._free, self._float32 = threading.Lock(), _SIDES[0], None, {}
         self._tiles = [-(-side // self._multiple) * self._multiple for side in sides] or [tile]
@@ -156,7 +160,7 @@ class Upscaler:
         started = False
         while not started:
             tiling = self.tiling(height, width)
-            bands, done = self._bands(tiling, rows, functools.partial(_finish, dtype=dtype)), 0
+            bands, done = self._bands(tiling, rows, functools.partial(self._finish, dtype=dtype)), 0
             try:
                 for band in bands:
                     started = True
@@ -296,7 +300,7 @@ class Upscaler:
         raise UserError(f"out of memory; {advice}")
 
     def _run(self, tiling, lr, row, column):
-        """A tile (h, w, C) as it is stored to float32 SR of as many channels, colours premultiplied with alpha."""
+        """A tile (h, w, C) as it is stored to float32 SR of as many channels, colours premultiplied or separate."""
         def colour(unit):  # grey passes the networks as RGB of three equal channels and comes back as its luma
             if unit.shape[2] == 1:
                 return colour(np.repeat(unit, 3, axis=2)) @ _LUMA[:, None]
@@ -311,7 +315,16 @@ class Upscaler:
             sr_alpha = np.ones((len(lr) * self.scale, lr.shape[1] * self.scale, 1), np.float32)
         else:
             sr_alpha = _keep_flat(np.clip(colour(alpha), 0, 1), alpha, self.scale)
-        return np.concatenate([colour(unit[..., :-1] * alpha), sr_alpha], axis=-1)
+        return np.concatenate([colour(unit[..., :-1] * (1 if self.separate_alpha else alpha)), sr_alpha], axis=-1)
+
+    def _finish(self, sr, dtype):
+        """Float32 as `_run` gives it to what is stored: straight alpha, clipped, rounded (not truncated)."""
+        if sr.shape[2] in (2, 4) and not self.separate_alpha:
+            alpha = sr[..., -1:]
+            straight = np.divide(sr[..., :-1], alpha, out=np.zeros_like(sr[..., :-1]), where=alpha > 0)
+            sr = np.concatenate([straight, alpha], axis=-1)
+        sr = np.clip(sr, 0, 1)
+        return sr if dtype == np.float32 else np.rint(sr * np.float32(np.iinfo(dtype).max)).astype(dtype)
 
     def _average(self, tiling, row, column, lr):
         """Float32 (h, w, 3), turned or not, through all chains."""
@@ -348,12 +361,12 @@ class Upscaler:
 
 def load(path, *more, weights=None, self_ensemble=None,
          tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap=None, dtype=None, runtime="jax",
-         tlc=None, input_quality=None) -> Upscaler:
+         tlc=None, input_quality=None, separate_alpha=False) -> Upscaler:
     """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
 
     Args:
       path, *more: model files of one scale.
-      weights, overlap: as for Upscaler.
+      weights, overlap, separate_alpha: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
       tile: as for Upscaler; "auto" is as the first file says, where it says something.
       dtype: of the computation, as "bfloat16"; None is as trained, float32.
@@ -384,7 +397,8 @@ def load(path, *more, weights=None, self_ensemble=None,
         self_ensemble = bool(ensemble.get("self"))
     if tile == "auto":
         tile = ensemble.get("tiles") or tile
-    return Upscaler(chains, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap)
+    return Upscaler(chains, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
+                    separate_alpha=separate_alpha)
 
 
 def _made_for_jpeg(meta):
@@ -402,16 +416,6 @@ def _middle(side):
 def to_unit(pixels):
     """uint8 and uint16 to float32 in [0, 1]; floats as they are."""
     return pixels if pixels.dtype == np.float32 else pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-
-
-def _finish(sr, dtype):
-    """Float32 with premultiplied colours to what is stored: straight alpha, clipped, rounded (not truncated)."""
-    if sr.shape[2] in (2, 4):
-        alpha = sr[..., -1:]
-        straight = np.divide(sr[..., :-1], alpha, out=np.zeros_like(sr[..., :-1]), where=alpha > 0)
-        sr = np.concatenate([straight, alpha], axis=-1)
-    sr = np.clip(sr, 0, 1)
-    return sr if dtype == np.float32 else np.rint(sr * np.float32(np.iinfo(dtype).max)).astype(dtype)
 
 
 def _keep_flat(sr_alpha, alpha, scale):

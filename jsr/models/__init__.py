@@ -21,6 +21,7 @@ A network of another package is a module of the same form, named "mypkg.mynet/ba
 from collections.abc import Sequence
 import dataclasses
 import fnmatch
+import functools
 import importlib
 from pathlib import Path
 import sys
@@ -72,7 +73,12 @@ def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
 
 def abstract(model_id: str, *, scale: int, **fields: Any) -> dict[str, Any]:
     """The variables of a network as jax.ShapeDtypeStruct, without computing anything; arguments as for `create`."""
-    network = create(model_id, scale=scale, **fields)
+    return jax.tree.map(lambda leaf: leaf, _abstract(create(model_id, scale=scale, **fields)))  # the caller's own dicts
+
+
+@functools.lru_cache(maxsize=256)
+def _abstract(network):
+    """Traced once: each stage of a recipe asks, and deep networks take seconds."""
     return {"params": {}} | jax.eval_shape(network.init, jax.random.key(0), _lr(network))
 
 

@@ -222,13 +222,22 @@ def upright(block, height, width):
         for offset in (first, _pointed(layout, file, first, _EXIF)):
             for tag, kind, count, position in _entries(layout, file, offset) if offset else ():
                 if tag == 0x112:
-                    patched[position:position + 4] = layout.pack("HH", 1, 0)
+                    patched[position:position + 4] = layout.pack("I", 1) if kind == 4 else layout.pack("HH", 1, 0)
                 elif tag in wanted and kind in (3, 4) and count == 1:
                     patched[position - 6:position + 4] = layout.pack("HII", 4, 1, wanted[tag])
         patched[(at := _next_at(layout, file, first)):at + 4] = bytes(4)
     except (struct.error, KeyError):
         return None
     return bytes(patched) if len(patched) == len(block) else None
+
+
+def orientation(block):
+    """The orientation that an EXIF block states, or None."""
+    try:
+        layout = _Layout(block)
+        return number(layout, _directory(layout, io.BytesIO(block), layout.unpack("I", block, 4)), 0x112)
+    except (struct.error, KeyError, RecursionError):
+        return None
 
 
 def resolution(block):

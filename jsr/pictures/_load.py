@@ -10,6 +10,7 @@ import struct
 import numpy as np
 from PIL import Image
 
+from jsr import native, orientation
 from jsr.errors import UserError
 from jsr.parallel import cores
 from jsr.pictures import _exif
@@ -44,12 +45,14 @@ class Metadata:
     text: tuple[tuple[bytes, bytes], ...] = ()  # PNG chunks of text and time: (kind, data)
     colours: tuple[tuple[bytes, bytes], ...] = ()  # PNG chunks that say what colours the samples are
     lossless: bool = False  # of WebP
+    oriented_by: str = "XMP"  # what states the orientation; "EXIF" goes first, a tag of TIFF is of it
 
 
 @functools.cache
 def vips():
     """The module pyvips, set up once: no operation cache, few threads, silent."""
-    import pyvips
+    with native.environment("VIPS_WARNING", "1"):  # read as it starts: libvips's own warnings leave the terminal alone
+        import pyvips
     if "VIPSHOME" not in os.environ:
         os.unsetenv("VIPSHOME")  # libvips tells itself, and every child of the process, where it was built
     pyvips.cache_set_max(0)
@@ -141,11 +144,15 @@ def _through_vips(path, file, name, options, metadata):
     image = open_vips(file, name, "sequential", options)
     if name == "jpeg":
         _refuse_hollow(path, file, image.height * image.width)
-    if field(image, "orientation", 1) > 1:
-        image = open_vips(file, name, "random", options)  # turned pictures are not read from top to bottom
     metadata.xmp, metadata.iptc = field(image, "xmp-data"), field(image, "iptc-data")
     metadata.photoshop = field(image, "photoshop-data")
     metadata.exif = metadata.exif or _bare(field(image, "exif-data"))
+    if name == "avif" or metadata.exif and _exif.orientation(metadata.exif) is not None:
+        metadata.oriented_by = "EXIF"
+    by_exif = metadata.oriented_by == "EXIF"
+    if (turned := field(image, "orientation", 1) if by_exif else orientation.of_xmp(metadata.xmp)) > 1:
+        image = open_vips(file, name, "random", options)  # turned pictures are not read from top to bottom
+        image = _with_orientation(image, turned)
     if image.xres not in _UNSAID or image.xres != 1.0 and field(image, "resolution-unit"):
         metadata.resolution, metadata.unit = (image.xres, image.yres), field(image, "resolution-unit", "in")
     elif metadata.exif:
@@ -153,6 +160,12 @@ def _through_vips(path, file, name, options, metadata):
     if metadata.resolution and field(image, "orientation", 1) > 4:
         metadata.resolution = metadata.resolution[::-1]
     metadata.delays, metadata.loop = field(image, "delay"), field(image, "loop", 0)
+    return image
+
+
+def _with_orientation(image, turned):
+    image = image.copy()
+    image.set_type(vips().GValue.gint_type, "orientation", turned)
     return image
 
 
@@ -280,9 +293,8 @@ def _avif_pixels(path, file, grey, image):
     if image.format == "uchar":
         file.seek(0)
         picture = Image.OPEN["AVIF"][0](file, str(path))
-        orientation, icc = picture.getexif().get(0x112, 1), field(image, "icc-profile-data")
-        image = _vips_image(np.asarray(picture), icc)
-        image.set_type(vips().GValue.gint_type, "orientation", orientation)
+        turned, icc = picture.getexif().get(0x112, 1), field(image, "icc-profile-data")
+        image = _with_orientation(_vips_image(np.asarray(picture), icc), turned)
         image.set_type(vips().GValue.gint_type, "bits-per-sample", 8)
     if grey:  # given as RGB
         alpha = [image.extract_band(3)] if image.bands == 4 else []
@@ -318,6 +330,7 @@ def _inspect_tiff(path, file, metadata, notes):
     if _exif.GEOGRAPHY & first.keys():
         notes.append("GeoTIFF placement dropped")
     metadata.exif = _exif.from_tiff(layout, first)
+    metadata.oriented_by = "EXIF" if 0x112 in first else "XMP"
     if value(first, 338) == 1:  # libvips divides by it
         notes.append("premultiplied alpha became straight")
     return {"n": len(full)}, _same
@@ -345,7 +358,8 @@ def _through_pillow(path, file, metadata, notes):
     metadata.exif, metadata.xmp = _bare(picture.info.get("exif")), picture.info.get("xmp")
     if dpi := picture.info.get("dpi"):
         metadata.resolution = tuple(float(v) / 25.4 for v in dpi)
-    return name, _as_vips(path, picture, depth, notes)
+    image, turned = _as_vips(path, picture, depth, notes), metadata.exif and _exif.orientation(metadata.exif)
+    return name, _with_orientation(image, turned or orientation.of_xmp(metadata.xmp))
 
 
 def _open_pillow(path, file):

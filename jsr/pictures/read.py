@@ -9,11 +9,12 @@ from jsr.pictures._load import field, load, reading, vips
 _FETCH_BYTES = 1 << 20  # libvips's caches hold several times what is asked for at once
 
 
-def open_picture(path):
+def open_picture(path, *, drop_opaque=False):
     """Opens a picture file and reads its header. The content decides what it is, not the extension.
 
     Args:
       path: place of the file.
+      drop_opaque: leaves out an alpha channel that is opaque everywhere; to know that, a file with one is read whole.
 
     Returns:
       A `Picture`; use it in a `with` block, or close it.
@@ -23,7 +24,7 @@ def open_picture(path):
         without a profile, float or 32-bit samples, more than 8 bits where the reader gives only 8, pages of different
         sizes, animated PNG or AVIF, wide or HDR colours without a profile, camera raw.
     """
-    return Picture(path)
+    return Picture(path, drop_opaque=drop_opaque)
 
 
 class Picture:
@@ -42,10 +43,13 @@ class Picture:
       notes: phrases of what reading changed.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, *, drop_opaque=False):
         self.path = Path(path)
         with reading(self.path), open(self.path, "rb") as file:
             self.format, self._image, self.metadata, notes = load(self.path, file)
+        if drop_opaque and self._image.bands in (2, 4) and self._is_opaque():
+            self._image = self._image.extract_band(0, n=self._image.bands - 1)
+            notes.append("alpha, opaque everywhere, dropped")
         self._turned = field(self._image, "orientation", 1)
         page_height = field(self._image, "page-height", self._image.height)
         self.frames = self._image.height // page_height
@@ -56,7 +60,7 @@ class Picture:
         self.dtype = np.dtype(np.uint16 if self._image.format == "ushort" else np.uint8)
         self.bit_depth = field(self._image, "bits-per-sample") if self.format == "avif" else 8 * self.dtype.itemsize
         if self._turned > 1:
-            notes.append(f"turned upright (EXIF orientation {self._turned})")
+            notes.append(f"turned upright ({self.metadata.oriented_by} orientation {self._turned})")
         self.notes = tuple(notes)
         self._page = None  # opened when its first rows are asked for
         self._frame, self._first, self._band = 0, 0, np.empty((0, self.width, self.channels), self.dtype)
@@ -108,6 +112,13 @@ class Picture:
             self._band = np.concatenate([self._band, fresh]) if len(self._band) else fresh
             self._band.flags.writeable = False
         return self._band[:stop - start]
+
+    def _is_opaque(self):
+        """Whether no pixel is transparent; reads the file once more, since rows are read forwards only."""
+        with reading(self.path), open(self.path, "rb") as file:
+            _, image, _, _ = load(self.path, file)
+            return image.extract_band(image.bands - 1).min() == np.iinfo(
+                np.uint16 if image.format == "ushort" else np.uint8).max
 
     def _open_frame(self, frame):
         """A vips region to fetch rows of one frame from, upright.

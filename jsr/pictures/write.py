@@ -29,7 +29,7 @@ _NAMES = {"icc": "colour profile", "exif": "EXIF", "xmp": "XMP", "iptc": "IPTC",
 
 
 @contextlib.contextmanager
-def create(path, picture, height, width, *, format=None, quality=None):
+def create(path, picture, height, width, *, format=None, quality=None, before=lambda temporary: None):
     """Writes a picture of `height` x `width` pixels with the metadata of another one.
 
     When the block ends well the file is encoded beside `path` and renamed onto it; after an exception nothing is left.
@@ -42,6 +42,7 @@ def create(path, picture, height, width, *, format=None, quality=None):
       format: a key of WRITABLE; by default the one of `path`'s extension.
       quality: 1..100 for lossy formats; default in WRITABLE, lossless for WebP where the source is. Lossless formats
         ignore it and note so.
+      before: as of `jsr.files.atomic_write`.
 
     Yields:
       A `Sink`.
@@ -57,7 +58,7 @@ def create(path, picture, height, width, *, format=None, quality=None):
     if quality is not None and not 1 <= quality <= 100:
         raise ValueError(f"quality {quality} is not between 1 and 100")
     _refuse(path, name, picture, height, width)
-    with atomic_write(path, "w+b") as file, _spool(path, picture, height, width) as rows:
+    with atomic_write(path, "w+b", before=before) as file, _spool(path, picture, height, width) as rows:
         sink = Sink(path, name, picture, height, width, quality, rows)
         yield sink
         sink._encode(file)

@@ -6,27 +6,24 @@ Python, and runs when it is loaded.
 """
 
 from collections.abc import Iterable, Mapping
-import dataclasses
 import importlib.util
 import json
 from pathlib import Path
 import traceback
 from types import ModuleType
-import typing
 
 from ml_collections import ConfigDict
 
-from jsr import guests, trees
+from jsr import guests, places, trees
 from jsr.errors import UserError, nearest
+from jsr.recipes import overrides as override
 from jsr.recipes import schema
 from jsr.recipes.schema import Recipe
-
-PACKAGE_CONFIGS = Path(__file__).parent.parent / "_configs"
 
 
 def tracks() -> list[str]:
     """The names of the package's own track files, sorted."""
-    return sorted(p.stem for p in PACKAGE_CONFIGS.glob("[!_]*.py"))
+    return sorted(p.stem for p in places.CONFIGS.glob("[!_]*.py"))
 
 
 def load(spec: str, overrides: Iterable[tuple[str, str]] = ()) -> Recipe:
@@ -73,12 +70,12 @@ def _of_module(module, path, file, name):
         raise UserError(f"{file}: get_config gives {type(data).__name__}, not a recipe; make one by jsr.recipes.recipe")
     data = trees.plain(data)
     data["recipe"] = data.get("recipe") or ":".join(filter(None, (path.stem, name)))
-    return trees.from_plain(data).unlock()
+    return override.from_plain(data).unlock()
 
 
 def changed(recipe: Recipe, overrides: Iterable[tuple[str, str]]) -> Recipe:
     """A recipe with other values; raises UserError for keys and values that cannot be."""
-    return _changed(trees.from_plain(trees.plain(recipe)).unlock(), overrides)
+    return _changed(override.from_plain(trees.plain(recipe)).unlock(), overrides)
 
 
 def read_json(path: Path) -> Recipe:
@@ -94,22 +91,15 @@ def read_json(path: Path) -> Recipe:
         raise UserError(f"{path}: a damaged file ({e}); put it back, or remove the run") from e
 
 
-def _changed(config, overrides):
-    problems = []
-    for key, text in sorted(overrides, key=lambda override: _order(override[0])):
-        try:
-            trees.set_value(config, key, text, known)
-        except UserError as e:
-            problems.append(str(e))
-    if problems:
-        raise UserError("\n".join(problems))
+def _changed(config: ConfigDict, overrides):
+    override.apply(config, overrides)
     return schema.read(config)
 
 
 def find(file: str | Path) -> Path:
     """The path of a track file: as given, else among the package's own; UserError names the nearest track."""
-    for path in (Path(file), PACKAGE_CONFIGS / Path(file).name, PACKAGE_CONFIGS / f"{file}.py"):
-        if path.is_file() and path.stem != "__init__":
+    for path in (Path(file), places.CONFIGS / Path(file).name, places.CONFIGS / f"{file}.py"):
+        if path.is_file():
             return path
     raise UserError(f"{file}: no such config file; {nearest(Path(file).stem, tracks())}")
 
@@ -138,16 +128,18 @@ class _told:
         if isinstance(error, UserError) or not isinstance(error, Exception):
             return
         lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == str(self._path)]
-        line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(self._path) else lines[-1]
+        if isinstance(error, SyntaxError) and error.filename == str(self._path):
+            lines.append(error.lineno)
+        where = f"{self._path}, line {lines[-1]}" if lines else f"{self._path}"
         words = error.msg if isinstance(error, SyntaxError) else error
-        raise UserError(f"{self._path}, line {line}: {kind.__name__}: {words}") from error
+        raise UserError(f"{where}: {kind.__name__}: {words}") from error
 
 
 def all_recipes() -> list[tuple[str, str, Recipe]]:
     """[(track, name, Recipe)] of every recipe in `configs/`, sorted by track, in the order of its table."""
     found = []
     for track in tracks():
-        path = PACKAGE_CONFIGS / f"{track}.py"
+        path = places.CONFIGS / f"{track}.py"
         module = import_file(path)
         found += [(track, name, checked(schema.read(_of_module(module, path, track, name))))
                   for name in module.RECIPES]
@@ -169,60 +161,3 @@ def _guests_in(node):
             if isinstance(value, str) and (key == "model" and guests.is_network(value)
                                            or key in ("fn", "degrade", "dataset") and guests.is_function(value)):
                 yield value
-
-
-def _order(key):
-    """Overrides are taken in this order: a whole before its parts, a function's name before what the function takes."""
-    parts = trees.parts(key)
-    return len(parts), parts[-1] not in ("name", "fn")
-
-
-def known(config: ConfigDict, nodes: list, walked: list[str], key: str) -> dict[str, object]:
-    """What a dict that lists only what a recipe sets may hold, {key: default}: see `jsr.trees.set_value`."""
-    match walked:
-        case ["networks", name, "fields"]:
-            return _fields(config.networks[name])
-        case ["stages", _, "begin", _, "fields"]:
-            return _fields(config.networks[nodes[-2].net])
-        case ["data", "eval", "set"] | ["data", "train", _, "set"] | ["stages", _, "data", _, "set"]:
-            from jsr import degradations
-
-            if not nodes[-2].get("degrade"):
-                raise UserError(f"--config.{key}: sets a parameter of a degradation, but none is named "
-                                f"(--config.{'.'.join(walked[:-1])}.degrade=...)")
-            # Of numbers there may be ranges and lists
-            return {name: default if isinstance(default, str) else None
-                    for name, default in degradations.parameters(nodes[-2].degrade).items()}
-        case ["stages", _, "players", _, "optimizer" | "schedule" as what]:
-            from jsr import optim
-
-            return {"name": ""} | optim.arguments(what, nodes[-1].name)
-        case ["stages", _, "players", _, "losses", _]:
-            from jsr import losses
-
-            return {"fn": "", "pred": "", "target": "", "weight": 1.0} | losses.defaults(nodes[-1]["fn"])
-    kind = _kind_at(walked)
-    return trees.plain(schema.defaults(kind)) if kind else {}
-
-
-def _kind_at(walked):
-    """The class of the schema at a place in a recipe; None where there is another thing."""
-    kind = Recipe
-    for part in walked:
-        if dataclasses.is_dataclass(kind):
-            kind = schema.types_of(kind).get(part)
-        else:
-            inner = typing.get_args(kind) or (None,)
-            kind = inner[-1] if typing.get_origin(kind) is dict else inner[0]
-    return kind if dataclasses.is_dataclass(kind) else None
-
-
-def _fields(net):
-    """The fields of a recipe's network that a recipe may set, and their defaults."""
-    from jsr import models
-
-    if guests.is_network(net.model):
-        guests.bring(net.model)
-    module = models.create(net.model, scale=net.scale)
-    return {field.name: getattr(module, field.name) for field in dataclasses.fields(module)
-            if field.name not in ("scale", "dtype", "parent", "name")}

@@ -13,6 +13,8 @@ import types
 import typing
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from jsr.errors import UserError, nearest
 from jsr.trees import plain
 
@@ -61,8 +63,10 @@ class About:
 
 def key(text: str, default: Any = _REQUIRED, **bounds: Any) -> Any:
     """A field of a dataclass of this module; arguments as of `About`. Lists and dicts are defaults too."""
-    fresh = dict(default_factory=lambda: default.copy()) if isinstance(default, dict) else dict(default=default)
-    return dataclasses.field(metadata={"about": About(text, **bounds)}, **fresh)
+    metadata = {"about": About(text, **bounds)}
+    if isinstance(default, dict):
+        return dataclasses.field(metadata=metadata, default_factory=default.copy)
+    return dataclasses.field(metadata=metadata, default=default)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -292,9 +296,9 @@ def _property(kind, name, its):
             **default}
 
 
-def _type(kind):
+def _type(kind: Any) -> dict[str, Any]:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return {"$ref": f"#/$defs/{kind.__name__}"}
     if origin is types.UnionType:
         return {"anyOf": [_type(each) for each in inner]}
@@ -305,7 +309,7 @@ def _type(kind):
     return {"type": {dict: "object", int: "integer", float: "number", bool: "boolean", str: "string"}[kind]}
 
 
-def read(data: Mapping[str, Any]) -> Recipe:
+def read(data: Mapping[str, Any] | ConfigDict) -> Recipe:
     """Makes a Recipe of plain data: dicts, lists, numbers and texts.
 
     Args:
@@ -332,7 +336,7 @@ def with_nets(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, chain=chain, stages=tuple(map(named, recipe.stages)))
 
 
-def _read(kind, value, place, problems):
+def _read(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
     """A value as a type says; what is wrong is added to `problems`, and None given for it."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):

@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 
 from jsr.errors import UserError, nearest
 from jsr.recipes import schema
-from jsr.trees import from_plain, plain
+from jsr.recipes.overrides import from_plain
+from jsr.trees import plain
 
 
 def source(dataset: str, **keys: Any) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def pick(track: str, recipes: Mapping[str, Mapping], name: str) -> ConfigDict:
     return from_plain({**plain(recipes[name]), "recipe": f"{track}:{name}"}).unlock()
 
 
-def _whole(kind, /, **given):
+def _whole(kind, /, **given: Any) -> dict[str, Any]:
     """The keys of a class of the schema with defaults for those that are not given; unknown ones stay, to be named."""
     types = schema.types_of(kind)
     listed = {key: list(value) if isinstance(value, tuple) else value

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from jsr import images
-from jsr._tfds_builders import common
 from jsr.data import pipeline
+from jsr.datasets.images_builder import ImagesBuilder, configs
 from jsr.datasets.records import Original
 from jsr.errors import UserError
 from jsr.timing import timing
@@ -31,7 +31,7 @@ class PngCrops:
 
     Args:
       paths: the files; each crop decodes one of them.
-      seed: seed of the crops.
+      seed: of the crops.
     """
 
     def __init__(self, paths, seed):
@@ -57,10 +57,10 @@ class PngCrops:
             yield {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
 
 
-class Photographs(common.ImagesBuilder):
+class Photographs(ImagesBuilder):
     """The dataset of the photographs to measure on, which `paths` names."""
 
-    BUILDER_CONFIGS = common.configs("aim22_t1")
+    BUILDER_CONFIGS = configs("aim22_t1")
     paths = ()
 
     def _sources(self, dl_manager):

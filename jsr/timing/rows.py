@@ -126,7 +126,7 @@ class Results:
     Args:
       path: JSON; None keeps nothing.
       head: {command, machine, versions...} of now, as the commands write it, without rows.
-      again: measures again what the file has already.
+      overwrite: takes a file of another machine or of other versions for an empty one.
 
     Attributes:
       rows: rows of the file that were measured on this machine with these versions.
@@ -135,16 +135,16 @@ class Results:
       UserError: the file is of another machine or other versions, or no such file.
     """
 
-    def __init__(self, path, head, *, again=False):
+    def __init__(self, path, head, *, overwrite=False):
         self._path, self._head, self.rows = path and Path(path), head, []
         if self._path is None or not self._path.exists():
             return
         before = read(self._path)
         if self._origin(before) == self._origin(head):
             self.rows = before["results"]
-        elif not again:
+        elif not overwrite:
             raise UserError(f"{path}: was measured on another machine or with other versions; write to another file, "
-                            "or --again begins it anew")
+                            "or --overwrite begins it anew")
 
     def find(self, **settings):
         """The row of these settings (recipe, size, dtype, wanted, runtimes, rounds), None where there is none."""

@@ -30,8 +30,8 @@ def test_builds_and_tells(tmp_path, capsys):
     assert run("photos/aim22_t1", "--data_dir", tmp_path) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[-1].endswith("(was there already)") and err == ""
-    assert run("photos/aim22_t1", "--data_dir", tmp_path, "--force") == 0
-    assert "removed, --force" in capsys.readouterr().out
+    assert run("photos/aim22_t1", "--data_dir", tmp_path, "--overwrite") == 0
+    assert "built anew, --overwrite" in capsys.readouterr().out
 
 
 def test_mistakes_are_one_line(tmp_path):
@@ -50,8 +50,9 @@ def test_show(tmp_path, photo_folder, monkeypatch, capsys):
     assert "image_folder-ntire24-train.png: the first records of train" in capsys.readouterr().out
     three = images.read_rgb(tmp_path / "image_folder-ntire24-train.png")
     assert run(*command, "--show") == 0
-    assert "(was there already; its sources were not read, --force builds anew)" in capsys.readouterr().out
-    four = images.read_rgb(tmp_path / "image_folder-ntire24-train.png")
+    assert "(was there already; its sources were not read, --overwrite builds anew)" in capsys.readouterr().out
+    four = images.read_rgb(tmp_path / "image_folder-ntire24-train-2.png")
+    assert run(*command, "--show") == 0 and len(list(tmp_path.glob("*.png"))) == 2  # the same sheet again
     assert three.shape[1] == four.shape[1] == WIDTH and three.shape[0] * 4 == four.shape[0] * 3
     np.testing.assert_array_equal(three, four[:len(three)])
     first = images.read_rgb(photo_folder / "train/0000.png")

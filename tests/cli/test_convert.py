@@ -114,7 +114,9 @@ def test_a_named_network(weights, capsys):
                  "--field", "num_feat=4", "--field", "num_block=2", "--field", "res_scale=1"]
     assert main(arguments) == 0
     assert model_file.load("model.safetensors")[0]["networks"][0]["model"] == "edsr/full"
-    assert main(["convert", "basicsr_x4.safetensors", "model.safetensors", "--arch", "edsr"]) == 0
+    other = ["convert", "basicsr_x4.safetensors", "model.safetensors", "--arch", "edsr"]
+    assert main(other) == 1 and "model.safetensors: exists and stays" in capsys.readouterr().err
+    assert main([*other, "--overwrite"]) == 0
     assert model_file.load("model.safetensors")[0]["networks"][0]["model"] == "edsr/baseline"
 
 

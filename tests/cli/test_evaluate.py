@@ -17,7 +17,7 @@ from jsr.degradations.enlarge import enlarge
 def evaluate(capsys):
     """Runs the command; gives (exit status, stdout, lines of complaint)."""
     def run(*arguments):
-        status = cli.main(["evaluate", *map(str, arguments)])
+        status = cli.main(["evaluate", *map(str, arguments), "--overwrite"])
         out, err = capsys.readouterr()
         return status, out, [line for line in err.splitlines() if line.startswith("jsr evaluate: ")]
     return run

@@ -74,7 +74,7 @@ def test_a_wrong_file_is_not_left(model, tmp_path, capsys, monkeypatch):
     pytest.importorskip("flatbuffers", reason='pip install "jsr[export]"')
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
     (tmp_path / "m.stablehlo").write_text("older")
-    assert run(model, tmp_path / "m.stablehlo", "--size", "8x8") == 1
+    assert run(model, tmp_path / "m.stablehlo", "--size", "8x8", "--overwrite") == 1
     said = capsys.readouterr()
     assert "m.stablehlo: not written; what was exported is not what jsr computes" in said.err and "8x8" in said.out
     assert (tmp_path / "m.stablehlo").read_text() == "older" and len(list(tmp_path.iterdir())) == 2

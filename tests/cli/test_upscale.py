@@ -31,10 +31,15 @@ def model(tmp_path):
     return write_model(tmp_path / "m.safetensors")
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def caches(tmp_path, monkeypatch):
-    """The compile cache of this test alone; the setting is put back, since it is of the whole process."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def caches(cache, monkeypatch):
+    """The compile cache of this file's tests; the setting is put back, since it is of the whole process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     before = {key: getattr(jax.config, key)
               for key in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")}
     yield
@@ -172,7 +177,7 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph,
     (tmp_path / "in").mkdir()
     for index in range(12):
         Image.fromarray(photograph(200, 300, index)).save(tmp_path / f"in/{index:02}.png")
-    model = write_model(tmp_path / "m.safetensors", num_feat=64, num_block=8)  # seconds after the third picture
+    model = write_model(tmp_path / "m.safetensors", num_feat=32, num_block=4)  # seconds after the third picture
     command = [sys.executable, "-m", "jsr", "upscale", "in", "--out", "out", "--model", model.name, "--tile", "64",
                "--runtime", "jax"]
     out = tmp_path / "out"

@@ -16,15 +16,9 @@ from jsr.errors import UserError
 
 
 @pytest.fixture
-def folder(tmp_path, photograph):
+def folder(write_camera_folder):
     """Three photographs, JPEG, of 200x160 px, the last of them on its side."""
-    folder = tmp_path / "camera"
-    folder.mkdir()
-    exif = Image.Exif()
-    for index in range(3):
-        exif[0x112] = 6 if index == 2 else 1
-        Image.fromarray(photograph(160, 200, index)).save(folder / f"{index}.jpg", quality=95, exif=exif)
-    return folder
+    return write_camera_folder(3, 160, 200)
 
 
 def batches(source, number=3, num_workers=0):
@@ -61,7 +55,7 @@ def test_samples_are_those_of_the_files(folder, tmp_path):
 def test_records_are_what_is_made_of_the_images(folder, tmp_path, form):
     source = open_source(folder, "", tmp_path, form=form)
     wanted = [tile for path in sorted(folder.iterdir())
-              for tile in cut.tiles(images.read_rgb(path, upright=True), str(path), form)]
+              for tile in cut.tiles(images.read_rgb(path), str(path), form)]
     assert source.names == [name for name, _ in wanted] and len(source) == len(wanted)
     for record, size, (name, tile) in zip(source, source.sizes, wanted, strict=True):
         assert record["name"] == name and size == tile.shape[:2] == (record["height"], record["width"])

@@ -16,7 +16,7 @@ from jsr.data import pipeline
 from jsr.datasets import tiled
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
-from jsr.recipes import stage
+from jsr.recipes.schema import Player, Stage
 
 SCALE = 4
 
@@ -82,7 +82,8 @@ def _holds(record, lr, hr):
 
 def test_the_clean_lr_image_comes_where_a_loss_asks_for_it(records):
     rows = [dict(fn="l1", pred="sr", target="hr", weight=1.0), dict(fn="l1", pred="aux", target="lr_clean", weight=1.0)]
-    derive = pipeline.derived_keys(stage(steps=1, crop=24, batch=6, losses=rows, learning_rate=1e-4))
+    player = Player(losses=tuple(rows), learning_rate=1e-4)
+    derive = pipeline.derived_keys(Stage(steps=1, crop=24, batch=6, players=(player,)))
     assert derive == ["lr_clean"]
     plain, more = take(records, 3, degrade="aim22_t1"), take(records, 3, degrade="aim22_t1", derive=derive)
     assert same(plain, more) and "lr_clean" not in plain[0]

@@ -59,19 +59,22 @@ def test_grey_becomes_rgb(tmp_path):
     assert (tmp_path / "lr/a.jpg").read_bytes() == organisers(tmp_path / "rgb.png")
 
 
-def test_finished_files_are_kept_and_changed_ones_made_again(hr_dir, tmp_path):
+def test_finished_files_are_kept_and_changed_ones_are_left_and_named(hr_dir, tmp_path):
     out = tmp_path / "lr"
     before, _ = degrade_folder(hr_dir, out, "aim22_t1")
     for path in out.iterdir():
         os.utime(path, ns=(1, 1))
-    (out / "0802.jpg").write_bytes(b"damaged")
+    (out / "0802.jpg").write_bytes(b"edited")
+    old = (out / "0803.jpg").read_bytes()
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(hr_dir / "0803.jpg")
-    after, errors = degrade_folder(hr_dir, out, "aim22_t1")
-    assert errors == []
+    after, (edited, other) = degrade_folder(hr_dir, out, "aim22_t1")
+    assert "0802.jpg: was changed since it was made" in str(edited) and "0803.jpg: was made of another" in str(other)
     assert (out / "0801.jpg").stat().st_mtime_ns == 1
+    assert (out / "0802.jpg").read_bytes() == b"edited" and (out / "0803.jpg").read_bytes() == old
+    assert after["files"] == {"0801.png": before["files"]["0801.png"]}
+    after, errors = degrade_folder(hr_dir, out, "aim22_t1", overwrite=True)
+    assert errors == [] and (out / "0803.jpg").read_bytes() == organisers(hr_dir / "0803.jpg")
     assert (out / "0802.jpg").read_bytes() == organisers(hr_dir / "0802.png", crop=(20, 24))
-    assert (out / "0803.jpg").read_bytes() == organisers(hr_dir / "0803.jpg")
-    assert after["files"]["0802.png"] == before["files"]["0802.png"]
 
 
 def test_other_library_versions_make_it_again(hr_dir, tmp_path):
@@ -85,12 +88,16 @@ def test_other_library_versions_make_it_again(hr_dir, tmp_path):
     assert after["files"]["0801.png"]["degradation"]["steps"][0]["library"] != "Pillow 7.2.0"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": []}'])
-def test_a_damaged_manifest_counts_as_none(hr_dir, tmp_path, text):
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": []}', '{"command": "jsr degrade", "protocol": "ais24"}',
+                                  '{"command": "jsr degrade", "protocol": "aim22_t1", "files": 3}'])
+def test_a_manifest_that_is_none_of_this_command_stays(hr_dir, tmp_path, text):
     out = tmp_path / "lr"
-    expected, _ = degrade_folder(hr_dir, out, "aim22_t1")
+    out.mkdir()
     (out / "manifest.json").write_text(text)
-    assert degrade_folder(hr_dir, out, "aim22_t1") == (expected, [])
+    with pytest.raises(UserError, match="manifest.json: .*manifest|protocol"):
+        degrade_folder(hr_dir, out, "aim22_t1")
+    assert (out / "manifest.json").read_text() == text and os.listdir(out) == ["manifest.json"]
+    assert len(degrade_folder(hr_dir, out, "aim22_t1", overwrite=True)[0]["files"]) == 3
 
 
 def test_bad_files_are_named_and_the_others_go_on(hr_dir, tmp_path):

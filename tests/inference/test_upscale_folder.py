@@ -149,13 +149,19 @@ def test_finished_files_are_left_alone_unless_something_changed(tree, tmp_path, 
     assert not errors and times(out) == before and all(entry["skipped"] for entry in entries.values())
 
     Image.fromarray(photograph(20, 30, 9)).save(tree / "a.png")      # another source
-    (out / "b.JPG").write_bytes((out / "b.JPG").read_bytes()[:99])    # a damaged result
-    entries, _ = upscale(tree, out, upscaler)
-    assert [name for name, entry in entries.items() if "skipped" in entry] == ["c.webp"]
-    assert pixels(out / "b.JPG").shape[1::-1] == (60, 40)
+    with Image.open(out / "b.JPG") as image:                          # a result that a person has edited
+        image.convert("L").save(out / "b.JPG")
+    before = times(out)
+    entries, (other, edited) = upscale(tree, out, upscaler)
+    assert [name for name, entry in entries.items() if "skipped" in entry] == ["c.webp"] and times(out) == before
+    assert "a.png: was made of another file, or of a.png before" in str(other)
+    assert "b.JPG: was changed since it was made; choose another --out, or --overwrite" in str(edited)
+    may, errors = upscale_folder.foresee(upscale_folder.find_jobs([tree], out)[0], SETTINGS, out=out, overwrite=True)
+    assert set(may.values()) == {"replace"} and not errors and times(out) == before
+    assert not upscale(tree, out, upscaler, overwrite=True)[1] and not set(before.items()) & set(times(out).items())
 
-    entries, _ = upscale(tree, out, upscaler, {"tile": 64})           # other settings
-    assert not any("skipped" in entry for entry in entries.values())
+    entries, errors = upscale(tree, out, upscaler, {"tile": 64})      # other settings
+    assert not errors and not any("skipped" in entry for entry in entries.values())
     entries, _ = upscale(tree, out, upscaler, {"tile": 64}, overwrite=True)
     assert not any("skipped" in entry for entry in entries.values())
 
@@ -180,11 +186,14 @@ def test_a_source_is_never_its_own_result(tree, upscaler):
     assert "would be replaced by its own result" in str(error) and (tree / "a.png").read_bytes() == before
 
 
-def test_a_foreign_manifest_is_taken_for_none(tree, tmp_path, upscaler):
+def test_a_foreign_manifest_stays(tree, tmp_path, upscaler):
     out = tmp_path / "out"
     out.mkdir()
     (out / upscale_folder.MANIFEST).write_text("[1, 2")
-    assert not upscale(tree, out, upscaler)[1]
+    with pytest.raises(UserError, match="upscaled.json: exists and is no manifest of `jsr upscale`"):
+        upscale(tree, out, upscaler)
+    assert files_below(out) == [upscale_folder.MANIFEST] and (out / upscale_folder.MANIFEST).read_text() == "[1, 2"
+    assert not upscale(tree, out, upscaler, overwrite=True)[1]
 
 
 def test_progress_counts_all_pixels(tree, tmp_path, upscaler):

@@ -157,9 +157,21 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
 # Parameters of a branch that is computed and thrown away, and one that the original has without a use
 UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",)}
 IDS = models.list_models()
-abstract = functools.cache(models.abstract)  # tracing takes most of this file's time
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
-IDS_AND_ALLOWED = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).allowed_scales]
+
+
+def rows(scales_of, is_quick):
+    """Cases (id, scale); of a network of many scales, those that trace it once more are left to the long tests."""
+    return [pytest.param(model_id, scale, marks=[] if is_quick(models.card(model_id), scale) else [pytest.mark.slow])
+            for model_id in IDS for scale in scales_of(models.card(model_id))]
+
+
+def is_last(card, scale):
+    return scale == card.scales[-1]
+
+
+def is_published_or_first_other(card, scale):
+    return scale in (*card.scales, *[other for other in card.allowed_scales if other not in card.scales][:1])
 
 
 def small(model_id, scale=None, **fields):
@@ -197,34 +209,54 @@ def has_deployed_form(model_id):
     return hasattr(models.create(model_id, scale=models.card(model_id).scales[0]), "deploy")
 
 
+def expected_count(model_id, scale):
+    """The parameters that a network is to have; fails, saying which line to add, where this file has no count."""
+    found = (PARAMS | DEPLOYED).get(model_id, {}).get(scale)
+    if found is None:
+        table = "DEPLOYED" if has_deployed_form(model_id) else "PARAMS"
+        pytest.fail(f"{model_id} x{scale} has no count: add its published one to {table} in "
+                    f"tests/models/test_contract.py, as \"{model_id}\": {{{scale}: ...}}, for each scale of its CARD",
+                    pytrace=False)
+    return found
+
+
 def test_every_variant_has_its_count_here():
-    found = {i: set(by_scale) for i, by_scale in (PARAMS | DEPLOYED).items()}
-    assert found == {i: set(models.card(i).scales) for i in IDS}
+    for model_id, scale in IDS_AND_SCALES:
+        expected_count(model_id, scale)
+    gone = {(i, scale) for i, by_scale in (PARAMS | DEPLOYED).items() for scale in by_scale} - {*IDS_AND_SCALES}
+    assert not gone, f"PARAMS or DEPLOYED count what there is no longer: {sorted(gone)}"
     assert set(DEPLOYED) == set(filter(has_deployed_form, IDS))
 
 
-@pytest.mark.parametrize("model_id, scale", IDS_AND_SCALES)
+@pytest.mark.parametrize("model_id, scale", rows(lambda card: card.scales, is_last))
 def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scale):
-    variables = abstract(model_id, scale=scale)
-    used = abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
-    assert counts.count_params(used) == (PARAMS | DEPLOYED)[model_id][scale]
+    variables = models.abstract(model_id, scale=scale)
+    used = models.abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
+    assert counts.count_params(used) == expected_count(model_id, scale)
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables["params"]):
         assert leaf.dtype == jnp.float32, path
         unnamed = [key.key for key in path if re.fullmatch(r"[A-Z]\w*_\d+", key.key)]
         assert not unnamed, f"{jax.tree_util.keystr(path)}: give {unnamed} a name"
 
 
-@pytest.mark.parametrize("model_id, scale", [row for row in IDS_AND_ALLOWED if not models.card(row[0]).auxiliary])
-def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
-    size = 37, 51
-    model, card = small(model_id, scale), models.card(model_id)
-    lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
+@functools.cache  # many variants are one network once they are small
+def first_output(model, lr):
+    """The abstract SR image of an abstract image: one trace draws the variables and applies the network."""
 
-    def first_output(lr):  # one trace for both
+    def run(lr):
         result, _ = model.init_with_output(jax.random.key(0), padded(model, lr))
         return cropped(model, result, lr)
 
-    sr = jax.eval_shape(first_output, lr)
+    return jax.eval_shape(run, lr)
+
+
+@pytest.mark.parametrize("model_id, scale", rows(lambda card: () if card.auxiliary else card.allowed_scales,
+                                                 is_published_or_first_other))
+def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
+    size = 37, 51
+    card = models.card(model_id)
+    lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
+    sr = first_output(small(model_id, scale), lr)
     assert sr.shape == (*lr.shape[:-3], size[0] * scale, size[1] * scale, card.out_channels)
     assert sr.dtype == jnp.float32
 

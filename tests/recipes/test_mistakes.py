@@ -8,6 +8,7 @@ import pytest
 
 from jsr import recipes, trees
 from jsr.errors import UserError
+from jsr.recipes.overrides import parts
 
 L1 = dict(fn="l1", pred="sr", target="hr", weight=1.0)
 
@@ -16,7 +17,7 @@ def changed(*changes):
     """The lines that a small recipe gets for values at places such as "stages[0].batch"; None deletes what is there."""
     data = recipes.template("aim22_t1")
     for place, value in changes:
-        *parents, last = [int(part) if part.isdigit() else part for part in trees.parts(place)]
+        *parents, last = [int(part) if part.isdigit() else part for part in parts(place)]
         node = data
         for part in parents:
             node = node[part]
@@ -147,6 +148,7 @@ def test_all_are_said_at_once():
     ("def get_config(:\n", "mine.py, line 1: SyntaxError: "),
     ("import nowhere_at_all\n", "mine.py, line 1: ModuleNotFoundError: No module named 'nowhere_at_all'"),
     ("def get_config(name=''):\n    return {}['a']\n", "mine.py, line 2: KeyError: 'a'"),
+    ("def get_config(name='', *, third):\n    return 7\n", "mine.py: TypeError: get_config() missing 1 required"),
     ("def get_config(name=''):\n    return 7\n", "mine.py: get_config gives int, not a recipe; make one by jsr"),
     ("def get_config(name=''):\n    return {}\n", "--config.: lacks protocol"),
 ])

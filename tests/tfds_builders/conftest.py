@@ -1,10 +1,9 @@
 """A DIV2K of a few small images in the official layout."""
 
+from jsr.datasets.builders.div2k import div2k_dataset_builder
 import numpy as np
 from PIL import Image
 import pytest
-
-from jsr._tfds_builders.div2k import div2k_dataset_builder
 
 SPLITS = {"train": ("DIV2K_train_HR", range(1, 6)), "validation": ("DIV2K_valid_HR", range(801, 804))}
 

@@ -14,6 +14,7 @@ import threading
 import time
 import zipfile
 
+from jsr.datasets.builders.div2k import div2k_dataset_builder
 import numpy as np
 from PIL import Image
 import pytest
@@ -21,7 +22,6 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import checksums
 
 from jsr import degradations, images
-from jsr._tfds_builders.div2k import div2k_dataset_builder
 from jsr.data.sources import open_source
 from jsr.datasets import records, tiled
 from jsr.datasets.build import build, find
@@ -209,7 +209,7 @@ def test_a_half_written_dataset_is_never_read_and_built_anew(div2k, tmp_path):
             open_source("div2k/aim22_t1", "validation", tmp_path)
         said = []
         assert build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k, announce=said.append).is_new
-        assert "removed" in said[0] and "damaged" in said[0]
+        assert "built anew" in said[0] and "damaged" in said[0]
         assert read(tmp_path) == expected
     assert not build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k).is_new
 
@@ -223,15 +223,15 @@ def test_a_flipped_byte_is_found_when_it_is_read(div2k, tmp_path):
     data[at + 100] ^= 0xff
     shard.write_bytes(data)
     source = open_source("div2k/aim22_t1", "train", tmp_path)
-    with pytest.raises(UserError, match="record 1 of train is damaged; run: jsr build div2k/aim22_t1 --force"):
+    with pytest.raises(UserError, match="record 1 of train is damaged; run: jsr build div2k/aim22_t1 --overwrite"):
         source[1]
 
 
-def test_force_builds_anew(div2k, tmp_path):
+def test_overwrite_builds_anew(div2k, tmp_path):
     build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k)
     Image.new("RGB", (8, 8), (1, 2, 3)).save(div2k / "DIV2K_train_HR/0001.png")
     assert not build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k).is_new
-    assert build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k, force=True).is_new
+    assert build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k, overwrite=True).is_new
     assert open_source("div2k/aim22_t1", "train", tmp_path)[0]["height"] == 8
 
 
@@ -259,7 +259,7 @@ def test_records_that_cannot_be_written_leave_nothing(div2k, tmp_path):
 
 KILLED = """
 import sys
-from jsr._tfds_builders.div2k import div2k_dataset_builder
+from jsr.datasets.builders.div2k import div2k_dataset_builder
 from jsr.datasets.build import build
 
 if __name__ == "__main__":

@@ -17,14 +17,9 @@ SETTINGS = dict(shrink=2, tiles=48, detail=2)
 
 
 @pytest.fixture
-def camera(tmp_path, photograph):
+def camera(write_camera_folder):
     """A folder with two photographs, the second on its side, and a flat one."""
-    folder = tmp_path / "camera"
-    folder.mkdir()
-    exif = Image.Exif()
-    for index in range(2):
-        exif[0x112] = 1 + 5 * index
-        Image.fromarray(photograph(202, 240, index)).save(folder / f"{index}.jpg", quality=95, exif=exif)
+    folder = write_camera_folder(2, 202, 240)
     Image.new("RGB", (200, 240), (9, 9, 9)).save(folder / "wall.png")
     return folder
 
@@ -37,7 +32,7 @@ def test_records_are_tiles(camera, tmp_path):
     built = build("image_folder/aim22_t1", data_dir=tmp_path, manual_dir=camera, **SETTINGS)
     form = cut.Cut(**SETTINGS)
     wanted = dict(tile for path in sorted(camera.iterdir())
-                  for tile in cut.tiles(images.read_rgb(path, upright=True), path.name, form))
+                  for tile in cut.tiles(images.read_rgb(path), path.name, form))
     rows = read(tmp_path, "image_folder/aim22_t1")
     assert built.counts == {"train": len(rows)} and [row["name"] for row in rows] == list(wanted)
     assert len([name for name in wanted if name.startswith("wall.png")]) < 4
@@ -65,10 +60,10 @@ def test_other_settings_are_refused(camera, tmp_path):
     assert not build("image_folder", data_dir=tmp_path, manual_dir=camera, **SETTINGS).is_new
     before = read(tmp_path, "image_folder")
     with pytest.raises(UserError, match="image_folder/hr/1.3.0: is there already, with --shrink 2, --tiles 48; "
-                                        "--force builds"):
+                                        "--overwrite builds"):
         build("image_folder", data_dir=tmp_path, manual_dir=camera, shrink=1.5, tiles=64)
     assert read(tmp_path, "image_folder") == before
-    assert build("image_folder", data_dir=tmp_path, manual_dir=camera, shrink=1.5, force=True).is_new
+    assert build("image_folder", data_dir=tmp_path, manual_dir=camera, shrink=1.5, overwrite=True).is_new
     assert [row["height"] for row in read(tmp_path, "image_folder")] == [135, 160, 160]
 
 

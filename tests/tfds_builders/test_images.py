@@ -79,7 +79,7 @@ def picture(path, seed, size=(27, 34)):
 
 
 def builder_class(name):
-    return importlib.import_module(f"jsr._tfds_builders.{name}.{name}_dataset_builder").Builder
+    return importlib.import_module(f"jsr.datasets.builders.{name}.{name}_dataset_builder").Builder
 
 
 @pytest.fixture
@@ -283,11 +283,11 @@ def test_frames_of_gtav_from_a_list(copy, tmp_path):
     assert open_source("gtav", "train", tmp_path)[0]["name"] == "viper_train_001_00001"
     (folder / "gtav.txt").write_text("009_00001\n001_00001\n")
     with pytest.raises(UserError, match="gtav.txt: lists images that are not there: 009_00001"):
-        build("gtav", data_dir=tmp_path, manual_dir=folder, force=True)
+        build("gtav", data_dir=tmp_path, manual_dir=folder, overwrite=True)
     (folder / "gtav.txt").unlink()
     (folder / "gtav.txt").mkdir()
     with pytest.raises(UserError, match="gtav.txt: cannot be read: Is a directory"):
-        build("gtav", data_dir=tmp_path, manual_dir=folder, force=True)
+        build("gtav", data_dir=tmp_path, manual_dir=folder, overwrite=True)
 
 
 @pytest.mark.parametrize("name,counts", [

@@ -7,6 +7,7 @@ import sys
 import pytest
 import tensorflow_datasets as tfds
 
+from jsr import places
 from jsr.data.sources import licence
 from jsr.datasets import build
 
@@ -15,21 +16,22 @@ NAMES = build.names()
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files(name):
-    folder = build.PACKAGE_BUILDERS / name
+    folder = places.TFDS_BUILDERS / name
     files = {path.name for path in folder.iterdir()}
     assert files >= {"__init__.py", f"{name}_dataset_builder.py", "README.md", "CITATIONS.bib", "TAGS.txt"}
-    cls = importlib.import_module(f"jsr._tfds_builders.{name}.{name}_dataset_builder").Builder
+    cls = importlib.import_module(f"jsr.datasets.builders.{name}.{name}_dataset_builder").Builder
     assert cls.LICENCE and cls.LICENCE == licence(f"{name}/{cls.BUILDER_CONFIGS[-1].name}")
     assert ("checksums.tsv" in files) == (cls.url_infos is not None)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_as_tfds_imports_it(name, monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(build.PACKAGE_BUILDERS)
+    monkeypatch.syspath_prepend(places.TFDS_BUILDERS)
     cls = tfds.core.community.builder_cls_from_module(f"{name}.{name}_dataset_builder")
     for module in (name, f"{name}.{name}_dataset_builder"):
         monkeypatch.delitem(sys.modules, module)
     assert cls.name == name
+    assert (places.TFDS_BUILDERS / name / "checksums.tsv").exists() == (cls.url_infos is not None)
     config = cls.BUILDER_CONFIGS[-1].name
     builder = cls(data_dir=tmp_path, config=config)
     assert builder.info.full_name == f"{name}/{config}/{cls.VERSION}"
@@ -39,7 +41,7 @@ def test_as_tfds_imports_it(name, monkeypatch, tmp_path):
 
 
 def test_tfds_own_div2k_stays_what_it_is():
-    importlib.import_module("jsr._tfds_builders.div2k.div2k_dataset_builder")
+    importlib.import_module("jsr.datasets.builders.div2k.div2k_dataset_builder")
     assert tfds.builder_cls("div2k").__module__.startswith("tensorflow_datasets.")
 
 

@@ -3,10 +3,10 @@
 import json
 import shutil
 
+from jsr.datasets.builders.ldv3 import ldv3_dataset_builder
 import numpy as np
 import pytest
 
-from jsr._tfds_builders.ldv3 import ldv3_dataset_builder
 from jsr.data import clips
 from jsr.data.sources import open_source
 from jsr.datasets.build import build

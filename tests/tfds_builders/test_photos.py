@@ -4,13 +4,13 @@ import importlib.util
 import io
 import json
 
+from jsr.datasets.builders.photos import photos_dataset_builder
 import numpy as np
 from PIL import Image
 import pytest
 import skimage
 
 from jsr import degradations
-from jsr._tfds_builders.photos import photos_dataset_builder
 from jsr.data.sources import open_source
 from jsr.datasets.build import build
 from jsr.errors import UserError

@@ -104,7 +104,7 @@ def test_key_frames(folder, tmp_path):
         with pytest.raises(UserError, match=message):
             build(dataset, data_dir=tmp_path, keyint=keyint)
     assert not build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder).is_new  # as it is
-    with pytest.raises(UserError, match="b/.*is there already, with --keyint 2; --force builds it anew, "
+    with pytest.raises(UserError, match="b/.*is there already, with --keyint 2; --overwrite builds it anew, "
                                         "--data_dir elsewhere"):
         build("video_folder/aim22_t2", data_dir=tmp_path / "b", manual_dir=folder, keyint=8)
 

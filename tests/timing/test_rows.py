@@ -104,7 +104,7 @@ def test_figures_of_another_machine_are_not_mixed(qqcoin, tmp_path):
     rows.Results(path, other).add(qqcoin)
     with pytest.raises(UserError, match="was measured on another machine or with other versions; write to"):
         rows.Results(path, HEAD)
-    assert rows.Results(path, HEAD, again=True).rows == []
+    assert rows.Results(path, HEAD, overwrite=True).rows == []
 
 
 @pytest.mark.parametrize("text, message", [("{", "cannot be read as JSON"), ("[]", "no figures of `jsr benchmark`")])

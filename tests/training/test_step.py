@@ -113,7 +113,7 @@ def equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-def test_one_step_by_hand():
+def test_one_step_by_hand(optimized):
     _, state, step = start()
     new, metrics = step(state, batch(), jax.random.key(0))
     np.testing.assert_allclose(metrics["loss"], 100 / 255, rtol=1e-6)
@@ -428,7 +428,7 @@ from jsr.errors import UserError
 from jsr.training import stages, state as states
 from jsr.training.step import make_step
 def train(devices, accumulate):
-    recipe = recipes.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 8, 'num_block': 2}"), ("ema_decay", "0.9"),
+    recipe = recipes.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 4, 'num_block': 1}"), ("ema_decay", "0.9"),
                                       ("stages[0].accumulate", accumulate), ("stages[0].steps", "20"),
                                       ("stages[0].augment", "['flip_rotate', 'blend']")])
     plan = stages.plan_of(recipe, 0)

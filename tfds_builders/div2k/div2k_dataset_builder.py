@@ -3,17 +3,17 @@
 from pathlib import Path
 import zipfile
 
-from jsr._tfds_builders import common
+from jsr.datasets.images_builder import IMAGE_PROTOCOLS, ImagesBuilder, configs
 from jsr.datasets.records import Original
 from jsr.errors import UserError
 
 _URL = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"
 
 
-class Builder(common.ImagesBuilder):
+class Builder(ImagesBuilder):
     """Builder of `div2k`."""
 
-    BUILDER_CONFIGS = common.configs(*common.IMAGE_PROTOCOLS)
+    BUILDER_CONFIGS = configs(*IMAGE_PROTOCOLS)
     LICENCE = "none formal: academic research only, say the authors; the photographs' copyright is their owners'"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Optional: a folder with DIV2K_train_HR and DIV2K_valid_HR, as folders or as the official zip files.

@@ -5,30 +5,30 @@ import re
 
 import tensorflow_datasets as tfds
 
-from jsr._tfds_builders import folders
 from jsr.datasets import pairs
+from jsr.datasets.folders_builder import FoldersBuilder, Split, only_listed
 from jsr.errors import UserError
 
 SCALES = (4, 3, 2)
 # Of the HR images; those of the LR images have LR in the place of HR.
 _RELEASED = {
-    "train": folders.Split(("Train_x{}/train_HR/{name}.*",)),
-    "test": folders.Split(("Test_x{}/test_HR/{name}.*",), prefix="test_"),
+    "train": Split(("Train_x{}/train_HR/{name}.*",)),
+    "test": Split(("Test_x{}/test_HR/{name}.*",), prefix="test_"),
 }
 _AIM20 = {
-    "train": folders.Split(("X{}/HR/{number}.*",)),
-    "validation": folders.Split(("X{}/valid/HR/{number}.*",), prefix="valid_"),
+    "train": Split(("X{}/HR/{number}.*",)),
+    "validation": Split(("X{}/valid/HR/{number}.*",), prefix="valid_"),
 }
 _FORMS = {"": _RELEASED, "aim20_": _AIM20, "aim20_washed_": _AIM20}
 
 
 def _of_scale(form, scale):
-    return {name: folders.Split(tuple(pattern.replace("{}", str(scale)) for pattern in split.patterns),
+    return {name: Split(tuple(pattern.replace("{}", str(scale)) for pattern in split.patterns),
                                 prefix=split.prefix)
             for name, split in form.items()}
 
 
-class Builder(folders.FoldersBuilder):
+class Builder(FoldersBuilder):
     """Builder of `drealsr`."""
 
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=f"{form}x{scale}", description=f"Pairs of scale {scale}.")
@@ -51,7 +51,7 @@ class Builder(folders.FoldersBuilder):
         """{name: OriginalPair} of a split; raises UserError where an HR image has no LR image."""
         hrs = super()._take(found, folder, split)
         if split == "train" and hrs and "washed" in self.builder_config.name:
-            hrs = folders.only_listed(hrs, folder / f"x{self.scale}_clean_img_id.txt")
+            hrs = only_listed(hrs, folder / f"x{self.scale}_clean_img_id.txt")
         place, = (pattern.replace("HR/", "LR/") for pattern in self.splits[split].patterns)
         lrs = {_scene(name): source for name, source in found.matching(place).items()}
         alone = [name for name in hrs if _scene(name) not in lrs]

@@ -6,16 +6,17 @@ import functools
 import tensorflow_datasets as tfds
 
 from jsr import degradations
-from jsr._tfds_builders import common, folders
 from jsr.datasets import records
 from jsr.datasets.collect import images_below
 from jsr.datasets.cut import WHOLE, Cut
+from jsr.datasets.folders_builder import manual_folder, unusable
+from jsr.datasets.images_builder import HR, IMAGE_PROTOCOLS, ImagesBuilder, configs
 from jsr.errors import UserError
 
 _SPLITS = ("train", "validation", "test")
 
 
-class Builder(common.ImagesBuilder):
+class Builder(ImagesBuilder):
     """Builder of `image_folder`.
 
     The settings are those of `jsr.datasets.cut.Cut`, and `each`, see `jsr.datasets.records.make`.
@@ -23,9 +24,9 @@ class Builder(common.ImagesBuilder):
 
     SETTINGS = {**dataclasses.asdict(WHOLE), "each": ""}
     VERSION = tfds.core.Version("1.3.0")
-    RELEASE_NOTES = {**common.ImagesBuilder.RELEASE_NOTES,
+    RELEASE_NOTES = {**ImagesBuilder.RELEASE_NOTES,
                      "1.3.0": "Images are upright; the metadata holds the settings."}
-    BUILDER_CONFIGS = common.configs(*common.IMAGE_PROTOCOLS)
+    BUILDER_CONFIGS = configs(*IMAGE_PROTOCOLS)
     LICENCE = "not known: images of the user's own"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     A folder of images, at any depth and in .zip and .tar archives, or of the folders train, validation and test.
@@ -34,7 +35,7 @@ class Builder(common.ImagesBuilder):
     @classmethod
     def check(cls, config, settings):
         each = _form(settings)[1]
-        if each and config == common.HR:
+        if each and config == HR:
             raise UserError(f"{cls.name}/{config}: --each {each}: this config has no LR images; build one that has")
         if each:
             degradations.choices(config, each)
@@ -48,10 +49,10 @@ class Builder(common.ImagesBuilder):
         return (len(degradations.choices(self.protocol, each)) if each else 1) / form.shrink**2
 
     def _sources(self, dl_manager):
-        folder = folders.manual_folder(self, dl_manager)
+        folder = manual_folder(self, dl_manager)
         found = images_below(folder)
         if not found.files:
-            raise UserError(f"{folder}: holds no images{folders.but(found)}")
+            raise UserError(f"{folder}: holds no images{unusable(found)}")
         root = f"{folder.absolute().as_posix()}/"
         splits = {}
         for path, source in sorted(found.files):

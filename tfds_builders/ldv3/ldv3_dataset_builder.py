@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 import zipfile
 
-from jsr._tfds_builders.clips import ClipsBuilder
-from jsr._tfds_builders.folders import manual_folder
+from jsr.datasets.clips_builder import ClipsBuilder
+from jsr.datasets.folders_builder import manual_folder
 from jsr.datasets.records import Original
 from jsr.datasets.videos import Clip
 from jsr.errors import UserError
@@ -95,7 +95,7 @@ def _find(folder, stem):
 
 
 def _files(place, count):
-    """{number: Original}; of a file that is missing, the place where it should be."""
+    """{number: Source}; of a file that is missing, the place where it should be."""
     found = {}
     if place.is_dir():
         for path in sorted(place.rglob("*.mkv")):

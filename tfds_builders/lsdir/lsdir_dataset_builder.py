@@ -1,14 +1,14 @@
 """lsdir: the 84,991 training and 250 validation images of LSDIR."""
 
-from jsr._tfds_builders import folders
+from jsr.datasets.folders_builder import FoldersBuilder, Split
 
 
-class Builder(folders.FoldersBuilder):
+class Builder(FoldersBuilder):
     """Builder of `lsdir`."""
 
     LICENCE = "academic research only, say the authors; the photographs' copyright is their owners'"
     HOME = "https://ofsoundof.github.io/lsdir-data/"
     SPLITS = {
-        "train": folders.Split(("00??000/{number}.*",), 84991),
-        "validation": folders.Split(("HR/val/{number}.*",), 250, prefix="val_"),
+        "train": Split(("00??000/{number}.*",), 84991),
+        "validation": Split(("HR/val/{number}.*",), 250, prefix="val_"),
     }

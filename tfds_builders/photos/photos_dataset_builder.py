@@ -3,15 +3,15 @@
 import importlib.util
 from pathlib import Path
 
-from jsr._tfds_builders import common
+from jsr.datasets.images_builder import IMAGE_PROTOCOLS, ImagesBuilder, configs
 from jsr.datasets.records import Original
 from jsr.errors import UserError
 
 
-class Builder(common.ImagesBuilder):
+class Builder(ImagesBuilder):
     """Builder of `photos`."""
 
-    BUILDER_CONFIGS = common.configs(*common.IMAGE_PROTOCOLS)
+    BUILDER_CONFIGS = configs(*IMAGE_PROTOCOLS)
     LICENCE = "public domain and CC0, but for the motorcycle pair (Middlebury 2014), which states none"
     SPLITS = {
         # The two motorcycle images are a stereo pair: they must stay on one side.

@@ -1,11 +1,11 @@
 """set14: the test set of fourteen images."""
 
-from jsr._tfds_builders import folders
+from jsr.datasets.folders_builder import FoldersBuilder, benchmark_set
 
 
-class Builder(folders.FoldersBuilder):
+class Builder(FoldersBuilder):
     """Builder of `set14`."""
 
     LICENCE = "none stated"
     HOME = "https://github.com/jbhuang0604/SelfExSR"
-    SPLITS = folders.benchmark_set(14, "Set14")
+    SPLITS = benchmark_set(14, "Set14")

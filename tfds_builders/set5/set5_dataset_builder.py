@@ -1,11 +1,11 @@
 """set5: the test set of five images."""
 
-from jsr._tfds_builders import folders
+from jsr.datasets.folders_builder import FoldersBuilder, benchmark_set
 
 
-class Builder(folders.FoldersBuilder):
+class Builder(FoldersBuilder):
     """Builder of `set5`."""
 
     LICENCE = "none stated"
     HOME = "https://github.com/jbhuang0604/SelfExSR"
-    SPLITS = folders.benchmark_set(5, "Set5")
+    SPLITS = benchmark_set(5, "Set5")

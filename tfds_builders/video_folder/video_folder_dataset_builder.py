@@ -1,8 +1,8 @@
 """video_folder: the user's own videos."""
 
 from jsr import images
-from jsr._tfds_builders.clips import ClipsBuilder
-from jsr._tfds_builders.folders import manual_folder
+from jsr.datasets.clips_builder import ClipsBuilder
+from jsr.datasets.folders_builder import manual_folder
 from jsr.datasets.videos import Clip
 from jsr.degradations.degrade_folder import VIDEOS
 from jsr.errors import UserError

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 import re
 
+from jsr.cli import _output
+
 PEERS = "torch", "torch_compile", "onnxruntime", "openvino"
 RUNTIMES = "onnxruntime", "openvino"
 
@@ -32,7 +34,8 @@ def add_repeats(parser):
 
 def add_out(parser):
     """Adds --out, a file of figures."""
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write the figures as JSON")
+    _output.add_arguments(parser)
 
 
 def words(text):

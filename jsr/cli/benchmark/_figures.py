@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jsr import terminal
+from jsr.cli import _output
 from jsr.errors import UserError, is_out_of_memory
 from jsr.files import atomic_write
 
@@ -28,6 +29,8 @@ def measured(args, measure):
     """
     from jsr.timing import timing
 
+    if args.what != "challenge" and _output.settled(args, args.out):  # which goes on with its own file
+        return 0
     console = terminal.console()
     report = {"format": FORMAT, "command": shlex.join(["jsr", "benchmark", args.what, *args.words]),
               **timing.surroundings(), "what": args.what}

@@ -7,6 +7,8 @@ again goes on.
 
 import time
 
+from jsr import results as verdicts
+from jsr.cli._output import foretell
 from jsr.cli.benchmark import _arguments
 from jsr.cli.benchmark._figures import measured, table
 from jsr.errors import UserError
@@ -39,6 +41,9 @@ def add_arguments(parser):
 
 def run(args):
     """Measures the entries that --out does not have yet, prints a table, writes --out; returns the exit status."""
+    if args.dry_run:
+        foretell({args.out: verdicts.REPLACE if args.out.exists() else verdicts.WRITE} if args.out else {})
+        return 0
     return measured(args, _measure)
 
 
@@ -52,7 +57,7 @@ def _measure(args, session):
     announce, show = session.announce, session.console.print
     entries, size = rows.entries(args.protocol, args.recipes), args.size[0]
     dtype = args.dtype or ("float32" if jax.default_backend() == "cpu" else "float16")
-    results, begin = rows.Results(args.out, session.report, again=args.again), time.perf_counter()
+    results, begin = rows.Results(args.out, session.report, overwrite=args.overwrite), time.perf_counter()
     asked = dict(dtype=dtype, wanted=list(args.peers), runtimes=list(args.runtimes), rounds=args.rounds)
     found = [results.find(recipe=config.recipe, size=rows.size_of(config, size), **asked) for config in entries]
     kept = [] if args.again else [row for row in found if row]

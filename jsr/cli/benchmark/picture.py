@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jsr import terminal
+from jsr.cli import _output
 from jsr.files import atomic_write
 
 
@@ -10,19 +11,23 @@ def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JSON that --out of `challenge` wrote")
     parser.add_argument("--table", type=Path, metavar="FILE", help="also write the tables, as markdown")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.svg", help="the picture")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.svg", help="the picture")
+    _output.add_arguments(parser, "files that are")
 
 
 def run(args):
     """Writes the picture, and --table; returns the exit status."""
     from jsr.timing import gain_plot, rows
 
+    if args.dry_run:
+        _output.settled(args, args.out, args.table)
+        return 0
     files = [rows.read(path) for path in args.files]
     written = {args.out: gain_plot.svg(files)}
     if args.table:
         written[args.table] = gain_plot.markdown(files)
     for path, text in written.items():
-        with atomic_write(path, "w") as file:
+        with atomic_write(path, "w", replace=args.overwrite) as file:
             file.write(text)
         terminal.console().print(f"wrote {path}")
     return 0

@@ -4,6 +4,7 @@ import abc
 import functools
 from pathlib import Path
 import shutil
+import sys
 import types
 
 from absl import logging
@@ -76,6 +77,12 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def __init_subclass__(cls, **kwargs):
         # Not registered by name: TFDS has a div2k of its own, which an import of ours must not replace.
         super().__init_subclass__(skip_registration=True, **kwargs)
+        # TFDS would follow the module's name from the package's folder to the builder's, which may lie beside the
+        # package, and do without README.md and checksums.tsv where it finds no folder.
+        file = getattr(sys.modules[cls.__module__], "__file__", None)
+        if file:  # else a notebook's
+            cls.code_path = tfds.core.Path(file)
+            cls.pkg_dir_path = cls.code_path.parent
 
     def __init__(self, *, file_format="array_record", **kwargs):
         super().__init__(file_format=file_format, **kwargs)

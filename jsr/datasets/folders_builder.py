@@ -3,8 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from jsr._tfds_builders import common
 from jsr.datasets.collect import images_below
+from jsr.datasets.images_builder import IMAGE_PROTOCOLS, ImagesBuilder, configs
 from jsr.errors import UserError
 
 _NAMED = 5
@@ -34,13 +34,13 @@ def benchmark_set(count, *names):
     return {"test": Split(tuple(layout.replace("{}", name) for layout in layouts for name in names), count)}
 
 
-class FoldersBuilder(common.ImagesBuilder):
+class FoldersBuilder(ImagesBuilder):
     """Base of the builders of such datasets: a subclass names its splits.
 
     A split of which there is nothing is left out, and announced; one that is not whole is a mistake.
     """
 
-    BUILDER_CONFIGS = common.configs(*common.IMAGE_PROTOCOLS)
+    BUILDER_CONFIGS = configs(*IMAGE_PROTOCOLS)
     HOME = ""  # where to get it, one line
     SPLITS = {}
 
@@ -61,10 +61,11 @@ class FoldersBuilder(common.ImagesBuilder):
         missing = [split for split, sources in named.items() if not sources]
         if len(missing) == len(named):
             raise UserError(f"{folder}: holds no images of {self.name}; looked for files such as "
-                            f"{_examples(self.splits)}, in folders and in .zip and .tar archives{but(found)}. "
+                            f"{_examples(self.splits)}, in folders and in .zip and .tar archives{unusable(found)}. "
                             f"To be had from {self.HOME}")
         for split in missing:
-            self.announce(f"{self.name}: {folder} holds no images of the split {split}, it is left out{but(found)}")
+            self.announce(f"{self.name}: {folder} holds no images of the split {split}, it is left out"
+                          f"{unusable(found)}")
         return {split: [dataclasses.replace(source, name=f"{self.splits[split].prefix}{name}")
                         for name, source in sources.items()] for split, sources in named.items() if sources}
 
@@ -78,7 +79,7 @@ class FoldersBuilder(common.ImagesBuilder):
             best = max(best, named, key=len)
         if best:
             raise UserError(f"{folder}: holds {len(best):,} images of {self.name}'s split {split}, not {count:,}"
-                            f"{_gaps(best, count)}{but(found)}. To be had from {self.HOME}")
+                            f"{_gaps(best, count)}{unusable(found)}. To be had from {self.HOME}")
         return {}
 
 
@@ -119,6 +120,6 @@ def _gaps(named, count):
     return f": {', '.join(missing[:_NAMED])}{', ...' if len(missing) > _NAMED else ''} missing" if missing else ""
 
 
-def but(found):
+def unusable(found):
     """What to add to a message that images are missing: archives that perhaps hold them; "" without any."""
     return f"; {', '.join(found.unusable[:_NAMED])}" if found.unusable else ""

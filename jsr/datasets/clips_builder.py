@@ -6,14 +6,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jsr import degradations
-from jsr._tfds_builders import common
 from jsr.datasets import videos
+from jsr.datasets.images_builder import HR, ImagesBuilder
 from jsr.errors import UserError
 
 VIDEO_PROTOCOLS = tuple(name for name, protocol in degradations.PROTOCOLS.items() if protocol.video)
 
 
-class ClipsBuilder(common.ImagesBuilder):
+class ClipsBuilder(ImagesBuilder):
     """Base of the builders of videos: a subclass names its sources, as `jsr.datasets.videos.Clip`.
 
     Attributes:
@@ -25,7 +25,7 @@ class ClipsBuilder(common.ImagesBuilder):
 
     SETTINGS = {"keyint": 0}
     BUILDER_CONFIGS = [
-        tfds.core.BuilderConfig(name=common.HR, description="HR clips."),
+        tfds.core.BuilderConfig(name=HR, description="HR clips."),
         *(tfds.core.BuilderConfig(name=name, description=f"HR clips and the LR clips of the protocol {name}.")
           for name in VIDEO_PROTOCOLS)]
     VERSION = tfds.core.Version("1.1.0")

@@ -1,1 +1,0 @@
-"""A file per track; `python -m jsr.main --config=configs/<track>.py:<recipe>`."""

@@ -1,0 +1,70 @@
+"""What every command that writes files says of those that are in the way."""
+
+import contextlib
+from pathlib import Path
+import sys
+
+from rich.console import Console
+
+from jsr import results
+from jsr.files import atomic_write, is_stream, refuse_existing
+
+STDOUT = Path("-")
+
+_DOING = {results.WRITE: "would write", results.REPLACE: "would replace",
+          results.PASS_OVER: "would pass over, finished"}
+
+
+def add_arguments(parser, whats="a file that is"):
+    """Adds --overwrite and --dry_run to an argparse parser.
+
+    Args:
+      parser: of a command that writes.
+      whats: the subject of "in the way" in the help.
+    """
+    parser.add_argument("--overwrite", action="store_true",
+                        help=f"replace {whats} in the way; the old one stays until the new one is whole")
+    parser.add_argument("--dry_run", action="store_true",
+                        help="say what would be written, replaced and passed over, and do nothing")
+
+
+def settled(args, *paths):
+    """Whether there is nothing to do but what was said, as --dry_run wants.
+
+    Args:
+      args: of the command line.
+      paths: files that the command writes; None is one that it does not.
+
+    Raises:
+      UserError: one of them is there, and --overwrite is not given.
+    """
+    paths = [path for path in paths if path not in (None, STDOUT)]
+    for path in paths:
+        if not args.overwrite:
+            refuse_existing(path)
+    if args.dry_run:
+        foretell({path: results.REPLACE if path.exists() and not is_stream(path) else results.WRITE for path in paths})
+    return args.dry_run
+
+
+@contextlib.contextmanager
+def opened(path, args):
+    """The open text file of a path that a command writes; STDOUT is standard output."""
+    if path == STDOUT:
+        yield sys.stdout
+    else:
+        with atomic_write(path, "w", replace=args.overwrite) as file:
+            yield file
+
+
+def foretell(found):
+    """Prints what would be done.
+
+    Args:
+      found: {path: results.WRITE, REPLACE or PASS_OVER}.
+    """
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    for path, may in found.items():
+        console.print(f"{_DOING[may]}: {path}")
+    if not found:
+        console.print("nothing would be written")

@@ -1,0 +1,185 @@
+"""What all commands share: words in any order become arguments, exceptions become lines, Ctrl+C is quiet."""
+
+import argparse
+import contextlib
+import errno
+import os
+import re
+import signal
+import sys
+
+from jsr import allocator
+from jsr.errors import UsageError, UserError, nearest, no_permission
+
+_NUMBER = re.compile(r"-\d+(\.\d*)?|-\.\d+")
+_OUTPUT_GONE = (errno.ENOSPC, errno.EBADF, errno.EIO)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes options and places in any order, and says what an unknown option may have been meant for.
+
+    Options are known with "-" for "_" too, "~" is the home folder everywhere, and where there is a config the words
+    --config.KEY=VALUE and --config.KEY VALUE are `overrides`, (key, text) pairs. `words` of what was parsed are the
+    words, of a command with commands of its own the inner one's.
+
+    An option of several values takes words as long as they fit it: as its type converts them, or as a function `fits`,
+    set on its action, says. What does not fit is left to the places.
+    """
+
+    def __init__(self, **settings):
+        super().__init__(**settings, allow_abbrev=False)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """As of argparse."""
+        words = list(sys.argv[1:] if args is None else args)
+        if self._subparsers:
+            return super().parse_known_args(words, namespace)
+        ordered, overrides = self._in_order([_at_home(word) for word in words])
+        found, rest = super().parse_known_args(ordered, namespace)
+        found.words, found.overrides = words, overrides
+        if overrides and "config" not in found:
+            self.error(f"unknown argument '--config.{overrides[0][0]}'")
+        return found, rest
+
+    def error(self, message):
+        """Ends the process with one line and status 2."""
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` explains\n")
+
+    def _in_order(self, words):
+        """(words with the options first, overrides)."""
+        known = {option.replace("_", "-"): option for option in self._option_string_actions}
+        options, places, overrides = [], [], []
+        while words:
+            word = words.pop(0)
+            if word == "--":
+                places += words
+                break
+            if not _is_option(word):
+                places.append(word)
+                continue
+            name, equals, value = word.partition("=")
+            if name.startswith("--config."):
+                if not equals and not words:
+                    self.error(f"{name} needs a value")
+                overrides.append((name.removeprefix("--config."), value if equals else words.pop(0)))
+                continue
+            option = known.get(name.replace("_", "-"))
+            if option is None and word[:2] in known:  # -ofile
+                option, equals, value = word[:2], "=", word[2:].removeprefix("=")
+            if option is None:
+                names = [option for option in self._option_string_actions if option.startswith("--")]
+                self.error(f"no option {name}; {nearest(name, names)}")
+            action = self._option_string_actions[option]
+            if equals and action.nargs == 0:
+                self.error(f"{option} takes no value")
+            options += [option, *([value] if equals else self._taken(action, words))]
+            if equals and _is_option(value):  # argparse tells it from an option by the sign alone
+                options[-2:] = [f"{option}={value}"]
+        return options + (["--", *places] if places else []), overrides
+
+    def _taken(self, action, words):
+        """The words that an option takes from those behind it."""
+        taken, most = [], {None: 1, 0: 0}.get(action.nargs, len(words))
+        fits = getattr(action, "fits", None) or _fits_type(action.type)
+        while words and len(taken) < most and not _is_option(words[0]) and (not taken or fits(words[0])):
+            taken.append(words.pop(0))
+        return taken
+
+
+def own_process():
+    """Sets up this process, which does nothing but run a command: memory, closed streams, Ctrl+C."""
+    allocator.keep_pages()
+    for number in range(3):  # else the next file that is opened would be standard input or output
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the first number that is free
+    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files that its encoding lacks, as stderr does
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as a background job's is
+        signal.signal(signal.SIGINT, _interrupt)
+    sys.unraisablehook = lambda what: _interrupted or sys.__unraisablehook__(what)
+
+
+def in_lines(name, function):
+    """Calls a function that does a command's work; what it raises becomes a line on stderr.
+
+    Args:
+      name: of the command, before each line.
+      function: without arguments; returns the exit status.
+
+    Returns:
+      The exit status: the function's, 1 after a mistake, 2 after one in the command line, 128 + n after signal n.
+    """
+    try:
+        try:
+            status = function()
+        finally:
+            with contextlib.suppress(ValueError):  # closed
+                sys.stdout.flush()
+        return status
+    except UserError as e:
+        _say(name, e)
+        return 2 if isinstance(e, UsageError) else 1
+    except PermissionError as e:
+        _say(name, no_permission(e))
+        return 1
+    except BrokenPipeError:  # `jsr zoo | head`
+        _give_up_output()
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        _say(name, "stopped")
+        return 128 + signal.SIGINT
+    except Exception as e:
+        if _interrupted:  # an import, or a library, turned it into something else
+            _say(name, "stopped")
+            return 128 + signal.SIGINT
+        if isinstance(e, OSError) and e.filename is None and e.errno in _OUTPUT_GONE:
+            _give_up_output()
+            _say(name, f"standard output cannot be written: {os.strerror(e.errno)}")
+            return 1
+        raise
+
+
+_interrupted = []  # SIGINT, once it came
+
+
+def _interrupt(signum, frame):
+    _interrupted.append(signum)
+    raise KeyboardInterrupt
+
+
+def _say(name, text):
+    with contextlib.suppress(OSError):
+        print(f"{name}: {text}", file=sys.stderr)
+
+
+def _give_up_output():
+    """Lets what is left for stdout go, so that the end of the process does not complain of it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_option(word):
+    return word.startswith("-") and word != "-" and not _NUMBER.fullmatch(word)
+
+
+def _at_home(word):
+    """A word whose path, or whose value's, begins in a home folder, with that spelled out."""
+    name, equals, value = word.partition("=")
+    if _is_option(word) and equals:
+        return f"{name}={os.path.expanduser(value)}"
+    return word if os.path.lexists(word) else os.path.expanduser(word)
+
+
+def _fits_type(kind):
+    def fits(word):
+        try:
+            kind(word)
+        except (ValueError, TypeError, argparse.ArgumentTypeError):
+            return False
+        return True
+
+    return fits if kind else lambda word: True

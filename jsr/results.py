@@ -1,0 +1,265 @@
+"""What commands make stays apart from what people keep: manifests of what was made of what, verdicts, locks."""
+
+import contextlib
+import errno
+import json
+import logging
+import os
+from pathlib import Path
+import socket
+import threading
+
+import filelock
+
+from jsr.errors import UserError
+from jsr.files import atomic_write, hidden_name, remove_rests, sha256, writing
+
+WRITE, REPLACE, PASS_OVER = "write", "replace", "pass over"
+
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
+_POLL_S = 0.02
+
+
+def verdict(path, entry, source_sha256, *, finished=False, overwrite=False):
+    """What may become of a result's place.
+
+    Args:
+      path: the place.
+      entry: what a manifest says of the file there; {} where it knows none.
+      source_sha256: of what the new file is made of; None where that cannot be read.
+      finished: whether the entry's file, as it was made, is what would be made now.
+      overwrite: whether everything may be replaced, the finished file too.
+
+    Returns:
+      WRITE where nothing is there, REPLACE of a file that was made of this very source or may go, or PASS_OVER of one
+      that is finished.
+
+    Raises:
+      UserError: the file that is there was not made of this source, or was changed since.
+    """
+    if not os.path.lexists(path):
+        return WRITE
+    if overwrite:
+        return REPLACE
+    if "source_sha256" not in entry:
+        raise UserError(f"{path}: exists and was not made by this command; choose another --out, or --overwrite")
+    if source_sha256 is None or entry["source_sha256"] != source_sha256:
+        raise UserError(f"{path}: was made of another file, or of {Path(entry.get('source', 'it')).name} before that "
+                        "was changed; choose another --out, or --overwrite")
+    now = sha256(path)
+    # A kill between the entry and the renaming leaves the file before.
+    if now is None or now not in (entry.get("sha256"), entry.get("replaces")):
+        raise UserError(f"{path}: was changed since it was made; choose another --out, or --overwrite")
+    return PASS_OVER if finished and now == entry.get("sha256") else REPLACE
+
+
+def replacing(path, entry):
+    """The entry to add before a file gets its name, with the `replaces` that a kill may leave there."""
+    before = sha256(path)
+    return {**entry, "replaces": before} if before else entry
+
+
+class Manifest:
+    """A JSON file that says what was made of what in its folder; several processes may add to it at once.
+
+    It is {command, the head, tables}; a table is {name: entry}. An entry of a file has the `source_sha256` of what it
+    was made of and its own `sha256`. Entries go to a journal beside the manifest, those of files before the file gets
+    its name, so that even a kill leaves no file of which it is not known who made it. `save` works the journal into
+    the manifest.
+
+    Args:
+      path: of the JSON file.
+      command: what makes the files, as in "jsr upscale".
+      head: {key: value} that all its files share.
+      overwrite: takes a file that is no such manifest, or has another head, for an empty one.
+
+    Raises:
+      UserError: such a file is there and `overwrite` is not given.
+    """
+
+    def __init__(self, path, command, head, *, overwrite=False):
+        self.path = Path(path)
+        self._head = {"command": command, **head}
+        self._journal = self.path.with_name(hidden_name(self.path, ".journal"))
+        self._overwrite, self._tables, self._stamp, self._read = overwrite, {}, None, 0
+        self._mutex = threading.RLock()  # of this process's threads; the lock on disk is for other processes
+        self._refresh()
+
+    def find(self, table, name):
+        """The newest entry of a name in a table, whichever process added it; {} where there is none."""
+        with self._mutex:
+            self._refresh()
+            return self._tables.get(table, {}).get(name, {})
+
+    def add(self, table, name, entry):
+        """Sets an entry."""
+        # A line of its own, whatever a killed process left of one before.
+        line = f"\n{json.dumps([table, name, entry])}\n"
+        with self._locked(), writing(self.path), open(self._journal, "a", encoding="utf-8") as file:
+            file.write(line)
+
+    def save(self, tidy=lambda tables: tables):
+        """Writes the manifest, with all entries of all processes, and returns its content.
+
+        Args:
+          tidy: function of the tables that returns those to keep.
+        """
+        with self._locked(), self._mutex:
+            self._refresh()
+            tables = {table: dict(sorted(rows.items())) for table, rows in sorted(tidy(self._tables).items())}
+            content = {**self._head, **tables}
+            with atomic_write(self.path, "w") as file:
+                json.dump(content, file, indent=1)
+            self._journal.unlink(missing_ok=True)
+        return content
+
+    def _locked(self):
+        return locked(self.path.with_name(hidden_name(self.path, ".lock")))
+
+    def _refresh(self):
+        """Reads what is new; again where another process has worked the journal in meanwhile."""
+        while True:
+            stamp = _stamp(self.path)
+            if stamp != self._stamp:
+                self._tables, self._stamp, self._read = self._content(), stamp, 0
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), open(self._journal, "rb") as file:
+                file.seek(self._read)
+                for line in file:
+                    if not line.endswith(b"\n"):  # is being written
+                        break
+                    self._read += len(line)
+                    with contextlib.suppress(ValueError):  # empty, or cut off by a kill
+                        table, name, entry = json.loads(line)
+                        self._tables.setdefault(table, {})[name] = entry
+            if _stamp(self.path) == stamp:
+                return
+
+    def _content(self):
+        """The tables in the JSON file."""
+        if not os.path.lexists(self.path):
+            return {}
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            content = None
+        command = self._head["command"]
+        if not isinstance(content, dict) or content.get("command") != command:
+            problem = f"exists and is no manifest of `{command}`"
+        elif other := [key for key, value in self._head.items() if content.get(key) != value]:
+            problem = f"is of the {other[0]} {content.get(other[0])}, not {self._head[other[0]]}"
+        elif not all(isinstance(rows, dict) for key, rows in content.items() if key not in self._head):
+            problem = f"is a damaged manifest of `{command}`"
+        else:
+            return {key: rows for key, rows in content.items() if key not in self._head}
+        if self._overwrite:
+            return {}
+        raise UserError(f"{self.path}: {problem}; choose another --out, or --overwrite")
+
+
+def made_in(folder, name, command):
+    """The paths of all files that a manifest in a folder lists; none where it has no such manifest.
+
+    Args:
+      folder: of the manifest.
+      name: of the manifest.
+      command: that makes the files.
+    """
+    try:
+        return {Path(folder, file) for file in Manifest(Path(folder, name), command, {})._tables.get("files", {})}
+    except UserError:
+        return set()
+
+
+@contextlib.contextmanager
+def making(path, *, waiting=lambda: None):
+    """Holds the place of one file while it is made, so that no other process makes it at the same time.
+
+    Args:
+      path: the place.
+      waiting: as of `locked`.
+    """
+    path = Path(path)
+    with locked(path.with_name(hidden_name(path, ".lock")), waiting=waiting):
+        remove_rests(path)
+        yield
+
+
+@contextlib.contextmanager
+def only_one(folder, what):
+    """Holds a folder, which is made, for this process while the block runs; a process that dies lets go of it.
+
+    Args:
+      folder: as a run's.
+      what: names the work in messages, as in "training".
+
+    Raises:
+      UserError: another process holds it, who is named; or its file system has no locks.
+    """
+    path = Path(folder) / ".lock"
+
+    def busy():
+        with contextlib.suppress(OSError):
+            if holder := path.read_text(encoding="utf-8").strip():
+                return f" ({holder})"
+        return ""
+
+    with locked(path, needed=True, busy=lambda: f"{folder}: another {what} is at work there{busy()}; "
+                "wait for its end, or choose another --workdir"):
+        with contextlib.suppress(OSError):
+            path.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        yield
+
+
+@contextlib.contextmanager
+def locked(path, *, busy=None, needed=False, waiting=lambda: None):
+    """Holds a lock, a file that is there meanwhile, as long as the block runs and the process lives.
+
+    Args:
+      path: of the lock; missing parent folders are made.
+      busy: function that gives the message of the UserError where another holds it; None waits.
+      needed: whether a file system without locks is an error; else it is said once, and the block runs.
+      waiting: called now and then while it waits; what it raises ends that.
+
+    Raises:
+      UserError: held by another, no locks, or the place cannot be written.
+    """
+    lock = filelock.FileLock(path, fallback_to_soft=False, poll_interval=_POLL_S)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=busy is None, cancel_check=waiting)
+        except filelock.Timeout:
+            raise UserError(busy()) from None
+        except OSError as e:
+            if e.errno not in _NO_LOCKS:
+                raise
+            _have_no_locks(path.parent, needed)
+            lock = None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()  # while it is held: who waits for it sees that this file is gone, and makes a new one
+        if lock is not None:
+            lock.release()
+
+
+_warned = set()
+
+
+def _have_no_locks(folder, needed):
+    if needed:
+        raise UserError(f"{folder}: its file system has no locks, so that two processes could spoil each other's work; "
+                        "choose a folder on another one")
+    if folder not in _warned:
+        _warned.add(folder)
+        logging.getLogger("jsr").warning("%s: its file system has no locks; let one command at a time write there",
+                                         folder)
+
+
+def _stamp(path):
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

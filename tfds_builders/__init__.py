@@ -1,1 +1,0 @@
-"""One folder a dataset, in the TFDS layout; `jsr build <dataset>/<config>` prepares it."""
