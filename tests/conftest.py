@@ -27,8 +27,8 @@ hypothesis.settings.register_profile("jsr", database=None)  # the checkout may b
 hypothesis.settings.load_profile("jsr")
 
 
-# pytest's; PyTorch's, set when it is first used; JAX's, when it is imported; ours while AVIF is encoded, by threads that
-# read ahead of a test's end
+# pytest's; PyTorch's, set when it is first used; JAX's, when it is imported; ours while AVIF is encoded, by threads
+# that read ahead of a test's end
 _OF_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "SVT_LOG", "TF_CPP_MIN_LOG_LEVEL", "TPU_SKIP_MDS_QUERY"}
 
 
