@@ -22,6 +22,10 @@ class UsageError(UserError):
     """A mistake in the words of a command line; the commands exit with status 2."""
 
 
+class MissingLibrary(UserError):
+    """A library that an extra of jsr brings is not installed; its text says how to get it."""
+
+
 def is_out_of_memory(error):
     """Whether an exception, of whatever class, means that a device or the machine has too little memory."""
     return isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)

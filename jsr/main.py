@@ -143,7 +143,7 @@ def _run_in(workdir, recipe, args, console, started):
         console.print(f"{e}", highlight=False)
         return 128 + e.signal
 
-    protocol = challenges.of(recipe)
+    protocol = challenges.of(recipe.protocol, recipe.ranking)
     pairs = validation.pairs(recipe, lambda line: log.warning("%s; it is left out of the report", line))
     with console.status("evaluating"):
         result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=recipe.recipe,

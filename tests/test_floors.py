@@ -12,9 +12,9 @@ FLOORS = [floor.split() for floor in """
     allocator chart cubic device files guests lazy native orientation parallel places sharding terminal
     command_line images layers losses optim results trees
     augment crops metrics models pictures
+    challenges
     chain convert degradations reparam
     analysis datasets evaluation model_file onnx_graph
-    challenges
     recipes
     data inference
     export training

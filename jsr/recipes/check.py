@@ -7,7 +7,7 @@ training begins (jsr.training.check).
 import contextlib
 
 from jsr import augment, challenges, degradations, losses, models, optim
-from jsr.errors import UserError, nearest
+from jsr.errors import MissingLibrary, UserError, nearest
 from jsr.recipes import schema
 from jsr.recipes.schema import Recipe
 
@@ -25,7 +25,10 @@ def mistakes(recipe: Recipe) -> list[str]:
     found = _Lines()
     _check_networks(recipe, found)
     with found.at("protocol"):
-        challenges.of(recipe)
+        challenges.of(recipe.protocol, recipe.ranking)
+    if recipe.protocol in challenges.PROTOCOLS:
+        with found.at("entry"):
+            challenges.published(recipe.protocol, recipe.entry)
     if not recipe.data.train:
         found.add("data.train", "names no dataset (--config.data.train=[{'dataset': ...}])")
     for place, row in _data_rows(recipe):
@@ -52,6 +55,8 @@ class _Lines:
         """Adds what the block raises as UserError."""
         try:
             yield
+        except MissingLibrary:  # other machines have it: it is said as a training begins
+            pass
         except UserError as e:
             self.add(place, e)
 
