@@ -1,6 +1,8 @@
 """The one exception for mistakes of the user's, and what its messages say of unknown names, memory and permissions."""
 
 import difflib
+import os
+import re
 
 # In the messages of XLA's errors; the second is what a GPU without room to try its algorithms says.
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Failed to determine best cudnn convolution algorithm")
@@ -16,6 +18,30 @@ class UserError(ValueError):
 
 class UsageError(UserError):
     """A mistake in the words of a command line; the commands exit with status 2."""
+
+
+_ALIKE = 3  # errors of one kind that are named
+
+
+def grouped(errors):
+    """The lines for errors of which many may be alike: of each folder and kind the first are lines, the rest a number.
+
+    Errors are alike whose texts differ only in numbers and in the name of the file that they begin with.
+
+    Args:
+      errors: UserErrors or texts, "path: what is wrong".
+    """
+    kinds = {}
+    for text in map(str, errors):
+        path, colon, problem = text.partition(": ")
+        folder, name = os.path.split(path)
+        kind = re.sub(r"\d+", "#", problem.replace(name, "") if name else problem)
+        kinds.setdefault((folder, kind) if colon else text, []).append(text)
+    for alike in kinds.values():
+        yield from alike[:_ALIKE]
+        if len(alike) > _ALIKE:
+            folder = os.path.dirname(alike[0].partition(": ")[0]) or "."
+            yield f"{folder}: and {len(alike) - _ALIKE:,} more files, of which the same is to be said"
 
 
 def is_out_of_memory(error):

@@ -5,7 +5,6 @@ points at one. Layouts after the TIFF 6.0, BigTIFF and EXIF 2.32 specifications.
 """
 
 import io
-import re
 import struct
 import sys
 
@@ -16,10 +15,12 @@ _POINTERS = {_EXIF, _GPS, _INTEROP}
 _KINDS = {"I": 4, "Q": 16}  # the types of a pointer to a directory: a file above 4 GB needs the longer one
 _LARGEST = 1 << 24  # bytes of one value; a longer one is pixels or damage
 
-# What says how TIFF pixels are stored, or is carried another way: resolution, XMP, IPTC, Photoshop, ICC.
+# What says how TIFF pixels are stored, is carried another way (resolution, XMP, IPTC, Photoshop, ICC) or is dropped.
 _STRUCTURE = {*range(254, 270), 273, 274, *range(277, 285), 288, 289, 290, 291, 292, 293, 296, 301, 317, 318, 319,
               *range(320, 340), *range(340, 348), *range(512, 522), *range(529, 533), 559, 700, 33723, 34377, 34675,
-              50706, 65535}
+              50706, 65535, 37724, 52545}
+DROPPED = {330: "pictures within the picture (SubIFDs) dropped", 37724: "Photoshop layers dropped",
+           52545: "content credentials (C2PA) dropped"}
 GEOGRAPHY = {33550, 33922, 34264, 34735, 34736, 34737}  # GeoTIFF: where pixels lie, untrue at another size
 
 
@@ -259,12 +260,3 @@ def _pointed(layout, file, offset, wanted):
             file.seek(position)
             return layout.unpack("I", file.read(4))
     return 0
-
-
-def upright_xmp(xmp, height, width):
-    """The XMP packet (bytes) with orientation 1 and the pixel sizes given."""
-    values = {b"tiff:Orientation": 1, b"tiff:ImageWidth": width, b"tiff:ImageLength": height,
-              b"exif:PixelXDimension": width, b"exif:PixelYDimension": height}
-    for name, value in values.items():
-        xmp = re.sub(rb"(" + name + rb"\s*(?:=\s*[\"']|>)\s*)\d+", rb"\g<1>%d" % value, xmp)
-    return xmp

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from pathlib import Path
 
 import tensorflow_datasets as tfds
 
@@ -52,14 +53,19 @@ class Builder(ImagesBuilder):
         folder = manual_folder(self, dl_manager)
         found = images_below(folder)
         if not found.files:
-            raise UserError(f"{folder}: holds no images{unusable(found)}")
+            raise UserError(f"{folder}: holds no images{unusable(found)}"
+                            + (f" ({found.passed})" if found.passed.kinds else ""))
+        if found.passed.kinds or found.unusable:
+            said = [text for text in (str(found.passed), unusable(found).removeprefix("; ")) if text]
+            self.announce(f"{folder}: {len(found.files):,} images; {'; '.join(said)}")
         root = f"{folder.absolute().as_posix()}/"
         splits = {}
         for path, source in sorted(found.files):
             split, _, name = path.removeprefix(root).partition("/")
             if name and split in _SPLITS:
-                splits.setdefault(split, []).append(_named(source, name))
-        return splits or {"train": [_named(source, path.removeprefix(root)) for path, source in sorted(found.files)]}
+                splits.setdefault(split, []).append((name, source))
+        splits = splits or {"train": [(path.removeprefix(root), source) for path, source in sorted(found.files)]}
+        return {split: _named(files) for split, files in splits.items()}
 
 
 def _form(settings):
@@ -69,5 +75,14 @@ def _form(settings):
     return Cut(**values), each
 
 
-def _named(source, name):
-    return dataclasses.replace(source, name=name.replace("/", "__"))
+def _named(files):
+    """The sources of [(path, source)] with names of their own: "a__b.png" of a/b.png, of names that meet numbered ones."""
+    named = {}
+    for path, source in files:
+        name = flat = path.replace("/", "__")
+        number = 1
+        while name in named:
+            number += 1
+            name = f"{Path(flat).stem}__{number}{Path(flat).suffix}"
+        named[name] = dataclasses.replace(source, name=name)
+    return list(named.values())
