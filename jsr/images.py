@@ -13,13 +13,13 @@ from jsr.errors import UserError
 from jsr.files import atomic_write
 
 # The endings of all formats that are read, here by Pillow and in jsr.pictures.
-EXTENSIONS = (".avif", ".bmp", ".dib", ".gif", ".icb", ".icns", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpf",
-              ".jpg", ".jpx", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi", ".ras", ".rgb", ".sgi",
-              ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp")
+EXTENSIONS = (".avif", ".bmp", ".dib", ".gif", ".icb", ".icns", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg",
+              ".jpf", ".jpg", ".jpx", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi", ".ras", ".rgb",
+              ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp")
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # Pillow's names of formats whose frames are no smaller copies or layers
 _OPAQUE, _WITH_ALPHA = ("RGB", "L", "1"), ("P", "PA", "LA", "RGBA")  # Pillow's modes that are read
 _ORIENTATION = 0x112  # of EXIF
-_SUBFILE = 254  # tag of TIFF, whose lowest bit says that a page is a smaller copy
+_SUBFILE, _BITS = 254, 258  # tags of TIFF: the lowest bit says that a page is a smaller copy; bits of each channel
 _TURNS = dict(enumerate((  # that make a picture of this orientation upright
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
     Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), 2))
@@ -77,10 +77,12 @@ def _check_mode(image, name):
 
 
 def sample_bits(image):
-    """Bits a channel in the file of an opened Pillow image, of which Pillow may read 8: 8 or less, or 9 to 16."""
+    """Most bits a channel in the file of an opened Pillow image, of which Pillow may read 8; 8 may stand for fewer."""
     # Pillow opens 16-bit colour as 8-bit "RGB"; only the raw mode tells.
     if any(";16" in f"{image.mode} {tile.args}" for tile in image.tile):
         return 16
+    if image.format == "TIFF":  # planes of 16 bits are of mode RGB too
+        return max(np.atleast_1d(image.tag_v2.get(_BITS, 1)))
     if image.format == "PPM":  # where the file says the largest value, the decoder gets it
         arguments = image.tile[0].args if image.tile else None
         largest = [value for value in arguments if isinstance(value, int)] if isinstance(arguments, tuple) else []

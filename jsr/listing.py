@@ -34,14 +34,15 @@ class PassedOver:
         """"passed over: 3 .heic, 1 .cr2, 2 folders that could not be read"; "" of nothing."""
         endings = sorted(((kind, count) for kind, count in self.kinds.items() if kind not in _PLURALS),
                          key=lambda row: (-row[1], row[0]))
-        others = [(kind, count) for kind, count in self.kinds.items() if kind in _PLURALS]
+        others = [(kind, self.kinds[kind]) for kind in _PLURALS if self.kinds[kind]]
         shown = [f"{count:,} {kind if count == 1 else _PLURALS.get(kind, kind)}" for kind, count in endings + others]
         return f"passed over: {', '.join(shown)}" if shown else ""
 
     @property
     def errors(self):
         """A UserError for each folder that could not be read."""
-        return [UserError(f"{path}: cannot be read: {why}; what is in it was passed over") for path, why in self.folders]
+        return [UserError(f"{path}: cannot be read: {why}; what is in it was passed over")
+                for path, why in self.folders]
 
     def __iadd__(self, other):
         self.kinds += other.kinds

@@ -164,7 +164,7 @@ class Manifest:
 
 
 def made_in(folder):
-    """The paths of all files that manifests in a folder list, of whichever of MANIFESTS; none where it has no such one."""
+    """The paths of all files that the manifests in a folder, of whichever of MANIFESTS, list as made."""
     made = set()
     for command, name in MANIFESTS.items():
         if os.path.isfile(Path(folder, name)):

@@ -23,10 +23,10 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, o
 
     What a protocol leaves to chance is drawn from each file's stem. Of a video protocol the folder holds clips.
 
-    The manifest beside them, `manifest.json`, is {command, protocol, files: {path of the source below `hr_dir`: entry}};
-    an entry has the LR file, sizes (px), SHA-256 sums and what its degradation did (the record of `jsr.degradations.Degraded`). A
-    source whose sizes are no multiples of the scale is cropped at the bottom and right first, and its entry says so; a
-    grey one becomes RGB.
+    The manifest beside them, `manifest.json`, is {command, protocol, files: {place of the source below `hr_dir`:
+    entry}}; an entry has the LR file, sizes (px), SHA-256 sums and what its degradation did (the record of
+    `jsr.degradations.Degraded`). A source whose sizes are no multiples of the scale is cropped at the bottom
+    and right first, and its entry says so; a grey one becomes RGB.
 
     Args:
       hr_dir: folder of images, at any depth.
@@ -43,8 +43,8 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, o
       degraded.
 
     Raises:
-      UserError: unknown protocol, no images, two sources for one LR file, `out_dir` is `hr_dir` or cannot be written, or
-        its manifest is of another protocol or program.
+      UserError: unknown protocol, no images, two sources for one LR file, `out_dir` is `hr_dir` or cannot be written,
+        or its manifest is of another protocol or program.
     """
     sources = _sources(hr_dir, out_dir, protocol, fixed, passed)
     _manifest.cache_clear()
@@ -158,8 +158,9 @@ def _degrade_file(path, *, hr_dir, out_dir, protocol, fixed, overwrite):
         degraded = degradations.replay(drawn, hr)
         (source_height, source_width), (height, width) = (_size(pixels, clip is not None) for pixels in (image, hr))
         entry = {
-            "source": str(path), "file": target.relative_to(out_dir).as_posix(), "height": height // scale, "width": width // scale,
-            "hr_height": height, "hr_width": width, "source_height": source_height, "source_width": source_width,
+            "source": str(path), "file": target.relative_to(out_dir).as_posix(),
+            "height": height // scale, "width": width // scale, "hr_height": height, "hr_width": width,
+            "source_height": source_height, "source_width": source_width,
             "cropped": hr.shape != image.shape, **({} if clip is None else {"frames": len(hr)}),
             "sha256": hashlib.sha256(degraded.lr_bytes).hexdigest(),
             "source_sha256": hashlib.sha256(data).hexdigest(), "degradation": drawn}

@@ -14,7 +14,7 @@ _TITLE = 28  # height of a caption, px
 
 
 def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=None, say=lambda line: None):
-    """Writes `<folder and stem>.png` for every image: the HR crop and the same place after each step, enlarged without smoothing.
+    """Writes `<folder and stem>.png` for every image: the HR crop, and its place after each step, not smoothed.
 
     Args:
       hr_dir: folder of images, at any depth.
@@ -50,6 +50,8 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, pa
 
 def places(hr_dir, out_dir, passed=None):
     """{path of a picture that `explain_folder` writes: image}; UserError where there are no images, or two for one."""
+    if Path(out_dir).resolve() == Path(hr_dir).resolve():
+        raise UserError(f"{out_dir}: is the folder of the HR images; choose another one for the pictures")
     found = {}
     for path in images.list_images(hr_dir, passed=passed, out=out_dir):
         target = Path(out_dir, path.relative_to(hr_dir)).with_suffix(".png")

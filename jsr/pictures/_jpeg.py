@@ -17,7 +17,8 @@ _FURTHER = {1: "second picture dropped"}
 _SEGMENTS = [
     (0xE0, b"JFIF\0", ""), (0xE0, b"JFXX\0", ""), (0xE1, b"Exif\0", ""), (0xE1, b"http://ns.adobe.com/xap/1.0/\0", ""),
     (0xE1, b"http://ns.adobe.com/xmp/extension/\0", "extended XMP dropped"),
-    (0xE2, b"ICC_PROFILE\0", ""), (0xE2, b"MPF\0", ""), (0xE2, _GAIN_MAP, ""), (0xE2, b"FPXR\0", "FlashPix data dropped"),
+    (0xE2, b"ICC_PROFILE\0", ""), (0xE2, b"MPF\0", ""), (0xE2, _GAIN_MAP, ""),
+    (0xE2, b"FPXR\0", "FlashPix data dropped"),
     (0xEC, b"Ducky", ""), (0xED, b"Photoshop 3.0\0", ""), (0xEE, b"Adobe", "")]
 
 
@@ -85,7 +86,7 @@ def _note(marker, payload):
 
 
 def _pictures(block):
-    """The types of the pictures in the index of an MPF segment, the first one's own too; [] of none or a damaged one."""
+    """The types of all pictures in the index of an MPF segment; [] of none or a damaged one."""
     try:
         order = {b"II": "<", b"MM": ">"}[block[:2]]
         at, = struct.unpack_from(order + "I", block, 4)
@@ -93,7 +94,8 @@ def _pictures(block):
         for entry in range(at + 2, at + 2 + 12 * count, 12):
             tag, _, size, offset = struct.unpack_from(order + "HHII", block, entry)
             if tag == 0xB002:
-                return [struct.unpack_from(order + "I", block, offset + 16 * n)[0] & 0xFFFFFF for n in range(size // 16)]
+                rows = [struct.unpack_from(order + "I", block, offset + 16 * n)[0] for n in range(size // 16)]
+                return [row & 0xFFFFFF for row in rows]
     except (KeyError, struct.error):
         pass
     return []

@@ -214,6 +214,8 @@ _C2PA = "content credentials (C2PA) dropped"
 # PNG chunks that libvips reads, or that speak of the samples as they were
 _PNG_READ = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"pHYs", b"sBIT", b"hIST", b"iDOT"}
 _WEBP_READ = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "}
+_GIF_SIGNS = ((b"\xfe", "comment dropped"), (b"\x01", "text over the picture dropped"),
+              (b"\xffXMP Data", "XMP dropped"), (b"\xffICCRGBG1", "colour profile dropped"), (b"\xffC2PA", _C2PA))
 # What in the first bytes of an AVIF file tells of more than the picture
 _AVIF_SIGNS = ((b"tmap", "HDR gain map dropped"), (b"c2pa", _C2PA), (b"auxid:2\0", "depth map dropped"))
 
@@ -261,13 +263,29 @@ def _inspect_jpeg(path, file, metadata, notes):
 
 def _inspect_gif(path, file, metadata, notes):
     notes.append("palette became RGB")
+    file.seek(0)
+    blocks = _gif_extensions(file.read())
+    notes += [note for start, note in _GIF_SIGNS if any(block.startswith(start) for block in blocks)]
+    return {"n": -1}, _same
 
-    def convert(image):
-        if image.get_typeof("gif-comment"):
-            notes.append("comment dropped")
-        return image
 
-    return {"n": -1}, convert
+def _gif_extensions(data):
+    """The first 16 bytes of each extension of a GIF file, its label first."""
+    found, at = [], 13 + _gif_palette(data[10:11])
+    while at < len(data) and data[at] in (0x21, 0x2C):
+        if data[at] == 0x21:
+            found.append(data[at + 1:at + 2] + data[at + 3:at + 18])
+            at += 2
+        else:
+            at += 11 + _gif_palette(data[at + 9:at + 10])
+        while at < len(data) and data[at]:  # pieces of up to 255 bytes, an empty one last
+            at += 1 + data[at]
+        at += 1
+    return found
+
+
+def _gif_palette(flags):
+    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
 
 
 def _inspect_webp(path, file, metadata, notes):

@@ -37,8 +37,8 @@ _LENGTHS = {
 def fitted(packet, before, after, *, turned=False):
     """An XMP packet for upright pixels of another size.
 
-    Orientation becomes 1; sizes and places in px, as of panoramas and regions, grow; what speaks of gain maps, videos and
-    other data outside the pixels goes, and where the picture was turned places within it too.
+    Orientation becomes 1; sizes and places in px, as of panoramas and regions, grow; what speaks of gain maps, videos
+    and other data outside the pixels goes, and where the picture was turned places within it too.
 
     Args:
       packet: bytes.

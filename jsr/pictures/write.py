@@ -178,8 +178,10 @@ class Sink:
 
         def is_srgbs(kind, data):
             own = _SRGB.get(kind, ())
-            return kind == b"sRGB" or len(data) == 4 * len(own) > 0 and all(
-                abs(found - value) <= _NEAR for found, value in zip(struct.unpack(f">{len(own)}I", data), own, strict=True))
+            if kind == b"sRGB" or not own or len(data) != 4 * len(own):
+                return kind == b"sRGB"
+            found = struct.unpack(f">{len(own)}I", data)
+            return all(abs(value - wanted) <= _NEAR for value, wanted in zip(found, own, strict=True))
 
         return [kind.decode() for kind, data in chunks.items() if not is_srgbs(kind, data)]
 

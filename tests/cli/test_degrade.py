@@ -97,8 +97,9 @@ def test_clips(tmp_path, capsys):
     entry = json.loads((tmp_path / "lr/manifest.json").read_text())["files"]["001.hevc"]
     assert (entry["height"], entry["width"], entry["frames"]) == (24, 32, 2)
     assert entry["degradation"]["steps"][1]["encoder"] == "x265"
+    (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="no videos in it"):
-        run(tmp_path, "--out", tmp_path / "x", "--protocol", "aim22_t2")
+        run(tmp_path / "none", "--out", tmp_path / "x", "--protocol", "aim22_t2")
 
 
 def test_no_degradation_makes_a_challenges_photographs(tmp_path):

@@ -76,7 +76,7 @@ def _form(settings):
 
 
 def _named(files):
-    """The sources of [(path, source)] with names of their own: "a__b.png" of a/b.png, of names that meet numbered ones."""
+    """The sources of [(path, source)] with names of their own: "a__b.png" of a/b.png, numbered where that is taken."""
     named = {}
     for path, source in files:
         name = flat = path.replace("/", "__")
