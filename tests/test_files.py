@@ -196,5 +196,5 @@ def test_every_format_that_upscale_reads_is_read_for_data_sets(tmp_path, odd_pic
         if channels in (1, 3) and bits == 8:
             assert np.abs(found.astype(int) - row.pixels).max() <= row.tolerance, row.name
             taken.add(kind)
-    assert taken >= {"png", "jpeg", "webp", "tiff", "gif", "bmp", "ppm", "pcx", "tga"}, taken
+    assert taken >= {"png", "jpeg", "webp", "tiff", "gif", "bmp", "ppm", "pcx", "avif"}, taken
     assert frames >= {"gif", "webp", "tiff"}, frames

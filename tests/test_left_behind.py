@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import IFDRational
 import pytest
 
 from jsr import pictures
@@ -221,3 +222,16 @@ def test_pages_with_several_profiles(tmp_path):
     (tmp_path / "b.tif").write_bytes(data[:second] + struct.pack("<H", 34676) + data[second + 2:])
     with pictures.open_picture(tmp_path / "b.tif") as picture:
         assert any(re.match("colour profiles dropped: the pages", note) for note in picture.notes)
+
+
+@pytest.mark.parametrize("turned, subject", [(1, (10, 5, 6, 4)), (3, (14, 11, 6, 4)), (6, (11, 10, 4, 6))])
+def test_places_in_exif_grow_and_turn(tmp_path, photograph, turned, subject):
+    exif = Image.Exif()
+    exif[0x112] = turned
+    exif.get_ifd(0x8769).update({0x9214: (10, 5, 6, 4), 0xA214: (10, 5), 0xA20E: IFDRational(1000), 0xA20F: IFDRational(999)})
+    Image.fromarray(photograph(16, 24)).save(tmp_path / "a.jpg", exif=exif)
+    doubled(tmp_path / "a.jpg", tmp_path / "b.jpg")
+    with Image.open(tmp_path / "b.jpg") as image:
+        inner = image.getexif().get_ifd(0x8769)
+    assert inner[0x9214] == tuple(2 * value for value in subject) and inner[0xA214] == inner[0x9214][:2]
+    assert (inner[0xA20E], inner[0xA20F]) == (2000, 1998)

@@ -7,10 +7,11 @@
   jsr degrade LDV3 --out lr --protocol aim22_t2 --set encoder=hm
   jsr degrade photos --protocol ntire24 --explain steps
 
-Writes one LR file an image and manifest.json with what made each. Files that are there already and still right are
-kept; a file in the way that was not made of the same image, or was changed since, stays and is named; the exit status
-is 1 when some image could not be degraded. What a protocol leaves to chance is drawn from the
-file's name, so that it is the same every time.
+Writes one LR file an image, at any depth of the folder, which is mirrored, and manifest.json with what made each.
+Files that are there already and still right are kept; a file in the way that was not made of the same image, or was
+changed since, stays and is named. What else the folder holds is counted; the exit status is 1 when some image could not
+be degraded, and the last line says so. What a protocol leaves to chance is drawn from the file's name, so that it is
+the same every time.
 
 --explain writes, instead, one picture an image with every step of the chain beside each other, and prints the steps.
 """

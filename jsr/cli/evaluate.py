@@ -9,7 +9,8 @@
   jsr evaluate --sr out --hr Set5 --profile "psnr_b[rgb]"           one score
   jsr evaluate --sr out --lr test_LR --submission out.zip --runtime 1.2
 
-Files belong together by name; something added to an SR or LR name (0801x4.png, 0801_SwinIR.png) is tolerated where only
+Folders are gone down; files belong together within folders of one name, or by name alone where the folders differ.
+Something added to an SR or LR name (0801x4.png, 0801_SwinIR.png) is tolerated where only
 one pairing is possible. A file that is missing, damaged or of the wrong size gets one line, is left out of the means,
 and makes the exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
 

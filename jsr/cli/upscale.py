@@ -9,8 +9,9 @@
 Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution are kept, the EXIF orientation is
 applied. Folders are mirrored. upscaled.json in the output folder holds the settings and what became of each file; the
 same command again goes on where it was interrupted and leaves finished files alone. Files in the way that were not made
-of the very same picture, or were changed since, stay and are named. A file that cannot be upscaled gets one line on
-stderr, the rest goes on, and the exit status is 1.
+of the very same picture, or were changed since, stay and are named. What a folder holds besides pictures is counted.
+A file that cannot be upscaled gets one line on stderr, the rest goes on, and the exit status is 1; it is 0 where all is
+done and 2 for a mistake in the command line, and the last line says which.
 
 Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, what the whole
 picture at once would have given, or approximate.

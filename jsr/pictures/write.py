@@ -142,12 +142,12 @@ class Sink:
         """EXIF and XMP for the new size, None where there is none or none is kept."""
         exif = self._metadata.exif if self._holds("exif") else None
         xmp = self._metadata.xmp if self._holds("xmp") else None
-        if exif and (exif := _exif.upright(exif, self._height, self._width)) is None:
+        picture, after = self._picture, (self._height, self._width)
+        before = picture.height, picture.width
+        if exif and (exif := _exif.upright(exif, *after, before, picture.turned)) is None:
             notes.append("damaged EXIF dropped")
         if xmp:
-            picture = self._picture
-            xmp, went = _xmp.fitted(xmp, (picture.height, picture.width), (self._height, self._width),
-                                    turned=picture.turned > 1)
+            xmp, went = _xmp.fitted(xmp, before, after, turned=picture.turned > 1)
             if xmp is None:
                 notes.append("damaged XMP dropped")
             elif went:
