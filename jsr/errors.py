@@ -38,10 +38,11 @@ def grouped(errors):
         kind = re.sub(r"\d+", "#", problem.replace(name, "") if name else problem)
         kinds.setdefault((folder, kind) if colon else text, []).append(text)
     for alike in kinds.values():
-        yield from alike[:_ALIKE]
-        if len(alike) > _ALIKE:
+        shown = len(alike) if len(alike) <= _ALIKE + 1 else _ALIKE
+        yield from alike[:shown]
+        if shown < len(alike):
             folder = os.path.dirname(alike[0].partition(": ")[0]) or "."
-            yield f"{folder}: and {len(alike) - _ALIKE:,} more files, of which the same is to be said"
+            yield f"{folder}: the same holds for {len(alike) - shown:,} more files"
 
 
 def is_out_of_memory(error):

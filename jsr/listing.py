@@ -9,10 +9,12 @@ from jsr import results
 from jsr.errors import UserError
 from jsr.files import is_stream
 
-UNREADABLE, LINKS, PIPES, RESULTS = (
-    "folder that could not be read", "link to a folder that is taken anyway", "pipe or device", "earlier result")
+UNREADABLE, LINKS, PIPES, RESULTS, RUNS = (
+    "folder that could not be read", "link to a folder that is taken anyway", "pipe or device", "earlier result",
+    "folder of a run")
 _PLURALS = {UNREADABLE: "folders that could not be read", LINKS: "links to folders that are taken anyway",
-            PIPES: "pipes or devices", RESULTS: "earlier results"}
+            PIPES: "pipes or devices", RESULTS: "earlier results", RUNS: "folders of runs"}
+_OF_A_RUN = "fingerprint.json"  # what training leaves in its folder, beside pictures of its own
 _NO_ENDING = "without an ending"
 # Written by systems, and beside their results by jsr's own commands.
 _OF_NO_PERSON = {"thumbs.db", "desktop.ini", "icon\r", *results.MANIFESTS.values()}
@@ -63,7 +65,8 @@ class PassedOver:
 def files_below(folder, passed, *, enter=lambda folder: True):
     """The files at any depth below a folder but for hidden ones: those of each folder, sorted, before those below it.
 
-    Links to folders are followed, unless what they lead to is below the folder anyway, or the folder below it.
+    Links to folders are followed, unless what they lead to is below the folder anyway, or the folder below it. Folders
+    of training runs are left out.
 
     Args:
       folder: path; nothing is below one that cannot be read.
@@ -81,6 +84,9 @@ def files_below(folder, passed, *, enter=lambda folder: True):
             passed.kinds[LINKS] += 1
             continue
         seen.add(real)
+        if real != root and os.path.isfile(place / _OF_A_RUN):
+            passed.kinds[RUNS] += 1
+            continue
         try:
             paths = sorted(path for path in place.iterdir() if not path.name.startswith("."))
         except OSError as e:

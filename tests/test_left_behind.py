@@ -228,7 +228,8 @@ def test_pages_with_several_profiles(tmp_path):
 def test_places_in_exif_grow_and_turn(tmp_path, photograph, turned, subject):
     exif = Image.Exif()
     exif[0x112] = turned
-    exif.get_ifd(0x8769).update({0x9214: (10, 5, 6, 4), 0xA214: (10, 5), 0xA20E: IFDRational(1000), 0xA20F: IFDRational(999)})
+    exif.get_ifd(0x8769).update({0x9214: (10, 5, 6, 4), 0xA214: (10, 5),
+                                 0xA20E: IFDRational(1000), 0xA20F: IFDRational(999)})
     Image.fromarray(photograph(16, 24)).save(tmp_path / "a.jpg", exif=exif)
     doubled(tmp_path / "a.jpg", tmp_path / "b.jpg")
     with Image.open(tmp_path / "b.jpg") as image:

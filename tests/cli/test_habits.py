@@ -317,13 +317,16 @@ def mixed(place, photograph):
         path = place / "mixed" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"\0\0\0\x18ftypheic")
+    Path("mixed/run/pictures").mkdir(parents=True)
+    shutil.copy("mixed/a.png", "mixed/run/pictures/a_0000001.png")
+    Path("mixed/run/fingerprint.json").write_text("{}")
     os.symlink("..", "mixed/sub/round")
     os.mkfifo("mixed/pipe.png")
     return place / "mixed"
 
 
 PASSED_OVER = ("passed over: 3 .heic, 1 .cr2, 1 without an ending, 1 link to a folder that is taken anyway, "
-               "1 pipe or device\n")
+               "1 pipe or device, 1 folder of a run\n")
 
 
 @pytest.mark.parametrize("line, made, last", [
@@ -387,7 +390,7 @@ def test_errors_of_one_kind_are_grouped(place, capsys):
     assert run("upscale many --out out -m run") == 1
     assert capsys.readouterr().err.splitlines()[-6:] == [
         "jsr upscale: many/0.png: is empty", "jsr upscale: many/1.png: is empty", "jsr upscale: many/2.png: is empty",
-        "jsr upscale: many: and 6 more files, of which the same is to be said", "jsr upscale: many/sub/a.png: is empty",
+        "jsr upscale: many: the same holds for 6 more files", "jsr upscale: many/sub/a.png: is empty",
         "jsr upscale: 10 failed, nothing was done"]
 
 
