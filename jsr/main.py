@@ -162,7 +162,7 @@ def _refuse_foreign(workdir):
 
 def _changes(recipe, spec, minutes, free):
     """{key: value}, flat, of what a command changes of the recipe `spec` and makes another run, `minutes` among it."""
-    before, now = (trees.flat(trees.plain(c)) for c in (recipes.template(spec), recipe))
+    before, now = (trees.flat(trees.plain(c)) for c in (recipes.read(recipes.template(spec)), recipe))
     changes = {key: now.get(key) for key in trees.different(before, now) if not key.startswith(free)}
     changes = {key: changes[key] for key in sorted(changes, key=lambda key: not key.startswith("networks."))}
     return changes | ({"minutes": minutes} if minutes is not None else {})

@@ -18,6 +18,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # LLVM optimises nothing: programs are compiled for one use, and a third of the time goes. `make test-all` sets 0.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else PyTorch forks, at any time, beside JAX's threads
 # How wide and bright tables are printed
 for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
     os.environ.pop(_name, None)
@@ -28,6 +29,10 @@ hypothesis.settings.load_profile("jsr")
 
 # pytest's; PyTorch's, set when it is first used; ours while AVIF is encoded, by threads that read ahead of a test's end
 _OF_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "SVT_LOG"}
+
+
+# Set by the first command that keeps what it compiles, for its process
+_OF_COMMANDS = {"jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"}
 
 
 def process_state():
@@ -49,7 +54,8 @@ def process_state():
     if hasattr(os, "sched_getscheduler"):  # Linux
         state |= {"the scheduling policy": os.sched_getscheduler(0), "the CPU affinity": os.sched_getaffinity(0)}
     if "jax" in sys.modules:
-        state |= {f"jax.config.{name}": value for name, value in sys.modules["jax"].config.values.items()}
+        state |= {f"jax.config.{name}": value for name, value in sys.modules["jax"].config.values.items()
+                  if name not in _OF_COMMANDS}
     return state
 
 

@@ -261,12 +261,12 @@ def changed(*words, spec="ntire24:quick"):
 def test_title_and_folder_follow_what_is_run():
     assert changed() == changed("--config.log_every=3", "--config.data.num_workers=0", "--config.seed=0") == {}
     assert main._as_text({}) == main._as_suffix({}) == ""
-    words = ["--config.data.train[0].set.quality=60-100", "--config.networks.sr.scale=2", "--minutes=20"]
+    words = ["--config.data.train[0].set.quality=60-100", "--config.networks.sr.copies=2", "--minutes=20"]
     found = changed(*words)
-    assert found == {"networks.sr.scale": 2, "data.train.0.set.quality": "60-100", "minutes": 20.0}
-    assert main._as_text(found) == "; with networks.sr.scale=2, data.train.0.set.quality=60-100, minutes=20.0"
+    assert found == {"networks.sr.copies": 2, "data.train.0.set.quality": "60-100", "minutes": 20.0}
+    assert main._as_text(found) == "; with networks.sr.copies=2, data.train.0.set.quality=60-100, minutes=20.0"
     suffix = main._as_suffix(found)
-    assert suffix.startswith("-scale-quality-minutes-") and suffix == main._as_suffix(changed(*reversed(words)))
+    assert suffix.startswith("-copies-quality-minutes-") and suffix == main._as_suffix(changed(*reversed(words)))
     assert suffix != main._as_suffix(changed(*words[:2], "--minutes=21"))
     many = main._as_text({f"networks.sr.fields.a{n}": "x" * 99 for n in range(9)})
     assert many.endswith(" and 5 more") and len(many) < 300
