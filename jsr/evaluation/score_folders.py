@@ -44,6 +44,16 @@ def match(made, references, *, what="SR", reference="HR"):
     return pairs, problems
 
 
+def _by_stem(paths, problems):
+    """{stem: path} of the paths whose stem is theirs alone; the others become problems."""
+    groups = collections.defaultdict(list)
+    for path in paths:
+        groups[path.stem].append(path)
+    problems += [f"{path}: has the same name as {group[0].name}; remove one of them"
+                 for group in groups.values() for path in group[1:]]
+    return {stem: group[0] for stem, group in groups.items() if len(group) == 1}
+
+
 def match_below(made, references, made_dir, reference_dir, **words):
     """Pairs files at any depth as `match` does: within folders of one name, or by name alone where folders differ.
 
@@ -79,16 +89,6 @@ def names_below(paths, root):
     stems = collections.Counter(path.stem for path in paths)
     return {path: path.stem if stems[path.stem] == 1 else path.relative_to(root).with_suffix("").as_posix()
             for path in paths}
-
-
-def _by_stem(paths, problems):
-    """{stem: path} of the paths whose stem is theirs alone; the others become problems."""
-    groups = collections.defaultdict(list)
-    for path in paths:
-        groups[path.stem].append(path)
-    problems += [f"{path}: has the same name as {group[0].name}; remove one of them"
-                 for group in groups.values() for path in group[1:]]
-    return {stem: group[0] for stem, group in groups.items() if len(group) == 1}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from pathlib import Path
 
 import tensorflow_datasets as tfds
 
@@ -63,8 +62,8 @@ class Builder(ImagesBuilder):
         for path, source in sorted(found.files):
             split, _, name = path.removeprefix(root).partition("/")
             if name and split in _SPLITS:
-                splits.setdefault(split, []).append((name, source))
-        splits = splits or {"train": [(path.removeprefix(root), source) for path, source in sorted(found.files)]}
+                splits.setdefault(split, []).append((source, name))
+        splits = splits or {"train": [(source, path.removeprefix(root)) for path, source in sorted(found.files)]}
         return {split: _named(files) for split, files in splits.items()}
 
 
@@ -76,13 +75,13 @@ def _form(settings):
 
 
 def _named(files):
-    """The sources of [(path, source)] with names of their own: "a__b.png" of a/b.png, numbered where that is taken."""
-    named = {}
-    for path, source in files:
-        name = flat = path.replace("/", "__")
-        number = 1
-        while name in named:
+    """The sources by their places below the folder, with "__" for "/": another name where one is taken already."""
+    taken, found = set(), []
+    for source, place in files:
+        name, number = place.replace("/", "__"), 1
+        while name in taken:
             number += 1
-            name = f"{Path(flat).stem}__{number}{Path(flat).suffix}"
-        named[name] = dataclasses.replace(source, name=name)
-    return list(named.values())
+            name = f"__{number}.".join(place.replace("/", "__").rsplit(".", 1))
+        taken.add(name)
+        found.append(dataclasses.replace(source, name=name))
+    return found
