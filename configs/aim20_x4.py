@@ -3,7 +3,7 @@
     python -m jsr.main --config=configs/aim20_x4.py                      # `quick`: minutes on two cores
     python -m jsr.main --config=configs/aim20_x4.py:noah_rrdb_robust     # a team's; needs `jsr build drealsr/aim20_x4`
 
-`jsr/recipes/aim20.py` has the methods. Entries are in the order of the report's table 2: rank, PSNR, SSIM, score.
+`jsr/recipes/aim20.py` has the methods. Entries are in the order of the report's table 2.
 """
 
 from jsr.recipes import aim20, pick
@@ -11,7 +11,7 @@ from jsr.recipes import aim20, pick
 RECIPES = {
     "quick": aim20.quick(4),
     "noah_rrdb_robust": aim20.noah_rrdb_robust(
-        4, (10, 30.587, 0.866, 0.6944), model="rrdbnet/attention",
+        4, model="rrdbnet/attention",
         inferred=["where attention stands: ECA in every RRDB, before its residual connection; EDVR's spatial attention "
                   "once, before the upsampling"]),
 }

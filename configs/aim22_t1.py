@@ -38,7 +38,7 @@ RECIPES = {
         stages=[stage(steps=600_000, crop=192, batch=16, losses=L1, learning_rate=1e-4,
                       schedule=dict(name="multi_step", milestones=[200_000, 400_000], factor=0.5))]),
     "vue": recipe(
-        id="aim22_vue_tcir",
+        entry="aim22_vue_tcir",
         title="VUE: TCIR, Swin V2 layers and dense blocks against JPEG artefacts, then an RRDBNet, x8 ensemble",
         protocol="aim22_t1",
         # The team enlarges by a finetuned RRDBNet: networks.sr.start_from=FILE, which `jsr convert` makes of ESRGAN's.
@@ -57,11 +57,9 @@ RECIPES = {
                   "the whole training, which the report leaves out: TCIR as SwinIR was trained, on patches of 64x64 of "
                   "the LR image, towards the LR image without compression; then the RRDBNet on what TCIR gives, by L1",
                   "RRDBNet starts fresh unless its published parameters are given",
-                  "trains on DIV2K alone; the team also had ImageNet and Flickr2K"],
-        report=dict(psnr=23.6677, rank=1, runtime_s=120.0, hardware="Tesla V100", section="4.1",
-                    extra_data="ImageNet, Flickr2K")),
+                  "trains on DIV2K alone; the team also had ImageNet and Flickr2K"]),
     "bsr": recipe(
-        id="aim22_bsr_mphat",
+        entry="aim22_bsr_mphat",
         title="BSR: MPHAT, HAT that sees a patch and the eight around it, three models and x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="hat/mphat", scale=4, copies=3)},
@@ -79,11 +77,9 @@ RECIPES = {
                   "its borders; patches at the borders of training images are no examples",
                   "the three models that vote are of other seeds, and are averaged",
                   "flips and rotations as augmentation; EMA of 0.999, as in HAT's training",
-                  "trains on DIV2K alone; the team also had Flickr2K and Flickr2K-L"],
-        report=dict(psnr=23.5731, rank=2, runtime_s=63.96, hardware="Tesla A100", section="4.3",
-                    extra_data="Flickr2K, Flickr2K-L")),
+                  "trains on DIV2K alone; the team also had Flickr2K and Flickr2K-L"]),
     "casia": recipe(
-        id="aim22_casia_cidbnet",
+        entry="aim22_casia_cidbnet",
         title="CASIA LCVG: CIDBNet, a branch of convolutions and one of attention, three networks, x8 ensemble",
         protocol="aim22_t1",
         # One of three whose images the team averages: train with --config.networks.sr.model=cidbnet/nf, and nfe, too,
@@ -101,11 +97,9 @@ RECIPES = {
                   "beta2 of 0.9 as printed, where 0.99 is likelier; the optimizer starts anew after 270k steps",
                   "loss L1, and EMA of 0.999, as in HAT's training",
                   "patches of 64x64 are of the LR image, as it says, \"input patch\"; vertical flips too",
-                  "trains on DIV2K alone; the team had 1.28 M images of ImageNet instead"],
-        report=dict(psnr=23.5597, rank=3, runtime_s=78.09, hardware="Tesla A100", section="4.4",
-                    extra_data="ImageNet")),
+                  "trains on DIV2K alone; the team had 1.28 M images of ImageNet instead"]),
     "srcb": recipe(
-        id="aim22_srcb_swinfir",
+        entry="aim22_srcb_swinfir",
         title="SRC-B: SwinFIR, groups that end in a residual and a Fourier convolution, x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="swinfir/aim22", scale=4)},
@@ -122,11 +116,9 @@ RECIPES = {
                   "Charbonnier with eps 1e-3, the code's; there it is of the mean square over RGB",
                   "the cosine ends at 0; \"about 500,000\" iterations are 500k",
                   "how often RGB is permuted and batches are mixed up, and EMA of 0.999: the code's",
-                  "trains on DIV2K alone; the team also had Flickr2K"],
-        report=dict(psnr=23.5307, rank=4, runtime_s=18.61, hardware="GeForce RTX 3090", section="4.6",
-                    extra_data="Flickr2K")),
+                  "trains on DIV2K alone; the team also had Flickr2K"]),
     "ustcir": recipe(
-        id="aim22_ustcir_hst",
+        entry="aim22_ustcir_hst",
         title="USTC-IR: HST, Swin transformer groups at three sizes, x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="hst/base", scale=4)},
@@ -144,11 +136,9 @@ RECIPES = {
                   "Charbonnier with eps 1e-3; losses and rates are the report's; the code has L1, and 1e-4 halved at "
                   "100k and 250k",
                   "starts fresh; the method's paper starts from a network trained on SR without compression",
-                  "trains on DIV2K alone; the team also had Flickr2K and CLIC"],
-        report=dict(psnr=23.5085, rank=5, runtime_s=19.2, hardware="GeForce 2080ti", section="4.7",
-                    extra_data="Flickr2K, CLIC")),
+                  "trains on DIV2K alone; the team also had Flickr2K and CLIC"]),
     "msdrsr": recipe(
-        id="aim22_msdrsr",
+        entry="aim22_msdrsr",
         title="MSDRSR: artefacts removed at several sizes, an RRDBNet that grows from 23 to 33 blocks, x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="msdrsr/b33", scale=4, fields=dict(num_block=23))},
@@ -169,11 +159,9 @@ RECIPES = {
         inferred=["what the report does not say of the network: jsr.models.msdrsr",
                   "patches are of the HR image; the Laplacian pyramid has five bands and L1",
                   "batch 8 on patches of 640, at a constant rate",
-                  "EMA of 0.999, as ESRGAN's in BasicSR"],
-        report=dict(psnr=23.4545, rank=6, runtime_s=7.94, hardware="Tesla V100", section="4.8",
-                    extra_data="Flickr2K, DIV8K")),
+                  "EMA of 0.999, as ESRGAN's in BasicSR"]),
     "giantpandacv": recipe(
-        id="aim22_giantpandacv_a3net",
+        entry="aim22_giantpandacv_a3net",
         title="Giantpandacv: A3Net, a NAF U-net steered by the artifacts it finds, x8 ensemble and TLC",
         protocol="aim22_t1",
         networks={"sr": dict(model="a3net/base", scale=4)},
@@ -190,11 +178,9 @@ RECIPES = {
                   "crops of 512x512 are of the HR image, TLC's windows 1.5 times the LR crops, as TLC's paper has them",
                   "loss (PSNR), batch and no EMA: NAFNet's training; Adam's betas 0.9 and 0.999, PyTorch's",
                   "the cosine ends at 0",
-                  "trains on DIV2K alone; the team also had Flickr2K"],
-        report=dict(psnr=23.4249, rank=7, runtime_s=0.248, hardware="GeForce RTX 3090", section="4.9",
-                    extra_data="Flickr2K")),
+                  "trains on DIV2K alone; the team also had Flickr2K"]),
     "aselsan": recipe(
-        id="aim22_aselsan_dualdomain",
+        entry="aim22_aselsan_dualdomain",
         title="Aselsan Research: IMDeception on pixels and on wavelets, x8 ensemble inside the network",
         protocol="aim22_t1",
         networks={"sr": dict(model="dual_domain/base", scale=4)},
@@ -208,11 +194,9 @@ RECIPES = {
         inferred=["what the report does not say of the network: jsr.models.dual_domain",
                   "the rate, printed as \"5^-4\", is 5e-4; crops of 512x512 are of the HR image",
                   "flips and rotations as augmentation; no EMA",
-                  "trains on DIV2K alone; the team also had Flickr2K"],
-        report=dict(psnr=23.4239, rank=8, runtime_s=1.5, hardware="GeForce RTX 2080", section="4.10",
-                    extra_data="Flickr2K")),
+                  "trains on DIV2K alone; the team also had Flickr2K"]),
     "srmui": recipe(
-        id="aim22_srmui_swin2sr",
+        entry="aim22_srmui_swin2sr",
         title="SRMUI: Swin2SR with a clean LR image on the way and a bicubic skip, x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="swin2sr/compressed", scale=4)},
@@ -229,11 +213,9 @@ RECIPES = {
                   "losses: L1, L1 of the LR-size output with the clean LR, L1 of the detail above a 5x5 Gaussian, each "
                   "with weight 1: after the method's own paper, its weights and sigma chosen",
                   "flips and rotations as augmentation",
-                  "trains on DIV2K alone; the team also had Flickr2K and MIT 5K"],
-        report=dict(psnr=23.4033, rank=9, runtime_s=9.39, hardware="Tesla A100", section="4.11",
-                    extra_data="Flickr2K, MIT 5K")),
+                  "trains on DIV2K alone; the team also had Flickr2K and MIT 5K"]),
     "mvideo": recipe(
-        id="aim22_mvideo_two_stage",
+        entry="aim22_mvideo_two_stage",
         title="MVideo: an RRDBNet against JPEG artefacts and ESRGAN's RRDBNet behind it, x8 ensemble",
         protocol="aim22_t1",
         # The team's SR-Net begins as ESRGAN's: networks.sr.start_from=FILE, which `jsr convert` makes of that.
@@ -255,10 +237,9 @@ RECIPES = {
                   "losses: L1 before the finetuning, which is \"to improve the PSNR\", and MSE in it",
                   "patches are of the HR image, flipped and rotated",
                   "the cosine falls to 0 in each period; the factor that the report leaves out is 0.5 in stage III",
-                  "SR-Net starts fresh unless ESRGAN's parameters are given; EMA of 0.999, as ESRGAN's in BasicSR"],
-        report=dict(psnr=23.3250, rank=10, runtime_s=1.7, hardware="GeForce RTX 3090", section="4.12")),
+                  "SR-Net starts fresh unless ESRGAN's parameters are given; EMA of 0.999, as ESRGAN's in BasicSR"]),
     "uestc": recipe(
-        id="aim22_uestc_restormer_rdcb",
+        entry="aim22_uestc_restormer_rdcb",
         title="UESTC+XJU CV: Restormer, deconvolutions and dense blocks with channel attention, x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="uestc/base", scale=4)},
@@ -270,10 +251,9 @@ RECIPES = {
         inferred=["Restormer's published sizes, and all widths and activations behind it: jsr.models.uestc",
                   "the image that is added is enlarged by bicubic interpolation",
                   "patches of 256x256 are of the raw image, the HR one",
-                  "the cosine ends at 0; no EMA, as in Restormer's training"],
-        report=dict(psnr=23.2911, rank=11, runtime_s=3.0, hardware="GeForce RTX 3090", section="4.13")),
+                  "the cosine ends at 0; no EMA, as in Restormer's training"]),
     "cvlab": recipe(
-        id="aim22_cvlab_hat",
+        entry="aim22_cvlab_hat",
         title="cvlab: HAT with 6 groups of 6 blocks, 180 features, no ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="hat/base", scale=4)},
@@ -288,9 +268,7 @@ RECIPES = {
         ema_decay=0.999,  # inferred: HAT's
         inferred=["patches of 64x64 are of the LR image", "the last step of the learning rate, to 1e-5, at 700k",
                   "EMA of 0.999, as in HAT's training",
-                  "trains on DIV2K's 800 images; the team had 4,600 and does not say which"],
-        report=dict(psnr=23.2828, rank=12, runtime_s=6.0, hardware="GeForce 1080 Ti", section="4.14",
-                    extra_data="4,600 images")),
+                  "trains on DIV2K's 800 images; the team had 4,600 and does not say which"]),
 }
 
 

@@ -4,7 +4,7 @@
     python -m jsr.main --config=configs/ais24.py:casr      # a team's; needs `jsr build div2k/hr div2k/ais24` and others
 
 Report: Conde et al., Real-time 4K super-resolution of compressed AVIF images: AIS 2024 challenge survey, CVPRW 2024.
-The entries are in the order of its table 1, whose figures `table1` names. What holds for all of them:
+The entries are in the order of its table 1. What holds for all of them:
 - LR crops are compressed as they are drawn, each at a QP of its own. Quicker, and with one QP an image: the stored LR
   images of `div2k/ais24` and so on, with degrade="".
 - An epoch is one crop of each image: epochs * images / batch steps. Images: DIV2K 800, Flickr2K 2650, DIV8K 1500,
@@ -43,13 +43,6 @@ def entry(*, train, **fields):
                   ema_decay=0.0, **fields)
 
 
-def table1(section, *figures):
-    """What the report says of an entry: where, and its row of table 1."""
-    columns = ("score", "delta_db", "macs_G", "runtime_ms", "params_M", *(
-        f"{metric}_qp{qp}" for metric in ("psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y") for qp in (31, 63)))
-    return dict(section=section, **dict(zip(columns, figures, strict=True)))
-
-
 RECIPES = {
     "quick": recipe(
         title="a small ECBSR on the embedded photographs, minutes on two cores",
@@ -61,17 +54,16 @@ RECIPES = {
                       schedule=dict(name="cosine", warmup_steps=50, end=1e-5), augment=["flip_rotate", "permute_rgb"])],
         ema_decay=0.99, log_every=100, eval_every=500, checkpoint_every=250),
     "basicvision": entry(
-        id="basicvision_x4",
+        entry="basicvision_x4",
         title="BasicVision: four convolutions of 16 features, growing patches",
         networks={"sr": dict(model="plain/basicvision", scale=4)},
         train=[*DF2K, GTAV],
         stages=[stage(steps=500 * 3811 // 64, crop=crop, batch=64, losses=MOBILE, learning_rate=5e-4, fused=True,
                       schedule=dict(name="cosine", end=5e-5)) for crop in (256, 384, 512, 640)],
         inferred=["one stage for each size of patches", "weights 1, 0.1 and 0.1 of MSE, gradient and FFT losses",
-                  "361 frames of GTAV in an epoch", "the re-parameterised blocks are ECBs, GELU between, no skip"],
-        report=table1("3.10", 27.27, 0.35, 6.20, 0.874, 0.012, 30.85, 26.83, 33.30, 29.27, 0.807, 0.719, 0.850, 0.777)),
+                  "361 frames of GTAV in an epoch", "the re-parameterised blocks are ECBs, GELU between, no skip"]),
     "cmvg_kren": entry(
-        id="cmvg_kren_x4",
+        entry="cmvg_kren_x4",
         title="CMVG: KREN, four convolutions of 14 features, taught features by HAT",
         # The team began with an x2 network: networks.sr.start_from=FILE, of a run at that scale.
         networks={"sr": dict(model="plain/kren", scale=4, carry="match"), "teacher": dict(model="hat/base", scale=4)},
@@ -89,10 +81,9 @@ RECIPES = {
                     (512, MSE))],
         inferred=["the losses' weights", "features are compared as attention maps, which need no projection",
                   "the teacher's first and third groups are its blocks", "361 frames of GTAV in an epoch",
-                  "starts from fresh parameters unless an x2 network is given", "GELU, no skip"],
-        report=table1("3.10", 27.55, 0.33, 5.16, 0.833, 0.010, 30.84, 26.82, 33.27, 29.26, 0.807, 0.719, 0.849, 0.777)),
+                  "starts from fresh parameters unless an x2 network is given", "GELU, no skip"]),
     "ivp_rden": entry(
-        id="ivp_rden_x4",
+        entry="ivp_rden_x4",
         title="IVP: RDEN, five convolutions of 14 features with an x2 head in training",
         networks={"sr": dict(model="plain/rden", scale=4)},
         train=[*DF2K, GTAV],
@@ -103,11 +94,9 @@ RECIPES = {
         inferred=["one stage for each size of patches",
                   "weights 1, 0.1 and 0.1 of MSE, gradient and FFT losses, and 0.1 of the x2 head's",
                   "the x2 HR image is shrunk by bicubic", "361 frames of GTAV in an epoch",
-                  "14 features, by the counts; GELU, no skip"],
-        report=table1(
-            "3.10", 27.08, 0.365, 6.07, 0.905, 0.011, 30.85, 26.83, 33.33, 29.27, 0.808, 0.719, 0.851, 0.777)),
+                  "14 features, by the counts; GELU, no skip"]),
     "rvsr": entry(
-        id="rvsr_x4",
+        entry="rvsr_x4",
         title="XJTU-AIR: RVSR, eight RepViT blocks of 16 features",
         networks={"sr": dict(model="rvsr/base", scale=4)},
         train=[*RANDOM_DF2K, LSDIR | RANDOM_QP | dict(split="train[:1000]")],
@@ -115,20 +104,19 @@ RECIPES = {
                       optimizer=dict(name="adam", b1=0.99),
                       schedule=dict(name="plateau_linear", hold=1000 * 4450 // 32, end=1e-6))],
         inferred=["patches of 64 of the LR image",
-                  "the blocks' channel mixer, a convolution after them, sums: one of the ways to the published counts"],
-        report=table1("3.5", 12.00, 0.720, 15.6, 7.542, 0.033, 31.52, 27.01, 33.88, 29.43, 0.820, 0.725, 0.859, 0.781)),
+                  "the blocks' channel mixer, a convolution after them, sums: one of the ways to the published "
+                  "counts"]),
     "vpeg_r": entry(
-        id="vpeg_r_x4",
+        entry="vpeg_r_x4",
         title="VPEG-R: three re-parameterised residual blocks of 6 features at half the LR size",
         networks={"sr": dict(model="plain/vpeg_r", scale=4)},
         train=[DIV2K],
         stages=[stage(steps=300_000, crop=640, batch=64, losses=[*L1, *FFT], learning_rate=1e-3, fused=True,
                       schedule=dict(name="cosine", end=1e-6))],  # inferred: all but crop and batch
         inferred=["steps, losses, learning rate and schedule: NJUST-RTSR's of NTIRE 2023, by the same group",
-                  "patches are the whole sub-images of 640", "the branches of RepRB"],
-        report=table1("3.3", 25.77, 0.100, 1.56, 0.692, 0.012, 30.59, 26.70, 32.94, 29.13, 0.803, 0.714, 0.845, 0.773)),
+                  "patches are the whole sub-images of 640", "the branches of RepRB"]),
     "vpeg_s": entry(
-        id="vpeg_s_x4",
+        entry="vpeg_s_x4",
         title="VPEG-S: SAFMN++, features modulated by coarser ones",
         networks={"sr": dict(model="safmn/light_pp", scale=4)},
         train=[DIV2K],
@@ -136,10 +124,9 @@ RECIPES = {
                       losses=[dict(fn="uncertainty_mse", pred="sr", target="hr", weight=1.0),
                               dict(fn="fft_l1", pred="sr", target="hr", weight=0.05)])],  # inferred: weights, SAFMN's
         inferred=["patches of 640, of the LR image in the text, are of the HR image: those of DIV2K are smaller",
-                  "the uncertainty is one number, at its optimum", "weight 0.05 of the FFT loss, as SAFMN's"],
-        report=table1("3.3", 16.15, 0.735, 34.2, 4.251, 0.066, 31.57, 26.99, 33.93, 29.41, 0.821, 0.725, 0.859, 0.781)),
+                  "the uncertainty is one number, at its optimum", "weight 0.05 of the FFT loss, as SAFMN's"]),
     "anunet": entry(
-        id="anunet_x4",
+        entry="anunet_x4",
         title="LeRTSR: ANUNet, nested re-parameterised blocks at half the LR size over repeated pixels",
         networks={"sr": dict(model="plain/anunet", scale=4)},
         train=RANDOM_DF2K,
@@ -153,10 +140,9 @@ RECIPES = {
                     ([*MSE, *FFT], 5e-4, dict(name="multi_step", milestones=[200_000, 400_000, 800_000], factor=0.5)))],
         inferred=["5e-4, where the report prints 5x10^4", "the losses' weights, Charbonnier's eps of 1e-3",
                   "auxiliary and high-frequency loss as in Swin2SR, the one on images shrunk by Lanczos",
-                  "the inner branches of the nested block: ECB's"],
-        report=table1("3.6", 22.77, 0.545, 9.40, 1.642, 0.072, 31.27, 26.86, 33.66, 29.30, 0.814, 0.719, 0.855, 0.778)),
+                  "the inner branches of the nested block: ECB's"]),
     "resr": entry(
-        id="resr_x4",
+        entry="resr_x4",
         title="FZUQXT: RESR, re-parameterised edge extraction at half the LR size",
         networks={"sr": dict(model="plain/resr", scale=4)},
         train=DF2K,
@@ -166,10 +152,9 @@ RECIPES = {
                 for epochs, losses, rate in ((800, L1, 5e-4), (200, MSE, 1e-4))],  # inferred: losses
         inferred=["L1, then MSE, as LRSRN, whose training this follows", "six patches of an image in an epoch",
                   "warm-up over a tenth of the steps, where the report prints 0.1 percentage; the cosine ends at 0",
-                  "GELU, none before a shuffle, no skip; the block's width between its convolutions"],
-        report=table1("3.7", 28.68, 0.455, 7.04, 0.914, 0.044, 31.16, 26.87, 33.50, 29.28, 0.813, 0.720, 0.853, 0.777)),
+                  "GELU, none before a shuffle, no skip; the block's width between its convolutions"]),
     "megastudy": entry(
-        id="megastudy_x4",
+        entry="megastudy_x4",
         title="MegastudyEdu Vision AI: ETDS with gradients at its input and ECBs in its backbone",
         networks={"sr": dict(model="etds/megastudy", scale=4)},
         train=RANDOM_DF2K,
@@ -179,10 +164,9 @@ RECIPES = {
                       freeze=[dict(pattern="sr/residual_*", steps=100_000)],  # as the official ETDS
                       schedule=dict(name="multi_step", milestones=[50 * 110_400 // 32], factor=0.5))],
         inferred=["batch of 32", "the losses, and the residual stream that waits for 100k steps: ETDS's",
-                  "patches of 64 are of the LR image", "where the gradients enter, and ECBs at both ends too"],
-        report=table1("3.11", 13.12, 0.21, 20.7, 3.109, 0.040, 30.76, 26.87, 33.01, 29.28, 0.801, 0.721, 0.842, 0.778)),
+                  "patches of 64 are of the LR image", "where the gradients enter, and ECBs at both ends too"]),
     "casr": entry(
-        id="casr_x4",
+        entry="casr_x4",
         title="Z6: CASR, three convolutions at a third of the LR size and one more, taught by a larger LRSRN",
         networks={"sr": dict(model="plain/casr", scale=4, fields=dict(use_bias=True)),
                   "teacher": dict(model="plain/lrsrn_teacher", scale=4)},
@@ -198,10 +182,9 @@ RECIPES = {
                     (5 * 2921, [], [*MSE, *from_teacher("mse")], 5e-5, [], dict(name="adam"), 1e-6),
                     (5 * 2921, [], [*MSE, *from_teacher("mse")], 5e-5,
                      [dict(net="sr", carry="match", fields=dict(use_bias=False))],
-                     dict(name="adamw", weight_decay=0.0), 1e-8))],
-        report=table1("3.4", 33.70, 0.205, 2.10, 0.468, 0.026, 30.64, 26.71, 33.11, 29.17, 0.806, 0.715, 0.848, 0.774)),
+                     dict(name="adamw", weight_decay=0.0), 1e-8))]),
     "spanr": entry(
-        id="spanr_x4",
+        entry="spanr_x4",
         title="XiaomiMM: SPANR, two swift parameter-free attention blocks, taught by HAT-L",
         networks={"sr": dict(model="span/spanr", scale=4), "teacher": dict(model="hat/large", scale=4)},
         chain=["sr"],
@@ -210,10 +193,9 @@ RECIPES = {
                 for steps, losses in ((500_000, [*L1, *from_teacher("l1")]), (250_000, [*MSE, *from_teacher("mse")]))],
         inferred=["DIV2K and Flickr2K for videos from the Internet", "patches of 64 of the LR image, batch of 64",
                   "the weights of teacher and gradients", "16 features and how the last maps are joined: one of "
-                  "three readings of the published counts"],
-        report=table1("3.8", 18.60, 0.690, 13.3, 3.010, 0.026, 31.41, 26.96, 33.85, 29.40, 0.819, 0.725, 0.857, 0.781)),
+                  "three readings of the published counts"]),
     "c3": entry(
-        id="c3_x4",
+        entry="c3_x4",
         title="Team C3: three convolutions of 32 features, taught by HAT-L",
         networks={"sr": dict(model="plain/c3", scale=4), "teacher": dict(model="hat/large", scale=4)},
         chain=["sr"],
@@ -221,20 +203,18 @@ RECIPES = {
         stages=[stage(steps=steps, crop=256, batch=64, losses=[*losses, *GRADIENT], learning_rate=1e-4, fused=True)
                 for steps, losses in ((500_000, [*L1, *from_teacher("l1")]), (250_000, [*MSE, *from_teacher("mse")]))],
         inferred=["DIV2K and Flickr2K for videos from the Internet", "patches of 64 of the LR image, batch of 64",
-                  "the weights of teacher and gradients", "SiLU, SPAN's training block, no skip"],
-        report=table1("3.8", 20.35, 0.500, 12.4, 1.932, 0.024, 31.12, 26.90, 33.52, 29.35, 0.813, 0.723, 0.853, 0.780)),
+                  "the weights of teacher and gradients", "SiLU, SPAN's training block, no skip"]),
     "ustc_noah": entry(
-        id="ustc_noah_x4",
+        entry="ustc_noah_x4",
         title="USTC Noah: decoupled convolutions of differences and sums, at half the LR size and at it",
         networks={"sr": dict(model="plain/ustc_noah", scale=4)},
         train=[DIV2K],
         # inferred: crop, L1
         stages=[stage(steps=10_000_000, crop=256, batch=256, losses=L1, learning_rate=5e-4, fused=True,
                       schedule=dict(name="multi_step", milestones=[n * 2_000_000 for n in (1, 2, 3, 4)], factor=0.5))],
-        inferred=["patches of 64 of the LR image, L1", "the kernels of the differences and sums; GELU, no skip"],
-        report=table1("3.9", 25.63, 0.485, 8.56, 1.193, 0.045, 31.18, 26.90, 33.52, 29.32, 0.814, 0.722, 0.854, 0.779)),
+        inferred=["patches of 64 of the LR image, L1", "the kernels of the differences and sums; GELU, no skip"]),
     "lanczospp": entry(
-        id="lanczospp_x4",
+        entry="lanczospp_x4",
         title="ZXVIP: Lanczos++, two convolutions at a third of the LR size",
         networks={"sr": dict(model="plain/lanczospp", scale=4, fields=dict(use_bias=True))},
         train=[*DF2K, GTAV],
@@ -246,10 +226,9 @@ RECIPES = {
                     (L1, 5e-4, [dict(net="sr", carry="match", fields=dict(use_bias=False))]),
                     (MSE, 2e-4, []))],
         inferred=["1000 epochs a stage and patches of 108, as Bicubic++; batch of 16",
-                  "the widths that the search found, from the published counts: 32, and no convolution between"],
-        report=table1("3.2", 33.24, 0.070, 1.25, 0.399, 0.022, 30.55, 26.71, 32.88, 29.13, 0.800, 0.714, 0.843, 0.772)),
+                  "the widths that the search found, from the published counts: 32, and no convolution between"]),
     "pixelartai": entry(
-        id="pixelartai_x4",
+        entry="pixelartai_x4",
         title="PixelArtAI: a strided convolution, two ECBs and one shuffle of eight",
         networks={"sr": dict(model="plain/pixelartai", scale=4)},
         train=[LSDIR | RANDOM_QP],  # inferred: LSDIR
@@ -258,10 +237,9 @@ RECIPES = {
             stage(steps=60_000, crop=480, batch=96, losses=PSNR, learning_rate=2e-4, fused=True,  # inferred: steps
                   schedule=dict(name="multi_step", milestones=[20_000, 40_000], factor=0.5))],
         inferred=["LSDIR, the author's of NTIRE 2023; random QP is 31 to 63", "60k steps in the second stage",
-                  "ReLU, no skip"],
-        report=table1("3.1", 33.32, 0.395, 9.68, 0.623, 0.075, 31.06, 26.84, 33.40, 29.26, 0.811, 0.719, 0.852, 0.777)),
+                  "ReLU, no skip"]),
     "reptcn": entry(
-        id="reptcn_x4",
+        entry="reptcn_x4",
         title="CameraAI: RepTCN, three convolutions of 16 features: merged, then freed of their biases",
         networks={"sr": dict(model="plain/reptcn", scale=4, fields=dict(use_bias=True))},
         train=[row | dict(split=f"train[:{count}]") for row, count in ((DIV2K, 600), (FLICKR2K, 600), (GTAV, 800))],
@@ -273,10 +251,9 @@ RECIPES = {
               for steps, carry, fields in ((500_000, "fuse", dict(deploy=True)),
                                            (2_000_000, "match", dict(use_bias=False)))]],
         inferred=["patches of 32 and 128 are of the LR image", "the five QPs, each as likely",
-                  "crops of whole images; the team cut these to 512x512 first"],
-        report=table1("3.1", 30.91, 0.355, 5.02, 0.685, 0.010, 30.97, 26.83, 33.31, 29.27, 0.809, 0.719, 0.850, 0.777)),
+                  "crops of whole images; the team cut these to 512x512 first"]),
     "urpnet": entry(
-        id="urpnet_x4",
+        entry="urpnet_x4",
         title="402Lab: URPNet, three convolutions at half the LR size, from low QPs to high ones, with a teacher",
         networks={"sr": dict(model="plain/urpnet", scale=4), "teacher": dict(model="plain/lrsrn_teacher", scale=4)},
         chain=["sr"],
@@ -293,9 +270,7 @@ RECIPES = {
         inferred=["20 crops of an image in an epoch and restarts, as LRSRN by the same institute",
                   "medium and hard QPs join the easy one after a third and two thirds of the first stage",
                   "the teacher, which the report does not describe: CASR's; its loss weighs 1",
-                  "20 features and one convolution in the body, by the counts; ReLU, no skip"],
-        # without score and gain in the table
-        report=table1("3.12", None, None, 1.24, 0.621, 0.009, 30.33, 26.65, 32.64, 29.07, 0.798, 0.713, 0.842, 0.773)),
+                  "20 features and one convolution in the body, by the counts; ReLU, no skip"]),
 }
 
 

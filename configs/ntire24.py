@@ -34,7 +34,7 @@ RECIPES = {
                       schedule=dict(name="cosine", warmup_steps=50, end=1e-5), augment=["flip_rotate", "permute_rgb"])],
         ema_decay=0.99, log_every=100, eval_every=500, checkpoint_every=250),
     "imcl": recipe(
-        id="ntire24_imcl_promptcir",
+        entry="ntire24_imcl_promptcir",
         title="IMCL-BVQE: PromptCIR, a Restormer with windows and prompts, two models",
         protocol="ntire24",
         networks={"sr": dict(model="promptcir/base", scale=1, copies=2)},
@@ -56,11 +56,9 @@ RECIPES = {
                   "the two models are of other seeds; the team does not say how theirs differ",
                   "all eight flips and turns; the team's are the image and its transpose",
                   "tiles of 384, as the team's, faded over an eighth of them; theirs overlap by 96 and are averaged",
-                  "trains on DIV2K alone; the team also had Flickr2K and LSDIR"],
-        report=dict(psnr=34.4749, rank=1, runtime_s=51.89, model_mb=270, hardware="Tesla V100", section="4.1",
-                    extra_data="Flickr2K, LSDIR")),
+                  "trains on DIV2K alone; the team also had Flickr2K and LSDIR"]),
     "pixelartai": recipe(
-        id="ntire24_pixelartai_scunet",
+        entry="ntire24_pixelartai_scunet",
         title="PixelArtAI: SCUNet, wider and deeper, trained further on the PSNR itself, x8 ensemble",
         protocol="ntire24",
         networks={"sr": dict(model="scunet/enhanced", scale=1)},
@@ -80,11 +78,9 @@ RECIPES = {
                   "file that it submitted is named after step 68,000 of the second stage",
                   "the second stage starts from the parameters as they are, the team's from its best averaged ones",
                   "all eight flips and turns, where the team averages the four flips",
-                  "trains without the team's Unsplash2K, nomos8k and nomos_uni"],
-        report=dict(psnr=34.3507, rank=2, runtime_s=10, model_mb=269, hardware="GeForce RTX 3090", section="4.2",
-                    extra_data="Flickr2K, Unsplash2K, LSDIR, nomos8k, nomos_uni")),
+                  "trains without the team's Unsplash2K, nomos8k and nomos_uni"]),
     "titans": recipe(
-        id="ntire24_titans_unifyformer",
+        entry="ntire24_titans_unifyformer",
         title="Titans: UnifyFormer, Restormer with linear attention between pixels, x8 ensemble over tiles",
         protocol="ntire24",
         networks={"sr": dict(model="unifyformer/base", scale=1)},
@@ -105,11 +101,9 @@ RECIPES = {
                   "AdamW starts anew with each size of crops; no EMA, as in Restormer's training",
                   "all eight flips and turns, as in the team's code, where the report's table has two",
                   "tiles of 400, as the team's, faded over an eighth of them; theirs overlap by 32 and are averaged",
-                  "crops of the whole image's JPEG; all 84,991 images of LSDIR, where the team had 80,000"],
-        report=dict(psnr=34.3205, rank=3, runtime_s=240, model_mb=110, hardware="A100", section="4.3",
-                    extra_data="Flickr2K, LSDIR")),
+                  "crops of the whole image's JPEG; all 84,991 images of LSDIR, where the team had 80,000"]),
     "binycn": recipe(
-        id="ntire24_binycn_grl_cic",
+        entry="ntire24_binycn_grl_cic",
         title="BinYCn: GRL-CIC, GRL with gates made of the quality that it estimates, x8 ensemble over tiles",
         protocol="ntire24",
         networks={"sr": dict(model="grl_cic/base", scale=1)},
@@ -126,10 +120,9 @@ RECIPES = {
                   "an ensemble of all eight flips and turns, where the report has four of them",
                   "one size of tiles, whose side the report does not say",
                   "flips and rotations as augmentation; no EMA, as in GRL's code",
-                  "crops of the whole image's JPEG; trains on DIV2K alone"],
-        report=dict(psnr=34.2403, rank=4, runtime_s=162.94, model_mb=39, hardware="RTX 4090", section="4.4")),
+                  "crops of the whole image's JPEG; trains on DIV2K alone"]),
     "oldfe666": recipe(
-        id="ntire24_oldfe666_art",
+        entry="ntire24_oldfe666_art",
         title="OldFe666: ART, first on any quality, then on the challenge's; x8 ensemble over three sizes of tiles",
         protocol="ntire24",
         # The team began with the official weights of super-resolution: networks.sr.start_from, and carry="match"
@@ -154,11 +147,9 @@ RECIPES = {
                   "artefacts, Charbonnier with eps 1e-3, halved after 1/2, 3/4, 7/8 and 15/16",
                   "starts fresh; the team began with the official weights of super-resolution",
                   "crops of the whole image's JPEG; the challenge's qualities go to 71, the team's second stage to 70",
-                  "the second stage without the team's 4,000 images of HQ-50K"],
-        report=dict(psnr=34.2316, rank=5, runtime_s=520, model_mb=63, hardware="A800", section="4.5",
-                    extra_data="BSDS500, Flickr2K, WED, HQ-50K")),
+                  "the second stage without the team's 4,000 images of HQ-50K"]),
     "fvlt1": recipe(
-        id="ntire24_fvlt1_restormer_qf",
+        entry="ntire24_fvlt1_restormer_qf",
         title="FVL-TI: Restormer steered by a predictor of the quality that is trained first, x8 ensemble",
         protocol="ntire24",
         networks={"sr": dict(model="restormer_qf/fvlt1", scale=1)},
@@ -175,10 +166,9 @@ RECIPES = {
         inferred=["predictor, attention blocks and where they stand: jsr.models.restormer_qf",
                   "all figures of the predictor's training, and L1 as its loss",
                   "optimizer, learning rate, clipping, loss, steps, batch and crop: those that Restormer's training "
-                  "begins with; its patches grow and its rate rests at first, here are one size and one cosine"],
-        report=dict(psnr=34.2181, rank=6, runtime_s=25, hardware="A800", model_mb=104, section="4.6")),
+                  "begins with; its patches grow and its rate rests at first, here are one size and one cosine"]),
     "ucas": recipe(
-        id="ntire24_ucas_hft",
+        entry="ntire24_ucas_hft",
         title="UCAS_SCST: HFT, HAT at its own size with losses of high frequencies, x8 ensemble",
         protocol="ntire24",
         networks={"sr": dict(model="hat/hft", scale=1)},
@@ -198,11 +188,9 @@ RECIPES = {
                   "losses: L1, and with weights of 0.1 those of what a 5x5 Gaussian takes away and of 8x8 DCTs; the "
                   "report names a blur and the DCT, without kernel, size or weight",
                   "\"rotating and flipping\" is one of the eight flips and turns; crops of the whole image's JPEG",
-                  "trains on DIV2K alone; the team also had Flickr2K and LSDIR"],
-        report=dict(psnr=34.0993, rank=7, runtime_s=72, model_mb=269, hardware="A100", section="4.7",
-                    extra_data="Flickr2K, LSDIR")),
+                  "trains on DIV2K alone; the team also had Flickr2K and LSDIR"]),
     "syu": recipe(
-        id="ntire24_syu_fftformer_qfem",
+        entry="ntire24_syu_fftformer_qfem",
         title="SYU-HnVLab: FFTformer with a branch that estimates the quality for a loss, x8 ensemble",
         protocol="ntire24",
         networks={"sr": dict(model="fftformer/qfem", scale=1)},
@@ -220,10 +208,9 @@ RECIPES = {
                   "betas and weight decay of AdamW: FFTformer's; the batch: about as many pixels as its 64 crops of "
                   "128 have",
                   "crops are of the images; the team took them of pieces of 480x480, 240 apart",
-                  "flips and rotations are one of the eight, all alike; crops of the whole image's JPEG"],
-        report=dict(psnr=33.9784, rank=8, runtime_s=3.73, model_mb=135, hardware="Tesla V100", section="4.8")),
+                  "flips and rotations are one of the eight, all alike; crops of the whole image's JPEG"]),
     "vpeg": recipe(
-        id="ntire24_vpeg_safmn_bcie",
+        entry="ntire24_vpeg_safmn_bcie",
         title="VPEG: SAFMN_BCIE, SAFMN in residual groups at half the size, x8 ensemble",
         protocol="ntire24",
         networks={"sr": dict(model="safmn_bcie/base", scale=1)},
@@ -234,11 +221,9 @@ RECIPES = {
         ema_decay=0.999,  # inferred: SAFMN's
         ensemble=dict(self=True),
         inferred=["weight 0.05 of the frequency loss and EMA of 0.999: SAFMN's training",
-                  "flips and rotations are one of the eight, all alike; crops of the whole image's JPEG"],
-        report=dict(psnr=33.9645, rank=9, runtime_s=2.3, model_mb=185, hardware="GeForce RTX 3090", section="4.9",
-                    extra_data="LSDIR")),
+                  "flips and rotations are one of the eight, all alike; crops of the whole image's JPEG"]),
     "tempest": recipe(
-        id="ntire24_tempest_hnle",
+        entry="ntire24_tempest_hnle",
         title="Tempest: hierarchical non-local enhancement, steered by the quality of the image and of its blocks",
         protocol="ntire24",
         networks={"sr": dict(model="tempest/hnle", scale=1)},
@@ -254,11 +239,9 @@ RECIPES = {
         inferred=["the network beyond the report's sentences: jsr.models.tempest",
                   "crops of 96 px, as FBCNN's; flips and rotations as augmentation; no EMA",
                   "the learning rate falls to a fifth first after 100k steps of LSDIR",
-                  "each crop is given a quality of 10 to 71 as it is taken; the team had ten of 10 to 70 an image"],
-        report=dict(psnr=33.9388, rank=10, runtime_s=4.5, hardware="GeForce RTX 3080", model_mb=122, section="4.10",
-                    extra_data="LSDIR")),
+                  "each crop is given a quality of 10 to 71 as it is taken; the team had ten of 10 to 70 an image"]),
     "flyingbunny": recipe(
-        id="ntire24_flyingbunny_fbcnn_bn",
+        entry="ntire24_flyingbunny_fbcnn_bn",
         title="FlyingBunny: FBCNN with batch normalisation and without the quality's loss, x8 ensemble",
         protocol="ntire24",
         networks={"sr": dict(model="fbcnn/batch_norm", scale=1)},
@@ -272,11 +255,9 @@ RECIPES = {
         ensemble=dict(self=True),
         inferred=["the official code's conv-BN-ReLU blocks, and the quality's one value between encoder and decoder: "
                   "275 MB are what they make",
-                  "all of the training: FBCNN's, but with the challenge's qualities"],
-        report=dict(psnr=33.9241, rank=11, runtime_s=14.2, hardware="GeForce RTX 4090", model_mb=275, section="4.11",
-                    extra_data="Flickr2K")),
+                  "all of the training: FBCNN's, but with the challenge's qualities"]),
     "aiverse": recipe(
-        id="ntire24_aiverse_rdab",
+        entry="ntire24_aiverse_rdab",
         title="AIVerse: residual dense attention in three stages of shared weights, of which the first is used",
         protocol="ntire24",
         networks={"sr": dict(model="aiverse/base", scale=1)},
@@ -293,10 +274,9 @@ RECIPES = {
                   "close to the ground truth",
                   "\"decaying rate of 1e-7 after every 100 epochs\": nine falls, to 1e-7 in the end",
                   "crop of 128; flips and rotations as augmentation; no EMA",
-                  "an epoch is the 800 images of DIV2K, a crop each"],
-        report=dict(psnr=33.5772, rank=12, runtime_s=2.5, model_mb=274, hardware="RTX 3090Ti", section="4.12")),
+                  "an epoch is the 800 images of DIV2K, a crop each"]),
     "unicorns": recipe(
-        id="ntire24_unicorns_mhcb",
+        entry="ntire24_unicorns_mhcb",
         title="Unicorns: Retinexformer, multi-head correlation block and a second U-net",
         protocol="ntire24",
         networks={"sr": dict(model="unicorns/base", scale=1)},
@@ -310,10 +290,9 @@ RECIPES = {
                   "L1, and for \"luminance-chrominance guidance\" L1 in YCbCr, each with weight 1",
                   "without the perceptual loss, whose network, layers and weight are not named; with torchvision's VGG "
                   "of the user's as a further network, a row such as l1 of vgg(sr)@features_8 and vgg(hr)@features_8",
-                  "crops of 128 px and a batch of 8: Retinexformer's training; flips and rotations; no EMA"],
-        report=dict(psnr=33.1474, rank=13, runtime_s=0.3, hardware="A100", model_mb=102, section="4.13")),
+                  "crops of 128 px and a batch of 8: Retinexformer's training; flips and rotations; no EMA"]),
     "fbcnn": recipe(
-        id="ntire24_fbcnn_baseline",
+        entry="ntire24_fbcnn_baseline",
         title="FBCNN for colour, the challenge's baseline, trained as its authors did",
         protocol="ntire24",
         networks={"sr": dict(model="fbcnn/color", scale=1)},
@@ -334,8 +313,7 @@ RECIPES = {
                   "2,000,000 steps",
                   "PyTorch's default initialisation, where that file says orthogonal with gain 0.2",
                   "crops anywhere on the JPEG's grid; half of the authors' begin at it, half 0 to 8 px after",
-                  "Pillow's JPEG encoder and decoder, where the authors have OpenCV's"],
-        report=dict(psnr=33.6676, model_mb=275, section="table 1", extra_data="Flickr2K")),
+                  "Pillow's JPEG encoder and decoder, where the authors have OpenCV's"]),
 }
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 
-from jsr import challenges, degradations, models
+from jsr import challenges, models
 from jsr.analysis import counted
 from jsr.recipes import all_recipes
 from jsr.recipes.schema import Recipe
@@ -47,23 +47,19 @@ class Entry:
         return self.recipe.title if self.recipe else f"{self.team}: {self.method}"
 
     @property
-    def challenge_title(self):
-        """The challenge in one line."""
-        judged = challenges.PROTOCOLS.get(self.challenge)
-        return judged.title if judged else challenges.UNJUDGED[self.challenge]
+    def protocol(self):
+        """Its challenge, a jsr.challenges.Protocol."""
+        return challenges.CHALLENGES[self.challenge]
 
     @property
     def section(self):
         """Where the report describes it, as in "4.1"."""
-        return self.row.get("section") or (self.recipe.report.get("section", "") if self.recipe else "")
+        return self.row.get("section", "")
 
     @property
     def scale(self):
         """HR size over LR size."""
-        if self.recipe:
-            return self.recipe.scale
-        return degradations.PROTOCOLS[self.challenge].scale if self.challenge in challenges.UNJUDGED else (
-            challenges.PROTOCOLS[self.challenge].scale)
+        return self.recipe.scale if self.recipe else self.protocol.scale
 
     @property
     def task(self):
@@ -85,17 +81,13 @@ class Entry:
     @property
     def published(self):
         """Counts and time that the report prints: {params_M, gmacs, runtime_ms, model_mb}, None where it is silent."""
-        report = plain(self.recipe.report) if self.recipe else {
-            key: float(self.row[key]) for key in ("runtime_s", "runtime_ms", "model_mb") if self.row.get(key)}
-        return {"params_M": report.get("params_M"), "gmacs": report.get("macs_G"),
-                "runtime_ms": challenges.runtime_ms(report), "model_mb": report.get("model_mb")}
+        return challenges.figures(self.row)
 
 
 def entries():
     """[Entry] of the whole catalogue in the order of the recipes, then those not built yet, in that of their tables."""
-    tables = *(name for name, protocol in challenges.PROTOCOLS.items() if protocol.test_set), *challenges.UNJUDGED
-    rows = {row["id"]: (name, row) for name in tables for row in challenges.printed(name)}
-    built = [Entry(recipe.id, recipe.protocol, rows.pop(recipe.id)[1] if recipe.id else {}, recipe)
+    rows = {row["id"]: (name, row) for name in challenges.CHALLENGES for row in challenges.printed(name)}
+    built = [Entry(recipe.entry, recipe.protocol, rows.pop(recipe.entry)[1] if recipe.entry else {}, recipe)
              for _, _, recipe in all_recipes()]
     return built + [Entry(id, challenge, row, None) for id, (challenge, row) in rows.items()]
 
@@ -132,6 +124,15 @@ def figures(recipe):
     params, deployed = map(sum, zip(*different.values(), strict=True))
     return dict(params=params, params_deployed=deployed, gmacs=sum(net["copies"] * net["gmacs"] for net in networks),
                 hook_gmacs=hooked, input_hw=list(recipe.input_hw), networks=networks, model_mb=size)
+
+
+def limited(entry):
+    """The figures of an entry that a challenge may limit: {"published": {...}, "ours": {...}}, ours where it is built.
+
+    See `jsr.challenges.kept`.
+    """
+    ours = {"ours": {"model_mb": figures(entry.recipe)["model_mb"]}} if entry.recipe else {}
+    return {"published": entry.published, **ours}
 
 
 def counted_keys():

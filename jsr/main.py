@@ -139,7 +139,7 @@ def _run_in(workdir, recipe, minutes, console, started):
         console.print(f"{e}", highlight=False)
         return 128 + e.signal
 
-    protocol = challenges.of(recipe)
+    protocol = challenges.of(recipe.protocol, recipe.ranking)
     pairs = validation.pairs(recipe)
     with console.status("evaluating"):
         result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=recipe.recipe,

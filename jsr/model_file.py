@@ -7,7 +7,9 @@ object:
   format       1
   networks     [{name, model, scale, fields, deployed}] in the order in which an image passes them
   ema          whether the parameters are the averaged ones
-  recipe       "<track>:<name>"
+  recipe       "<track>:<name>", "" of converted weights whose recipe nobody named
+  protocol     the recipe's protocol, "ntire24" (jsr.challenges): a network for scale 1 whose protocol ends in JPEG
+               restores JPEG pictures; "" as for `recipe`
   steps        updates trained; null of weights that were not trained here
   ensemble     {self: whether the eight flips and turns of an image are averaged, tiles: [sides of tiles, LR px, that it
                is cut into, and the results averaged], tlc: side of the windows of local means, LR px}; absent means not

@@ -8,16 +8,13 @@ import json
 import numpy as np
 from rich.table import Table
 
-from jsr import chart, crops, evaluation, metrics
+from jsr import challenges, chart, crops, evaluation, metrics
 from jsr.degradations.enlarge import enlarge
 from jsr.files import atomic_write
 from jsr.images import png_bytes, read_rgb
 from jsr.training import insight
 
 FILM = 8        # pictures of a crop over a run at most
-# Scores as recipes' `report` names them; "y" is what the organisers' script made of it.
-PUBLISHED = {"psnr": "psnr[rgb]", "psnr_rgb": "psnr[rgb]", "ssim_rgb": "ssim[rgb]", "psnr_y": "psnr[ntire23_script]",
-             "ssim_y": "ssim[ntire23_script]"}
 
 
 def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: None):
@@ -56,7 +53,7 @@ def table(report, protocol):
     baseline, ours = (report["mean"][who] for who in (protocol.baseline, "ours"))
     for name, scores in ((f"{protocol.baseline} x{protocol.scale}", baseline), ("ours", ours)):
         shown.add_row(name, *(f"{scores[key]:.4f}" for key in protocol.keys))
-    shown.add_row("gain", *(f"{evaluation.gain(ours[key], baseline[key]):+.4f}" for key in protocol.keys))
+    shown.add_row("gain", *(f"{metrics.gain(ours[key], baseline[key]):+.4f}" for key in protocol.keys))
     return shown
 
 
@@ -64,7 +61,7 @@ def write(folder, report, strips, *, protocol):
     """Writes folder/report.json and folder/report.html; returns the page's path.
 
     The page is one file, pictures inside. It shows what the run left in the folder: metrics.jsonl as curves and a table
-    of times, the pictures of the validations as a film, config.json's published figures, fingerprint.json.
+    of times, the pictures of the validations as a film, the published figures of config.json's entry, fingerprint.json.
     """
     with atomic_write(folder / "report.json", "w") as file:
         json.dump(metrics.json_ready(report), file, indent=1)
@@ -145,10 +142,10 @@ def _of_run(report, strips, protocol, folder):
     """The part of the page about the training: published figures, curves, film, times, fingerprint."""
     config, mark = (_json(folder / name) for name in ("config.json", "fingerprint.json"))
     rows = insight.log_rows(folder)
-    gain = evaluation.gain(*(report["mean"][who][protocol.ranking] for who in ("ours", protocol.baseline)))
+    gain = metrics.gain(*(report["mean"][who][protocol.ranking] for who in ("ours", protocol.baseline)))
     final = report["steps"], gain
     alone = rows and not config.get("ensemble", {}).get("self")  # an ensemble's gain is not that of the validations
-    parts = [_published(config.get("report", {}), report["mean"]["ours"], protocol),
+    parts = [_published(config.get("entry", ""), report["mean"]["ours"], protocol),
              *curves(rows, [stage["steps"] for stage in config.get("stages", ())], protocol.baseline,
                      final if alone else ())]
     scores = dict([*((row["step"], row["gain"]) for row in rows if "gain" in row), final])
@@ -175,16 +172,16 @@ def _of_run(report, strips, protocol, folder):
     return "\n".join(parts)
 
 
-def _published(figures, ours, protocol):
-    """A table of what a report printed beside our scores; "" where a recipe has none."""
-    if not figures:
+def _published(entry, ours, protocol):
+    """A table of what a report printed of an entry beside our scores; "" of a recipe of our own."""
+    line = challenges.published(protocol.name, entry)
+    if not line:
         return ""
-    rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td>"
-                   f"<td>{ours[key]:.4f}</td></tr>" if (key := PUBLISHED.get(name)) in ours else
-                   f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td><td></td></tr>"
-                   for name, value in figures.items())
+    rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td>"
+                   f"<td>{f'{ours[name]:.4f}' if name in ours else ''}</td></tr>"
+                   for name, text in line.items() if text and name != "id")
     return (f"<h2>published</h2><table><tr><th></th><th>report</th><th>ours</th></tr>{rows}</table>"
-            + (f"<p>The report's scores are of {html.escape(protocol.test_set)}.</p>" if protocol.test_set else ""))
+            f"<p>The report's scores are of {html.escape(protocol.test_set)}.</p>")
 
 
 def _image(picture, alt):

@@ -14,9 +14,9 @@ FLOORS = [floor.split() for floor in """
     listing
     command_line images layers losses optim trees
     augment crops metrics models pictures
+    challenges
     chain convert degradations reparam
     analysis datasets evaluation model_file onnx_graph
-    challenges
     recipes
     data inference
     export training

@@ -100,7 +100,7 @@ def _to_model_file(source, target, args):
     model_file.save(target, {name: variables}, {
         "networks": [{"name": name, "model": model_id, "scale": model.scale, "fields": identity.fields,
                       "deployed": getattr(model, "deploy", False)}],
-        "ema": found.ema, "recipe": args.recipe or "", "steps": None, "ensemble": _ensemble(args.recipe), "scores": {},
+        "ema": found.ema, "recipe": args.recipe or "", **_of_recipe(args.recipe), "steps": None, "scores": {},
         "data": [],
         "fingerprint": {"source": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
                         "names": style, "versions": {"jsr": jsr.__version__}},
@@ -115,8 +115,12 @@ def _to_model_file(source, target, args):
         f"licence: {args.licence}" if args.licence else "licence: not stated (--licence)"]
 
 
-def _ensemble(recipe):
-    return trees.plain(recipes.load(recipe).ensemble) if recipe else {"self": False}
+def _of_recipe(spec):
+    """What a model file has of the recipe that the user named: {protocol, ensemble}."""
+    if not spec:
+        return {"protocol": "", "ensemble": {"self": False}}
+    recipe = recipes.load(spec)
+    return {"protocol": recipe.protocol, "ensemble": trees.plain(recipe.ensemble)}
 
 
 def _parity_line(certificate):

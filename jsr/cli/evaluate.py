@@ -18,7 +18,8 @@ A challenge's baseline is bicubic, of ais24 Lanczos, of ntire24 the JPEG image i
 HR images unless --lr has them, with a folder for each QP where --sr has.
 
 --json holds {protocol, profiles, crop_border, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours, bicubic},
-standing, skipped}; scores are {"psnr[rgb]": dB, ...}. The baseline stands under its name; with several QPs an image
+standing, skipped, kept}; scores are {"psnr[rgb]": dB, ...}, kept is {"runtime_ms": whether it is within the challenge's
+limit} where there is a limit and a runtime was given. The baseline stands under its name; with several QPs an image
 also has its qp, and the mean's scores are called "psnr[rgb] QP31". The PSNR of equal images is the string "inf", since
 JSON has no infinity. --csv holds one row an image.
 """
@@ -88,14 +89,18 @@ def run(args):
     for here in passed.values():
         everything += here
     problems += map(str, everything.errors)
+    figures = {"runtime_ms": args.runtime * 1e3 if args.runtime_ms is None and args.runtime else args.runtime_ms}
     if args.hr:
         baseline = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
         work = partial(score_folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline,
-                       degradation=protocol.degradation if protocol and not args.lr else "")
+                       degradation=protocol.name if protocol and protocol.degradation and not args.lr else "")
         rows = _score(work, pairs, args.num_workers, problems)
         report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border,
-                         runtime_ms=args.runtime_ms)
+                         runtime_ms=args.runtime_ms) | {"kept": challenges.kept(protocol, figures) if protocol else {}}
         _show(report, protocol, console, title=args.sr)
+    if protocol and challenges.kept(protocol, figures):
+        console.print(challenges.verdict(protocol, figures))
+    if args.hr:
         _write(report, args)
     done = f"{len(rows)} images scored" if rows else ""
     if args.submission and problems:
@@ -274,7 +279,7 @@ def _show(report, protocol, console, title):
         shown.add_column(f"gain {metrics.label(first)}", justify="right")
     groups = _by_row_qp(rows)
     for row in rows:
-        gain = [f"{evaluation.gain(row['ours'][first], row[who][first]):+.4f}" for who in baseline]
+        gain = [f"{metrics.gain(row['ours'][first], row[who][first]):+.4f}" for who in baseline]
         name = f"QP{row['qp']} {row['name']}" if "qp" in row else row["name"]
         shown.add_row(name, *(f"{row['ours'][key]:.4f}" for key in keys), *gain)
     for qp in groups:
@@ -284,7 +289,7 @@ def _show(report, protocol, console, title):
         for who in baseline:
             shown.add_row(challenges.column(f"mean of {who}", qp), *(f"{mean[who][name]:.4f}" for name in columns))
             shown.add_row(challenges.column("gain", qp),
-                          *(f"{evaluation.gain(mean['ours'][name], mean[who][name]):+.4f}" for name in columns))
+                          *(f"{metrics.gain(mean['ours'][name], mean[who][name]):+.4f}" for name in columns))
     console.print(shown)
     if protocol:
         if protocol.test_set:

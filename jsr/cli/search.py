@@ -42,7 +42,7 @@ def run(args):
     if net not in recipe.chain:
         raise UserError(f"{recipe.recipe}: say which of its networks to search: --net {', '.join(recipe.chain)}")
     found = search.candidates(recipe, net, dict(map(_choice, args.choices)), max_gmacs=args.max_gmacs)
-    ranking = metrics.label(challenges.of(recipe).ranking)
+    ranking = metrics.label(challenges.of(recipe.protocol, recipe.ranking).ranking)
     shown, console = terminal.console(), Console(stderr=True)
     workdir = args.workdir or Path("runs") / track / f"{name}_search"
     try:

@@ -17,6 +17,8 @@
   published        {params_M, gmacs, runtime_ms, model_mb} as printed, null where the report is silent; its GMACs are
                    hook_gmacs, its model_mb is that of a whole submission
   printed          the line of the challenge's table, {column: figure as printed}
+  kept             {published: {limit: whether the published figure is within}}, and the same of "ours"; its limits are
+                   model_mb and runtime_ms, those that the challenge names and whose figure is known
 and of those that are built
   recipe, config   "aim22_t1:edsr", and what jsr.main takes: "configs/aim22_t1.py:edsr"
   inferred         what the source does not state and we chose
@@ -36,7 +38,7 @@ from pathlib import Path
 from rich.table import Table
 
 import jsr
-from jsr import catalogue, models, terminal
+from jsr import catalogue, challenges, models, terminal
 from jsr.analysis import counted
 from jsr.catalogue import LISTED_HW
 from jsr.cli import _progress
@@ -142,7 +144,8 @@ def _in_turn(keys):
 def _json_row(entry):
     """What --json says of an entry, see above."""
     row = dict(id=entry.id, title=entry.title, challenge=entry.challenge, team=entry.team, method=entry.method,
-               section=entry.section, published=entry.published, printed=entry.row)
+               section=entry.section, published=entry.published, printed=entry.row,
+               kept={who: challenges.kept(entry.protocol, found) for who, found in catalogue.limited(entry).items()})
     if entry.recipe is None:
         return row
     track, _, name = entry.recipe.recipe.partition(":")
@@ -165,7 +168,7 @@ def _print_entry(console, entry):
     console.print(entry.title, style="bold")
     facts = Table.grid(padding=(0, 2))
     rows = [("team", entry.team), ("method", entry.method), ("id", entry.id)] if entry.id else []
-    rows.append(("challenge", entry.challenge_title))
+    rows.append(("challenge", entry.protocol.title))
     if entry.section:
         rows.append(("report", f"section {entry.section}" if entry.section[0].isdigit() else entry.section))
     if entry.recipe is None:
@@ -175,6 +178,9 @@ def _print_entry(console, entry):
         rows += [("recipe", entry.recipe.recipe), ("train", f"python -m jsr.main --config=configs/{track}.py:{name}"),
                  ("networks", " > ".join(entry.networks)),
                  *(("inferred" if i == 0 else "", text) for i, text in enumerate(entry.recipe.inferred))]
+    limits = [f"{who}: {text}" for who, figures in catalogue.limited(entry).items()
+              if (text := challenges.verdict(entry.protocol, figures))]
+    rows += [("limits" if i == 0 else "", text) for i, text in enumerate(limits)]
     for row in rows:
         facts.add_row(*row)
     console.print(facts, "", _figure_table(entry), sep="\n")
@@ -252,11 +258,13 @@ def _entry_table(entries):
             found, name = catalogue.figures(entry.recipe), entry.recipe.recipe
             networks = " > ".join(entry.networks)
             ours = [f"{found['params_deployed'] / 1e3:,.1f}", f"{found['hook_gmacs']:,.4f}",
-                    f"{found['model_mb']:,.1f}"]
+                    f"{found['model_mb']:,.1f}{challenges.excess(entry.protocol, 'model_mb', found['model_mb'])}"]
         said = entry.published
         scores = [value for key, value in entry.row.items() if key.startswith("psnr[rgb]")]
         rows.append((name, networks, ours[0], _printed(said["params_M"] and said["params_M"] * 1e3), ours[1],
-                     *map(_printed, (said["gmacs"], said["runtime_ms"])), ours[2], _printed(said["model_mb"]),
+                     _printed(said["gmacs"]),
+                     _printed(said["runtime_ms"]) + challenges.excess(entry.protocol, "runtime_ms", said["runtime_ms"]),
+                     ours[2], _printed(said["model_mb"]),
                      "/".join(scores), entry.section, entry.title))
     filled = [i for i in range(len(headings)) if any(row[i] for row in rows)]
     table = _table(*(headings[i] for i in filled))

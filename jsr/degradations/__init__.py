@@ -1,7 +1,8 @@
 """Degradations: HR image to the bytes of the LR file, by the codecs and resizers that the challenges used.
 
-A protocol is a row of `PROTOCOLS`: steps as data. What it leaves to chance is drawn from a seed; what was drawn, and
-the versions of the libraries that did the work, are recorded with the LR image, from which `replay` makes it again.
+A protocol is a row of `PROTOCOLS`: steps as data. Those of a challenge stand in its file, jsr/challenges/ais24.py for
+one. What a protocol leaves to chance is drawn from a seed; what was drawn, and the versions of the libraries that did
+the work, are recorded with the LR image, from which `replay` makes it again.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,8 @@ import zlib
 import numpy as np
 import PIL
 
-from jsr import guests, lazy
+from jsr import challenges, guests, lazy
+from jsr.challenges.rules import JPEG
 from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
 from jsr.errors import UserError, nearest
 from jsr.images import png_bytes, read_rgb
@@ -87,41 +89,19 @@ class Degradation:
     video: bool = False
 
 
-# Every library of these protocols can be changed by a setting: encoder and decoder of JPEG (jpeg.LIBRARIES; the AIM
-# 2022 organisers' Pillow 7.2.0 carried libjpeg 9d, the NTIRE 2024 script asserts libjpeg 9), of AVIF and of HEVC.
-_JPEG = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow"}
 PROTOCOLS = {
-    # AIM 2022 compressed SR, track 1: Pillow's bicubic to (W/4, H/4), JPEG saved with quality 10 and no other argument.
-    "aim22_t1": Degradation(4, ({"fn": "pillow_bicubic", "scale": 4}, {**_JPEG, "quality": 10})),
-    # AIM 2022 compressed SR, track 2: ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder
-    # is HM 16.20 (encoder=hm); x265, which needs nothing, gives other pictures: better ones, in larger files.
-    "aim22_t2": Degradation(4, ({"fn": "swscale_bicubic", "scale": 4},
-                                {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
-                            video=True),
-    # NTIRE 2023 real-time SR: prepare_data.py of eduardzamfir/NTIRE23-RTSR saves JPEG of quality 90; the report says
-    # bicubic and no more.
-    "ntire23_x2": Degradation(2, ({"fn": "pillow_bicubic", "scale": 2}, {**_JPEG, "quality": 90})),
-    "ntire23_x3": Degradation(3, ({"fn": "pillow_bicubic", "scale": 3}, {**_JPEG, "quality": 90})),
-    "ntire23_x2_plain": Degradation(2, ({"fn": "pillow_bicubic", "scale": 2}, {"fn": "png"})),
-    "ntire23_x3_plain": Degradation(3, ({"fn": "pillow_bicubic", "scale": 3}, {"fn": "png"})),
-    # AIS 2024 real-time SR: one ffmpeg command with Lanczos and SVT-AV1, preset 5; every image at each of five QPs.
-    # Pillow decodes, as in the programs of the two teams that read AVIF, and as `jsr upscale` does.
-    "ais24": Degradation(4, ({"fn": "avif", "scale": 4, "qp": (31, 39, 47, 55, 63), "preset": 5,
-                              "decoder": "pillow"},)),
+    **{name: Degradation(track.scale, track.degradation, track.video)
+       for name, track in challenges.CHALLENGES.items() if track.degradation},
+    # Not of a challenge: NTIRE 2023's without its JPEG.
+    **{f"ntire23_x{scale}_plain": Degradation(scale, ({"fn": "pillow_bicubic", "scale": scale}, {"fn": "png"}))
+       for scale in (2, 3)},
     # Not of a challenge: photographs as people have them, and the same without JPEG.
     **{f"photo_x{scale}{suffix}": Degradation(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1),
                                                        codec))
        for scale in (1, 2, 4)
-       for suffix, codec in (("", {**_JPEG, "quality": range(10, 96)}), ("_clean", {"fn": "png"}))},
-    # NTIRE 2024 blind JPEG: one quality an image, from Python's randint(10, 71), which can give 71; the text says 10
-    # to 70.
-    "ntire24": Degradation(1, ({**_JPEG, "quality": range(10, 72)},)),
-    # Not of a challenge: what papers on clean images call bicubic, MATLAB's imresize of uint8 images.
-    "bicubic_x2": Degradation(2, ({"fn": "matlab_bicubic", "scale": 2}, {"fn": "png"})),
-    "bicubic_x3": Degradation(3, ({"fn": "matlab_bicubic", "scale": 3}, {"fn": "png"})),
-    "bicubic_x4": Degradation(4, ({"fn": "matlab_bicubic", "scale": 4}, {"fn": "png"})),
+       for suffix, codec in (("", {**JPEG, "quality": range(10, 96)}), ("_clean", {"fn": "png"}))},
     # Not of a challenge: compressed twice, as pictures that were passed on are.
-    "jpeg_webp": Degradation(1, ({**_JPEG, "quality": range(10, 91)},
+    "jpeg_webp": Degradation(1, ({**JPEG, "quality": range(10, 91)},
                                  {"fn": "webp", "quality": range(10, 91), "method": 4})),
 }
 

@@ -28,8 +28,3 @@ def ranking_score(upscaler, pairs, protocol):
 def mean_scores(rows):
     """The mean over images of each score: [{key: value}] to {key: mean}."""
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-
-
-def gain(ours, baseline):
-    """How far one score is above another; 0 where both are infinite."""
-    return ours - baseline if ours != baseline else 0.0

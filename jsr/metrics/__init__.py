@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 from jsr import lazy
 from jsr.metrics.profiles import PROFILES, Profile
 from jsr.metrics.reference import psnr, psnr_b, ssim
-from jsr.metrics.scores import METRICS, json_ready, label, parse_key, score
+from jsr.metrics.scores import METRICS, gain, json_ready, label, parse_key, score
 
 if TYPE_CHECKING:
     from jsr.metrics import device
 
-__all__ = ["METRICS", "PROFILES", "Profile", "device", "json_ready", "label", "parse_key", "psnr", "psnr_b", "score",
-           "ssim"]
+__all__ = ["METRICS", "PROFILES", "Profile", "device", "gain", "json_ready", "label", "parse_key", "psnr", "psnr_b",
+           "score", "ssim"]
 __getattr__ = lazy.getter(__name__, {"device": f"{__name__}.device"})

@@ -51,6 +51,11 @@ def score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border: int 
             for key, (metric, profile) in parsed.items()}
 
 
+def gain(ours: float, baseline: float) -> float:
+    """How far one score is above another; 0 where both are infinite."""
+    return ours - baseline if ours != baseline else 0.0
+
+
 def json_ready(value: Any) -> Any:
     """The same dicts and lists with infinities, for which JSON has no number, as the strings "inf" and "-inf"."""
     if isinstance(value, dict):

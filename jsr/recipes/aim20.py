@@ -39,18 +39,17 @@ def quick(scale):
         ema_decay=0.99, log_every=100, eval_every=500, checkpoint_every=250)
 
 
-def entry(name, *, scale, report, **fields):
-    """A team's recipe, with what all of them have in common; `report` is its rank and figures of table 2."""
+def entry(name, *, scale, **fields):
+    """A team's recipe, with what all of them have in common."""
     pairs = dict(dataset=f"drealsr/aim20_x{scale}")
-    return recipe(id=f"aim20_{name}_x{scale}", protocol=f"aim20_x{scale}", data=dict(train=pairs, eval=pairs),
-                  report=dict(zip(("rank", "psnr_rgb", "ssim_rgb", "score"), report, strict=True)), ema_decay=0.0,
-                  **fields)
+    return recipe(entry=f"aim20_{name}_x{scale}", protocol=f"aim20_x{scale}", data=dict(train=pairs, eval=pairs),
+                  ema_decay=0.0, **fields)
 
 
-def noah_rrdb_robust(scale, report, *, model="rrdbnet/direct", inferred=()):
+def noah_rrdb_robust(scale, *, model="rrdbnet/direct", inferred=()):
     """Noah_TerminalVision's entry."""
     return entry(
-        "noah_rrdb_robust", scale=scale, report=report,
+        "noah_rrdb_robust", scale=scale,
         title="Noah_TerminalVision: RRDBNet by the adaptive robust loss, which bears pairs that are not aligned",
         networks={"sr": dict(model=model, scale=scale)},
         stages=[stage(steps=500_000, crop=80 * scale, batch=4, losses=ROBUST, learning_rate=2e-4,

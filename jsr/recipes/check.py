@@ -24,7 +24,10 @@ def mistakes(recipe: Recipe) -> list[str]:
     found = _Lines()
     _check_networks(recipe, found)
     with found.at("protocol"):
-        challenges.of(recipe)
+        challenges.of(recipe.protocol, recipe.ranking)
+    if recipe.protocol in challenges.PROTOCOLS:
+        with found.at("entry"):
+            challenges.published(recipe.protocol, recipe.entry)
     if not recipe.data.train:
         found.add("data.train", "names no dataset (--config.data.train=[{'dataset': ...}])")
     for place, row in _data_rows(recipe):

@@ -81,7 +81,10 @@ def changed(recipe: Recipe, overrides: Iterable[tuple[str, str]]) -> Recipe:
 def read_json(path: Path) -> Recipe:
     """The recipe that a run has written down; raises UserError where the file is damaged."""
     try:
-        return schema.read(json.loads(path.read_text(encoding="utf-8")))
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(data, dict):
+            data = {key: value for key, value in data.items() if key not in schema.RETIRED}
+        return schema.read(data)
     except FileNotFoundError as e:
         raise UserError(f"{path}: no such file") from e
     except (OSError, ValueError) as e:

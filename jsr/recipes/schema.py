@@ -19,6 +19,7 @@ from jsr.errors import UserError, nearest
 from jsr.trees import plain
 
 _REQUIRED = dataclasses.MISSING
+RETIRED = ("id", "report")  # what config.json of older runs holds besides; it had no part in their training
 CARRIES = ("match", "fuse", "select_channels", "prune")  # rules of jsr.training.stages
 
 
@@ -188,7 +189,8 @@ class Recipe:
     """Everything that a training is made of."""
 
     recipe: str = key('"<track>:<name>"', "")
-    id: str = key('id of the entry in the catalogue of published methods, "" for a recipe of our own', "")
+    entry: str = key('id of the line of the protocol\'s published table that the recipe follows, "casr_x4"; "" for a '
+                     "recipe of our own", "")
     title: str = key("one line for listings", "")
     protocol: str = key("challenge whose degradation, metrics and table apply (jsr.challenges)")
     ranking: str = key('score that the log shows and the best file has most of, "psnr[rgb]"; "" is the protocol\'s', "")
@@ -212,7 +214,6 @@ class Recipe:
     keep_checkpoints: int = key("newest checkpoints that are kept", 3, least=1)
     input_hw: tuple[int, ...] = key("[height, width] of the LR image that costs are counted for", (192, 192), unit="px")
     inferred: tuple[str, ...] = key("what the source does not state and we chose, short texts", ())
-    report: dict = key("published figures", {})
 
     @functools.cached_property
     def scale(self) -> int:

@@ -5,7 +5,6 @@ import math
 
 from jsr import challenges
 from jsr.errors import UserError
-from jsr.timing.rows import RULES
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 540, 64, 24, 56, 56  # px; the last four are margins
 # Readable on white and on GitHub's dark grey, whatever the page is: no background, and colours of middle lightness
@@ -41,7 +40,8 @@ _NOTES = """\
 Written by `jsr benchmark picture`. Weights are fresh. The score is the challenge's formula of the *published* gain and
 *this machine's* median, in the fastest runtime that `jsr upscale` may choose; XLA's median stands beside it. Copying is
 an image to the device and back, not counted in. Where images of another size than the challenge's were timed, `whole`
-is the fastest in proportion to its pixels. Ratios are to the fastest peer, below 1 where ours takes less.
+is the fastest in proportion to its pixels. A model's MB are of 2^20 bytes, as in the challenges' tables. Ratios are to
+the fastest peer, below 1 where ours takes less.
 
 `python benchmarks/device.py --out FILE` is for whoever has an NVIDIA GPU or a TPU for a quarter of an hour: in nine
 minutes, from a checkout that is not installed, beside jax, flax, optax, numpy, Pillow and ml-collections alone, it
@@ -119,14 +119,15 @@ def cells(row):
 
 
 def _model(row):
-    """Megabytes, with the challenge's limit where they exceed it."""
-    limit, size = RULES[row["protocol"]].largest_bytes, row["model_bytes"]
-    return _figure(size / 1e6) + (f", allowed {limit / 1e6:g}" if limit and size > limit else "")
+    """MB of 2^20 bytes, as the challenges' tables have them, with the challenge's limit where they exceed it."""
+    size = row["model_bytes"] / 2**20
+    return _figure(size) + challenges.excess(challenges.protocol(row["protocol"]), "model_mb", size)
 
 
 def _whole(row):
     """Seconds for an image of the challenge's size, of a row that was timed at another."""
-    if tuple(row["size"]) == RULES[row["protocol"]].size:
+    timing = challenges.protocol(row["protocol"]).timing
+    if timing and tuple(row["size"]) == timing.size:
         return ""
     return _figure(row["whole_ms"] / 1e3, ",.1f")
 

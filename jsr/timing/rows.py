@@ -3,7 +3,6 @@
 Weights are fresh: how well an entry does is what its report says, how long it takes is what this machine says.
 """
 
-import dataclasses
 import json
 import math
 from pathlib import Path
@@ -19,50 +18,22 @@ from jsr.training import stages
 FORMAT = 1
 
 
-@dataclasses.dataclass(frozen=True)
-class TimingRules:
-    """How a challenge timed.
-
-    Attributes:
-      size: (height, width) of the LR image, px; batch 1.
-      warm_up, repeats: calls before, and those timed.
-      largest_bytes: limit of a submission's size; None where the report names no limit.
-    """
-
-    size: tuple[int, int]
-    warm_up: int
-    repeats: int
-    largest_bytes: int | None = None
-
-
-RULES = {
-    # The reports, and eduardzamfir/NTIRE23-RTSR; half precision, without TensorRT
-    "ntire23_x2": TimingRules((1080, 1920), 50, 244),
-    "ntire23_x3": TimingRules((720, 1280), 50, 244),
-    # Section 2 of the AIS 2024 report: 100 runs. The warm-up is inferred: as in 2023
-    "ais24": TimingRules((540, 960), 50, 100),
-    # Section 2 of the AIM 2022 report names the limit and no way of timing. Inferred: the most frequent size of DIV2K,
-    # divided by 4, and a few runs
-    "aim22_t1": TimingRules((339, 510), 2, 10, 300_000_000),
-    # Section 2.3 of the NTIRE 2024 report, as silent of timing: the same images at their own size
-    "ntire24": TimingRules((1356, 2040), 1, 3, 300_000_000),
-}
-
-
 def entries(protocols, names=()):
     """The recipes of published entries, of some challenges, in the order of their track files.
 
     Args:
-      protocols: keys of RULES.
+      protocols: names of challenges that have rules of timing.
       names: names of recipes, as in "casr"; () takes all.
 
     Raises:
       UserError: no such challenge, or no entry of that name in any of them.
     """
+    timed = [name for name, protocol in challenges.PROTOCOLS.items() if protocol.timing]
     for name in protocols:
-        if name not in RULES:
-            raise UserError(f"challenge protocol {name!r} has no rules of timing here; {nearest(name, RULES)}")
-    found = [(name, recipe) for _, name, recipe in recipes.all_recipes() if recipe.id and recipe.protocol in protocols]
+        if name not in timed:
+            raise UserError(f"challenge protocol {name!r} has no rules of timing here; {nearest(name, timed)}")
+    found = [(name, recipe) for _, name, recipe in recipes.all_recipes()
+             if recipe.entry and recipe.protocol in protocols]
     known = [name for name, _ in found]
     for name in names:
         if name not in known:
@@ -76,18 +47,17 @@ def published(recipe):
     Returns:
       {gain_db: over the challenge's baseline, runtime_ms, hardware, score, params_m, flops_g}; None where it is silent.
     """
-    protocol, report = challenges.protocol(recipe.protocol), recipe.report
-    key, column = ("psnr", "psnr[rgb]") if "psnr" in report else ("runtime_ms", "runtime_ms")
-    row, = (row for row in challenges.table(protocol) if row[column] and float(row[column]) == report[key])
-    return {"gain_db": challenges.level(protocol, row) - challenges.level(protocol, protocol.published),
-            "runtime_ms": challenges.runtime_ms(report), "hardware": protocol.runtime or row["hardware"],
-            "score": float(row["score"]) if row.get("score") else None, "params_m": report.get("params_M"),
-            "flops_g": report.get("macs_G")}
+    protocol, line = challenges.protocol(recipe.protocol), challenges.published(recipe.protocol, recipe.entry)
+    said = challenges.figures(line)
+    return {"gain_db": challenges.level(protocol, line) - challenges.level(protocol, protocol.published),
+            "runtime_ms": said["runtime_ms"], "hardware": protocol.runtime or line["hardware"],
+            "score": float(line["score"]) if line.get("score") else None, "params_m": said["params_M"],
+            "flops_g": said["gmacs"]}
 
 
 def size_of(recipe, size=None):
     """[height, width] of an entry's LR image: `size`, or the challenge's."""
-    return list(size or RULES[recipe.protocol].size)
+    return list(size or challenges.protocol(recipe.protocol).timing.size)
 
 
 def measure(recipe, *, size=None, dtype="float32", wanted=(), runtimes=(), rounds=None, max_seconds=math.inf,
@@ -110,7 +80,8 @@ def measure(recipe, *, size=None, dtype="float32", wanted=(), runtimes=(), round
       of the *published* gain and *our* runtime; None where it had none. `ratio` is our time over the fastest peer's,
       below 1 where ours is less; `jax_ratio` is XLA's.
     """
-    rules, protocol = RULES[recipe.protocol], challenges.protocol(recipe.protocol)
+    protocol = challenges.protocol(recipe.protocol)
+    rules = protocol.timing
     copies = max(net.copies for net in (recipe.networks[name] for name in recipe.chain))
     row = {"recipe": recipe.recipe, "title": recipe.title, "protocol": recipe.protocol, "size": size_of(recipe, size),
            "dtype": dtype, "wanted": list(wanted), "runtimes": list(runtimes), "rounds": rounds,
@@ -138,7 +109,7 @@ def _summary(rows, row, protocol):
     best = next((cells for cells in timed if not cells["name"].startswith("jsr ")), None)
     runtime_ms = row["passes"] * ours["median_ms"]
     return {"runtime": ours["name"], "runtime_ms": runtime_ms,
-            "whole_ms": runtime_ms * math.prod(RULES[protocol.name].size) / math.prod(row["size"]),
+            "whole_ms": runtime_ms * math.prod(protocol.timing.size) / math.prod(row["size"]),
             "score": challenges.score(row["published"]["gain_db"], runtime_ms) if protocol.runtime else None,
             "best_peer": best and best["name"], "jax_ratio": best and best["ratio"],
             "ratio": best and best["ratio"] / ours["ratio"]}

@@ -243,7 +243,7 @@ def _checkpoint(state, folder):
 
 def _validation(recipe):
     """(seconds of a validation, what the first takes besides), by its first images, twice."""
-    protocol = challenges.of(recipe)
+    protocol = challenges.of(recipe.protocol, recipe.ranking)
     networks = stages.plan_of(recipe, 0).networks
     variables = {name: models.init(networks[name], jax.random.key(0)) for name in recipe.chain}
     upscaler = Upscaler([Chain({name: networks[name] for name in recipe.chain}, variables)])

@@ -17,7 +17,7 @@ log = logging.getLogger("jsr")
 
 # Keys that may differ between the command that began a run and the one that resumes it: none that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
-             "ensemble", "report", "inferred", "title")
+             "ensemble", "entry", "inferred", "title")
 DATA_PLACES = (".dataset", ".files")  # free too, while the data are the same
 _BEGUN = ("config.json", "fingerprint.json")
 

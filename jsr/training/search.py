@@ -90,7 +90,7 @@ def _train(recipe, net, fields, workdir, steps, console):
                                  eval_every=steps + 1)
     console.print(f"{name}, {steps} steps", highlight=False)
     upscaler = loop.train(recipe, folder, console=console)
-    score = evaluation.ranking_score(upscaler, validation.pairs(recipe), challenges.of(recipe))
+    score = evaluation.ranking_score(upscaler, validation.pairs(recipe), challenges.of(recipe.protocol, recipe.ranking))
     with atomic_write(done, "w") as file:
         json.dump({"score": score}, file)
     return score

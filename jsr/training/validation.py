@@ -28,7 +28,7 @@ class Judge:
     """
 
     def __init__(self, recipe, meta):
-        self._recipe, self._meta, self._protocol = recipe, meta, challenges.of(recipe)
+        self._recipe, self._meta, self._protocol = recipe, meta, challenges.of(recipe.protocol, recipe.ranking)
         self._chain_of = functools.cache(self._make_chain)
 
     def _make_chain(self, tlc, *modules):
@@ -91,7 +91,7 @@ class Judge:
                     logbook.picture(step, name, crops.strip(lr, baseline, sr, hr))
         score = evaluation.mean_scores(rows)
         meta.setdefault("baseline", evaluation.mean_scores(baselines)[best_key])
-        gain = evaluation.gain(score[best_key], meta["baseline"])
+        gain = metrics.gain(score[best_key], meta["baseline"])
         logbook.scalars(step, "eval", {**score, "gain": gain})
         improved = meta["best"] is None or score[best_key] > meta["best"]
         unit = " dB" if best_key.startswith("psnr") else ""

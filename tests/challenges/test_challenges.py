@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from jsr import challenges, degradations, metrics, recipes
+from jsr import challenges, degradations, metrics
 from jsr.degradations.enlarge import KERNELS
 from jsr.errors import UserError
 
@@ -21,7 +21,7 @@ def rgb(value):
 @pytest.mark.parametrize("chosen, ranking, count", [
     ("", "psnr[ntire23_script]", 5), ("psnr[rgb]", "psnr[rgb]", 5), ("psnr_b[y_601]", "psnr_b[y_601]", 6)])
 def test_a_recipe_may_be_ranked_by_another_score(chosen, ranking, count):
-    found = challenges.of(recipes.load("ais24", [("ranking", chosen)]))
+    found = challenges.of("ais24", chosen)
     assert found.ranking == ranking and ranking in found.keys and len(found.keys) == count
 
 
@@ -29,7 +29,7 @@ def test_a_recipe_may_be_ranked_by_another_score(chosen, ranking, count):
     ("psnr[rgbb]", "did you mean 'rgb'"), ("psnr", "ranking: score key 'psnr' is not")])
 def test_rankings_that_are_none(chosen, message):
     with pytest.raises(UserError, match=message):
-        challenges.of(recipes.load("ais24", [("ranking", chosen)]))
+        challenges.of("ais24", chosen)
 
 
 def test_unknown_protocol():
@@ -42,28 +42,63 @@ def test_rows_are_whole(name):
     protocol = challenges.protocol(name)
     assert protocol.name == name and protocol.ranking in protocol.keys and set(protocol.table_qps) <= set(protocol.qps)
     if protocol.degradation:
-        degradation = degradations.protocol(protocol.degradation)
-        assert degradation.scale == protocol.scale
-        assert [step["qp"] for step in degradation.steps if "qp" in step] == [protocol.qps] * bool(protocol.qps)
+        assert degradations.protocol(name).steps == protocol.degradation
     assert protocol.kernel in KERNELS and protocol.baseline in protocol.kernel
     for key in protocol.keys:
         metrics.parse_key(key)
     rows = challenges.table(protocol)
-    if not protocol.test_set:
-        assert (rows, protocol.test_count, protocol.published) == ([], 0, {})
+    if not protocol.table:
+        assert (rows, protocol.test_set, protocol.test_count, protocol.published) == ([], "", 0, {})
         return
     levels = [float(row["score"]) if protocol.weigh else challenges.level(protocol, row) for row in rows]
     assert levels == sorted(levels, reverse=True) and len({row["team"] for row in rows}) == len(rows)
     assert set(protocol.ranking_columns) <= rows[0].keys() and protocol.published.keys() <= rows[0].keys()
     assert set(protocol.ranking_columns) <= protocol.published.keys() or protocol.weigh and not protocol.published
-    with open(challenges.TABLES / f"{name}.csv", encoding="utf-8", newline="") as file:
+    with open(challenges.TABLES / f"{protocol.table}.csv", encoding="utf-8", newline="") as file:
         assert all(None not in row and None not in row.values() for row in csv.DictReader(file))
 
 
-def test_the_tables_are_those_of_the_rows_with_a_test_set():
-    with_table = {row.name for row in challenges.PROTOCOLS.values() if row.test_set}
-    assert {path.stem for path in challenges.TABLES.iterdir()} == with_table | challenges.UNJUDGED.keys()
-    assert not with_table & challenges.UNJUDGED.keys()
+def test_every_table_is_of_one_challenge():
+    assert sorted(path.stem for path in challenges.TABLES.iterdir()) == sorted(
+        track.table for track in challenges.CHALLENGES.values() if track.table)
+    assert challenges.CHALLENGES.keys() - challenges.PROTOCOLS.keys() == {"aim22_t2"}
+
+
+def test_a_line_of_a_table_is_found_by_its_id():
+    line = challenges.published("ntire23_x2", "npu_sr_x2")
+    assert (line["team"], line["flops_g"], line["section"]) == ("NPU SR", "0.165 (*)", "3.23")
+    assert challenges.figures(line) == {"params_M": 0.2001, "gmacs": 0.165, "runtime_ms": 74.0, "model_mb": None}
+    said = challenges.figures(challenges.published("ntire24", "ntire24_fbcnn_baseline"))
+    assert said == {"params_M": None, "gmacs": None, "runtime_ms": None, "model_mb": 275.0}
+    assert challenges.figures(challenges.published("aim22_t1", "aim22_cvlab_hat"))["runtime_ms"] == 6000.0
+    assert challenges.published("ais24", "") == challenges.published("bicubic_x4", "") == {}
+
+
+@pytest.mark.parametrize("name, entry, message", [
+    ("ais24", "casr", r"ais24: no entry 'casr' in its table; did you mean 'casr_x4'\?"),
+    ("bicubic_x4", "casr_x4", "bicubic_x4: has no published table, and so no entry 'casr_x4'; leave the entry empty")])
+def test_lines_that_are_in_no_table(name, entry, message):
+    with pytest.raises(UserError, match=message):
+        challenges.published(name, entry)
+
+
+@pytest.mark.parametrize("name, figures, kept, verdict, excess", [
+    ("ais24", {"runtime_ms": 33.0, "model_mb": 999}, {"runtime_ms": True}, "33 ms keeps the limit of 33 ms", ""),
+    ("ais24", {"runtime_ms": 40.0}, {"runtime_ms": False}, "40 ms exceeds the limit of 33 ms", ", allowed 33"),
+    ("ntire24", {"model_mb": 300.5}, {"model_mb": False}, "300.5 MB exceeds the limit of 300 MB", ", allowed 300"),
+    ("ntire24", {"model_mb": None}, {}, "", ""), ("ntire24", {}, {}, "", ""),
+    ("aim22_t1", {"model_mb": 1e9, "runtime_ms": 1e9}, {}, "", ""),
+])
+def test_limits(name, figures, kept, verdict, excess):
+    protocol = challenges.protocol(name)
+    assert challenges.kept(protocol, figures) == kept and challenges.verdict(protocol, figures) == verdict
+    assert "".join(challenges.excess(protocol, limit, figure) for limit, figure in figures.items()) == excess
+
+
+def test_all_published_entries_kept_their_limits():
+    for name, track in challenges.CHALLENGES.items():
+        for line in challenges.printed(name):
+            assert all(challenges.kept(track, challenges.figures(line)).values())
 
 
 def test_aim22_table():

@@ -127,6 +127,7 @@ def test_the_network_of_a_recipe(weights, capsys):
     assert main(["convert", "zeros.safetensors", "model.safetensors", "--recipe", "aim22_t1:edsr"]) == 0
     meta = model_file.load("model.safetensors")[0]
     assert meta["recipe"] == "aim22_t1:edsr" and meta["networks"][0]["fields"] == {}
+    assert meta["protocol"] == "aim22_t1"
     assert "official_x3.safetensors: as edsr/baseline x4: the state dict does not fit this network" in fails(
         capsys, "official_x3.safetensors", "other.safetensors", "--recipe", "aim22_t1:edsr")
 

@@ -54,7 +54,7 @@ def test_protocol(evaluate, folders):
     status, out, complaints = evaluate(*args(folders, "--protocol", "aim22_t1", "--json", scores))
     assert status == 0 and not complaints
     report = json.loads(scores.read_text())
-    assert list(report) == ["protocol", "profiles", "crop_border", "images", "mean", "standing", "skipped"]
+    assert list(report) == ["protocol", "profiles", "crop_border", "images", "mean", "standing", "skipped", "kept"]
     assert report["protocol"] == "aim22_t1" and report["profiles"] == ["psnr[rgb]", "ssim[rgb]", "psnr[y_601]"]
     assert [row["name"] for row in report["images"]] == ["0", "1", "2"] and report["skipped"] == []
     hr, sr, lr = (read(folders, name) for name in ("hr/1.png", "sr/1.png", "lr/1.jpg"))
@@ -80,7 +80,7 @@ def test_a_protocol_without_a_table(evaluate, folders):
     assert f" dB, {standing['gain']:+.4f} over bicubic\n" in out and standing["rank"] is None
     status, out, _ = evaluate("--sr", folders / "sr", "--protocol", "bicubic_x4", "--submission", folders / "x.zip",
                               *SUBMISSION)
-    assert status == 0 and out.endswith("x.zip: 3 images and readme.txt\n")
+    assert status == 0 and out.endswith("x.zip: 3 images and readme.txt; all done\n")
 
 
 def test_given_lr_makes_the_same_baseline(evaluate, folders):
@@ -292,8 +292,10 @@ def test_qps_have_a_folder_each(evaluate, qp_folders):
     assert standing["gain"] == pytest.approx(np.mean(gains))
     assert standing["score"] == pytest.approx(2 * 2 ** standing["gain"] / (0.1 * 0.5**0.5)) and standing["rank"] is None
     for text in ("QP31 0", "QP63 1", "mean of lanczos QP31", "gain QP63", "33.70", "0.468",
-                 f"score {standing['score']:.2f}, theirs 12.00", "GeForce RTX 4090 (not comparable: other images)"):
+                 f"score {standing['score']:.2f}, theirs 12.00", "GeForce RTX 4090 (not comparable: other images)",
+                 "0.5 ms keeps the limit of 33 ms"):
         assert text in out
+    assert report["kept"] == {"runtime_ms": True}
     with open(qp_folders / "scores.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0][:3] == ["name", "qp", "ours psnr[rgb]"]
@@ -380,6 +382,12 @@ def test_submission(evaluate, folders, inputs):
     with zipfile.ZipFile(folders / "x.zip") as archive:
         assert archive.namelist() == ["0.png", "1.png", "2.png", "readme.txt"]
         assert b"runtime per image [s] : 1.5\nCPU[1] / GPU[0] : 0\nExtra Data [1]" in archive.read("readme.txt")
+
+
+def test_a_submission_s_runtime_is_held_against_the_challenges_limit(evaluate, qp_folders):
+    status, out, _ = evaluate("--sr", qp_folders / "sr" / "QP63", "--protocol", "ais24", "--qp", 63, "--submission",
+                              qp_folders / "x.zip", "--runtime", 0.04)
+    assert status == 0 and "40 ms exceeds the limit of 33 ms" in out
 
 
 def test_submission_of_other_images_than_the_challenges_says_so(evaluate, folders):

@@ -9,8 +9,8 @@ from jsr.cli import main
 from jsr.recipes import all_recipes, read, recipe, stage
 
 
-def made_up(networks, name="a", **fields):
-    return read(recipe(title="a made-up entry", protocol="aim22_t1", networks=networks, recipe=f"track:{name}",
+def made_up(networks, name="a", protocol="aim22_t1", **fields):
+    return read(recipe(title="a made-up entry", protocol=protocol, networks=networks, recipe=f"track:{name}",
                        data=dict(train=dict(dataset="photos"), eval=dict(dataset="photos")),
                        stages=[stage(steps=1, crop=48, batch=1, losses=[], learning_rate=1e-4)], **fields))
 
@@ -80,7 +80,8 @@ def test_a_published_method_shows_all_of_it(printed):
     out = printed("casr")
     for part in ("Z6: CASR, three", "casr_x4", "ais24:casr", "--config=configs/ais24.py:casr",
                  "plain/casr", "section 3.4", "AIS 2024", "26,064",
-                 "0.026064", "2.0985", "0.468", "30.64", "33.70", "jsr/models/plain.py"):
+                 "0.026064", "2.0985", "0.468", "30.64", "33.70", "jsr/models/plain.py",
+                 "limits     published: 0.468 ms keeps the limit of 33 ms"):
         assert part in out, part
     assert "pcrtsr" not in out.lower()
 
@@ -127,18 +128,20 @@ def test_the_names_that_recipes_use(printed, what, lines):
 
 def test_json_has_the_published_methods(capsys, monkeypatch):
     monkeypatch.setattr(catalogue, "all_recipes", lambda: [
-        ("track", "a", made_up({"sr": dict(model="edsr", scale=2)}, id="casr_x4", inferred=["the batch size"])),
+        ("track", "a", made_up({"sr": dict(model="edsr", scale=2)}, protocol="ais24", entry="casr_x4",
+                               inferred=["the batch size"])),
         ("track", "b", made_up({"sr": dict(model="edsr", scale=2)}, "b"))])
     assert main(["zoo", "--json"]) == 0
     row, *others = json.loads(capsys.readouterr().out)
     gmacs, of_table = row.pop("gmacs"), row.pop("printed")
     assert row == dict(
-        id="casr_x4", title="a made-up entry", challenge="aim22_t1", team="Z6", method="CASR", section="",
+        id="casr_x4", title="a made-up entry", challenge="ais24", team="Z6", method="CASR", section="3.4",
+        kept={"published": {"runtime_ms": True}, "ours": {}},
         recipe="track:a", config="configs/track.py:a",
         inferred=["the batch size"], params=1_369_859, params_deployed=1_369_859, input_hw=[192, 192],
         networks=[dict(model="edsr", scale=2, copies=1, params=1_369_859, params_deployed=1_369_859, gmacs=gmacs)],
         hook_gmacs=gmacs + 16 * 64 * 192**2 / 1e9,  # the ReLU of each block
-        model_mb=1_369_859 * 4 / 2**20, published=dict(params_M=None, gmacs=None, runtime_ms=None, model_mb=None))
+        model_mb=1_369_859 * 4 / 2**20, published=dict(params_M=0.026, gmacs=2.1, runtime_ms=0.468, model_mb=None))
     assert gmacs == pytest.approx(50.599821312) and of_table["psnr[rgb] QP31"] == "30.64"
     assert len(others) == 137 and not any("networks" in other for other in others)
 

@@ -5,11 +5,13 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jsr import model_file, models
+from jsr import model_file, models, recipes
 from jsr.chain import apply
 from jsr.errors import UserError
 from jsr.inference import upscale_folder, upscaler
 from jsr.inference.chain import Chain
+from jsr.training import stages
+from jsr.training.validation import Judge
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +50,36 @@ def test_the_quality_is_estimated_in_the_middle_where_a_block_starts(network, ph
 
 def test_networks_without_an_estimate_have_none(photograph):
     model = models.create("edsr", scale=2, num_feat=2, num_block=1)
-    chains = [Chain({"sr": model}, {"sr": models.init(model, jax.random.key(0))}, meta={"recipe": "ntire24:quick"})]
+    chains = [Chain({"sr": model}, {"sr": models.init(model, jax.random.key(0))}, meta={"protocol": "ntire24"})]
     found = upscaler.Upscaler(chains)
     assert found.quality(lambda start, stop: photograph(8, 8)[start:stop], 8, 8) is None
     assert not found.for_jpeg  # it enlarges
+
+
+MINE = """
+from jsr.recipes import recipe, stage
+
+def get_config(name=""):
+    return recipe(
+        protocol="ntire24",
+        networks={"sr": dict(model="nafnet", scale=1, fields=dict(width=2, enc_blk_nums=(1,), middle_blk_num=1,
+                                                                  dec_blk_nums=(1,)))},
+        data=dict(train=dict(dataset="photos", degrade="ntire24"), eval=dict(dataset="photos", degrade="ntire24")),
+        stages=[stage(steps=1, crop=16, batch=1, learning_rate=1e-3,
+                      losses=[dict(fn="l1", pred="sr", target="hr", weight=1.0)])])
+"""
+
+
+def test_a_recipe_of_one_s_own_makes_a_model_for_jpeg(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    recipe = recipes.load(str(tmp_path / "mine.py"))
+    plan = stages.plan_of(recipe, 0)
+    info = Judge(recipe, {"best": None, "fingerprint": {}}).info(plan, 1, {})
+    variables = {"sr": models.init(plan.networks["sr"], jax.random.key(0))}
+    for protocol in ("ntire24", ""):
+        assert info["protocol"] == "ntire24" and info["recipe"] == "mine"
+        model_file.save(tmp_path / "model.safetensors", variables, info | {"protocol": protocol})
+        assert upscaler.load(tmp_path / "model.safetensors").for_jpeg == bool(protocol)
 
 
 def test_a_given_quality_takes_the_place_of_the_estimate(network, model, photograph):

@@ -1,5 +1,6 @@
 """What can be wrong in a recipe: each mistake is one line that begins with its key, all of them are said at once."""
 
+import json
 import re
 
 from ml_collections import ConfigDict
@@ -80,6 +81,7 @@ MISTAKES = [
     ("networks.sr.scale", 7, "networks.sr: edsr/baseline: no scale 7; it has"),
     ("protocol", "aim22", "protocol: challenge protocol 'aim22' is unknown; did you mean 'aim22_t1'"),
     ("ranking", "psnr[xyz]", "protocol: ranking: "),
+    ("entry", "aim22_vue", "entry: aim22_t1: no entry 'aim22_vue' in its table; did you mean 'aim22_vue_tcir'"),
     ("chain", ["rs"], "chain[0]: no network 'rs'; did you mean 'sr'"),
     ("chain", ["sr", "sr"], "chain[1]: sr stands in the chain twice"),
     ("data.train", [], "data.train: names no dataset"),
@@ -166,8 +168,12 @@ def test_a_config_json_that_is_none(tmp_path, text, line):
         recipes.read_json(tmp_path / "config.json")
 
 
-def test_an_old_config_json_without_newer_keys_is_read():
-    data = trees.plain(recipes.load("aim22_t1"))
+def test_an_old_config_json_without_newer_keys_and_with_older_ones_is_read(tmp_path):
+    data = trees.plain(recipes.load("aim22_t1")) | {"id": "aim22_vue_tcir", "report": {"psnr": 23.6677}}
     for row in data["data"]["train"]:
         del row["shrink"], row["tiles"], row["detail"]
-    assert recipes.read(data) == recipes.load("aim22_t1")
+    del data["entry"]
+    (tmp_path / "config.json").write_text(json.dumps(data))
+    assert recipes.read_json(tmp_path / "config.json") == recipes.load("aim22_t1")
+    with pytest.raises(UserError, match="unknown key 'id'.*\n.*unknown key 'report'"):  # in a track file
+        recipes.read(data)

@@ -74,9 +74,9 @@ def test_a_compressed_entry_is_too_large_or_in_proportion_to_a_whole_image():
     config, = rows.entries(["ntire24"], ["fbcnn"])  # whose table row has no runtime
     assert rows.published(config) == {"gain_db": pytest.approx(2.3849), "runtime_ms": None, "hardware": "",
                                       "score": None, "params_m": None, "flops_g": None}
-    row = {"protocol": "ntire24", "size": [128, 128], "model_bytes": 287_700_000, "whole_ms": 1500.0}
-    assert (gain_plot._model(row), gain_plot._whole(row)) == ("287.70", "1.5")
-    assert gain_plot._model(row | {"model_bytes": 301_000_000}) == "301.00, allowed 300"
+    row = {"protocol": "ntire24", "size": [128, 128], "model_bytes": 287_687_184, "whole_ms": 1500.0}
+    assert (gain_plot._model(row), gain_plot._whole(row)) == ("274.36", "1.5")
+    assert gain_plot._model(row | {"model_bytes": 301 * 2**20}) == "301.00, allowed 300"
     assert gain_plot._whole(row | {"size": [1356, 2040]}) == ""
 
 

@@ -65,6 +65,16 @@ def test_other_settings_are_refused_once_something_was_trained(recipe, tmp_path)
     run_folder.check_same_run(recipe(seed="1", log_every="7"), mark, tmp_path)
 
 
+def test_a_run_of_before_recipes_named_their_entry_goes_on(recipe, tmp_path):
+    config = recipe(entry="aim22_cvlab_hat")
+    begun(config, tmp_path)
+    old = json.loads((tmp_path / "config.json").read_text())
+    del old["entry"]
+    old |= {"id": "aim22_cvlab_hat", "report": {"psnr": 23.2828, "section": "4.14"}}
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    run_folder.check_same_run(config, mark_of(config), tmp_path)
+
+
 def test_other_code_is_told_of(recipe, tmp_path, caplog):
     begun(recipe(), tmp_path)
     mark = copy.deepcopy(mark_of(recipe()))

@@ -1,0 +1,30 @@
+"""Whether an entry keeps what its challenge allowed."""
+
+from collections.abc import Mapping
+
+from jsr.challenges.rules import Protocol
+
+_UNITS = {"model_mb": "MB", "runtime_ms": "ms"}
+
+
+def kept(protocol: Protocol, figures: Mapping[str, float | None]) -> dict[str, bool]:
+    """{limit: whether its figure is within}, of the limits of a challenge whose figure is known.
+
+    Args:
+      protocol: a Protocol.
+      figures: {"model_mb": ..., "runtime_ms": ...} as in `Protocol.limits`; others do not matter, None is unknown.
+    """
+    found = {name: (figures.get(name), most) for name, most in protocol.limits.items()}
+    return {name: figure <= most for name, (figure, most) in found.items() if figure is not None}
+
+
+def verdict(protocol: Protocol, figures: Mapping[str, float | None]) -> str:
+    """The same in words: "0.468 ms keeps the limit of 33 ms"; "" where nothing is limited, or no figure known."""
+    return "; ".join(
+        f"{figures[name]:,.4g} {_UNITS[name]} {'keeps' if is_kept else 'exceeds'} the limit of "
+        f"{protocol.limits[name]:g} {_UNITS[name]}" for name, is_kept in kept(protocol, figures).items())
+
+
+def excess(protocol: Protocol, name: str, figure: float | None) -> str:
+    """What a table adds to a figure that is more than allowed, ", allowed 300"; "" of others."""
+    return "" if kept(protocol, {name: figure}).get(name, True) else f", allowed {protocol.limits[name]:g}"
