@@ -20,6 +20,10 @@ class UsageError(UserError):
     """A mistake in the words of a command line; the commands exit with status 2."""
 
 
+class MissingLibrary(UserError):
+    """A library that an extra of jsr brings is not installed; its text says how to get it."""
+
+
 _ALIKE = 3  # errors of one kind that are named
 
 

@@ -19,6 +19,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else PyTorch forks, at any time, beside JAX's threads
+sys.modules.setdefault("openvino_telemetry", None)  # OpenVINO that a test imports itself reports nothing, and forks not
 # How wide and bright tables are printed
 for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
     os.environ.pop(_name, None)
@@ -27,8 +28,9 @@ hypothesis.settings.register_profile("jsr", database=None)  # the checkout may b
 hypothesis.settings.load_profile("jsr")
 
 
-# pytest's; PyTorch's, set when it is first used; ours while AVIF is encoded, by threads that read ahead of a test's end
-_OF_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "SVT_LOG"}
+# pytest's; PyTorch's, set when it is first used; JAX's, when it is imported; ours while AVIF is encoded, by threads
+# that read ahead of a test's end
+_OF_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "SVT_LOG", "TF_CPP_MIN_LOG_LEVEL", "TPU_SKIP_MDS_QUERY"}
 
 
 # Set by the first command that keeps what it compiles, for its process

@@ -18,7 +18,7 @@ import PIL
 from jsr import challenges, guests, lazy
 from jsr.challenges.rules import JPEG
 from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
-from jsr.errors import UserError, nearest
+from jsr.errors import MissingLibrary, UserError, nearest
 from jsr.images import png_bytes, read_rgb
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ def _refused(name, key, value):
     try:
         degrade(name, np.zeros((1, side * 3 // 2, side) if p.video else (side, side, 3), np.uint8),
                 **{key: value}).decode()
+    except MissingLibrary:
+        raise
     except UserError as e:
         return str(e)
     return ""
