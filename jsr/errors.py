@@ -1,6 +1,8 @@
 """The one exception for mistakes of the user's, and what its messages say of unknown names, memory and permissions."""
 
 import difflib
+import os
+import re
 
 # In the messages of XLA's errors; the second is what a GPU without room to try its algorithms says.
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Failed to determine best cudnn convolution algorithm")
@@ -24,6 +26,31 @@ class UsageError(UserError):
 
 class MissingLibrary(UserError):
     """A library that an extra of jsr brings is not installed; its text says how to get it."""
+
+
+_ALIKE = 3  # errors of one kind that are named
+
+
+def grouped(errors):
+    """The lines for errors of which many may be alike: of each folder and kind the first are lines, the rest a number.
+
+    Errors are alike whose texts differ only in numbers and in the name of the file that they begin with.
+
+    Args:
+      errors: UserErrors or texts, "path: what is wrong".
+    """
+    kinds = {}
+    for text in map(str, errors):
+        path, colon, problem = text.partition(": ")
+        folder, name = os.path.split(path)
+        kind = re.sub(r"\d+", "#", problem.replace(name, "") if name else problem)
+        kinds.setdefault((folder, kind) if colon else text, []).append(text)
+    for alike in kinds.values():
+        shown = len(alike) if len(alike) <= _ALIKE + 1 else _ALIKE
+        yield from alike[:shown]
+        if shown < len(alike):
+            folder = os.path.dirname(alike[0].partition(": ")[0]) or "."
+            yield f"{folder}: the same holds for {len(alike) - shown:,} more files"
 
 
 def is_out_of_memory(error):

@@ -2,18 +2,24 @@
 
 import io
 from pathlib import Path
+import struct
 import warnings
 
 import numpy as np
 from PIL import Image
 
-from jsr import orientation
+from jsr import listing, orientation
 from jsr.errors import FileError, UserError
 from jsr.files import atomic_write
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff")
+# The endings of all formats that are read, here by Pillow and in jsr.pictures.
+EXTENSIONS = (".avif", ".bmp", ".dib", ".gif", ".icb", ".icns", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg",
+              ".jpf", ".jpg", ".jpx", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi", ".ras", ".rgb",
+              ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp")
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # Pillow's names of formats whose frames are no smaller copies or layers
 _OPAQUE, _WITH_ALPHA = ("RGB", "L", "1"), ("P", "PA", "LA", "RGBA")  # Pillow's modes that are read
 _ORIENTATION = 0x112  # of EXIF
+_SUBFILE, _BITS = 254, 258  # tags of TIFF: the lowest bit says that a page is a smaller copy; bits of each channel
 _TURNS = dict(enumerate((  # that make a picture of this orientation upright
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
     Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), 2))
@@ -35,8 +41,8 @@ def read_rgb(source, *, name=None):
       uint8 array of shape (H, W, 3).
 
     Raises:
-      UserError: missing, unreadable, truncated, no image, more than 8 bits a channel, CMYK, transparent, or so
-        large that Pillow takes it for a decompression bomb.
+      UserError: missing, unreadable, truncated, no image, more than 8 bits a channel, CMYK, transparent, several
+        frames or pages, or so large that Pillow takes it for a decompression bomb.
     """
     name = name or (f"<{len(source)} bytes>" if isinstance(source, bytes) else source)
     try:
@@ -67,11 +73,46 @@ def _too_many_pixels(name):
 
 def _check_mode(image, name):
     """Raises UserError where an opened image's header says that it is no 8-bit grey or RGB."""
-    # Pillow opens 16-bit colour as 8-bit "RGB"; only the raw mode tells.
-    if any(";16" in str(tile.args) for tile in image.tile):
-        raise FileError(f"{name}: has 16 bits a channel, not 8; convert it first")
+    if (bits := sample_bits(image)) > 8:
+        raise FileError(f"{name}: has {bits} bits a channel, not 8; convert it first")
     if image.mode not in (*_OPAQUE, *_WITH_ALPHA):
         raise FileError(f"{name}: is {image.mode}, not 8-bit grey or RGB; convert it first")
+    if (frames := _frames(image)) > 1:
+        raise FileError(f"{name}: holds {frames} frames or pages, not one image; split it first")
+
+
+def sample_bits(image):
+    """Most bits a channel in the file of an opened Pillow image, of which Pillow may read 8; 8 may stand for fewer."""
+    # Pillow opens 16-bit colour as 8-bit "RGB"; only the raw mode tells.
+    if any(";16" in f"{image.mode} {tile.args}" for tile in image.tile):
+        return 16
+    if image.format == "TIFF":  # planes of 16 bits are of mode RGB too
+        return max(np.atleast_1d(image.tag_v2.get(_BITS, 1)))
+    if image.format == "PPM":  # where the file says the largest value, the decoder gets it
+        arguments = image.tile[0].args if image.tile else None
+        largest = [value for value in arguments if isinstance(value, int)] if isinstance(arguments, tuple) else []
+        return 16 if largest and largest[0] > 255 else 8
+    if image.format == "JPEG2000":
+        at = image.fp.tell()
+        image.fp.seek(0)
+        head = image.fp.read(1 << 16)
+        image.fp.seek(at)
+        size = head.find(b"\xff\x4f\xff\x51")  # the SIZ marker
+        components, = struct.unpack_from(">H", head, size + 40)
+        return max((head[size + 42 + 3 * i] & 0x7F) + 1 for i in range(components))
+    return 8
+
+
+def _frames(image):
+    """The number of frames or pages of an opened image, smaller copies of a TIFF file's page left out."""
+    if image.format == "TIFF" and image.n_frames > 1:
+        kinds = []
+        for page in range(image.n_frames):
+            image.seek(page)
+            kinds.append(image.tag_v2.get(_SUBFILE, 0) & 1)
+        image.seek(0)
+        return kinds.count(0)
+    return getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
 
 
 def _turn(image):
@@ -122,22 +163,26 @@ def image_size(path):
         raise FileError(f"{path}: not an image that Pillow can read; replace or remove the file") from e
 
 
-def list_images(folder, extensions=EXTENSIONS):
-    """The files with one of these extensions directly in `folder`, sorted by name; images unless told otherwise.
+def list_images(folder, extensions=EXTENSIONS, *, passed=None, out=None):
+    """The files with one of these extensions at any depth below a folder, sorted; images unless told otherwise.
+
+    Args:
+      folder: path.
+      extensions: endings in small letters.
+      passed, out: as of `jsr.listing.taken`.
 
     Raises:
-      UserError: no such folder, or no such file in it.
+      UserError: no such folder, one that cannot be read, or no such file in it.
     """
-    folder = Path(folder)
+    folder, passed = Path(folder), listing.PassedOver() if passed is None else passed
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    try:
-        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in extensions and not p.name.startswith("."))
-    except OSError as e:
-        raise UserError(f"{folder}: cannot be listed: {e.strerror}") from e
+    paths = listing.taken(folder, extensions, passed, out=out)
+    if not paths and passed.folders and passed.folders[-1][0] == folder:
+        raise UserError(f"{folder}: cannot be read: {passed.folders[-1][1]}")
     if not paths:
         what = "images" if extensions is EXTENSIONS else "videos"
-        raise UserError(f"{folder}: no {what} in it (looked for {', '.join(extensions)})")
+        raise UserError(f"{folder}: no {what} in it" + (f" ({passed})" if passed.kinds else ""))
     return paths
 
 

@@ -14,6 +14,7 @@ import filelock
 from jsr.errors import UserError
 from jsr.files import atomic_write, hidden_name, remove_rests, sha256, writing
 
+MANIFESTS = {"jsr upscale": "upscaled.json", "jsr degrade": "manifest.json"}  # their names, by command
 WRITE, REPLACE, PASS_OVER = "write", "replace", "pass over"
 
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
@@ -91,6 +92,12 @@ class Manifest:
             self._refresh()
             return self._tables.get(table, {}).get(name, {})
 
+    def table(self, name):
+        """All entries of a table, {name: entry}."""
+        with self._mutex:
+            self._refresh()
+            return dict(self._tables.get(name, {}))
+
     def add(self, table, name, entry):
         """Sets an entry."""
         # A line of its own, whatever a killed process left of one before.
@@ -156,18 +163,15 @@ class Manifest:
         raise UserError(f"{self.path}: {problem}; choose another --out, or --overwrite")
 
 
-def made_in(folder, name, command):
-    """The paths of all files that a manifest in a folder lists; none where it has no such manifest.
-
-    Args:
-      folder: of the manifest.
-      name: of the manifest.
-      command: that makes the files.
-    """
-    try:
-        return {Path(folder, file) for file in Manifest(Path(folder, name), command, {})._tables.get("files", {})}
-    except UserError:
-        return set()
+def made_in(folder):
+    """The paths of all files that the manifests in a folder, of whichever of MANIFESTS, list as made."""
+    made = set()
+    for command, name in MANIFESTS.items():
+        if os.path.isfile(Path(folder, name)):
+            with contextlib.suppress(UserError):
+                files = Manifest(Path(folder, name), command, {}).table("files")
+                made |= {Path(folder, entry.get("file", target)) for target, entry in files.items()}
+    return made
 
 
 @contextlib.contextmanager

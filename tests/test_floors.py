@@ -10,7 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 FLOORS = [floor.split() for floor in """
     errors
     allocator chart cubic device files guests lazy native orientation parallel places sharding terminal
-    command_line images layers losses optim results trees
+    results
+    listing
+    command_line images layers losses optim trees
     augment crops metrics models pictures
     challenges
     chain convert degradations reparam

@@ -72,12 +72,17 @@ def test_what_a_kill_leaves_in_the_journal_counts(tmp_path):
 
 
 def test_what_was_made_in_a_folder(tmp_path):
-    mine = results.Manifest(tmp_path / "m.json", "jsr test", {})
-    mine.add("files", "sub/a.png", {})
-    assert results.made_in(tmp_path, "m.json", "jsr test") == {tmp_path / "sub/a.png"}
+    made = {tmp_path / "sub/a.png", tmp_path / "b.jpg"}
+    for command, rows in (("jsr upscale", {"sub/a.png": {}}), ("jsr degrade", {"b.png": {"file": "b.jpg"}})):
+        mine = results.Manifest(tmp_path / results.MANIFESTS[command], command, {})
+        mine.save()
+        for name, entry in rows.items():
+            mine.add("files", name, entry)
+    assert results.made_in(tmp_path) == made
     mine.save()
-    assert results.made_in(tmp_path, "m.json", "jsr test") == {tmp_path / "sub/a.png"}
-    assert results.made_in(tmp_path, "m.json", "jsr other") == set()
+    assert results.made_in(tmp_path) == made
+    (tmp_path / "manifest.json").write_text('{"name": "my app"}')
+    assert results.made_in(tmp_path) == {tmp_path / "sub/a.png"}
 
 
 @pytest.mark.parametrize("content, message", [

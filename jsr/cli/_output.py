@@ -6,7 +6,8 @@ import sys
 
 from rich.console import Console
 
-from jsr import results
+from jsr import results, terminal
+from jsr.errors import grouped
 from jsr.files import atomic_write, is_stream, refuse_existing
 
 STDOUT = Path("-")
@@ -68,3 +69,25 @@ def foretell(found):
         console.print(f"{_DOING[may]}: {path}")
     if not found:
         console.print("nothing would be written")
+
+
+def ended(command, errors, done, console, passed=""):
+    """Says what was passed over, what failed and, in the last line, whether all is done; returns the exit status.
+
+    Args:
+      command: as "jsr upscale".
+      errors: UserErrors or texts, one for each file or folder that failed.
+      done: what was done, in a few words; "" of nothing.
+      console: rich Console of what was done; failures go to stderr.
+      passed: jsr.listing.PassedOver, or its text.
+    """
+    errors, stderr = list(errors), terminal.console(stderr=True)
+    if str(passed):
+        console.print(str(passed))
+    if done:
+        console.print(done if errors else f"{done}; all done")
+    for text in grouped(errors):
+        stderr.print(f"{command}: {text}")
+    if errors:
+        stderr.print(f"{command}: {len(errors):,} failed, {'the rest is done' if done else 'nothing was done'}")
+    return 1 if errors else 0

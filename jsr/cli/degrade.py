@@ -7,10 +7,11 @@
   jsr degrade LDV3 --out lr --protocol aim22_t2 --set encoder=hm
   jsr degrade photos --protocol ntire24 --explain steps
 
-Writes one LR file an image and manifest.json with what made each. Files that are there already and still right are
-kept; a file in the way that was not made of the same image, or was changed since, stays and is named; the exit status
-is 1 when some image could not be degraded. What a protocol leaves to chance is drawn from the
-file's name, so that it is the same every time.
+Writes one LR file an image, at any depth of the folder, which is mirrored, and manifest.json with what made each.
+Files that are there already and still right are kept; a file in the way that was not made of the same image, or was
+changed since, stays and is named. What else the folder holds is counted; the exit status is 1 when some image could not
+be degraded, and the last line says so. What a protocol leaves to chance is drawn from the file's name, so that it is
+the same every time.
 
 --explain writes, instead, one picture an image with every step of the chain beside each other, and prints the steps.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jsr import challenges
+from jsr import challenges, listing
 from jsr.cli import _output, _progress
 from jsr.degradations import PROTOCOLS, explain, parameters, settings
 from jsr.degradations.degrade_folder import MANIFEST, degrade_folder, foresee
@@ -50,30 +51,31 @@ def run(args):
     known = parameters(args.protocol)
     fixed = settings(args.protocol, dict(_pair(text, known) for text in args.set), "--set ")
     console = Console(soft_wrap=True, highlight=False, markup=False)
+    passed, done = listing.PassedOver(), ""
     if args.explain and args.dry_run:
         _output.settled(args, *explain.places(args.hr_dir, args.explain))
         return 0
     if args.explain:
         errors = explain.explain_folder(args.hr_dir, args.explain, args.protocol, fixed=fixed, say=console.print,
-                                        overwrite=args.overwrite)
+                                        overwrite=args.overwrite, passed=passed)
+        done = f"steps: {args.explain}"
     elif args.dry_run:
-        found, errors = foresee(args.hr_dir, args.out, args.protocol, fixed=fixed, overwrite=args.overwrite)
+        found, errors = foresee(args.hr_dir, args.out, args.protocol, fixed=fixed, overwrite=args.overwrite,
+                                passed=passed)
         _output.foretell(found)
     else:
         with _progress.bar() as progress:
             manifest, errors = degrade_folder(args.hr_dir, args.out, args.protocol, fixed=fixed,
                                               num_workers=args.num_workers, overwrite=args.overwrite,
-                                              progress=progress)
+                                              passed=passed, progress=progress)
         for name, entry in manifest["files"].items():
             if entry["cropped"]:
                 console.print(f"{name}: cropped from {entry['source_height']}x{entry['source_width']} to "
                               f"{entry['hr_height']}x{entry['hr_width']} (height x width)")
         what = "clips" if PROTOCOLS[args.protocol].video else "images"
-        console.print(f"{len(manifest['files'])} LR {what} in {args.out}, their parameters in {MANIFEST}")
-    stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    for error in errors:
-        stderr.print(f"jsr degrade: {error}")
-    return 1 if errors else 0
+        if manifest["files"]:
+            done = f"{len(manifest['files'])} LR {what} in {args.out}, their parameters in {MANIFEST}"
+    return _output.ended("jsr degrade", [*passed.errors, *errors], done, console, passed)
 
 
 def _pair(text, known):

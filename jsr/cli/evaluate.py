@@ -9,7 +9,8 @@
   jsr evaluate --sr out --hr Set5 --profile "psnr_b[rgb]"           one score
   jsr evaluate --sr out --lr test_LR --submission out.zip --runtime 1.2
 
-Files belong together by name; something added to an SR or LR name (0801x4.png, 0801_SwinIR.png) is tolerated where only
+Folders are gone down; files belong together within folders of one name, or by name alone where the folders differ.
+Something added to an SR or LR name (0801x4.png, 0801_SwinIR.png) is tolerated where only
 one pairing is possible. A file that is missing, damaged or of the wrong size gets one line, is left out of the means,
 and makes the exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
 
@@ -34,7 +35,7 @@ import re
 
 from rich.table import Table
 
-from jsr import challenges, evaluation, metrics, parallel, terminal
+from jsr import challenges, evaluation, listing, metrics, parallel, terminal
 from jsr.challenges import submission
 from jsr.cli import _output, _progress
 from jsr.errors import UserError
@@ -80,10 +81,14 @@ def run(args):
     if _output.settled(args, args.json, args.csv, args.submission):
         return 0
     console = terminal.console(stderr=_output.STDOUT in (args.json, args.csv))
-    pairs, problems = [], []
+    pairs, problems, rows, passed = [], [], [], {}
     for qp, sr, lr in _folders(args, protocol):
-        found, unpaired = _pairs(sr, args.hr, lr, scale, qp, console)
+        found, unpaired = _pairs(sr, args.hr, lr, scale, qp, console, passed)
         pairs, problems = pairs + found, problems + unpaired
+    everything = listing.PassedOver()
+    for here in passed.values():
+        everything += here
+    problems += map(str, everything.errors)
     figures = {"runtime_ms": args.runtime * 1e3 if args.runtime_ms is None and args.runtime else args.runtime_ms}
     if args.hr:
         baseline = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
@@ -95,14 +100,14 @@ def run(args):
         _show(report, protocol, console, title=args.sr)
     if protocol and challenges.kept(protocol, figures):
         console.print(challenges.verdict(protocol, figures))
-    _complain(problems)
     if args.hr:
         _write(report, args)
-    if args.submission:
-        if problems:
-            raise UserError(f"{args.submission}: not written; files missing or unfit: {len(problems)}")
-        _submit(args, pairs, protocol, console)
-    return 1 if problems else 0
+    done = f"{len(rows)} images scored" if rows else ""
+    if args.submission and problems:
+        problems.append(f"{args.submission}: not written; files missing or unfit: {len(problems)}")
+    elif args.submission:
+        done = _submit(args, pairs, protocol)
+    return _output.ended("jsr evaluate", sorted(problems), done, console, everything)
 
 
 def _settings(args, protocol):
@@ -180,26 +185,31 @@ def _by_qp(folder, protocol):
     return found
 
 
-def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console):
+def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console, passed):
     """(pairs, problems): a score_folders.Pair for every image that has all it needs, and one line for every other file.
 
     Without `hr_dir` a pair's `hr` is the LR whose name it answers to, or, without `lr_dir` too, the image itself.
     """
-    made = list_images(sr_dir)
-    inputs = list_images(lr_dir) if lr_dir else []
-    at = f"QP{qp} " if qp else ""
+    def images(folder):
+        passed[folder] = listing.PassedOver()  # of the originals, which belong to several QPs, once
+        return list_images(folder, passed=passed[folder])
+
+    made, at = images(sr_dir), f"QP{qp} " if qp else ""
+    inputs = images(lr_dir) if lr_dir else []
     if not hr_dir:
-        found, problems = score_folders.match(made, inputs or made, reference="LR")
+        found, problems = score_folders.match_below(made, inputs or made, sr_dir, lr_dir or sr_dir, reference="LR")
         _say_renamed(found, console)
         problems += [text for lr, sr in found.items() if inputs and scale for text in _wrong_size(sr, lr, scale)]
         return [score_folders.Pair(sr, lr) for lr, sr in found.items()], problems
-    found, problems = score_folders.match(made, list_images(hr_dir), what=f"{at}SR")
+    references = images(hr_dir)
+    found, problems = score_folders.match_below(made, references, sr_dir, hr_dir, what=f"{at}SR")
     _say_renamed(found, console)
+    names = score_folders.names_below(references, hr_dir)
     if not inputs:
-        return [score_folders.Pair(sr, hr, qp=qp) for hr, sr in found.items()], problems
-    lr_of, lr_problems = score_folders.match(inputs, list(found), what=f"{at}LR")
+        return [score_folders.Pair(sr, hr, qp=qp, name=names[hr]) for hr, sr in found.items()], problems
+    lr_of, lr_problems = score_folders.match_below(inputs, list(found), lr_dir, hr_dir, what=f"{at}LR")
     _say_renamed(lr_of, console)
-    return [score_folders.Pair(found[hr], hr, lr, qp) for hr, lr in lr_of.items()], problems + lr_problems
+    return [score_folders.Pair(found[hr], hr, lr, qp, names[hr]) for hr, lr in lr_of.items()], problems + lr_problems
 
 
 def _say_renamed(found, console):
@@ -321,20 +331,19 @@ def _write(report, args):
                             for row in report["images"])
 
 
-def _complain(problems):
-    stderr = terminal.console(stderr=True)
-    for text in sorted(problems):
-        stderr.print(f"jsr evaluate: {text}")
-
-
-def _submit(args, pairs, protocol, console):
+def _submit(args, pairs, protocol):
+    """Writes the archive; returns what was done, in a few words."""
     text = submission.readme(args.runtime, cpu=args.cpu, extra_data=args.extra_data, description=args.description)
     images = {pair.hr.stem: pair.sr for pair in pairs}
+    if len(images) < len(pairs):
+        twice = next(pair for pair in pairs if images[pair.hr.stem] != pair.sr)
+        raise UserError(f"{args.submission}: not written; {twice.sr} and {images[twice.hr.stem]} would have one name "
+                        "there; rename one")
     with _progress.bar() as progress:
         done = iter(range(1, len(images) + 1))
         submission.write_zip(args.submission, images, text, replace=args.overwrite,
                              on_image=lambda: progress("packing", next(done), len(images)))
     others = protocol and protocol.test_set and (len(images) != protocol.test_count
                                                  or protocol.test_names not in (None, images.keys()))
-    console.print(f"{args.submission}: {len(images)} images and readme.txt"
-                  + (f"; the challenge's are {protocol.test_set}" if others else ""))
+    return (f"{args.submission}: {len(images)} images and readme.txt"
+            + (f"; the challenge's are {protocol.test_set}" if others else ""))

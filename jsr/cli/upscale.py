@@ -9,8 +9,9 @@
 Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution are kept, the EXIF orientation is
 applied. Folders are mirrored. upscaled.json in the output folder holds the settings and what became of each file; the
 same command again goes on where it was interrupted and leaves finished files alone. Files in the way that were not made
-of the very same picture, or were changed since, stay and are named. A file that cannot be upscaled gets one line on
-stderr, the rest goes on, and the exit status is 1.
+of the very same picture, or were changed since, stay and are named. What a folder holds besides pictures is counted.
+A file that cannot be upscaled gets one line on stderr, the rest goes on, and the exit status is 1; it is 0 where all is
+done and 2 for a mistake in the command line, and the last line says which.
 
 Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, what the whole
 picture at once would have given, or approximate.
@@ -104,9 +105,8 @@ def _upscale(args, piped):
     from jsr.inference import upscale_folder, upscaler
 
     stdout = Console(soft_wrap=True, highlight=False, markup=False, stderr=piped.to_stdout)
-    stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     models = [model_file.find(path) for path in args.model or [_run_of(args.recipe)]]
-    jobs, errors = upscale_folder.find_jobs(piped.inputs, piped.out, suffix=_suffix(args.format))
+    jobs, errors, passed = upscale_folder.find_jobs(piped.inputs, piped.out, suffix=_suffix(args.format))
     settings = {"models": [upscale_folder.digest(path) for path in models], "weights": args.weights,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
@@ -116,6 +116,7 @@ def _upscale(args, piped):
     if args.dry_run:
         found, failed = upscale_folder.foresee(jobs, settings, **where)
         _output.foretell({piped.shown(target): may for target, may in found.items()})
+        done = ""
     else:
         check_settings()
         use_compile_cache()
@@ -129,11 +130,10 @@ def _upscale(args, piped):
                 jobs, network, settings, **where, quality=args.quality, keep_dates=args.keep_dates,
                 progress=lambda files, done, total: progress("upscaling", done / 1e6, total / 1e6,
                                                              f", {files} of {len(jobs)} files done"))
-        for line in _summary(entries, network, time.monotonic() - start, args.out):
+        for line in _summary(entries, network, time.monotonic() - start):
             stdout.print(piped.shown(line))
-    for error in (*errors, *failed):
-        stderr.print(f"jsr upscale: {piped.shown(error)}")
-    return 1 if errors or failed else 0
+        done = "" if all("error" in entry for entry in entries.values()) else f"results: {args.out}"
+    return _output.ended("jsr upscale", map(piped.shown, (*errors, *failed)), done, stdout, passed)
 
 
 class _Pipes:
@@ -241,7 +241,7 @@ def _suffix(name):
     raise UserError(f"--format {name}: cannot be written; choose one of {', '.join(pictures.WRITABLE)}")
 
 
-def _summary(entries, network, seconds, out):
+def _summary(entries, network, seconds):
     """Lines about what was done."""
     done = {target: entry for target, entry in entries.items() if "error" not in entry and "skipped" not in entry}
     sources = collections.defaultdict(list)
@@ -264,8 +264,6 @@ def _summary(entries, network, seconds, out):
         yield from dict.fromkeys(line for chain in network.chains for line in _runtimes(chain.runner))
     if skipped:
         yield f"{skipped} were finished before"
-    if done or skipped:
-        yield f"results: {out}"
 
 
 def _runtimes(runner):

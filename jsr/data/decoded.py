@@ -56,7 +56,7 @@ class Decoded:
         self._paths = [path.absolute() for path in source.paths]
         pixels = sum(height * width for height, width in source.sizes) / form.shrink**2
         _make_room(self._folder, {_part(path, form, self._folder) for path in self._paths}, int(pixels * _PX_BYTES))
-        folder = source.paths[0].parent
+        folder = os.path.commonpath([path.parent for path in source.paths])
         announce(f"{folder}: its {len(self._paths):,} images, {pixels / 1e6:,.0f} megapixels after shrinking, "
                  f"are decoded once and kept in {self._folder}, about {decimal(int(pixels * _PX_BYTES))}")
         tiles = [cut.sizes(path.name, *size, form) for path, size in zip(self._paths, source.sizes, strict=True)]

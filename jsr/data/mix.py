@@ -36,7 +36,7 @@ def open_sources(recipe, announce=lambda line: None):
         except UserError as e:
             problems += str(e).splitlines()
     try:
-        validation_source(recipe)
+        validation_source(recipe, announce)
     except UserError as e:
         problems += str(e).splitlines()
     if problems:
@@ -108,12 +108,12 @@ def data_hash(recipe, opened):
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
 
 
-def validation_source(recipe):
-    """The records that a recipe is evaluated on, opened."""
+def validation_source(recipe, announce=lambda line: None):
+    """The records that a recipe is evaluated on, opened; `announce` is called with lines for the user."""
     data = recipe.data.eval
     if data.hr:
         return sources.open_pairs(data.hr, data.lr, recipe.scale, recipe.data.data_dir or None)
-    return sources.open_source(data.dataset, data.split, recipe.data.data_dir or None)
+    return sources.open_source(data.dataset, data.split, recipe.data.data_dir or None, announce=announce)
 
 
 def _transform(row, stage, scale, count, number):

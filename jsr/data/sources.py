@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+import os
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from jsr import guests, images
+from jsr import guests, images, listing
 from jsr.data import headers
 from jsr.data.decoded import Decoded
 from jsr.datasets.build import damage, default_data_dir, find, names
@@ -30,10 +31,11 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
       dataset: "<dataset>[/<config>]", or the path of a folder; or a guest's "mypkg.data:mine" (jsr.guests), a function
         of the split that gives a source. A known dataset goes before a folder of the same name;
         "./photos" is the folder.
-      split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all its images.
+      split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all
+        images at any depth below it.
       data_dir: where datasets are; `jsr.datasets.build.default_data_dir()` where None or "".
       files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all. Of a
-        folder these are its images, before they are cut into tiles.
+        folder these are its images, before they are cut into tiles, with or without folders in front.
       form: jsr.datasets.cut.Cut, what is made of a folder's images; a dataset's are as they were built.
       memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it,
         images are kept on disk as they are decoded, see `jsr.data.decoded`.
@@ -56,7 +58,10 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         return ListedSource(source, _listed(source.names, files, dataset)) if files else source
     if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: no such folder, and no such dataset; {nearest(dataset, names())}")
-    paths = _listed_paths(images.list_images(dataset), files, dataset)
+    passed = listing.PassedOver()
+    paths = _listed_paths(images.list_images(dataset, passed=passed), files, dataset)
+    if passed.kinds:
+        announce(f"{dataset}: {len(paths):,} images; {passed}")
     sizes, problems = headers.read(dataset, paths, data_dir, announce)
     headers.raise_all(problems + (_small(list(sizes.items()), least) if form == WHOLE else []))
     source = FolderSource(paths, list(sizes.values()))
@@ -140,8 +145,9 @@ class FolderSource:
 
     @property
     def identity(self):
-        """[name, bytes] of every file."""
-        return [[path.name, path.stat().st_size] for path in self.paths]
+        """[path below the folder that they share, bytes] of every file."""
+        root = os.path.commonpath([path.parent for path in self.paths])
+        return [[path.relative_to(root).as_posix(), path.stat().st_size] for path in self.paths]
 
     @property
     def decoded_bytes(self):
@@ -277,11 +283,18 @@ def _listed(known, path, dataset):
         raise UserError(f"{path}: lists no names; leave it out to take all of {dataset}")
     numbers = {}
     for number, name in enumerate(known):
-        for form in {name, Path(name).name, Path(name).stem}:
+        for form in _forms(name):
             numbers.setdefault(form, []).append(number)
-    found = {name: numbers.get(name) or numbers.get(Path(name).stem) for name in wanted}
+    found = {name: numbers.get(name) or numbers.get(os.path.splitext(name)[0]) for name in wanted}
     missing = [name for name in wanted if not found[name]]
     if missing:
         raise UserError(f"{path}: {len(missing):,} of its {len(wanted):,} names are not in {dataset}, first "
                         f"{missing[0]!r}")
     return sorted({number for several in found.values() for number in several})
+
+
+def _forms(name):
+    """What a list may call a record: its name, from any of its folders on, with and without suffix."""
+    parts = Path(name).parts
+    below = ["/".join(parts[first:]) for first in range(len(parts))]
+    return {name, *below, *(os.path.splitext(form)[0] for form in below)}

@@ -1,13 +1,12 @@
 """The images below a folder, in folders and in archives, and which of them make up a split of a dataset."""
 
 import dataclasses
-import os
 from pathlib import Path
 import re
 import tarfile
 import zipfile
 
-from jsr import images
+from jsr import images, listing
 from jsr.datasets.records import Original
 from jsr.errors import UserError
 
@@ -46,10 +45,12 @@ class Found:
     Attributes:
       files: [(path, Original)], as if archives were folders; files in folders come before members of archives.
       unusable: archives that may hold images, each with the reason: "a.tgz must be unpacked first".
+      passed: jsr.listing.PassedOver, all else in the folders; of archives what they hold besides images is not counted.
     """
 
     files: list
     unusable: list
+    passed: listing.PassedOver
 
     def matching(self, pattern):
         """{name: Original}, sorted, of the files whose path ends like `pattern`; of the same name, the first.
@@ -71,7 +72,7 @@ class Found:
 def images_below(folder):
     """Found: the images in a folder, the folders in it, and the .zip and .tar archives in them.
 
-    Hidden files, and links that lead back to where they are, are left out.
+    Hidden files, and links to what is taken anyway, are left out.
 
     Raises:
       UserError: no such folder.
@@ -79,8 +80,8 @@ def images_below(folder):
     folder = Path(folder).absolute()
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    files, archived, unusable = [], [], []
-    for path in _files(folder):
+    files, archived, unusable, passed = [], [], [], listing.PassedOver()
+    for path in listing.files_below(folder, passed):
         suffix = path.suffix.lower()
         if suffix in images.EXTENSIONS:
             files.append((path.as_posix(), Original(path.stem, str(path))))
@@ -92,17 +93,9 @@ def images_below(folder):
                 unusable.append(f"{path.name} is damaged ({e}), fetch it again")
         elif path.name.lower().endswith(_PACKED):
             unusable.append(f"{path.name} must be unpacked first")
-    return Found(files + archived, unusable)
-
-
-def _files(folder):
-    seen = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        folders[:] = sorted(name for name in folders if not name.startswith(".")) if real not in seen else []
-        if real not in seen:
-            yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
-        seen.add(real)
+        else:
+            passed.add(path)
+    return Found(files + archived, unusable, passed)
 
 
 def _is_image(member):

@@ -9,31 +9,33 @@ from jsr.degradations import _video
 from jsr.errors import UserError
 from jsr.files import atomic_write
 
-MANIFEST, COMMAND = "manifest.json", "jsr degrade"
+COMMAND = "jsr degrade"
+MANIFEST = results.MANIFESTS[COMMAND]
 VIDEOS = (".mkv", ".mp4", ".mov", ".avi", ".webm", ".hevc", ".h265", ".265", ".y4m", ".ts")
 
 
-def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, overwrite=False,
+def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, overwrite=False, passed=None,
                    progress=lambda stage, done, total: None):
-    """Writes the LR file of every image in a folder; files that are there already and still right are kept.
+    """Writes the LR file of every image below a folder, which is mirrored; files that are still right are kept.
 
     A file in the way that was not made of the very same source, or was changed since, is never replaced, unless
     `overwrite`. Several processes may write into one folder, each its share.
 
     What a protocol leaves to chance is drawn from each file's stem. Of a video protocol the folder holds clips.
 
-    The manifest beside them, `manifest.json`, is {command, protocol, files: {name of the source: entry}}; an entry has
-    the LR file, sizes (px), SHA-256 sums and what its degradation did (the record of `jsr.degradations.Degraded`). A
-    source whose sizes are no multiples of the scale is cropped at the bottom and right first, and its entry says so; a
-    grey one becomes RGB.
+    The manifest beside them, `manifest.json`, is {command, protocol, files: {place of the source below `hr_dir`:
+    entry}}; an entry has the LR file, sizes (px), SHA-256 sums and what its degradation did (the record of
+    `jsr.degradations.Degraded`). A source whose sizes are no multiples of the scale is cropped at the bottom
+    and right first, and its entry says so; a grey one becomes RGB.
 
     Args:
-      hr_dir: folder of images.
-      out_dir: folder of the LR files, `<stem of the source><suffix of the codec>`; made where missing.
+      hr_dir: folder of images, at any depth.
+      out_dir: folder of the LR files, `<folder and stem of the source><suffix of the codec>`; made where missing.
       protocol: key of `jsr.degradations.PROTOCOLS`.
       fixed: {parameter of the protocol: value to set}.
       num_workers: processes, see `jsr.parallel.map_unordered`.
       overwrite: replaces files in the way, those that are still right too.
+      passed: jsr.listing.PassedOver, to which all that is not degraded is added.
       progress: called with ("degrading", files done, files in all).
 
     Returns:
@@ -41,15 +43,15 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, o
       degraded.
 
     Raises:
-      UserError: unknown protocol, no images, two sources with one stem, `out_dir` is `hr_dir` or cannot be written, or
-        its manifest is of another protocol or program.
+      UserError: unknown protocol, no images, two sources for one LR file, `out_dir` is `hr_dir` or cannot be written,
+        or its manifest is of another protocol or program.
     """
-    sources = _sources(hr_dir, out_dir, protocol, fixed)
+    sources = _sources(hr_dir, out_dir, protocol, fixed, passed)
     _manifest.cache_clear()
     manifest = _manifest(Path(out_dir), protocol, overwrite)
     manifest.save()  # an unwritable folder is found now, not after an hour
-    work = functools.partial(_degrade_file, out_dir=Path(out_dir), protocol=protocol, fixed=fixed or {},
-                             overwrite=overwrite)
+    work = functools.partial(_degrade_file, hr_dir=Path(hr_dir), out_dir=Path(out_dir), protocol=protocol,
+                             fixed=fixed or {}, overwrite=overwrite)
     entries, errors = {}, []
     progress("degrading", 0, len(sources))
     try:
@@ -57,18 +59,18 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, o
             if isinstance(outcome, UserError):
                 errors.append(outcome)
             else:
-                entries[path.name] = outcome
+                entries[path.relative_to(hr_dir).as_posix()] = outcome
             progress("degrading", len(entries) + len(errors), len(sources))
     finally:
         content = manifest.save()
     return {**content, "files": dict(sorted(entries.items()))}, sorted(errors, key=str)
 
 
-def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False):
+def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=None):
     """What `degrade_folder` would do with every image, without doing it.
 
     Args:
-      hr_dir, out_dir, protocol, fixed, overwrite: as of `degrade_folder`.
+      hr_dir, out_dir, protocol, fixed, overwrite, passed: as of `degrade_folder`.
 
     Returns:
       ({path of the LR file: results.WRITE, REPLACE or PASS_OVER}, errors).
@@ -76,32 +78,33 @@ def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False):
     Raises:
       UserError: as `degrade_folder`.
     """
-    sources = _sources(hr_dir, out_dir, protocol, fixed)
+    sources = _sources(hr_dir, out_dir, protocol, fixed, passed)
     manifest = results.Manifest(Path(out_dir) / MANIFEST, COMMAND, {"protocol": protocol}, overwrite=overwrite)
     found, errors = {}, []
     for path in sources:
         try:
             data, _, drawn = _read(path, protocol, fixed or {})
-            target, _, found_there = _verdict(path, data, drawn, Path(out_dir), manifest, overwrite)
+            target, _, found_there = _verdict(path.relative_to(hr_dir), data, drawn, Path(out_dir), manifest, overwrite)
             found[str(target)] = found_there
         except UserError as e:
             errors.append(e)
     return found, errors
 
 
-def _sources(hr_dir, out_dir, protocol, fixed):
+def _sources(hr_dir, out_dir, protocol, fixed, passed):
     """The files to degrade."""
     degradations.draw(protocol, **(fixed or {}))  # what does not fit, or is not installed, is told once
     hr_dir, out_dir = Path(hr_dir), Path(out_dir)
-    sources = images.list_images(hr_dir, VIDEOS if degradations.protocol(protocol).video else images.EXTENSIONS)
-    by_stem = {}
-    for path in sources:
-        if path.stem in by_stem:
-            raise UserError(f"{path}: has the same stem as {by_stem[path.stem].name}; both would become one LR file, "
-                            "rename or remove one")
-        by_stem[path.stem] = path
     if out_dir.resolve() == hr_dir.resolve():
         raise UserError(f"{out_dir}: is the folder of the HR images; choose another one for the LR files")
+    sources = images.list_images(hr_dir, VIDEOS if degradations.protocol(protocol).video else images.EXTENSIONS,
+                                 passed=passed, out=out_dir)
+    by_stem = {}
+    for path in sources:
+        first = by_stem.setdefault(path.with_suffix(""), path)
+        if first != path:
+            raise UserError(f"{path}: has the same stem as {first.name}; both would become one LR file, "
+                            "rename or remove one")
     return sources
 
 
@@ -124,24 +127,25 @@ def _read(path, protocol, fixed):
     return data, clip, degradations.draw(protocol, path.stem, **fixed)
 
 
-def _verdict(path, data, drawn, out_dir, manifest, overwrite):
-    """(path of the LR file, the entry of an earlier run, what may become of that place)."""
-    target = out_dir / (path.stem + degradations.CODECS[drawn["steps"][-1]["fn"]].suffix)
-    entry = manifest.find("files", path.name)
-    if entry.get("file") != target.name:
+def _verdict(below, data, drawn, out_dir, manifest, overwrite):
+    """(path of the LR file, the entry of an earlier run, what may become of that place); `below` is of the source."""
+    target = out_dir / below.parent / (below.stem + degradations.CODECS[drawn["steps"][-1]["fn"]].suffix)
+    entry = manifest.find("files", below.as_posix())
+    if entry.get("file") != target.relative_to(out_dir).as_posix():
         entry = {}
     digest = hashlib.sha256(data).hexdigest()
     return target, entry, results.verdict(target, entry, digest, finished=entry.get("degradation") == drawn,
                                           overwrite=overwrite)
 
 
-def _degrade_file(path, *, out_dir, protocol, fixed, overwrite):
+def _degrade_file(path, *, hr_dir, out_dir, protocol, fixed, overwrite):
     """Degrades a file, unless its LR file is finished; returns the manifest's entry."""
     data, clip, drawn = _read(path, protocol, fixed)
     manifest, scale = _manifest(out_dir, protocol, overwrite), degradations.protocol(protocol).scale
-    target, _, _ = _verdict(path, data, drawn, out_dir, manifest, overwrite)
+    below = path.relative_to(hr_dir)
+    target, _, _ = _verdict(below, data, drawn, out_dir, manifest, overwrite)
     with results.making(target):
-        target, entry, may = _verdict(path, data, drawn, out_dir, manifest, overwrite)  # another may have made it
+        target, entry, may = _verdict(below, data, drawn, out_dir, manifest, overwrite)  # another may have made it
         if may == results.PASS_OVER:
             return entry
         image = images.read_rgb(data, name=path) if clip is None else clip
@@ -154,12 +158,13 @@ def _degrade_file(path, *, out_dir, protocol, fixed, overwrite):
         degraded = degradations.replay(drawn, hr)
         (source_height, source_width), (height, width) = (_size(pixels, clip is not None) for pixels in (image, hr))
         entry = {
-            "source": str(path), "file": target.name, "height": height // scale, "width": width // scale,
-            "hr_height": height, "hr_width": width, "source_height": source_height, "source_width": source_width,
+            "source": str(path), "file": target.relative_to(out_dir).as_posix(),
+            "height": height // scale, "width": width // scale, "hr_height": height, "hr_width": width,
+            "source_height": source_height, "source_width": source_width,
             "cropped": hr.shape != image.shape, **({} if clip is None else {"frames": len(hr)}),
             "sha256": hashlib.sha256(degraded.lr_bytes).hexdigest(),
             "source_sha256": hashlib.sha256(data).hexdigest(), "degradation": drawn}
-        manifest.add("files", path.name, results.replacing(target, entry))
+        manifest.add("files", below.as_posix(), results.replacing(target, entry))
         with atomic_write(target) as file:
             file.write(degraded.lr_bytes)
         return entry

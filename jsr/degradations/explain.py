@@ -13,15 +13,16 @@ ZOOM = 2
 _TITLE = 28  # height of a caption, px
 
 
-def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, say=lambda line: None):
-    """Writes `<stem>.png` for every image: the HR crop and the same place after each step, enlarged without smoothing.
+def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=None, say=lambda line: None):
+    """Writes `<folder and stem>.png` for every image: the HR crop, and its place after each step, not smoothed.
 
     Args:
-      hr_dir: folder of images.
+      hr_dir: folder of images, at any depth.
       out_dir: folder of the pictures, made where missing.
       protocol: key of `jsr.degradations.PROTOCOLS`, not of clips.
       fixed: {parameter of the protocol: value to set}.
       overwrite: replaces files in the way; else they stay, each an error.
+      passed: jsr.listing.PassedOver, to which all that is not explained is added.
       say: called with lines: image, step, parameters, size, bytes, PSNR against the step's input.
 
     Returns:
@@ -34,22 +35,30 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, sa
     if degradations.protocol(protocol).video:
         raise UserError(f"{protocol}: is of clips; --explain shows images only")
     errors = []
-    for path in images.list_images(hr_dir):
+    for target, path in places(hr_dir, out_dir, passed).items():
         try:
             steps = explain(path, protocol, fixed or {})
-            images.write_png(Path(out_dir) / f"{path.stem}.png", side_by_side(steps), replace=overwrite)
+            images.write_png(target, side_by_side(steps), replace=overwrite)
         except UserError as e:
             errors.append(e)
             continue
-        say(f"{path.name}")
+        say(path.relative_to(hr_dir).as_posix())
         for caption, _, detail in steps[1:]:
             say(f"  {caption}: {detail}")
     return errors
 
 
-def places(hr_dir, out_dir):
-    """The paths of the pictures that `explain_folder` writes; UserError where there are no images."""
-    return [Path(out_dir) / f"{path.stem}.png" for path in images.list_images(hr_dir)]
+def places(hr_dir, out_dir, passed=None):
+    """{path of a picture that `explain_folder` writes: image}; UserError where there are no images, or two for one."""
+    if Path(out_dir).resolve() == Path(hr_dir).resolve():
+        raise UserError(f"{out_dir}: is the folder of the HR images; choose another one for the pictures")
+    found = {}
+    for path in images.list_images(hr_dir, passed=passed, out=out_dir):
+        target = Path(out_dir, path.relative_to(hr_dir)).with_suffix(".png")
+        if target in found:
+            raise UserError(f"{path}: has the same stem as {found[target].name}; rename or remove one")
+        found[target] = path
+    return found
 
 
 def explain(path, protocol, fixed):

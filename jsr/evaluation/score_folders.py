@@ -89,14 +89,52 @@ def _by_stem(paths, problems):
     return {stem: group[0] for stem, group in groups.items() if len(group) == 1}
 
 
+def match_below(made, references, made_dir, reference_dir, **words):
+    """Pairs files at any depth as `match` does: within folders of one name, or by name alone where folders differ.
+
+    Args:
+      made, references: paths below `made_dir` and `reference_dir`.
+      made_dir, reference_dir: folders. Where the folders below one of them are all below the other too, files of
+        different folders are never paired.
+      words: as of `match`.
+
+    Returns:
+      (pairs, problems), as of `match`.
+    """
+    in_made, in_references = _by_folder(made, made_dir), _by_folder(references, reference_dir)
+    if not (in_made.keys() <= in_references.keys() or in_references.keys() <= in_made.keys()):
+        return match(made, references, **words)
+    pairs, problems = {}, []
+    for folder in sorted(in_made.keys() | in_references.keys()):
+        found, wrong = match(in_made.get(folder, []), in_references.get(folder, []), **words)
+        pairs |= found
+        problems += wrong
+    return pairs, problems
+
+
+def _by_folder(paths, root):
+    groups = collections.defaultdict(list)
+    for path in paths:
+        groups[path.parent.relative_to(root)].append(path)
+    return groups
+
+
+def names_below(paths, root):
+    """{path: name}: the stem where it is that of one path alone, else with the folders below `root` in front."""
+    stems = collections.Counter(path.stem for path in paths)
+    return {path: path.stem if stems[path.stem] == 1 else path.relative_to(root).with_suffix("").as_posix()
+            for path in paths}
+
+
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Paths of one image to score: SR, HR and, for the baseline, LR with its QP (or None)."""
+    """Paths of one image to score: SR, HR and, for the baseline, LR with its QP (or None); its name, else the stem."""
 
     sr: Path
     hr: Path
     lr: Path | None = None
     qp: int | None = None
+    name: str = ""
 
 
 def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", baseline="bicubic", kernel="pillow_bicubic"):
@@ -137,7 +175,8 @@ def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", baselin
         scores = {who: metrics.score(image, hr, keys, crop_border) for who, image in shown.items()}
     except ValueError as e:
         raise UserError(f"{pair.sr}: {e}") from e
-    return {"name": pair.hr.stem, **({"qp": pair.qp} if pair.qp else {}), "sr": str(pair.sr), "hr": str(pair.hr),
+    return {"name": pair.name or pair.hr.stem, **({"qp": pair.qp} if pair.qp else {}),
+            "sr": str(pair.sr), "hr": str(pair.hr),
             "cropped": _size(whole) if hr.shape != whole.shape else "", **scores}
 
 

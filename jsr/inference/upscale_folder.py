@@ -12,11 +12,12 @@ import threading
 import time
 import traceback
 
-from jsr import pictures, results
+from jsr import listing, pictures, results
 from jsr.errors import UsageError, UserError
-from jsr.files import is_stream, sha256
+from jsr.files import sha256
 
-MANIFEST, COMMAND = "upscaled.json", "jsr upscale"
+COMMAND = "jsr upscale"
+MANIFEST = results.MANIFESTS[COMMAND]
 
 # The endings of files that can be written.
 WRITABLE = tuple(ending for form in pictures.WRITABLE.values() for ending in form.extensions)
@@ -46,7 +47,8 @@ def find_jobs(inputs, out, *, suffix=None):
       suffix: of the output files, as ".png"; None keeps that of each input, or takes .png where it cannot be written.
 
     Returns:
-      (jobs sorted by source, errors): a UserError for each input that there is not or that has no place of its own.
+      (jobs sorted by source, errors, passed over): a UserError for each input that there is not, that cannot be read or
+      that has no place of its own; a jsr.listing.PassedOver.
 
     Raises:
       UserError: nothing at all to do; `out` has the ending of a picture that cannot be written, or another than
@@ -54,18 +56,21 @@ def find_jobs(inputs, out, *, suffix=None):
     """
     out = Path(out)
     _check_ending(out, suffix)
-    found, errors = [], []  # (source, its place below out)
-    paths = [path for pattern in inputs for path in _expand(pattern, errors)]
+    found, errors, passed = [], [], listing.PassedOver()  # (source, its place below out)
+    paths = [path for pattern in inputs for path in _expand(pattern, errors, passed)]
     several = sum(path.is_dir() for path in paths) > 1
     for path in paths:
         if path.is_dir():
             below = Path(path.resolve().name) if several else Path()
-            files = _pictures_in(path, out)
+            here = listing.PassedOver()
+            files = listing.taken(path, pictures.READABLE, here, out=out)
             found += [(file, below / file.relative_to(path)) for file in files]
-            if not files:
-                errors.append(UserError(f"{path}: no pictures in this folder"))
+            if not files and not here.folders:
+                errors.append(UserError(f"{path}: no pictures in this folder" + (f" ({here})" if here.kinds else "")))
+            passed += here
         else:
             found.append((path, Path(path.name)))
+    errors += passed.errors
     if not found:
         raise errors[0] if errors else UserError("no pictures were named")
     if _is_file_name(out):
@@ -74,7 +79,7 @@ def find_jobs(inputs, out, *, suffix=None):
         jobs = [Job(found[0][0], out)]
     else:
         jobs = _with_places(found, out, suffix, errors)
-    return sorted(jobs, key=lambda job: str(job.source)), errors
+    return sorted(jobs, key=lambda job: str(job.source)), errors, passed
 
 
 def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite=False,
@@ -308,7 +313,7 @@ class _Counter:
         self._progress(self._files, sum(self._done.values()), sum(self._pixels.values()))
 
 
-def _expand(pattern, errors):
+def _expand(pattern, errors, passed):
     """The files and folders that an input stands for."""
     if os.path.exists(pattern):
         return [Path(pattern)]
@@ -316,26 +321,14 @@ def _expand(pattern, errors):
         errors.append(UserError(f"{pattern}: no such file or folder"))
         return []
     matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]
-    chosen = [path for path in matches if path.is_file() and path.suffix.lower() in pictures.READABLE]
+    files = [path for path in matches if path.is_file()]
+    chosen = [path for path in files if path.suffix.lower() in pictures.READABLE]
+    for path in files:
+        if path.suffix.lower() not in pictures.READABLE:
+            passed.add(path)
     if not chosen:
         errors.append(UserError(f"{pattern}: no picture has a name like this"))
     return chosen
-
-
-def _pictures_in(folder, out):
-    """The pictures at any depth below a folder, except hidden ones, those below `out`, results of earlier runs, pipes.
-
-    Of a folder of results that is named itself the pictures are taken, unless they would go there again.
-    """
-    found, results_there = [], set()
-    for place, folders, names in os.walk(folder):
-        place = Path(place)
-        if MANIFEST in names and (place != folder or folder.resolve() == out.resolve()):
-            results_there |= results.made_in(place, MANIFEST, COMMAND)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and (place / f).resolve() != out.resolve())
-        found += [place / name for name in names
-                  if Path(name).suffix.lower() in pictures.READABLE and not name.startswith(".")]
-    return sorted(path for path in found if path not in results_there and not is_stream(path))
 
 
 def _check_ending(out, suffix):

@@ -5,21 +5,24 @@ points at one. Layouts after the TIFF 6.0, BigTIFF and EXIF 2.32 specifications.
 """
 
 import io
-import re
 import struct
 import sys
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _UNITS = {1: 1, 2: 1, 6: 1, 7: 1, 3: 2, 8: 2, 16: 8, 17: 8, 18: 8, 12: 8}  # what a byte swap turns; 4 elsewhere
 _EXIF, _GPS, _INTEROP = 0x8769, 0x8825, 0xA005
+_SUBJECT = {0x9214, 0xA214}  # SubjectArea, SubjectLocation
+_FOCAL_PLANE = (0xA20E, 0xA20F)  # resolution across, down
 _POINTERS = {_EXIF, _GPS, _INTEROP}
 _KINDS = {"I": 4, "Q": 16}  # the types of a pointer to a directory: a file above 4 GB needs the longer one
 _LARGEST = 1 << 24  # bytes of one value; a longer one is pixels or damage
 
-# What says how TIFF pixels are stored, or is carried another way: resolution, XMP, IPTC, Photoshop, ICC.
+# What says how TIFF pixels are stored, is carried another way (resolution, XMP, IPTC, Photoshop, ICC) or is dropped.
 _STRUCTURE = {*range(254, 270), 273, 274, *range(277, 285), 288, 289, 290, 291, 292, 293, 296, 301, 317, 318, 319,
               *range(320, 340), *range(340, 348), *range(512, 522), *range(529, 533), 559, 700, 33723, 34377, 34675,
-              50706, 65535}
+              50706, 65535, 37724, 52545}
+DROPPED = {330: "pictures within the picture (SubIFDs) dropped", 37724: "Photoshop layers dropped",
+           52545: "content credentials (C2PA) dropped"}
 GEOGRAPHY = {33550, 33922, 34264, 34735, 34736, 34737}  # GeoTIFF: where pixels lie, untrue at another size
 
 
@@ -202,14 +205,16 @@ def into_tiff(file, block):
     file.write(layout.pack(layout.pointer, end))
 
 
-def upright(block, height, width):
-    """The EXIF block for upright pixels of another size: orientation 1, its pixel sizes put right, no thumbnail.
+def upright(block, height, width, before=None, turned=1):
+    """The EXIF block for upright pixels of another size: orientation 1, sizes and places in px put right, no thumbnail.
 
     All else stays byte for byte where it is, so that maker notes, which hold offsets, stay readable.
 
     Args:
       block: bytes that start with the byte order ("II" or "MM").
       height, width: size of the picture to be written, px.
+      before: (height, width) of the upright picture that it is made of; by default the same.
+      turned: orientation, 1..8, of the pixels that the block was about.
 
     Returns:
       bytes as long as `block`, or None for a damaged block.
@@ -219,16 +224,38 @@ def upright(block, height, width):
         file = io.BytesIO(block)
         layout = _Layout(block)
         first = layout.unpack("I", block, 4)
+        old_height, old_width = before or (height, width)
+        factors = width / old_width, height / old_height
         for offset in (first, _pointed(layout, file, first, _EXIF)):
             for tag, kind, count, position in _entries(layout, file, offset) if offset else ():
                 if tag == 0x112:
                     patched[position:position + 4] = layout.pack("I", 1) if kind == 4 else layout.pack("HH", 1, 0)
                 elif tag in wanted and kind in (3, 4) and count == 1:
                     patched[position - 6:position + 4] = layout.pack("HII", 4, 1, wanted[tag])
+                elif tag in _SUBJECT and kind == 3 and 2 <= count <= 4:
+                    at = position if count == 2 else layout.unpack("I", block, position)
+                    place = _upright_place(struct.unpack_from(f"{layout.order}{count}H", block, at),
+                                           (old_height, old_width), turned)
+                    grown = (min(max(round(value * factors[n % 2]), 0), 0xFFFF) for n, value in enumerate(place))
+                    patched[at:at + 2 * count] = layout.pack(f"{count}H", *grown)
+                elif tag in _FOCAL_PLANE and kind == 5 and count == 1:  # px a length on the sensor
+                    at = layout.unpack("I", block, position)
+                    grown = round(layout.unpack("I", block, at) * factors[(tag == _FOCAL_PLANE[1]) ^ (turned > 4)])
+                    if grown <= 0xFFFFFFFF:
+                        patched[at:at + 4] = layout.pack("I", grown)
         patched[(at := _next_at(layout, file, first)):at + 4] = bytes(4)
     except (struct.error, KeyError):
         return None
     return bytes(patched) if len(patched) == len(block) else None
+
+
+def _upright_place(place, size, turned):
+    """(x, y, and perhaps a diameter or width and height) in stored pixels to that in upright ones of a size (h, w)."""
+    x, y, *extent = place
+    height, width = size[::-1] if turned > 4 else size  # of the stored pixels
+    left, top = width - x, height - y
+    x, y = ((x, y), (left, y), (left, top), (x, top), (y, x), (top, x), (top, left), (y, left))[turned - 1]
+    return x, y, *(extent[::-1] if turned > 4 else extent)
 
 
 def orientation(block):
@@ -259,12 +286,3 @@ def _pointed(layout, file, offset, wanted):
             file.seek(position)
             return layout.unpack("I", file.read(4))
     return 0
-
-
-def upright_xmp(xmp, height, width):
-    """The XMP packet (bytes) with orientation 1 and the pixel sizes given."""
-    values = {b"tiff:Orientation": 1, b"tiff:ImageWidth": width, b"tiff:ImageLength": height,
-              b"exif:PixelXDimension": width, b"exif:PixelYDimension": height}
-    for name, value in values.items():
-        xmp = re.sub(rb"(" + name + rb"\s*(?:=\s*[\"']|>)\s*)\d+", rb"\g<1>%d" % value, xmp)
-    return xmp

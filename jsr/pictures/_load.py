@@ -10,10 +10,10 @@ import struct
 import numpy as np
 from PIL import Image
 
-from jsr import native, orientation
+from jsr import images, native, orientation
 from jsr.errors import UserError
 from jsr.parallel import cores
-from jsr.pictures import _exif
+from jsr.pictures import _exif, _jpeg
 
 PILLOW = {"BMP": (".bmp", ".dib"), "PCX": (".pcx",), "ICO": (".ico",), "ICNS": (".icns",), "PSD": (".psd",),
           "PPM": (".ppm", ".pgm", ".pbm", ".pnm"), "JPEG2000": (".jp2", ".j2k", ".jpf", ".jpx"),
@@ -26,6 +26,7 @@ _REFUSED = ((b"\xff\x0a", "a JPEG XL picture"), (b"\0\0\0\x0cJXL ", "a JPEG XL p
 _DENSEST = 1100
 _UNSAID = (1.0, 72 / 25.4, 2.834)  # px/mm that libvips gives where a file says none, by format
 BANDS = {1: "uchar", 2: "ushort"}  # libvips's names of samples of 1 and 2 bytes
+_ICC = 34675  # tag of TIFF
 _COLOURS = ("b-w", "srgb", "rgb", "rgb16", "grey16")
 
 
@@ -44,7 +45,7 @@ class Metadata:
     loop: int = 0
     text: tuple[tuple[bytes, bytes], ...] = ()  # PNG chunks of text and time: (kind, data)
     colours: tuple[tuple[bytes, bytes], ...] = ()  # PNG chunks that say what colours the samples are
-    lossless: bool = False  # of WebP
+    lossless: bool | None = None  # of WebP
     oriented_by: str = "XMP"  # what states the orientation; "EXIF" goes first, a tag of TIFF is of it
 
 
@@ -209,6 +210,16 @@ def _plain(path, image, notes):
 
 # -- what is looked up before libvips reads a file: (path, file, metadata, notes) -> (loader options, conversion)
 
+_C2PA = "content credentials (C2PA) dropped"
+# PNG chunks that libvips reads, or that speak of the samples as they were
+_PNG_READ = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"pHYs", b"sBIT", b"hIST", b"iDOT"}
+_WEBP_READ = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "}
+_GIF_SIGNS = ((b"\xfe", "comment dropped"), (b"\x01", "text over the picture dropped"),
+              (b"\xffXMP Data", "XMP dropped"), (b"\xffICCRGBG1", "colour profile dropped"), (b"\xffC2PA", _C2PA))
+# What in the first bytes of an AVIF file tells of more than the picture
+_AVIF_SIGNS = ((b"tmap", "HDR gain map dropped"), (b"c2pa", _C2PA), (b"auxid:2\0", "depth map dropped"))
+
+
 def _same(image):
     return image
 
@@ -238,28 +249,56 @@ def _inspect_png(path, file, metadata, notes):
             data = file.read(length)
             if not data.startswith(b"XML:com.adobe.xmp\0"):
                 setattr(metadata, kept[kind], (*getattr(metadata, kept[kind]), (kind, data)))
+        elif kind not in _PNG_READ:
+            notes.append(_C2PA if kind == b"caBX" else f"PNG chunk {kind.decode('latin-1')} dropped")
         position += length + 12
         file.seek(position)
     return {}, _same
 
 
 def _inspect_jpeg(path, file, metadata, notes):
-    file.seek(0)
-    if b"http://ns.adobe.com/hdr-gain-map/" in file.read(1 << 17):
-        notes.append("HDR gain map dropped")
+    notes += _jpeg.left_behind(file)
     return {}, _same
 
 
 def _inspect_gif(path, file, metadata, notes):
     notes.append("palette became RGB")
+    file.seek(0)
+    blocks = _gif_extensions(file.read())
+    notes += [note for start, note in _GIF_SIGNS if any(block.startswith(start) for block in blocks)]
     return {"n": -1}, _same
 
 
+def _gif_extensions(data):
+    """The first 16 bytes of each extension of a GIF file, its label first."""
+    found, at = [], 13 + _gif_palette(data[10:11])
+    while at < len(data) and data[at] in (0x21, 0x2C):
+        if data[at] == 0x21:
+            found.append(data[at + 1:at + 2] + data[at + 3:at + 18])
+            at += 2
+        else:
+            at += 11 + _gif_palette(data[at + 9:at + 10])
+        while at < len(data) and data[at]:  # pieces of up to 255 bytes, an empty one last
+            at += 1 + data[at]
+        at += 1
+    return found
+
+
+def _gif_palette(flags):
+    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
+
+
 def _inspect_webp(path, file, metadata, notes):
-    position, end = 12, os.fstat(file.fileno()).st_size
+    file.seek(4)
+    position, end = 12, min(os.fstat(file.fileno()).st_size, 8 + struct.unpack("<I", file.read(4))[0])
     while position + 8 <= end:
         file.seek(position)
         kind, length = struct.unpack("<4sI", file.read(8))
+        if kind not in _WEBP_READ:
+            notes.append(_C2PA if kind == b"C2PA" else f"WebP chunk {kind.decode('latin-1')} dropped")
+        if metadata.lossless is not None:  # is known: only what follows is looked at
+            position += 8 + length + length % 2
+            continue
         if kind == b"ANMF":
             file.seek(position + 24)
             kind = file.read(4)
@@ -267,7 +306,6 @@ def _inspect_webp(path, file, metadata, notes):
                 kind = b"VP8 "
         if kind in (b"VP8 ", b"VP8L"):
             metadata.lossless = kind == b"VP8L"
-            break
         position += 8 + length + length % 2
     return {"n": -1}, _same
 
@@ -281,6 +319,7 @@ def _inspect_avif(path, file, metadata, notes):
         if primaries in (9, 11, 12) or transfer in (16, 18):
             raise UserError(f"{path}: has wide or HDR colours (primaries {primaries}, transfer {transfer}) without a "
                             "colour profile, which cannot be kept; convert it to sRGB first")
+    notes += [note for sign, note in _AVIF_SIGNS if sign in head]
     boxes = head.split(b"av1C")[1:]
     grey = bool(boxes) and all(len(box) > 2 and box[2] & 0x10 for box in boxes)  # the bit `monochrome`
     return {}, functools.partial(_avif_pixels, path, file, grey)
@@ -329,6 +368,9 @@ def _inspect_tiff(path, file, metadata, notes):
         notes.append(f"grey of {value(first, 258, 1)} bit became 8 bit")
     if _exif.GEOGRAPHY & first.keys():
         notes.append("GeoTIFF placement dropped")
+    notes += [note for tag, note in _exif.DROPPED.items() if tag in first]
+    if len({page.get(_ICC, (0, 0, b""))[2] for page in full}) > 1:
+        notes.append("colour profiles dropped: the pages have different ones")
     metadata.exif = _exif.from_tiff(layout, first)
     metadata.oriented_by = "EXIF" if 0x112 in first else "XMP"
     if value(first, 338) == 1:  # libvips divides by it
@@ -345,8 +387,7 @@ _INSPECT = {"png": _inspect_png, "jpeg": _inspect_jpeg, "gif": _inspect_gif, "we
 def _through_pillow(path, file, metadata, notes):
     picture = _open_pillow(path, file)
     name = picture.format.lower()
-    stored = f"{picture.mode} {[tile[3] for tile in picture.tile]}"
-    depth = _jpeg2000_bits(file) if name == "jpeg2000" else 16 if ";16" in stored or _ppm_maximum(picture) > 255 else 8
+    depth = images.sample_bits(picture)
     if depth > 8 and len(picture.getbands()) > 1:
         raise UserError(f"{path}: has {depth} bits a channel, of which {name} keeps 8 when it is read; convert it to a "
                         "16-bit PNG or TIFF first")
@@ -374,20 +415,6 @@ def _open_pillow(path, file):
         with contextlib.suppress(SyntaxError):  # how a plugin says that the file is none of its own
             return factory(file, str(path))
     raise UserError(f"{path}: is not a picture that can be read; replace or remove the file")
-
-
-def _ppm_maximum(picture):
-    arguments = picture.tile[0][3] if picture.format == "PPM" and picture.tile else None
-    return next((value for value in arguments if isinstance(value, int)), 255) if isinstance(arguments, tuple) else 255
-
-
-def _jpeg2000_bits(file):
-    """Most bits a component, from the SIZ marker of a JPEG 2000 file."""
-    file.seek(0)
-    head = file.read(1 << 16)
-    at = head.find(b"\xff\x4f\xff\x51")
-    components, = struct.unpack_from(">H", head, at + 40)
-    return max((head[at + 42 + 3 * i] & 0x7F) + 1 for i in range(components))
 
 
 def _as_vips(path, picture, depth, notes):

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from jsr.errors import UserError
-from jsr.pictures._load import PILLOW
+from jsr.images import EXTENSIONS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ WRITABLE = {
     "bmp": Format((".bmp", ".dib"), 30_000, 8, alpha=False, holds=frozenset({"resolution"})),  # through Pillow
 }
 
-READABLE = tuple(sorted({ending for form in WRITABLE.values() for ending in form.extensions}.union(*PILLOW.values())))
+READABLE = EXTENSIONS
 
 
 def output_format(source):

@@ -39,6 +39,7 @@ class Picture:
       dtype: uint8 for 8 bits, else uint16, always over its full range 0..65535.
       frames: number of frames of an animation, or of pages; else 1.
       animated: whether the frames have times.
+      turned: EXIF orientation, 1..8, by which the stored pixels were turned upright.
       metadata: what else the file carries.
       notes: phrases of what reading changed.
     """
@@ -50,17 +51,17 @@ class Picture:
         if drop_opaque and self._image.bands in (2, 4) and self._is_opaque():
             self._image = self._image.extract_band(0, n=self._image.bands - 1)
             notes.append("alpha, opaque everywhere, dropped")
-        self._turned = field(self._image, "orientation", 1)
+        self.turned = field(self._image, "orientation", 1)
         page_height = field(self._image, "page-height", self._image.height)
         self.frames = self._image.height // page_height
         self.animated = self.frames > 1 and self.metadata.delays is not None
         size = page_height, self._image.width
-        self.height, self.width = size[::-1] if self._turned > 4 else size
+        self.height, self.width = size[::-1] if self.turned > 4 else size
         self.channels = self._image.bands
         self.dtype = np.dtype(np.uint16 if self._image.format == "ushort" else np.uint8)
         self.bit_depth = field(self._image, "bits-per-sample") if self.format == "avif" else 8 * self.dtype.itemsize
-        if self._turned > 1:
-            notes.append(f"turned upright ({self.metadata.oriented_by} orientation {self._turned})")
+        if self.turned > 1:
+            notes.append(f"turned upright ({self.metadata.oriented_by} orientation {self.turned})")
         self.notes = tuple(notes)
         self._page = None  # opened when its first rows are asked for
         self._frame, self._first, self._band = 0, 0, np.empty((0, self.width, self.channels), self.dtype)
@@ -127,7 +128,7 @@ class Picture:
         """
         height = self._image.height // self.frames
         page = self._image.crop(0, frame * height, self._image.width, height)
-        if self._turned > 1:
+        if self.turned > 1:
             page = page.copy()
             if self.frames > 1:
                 page.remove("page-height")  # with it libvips would turn all frames as one

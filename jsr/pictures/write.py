@@ -12,7 +12,7 @@ from PIL import Image
 
 from jsr.errors import UserError
 from jsr.files import atomic_write
-from jsr.pictures import _exif
+from jsr.pictures import _exif, _icc, _xmp
 from jsr.pictures._load import BANDS, first_line, interpretation, open_vips, vips
 from jsr.pictures.formats import WRITABLE, format_of
 
@@ -25,7 +25,9 @@ _KEEP = {"xmp": 2, "iptc": 4, "icc": 8, "other": 16}  # libvips's flags; EXIF (1
 _JPEG_SEGMENT = 65_000  # bytes of EXIF or XMP that one JPEG segment holds
 
 _NAMES = {"icc": "colour profile", "exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "photoshop": "Photoshop resources",
-          "resolution": "resolution", "text": "PNG text", "colours": "PNG colours (cICP)"}
+          "resolution": "resolution", "text": "PNG text"}
+_SRGB = {b"gAMA": (45455,), b"cHRM": (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)}  # its own, of 100,000
+_NEAR = 100  # values that differ by no more are the same
 
 
 @contextlib.contextmanager
@@ -124,10 +126,11 @@ class Sink:
         if quality and lossless:
             notes.append(f"{name} is lossless: quality {quality} does not apply")
         self._exif, self._xmp = self._upright(notes)
-        has = {key: getattr(self._metadata, key) for key in _NAMES}
-        has["colours"] = any(kind == b"cICP" for kind, _ in self._metadata.colours)  # the others are mostly sRGB's own
-        dropped = [what for key, what in _NAMES.items() if has[key] and not self._holds(key)]
-        if dropped:
+        self._icc = self._fitting_profile(notes)
+        has = {_NAMES[key]: not self._holds(key) and getattr(self._metadata, key) for key in _NAMES}
+        if colours := self._lost_colours():
+            has[f"PNG colours ({', '.join(colours)})"] = True
+        if dropped := [what for what, is_dropped in has.items() if is_dropped]:
             notes.append(f"{name} does not hold: {', '.join(dropped)}")
         self.notes = tuple(notes)
 
@@ -139,14 +142,48 @@ class Sink:
         """EXIF and XMP for the new size, None where there is none or none is kept."""
         exif = self._metadata.exif if self._holds("exif") else None
         xmp = self._metadata.xmp if self._holds("xmp") else None
-        if exif and (exif := _exif.upright(exif, self._height, self._width)) is None:
+        picture, after = self._picture, (self._height, self._width)
+        before = picture.height, picture.width
+        if exif and (exif := _exif.upright(exif, *after, before, picture.turned)) is None:
             notes.append("damaged EXIF dropped")
-        xmp = xmp and _exif.upright_xmp(xmp, self._height, self._width)
+        if xmp:
+            xmp, went = _xmp.fitted(xmp, before, after, turned=picture.turned > 1)
+            if xmp is None:
+                notes.append("damaged XMP dropped")
+            elif went:
+                notes.append(f"XMP about what is no longer there dropped: {', '.join(went)}")
         if self.format == "jpeg" and len(exif or b"") > _JPEG_SEGMENT:
             exif = notes.append("EXIF too long for jpeg dropped")
         if self.format == "jpeg" and len(xmp or b"") > _JPEG_SEGMENT:
             xmp = notes.append("XMP too long for jpeg dropped")
         return exif, xmp
+
+    def _fitting_profile(self, notes):
+        """The colour profile, or None where there is none that fits the samples as they are stored."""
+        if not self._holds("icc"):
+            return None
+        is_grey = self._picture.channels < 3 and self.format not in ("webp", "avif")
+        profile, note = _icc.fitted(self._metadata.icc, is_grey)
+        if note:
+            notes.append(note)
+        return profile
+
+    def _lost_colours(self):
+        """Names of the PNG chunks, but for sRGB's own and what a profile replaces, that the output does not hold."""
+        if self._holds("colours"):
+            return []
+        chunks = dict(self._metadata.colours)
+        if self._metadata.icc or b"sRGB" in chunks:
+            chunks = {kind: data for kind, data in chunks.items() if kind not in (b"gAMA", b"cHRM")}
+
+        def is_srgbs(kind, data):
+            own = _SRGB.get(kind, ())
+            if kind == b"sRGB" or not own or len(data) != 4 * len(own):
+                return kind == b"sRGB"
+            found = struct.unpack(f">{len(own)}I", data)
+            return all(abs(value - wanted) <= _NEAR for value, wanted in zip(found, own, strict=True))
+
+        return [kind.decode() for kind, data in chunks.items() if not is_srgbs(kind, data)]
 
     def write(self, rows):
         """Takes the next rows, from top to bottom, frame after frame.
@@ -208,7 +245,7 @@ class Sink:
         across, down = data.resolution or (_NO_RESOLUTION, _NO_RESOLUTION)
         image = image.copy(xres=across, yres=down)
         image.set_type(vips().GValue.gstr_type, "resolution-unit", data.unit)
-        blobs = {"icc-profile-data": data.icc, "xmp-data": self._xmp,
+        blobs = {"icc-profile-data": self._icc, "xmp-data": self._xmp,
                  "iptc-data": data.iptc if self._holds("iptc") else None,
                  "photoshop-data": data.photoshop if self._holds("photoshop") else None,
                  "exif-data": b"Exif\0\0" + self._exif if self._exif and self.format in ("webp", "avif") else None}

@@ -30,7 +30,7 @@ def test_degrades_and_tells(hr_dir, tmp_path, capsys):
     assert run(hr_dir, "--out", tmp_path / "lr", "--protocol", "aim22_t1") == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == ["0002.png: cropped from 17x16 to 16x16 (height x width)",
-                                f"2 LR images in {tmp_path}/lr, their parameters in manifest.json"]
+                                f"2 LR images in {tmp_path}/lr, their parameters in manifest.json; all done"]
     assert "2/2" in err and "images/s" in err
     assert sorted(p.name for p in (tmp_path / "lr").iterdir()) == ["0001.jpg", "0002.jpg", "manifest.json"]
 
@@ -97,8 +97,9 @@ def test_clips(tmp_path, capsys):
     entry = json.loads((tmp_path / "lr/manifest.json").read_text())["files"]["001.hevc"]
     assert (entry["height"], entry["width"], entry["frames"]) == (24, 32, 2)
     assert entry["degradation"]["steps"][1]["encoder"] == "x265"
+    (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="no videos in it"):
-        run(tmp_path, "--out", tmp_path / "x", "--protocol", "aim22_t2")
+        run(tmp_path / "none", "--out", tmp_path / "x", "--protocol", "aim22_t2")
 
 
 def test_no_degradation_makes_a_challenges_photographs(tmp_path):

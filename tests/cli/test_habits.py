@@ -4,6 +4,7 @@ import io
 import json
 import os
 from pathlib import Path
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 import jsr
 from jsr import cli, model_file, pictures
+from jsr.data.sources import open_source
 
 ENV = os.environ | {"PYTHONPATH": str(Path(jsr.__file__).parents[1])}
 
@@ -160,7 +162,7 @@ ONE_FILE = [
     ("evaluate --sr pics --hr pics --profile rgb --json out.json", "out.json"),
     ("evaluate --sr pics --hr pics --profile rgb --csv out.csv", "out.csv"),
     ("evaluate --sr pics --lr pics --submission out.zip --runtime 1", "out.zip"),
-    ("degrade pics --explain pics --protocol aim22_t1", "pics/b.png"),
+    ("degrade pics --explain run --protocol aim22_t1", "run/b.png"),
     ("export m.safetensors out.stablehlo", "out.stablehlo"),
 ]
 
@@ -300,3 +302,128 @@ def test_turned_pictures_are_scored_upright(place, capsys, photograph):
         assert Path(f"made/{name}.png").read_bytes() == Path(f"made0/{name}.png").read_bytes()
         with pictures.open_picture(f"sr/{name}.webp") as picture:
             assert not any("turned" in note for note in picture.notes)
+
+
+# ---- nothing is silently partial
+@pytest.fixture
+def mixed(place, photograph):
+    """mixed/: a.png, b.jfif, sub/c.gif, sub/sub/d.tga; what is none, a pipe, a link round, what systems leave."""
+    for seed, name in enumerate(("a.png", "b.jfif", "sub/c.gif", "sub/sub/d.tga")):
+        path = place / "mixed" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photograph(16, 20, seed)).save(path)
+    for name in ("1.heic", "2.HEIC", "sub/3.heic", "4.cr2", "sub/notes", ".DS_Store", "._a.png", "sub/Thumbs.db",
+                 ".git/e.png"):
+        path = place / "mixed" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"\0\0\0\x18ftypheic")
+    Path("mixed/run/pictures").mkdir(parents=True)
+    shutil.copy("mixed/a.png", "mixed/run/pictures/a_0000001.png")
+    Path("mixed/run/fingerprint.json").write_text("{}")
+    os.symlink("..", "mixed/sub/round")
+    os.mkfifo("mixed/pipe.png")
+    return place / "mixed"
+
+
+PASSED_OVER = ("passed over: 3 .heic, 1 .cr2, 1 without an ending, 1 link to a folder that is taken anyway, "
+               "1 pipe or device, 1 folder of a run\n")
+
+
+@pytest.mark.parametrize("line, made, last", [
+    ("upscale mixed --out out -m run", ["a.png", "b.jfif", "sub/c.gif", "sub/sub/d.png"], "results: out; all done"),
+    ("degrade mixed --out out --protocol bicubic_x2", ["a.png", "b.png", "sub/c.png", "sub/sub/d.png"],
+     "4 LR images in out, their parameters in manifest.json; all done"),
+    ("degrade mixed --explain out --protocol aim22_t1", ["a.png", "b.png", "sub/c.png", "sub/sub/d.png"],
+     "steps: out; all done"),
+    ("evaluate --sr mixed --hr mixed --profile rgb", [], "4 images scored; all done"),
+])
+def test_folders_are_gone_down_and_what_is_passed_over_is_counted(mixed, capsys, line, made, last):
+    assert run(line) == 0
+    out = capsys.readouterr().out
+    assert PASSED_OVER in out
+    assert out.splitlines()[-1] == last
+    assert sorted(str(p.relative_to("out")) for p in Path("out").rglob("*") if p.is_file()
+                  and p.suffix != ".json") == made
+
+
+def test_what_a_run_trains_on_is_the_whole_folder(mixed):
+    lines = []
+    source = open_source(mixed, "train", announce=lines.append)
+    assert [str(Path(name).relative_to(mixed)) for name in source.names] == ["a.png", "b.jfif", "sub/c.gif",
+                                                                             "sub/sub/d.tga"]
+    assert lines == [f"{mixed}: 4 images; {PASSED_OVER.strip()}"]
+    assert [name for name, _ in source.identity] == ["a.png", "b.jfif", "sub/c.gif", "sub/sub/d.tga"]
+
+
+@pytest.mark.parametrize("line, said", [
+    ("upscale raw --out out -m run", "raw: no pictures in this folder (passed over: 2 .cr2)"),
+    ("degrade raw --out out --protocol bicubic_x2", "raw: no images in it (passed over: 2 .cr2)"),
+    ("evaluate --sr raw --hr pics --profile rgb", "raw: no images in it (passed over: 2 .cr2)"),
+])
+def test_a_folder_without_pictures_says_what_it_holds(place, capsys, line, said):
+    Path("raw").mkdir()
+    for name in ("raw/1.cr2", "raw/2.CR2"):
+        Path(name).touch()
+    assert run(line) == 1
+    assert capsys.readouterr().err.splitlines()[-1].endswith(said)
+
+
+@pytest.mark.parametrize("line, out, err", [
+    ("upscale pics none.png --out out -m run", "results: out", "jsr upscale: 1 failed, the rest is done"),
+    ("upscale bad.png --out out -m run", "", "jsr upscale: 1 failed, nothing was done"),
+    ("degrade . --out out --protocol bicubic_x2", "3 LR images in out, their parameters in manifest.json",
+     "jsr degrade: 1 failed, the rest is done"),
+    ("evaluate --sr . --hr . --profile rgb", "3 images scored", "jsr evaluate: 1 failed, the rest is done"),
+])
+def test_the_last_line_says_what_failed(place, capsys, line, out, err):
+    Path("bad.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
+    assert run(line) == 1
+    said = capsys.readouterr()
+    assert (said.out.splitlines() or [""])[-1] == out and said.err.splitlines()[-1] == err
+
+
+def test_errors_of_one_kind_are_grouped(place, capsys):
+    Path("many/sub").mkdir(parents=True)
+    for index in range(9):
+        Path(f"many/{index}.png").write_bytes(b"")
+    Path("many/sub/a.png").write_bytes(b"")
+    assert run("upscale many --out out -m run") == 1
+    assert capsys.readouterr().err.splitlines()[-6:] == [
+        "jsr upscale: many/0.png: is empty", "jsr upscale: many/1.png: is empty", "jsr upscale: many/2.png: is empty",
+        "jsr upscale: many: the same holds for 6 more files", "jsr upscale: many/sub/a.png: is empty",
+        "jsr upscale: 10 failed, nothing was done"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+@pytest.mark.parametrize("line", ["upscale top --out out -m run", "degrade top --out out --protocol bicubic_x2",
+                                  "evaluate --sr top --hr top --profile rgb"])
+def test_folders_that_cannot_be_read_are_named_and_counted(place, capsys, line):
+    shutil.copytree("pics", "top")
+    Path("top/locked").mkdir(mode=0)
+    assert run(line) == 1
+    said = capsys.readouterr()
+    assert "passed over: " in said.out and "that could not be read" in said.out
+    assert "top/locked: cannot be read: permission denied; what is in it was passed over" in said.err
+    assert run(line.replace("top", "top/locked", 1)) == 1 and "locked: cannot be read" in capsys.readouterr().err
+
+
+def test_images_of_one_name_in_several_folders(place, capsys, photograph):
+    """HR a/1 and b/1 are scored each with its own SR, under names of their own; SR files in another layout by name."""
+    for seed, name in enumerate(("a/1", "b/1", "2")):
+        for side in ("hr", "sr"):
+            path = Path(side, f"{name}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(photograph(16, 20, seed)).save(path)
+    assert run("evaluate --sr sr --hr hr --profile rgb --json s.json") == 0
+    rows = json.loads(Path("s.json").read_text())["images"]
+    assert [(row["name"], row["sr"], row["ours"]["psnr[rgb]"]) for row in rows] == [
+        ("2", "sr/2.png", "inf"), ("a/1", "sr/a/1.png", "inf"), ("b/1", "sr/b/1.png", "inf")]
+    assert run("degrade hr --out lr --protocol bicubic_x2") == 0
+    assert run("evaluate --sr sr --hr hr --lr lr --scale 2 --profile rgb") == 0
+    shutil.rmtree("hr/b")
+    shutil.move("sr/a/1.png", "sr/1.png")
+    for folder in ("sr/a", "sr/b"):
+        shutil.rmtree(folder)
+    capsys.readouterr()
+    assert run("evaluate --sr hr/a --hr sr --profile rgb") == 1  # 2.png has no SR
+    assert "1 images scored" in capsys.readouterr().out

@@ -152,6 +152,7 @@ def test_a_bad_file_does_not_stop_the_others(photo_folder, tmp_path, model, caps
     said = capsys.readouterr()
     assert "3 pictures" in said.out
     lines = [line for line in said.err.splitlines() if line.startswith("jsr upscale: ")]
+    assert lines.pop() == "jsr upscale: 2 failed, the rest is done"
     assert len(lines) == 2 and "none.png: no such file or folder" in lines[0] and "0002.png: " in lines[1]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0000.png", "0001.png", "0003.png", "upscaled.json"]
 

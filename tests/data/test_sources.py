@@ -175,3 +175,17 @@ def test_identity_tells_the_records_apart(data_dir):
     texts = [json.dumps(open_source("photos/aim22_t1", split, data_dir).identity)
              for split in ("train[1:3]", "train[:2]", "train", "train[1:3]")]
     assert len(set(texts)) == 3 and texts[0] == texts[3] and str(data_dir) not in texts[2]
+
+
+def test_names_are_unique_at_any_depth_and_lists_may_say_the_folder(folder, tmp_path):
+    for name in ("a/b.png", "a__b.png", "c/a/b.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(folder / name)
+    source = open_source(folder, "train")
+    assert len(set(source.names)) == len(source) == 6
+    assert [name for name, _ in source.identity] == ["a/b.png", "a.PNG", "a__b.png", "b.png", "c/a/b.png", "c.jpg"]
+    for listed, wanted in (("c/a/b", ["c/a/b.png"]), ("a/b.png", ["a/b.png", "c/a/b.png"]), ("a__b", ["a__b.png"])):
+        (tmp_path / "list.txt").write_text(listed)
+        assert open_source(folder, "", files=tmp_path / "list.txt").names == [str(folder / name) for name in wanted]
+    identity = source.identity
+    assert open_source(folder.rename(tmp_path / "moved"), "train").identity == identity

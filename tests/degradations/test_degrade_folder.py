@@ -106,7 +106,7 @@ def test_bad_files_are_named_and_the_others_go_on(hr_dir, tmp_path):
     Image.new("RGB", (1, 1)).save(hr_dir / "tiny.png")
     (hr_dir / ".hidden.png").write_text("left out")
     (hr_dir / "notes.txt").write_text("left out")
-    (hr_dir / "folder.png").mkdir()
+    (hr_dir / "none.png").symlink_to("nowhere")
     manifest, errors = degrade_folder(hr_dir, tmp_path / "lr", "aim22_t1")
     assert list(manifest["files"]) == ["0801.png", "0802.png", "0803.jpg"]
     messages = "\n".join(map(str, errors))
@@ -114,7 +114,7 @@ def test_bad_files_are_named_and_the_others_go_on(hr_dir, tmp_path):
     assert "text.png: not an image" in messages
     assert "cut.png: damaged or truncated" in messages
     assert "tiny.png: 1x1 (height x width) is smaller than 4 px, the scale of aim22_t1" in messages
-    assert "folder.png: cannot be read" in messages
+    assert "none.png: cannot be read" in messages
     assert not list((tmp_path / "lr").glob(".*"))
 
 

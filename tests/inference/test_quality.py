@@ -105,7 +105,7 @@ def test_the_manifest_says_the_quality_and_what_is_no_jpeg(model, tmp_path, phot
     for name in ("a.jpg", "b.png"):
         Image.fromarray(photograph(24, 40)).save(tmp_path / name)
     Image.fromarray(photograph(24, 40)[..., 0]).save(tmp_path / "grey.jpg")
-    jobs, _ = upscale_folder.find_jobs([tmp_path / name for name in ("a.jpg", "b.png", "grey.jpg")], tmp_path / "out")
+    jobs, *_ = upscale_folder.find_jobs([tmp_path / name for name in ("a.jpg", "b.png", "grey.jpg")], tmp_path / "out")
     entries, errors = upscale_folder.upscale_files(jobs, upscaler.load(model), {}, out=tmp_path / "out")
     assert not errors
     found = {entry["source"].rpartition("/")[2]: entry for entry in entries.values()}

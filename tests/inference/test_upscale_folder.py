@@ -48,19 +48,19 @@ def files_below(path):
 
 
 def test_folders_are_mirrored(tree, tmp_path):
-    jobs, errors = upscale_folder.find_jobs([tree], tmp_path / "out")
+    jobs, errors, _ = upscale_folder.find_jobs([tree], tmp_path / "out")
     assert not errors
     assert places(jobs, tmp_path / "out") == {"a.png": "a.png", "b.JPG": "b.JPG", "sub/c.webp": "c.webp"}
 
 
 def test_several_folders_keep_their_names_and_single_files_none(tree, tmp_path):
-    jobs, _ = upscale_folder.find_jobs([tree, tree / "sub", tree / "a.png"], tmp_path / "out")
+    jobs, *_ = upscale_folder.find_jobs([tree, tree / "sub", tree / "a.png"], tmp_path / "out")
     assert places(jobs, tmp_path / "out") == {"in/a.png": "a.png", "in/b.JPG": "b.JPG", "in/sub/c.webp": "c.webp",
                                               "sub/c.webp": "c.webp", "a.png": "a.png"}
 
 
 def test_patterns(tree, tmp_path):
-    jobs, errors = upscale_folder.find_jobs([f"{tree}/**/*.webp", f"{tree}/*"], tmp_path / "out")
+    jobs, errors, _ = upscale_folder.find_jobs([f"{tree}/**/*.webp", f"{tree}/*"], tmp_path / "out")
     assert not errors
     assert places(jobs, tmp_path / "out") == {"a.png": "a.png", "b.JPG": "b.JPG", "c.webp": "c.webp"}
 
@@ -69,7 +69,7 @@ def test_results_inside_the_input_folder_are_no_inputs(tree):
     out = tree / "better"
     out.mkdir()
     Image.new("RGB", (3, 3)).save(out / "old.png")
-    jobs, _ = upscale_folder.find_jobs([tree], out)
+    jobs, *_ = upscale_folder.find_jobs([tree], out)
     assert "old.png" not in places(jobs, out)
 
 
@@ -83,18 +83,18 @@ def test_names_with_another_suffix(names, suffix, expected, tmp_path):
     (tmp_path / "in").mkdir()
     for name in names:
         (tmp_path / "in" / name).touch()
-    jobs, errors = upscale_folder.find_jobs([tmp_path / "in"], tmp_path / "out", suffix=suffix)
+    jobs, errors, _ = upscale_folder.find_jobs([tmp_path / "in"], tmp_path / "out", suffix=suffix)
     assert not errors and places(jobs, tmp_path / "out") == expected
 
 
 def test_two_files_for_one_place_are_named(tree, tmp_path):
-    jobs, (error,) = upscale_folder.find_jobs([tree / "sub/c.webp", tree / "a.png", tmp_path / "in/sub/../a.png"],
+    jobs, (error,), _ = upscale_folder.find_jobs([tree / "sub/c.webp", tree / "a.png", tmp_path / "in/sub/../a.png"],
                                          tmp_path / "out")
     assert len(jobs) == 2 and "would become" in str(error) and "rename one" in str(error)
 
 
 def test_a_file_name_is_for_one_picture(tree, tmp_path):
-    jobs, _ = upscale_folder.find_jobs([tree / "a.png"], tmp_path / "better.jpg")
+    jobs, *_ = upscale_folder.find_jobs([tree / "a.png"], tmp_path / "better.jpg")
     assert jobs == [upscale_folder.Job(tree / "a.png", tmp_path / "better.jpg")]
     with pytest.raises(UserError, match="better.jpg: is a file name, but there are 3 pictures; name a folder"):
         upscale_folder.find_jobs([tree], tmp_path / "better.jpg")
@@ -103,7 +103,7 @@ def test_a_file_name_is_for_one_picture(tree, tmp_path):
 def test_inputs_that_are_not_there(tree, tmp_path):
     (tmp_path / "empty").mkdir()
     inputs = [tree / "a.png", tmp_path / "none.png", f"{tree}/*.bmp", tmp_path / "empty"]
-    jobs, errors = upscale_folder.find_jobs(inputs, tmp_path / "out")
+    jobs, errors, _ = upscale_folder.find_jobs(inputs, tmp_path / "out")
     assert len(jobs) == 1
     assert [str(e).split(": ")[1] for e in errors] == ["no such file or folder", "no picture has a name like this",
                                                        "no pictures in this folder"]
@@ -112,7 +112,7 @@ def test_inputs_that_are_not_there(tree, tmp_path):
 
 
 def upscale(tree, out, upscaler, settings=SETTINGS, **options):
-    jobs, _ = upscale_folder.find_jobs([tree], out)
+    jobs, *_ = upscale_folder.find_jobs([tree], out)
     entries, errors = upscale_folder.upscale_files(jobs, upscaler, settings, out=out, **options)
     return {Path(target).name: entry for target, entry in entries.items()}, errors
 
@@ -181,7 +181,7 @@ def test_files_that_were_there_are_never_replaced(tree, tmp_path, upscaler):
 
 def test_a_source_is_never_its_own_result(tree, upscaler):
     before = (tree / "a.png").read_bytes()
-    jobs, _ = upscale_folder.find_jobs([tree / "a.png"], tree)
+    jobs, *_ = upscale_folder.find_jobs([tree / "a.png"], tree)
     _, (error,) = upscale_folder.upscale_files(jobs, upscaler, SETTINGS, out=tree, overwrite=True)
     assert "would be replaced by its own result" in str(error) and (tree / "a.png").read_bytes() == before
 

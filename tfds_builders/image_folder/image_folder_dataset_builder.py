@@ -52,7 +52,11 @@ class Builder(ImagesBuilder):
         folder = manual_folder(self, dl_manager)
         found = images_below(folder)
         if not found.files:
-            raise UserError(f"{folder}: holds no images{unusable(found)}")
+            raise UserError(f"{folder}: holds no images{unusable(found)}"
+                            + (f" ({found.passed})" if found.passed.kinds else ""))
+        if found.passed.kinds or found.unusable:
+            said = [text for text in (str(found.passed), unusable(found).removeprefix("; ")) if text]
+            self.announce(f"{folder}: {len(found.files):,} images; {'; '.join(said)}")
         root = f"{folder.absolute().as_posix()}/"
         splits = {}
         for path, source in sorted(found.files):
