@@ -111,9 +111,10 @@ def data_hash(recipe, opened):
 def validation_source(recipe, announce=lambda line: None):
     """The records that a recipe is evaluated on, opened; `announce` is called with lines for the user."""
     data = recipe.data.eval
+    data_dir = recipe.data.data_dir or None
     if data.hr:
-        return sources.open_pairs(data.hr, data.lr, recipe.scale, recipe.data.data_dir or None)
-    return sources.open_source(data.dataset, data.split, recipe.data.data_dir or None, announce=announce)
+        return sources.open_pairs(data.hr, data.lr, recipe.scale, data_dir, announce=announce)
+    return sources.open_source(data.dataset, data.split, data_dir, announce=announce)
 
 
 def _transform(row, stage, scale, count, number):

@@ -58,10 +58,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         return ListedSource(source, _listed(source.names, files, dataset)) if files else source
     if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: no such folder, and no such dataset; {nearest(dataset, names())}")
-    passed = listing.PassedOver()
-    paths = _listed_paths(images.list_images(dataset, passed=passed), files, dataset)
-    if passed.kinds:
-        announce(f"{dataset}: {len(paths):,} images; {passed}")
+    paths = _listed_paths(_images(dataset, announce), files, dataset)
     sizes, problems = headers.read(dataset, paths, data_dir, announce)
     headers.raise_all(problems + (_small(list(sizes.items()), least) if form == WHOLE else []))
     source = FolderSource(paths, list(sizes.values()))
@@ -82,7 +79,7 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
     """Opens a folder of HR images and one of their LR images, as `open_source` does.
 
     Args:
-      hr, lr: the folders; files belong together by name, as `jsr.evaluation.score_folders.match` says.
+      hr, lr: the folders; files belong together by name, as `jsr.evaluation.score_folders.match_below` says.
       scale: HR size over LR size. HR rows and columns that are too few for one more of the LR image are not used.
       data_dir, files, announce, least: as of `open_source`; `files` and `least` are of HR images.
 
@@ -91,9 +88,10 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
         large as their partners: a line each.
     """
     data_dir = data_dir or default_data_dir()
-    pairs, problems = score_folders.match(images.list_images(lr), images.list_images(hr), what="LR")
+    hr_paths = _images(hr, announce)
+    pairs, problems = score_folders.match_below(_images(lr, announce), hr_paths, lr, hr, what="LR")
     if files:  # of others nothing is wanted
-        paths = _listed_paths(images.list_images(hr), files, hr)
+        paths = _listed_paths(hr_paths, files, hr)
         pairs = {path: pairs[path] for path in paths if path in pairs}
         problems = [f"{path}: no LR image has this name" for path in paths if path not in pairs]
     else:
@@ -108,6 +106,15 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
                             "replace or remove the pair")
     headers.raise_all(problems)
     return PairSource(FolderSource(list(pairs), list(sizes.values())), list(pairs.values()))
+
+
+def _images(folder, announce):
+    """The paths of the images below a folder; says what is passed over."""
+    passed = listing.PassedOver()
+    paths = images.list_images(folder, passed=passed)
+    if passed.kinds:
+        announce(f"{folder}: {len(paths):,} images; {passed}")
+    return paths
 
 
 def _small(sizes, least):
@@ -146,8 +153,7 @@ class FolderSource:
     @property
     def identity(self):
         """[path below the folder that they share, bytes] of every file."""
-        root = os.path.commonpath([path.parent for path in self.paths])
-        return [[path.relative_to(root).as_posix(), path.stat().st_size] for path in self.paths]
+        return _identity(self.paths)
 
     @property
     def decoded_bytes(self):
@@ -182,13 +188,18 @@ class PairSource:
     @property
     def identity(self):
         """[name, bytes] of every HR and every LR file."""
-        return [self.source.identity, [[path.name, path.stat().st_size] for path in self.lr_paths]]
+        return [self.source.identity, _identity(self.lr_paths)]
 
     def __len__(self):
         return len(self.source)
 
     def __getitem__(self, index):
         return self.source[index] | {"lr": _bytes_of(self.lr_paths[index])}
+
+
+def _identity(paths):
+    root = os.path.commonpath([path.parent for path in paths])
+    return [[path.relative_to(root).as_posix(), path.stat().st_size] for path in paths]
 
 
 def _bytes_of(path):
