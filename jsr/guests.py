@@ -59,9 +59,10 @@ def bring(*names):
         sys.path[:] = before[1:] if before and before[0] in ("", os.getcwd()) else before
         try:
             importlib.import_module(path)
-        except Exception as e:  # whatever the code of others raises
-            raise UserError(f"{path}: cannot be imported ({type(e).__name__}: {e}); install its package, or put its "
-                            "folder on PYTHONPATH") from e
+        except (Exception, SystemExit) as e:  # whatever the code of others raises
+            words = str(e).partition("\n")[0]
+            raise UserError(f"{path}: cannot be imported ({type(e).__name__}: {words}); install its package, or put "
+                            "its folder on PYTHONPATH") from e
         finally:
             sys.path[:] = before
         if path not in _brought:

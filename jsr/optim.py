@@ -216,6 +216,8 @@ def _freeze_rows(rows: Any) -> list[dict[str, Any]]:
                 raise UserError(f"freeze: unknown key {key!r}; {nearest(key, _FREEZE)}")
             if wrong := mismatch(value, _FREEZE[key]):
                 raise UserError(f"freeze: {key}: {wrong}")
+            if key != "pattern" and not 0 <= value < math.inf:
+                raise UserError(f"freeze: {key}: {value!r}; give 0 or more")
     return rows
 
 
@@ -331,6 +333,8 @@ def _check_row(table, row, what, given):
 
 
 def _check_value(what, key, value, default):
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{what}: {key}: {value!r}; give a number")
     wrong = mismatch(value, 0.0 if default is None or type(default) is int else default)
     if not wrong and key in _RANGES and not _RANGES[key][0](value):
         wrong = f"{value!r}; give {_RANGES[key][1]}"

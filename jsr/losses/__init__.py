@@ -16,6 +16,7 @@ output of its own that is compared with the batch's of the same name.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import inspect
+import math
 import re
 from typing import Any, NamedTuple
 
@@ -68,6 +69,8 @@ def check_rows(rows: Iterable[_Row]) -> None:
         for name, value in {"weight": row["weight"], **_options(row)}.items():
             if name not in known:
                 raise UserError(f"loss {row['fn']}: no option {name!r}; {nearest(name, known)}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"loss {row['fn']}: {name}={value}; give a number")
             if wrong := mismatch(value, known[name]):
                 raise UserError(f"loss {row['fn']}: {name}={wrong}")
 

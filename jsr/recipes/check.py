@@ -5,11 +5,14 @@ training begins (jsr.training.check).
 """
 
 import contextlib
+import re
 
 from jsr import augment, challenges, degradations, losses, models, optim
 from jsr.errors import MissingLibrary, UserError, nearest
 from jsr.recipes import schema
 from jsr.recipes.schema import Recipe
+
+_TAKEN = ("lr", "hr", "mask")  # names of images, which losses compare with
 
 
 def checked(recipe: Recipe) -> Recipe:
@@ -24,15 +27,23 @@ def mistakes(recipe: Recipe) -> list[str]:
     """What is wrong in a recipe: a line each."""
     found = _Lines()
     _check_networks(recipe, found)
+    scale = None if found.lines else recipe.scale
     with found.at("protocol"):
-        challenges.of(recipe.protocol, recipe.ranking)
+        challenges.of(recipe.protocol, "")
+    if recipe.protocol in challenges.PROTOCOLS:
+        with found.at("ranking"):
+            challenges.of(recipe.protocol, recipe.ranking)
     if recipe.protocol in challenges.PROTOCOLS:
         with found.at("entry"):
             challenges.published(recipe.protocol, recipe.entry)
     if not recipe.data.train:
         found.add("data.train", "names no dataset (--config.data.train=[{'dataset': ...}])")
     for place, row in _data_rows(recipe):
-        _check_data_row(place, row, found)
+        _check_data_row(scale, place, row, found)
+    if len(recipe.input_hw) != 2 or min(recipe.input_hw) < 1:
+        found.add("input_hw", f"{list(recipe.input_hw)}; give [height, width]")
+    if any(tile < 1 for tile in recipe.ensemble.tiles):
+        found.add("ensemble.tiles", f"{list(recipe.ensemble.tiles)}; give sides of 1 or more")
     if not recipe.stages:
         found.add("stages", "has none: nothing would be trained")
     for number, stage in enumerate(recipe.stages):
@@ -59,10 +70,19 @@ class _Lines:
             pass
         except UserError as e:
             self.add(place, e)
+        except Exception as e:  # whatever a value that cannot be makes of the code that takes it
+            self.add(place, f"cannot be ({type(e).__name__}: {str(e).partition(chr(10))[0]})")
 
 
 def _check_networks(recipe, found):
     for name, net in recipe.networks.items():
+        if not re.fullmatch(r"[A-Za-z_]\w*", name) or name in _TAKEN:
+            found.add("networks", f"a network cannot be called {name!r}; use letters, digits and _, and none of "
+                                  f"{', '.join(_TAKEN)}")
+        if own := [field for field in ("scale", "dtype") if field in net.fields]:
+            found.add(f"networks.{name}.fields", f"{own[0]} is no field to set here; the recipe's "
+                                                 f"{'dtype' if own[0] == 'dtype' else f'networks.{name}.scale'} is it")
+            continue
         with found.at(f"networks.{name}"):
             models.create(net.model, scale=net.scale, **net.fields)
     if not recipe.chain:
@@ -82,7 +102,7 @@ def _data_rows(recipe):
     yield "data.eval", recipe.data.eval
 
 
-def _check_data_row(place, row, found):
+def _check_data_row(scale, place, row, found):
     if row.hr or row.lr:
         _check_pairs(place, row, found)
     elif not row.dataset:
@@ -95,6 +115,8 @@ def _check_data_row(place, row, found):
         except UserError as e:
             found.add(f"{place}.degrade", e)
             return
+        if scale not in (None, made := degradations.protocol(row.degrade).scale):
+            found.add(f"{place}.degrade", f"{row.degrade} makes LR images for x{made}, the networks are for x{scale}")
         with found.at(place):
             degradations.settings(row.degrade, row.set, "set.")
     steps = getattr(row, "steps", ())

@@ -68,9 +68,10 @@ def _of_module(module, path, file, name):
         data = module.get_config(name) if name else module.get_config()
     if not isinstance(data, (Mapping, ConfigDict)):
         raise UserError(f"{file}: get_config gives {type(data).__name__}, not a recipe; make one by jsr.recipes.recipe")
-    data = trees.plain(data)
-    data["recipe"] = data.get("recipe") or ":".join(filter(None, (path.stem, name)))
-    return override.from_plain(data).unlock()
+    with _told(path):  # keys that are no text, or have dots
+        data = trees.plain(data)
+        data["recipe"] = data.get("recipe") or ":".join(filter(None, (path.stem, name)))
+        return override.from_plain(data).unlock()
 
 
 def changed(recipe: Recipe, overrides: Iterable[tuple[str, str]]) -> Recipe:
@@ -125,13 +126,13 @@ class _told:
         return self
 
     def __exit__(self, kind, error, trace):
-        if isinstance(error, UserError) or not isinstance(error, Exception):
+        if error is None or isinstance(error, (UserError, KeyboardInterrupt)):
             return
         lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == str(self._path)]
         if isinstance(error, SyntaxError) and error.filename == str(self._path):
             lines.append(error.lineno)
         where = f"{self._path}, line {lines[-1]}" if lines else f"{self._path}"
-        words = error.msg if isinstance(error, SyntaxError) else error
+        words = str(error.msg if isinstance(error, SyntaxError) else error).partition("\n")[0]
         raise UserError(f"{where}: {kind.__name__}: {words}") from error
 
 

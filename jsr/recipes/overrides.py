@@ -29,6 +29,8 @@ def apply(config: ConfigDict, overrides: Iterable[tuple[str, str]]) -> None:
             set_value(config, key, text)
         except UserError as e:
             problems.append(str(e))
+        except Exception as e:  # whatever an entry beside it makes of the code that looks what may be set
+            problems.append(f"--config.{key}: cannot be set ({type(e).__name__}: {str(e).partition(chr(10))[0]})")
     if problems:
         raise UserError("\n".join(problems))
 
@@ -112,8 +114,9 @@ def _parse(text, old, key):
         value = _literal(text)
         if old is not None and not isinstance(value, (list, tuple) if isinstance(old, (list, tuple)) else dict):
             raise ValueError
-    except (ValueError, KeyError, SyntaxError):
-        raise UserError(f"--config.{key}={text}: expects a value of type {type(old).__name__}, like {old!r}") from None
+    except (ValueError, KeyError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError):
+        raise UserError(f"--config.{key}={text}: expects a value of type {type(old).__name__}, like "
+                        f"{schema.shown(trees.plain(old))}") from None
     return _revived(value)
 
 
@@ -127,7 +130,7 @@ def _as_int(text):
 def _literal(text):
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return text
 
 

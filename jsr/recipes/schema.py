@@ -351,11 +351,11 @@ def _read(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
         return _read(dict if isinstance(value, Mapping) else inner[0], value, place, problems)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            return _wrong(problems, place, f"{_shown(value)} is no list")
+            return _wrong(problems, place, f"{shown(value)} is no list")
         return tuple(_read(inner[0], item, f"{place}[{number}]", problems) for number, item in enumerate(value))
     if kind is dict or origin is dict:
         if not isinstance(value, Mapping):
-            return _wrong(problems, place, f"{_shown(value)} is no dict")
+            return _wrong(problems, place, f"{shown(value)} is no dict")
         if not all(isinstance(name, str) for name in value):
             return _wrong(problems, place, "has keys that are no text")
         each = inner[1] if inner else object
@@ -374,12 +374,12 @@ def _read_leaf(kind, value, place, problems):
         return float(value)
     if kind is not float and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    return _wrong(problems, place, f"{_shown(value)}; give {_WORDS[kind]}")
+    return _wrong(problems, place, f"{shown(value)}; give {_WORDS[kind]}")
 
 
 def _read_keys(kind, value, place, problems):
     if not isinstance(value, Mapping):
-        return _wrong(problems, place, f"{_shown(value)} is no dict; give one with {', '.join(types_of(kind))}")
+        return _wrong(problems, place, f"{shown(value)} is no dict; give one with {', '.join(types_of(kind))}")
     known, found, absent = types_of(kind), defaults(kind), []
     for name in value:
         if name not in known:
@@ -399,7 +399,7 @@ def _read_one(kind, name, its, value, place, problems):
     before = len(problems)
     found, meaning = _read(its, value, place, problems), about(kind, name)
     if len(problems) == before and not meaning.holds(found):
-        return _wrong(problems, place, f"{_shown(value)}; give {meaning.range()}")
+        return _wrong(problems, place, f"{shown(value)}; give {meaning.range()}")
     return found
 
 
@@ -407,8 +407,12 @@ def _wrong(problems, place, text):
     problems.append(f"--config.{place.lstrip('.')}: {text}" if place else f"the recipe: {text}")
 
 
-def _shown(value):
-    text = repr(value)
+def shown(value: Any) -> str:
+    """A value as messages show it, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

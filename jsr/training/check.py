@@ -41,7 +41,11 @@ def check(recipe, mesh):
             break
         for number, player in enumerate(stage.players):
             params = {name: variables[name]["params"] for name in player.nets}
-            hold(f"{where}.players[{number}]", optim.rate_factors, player.freeze, params, 0)
+            factors = hold(f"{where}.players[{number}]", optim.rate_factors, player.freeze, params, 0)
+            leaves = jax.tree.leaves(factors)
+            if leaves and all(isinstance(factor, float) and factor == 0 for factor in leaves):
+                problems.append(f"--config.{where}.players[{number}].freeze: freezes all parameters: nothing would be "
+                                "trained")
         hold(f"{where}.augment", augment.check, stage.augment, _scale_of_input(recipe, variables))
         for name in recipe.chain:
             if stage.fused and "batch_stats" in variables[name] and not stage.frozen_statistics:

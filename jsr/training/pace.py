@@ -68,11 +68,11 @@ def fit(recipe, minutes, workdir, *, console, started):
         before = json.loads(path.read_text()) if path.exists() else {}
         if before.get("minutes") != minutes:
             given = before.get("minutes"), minutes
-            there, here = (f"--minutes {m:g}" if m else "a given number of steps" for m in given)
+            there, here = ("a given number of steps" if m is None else f"--minutes {m:g}" for m in given)
             raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, choose "
                             "another --workdir, or remove that folder")
-        return scaled(recipe, before["factor"]) if minutes else recipe
-    if not minutes:
+        return recipe if minutes is None else scaled(recipe, before["factor"])
+    if minutes is None:
         if path.exists():
             path.unlink()
         return recipe

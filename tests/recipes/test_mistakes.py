@@ -78,9 +78,17 @@ MISTAKES = [
     ("networks.sr.model", "esdr/baseline", "networks.sr: esdr/baseline: no network 'esdr'; did you mean 'edsr'"),
     ("networks.sr.fields", {"num_fet": 3}, "networks.sr: edsr/baseline: no field 'num_fet'; did you mean 'num_feat'"),
     ("networks.sr.fields", {"num_feat": "wide"}, "field num_feat: 'wide' must be of type int, like 64"),
+    ("networks.sr.fields", {"dtype": "x"}, "networks.sr.fields: dtype is no field to set here; the recipe's dtype"),
+    ("input_hw", [1, 2, 3], "input_hw: [1, 2, 3]; give [height, width]"),
+    ("ensemble.tiles", [0], "ensemble.tiles: [0]; give sides of 1 or more"),
+    ("data.eval.degrade", "bicubic_x2", "data.eval.degrade: bicubic_x2 makes LR images for x2, the networks are"),
+    ("stages[0].players[0].losses[0]", L1 | {"weight": float("inf")}, "losses[0]: loss l1: weight=inf; give a number"),
+    ("stages[0].players[0].schedule", {"name": "piecewise_linear"}, "players[0]: cannot be ("),
+    ("stages[0].players[0].optimizer", {"name": ["adam"]}, "players[0]: cannot be ("),
+    ("stages[0].players[0].freeze", [{"pattern": "sr/*", "factor": -2}], "freeze: factor: -2; give 0 or more"),
     ("networks.sr.scale", 7, "networks.sr: edsr/baseline: no scale 7; it has"),
     ("protocol", "aim22", "protocol: challenge protocol 'aim22' is unknown; did you mean 'aim22_t1'"),
-    ("ranking", "psnr[xyz]", "protocol: ranking: "),
+    ("ranking", "psnr[xyz]", "ranking: "),
     ("entry", "aim22_vue", "entry: aim22_t1: no entry 'aim22_vue' in its table; did you mean 'aim22_vue_tcir'"),
     ("chain", ["rs"], "chain[0]: no network 'rs'; did you mean 'sr'"),
     ("chain", ["sr", "sr"], "chain[1]: sr stands in the chain twice"),
@@ -138,10 +146,18 @@ def test_mistakes_in_rows_of_data(rows, line):
     assert len(lines) == 1 and line in lines[0], lines
 
 
+@pytest.mark.parametrize("name", ["a/b", "a@b", "", "lr", "2x"])
+def test_a_network_s_name_is_a_word(name):
+    line, = changed(("networks", {name: dict(model="edsr", scale=4)}), ("chain", [name]))
+    assert line.startswith(f"--config.networks: a network cannot be called {name!r}; use letters, digits and _")
+
+
 def test_all_are_said_at_once():
     lines = changed(("seed", -1), ("stages[0].batch", 0), ("stages[0].stesp", 3), ("dtype", "bf16"))
     assert [text.partition(": ")[0] for text in lines] == [
         "--config.seed", "--config.stages[0].stesp", "--config.stages[0].batch", "--config.dtype"]
+    with pytest.raises(UserError, match="seed=1e999: expects a value of type int, like 0"):
+        recipes.load("aim22_t1", [("seed", "1e999")])
     overrides = [("sed", "1"), ("stages[0].batch", "x"), ("networks.sr.fields.num_fet", "2")]
     with pytest.raises(UserError, match="sed.*\n.*batch=x.*\n.*num_fet|sed.*\n.*num_fet.*\n.*batch"):
         recipes.load("aim22_t1", overrides)
@@ -153,6 +169,8 @@ def test_all_are_said_at_once():
     ("def get_config(:\n", "mine.py, line 1: SyntaxError: "),
     ("import nowhere_at_all\n", "mine.py, line 1: ModuleNotFoundError: No module named 'nowhere_at_all'"),
     ("def get_config(name=''):\n    return {}['a']\n", "mine.py, line 2: KeyError: 'a'"),
+    ("import sys\nsys.exit()\n", "mine.py, line 2: SystemExit: "),
+    ("def get_config(name=''):\n    return {'networks': {'a.b': 1}}\n", "mine.py: ValueError: "),
     ("def get_config(name='', *, third):\n    return 7\n", "mine.py: TypeError: get_config() missing 1 required"),
     ("def get_config(name=''):\n    return 7\n", "mine.py: get_config gives int, not a recipe; make one by jsr"),
     ("def get_config(name=''):\n    return {}\n", "--config.: lacks protocol"),
