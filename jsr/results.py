@@ -9,8 +9,6 @@ from pathlib import Path
 import socket
 import threading
 
-import filelock
-
 from jsr.errors import UserError
 from jsr.files import atomic_write, hidden_name, remove_rests, sha256, writing
 
@@ -227,6 +225,8 @@ def locked(path, *, busy=None, needed=False, waiting=lambda: None):
     Raises:
       UserError: held by another, no locks, or the place cannot be written.
     """
+    import filelock  # reading pictures does without
+
     lock = filelock.FileLock(path, fallback_to_soft=False, poll_interval=_POLL_S)
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
