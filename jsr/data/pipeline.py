@@ -137,7 +137,11 @@ class PairedCrops:
         if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.train[0].degrade=aim22_t1)")
-        lr = self._decode(record, "lr")[y:y + size, x:x + size]
+        lr = self._decode(record, "lr")
+        if lr.shape[:2] != (height, width):
+            raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]}, which is not HR, made smaller by {scale}; "
+                            "take networks of another scale, or another dataset")
+        lr = lr[y:y + size, x:x + size]
         return lr, hr, json.loads(record.get("degradation") or "{}") if self._derive else {}
 
     def _hr(self, record):

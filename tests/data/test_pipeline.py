@@ -224,6 +224,12 @@ def test_no_stored_lr_says_what_to_do(records):
         take([{"name": "a", "hr": records[0]["hr"]}], 1)
 
 
+@pytest.mark.parametrize("scale", [2, 8])
+def test_stored_lr_of_another_scale_is_one_line(records, scale):
+    with pytest.raises(UserError, match=f"which is not HR, made smaller by {scale}; take networks of another scale"):
+        take(records, 1, scale=scale)
+
+
 def test_cache_stays_within_its_bytes(records):
     cache = pipeline._DecodeCache(limit=20_000)  # one image, not two
     for record in records * 2:
