@@ -253,8 +253,8 @@ def test_a_device_is_written_through(place, tmp_path, capsys):
 @pytest.mark.parametrize("command, closing", [
     ("zoo edsr", ">&-"), ("help", "2>&-"), ("degrade --help", "<&- >&- 2>&-"), ("help", "> /dev/full")])
 def test_closed_streams_are_no_traceback(command, closing):
-    done = subprocess.run(f"{shlex.quote(sys.executable)} -m jsr {command} {closing}", shell=True, env=ENV, capture_output=True,
-                          text=True, timeout=120)
+    line = f"{shlex.quote(sys.executable)} -m jsr {command} {closing}"
+    done = subprocess.run(line, shell=True, env=ENV, capture_output=True, text=True, timeout=120)
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
     assert done.returncode == ("/dev/full" in closing)
 
