@@ -137,7 +137,7 @@ def test_step(tiny_run, tmp_path, capsys):
     (["loaders", "nowhere"], "nowhere: no such folder"),
     (["pipeline", "--config=aim22"], "aim22: no such config file; did you mean 'aim22_t1'?"),
     (["step", "--config=aim22_t1", "--config.sead=1"], "--config.sead: unknown key 'sead'; did you mean 'seed'?"),
-    (["pipeline", "--config=aim22_t1", "--config.data.train[0].dataset=nowhere"],
+    (["pipeline", "--config=aim22_t1", "--config.data.train[0].dataset=nowhere", "--config.data.eval.dataset=nowhere"],
      "nowhere: no such folder, and no such dataset"),
 ])
 def test_mistakes_are_one_line(words, message, capsys):

@@ -137,7 +137,7 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
         "from jsr import recipes\n\n"
         "def get_config(name='quick'):\n"
         "    config = recipes.template('aim22_t1:quick')\n"
-        "    config.networks.sr2 = config.networks.sr\n"
+        "    config.networks.sr2 = {**config.networks.sr, 'scale': 1}\n"
         "    config.chain = ['sr', 'sr2']\n"
         "    return config\n")
     message = fails(capsys, "official_x3.safetensors", "model.safetensors", "--recipe", "mine.py:quick")
