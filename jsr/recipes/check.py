@@ -33,7 +33,6 @@ def mistakes(recipe: Recipe) -> list[str]:
     if recipe.protocol in challenges.PROTOCOLS:
         with found.at("ranking"):
             challenges.of(recipe.protocol, recipe.ranking)
-    if recipe.protocol in challenges.PROTOCOLS:
         with found.at("entry"):
             challenges.published(recipe.protocol, recipe.entry)
     if not recipe.data.train:
@@ -111,11 +110,11 @@ def _check_data_row(scale, place, row, found):
         found.add(f"{place}.set", f"sets {', '.join(row.set)} of a degradation, but {place}.degrade names none")
     elif row.degrade:
         try:
-            degradations.protocol(row.degrade)
+            made = degradations.protocol(row.degrade).scale
         except UserError as e:
             found.add(f"{place}.degrade", e)
             return
-        if scale not in (None, made := degradations.protocol(row.degrade).scale):
+        if scale not in (None, made):
             found.add(f"{place}.degrade", f"{row.degrade} makes LR images for x{made}, the networks are for x{scale}")
         with found.at(place):
             degradations.settings(row.degrade, row.set, "set.")
