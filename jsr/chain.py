@@ -4,6 +4,8 @@ import contextlib
 import functools
 import math
 
+import jax.numpy as jnp
+
 from jsr import models
 from jsr.layers.padding import Padding
 
@@ -62,6 +64,21 @@ def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), c
         outputs |= {f"{name}@{path}": value for path, value in tapped.items()}
         outputs |= {key if name == chain[-1] else f"{name}/{key}": value for key, value in result.items()}
     return outputs, updated
+
+
+def takes_quality(networks):
+    """The names of the networks of {name: module} that must be told the JPEG quality of their images."""
+    return [name for name, module in networks.items() if getattr(module, "takes_quality", False)]
+
+
+def told(names, quality):
+    """Conditions of `run_chain` by which networks know the JPEG quality of their images.
+
+    Args:
+      names: of the networks.
+      quality: float array (N,) in 1..100, 100 for what never was a JPEG file; or one number.
+    """
+    return {name: {"qf_input": 1 - jnp.reshape(jnp.asarray(quality, jnp.float32), (-1, 1)) / 100} for name in names}
 
 
 def chain_scale(networks):

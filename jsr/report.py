@@ -22,7 +22,7 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: No
 
     Args:
       upscaler: jsr.inference.upscaler.Upscaler.
-      pairs: iterable of (name, lr, hr), uint8.
+      pairs: iterable of (name, lr, hr, quality): uint8 images, and the LR image's JPEG quality or None.
       protocol: jsr.challenges.Protocol; its keys, crop border and baseline apply.
       recipe: "<track>:<name>".
       steps: updates trained.
@@ -33,9 +33,9 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: No
       mean: {<baseline>, ours}}; strips is {name: uint8 picture}, one row of crops an image.
     """
     rows, strips = [], {}
-    for name, lr, hr in pairs:
+    for name, lr, hr, quality in pairs:
         shown = {protocol.baseline: enlarge(lr, upscaler.scale, protocol.kernel),
-                 "ours": upscaler.upscale(lr)}
+                 "ours": upscaler.told(quality).upscale(lr)}
         rows.append({"name": name, **{who: evaluation.score(name, sr, hr, protocol)
                                       for who, sr in shown.items()}})
         strips[name] = crops.strip(lr, shown[protocol.baseline], shown["ours"], hr)

@@ -43,9 +43,10 @@ def judge(upscaler, folder, scale, degrade, fixed):
     """The scores of a folder's pictures: {baseline, gain, worst, worst_name, lost, images, seconds_per_mpx}."""
     kernel = "input" if scale == 1 else "pillow_bicubic"
     rows, base, names, seconds, pixels = [], [], [], 0.0, 0
-    for name, lr, hr in validation.eval_pairs(open_source(folder, "train"), scale=scale, degrade=degrade, fixed=fixed):
+    pairs = validation.eval_pairs(open_source(folder, "train"), scale=scale, degrade=degrade, fixed=fixed)
+    for name, lr, hr, quality in pairs:
         begin = time.process_time()
-        sr = upscaler.upscale(lr)
+        sr = upscaler.told(quality).upscale(lr)
         seconds, pixels = seconds + time.process_time() - begin, pixels + hr.shape[0] * hr.shape[1]
         rows.append(metrics.score(sr, hr, KEYS, 0))
         base.append(metrics.score(enlarge(lr, scale, kernel), hr, KEYS, 0))

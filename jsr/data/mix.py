@@ -4,7 +4,7 @@ from fractions import Fraction
 import hashlib
 import json
 
-from jsr import degradations
+from jsr import degradations, models
 from jsr.data import clips, pipeline, sources
 from jsr.datasets.cut import Cut
 from jsr.errors import UserError, nearest
@@ -72,7 +72,11 @@ def stage_rows(recipe, stage, opened):
     weights = [row.weight for row in rows]
     if not any(weights):
         weights = [len(opened[key(row)]) * row.repeat for row in rows]
-    transforms = [_transform(row, stage, recipe.scale, len(rows), number) for number, row in enumerate(rows)]
+    fields = recipe.fields_at(recipe.stages.index(stage))
+    networks = {name: models.create(net.model, scale=net.scale, **fields[name])
+                for name, net in recipe.networks.items() if name in recipe.chain}
+    derive = pipeline.derived_keys(stage, networks)
+    transforms = [_transform(row, stage, recipe.scale, len(rows), number, derive) for number, row in enumerate(rows)]
     return [pipeline.Row(opened[key(row)], transform, Fraction(weight), tuple(row.steps) or None)
             for row, transform, weight in zip(rows, transforms, weights, strict=True)]
 
@@ -117,10 +121,9 @@ def validation_source(recipe, announce=lambda line: None):
     return sources.open_source(data.dataset, data.split, data_dir, announce=announce)
 
 
-def _transform(row, stage, scale, count, number):
+def _transform(row, stage, scale, count, number, derive):
     cut = dict(crop=stage.crop, scale=scale, degrade=row.degrade,
                fixed=fixed(row, f"{'data' if stage.data else 'data.train'}[{number}]"))
-    derive = pipeline.derived_keys(stage)
     if not stage.frames:
         return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // count)
     if derive:

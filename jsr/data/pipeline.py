@@ -20,6 +20,7 @@ import grain
 import numpy as np
 
 from jsr import degradations, guests, images, losses
+from jsr.chain import takes_quality
 from jsr.data.order import Order
 from jsr.datasets import records, tiled
 from jsr.degradations.resize import pillow_bicubic
@@ -62,21 +63,29 @@ def hr_centre(hr, scale, made):
 def quality(hr, scale, made):
     """The JPEG quality of the LR image, float32 in 1..100: of the last JPEG among the steps that made it."""
     del hr, scale
-    found = [step["quality"] for step in made.get("steps", ()) if step["fn"] == "jpeg"]
-    if not found:
+    found = degradations.jpeg_quality(made)
+    if found is None:
         raise UserError("a loss compares with 'quality', but no JPEG made the LR image; take a degradation that "
                         "has one (--config.data.train[0].degrade=ntire24)")
-    return np.float32(found[-1])
+    return np.float32(found)
 
 
-# What a batch holds besides lr and hr, where a loss asks for it: of HR crop, scale and the degradation's record.
-DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "hr_centre": hr_centre, "quality": quality}
+def lr_quality(hr, scale, made):
+    """As `quality`, and 100 for LR images that no JPEG made: for networks that must be told it."""
+    del hr, scale
+    found = degradations.jpeg_quality(made)
+    return np.float32(100 if found is None else found)
 
 
-def derived_keys(stage):
-    """What the batches of a stage must be given besides lr and hr for its losses, sorted."""
+# What a batch holds besides lr and hr, where a loss or a network asks for it: of HR crop, scale and the degradation's
+# record.
+DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "hr_centre": hr_centre, "quality": quality, "lr_quality": lr_quality}
+
+
+def derived_keys(stage, networks=None):
+    """What the batches of a stage must be given besides lr and hr for its losses and for {name: module}, sorted."""
     named = losses.keys([row for player in stage.players for row in player.losses])
-    return sorted(set(named) & set(DERIVED))
+    return sorted(set(named) & set(DERIVED) | ({"lr_quality"} if takes_quality(networks or {}) else set()))
 
 
 class PairedCrops:

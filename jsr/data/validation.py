@@ -1,5 +1,6 @@
 """The pairs that networks are validated on."""
 
+import json
 from pathlib import Path
 
 from jsr import degradations, images
@@ -9,7 +10,7 @@ from jsr.errors import FileError, UserError
 
 
 def eval_pairs(source, *, scale, degrade="", fixed=None, leave_out=None):
-    """Yields (name, lr, hr) of every record.
+    """Yields (name, lr, hr, quality) of every record.
 
     Args:
       source: random-access records (jsr.data.sources).
@@ -19,7 +20,8 @@ def eval_pairs(source, *, scale, degrade="", fixed=None, leave_out=None):
       leave_out: called with a line for each image that is damaged, which is then left out; None raises.
 
     Yields:
-      the record's name without its folder, uint8 (H, W, 3) and uint8 (H * scale, W * scale, 3).
+      the record's name without its folder, uint8 (H, W, 3), uint8 (H * scale, W * scale, 3), and the LR image's JPEG
+      quality, 1..100, None where no JPEG made it.
 
     Raises:
       UserError: a damaged image, or where these may be left out no other; a size that does not fit its pair, no LR
@@ -49,16 +51,17 @@ def _pair(record, scale, degrade, fixed):
     except ValueError as e:
         raise FileError(f"{name}: {e}; remove it") from e
     if degrade:
-        lr = degradations.degrade(degrade, hr, seed=Path(name).stem, **(fixed or {})).decode()
+        degraded = degradations.degrade(degrade, hr, seed=Path(name).stem, **(fixed or {}))
+        lr, made = degraded.decode(), degraded.record
     elif "lr" in record:
-        lr = records.lr_image(record)
+        lr, made = records.lr_image(record), json.loads(record.get("degradation") or "{}")
     else:
         raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                         "(--config.data.eval.degrade=aim22_t1)")
     if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
         raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]} and HR {hr.shape[1]}x{hr.shape[0]}, "
                         f"not {scale} times as large")
-    return Path(name).name, lr, hr
+    return Path(name).name, lr, hr, degradations.jpeg_quality(made)
 
 
 def count(recipe):

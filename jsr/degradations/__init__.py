@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from jsr.degradations import jpeg_device, resize_device
 
 __all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "codec", "crop_to_multiple", "decode",
-           "degrade", "degrade_part", "draw", "jpeg_device", "parameters", "protocol", "replay", "resize_device",
-           "settings", "trace"]
+           "degrade", "degrade_part", "draw", "jpeg_device", "jpeg_quality", "parameters", "protocol", "replay",
+           "resize_device", "settings", "trace"]
 # The twins in JAX, which needs a while to import
 __getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
 
@@ -288,6 +288,12 @@ def replay(record: Mapping[str, Any], hr: np.ndarray) -> Degraded:
     """
     *_, (lr_bytes, _) = trace(record, hr)
     return _made(record, lr_bytes)
+
+
+def jpeg_quality(record: Mapping[str, Any]) -> int | None:
+    """The JPEG quality of what a record of `Degraded` made: of the last JPEG among its steps, None without one."""
+    found = [step["quality"] for step in record.get("steps", ()) if step["fn"] == "jpeg"]
+    return found[-1] if found else None
 
 
 def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, int], *,

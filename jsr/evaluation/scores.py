@@ -20,8 +20,9 @@ def score(name, sr, hr, protocol, keys=None):
 
 
 def ranking_score(upscaler, pairs, protocol):
-    """The mean of a protocol's ranking score over (name, lr, hr) that an Upscaler enlarges."""
-    rows = [score(name, upscaler.upscale(lr), hr, protocol, [protocol.ranking]) for name, lr, hr in pairs]
+    """The mean of a protocol's ranking score over (name, lr, hr, JPEG quality or None) that an Upscaler enlarges."""
+    rows = [score(name, upscaler.told(quality).upscale(lr), hr, protocol, [protocol.ranking])
+            for name, lr, hr, quality in pairs]
     return mean_scores(rows)[protocol.ranking]
 
 

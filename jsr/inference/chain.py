@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr.analysis.receptive_field import receptive_field
-from jsr.chain import chain_padding, chain_scale, run_chain
+from jsr.chain import chain_padding, chain_scale, run_chain, takes_quality, told
 from jsr.errors import UserError
 from jsr.inference import runtimes
 from jsr.layers.padding import crop_to, pad_to
@@ -31,7 +31,6 @@ class Chain:
       meta: the model file's metadata, {} for networks that never were in one.
       runtime: one of jsr.inference.runtimes.NAMES.
       tlc: TLC window, LR px: global means become means over windows of this side (jsr.layers.pool); 0 is off.
-      input_quality: JPEG quality, 1..100, for networks that take one instead of their estimate; None leaves it to them.
 
     Attributes:
       networks, meta: as given.
@@ -40,17 +39,15 @@ class Chain:
       scale: SR size over LR size of all together.
       padding: the sizes that they take (jsr.layers.padding.Padding).
 
-    Raises:
-      UserError: none of the networks can be told the quality.
     """
 
-    def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0, input_quality=None):
+    def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0):
         self.networks, self.meta, self._compile_seconds = networks, meta or {}, 0.0
         self.scale, self.padding = chain_scale(networks), chain_padding(networks)
         self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
         self._variables = jax.device_put(variables)
-        self._tlc, self._input_quality = tlc, input_quality
-        self._jit = jax.jit(functools.partial(_forward, networks, tlc, _told(networks, input_quality)))
+        self._tlc, self._conditions = tlc, {}
+        self._jit = jax.jit(functools.partial(_forward, networks, tlc))
         self._estimate = jax.jit(functools.partial(_estimate, networks, self.estimator))
         self._compiled, self._lock, self._fields = {}, threading.Lock(), {}
         self._probe = -(-_PROBE // self.padding.multiple) * self.padding.multiple
@@ -70,9 +67,38 @@ class Chain:
 
     def with_dtype(self, dtype):
         """The same chain, computing in another dtype; parameters stay as they are."""
-        return Chain({name: module.clone(dtype=dtype) for name, module in self.networks.items()}, self._variables,
-                     meta=self.meta, runtime=self.runner.name if dtype == jnp.float32 else "jax", tlc=self._tlc,
-                     input_quality=self._input_quality)
+        other = Chain({name: module.clone(dtype=dtype) for name, module in self.networks.items()}, self._variables,
+                      meta=self.meta, runtime=self.runner.name if dtype == jnp.float32 else "jax", tlc=self._tlc)
+        other._conditions = self._conditions
+        return other
+
+    @property
+    def takes_quality(self):
+        """Whether one of the networks must be told the JPEG quality of its images, and was not (`told`)."""
+        return bool(takes_quality(self.networks)) and not self._conditions
+
+    def told(self, quality):
+        """The same chain for images of a JPEG quality, 1..100; what was compiled is shared.
+
+        Networks that estimate the quality take this one instead.
+
+        Raises:
+          UserError: the quality is out of range; none of the networks can be told it; the runtime is not JAX.
+        """
+        if not 1 <= quality <= 100:
+            raise UserError(f"input quality {quality}: must be from 1 to 100")
+        names = takes_quality(self.networks) + [
+            name for name, module in self.networks.items() if getattr(module, "estimates_quality", False)
+            and "qf_input" in inspect.signature(type(module).__call__).parameters]
+        if not names:
+            types = ", ".join(type(module).__name__ for module in self.networks.values())
+            raise UserError(f"input quality {quality}: {types} cannot be told the quality of a picture; FBCNN can")
+        if self.runner.name in runtimes.OTHERS:
+            raise UserError("networks are told the quality of a picture by jax alone; choose --runtime jax")
+        other = object.__new__(Chain)
+        other.__dict__ = self.__dict__ | {"_conditions": jax.device_get(told(names, quality))}
+        other.runner = other._runner("jax")
+        return other
 
     def __call__(self, lr, size=None):
         """Runs an image of any size, padded as the networks need it.
@@ -102,14 +128,14 @@ class Chain:
 
     def compiled(self, height, width):
         """The program for padded images of that size (jax.stages.Compiled)."""
-        shape = (1, height, width, 3)
+        key = (height, width, bool(self._conditions))
         with self._lock:
-            if shape not in self._compiled:
+            if key not in self._compiled:
                 start = time.perf_counter()
-                lr = jax.ShapeDtypeStruct(shape, jnp.float32)
-                self._compiled[shape] = self._jit.lower(self._variables, lr).compile()
+                lr = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+                self._compiled[key] = self._jit.lower(self._variables, lr, self._conditions).compile()
                 self._compile_seconds += time.perf_counter() - start
-            return self._compiled[shape]
+            return self._compiled[key]
 
     @property
     def compile_seconds(self):
@@ -144,13 +170,11 @@ class Chain:
 
     def _runner(self, runtime):
         def in_jax(padded):
-            return self.compiled(*padded.shape[1:3])(self._variables, padded)
+            return self.compiled(*padded.shape[1:3])(self._variables, padded, self._conditions)
 
         def to_onnx():
             if self._tlc:
                 raise UserError("means of windows (tlc) are computed by jax alone")
-            if self._input_quality is not None:
-                raise UserError("networks are told the input quality by jax alone")
             from jsr.onnx_graph.write import chain_to_onnx  # which imports this module
             return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
 
@@ -164,7 +188,7 @@ class Chain:
         return max(found.rows, found.columns) if found else None
 
 
-def _forward(networks, tlc, conditions, variables, lr):
+def _forward(networks, tlc, variables, lr, conditions=None):
     with local_means(tlc, *lr.shape[1:3]) if tlc else contextlib.nullcontext():
         return run_chain(networks, list(networks), variables, lr, conditions=conditions)[0]["sr"]
 
@@ -173,17 +197,3 @@ def _estimate(networks, estimator, variables, lr):
     """`qf` of an image; what else the networks make is never computed."""
     outputs, _ = run_chain(networks, list(networks), variables, lr)
     return outputs["qf" if estimator == list(networks)[-1] else f"{estimator}/qf"]
-
-
-def _told(networks, quality):
-    """{name: keywords} for the networks that can be told a JPEG quality; of no quality {}."""
-    if quality is None:
-        return {}
-    if not 1 <= quality <= 100:
-        raise UserError(f"input quality {quality}: must be from 1 to 100")
-    names = [name for name, module in networks.items()
-             if "qf_input" in inspect.signature(type(module).__call__).parameters]
-    if not names:
-        types = ", ".join(type(module).__name__ for module in networks.values())
-        raise UserError(f"input quality {quality}: {types} cannot be told the quality of a picture; FBCNN can")
-    return {name: {"qf_input": np.full((1, 1), 1 - quality / 100, np.float32)} for name in names}

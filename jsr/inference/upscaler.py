@@ -1,11 +1,13 @@
 """Images through trained networks: any size, depth and channels; whole or in tiles; ensembles."""
 
 from collections.abc import Callable, Iterator, Sequence
+import copy
 import dataclasses
 import functools
 import logging
 import math
 import threading
+import types
 from typing import Literal
 
 import jax
@@ -107,7 +109,8 @@ class Upscaler:
         self._weights = np.array(weights, np.float32) / np.float32(sum(weights))
         self._self_ensemble, self._overlap, self.separate_alpha = self_ensemble, overlap, separate_alpha
         self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
-        self._lock, self._largest, self._free, self._float32 = threading.Lock(), _SIDES[0], None, {}
+        self._lock, self._float32 = threading.Lock(), {}
+        self._room = types.SimpleNamespace(largest=_SIDES[0], free=None)  # px and bytes, found out as we go
         self._tiles = [-(-side // self._multiple) * self._multiple for side in sides] or [tile]
         for side in self._tiles if sides else ():
             self._check_room(side, overlap or 0)
@@ -185,6 +188,26 @@ class Upscaler:
         """Whether it restores JPEG pictures: it estimates their quality or was trained on a protocol that ends so."""
         return self.scale == 1 and any(chain.estimator or _made_for_jpeg(chain.meta) for chain in self.chains)
 
+    @property
+    def takes_quality(self) -> bool:
+        """Whether it must be told the JPEG quality of images (`told`), and was not; untold, it takes them for clean."""
+        return any(chain.takes_quality for chain in self.chains)
+
+    def told(self, quality: float | None) -> "Upscaler":
+        """The same Upscaler for images of a JPEG quality, 1..100; None is of images that never were JPEG files.
+
+        What was compiled is shared. Networks that need not be told it are left alone.
+
+        Raises:
+          UserError: the quality is out of range, or the runtime is not JAX.
+        """
+        if not self.takes_quality:
+            return self
+        other = copy.copy(self)
+        other.chains = tuple(chain.told(100 if quality is None else quality) if chain.takes_quality else chain
+                             for chain in self.chains)
+        return other
+
     def quality(self, rows: Callable[[int, int], np.ndarray], height: int, width: int) -> float | None:
         """The JPEG quality that the networks see in the middle of an image; the mean of those that estimate one.
 
@@ -251,12 +274,12 @@ class Upscaler:
         if tile != "auto":
             return tile or longer
         with self._lock:
-            if self._free is None:
-                self._free = free_memory()
-            budgets = {side: self._free * _FREE_SHARE for side in (longer, *_SIDES)}
+            if self._room.free is None:
+                self._room.free = free_memory()
+            free, largest = self._room.free * _FREE_SHARE, self._room.largest
+            budgets = {side: free for side in (longer, *_SIDES)}
             if jax.default_backend() == "cpu":
-                budgets |= {side: min(self._free * _FREE_SHARE, _CPU_TILE_BYTES) for side in _SIDES if side < longer}
-            largest = self._largest
+                budgets |= {side: min(free, _CPU_TILE_BYTES) for side in _SIDES if side < longer}
         if height * width <= min(_PROBE, largest)**2:
             return longer
         candidates = [longer] if largest == _SIDES[0] else []
@@ -301,7 +324,7 @@ class Upscaler:
         smaller = [s for s in _SIDES if s < side]
         if self._tiles == ["auto"] and retry and smaller:
             with self._lock:
-                self._largest = min(self._largest, smaller[0])
+                self._room.largest = min(self._room.largest, smaller[0])
             logging.getLogger(__name__).warning("out of memory with tiles of %d px; going on with %d", side, smaller[0])
             return
         advice = f"choose smaller tiles than {side} px" if smaller else "tiles cannot be smaller; free some memory"
@@ -380,7 +403,8 @@ def load(path, *more, weights=None, self_ensemble=None,
       dtype: of the computation, as "bfloat16"; None is as trained, float32.
       runtime: what computes on a CPU, of jsr.inference.runtimes.NAMES.
       tlc: as for jsr.inference.chain.Chain; None is as each file says.
-      input_quality: as for jsr.inference.chain.Chain.
+      input_quality: JPEG quality of all images, 1..100, for networks that take one instead of their estimate, or the
+        file's; None leaves it to them.
 
     Raises:
       UserError: a file cannot be read (jsr.model_file.load), or they do not fit together; the runtime is
@@ -397,8 +421,8 @@ def load(path, *more, weights=None, self_ensemble=None,
     for file in (path, *more):
         meta, networks, variables, _ = model_file.fused(*model_file.load(file))
         of_file = (meta.get("ensemble") or {}).get("tlc", 0)
-        chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc,
-                      input_quality=input_quality)
+        chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc)
+        chain = chain if input_quality is None else chain.told(input_quality)
         chains.append(chain if dtype is None else chain.with_dtype(jnp.dtype(dtype)))
     ensemble = chains[0].meta.get("ensemble") or {}
     if self_ensemble is None:

@@ -24,6 +24,7 @@ from jsr.errors import nearest
 from jsr.layers import rep, rep_blocks
 from jsr.layers.activation import PReLU, gelu
 from jsr.layers.conv import Conv, detail
+from jsr.layers.linear import Linear
 from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
 from jsr.models._card import Card, row_at
 
@@ -64,6 +65,8 @@ class Plain(nn.Module):
       detail_start: the head, which must be plain, starts with kernels without a mean, four times He's: its features
         show detail instead of colour, from which a restorer that begins as the identity learns sooner.
       zero_start: the last convolution starts at zero, so that with `anchor` the network begins as the enlarged image.
+      quality_feat: features of an embedding of the image's JPEG quality, by which the output of each convolution but
+        the tail is scaled and shifted; 0 is without. Our own, not of the reports.
       deploy: each block is one convolution, and what only `x2` needs is gone.
       dtype: of the computation; parameters stay float32.
     """
@@ -88,6 +91,7 @@ class Plain(nn.Module):
     img_range: float = 1.0
     detail_start: bool = False
     zero_start: bool = False
+    quality_feat: int = 0
     deploy: bool = False
     dtype: Any = None
 
@@ -95,16 +99,22 @@ class Plain(nn.Module):
     def size_multiple(self):
         return self.unshuffle * self.head_strides
 
+    @property
+    def takes_quality(self):
+        return self.quality_feat > 0
+
     @nn.compact
-    def __call__(self, lr, *, train=False):
+    def __call__(self, lr, *, train=False, qf_input=None):
+        """`qf_input`: float (N, 1) or (1, 1), 1 - quality / 100; None is an image that never was a JPEG file, as 0."""
         shrunk, colours, extras = self.size_multiple, lr.shape[-1], {}
         image = lr * self.img_range
+        modulate = self.modulation(jnp.zeros((1, 1)) if qf_input is None else qf_input)
         x = pixel_unshuffle(image, self.unshuffle)
-        x = self.head()(x, train=train)
+        x = modulate(self.head()(x, train=train), 0)
         x = head = self.activate(x, 0)
         for index in range(1, self.num_block + 1):
             x = self.conv(f"body_{index - 1}", self.num_feat, self.block)(x, train=train)
-            x = self.activate(x, index)
+            x = self.activate(modulate(x, index), index)
             if self.taps:
                 extras[f"feature_{index}"] = x
         if self.skip:
@@ -135,6 +145,26 @@ class Plain(nn.Module):
         head = Conv(self.num_feat, self.head_kernel_size, self.head_strides, padding=(self.head_kernel_size - 1) // 2,
                     use_bias=self.use_bias, kernel_init=detail(4.0), dtype=self.dtype, name="head")
         return lambda x, train: head(x)
+
+    def modulation(self, qf):
+        """The function of features and their convolution's number that scales and shifts them for a quality.
+
+        It starts as the identity. Beside 1 - quality / 100 its embedding gets the root of it, which spreads the
+        qualities above 90, and whether the image is of a JPEG file at all.
+        """
+        if not self.quality_feat:
+            return lambda x, index: x
+        qf = jnp.asarray(qf, jnp.float32)
+        embedding = jnp.concatenate([qf, jnp.sqrt(qf), jnp.sign(qf)], axis=-1)
+        for index in range(2):
+            embedding = nn.relu(Linear(self.quality_feat, name=f"quality_{index}")(embedding))
+
+        def modulate(x, index):
+            scale_shift = nn.Dense(2 * x.shape[-1], kernel_init=nn.initializers.zeros, name=f"modulation_{index}")
+            gamma, beta = jnp.split(scale_shift(embedding)[:, None, None].astype(x.dtype), 2, axis=-1)
+            return x * (1 + gamma) + beta
+
+        return modulate
 
     def conv(self, name, features, block, kernel_size=3, strides=1, zero_start=False):
         """A convolution in its training or its deployed form, which are the same of a plain one."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jsr import augment, losses, optim, reparam
-from jsr.chain import apply, run_chain
+from jsr.chain import apply, run_chain, takes_quality, told
 from jsr.errors import UserError, nearest
 from jsr.training import insight, stages
 from jsr.training.state import purpose_key
@@ -36,8 +36,10 @@ def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
     for key in parsed.values():
         if key.path:
             paths.setdefault(key.source, []).append(key.path)
+    takers = takes_quality({name: networks[name] for name in chain})
     outputs, updated = run_chain(networks, chain, variables, batch["lr"], train=train, rngs=rngs,
-                                 taps=[key for key, its in parsed.items() if its.path and not its.net])
+                                 taps=[key for key, its in parsed.items() if its.path and not its.net],
+                                 conditions=told(takers, batch["lr_quality"]) if takers else None)
 
     def find(key):
         for arrays in (outputs, batch):

@@ -82,8 +82,8 @@ class Judge:
         variables = jax.device_get(states.eval_variables(self._recipe, state))
         upscaler = self.upscaler(plan.networks, variables)  # the ensemble would take eight times as long
         rows, baselines, best_key = [], [], protocol.ranking
-        for name, lr, hr in self._pairs():
-            sr = upscaler.upscale(lr)
+        for name, lr, hr, quality in self._pairs():
+            sr = upscaler.told(quality).upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if not rows[1:] or "baseline" not in meta:
                 baseline = enlarge(lr, self._recipe.scale, protocol.kernel)

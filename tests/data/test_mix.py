@@ -180,7 +180,7 @@ def test_pairs_of_ones_own(tmp_path, photograph, scale, model):
     for batch in take(config, 3):
         assert batch["lr"].shape == (BATCH, 8, 8, 3)
         np.testing.assert_array_equal(batch["hr"], batch["lr"].repeat(scale, 1).repeat(scale, 2))
-    assert [hr.shape[0] for _, _, hr in validation.pairs(config)] == [16 * scale] * 3
+    assert [hr.shape[0] for _, _, hr, _ in validation.pairs(config)] == [16 * scale] * 3
     Image.new("RGB", (19, 16)).save(tmp_path / "lr" / f"1x{scale}.png")
     (tmp_path / "lr" / f"2x{scale}.png").rename(tmp_path / "lr" / "other.png")
     with pytest.raises(UserError) as error:

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from jsr import degradations, images
+from jsr import degradations, images, models
 from jsr.data import pipeline
 from jsr.datasets import tiled
 from jsr.degradations.resize import pillow_bicubic
@@ -93,6 +93,16 @@ def test_the_clean_lr_image_comes_where_a_loss_asks_for_it(records):
         for clean, lr, hr in zip(sample["lr_clean"], sample["lr"], sample["hr"], strict=True):
             np.testing.assert_array_equal(clean, pillow_bicubic(hr, (6, 6)))
             assert (clean != lr).any()
+
+
+def test_the_lr_images_quality_comes_where_a_network_must_be_told_it(records):
+    stage = Stage(steps=1, crop=24, batch=6, players=())
+    told = {"sr": models.create("plain/ecbsr_m4c16", scale=4, quality_feat=4)}
+    untold = {"sr": models.create("plain/ecbsr_m4c16", scale=4)}
+    assert pipeline.derived_keys(stage, untold) == [] and pipeline.derived_keys(stage, told) == ["lr_quality"]
+    for degrade, fixed, qualities in (("photo_x4", {"quality": 30}, {30}), ("photo_x4_clean", {}, {100})):
+        sample, = take(records, 1, degrade=degrade, fixed=fixed, derive=["lr_quality"])
+        assert sample["lr_quality"].dtype == np.float32 and set(sample["lr_quality"]) == qualities
 
 
 def test_the_patch_in_the_middle_comes_where_a_loss_asks_for_it(records):

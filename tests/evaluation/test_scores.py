@@ -19,6 +19,9 @@ class Repeat:
 
     scale = 4
 
+    def told(self, quality):
+        return self
+
     def upscale(self, lr):
         return lr.repeat(4, 0).repeat(4, 1)
 
@@ -29,11 +32,11 @@ def record(hr, lr=None, name="folder/a.png"):
 
 def test_hr_is_cropped_to_the_lr_grid_and_lr_made_or_taken(photograph):
     hr, lr = photograph(43, 50), photograph(10, 12)
-    (name, made, cropped), = validation.eval_pairs([record(hr)], scale=4, degrade="aim22_t1")
+    (name, made, cropped, _), = validation.eval_pairs([record(hr)], scale=4, degrade="aim22_t1")
     assert name == "a.png"
     np.testing.assert_array_equal(cropped, hr[:40, :48])
     np.testing.assert_array_equal(made, degradations.decode(degradations.degrade("aim22_t1", hr[:40, :48]).lr_bytes))
-    (_, taken, _), = validation.eval_pairs([record(hr, lr)], scale=4)
+    (_, taken, *_), = validation.eval_pairs([record(hr, lr)], scale=4)
     np.testing.assert_array_equal(taken, lr)
 
 
@@ -93,7 +96,7 @@ def test_kernels_enlarge(photograph, kernel):
 def test_report_has_the_challenges_own_baseline(photograph, tmp_path):
     protocol, hr = challenges.protocol("ais24"), photograph(48, 64)
     lr = degradations.degrade("ais24", hr, qp=31).decode()
-    result, strips = report.make_report(Repeat(), [("a", lr, hr)], protocol=protocol, recipe="a:b", steps=3)
+    result, strips = report.make_report(Repeat(), [("a", lr, hr, 31)], protocol=protocol, recipe="a:b", steps=3)
     lanczos = evaluation.score("a", enlarge(lr, 4, "swscale_lanczos"), hr, protocol)
     assert result["mean"]["lanczos"] == result["images"][0]["lanczos"] == lanczos
     assert "lanczos, ours, HR" in report.write(tmp_path, result, strips, protocol=protocol).read_text()
@@ -103,7 +106,7 @@ def test_report_has_the_challenges_own_baseline(photograph, tmp_path):
 def test_report_shows_where_bicubic_is_worst(photograph, tmp_path):
     flat = np.full((400, 400, 3), 90, np.uint8)
     flat[300:340, 40:80] = photograph(40, 40)  # the only place with an error
-    pairs = [("flat", flat[::4, ::4], flat), ("small", photograph(5, 6), photograph(20, 24))]
+    pairs = [("flat", flat[::4, ::4], flat, None), ("small", photograph(5, 6), photograph(20, 24), 9)]
     result, strips = report.make_report(Repeat(), pairs, protocol=PROTOCOL, recipe="a:b", steps=3)
     assert [row["name"] for row in result["images"]] == ["flat", "small"]
     assert result["mean"]["ours"]["psnr[rgb]"] == np.mean([row["ours"]["psnr[rgb]"] for row in result["images"]])
@@ -117,7 +120,7 @@ def test_report_shows_where_bicubic_is_worst(photograph, tmp_path):
 
 def test_equal_images_score_inf_and_the_json_stays_legal(tmp_path):
     flat = np.full((40, 40, 3), 90, np.uint8)
-    result, strips = report.make_report(Repeat(), [("<flat>", flat[::4, ::4], flat)],
+    result, strips = report.make_report(Repeat(), [("<flat>", flat[::4, ::4], flat, None)],
                                         protocol=PROTOCOL, recipe="a:b", steps=3)
     page = report.write(tmp_path, result, strips, protocol=PROTOCOL)
     assert json.loads((tmp_path / "report.json").read_text())["mean"]["ours"]["psnr[rgb]"] == "inf"

@@ -92,13 +92,31 @@ def test_a_given_quality_takes_the_place_of_the_estimate(network, model, photogr
         np.testing.assert_array_equal(results[quality], np.rint(255 * np.clip(sr[0], 0, 1)))
     assert (results[10] != results[90]).any()
     pytest.importorskip("onnxruntime", reason='other runtimes: pip install "jsr[export]"')
-    with pytest.raises(UserError, match="networks are told the input quality by jax alone"):
+    with pytest.raises(UserError, match="networks are told the quality of a picture by jax alone"):
         upscaler.load(model, input_quality=30, runtime="onnxruntime")
     with pytest.raises(UserError, match="input quality 0: must be from 1 to 100"):
         upscaler.load(model, input_quality=0)
     plain = models.create("edsr", scale=2, num_feat=2, num_block=1)
     with pytest.raises(UserError, match="input quality 30: EDSR cannot be told the quality of a picture; FBCNN can"):
-        Chain({"sr": plain}, {"sr": models.init(plain, jax.random.key(0))}, input_quality=30)
+        Chain({"sr": plain}, {"sr": models.init(plain, jax.random.key(0))}).told(30)
+
+
+def test_a_network_that_takes_the_quality_is_told_that_of_each_picture(photograph):
+    fields = dict(num_feat=4, num_block=1, block="ecb_idt", end_block="ecb", anchor=True, quality_feat=4)
+    model, rng = models.create("plain/ecbsr_m4c16", scale=2, **fields), np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32),
+                             models.abstract("plain/ecbsr_m4c16", scale=2, **fields))
+    image, lr = photograph(16, 24), photograph(16, 24)[None].astype(np.float32) / 255
+    meta = {"networks": [{"name": "sr", "model": "plain/ecbsr_m4c16", "scale": 2, "fields": fields}]}
+    _, networks, deployed, _ = model_file.fused(meta, {"sr": model}, {"sr": variables})
+    found = upscaler.Upscaler([Chain(networks, deployed)])
+    assert found.takes_quality and not found.told(30).takes_quality
+    for quality in (None, 30, 95, 100):
+        sr = model.apply(variables, lr, qf_input=np.full((1, 1), 1 - (quality or 100) / 100, np.float32))
+        expected = np.rint(255 * np.clip(sr[0], 0, 1))
+        assert np.abs(found.told(quality).upscale(image) - expected).max() <= 1  # fused, it rounds otherwise
+    np.testing.assert_array_equal(found.upscale(image), found.told(None).upscale(image))
+    assert found.chains[0].programs == 2  # untold and told
 
 
 def test_the_manifest_says_the_quality_and_what_is_no_jpeg(model, tmp_path, photograph):

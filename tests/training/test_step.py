@@ -124,6 +124,24 @@ def test_one_step_by_hand(optimized):
     assert int(new.nets["sr"]["variables"]["count"]["passes"]) == 1
 
 
+class Told(nn.Module):
+    """What must be told the quality adds so much of 1 - quality / 100."""
+
+    scale = 1
+    takes_quality = True
+
+    @nn.compact
+    def __call__(self, lr, *, train=False, qf_input=None):
+        qf = jnp.zeros((1, 1)) if qf_input is None else qf_input
+        return lr + self.param("gain", nn.initializers.ones, ()) * qf[:, None, None]
+
+
+def test_each_sample_comes_with_its_quality():
+    _, state, step = start(networks={"sr": Told()})
+    _, metrics = step(state, batch(lr=0, hr=0) | {"lr_quality": np.array([90, 40], np.float32)}, jax.random.key(0))
+    np.testing.assert_allclose(metrics["loss"], (0.1 + 0.6) / 2, rtol=1e-5)
+
+
 def test_clipping_bounds_the_global_norm():
     _, state, step = start(one(clip_norm=0.01, optimizer=SGD, learning_rate=1.0), chain=("a", "b"))
     new, metrics = step(state, batch(), jax.random.key(0))
