@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 
+from jsr import places
 from jsr.errors import UserError
 
 
@@ -29,7 +30,7 @@ def use_compile_cache():
     """Keeps compiled programs on disk for the next process: in JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
     if jax.config.jax_compilation_cache_dir is None:
         try:
-            folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "jsr", "xla")
+            folder = places.cache("xla")
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies there is run
         except (OSError, RuntimeError):
             return  # no home, or one that cannot be written, only costs time

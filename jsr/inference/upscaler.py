@@ -396,7 +396,7 @@ def load(path, *more, weights=None, self_ensemble=None,
     """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
 
     Args:
-      path, *more: model files of one scale.
+      path, *more: model files of one scale, runs or names, see jsr.model_file.find.
       weights, overlap, separate_alpha: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
       tile: as for Upscaler; "auto" is as the first file says, where it says something.
