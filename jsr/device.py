@@ -30,8 +30,8 @@ def check_settings():
 def check_fork():
     """Raises UserError in a child that was forked from a process in which JAX has worked, where it would hang."""
     if _forked_from:
-        raise UserError(f"this process was forked from process {_forked_from[0]}, in which JAX has worked already; here "
-                        'it would hang. Start processes by "spawn" (multiprocessing.get_context("spawn"), '
+        raise UserError(f"this process was forked from process {_forked_from[0]}, in which JAX has worked: here it "
+                        'would hang. Start processes by "spawn" (multiprocessing.get_context("spawn"), '
                         'DataLoader(..., multiprocessing_context="spawn")), or load the model in the child alone')
 
 
