@@ -196,6 +196,7 @@ def kill_and_resume(arguments, workdir, delay):
     return len(children)
 
 
+@pytest.mark.slow  # a signal that can be caught is the quick one, above
 def test_kill_9_leaves_no_orphans_and_resumes_bit_identical(tiny_run, reference, tmp_path):
     arguments = tiny_run(tmp_path / "cut", data__num_workers=1, **{"stages[0]__steps": 60, "log_every": 1})
     assert kill_and_resume(arguments, tmp_path / "cut", delay=0.3) >= 1

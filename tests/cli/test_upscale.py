@@ -172,7 +172,7 @@ def test_mistakes_are_one_line(photo_folder, tmp_path, model, capsys, arguments,
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT])
 def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph, set_sigint, number):
     set_sigint(signal.default_int_handler)
     (tmp_path / "in").mkdir()
