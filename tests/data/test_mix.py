@@ -205,7 +205,7 @@ def test_photographs_are_cut(tmp_path, photograph):
             for more in ({}, {"shrink": 2}, {"shrink": 2, "tiles": 32}, {"shrink": 2})]
     config, lines = config_of(*rows, data_dir=str(tmp_path)), []
     opened = mix.open_sources(config, lines.append)
-    assert [len(source) for source in opened.values()] == [1, 1, 2] and len(lines) == 2
+    assert [len(source) for source in opened.values()] == [1, 1, 2, 1] and len(lines) == 2
     assert len(mix.stage_rows(config, config.stages[0], opened)) == 4
     with pytest.raises(UserError, match="photos: shrink, tiles and detail are for folders of images, "
                                         "not for a dataset; jsr build"):

@@ -25,7 +25,7 @@ def test_bare_file_is_quick_and_a_name_picks_another():
 
 @pytest.mark.parametrize("key, text, expected", [
     ("seed", "7", 7), ("seed", "1e3", 1000), ("ema_decay", "0", 0.0), ("data.train[0].dataset", "/a=b", "/a=b"),
-    ("stages[0].steps", "5", 5), ("stages.0.steps", "5", 5), ("stages[0].players[0].learning_rate", "1e-4", 1e-4),
+    ("stages[0].steps", "55", 55), ("stages.0.steps", "55", 55), ("stages[0].players[0].learning_rate", "1e-4", 1e-4),
     ("stages[0].augment", "[]", []), ("networks.sr.fields", "{'num_feat': 4}", {"num_feat": 4}),
     ("networks.sr.fields.res_scale", "1", 1.0), ("data.train[0].set.quality", "60-100", "60-100"),
     ("data.train[0].set.quality", "[60, 70]", [60, 70]), ("data.train[0].set.encoder", "9", "9"),
@@ -66,8 +66,8 @@ def test_a_whole_is_set_before_its_parts_and_a_function_before_what_it_takes():
 
 
 def test_overrides_do_not_leak_into_the_next_load():
-    recipes.load("aim22_t1", [("stages[0].steps", "5")])
-    assert recipes.load("aim22_t1").stages[0].steps != 5
+    recipes.load("aim22_t1", [("stages[0].steps", "55")])
+    assert recipes.load("aim22_t1").stages[0].steps != 55
 
 
 @pytest.mark.parametrize("spec, overrides, message", [
