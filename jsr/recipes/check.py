@@ -51,7 +51,7 @@ def look(recipe: Recipe, found: Mistakes) -> None:
         found.add("ensemble.tlc", f"{recipe.ensemble.tlc} is smaller than the LR crop that was trained with; give "
                                   f"{least * 3 // 2}, 1.5 times as much as that, or 0")
     for number in range(len(recipe.stages)):
-        _check_stage(recipe, number, f"stages[{number}]", found)
+        _check_stage(recipe, scale, number, f"stages[{number}]", found)
 
 
 def _check_name(name, found):
@@ -129,8 +129,11 @@ def _check_pairs(place, row, found):
             found.add(f"{place}.{name}", "is for folders without LR images; leave it out")
 
 
-def _check_stage(recipe, index, place, found):
+def _check_stage(recipe, scale, index, place, found):
     stage = recipe.stages[index]
+    twice = "twice " if stage.frames else ""  # clips have chroma of half the size
+    if scale and stage.crop % (2 * scale if twice else scale):
+        found.add(f"{place}.crop", f"{stage.crop} is not a multiple of {twice}the scale {scale}")
     if stage.batch % stage.accumulate:
         found.add(f"{place}.accumulate", f"a batch of {stage.batch} is not {stage.accumulate} equal parts")
     _check_mix(recipe, stage, f"{place}.data" if stage.data else "data.train", found)
@@ -157,6 +160,8 @@ def _check_mix(recipe, stage, place, found):
     elif any(weights) and min(weights) < _LEAST_WEIGHT * max(1, *weights):
         found.add(place, f"the weight {min(weights):g} is less than a millionth of {max(1, *weights):g}, of which "
                          "nothing is ever drawn; leave the row out, or give it more")
+    if any(len(row.steps) not in (0, 2) or list(row.steps) != sorted(row.steps) for row in rows):
+        return
     step = 0
     while rows and step < stage.steps:
         ends = [row.steps[1] if len(row.steps) == 2 else stage.steps for row in rows

@@ -65,7 +65,7 @@ def set_value(config, key, text):
 
 def _fill(node, part, defaults):
     if part in defaults:
-        with node.unlocked():
+        with node.unlocked():  # a part of it is set next
             node[part] = _revived(defaults[part])
 
 
@@ -92,7 +92,8 @@ def _index(node: Any, part, key, walked, known=()):
     if isinstance(node, (list, tuple)):
         if part.lstrip("-").isdigit() and -len(node) <= int(part) < len(node):
             return int(part)
-        raise UserError(f"--config.{key}: {walked} has {len(node)} entries, 0 to {len(node) - 1}, not {part!r}")
+        which = f"{len(node)} entries, 0 to {len(node) - 1}" if node else "no entries"
+        raise UserError(f"--config.{key}: {walked} has {which}, not {part!r}")
     if not isinstance(node, (ConfigDict, dict)):
         raise UserError(f"--config.{key}: {walked} is a value, without keys of its own")
     if part not in node and part not in known:
@@ -142,7 +143,7 @@ def _order(key):
 
 
 def known(config: Any, nodes: list[Any], walked: list[str], key: str) -> dict[str, Any]:
-    """What a dict that lists only what a recipe sets may hold, {key: default}."""
+    """What a dict that lists only what a recipe sets may hold, {key: default, or a value of its type}."""
     match walked:
         case ["networks", name, "fields"]:
             return _fields(config.networks[name])
@@ -166,7 +167,8 @@ def known(config: Any, nodes: list[Any], walked: list[str], key: str) -> dict[st
 
             return {"fn": "", "pred": "", "target": "", "weight": 1.0} | losses.defaults(nodes[-1]["fn"])
     kind = _kind_at(walked)
-    return trees.plain(schema.defaults(kind)) if kind else {}
+    return trees.plain({name: schema.stand_in(its) for name, its in schema.types_of(kind).items()}
+                       | schema.defaults(kind)) if kind else {}
 
 
 def _kind_at(walked) -> type | None:

@@ -394,7 +394,7 @@ def _read_keys(kind, value, place, problems):
             found[name] = _read_one(kind, name, its, value[name], f"{place}.{name}", problems)
         elif name not in found:
             absent.append(name)
-            found[name] = _stand_in(its)
+            found[name] = stand_in(its)
     if absent:
         _wrong(kind, problems, place, f"lacks {', '.join(absent)}")
     return kind(**found)
@@ -410,13 +410,13 @@ def _read_one(kind, name, its, value, place, problems):
 
 def _wrong(kind, problems, place, text):
     problems.add(place.lstrip("."), text)
-    return _stand_in(kind)
+    return stand_in(kind)
 
 
-def _stand_in(kind):
-    """A value of a type, so that what does not depend on a wrong one can still be judged."""
+def stand_in(kind: Any) -> Any:
+    """A value of a type of a key, so that what does not depend on a wrong one can still be judged."""
     if dataclasses.is_dataclass(kind):
-        return kind(**{name: _stand_in(its) for name, its in types_of(kind).items()} | defaults(kind))
+        return kind(**{name: stand_in(its) for name, its in types_of(kind).items()} | defaults(kind))
     origin = typing.get_origin(kind)
     return {int: 1 << 30, float: 1.0, bool: False, tuple: (), dict: {}}.get(origin or kind, "")
 

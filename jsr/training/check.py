@@ -103,7 +103,7 @@ def _check_size(recipe, variables):
 def _check_stage(plan, variables, where, found):
     recipe, stage = plan.recipe, plan.stage
     rows = "data.train" if not stage.data else f"{where}.data"
-    if not found.within(rows, f"{where}.crop"):
+    if not found.within(rows, f"{where}.crop", f"{where}.players"):
         for number in range(len(recipe.rows(stage))):
             with found.at(where):
                 mix.transform(recipe, stage, number)

@@ -30,7 +30,8 @@ def folders(tmp_path):
 
 
 def config_of(*rows, steps=20, stages=None, **more):
-    data = dict(train=[{"degrade": "aim22_t1", **row} for row in rows], eval=dict(dataset=rows[0]["dataset"]), **more)
+    data = dict(train=[{"degrade": "aim22_t1", **row} for row in rows], **more,
+                eval=dict(dataset=rows[0]["dataset"], degrade="aim22_t1"))
     return read(recipe(title="", protocol="aim22_t1", networks={"sr": dict(model="edsr/baseline", scale=4)}, data=data,
                        stages=stages or [stage_of(steps)]))
 

@@ -65,6 +65,20 @@ def test_a_whole_is_set_before_its_parts_and_a_function_before_what_it_takes():
         recipes.load("aim22_t1", given[:1])
 
 
+def test_a_row_that_was_replaced_may_be_set_further():
+    given = [("data.train", "[{'dataset': 'photos', 'degrade': 'aim22_t1'}]"), ("data.train[0].set.quality", "60-70"),
+             ("stages[0].players", "[{'losses': [{'fn': 'l1', 'pred': 'sr', 'target': 'hr', 'weight': 1}]}]"),
+             ("stages[0].learning_rate", "1e-3"), ("stages[0].optimizer.name", "sgd")]
+    with pytest.raises(UserError, match="learning_rate: unknown key"):  # a player that has none is no player yet
+        recipes.load("aim22_t1", given)
+    given = [(key.replace("stages[0].", "stages[0].players[0].") if key.endswith(("rate", "name")) else key, text)
+             for key, text in given]
+    loaded = recipes.load("aim22_t1", given)
+    assert loaded.data.train[0].set == {"quality": "60-70"}
+    player = loaded.stages[0].players[0]
+    assert player.learning_rate == 1e-3 and player.optimizer == {"name": "sgd"}
+
+
 def test_overrides_do_not_leak_into_the_next_load():
     recipes.load("aim22_t1", [("stages[0].steps", "55")])
     assert recipes.load("aim22_t1").stages[0].steps != 55

@@ -17,6 +17,7 @@ def recipe(photo_folder):
     """From a folder of photographs to a recipe on it."""
     def make(folder=photo_folder, **more):
         return recipes.load("aim22_t1:quick", {"data.train[0].dataset": str(folder), "data.eval.dataset": str(folder),
+                                               "data.eval.degrade": "aim22_t1",
                                                "stages[0].crop": "32", **more}.items())
     return make
 
