@@ -68,7 +68,7 @@ def nearest(name, names):
     names = [str(n) for n in names]
     begun = [n for n in names if n.startswith(f"{name}_")]
     close = begun or difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(sorted(names))}"
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(sorted(names)) or 'none'}"
 
 
 def mismatch(value, default):

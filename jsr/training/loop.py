@@ -14,7 +14,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jsr import model_file, sharding
-from jsr.data import mix, pipeline, validation
+from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import blackbox, check, insight, memory, run_folder, stages
@@ -56,6 +56,7 @@ def train(recipe, workdir, *, console, accept=False):
 
     check.check(recipe, mesh)
     opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False))
+    damaged = check.check_data(recipe, opened)
     mark = run_folder.fingerprint(recipe, mix.data_hash(recipe, opened))
     if lead:
         mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept)
@@ -74,10 +75,10 @@ def train(recipe, workdir, *, console, accept=False):
     meta["fingerprint"] = mark
     frozen = jax.device_put(states.frozen_variables(recipe), replicated)
 
-    check.check_late_stages(recipe, opened, plan.index, key, frozen, mesh)
-    validation.pairs(recipe)  # what is missing is said before anything is trained
     logbook, left_out = Logbook(workdir, resume_step=step) if lead else None, LeftOut(meta, recipe.data.max_damaged)
-    clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out)
+    clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out, opened[mix.EVAL])
+    for line in damaged:
+        left_out(line)
 
     def warn(text):
         if text and lead:

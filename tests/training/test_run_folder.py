@@ -17,6 +17,7 @@ def recipe(photo_folder):
     """From a folder of photographs to a recipe on it."""
     def make(folder=photo_folder, **more):
         return recipes.load("aim22_t1:quick", {"data.train[0].dataset": str(folder), "data.eval.dataset": str(folder),
+                                               "data.eval.degrade": "aim22_t1",
                                                "stages[0].crop": "32", **more}.items())
     return make
 
@@ -84,7 +85,8 @@ def test_other_code_is_told_of(recipe, tmp_path, caplog):
 
 
 def test_other_steps_rates_and_data_are_gone_on_with_where_they_are_accepted(recipe, photo_folder, tmp_path, caplog):
-    small = {"networks.sr.fields.num_feat": "4", "networks.sr.fields.num_block": "1", "stages[0].steps": "20"}
+    small = {"networks.sr.fields.num_feat": "4", "networks.sr.fields.num_block": "1", "stages[0].steps": "20",
+             "stages[0].schedule.warmup_steps": "5"}
     begun(recipe(**small), tmp_path)
     (tmp_path / "last.safetensors").touch()
     more = small | {"stages[0].steps": "60", "stages[0].batch": "2", "stages[0].players[0].learning_rate": "1e-5"}
