@@ -262,8 +262,7 @@ def _quick(small):
     from jsr.training.step import make_step
 
     count, steps = (4, 12) if small else (64, 300)
-    config = _recipe("aim22_t1:quick", {"stages[0].steps": str(steps),
-                                          "stages[0].schedule.warmup_steps": str(min(steps, 50))}, small)
+    config = _recipe("aim22_t1:quick", {"stages[0].steps": str(steps)}, small)
     stage, scale, key = config.stages[0], config.networks["sr"].scale, jax.random.key(config.seed)
     plan = stages.plan_of(config, 0)
     networks = plan.networks

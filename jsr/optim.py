@@ -227,8 +227,6 @@ def _freeze_rows(rows: Any) -> list[dict[str, Any]]:
 def check(player, steps):
     """Raises UserError for what a player of a stage of `steps` steps says of its optimizer, schedule and freezing."""
     make_schedule(player.schedule, peak=player.learning_rate, steps=steps)
-    if (warmup := player.schedule.get("warmup_steps", 0)) > steps:
-        raise UserError(f"schedule: warmup_steps: {warmup}, but the stage has {steps} steps; give at most these")
     make_optimizer(player.optimizer, player.schedule, peak=player.learning_rate).init({})
     _freeze_rows(player.freeze)
     if player.freeze and player.optimizer["name"] == "schedule_free_adamw":

@@ -101,6 +101,10 @@ def train(recipe, workdir, *, console, accept=False):
                 plan = stages.plan_of(recipe, recipe.stage_at(step + 1))
                 stage = plan.stage
                 if step == plan.first_step:
+                    for player in stage.players:
+                        if (warmup := player.schedule.get("warmup_steps", 0)) > stage.steps:
+                            warn(f"the warm-up is {warmup} steps, but the stage has {stage.steps}: its learning rate "
+                                 "ends where it is then (--config.stages[N].schedule.warmup_steps=...)")
                     if stage.begin:  # the best is of the network's present form
                         meta["best"] = None
                     nets = stages.begin(plan, states.versions(state), states.purpose_key(key, f"begin{plan.index}"),

@@ -130,7 +130,6 @@ MISTAKES = [
     ("stages[0].players[0].losses[0]", L1 | {"fn": "charbonnier", "eps": -1.0}, "eps=-1.0; give more than 0"),
     ("stages[0].players[0].losses[0]", L1 | {"fn": "os.path:join"}, "os.path:join: is a function, but must be a func"),
     ("stages[0].players[0].losses[0]", L1 | {"fn": "os.path:sep"}, "os.path:sep: is of type str, but must be a func"),
-    ("stages[0].players[0].schedule", {"name": "constant", "warmup_steps": 10**6}, "schedule: warmup_steps: 1000000"),
     ("stages[0].players[0].schedule", {"name": "piecewise_linear", "points": [[5, 1], [2, 1]]}, "in the order of the"),
     ("stages[0].players[0].schedule", {"name": "multi_step", "milestones": [5, 5]}, "steps of 0 or more, each once"),
     ("stages[0].players[0].every", 10**6, "stages[0].players[0].every: 1000000, but the stage has "),
