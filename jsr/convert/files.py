@@ -17,7 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from jsr.convert.engine import unwrap
-from jsr.errors import UserError
+from jsr.errors import UserError, install
 from jsr.files import atomic_write
 
 TORCH_ENDINGS = (".pth", ".pt", ".ckpt")
@@ -151,5 +151,5 @@ def _torch(path):
         import torch
     except ImportError:
         raise UserError(f"{path}: files ending in {path.suffix} need PyTorch, which is not installed: "
-                        "pip install 'jsr[torch]', or use .safetensors") from None
+                        f"{install('torch')}, or use .safetensors") from None
     return torch
