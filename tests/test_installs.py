@@ -114,7 +114,7 @@ def test_the_same_bytes_each_time(clone, built, tmp_path):
 def test_an_editable_install_copies_nothing(clone, editable):
     archive = zipfile.ZipFile(editable)
     assert [name for name in archive.namelist() if ".dist-info/" not in name] == [f"_{NAME}.pth"]
-    assert archive.read("_jsr.pth").decode() == str(clone)
+    assert archive.read(f"_{NAME}.pth").decode() == str(clone)
 
 
 FINDS = """
