@@ -7,6 +7,7 @@ HF_ENDPOINT from the environment.
 import contextlib
 from pathlib import Path
 
+import jsr
 from jsr import native
 from jsr.errors import MissingLibrary, UserError, install, nearest
 
@@ -28,12 +29,13 @@ def pull(place):
     """
     repo, file = _split(place)
     with _library(place) as hub:
-        found = hub.HfApi().model_info(repo)
+        api = hub.HfApi(library_name="jsr", library_version=jsr.__version__)
+        found = api.model_info(repo)
         names = [entry.rfilename for entry in found.siblings or ()]
         file = file or _only(place, names)
         if file not in names:
             raise UserError(f"{place}: the repository has no such file; {nearest(file, names)}")
-        return Path(hub.hf_hub_download(repo, file, revision=found.sha)), f"{SCHEME}{repo}/{file}@{found.sha}"
+        return Path(api.hf_hub_download(repo, file, revision=found.sha)), f"{SCHEME}{repo}/{file}@{found.sha}"
 
 
 def push(place, contents, *, private):
@@ -54,7 +56,7 @@ def push(place, contents, *, private):
     if file:
         raise UserError(f"{place}: a model is pushed to a repository, {SCHEME}{repo}")
     with _library(place) as hub:
-        api = hub.HfApi()
+        api = hub.HfApi(library_name="jsr", library_version=jsr.__version__)
         api.create_repo(repo, exist_ok=True, private=private or None)
         commit = api.create_commit(repo, [hub.CommitOperationAdd(name, content) for name, content in contents.items()],
                                    commit_message="Upload by jsr")
