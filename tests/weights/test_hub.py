@@ -106,9 +106,9 @@ def test_a_model_goes_to_the_hub_with_its_card_and_comes_back(hub, tmp_path, cap
 
     assert main(["models", "get", "hf:me/it"]) == 0
     out = capsys.readouterr().out
-    assert "nobody has stated before" in out and "jsr upscale photo.jpg -m mine" in out
-    assert weights.files()["mine"].read_bytes() == hub.files["mine.safetensors"]
-    listed = json.loads((weights.downloads() / "downloads.json").read_text())["files"]["mine.safetensors"]
+    assert "nobody has stated before" in out and "jsr upscale photo.jpg -m it" in out
+    assert weights.files()["it"].read_bytes() == hub.files["mine.safetensors"]
+    listed = json.loads((weights.downloads() / "downloads.json").read_text())["files"]["it.safetensors"]
     assert listed["source"] == f"hf:me/it/mine.safetensors@{COMMIT}"
 
 
