@@ -42,6 +42,7 @@ import safetensors.numpy
 from jsr import models, reparam, weights
 from jsr.errors import UserError
 from jsr.files import atomic_write
+from jsr.weights import public
 
 FORMAT = 1
 _ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")  # of what people take for a model file
@@ -164,7 +165,9 @@ def find(path):
         return named
     hint = ""
     if path.parts[:1] and path.parts[0] in models.STEMS and len(path.parts) <= 2 and not path.suffix:
-        hint = ("; of the network of this name jsr has no weights: train it, or convert published ones "
+        names = ", ".join(public.of_network(path.parts[0]))
+        hint = (f"; weights of the network of this name are {names}: `jsr models get` downloads them" if names else
+                "; of the network of this name jsr knows no weights: train it, or convert published ones "
                 "(jsr convert WEIGHTS.pth MODEL.safetensors)")
     elif len(path.parts) == 1 and not path.suffix:
         hint = f" and no model of this name; {weights.unknown(word)}"

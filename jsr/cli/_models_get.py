@@ -60,6 +60,10 @@ def _manifest():
 
 def _check(args, source):
     """Raises UserError for what cannot be downloaded."""
+    try:
+        urllib.parse.urlsplit(args.place)
+    except ValueError as e:
+        raise UserError(f"{args.place}: is no address: {e}") from e
     if not _HASH.fullmatch(args.sha256):
         raise UserError(f"--sha256 {args.sha256}: a SHA-256 has 64 digits and letters from a to f")
     if source and not source.address:
@@ -111,9 +115,9 @@ def _original(address, target, expected):
         yield file, address
     except MissingLibrary as e:
         raise UserError(f"{e}; the file stays, and the same command goes on with it") from e
-    except UserError:
+    except UserError as e:
         file.unlink(missing_ok=True)
-        raise
+        raise UserError(str(e).replace(str(file), address)) from e
     else:
         file.unlink()
     finally:
@@ -127,6 +131,7 @@ def _place_of(address, target):
     name = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
     if not name.endswith(hub.ENDINGS):
         raise UserError(f"{address}: ends in none of {', '.join(hub.ENDINGS)}, as weights do; name the file itself")
+    name = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)[-100:]
     return target.parent / "originals" / hashlib.sha256(address.encode()).hexdigest()[:16] / name
 
 

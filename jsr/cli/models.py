@@ -156,7 +156,7 @@ def _print_rows(rows):
                       row["purpose"] + (f"; trained on {row['data']}" if row["data"] else ""))
     terminal.console().print(
         table, "", "s/Mpx: CPU seconds for a million pixels of the result, where they were measured with the scores",
-        f"{len(public.models())} well-known ones come by `jsr models get NAME`: `jsr models public` lists them", sep="\n")
+        f"{len(public.models())} public ones come by `jsr models get NAME`; `jsr models public` lists them", sep="\n")
 
 
 def _list_public(args):

@@ -110,6 +110,8 @@ def _opened(address, pinned, start=0, tag=""):
             reason = " ".join(str(e.reason).split())
             raise UserError(f"{address}: {host} answers {e.code} {reason}; the file may have moved, or needs a login: "
                             "look in a browser, and name the file's address") from None
+    except UserError:  # of a redirect
+        raise
     except (OSError, http.client.HTTPException, ValueError) as e:
         raise UserError(f"{address}: no connection to {host}{_through(request)}: {_reason(e)}; a file that you have "
                         "becomes a model by `jsr convert`") from e

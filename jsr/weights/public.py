@@ -53,6 +53,11 @@ class Public:
     data: str
 
 
+def of_network(stem):
+    """The names of the models of a network file, as "edsr"."""
+    return [row.name for row in models().values() if row.network.partition("/")[0] == stem]
+
+
 @functools.cache
 def models():
     """{name: Public}."""
