@@ -35,7 +35,7 @@ def run(args):
                           f"{source.page}")
         expected = args.sha256 or (source.sha256 if source else "")
         with _original(address, target, expected) as (file, taken):
-            found = sha256(file)
+            found = sha256(file) or ""
             if not found.startswith(expected.lower()):  # of a file on the hub
                 raise UserError(f"{taken}: its SHA-256 is {found}, not {expected}; it is left alone")
             if not expected:

@@ -61,7 +61,7 @@ def download(address, target, *, expected="", progress=lambda done, total: None)
                 done, total = 0, response.length  # the server sends all of it
         if not done or done != total:
             done = _received(address, response, part, done, total, progress)
-    found = sha256(part)
+    found = sha256(part) or ""
     if not found.startswith(expected.lower()):
         part.unlink()
         raise UserError(f"{address}: its SHA-256 is {found}, not {expected}: it was changed, damaged on its way, or is "

@@ -118,7 +118,7 @@ def line(capsys):
     ("http://127.0.0.1:1/good.safetensors", "no connection to 127.0.0.1: Connection refused; a file that you"),
     ("file:///etc/good.safetensors", "is no address of a file in the web; use one that begins with https://"),
     ("swinr-x4", "no public model of this name; did you mean 'swinir-x4'"),
-    ("hat-x4", "its authors offer it by hand alone: fetch it from https://github.com/XPixelGroup/HAT, then `jsr convert FILE"),
+    ("hat-x4", "its authors offer it by hand alone: fetch it from https://github.com/.*/HAT, then `jsr convert"),
     ("x4", "is there already, .*x4.safetensors"),
     ("{}/x4.safetensors", "its name 'x4' is a model's that jsr ships; choose another: --name NAME"),
     ("{}/swinir-x4.safetensors", "its name 'swinir-x4' is a public model's"),
