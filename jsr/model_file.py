@@ -163,15 +163,15 @@ def find(path):
         return path
     if named := weights.files().get(word):
         return named
-    hint = ""
+    said = "no such model file"
     if path.parts[:1] and path.parts[0] in models.STEMS and len(path.parts) <= 2 and not path.suffix:
         names = ", ".join(public.of_network(path.parts[0]))
-        hint = (f"; weights of the network of this name are {names}: `jsr models get` downloads them" if names else
-                "; of the network of this name jsr knows no weights: train it, or convert published ones "
-                "(jsr convert WEIGHTS.pth MODEL.safetensors)")
+        said += (f"; weights of the network of this name are {names}: `jsr models get` downloads them" if names else
+                 "; of the network of this name jsr knows no weights: train it, or convert published ones "
+                 "(jsr convert WEIGHTS.pth MODEL.safetensors)")
     elif len(path.parts) == 1 and not path.suffix:
-        hint = f" and no model of this name; {weights.unknown(word)}"
-    raise UserError(f"{path}: no such model file{hint}")
+        said = weights.unknown(word)
+    raise UserError(f"{path}: {said}")
 
 
 def is_named(word):

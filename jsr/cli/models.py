@@ -187,7 +187,7 @@ def _show(args):
     if source and args.model not in weights.files() and not Path(args.model).exists():
         lines = [f"{field.name:<12}{value}" for field in dataclasses.fields(source)
                  if (value := getattr(source, field.name)) not in ("", 0)]
-        terminal.console().print("\n".join(lines), "", f"not here yet: {weights.unknown(args.model)}", sep="\n")
+        terminal.console().print("\n".join(lines), "", f"{args.model} {weights.unknown(args.model)}", sep="\n")
         return 0
     terminal.console().print(_card(*_named(args.model)))
     return 0

@@ -45,6 +45,7 @@ def files():
 def unknown(name):
     """What an error message says of a word that is neither a path nor the name of a model that is there."""
     if name in public.models():
-        return f"`jsr models get {name}` downloads it"
+        return f"is a public model that is not here yet; `jsr models get {name}` downloads it"
     hint = nearest(name, [*files(), *public.models()])
-    return f"{f'{hint} ' if hint.startswith('did') else ''}`jsr models` lists the names"
+    return ("no such model file and no model of this name; "
+            f"{f'{hint} ' if hint.startswith('did') else ''}`jsr models` lists the names")
