@@ -11,7 +11,7 @@ the traces of sensor and JPEG are gone, --tiles cuts them, --detail leaves out m
 image comes with each value of what its degradation draws, as the five QPs of ais24. The dataset keeps these settings:
 another one is refused unless --overwrite builds it anew, and keeps the old one until that is whole.
 
-On a cluster, --beam has the images prepared by a runner of Apache Beam (pip install "jsr[beam]"); --data_dir is then a
+On a cluster, --beam has the images prepared by a runner of Apache Beam (an extra, `beam`); --data_dir is then a
 folder that this machine and all workers share, and so is --manual_dir. The dataset is the same to the last byte.
 
 What an interrupted build has finished is used by the next; a dataset that is there already and whole is left alone.

@@ -17,7 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from jsr.convert.engine import unwrap
-from jsr.errors import UserError
+from jsr.errors import MissingLibrary, UserError, install
 from jsr.files import atomic_write
 
 TORCH_ENDINGS = (".pth", ".pt", ".ckpt")
@@ -150,6 +150,6 @@ def _torch(path):
     try:
         import torch
     except ImportError:
-        raise UserError(f"{path}: files ending in {path.suffix} need PyTorch, which is not installed: "
-                        "pip install 'jsr[torch]', or use .safetensors") from None
+        raise MissingLibrary(f"{path}: files ending in {path.suffix} need PyTorch, which is not installed: "
+                             f"{install('torch')}, or use .safetensors") from None
     return torch

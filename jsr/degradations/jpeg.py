@@ -30,7 +30,7 @@ import threading
 import numpy as np
 from PIL import Image, features
 
-from jsr.errors import MissingLibrary, UserError, nearest
+from jsr.errors import MissingLibrary, UserError, install, nearest
 from jsr.images import read_rgb
 
 SUFFIX = ".jpg"
@@ -133,7 +133,7 @@ def _jpeglib(version):
         import jpeglib
     except ImportError:
         raise MissingLibrary(f"JPEG library {version!r} comes with the package jpeglib, which is not installed; "
-                             "pip install 'jsr[codecs]', or choose 'pillow'") from None
+                             f"{install('codecs')}, or choose 'pillow'") from None
     if version not in jpeglib.version.versions():
         raise UserError(f"JPEG library {version!r} is not in the installed jpeglib; install the newest, or choose "
                         f"one of {', '.join(sorted(jpeglib.version.versions()))}")

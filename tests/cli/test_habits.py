@@ -95,7 +95,7 @@ def test_words_in_any_order(place, line, made):
     ("upscale a.png -m a.onnx -o x.png", 1,
      "a.onnx: an ONNX network, no model file of jsr's; convert the PyTorch weights that it was made of: jsr convert"),
     ("upscale a.png -m empty -o x.png", 1, "empty: is a folder without the model file of a run, best.safetensors or"),
-    ("upscale a.png -m edsr/baseline -o x.png", 1, "edsr/baseline: no such model file; of the network of this name"),
+    ("upscale a.png -m edsr/baseline -o x.png", 1, "edsr/baseline: no such model file; weights of the network of"),
     ("upscale a.png pics -m run -o -", 2, "--out -: takes one picture, not several"),
     ("foo", 2, "no command 'foo'"),
 ])
