@@ -6,8 +6,8 @@ The last of the runs gives the file; those before it are what it started from, i
 fused and in float16, benchmarks/box/training/x2.safetensors has the training branches, so that `start_from` goes on
 from it. The metadata gains `licence` (of the weights), `scores` by set and level (of `score.py`), `training`
 [{steps, learning_rate, schedule, ema_decay, seed, data, curve: [[step, gain in dB], ...]}], a run each, and `pictures`
-[{origin, licence, standing, author, count}] with the SHA-256 of the list that `prepare.py` wrote. Then
-`cards.py` writes the model's card.
+[{origin, licence, standing, author, count}] with the SHA-256 of the list that `prepare.py` wrote. `jsr models show x2`
+prints all of it as a card, with the notes of jsr/weights/x2.md.
 """
 
 import argparse

@@ -36,7 +36,7 @@ import statistics
 
 from rich.table import Table
 
-from jsr import model_file, places, terminal, weights
+from jsr import model_file, terminal, weights
 from jsr.cli import _models_get
 from jsr.errors import UserError, install
 from jsr.weights import hub, public
@@ -201,10 +201,7 @@ def _named(model):
 
 
 def _card(name, path):
-    """The card of a model, Markdown: the one in docs/models/ of a checkout, or what the file itself says."""
-    written = places.PACKAGE.parent / "docs" / "models" / f"{name}.md"
-    if path.parent == weights.SHIPPED and written.is_file():
-        return written.read_text(encoding="utf-8")
+    """The card of a model, Markdown: what its file says, and of a shipped one the notes that lie beside it."""
     origin = next((origin for origin, its in _there().values() if its == path), "file")
     row, (meta, _) = _row(name, origin, path), model_file.describe(path)
     lines = [f"# {name}", "", f"x{row['scale']}, {' > '.join(row['networks'])}: {row['purpose']}.", "",
@@ -220,13 +217,25 @@ def _card(name, path):
     scores = meta.get("scores") or {}
     lines += [f"- {key} on the validation images: {value:.4f}" for key, value in scores.items()
               if isinstance(value, float)]
+    notes = path.with_suffix(".md")
+    if path.parent == weights.SHIPPED and notes.is_file():
+        lines += ["", notes.read_text(encoding="utf-8").strip()]
     sets = {title: levels for title, levels in scores.items() if isinstance(levels, dict)}
     if sets:
-        lines += ["", "## Scores", "", "| set | level | before | gain, dB | worst picture | s/Mpx |",
-                  "|---|---|--:|--:|--:|--:|"]
+        lines += ["", "## Scores", "", "PSNR[rgb] in dB over plain bicubic enlargement, at x1 over the input, on "
+                  "pictures that no training saw.", "", "| set | level | before | gain | worst picture | worse | s/Mpx |",
+                  "|---|---|--:|--:|--:|--:|--:|"]
         lines += [f"| {title} | {level} | {each['baseline']['psnr[rgb]']:.2f} | {each['gain']:+.3f} | "
-                  f"{each['worst']:+.2f} | {each['seconds_per_mpx']:.2f} |"
+                  f"{each['worst']:+.2f} ({each['worst_name']}) | {each['lost']}/{each['images']} | "
+                  f"{each['seconds_per_mpx']:.2f} |"
                   for title, levels in sets.items() for level, each in levels.items()]
+    if runs := meta.get("training"):
+        lines += ["", "## Training", "", "Runs in order, each from the file of the one before; gain on the validation "
+                  "images in dB by step.", ""]
+        lines += [f"{number}. {each['steps']:,} steps of {each['batch']} crops of {each['crop']} HR px, seed "
+                  f"{each['seed']}, learning rate {each['learning_rate']:g} ({each['schedule']['name']}), average "
+                  f"{each['ema_decay']:g}: {', '.join(f'{step} {gain:+.3f}' for step, gain in each['curve'])}"
+                  for number, each in enumerate(runs, 1)]
     if pictures := meta.get("pictures"):
         lines += ["", "## Pictures", "", "| origin | licence | author | pictures |", "|---|---|---|--:|"]
         lines += [f"| {each['origin']} | {each['licence']} | {each['author']} | {each['count']} |" for each in pictures]
