@@ -146,7 +146,7 @@ def _upscale(args, size, piped):
                              overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
                              runtime=args.runtime, tlc=args.tlc, input_quality=args.input_quality,
                              separate_alpha=args.alpha == "separate", strength=args.strength)
-    named = None
+    start, named = time.monotonic(), None
     if args.model or args.recipe:
         models = [model_file.find(path) for path in args.model or [_run_of(args.recipe)]]
         networks = choice.Networks({(name := ", ".join(path.name for path in models)): models}, load)
@@ -172,7 +172,6 @@ def _upscale(args, size, piped):
     else:
         check_settings()
         use_compile_cache()
-        start = time.monotonic()
         with _progress.bar(unit="Mpx") as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
@@ -182,7 +181,8 @@ def _upscale(args, size, piped):
         for line in _summary(entries, networks, time.monotonic() - start):
             stdout.print(piped.shown(line))
         made = [target for target, entry in entries.items() if "error" not in entry]
-        if beside and not named and size == choice.Size() and made:
+        if beside and not named and size == choice.Size() and any(
+                "skipped" not in entries[target] for target in made):
             stdout.print(_OTHERWISE)
         place = args.out or (made[0] if len(made) == 1 else "beside the pictures")
         done = f"results: {place}" if made else ""
@@ -308,14 +308,14 @@ def _summary(entries, networks, seconds):
         yield f"{', '.join(files[:_NAMED])}{more}: {note}"
     skipped = sum("skipped" in entry for entry in entries.values())
     chains = [chain for upscaler in networks.loaded.values() for chain in upscaler.chains]
-    compiling = sum(chain.compile_seconds for chain in chains)
-    if done:
-        pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in done.values()) / 1e6
-        working = max(seconds - compiling, 1e-9)
-        yield (f"{len(done)} pictures, {pixels:.2f} Mpx in {working:.1f} s, "
-               f"{pixels / working:.3f} Mpx/s; {sum(chain.programs for chain in chains)} programs "
-               f"compiled or read in {compiling:.1f} s")
-        for how, count in collections.Counter(_how(entry) for entry in done.values() if "tiling" in entry).items():
+    if made := [entry for entry in done.values() if "copied" not in entry]:
+        preparing = networks.seconds + sum(chain.compile_seconds for chain in chains)
+        pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in made) / 1e6
+        working = max(seconds - preparing, 1e-9)
+        programs = sum(chain.programs for chain in chains)
+        yield (f"{len(made)} picture{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in {working:.1f} s, "
+               f"{pixels / working:.3f} Mpx/s; {programs} programs compiled or read in {preparing:.1f} s")
+        for how, count in collections.Counter(_how(entry) for entry in made if "tiling" in entry).items():
             yield f"{count} {how}"
         yield from dict.fromkeys(line for chain in chains for line in _runtimes(chain.runner))
     if skipped:

@@ -5,6 +5,7 @@ import dataclasses
 import math
 from pathlib import Path
 import threading
+import time
 
 import numpy as np
 
@@ -102,16 +103,20 @@ class Networks:
 
     Attributes:
       loaded: {name: Upscaler} so far.
+      seconds: that loading took so far.
     """
 
     def __init__(self, files: Mapping[str, Sequence[Path]], load: Callable[..., Upscaler]):
         self.loaded: dict[str, Upscaler] = {}
+        self.seconds = 0.0
         self._files, self._load, self._digests, self._lock = files, load, {}, threading.Lock()
 
     def __getitem__(self, name: str) -> Upscaler:
         with self._lock:
             if name not in self.loaded:
+                start = time.monotonic()
                 self.loaded[name] = self._load(*self._files[name])
+                self.seconds += time.monotonic() - start
             return self.loaded[name]
 
     def digests(self, name: str) -> list[dict]:
@@ -147,7 +152,7 @@ def choose(path, size=Size(), *, named=None, input_quality=None) -> Plan:
         tag = f"{after[1]}x{after[0]}" if by_px else "restored" if factor == 1 else f"x{factor:g}"
         plan = Plan(picture.format, before, after, picture.frames, name, scale, text, tag)
     if name:
-        text = f"restored by {name}" if scale == 1 else f"x{scale} by {name}"
+        text = f"restored by the network {name}" if scale == 1 else f"x{scale} by the network {name}"
     if plan.resamples:
         text = f"{text}, then to {size} by bicubic" if name else f"to {size} by bicubic: networks do not shrink"
     return dataclasses.replace(plan, text=text)

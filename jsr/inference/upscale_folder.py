@@ -124,11 +124,12 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
 
     The manifest `upscaled.json` in `out` is {command, settings: {key: {...}}, files: {target: entry}}; an entry has
     `source` and `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, `did` (what was done,
-    in words), LR `height` and `width` (px), `frames`, `bit_depth`, `channels`, `seconds` and `notes`; where a network
-    was at work also `tiling` ("whole", "exact" or "approximate"), `tile` and `overlap` (LR px), `averaged_tiles` (the
-    sizes of others, where several are averaged), `runtime` (of the last tile), `estimated_quality` (1..100, where a
-    network estimates that of JPEG), `told_quality` and `told_by` ("stated", "tables" or "estimate", where a network is
-    told it); of a failed one `error`, with `traceback` where the mistake is in here.
+    in words), `copied` (true, of copies), LR `height` and `width` (px), `frames`, `bit_depth`, `channels`, `seconds`
+    and `notes`; where a network was at work also `tiling` ("whole", "exact" or "approximate"), `tile` and `overlap` (LR
+    px), `averaged_tiles` (the sizes of others, where several are averaged), `runtime` (of the last tile),
+    `estimated_quality` (1..100, where a network estimates that of JPEG), `told_quality` and `told_by` ("stated",
+    "tables" or "estimate", where a network is told it); of a failed one `error`, with `traceback` where the mistake is
+    in here.
 
     Args:
       jobs: of `find_jobs`.
@@ -314,7 +315,7 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
         if plan.copies and pictures.format_of(job.target) == picture.format:
             with open(job.source, "rb") as file, atomic_write(job.target, before=write.keywords["before"]) as sink:
                 shutil.copyfileobj(file, sink)
-            did, notes, more = f"{plan.text}: copied unchanged", [], {"format": picture.format}
+            did, notes, more = f"{plan.text}: copied unchanged", [], {"format": picture.format, "copied": True}
         else:
             did = f"{plan.text}: only its format changed" if plan.copies else plan.text
             more, notes = _written(job, picture, networks, input_quality, separate_alpha, write, counter, stop)
