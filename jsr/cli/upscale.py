@@ -31,7 +31,6 @@ picture at once would have given, or approximate.
 import argparse
 import collections
 import contextlib
-import dataclasses
 import functools
 import math
 from pathlib import Path
@@ -50,6 +49,8 @@ from jsr.files import is_stream, writing
 _NAMED = 3  # files of one note that are named
 _OTHERWISE = ("otherwise: --scale 4, --scale 1 to restore JPEG files, --width 3000, --model FILE, --out FOLDER; "
               "`jsr help upscale` says more")
+_SIZES = ("scale", "width", "height", "longest", "megapixels")
+_LARGEST = 16  # scale that may be asked for
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
@@ -115,24 +116,21 @@ def run(args):
 
 
 def _size(args):
-    """The jsr.inference.choice.Size that is asked for; raises UserError for what is missing or out of range."""
-    from jsr.inference import choice
-
+    """The size that is asked for, {option: value}; raises UserError for what is missing or out of range."""
     if not args.inputs:
         raise UsageError("say what to upscale: a picture or a folder")
     if args.quality is not None and not 1 <= args.quality <= 100:
         raise UserError(f"--quality {args.quality}: must be from 1 to 100")
-    given = {field.name: getattr(args, field.name) for field in dataclasses.fields(choice.Size)
-             if getattr(args, field.name) is not None}
-    if len(given) > 1 and given.keys() != {"width", "height"}:
-        raise UsageError(f"{' and '.join(f'--{name}' for name in given)}: give one size; --width and --height may go "
+    size = {name: getattr(args, name) for name in _SIZES if getattr(args, name) is not None}
+    if len(size) > 1 and size.keys() != {"width", "height"}:
+        raise UsageError(f"{' and '.join(f'--{name}' for name in size)}: give one size; --width and --height may go "
                          "together")
-    for name, value in given.items():
+    for name, value in size.items():
         if not 0 < value < math.inf:
-            raise UserError(f"--{name} {value}: must be above 0")
-    if given.get("scale", 1) > choice.LARGEST:
-        raise UserError(f"--scale {args.scale:g}: must be at most {choice.LARGEST}; 2 is twice as wide and as high")
-    return choice.Size(**given)
+            raise UserError(f"--{name} {value:g}: must be above 0")
+    if size.get("scale", 1) > _LARGEST:
+        raise UserError(f"--scale {args.scale:g}: must be at most {_LARGEST}; 2 is twice as wide and as high")
+    return size
 
 
 def _upscale(args, size, piped):
@@ -142,6 +140,8 @@ def _upscale(args, size, piped):
     from jsr.inference import choice, upscale_folder, upscaler
 
     stdout = Console(soft_wrap=True, highlight=False, markup=False, stderr=piped.to_stdout)
+    check_settings()
+    use_compile_cache()
     load = functools.partial(upscaler.load, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
                              overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
                              runtime=args.runtime, tlc=args.tlc, input_quality=args.input_quality,
@@ -154,11 +154,9 @@ def _upscale(args, size, piped):
     else:
         networks = choice.Networks({name: [weights.SHIPPED / f"{name}.safetensors"] for name in choice.BOX}, load)
 
-    jobs, errors, passed = upscale_folder.find_jobs(
-        piped.inputs, piped.out, suffix=_suffix(args.format),
-        choose=functools.partial(choice.choose, size=size, named=named, input_quality=args.input_quality))
-    settings = {"size": {name: value for name, value in dataclasses.asdict(size).items() if value is not None},
-                "strength": args.strength, "weights": args.weights,
+    choose = functools.partial(choice.choose, size=choice.Size(**size), named=named, input_quality=args.input_quality)
+    jobs, errors, passed = upscale_folder.find_jobs(piped.inputs, piped.out, suffix=_suffix(args.format), choose=choose)
+    settings = {"size": size, "strength": args.strength, "weights": args.weights,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
                 "quality": args.quality, "alpha": args.alpha}
@@ -170,8 +168,8 @@ def _upscale(args, size, piped):
         _output.foretell({piped.shown(target): may for target, may in found.items()})
         done = ""
     else:
-        check_settings()
-        use_compile_cache()
+        for name in [job.plan.network for job in jobs if job.plan and job.plan.network][:1]:
+            networks[name]  # options that do not fit it are one error, before anything is written
         with _progress.bar(unit="Mpx") as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
@@ -181,8 +179,7 @@ def _upscale(args, size, piped):
         for line in _summary(entries, networks, time.monotonic() - start):
             stdout.print(piped.shown(line))
         made = [target for target, entry in entries.items() if "error" not in entry]
-        if beside and not named and size == choice.Size() and any(
-                "skipped" not in entries[target] for target in made):
+        if beside and not (named or size) and any("skipped" not in entries[target] for target in made):
             stdout.print(_OTHERWISE)
         place = args.out or (made[0] if len(made) == 1 else "beside the pictures")
         done = f"results: {place}" if made else ""
@@ -309,17 +306,25 @@ def _summary(entries, networks, seconds):
     skipped = sum("skipped" in entry for entry in entries.values())
     chains = [chain for upscaler in networks.loaded.values() for chain in upscaler.chains]
     if made := [entry for entry in done.values() if "copied" not in entry]:
-        preparing = networks.seconds + sum(chain.compile_seconds for chain in chains)
-        pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in made) / 1e6
-        working = max(seconds - preparing, 1e-9)
-        programs = sum(chain.programs for chain in chains)
-        yield (f"{len(made)} picture{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in {working:.1f} s, "
-               f"{pixels / working:.3f} Mpx/s; {programs} programs compiled or read in {preparing:.1f} s")
+        yield _speed(made, networks, chains, seconds)
         for how, count in collections.Counter(_how(entry) for entry in made if "tiling" in entry).items():
             yield f"{count} {how}"
         yield from dict.fromkeys(line for chain in chains for line in _runtimes(chain.runner))
     if skipped:
         yield f"{skipped} were finished before"
+
+
+def _speed(made, networks, chains, seconds):
+    """How many pictures were made in which time, without that of getting ready, which only one network does alone."""
+    pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in made) / 1e6
+    head = f"{len(made)} picture{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
+    preparing = networks.seconds + sum(chain.compile_seconds for chain in chains)
+    programs = sum(chain.programs for chain in chains)
+    if len(networks.loaded) > 1:
+        return f"{head} {seconds:.1f} s, {programs} programs compiled or read meanwhile"
+    working = max(seconds - preparing, 1e-9)
+    ready = f"; {programs} programs compiled or read in {preparing:.1f} s" if programs else ""
+    return f"{head} {working:.1f} s, {pixels / working:.3f} Mpx/s{ready}"
 
 
 def _runtimes(runner):

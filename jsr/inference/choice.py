@@ -16,7 +16,6 @@ from jsr.pictures import quality as jpeg
 
 BOX = {"x2": 2, "x4": 4, "x4-avif": 4, "restore": 1}  # networks that come with jsr, and their scales
 GOOD = 88             # JPEG quality from which on `restore` gains nothing
-LARGEST = 16          # scale that may be asked for
 _SIDE = 512  # of the part of a picture from which its JPEG quality is estimated, px
 _BLOCK = 16           # px: the part starts where a JPEG block does, of colours at half the size too
 

@@ -89,7 +89,8 @@ def test_a_folder(photo_folder, tmp_path, model, capsys):
     out = tmp_path / "out"
     assert run(photo_folder, "--out", out, "--model", model) == 0
     said = capsys.readouterr()
-    assert "x2: 4 pictures, 0.02 Mpx in" in said.out and "4 whole" in said.out and f"results: {out}" in said.out
+    assert "4 pictures, 0.02 Mpx in" in said.out and "4 whole" in said.out and f"results: {out}" in said.out
+    assert "0003.png" not in said.out and "and 1 more, 4 in all: x2 by the network m.safetensors" in said.out
     assert "4 of 4 files done" in said.err and "Mpx/s" in said.err
     lr = pixels(photo_folder / "0001.png")
     np.testing.assert_array_equal(pixels(out / "0001.png"), jsr.load(model).upscale(lr))

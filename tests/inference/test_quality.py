@@ -1,5 +1,7 @@
 """What networks see of a JPEG file's quality, what they are told of it, and what is said of files that are none."""
 
+import functools
+
 import jax
 import numpy as np
 from PIL import Image
@@ -8,7 +10,7 @@ import pytest
 from jsr import model_file, models, recipes
 from jsr.chain import apply
 from jsr.errors import UserError
-from jsr.inference import upscale_folder, upscaler
+from jsr.inference import choice, upscale_folder, upscaler
 from jsr.inference.chain import Chain
 from jsr.training import stages
 from jsr.training.validation import Judge
@@ -123,8 +125,10 @@ def test_the_manifest_says_the_quality_and_what_is_no_jpeg(model, tmp_path, phot
     for name in ("a.jpg", "b.png"):
         Image.fromarray(photograph(24, 40)).save(tmp_path / name)
     Image.fromarray(photograph(24, 40)[..., 0]).save(tmp_path / "grey.jpg")
-    jobs, *_ = upscale_folder.find_jobs([tmp_path / name for name in ("a.jpg", "b.png", "grey.jpg")], tmp_path / "out")
-    entries, errors = upscale_folder.upscale_files(jobs, upscaler.load(model), {}, out=tmp_path / "out")
+    networks = choice.Networks({"fbcnn": [model]}, upscaler.load)
+    jobs, *_ = upscale_folder.find_jobs([tmp_path / name for name in ("a.jpg", "b.png", "grey.jpg")], tmp_path / "out",
+                                        choose=functools.partial(choice.choose, named=("fbcnn", 1)))
+    entries, errors = upscale_folder.upscale_files(jobs, networks, {}, out=tmp_path / "out")
     assert not errors
     found = {entry["source"].rpartition("/")[2]: entry for entry in entries.values()}
     assert all(0 < entry["estimated_quality"] < 100 for entry in found.values())

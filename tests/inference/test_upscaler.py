@@ -137,7 +137,7 @@ def test_premultiplied_colour_is_divided_again():
 
     image = np.random.default_rng(0).random((12, 9, 4), np.float32)
     chain = make_chain()
-    chain._jit = jax.jit(lambda variables, lr: Nearest()(lr))  # the network is not what is tested here
+    chain._jit = jax.jit(lambda variables, lr, conditions: Nearest()(lr))  # the network is not what is tested here
     np.testing.assert_allclose(Upscaler([chain]).upscale(image), image.repeat(2, 0).repeat(2, 1), atol=1e-6)
 
 
