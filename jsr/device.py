@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import jax
+from jax._src import xla_bridge  # alone tells whether a backend works, without starting it
 
 from jsr import places
 from jsr.errors import UserError
@@ -24,6 +25,26 @@ def check_settings():
         what = f"JAX_PLATFORMS={named}: there is no such device here" if named else "JAX finds no device"
         reason = str(e).strip().partition("\n")[0].partition(" (set JAX_PLATFORMS")[0]
         raise UserError(f"{what}{f' ({reason})' if reason else ''}; unset it, or install what the device needs") from e
+
+
+def check_fork():
+    """Raises UserError in a child that was forked from a process in which JAX has worked, where it would hang."""
+    if _forked_from:
+        raise UserError(f"this process was forked from process {_forked_from[0]}, in which JAX has worked: here it "
+                        'would hang. Start processes by "spawn" (multiprocessing.get_context("spawn"), '
+                        'DataLoader(..., multiprocessing_context="spawn")), or load the model in the child alone')
+
+
+_forked_from: list[int] = []  # the parent's number, where this process is such a child
+
+
+def _note_fork():
+    if xla_bridge.backends_are_initialized():
+        _forked_from[:] = [os.getppid()]
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which forks nothing
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def use_compile_cache():
