@@ -149,7 +149,8 @@ def _upscale(args, size, piped):
     start, named = time.monotonic(), None
     if args.model or args.recipe:
         models = [model_file.find(path) for path in args.model or [_run_of(args.recipe)]]
-        networks = choice.Networks({(name := ", ".join(path.name for path in models)): models}, load)
+        name = ", ".join(Path(word).name or word for word in args.model or [args.recipe])
+        networks = choice.Networks({name: models}, load)
         named = name, networks[name].scale
     else:
         networks = choice.Networks({name: [weights.SHIPPED / f"{name}.safetensors"] for name in choice.BOX}, load)

@@ -241,7 +241,7 @@ def test_pipes(place):
     """One process: reads a pipe, writes a pipe, says nothing else there; VIPS's warnings stay away."""
     done = start("upscale - --out - --model run --runtime jax".split(), input=Path("pics/c.jpg").read_bytes())
     assert done.returncode == 0, done.stderr
-    assert size(io.BytesIO(done.stdout)) == ("JPEG", (40, 32)) and b"x2: 1 pictures" in done.stderr
+    assert size(io.BytesIO(done.stdout)) == ("JPEG", (40, 32)) and b"-: x2 by the network run" in done.stderr
 
 
 def test_a_device_is_written_through(place, tmp_path, capsys):
