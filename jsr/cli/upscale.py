@@ -119,8 +119,9 @@ def _size(args):
     """The size that is asked for, {option: value}; raises UserError for what is missing or out of range."""
     if not args.inputs:
         raise UsageError("say what to upscale: a picture or a folder")
-    if args.quality is not None and not 1 <= args.quality <= 100:
-        raise UserError(f"--quality {args.quality}: must be from 1 to 100")
+    for name in ("quality", "input_quality"):
+        if (value := getattr(args, name)) is not None and not 1 <= value <= 100:
+            raise UserError(f"--{name} {value:g}: must be from 1 to 100")
     size = {name: getattr(args, name) for name in _SIZES if getattr(args, name) is not None}
     if len(size) > 1 and size.keys() != {"width", "height"}:
         raise UsageError(f"{' and '.join(f'--{name}' for name in size)}: give one size; --width and --height may go "
@@ -144,13 +145,13 @@ def _upscale(args, size, piped):
     use_compile_cache()
     load = functools.partial(upscaler.load, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
                              overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
-                             runtime=args.runtime, tlc=args.tlc, input_quality=args.input_quality,
-                             separate_alpha=args.alpha == "separate", strength=args.strength)
+                             runtime=args.runtime, tlc=args.tlc, separate_alpha=args.alpha == "separate",
+                             strength=args.strength)
     start, named = time.monotonic(), None
     if args.model or args.recipe:
         models = [model_file.find(path) for path in args.model or [_run_of(args.recipe)]]
         name = ", ".join(Path(word).name or word for word in args.model or [args.recipe])
-        networks = choice.Networks({name: models}, load)
+        networks = choice.Networks({name: models}, functools.partial(load, input_quality=args.input_quality))
         named = name, networks[name].scale
     else:
         networks = choice.Networks({name: [weights.SHIPPED / f"{name}.safetensors"] for name in choice.BOX}, load)
@@ -169,8 +170,8 @@ def _upscale(args, size, piped):
         _output.foretell({piped.shown(target): may for target, may in found.items()})
         done = ""
     else:
-        for name in [job.plan.network for job in jobs if job.plan and job.plan.network][:1]:
-            networks[name]  # options that do not fit it are one error, before anything is written
+        for job in [job for job in jobs if job.plan and job.plan.network and not job.target.exists()][:1]:
+            networks[job.plan.network]  # options that do not fit it are one error, before anything is written
         with _progress.bar(unit="Mpx") as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
