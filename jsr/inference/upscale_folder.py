@@ -106,11 +106,11 @@ def find_jobs(inputs, out=None, *, suffix=None, choose=choice.choose):
     if not beside and _is_file_name(out):
         if len(found) > 1:
             raise UserError(f"{out}: is a file name, but there are {len(found)} pictures; name a folder")
-        jobs = [_planned(Job(found[0][0], out), choose)]
+        jobs = _planned([Job(found[0][0], out)], choose)
     elif beside:
-        jobs = _beside([_planned(Job(source, source), choose) for source, _ in dict.fromkeys(found)], suffix, errors)
+        jobs = _beside(_planned([Job(source, source) for source, _ in dict.fromkeys(found)], choose), suffix, errors)
     else:
-        jobs = [_planned(job, choose) for job in _with_places(found, out, suffix, errors)]
+        jobs = _planned(_with_places(found, out, suffix, errors), choose)
     return sorted(jobs, key=lambda job: str(job.source)), errors, passed
 
 
@@ -507,11 +507,16 @@ def _renamed(rows, errors):
     return list(jobs.values())
 
 
-def _planned(job, choose):
-    try:
-        return dataclasses.replace(job, plan=choose(job.source))
-    except UserError as e:
-        return dataclasses.replace(job, problem=e)
+def _planned(jobs, choose):
+    """The jobs with what becomes of them."""
+    def one(job):
+        try:
+            return dataclasses.replace(job, plan=choose(job.source))
+        except UserError as e:
+            return dataclasses.replace(job, problem=e)
+
+    with futures.ThreadPoolExecutor(_THREADS) as pool:  # choosing may take looking at pixels
+        return list(pool.map(one, jobs))
 
 
 def _source_of(path):

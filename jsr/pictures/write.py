@@ -223,7 +223,7 @@ class Sink:
             image = self._described(self._spooled())
             if self.format == "bmp":  # which libvips does not write
                 self._write_bmp(file, image.numpy())
-                if self._made:
+                if self._xmp:
                     file.seek(0, io.SEEK_END)
                     file.write(self._xmp)  # behind the pixels, where no program looks
                 return
@@ -235,7 +235,7 @@ class Sink:
         if self.format == "tiff" and self._exif:
             file.flush()
             _exif.into_tiff(file, self._exif)
-        if self.format == "gif" and self._made:
+        if self.format == "gif" and self._xmp:
             file.seek(-1, io.SEEK_END)  # before the trailer
             file.write(_GIF_XMP + self._xmp + bytes([1, *range(255, -1, -1), 0]) + b";")
 
