@@ -198,12 +198,12 @@ class _Pipes:
 
     def __init__(self, inputs, out, suffix, scratch):
         self._names = {}
-        self.inputs = [self._read(text, scratch) if text == "-" or is_stream(text) else text for text in inputs]
+        streams = [text for text in inputs if text == "-" or is_stream(text)]
+        if out is None and streams:
+            raise UsageError(f"{streams[0]}: has no place beside it; say where to: --out -, or a file")
+        self.inputs = [self._read(text, scratch) if text in streams else text for text in inputs]
         self.to_stdout = out in _STDOUT
         self.out = out and Path(out)
-        if out is None and self._names:
-            raise UsageError(f"{next(iter(self._names.values()))}: has no place beside it; say where to: --out -, or a "
-                             "file")
         self._sink = out if out and (self.to_stdout or is_stream(out)) else None
         if self._sink:
             if len(inputs) > 1 or Path(self.inputs[0]).is_dir():

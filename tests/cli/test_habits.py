@@ -81,6 +81,8 @@ def test_words_in_any_order(place, line, made):
     ("upscale a.png --self-ensembel", 2, "did you mean '--self_ensemble'?"),
     ("upscale a.png --scael 2", 2, "no option --scael; did you mean '--scale'?"),
     ("upscale a.png --scale 2 --width 30", 2, "--scale and --width: give one size; --width and --height may go"),
+    ("upscale -", 2, "-: has no place beside it; say where to: --out -, or a file"),
+    ("upscale a.png --input_quality 0 -o x.png", 1, "--input_quality 0: must be from 1 to 100"),
     ("upscale a.png --scale 400", 1, "--scale 400: must be at most 16; 2 is twice as wide and as high"),
     ("upscale a.png --longest 0", 1, "--longest 0: must be above 0"),
     ("upscale a.png --strength 1.5", 1, "strength 1.5: must be from 0 to 1"),
