@@ -18,6 +18,9 @@ from jsr.errors import UserError
 from jsr.pictures import _exif, write
 from jsr.pictures._load import first_line, reading
 
+XMP = (b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+       b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="1"/></rdf:RDF></x:xmpmeta>')
+
 
 def _whole(path):
     """The picture's header facts and all its frames at once, (frames, H, W, C)."""
@@ -573,3 +576,35 @@ def test_an_orientation_of_any_integer_type_turns_and_is_reset(tmp_path, photogr
     with pictures.open_picture(tmp_path / "a.jpg") as picture:
         assert (picture.height, picture.width) == (12, 8)
     assert _exif.orientation(_exif.upright(block, 12, 8)) == 1
+
+
+@pytest.mark.parametrize("target", [form.extensions[0] for form in pictures.WRITABLE.values()])
+def test_what_made_a_picture_is_in_it_whatever_the_format(tmp_path, photograph, target):
+    """Beside the XMP that was there, and once, however often pictures are made of pictures."""
+    Image.fromarray(photograph(20, 30)).save(tmp_path / "a.png")
+    made = {"software": "jsr", "source": "a <\"&'> ü.png"}
+    source = tmp_path / "a.png"
+    for number in "1", "2":
+        path = tmp_path / f"{number}{target}"
+        with pictures.open_picture(source) as picture:
+            picture.metadata.xmp = picture.metadata.xmp or XMP
+            with pictures.create(path, picture, 20, 30, made=made | {"number": number}) as sink:
+                sink.write(picture.rows(0, 20)[..., :3])
+        assert pictures.made_by(path) == made | {"number": number}
+        source = path
+    with pictures.open_picture(path) as picture:
+        xmp = picture.metadata.xmp or b""
+        assert picture.rows(0, 20).shape[:2] == (20, 30) and xmp.count(b"urn:jsr:1") <= 1
+        assert (b"tiff:Orientation" in xmp) == ("xmp" in pictures.WRITABLE[picture.format].holds)
+
+
+def test_what_made_a_picture_goes_before_xmp_without_room_for_it(tmp_path, photograph):
+    Image.fromarray(photograph(20, 30)).save(tmp_path / "a.png")
+    assert pictures.made_by(tmp_path / "a.png") is None and pictures.made_by(tmp_path / "none.png") is None
+    for xmp in (b"<x:xmpmeta/>", XMP.replace(b"<rdf:RDF", b"<!--" + b"x" * 64_700 + b"--><rdf:RDF")):
+        with pictures.open_picture(tmp_path / "a.png") as picture:
+            picture.metadata.xmp = xmp
+            with pictures.create(tmp_path / "b.jpg", picture, 20, 30, made={"source": "a.png" * 60}) as sink:
+                sink.write(picture.rows(0, 20))
+        assert sink.notes == ("XMP dropped, which has no room for what made the picture",)
+        assert pictures.made_by(tmp_path / "b.jpg") == {"source": "a.png" * 60}

@@ -42,14 +42,14 @@ class Chain:
     """
 
     def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0):
-        self.networks, self.meta, self._compile_seconds = networks, meta or {}, 0.0
+        self.networks, self.meta = networks, meta or {}
         self.scale, self.padding = chain_scale(networks), chain_padding(networks)
         self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
         self._variables = jax.device_put(variables)
         self._tlc, self._conditions = tlc, {}
         self._jit = jax.jit(functools.partial(_forward, networks, tlc))
         self._estimate = jax.jit(functools.partial(_estimate, networks, self.estimator))
-        self._compiled, self._lock, self._fields = {}, threading.Lock(), {}
+        self._compiled, self._seconds, self._lock, self._fields = {}, {}, threading.Lock(), {}
         self._probe = -(-_PROBE // self.padding.multiple) * self.padding.multiple
         self.runner = self._runner(runtime)
 
@@ -134,13 +134,13 @@ class Chain:
                 start = time.perf_counter()
                 lr = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
                 self._compiled[key] = self._jit.lower(self._variables, lr, self._conditions).compile()
-                self._compile_seconds += time.perf_counter() - start
+                self._seconds[key] = time.perf_counter() - start
             return self._compiled[key]
 
     @property
     def compile_seconds(self):
         """Spent on compiling so far, and on making other runtimes ready."""
-        return self._compile_seconds + self.runner.open_seconds
+        return sum(self._seconds.values()) + self.runner.open_seconds
 
     @property
     def programs(self):

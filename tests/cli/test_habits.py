@@ -75,11 +75,17 @@ def test_words_in_any_order(place, line, made):
 
 
 @pytest.mark.parametrize("line, status, said", [
-    ("upscale a.png", 2, "say where to: --out PATH; with what: --model FILE (a run leaves one in runs/, `jsr convert`"),
+    ("upscale -m run", 2, "say what to upscale: a picture or a folder"),
     ("upscale --modle m.safetensors a.png", 2, "no option --modle; did you mean '--model'?"),
     ("upscale --qualty 3", 2, "no option --qualty; did you mean '--quality'?"),
     ("upscale a.png --self-ensembel", 2, "did you mean '--self_ensemble'?"),
-    ("upscale a.png --scale 2", 2, "no option --scale; "),
+    ("upscale a.png --scael 2", 2, "no option --scael; did you mean '--scale'?"),
+    ("upscale a.png --scale 2 --width 30", 2, "--scale and --width: give one size; --width and --height may go"),
+    ("upscale -", 2, "-: has no place beside it; say where to: --out -, or a file"),
+    ("upscale a.png --input_quality 0 -o x.png", 1, "--input_quality 0: must be from 1 to 100"),
+    ("upscale a.png --scale 400", 1, "--scale 400: must be at most 16; 2 is twice as wide and as high"),
+    ("upscale a.png --longest 0", 1, "--longest 0: must be above 0"),
+    ("upscale a.png --strength 1.5", 1, "strength 1.5: must be from 0 to 1"),
     ("upscale a.png --out x.png --overwrite=yes", 2, "--overwrite takes no value"),
     ("upscale a.png -m run --out", 2, "argument -o/--out: expected one argument"),
     ("train --confg x", 2, "no option --confg; did you mean '--config'?"),
@@ -237,7 +243,7 @@ def test_pipes(place):
     """One process: reads a pipe, writes a pipe, says nothing else there; VIPS's warnings stay away."""
     done = start("upscale - --out - --model run --runtime jax".split(), input=Path("pics/c.jpg").read_bytes())
     assert done.returncode == 0, done.stderr
-    assert size(io.BytesIO(done.stdout)) == ("JPEG", (40, 32)) and b"x2: 1 pictures" in done.stderr
+    assert size(io.BytesIO(done.stdout)) == ("JPEG", (40, 32)) and b"-: x2 by the network run" in done.stderr
 
 
 def test_a_device_is_written_through(place, tmp_path, capsys):

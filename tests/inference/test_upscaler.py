@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 import pytest
 
 import jsr
@@ -173,6 +174,7 @@ def test_tiles_of_a_self_ensemble_are_exact_too(photograph):
     (dict(weights=[0, 0]), "not all zero"),
     (dict(weights=[1, float("nan")]), "not all zero"),
     (dict(tile=0), "tile = 0"),
+    (dict(strength=-0.1), "strength -0.1: must be from 0 to 1"),
     (dict(tile=64, overlap=-1), "overlap = -1"),
     (dict(tile=64, overlap=32), "a tile of 64 px has no room for overlaps of 32 px; choose a tile of at least 65"),
 ])
@@ -188,6 +190,23 @@ def test_tiles_too_small_for_what_they_must_overlap_by(monkeypatch):
     with pytest.raises(UserError, match="a tile of 64 px has no room for overlaps of 32 px; "
                                         "choose a tile of at least 65"):
         Upscaler([make_chain()], tile="auto", overlap=32).tiling(300, 300)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_strength_blends_with_the_plain_enlargement_in_tiles_too(scale, photograph):
+    chain, lr = make_chain("rrdbnet" if scale == 1 else "edsr", scale), photograph(60, 150)
+    plain = lr if scale == 1 else np.asarray(Image.fromarray(lr).resize((300, 120), Image.Resampling.BICUBIC))
+    full = 255 * whole_float(chain, lr)
+    for strength in (0, 0.25, 1):
+        found = Upscaler([chain], strength=strength).upscale(lr)
+        # Pillow's is of rounded, and so clipped, pixels between its passes
+        assert np.abs(found - np.clip(strength * full + (1 - strength) * plain, 0, 255)).mean() < 0.5
+        tiled = Upscaler([chain], strength=strength, tile=96, overlap=16)
+        if tiled.tiling(60, 150).exact:
+            assert_equal(tiled, Upscaler([chain], strength=strength), lr)
+    rgba = np.dstack([lr, np.full((60, 150), 255, np.uint8)])
+    np.testing.assert_array_equal(Upscaler([chain], strength=0.25).upscale(rgba)[..., :3],
+                                  Upscaler([chain], strength=0.25).upscale(lr))
 
 
 def test_models_of_different_scales_are_refused():
