@@ -114,8 +114,9 @@ def _to_numpy(name, value):
     try:
         return value.numpy()
     except Exception as e:  # TypeError, RuntimeError, NotImplementedError... by what it is
+        dtype = str(value.dtype).removeprefix("torch.")
         kind = ("quantised" if value.is_quantized else "without data" if value.is_meta else
-                "sparse" if str(value.layout) != "torch.strided" else f"of type {str(value.dtype).removeprefix('torch.')}")
+                "sparse" if str(value.layout) != "torch.strided" else f"of type {dtype}")
         raise UserError(f"{name} is {kind}; save it as dense 32-bit floats") from e
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jsr.pictures._load import field, load, reading, vips
+from jsr.libvips import check_jpeg, tidied_jpeg, vips
+from jsr.pictures._load import field, load, reading
 
 _FETCH_BYTES = 1 << 20  # libvips's caches hold several times what is asked for at once
 
@@ -126,6 +127,9 @@ class Picture:
 
         A region, as evaluating crops one by one would end libvips's sequential reading after each.
         """
+        if self.format == "jpeg":  # before there is a half-made result
+            data = self.path.read_bytes()
+            check_jpeg(tidied_jpeg(data) or data, self.path)
         height = self._image.height // self.frames
         page = self._image.crop(0, frame * height, self._image.width, height)
         if self.turned > 1:

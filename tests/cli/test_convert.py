@@ -72,7 +72,7 @@ def test_recognised_checked_written_and_usable(weights, capsys):
     (["net_g.", "perceptual."], [], "taken: net_g.; left out: 1 tensors of other names"),
     (["model.", "generator_ema."], [], "taken: generator_ema.; left out: {} tensors of other names"),
     (["model.", "net_g."], ["--prefix", "net_g."], "taken: net_g.; left out: {} tensors of other names"),
-    (["generator."], ["--arch", "edsr/baseline", "--scale", "3", "--field", "num_feat=4", "--field", "num_block=3"], ""),
+    (["generator."], "--arch edsr/baseline --scale 3 --field num_feat=4 --field num_block=3".split(), ""),
 ])
 def test_what_trainings_put_before_the_names(weights, capsys, prefixes, words, taken):
     state_dict = state_dict_of("official_x3")
@@ -204,7 +204,7 @@ def test_several_networks_are_named(weights, capsys):
     files.write_state_dict("two.safetensors", {f"{prefix}{key}": value for prefix in ("model.", "net_g.")
                                                for key, value in state_dict.items()})
     assert fails(capsys, "two.safetensors", "model.safetensors").startswith(
-        "jsr convert: two.safetensors: holds several networks: model. (edsr/baseline x3), net_g. (edsr/baseline x3); say")
+        "jsr convert: two.safetensors: holds several networks: model. (edsr/baseline x3), net_g. (edsr/baseline x3)")
     assert "--prefix nix.: no tensor's name" in fails(capsys, "two.safetensors", "m.safetensors", "--prefix", "nix.")
 
 
