@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import degradations, model_file
-from jsr.device import free_memory
+from jsr.device import free_memory, usual_settings
 from jsr.errors import UserError, is_out_of_memory
 from jsr.inference import runtimes
 from jsr.inference.chain import Chain
@@ -373,6 +373,7 @@ class Upscaler:
         return tuple(span.stop - span.start if span is not side[-1] else chain.padding.target(span.stop) - span.start
                      for span, side in ((row, tiling.rows), (column, tiling.columns)))
 
+    @usual_settings()
     def _finite(self, chain, lr, size):
         """One chain's output; where half precision overflowed, that of float32."""
         sr = np.asarray(chain(lr, size))
@@ -390,6 +391,7 @@ class Upscaler:
         raise UserError("the network's output is not finite; its weights are damaged, or not made for such images")
 
 
+@usual_settings()
 def load(path, *more, weights=None, self_ensemble=None,
          tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap=None, dtype=None, runtime="jax",
          tlc=None, input_quality=None, separate_alpha=False) -> Upscaler:

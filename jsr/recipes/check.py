@@ -7,7 +7,7 @@ training begins (jsr.training.check).
 import contextlib
 import re
 
-from jsr import augment, challenges, degradations, losses, models, optim
+from jsr import augment, challenges, degradations, device, losses, models, optim
 from jsr.errors import MissingLibrary, UserError, nearest
 from jsr.recipes import schema
 from jsr.recipes.schema import Recipe
@@ -70,6 +70,7 @@ class _Lines:
         except UserError as e:
             self.add(place, e)
         except Exception as e:  # whatever a value that cannot be makes of the code that takes it
+            device.check_settings()  # or JAX cannot compute at all
             self.add(place, f"cannot be ({type(e).__name__}: {str(e).partition(chr(10))[0]})")
 
 

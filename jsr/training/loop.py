@@ -56,9 +56,10 @@ def train(recipe, workdir, *, console, accept=False):
 
     check.check(recipe, mesh)
     opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False))
-    mark = run_folder.fingerprint(recipe, mix.data_hash(recipe, opened))
+    records = mix.identities(recipe, opened)
+    mark = run_folder.fingerprint(recipe, mix.data_hash(records))
     if lead:
-        mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept)
+        mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept, records=records)
 
     checkpoints = Checkpoints(workdir / "checkpoints", keep=recipe.keep_checkpoints)
     step, state, meta = _restored(recipe, checkpoints, mesh) or (0, None, {"best": None})
