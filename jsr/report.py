@@ -29,8 +29,8 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: No
       on_image: called after each image.
 
     Returns:
-      (report, strips): report is {recipe, steps, protocol, scale, images: [{name, <baseline>: {key: value}, ours: {...}}],
-      mean: {<baseline>, ours}}; strips is {name: uint8 picture}, one row of crops an image.
+      (report, strips): report is {recipe, steps, protocol, scale, images: [{name, <baseline>: {key: value},
+      ours: {...}}], mean: {<baseline>, ours}}; strips is {name: uint8 picture}, one row of crops an image.
     """
     rows, strips = [], {}
     for name, lr, hr, quality in pairs:
@@ -41,7 +41,8 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: No
         strips[name] = crops.strip(lr, shown[protocol.baseline], shown["ours"], hr)
         on_image()
     mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in (protocol.baseline, "ours")}
-    return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "scale": upscaler.scale, "images": rows, "mean": mean}, strips
+    return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "scale": upscaler.scale, "images": rows,
+            "mean": mean}, strips
 
 
 def table(report, protocol):

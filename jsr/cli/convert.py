@@ -68,9 +68,9 @@ def run(args):
         lines = _to_torch(source, target, args.overwrite)
     else:
         lines = _to_model_file(source, target, args)
-    for line in (*lines, f"wrote {target}"):
+    for line in lines:
         console.print(line)
-    return 0
+    return _output.ended("jsr convert", [], f"wrote {target}", console)
 
 
 def _to_torch(source, target, overwrite):

@@ -123,7 +123,8 @@ def _other_records(workdir, records):
         return ""
     before, now = (collections.Counter(_files(found)) for found in (kept, records))
     gone, new = (dict.fromkeys(name for name, _ in one - other) for one, other in ((before, now), (now, before)))
-    kinds = {"gone": [name for name in gone if name not in new], "of another size": [name for name in gone if name in new],
+    kinds = {"gone": [name for name in gone if name not in new],
+             "of another size": [name for name in gone if name in new],
              "new": [name for name in new if name not in gone]}
     words = [f"{kind}: {', '.join(names[:_NAMED])}{f' and {len(names) - _NAMED} more' if len(names) > _NAMED else ''}"
              for kind, names in kinds.items() if names]

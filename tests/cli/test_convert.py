@@ -56,7 +56,7 @@ def test_recognised_checked_written_and_usable(weights, capsys):
                       "named as in official")
     assert out[1] == "not in the file, assumed: res_scale 1.0 (--scale, --field)"
     assert out[2].startswith("parity with official_x3.npz, lr 1x7x5x3: largest error ")
-    assert out[3:] == ["licence: MIT", "wrote model.safetensors"]
+    assert out[3:] == ["licence: MIT", "wrote model.safetensors; all done"]
     meta, networks, variables = model_file.load("model.safetensors")
     assert meta["networks"] == [{"name": "sr", "model": "edsr/baseline", "scale": 3,
                                  "fields": {"num_feat": 4, "num_block": 3}, "deployed": False}]
@@ -95,7 +95,7 @@ def test_there_and_back(weights, capsys):
     assert model_file.load("model.safetensors")[0]["parity"] is None
     assert main(["convert", "model.safetensors", "back.safetensors"]) == 0
     assert capsys.readouterr().out == ("model.safetensors: edsr/baseline x3, 24 tensors named as in official\n"
-                                       "wrote back.safetensors\n")
+                                       "wrote back.safetensors; all done\n")
     back, before = files.read_state_dict("back.safetensors").tensors, state_dict_of("official_x3")
     assert back.keys() == before.keys() and all(np.array_equal(back[key], before[key]) for key in before)
 
