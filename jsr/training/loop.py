@@ -159,8 +159,11 @@ def train(recipe, workdir, *, console, accept=False):
                           soft_wrap=True)
             warn(left_out.summary())
     except Exception as e:
-        if lead and step and not isinstance(e, Interrupted):
-            _leave_model(workdir, recipe, judge, plan, step, state)
+        if lead and not isinstance(e, Interrupted):
+            if step:
+                _leave_model(workdir, recipe, judge, plan, step, state)
+            else:
+                log.info("no step was done yet, so that %s holds no model file", workdir)
         raise
     finally:
         with contextlib.ExitStack() as last:
