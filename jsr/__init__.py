@@ -1,6 +1,6 @@
 """jsr: super-resolution and restoration of compressed and real images and video, in JAX and Flax.
 
-    upscaler = jsr.load("runs/aim22_t1/quick/last.safetensors")
+    upscaler = jsr.load("x4")                 # a name that `jsr models` lists, or a file of yours
     sr = upscaler.upscale(lr)                 # uint8 (H, W, 3) to uint8 (H * scale, W * scale, 3)
 
 Modules that `jsr` names are imported when they are first used: jsr.models, jsr.metrics, and so on (`dir(jsr)`).
@@ -41,7 +41,8 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
     """A model file, or several whose outputs are averaged, ready to `upscale` images.
 
     Args:
-      path, *more: model files of one scale, or the folders of runs, whose best file is taken.
+      path, *more: model files of one scale, or the folders of runs, whose best file is taken, or names of models that
+        jsr ships or has downloaded, as "x4".
       weights: weights of the files in the average, equal by default.
       self_ensemble: averages the outputs for the eight flips and turns of an image; None is as the first file says.
       tile: side of tiles, LR px; "auto" is as the first file says, or takes images whole where memory allows; None

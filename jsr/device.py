@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 import jax
+from jax._src import xla_bridge  # alone tells whether a backend works, without starting it
 
+from jsr import places
 from jsr.errors import UserError
 
 
@@ -37,11 +39,31 @@ def usual_settings():
         yield
 
 
+def check_fork():
+    """Raises UserError in a child that was forked from a process in which JAX has worked, where it would hang."""
+    if _forked_from:
+        raise UserError(f"this process was forked from process {_forked_from[0]}, in which JAX has worked: here it "
+                        'would hang. Start processes by "spawn" (multiprocessing.get_context("spawn"), '
+                        'DataLoader(..., multiprocessing_context="spawn")), or load the model in the child alone')
+
+
+_forked_from: list[int] = []  # the parent's number, where this process is such a child
+
+
+def _note_fork():
+    if xla_bridge.backends_are_initialized():
+        _forked_from[:] = [os.getppid()]
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which forks nothing
+    os.register_at_fork(after_in_child=_note_fork)
+
+
 def use_compile_cache():
     """Keeps compiled programs on disk for the next process: in JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
     if jax.config.jax_compilation_cache_dir is None:
         try:
-            folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "jsr", "xla")
+            folder = places.cache("xla")
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies there is run
         except (OSError, RuntimeError):
             return  # no home, or one that cannot be written, only costs time

@@ -27,6 +27,7 @@ and of the weights that jsr ships also `licence`, and `pictures` and `pictures_s
 """
 
 import json
+import os
 from pathlib import Path
 import shlex
 
@@ -36,11 +37,12 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jsr import models, reparam
+from jsr import models, reparam, weights
 from jsr.errors import UserError
 from jsr.files import atomic_write
 
 FORMAT = 1
+_ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")  # of what people take for a model file
 KEPT = ("best.safetensors", "last.safetensors")  # of a run, the one to take first
 
 
@@ -63,7 +65,7 @@ def load(path):
     """Reads a model file.
 
     Args:
-      path: of the file, or of a run's folder, see `find`.
+      path: of the file or of a run's folder, or a model's name, see `find`.
 
     Returns:
       (meta, networks, variables): the metadata, {name: module} in the chain's order, {name: Flax collections} of
@@ -79,7 +81,8 @@ def load(path):
             meta = json.loads((file.metadata() or {}).get("jsr", "null"))
             tensors = {key: _as_trained(file.get_tensor(key)) for key in file.keys()}
     except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as e:
-        raise UserError(f"{path}: {_foreign(path) or f'damaged, or not a .safetensors file ({e})'}") from e
+        raise UserError(f"{path}: {_foreign(path) or f'damaged, or not a .safetensors file ({e})'}{_hidden(path)}"
+                        ) from e
     if not isinstance(meta, dict):
         raise UserError(f"{path}: a .safetensors file, but not a model file of jsr's; where it holds PyTorch weights, "
                         f"convert them first: {_conversion(path)}")
@@ -106,24 +109,46 @@ def load(path):
 
 
 def find(path):
-    """The model file that a path stands for: itself, or of a run's folder its best one, or its last.
+    """The model file that a word stands for.
+
+    Args:
+      path: of the file, or of a run's folder, whose best one or else last one it is; where there is neither, the name
+        of a model that jsr ships or has downloaded (jsr.weights).
 
     Raises:
-      UserError: no such file, or a folder without one.
+      UserError: no such file or name (the nearest is named), or a folder without a model file.
     """
-    path = Path(path)
+    word, path = os.fspath(path), Path(path)
     if path.is_dir():
         found = next((path / kept for kept in KEPT if (path / kept).is_file()), None)
         if found is None:
-            raise UserError(f"{path}: is a folder without the model file of a run, {' or '.join(KEPT)}")
+            raise UserError(f"{path}: is a folder without the model file of a run, {' or '.join(KEPT)}{_hidden(path)}")
         return found
-    if not path.is_file():
-        hint = ""
-        if path.parts[0] in models.STEMS and len(path.parts) <= 2 and not path.suffix:
-            hint = ("; of the network of this name jsr has no weights: train it, or convert published ones "
-                    "(jsr convert WEIGHTS.pth MODEL.safetensors)")
-        raise UserError(f"{path}: no such model file{hint}")
-    return path
+    if path.is_file():
+        return path
+    if named := weights.files().get(word):
+        return named
+    hint = ""
+    if path.parts[:1] and path.parts[0] in models.STEMS and len(path.parts) <= 2 and not path.suffix:
+        hint = ("; of the network of this name jsr has no weights: train it, or convert published ones "
+                "(jsr convert WEIGHTS.pth MODEL.safetensors)")
+    elif len(path.parts) == 1 and not path.suffix:
+        hint = f" and no model of this name; {weights.unknown(word)}"
+    raise UserError(f"{path}: no such model file{hint}")
+
+
+def is_named(word):
+    """Whether a word is that of a model file, as `find` takes them: by its ending, a run's folder, or a known name."""
+    path = Path(word)
+    if path.is_dir():
+        return any((path / kept).exists() for kept in KEPT)
+    return path.suffix.lower() in _ENDINGS or not path.exists() and word in weights.files()
+
+
+def _hidden(path):
+    """What to add to an error of a file or folder whose name is also a model's."""
+    named = weights.files().get(str(path))
+    return f"; it hides the model of this name, {named}: rename it, or give that path" if named else ""
 
 
 def _foreign(path):

@@ -1,5 +1,6 @@
-"""Where the track files and the dataset builders are, whatever the install."""
+"""Where the track files and the dataset builders are, whatever the install, and where the user's cache is."""
 
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -13,3 +14,8 @@ def _place(name):
 
 CONFIGS = _place("configs")
 TFDS_BUILDERS = _place("tfds_builders")
+
+
+def cache(name):
+    """A folder of jsr's in the user's cache, a Path, which need not exist; RuntimeError for a user without a home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "jsr", name)

@@ -8,8 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "jsr"
 # From the ground up. A room is a folder of the package, or a file in it; those of one floor do not know each other.
 FLOORS = [floor.split() for floor in """
-    errors
-    allocator chart cubic device files guests lazy native orientation parallel places sharding terminal
+    errors places
+    allocator chart cubic device files guests lazy native orientation parallel sharding terminal weights
     libvips results
     listing
     command_line images layers losses optim trees

@@ -11,7 +11,7 @@ LEAKS = {  # what a test does: what the guard says is left behind
     "os.chdir(tmp_path)": "the working directory was ",
     "os.environ['JSR_LEFT'] = '1'": "os.environ['JSR_LEFT'] was None, is '1'",
     "del os.environ['JSR_GIVEN']": "os.environ['JSR_GIVEN'] was '1', is None",
-    "signal.signal(signal.SIGINT, signal.SIG_IGN)": "the handler of SIGINT was ",
+    "signal.signal(signal.SIGINT, print)": "the handler of SIGINT was ",
     "signal.signal(signal.SIGTERM, signal.SIG_IGN)": "the handler of SIGTERM was ",
     "logging.getLogger().setLevel(10)": "the root logger's level was 30, is 10",
     "logging.basicConfig(force=True)": "the root logger's handlers was ",

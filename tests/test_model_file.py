@@ -1,6 +1,7 @@
 """Model files: round trip, use, and every way in which one is not what it says."""
 
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 import safetensors.numpy
 
 import jsr
-from jsr import model_file, models
+from jsr import model_file, models, weights
+from jsr.cli import main
 from jsr.errors import UserError
 
 FIELDS = {"num_feat": 4, "num_block": 1}
@@ -82,3 +84,34 @@ def test_missing_and_truncated(file, tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(UserError, match="damaged, or not a .safetensors file"):
         model_file.load(file)
+
+
+def test_a_name_stands_for_a_shipped_or_a_downloaded_file(file, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert {"x2", "x4", "x4-avif", "restore"} <= weights.files().keys()
+    assert model_file.find("x4") == weights.SHIPPED / "x4.safetensors"
+    weights.downloads().mkdir(parents=True)
+    file.rename(weights.downloads() / "mine.safetensors")
+    assert jsr.load("mine").scale == 4 and model_file.is_named("mine") and not model_file.is_named("a")
+    assert main(["convert", "mine", "back.safetensors"]) == 0
+    assert main(["average", "mine", "mine", "a.safetensors"]) == 0
+    assert "wrote a.safetensors: the mean of mine.safetensors (0.5)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word, make, message", [
+    ("restor", None, "restor: no such model file and no model of this name; did you mean 'restore'. `jsr models`"),
+    ("./x4", None, "x4: no such model file"),
+    ("no/x4", None, "no/x4: no such model file"),
+    ("edsr", None, "edsr: no such model file; of the network of this name jsr has no weights: train it"),
+    ("x4", Path.mkdir, "x4: is a folder without the model file of a run, .*; it hides the model of this name, "),
+    ("x4", Path.touch, "x4: damaged, or not a .safetensors file .*; it hides the model of this name, .*weights"),
+])
+def test_words_that_stand_for_no_model(tmp_path, monkeypatch, word, make, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if make:
+        make(Path(word))
+    with pytest.raises(UserError, match=f"^{message}") as error:
+        model_file.load(word)
+    assert "\n" not in str(error.value) and (make or "hides" not in str(error.value))

@@ -22,7 +22,7 @@ from jsr.errors import UserError
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
-    parser.add_argument("sources", nargs="+", metavar="FROM", help="model files")
+    parser.add_argument("sources", nargs="+", metavar="FROM", help="model files, or their names")
     parser.add_argument("target", metavar="TO", help="a .safetensors")
     parser.add_argument("--weights", metavar="W", nargs="+", type=float,
                         help="a number for each file, divided by their sum; all the same by default")
@@ -40,15 +40,16 @@ def run(args):
     if args.dry_run:
         _output.settled(args, target)
         return 0
-    loaded = [model_file.load(source) for source in args.sources]
+    sources = [model_file.find(source) for source in args.sources]
+    loaded = [model_file.load(source) for source in sources]
     _, networks, _ = loaded[0]
-    for source, (_, others, _) in zip(args.sources, loaded, strict=True):
+    for source, (_, others, _) in zip(sources, loaded, strict=True):
         if others != networks:
-            raise UserError(f"{source}: holds other networks than {args.sources[0]}, or in another form; average files "
+            raise UserError(f"{source}: holds other networks than {sources[0]}, or in another form; average files "
                             "of one recipe, all fused or none")
     averaged = jax.tree.map(lambda *leaves: _mean(leaves, weights), *(variables for *_, variables in loaded))
     files = [{"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "weight": weight}
-             for path, weight in zip(map(Path, args.sources), weights, strict=True)]
+             for path, weight in zip(sources, weights, strict=True)]
     model_file.save(target, averaged, _described([its for its, _, _ in loaded], files),
                     replace=args.overwrite)
     mean = ", ".join(f"{row['file']} ({row['weight']:.3g})" for row in files)

@@ -36,7 +36,7 @@ _NAMED = 4  # of what is left out of a file
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
-    parser.add_argument("source", metavar="FROM", help="PyTorch weights, or a model file")
+    parser.add_argument("source", metavar="FROM", help="PyTorch weights, or a model file or its name")
     parser.add_argument("target", metavar="TO", help="a .safetensors; of a model file also a .pth")
     named = parser.add_mutually_exclusive_group()
     named.add_argument("--arch", metavar="MODEL_ID", help="the network, as in rrdbnet/b23 (jsr zoo lists them)")
@@ -59,8 +59,8 @@ def run(args):
         _output.settled(args, target)
         return 0
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    if source.is_dir():
-        source = model_file.find(source)
+    if source.is_dir() or not source.suffix:
+        source = model_file.find(args.source)
     if files.is_model_file(source):
         given = [name for name in _TO_MODEL_FILE if getattr(args, name) is not None]
         if given:

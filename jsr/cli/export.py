@@ -25,7 +25,7 @@ from jsr.errors import UserError
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a model file, .safetensors")
+    parser.add_argument("model", metavar="MODEL", help="a model file, .safetensors, or its name")
     parser.add_argument("out", metavar="OUT", type=Path, help="a .onnx or .stablehlo")
     parser.add_argument("--size", metavar="HxW", type=_size, help="take images of this size alone")
     parser.add_argument("--float", action="store_true", help="float32 in [0, 1] in and out, instead of uint8")

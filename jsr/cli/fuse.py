@@ -19,7 +19,7 @@ from jsr.errors import UserError
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
-    parser.add_argument("source", metavar="FROM", help="a model file")
+    parser.add_argument("source", metavar="FROM", help="a model file, or its name")
     parser.add_argument("target", metavar="TO", help="a .safetensors")
     _output.add_arguments(parser)
 

@@ -45,8 +45,8 @@ def add_arguments(parser):
                         help="folder; for one picture also a file, or - for standard output")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("-m", "--model", metavar="FILE", nargs="+",
-                       help="model file, .safetensors, or a run's folder; the outputs of several are averaged"
-                       ).fits = _looks_like_a_model
+                       help="model file, .safetensors, a run's folder, or a name of `jsr models`; the outputs of "
+                            "several are averaged").fits = _looks_like_a_model
     which.add_argument("--recipe", metavar="TRACK:NAME",
                        help="the model file of a recipe's run in runs/, as in ntire24:fbcnn: its best, or its last")
     parser.add_argument("--weights", metavar="W", nargs="+", type=float, help="weights of the models in that average")
@@ -202,8 +202,7 @@ def _looks_like_a_model(text):
     """Whether a word behind --model and a model file is one more, not a picture."""
     from jsr import model_file
 
-    return Path(text).suffix.lower() in (".safetensors", ".pth", ".pt", ".ckpt", ".onnx") or any(
-        Path(text, kept).exists() for kept in model_file.KEPT)
+    return model_file.is_named(text)
 
 
 def _run_of(recipe):

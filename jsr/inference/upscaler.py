@@ -8,16 +8,16 @@ import logging
 import math
 import threading
 import types
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jsr import degradations, model_file
-from jsr.device import free_memory, usual_settings
+from jsr.device import check_fork, free_memory, usual_settings
 from jsr.errors import UserError, is_out_of_memory
-from jsr.inference import runtimes
+from jsr.inference import kinds, runtimes
 from jsr.inference.chain import Chain
 from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
 from jsr.inference.tiles import Span, assemble, spans
@@ -115,25 +115,29 @@ class Upscaler:
         for side in self._tiles if sides else ():
             self._check_room(side, overlap or 0)
 
-    def upscale(self, image: np.ndarray) -> np.ndarray:
-        """Upscales one image that is in memory.
+    def upscale(self, image: Any) -> Any:
+        """Upscales one image that is in memory, or a batch.
 
         Args:
-          image: array (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha;
-            uint8, uint16, or float32 in [0, 1]. Alpha is straight (not premultiplied).
+          image: array (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, or a
+            batch (N, H, W, C); uint8, uint16, or float32 in [0, 1]. Alpha is straight (not premultiplied). It is of
+            NumPy, JAX or PyTorch, or an image of Pillow.
 
         Returns:
-          Array (H * scale, W * scale[, C]) with the channels and dtype of the input; floats are clipped to [0, 1].
+          The same kind, (H * scale, W * scale[, C]), with the channels and dtype of the input; floats are clipped to
+          [0, 1], indexed colours of Pillow become RGB.
 
         Raises:
-          ValueError: another shape or dtype, floats far outside [0, 1], or NaN.
+          ValueError: another shape or dtype, channels in front, floats far outside [0, 1], or NaN.
           UserError: out of memory, or the networks gave values that are not finite.
         """
-        image = np.asarray(image)
-        if image.dtype not in (np.uint8, np.uint16, np.float32) or image.ndim not in (2, 3) or 0 in image.shape \
-                or image.ndim == 3 and image.shape[2] > 4:
-            raise ValueError(f"image is {image.dtype} {image.shape}, expected uint8, uint16 or float32 of (H, W) or "
-                             "(H, W, 1 to 4)")
+        array, back = kinds.as_array(image)
+        if array.ndim == 4:
+            return back(np.stack([self._upscale(each) for each in array]))
+        return back(self._upscale(array))
+
+    def _upscale(self, image):
+        """One array as `upscale` takes it."""
         if image.dtype == np.float32:
             low, high = image.min(), image.max()
             if not np.isfinite([low, high]).all():
@@ -168,6 +172,7 @@ class Upscaler:
         Raises:
           UserError: as for `upscale`.
         """
+        check_fork()
         started = False
         while not started:
             tiling = self.tiling(height, width)
@@ -398,7 +403,7 @@ def load(path, *more, weights=None, self_ensemble=None,
     """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
 
     Args:
-      path, *more: model files of one scale.
+      path, *more: model files of one scale, runs or names, see jsr.model_file.find.
       weights, overlap, separate_alpha: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
       tile: as for Upscaler; "auto" is as the first file says, where it says something.
@@ -412,6 +417,7 @@ def load(path, *more, weights=None, self_ensemble=None,
       UserError: a file cannot be read (jsr.model_file.load), or they do not fit together; the runtime is
         unknown, missing, for CPUs where JAX has another device, or cannot compute a network or the dtype.
     """
+    check_fork()
     runtimes.check_name(runtime)
     if tlc is not None and tlc < 0:
         raise UserError(f"tlc = {tlc}: expected the side of windows, LR px, or 0")

@@ -23,6 +23,7 @@ import dataclasses
 import fnmatch
 import functools
 import importlib
+import os
 from pathlib import Path
 import sys
 from typing import Any
@@ -37,7 +38,7 @@ from jsr import guests
 from jsr.errors import UserError, mismatch, nearest
 from jsr.models._card import Card
 
-__all__ = ["STEMS", "Card", "abstract", "card", "create", "init", "list_models", "outputs", "resolve"]
+__all__ = ["STEMS", "Card", "abstract", "card", "create", "init", "list_models", "load", "outputs", "resolve"]
 
 STEMS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("[!_]*.py")))
 
@@ -70,6 +71,30 @@ def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
         if wrong := mismatch(value, getattr(default, field)):
             raise UserError(f"{model_id}: field {field}: {wrong}")
     return module.Model(variant, scale=scale, **{field: _hashable(value) for field, value in fields.items()})
+
+
+def load(file: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a model file, for programs of one's own.
+
+        module, variables = jsr.models.load("x2")
+        sr = module.apply(variables, lr)          # float32 (N, H, W, 3) in [0, 1], not clipped
+
+    Args:
+      file: path of the model file or of a run's folder, or a model's name (`jsr models`).
+
+    Returns:
+      (module, variables): the network with its training branches fused, its Flax collections of numpy arrays.
+
+    Raises:
+      UserError: as of jsr.model_file.load; a file of several networks, each of which that function gives.
+    """
+    model_file = importlib.import_module("jsr.model_file")  # stands above this package
+    _, networks, variables, _ = model_file.fused(*model_file.load(file))
+    if len(networks) > 1:
+        raise UserError(f"{file}: holds several networks, {', '.join(networks)}; take jsr.model_file.load, which gives "
+                        "them all, or jsr.load, which passes images through")
+    (name, module), = networks.items()
+    return module, variables[name]
 
 
 def abstract(model_id: str, *, scale: int, **fields: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import struct
 
 _NEXT = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # a marker behind samples, but for those that belong to them
 _FILM = re.compile(rb"\0\0\0.ftyp(?:mp4|isom|iso\d|qt  |avc1|M4V|3gp|hvc1|heic|mp41|MSNV)", re.DOTALL)
-_START, _END, _SCAN, _COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
+_START, _END, _SCAN, _TABLES, _COMMENT = 0xD8, 0xD9, 0xDA, 0xDB, 0xFE
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without data
 _GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 _GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/", b"aux:hdrgainmap", b"http://ns.apple.com/HDRGainMap/")
@@ -47,6 +47,19 @@ def left_behind(file):
     return list(dict.fromkeys(notes))
 
 
+def luma_table(file):
+    """The first quantisation table of an open JPEG file, 64 integers in zigzag order; None of a file without one."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        segments, _ = _segments(data)
+    for marker, payload in segments:
+        if marker == _TABLES and payload:
+            wide = payload[0] >> 4  # 16 bits a step, big endian
+            steps = payload[1:65 + 64 * wide]
+            if payload[0] & 15 == 0 and len(steps) == 64 * (1 + wide):
+                return struct.unpack(f">64{'H' if wide else 'B'}", steps)
+    return None
+
+
 def _segments(data):
     """([(marker, data)] of the segments, the position behind the picture)."""
     found, at = [], 2
@@ -60,7 +73,7 @@ def _segments(data):
         if at + 4 > len(data):
             break
         length, = struct.unpack_from(">H", data, at + 2)
-        if marker >= 0xE0:
+        if marker >= 0xE0 or marker == _TABLES:
             found.append((marker, data[at + 4:at + 2 + length]))
         at += 2 + max(length, 2)
         if marker == _SCAN:

@@ -1,10 +1,12 @@
 """Reading a picture from top to bottom, with all that belongs to it."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
 
 from jsr.libvips import check_jpeg, tidied_jpeg, vips
+from jsr.pictures import _jpeg, quality
 from jsr.pictures._load import field, load, reading
 
 _FETCH_BYTES = 1 << 20  # libvips's caches hold several times what is asked for at once
@@ -114,6 +116,15 @@ class Picture:
             self._band = np.concatenate([self._band, fresh]) if len(self._band) else fresh
             self._band.flags.writeable = False
         return self._band[:stop - start]
+
+    @functools.cached_property
+    def jpeg_quality(self):
+        """The quality of a JPEG file, an int of 1..100, by its tables (jsr.pictures.quality); None of other files."""
+        if self.format != "jpeg":
+            return None
+        with reading(self.path), open(self.path, "rb") as file:
+            table = _jpeg.luma_table(file)
+        return quality.of_table(table) if table and min(table) else None
 
     def _is_opaque(self):
         """Whether no pixel is transparent; reads the file once more, since rows are read forwards only."""

@@ -77,8 +77,8 @@ class Net:
     scale: int = key("SR size over LR size", least=1)
     fields: dict = key("fields of the network that differ from the variant's", {})
     copies: int = key("number of networks whose outputs the published entry averaged", 1, least=1)
-    start_from: str = key("model file, of a run or of `jsr convert`, whose parameters training starts from; "
-                          '"" for fresh ones', "")
+    start_from: str = key("model file, of a run or of `jsr convert`, or its name, whose parameters training starts "
+                          'from; "" for fresh ones', "")
     carry: str = key('"match" takes of the file whatever fits, of another scale or with fewer blocks; "" wants all',
                      "", choices=("", "match"))
 

@@ -1,11 +1,9 @@
 """What can be wrong with a training and shows before its first step: with its networks, its files, its devices."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 
-from jsr import augment, optim, sharding
+from jsr import augment, model_file, optim, sharding
 from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.training import memory, stages
@@ -28,8 +26,8 @@ def check(recipe, mesh):
                             for line in str(e).splitlines())
 
     for name, net in recipe.networks.items():
-        if net.start_from and not Path(net.start_from).exists():
-            problems.append(f"--config.networks.{name}.start_from: {net.start_from}: no such file")
+        if net.start_from:
+            hold(f"networks.{name}.start_from", model_file.find, net.start_from)
         if not net.start_from and name not in recipe.trained:
             problems.append(f"--config.networks.{name}.start_from: {recipe.recipe} learns from a trained {net.model}; "
                             "give its model file, of a run or of `jsr convert`")
