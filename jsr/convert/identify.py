@@ -53,7 +53,7 @@ def parts(state_dict, prefix=None):
         head, dot, rest = key.partition(".")
         groups.setdefault(head + dot, {})[rest] = value
     found = {"": state_dict}
-    for head in sorted(groups, key=lambda head: not is_averaged(head)):
+    for head in sorted(groups, key=lambda head: (not is_averaged(head), head)):
         if head.endswith(".") and (len(groups) == 1 or is_wrapper(head[:-1])):
             found |= {head + deeper: inner for deeper, inner in parts(groups[head]).items()}
     return found
