@@ -632,6 +632,12 @@ def test_importing_jsr_does_not_import_libvips():
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent, check=True)
 
 
+def test_a_link_that_leads_back_to_itself_is_called_that(tmp_path):
+    (tmp_path / "a.png").symlink_to("a.png")
+    with pytest.raises(UserError, match="a.png: is a link that leads back to itself"):
+        pictures.open_picture(tmp_path / "a.png")
+
+
 def test_damage_in_libvips_words_and_memory_are_one_line(tmp_path):
     for raised, message in ((MemoryError(), "decoding it takes more memory than there is"),
                             (ValueError("unable to call x\n  libx: out of memory here\n"), "takes more memory"),

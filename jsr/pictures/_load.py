@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import mmap
 import os
@@ -66,6 +67,8 @@ def reading(path):
     except Exception as e:  # pyvips.Error; Pillow raises OSError, SyntaxError, ValueError, struct.error and others
         if isinstance(e, MemoryError) or "out of memory" in first_line(e).lower():
             raise UserError(f"{path}: decoding it takes more memory than there is") from e
+        if isinstance(e, OSError) and e.errno == errno.ELOOP:
+            raise UserError(f"{path}: is a link that leads back to itself; remove it") from e
         raise UserError(undecodable(path, e)) from e
 
 

@@ -284,6 +284,9 @@ def test_load_averages_files_and_takes_its_settings(tmp_path, photograph):
                                   Upscaler(chains, weights=[2, 1]).upscale(lr))
     np.testing.assert_array_equal(jsr.load(paths[0]).upscale(lr), Upscaler(chains[:1], self_ensemble=True).upscale(lr))
     assert jsr.load(paths[0], dtype="bfloat16").chains[0].networks["sr"].dtype == jnp.bfloat16
+    for dtype, said in (("bf16", "did you mean 'bfloat16'"), ("fp16", "did you mean"), ("int8", "known|did you mean")):
+        with pytest.raises(UserError, match=f"dtype {dtype}: is none that networks compute in; .*{said}"):
+            jsr.load(paths[0], dtype=dtype)
 
 
 @pytest.mark.parametrize("forbids", [
