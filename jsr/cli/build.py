@@ -80,8 +80,8 @@ def run(args):
     counts = " + ".join(f"{count} {split}" for split, count in built.counts.items())
     unread = "; its sources were not read, --overwrite builds anew" if args.manual_dir else ""
     old = f" (was there already{unread})"
-    console.print(f"{built.name}: {counts} {unit}, {len(built.cropped)} of them cropped, {decimal(built.size)} in "
-                  f"{built.path}{'' if built.is_new else old}")
+    done = (f"{built.name}: {counts} {unit}, {len(built.cropped)} of them cropped, {decimal(built.size)} in "
+            f"{built.path}{'' if built.is_new else old}")
     if args.show:
         split = args.split or next(iter(built.counts))
         png = png_bytes(contact_sheet(open_source(built.name, split, args.data_dir), args.count))
@@ -89,7 +89,7 @@ def run(args):
         with atomic_write(sheet, replace=False) as file:
             file.write(png)
         console.print(f"{sheet}: the first records of {split}")
-    return 0
+    return _output.ended("jsr build", [], done, console)
 
 
 def _free(name, content):

@@ -223,7 +223,8 @@ def _card(name, path):
     sets = {title: levels for title, levels in scores.items() if isinstance(levels, dict)}
     if sets:
         lines += ["", "## Scores", "", "PSNR[rgb] in dB over plain bicubic enlargement, at x1 over the input, on "
-                  "pictures that no training saw.", "", "| set | level | before | gain | worst picture | worse | s/Mpx |",
+                  "pictures that no training saw.", "",
+                  "| set | level | before | gain | worst picture | worse | s/Mpx |",
                   "|---|---|--:|--:|--:|--:|--:|"]
         lines += [f"| {title} | {level} | {each['baseline']['psnr[rgb]']:.2f} | {each['gain']:+.3f} | "
                   f"{each['worst']:+.2f} ({each['worst_name']}) | {each['lost']}/{each['images']} | "

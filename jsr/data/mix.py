@@ -122,15 +122,18 @@ def fixed(row, where):
     return degradations.settings(row.degrade, row.set, f"{where}.set.") if row.set else {}
 
 
-def data_hash(recipe, opened):
-    """A short hash of the records that a recipe trains and is evaluated on: names and sizes, not where they lie.
+def identities(opened):
+    """What tells other records from those that a recipe trains and is evaluated on: JSON, as jsr.data.sources says.
 
     Args:
-      recipe: Recipe.
       opened: see `open_sources`.
     """
-    found = [source.identity for source in opened.values()]
-    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
+    return [source.identity for source in opened.values()]
+
+
+def data_hash(records):
+    """A short hash of `identities`: names and sizes, not where they lie."""
+    return hashlib.sha256(json.dumps(records).encode()).hexdigest()[:16]
 
 
 def validation_source(recipe, announce=lambda line: None):

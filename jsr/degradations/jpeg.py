@@ -87,7 +87,7 @@ def decode(data, *, decoder="pillow"):
     """
     _check_library("decoder", decoder)
     # Pillow looks at every file first: libjpeg fills missing parts with grey and says nothing.
-    image = read_rgb(data)
+    image = read_rgb(data, trusted=True)
     with Image.open(io.BytesIO(data)) as header:
         if header.format not in ("JPEG", "MPO"):
             raise UserError(f"<{len(data)} bytes>: is {header.format}, not JPEG; decode it with read_rgb")

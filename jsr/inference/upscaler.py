@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import degradations, model_file
-from jsr.device import check_fork, free_memory
-from jsr.errors import UserError, is_out_of_memory
+from jsr.device import check_fork, free_memory, usual_settings
+from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.inference import kinds, runtimes
 from jsr.inference.chain import Chain
 from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
@@ -32,6 +32,7 @@ _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of 
 _QUALITY_SIDE = 256  # of the part of an image whose JPEG quality is estimated, px
 _JPEG_BLOCK = 16     # px, with its colours at half the size
 _BEYOND = 0.5  # that floats may lie outside [0, 1], as resizing with negative lobes makes them
+_DTYPES = ("float32", "bfloat16", "float16")
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
 
@@ -385,6 +386,7 @@ class Upscaler:
         return tuple(span.stop - span.start if span is not side[-1] else chain.padding.target(span.stop) - span.start
                      for span, side in ((row, tiling.rows), (column, tiling.columns)))
 
+    @usual_settings()
     def _finite(self, chain, lr, size):
         """One chain's output; where half precision overflowed, that of float32."""
         sr = np.asarray(chain(lr, size))
@@ -402,6 +404,7 @@ class Upscaler:
         raise UserError("the network's output is not finite; its weights are damaged, or not made for such images")
 
 
+@usual_settings()
 def load(path, *more, weights=None, self_ensemble=None,
          tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap=None, dtype=None, runtime="jax",
          tlc=None, input_quality=None, separate_alpha=False, strength=1.0) -> Upscaler:
@@ -430,13 +433,13 @@ def load(path, *more, weights=None, self_ensemble=None,
         runtime = "jax"
     if dtype is not None and runtime in runtimes.OTHERS:
         raise UserError(f"runtime {runtime}: computes in float32; for {dtype} use jax")
-    chains = []
+    computed, chains = _computed_in(dtype), []
     for file in (path, *more):
         meta, networks, variables, _ = model_file.fused(*model_file.load(file))
         of_file = (meta.get("ensemble") or {}).get("tlc", 0)
         chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc)
         chain = chain if input_quality is None else chain.told(input_quality)
-        chains.append(chain if dtype is None else chain.with_dtype(jnp.dtype(dtype)))
+        chains.append(chain if computed is None else chain.with_dtype(computed))
     ensemble = chains[0].meta.get("ensemble") or {}
     if self_ensemble is None:
         self_ensemble = bool(ensemble.get("self"))
@@ -444,6 +447,17 @@ def load(path, *more, weights=None, self_ensemble=None,
         tile = ensemble.get("tiles") or tile
     return Upscaler(chains, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
                     separate_alpha=separate_alpha, strength=strength)
+
+
+def _computed_in(dtype):
+    """The dtype of a computation by its name, or itself; UserError for one in which networks do not compute."""
+    try:
+        found = None if dtype is None else jnp.dtype(dtype)
+    except TypeError:
+        found = dtype
+    if found is not None and found not in map(jnp.dtype, _DTYPES):
+        raise UserError(f"dtype {dtype}: is none that networks compute in; {nearest(dtype, _DTYPES)}")
+    return found
 
 
 def _made_for_jpeg(meta):

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from jsr.errors import UserError
+from jsr.libvips import check_jpeg, tidied_jpeg, vips
 from jsr.pictures import _jpeg, _xmp, quality
-from jsr.pictures._load import field, load, reading, vips
+from jsr.pictures._load import field, load, reading
 
 _TAIL = 1 << 16  # bytes at the end of a file in which formats without a place for XMP have it
 _FETCH_BYTES = 1 << 20  # libvips's caches hold several times what is asked for at once
@@ -154,6 +155,9 @@ class Picture:
 
         A region, as evaluating crops one by one would end libvips's sequential reading after each.
         """
+        if self.format == "jpeg":  # before there is a half-made result
+            data = self.path.read_bytes()
+            check_jpeg(tidied_jpeg(data) or data, self.path)
         height = self._image.height // self.frames
         page = self._image.crop(0, frame * height, self._image.width, height)
         if self.turned > 1:

@@ -12,8 +12,9 @@ from PIL import Image
 
 from jsr.errors import UserError
 from jsr.files import atomic_write
+from jsr.libvips import first_line, vips
 from jsr.pictures import _exif, _icc, _xmp
-from jsr.pictures._load import BANDS, first_line, interpretation, open_vips, vips
+from jsr.pictures._load import BANDS, interpretation, open_vips
 from jsr.pictures.formats import WRITABLE, format_of
 
 SPOOL_BYTES = 256 << 20  # rows wait for the encoder in memory up to here, above it in a file beside the output

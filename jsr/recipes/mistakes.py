@@ -2,6 +2,7 @@
 
 import contextlib
 
+from jsr import device
 from jsr.errors import MissingLibrary, UserError
 
 
@@ -43,6 +44,7 @@ class Mistakes:
         except Exception as e:  # whatever a value that cannot be makes of the code that takes it
             if place is None:
                 raise
+            device.check_settings()  # or JAX cannot compute at all
             self.add(place, f"cannot be ({type(e).__name__}: {str(e).partition(chr(10))[0]})")
 
     def within(self, *places):

@@ -57,9 +57,10 @@ def train(recipe, workdir, *, console, accept=False):
     check.check(recipe, mesh)
     opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False))
     damaged = check.check_data(recipe, opened)
-    mark = run_folder.fingerprint(recipe, mix.data_hash(recipe, opened))
+    records = mix.identities(opened)
+    mark = run_folder.fingerprint(recipe, mix.data_hash(records))
     if lead:
-        mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept)
+        mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept, records=records)
 
     checkpoints = Checkpoints(workdir / "checkpoints", keep=recipe.keep_checkpoints)
     step, state, meta = _restored(recipe, checkpoints, mesh) or (0, None, {"best": None})
@@ -163,8 +164,11 @@ def train(recipe, workdir, *, console, accept=False):
                           soft_wrap=True)
             warn(left_out.summary())
     except Exception as e:
-        if lead and step and not isinstance(e, Interrupted):
-            _leave_model(workdir, recipe, judge, plan, step, state)
+        if lead and not isinstance(e, Interrupted):
+            if step:
+                _leave_model(workdir, recipe, judge, plan, step, state)
+            else:
+                log.info("no step was done yet, so that %s holds no model file", workdir)
         raise
     finally:
         with contextlib.ExitStack() as last:

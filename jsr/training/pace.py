@@ -69,8 +69,8 @@ def fit(recipe, minutes, workdir, *, console, started):
         if before.get("minutes") != minutes:
             given = before.get("minutes"), minutes
             there, here = ("a given number of steps" if m is None else f"--minutes {m:g}" for m in given)
-            raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, choose "
-                            "another --workdir, or remove that folder")
+            raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, or choose another "
+                            f"--workdir{run_folder.starting_from(workdir, recipe)}")
         return recipe if minutes is None else scaled(recipe, before["factor"])
     if minutes is None:
         if path.exists():

@@ -10,13 +10,16 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
 
 import jsr
-from jsr import cli, model_file, pictures
+from jsr import cli, convert, model_file, models, pictures
+from jsr.convert import files as convert_files
 from jsr.data.sources import open_source
 
 ENV = os.environ | {"PYTHONPATH": str(Path(jsr.__file__).parents[1])}
@@ -387,6 +390,32 @@ def test_the_last_line_says_what_failed(place, capsys, line, out, err):
     assert run(line) == 1
     said = capsys.readouterr()
     assert (said.out.splitlines() or [""])[-1] == out and said.err.splitlines()[-1] == err
+
+
+@pytest.mark.parametrize("line", ["fuse m.safetensors x.safetensors", "convert a.safetensors x.safetensors",
+                                  "average m.safetensors run/last.safetensors x.safetensors"])
+def test_the_last_line_says_that_all_is_done(place, capsys, photograph, line):
+    network = models.create("edsr/baseline", scale=2, num_feat=4, num_block=1)
+    tensors = convert.to_torch(models.init(network, jax.random.key(0)), convert.formats(network)["basicsr"])
+    convert_files.write_state_dict("a.safetensors", tensors)
+    assert run(line) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("wrote x.safetensors") and last.endswith("; all done")
+
+
+def test_a_place_that_cannot_be_written_hides_no_complaint(place, capsys):
+    Path("pics/bad.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
+    Path("file").touch()
+    assert run("evaluate --sr pics --hr pics --profile rgb --json file/s.json") == 1
+    err = capsys.readouterr().err
+    assert "file/s.json: cannot be written" in err and "pics/bad.png: " in err
+    assert err.splitlines()[-1] == "jsr evaluate: 2 failed, the rest is done"
+
+
+def test_an_archive_goes_into_a_pipe(place):
+    done = start("evaluate --sr pics --lr pics --submission - --runtime 1".split())
+    assert done.returncode == 0, done.stderr
+    assert zipfile.ZipFile(io.BytesIO(done.stdout)).namelist() == ["b.png", "c.png", "readme.txt"]
 
 
 def test_errors_of_one_kind_are_grouped(place, capsys):

@@ -303,3 +303,20 @@ def test_load_averages_files_and_takes_its_settings(tmp_path, photograph):
                                   Upscaler(chains, weights=[2, 1]).upscale(lr))
     np.testing.assert_array_equal(jsr.load(paths[0]).upscale(lr), Upscaler(chains[:1], self_ensemble=True).upscale(lr))
     assert jsr.load(paths[0], dtype="bfloat16").chains[0].networks["sr"].dtype == jnp.bfloat16
+    for dtype, said in (("bf16", "did you mean 'bfloat16'"), ("fp16", "did you mean"), ("int8", "known|did you mean")):
+        with pytest.raises(UserError, match=f"dtype {dtype}: is none that networks compute in; .*{said}"):
+            jsr.load(paths[0], dtype=dtype)
+
+
+@pytest.mark.parametrize("forbids", [
+    lambda: jax.numpy_dtype_promotion("strict"), lambda: jax.numpy_rank_promotion("raise"),
+    lambda: jax.transfer_guard("disallow"), lambda: jax.disable_jit(), lambda: jax.debug_nans(True),
+    lambda: jax.enable_x64(True)], ids=["promotion", "ranks", "transfers", "no jit", "NaN", "x64"])
+def test_what_a_program_forbids_itself_does_not_matter(tmp_path, photograph, forbids):
+    network = models.create("edsr/baseline", scale=2, **FIELDS["edsr"])
+    net = {"name": "sr", "model": "edsr/baseline", "scale": 2, "fields": FIELDS["edsr"], "deployed": False}
+    model_file.save(tmp_path / "m.safetensors", {"sr": models.init(network, jax.random.key(0))}, {"networks": [net]})
+    lr = photograph(20, 24)
+    want = jsr.load(tmp_path / "m.safetensors").upscale(lr)
+    with forbids():
+        np.testing.assert_array_equal(jsr.load(tmp_path / "m.safetensors").upscale(lr), want)

@@ -1,5 +1,6 @@
 """Whether a folder holds the run that a command means: settings, data, code."""
 
+import contextlib
 import copy
 import json
 import shutil
@@ -22,13 +23,17 @@ def recipe(photo_folder):
     return make
 
 
+def records_of(config):
+    return mix.identities(mix.open_sources(config))
+
+
 def mark_of(config):
-    return run_folder.fingerprint(config, mix.data_hash(config, mix.open_sources(config)))
+    return run_folder.fingerprint(config, mix.data_hash(records_of(config)))
 
 
 def begun(config, workdir):
     """A folder in which a run has left a checkpoint."""
-    run_folder.check_same_run(config, mark_of(config), workdir)
+    run_folder.check_same_run(config, mark_of(config), workdir, records=records_of(config))
     (workdir / "checkpoints" / "10").mkdir(parents=True)
 
 
@@ -97,9 +102,14 @@ def test_other_steps_rates_and_data_are_gone_on_with_where_they_are_accepted(rec
     assert mark["accepted"][0]["step"] == 10 and mark["accepted"][0]["changes"]["stages.0.steps"] == [20, 60]
     assert "goes on with other settings (stages.0.batch: " in caplog.text
     (photo_folder / "0003.png").unlink()
-    with pytest.raises(UserError, match="other data: .*; --accept_changes goes on"):
-        run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path)
-    mark = run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path, accept=True)
+    shutil.copy(photo_folder / "0000.png", photo_folder / "0009.png")
+    (photo_folder / "0001.png").write_bytes((photo_folder / "0000.png").read_bytes())
+    for accept in (False, True):
+        now = dict(records=records_of(recipe(**more)), accept=accept)
+        with contextlib.nullcontext() if accept else pytest.raises(UserError, match=(
+                "other data: the names or sizes .* not what they were .gone: 0003.png; of another size: 0001.png; new: "
+                "0009.png.; --accept_changes goes on")):
+            mark = run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path, **now)
     assert [set(entry) for entry in mark["accepted"]] == [{"step", "changes"}, {"step", "changes", "data"}]
     assert run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path) == mark  # from here on as usual
     for key, value in (("networks.sr.fields.num_feat", "8"), ("stages[0].steps", "9"), ("ema_decay", "0")):
