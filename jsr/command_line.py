@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import threading
 
 from jsr import allocator
 from jsr.errors import UsageError, UserError, nearest, no_permission
@@ -160,9 +161,18 @@ def _wrong_settings():
 
 
 _interrupted = []  # SIGINT, once it came
+_SOON = 0.05  # s, after which an interrupt that came within an import comes again
 
 
 def _interrupt(signum, frame):
+    """Raises KeyboardInterrupt; within an import, of which native libraries make something else or crash, after it."""
+    while frame:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            again = threading.Timer(_SOON, os.kill, (os.getpid(), signum))
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
     _interrupted.append(signum)
     raise KeyboardInterrupt
 
