@@ -246,7 +246,8 @@ def _pad(body, node):
     pairs = [*zip(numbers[:half], numbers[half:], strict=True)]
     while pairs[0] == (0, 0) and len(pairs) > 1:
         del pairs[0]
-    given = _keywords(value=(body.text(value[0]), "0.0")) if value else ""
+    zero = not value or body.array(value[0]) is not None and not body.array(value[0]).any()
+    given = "" if zero else f", value={body.text(value[0])}"
     return f"F.pad({body.text(x)}, ({_listed(number for pair in pairs[::-1] for number in pair)}){given})"
 
 

@@ -98,12 +98,12 @@ def write(program: Program, title: str, about: str, parameters: dict[str, np.nda
     body = _Body(program, parameters)
     padding = program.padding
     lines = [*_checks(program), *_sides(program, body.used), *body.lines]
-    if padding.multiple > 1:
+    if _pads(program):
         crop = ", ".join(f":{operators.times(program.scale, f'lr.shape[{axis}]')}" for axis in (2, 3))
         lines.append(f"return {body.result}[:, :, {crop}]")
     else:
         lines.append(f"return {body.result}")
-    functions = _pad_function(padding) if padding.multiple > 1 else ""
+    functions = _pad_function(padding) if _pads(program) else ""
     layers = body.modules.lines
     code = "\n".join([functions, *layers, *lines])
     imports = ["from torch import nn", *["from torch.nn import functional as F"] * ("F." in code)]
@@ -127,6 +127,12 @@ def _takes(program):
             f"not clipped.{least}")
 
 
+def _pads(program):
+    """Whether some of the images that a program takes are padded."""
+    return program.padding.multiple > 1 and not (
+        program.size and all(program.padding.target(side) == side for side in program.size))
+
+
 def _checks(program):
     """Lines that refuse sizes that the program is not of."""
     if program.size:
@@ -140,7 +146,7 @@ def _checks(program):
 def _sides(program, used):
     """Lines that pad the image and name the sides that the others use."""
     image, lines = "lr", []
-    if program.padding.multiple > 1:
+    if _pads(program):
         image = "x0"
         lines.append("x0 = pad(lr)")
     least = program.least > 1
@@ -266,7 +272,7 @@ class _Body:
         self._parents = {"/".join(path[:-1]) for path in paths}
         self._above = {"/".join(path[:end]) for path in paths for end in range(len(path) - 1)}
         self.modules = _Modules(parameters, self._prefix)
-        self._texts = {"": None, "lr": "x0" if program.padding.multiple > 1 else "lr"}
+        self._texts = {"": None, "lr": "x0" if _pads(program) else "lr"}
         self._free, self._count = [], 0
         nodes = tidied(self.graph)
         unknown = {node.op for node in nodes} - operators.OPS.keys() - operators.ON_LENGTHS.keys()

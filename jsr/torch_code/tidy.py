@@ -10,21 +10,23 @@ def tidied(graph):
     """The nodes of a finished jsr.onnx_graph.graph.Graph, in order, with `Linear` and `Select` in place of two each.
 
     Linear is a product by a constant matrix and a bias, Select an index in place of a slice of one and a squeeze.
-    Nothing is added to zero, or joined with nothing.
+    Nothing is added to zero, joined with nothing, or padded by nothing.
     """
     nodes = graph.nodes
-    for rule in (_without_zeros, _with_linears, _with_indices):
+    for rule in (_without_idle, _with_linears, _with_indices):
         nodes = rule(nodes, graph.constants)
     return nodes
 
 
-def _without_zeros(nodes, constants):
+def _without_idle(nodes, constants):
     same, kept = {}, []
     for node in nodes:
         inputs = [same.get(name, name) for name in node.inputs]
         zeros = [name for name in inputs if name in constants and constants[name].ndim == 0 and constants[name] == 0]
-        if node.outputs != ["sr"] and (node.op, len(inputs), len(zeros)) in (("Add", 2, 1), ("Concat", 1, 0)):
-            same[node.outputs[0]], = (name for name in inputs if name not in zeros)
+        is_idle = (node.op, len(inputs), len(zeros)) in (("Add", 2, 1), ("Concat", 1, 0)) or (
+            node.op == "Pad" and inputs[1] in constants and not constants[inputs[1]].any())
+        if is_idle and node.outputs != ["sr"]:
+            same[node.outputs[0]] = next(name for name in inputs if name not in zeros)
         else:
             kept.append(dataclasses.replace(node, inputs=inputs))
     return kept
