@@ -8,7 +8,7 @@ import numpy as np
 
 from jsr import models
 from jsr.chain import chain_scale, run_chain
-from jsr.errors import MissingLibrary, UserError
+from jsr.errors import MissingLibrary, UserError, install
 from jsr.export.check import sizes
 from jsr.files import atomic_write, refuse_existing
 from jsr.layers.padding import crop_to, pad_to_multiple
@@ -40,7 +40,7 @@ def convert(networks, variables, *, title, about="", size=None):
         import torch
     except ImportError:
         raise MissingLibrary(f"{title}: PyTorch code is run before it is written, and PyTorch is not installed: "
-                             "pip install 'jsr[torch]'") from None
+                             f"{install('torch')}") from None
     program = _traced(networks, variables, title, size)
     flat = traverse_util.flatten_dict({name: own["params"] for name, own in variables.items()}, sep="/")
     try:
