@@ -145,7 +145,7 @@ def test_the_command(saved, capsys):
     status, out, _ = run("code")
     assert status == 0 and out.startswith("model.safetensors: plain/oelsr x2 as PyTorch code, for images of any size\n"
                                           "beside jsr, at 48x64, 49x33, 35x57: ")
-    assert out.endswith("\nwrote code\n")
+    assert out.endswith("\nwrote code; all done\n")
     made = {path.name: path.read_bytes() for path in (saved / "code").iterdir()}
     assert made.keys() == set(convert.FILES)
     assert b"Recipe: aim22_t1:x.\nLicence of the weights: MIT.\n" in made["network.py"]
