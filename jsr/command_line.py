@@ -87,6 +87,14 @@ class Parser(argparse.ArgumentParser):
         return taken
 
 
+def size(text):
+    """(height, width) of a word like 256x320, for argparse's `type`."""
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 256x320, height first")
+    return int(height), int(width)
+
+
 def own_process():
     """Sets up this process, which does nothing but run a command: memory, closed streams, Ctrl+C."""
     allocator.keep_pages()
