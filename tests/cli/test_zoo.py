@@ -81,7 +81,7 @@ def test_a_published_method_shows_all_of_it(printed):
     for part in ("Z6: CASR, three", "casr_x4", "ais24:casr", "--config=configs/ais24.py:casr",
                  "plain/casr", "section 3.4", "AIS 2024", "26,064",
                  "0.026064", "2.0985", "0.468", "30.64", "33.70", "jsr/models/plain.py",
-                 "limits     published: 0.468 ms keeps the limit of 33 ms"):
+                 "limits      published: 0.468 ms keeps the limit of 33 ms"):
         assert part in out, part
     assert "pcrtsr" not in out.lower()
 
