@@ -123,6 +123,8 @@ def _to_folder(source, target, args):
 
 def _to_model_file(source, target, args):
     """Writes PyTorch weights as a model file; returns lines for the user."""
+    if not source.exists():
+        raise UserError(f"{source}: no such file")
     if target.suffix != ".safetensors":
         raise UserError(f"{target}: a model file ends in .safetensors")
     found = files.read_state_dict(source)
