@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "codec", "codecs", "crop_to_multiple",
            "decode", "degrade", "degrade_part", "draw", "jpeg_device", "jpeg_quality", "other_codecs", "parameters",
-           "protocol", "replay", "resize_device", "settings", "trace"]
+           "protocol", "replay", "resize_device", "sees_whole", "settings", "trace"]
 # The twins in JAX, which needs a while to import
 __getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
 
@@ -48,6 +48,7 @@ class Codec:
       record: function of the step's parameters to a dict of all that makes the bytes, `library` among it, the name
         and version of what encodes, and of a lossy codec `decoded_by`, those of what decodes.
       block: side of the blocks that it cuts images into, px (JPEG: with chroma at half the size); 1 of one without.
+      whole: whether all of an image decides of every part of it.
     """
 
     encode: Callable[..., bytes]
@@ -55,6 +56,7 @@ class Codec:
     suffix: str
     record: Callable[..., dict[str, Any]]
     block: int = 1
+    whole: bool = False
 
 
 CODECS = {
@@ -64,7 +66,7 @@ CODECS = {
     "webp": Codec(webp.encode, webp.decode, webp.SUFFIX, lambda **encoding: {
         **webp.record(**encoding), "decoded_by": webp.library()}, block=16),
     "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda *, decoder, **encoding: {
-        **avif.record(**encoding), "decoded_by": avif.reader(decoder)}),
+        **avif.record(**encoding), "decoded_by": avif.reader(decoder)}, whole=True),
     "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, lambda **encoding: {
         **hevc.record(**encoding), "decoded_by": _video.library()}),
 }
@@ -334,28 +336,44 @@ def jpeg_quality(record: Mapping[str, Any]) -> int | None:
     return found[-1] if found else None
 
 
+def sees_whole(name: str) -> bool:
+    """Whether a protocol has a codec of which a part of an image is only to be had with all of it."""
+    return any(codec(step["fn"]).whole for step in protocol(name).steps if _is_codec(step))
+
+
 def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, int], *,
+                 kept: Callable[[list, Callable[[], bytes]], bytes] | None = None,
                  seed: int | str = 0, **fixed: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Degrades as much of an image as it takes to know a part of its LR image.
 
-    With protocols of resizes and JPEG the part equals the same part of the whole LR image, bit for bit: the codec gets
-    whole blocks of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated.
-    AVIF and WebP predict from block to block: there it is another image's part, with the grid of the whole. AVIF sees
-    nothing but the part.
+    The part equals the same part of the whole LR image, bit for bit. With resizes and JPEG the codec gets whole blocks
+    of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated. AVIF gets the
+    whole image. WebP, which predicts from block to block, and mozjpeg300 and mozjpeg403, which choose coefficients
+    beyond a block, give another image's part, with the grid of the whole.
 
     Args:
       name: key of `PROTOCOLS`, of images.
       hr: uint8 (H, W, 3), or what can be sliced as such; rows and columns beyond a multiple of the scale do not count.
       rows, columns: (first, last + 1), LR px.
+      kept: of codecs that get the whole image: function of the record's steps and of a function that makes the LR file,
+        which may give bytes that it kept; None makes them.
       seed, **fixed: see `draw`.
 
     Returns:
       (LR part, uint8; the HR part; the record of `Degraded`).
     """
     record, scale = draw(name, seed, **fixed), protocol(name).scale
+    if sees_whole(name):
+        def make():
+            height, width = (side - side % scale for side in hr.shape[:2])
+            return replay(record, hr[:height, :width]).lr_bytes
+
+        lr = decode(kept(record["steps"], make) if kept else make(), record)[slice(*rows), slice(*columns)]
+        hr = hr[rows[0] * scale:rows[1] * scale, columns[0] * scale:columns[1] * scale]
+        return lr, np.asarray(hr), record
     block = max(codec(step["fn"]).block for step in record["steps"] if _is_codec(step))
     resized = any(step["fn"] in resize.RESIZES for step in record["steps"])
-    kept, read = [], []
+    inner, read = [], []
     for (start, stop), side in zip((rows, columns), hr.shape[:2], strict=True):
         side //= scale
         whole = start, stop
@@ -363,11 +381,11 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
             whole = max(start // block - 1, 0) * block, min((-(-stop // block) + 1) * block, side)
         margin = _RESIZE_REACH if resized else 0
         outer = max(whole[0] - margin, 0), min(whole[1] + margin, side)
-        kept.append(slice(whole[0] - outer[0], whole[1] - outer[0]))
+        inner.append(slice(whole[0] - outer[0], whole[1] - outer[0]))
         read.append((outer, whole))
     (outer_y, whole_y), (outer_x, whole_x) = read
     piece = np.asarray(hr[outer_y[0] * scale:outer_y[1] * scale, outer_x[0] * scale:outer_x[1] * scale])
-    *_, (lr_bytes, _) = trace(record, piece, **({"keep": tuple(kept)} if resized else {}))  # AVIF scales within
+    *_, (lr_bytes, _) = trace(record, piece, keep=(inner[0], inner[1]))
     degraded = _made(record, lr_bytes)
     top, left = rows[0] - whole_y[0], columns[0] - whole_x[0]
     lr = degraded.decode()[top:top + rows[1] - rows[0], left:left + columns[1] - columns[0]]

@@ -30,9 +30,9 @@ def hr_dir(tmp_path):
 def test_degrades_and_tells(hr_dir, tmp_path, capsys):
     assert run(hr_dir, "--out", tmp_path / "lr", "--protocol", "aim22_t1") == 0
     out, err = capsys.readouterr()
-    codecs = degradations.codecs(degradations.draw("aim22_t1"))
+    by = degradations.codecs(degradations.draw("aim22_t1"))
     assert out.splitlines() == ["0002.png: cropped from 17x16 to 16x16 (height x width)",
-                                f"2 LR images in {tmp_path}/lr by {codecs}, their parameters in manifest.json; all done"]
+                                f"2 LR images in {tmp_path}/lr by {by}, their parameters in manifest.json; all done"]
     assert "2/2" in err and "images/s" in err
     assert sorted(p.name for p in (tmp_path / "lr").iterdir()) == ["0001.jpg", "0002.jpg", "manifest.json"]
 

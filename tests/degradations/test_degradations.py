@@ -147,6 +147,30 @@ def test_every_protocol_is_replayable_from_its_record(name):
     np.testing.assert_array_equal(degradations.decode(degraded.lr_bytes, degraded.record), lr)
 
 
+PAIRS = [("pillow", "pillow"), ("9d", "pillow"), ("9e", "9e"), ("pillow", "9d"), ("mozjpeg201", "8")]
+
+
+@pytest.mark.parametrize("encoder, decoder", PAIRS)
+def test_a_part_is_that_of_the_whole_image(encoder, decoder):
+    """Bit for bit: from every place of the grid, in every corner, where blocks are cut off, and in large parts."""
+    if (encoder, decoder) != PAIRS[0]:
+        pytest.importorskip("jpeglib", reason="an optional package (extra `codecs`)")
+    rng = np.random.default_rng(5)
+    for quality, subsampling, (height, width) in zip((10, 43, 71, 95, 100, 5), [*jpeg.SUBSAMPLINGS] * 2, (
+            (97, 83), (80, 96), (65, 113), (50, 49), (33, 17), (16, 31)), strict=True):
+        hr, fixed = photo(rng, height, width), dict(quality=quality, subsampling=subsampling, encoder=encoder,
+                                                    decoder=decoder)
+        whole = degradations.degrade("ntire24", hr, **fixed).decode()
+        size = min(16, height // 2, width // 2)
+        places = [(at, (3 * at + 5) % (width - size + 1)) for at in range(min(17, height - size + 1))]
+        corners = [(y, x) for y in (0, height - size) for x in (0, width - size)]
+        parts = [((y, y + size), (x, x + size)) for y, x in places + corners]
+        for rows, columns in [*parts, ((0, height), (1, width)), ((1, height - 1), (0, width - 1))]:
+            lr, part, _ = degradations.degrade_part("ntire24", hr, rows, columns, **fixed)
+            np.testing.assert_array_equal(lr, whole[slice(*rows), slice(*columns)])
+            np.testing.assert_array_equal(part, hr[slice(*rows), slice(*columns)])
+
+
 def test_any_file_name_is_a_seed():
     assert degradations.draw("ntire24", "\udce4.png") == degradations.draw("ntire24", zlib.crc32(b"\xe4.png")) | {
         "seed": "\udce4.png"}
