@@ -89,8 +89,8 @@ class Source:
     """A row of the data that samples are taken from."""
 
     dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images, or "folders/imagenet" and the like '
-                       "(jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr and "
-                       "lr are given", "")
+                       "(jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr "
+                       "and lr are given", "")
     hr: str = key("folder of HR images, whose LR images are in `lr`", "")
     lr: str = key("folder of their LR images, of the same names, perhaps with something added (0801x4.png)", "")
     split: str = key('split of the dataset, perhaps a slice, "train[:100]"', "train")
