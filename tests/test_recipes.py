@@ -137,9 +137,10 @@ def test_a_teams_first_step(track, name):
         for key in pipeline.derived_keys(config.stages[0])}
     variables = {key: models.init(network, jax.random.key(0)) for key, network in networks.items()}
     plan = stages.StagePlan(config, 0, networks)
-    state = make_state(plan, variables)
+    state = make_state(plan, {key: variables[key] for key in config.trained})
+    frozen = {key: variables[key] for key in networks if key not in config.trained}
     quickly = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-    new, metrics = quickly(step.make_step(plan))(state, batch, jax.random.key(0))
+    new, metrics = quickly(step.make_step(plan))(state, batch, jax.random.key(0), frozen)
     assert np.isfinite(metrics["loss"]) and not metrics["skipped"]
     trained = [key for player in config.stages[0].players for key in player.nets]
     for key in config.chain:

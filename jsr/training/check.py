@@ -65,12 +65,13 @@ def _check_begin(plan, where, found):
 
 def _check_starts(recipe, found):
     """The model files that networks start from."""
+    frozen = [] if found.within("stages") else states.frozen(recipe)
     for name, net in recipe.networks.items():
         place = f"networks.{name}.start_from"
         if net.start_from:
             with found.at(place):
                 jax.eval_shape(functools.partial(states.from_file, net), jax.random.key(0))
-        elif name not in recipe.trained:
+        elif name in frozen:
             found.add(place, f"{recipe.recipe} learns from a trained {net.model}; give its model file, of a run or of "
                              "`jsr convert`")
         elif net.carry:
