@@ -41,6 +41,8 @@ def look(recipe: Recipe, found: Mistakes) -> None:
         found.add("data.train", "names no dataset (--config.data.train=[{'dataset': ...}])")
     for place, row in _data_rows(recipe):
         _check_data_row(scale, place, row, found)
+        if place != "data.eval" and recipe.protocol in challenges.PROTOCOLS:
+            _check_kept_out(recipe.protocol, place, row, found)
     if len(recipe.input_hw) != 2 or min(recipe.input_hw) < 1:
         found.add("input_hw", f"{list(recipe.input_hw)}; give [height, width]")
     if any(tile < 1 for tile in recipe.ensemble.tiles):
@@ -117,6 +119,16 @@ def _check_data_row(scale, place, row, found):
         found.add(f"{place}.steps", f"{list(steps)}; give [first, last), or [] for always")
 
 
+def _check_kept_out(protocol, place, row, found):
+    """Datasets that the rules of a challenge keep out of training, by the names of datasets and folders."""
+    for name in challenges.PROTOCOLS[protocol].kept_out:
+        for key in ("dataset", "hr", "lr"):
+            words = (re.sub(r"[^a-z0-9]", "", part.lower()) for part in re.split(r"[/\\]", getattr(row, key)))
+            if any(re.match(rf"{name}(?!\d)", word) for word in words):
+                found.add(f"{place}.{key}", f"{getattr(row, key)}: {name.upper()} is for evaluation alone, by the "
+                                            f"rules of {protocol}; train on others")
+
+
 def _check_pairs(place, row, found):
     """What a row of the user's own HR and LR folders may not have besides."""
     for missing, other in (("hr", "lr"), ("lr", "hr")):
@@ -173,14 +185,21 @@ def _check_mix(recipe, stage, place, found):
                          "nothing is ever drawn; leave the row out, or give it more")
     if any(len(row.steps) not in (0, 2) or list(row.steps) != sorted(row.steps) for row in rows):
         return
+    step = first_idle_step(rows, stage.steps)
+    if rows and step is not None:
+        found.add(place, f"no row takes part at step {step} of the stage's {stage.steps}; mend the rows' steps")
+
+
+def first_idle_step(rows, steps):
+    """The first of a stage's steps in which none of its rows of data takes part; None where there is no such step."""
     step = 0
-    while rows and step < stage.steps:
-        ends = [row.steps[1] if len(row.steps) == 2 else stage.steps for row in rows
-                if len(row.steps) != 2 or row.steps[0] <= step < row.steps[1]]
+    while step < steps:
+        ends = [row.steps[1] if row.steps else steps for row in rows
+                if not row.steps or row.steps[0] <= step < row.steps[1]]
         if not ends:
-            found.add(place, f"no row takes part at step {step} of the stage's {stage.steps}; mend the rows' steps")
-            return
+            return step
         step = max(ends)
+    return None
 
 
 def _check_begin(recipe, index, number, place, found):
