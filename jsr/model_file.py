@@ -125,8 +125,9 @@ def load(path):
     with _opened(path) as file:
         if members := _meta(path, file).get("members"):
             first = path.parent / members[0]["name"]
+            where = f"as in {first}" if first.is_dir() else "which its run has in a folder each"
             raise UserError(f"{path}: holds an ensemble of {len(members)} networks, where one is wanted; name the file "
-                            f"of a member, {f'as in {first}' if first.is_dir() else 'which its run has in a folder each'}")
+                            f"of a member, {where}")
     return _load(path)
 
 
