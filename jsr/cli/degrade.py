@@ -48,8 +48,7 @@ def run(args):
     if challenge and not challenge.degradation:
         raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, "
                         "which nothing degraded; take the challenge's own pairs, or another protocol's degradation")
-    known = parameters(args.protocol)
-    fixed = settings(args.protocol, dict(_pair(text, known) for text in args.set), "--set ")
+    fixed = chosen(args.protocol, args.set)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     passed, done = listing.PassedOver(), ""
     if args.explain and args.dry_run:
@@ -78,6 +77,12 @@ def run(args):
             made_by = f" by {' and '.join(sorted(made_by))}" if made_by else ""
             done = f"{len(manifest['files'])} LR {what} in {args.out}{made_by}, their parameters in {MANIFEST}"
     return _output.ended("jsr degrade", [*passed.errors, *errors], done, console, passed)
+
+
+def chosen(protocol, texts):
+    """The parameters of a protocol that the texts of --set choose, as jsr.degradations.draw takes them."""
+    known = parameters(protocol)
+    return settings(protocol, dict(_pair(text, known) for text in texts), "--set ")
 
 
 def _pair(text, known):

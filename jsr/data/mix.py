@@ -153,6 +153,22 @@ def described(recipe, opened):
     return [{**row, "licence": sources.licence(row["dataset"])} for row in unlike]
 
 
+def codecs(recipe, opened):
+    """{place of a row: the codecs of its LR images}, of the first record's where they are stored.
+
+    Args:
+      recipe: Recipe.
+      opened: see `open_sources`.
+    """
+    found = {}
+    for place, row in places(recipe):
+        if row.degrade:
+            found[place] = degradations.codecs(degradations.draw(row.degrade, **fixed(row, place)))
+        elif key(row) in opened:
+            found[place] = degradations.codecs(json.loads(opened[key(row)][0].get("degradation") or "{}"))
+    return {place: text for place, text in found.items() if text}
+
+
 def fixed(row, where):
     """What a row sets of its degradation, as `jsr.degradations.draw` takes it (see `jsr.degradations.settings`).
 

@@ -24,9 +24,9 @@ from jsr.images import png_bytes, read_rgb
 if TYPE_CHECKING:
     from jsr.degradations import jpeg_device, resize_device
 
-__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "codec", "codecs", "crop_to_multiple",
-           "decode", "degrade", "degrade_part", "draw", "jpeg_device", "jpeg_quality", "other_codecs", "parameters",
-           "protocol", "replay", "resize_device", "sees_whole", "settings", "trace"]
+__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "codec", "codec_kinds", "codecs",
+           "crop_to_multiple", "decode", "degrade", "degrade_part", "draw", "jpeg_device", "jpeg_quality",
+           "other_codecs", "parameters", "protocol", "replay", "resize_device", "sees_whole", "settings", "trace"]
 # The twins in JAX, which needs a while to import
 __getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
 
@@ -71,6 +71,7 @@ CODECS = {
         **hevc.record(**encoding), "decoded_by": _video.library()}),
 }
 _ENDS = ("encoder", "decoder")  # parameters that say who does a codec's two halves
+_STEADY = ("libjpeg-turbo", "libwebp", "libavif", "FFmpeg")  # as encoder or decoder, of any version of these years
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,14 +278,25 @@ def _short(library):
     return library.partition(",")[0].partition(" (jpeglib")[0]
 
 
-def other_codecs(record: Mapping[str, Any]) -> str:
-    """Why scores of a record's image do not belong beside those of its protocol: other codecs; "" where they do."""
-    steps, rows = (record["steps"], protocol(record["protocol"]).steps) if record else ((), ())
-    own = [{end: row[end] for end in _ENDS if end in row} for row in rows]
-    if all(step[end] == name for step, its in zip(steps, own, strict=True) for end, name in its.items()):
+def codec_kinds(text: str) -> str:
+    """A text of `codecs` without the versions of those of which every version gives the same pixels."""
+    return re.sub(rf"({'|'.join(_STEADY)}) [^ ,]+", r"\1", text)
+
+
+def other_codecs(record: Mapping[str, Any], name: str) -> str:
+    """Why scores of a record's image do not belong beside those of a protocol: other codecs; "" where they do.
+
+    Args:
+      record: of `Degraded`; {} where what made the image is not known, against which nothing is said.
+      name: of the protocol that judges.
+    """
+    if not record or name not in PROTOCOLS:
         return ""
-    names = ", then ".join(" > ".join(its.values()) for its in own if its)
-    return f"{codecs(record)} made and read the LR images, where {record['protocol']} has {names}"
+    own, there = (["{encoder} > {decoder}".format(**step) for step in steps if set(_ENDS) <= set(step)]
+                  for steps in (PROTOCOLS[name].steps, record["steps"]))
+    if own == there:
+        return ""
+    return f"LR images by {codecs(record) or 'no lossy codec'}, where {name} has {', then '.join(own) or 'none'}"
 
 
 def choices(name: str, parameter: str) -> tuple[int, ...]:

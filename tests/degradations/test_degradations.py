@@ -62,11 +62,11 @@ def test_a_protocol_has_one_encoder_and_one_decoder(name, encoder):
     assert (step["encoder"], step["decoder"]) == (encoder, "pillow")
     made_by = turbo() if encoder == "pillow" else f"libjpeg {encoder}"
     assert degradations.codecs(degradations.draw(name)) == f"{made_by} > {turbo()}"
-    assert degradations.other_codecs(degradations.draw(name)) == ""
+    assert degradations.other_codecs(degradations.draw(name), name) == ""
     other = degradations.draw(name, encoder="6b", decoder="9")
     assert degradations.codecs(other) == "libjpeg 6b > libjpeg 9"
-    assert degradations.other_codecs(other) == (f"libjpeg 6b > libjpeg 9 made and read the LR images, where {name} has "
-                                                f"{encoder} > pillow")
+    assert degradations.other_codecs(other, name) == (f"LR images by libjpeg 6b > libjpeg 9, where {name} has "
+                                                      f"{encoder} > pillow")
 
 
 @pytest.mark.parametrize("name", ["aim22_t1", "ntire24"])
@@ -75,7 +75,7 @@ def test_without_jpeglib_pillows_library_stands_in_under_its_own_name(name, with
     degraded = degradations.degrade(name, hr)
     assert degraded == degradations.degrade(name, hr, encoder="pillow")
     assert degradations.codecs(degraded.record) == f"{turbo()} > {turbo()}"
-    assert degradations.other_codecs(degraded.record).startswith(f"{turbo()} > {turbo()} made and read")
+    assert degradations.other_codecs(degraded.record, name).startswith(f"LR images by {turbo()} > {turbo()}, where")
     with pytest.raises(UserError, match="'9d' comes with the package jpeglib, which is not installed"):
         degradations.degrade(name, hr, encoder="9d")
 
@@ -83,7 +83,11 @@ def test_without_jpeglib_pillows_library_stands_in_under_its_own_name(name, with
 def test_codecs_of_other_protocols():
     """Of lossless ones there is nothing to say; of two in turn both are named; of clips x265 is."""
     assert degradations.codecs(degradations.draw("bicubic_x4")) == degradations.codecs({}) == ""
-    assert degradations.other_codecs({}) == degradations.other_codecs(degradations.draw("bicubic_x4")) == ""
+    assert degradations.other_codecs({}, "ntire24") == ""
+    assert degradations.other_codecs(degradations.draw("bicubic_x4"), "bicubic_x4") == ""
+    assert degradations.other_codecs(degradations.draw("photo_x1"), "ntire24").startswith(f"LR images by {turbo()} > ")
+    assert degradations.codec_kinds("SVT-AV1 4.1.0 > libavif 1.3.0, then libjpeg 9d > libjpeg-turbo 3.1.4") == (
+        "SVT-AV1 4.1.0 > libavif, then libjpeg 9d > libjpeg-turbo")
     webp = f"libwebp {features.version('webp')}"
     assert degradations.codecs(degradations.draw("jpeg_webp")) == f"{turbo()} > {turbo()}, then {webp} > {webp}"
     assert degradations.codecs(degradations.draw("ais24")).startswith("SVT-AV1 ")
