@@ -74,10 +74,12 @@ RECIPES = {
         title="PixelArtAI: SCUNet, wider and deeper, trained further on the PSNR itself, x8 ensemble",
         protocol="ntire24",
         networks={"sr": dict(model="scunet/enhanced", scale=1)},
-        # JPEG of whole images: a crop lies anywhere on their grid. The first 20 images are kept for validation.
-        data=dict(train=[*rows("div2k", split="train[20:]"),
-                         *rows("flickr2k", "lsdir", "folders/unsplash2k", "folders/nomos8k", "folders/nomos_uni")],
-                  eval=EVAL),
+        # JPEG of whole images: a crop lies anywhere on their grid. The team's script asserts libjpeg 9, which reads them
+        # too. The first 20 images are kept for validation.
+        data=dict(train=[*rows("div2k", split="train[20:]", set=dict(decoder="9e")),
+                         *rows("flickr2k", "lsdir", "folders/unsplash2k", "folders/nomos8k", "folders/nomos_uni",
+                               set=dict(decoder="9e"))],
+                  eval=EVAL | dict(set=dict(decoder="9e"))),
         stages=[
             stage(steps=900_000, crop=128, batch=64, losses=L1, optimizer=dict(name="adam", b2=0.99),
                   learning_rate=1e-4, schedule=dict(name="multi_step", milestones=[300_000, 600_000], factor=0.5)),
@@ -256,9 +258,9 @@ RECIPES = {
         title="FlyingBunny: FBCNN with batch normalisation and without the quality's loss, x8 ensemble",
         protocol="ntire24",
         networks={"sr": dict(model="fbcnn/batch_norm", scale=1)},
-        data=dict(train=[source(dataset, degrade="ntire24") for dataset in ("div2k", "flickr2k")], eval=EVAL),
+        data=on("div2k", "flickr2k", flip_rotate=True),  # inferred: FBCNN's
         stages=[stage(
-            steps=2_000_000, crop=96, batch=128, learning_rate=2e-5,  # inferred: FBCNN's
+            steps=2_000_000, crop=96, batch=128, learning_rate=2e-5, augment=[],  # inferred: FBCNN's
             losses=L1,  # FBCNN's without that of the quality
             schedule=dict(name="multi_step", milestones=[200_000, 400_000, 1_200_000, 1_600_000, 1_800_000],
                           factor=0.5))],  # inferred: FBCNN's
@@ -312,23 +314,23 @@ RECIPES = {
         title="FBCNN for colour, the challenge's baseline, trained as its authors did",
         protocol="ntire24",
         networks={"sr": dict(model="fbcnn/color", scale=1)},
-        # A quarter of the crops has any quality of 8 to 96, the others one of six. 800 and 2650 images.
-        data=dict(train=[source(dataset, degrade="ntire24", set=dict(quality=qualities),
-                                weight=images * share)
+        # A quarter of the crops has any quality of 8 to 96, the others one of six. 800 and 2650 images. They are turned,
+        # then compressed by OpenCV, whose libjpeg-turbo is Pillow's.
+        data=dict(train=[source(dataset, degrade="ntire24", set=dict(quality=qualities, encoder="pillow"),
+                                flip_rotate=True, weight=images * share)
                          for dataset, images in (("div2k", 800), ("flickr2k", 2650))
                          for qualities, share in ((list(range(8, 97)), 0.25), ([10, 20, 30, 40, 50, 60], 0.75))],
                   eval=EVAL),
         stages=[stage(
             steps=2_000_000,  # inferred: the last milestone is at 1.8 million
-            crop=96, batch=128, losses=[*L1, *QUALITY], learning_rate=2e-5,
+            crop=96, batch=128, losses=[*L1, *QUALITY], learning_rate=2e-5, augment=[],
             schedule=dict(name="multi_step", milestones=[200_000, 400_000, 1_200_000, 1_600_000, 1_800_000],
                           factor=0.5))],
         ema_decay=0.0,
         inferred=["the challenge took the released weights; this is the training of options/train_fbcnn_color.json of "
                   "jiaxi-jiang/FBCNN, which asks for batch normalisation that the released weights do not have",
                   "2,000,000 steps",
-                  "crops anywhere on the JPEG's grid; half of the authors' begin at it, half 0 to 8 px after",
-                  "Pillow's JPEG encoder and decoder, where the authors have OpenCV's"],
+                  "crops anywhere on the JPEG's grid; half of the authors' begin at it, half 0 to 8 px after"],
         left_out=["the file's start, orthogonal kernels with gain 0.2: the network starts near the identity "
                   "(jsr.models.fbcnn)"]),
 }

@@ -288,13 +288,13 @@ def other_codecs(record: Mapping[str, Any], name: str) -> str:
 
     Args:
       record: of `Degraded`; {} where what made the image is not known, against which nothing is said.
-      name: of the protocol that judges.
+      name: of the protocol that judges. What a method does after its codecs is the method's.
     """
     if not record or name not in PROTOCOLS:
         return ""
     own, there = (["{encoder} > {decoder}".format(**step) for step in steps if set(_ENDS) <= set(step)]
                   for steps in (PROTOCOLS[name].steps, record["steps"]))
-    if own == there:
+    if own == there[:len(own)]:
         return ""
     return f"LR images by {codecs(record) or 'no lossy codec'}, where {name} has {', then '.join(own) or 'none'}"
 
