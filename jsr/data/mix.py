@@ -9,6 +9,7 @@ from jsr.chain import takes_quality
 from jsr.data import clips, pipeline, sources
 from jsr.datasets.cut import Cut
 from jsr.errors import UserError, nearest
+from jsr.recipes.check import first_idle_step
 from jsr.recipes.mistakes import Mistakes
 from jsr.trees import plain
 
@@ -39,11 +40,11 @@ def open_sources(recipe, announce=lambda line: None):
       announce: called with lines for the user.
 
     Returns:
-      {`key` of a row: source}, and EVAL: source.
+      {`key` of a row: source}, and EVAL: source; None of a row that is left out, see `jsr.data.sources.absence`.
 
     Raises:
       UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing, damaged or smaller
-        than the crop.
+        than the crop; a stage none of whose rows is there, or none at some of its steps.
     """
     rows, others, least = {}, {}, {}  # of the same records: rows beside them in a worker's memory, the largest crop
     for index, stage in enumerate(recipe.stages):
@@ -60,13 +61,30 @@ def open_sources(recipe, announce=lambda line: None):
     for its, row in rows.items():
         if its in wrong:
             continue
+        if absence := sources.absence(row.dataset, recipe.data.data_dir):
+            announce(absence)
+            opened[its] = None
+            continue
         with missing.at(first[its] if guests.is_function(row.dataset) else None):
             opened[its] = _opened(recipe, row, pipeline.CACHE_BYTES // others[its], announce, *least[its])
     if not missing.within(EVAL):
         with missing.at(EVAL if guests.is_function(recipe.data.eval.dataset) else None):
             opened[EVAL] = validation_source(recipe, announce)
+    _look_left(recipe, opened, missing)
     missing.done()
     return opened
+
+
+def _look_left(recipe, opened, missing):
+    """Adds the stages that the rows which are there do not suffice for."""
+    for index, stage in enumerate(recipe.stages):
+        rows, numbers = recipe.rows(stage), present(recipe, stage, opened)
+        absent = [number for number in range(len(rows)) if number not in numbers]
+        step = first_idle_step([rows[number] for number in numbers], stage.steps)
+        if absent and step is not None:
+            place = f"{f'stages[{index}].data' if stage.data else 'data.train'}[{absent[0]}].dataset"
+            missing.add(place, f"{sources.absence(rows[absent[0]].dataset, recipe.data.data_dir)}, and step {step} of "
+                               "the stage has no other row; put the images there, or name what you have")
 
 
 def _opened(recipe, row, memory, announce, least, crop):
@@ -93,18 +111,29 @@ def stage_rows(recipe, stage, opened):
     Raises:
       UserError: rows that do not fit the stage.
     """
-    rows = recipe.rows(stage)
+    numbers = present(recipe, stage, opened)
+    rows = [recipe.rows(stage)[number] for number in numbers]
     weights = [row.weight for row in rows]
     if not any(weights):
         weights = [len(opened[key(row)]) * row.repeat for row in rows]
-    transforms = [transform(recipe, stage, number) for number in range(len(rows))]
+    transforms = [transform(recipe, stage, number) for number in numbers]
     return [pipeline.Row(opened[key(row)], transform, Fraction(weight), tuple(row.steps) or None)
             for row, transform, weight in zip(rows, transforms, weights, strict=True)]
 
 
-def described(recipe):
-    """The rows of a recipe and of its stages, with their licences, for a model file: [{dataset, ..., licence}]."""
-    rows = [plain(row) for stage in recipe.stages for row in recipe.rows(stage)]
+def present(recipe, stage, opened):
+    """The numbers of a stage's rows that are not left out; `opened` as of `open_sources`."""
+    return [number for number, row in enumerate(recipe.rows(stage)) if opened.get(key(row), row) is not None]
+
+
+def described(recipe, opened):
+    """The rows of a recipe and of its stages, with their licences, for a model file: [{dataset, ..., licence}].
+
+    Args:
+      recipe: Recipe.
+      opened: see `open_sources`; rows that are left out are none.
+    """
+    rows = [plain(recipe.rows(stage)[number]) for stage in recipe.stages for number in present(recipe, stage, opened)]
     unlike = [row for number, row in enumerate(rows) if row not in rows[:number]]
     return [{**row, "licence": sources.licence(row["dataset"])} for row in unlike]
 
@@ -126,9 +155,9 @@ def identities(opened):
     """What tells other records from those that a recipe trains and is evaluated on: JSON, as jsr.data.sources says.
 
     Args:
-      opened: see `open_sources`.
+      opened: see `open_sources`; None stands for a row that is left out.
     """
-    return [source.identity for source in opened.values()]
+    return [None if source is None else source.identity for source in opened.values()]
 
 
 def data_hash(records):

@@ -12,6 +12,7 @@ from jsr.data import headers
 from jsr.data.decoded import Decoded
 from jsr.datasets.build import ON_FIRST_USE, damage, default_data_dir, find, names
 from jsr.datasets.cut import WHOLE
+from jsr.datasets.folders import FOLDERS, path_of
 from jsr.errors import FileError, UserError, nearest
 from jsr.evaluation import score_folders
 
@@ -34,7 +35,7 @@ def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=
         pass
     elif dataset.split("/")[0] in names():
         yield from _amiss_in_dataset(dataset, split, degrade, data_dir or default_data_dir())
-    elif not Path(dataset).is_dir():
+    elif dataset not in FOLDERS and not Path(dataset).is_dir():
         yield "dataset", f"{dataset}: {_no_folder(dataset)}"
     elif not degrade:
         yield "degrade", _no_lr(dataset)
@@ -43,6 +44,13 @@ def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=
             _names_in(files)
         except UserError as e:
             yield "files", str(e)
+
+
+def absence(dataset, data_dir=None):
+    """Why a row of a dataset is left out: one of FOLDERS that the user has not filled; "" of all others."""
+    if dataset not in FOLDERS or (path := path_of(dataset, data_dir)).is_dir():
+        return ""
+    return f"{dataset} is left out, since there is no folder {path} ({FOLDERS[dataset]})"
 
 
 def _is_guest(dataset):
@@ -77,7 +85,7 @@ def _amiss_in_dataset(dataset, split, degrade, data_dir):
 
 
 def _no_folder(dataset):
-    return f"no such folder, and no such dataset; {nearest(dataset, names())}"
+    return f"no such folder, and no such dataset; {nearest(dataset, [*names(), *FOLDERS])}"
 
 
 def _to_build(wrong, cls, config, data_dir):
@@ -101,7 +109,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
     Args:
       dataset: "<dataset>[/<config>]", or the path of a folder; or a guest's "mypkg.data:mine" (jsr.guests), a function
         of the split that gives a source. A known dataset goes before a folder of the same name;
-        "./photos" is the folder.
+        "./photos" is the folder. One of jsr.datasets.folders.FOLDERS is the folder of that name below `data_dir`.
       split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all
         images at any depth below it.
       data_dir: where datasets are; `jsr.datasets.build.default_data_dir()` where None or "".
@@ -128,6 +136,8 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
                             "jsr build image_folder makes one of a folder, with the same settings")
         source = RecordSource(dataset, split, str(data_dir))
         return ListedSource(source, _listed(source.names, files, dataset)) if files else source
+    if dataset in FOLDERS:
+        dataset = str(path_of(dataset, data_dir))
     if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: {_no_folder(dataset)}")
     paths = _listed_paths(_images(dataset, announce), files, dataset)

@@ -162,14 +162,21 @@ def _check_mix(recipe, stage, place, found):
                          "nothing is ever drawn; leave the row out, or give it more")
     if any(len(row.steps) not in (0, 2) or list(row.steps) != sorted(row.steps) for row in rows):
         return
+    step = first_idle_step(rows, stage.steps)
+    if rows and step is not None:
+        found.add(place, f"no row takes part at step {step} of the stage's {stage.steps}; mend the rows' steps")
+
+
+def first_idle_step(rows, steps):
+    """The first of a stage's steps in which none of its rows of data takes part; None where there is no such step."""
     step = 0
-    while rows and step < stage.steps:
-        ends = [row.steps[1] if len(row.steps) == 2 else stage.steps for row in rows
-                if len(row.steps) != 2 or row.steps[0] <= step < row.steps[1]]
+    while step < steps:
+        ends = [row.steps[1] if row.steps else steps for row in rows
+                if not row.steps or row.steps[0] <= step < row.steps[1]]
         if not ends:
-            found.add(place, f"no row takes part at step {step} of the stage's {stage.steps}; mend the rows' steps")
-            return
+            return step
         step = max(ends)
+    return None
 
 
 def _check_begin(recipe, index, number, place, found):

@@ -88,7 +88,9 @@ class Net:
 class Source:
     """A row of the data that samples are taken from."""
 
-    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images; "" where hr and lr are given', "")
+    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images, or "folders/imagenet" and the like '
+                       "(jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr and "
+                       "lr are given", "")
     hr: str = key("folder of HR images, whose LR images are in `lr`", "")
     lr: str = key("folder of their LR images, of the same names, perhaps with something added (0801x4.png)", "")
     split: str = key('split of the dataset, perhaps a slice, "train[:100]"', "train")
@@ -221,6 +223,7 @@ class Recipe:
     keep_checkpoints: int = key("newest checkpoints that are kept", 3, least=1)
     input_hw: tuple[int, ...] = key("[height, width] of the LR image that costs are counted for", (192, 192), unit="px")
     inferred: tuple[str, ...] = key("what the source does not state and we chose, short texts", ())
+    left_out: tuple[str, ...] = key("what the source states and the recipe does not do, short texts", ())
 
     @functools.cached_property
     def scale(self) -> int:

@@ -174,7 +174,7 @@ def check_data(recipe, opened):
     found, damaged = Mistakes(libraries=True), []
     for number, stage in enumerate(recipe.stages):
         place = f"stages[{number}].data" if stage.data else "data.train"
-        for its, row in enumerate(mix.stage_rows(recipe, stage, opened)):
+        for its, row in zip(mix.present(recipe, stage, opened), mix.stage_rows(recipe, stage, opened), strict=True):
             with found.at(f"{place}[{its}]"):
                 pipeline.Sampler(row.source, row.transform, recipe.data.max_damaged)(0, np.random.default_rng(0))
     with found.at(mix.EVAL):

@@ -20,7 +20,7 @@ log = logging.getLogger("jsr")
 
 # Keys that may differ between the command that began a run and the one that resumes it: none that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
-             "data.max_damaged", "ensemble", "entry", "inferred", "title")
+             "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title")
 DATA_PLACES = (".dataset", ".hr", ".lr", ".files")  # free too, while the data are the same
 _BEGUN = ("config.json", "fingerprint.json")
 _RECORDS, _NAMED = "records.json.gz", 3  # the names and sizes of the data; those of one kind that a message names

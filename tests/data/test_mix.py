@@ -154,14 +154,48 @@ def test_a_stage_may_bring_its_own_rows(folders):
     a, b = folders
     config = config_of(dict(dataset=a), stages=[stage_of(), stage_of(data=[dict(dataset=b, degrade="aim22_t1")])])
     assert max(counted(take(config, 3))) < 100 <= min(counted(take(config, 3, index=1)))
-    assert [row["dataset"] for row in mix.described(config)] == [a, b]
+    assert [row["dataset"] for row in mix.described(config, mix.open_sources(config))] == [a, b]
 
 
 def test_a_model_file_says_every_row_and_its_licence(folders):
     config = config_of(dict(dataset="photos/aim22_t1", repeat=3), dict(dataset=folders[0]))
-    rows = mix.described(config)
+    rows = mix.described(config, {})
     assert [(row["dataset"], row["repeat"], row["licence"][:13]) for row in rows] == [
         ("photos/aim22_t1", 3, "public domain"), (folders[0], 1, "")]
+
+
+def test_a_folder_that_the_user_fills_is_left_out_until_it_is_there(folders, tmp_path):
+    a, b = folders
+    config = config_of(dict(dataset=a), dict(dataset="folders/imagenet"), data_dir=str(tmp_path))
+    lines = []
+    before = mix.open_sources(config, lines.append)
+    assert [line[:76] for line in lines] == [
+        f"folders/imagenet is left out, since there is no folder {tmp_path}/folders/imagenet"[:76]]
+    assert len(mix.stage_rows(config, config.stages[0], before)) == 1
+    assert [row["dataset"] for row in mix.described(config, before)] == [a]
+    (tmp_path / "folders").mkdir()
+    (tmp_path / "folders" / "imagenet").symlink_to(b)
+    after = mix.open_sources(config, lines.append)
+    assert len(lines) == 1 and {value // 100 for value in counted(take(config, 4))} == {0, 1}
+    assert mix.data_hash(mix.identities(after)) != mix.data_hash(mix.identities(before))
+
+
+@pytest.mark.parametrize("rows, step", [
+    ([dict(dataset="folders/clic")], 0),
+    ([dict(dataset="A", steps=[0, 5]), dict(dataset="folders/clic", steps=[5, 20])], 5)])
+def test_a_stage_needs_a_row_that_is_there(folders, tmp_path, rows, step):
+    config = config_of(*({**row, "dataset": row["dataset"].replace("A", folders[0])} for row in rows),
+                       data_dir=str(tmp_path))
+    config = dataclasses.replace(config, data=dataclasses.replace(
+        config.data, eval=dataclasses.replace(config.data.eval, dataset=folders[0])))
+    with pytest.raises(UserError, match=rf"^--config.data.train\[{len(rows) - 1}\].dataset: folders/clic is left out.*"
+                                        rf"and step {step} of the stage has no other"):
+        mix.open_sources(config)
+
+
+def test_a_misspelt_folder_is_named(folders):
+    with pytest.raises(UserError, match="folders/imagent: no such folder.* 'folders/imagenet'"):
+        mix.open_sources(config_of(dict(dataset=folders[0]), dict(dataset="folders/imagent")))
 
 
 @pytest.mark.parametrize("scale, model", [(1, "nafnet/width32"), (2, "edsr/baseline"), (3, "edsr/baseline")])
