@@ -18,5 +18,6 @@ TRACKS = (
         table="ntire24", test_set="the 100 test images of DIV2K, 0901 to 1000", test_count=100,
         test_names=frozenset(f"{i:04d}" for i in range(901, 1001)), baseline="input", kernel="input",
         published={"psnr[rgb]": "31.2827"}, timing=Timing((1356, 2040), 1, 3),
-        limits={"model_mb": 300}),  # "the total size of submitted codes and models cannot exceed 300 MB"
+        limits={"model_mb": 300},  # "the total size of submitted codes and models cannot exceed 300 MB"
+        kept_out=("live1",)),  # "not allowed to use the LIVE1 dataset for training", section 2.1
 )

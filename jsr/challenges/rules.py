@@ -51,6 +51,7 @@ class Protocol:
       timing: Timing; None where entries are not timed here.
       limits: the most that the report allows an entry: {"model_mb": code and models, MB of 2^20 bytes as the tables
         count them, "runtime_ms": ms an image}; {} where it names no limit.
+      kept_out: datasets that its rules do not allow to train on.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Protocol:
     runtime: str = ""
     timing: Timing | None = None
     limits: dict[str, float] = dataclasses.field(default_factory=dict)
+    kept_out: tuple[str, ...] = ()
 
     @property
     def ranking_columns(self) -> list[str]:

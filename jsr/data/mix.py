@@ -43,8 +43,8 @@ def open_sources(recipe, announce=lambda line: None):
       {`key` of a row: source}, and EVAL: source; None of a row that is left out, see `jsr.data.sources.absence`.
 
     Raises:
-      UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing, damaged or smaller
-        than the crop; a stage none of whose rows is there, or none at some of its steps.
+      UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing or damaged; a
+        stage none of whose rows is there, or none at some of its steps.
     """
     rows, others, least = {}, {}, {}  # of the same records: rows beside them in a worker's memory, the largest crop
     for index, stage in enumerate(recipe.stages):

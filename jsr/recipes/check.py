@@ -41,6 +41,8 @@ def look(recipe: Recipe, found: Mistakes) -> None:
         found.add("data.train", "names no dataset (--config.data.train=[{'dataset': ...}])")
     for place, row in _data_rows(recipe):
         _check_data_row(scale, place, row, found)
+        if place != "data.eval" and recipe.protocol in challenges.PROTOCOLS:
+            _check_kept_out(recipe.protocol, place, row, found)
     if len(recipe.input_hw) != 2 or min(recipe.input_hw) < 1:
         found.add("input_hw", f"{list(recipe.input_hw)}; give [height, width]")
     if any(tile < 1 for tile in recipe.ensemble.tiles):
@@ -111,6 +113,16 @@ def _check_data_row(scale, place, row, found):
     steps = getattr(row, "steps", ())
     if steps and not (len(steps) == 2 and 0 <= steps[0] < steps[1]):
         found.add(f"{place}.steps", f"{list(steps)}; give [first, last), or [] for always")
+
+
+def _check_kept_out(protocol, place, row, found):
+    """Datasets that the rules of a challenge keep out of training, by the names of datasets and folders."""
+    for name in challenges.PROTOCOLS[protocol].kept_out:
+        for key in ("dataset", "hr", "lr"):
+            words = (re.sub(r"[^a-z0-9]", "", part.lower()) for part in re.split(r"[/\\]", getattr(row, key)))
+            if any(re.match(rf"{name}(?!\d)", word) for word in words):
+                found.add(f"{place}.{key}", f"{getattr(row, key)}: {name.upper()} is for evaluation alone, by the "
+                                            f"rules of {protocol}; train on others")
 
 
 def _check_pairs(place, row, found):

@@ -89,8 +89,8 @@ class Source:
     """A row of the data that samples are taken from."""
 
     dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images, or "folders/imagenet" and the like '
-                       "(jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr and "
-                       "lr are given", "")
+                       "(jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr "
+                       "and lr are given", "")
     hr: str = key("folder of HR images, whose LR images are in `lr`", "")
     lr: str = key("folder of their LR images, of the same names, perhaps with something added (0801x4.png)", "")
     split: str = key('split of the dataset, perhaps a slice, "train[:100]"', "train")
@@ -139,7 +139,8 @@ class Data:
 class Player:
     """A player of a stage: it updates its networks so that its losses become smaller."""
 
-    losses: tuple[dict, ...] = key("rows {fn, pred, target, weight} and options of the function (jsr.losses)")
+    losses: tuple[dict, ...] = key("rows {fn, pred, target, weight} and options of the function (jsr.losses); one of "
+                                   "weight 0 is left out")
     learning_rate: float = key("highest learning rate of the schedule", above=0, most=1e30)
     nets: tuple[str, ...] = key("networks that the player updates, which no other player of the stage may; () is the "
                                 "whole chain. Others, such as a critic, are drawn at the run's start, or start_from a "
@@ -340,14 +341,23 @@ def read_further(data: Mapping[str, Any] | ConfigDict, problems: Mistakes) -> Re
 
 
 def with_nets(recipe: Recipe) -> Recipe:
-    """A recipe whose chain and whose players name their networks: all networks and the whole chain by default."""
+    """A recipe whose chain and whose players name their networks: all networks and the whole chain by default.
+
+    Losses of weight 0 are gone, unless a player has no other.
+    """
     chain = recipe.chain or tuple(recipe.networks)
 
     def named(stage):
-        players = (player if player.nets else dataclasses.replace(player, nets=chain) for player in stage.players)
+        players = (dataclasses.replace(player, nets=player.nets or chain,
+                                       losses=tuple(filter(_weighs, player.losses)) or player.losses)
+                   for player in stage.players)
         return dataclasses.replace(stage, players=tuple(players))
 
     return dataclasses.replace(recipe, chain=chain, stages=tuple(map(named, recipe.stages)))
+
+
+def _weighs(loss):
+    return loss.get("weight", 1) != 0
 
 
 def _read(kind: Any, value: Any, place: str, problems: Mistakes) -> Any:

@@ -75,8 +75,11 @@ def test_crops_are_aligned_pairs_of_stored_images(records):
             assert any(_holds(record, lr, hr) for record in records)
 
 
-def _holds(record, lr, hr):
+def _holds(record, lr, hr, made=None):
+    """Whether a pair is one of a record's: of its stored LR image, or of what a function makes of all of its HR."""
     whole_lr, whole_hr = images.read_rgb(record["lr"]), images.read_rgb(record["hr"])
+    if made:
+        whole_lr = made(whole_hr, whole_lr.shape[:2])
     return any(np.array_equal(whole_lr[y:y + 6, x:x + 6], lr)
                and np.array_equal(whole_hr[4 * y:4 * y + 24, 4 * x:4 * x + 24], hr)
                for y in range(whole_lr.shape[0] - 5) for x in range(whole_lr.shape[1] - 5))
@@ -91,7 +94,7 @@ def test_the_clean_lr_image_comes_where_a_loss_asks_for_it(records):
     assert same(plain, more) and "lr_clean" not in plain[0]
     for sample in more:
         for clean, lr, hr in zip(sample["lr_clean"], sample["lr"], sample["hr"], strict=True):
-            np.testing.assert_array_equal(clean, pillow_bicubic(hr, (6, 6)))
+            assert any(_holds(record, clean, hr, pillow_bicubic) for record in records)
             assert (clean != lr).any()
 
 
@@ -185,10 +188,29 @@ def test_each_pass_over_the_data_uses_every_record(photograph):
     assert [sorted(v) for v in values] == [[0, 1, 2, 3, 4]] * 3 and len({tuple(v) for v in values}) > 1
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_image_smaller_than_the_crop_is_one_line(records, num_workers):
-    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 64") as error:
-        take(records[:1], 1, crop=64, num_workers=num_workers)
+@pytest.mark.parametrize("degrade", ["", "aim22_t1"])
+def test_an_image_smaller_than_the_crop_is_mirrored(records, degrade):
+    """HR and stored LR stay in place; what is made of the HR image is made of the mirrored one."""
+    hr, lr = images.read_rgb(records[0]["hr"]), images.read_rgb(records[0]["lr"])
+    assert hr.shape == (60, 72, 3)
+    for batch in take(records[:1], 2, crop=64, degrade=degrade, derive=["lr_clean", "hr_x2"]):
+        for found in range(6):
+            sample = {key: value[found] for key, value in batch.items()}
+            x = next(x for x in range(3) if np.array_equal(sample["hr"][:60], hr[:, 4 * x:4 * x + 64]))
+            np.testing.assert_array_equal(sample["hr"][60:], sample["hr"][59:55:-1])
+            assert sample["lr"].shape == sample["lr_clean"].shape == (16, 16, 3)
+            assert sample["hr_x2"].shape == (32, 32, 3)
+            if not degrade:
+                np.testing.assert_array_equal(sample["lr"], np.pad(lr, [(0, 1), (0, 0), (0, 0)], "edge")[:, x:x + 16])
+    tiny = records[:1] + [{"name": "tiny", "hr": images.png_bytes(hr[:3, :9])}]
+    with pytest.raises(UserError, match="tiny: 9x3 is smaller than one LR pixel; remove the image"):
+        take(tiny, 4, degrade="aim22_t1")
+
+
+def test_images_that_are_all_smaller_than_the_crop_are_one_line(records):
+    pipeline.PairedCrops(crop=64, scale=4).check([records[1], records[0]])
+    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 64, and so are all that were") as error:
+        pipeline.PairedCrops(crop=64, scale=4).check([records[0], {"name": "a", "hr": b"none"}])
     assert "\n" not in str(error.value)
 
 
