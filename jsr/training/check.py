@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from jsr import degradations, device, losses, models, optim, sharding
 from jsr.data import mix, pipeline, validation
 from jsr.errors import UserError
+from jsr.recipes.check import of_members
 from jsr.recipes.mistakes import Mistakes
 from jsr.training import stages, step
 from jsr.training import state as states
@@ -49,6 +50,7 @@ def look(recipe, found, mesh):
             _check_begin(plan, where, found)
             _check_stage(plan, variables, where, found)
     _check_starts(recipe, found)
+    of_members(recipe, functools.partial(look, mesh=mesh), found)
 
 
 def _check_begin(plan, where, found):

@@ -176,7 +176,7 @@ def train(recipe, workdir, *, console, accept=False):
                 last.callback(logbook.close)
             last.callback(checkpoints.close)
     return judge.upscaler(plan.networks, variables, tlc=recipe.ensemble.tlc, tile=list(recipe.ensemble.tiles) or None,
-                          self_ensemble=recipe.ensemble.self)
+                          self_ensemble=recipe.ensemble.self and (recipe.ensemble.transforms or True))
 
 
 def _restored(recipe, checkpoints, mesh):
