@@ -3,10 +3,14 @@
 from fractions import Fraction
 import hashlib
 import json
+import os
+from pathlib import Path
 
 from jsr import degradations, guests, models
 from jsr.chain import takes_quality
 from jsr.data import clips, pipeline, sources
+from jsr.data.kept import FOLDER
+from jsr.datasets.build import default_data_dir
 from jsr.datasets.cut import Cut
 from jsr.errors import UserError, nearest
 from jsr.recipes.check import first_idle_step
@@ -72,6 +76,9 @@ def open_sources(recipe, announce=lambda line: None):
             opened[EVAL] = validation_source(recipe, announce)
     _look_left(recipe, opened, missing)
     missing.done()
+    for name in dict.fromkeys(row.degrade for row in rows.values() if row.degrade):
+        if degradations.sees_whole(name):
+            announce(_of_whole_images(name, _place(recipe)))
     return opened
 
 
@@ -85,6 +92,14 @@ def _look_left(recipe, opened, missing):
             place = f"{f'stages[{index}].data' if stage.data else 'data.train'}[{absent[0]}].dataset"
             missing.add(place, f"{sources.absence(rows[absent[0]].dataset, recipe.data.data_dir)}, and step {step} of "
                                "the stage has no other row; put the images there, or name what you have")
+
+
+def _of_whole_images(name, folder):
+    first = next(part for part in (folder, *folder.parents) if part.exists())
+    if os.access(first, os.W_OK):
+        return f"{name} compresses whole images, each when it is first used, and they are kept in {folder}"
+    return (f"{name} compresses whole images, for every crop anew since nothing can be kept in {folder}; have its "
+            "permissions changed, or choose another folder (--config.data.data_dir=...)")
 
 
 def _opened(recipe, row, memory, announce, least, crop):
@@ -181,7 +196,9 @@ def transform(recipe, stage, number):
     cut = dict(crop=stage.crop, scale=scale, degrade=row.degrade,
                fixed=fixed(row, f"{'data' if stage.data else 'data.train'}[{number}]"))
     if not stage.frames:
-        return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // len(rows))
+        keep = _place(recipe) if row.degrade and degradations.sees_whole(row.degrade) else None
+        return pipeline.PairedCrops(**cut, flip_rotate=row.flip_rotate, keep=keep, derive=derive,
+                                    cache_bytes=pipeline.CACHE_BYTES // len(rows))
     named = pipeline.derived_keys(stage)
     if named:
         raise UserError(f"a loss compares with {named[0]!r}, which no batch of clips has; "
@@ -191,6 +208,11 @@ def transform(recipe, stage, number):
         raise UserError(f"the network {taker} must be told the JPEG quality of an image, which clips do not have; "
                         "take one that is not")
     return clips.ClipWindows(**cut, frames=stage.frames, cache_bytes=clips.CACHE_BYTES // len(rows))
+
+
+def _place(recipe):
+    """The folder in which LR files of whole images are kept."""
+    return Path(recipe.data.data_dir or default_data_dir()) / FOLDER
 
 
 def derived(recipe, stage):

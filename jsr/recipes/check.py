@@ -155,6 +155,10 @@ def _check_data_row(scale, place, row, found):
         _check_pairs(place, row, found)
     elif not row.dataset:
         found.add(f"{place}.dataset", "names no dataset")
+    if getattr(row, "flip_rotate", False) and not row.degrade:
+        found.add(f"{place}.flip_rotate", f"turns images before they are degraded, but {place}.degrade names nothing "
+                                          "that does so; have the stage turn both (--config.stages[0].augment="
+                                          "['flip_rotate'])")
     if row.set and not row.degrade:
         found.add(f"{place}.set", f"sets {', '.join(row.set)} of a degradation, but {place}.degrade names none")
     elif row.degrade:
@@ -206,6 +210,13 @@ def _check_stage(recipe, scale, index, place, found):
     if stage.batch % stage.accumulate:
         found.add(f"{place}.accumulate", f"a batch of {stage.batch} is not {stage.accumulate} equal parts")
     _check_mix(recipe, stage, f"{place}.data" if stage.data else "data.train", found)
+    if any(row.flip_rotate for row in recipe.rows(stage)):
+        if stage.frames:
+            found.add(f"{place}.frames", "makes samples of clips, which no row of data can flip_rotate; leave that to "
+                                         f"the stage (--config.{place}.augment=['flip_rotate'])")
+        elif {"flip", "flip_rotate"} & {row if isinstance(row, str) else row.get("name") for row in stage.augment}:
+            found.add(f"{place}.augment", "turns once more what a row of data has turned before it was degraded "
+                                          f"(flip_rotate); leave it out (--config.{place}.augment=[])")
     for number in range(len(stage.begin)):
         _check_begin(recipe, index, number, f"{place}.begin[{number}]", found)
     with found.at(f"{place}.augment"):

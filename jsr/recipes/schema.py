@@ -98,6 +98,8 @@ class Source:
     degrade: str = key("degradation (jsr.degradations) that makes LR crops from HR ones; \"\" takes the stored LR", "")
     set: dict = key('parameters of `degrade`, {"qp": 31}; of a range, "60-100", or of a list one value is drawn for '
                     "each sample, each as likely", {})
+    flip_rotate: bool = key("the HR image is flipped and turned, each of the eight ways as likely, before `degrade` "
+                            "makes an LR image of it; a stage's `augment` turns both, after it", False)
     files: str = key('text file with the names to keep, one a line; "" keeps all', "")
     repeat: int = key("number of times each image counts beside other rows' images", 1, least=1)
     weight: float = key("share of the samples, for all rows or for none; without weights it is images times `repeat`",
