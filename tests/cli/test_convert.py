@@ -179,6 +179,7 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
     (["official_x3.safetensors", "model.pth"], "model.pth: a model file ends in .safetensors"),
     (["other_x.safetensors", "model.safetensors"],
      "other_x.safetensors: of no network that jsr recognises (keys: weight, ...); name it: --arch MODEL_ID --scale N"),
+    (["bent_x.safetensors", "model.safetensors"], "bent_x.safetensors: of no network that jsr recognises"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsr"],
      "--arch edsr: these weights are not recognised as it"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsrr", "--scale", "4"], "did you mean 'edsr'?"),
@@ -195,6 +196,8 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
 ])
 def test_mistakes_are_one_line_and_leave_nothing(weights, capsys, arguments, message):
     files.write_state_dict("other_x.safetensors", {"weight": np.zeros(3, np.float32)})
+    bent = state_dict_of("official_x3") | {"head.0.weight": np.zeros(0, np.float32)}
+    files.write_state_dict("bent_x.safetensors", bent)
     assert message in fails(capsys, *arguments)
     assert left(weights) == []
 
