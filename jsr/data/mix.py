@@ -82,14 +82,6 @@ def open_sources(recipe, announce=lambda line: None):
     return opened
 
 
-def _of_whole_images(name, folder):
-    first = next(part for part in (folder, *folder.parents) if part.exists())
-    if os.access(first, os.W_OK):
-        return f"{name} compresses whole images, each when it is first used, and they are kept in {folder}"
-    return (f"{name} compresses whole images, for every crop anew since nothing can be kept in {folder}; have its "
-            "permissions changed, or choose another folder (--config.data.data_dir=...)")
-
-
 def _look_left(recipe, opened, missing):
     """Adds the stages that the rows which are there do not suffice for."""
     for index, stage in enumerate(recipe.stages):
@@ -100,6 +92,14 @@ def _look_left(recipe, opened, missing):
             place = f"{f'stages[{index}].data' if stage.data else 'data.train'}[{absent[0]}].dataset"
             missing.add(place, f"{sources.absence(rows[absent[0]].dataset, recipe.data.data_dir)}, and step {step} of "
                                "the stage has no other row; put the images there, or name what you have")
+
+
+def _of_whole_images(name, folder):
+    first = next(part for part in (folder, *folder.parents) if part.exists())
+    if os.access(first, os.W_OK):
+        return f"{name} compresses whole images, each when it is first used, and they are kept in {folder}"
+    return (f"{name} compresses whole images, for every crop anew since nothing can be kept in {folder}; have its "
+            "permissions changed, or choose another folder (--config.data.data_dir=...)")
 
 
 def _opened(recipe, row, memory, announce, least, crop):

@@ -194,9 +194,10 @@ class PairedCrops:
             hr = _mirrored(hr[:height * scale, :width * scale], self._crop)
         y, x = int(rng.integers(max(height - size, 0) + 1)), int(rng.integers(max(width - size, 0) + 1))
         if self._degrade:
+            whole = [way, self._crop if small else 0]  # what the image is made of, beside its file
             lr, part, made = degradations.degrade_part(
                 self._degrade, hr, (y, y + size), (x, x + size), seed=int(rng.integers(1 << 62)), **self._fixed,
-                kept=lambda steps, make: kept(self._keep, record["hr"], [steps, way, hr.shape], make))
+                kept=lambda steps, make: kept(self._keep, record["hr"], [steps, *whole], make))
             return lr, part, Crop(hr, scale, y, x, size, made)
         part = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
         if "lr" not in record:
@@ -215,6 +216,15 @@ class PairedCrops:
         if tiled.is_tiled(record["hr"]):
             return tiled.Tiled(record["hr"], f"{record['name']} (hr)")
         return self._decode(record, "hr")
+
+
+def _mirrored(image, size):
+    """An image with sides of `size` px at least: it is mirrored at its right and lower border, often where it is small.
+
+    The pixels at the border are repeated, as numpy's "symmetric" has it, so that HR and LR images stay in place.
+    """
+    short = [(0, max(size - side, 0)) for side in image.shape[:2]]
+    return np.pad(np.asarray(image), [*short, (0, 0)], "symmetric")
 
 
 class _Turned:
@@ -237,15 +247,6 @@ class _Turned:
                for part, step, side in zip(parts, self._steps, self._image.shape, strict=False)]
         found = self._image[cut[0], cut[1]][::self._steps[0], ::self._steps[1]]
         return np.ascontiguousarray(found.swapaxes(0, 1) if self._exchanged else found)
-
-
-def _mirrored(image, size):
-    """An image with sides of `size` px at least: it is mirrored at its right and lower border, often where it is small.
-
-    The pixels at the border are repeated, as numpy's "symmetric" has it, so that HR and LR images stay in place.
-    """
-    short = [(0, max(size - side, 0)) for side in image.shape[:2]]
-    return np.pad(np.asarray(image), [*short, (0, 0)], "symmetric")
 
 
 def _hr_image(record):
