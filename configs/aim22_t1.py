@@ -1,7 +1,10 @@
 """AIM 2022 compressed super-resolution, track 1: x4 from JPEG quality 10.
 
     python -m jsr.main --config=configs/aim22_t1.py            # `quick`: minutes on two cores, embedded photographs
-    python -m jsr.main --config=configs/aim22_t1.py:srmui      # a team's; needs `jsr build div2k/aim22_t1` first
+    python -m jsr.main --config=configs/aim22_t1.py:srmui      # a team's; needs `jsr build div2k/aim22_t1` and others
+
+`jsr zoo aim22_t1:srmui` lists the datasets of a recipe, and the folders that stand for sets without a builder: a recipe
+trains without those that are not there.
 
 Report: Yang, Timofte et al., AIM 2022 challenge on super-resolution of compressed image and video, ECCVW 2022.
 """

@@ -1,12 +1,14 @@
 """NTIRE 2024 blind enhancement of compressed images: JPEG of an unknown quality, 10 to 71, at its own size.
 
     python -m jsr.main --config=configs/ntire24.py           # `quick`: minutes on two cores, embedded photographs
-    python -m jsr.main --config=configs/ntire24.py:fbcnn     # a team's; needs `jsr build div2k` first
+    python -m jsr.main --config=configs/ntire24.py:fbcnn     # a team's; needs `jsr build div2k` and others
     jsr evaluate --protocol ntire24 --sr out --hr LIVE1      # the challenge's second test set, never to be trained on
 
 Report: Yang, Timofte et al., NTIRE 2024 challenge on blind enhancement of compressed image, CVPRW 2024.
 
-All recipes make their JPEG images of HR crops as they train, `degrade="ntire24"`: a quality each, from the whole range.
+All recipes make their JPEG images of HR crops as they train, `degrade="ntire24"`: a quality each, from the whole range,
+10 to 71, or from the team's. `jsr zoo ntire24:imcl` lists the datasets of a recipe, and the folders that stand for sets
+without a builder: a recipe trains without those that are not there.
 """
 
 import math
