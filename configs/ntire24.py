@@ -18,6 +18,7 @@ CHARBONNIER = [dict(fn="charbonnier", pred="sr", target="hr", weight=1.0)]
 QUALITY = [dict(fn="quality_factor", pred="qf", target="quality", weight=0.001)]  # FBCNN's weight
 EVAL = dict(dataset="div2k", degrade="ntire24")
 DIV2K = dict(train=[source("div2k", degrade="ntire24")], eval=EVAL)
+FLIPS = ["identity", "hflip", "vflip", "rot180"]  # upside down, left to right, both, neither
 
 RECIPES = {
     "quick": recipe(
@@ -37,7 +38,8 @@ RECIPES = {
         entry="ntire24_imcl_promptcir",
         title="IMCL-BVQE: PromptCIR, a Restormer with windows and prompts, two models",
         protocol="ntire24",
-        networks={"sr": dict(model="promptcir/base", scale=1, copies=2)},
+        networks={"sr": dict(model="promptcir/base", scale=1)},
+        members=[dict(copies=2)],
         data=DIV2K,
         stages=[
             # seven fixed qualities, as many as a prompt has tasks; 10, 20 ... are inferred
@@ -48,18 +50,17 @@ RECIPES = {
             stage(steps=100_000, crop=256, batch=8, losses=L1, optimizer=dict(name="adamw", weight_decay=1e-4),
                   learning_rate=1e-4, schedule=dict(name="cosine", end=1e-6))],  # inferred
         ema_decay=0.0,  # inferred: Restormer's training has none
-        ensemble=dict(self=True, tiles=[384]),
+        ensemble=dict(self=True, transforms=["identity", "transpose"], tiles=[384]),
         inferred=["the seven qualities of the first stage: 10 to 70 in steps of 10",
                   "steps, crops, batches, losses, optimizer, learning rates and EMA of both stages: after Restormer's "
                   "training; no source is at hand that states them",
                   "crops of the whole image's JPEG; flips and turns as augmentation",
                   "the two models are of other seeds; the team does not say how theirs differ",
-                  "all eight flips and turns; the team's are the image and its transpose",
                   "tiles of 384, as the team's, faded over an eighth of them; theirs overlap by 96 and are averaged",
                   "trains on DIV2K alone; the team also had Flickr2K and LSDIR"]),
     "pixelartai": recipe(
         entry="ntire24_pixelartai_scunet",
-        title="PixelArtAI: SCUNet, wider and deeper, trained further on the PSNR itself, x8 ensemble",
+        title="PixelArtAI: SCUNet, wider and deeper, trained further on the PSNR itself, x4 ensemble",
         protocol="ntire24",
         networks={"sr": dict(model="scunet/enhanced", scale=1)},
         # JPEG of whole images: a crop lies anywhere on their grid. The first 20 images are kept for validation.
@@ -73,11 +74,10 @@ RECIPES = {
                   optimizer=dict(name="adam", b2=0.99), learning_rate=2e-5,
                   schedule=dict(name="multi_step", milestones=[200_000, 400_000], factor=0.5))],
         ema_decay=0.999,
-        ensemble=dict(self=True),
+        ensemble=dict(self=True, transforms=FLIPS),
         inferred=["all of the training is that of the team's code, since section 4.2 of the report is not at hand; the "
                   "file that it submitted is named after step 68,000 of the second stage",
                   "the second stage starts from the parameters as they are, the team's from its best averaged ones",
-                  "all eight flips and turns, where the team averages the four flips",
                   "trains without the team's Unsplash2K, nomos8k and nomos_uni"]),
     "titans": recipe(
         entry="ntire24_titans_unifyformer",
@@ -104,7 +104,7 @@ RECIPES = {
                   "crops of the whole image's JPEG; all 84,991 images of LSDIR, where the team had 80,000"]),
     "binycn": recipe(
         entry="ntire24_binycn_grl_cic",
-        title="BinYCn: GRL-CIC, GRL with gates made of the quality that it estimates, x8 ensemble over tiles",
+        title="BinYCn: GRL-CIC, GRL with gates made of the quality that it estimates, x4 ensemble over tiles",
         protocol="ntire24",
         networks={"sr": dict(model="grl_cic/base", scale=1)},
         data=DIV2K,
@@ -113,11 +113,11 @@ RECIPES = {
             steps=175_000, batch=8,  # inferred, with the milestones: GRL's training against JPEG's artefacts
             schedule=dict(name="multi_step", milestones=[50_000, 100_000, 125_000, 150_000], factor=0.5))],
         ema_decay=0,  # inferred: GRL's training has none
-        ensemble=dict(self=True),
+        ensemble=dict(self=True, transforms=FLIPS),
         inferred=["widths, depths and windows of GRL, and all of the controller: jsr.models.grl_cic",
                   "175k steps, batch 8 and the learning rate's steps: those of GRL's code against JPEG's artefacts",
                   "weight of the quality's loss: FBCNN's, on 1 - quality / 100; the report does not give its factor",
-                  "an ensemble of all eight flips and turns, where the report has four of them",
+                  "the four flips: the report has four of the eight flips and turns, and does not say which",
                   "one size of tiles, whose side the report does not say",
                   "flips and rotations as augmentation; no EMA, as in GRL's code",
                   "crops of the whole image's JPEG; trains on DIV2K alone"]),
