@@ -21,6 +21,8 @@ from jsr.errors import UserError
 # What a PyTorch layer's tensors are here: {its suffix: (collection, leaf, axes of numpy.transpose; None keeps them)}.
 LAYOUTS = {
     "conv": {"weight": ("params", "kernel", (2, 3, 1, 0)), "bias": ("params", "bias", None)},  # OIHW to HWIO
+    "weight_norm": {"weight_v": ("params", "direction", (2, 3, 1, 0)), "weight_g": ("params", "gain", (2, 3, 1, 0)),
+                    "bias": ("params", "bias", None)},
     "kernel": {"": ("params", "", (2, 3, 1, 0))},  # a convolution's kernel, as a parameter of its own
     "transposed_conv": {"weight": ("params", "kernel", (2, 3, 0, 1)), "bias": ("params", "bias", None)},  # IOHW to HWIO
     "linear": {"weight": ("params", "kernel", (1, 0)), "bias": ("params", "bias", None)},

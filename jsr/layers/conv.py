@@ -109,6 +109,36 @@ class Conv(nn.Module):
         return y if bias is None else y + bias
 
 
+class WeightNormConv(nn.Module):
+    """2D convolution that learns the length of each feature's kernel apart from its direction; it keeps the size.
+
+    As torch.nn.utils.weight_norm(torch.nn.Conv2d(..., padding=kernel_size // 2)), with PyTorch's initialisation.
+
+    Attributes:
+      features: output channels.
+      kernel_size: odd.
+      dtype: of the convolution; the kernel is made in float32.
+
+    Parameters: `direction` (kernel size, kernel size, input channels, features), `gain` (1, 1, 1, features), the
+    Euclidean norms of the features' kernels; `bias` (features,).
+    """
+
+    features: int
+    kernel_size: int = 3
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        """(N, H, W, C) to (N, H, W, features)."""
+        drawn = torch_uniform(self.kernel_size**2 * x.shape[-1])
+        direction = self.param("direction", drawn, (self.kernel_size, self.kernel_size, x.shape[-1], self.features))
+        norm = jnp.sqrt(jnp.square(direction).sum((0, 1, 2), keepdims=True))
+        gain = self.param("gain", lambda key: norm)  # so that the kernel starts as it was drawn
+        bias = self.param("bias", drawn, (self.features,))
+        x, kernel, bias = promote_dtype(x, direction * (gain / norm), bias, dtype=self.dtype)
+        return convolve(x, kernel, padding=(self.kernel_size // 2,) * 2) + bias
+
+
 def convolve(x, kernel, *, strides=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
     """A convolution, differentiable in every way that lax.conv_general_dilated is.
 

@@ -11,17 +11,19 @@ from jsr.layers.shuffle import pixel_shuffle
 
 
 class PixelShuffleUpsample(nn.Module):
-    """Convolution and pixel shuffle in turn, as in EDSR, RCAN, SwinIR and HAT; no activation.
+    """Convolution and pixel shuffle in turn, as in EDSR, RCAN, SwinIR and HAT.
 
     Attributes:
       scale: a power of two, by one 3x3 convolution and one shuffle per factor of two; or 3, by one of each.
       dtype: of the computation.
+      activation: function between convolution and shuffle, as DRLN has; None has none.
 
     Submodules: `conv_0`, `conv_1`...
     """
 
     scale: int
     dtype: Any = None
+    activation: Callable | None = None
 
     @nn.compact
     def __call__(self, x):
@@ -29,7 +31,7 @@ class PixelShuffleUpsample(nn.Module):
         features = x.shape[-1]
         for index, factor in enumerate(factors(self.scale)):
             x = Conv(features * factor**2, dtype=self.dtype, name=f"conv_{index}")(x)
-            x = pixel_shuffle(x, factor)
+            x = pixel_shuffle(x if self.activation is None else self.activation(x), factor)
         return x
 
 

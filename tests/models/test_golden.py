@@ -45,6 +45,7 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "hat": {"conv_scale", "img_range", "patch_size"},
     "plain": {"act"},
     "promptcir": {"conv_scale"},
+    "rcan": {"img_range", "mean"},
     "rfdn": {"img_range"},
     "rlfn": {"img_range"},
     "rrdbnet": {"scale"},
