@@ -44,10 +44,9 @@ def noise_level(x):
     return (lower_median(jnp.abs(x).reshape(n, -1, channels).transpose(0, 2, 1)) / 0.6745).mean(-1).reshape(n, 1, 1, 1)
 
 
-def project(x, radius):
-    """Images (N, H, W, C) brought to a Euclidean norm of at most `radius` (N, 1, 1, 1)."""
-    norm = jnp.sqrt(jnp.maximum(jnp.square(x).sum((1, 2, 3), keepdims=True), 1e-12))
-    return x * (radius / jnp.maximum(norm, radius))
+def project(x, square):
+    """Images (N, H, W, C) brought to a squared Euclidean norm of at most `square`, (N, 1, 1, 1) and not 0."""
+    return x * jnp.sqrt(square / jnp.maximum(jnp.square(x).sum((1, 2, 3), keepdims=True), square))
 
 
 class Block(nn.Module):
@@ -94,8 +93,9 @@ class SRResDNet(nn.Module):
                            name="conv_out")(y)
         alpha = self.param("alpha", nn.initializers.constant(math.log(2)), (1,))
         values = jnp.asarray(height * width * self.scale**2 * channels - 1, jnp.float32)
-        radius = noise_level(jax.lax.stop_gradient(x)) * jnp.sqrt(jnp.exp(2 * alpha) * values)
-        return jnp.clip(x - project(y.astype(lr.dtype) / 255, radius), 0, 1).astype(lr.dtype)
+        square = jnp.square(jnp.exp(alpha) * noise_level(jax.lax.stop_gradient(x))) * values
+        y = project(y.astype(lr.dtype) / 255, jnp.maximum(square, 1e-12))
+        return jnp.clip(x - y, 0, 1).astype(lr.dtype)
 
 
 VARIANTS = {"base": dict()}  # 0.380 M

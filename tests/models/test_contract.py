@@ -73,6 +73,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "pcrtsr/base": {2: 162_288, 3: 166_188},
     "fbcnn/batch_norm": {1: 71_941_252},
     "fbcnn/color": {1: 71_921_796},
+    "mirnet/base": {1: 31_787_419},
     "nafnet/width32": {1: 17_111_907},
     "nafnet/width64": {1: 115_982_915},
     "retinexformer/base": {1: 1_605_701},
