@@ -77,8 +77,8 @@ RECIPES = {
         title="PixelArtAI: SCUNet, wider and deeper, trained further on the PSNR itself, x4 ensemble",
         protocol="ntire24",
         networks={"sr": dict(model="scunet/enhanced", scale=1)},
-        # JPEG of whole images: a crop lies anywhere on their grid. The team's loader asserts libjpeg 9, which writes and
-        # reads it. The first 20 images are kept for validation.
+        # JPEG of whole images: a crop lies anywhere on their grid. The team's loader asserts libjpeg 9, which writes
+        # and reads it. The first 20 images are kept for validation.
         data=dict(train=[*rows("div2k", split="train[20:]", set=dict(decoder="9e")),
                          *rows("flickr2k", "lsdir", "folders/unsplash2k", "folders/nomos8k", "folders/nomos_uni",
                                set=dict(decoder="9e"))],
@@ -316,8 +316,8 @@ RECIPES = {
         title="FBCNN for colour, the challenge's baseline, trained as its authors did",
         protocol="ntire24",
         networks={"sr": dict(model="fbcnn/color", scale=1)},
-        # A quarter of the crops has any quality of 8 to 96, the others one of six. 800 and 2650 images. The authors turn
-        # crops, then compress them by OpenCV, whose libjpeg-turbo is Pillow's.
+        # A quarter of the crops has any quality of 8 to 96, the others one of six. 800 and 2650 images. The authors
+        # turn crops, then compress them by OpenCV, whose libjpeg-turbo is Pillow's.
         data=dict(train=[source(dataset, degrade="ntire24", set=dict(quality=qualities, encoder="pillow"),
                                 flip_rotate=True, weight=images * share)
                          for dataset, images in (("div2k", 800), ("flickr2k", 2650))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jsr.layers import conv
-from jsr.layers.conv import Conv, WeightNormConv, convolve, torch_uniform
+from jsr.layers.conv import Conv, convolve, torch_uniform
 
 
 def reference(x, kernel, stride, dilation, groups, padding):
@@ -252,13 +252,13 @@ def test_a_batch_over_devices_has_the_gradient_of_one_device():
 def test_weight_normalisation_is_torchs():
     torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
     x = np.random.default_rng(0).normal(size=(1, 6, 5, 3)).astype(np.float32)
-    conv = WeightNormConv(4, 5)
+    conv = Conv(4, 5, weight_norm=True)
     params = conv.init(jax.random.key(0), x)["params"]
-    kernel = np.asarray(params["direction"])  # as it is before any training
+    kernel = np.asarray(params["kernel"])  # as it is before any training
     np.testing.assert_allclose(conv.apply({"params": params}, x),
                                Conv(4, 5).apply({"params": {"kernel": kernel, "bias": params["bias"]}}, x), atol=1e-6)
-    params["gain"] = params["gain"] * np.float32([1, -2, 0.5, 3])
-    direction, gain, bias = (torch.tensor(np.asarray(params[leaf])) for leaf in ("direction", "gain", "bias"))
+    params["magnitude"] = params["magnitude"] * np.float32([1, -2, 0.5, 3])
+    direction, gain, bias = (torch.tensor(np.asarray(params[leaf])) for leaf in ("kernel", "magnitude", "bias"))
     kernel = torch._weight_norm(direction.permute(3, 2, 0, 1), gain.permute(3, 2, 0, 1), 0)
     expected = torch.nn.functional.conv2d(torch.tensor(x).permute(0, 3, 1, 2), kernel, bias, padding=2)
     np.testing.assert_allclose(conv.apply({"params": params}, x), expected.permute(0, 2, 3, 1), atol=1e-5)

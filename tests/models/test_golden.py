@@ -51,6 +51,7 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "rrdbnet": {"scale"},
     "rt4ksr": {"forget"},
     "span": {"img_range"},
+    "srresdnet": {"scale"},
     "swin2sr": {"img_range"},
     "swinfir": {"img_range"},
     "swinir": {"img_range"},
