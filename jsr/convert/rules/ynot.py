@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from jsr.convert.engine import Rules
 from jsr.convert.identify import count
 from jsr.errors import UserError
@@ -24,15 +26,17 @@ def official(model):
     """
     if model.deploy:
         raise UserError("ynot: the original code has its BatchNorm beside its convolutions; convert with deploy=False")
-    return Rules(
-        rows=[*((f"{source}.{part}", f"{target}/{name}", layout)
+    spectral = [(f"{source}.{part}", f"{target}/{name}", layout)
                 for source, target in (("fea_conv", "conv_first"), ("LR_conv", "conv_after_body"))
-                for part, name, layout in _SPECTRAL),
+                for part, name, layout in _SPECTRAL]
+    return Rules(
+        rows=[*spectral,
               *((f"IMDN{i + 1}.{source}", f"body_{i}/{target}", "conv") for i in range(model.num_block)
                 for source, target in _BLOCK),
               *((f"{band}.{band}", f"pool_{band}", "conv") for band in BANDS),
               *((f"waveunpool.{band}", f"unpool_{band}", "conv") for band in BANDS),
               ("fuse.0", "conv_fuse", "conv"), ("upsampler.0", "conv_last", "conv")],
+        constants={f"{source}.num_batches_tracked": np.array(0) for source, _, layout in spectral if layout == "norm"},
         ignore=["*.num_batches_tracked"])
 
 
