@@ -218,31 +218,34 @@ VARIANTS = {  # {scale: row} where a method differs by scale; at another scale t
                3: dict(unshuffle=2, num_feat=32, num_block=2, block="conv_norm_conv", end_block="conv_norm_conv",
                        act="lrelu", anchor="bilinear")},
     # The text says 16 features at x3, the counts 12 and no biases. FMEN's block is inferred.
-    "team_ov": dict(num_feat=12, num_block=2, block="rrrb", act="gelu", use_bias=False),
-    "njust_rtsr": dict(num_feat=16, num_block=4, block="reprb", act="gelu", acts=(1, 2, 3, 4), use_bias=False),
+    "team_ov": dict(num_feat=12, num_block=2, block="rrrb", act="gelu", use_bias=False, anchor="bilinear"),
+    "njust_rtsr": dict(num_feat=16, num_block=4, block="reprb", act="gelu", acts=(1, 2, 3, 4), use_bias=False,
+                       anchor="bilinear"),
     "qqcoin": dict(num_feat=6, num_block=0, act="relu", anchor="bicubic", img_range=255.0, bgr=True),
     # One activation of 16 features and one parameter, by the counts; its place is inferred.
-    "oelsr": dict(num_feat=16, num_block=2, block="rrrb", act="prelu_shared", acts=(1,), img_range=255.0),
+    "oelsr": dict(num_feat=16, num_block=2, block="rrrb", act="prelu_shared", acts=(1,), anchor="bilinear",
+                  img_range=255.0),
     # ECBSR with Haar's wavelet; the text has no widths: the natural ones nearest to the published 0.2001 M.
     "npu_sr": dict(num_feat=64, num_block=5, block="haar", end_block="haar", act="prelu", anchor="nearest"),
 
     # AIS 2024
     "anunet": dict(unshuffle=2, num_feat=28, num_block=3, block="nrb", end_block="ecb", act="gelu", anchor="nearest"),
-    "basicvision": dict(num_feat=16, num_block=2, block="ecb", act="gelu"),
-    "c3": dict(num_feat=32, num_block=1, block="conv3xc", end_block="conv3xc", act="silu"),  # as SPAN, inferred
+    "basicvision": dict(num_feat=16, num_block=2, block="ecb", act="gelu", anchor="nearest"),
+    "c3": dict(num_feat=32, num_block=1, block="conv3xc", end_block="conv3xc", act="silu",  # as SPAN, inferred
+               anchor="bilinear"),
     "casr": dict(unshuffle=3, num_feat=32, num_block=1, block="casr", end_block="casr", act="gelu", use_bias=False,
                  up_feat=3, anchor="nearest"),
-    "kren": dict(num_feat=14, num_block=2, block="ecb", act="gelu", taps=True),
+    "kren": dict(num_feat=14, num_block=2, block="ecb", act="gelu", anchor="nearest", taps=True),
     "lanczospp": dict(unshuffle=3, num_feat=32, num_block=0, end_block="lanczospp", act="relu", use_bias=False,
                       tail_kernel_size=1),
     # CASR's teacher; its code is that of LRSRN, and its weights are deployed, so that the block is inferred.
     "lrsrn_teacher": dict(num_feat=64, num_block=10, block="lrsrn_v2", end_block="lrsrn_v2", act="gelu", skip=True),
-    "pixelartai": dict(head_strides=2, num_feat=32, num_block=2, block="ecb", act="relu"),
+    "pixelartai": dict(head_strides=2, num_feat=32, num_block=2, block="ecb", act="relu", anchor="nearest"),
     "rden": dict(num_feat=14, num_block=3, block="ecb", act="gelu", x2=True),
     "reptcn": dict(num_feat=16, num_block=1, block="reprfn", act="relu", use_bias=False),
-    "resr": dict(unshuffle=2, num_feat=32, num_block=3, block="resr", act="gelu", up_feat=8),
+    "resr": dict(unshuffle=2, num_feat=32, num_block=3, block="resr", act="gelu", anchor="bilinear", up_feat=8),
     "urpnet": dict(unshuffle=2, num_feat=20, num_block=1, block="lrsrn_v2", end_block="lrsrn_v2", act="relu",
-                   tail_kernel_size=1),  # LRSRN's block, inferred
+                   tail_kernel_size=1, anchor="bilinear"),  # LRSRN's block, inferred
     "ustc_noah": dict(head_strides=2, head_kernel_size=4, num_feat=32, num_block=2, block="decouple",
                       end_block="decouple", act="gelu", use_bias=False, up_feat=16),
     "vpeg_r": dict(unshuffle=2, num_feat=6, num_block=3, block="reprb", act="relu", acts=(1, 2, 3)),

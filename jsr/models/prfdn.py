@@ -37,10 +37,10 @@ class PRFDN(nn.Module):
     scale: int
     num_branch: int = 4
     num_block: int = 1
-    num_head_feat: int = 200
-    num_feat: int = 50
-    num_small_feat: int = 150
-    num_block_feat: int = 200
+    num_head_feat: int = 23
+    num_feat: int = 5
+    num_small_feat: int = 17
+    num_block_feat: int = 23
     dtype: Any = None
 
     # The attention's coarse map is stretched to the image's size: a tile has other masks than the whole.
@@ -68,12 +68,9 @@ class PRFDN(nn.Module):
         return pixel_shuffle(x, self.scale).astype(lr.dtype)
 
 
-VARIANTS = {  # as pruned, 29.9 k and 62.9 k; as before, with RFDN's 50 features in each branch
+VARIANTS = {  # as pruned: 29.9 k and 62.9 k parameters
     "base": {2: dict(num_branch=4, num_block=1, num_head_feat=23, num_feat=5, num_small_feat=17, num_block_feat=23),
              3: dict(num_branch=2, num_block=2, num_head_feat=25, num_feat=12, num_small_feat=12, num_block_feat=25)},
-    "wide": {2: dict(num_branch=4, num_block=1, num_head_feat=200, num_feat=50, num_small_feat=150, num_block_feat=200),
-             3: dict(num_branch=2, num_block=2, num_head_feat=100, num_feat=50, num_small_feat=50,
-                     num_block_feat=100)},
 }
 
 SMALL = dict(num_head_feat=8, num_feat=4, num_small_feat=4, num_block_feat=8)  # the same network, for tests

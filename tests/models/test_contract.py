@@ -65,7 +65,6 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "swinfir/aim22": {4: 14_432_259},
     "art/base": {1: 16_149_783, 2: 16_398_107, 3: 16_582_747, 4: 16_545_819},
     "art/small": {2: 11_719_547, 3: 11_904_187, 4: 11_867_259},
-    "aiverse/base": {1: 67_569_885},
     "asconvsr/base": {2: 2_309_120, 3: 17_885_964},
     "drcnn/base": {2: 54_132, 3: 65_547},
     "elis/base": {2: 39_196},
@@ -96,12 +95,11 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "downsample/dual": {2: 864, 3: 864, 4: 3_168, 8: 5_472},
     "tempest/hnle": {1: 31_932_295},
     "prfdn/base": {2: 29_851, 3: 62_905},
-    "prfdn/wide": {2: 2_207_387, 3: 988_277},
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
 }
 # Networks of other files' blocks: they are compiled by the long tests alone
-MADE_OF_OTHERS = {"a3net", "aiverse", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir", "restormer_qf",
+MADE_OF_OTHERS = {"a3net", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir", "restormer_qf",
                   "swinfir", "tcir", "tempest", "uestc", "unicorns"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},

@@ -1,11 +1,11 @@
-"""PRFDN: the published counts, and its form before it is pruned."""
+"""PRFDN: the published operations."""
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from jsr import models
-from jsr.analysis import channels, counts
+from jsr.analysis import counts
 
 
 @pytest.mark.parametrize("scale, size, gmacs", [(2, (1080, 1920), 58.5454), (3, (720, 1280), 55.0807)])
