@@ -5,7 +5,8 @@ rfdn_half, classes RFDNB4S_P (x2) and RFDNB2S_P (x3), and widths as in the two f
 four branches of one block (x2), or two branches of two (x3), the first branch from the head alone, the others through a
 small block that distils once. It then writes the branches as one network of ordinary convolutions, in which a 1x1
 convolution stands wherever features are split off or put into another order, trains these too, and prunes it. That is
-the network here: `num_branch` is what is left to see of the branches.
+the network here: `num_branch` is what is left to see of the branches. The files' weights are for values of [0, 255], as
+RFDN's: on [0, 1], as the repository's demonstration gives them, they fall below bicubic.
 """
 
 from typing import Any
@@ -31,6 +32,7 @@ class PRFDN(nn.Module):
       num_feat: features of the first branch, and after the blocks.
       num_small_feat: features of the other branches, and of the small block.
       num_block_feat: features that a block gives.
+      img_range: the inside works on values of [0, img_range].
       dtype: of the computation; parameters stay float32.
     """
 
@@ -41,6 +43,7 @@ class PRFDN(nn.Module):
     num_feat: int = 5
     num_small_feat: int = 17
     num_block_feat: int = 23
+    img_range: float = 255.0
     dtype: Any = None
 
     # The attention's coarse map is stretched to the image's size: a tile has other masks than the whole.
@@ -49,7 +52,7 @@ class PRFDN(nn.Module):
     @nn.compact
     def __call__(self, lr, *, train=False):
         del train  # the same in training
-        image = jnp.concatenate([lr] * self.num_branch, -1)
+        image = jnp.concatenate([lr * self.img_range] * self.num_branch, -1)
         x = Conv(self.num_head_feat, dtype=self.dtype, name="conv_first")(image)
         first = Conv(self.num_feat, 1, dtype=self.dtype, name="split_first")(x)
         others = Conv(self.num_small_feat, 1, dtype=self.dtype, name="split_others")(x)
@@ -65,7 +68,7 @@ class PRFDN(nn.Module):
         x = nn.leaky_relu(Conv(self.num_feat, 1, dtype=self.dtype, name="conv_fuse")(x), 0.05)
         x = Conv(self.num_feat, dtype=self.dtype, name="conv_after_body")(x) + head
         x = Conv(lr.shape[-1] * self.scale**2, dtype=self.dtype, name="conv_last")(x)
-        return pixel_shuffle(x, self.scale).astype(lr.dtype)
+        return pixel_shuffle(x, self.scale).astype(lr.dtype) / self.img_range
 
 
 VARIANTS = {  # as pruned: 29.9 k and 62.9 k parameters

@@ -4,7 +4,7 @@
 
 The argument is a git clone of yindaheng98/NTIRE23-RTSR; numpy and torch must be installed. Not run by the tests. The
 format is that of _official.write: `lr` is uint8, `sr` float32 NHWC in [0, 1] and not clipped. The networks are as the
-code makes them of branches, before they are pruned.
+code makes them of branches, before they are pruned. They work on values of [0, 255].
 """
 
 import sys
@@ -27,7 +27,7 @@ def main(repository):
         branches = getattr(module, name)(nf=fields["num_feat"], upscale=fields["scale"])
         return getattr(module, f"{name}_P")(branches, nf=fields["num_feat"]), file
 
-    _official.write("prfdn", CASES, make, lambda net, _, lr: {"sr": net(lr)})
+    _official.write("prfdn", CASES, make, lambda net, _, lr: {"sr": net(lr * 255) / 255})
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "grl": {"img_range"},
     "hat": {"conv_scale", "img_range", "patch_size"},
     "plain": {"act"},
+    "prfdn": {"img_range"},
     "promptcir": {"conv_scale"},
     "rfdn": {"img_range"},
     "rlfn": {"img_range"},

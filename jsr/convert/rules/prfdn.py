@@ -40,5 +40,5 @@ def identify(state_dict):
             return math.isqrt(features("upsampler.0") // 3), dict(
                 num_branch=num_branch, num_block=len(blocks), num_head_feat=features(head),
                 num_feat=features("split_left"), num_small_feat=features("split_right"),
-                num_block_feat=features(f"{blocks[0]}.c5")), []
+                num_block_feat=features(f"{blocks[0]}.c5"), img_range=255.0), ["img_range 255"]
     return None
