@@ -6,13 +6,17 @@
 Modules that `jsr` names are imported when they are first used: jsr.models, jsr.metrics, and so on (`dir(jsr)`).
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 import os
-from typing import TYPE_CHECKING, Literal
 
 from jsr import lazy
 
+TYPE_CHECKING = False  # typing's own takes ten times as long to import, in which Ctrl+C would not be quiet
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
     from jsr import challenges, convert, degradations, export, losses, metrics, models, recipes, reparam
     from jsr.inference.upscaler import Upscaler
 
@@ -33,7 +37,7 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
          tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap: int | None = None,
          dtype: str | None = None, runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax",
          tlc: int | None = None,
-         input_quality: float | None = None, separate_alpha: bool = False) -> "Upscaler":
+         input_quality: float | None = None, separate_alpha: bool = False, strength: float = 1.0) -> Upscaler:
     """A model file, or several whose outputs are averaged, ready to `upscale` images.
 
     Args:
@@ -52,6 +56,7 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
       input_quality: JPEG quality, 1..100, for networks that take one, for example FBCNN; None has them estimate it.
       separate_alpha: takes the colours of images with alpha as if they were opaque, as textures need; else those under
         alpha 0 are lost.
+      strength: 0..1, share of the networks' result; the rest is of the plain enlargement, or at scale 1 of the image.
 
     Returns:
       jsr.inference.upscaler.Upscaler.
@@ -62,4 +67,4 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
     from jsr.inference import upscaler  # imports JAX, which `import jsr` alone must not
     return upscaler.load(path, *more, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
                          dtype=dtype, runtime=runtime, tlc=tlc, input_quality=input_quality,
-                         separate_alpha=separate_alpha)
+                         separate_alpha=separate_alpha, strength=strength)

@@ -1,7 +1,10 @@
-"""`python -m jsr COMMAND`, the same thing as the script `jsr`."""
+"""`python -m jsr COMMAND`, the same thing as the script `jsr`.
 
+Ctrl+C is quiet from `main` on; in the hundredths of a second before, Python starts, which shows its own traceback.
+"""
+
+import _signal as signal  # the module signal makes enums of it, which takes longer than all else here
 import os
-import signal
 import sys
 
 

@@ -1,5 +1,6 @@
 """The devices at hand: whether JAX is set to use them, the free memory, and the cache of compiled programs."""
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -25,6 +26,17 @@ def check_settings():
         what = f"JAX_PLATFORMS={named}: there is no such device here" if named else "JAX finds no device"
         reason = str(e).strip().partition("\n")[0].partition(" (set JAX_PLATFORMS")[0]
         raise UserError(f"{what}{f' ({reason})' if reason else ''}; unset it, or install what the device needs") from e
+
+
+@contextlib.contextmanager
+def usual_settings():
+    """Has this thread compute under JAX's own settings of types, shapes, transfers and compiling for a while.
+
+    A program that calls jsr may forbid itself what networks do: mixing types and ranks, moving arrays implicitly.
+    """
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), jax.transfer_guard("allow"), \
+            jax.disable_jit(False):
+        yield
 
 
 def check_fork():

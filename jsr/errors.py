@@ -28,6 +28,14 @@ class MissingLibrary(UserError):
     """A library that an extra of jsr brings is not installed; its text says how to get it."""
 
 
+DISTRIBUTION = "jax-superres"  # jsr's name on the package index, where "jsr" is another's; pyproject.toml has it too
+
+
+def install(extra="", *more):
+    """The command that installs jsr, or one of its extras: 'pip install "NAME[export]"'; `more` are other packages."""
+    return " ".join(["pip install", f'"{DISTRIBUTION}[{extra}]"' if extra else DISTRIBUTION, *more])
+
+
 _ALIKE = 3  # errors of one kind that are named
 
 
@@ -68,7 +76,7 @@ def nearest(name, names):
     names = [str(n) for n in names]
     begun = [n for n in names if n.startswith(f"{name}_")]
     close = begun or difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(sorted(names))}"
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(sorted(names)) or 'none'}"
 
 
 def mismatch(value, default):

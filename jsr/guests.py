@@ -6,6 +6,7 @@ recipe names, which is Python anyway) or by the program that uses jsr. So no mod
 """
 
 import importlib
+import inspect
 import os
 import sys
 
@@ -38,13 +39,38 @@ def module(name):
     return sys.modules[path]
 
 
-def attribute(name):
-    """The thing that a guest's name "mypkg.losses:mine" stands for; raises UserError where there is none."""
+def attribute(name, kind, words):
+    """The thing that a guest's name "mypkg.losses:mine" stands for.
+
+    Args:
+      name: as above.
+      kind: type that it must be of, or a function that says whether it can be.
+      words: what it must be.
+
+    Raises:
+      UserError: there is none, or it is another thing.
+    """
     found, wanted = module(name), name.partition(":")[2]
     if not hasattr(found, wanted):
         raise UserError(f"{name}: {module_name(name)} has no {wanted!r}; "
                         f"{nearest(wanted, [its for its in vars(found) if not its.startswith('_')])}")
-    return getattr(found, wanted)
+    its = getattr(found, wanted)
+    if not (isinstance(its, kind) if isinstance(kind, type) else kind(its)):
+        raise UserError(f"{name}: is {'a function' if inspect.isfunction(its) else f'of type {type(its).__name__}'}, "
+                        f"but must be {words}")
+    return its
+
+
+def takes(number):
+    """Whether something is a function that can be called with `number` arguments, and whose others have defaults."""
+    def fits(its):
+        try:
+            inspect.signature(its).bind(*range(number))
+        except (TypeError, ValueError):  # it cannot be called, or does not say how
+            return False
+        return True
+
+    return fits
 
 
 def bring(*names):

@@ -1,8 +1,13 @@
 """Names of a package that are imported when they are first used."""
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
 import importlib
-from typing import Any
+
+TYPE_CHECKING = False  # see jsr/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 
 def getter(package: str, table: Mapping[str, str]) -> Callable[[str], Any]:

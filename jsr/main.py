@@ -10,6 +10,7 @@ The same command again resumes; --config.KEY=VALUE changes one entry of the reci
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -64,7 +65,7 @@ def add_arguments(parser):
     parser.add_argument("recipe", nargs="?", metavar="FILE[:RECIPE]", help="track file, which is Python and runs, and "
                         "one of its recipes")
     parser.add_argument("--config", metavar="FILE[:RECIPE]", help="the same")
-    parser.add_argument("--workdir", type=Path, help="where the run lies (default: runs/<track>/<recipe>, "
+    parser.add_argument("--workdir", type=_folder, help="where the run lies (default: runs/<track>/<recipe>, "
                         "and what is changed of it)")
     parser.add_argument("--minutes", type=float, help="as many steps as the training has time for, compiling, "
                         "validations and checkpoints counted, instead of the recipe's; all its stages in proportion")
@@ -73,6 +74,13 @@ def add_arguments(parser):
     parser.add_argument("--accept_changes", action="store_true", help="goes on with a run that is there though its "
                         "steps, batch, rates or data are others now; the run keeps note of it")
     parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
+
+
+def _folder(text):
+    """A path; the empty text, as of a variable that is not set, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("names no folder; . is the current one")
+    return Path(text)
 
 
 def main(argv=None):
@@ -104,13 +112,14 @@ def start(args, overrides):
 
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
-    from jsr import device
-    from jsr.training import run_folder
+    from jsr import device, sharding
+    from jsr.training import check, run_folder
 
     started, spec = time.monotonic(), args.config or args.recipe
     if not spec or args.config and args.recipe:
         raise UserError("name one recipe, as in configs/aim22_t1.py:quick or --config=configs/aim22_t1.py:quick")
-    recipe = recipes.load(spec, overrides)
+    device.check_settings()
+    recipe = recipes.load(spec, overrides, functools.partial(check.look, mesh=sharding.make_mesh()))
     track, _, name = recipe.recipe.partition(":")
     changes = _changes(recipe, spec, args.minutes, run_folder.FREE_KEYS)
     if args.minutes is not None:
@@ -124,7 +133,6 @@ def run(args, overrides, console):
                       + ", ".join(f"{spec}:{other}" for other in others), highlight=False, markup=False, soft_wrap=True)
     console.print(f"workdir: {workdir}", highlight=False, markup=False, soft_wrap=True)
     _refuse_foreign(workdir)
-    device.check_settings()
     _prepare(recipe, console)
     with results.only_one(workdir, "training"):
         return _run_in(workdir, recipe, args, console, started)
@@ -201,11 +209,11 @@ def _recipes_beside(file):
 
 
 def _prepare(recipe, console):
-    """Builds the embedded dataset on first use; others are the user's to build, since they cost a download."""
+    """Builds embedded datasets on first use; others are the user's to build, since they cost a download."""
     from jsr.datasets import build
 
     names = {row.dataset for stage in recipe.stages for row in recipe.rows(stage)} | {recipe.data.eval.dataset}
-    for name in sorted(n for n in names if n.split("/")[0] == "photos"):
+    for name in sorted(n for n in names if n.split("/")[0] in build.ON_FIRST_USE):
         build.build(name, data_dir=recipe.data.data_dir or None,
                     announce=lambda line: console.print(line, highlight=False))
 

@@ -26,7 +26,9 @@ and of converted weights also
 and of the weights that jsr ships also `licence`, and `pictures` and `pictures_sha256`: see benchmarks/box/keep.py.
 """
 
+import contextlib
 import json
+import math
 import os
 from pathlib import Path
 import shlex
@@ -40,6 +42,7 @@ import safetensors.numpy
 from jsr import models, reparam, weights
 from jsr.errors import UserError
 from jsr.files import atomic_write
+from jsr.weights import public
 
 FORMAT = 1
 _ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")  # of what people take for a model file
@@ -76,19 +79,9 @@ def load(path):
         the networks it names.
     """
     path = find(path)
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            meta = json.loads((file.metadata() or {}).get("jsr", "null"))
-            tensors = {key: _as_trained(file.get_tensor(key)) for key in file.keys()}
-    except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as e:
-        raise UserError(f"{path}: {_foreign(path) or f'damaged, or not a .safetensors file ({e})'}{_hidden(path)}"
-                        ) from e
-    if not isinstance(meta, dict):
-        raise UserError(f"{path}: a .safetensors file, but not a model file of jsr's; where it holds PyTorch weights, "
-                        f"convert them first: {_conversion(path)}")
-    if meta.get("format") != FORMAT:
-        raise UserError(f"{path}: is of format {meta.get('format')}, this jsr reads format {FORMAT}; "
-                        "use the jsr version that wrote it, or train it again")
+    with _opened(path) as file:
+        meta = _meta(path, file)
+        tensors = {key: _as_trained(file.get_tensor(key)) for key in file.keys()}
     try:
         networks = {net["name"]: models.create(net["model"], scale=net["scale"], **net["fields"])
                     for net in meta["networks"]}
@@ -106,6 +99,48 @@ def load(path):
                         f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
     variables = traverse_util.unflatten_dict(tensors, sep="/")
     return meta, networks, {name: {"params": {}} | variables.get(name, {}) for name in networks}
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """The safetensors file, open; UserError where that, or what is done with it, fails by its content."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            yield file
+    except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as e:
+        raise UserError(f"{path}: {_foreign(path) or f'damaged, or not a .safetensors file ({e})'}{_hidden(path)}"
+                        ) from e
+
+
+def _meta(path, file):
+    """The metadata of an open file."""
+    meta = json.loads((file.metadata() or {}).get("jsr", "null"))
+    if not isinstance(meta, dict):
+        raise UserError(f"{path}: a .safetensors file, but not a model file of jsr's; where it holds PyTorch weights, "
+                        f"convert them first: {_conversion(path)}")
+    if meta.get("format") != FORMAT:
+        raise UserError(f"{path}: is of format {meta.get('format')}, this jsr reads format {FORMAT}; "
+                        "use the jsr version that wrote it, or train it again")
+    return meta
+
+
+def describe(path):
+    """What a model file says of itself, read without its tensors.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      (meta, number of parameters).
+
+    Raises:
+      UserError: missing, damaged, or no model file of jsr's.
+    """
+    path = find(path)
+    with _opened(path) as file:
+        meta = _meta(path, file)
+        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}
+    return meta, sum(math.prod(shape) for key, shape in shapes.items() if key.split("/")[1:2] == ["params"])
 
 
 def find(path):
@@ -128,13 +163,15 @@ def find(path):
         return path
     if named := weights.files().get(word):
         return named
-    hint = ""
+    said = "no such model file"
     if path.parts[:1] and path.parts[0] in models.STEMS and len(path.parts) <= 2 and not path.suffix:
-        hint = ("; of the network of this name jsr has no weights: train it, or convert published ones "
-                "(jsr convert WEIGHTS.pth MODEL.safetensors)")
+        names = ", ".join(public.of_network(path.parts[0]))
+        said += (f"; weights of the network of this name are {names}: `jsr models get` downloads them" if names else
+                 "; of the network of this name jsr knows no weights: train it, or convert published ones "
+                 "(jsr convert WEIGHTS.pth MODEL.safetensors)")
     elif len(path.parts) == 1 and not path.suffix:
-        hint = f" and no model of this name; {weights.unknown(word)}"
-    raise UserError(f"{path}: no such model file{hint}")
+        said = weights.unknown(word)
+    raise UserError(f"{path}: {said}")
 
 
 def is_named(word):

@@ -193,10 +193,13 @@ _RANGES = {
     **dict.fromkeys(("weight_decay", "end", "start", "lowest", "rtol", "hold", "down", "patience", "warmup_steps"),
                     (lambda value: value >= 0, "0 or more")),
     **dict.fromkeys(("period", "up", "window"), (lambda value: value >= 1, "1 or more")),
-    "milestones": (lambda value: all(_is_number(step) and step >= 0 for step in value), "steps of 0 or more"),
+    "milestones": (lambda value: all(_is_number(step) and step >= 0 for step in value) and len(set(value)) ==
+                   len(value), "steps of 0 or more, each once"),
     "points": (lambda value: bool(value) and all(
-        isinstance(point, (list, tuple)) and len(point) == 2 and all(map(_is_number, point)) for point in value),
-               "pairs (step, fraction)"),
+        isinstance(point, (list, tuple)) and len(point) == 2 and all(_is_number(number) and number >= 0
+                                                                     for number in point) for point in value)
+               and list(value) == sorted(value, key=lambda point: point[0]),
+               "pairs (step, fraction) of 0 or more, in the order of the steps"),
 }
 
 

@@ -29,8 +29,8 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: No
       on_image: called after each image.
 
     Returns:
-      (report, strips): report is {recipe, steps, protocol, images: [{name, <baseline>: {key: value}, ours: {...}}],
-      mean: {<baseline>, ours}}; strips is {name: uint8 picture}, one row of crops an image.
+      (report, strips): report is {recipe, steps, protocol, scale, images: [{name, <baseline>: {key: value},
+      ours: {...}}], mean: {<baseline>, ours}}; strips is {name: uint8 picture}, one row of crops an image.
     """
     rows, strips = [], {}
     for name, lr, hr, quality in pairs:
@@ -41,7 +41,8 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: No
         strips[name] = crops.strip(lr, shown[protocol.baseline], shown["ours"], hr)
         on_image()
     mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in (protocol.baseline, "ours")}
-    return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "images": rows, "mean": mean}, strips
+    return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "scale": upscaler.scale, "images": rows,
+            "mean": mean}, strips
 
 
 def table(report, protocol):
@@ -51,7 +52,7 @@ def table(report, protocol):
     for key in protocol.keys:
         shown.add_column(metrics.label(key), justify="right")
     baseline, ours = (report["mean"][who] for who in (protocol.baseline, "ours"))
-    for name, scores in ((f"{protocol.baseline} x{protocol.scale}", baseline), ("ours", ours)):
+    for name, scores in ((f"{protocol.baseline} x{report['scale']}", baseline), ("ours", ours)):
         shown.add_row(name, *(f"{scores[key]:.4f}" for key in protocol.keys))
     shown.add_row("gain", *(f"{metrics.gain(ours[key], baseline[key]):+.4f}" for key in protocol.keys))
     return shown

@@ -1,7 +1,6 @@
 """What commands make stays apart from what people keep: manifests of what was made of what, verdicts, locks."""
 
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -15,7 +14,6 @@ from jsr.files import atomic_write, hidden_name, remove_rests, sha256, writing
 MANIFESTS = {"jsr upscale": "upscaled.json", "jsr degrade": "manifest.json"}  # their names, by command
 WRITE, REPLACE, PASS_OVER = "write", "replace", "pass over"
 
-_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 _POLL_S = 0.02
 
 
@@ -234,9 +232,8 @@ def locked(path, *, busy=None, needed=False, waiting=lambda: None):
             lock.acquire(blocking=busy is None, cancel_check=waiting)
         except filelock.Timeout:
             raise UserError(busy()) from None
-        except OSError as e:
-            if e.errno not in _NO_LOCKS:
-                raise
+        except (OSError, NotImplementedError):  # file systems say by many errors that they have no locks
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT))  # raises where it is the file that cannot be made
             _have_no_locks(path.parent, needed)
             lock = None
     try:

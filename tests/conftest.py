@@ -86,7 +86,7 @@ def photograph(height, width, seed=0):
     return np.clip(image + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
 
 
-@pytest.fixture(name="photograph")
+@pytest.fixture(name="photograph", scope="session")
 def _photograph():
     return photograph
 

@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 # From the ground up. A room is a folder of the package, or a file in it; those of one floor do not know each other.
 FLOORS = [floor.split() for floor in """
     errors places
-    allocator chart cubic device files guests lazy native orientation parallel sharding terminal weights
-    results
-    listing
+    allocator chart cubic device files guests lazy native orientation parallel sharding terminal
+    libvips results
+    listing weights
     command_line images layers losses optim trees
     augment crops metrics models pictures
     challenges

@@ -54,7 +54,7 @@ def test_a_recipe_lets_in_what_it_names(example, tmp_path, monkeypatch, photogra
     Image.fromarray(photograph(16, 16)).save("pictures/train/a.png")
     assert open_source("jsr_guest.more:pictures", "train").names == ["a.png"]
     with pytest.raises(UserError, match="jsr_guest.more has no 'squared_lg'; did you mean 'squared_log'"):
-        guests.attribute("jsr_guest.more:squared_lg")
+        losses.function("jsr_guest.more:squared_lg")
     assert set(guests._brought) == {"jsr_guest.tiny", "jsr_guest.more"}
     code = f"import sys, pickle; pickle.loads({pickle.dumps(guests.Brought())}); print('jsr_guest.more' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path,

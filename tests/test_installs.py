@@ -13,9 +13,11 @@ import zipfile
 import pytest
 
 import jsr
+from jsr.errors import DISTRIBUTION
 
 ROOT = Path(__file__).parent.parent
 SDIST = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]
+NAME = DISTRIBUTION.replace("-", "_")  # in names of files
 KINDS = ["checkout", "editable", "wheel"]
 OUTSIDE = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
@@ -74,7 +76,7 @@ def installed(clone, built, editable, tmp_path_factory):
         run(sys.executable, "-m", "venv", "--without-pip", place / "env")
         site = next((place / "env" / "lib").glob("python*/site-packages"))
         for path in Path(sysconfig.get_path("purelib")).iterdir():  # the dependencies, and nothing of jsr
-            if "jsr" not in path.name:
+            if "jsr" not in path.name and NAME not in path.name:
                 (site / path.name).symlink_to(path)
         if kind != "checkout":  # what pip does with a pure wheel
             zipfile.ZipFile(editable if kind == "editable" else built[1]).extractall(site)
@@ -101,7 +103,7 @@ def test_the_wheel_holds_the_package_its_recipes_and_its_builders(clone, built):
              if path.is_file()]
     expected = {str(path) if path.parts[0] == "jsr" else f"jsr/_{path}" for path in files}
     assert {name for name in names if name.startswith("jsr/")} == expected
-    assert {name.split("/")[0] for name in names} == {"jsr", f"jsr-{jsr.__version__}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {"jsr", f"{NAME}-{jsr.__version__}.dist-info"}
 
 
 def test_the_same_bytes_each_time(clone, built, tmp_path):
@@ -111,8 +113,8 @@ def test_the_same_bytes_each_time(clone, built, tmp_path):
 
 def test_an_editable_install_copies_nothing(clone, editable):
     archive = zipfile.ZipFile(editable)
-    assert [name for name in archive.namelist() if ".dist-info/" not in name] == ["_jsr.pth"]
-    assert archive.read("_jsr.pth").decode() == str(clone)
+    assert [name for name in archive.namelist() if ".dist-info/" not in name] == [f"_{NAME}.pth"]
+    assert archive.read(f"_{NAME}.pth").decode() == str(clone)
 
 
 FINDS = """

@@ -196,6 +196,7 @@ def kill_and_resume(arguments, workdir, delay):
     return len(children)
 
 
+@pytest.mark.slow  # a signal that can be caught is the quick one, above
 def test_kill_9_leaves_no_orphans_and_resumes_bit_identical(tiny_run, reference, tmp_path):
     arguments = tiny_run(tmp_path / "cut", data__num_workers=1, **{"stages[0]__steps": 60, "log_every": 1})
     assert kill_and_resume(arguments, tmp_path / "cut", delay=0.3) >= 1
@@ -292,7 +293,9 @@ MISTAKES = (
     (["--config.sed=1"], "--config.sed: unknown key 'sed'; did you mean 'seed'"),
     (["--config.stages[0].batch=7", "--config.data.train[0].dataset=photo/aim22_t1"], "did you mean 'photos'"),
     (["--config.data.train[0].dataset=div2k/aim22_t1"], "run: jsr build div2k/aim22_t1"),
-    (["--config.data.train[0].degrade="], "--config.data.train[0].degrade=aim22_t1"),
+    (["--config.data.train[0].degrade="], "--config.data.train[0].degrade: names none, but "),
+    (["--config.data.eval.degrade="], "--config.data.eval.degrade: names none, but "),
+    (["--config.networks.sr.carry=match"], "--config.networks.sr.start_from: networks.sr.carry is 'match', but no "),
     (["--config.stages[0].crop=400"], "is smaller than the crop of 400"),
     (["--config.stages[0].players[0].losses=[{'fn': 'l7', 'pred': 'sr', 'target': 'hr', 'weight': 1}]"],
      "loss 'l7' is unknown"),

@@ -103,7 +103,9 @@ def test_a_name_stands_for_a_shipped_or_a_downloaded_file(file, tmp_path, monkey
     ("restor", None, "restor: no such model file and no model of this name; did you mean 'restore'. `jsr models`"),
     ("./x4", None, "x4: no such model file"),
     ("no/x4", None, "no/x4: no such model file"),
-    ("edsr", None, "edsr: no such model file; of the network of this name jsr has no weights: train it"),
+    ("edsr", None, "edsr: no such model file; weights of the network of this name are edsr-baseline-x2, .*, edsr-x4: "),
+    ("rvsr", None, "rvsr: no such model file; of the network of this name jsr knows no weights: train it"),
+    ("swinir-x4", None, "swinir-x4: is a public model that is not here yet; `jsr models get swinir-x4` downloads it"),
     ("x4", Path.mkdir, "x4: is a folder without the model file of a run, .*; it hides the model of this name, "),
     ("x4", Path.touch, "x4: damaged, or not a .safetensors file .*; it hides the model of this name, .*weights"),
 ])

@@ -404,7 +404,7 @@ def test_no_command_opens_a_connection(watched, tmp_path, photo_folder, tiny_run
         *(["jsr", "upscale", photo, "--out", runs / name, "--model", model, "--runtime", name] for name in runtimes),
         *(["jsr", "export", model, runs / f"m.{kind}"] for kind in ("onnx", "stablehlo") if "onnxruntime" in runtimes),
         ["jsr", "degrade", photo_folder, "--out", runs / "lr", "--protocol", "ais24"],
-        ["jsr", "zoo", "edsr"], ["jsr", "doctor"],
+        ["jsr", "zoo", "edsr"], ["jsr", "doctor"], ["jsr", "models"], ["jsr", "models", "show", "swinir-x4"],
         ["jsr", "evaluate", "--sr", photo_folder, "--hr", photo_folder, "--protocol", "aim22_t1"],
         ["jsr", "benchmark", "upscale", model, "--size", "32x32", "--repeats", "1", "--peers",
          "torch,onnxruntime,openvino"],

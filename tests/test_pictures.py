@@ -13,10 +13,14 @@ import numpy as np
 from PIL import Image, ImageCms, IptcImagePlugin, PngImagePlugin
 import pytest
 
-from jsr import pictures
+from jsr import images, pictures
 from jsr.errors import UserError
+from jsr.libvips import first_line
 from jsr.pictures import _exif, write
-from jsr.pictures._load import first_line, reading
+from jsr.pictures._load import reading
+
+XMP = (b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+       b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="1"/></rdf:RDF></x:xmpmeta>')
 
 
 def _whole(path):
@@ -440,6 +444,96 @@ def test_no_permission_and_no_folder_are_one_line(odd_pictures, tmp_path):
         _double(folder / "rgb.png", tmp_path / "file" / "a.png")
 
 
+def _jpeg(pixels, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=92, **options)
+    return buffer.getvalue()
+
+
+def _between_segments(data, junk):
+    at = data.index(b"\xff\xdb")
+    return data[:at] + junk + data[at:]
+
+
+def _scan_header(data, last):
+    at = data.index(b"\xff\xda")
+    end = at + 2 + int.from_bytes(data[at + 2:at + 4], "big")
+    return data[:end - 3] + last + data[end:]
+
+
+@pytest.mark.parametrize("change", [
+    lambda data: data[:-2], lambda data: _between_segments(data, bytes(37)),
+    lambda data: _between_segments(data, b"\1\xff\x00\2\xff"), lambda data: _scan_header(data, bytes(3)),
+    lambda data: _scan_header(_between_segments(data, b"\7"), b"\0\0\x3f")[:-2],
+], ids=["no end marker", "zeros between segments", "no marker between segments", "Samsung's scan header", "all"])
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 2}])
+def test_jpegs_that_decoders_warn_about_are_read_where_no_sample_is_missing(tmp_path, photograph, change, options):
+    clean = _jpeg(photograph(40, 52), **options)
+    (tmp_path / "a.jpg").write_bytes(change(clean))
+    want = np.asarray(Image.open(io.BytesIO(clean)))
+    np.testing.assert_array_equal(_whole(tmp_path / "a.jpg")[1][0], want)
+    np.testing.assert_array_equal(images.read_rgb(tmp_path / "a.jpg"), want)
+
+
+@pytest.mark.parametrize("change", [
+    lambda data: data[:900] + data[1300:], lambda data: data[:-200] + data[-2:], lambda data: data[:-40]])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
+def test_jpegs_with_missing_samples_are_refused_by_every_reader(tmp_path, photograph, change, options):
+    (tmp_path / "a.jpg").write_bytes(change(_jpeg(photograph(40, 52), **options)))
+    for read in (images.read_rgb, _whole, lambda path: images.read_rgb(path.read_bytes(), name=path)):
+        with pytest.raises(UserError, match="a.jpg: damaged or truncated .*replace or remove"):
+            read(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("tag, value, alpha", [(338, 2, True), (338, 0, False), (339, 1, False)],
+                         ids=["alpha", "unspecified", "unsaid"])
+def test_a_channel_that_is_not_called_alpha_is_not_taken_for_it(tmp_path, mode, tag, value, alpha):
+    Image.new(mode, (8, 6), (200,) * len(mode)).save(tmp_path / "a.tif")
+    data, extra = (tmp_path / "a.tif").read_bytes(), struct.pack("<HHIH", 338, 3, 1, 2)
+    assert data.count(extra) == 1
+    (tmp_path / "a.tif").write_bytes(data.replace(extra, struct.pack("<HHIH", tag, 3, 1, value)))
+    if alpha:
+        assert _whole(tmp_path / "a.tif")[0].channels == len(mode)
+        return
+    with pytest.raises(UserError, match="a.tif: has a channel besides its colours .*as infrared is; remove"):
+        pictures.open_picture(tmp_path / "a.tif")
+
+
+def test_a_cut_animation_is_refused_and_one_without_its_end_noted(tmp_path, photograph):
+    frames = [Image.fromarray(photograph(24, 24, seed)).convert("P") for seed in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
+    data = (tmp_path / "a.gif").read_bytes()
+    for cut, frame in ((40, 3), (len(data) // 2, 2)):
+        (tmp_path / "b.gif").write_bytes(data[:-cut])
+        with pytest.raises(UserError, match=rf"b.gif: damaged or truncated \(it is cut off in frame {frame}\)"):
+            pictures.open_picture(tmp_path / "b.gif")
+    for end, notes in ((b"", True), (b";", False), (b"\0\0;", False)):
+        (tmp_path / "b.gif").write_bytes(data[:-1] + end)
+        with pictures.open_picture(tmp_path / "b.gif") as picture:
+            assert any("end is missing" in note for note in picture.notes) == notes and picture.frames == 3
+
+
+@pytest.mark.parametrize("masks", [(0xF800, 0x7E0, 0x1F), None])
+def test_bmps_of_16_bits_a_pixel_are_read(tmp_path, masks):
+    """5-6-5 and 5-5-5: Pillow's own pixels, by both readers."""
+    rows = np.random.default_rng(0).integers(0, 1 << (16 if masks else 15), (6, 8)).astype("<u2").tobytes()
+    table = struct.pack("<III", *masks) if masks else b""
+    head = struct.pack("<IHHIIiiHHIIiiII", 54 + len(table + rows), 0, 0, 54 + len(table), 40, 8, 6, 1, 16,
+                       3 if masks else 0, len(rows), 0, 0, 0, 0)
+    (tmp_path / "a.bmp").write_bytes(b"BM" + head + table + rows)
+    want = np.asarray(Image.open(tmp_path / "a.bmp").convert("RGB"))
+    np.testing.assert_array_equal(_whole(tmp_path / "a.bmp")[1][0], want)
+    np.testing.assert_array_equal(images.read_rgb(tmp_path / "a.bmp"), want)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_avif_of_more_bits_is_no_image_of_8(odd_pictures, bits):
+    for read in (images.read_rgb, images.image_size):
+        with pytest.raises(UserError, match=f"avif{bits}.avif: has {bits} bits a channel, not 8; convert it first"):
+            read(odd_pictures[0] / f"avif{bits}.avif")
+
+
 def test_wide_colours_without_profile_are_refused(tmp_path, photograph):
     Image.fromarray(photograph(16, 16)).save(tmp_path / "a.avif")
     data = (tmp_path / "a.avif").read_bytes()
@@ -541,10 +635,18 @@ def test_importing_jsr_does_not_import_libvips():
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent, check=True)
 
 
+def test_a_link_that_leads_back_to_itself_is_called_that(tmp_path):
+    (tmp_path / "a.png").symlink_to("a.png")
+    with pytest.raises(UserError, match="a.png: is a link that leads back to itself"):
+        pictures.open_picture(tmp_path / "a.png")
+
+
 def test_damage_in_libvips_words_and_memory_are_one_line(tmp_path):
     for raised, message in ((MemoryError(), "decoding it takes more memory than there is"),
                             (ValueError("unable to call x\n  libx: out of memory here\n"), "takes more memory"),
-                            (ValueError("unable to call x\n  libx: bad"), r"damaged or truncated .* \(libx: bad\)")):
+                            (ValueError("unable to call x\n  libx: bad"), r"damaged or truncated \(libx: bad\)"),
+                            (ValueError("unable to call x\n  libx: ZSTD support is not configured"),
+                             r"is of a kind that cannot be read \(libx: ZSTD .*; convert it")):
         with pytest.raises(UserError, match=f"a.png: .*{message}"), reading("a.png"):
             raise raised
     assert first_line(ValueError("")) == "ValueError"
@@ -573,3 +675,35 @@ def test_an_orientation_of_any_integer_type_turns_and_is_reset(tmp_path, photogr
     with pictures.open_picture(tmp_path / "a.jpg") as picture:
         assert (picture.height, picture.width) == (12, 8)
     assert _exif.orientation(_exif.upright(block, 12, 8)) == 1
+
+
+@pytest.mark.parametrize("target", [form.extensions[0] for form in pictures.WRITABLE.values()])
+def test_what_made_a_picture_is_in_it_whatever_the_format(tmp_path, photograph, target):
+    """Beside the XMP that was there, and once, however often pictures are made of pictures."""
+    Image.fromarray(photograph(20, 30)).save(tmp_path / "a.png")
+    made = {"software": "jsr", "source": "a <\"&'> ü.png"}
+    source = tmp_path / "a.png"
+    for number in "1", "2":
+        path = tmp_path / f"{number}{target}"
+        with pictures.open_picture(source) as picture:
+            picture.metadata.xmp = picture.metadata.xmp or XMP
+            with pictures.create(path, picture, 20, 30, made=made | {"number": number}) as sink:
+                sink.write(picture.rows(0, 20)[..., :3])
+        assert pictures.made_by(path) == made | {"number": number}
+        source = path
+    with pictures.open_picture(path) as picture:
+        xmp = picture.metadata.xmp or b""
+        assert picture.rows(0, 20).shape[:2] == (20, 30) and xmp.count(b"urn:jsr:1") <= 1
+        assert (b"tiff:Orientation" in xmp) == ("xmp" in pictures.WRITABLE[picture.format].holds)
+
+
+def test_what_made_a_picture_goes_before_xmp_without_room_for_it(tmp_path, photograph):
+    Image.fromarray(photograph(20, 30)).save(tmp_path / "a.png")
+    assert pictures.made_by(tmp_path / "a.png") is None and pictures.made_by(tmp_path / "none.png") is None
+    for xmp in (b"<x:xmpmeta/>", XMP.replace(b"<rdf:RDF", b"<!--" + b"x" * 64_700 + b"--><rdf:RDF")):
+        with pictures.open_picture(tmp_path / "a.png") as picture:
+            picture.metadata.xmp = xmp
+            with pictures.create(tmp_path / "b.jpg", picture, 20, 30, made={"source": "a.png" * 60}) as sink:
+                sink.write(picture.rows(0, 20))
+        assert sink.notes == ("XMP dropped, which has no room for what made the picture",)
+        assert pictures.made_by(tmp_path / "b.jpg") == {"source": "a.png" * 60}

@@ -134,10 +134,13 @@ def test_one_training_at_a_time_and_a_killed_one_lets_go(tmp_path):
     assert not os.listdir(tmp_path / "run")
 
 
-@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
-def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog, number):
+@pytest.mark.parametrize("error", [
+    *(OSError(number, os.strerror(number)) for number in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOTTY,
+                                                          errno.EIO, errno.EPERM)),
+    NotImplementedError("FileSystem does not appear to support flock")], ids=str)
+def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog, error):
     def flock(descriptor):
-        raise OSError(number, os.strerror(number))
+        raise error
 
     monkeypatch.setattr(filelock._unix, "lock_fd_nonblocking", flock)
     with pytest.raises(UserError, match="run: its file system has no locks"):

@@ -2,7 +2,6 @@
 
 import zipfile
 
-from jsr.files import atomic_write
 from jsr.images import png_bytes, read_rgb
 
 _TURNING = (b"eXIf", b"XML:com.adobe.xmp")  # what in a PNG file may state an orientation
@@ -24,7 +23,7 @@ def readme(runtime_s, *, cpu=False, extra_data=False, description=""):
             f"Other description : {description}\n")
 
 
-def write_zip(path, images, text, *, replace=True, on_image=lambda: None):
+def write_zip(file, images, text, *, on_image=lambda: None):
     """Writes the archive: `<name>.png` for every image and readme.txt, at its root.
 
     AIM 2022's own rules for this could not be found; the format is inferred from what sibling challenges (NTIRE, MIPI)
@@ -32,16 +31,15 @@ def write_zip(path, images, text, *, replace=True, on_image=lambda: None):
     others are written anew; the archive's bytes do not depend on the clock.
 
     Args:
-      path: of the archive.
+      file: open for writing in binary.
       images: {stem of the input: path of the restored image}.
       text: of readme.txt.
-      replace: as of `jsr.files.atomic_write`.
       on_image: called after each image.
 
     Raises:
-      UserError: an image that cannot be read, a place that cannot be written; no archive is left then.
+      UserError: an image that cannot be read.
     """
-    with atomic_write(path, replace=replace) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, source in sorted(images.items()):
             archive.writestr(zipfile.ZipInfo(f"{name}.png"), _png(source))
             on_image()

@@ -49,12 +49,12 @@ def settled(args, *paths):
 
 
 @contextlib.contextmanager
-def opened(path, args):
-    """The open text file of a path that a command writes; STDOUT is standard output."""
+def opened(path, args, mode="w"):
+    """The open file of a path that a command writes, of a mode of atomic_write; STDOUT is standard output."""
     if path == STDOUT:
-        yield sys.stdout
+        yield sys.stdout.buffer if "b" in mode else sys.stdout
     else:
-        with atomic_write(path, "w", replace=args.overwrite) as file:
+        with atomic_write(path, mode, replace=args.overwrite) as file:
             yield file
 
 

@@ -52,9 +52,9 @@ def run(args):
              for path, weight in zip(sources, weights, strict=True)]
     model_file.save(target, averaged, _described([its for its, _, _ in loaded], files),
                     replace=args.overwrite)
-    Console(soft_wrap=True, highlight=False, markup=False).print(
-        f"wrote {target}: the mean of " + ", ".join(f"{row['file']} ({row['weight']:.3g})" for row in files))
-    return 0
+    mean = ", ".join(f"{row['file']} ({row['weight']:.3g})" for row in files)
+    return _output.ended("jsr average", [], f"wrote {target}, the mean of {mean}",
+                         Console(soft_wrap=True, highlight=False, markup=False))
 
 
 def _weights(weights, count):

@@ -11,7 +11,7 @@ the traces of sensor and JPEG are gone, --tiles cuts them, --detail leaves out m
 image comes with each value of what its degradation draws, as the five QPs of ais24. The dataset keeps these settings:
 another one is refused unless --overwrite builds it anew, and keeps the old one until that is whole.
 
-On a cluster, --beam has the images prepared by a runner of Apache Beam (pip install "jsr[beam]"); --data_dir is then a
+On a cluster, --beam has the images prepared by a runner of Apache Beam (an extra, `beam`); --data_dir is then a
 folder that this machine and all workers share, and so is --manual_dir. The dataset is the same to the last byte.
 
 What an interrupted build has finished is used by the next; a dataset that is there already and whole is left alone.
@@ -80,8 +80,8 @@ def run(args):
     counts = " + ".join(f"{count} {split}" for split, count in built.counts.items())
     unread = "; its sources were not read, --overwrite builds anew" if args.manual_dir else ""
     old = f" (was there already{unread})"
-    console.print(f"{built.name}: {counts} {unit}, {len(built.cropped)} of them cropped, {decimal(built.size)} in "
-                  f"{built.path}{'' if built.is_new else old}")
+    done = (f"{built.name}: {counts} {unit}, {len(built.cropped)} of them cropped, {decimal(built.size)} in "
+            f"{built.path}{'' if built.is_new else old}")
     if args.show:
         split = args.split or next(iter(built.counts))
         png = png_bytes(contact_sheet(open_source(built.name, split, args.data_dir), args.count))
@@ -89,7 +89,7 @@ def run(args):
         with atomic_write(sheet, replace=False) as file:
             file.write(png)
         console.print(f"{sheet}: the first records of {split}")
-    return 0
+    return _output.ended("jsr build", [], done, console)
 
 
 def _free(name, content):

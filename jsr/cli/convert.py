@@ -26,10 +26,12 @@ from jsr import convert, model_file, models, recipes, trees
 from jsr.analysis import counts
 from jsr.cli import _output
 from jsr.convert import files, parity
-from jsr.convert.identify import Match, identify
+from jsr.convert.engine import is_averaged, known
+from jsr.convert.identify import Match, parts, recognise
 from jsr.errors import UserError
 
-_TO_MODEL_FILE = ("recipe", "arch", "scale", "field", "reference", "licence")
+_TO_MODEL_FILE = ("recipe", "arch", "scale", "field", "prefix", "reference", "licence")
+_NAMED = 4  # of what is left out of a file
 
 
 def add_arguments(parser):
@@ -41,6 +43,8 @@ def add_arguments(parser):
     named.add_argument("--recipe", metavar="TRACK:TEAM", help="the recipe whose network it is, as in aim22_t1:srmui")
     parser.add_argument("--scale", type=int, metavar="N", help="SR size over LR size")
     parser.add_argument("--field", action="append", metavar="KEY=VALUE", help="a field of the network; repeatable")
+    parser.add_argument("--prefix", metavar="TEXT", help="of several networks in the file the one whose tensors' names "
+                        "begin so, as in generator_ema.")
     parser.add_argument("--reference", metavar="FILE", help="output of the original code to compare with, see above")
     parser.add_argument("--licence", metavar="TEXT", help="the licence of the weights, kept in the model file")
     _output.add_arguments(parser)
@@ -64,9 +68,9 @@ def run(args):
         lines = _to_torch(source, target, args.overwrite)
     else:
         lines = _to_model_file(source, target, args)
-    for line in (*lines, f"wrote {target}"):
+    for line in lines:
         console.print(line)
-    return 0
+    return _output.ended("jsr convert", [], f"wrote {target}", console)
 
 
 def _to_torch(source, target, overwrite):
@@ -86,21 +90,29 @@ def _to_model_file(source, target, args):
     if target.suffix != ".safetensors":
         raise UserError(f"{target}: a model file ends in .safetensors")
     found = files.read_state_dict(source)
-    name, identity = _identity(source, found.tensors, args)
+    try:
+        options = parts(found.tensors, args.prefix)
+        prefix, recognised = recognise(options)
+    except UserError as e:
+        raise UserError(f"{source}: {e}") from None
+    name, identity = _identity(source, found.tensors, recognised, args)
     model = models.create(identity.model, scale=identity.scale, **identity.fields)
     model_id = models.resolve(identity.model)
     formats = convert.formats(model)
-    style = convert.detect(found.tensors, formats)
+    if prefix is None:
+        prefix = max(options, key=lambda option: max(known(options[option], rules) for rules in formats.values()))
+    tensors, ema = options[prefix], found.ema or is_averaged(prefix)
+    style = convert.detect(tensors, formats)
     abstract = models.abstract(identity.model, scale=identity.scale, **identity.fields)
     try:
-        variables = convert.to_jax(found.tensors, formats[style], abstract)
+        variables = convert.to_jax(tensors, formats[style], abstract)
     except UserError as e:
         raise UserError(f"{source}: as {model_id} x{model.scale}: {e}") from None
     certificate = parity.certify(model, variables, args.reference) if args.reference else None
     model_file.save(target, {name: variables}, {
         "networks": [{"name": name, "model": model_id, "scale": model.scale, "fields": identity.fields,
                       "deployed": getattr(model, "deploy", False)}],
-        "ema": found.ema, "recipe": args.recipe or "", **_of_recipe(args.recipe), "steps": None, "scores": {},
+        "ema": ema, "recipe": args.recipe or "", **_of_recipe(args.recipe), "steps": None, "scores": {},
         "data": [],
         "fingerprint": {"source": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
                         "names": style, "versions": {"jsr": jsr.__version__}},
@@ -108,11 +120,21 @@ def _to_model_file(source, target, args):
     fields = ", ".join(f"{key}={value}" for key, value in identity.fields.items())
     return [
         f"{source}: {model_id} x{model.scale}{f' with {fields}' if fields else ''}, {counts.count_params(variables):,} "
-        f"parameters{', averaged' if found.ema else ''}, named as in {style}",
+        f"parameters{', averaged' if ema else ''}, named as in {style}",
         *(f"not in the file, assumed: {text} (--scale, --field)" for text in identity.assumed),
-        *(f"{name} became float32" for name in found.other_floats()),
+        *(f"{name} became float32" for name in files.other_floats(tensors)),
+        *_left_out(found, tensors, prefix),
         _parity_line(certificate),
         f"licence: {args.licence}" if args.licence else "licence: not stated (--licence)"]
+
+
+def _left_out(found, tensors, prefix):
+    """Lines on what of the file was not taken."""
+    if others := len(found.tensors) - len(tensors):
+        yield f"taken: {prefix}; left out: {others} tensors of other names"
+    if found.left_out:
+        more = len(found.left_out) - _NAMED
+        yield f"left out: {', '.join(found.left_out[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
 
 
 def _of_recipe(spec):
@@ -131,9 +153,9 @@ def _parity_line(certificate):
             f"mean {certificate['mean_abs_error']:.2g}, of values in [0, 1]")
 
 
-def _identity(source, tensors, args):
+def _identity(source, tensors, recognised, args):
     """(network's name, Match): what the user says, and the rest as recognised."""
-    name, recognised = "sr", identify(tensors)
+    name = "sr"
     if args.recipe:
         recipe = recipes.load(args.recipe)
         if len(recipe.chain) > 1:

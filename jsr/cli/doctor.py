@@ -14,18 +14,19 @@ from rich.table import Table
 
 import jsr
 from jsr.datasets.build import default_data_dir
-from jsr.errors import UserError
+from jsr.errors import DISTRIBUTION, UserError, install
 
 OPTIONAL = {  # distribution: what it is for, how to get it
-    "scikit-image": ("the photographs of the dataset `photos`", 'pip install "jsr[demo]"'),
-    "av": ("AVIF and HEVC", 'pip install "jsr[video]"'),
-    "jpeglib": ("libjpeg's other versions", 'pip install "jsr[codecs]"'),
-    "torch": ("reading .pth files", 'pip install "jsr[torch]"'),
-    "onnx": ("`jsr export` to .onnx", 'pip install "jsr[export]"'),
-    "onnxruntime": ("the check of `jsr export`, and `jsr upscale --runtime`", 'pip install "jsr[export]"'),
-    "openvino": ("`jsr upscale --runtime`, a peer in `jsr benchmark`", 'pip install "jsr[bench]"'),
-    "apache-beam": ("`jsr build --beam`", 'pip install "jsr[beam]"'),
-    "tensorflow": ("the `tfds build` command line; `jsr build` does without", 'pip install "jsr[tf]"'),
+    "scikit-image": ("the photographs of the dataset `photos`", install("demo")),
+    "av": ("AVIF and HEVC", install("video")),
+    "jpeglib": ("libjpeg's other versions", install("codecs")),
+    "torch": ("reading .pth files", install("torch")),
+    "onnx": ("`jsr export` to .onnx", install("export")),
+    "onnxruntime": ("the check of `jsr export`, and `jsr upscale --runtime`", install("export")),
+    "openvino": ("`jsr upscale --runtime`, a peer in `jsr benchmark`", install("bench")),
+    "apache-beam": ("`jsr build --beam`", install("beam")),
+    "tensorflow": ("the `tfds build` command line; `jsr build` does without", install("tf")),
+    "huggingface_hub": ("models on the Hugging Face hub", install("hub")),
     "tensorboard": ("looking at a run's event files", "pip install tensorboard"),
 }
 CODECS = {"JPEG": "jpg", "PNG (zlib)": "zlib", "WebP": "webp", "AVIF": "avif", "TIFF": "libtiff"}
@@ -48,7 +49,7 @@ def run(args):
     say("jsr", f"{jsr.__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}")
     required = _required()
     if not required:
-        say("dependencies", "[red]unknown[/red]", "neither installed nor a checkout; pip install jsr")
+        say("dependencies", "[red]unknown[/red]", "neither installed nor a checkout; " + install())
         broken.append("dependencies")
     for name in [*required, "jaxlib"]:  # which jax brings, in a version of its own
         version = _version(name)
@@ -83,7 +84,7 @@ def _required():
     if file.is_file():  # a checkout: what was written down when it was installed may be older
         requirements = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["dependencies"]
     else:
-        requirements = _requires("jsr")
+        requirements = _requires(DISTRIBUTION)
     return [name for text in requirements for name in _distributions(text)]
 
 
@@ -141,14 +142,15 @@ def _devices():
         raise RuntimeError(f"a 3x3 convolution of ones gave {out[0, 4, 4]}, not 27")
     yield "convolution", f"computes, on {jax.default_backend()}"
     if jax.default_backend() == "cpu" and shutil.which("nvidia-smi"):
-        yield "note", escape('there is an NVIDIA GPU that JAX does not use; pip install "jsr[cuda]"')
+        yield "note", escape(f"there is an NVIDIA GPU that JAX does not use; {install('cuda')}")
 
 
 def _mend_devices(error):
     text = str(error).lower()
     if "cudnn" in text or "out of memory" in text or "resource_exhausted" in text:
         return "usually plain lack of GPU memory: free some, or set XLA_PYTHON_CLIENT_PREALLOCATE=false"
-    return "reinstall JAX for this machine: pip install -U jax (CPU), \"jsr[cuda]\" (NVIDIA), \"jsr[tpu]\" (TPU)"
+    return ("reinstall JAX for this machine: pip install -U jax (CPU), "
+            f"{install('cuda')} (NVIDIA), {install('tpu')} (TPU)")
 
 
 def _free(folder):

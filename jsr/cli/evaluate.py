@@ -66,7 +66,7 @@ def add_arguments(parser):
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the scores there, a row an image")
     parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a core by default")
     zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
-    zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there")
+    zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there; - is standard output")
     zipped.add_argument("--runtime", metavar="S", type=float, help="s an image, for its readme.txt")
     zipped.add_argument("--cpu", action="store_true", help="--runtime_ms was measured on a CPU, not a GPU")
     zipped.add_argument("--extra_data", action="store_true", help="trained on more than the challenge's data")
@@ -80,7 +80,7 @@ def run(args):
     keys, scale, crop_border = _settings(args, protocol)
     if _output.settled(args, args.json, args.csv, args.submission):
         return 0
-    console = terminal.console(stderr=_output.STDOUT in (args.json, args.csv))
+    console = terminal.console(stderr=_output.STDOUT in (args.json, args.csv, args.submission))
     pairs, problems, rows, passed = [], [], [], {}
     for qp, sr, lr in _folders(args, protocol):
         found, unpaired = _pairs(sr, args.hr, lr, scale, qp, console, passed)
@@ -100,13 +100,16 @@ def run(args):
         _show(report, protocol, console, title=args.sr)
     if protocol and challenges.kept(protocol, figures):
         console.print(challenges.verdict(protocol, figures))
-    if args.hr:
-        _write(report, args)
     done = f"{len(rows)} images scored" if rows else ""
-    if args.submission and problems:
-        problems.append(f"{args.submission}: not written; files missing or unfit: {len(problems)}")
-    elif args.submission:
-        done = _submit(args, pairs, protocol)
+    try:
+        if args.submission and problems:
+            problems.append(f"{args.submission}: not written; files missing or unfit: {len(problems)}")
+        elif args.submission:
+            done = _submit(args, pairs, protocol)
+        if args.hr:
+            _write(report, args)
+    except UserError as e:  # what is wrong with the images is said all the same
+        problems.append(str(e))
     return _output.ended("jsr evaluate", sorted(problems), done, console, everything)
 
 
@@ -339,9 +342,9 @@ def _submit(args, pairs, protocol):
         twice = next(pair for pair in pairs if images[pair.hr.stem] != pair.sr)
         raise UserError(f"{args.submission}: not written; {twice.sr} and {images[twice.hr.stem]} would have one name "
                         "there; rename one")
-    with _progress.bar() as progress:
+    with _progress.bar() as progress, _output.opened(args.submission, args, "wb") as file:
         done = iter(range(1, len(images) + 1))
-        submission.write_zip(args.submission, images, text, replace=args.overwrite,
+        submission.write_zip(file, images, text,
                              on_image=lambda: progress("packing", next(done), len(images)))
     others = protocol and protocol.test_set and (len(images) != protocol.test_count
                                                  or protocol.test_names not in (None, images.keys()))

@@ -65,8 +65,7 @@ def run(args):
     if meta.get("ensemble"):
         console.print("the networks alone; jsr upscale also does what the file asks for, "
                       f"ensemble = {meta['ensemble']}")
-    console.print(f"wrote {args.out}, {len(content) / 1e6:.2f} MB")
-    return 0
+    return _output.ended("jsr export", [], f"wrote {args.out}, {len(content) / 1e6:.2f} MB", console)
 
 
 def _to_onnx(args, networks, variables, about, dtype):

@@ -44,5 +44,4 @@ def run(args):
         if errors:
             worst = max(errors, key=errors.get)
             console.print(f"largest error, of {worst.rstrip('/')}: {errors[worst]:.1e} of its largest output")
-    console.print(f"wrote {target}")
-    return 0
+    return _output.ended("jsr fuse", [], f"wrote {target}", console)

@@ -1,17 +1,28 @@
 """Upscale, or restore, pictures of any format and size, and keep all else about them.
 
-  jsr upscale photo.jpg --out photo_x4.jpg --model edsr.safetensors
+  jsr upscale photo.jpg                                 # photo_x2.jpg, twice as wide and as high
+  jsr upscale *.jpg --scale 4                           # photo_x4.jpg...
+  jsr upscale photo.jpg --scale 1                       # photo_restored.jpg, without the traces of JPEG
+  jsr upscale holiday --width 3000 --out better         # the whole folder, its names kept
   jsr upscale holiday "scans/**/*.tif" --out better --model hat.safetensors --format png
   jsr upscale holiday --out better --model a.safetensors b.safetensors --self_ensemble
   jsr upscale holiday --out restored --recipe ntire24:quick
-  curl https://example.org/a.png | jsr upscale - -o - -m runs/aim22_t1/quick > b.png
+  curl https://example.org/a.png | jsr upscale - -o - > b.png
+
+Without --model and --recipe, networks that come with jsr are at work: "x2" up to x2, "x4" beyond it, or "x4-avif" for
+AVIF files, and "restore" for --scale 1. Where the size asked for is another one, exact bicubic resampling follows; to
+shrink a picture it does without a network. Left alone, copied unchanged, are at --scale 1 JPEG files of quality 88 or
+more and pictures without traces of JPEG, and pictures that have the size asked for.
+
+Without --out results go beside the pictures, under names that say what was done, and their metadata (XMP) says what
+made them: the same command again leaves them alone and does not take them for pictures. With --out folders are
+mirrored, and upscaled.json in the output folder holds the settings and what became of each file; the same command again
+goes on where it was interrupted. Either way files that are there and were not made of the very same picture, or were
+changed since, stay and are named. What a folder holds besides pictures is counted.
 
 Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution are kept, the EXIF orientation is
-applied. Folders are mirrored. upscaled.json in the output folder holds the settings and what became of each file; the
-same command again goes on where it was interrupted and leaves finished files alone. Files in the way that were not made
-of the very same picture, or were changed since, stay and are named. What a folder holds besides pictures is counted.
-A file that cannot be upscaled gets one line on stderr, the rest goes on, and the exit status is 1; it is 0 where all is
-done and 2 for a mistake in the command line, and the last line says which.
+applied. A file that cannot be upscaled gets one line on stderr, the rest goes on, and the exit status is 1; it is 0
+where all is done and 2 for a mistake in the command line, and the last line says which.
 
 Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, what the whole
 picture at once would have given, or approximate.
@@ -20,6 +31,8 @@ picture at once would have given, or approximate.
 import argparse
 import collections
 import contextlib
+import functools
+import math
 from pathlib import Path
 import shutil
 import sys
@@ -34,6 +47,10 @@ from jsr.errors import UsageError, UserError
 from jsr.files import is_stream, writing
 
 _NAMED = 3  # files of one note that are named
+_OTHERWISE = ("otherwise: --scale 4, --scale 1 to restore JPEG files, --width 3000, --model FILE, --out FOLDER; "
+              "`jsr help upscale` says more")
+_SIZES = ("scale", "width", "height", "longest", "megapixels")
+_LARGEST = 16  # scale that may be asked for
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
@@ -42,11 +59,24 @@ def add_arguments(parser):
     parser.add_argument("inputs", metavar="INPUT", nargs="*",
                         help="picture, folder, or pattern in quotes; - is standard input")
     parser.add_argument("-o", "--out", metavar="PATH",
-                        help="folder; for one picture also a file, or - for standard output")
+                        help="folder; for one picture also a file, or - for standard output; by default beside each "
+                             "picture, as in photo_x2.jpg")
+    size = parser.add_argument_group("size of the result (x2, or the scale of the --model)",
+                                     "proportions are kept; one of them, but for --width and --height, which together "
+                                     "are a box that it fits into. Smaller than the picture is resampling alone")
+    size.add_argument("--scale", metavar="X", type=float,
+                      help="size over that of the picture, up to 16, 1.5 or so too; 1 restores JPEG files")
+    for name, what in (("width", "width"), ("height", "height"), ("longest", "longer side")):
+        size.add_argument(f"--{name}", metavar="PX", type=int, help=f"{what}, px")
+    size.add_argument("--megapixels", metavar="MPX", type=float, help="width times height, in 1,000,000 px")
+    parser.add_argument("--strength", metavar="S", type=float, default=1.0,
+                        help="share of the network's result, 0 to 1; the rest is of plain bicubic enlargement, or at "
+                             "x1 of the picture (default: 1)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("-m", "--model", metavar="FILE", nargs="+",
                        help="model file, .safetensors, a run's folder, or a name of `jsr models`; the outputs of "
-                            "several are averaged").fits = _looks_like_a_model
+                            "several are averaged; by default x2, x4, x4-avif or restore, by size and file"
+                       ).fits = _looks_like_a_model
     which.add_argument("--recipe", metavar="TRACK:NAME",
                        help="the model file of a recipe's run in runs/, as in ntire24:fbcnn: its best, or its last")
     parser.add_argument("--weights", metavar="W", nargs="+", type=float, help="weights of the models in that average")
@@ -67,8 +97,8 @@ def add_arguments(parser):
     parser.add_argument("--format", metavar="NAME", help="format of the output files; by default each input's own")
     parser.add_argument("--quality", metavar="Q", type=int, help="quality of lossy formats, 1 to 100")
     parser.add_argument("--input_quality", metavar="Q", type=float,
-                        help="JPEG quality, 1 to 100, for networks that take one, for example FBCNN; by default they "
-                             "estimate it. A lower one removes more artefacts, and more detail")
+                        help="JPEG quality, 1 to 100, for networks that take one; by default the file's, or an "
+                             "estimate. A lower one removes more artefacts, and more detail")
     parser.add_argument("--alpha", choices=("transparency", "separate"), default="transparency",
                         help="separate keeps colours under alpha 0, as textures need, whose alpha is no transparency")
     parser.add_argument("--keep_dates", action="store_true", help="give the results the dates of their sources")
@@ -77,62 +107,84 @@ def add_arguments(parser):
 
 def run(args):
     """Upscales, names what failed on stderr; returns the exit status."""
-    _check(args)
+    size = _size(args)
     with tempfile.TemporaryDirectory(prefix="jsr-") as scratch:
         piped = _Pipes(args.inputs, args.out, _suffix(args.format), Path(scratch))
-        status = _upscale(args, piped)
+        status = _upscale(args, size, piped)
         piped.hand_on()
     return status
 
 
-def _check(args):
-    """Raises UsageError for what is missing of a command line, all of it at once, and for what is out of range."""
-    missing = [text for given, text in (
-        (args.inputs, "what to upscale: a picture or a folder"),
-        (args.out, "where to: --out PATH"),
-        (args.model or args.recipe, "with what: --model FILE (a run leaves one in runs/, `jsr convert` makes one of "
-                                    "PyTorch weights), or --recipe TRACK:NAME")) if not given]
-    if missing:
-        raise UsageError(f"say {'; '.join(missing)}")
-    if args.quality is not None and not 1 <= args.quality <= 100:
-        raise UserError(f"--quality {args.quality}: must be from 1 to 100")
+def _size(args):
+    """The size that is asked for, {option: value}; raises UserError for what is missing or out of range."""
+    if not args.inputs:
+        raise UsageError("say what to upscale: a picture or a folder")
+    for name in ("quality", "input_quality"):
+        if (value := getattr(args, name)) is not None and not 1 <= value <= 100:
+            raise UserError(f"--{name} {value:g}: must be from 1 to 100")
+    size = {name: getattr(args, name) for name in _SIZES if getattr(args, name) is not None}
+    if len(size) > 1 and size.keys() != {"width", "height"}:
+        raise UsageError(f"{' and '.join(f'--{name}' for name in size)}: give one size; --width and --height may go "
+                         "together")
+    for name, value in size.items():
+        if not 0 < value < math.inf:
+            raise UserError(f"--{name} {value:g}: must be above 0")
+    if size.get("scale", 1) > _LARGEST:
+        raise UserError(f"--scale {args.scale:g}: must be at most {_LARGEST}; 2 is twice as wide and as high")
+    return size
 
 
-def _upscale(args, piped):
+def _upscale(args, size, piped):
     """Does the work on files; returns the exit status."""
-    from jsr import model_file
+    from jsr import model_file, weights
     from jsr.device import check_settings, use_compile_cache
-    from jsr.inference import upscale_folder, upscaler
+    from jsr.inference import choice, upscale_folder, upscaler
 
     stdout = Console(soft_wrap=True, highlight=False, markup=False, stderr=piped.to_stdout)
-    models = [model_file.find(path) for path in args.model or [_run_of(args.recipe)]]
-    jobs, errors, passed = upscale_folder.find_jobs(piped.inputs, piped.out, suffix=_suffix(args.format))
-    settings = {"models": [upscale_folder.digest(path) for path in models], "weights": args.weights,
+    check_settings()
+    use_compile_cache()
+    load = functools.partial(upscaler.load, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
+                             overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
+                             runtime=args.runtime, tlc=args.tlc, separate_alpha=args.alpha == "separate",
+                             strength=args.strength)
+    start, named = time.monotonic(), None
+    if args.model or args.recipe:
+        models = [model_file.find(path) for path in args.model or [_run_of(args.recipe)]]
+        name = ", ".join(Path(word).name or word for word in args.model or [args.recipe])
+        networks = choice.Networks({name: models}, functools.partial(load, input_quality=args.input_quality))
+        named = name, networks[name].scale
+    else:
+        networks = choice.Networks({name: [weights.SHIPPED / f"{name}.safetensors"] for name in choice.BOX}, load)
+
+    choose = functools.partial(choice.choose, size=choice.Size(**size), named=named, input_quality=args.input_quality)
+    jobs, errors, passed = upscale_folder.find_jobs(piped.inputs, piped.out, suffix=_suffix(args.format), choose=choose)
+    settings = {"size": size, "strength": args.strength, "weights": args.weights,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
                 "quality": args.quality, "alpha": args.alpha}
+    beside = piped.out is None
     single = len(jobs) == 1 and jobs[0].target == piped.out
-    where = {"out": None if single else piped.out, "overwrite": args.overwrite}
+    where = {"out": None if single else piped.out, "mark": beside, "overwrite": args.overwrite}
     if args.dry_run:
-        found, failed = upscale_folder.foresee(jobs, settings, **where)
+        found, failed = upscale_folder.foresee(jobs, networks, settings, **where)
         _output.foretell({piped.shown(target): may for target, may in found.items()})
         done = ""
     else:
-        check_settings()
-        use_compile_cache()
-        network = upscaler.load(*models, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
-                                overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
-                                runtime=args.runtime, tlc=args.tlc, input_quality=args.input_quality,
-                                separate_alpha=args.alpha == "separate")
-        start = time.monotonic()
+        for job in [job for job in jobs if job.plan and job.plan.network and not job.target.exists()][:1]:
+            networks[job.plan.network]  # options that do not fit it are one error, before anything is written
         with _progress.bar(unit="Mpx") as progress:
             entries, failed = upscale_folder.upscale_files(
-                jobs, network, settings, **where, quality=args.quality, keep_dates=args.keep_dates,
+                jobs, networks, settings, **where, input_quality=args.input_quality,
+                separate_alpha=args.alpha == "separate", quality=args.quality, keep_dates=args.keep_dates,
                 progress=lambda files, done, total: progress("upscaling", done / 1e6, total / 1e6,
                                                              f", {files} of {len(jobs)} files done"))
-        for line in _summary(entries, network, time.monotonic() - start):
+        for line in _summary(entries, networks, time.monotonic() - start):
             stdout.print(piped.shown(line))
-        done = "" if all("error" in entry for entry in entries.values()) else f"results: {args.out}"
+        made = [target for target, entry in entries.items() if "error" not in entry]
+        if beside and not (named or size) and any("skipped" not in entries[target] for target in made):
+            stdout.print(_OTHERWISE)
+        place = args.out or (made[0] if len(made) == 1 else "beside the pictures")
+        done = f"results: {place}" if made else ""
     return _output.ended("jsr upscale", map(piped.shown, (*errors, *failed)), done, stdout, passed)
 
 
@@ -140,16 +192,19 @@ class _Pipes:
     """Files that stand for pipes: what is read from one, and what is written to one.
 
     Attributes:
-      inputs, out: of the command line, with the files in the places of pipes.
+      inputs, out: of the command line, with the files in the places of pipes; out may be None.
       to_stdout: whether the result goes to standard output, where nothing else may be printed then.
     """
 
     def __init__(self, inputs, out, suffix, scratch):
         self._names = {}
-        self.inputs = [self._read(text, scratch) if text == "-" or is_stream(text) else text for text in inputs]
+        streams = [text for text in inputs if text == "-" or is_stream(text)]
+        if out is None and streams:
+            raise UsageError(f"{streams[0]}: has no place beside it; say where to: --out -, or a file")
+        self.inputs = [self._read(text, scratch) if text in streams else text for text in inputs]
         self.to_stdout = out in _STDOUT
-        self.out = Path(out)
-        self._sink = out if self.to_stdout or is_stream(out) else None
+        self.out = out and Path(out)
+        self._sink = out if out and (self.to_stdout or is_stream(out)) else None
         if self._sink:
             if len(inputs) > 1 or Path(self.inputs[0]).is_dir():
                 raise UsageError(f"--out {out}: takes one picture, not several")
@@ -240,29 +295,38 @@ def _suffix(name):
     raise UserError(f"--format {name}: cannot be written; choose one of {', '.join(pictures.WRITABLE)}")
 
 
-def _summary(entries, network, seconds):
+def _summary(entries, networks, seconds):
     """Lines about what was done."""
     done = {target: entry for target, entry in entries.items() if "error" not in entry and "skipped" not in entry}
     sources = collections.defaultdict(list)
     for entry in done.values():
-        for note in entry["notes"]:
+        for note in (entry["did"], *entry["notes"]):
             sources[note].append(entry["source"])
     for note, files in sources.items():
         more = f" and {len(files) - _NAMED} more, {len(files)} in all" if len(files) > _NAMED else ""
         yield f"{', '.join(files[:_NAMED])}{more}: {note}"
     skipped = sum("skipped" in entry for entry in entries.values())
-    compiling = sum(chain.compile_seconds for chain in network.chains)
-    if done:
-        pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in done.values()) / 1e6
-        working = max(seconds - compiling, 1e-9)
-        yield (f"x{network.scale}: {len(done)} pictures, {pixels:.2f} Mpx in {working:.1f} s, "
-               f"{pixels / working:.3f} Mpx/s; {sum(chain.programs for chain in network.chains)} programs "
-               f"compiled or read in {compiling:.1f} s")
-        for how, count in collections.Counter(_how(entry) for entry in done.values()).items():
+    chains = [chain for upscaler in networks.loaded.values() for chain in upscaler.chains]
+    if made := [entry for entry in done.values() if "copied" not in entry]:
+        yield _speed(made, networks, chains, seconds)
+        for how, count in collections.Counter(_how(entry) for entry in made if "tiling" in entry).items():
             yield f"{count} {how}"
-        yield from dict.fromkeys(line for chain in network.chains for line in _runtimes(chain.runner))
+        yield from dict.fromkeys(line for chain in chains for line in _runtimes(chain.runner))
     if skipped:
         yield f"{skipped} were finished before"
+
+
+def _speed(made, networks, chains, seconds):
+    """How many pictures were made in which time, without that of getting ready, which only one network does alone."""
+    pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in made) / 1e6
+    head = f"{len(made)} picture{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
+    preparing = networks.seconds + sum(chain.compile_seconds for chain in chains)
+    programs = sum(chain.programs for chain in chains)
+    if len(networks.loaded) > 1:
+        return f"{head} {seconds:.1f} s, {programs} programs compiled or read meanwhile"
+    working = max(seconds - preparing, 1e-9)
+    ready = f"; {programs} programs compiled or read in {preparing:.1f} s" if programs else ""
+    return f"{head} {working:.1f} s, {pixels / working:.3f} Mpx/s{ready}"
 
 
 def _runtimes(runner):

@@ -5,6 +5,7 @@
   jsr zoo casr                  what a team, a published method or an id of the catalogue names; case and punctuation do
                                 not count, several hits are listed
   jsr zoo --scale 4 --max_params 100e3
+  jsr zoo --has weights         networks with weights that are shipped or public, and the names of these
   jsr zoo losses                the names that a recipe may use, with a line on each; also codecs, datasets, metrics,
                                 augmentations and schedules
 
@@ -31,18 +32,22 @@ and of those that are built
   model_mb         of the deployed parameters in float32, all copies, in 2^20 bytes, as the reports count them
 """
 
+import collections
 import difflib
 import json
+import math
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.table import Table
 
 import jsr
-from jsr import catalogue, challenges, models, terminal
+from jsr import catalogue, challenges, model_file, models, terminal, weights
 from jsr.analysis import counted
 from jsr.catalogue import LISTED_HW
 from jsr.cli import _progress
 from jsr.errors import UserError
+from jsr.weights import public
 
 PARTS = "losses", "codecs", "datasets", "metrics", "augmentations", "schedules"
 _LISTED = f"{LISTED_HW[0]}x{LISTED_HW[1]}"
@@ -58,6 +63,7 @@ def add_arguments(parser):
     parser.add_argument("--task", help="only networks for this task, as in restoration")
     parser.add_argument("--scale", type=int, metavar="N", help="only networks of this scale")
     parser.add_argument("--max_params", type=float, metavar="N", help="only networks of at most N parameters, deployed")
+    parser.add_argument("--has", choices=("weights",), help="only networks with weights that are shipped or public")
     parser.add_argument("--json", action="store_true", help="print the published methods as JSON")
     parser.add_argument("--recount", action="store_true",
                         help="count all networks anew and write the package's table of counts, after changes to them")
@@ -77,12 +83,18 @@ def run(args):
     using = [entry for entry in everything if entry not in found and set(entry.networks) & set(ids)]
     ids = [model_id for model_id in ids if _fits(args, *_of_network(model_id, args.scale))]
     found, using = ([entry for entry in entries if _fits(args, *_of_entry(entry))] for entries in (found, using))
+    if args.has:
+        trained = _weights(args.scale)
+        ids = [model_id for model_id in ids if trained.of_networks[model_id]]
+        found, using = ([entry for entry in entries if entry.recipe and trained.of_recipes[entry.recipe.recipe]]
+                        for entries in (found, using))
     if args.json:
         shown = [entry for entry in everything if entry.id and entry in [*found, *using]]
         print(json.dumps([_json_row(entry) for entry in shown], indent=2))
         return 0
     if not query:
-        console.print(_overview(ids, args.scale), "", _entry_table(found), sep="\n")
+        console.print(_overview(ids, args.scale, names=trained.of_networks if args.has else None), "",
+                      _entry_table(found), sep="\n")
         return 0
     single = found[0] if len(found) == 1 else None
     if single:
@@ -96,6 +108,28 @@ def run(args):
     elif ids and not single:
         console.print("", "no recipe uses it", sep="\n")
     return 0
+
+
+class _Weights(NamedTuple):
+    """Names of models with weights, {id of the network: [name]} and {recipe: [name]}; [] of all others."""
+
+    of_networks: dict
+    of_recipes: dict
+
+
+def _weights(scale=None):
+    """The _Weights that are shipped or public, of all scales or of one."""
+    found = _Weights(collections.defaultdict(list), collections.defaultdict(list))
+    for name in weights.PURPOSES:
+        meta, _ = model_file.describe(weights.SHIPPED / f"{name}.safetensors")
+        if scale in (None, math.prod(net["scale"] for net in meta["networks"])):
+            found.of_recipes[meta["recipe"]].append(name)
+            for net in meta["networks"]:
+                found.of_networks[net["model"]].append(name)
+    for row in public.models().values():
+        if scale in (None, row.scale):
+            found.of_networks[row.network].append(row.name)
+    return found
 
 
 def _named(query, everything):
@@ -219,19 +253,21 @@ def _print_networks(console, ids, scale):
     if len(stems) > _MOST_CARDS:
         console.print(_overview(ids, scale))
         return
+    trained = _weights(scale)
     for i, its_ids in enumerate(stems.values()):
         console.print(*[""] * (i > 0), models.card(its_ids[0]).title, style="bold", sep="\n")
-        console.print(_card_table(its_ids[0]), "", _count_table(its_ids, scale), sep="\n")
+        names = [name for model_id in its_ids for name in trained.of_networks[model_id]]
+        console.print(_card_table(its_ids[0], names), "", _count_table(its_ids, scale), sep="\n")
 
 
-def _overview(ids, scale):
-    """A line a network, with the counts of its deployed form at `scale`, by default its largest."""
+def _overview(ids, scale, names=None):
+    """A line a network: counts of its deployed form at `scale`, by default its largest, and its title or `names`."""
     table = _table("network", "scales", ">parameters", f">GMACs at {_LISTED}", "")
     for model_id in ids:
         card = models.card(model_id)
         found = _count(model_id, scale or card.scales[-1])
         table.add_row(model_id, " ".join(f"x{its_scale}" for its_scale in card.scales), f"{found.params_deployed:,}",
-                      f"{found.macs / 1e9:,.2f}", card.title)
+                      f"{found.macs / 1e9:,.2f}", card.title if names is None else " ".join(names[model_id]))
     return table
 
 
@@ -273,14 +309,15 @@ def _entry_table(entries):
     return table
 
 
-def _card_table(model_id):
+def _card_table(model_id, names):
     card, stem = models.card(model_id), model_id.partition("/")[0]
     padding = card.padding
     sizes = f"multiples of {padding.multiple}, by {padding.mode} padding{', always' if padding.always else ''}"
     table = Table.grid(padding=(0, 2))
     for row in (("paper", card.paper), ("code", card.code or "none public"), ("task", card.task),
                 ("made for", ", ".join(f"x{scale}" for scale in card.allowed_scales)),
-                ("sizes", "any" if padding.multiple == 1 else sizes), *_places(stem)):
+                ("sizes", "any" if padding.multiple == 1 else sizes),
+                *([("weights", " ".join(names))] if names else []), *_places(stem)):
         table.add_row(*row)
     return table
 

@@ -8,6 +8,7 @@ import dataclasses
 import fnmatch
 import importlib
 import importlib.util
+import re
 from typing import Any
 
 from flax import traverse_util
@@ -29,8 +30,25 @@ LAYOUTS = {
     "channels": {"": ("params", "", (0, 2, 3, 1))},  # one that is shaped as an image, NCHW to NHWC
 }
 
-_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict")  # the averaged parameters come first
-_PREFIX = "module."  # of torch.nn.DataParallel
+# Names under which training scripts keep a network, as keys of dicts and as the first part of tensors' names.
+_WRAPPERS = ("params", "state_dict", "model_state_dict", "model", "network", "net", "net_g", "netg", "generator", "g",
+             "module", "_orig_mod")
+_COUNTERS = ("total_ops", "total_params", "n_averaged", "step_counter")  # of thop, SWA and MMagic, beside the weights
+
+
+@dataclasses.dataclass(frozen=True)
+class StateDict:
+    """What a checkpoint holds.
+
+    Attributes:
+      tensors: {key: array}.
+      ema: whether they are averaged parameters, by the name that they have there.
+      left_out: names of what else it holds, in its order.
+    """
+
+    tensors: dict[str, Any]
+    ema: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,40 +83,67 @@ def formats(model: nn.Module) -> dict[str, Rules]:
     return {key: make(model) for key, make in importlib.import_module(name).FORMATS.items()}
 
 
-def unwrap(checkpoint: Any) -> dict[str, Any]:
+def unwrap(checkpoint: Any) -> StateDict:
     """The state dict inside what training scripts save around it.
 
     Args:
-      checkpoint: nested mappings; the averaged parameters (`params_ema`) are preferred to the plain ones.
+      checkpoint: nested mappings; averaged parameters (`params_ema`, `ema_state_dict`...) go before the plain ones.
 
     Returns:
-      {key: array}, without the prefix "module." where all keys have it.
+      StateDict, without the counters of tools, and without the prefix "module." where all keys have it.
 
     Raises:
       UserError: there are no arrays where they should be.
     """
-    found = checkpoint
-    while isinstance(found, Mapping) and (wrapper := next((w for w in _WRAPPERS if w in found), None)):
-        found = found[wrapper]
+    found, ema, left_out = checkpoint, False, []
+    while wrapper := _wrapper(found):
+        left_out += [str(key) for key in found if key != wrapper]
+        found, ema = found[wrapper], ema or is_averaged(wrapper)
     if not isinstance(found, Mapping) or not found:
         raise UserError(f"no state dict, but {type(found).__name__}; save the model's state_dict()")
-    odd = [key for key, value in found.items() if not (isinstance(key, str) and hasattr(value, "shape"))]
-    if odd:
-        raise UserError(f"no state dict: {_some(map(str, odd))} {'is' if len(odd) == 1 else 'are'} no tensor; "
+    kept = {key: value for key, value in found.items() if isinstance(key, str) and hasattr(value, "shape")
+            and key.rpartition(".")[2] not in _COUNTERS}
+    odd = [str(key) for key in found if key not in kept]
+    if not kept:
+        raise UserError(f"no state dict: {_some(odd)} {'is' if len(odd) == 1 else 'are'} no tensor; "
                         "save the model's state_dict()")
-    if all(key.startswith(_PREFIX) for key in found):
-        found = {key.removeprefix(_PREFIX): value for key, value in found.items()}
-    return dict(found)
+    if all(key.startswith("module.") for key in kept):
+        kept = {key.removeprefix("module."): value for key, value in kept.items()}
+    return StateDict(kept, ema or "n_averaged" in found, (*left_out, *odd))
+
+
+def is_averaged(name: str) -> bool:
+    """Whether a name is one of averaged parameters, as in params_ema, ema_state_dict, g-ema."""
+    return "ema" in re.split("[^a-z]+", name.lower())
+
+
+def is_wrapper(name: str) -> bool:
+    """Whether a name is one under which training scripts keep a network."""
+    return name.lower() in _WRAPPERS or is_averaged(name)
+
+
+def _wrapper(found):
+    """The key of a checkpoint under which the network is; None where it is at hand, or there is none."""
+    if not isinstance(found, Mapping):
+        return None
+    known = [key for key, value in found.items() if isinstance(key, str) and is_wrapper(key) and _has_tensors(value)]
+    return min(known, key=lambda key: -1 if is_averaged(key) else _WRAPPERS.index(key.lower()), default=None)
+
+
+def _has_tensors(found):
+    return isinstance(found, Mapping) and (any(hasattr(value, "shape") for value in found.values())
+                                           or _wrapper(found) is not None)
 
 
 def detect(state_dict: Mapping[str, Any], formats: Mapping[str, Rules]) -> str:
     """The name among `formats`, {name: Rules}, whose modules a state dict has most of."""
+    return max(formats, key=lambda name: known(state_dict, formats[name]))
 
-    def known(rules):
-        sources = {source for source, _, _ in rules.rows}
-        return sum(key in sources or key.rpartition(".")[0] in sources for key in state_dict)
 
-    return max(formats, key=lambda name: known(formats[name]))
+def known(state_dict: Mapping[str, Any], rules: Rules) -> int:
+    """The number of a state dict's keys that rules have a use for."""
+    sources = {source for source, _, _ in rules.rows}
+    return sum(key in sources or key.rpartition(".")[0] in sources for key in state_dict)
 
 
 def to_jax(state_dict: Mapping[str, np.ndarray], rules: Rules, abstract: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,14 +164,16 @@ def to_jax(state_dict: Mapping[str, np.ndarray], rules: Rules, abstract: Mapping
     leaves = _flat(abstract)
     plan = _plan(rules, leaves)
     ignored = {key for key in state_dict if any(fnmatch.fnmatchcase(key, pattern) for pattern in rules.ignore)}
-    known = {*plan, *rules.constants, *rules.copies, *ignored}
-    unknown = [key for key in state_dict if key not in known]
+    used = {*plan, *rules.constants, *rules.copies, *ignored}
+    unknown = [key for key in state_dict if key not in used]
     missing = [key for key in plan if key not in state_dict]
     filled, wrong = {}, []
     for key, (path, axes) in plan.items():
         if key in state_dict:
             value = _transpose(state_dict[key], axes)
-            if value.shape == leaves[path].shape:
+            if not jnp.issubdtype(value.dtype, jnp.floating) and jnp.issubdtype(leaves[path].dtype, jnp.floating):
+                wrong.append(f"{key} is of {value.dtype}, not of floats")
+            elif value.shape == leaves[path].shape:
                 filled[path] = np.ascontiguousarray(value, leaves[path].dtype)
             else:
                 expected = _transpose(np.empty(leaves[path].shape, bool), _inverse(axes)).shape

@@ -20,7 +20,7 @@ import safetensors.numpy
 
 from jsr.convert import pickled
 from jsr.convert.engine import unwrap
-from jsr.errors import UserError
+from jsr.errors import MissingLibrary, UserError, install
 from jsr.files import atomic_write
 
 TORCH_ENDINGS = (".pth", ".pt", ".ckpt")
@@ -30,52 +30,42 @@ _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.
            "I32": np.int32, "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_}
 
 
-@dataclasses.dataclass(frozen=True)
-class StateDict:
-    """What a file holds.
-
-    Attributes:
-      tensors: {key: array}, in the types of the file; bfloat16 is ml_dtypes'.
-      ema: whether they are the averaged parameters, that is whether the file sets them apart as `params_ema`.
-    """
-
-    tensors: dict
-    ema: bool
-
-    def other_floats(self):
-        """The names of its floating types besides float32, sorted."""
-        dtypes = {value.dtype for value in self.tensors.values()}
-        return sorted(d.name for d in dtypes if jnp.issubdtype(d, jnp.floating) and d != np.float32)
-
-
 def read_state_dict(path):
     """Reads the state dict in a file, out of whatever training scripts save around it.
 
     Args:
-      path: ends in one of ENDINGS.
+      path: ends in one of ENDINGS, or is of PyTorch by its first bytes, as .pth.tar and .bin.
 
     Returns:
-      StateDict.
+      jsr.convert.StateDict of arrays in the types of the file; bfloat16 is ml_dtypes'.
 
     Raises:
-      UserError: missing, of another kind, damaged, holds more than tensors, no state dict, a value that is not finite;
-        PyTorch is needed and not installed.
+      UserError: missing, of another kind, damaged, holds more than tensors, no state dict, a tensor that is complex,
+        sparse, quantised or without data, a value that is not finite; PyTorch is needed and not installed.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    if path.suffix not in ENDINGS:
+    if path.suffix not in ENDINGS and not _is_torchs(path):
         raise UserError(f"{path}: not a checkpoint by its ending; expected {', '.join(ENDINGS)}")
     checkpoint = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     try:
         found = unwrap(checkpoint)
     except UserError as e:
         raise UserError(f"{path}: {e}") from None
-    tensors = {key: _to_numpy(value) for key, value in found.items()}
+    tensors = {key: _to_numpy(f"{path}: {key}", value) for key, value in found.tensors.items()}
     for key, value in tensors.items():
+        if np.iscomplexobj(value):
+            raise UserError(f"{path}: {key} is of {value.dtype}, which no network here has; get other weights")
         if not np.isfinite(value).all():
             raise UserError(f"{path}: {key} has values that are not finite; the training that wrote it went wrong")
-    return StateDict(tensors, ema="params_ema" in checkpoint)
+    return dataclasses.replace(found, tensors=tensors)
+
+
+def other_floats(tensors):
+    """The names of the floating types besides float32 in {key: array}, sorted."""
+    dtypes = {value.dtype for value in tensors.values()}
+    return sorted(d.name for d in dtypes if jnp.issubdtype(d, jnp.floating) and d != np.float32)
 
 
 def write_state_dict(path, tensors, *, replace=True):
@@ -111,14 +101,26 @@ def is_model_file(path):
         return False
 
 
-def _to_numpy(value):
-    """An array, or PyTorch's tensor, as an array."""
+def _is_torchs(path):
+    """Whether a file begins as torch.save lets one begin: a zip archive, or a pickle."""
+    with open(path, "rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02")
+
+
+def _to_numpy(name, value):
+    """An array, or PyTorch's tensor, as an array; `name` is for messages."""
     if isinstance(value, np.ndarray):
         return value
     value = value.detach()
     if str(value.dtype) == "torch.bfloat16":  # which NumPy does not have itself
         return value.float().numpy().astype(jnp.bfloat16)
-    return value.numpy()
+    try:
+        return value.numpy()
+    except Exception as e:  # TypeError, RuntimeError, NotImplementedError... by what it is
+        dtype = str(value.dtype).removeprefix("torch.")
+        kind = ("quantised" if value.is_quantized else "without data" if value.is_meta else
+                "sparse" if str(value.layout) != "torch.strided" else f"of type {dtype}")
+        raise UserError(f"{name} is {kind}; save it as dense 32-bit floats") from e
 
 
 def _read_safetensors(path):
@@ -156,6 +158,6 @@ def _torch(path):
     try:
         import torch
     except ImportError:
-        raise UserError(f"{path}: files ending in {path.suffix} need PyTorch, which is not installed: "
-                        "pip install 'jsr[torch]', or use .safetensors") from None
+        raise MissingLibrary(f"{path}: files ending in {path.suffix} need PyTorch, which is not installed: "
+                             f"{install('torch')}, or use .safetensors") from None
     return torch

@@ -94,7 +94,7 @@ class Decoded:
                 said = time.monotonic()
                 announce(f"{folder}: {number:,} of {len(missing):,} images are decoded and their detail is measured")
         if errors:
-            raise UserError("; ".join(sorted(errors)))
+            raise UserError("\n".join(sorted(errors)))
         kept = [records.names(work(path)) for path in self._paths]
         if not any(kept):
             raise UserError(f"{folder}: no tile of its images has a detail of {self._form.detail:g}; "

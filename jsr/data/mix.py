@@ -4,52 +4,77 @@ from fractions import Fraction
 import hashlib
 import json
 
-from jsr import degradations, models
+from jsr import degradations, guests, models
+from jsr.chain import takes_quality
 from jsr.data import clips, pipeline, sources
 from jsr.datasets.cut import Cut
 from jsr.errors import UserError, nearest
+from jsr.recipes.mistakes import Mistakes
 from jsr.trees import plain
+
+EVAL = "data.eval"  # key of the records of validation among those that are opened
+
+
+def places(recipe):
+    """(place, row) of all rows that a recipe and its stages sample from, in order."""
+    if any(not stage.data for stage in recipe.stages):
+        yield from ((f"data.train[{number}]", row) for number, row in enumerate(recipe.data.train))
+    for index, stage in enumerate(recipe.stages):
+        yield from ((f"stages[{index}].data[{number}]", row) for number, row in enumerate(stage.data))
+
+
+def look(recipe, found):
+    """Adds what shows to be wrong with the data of a recipe, without opening them, to the mistakes that are found."""
+    for place, row in [*places(recipe), (EVAL, recipe.data.eval)]:
+        with found.at(place):
+            for name, wrong in sources.amiss(**plain(row), data_dir=recipe.data.data_dir or None):
+                found.add(f"{place}.{name}", wrong)
 
 
 def open_sources(recipe, announce=lambda line: None):
-    """The records of all rows that a recipe and its stages sample from: {`key` of a row: source}.
+    """The records of all rows that a recipe and its stages sample from, and last those that it is evaluated on.
 
     Args:
       recipe: Recipe.
       announce: called with lines for the user.
+
+    Returns:
+      {`key` of a row: source}, and EVAL: source.
 
     Raises:
       UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing, damaged or smaller
         than the crop.
     """
     rows, others, least = {}, {}, {}  # of the same records: rows beside them in a worker's memory, the largest crop
-    for stage in recipe.stages:
+    for index, stage in enumerate(recipe.stages):
         found = recipe.rows(stage)
         for row in found:
             rows[key(row)] = row
             others[key(row)] = max(others.get(key(row), 0), len(found))
-            least[key(row)] = max(least.get(key(row), 1), 1 if stage.frames else stage.crop)
-    opened, problems = {}, []
+            crop = 1 if stage.frames else stage.crop, f"stages[{index}].crop"
+            least[key(row)] = max(least.get(key(row), crop), crop, key=lambda its: its[0])
+    missing = Mistakes(libraries=True)
+    look(recipe, missing)
+    wrong = {key(row) for place, row in places(recipe) if missing.within(place)}
+    first, opened = {key(row): place for place, row in reversed([*places(recipe)])}, {}
     for its, row in rows.items():
-        try:
-            opened[its] = _opened(recipe, row, pipeline.CACHE_BYTES // others[its], announce, least[its])
-        except UserError as e:
-            problems += str(e).splitlines()
-    try:
-        validation_source(recipe, announce)
-    except UserError as e:
-        problems += str(e).splitlines()
-    if problems:
-        raise UserError("\n".join(dict.fromkeys(problems)))
+        if its in wrong:
+            continue
+        with missing.at(first[its] if guests.is_function(row.dataset) else None):
+            opened[its] = _opened(recipe, row, pipeline.CACHE_BYTES // others[its], announce, *least[its])
+    if not missing.within(EVAL):
+        with missing.at(EVAL if guests.is_function(recipe.data.eval.dataset) else None):
+            opened[EVAL] = validation_source(recipe, announce)
+    missing.done()
     return opened
 
 
-def _opened(recipe, row, memory, announce, least):
+def _opened(recipe, row, memory, announce, least, crop):
     data_dir = recipe.data.data_dir or None
     if row.hr:
-        return sources.open_pairs(row.hr, row.lr, recipe.scale, data_dir, row.files, announce, least)
+        return sources.open_pairs(row.hr, row.lr, recipe.scale, data_dir, row.files, announce, least, crop)
     return sources.open_source(row.dataset, row.split, data_dir, row.files, Cut(row.shrink, row.tiles, row.detail),
-                               memory, announce, least)
+                               memory, announce, least, crop)
 
 
 def key(row):
@@ -72,11 +97,7 @@ def stage_rows(recipe, stage, opened):
     weights = [row.weight for row in rows]
     if not any(weights):
         weights = [len(opened[key(row)]) * row.repeat for row in rows]
-    fields = recipe.fields_at(recipe.stages.index(stage))
-    networks = {name: models.create(net.model, scale=net.scale, **fields[name])
-                for name, net in recipe.networks.items() if name in recipe.chain}
-    derive = pipeline.derived_keys(stage, networks)
-    transforms = [_transform(row, stage, recipe.scale, len(rows), number, derive) for number, row in enumerate(rows)]
+    transforms = [transform(recipe, stage, number) for number in range(len(rows))]
     return [pipeline.Row(opened[key(row)], transform, Fraction(weight), tuple(row.steps) or None)
             for row, transform, weight in zip(rows, transforms, weights, strict=True)]
 
@@ -101,15 +122,18 @@ def fixed(row, where):
     return degradations.settings(row.degrade, row.set, f"{where}.set.") if row.set else {}
 
 
-def data_hash(recipe, opened):
-    """A short hash of the records that a recipe trains and is evaluated on: names and sizes, not where they lie.
+def identities(opened):
+    """What tells other records from those that a recipe trains and is evaluated on: JSON, as jsr.data.sources says.
 
     Args:
-      recipe: Recipe.
       opened: see `open_sources`.
     """
-    found = [source.identity for source in [*opened.values(), validation_source(recipe)]]
-    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
+    return [source.identity for source in opened.values()]
+
+
+def data_hash(records):
+    """A short hash of `identities`: names and sizes, not where they lie."""
+    return hashlib.sha256(json.dumps(records).encode()).hexdigest()[:16]
 
 
 def validation_source(recipe, announce=lambda line: None):
@@ -121,12 +145,32 @@ def validation_source(recipe, announce=lambda line: None):
     return sources.open_source(data.dataset, data.split, data_dir, announce=announce)
 
 
-def _transform(row, stage, scale, count, number, derive):
+def transform(recipe, stage, number):
+    """What makes samples of the records of row `number` of a stage; UserError where the row does not fit the stage."""
+    rows, scale = recipe.rows(stage), recipe.scale
+    row, derive = rows[number], derived(recipe, stage)
     cut = dict(crop=stage.crop, scale=scale, degrade=row.degrade,
                fixed=fixed(row, f"{'data' if stage.data else 'data.train'}[{number}]"))
     if not stage.frames:
-        return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // count)
+        return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // len(rows))
+    named = pipeline.derived_keys(stage)
+    if named:
+        raise UserError(f"a loss compares with {named[0]!r}, which no batch of clips has; "
+                        f"{nearest(named[0], ['lr', 'hr'])}")
     if derive:
-        raise UserError(f"a loss compares with {derive[0]!r}, which no batch of clips has; "
-                        f"{nearest(derive[0], ['lr', 'hr'])}")
-    return clips.ClipWindows(**cut, frames=stage.frames, cache_bytes=clips.CACHE_BYTES // count)
+        taker = takes_quality(_networks(recipe, stage))[0]
+        raise UserError(f"the network {taker} must be told the JPEG quality of an image, which clips do not have; "
+                        "take one that is not")
+    return clips.ClipWindows(**cut, frames=stage.frames, cache_bytes=clips.CACHE_BYTES // len(rows))
+
+
+def derived(recipe, stage):
+    """What batches of a stage have besides lr and hr, for its losses and networks: keys of pipeline.DERIVED."""
+    return pipeline.derived_keys(stage, _networks(recipe, stage))
+
+
+def _networks(recipe, stage):
+    """{name: module} of the chain during a stage."""
+    fields = recipe.fields_at(recipe.stages.index(stage))
+    return {name: models.create(net.model, scale=net.scale, **fields[name])
+            for name, net in recipe.networks.items() if name in recipe.chain}

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from jsr import guests, images, listing
 from jsr.data import headers
 from jsr.data.decoded import Decoded
-from jsr.datasets.build import damage, default_data_dir, find, names
+from jsr.datasets.build import ON_FIRST_USE, damage, default_data_dir, find, names
 from jsr.datasets.cut import WHOLE
 from jsr.errors import FileError, UserError, nearest
 from jsr.evaluation import score_folders
@@ -18,8 +18,79 @@ from jsr.evaluation import score_folders
 _RGB = 3  # bytes a pixel
 
 
+def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=None, **others):
+    """What shows to be wrong with a row of data without opening it: yields (key, what is wrong).
+
+    Args:
+      dataset, hr, lr, split, files, data_dir: as of `open_source` and `open_pairs`.
+      degrade: what makes LR images; "" takes stored ones.
+      **others: other keys of the row, of which nothing shows.
+    """
+    del others
+    if hr or lr:
+        yield from ((key, f"{folder}: no such folder") for key, folder in (("hr", hr), ("lr", lr))
+                    if folder and not Path(folder).is_dir())
+    elif _is_guest(dataset):
+        pass
+    elif dataset.split("/")[0] in names():
+        yield from _amiss_in_dataset(dataset, split, degrade, data_dir or default_data_dir())
+    elif not Path(dataset).is_dir():
+        yield "dataset", f"{dataset}: {_no_folder(dataset)}"
+    elif not degrade:
+        yield "degrade", _no_lr(dataset)
+    if files:
+        try:
+            _names_in(files)
+        except UserError as e:
+            yield "files", str(e)
+
+
+def _is_guest(dataset):
+    return guests.is_function(str(dataset)) and not Path(dataset).exists()
+
+
+def _no_lr(dataset):
+    return f"names none, but {dataset} stores no LR images; name the degradation that makes them, as aim22_t1"
+
+
+def _amiss_in_dataset(dataset, split, degrade, data_dir):
+    try:
+        cls, config, path = find(dataset, data_dir)
+    except UserError as e:
+        yield "dataset", str(e)
+        return
+    wrong = damage(path)
+    if wrong and cls.name not in ON_FIRST_USE:
+        yield "dataset", f"{dataset}: {_to_build(wrong, cls, config, data_dir)}"
+    info = None if wrong else cls(data_dir=data_dir, config=config).info
+    known = list(info.splits) if info else list(getattr(cls, "SPLITS", ()))
+    try:
+        parts = tfds.core.ReadInstruction.from_spec(split)
+        if info:
+            parts.to_absolute(info.splits)
+        elif known and not {part.partition("[")[0].strip() for part in split.split("+")} <= {*known, "all"}:
+            raise ValueError
+    except Exception:  # whatever TFDS makes of text
+        yield "split", f"{dataset}: {_no_split(split, known)}"
+    if info and not degrade and "lr" not in info.features:
+        yield "degrade", _no_lr(dataset)
+
+
+def _no_folder(dataset):
+    return f"no such folder, and no such dataset; {nearest(dataset, names())}"
+
+
+def _to_build(wrong, cls, config, data_dir):
+    return f"{wrong}; run: jsr build {cls.name}/{config} --data_dir {data_dir}"
+
+
+def _no_split(split, known):
+    has = f"it has {', '.join(known)} and slices of them such as train[:10]" if known else "write train, or train[:10]"
+    return f"has no split {split!r}; {has}"
+
+
 def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math.inf, announce=lambda line: None,
-                least=1):
+                least=1, crop="stages[0].crop"):
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
@@ -41,14 +112,15 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         images are kept on disk as they are decoded, see `jsr.data.decoded`.
       announce: called with lines for the user.
       least: least side of a folder's images, or of their tiles, px: the crop's.
+      crop: key of the recipe that sets it.
 
     Raises:
       UserError: unknown, not built or damaged dataset, unknown split; no such folder, or files in it that are no
         images or too small, a line each; `files` cannot be read, is empty, or has names that the dataset has not;
         `form` of a dataset, or with no place for what it makes.
     """
-    if guests.is_function(str(dataset)) and not Path(dataset).exists():
-        return guests.attribute(dataset)(split)
+    if _is_guest(dataset):
+        return _guest(dataset, split)
     data_dir = data_dir or default_data_dir()
     if isinstance(dataset, str) and dataset.split("/")[0] in names():
         if form != WHOLE:
@@ -57,16 +129,16 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         source = RecordSource(dataset, split, str(data_dir))
         return ListedSource(source, _listed(source.names, files, dataset)) if files else source
     if not Path(dataset).is_dir():
-        raise UserError(f"{dataset}: no such folder, and no such dataset; {nearest(dataset, names())}")
+        raise UserError(f"{dataset}: {_no_folder(dataset)}")
     paths = _listed_paths(_images(dataset, announce), files, dataset)
     sizes, problems = headers.read(dataset, paths, data_dir, announce)
-    headers.raise_all(problems + (_small(list(sizes.items()), least) if form == WHOLE else []))
+    headers.raise_all(problems + (_small(list(sizes.items()), least, crop) if form == WHOLE else []))
     source = FolderSource(paths, list(sizes.values()))
     if form == WHOLE and source.decoded_bytes <= memory:
         return source
     try:
         decoded = Decoded(source, form, Path(data_dir), announce)
-        headers.raise_all(_small(list(zip(decoded.names, decoded.sizes, strict=True)), least))
+        headers.raise_all(_small(list(zip(decoded.names, decoded.sizes, strict=True)), least, crop))
         return decoded
     except UserError as e:
         if form != WHOLE:
@@ -75,13 +147,23 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         return source
 
 
-def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: None, least=1):
+def _guest(dataset, split):
+    """The source that a guest's function gives."""
+    words = "a function of the split that gives records: a source with a length, names and an identity"
+    source = guests.attribute(dataset, guests.takes(1), words)(split)
+    if missing := [name for name in ("__len__", "__getitem__", "names", "identity") if not hasattr(source, name)]:
+        raise UserError(f"{dataset}: gives a {type(source).__name__} without {', '.join(missing)}, but must be {words}")
+    return source
+
+
+def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: None, least=1,
+               crop="stages[0].crop"):
     """Opens a folder of HR images and one of their LR images, as `open_source` does.
 
     Args:
       hr, lr: the folders; files belong together by name, as `jsr.evaluation.score_folders.match_below` says.
       scale: HR size over LR size. HR rows and columns that are too few for one more of the LR image are not used.
-      data_dir, files, announce, least: as of `open_source`; `files` and `least` are of HR images.
+      data_dir, files, announce, least, crop: as of `open_source`; `files` and `least` are of HR images.
 
     Raises:
       UserError: no such folder, files without a partner or that are no images, too small, or not `scale` times as
@@ -98,7 +180,7 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
         pairs = dict(sorted(pairs.items()))
     sizes, wrong = headers.read(hr, list(pairs), data_dir, announce)
     lr_sizes, lr_wrong = headers.read(lr, list(pairs.values()), data_dir, announce)
-    problems += wrong + lr_wrong + _small(list(sizes.items()), least)
+    problems += wrong + lr_wrong + _small(list(sizes.items()), least, crop)
     for path, small in pairs.items():
         (height, width), (lr_height, lr_width) = sizes.get(path, (0, 0)), lr_sizes.get(small, (0, 0))
         if height and lr_height and (height // scale, width // scale) != (lr_height, lr_width):
@@ -117,13 +199,13 @@ def _images(folder, announce):
     return paths
 
 
-def _small(sizes, least):
+def _small(sizes, least, crop):
     """A line for each of some (name, (height, width)) that is smaller than the crop; one, where all are."""
     found = [f"{name}: {width}x{height} is smaller than the crop of {least}" for name, (height, width) in sizes
              if min(height, width) < least]
     if found and len(found) == len(sizes):
-        return [f"{found[0]}, and so are all its images; use a smaller one (--config.stages[0].crop=...)"]
-    return [f"{line}; remove it, or use a smaller crop (--config.stages[0].crop=...)" for line in found]
+        return [f"{found[0]}, and so are all its images; use a smaller one (--config.{crop}=...)"]
+    return [f"{line}; remove it, or use a smaller crop (--config.{crop}=...)" for line in found]
 
 
 def licence(dataset):
@@ -221,14 +303,13 @@ class RecordSource:
         cls, config, path = find(self.dataset, self.data_dir)
         wrong = damage(path)
         if wrong:
-            raise UserError(f"{self.dataset}: {wrong}; run: jsr build {cls.name}/{config} --data_dir {self.data_dir}")
+            raise UserError(f"{self.dataset}: {_to_build(wrong, cls, config, self.data_dir)}")
         builder = cls(data_dir=self.data_dir, config=config)
         try:
             self._records = builder.as_data_source(self.split)
             parts = tfds.core.ReadInstruction.from_spec(self.split).to_absolute(builder.info.splits)
         except (ValueError, KeyError) as e:
-            raise UserError(f"{self.dataset}: has no split {self.split!r}; it has {', '.join(builder.info.splits)} "
-                            "and slices of them such as train[:10]") from e
+            raise UserError(f"{self.dataset}: {_no_split(self.split, builder.info.splits)}") from e
         known = builder.info.metadata["names"]
         self.names = [name for part in parts for name in known[part.splitname][part.from_:part.to]]
         self.identity = [builder.info.full_name, [
@@ -283,16 +364,21 @@ def _listed_paths(paths, files, dataset):
     return [paths[number] for number in _listed([str(path) for path in paths], files, dataset)] if files else paths
 
 
-def _listed(known, path, dataset):
-    """The numbers, ascending, of those names that a text file lists."""
+def _names_in(path):
+    """The names that a text file lists, {name: None}."""
     try:
         lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as e:
+    except (OSError, ValueError) as e:  # of UTF-8, or of a path with a zero byte
         raise UserError(f"{path}: cannot be read as a list of names ({getattr(e, 'strerror', None) or e})") from e
     wanted = dict.fromkeys(line for line in lines if line)
     if not wanted:
-        raise UserError(f"{path}: lists no names; leave it out to take all of {dataset}")
-    numbers = {}
+        raise UserError(f"{path}: lists no names; leave it out to take all")
+    return wanted
+
+
+def _listed(known, path, dataset):
+    """The numbers, ascending, of those names that a text file lists."""
+    wanted, numbers = _names_in(path), {}
     for number, name in enumerate(known):
         for form in _forms(name):
             numbers.setdefault(form, []).append(number)

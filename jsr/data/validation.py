@@ -1,5 +1,6 @@
 """The pairs that networks are validated on."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -27,23 +28,29 @@ def eval_pairs(source, *, scale, degrade="", fixed=None, leave_out=None):
       UserError: a damaged image, or where these may be left out no other; a size that does not fit its pair, no LR
         and no `degrade`.
     """
+    yield from _read(source, functools.partial(_pair, scale=scale, degrade=degrade, fixed=fixed), leave_out)
+
+
+def _read(source, function, leave_out):
+    """What a function gives for every record, but for those that are damaged."""
     given, last = 0, None
     for index in range(len(source)):
         try:
-            pair = _pair(source[index], scale, degrade, fixed)
+            result = function(source[index])
         except FileError as e:
             if leave_out is None:
                 raise
             leave_out(str(e))
             last = e
             continue
-        yield pair
+        yield result
         given += 1
     if last and not given:
         raise UserError(f"{last}; no other image to evaluate on can be read")
 
 
-def _pair(record, scale, degrade, fixed):
+def _images(record, *, scale, degrade):
+    """(HR image, cropped to a multiple of the scale; the stored LR image, None where it is made)."""
     name = record["name"]
     hr = images.read_rgb(record["hr"], name=f"{name} (hr)")
     try:
@@ -51,16 +58,28 @@ def _pair(record, scale, degrade, fixed):
     except ValueError as e:
         raise FileError(f"{name}: {e}; remove it") from e
     if degrade:
-        degraded = degradations.degrade(degrade, hr, seed=Path(name).stem, **(fixed or {}))
-        lr, made = degraded.decode(), degraded.record
-    elif "lr" in record:
-        lr, made = records.lr_image(record), json.loads(record.get("degradation") or "{}")
-    else:
-        raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
-                        "(--config.data.eval.degrade=aim22_t1)")
+        return hr, None
+    if "lr" not in record:
+        raise UserError(f"--config.data.eval.degrade: names none, but {name} has no stored LR image; name the "
+                        "degradation that makes it (--config.data.eval.degrade=aim22_t1)")
+    lr = records.lr_image(record)
+    _check_sizes(name, lr, hr, scale)
+    return hr, lr
+
+
+def _check_sizes(name, lr, hr, scale):
     if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
         raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]} and HR {hr.shape[1]}x{hr.shape[0]}, "
                         f"not {scale} times as large")
+
+
+def _pair(record, scale, degrade, fixed):
+    name, (hr, lr) = record["name"], _images(record, scale=scale, degrade=degrade)
+    made = json.loads(record.get("degradation") or "{}")
+    if lr is None:
+        degraded = degradations.degrade(degrade, hr, seed=Path(name).stem, **(fixed or {}))
+        lr, made = degraded.decode(), degraded.record
+        _check_sizes(name, lr, hr, scale)
     return Path(name).name, lr, hr, degradations.jpeg_quality(made)
 
 
@@ -69,8 +88,29 @@ def count(recipe):
     return len(mix.validation_source(recipe))
 
 
-def pairs(recipe, leave_out=None):
-    """The pairs that a recipe is evaluated on, as `eval_pairs` yields them; `leave_out` as there."""
-    data, source = recipe.data.eval, mix.validation_source(recipe)
-    return eval_pairs(source, scale=recipe.scale, degrade=data.degrade, fixed=mix.fixed(data, "data.eval"),
-                      leave_out=leave_out)
+def pairs(recipe, leave_out=None, source=None):
+    """The pairs that a recipe is evaluated on, as `eval_pairs` yields them; `leave_out` as there.
+
+    Args:
+      source: the recipe's records, where they are open (`jsr.data.mix.open_sources`).
+    """
+    data = recipe.data.eval
+    return eval_pairs(mix.validation_source(recipe) if source is None else source, scale=recipe.scale,
+                      degrade=data.degrade, fixed=mix.fixed(data, "data.eval"), leave_out=leave_out)
+
+
+def check(recipe, source, leave_out=None):
+    """Reads the images of all pairs once: those that are damaged, or of another size, show before a training begins.
+
+    Nothing is degraded or computed, so that it takes the time of decoding alone, less than one validation does.
+
+    Args:
+      recipe: Recipe.
+      source: its records of validation, see `jsr.data.mix.open_sources`.
+      leave_out: as of `eval_pairs`.
+
+    Raises:
+      UserError: as `eval_pairs`.
+    """
+    for _ in _read(source, functools.partial(_images, scale=recipe.scale, degrade=recipe.data.eval.degrade), leave_out):
+        pass

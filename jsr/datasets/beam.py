@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 import tempfile
 
-from jsr.errors import UserError
+from jsr.errors import UserError, install
 
 
 def map_unordered(work, items, *, runner, folder):
@@ -25,7 +25,7 @@ def map_unordered(work, items, *, runner, folder):
     try:
         import apache_beam as beam
     except ImportError:
-        raise UserError(f'--beam {runner}: needs Apache Beam; pip install "jsr[beam]"') from None
+        raise UserError(f"--beam {runner}: needs Apache Beam; {install('beam')}") from None
     items, folder = list(items), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".outcomes-", dir=folder) as outcomes:

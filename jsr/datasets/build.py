@@ -11,6 +11,7 @@ import shutil
 from jsr import places, results
 from jsr.errors import UserError, nearest
 
+ON_FIRST_USE = ("photos",)  # embedded datasets, which a training builds; others cost a download
 _OURS = re.compile(r"(dataset_info|features|metadata)\.json|LICENSE|.*\.array_record-\d+-of-\d+")  # files of a dataset
 
 

@@ -135,7 +135,7 @@ def protocol(name: str) -> Degradation:
       UserError: there is none; the nearest is named.
     """
     if guests.is_function(name):
-        return guests.attribute(name)
+        return guests.attribute(name, Degradation, "a jsr.degradations.Degradation")
     if name not in PROTOCOLS:
         raise UserError(f"degradation protocol {name!r} is unknown; {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]
@@ -143,7 +143,9 @@ def protocol(name: str) -> Degradation:
 
 def codec(fn: str) -> Codec:
     """The codec of a step: a row of `CODECS`, or a guest's ("mypkg.codecs:mine")."""
-    return guests.attribute(fn) if guests.is_function(fn) else CODECS[fn]
+    if guests.is_function(fn):
+        return guests.attribute(fn, Codec, "a jsr.degradations.Codec")
+    return CODECS[fn]
 
 
 def _is_codec(step):

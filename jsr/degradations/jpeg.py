@@ -30,7 +30,7 @@ import threading
 import numpy as np
 from PIL import Image, features
 
-from jsr.errors import MissingLibrary, UserError, nearest
+from jsr.errors import MissingLibrary, UserError, install, nearest
 from jsr.images import read_rgb
 
 SUFFIX = ".jpg"
@@ -87,7 +87,7 @@ def decode(data, *, decoder="pillow"):
     """
     _check_library("decoder", decoder)
     # Pillow looks at every file first: libjpeg fills missing parts with grey and says nothing.
-    image = read_rgb(data)
+    image = read_rgb(data, trusted=True)
     with Image.open(io.BytesIO(data)) as header:
         if header.format not in ("JPEG", "MPO"):
             raise UserError(f"<{len(data)} bytes>: is {header.format}, not JPEG; decode it with read_rgb")
@@ -133,7 +133,7 @@ def _jpeglib(version):
         import jpeglib
     except ImportError:
         raise MissingLibrary(f"JPEG library {version!r} comes with the package jpeglib, which is not installed; "
-                             "pip install 'jsr[codecs]', or choose 'pillow'") from None
+                             f"{install('codecs')}, or choose 'pillow'") from None
     if version not in jpeglib.version.versions():
         raise UserError(f"JPEG library {version!r} is not in the installed jpeglib; install the newest, or choose "
                         f"one of {', '.join(sorted(jpeglib.version.versions()))}")

@@ -31,7 +31,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from jsr.errors import MissingLibrary
+from jsr.errors import MissingLibrary, install
 
 # The options of ffmpeg's `scale` filter. AIM 2022 compressed SR, Track 2: `bicubic`; AIS 2024 real-time SR: `lanczos`.
 SWSCALE_OPTIONS = {
@@ -227,7 +227,7 @@ def pyav(purpose):
         import av.error
         import av.filter
     except ImportError:
-        raise MissingLibrary(f"{purpose} needs PyAV; run: pip install 'jsr[video]'") from None
+        raise MissingLibrary(f"{purpose} needs PyAV; run: {install('video')}") from None
     return av
 
 

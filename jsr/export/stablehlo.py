@@ -24,7 +24,7 @@ from jax import export
 from jax.typing import DTypeLike
 import numpy as np
 
-from jsr.errors import UserError
+from jsr.errors import UserError, install
 from jsr.export.pixels import on_pixels, traced_input, tracing
 from jsr.files import atomic_write
 
@@ -111,4 +111,4 @@ def load(file: str | Path | IO[bytes]) -> Program:
 def _need_flatbuffers():
     """jax.export serialises with a package that JAX does not bring."""
     if importlib.util.find_spec("flatbuffers") is None:
-        raise UserError('StableHLO files need the package flatbuffers: pip install "jsr[export]"')
+        raise UserError(f"StableHLO files need the package flatbuffers: {install('export')}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from jsr.analysis.receptive_field import receptive_field
 from jsr.chain import chain_padding, chain_scale, run_chain, takes_quality, told
+from jsr.device import usual_settings
 from jsr.errors import UserError
 from jsr.inference import runtimes
 from jsr.layers.padding import crop_to, pad_to
@@ -41,15 +42,16 @@ class Chain:
 
     """
 
+    @usual_settings()
     def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0):
-        self.networks, self.meta, self._compile_seconds = networks, meta or {}, 0.0
+        self.networks, self.meta = networks, meta or {}
         self.scale, self.padding = chain_scale(networks), chain_padding(networks)
         self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
         self._variables = jax.device_put(variables)
         self._tlc, self._conditions = tlc, {}
         self._jit = jax.jit(functools.partial(_forward, networks, tlc))
         self._estimate = jax.jit(functools.partial(_estimate, networks, self.estimator))
-        self._compiled, self._lock, self._fields = {}, threading.Lock(), {}
+        self._compiled, self._seconds, self._lock, self._fields = {}, {}, threading.Lock(), {}
         self._probe = -(-_PROBE // self.padding.multiple) * self.padding.multiple
         self.runner = self._runner(runtime)
 
@@ -58,6 +60,7 @@ class Chain:
         """{name: Flax collections} of arrays."""
         return self._variables
 
+    @usual_settings()
     def with_variables(self, variables):
         """The same chain with other parameters, in the same runtime; what JAX compiled is shared."""
         other = object.__new__(Chain)
@@ -65,6 +68,7 @@ class Chain:
         other.runner = other._runner(self.runner.name)
         return other
 
+    @usual_settings()
     def with_dtype(self, dtype):
         """The same chain, computing in another dtype; parameters stay as they are."""
         other = Chain({name: module.clone(dtype=dtype) for name, module in self.networks.items()}, self._variables,
@@ -77,6 +81,7 @@ class Chain:
         """Whether one of the networks must be told the JPEG quality of its images, and was not (`told`)."""
         return bool(takes_quality(self.networks)) and not self._conditions
 
+    @usual_settings()
     def told(self, quality):
         """The same chain for images of a JPEG quality, 1..100; what was compiled is shared.
 
@@ -100,6 +105,7 @@ class Chain:
         other.runner = other._runner("jax")
         return other
 
+    @usual_settings()
     def __call__(self, lr, size=None):
         """Runs an image of any size, padded as the networks need it.
 
@@ -116,6 +122,7 @@ class Chain:
         sr = self.runner(pad_to(lr[None], rows, columns, self.padding.mode))
         return crop_to(sr, height * self.scale, width * self.scale)[0]
 
+    @usual_settings()
     def quality(self, lr):
         """The JPEG quality that the chain's `estimator` sees in an image: a float of 1..100 or so.
 
@@ -126,6 +133,7 @@ class Chain:
         qf = self._estimate(self._variables, pad_to(np.asarray(lr)[None], height, width, self.padding.mode))
         return 100 * (1 - float(qf[0, 0]))
 
+    @usual_settings()
     def compiled(self, height, width):
         """The program for padded images of that size (jax.stages.Compiled)."""
         key = (height, width, bool(self._conditions))
@@ -134,13 +142,13 @@ class Chain:
                 start = time.perf_counter()
                 lr = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
                 self._compiled[key] = self._jit.lower(self._variables, lr, self._conditions).compile()
-                self._compile_seconds += time.perf_counter() - start
+                self._seconds[key] = time.perf_counter() - start
             return self._compiled[key]
 
     @property
     def compile_seconds(self):
         """Spent on compiling so far, and on making other runtimes ready."""
-        return self._compile_seconds + self.runner.open_seconds
+        return sum(self._seconds.values()) + self.runner.open_seconds
 
     @property
     def programs(self):
@@ -157,6 +165,7 @@ class Chain:
         found = self.compiled(height, width).memory_analysis()
         return found.temp_size_in_bytes + found.output_size_in_bytes
 
+    @usual_settings()
     def reach(self, limit):
         """How far, LR px, the networks see from a pixel, or None where it is farther than `limit`.
 

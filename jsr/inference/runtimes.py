@@ -15,7 +15,7 @@ import time
 import jax
 import numpy as np
 
-from jsr.errors import UserError, nearest
+from jsr.errors import UserError, install, nearest
 from jsr.native import import_onnxruntime, import_openvino
 from jsr.onnx_graph import LEAST_SIDE
 from jsr.parallel import cores
@@ -99,8 +99,8 @@ class Other:
 
 
 OTHERS = {
-    "onnxruntime": Other(open_onnx, 'pip install "jsr[export]"'),
-    "openvino": Other(_open_openvino, 'pip install "jsr[export]" openvino'),
+    "onnxruntime": Other(open_onnx, install("export")),
+    "openvino": Other(_open_openvino, install("export", "openvino")),
 }
 NAMES = ("auto", "jax", *OTHERS)
 

@@ -3,18 +3,27 @@
 from concurrent import futures
 import dataclasses
 import difflib
+import functools
 import glob
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
+import re
+import shutil
 import threading
 import time
 import traceback
 
+import jsr
 from jsr import listing, pictures, results
 from jsr.errors import UsageError, UserError
-from jsr.files import sha256
+from jsr.files import atomic_write, sha256
+from jsr.inference import choice
+from jsr.inference.choice import Plan
+from jsr.inference.resample import resampled
+from jsr.inference.upscaler import from_unit, to_unit
 
 COMMAND = "jsr upscale"
 MANIFEST = results.MANIFESTS[COMMAND]
@@ -26,25 +35,38 @@ WRITABLE = tuple(ending for form in pictures.WRITABLE.values() for ending in for
 _OTHER_PICTURES = {*pictures.READABLE, ".heic", ".heif", ".hif", ".jxl", ".svg", ".pdf", ".exr", ".hdr", ".dng", ".raw"}
 _NEAR = 0.7  # difflib's ratio of a slip, as .jgp for .jpg
 _THREADS = 2  # one decodes or encodes while the other computes
+_RESULT = re.compile(r"(.+)_(x[\d.e+-]+|restored|\d+x\d+)")  # stems of results beside their sources
+_BAND_BYTES = 1 << 24  # of a picture that no network cuts into tiles, read at a time
+_WORTH_SAYING = 90  # JPEG quality below which it is said that it was estimated
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One picture: the file it is read from and the one it is written to."""
+    """One picture.
+
+    Attributes:
+      source, target: the file it is read from and the one it is written to.
+      plan: what becomes of it, None where that cannot be known.
+      problem: why, a UserError.
+    """
 
     source: Path
     target: Path
+    plan: Plan | None = dataclasses.field(default=None, compare=False)
+    problem: UserError | None = dataclasses.field(default=None, compare=False)
 
 
-def find_jobs(inputs, out, *, suffix=None):
-    """Which file becomes which.
+def find_jobs(inputs, out=None, *, suffix=None, choose=choice.choose):
+    """Which file becomes which, and how.
 
     Args:
       inputs: files, folders and glob patterns ("**" for any depth), str or Path. What is in a folder goes to the same
         place below `out`; with several folders each goes below its own name. Results that earlier runs left in a
-        folder are no pictures of it.
-      out: folder, made where missing; or, for a single input file, a file name with a suffix that can be written.
+        folder, or beside one of the files, are no pictures of it.
+      out: folder, made where missing; or, for a single input file, a file name with a suffix that can be written; None
+        is beside each input, under a name that says what was done.
       suffix: of the output files, as ".png"; None keeps that of each input, or takes .png where it cannot be written.
+      choose: function of a path to its Plan, as jsr.inference.choice.choose.
 
     Returns:
       (jobs sorted by source, errors, passed over): a UserError for each input that there is not, that cannot be read or
@@ -54,8 +76,9 @@ def find_jobs(inputs, out, *, suffix=None):
       UserError: nothing at all to do; `out` has the ending of a picture that cannot be written, or another than
         `suffix`.
     """
-    out = Path(out)
-    _check_ending(out, suffix)
+    beside, out = out is None, Path(out or "")
+    if not beside:
+        _check_ending(out, suffix)
     found, errors, passed = [], [], listing.PassedOver()  # (source, its place below out)
     paths = [path for pattern in inputs for path in _expand(pattern, errors, passed)]
     several = sum(path.is_dir() for path in paths) > 1
@@ -63,7 +86,10 @@ def find_jobs(inputs, out, *, suffix=None):
         if path.is_dir():
             below = Path(path.resolve().name) if several else Path()
             here = listing.PassedOver()
-            files = listing.taken(path, pictures.READABLE, here, out=out)
+            files = listing.taken(path, pictures.READABLE, here, out=path if beside else out)
+            made = {file for file in files if _source_of(file)}
+            here.kinds.update([listing.RESULTS] * len(made))
+            files = [file for file in files if file not in made]
             found += [(file, below / file.relative_to(path)) for file in files]
             if not files and not here.folders:
                 errors.append(UserError(f"{path}: no pictures in this folder" + (f" ({here})" if here.kinds else "")))
@@ -71,19 +97,25 @@ def find_jobs(inputs, out, *, suffix=None):
         else:
             found.append((path, Path(path.name)))
     errors += passed.errors
+    named = {path for path, _ in found}
+    made = {path for path in named if _source_of(path) in named}
+    passed.kinds.update([listing.RESULTS] * len(made))
+    found = [(path, place) for path, place in found if path not in made]
     if not found:
         raise errors[0] if errors else UserError("no pictures were named")
-    if _is_file_name(out):
+    if not beside and _is_file_name(out):
         if len(found) > 1:
             raise UserError(f"{out}: is a file name, but there are {len(found)} pictures; name a folder")
-        jobs = [Job(found[0][0], out)]
+        jobs = _planned([Job(found[0][0], out)], choose)
+    elif beside:
+        jobs = _beside(_planned([Job(source, source) for source, _ in dict.fromkeys(found)], choose), suffix, errors)
     else:
-        jobs = _with_places(found, out, suffix, errors)
+        jobs = _planned(_with_places(found, out, suffix, errors), choose)
     return sorted(jobs, key=lambda job: str(job.source)), errors, passed
 
 
-def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite=False,
-                  keep_dates=False, progress=lambda files, pixels, total_pixels: None):
+def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quality=None, separate_alpha=False,
+                  quality=None, overwrite=False, keep_dates=False, progress=lambda files, pixels, total_pixels: None):
     """Upscales every job's picture; one that cannot be is reported and does not stop the rest.
 
     Files that an earlier run finished are left alone, as long as source, settings and result are unchanged. A file in
@@ -91,17 +123,22 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
     Several processes may write into one folder, each its share: no entry is lost, no picture is made twice.
 
     The manifest `upscaled.json` in `out` is {command, settings: {key: {...}}, files: {target: entry}}; an entry has
-    `source` and `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, LR `height` and
-    `width` (px), `frames`, `bit_depth`, `channels`, `tiling` ("whole", "exact" or "approximate"), `tile` and `overlap`
-    (LR px), `averaged_tiles` (the sizes of others, where several are averaged), `runtime` (of the last tile),
-    `seconds`, `estimated_quality` (1..100, where a network estimates that of JPEG) and `notes`; of a failed one
-    `error`, with `traceback` where the mistake is in here.
+    `source` and `settings` (a key), and, of a finished file, `source_sha256`, `sha256`, `format`, `did` (what was done,
+    in words), `copied` (true, of copies), LR `height` and `width` (px), `frames`, `bit_depth`, `channels`, `seconds`
+    and `notes`; where a network was at work also `tiling` ("whole", "exact" or "approximate"), `tile` and `overlap` (LR
+    px), `averaged_tiles` (the sizes of others, where several are averaged), `runtime` (of the last tile),
+    `estimated_quality` (1..100, where a network estimates that of JPEG), `told_quality` and `told_by` ("stated",
+    "tables" or "estimate", where a network is told it); of a failed one `error`, with `traceback` where the mistake is
+    in here.
 
     Args:
-      jobs: of `plan`.
-      upscaler: jsr.inference.upscaler.Upscaler.
-      settings: JSON object, all that the results depend on.
-      out: folder of the manifest; None writes none and leaves no finished file alone.
+      jobs: of `find_jobs`.
+      networks: jsr.inference.choice.Networks.
+      settings: JSON object, all that the results depend on but for the networks.
+      out: folder of the manifest; None writes none and leaves no finished file alone, unless `mark`.
+      mark: puts into each file what made it, in place of the manifest, and never replaces one unless `overwrite`.
+      input_quality: JPEG quality, 1..100, that networks are told of all pictures; None is each file's own.
+      separate_alpha: as of Upscaler, for what no network does.
       quality: of lossy output formats, 1..100; None is each format's default.
       overwrite: replaces files in the way, and does finished ones again.
       keep_dates: gives every result the time of its source.
@@ -113,21 +150,24 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
     Raises:
       UserError: the manifest cannot be written, or a file of that name is none.
     """
-    key = _key(settings)
     manifest = _manifest(out, overwrite)
-    errors, todo = [], []
+    keys, tables, errors, todo = {}, {}, [], []
     for job in jobs:
-        problem = _in_the_way(job, manifest, overwrite)
+        problem = _in_the_way(job, manifest, mark, overwrite)
         if problem:
             errors.append(problem)
         else:
             todo.append(job)
     if not todo:
         return {}, errors
+    for job in todo:
+        keys[job], its = _key(job, networks, settings)
+        tables[keys[job]] = its
     if manifest:
-        manifest.add("settings", key, settings)
+        for key, its in tables.items():
+            manifest.add("settings", key, its)
         manifest.save()  # an unwritable folder is found now
-    counter = _Counter(progress, {job: _pixels(job.source) for job in todo})
+    counter = _Counter(progress, {job: _pixels(job) for job in todo})
     stop = threading.Event()
 
     def waiting():
@@ -135,11 +175,14 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
             raise _Stopped
 
     def one(job):
+        key = keys[job]
         entry = {"source": str(job.source), "settings": key}
         known = {}
         try:
+            if job.problem:
+                raise job.problem
             with results.making(job.target, waiting=waiting):
-                known, digest, may = _verdict(job, manifest, key, overwrite)
+                known, digest, may = _verdict(job, manifest, mark, key, overwrite)
                 if may == results.PASS_OVER:
                     entry = known | {"source": str(job.source), "skipped": True}
                 else:
@@ -153,7 +196,11 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
                             whole = entry | {"sha256": sha256(temporary)}
                             manifest.add("files", _name(job, out), results.replacing(job.target, whole))
 
-                    entry |= _upscale(job, upscaler, quality, counter, stop, before)
+                    made = {"software": f"jsr {jsr.__version__}", "did": job.plan.text, "settings": key,
+                            "source": job.source.name, "source_sha256": digest}
+                    write = functools.partial(pictures.create, quality=quality, made=made if mark else None,
+                                              before=before)
+                    entry |= _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
         except UserError as e:
             entry["error"] = str(e)
             errors.append(e)
@@ -181,11 +228,11 @@ def upscale_files(jobs, upscaler, settings, *, out=None, quality=None, overwrite
     return entries, sorted(errors, key=str)
 
 
-def foresee(jobs, settings, *, out=None, overwrite=False):
+def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False):
     """What `upscale_files` would do with every job, without doing it.
 
     Args:
-      jobs, settings, out, overwrite: as of `upscale_files`.
+      jobs, networks, settings, out, mark, overwrite: as of `upscale_files`.
 
     Returns:
       ({target: results.WRITE, REPLACE or PASS_OVER}, errors).
@@ -196,16 +243,19 @@ def foresee(jobs, settings, *, out=None, overwrite=False):
     manifest, found, errors = _manifest(out, overwrite), {}, []
     for job in jobs:
         try:
-            if problem := _in_the_way(job, manifest, overwrite):
+            if problem := job.problem or _in_the_way(job, manifest, mark, overwrite):
                 raise problem
-            *_, found[str(job.target)] = _verdict(job, manifest, _key(settings), overwrite)
+            key, _ = _key(job, networks, settings)
+            *_, found[str(job.target)] = _verdict(job, manifest, mark, key, overwrite)
         except UserError as e:
             errors.append(e)
     return found, errors
 
 
-def _key(settings):
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+def _key(job, networks, settings):
+    """(what names them, the settings of one job)."""
+    its = settings | {"models": networks.digests(job.plan.network) if job.plan else []}
+    return hashlib.sha256(json.dumps(its, sort_keys=True).encode()).hexdigest()[:16], its
 
 
 def _manifest(out, overwrite):
@@ -216,12 +266,30 @@ def _name(job, out):
     return job.target.relative_to(out).as_posix()
 
 
-def _verdict(job, manifest, key, overwrite):
+def _verdict(job, manifest, mark, key, overwrite):
     """(the entry of an earlier run, the source's SHA-256, what may become of the target)."""
     known = manifest.find("files", _name(job, manifest.path.parent)) if manifest else {}
     digest = sha256(job.source)
+    if mark and not overwrite and os.path.lexists(job.target):
+        known = _marked(job, key, digest)
     return known, digest, results.verdict(job.target, known, digest, finished=known.get("settings") == key,
                                           overwrite=overwrite)
+
+
+def _marked(job, key, digest):
+    """What a file says of what made it as an entry of a manifest, {} where it says nothing.
+
+    Raises:
+      UserError: it was made of the very same source in another way; whether a person has changed it cannot be told.
+    """
+    there = sha256(job.target)
+    if there and there == digest:  # a copy says nothing
+        return {"source_sha256": digest, "settings": key, "sha256": there} if job.plan.copies else {}
+    known = pictures.made_by(job.target) or {}
+    if known.get("source_sha256") == digest and known.get("settings") != key:
+        raise UserError(f"{job.target}: was made of {job.source.name} in another way ({known.get('did')}, or with "
+                        "other options); choose --out, or --overwrite")
+    return known | {"sha256": there} if known else {}
 
 
 def _with_used_settings(tables):
@@ -229,47 +297,92 @@ def _with_used_settings(tables):
     return tables | {"settings": {key: value for key, value in tables.get("settings", {}).items() if key in used}}
 
 
-def digest(path):
-    """A file as settings name it: {file, sha256}."""
-    return {"file": Path(path).name, "sha256": sha256(path)}
-
-
 class _Stopped(Exception):
     """Another thread asked for the end."""
 
 
-def _upscale(job, upscaler, quality, counter, stop, before):
-    """Reads, upscales and writes one picture; returns what the manifest says of it. `before` is of atomic_write."""
-    start = time.monotonic()
-    tilings, lost = [], []
-    found = _of_jpeg(job, upscaler) if upscaler.for_jpeg else {}
-    alpha = pictures.WRITABLE[pictures.format_of(job.target)].alpha
-    with pictures.open_picture(job.source, drop_opaque=not alpha) as picture:
-        height, width = picture.height * upscaler.scale, picture.width * upscaler.scale
-        with pictures.create(job.target, picture, height, width, quality=quality, before=before) as sink:
-            for frame in range(picture.frames):
-                def on_band(tiling, rows, frame=frame):
-                    tilings.append(tiling)
-                    counter.at(job, (frame * picture.height + rows) * picture.width)
+def _upscale(job, networks, input_quality, separate_alpha, write, counter, stop):
+    """Reads, upscales and writes one picture; returns what the manifest says of it.
 
-                def rows_of(first, last, frame=frame):
-                    rows = picture.rows(first, last, frame)
-                    if not (lost or upscaler.separate_alpha) and _hides_colours(rows):
-                        lost.append("colours under alpha 0 became black; --alpha separate keeps them")
-                    return rows
-                bands = upscaler.stream(rows_of, picture.height, picture.width, picture.dtype, on_band=on_band)
-                for band in bands:
-                    if stop.is_set():
-                        raise _Stopped
-                    sink.write(band)
+    Args:
+      write: pictures.create with all that is the same for every picture.
+    """
+    start, plan = time.monotonic(), job.plan
+    form = pictures.WRITABLE[pictures.format_of(job.target)]
+    with pictures.open_picture(job.source, drop_opaque=not form.alpha) as picture:
+        found = {"height": picture.height, "width": picture.width, "frames": picture.frames,
+                 "bit_depth": picture.bit_depth, "channels": picture.channels}
+        if plan.copies and pictures.format_of(job.target) == picture.format:
+            with open(job.source, "rb") as file, atomic_write(job.target, before=write.keywords["before"]) as sink:
+                shutil.copyfileobj(file, sink)
+            did, notes, more = f"{plan.text}: copied unchanged", [], {"format": picture.format, "copied": True}
+        else:
+            did = f"{plan.text}: only its format changed" if plan.copies else plan.text
+            more, notes = _written(job, picture, networks, input_quality, separate_alpha, write, counter, stop)
+    return {"sha256": sha256(job.target), "did": did, **found, **more, "seconds": round(time.monotonic() - start, 3),
+            "notes": list(dict.fromkeys(notes))}
+
+
+def _written(job, picture, networks, input_quality, separate_alpha, write, counter, stop):
+    """Writes a picture as its plan wants; returns what the manifest says of that, and notes."""
+    plan, found, tilings, lost = job.plan, {}, [], []
+    upscaler = networks[plan.network] if plan.network else None
+    straight = separate_alpha or plan.copies
+    if upscaler and (upscaler.for_jpeg or upscaler.takes_quality):
+        told, by = choice.told(job.source, input_quality)
+        found = _of_jpeg(job, upscaler, told) if upscaler.for_jpeg else {"notes": []}
+        if upscaler.takes_quality:
+            upscaler = upscaler.told(told)
+            found |= {"told_quality": told, "told_by": by} if by else {}
+        if by == "estimate" and told < _WORTH_SAYING and not found["notes"]:
+            found["notes"].append(f"estimated JPEG quality {told:.0f}")
+    notes = found.pop("notes", [])
+
+    def bands(frame):
+        def on_band(tiling, rows):
+            tilings.append(tiling)
+            counter.at(job, (frame * picture.height + rows) * picture.width)
+
+        def rows_of(first, last):
+            rows = picture.rows(first, last, frame)
+            if not (lost or straight) and _hides_colours(rows):
+                lost.append("colours under alpha 0 became black; --alpha separate keeps them")
+            return rows
+
+        if upscaler:
+            yield from upscaler.stream(rows_of, picture.height, picture.width, picture.dtype, on_band=on_band)
+            return
+        step = max(1, _BAND_BYTES // (picture.width * picture.channels * picture.dtype.itemsize))
+        for top in range(0, picture.height, step):
+            yield rows_of(top, bottom := min(top + step, picture.height))
+            counter.at(job, (frame * picture.height + bottom) * picture.width)
+
+    with write(job.target, picture, *plan.after) as sink:
+        for frame in range(picture.frames):
+            made = bands(frame)
+            if plan.resamples:
+                size = tuple(side * plan.scale for side in plan.before)
+                made = resampled(made, size, plan.after, functools.partial(_averaged, straight=straight),
+                                 functools.partial(from_unit, dtype=picture.dtype, straight=straight))
+            for band in made:
+                if stop.is_set():
+                    raise _Stopped
+                sink.write(band)
+    found |= {"format": sink.format}
+    if upscaler:
         tiling = tilings[-1]
-        return {"sha256": sha256(job.target), "format": sink.format, "height": picture.height, "width": picture.width,
-                "frames": picture.frames, "bit_depth": picture.bit_depth, "channels": picture.channels,
-                "tiling": "whole" if tiling.whole else "exact" if tiling.exact else "approximate",
-                "tile": list(tiling.size), "averaged_tiles": [list(cut.size) for cut in tiling.others],
-                "overlap": tiling.overlap,
-                "runtime": upscaler.runtime(tiling), "seconds": round(time.monotonic() - start, 3),
-                **found, "notes": list(dict.fromkeys((*picture.notes, *found.get("notes", ()), *sink.notes, *lost)))}
+        found |= {"tiling": "whole" if tiling.whole else "exact" if tiling.exact else "approximate",
+                  "tile": list(tiling.size), "averaged_tiles": [list(cut.size) for cut in tiling.others],
+                  "overlap": tiling.overlap, "runtime": upscaler.runtime(tiling)}
+    return found, [*picture.notes, *notes, *sink.notes, *lost]
+
+
+def _averaged(rows, straight):
+    """Rows as they are stored to float32 ones that may be averaged: colours are premultiplied, unless alpha is none."""
+    unit = to_unit(rows)
+    if rows.shape[2] in (2, 4) and not straight:
+        unit[..., :-1] *= unit[..., -1:]
+    return unit
 
 
 def _hides_colours(rows):
@@ -277,12 +390,12 @@ def _hides_colours(rows):
     return rows.shape[2] in (2, 4) and bool(rows[rows[..., -1] == 0][:, :-1].any())
 
 
-def _of_jpeg(job, upscaler):
+def _of_jpeg(job, upscaler, told):
     """For networks that restore JPEG pictures: what the manifest says of the file as such."""
     with pictures.open_picture(job.source) as picture:  # rows are read forwards only
         quality = upscaler.quality(picture.rows, picture.height, picture.width)
         found = {"notes": []}
-        if picture.format != "jpeg":
+        if picture.format != "jpeg" and told is None:
             found["notes"].append(f"is a {picture.format} file; the model was made to restore JPEG")
         if quality is not None:
             found |= {"estimated_quality": round(quality, 1)}
@@ -353,32 +466,78 @@ def _is_file_name(out):
 
 
 def _with_places(found, out, suffix, errors):
-    """Jobs with targets of their own; two sources that would meet keep their old suffix before the new one."""
-    def renamed(place):
-        new = suffix or (place.suffix if place.suffix.lower() in WRITABLE else ".png")
-        return place if place.suffix.lower() == new.lower() else place.with_suffix(new)
-
-    wanted = {}
+    """Jobs with targets below `out`; `found` has (source, place)."""
+    rows = []
     for source, place in dict.fromkeys(found):
-        wanted.setdefault(renamed(place), []).append((source, place))
-    jobs = {}
+        new = suffix or (place.suffix if place.suffix.lower() in WRITABLE else ".png")
+        rows.append((Job(source, out / place), "", place.suffix if place.suffix.lower() == new.lower() else new))
+    return _renamed(rows, errors)
+
+
+def _beside(jobs, suffix, errors):
+    """Jobs with targets beside their sources, whose names say what was done; what cannot be read is an error."""
+    rows = []
+    for job in jobs:
+        if job.problem:
+            errors.append(job.problem)
+            continue
+        ending, kept = job.source.suffix, job.plan.format in pictures.WRITABLE
+        if kept and ending.lower() not in (its := pictures.WRITABLE[job.plan.format].extensions):
+            ending = its[0]  # a name may lie
+        rows.append((job, f"_{job.plan.tag}", suffix or (ending if kept else ".png")))
+    return _renamed(rows, errors)
+
+
+def _renamed(rows, errors):
+    """Jobs whose target gets a tag and an ending, of rows (job, tag, ending).
+
+    Of two that would meet one keeps its own ending, and the other has its old one before the new one.
+    """
+    wanted, jobs = {}, {}
+    for job, tag, ending in rows:
+        wanted.setdefault(job.target.with_name(f"{job.target.stem}{tag}{ending}"), []).append((job, tag, ending))
     for target, claims in wanted.items():
-        for source, place in claims:
-            mine = target if len(claims) == 1 or place == target else place.with_name(place.name + target.suffix)
+        for job, tag, ending in claims:
+            keeps = len(claims) == 1 or job.target.suffix == ending
+            mine = target if keeps else job.target.with_name(f"{job.target.name}{tag}{ending}")
             if mine in jobs:
-                errors.append(UserError(f"{source}: would become {out / mine}, as does {jobs[mine].source}; "
-                                        "rename one"))
+                errors.append(UserError(f"{job.source}: would become {mine}, as does {jobs[mine].source}; rename one"))
             else:
-                jobs[mine] = Job(source, out / mine)
+                jobs[mine] = dataclasses.replace(job, target=mine)
     return list(jobs.values())
 
 
-def _in_the_way(job, manifest, overwrite):
+def _planned(jobs, choose):
+    """The jobs with what becomes of them."""
+    def one(job):
+        try:
+            return dataclasses.replace(job, plan=choose(job.source))
+        except UserError as e:
+            return dataclasses.replace(job, problem=e)
+
+    with futures.ThreadPoolExecutor(_THREADS) as pool:  # choosing may take looking at pixels
+        return list(pool.map(one, jobs))
+
+
+def _source_of(path):
+    """The file that a result beside its source was made of, by what it says or as a copy; None where it is no result.
+
+    Whoever has given it another name has made it a picture of their own.
+    """
+    if not (named := _RESULT.fullmatch(path.stem)):
+        return None
+    if source := (pictures.made_by(path) or {}).get("source"):
+        return path.with_name(Path(source).name)
+    source = path.with_name(named[1] + path.suffix)
+    return source if named[2] == "restored" and (digest := sha256(source)) and digest == sha256(path) else None
+
+
+def _in_the_way(job, manifest, mark, overwrite):
     """A UserError where it shows without reading the source that the target must not be written, else None."""
     try:
         if job.target.exists() and job.target.samefile(job.source):
             return UserError(f"{job.source}: would be replaced by its own result; choose another --out")
-        if not (manifest and manifest.find("files", _name(job, manifest.path.parent))):
+        if not mark and not (manifest and manifest.find("files", _name(job, manifest.path.parent))):
             results.verdict(job.target, {}, None, overwrite=overwrite)
     except OSError as e:
         return UserError(f"{job.target}: {e.strerror}")
@@ -387,10 +546,6 @@ def _in_the_way(job, manifest, overwrite):
     return None
 
 
-def _pixels(path):
+def _pixels(job):
     """Of all frames; 0 where the file cannot be read, which is reported when its turn comes."""
-    try:
-        with pictures.open_picture(path) as picture:
-            return picture.height * picture.width * picture.frames
-    except UserError:
-        return 0
+    return math.prod(job.plan.before) * job.plan.frames if job.plan else 0

@@ -15,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import degradations, model_file
-from jsr.device import check_fork, free_memory
-from jsr.errors import UserError, is_out_of_memory
+from jsr.device import check_fork, free_memory, usual_settings
+from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.inference import kinds, runtimes
 from jsr.inference.chain import Chain
 from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
+from jsr.inference.resample import REACH, resize
 from jsr.inference.tiles import Span, assemble, spans
 
 _SIDES = (1024, 768, 512, 384, 256, 192, 128, 96, 64)  # of tiles that are chosen here, px
@@ -31,6 +32,7 @@ _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of 
 _QUALITY_SIDE = 256  # of the part of an image whose JPEG quality is estimated, px
 _JPEG_BLOCK = 16     # px, with its colours at half the size
 _BEYOND = 0.5  # that floats may lie outside [0, 1], as resizing with negative lobes makes them
+_DTYPES = ("float32", "bfloat16", "float16")
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
 
@@ -83,18 +85,21 @@ class Upscaler:
         affordable, so that the result is exact; else an eighth of the tile, and tiles are faded into one another.
       separate_alpha: takes the colours of images with alpha as if they were opaque, as textures need, whose alpha is no
         transparency; else they are premultiplied, and those under alpha 0 are lost.
+      strength: 0..1, share of the networks' result; the rest is of the plain enlargement, Pillow's bicubic, or at
+        scale 1 of the image itself.
 
     Attributes:
       chains, scale: SR size over LR size.
       separate_alpha: as given.
 
     Raises:
-      UserError: chains of different scales; weights that do not fit them; an overlap too large for the tile.
+      UserError: chains of different scales; weights that do not fit them; an overlap too large for the tile; a strength
+        out of range.
     """
 
     def __init__(self, chains: Sequence[Chain], *, weights: Sequence[float] | None = None, self_ensemble: bool = False,
                  tile: int | Literal["auto"] | Sequence[int] | None = None, overlap: int | None = None,
-                 separate_alpha: bool = False):
+                 separate_alpha: bool = False, strength: float = 1.0):
         scales = sorted({chain.scale for chain in chains})
         if len(scales) != 1:
             raise UserError(f"models of different scales, {' and '.join(f'x{s}' for s in scales)}, cannot be averaged")
@@ -105,7 +110,9 @@ class Upscaler:
         sides = [] if tile in (None, "auto") else list(tile) if isinstance(tile, Sequence) else [tile]
         if any(side < 1 for side in sides) or overlap is not None and overlap < 0:
             raise UserError(f"tile = {tile}, overlap = {overlap}: expected a positive tile, and no negative overlap")
-        self.chains, self.scale = tuple(chains), scales[0]
+        if not 0 <= strength <= 1:
+            raise UserError(f"strength {strength:g}: must be from 0 to 1")
+        self.chains, self.scale, self._strength = tuple(chains), scales[0], strength
         self._weights = np.array(weights, np.float32) / np.float32(sum(weights))
         self._self_ensemble, self._overlap, self.separate_alpha = self_ensemble, overlap, separate_alpha
         self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
@@ -176,7 +183,8 @@ class Upscaler:
         started = False
         while not started:
             tiling = self.tiling(height, width)
-            bands, done = self._bands(tiling, rows, functools.partial(self._finish, dtype=dtype)), 0
+            finish = functools.partial(from_unit, dtype=dtype, straight=self.separate_alpha)
+            bands, done = self._bands(tiling, rows, finish), 0
             try:
                 for band in bands:
                     started = True
@@ -316,6 +324,8 @@ class Upscaler:
     def _reach(self, limit):
         """How far the farthest-seeing chain sees, or None where that is more than `limit` px."""
         found = [chain.reach(limit) for chain in self.chains]
+        if self._strength < 1 and self.scale > 1:
+            found.append(REACH if limit >= REACH else None)
         return None if None in found else max(found)
 
     def _moves_windows(self, height, width):
@@ -341,7 +351,7 @@ class Upscaler:
             if unit.shape[2] == 1:
                 return colour(np.repeat(unit, 3, axis=2)) @ _LUMA[:, None]
             average = functools.partial(self._average, tiling, row, column)
-            return self_ensemble(average, unit) if self._self_ensemble else average(unit)
+            return self._blended(self_ensemble(average, unit) if self._self_ensemble else average(unit), unit)
 
         unit = to_unit(lr)
         if unit.shape[2] not in (2, 4):
@@ -353,14 +363,12 @@ class Upscaler:
             sr_alpha = _keep_flat(np.clip(colour(alpha), 0, 1), alpha, self.scale)
         return np.concatenate([colour(unit[..., :-1] * (1 if self.separate_alpha else alpha)), sr_alpha], axis=-1)
 
-    def _finish(self, sr, dtype):
-        """Float32 as `_run` gives it to what is stored: straight alpha, clipped, rounded (not truncated)."""
-        if sr.shape[2] in (2, 4) and not self.separate_alpha:
-            alpha = sr[..., -1:]
-            straight = np.divide(sr[..., :-1], alpha, out=np.zeros_like(sr[..., :-1]), where=alpha > 0)
-            sr = np.concatenate([straight, alpha], axis=-1)
-        sr = np.clip(sr, 0, 1)
-        return sr if dtype == np.float32 else np.rint(sr * np.float32(np.iinfo(dtype).max)).astype(dtype)
+    def _blended(self, sr, lr):
+        """The networks' result for float32 (h, w, 3) with the share of the plain enlargement."""
+        if self._strength == 1:
+            return sr
+        plain = lr if self.scale == 1 else resize(lr, sr.shape[:2])
+        return np.float32(self._strength) * sr + np.float32(1 - self._strength) * plain
 
     def _average(self, tiling, row, column, lr):
         """Float32 (h, w, 3), turned or not, through all chains."""
@@ -378,6 +386,7 @@ class Upscaler:
         return tuple(span.stop - span.start if span is not side[-1] else chain.padding.target(span.stop) - span.start
                      for span, side in ((row, tiling.rows), (column, tiling.columns)))
 
+    @usual_settings()
     def _finite(self, chain, lr, size):
         """One chain's output; where half precision overflowed, that of float32."""
         sr = np.asarray(chain(lr, size))
@@ -395,14 +404,15 @@ class Upscaler:
         raise UserError("the network's output is not finite; its weights are damaged, or not made for such images")
 
 
+@usual_settings()
 def load(path, *more, weights=None, self_ensemble=None,
          tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap=None, dtype=None, runtime="jax",
-         tlc=None, input_quality=None, separate_alpha=False) -> Upscaler:
+         tlc=None, input_quality=None, separate_alpha=False, strength=1.0) -> Upscaler:
     """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
 
     Args:
       path, *more: model files of one scale, runs or names, see jsr.model_file.find.
-      weights, overlap, separate_alpha: as for Upscaler.
+      weights, overlap, separate_alpha, strength: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
       tile: as for Upscaler; "auto" is as the first file says, where it says something.
       dtype: of the computation, as "bfloat16"; None is as trained, float32.
@@ -423,20 +433,31 @@ def load(path, *more, weights=None, self_ensemble=None,
         runtime = "jax"
     if dtype is not None and runtime in runtimes.OTHERS:
         raise UserError(f"runtime {runtime}: computes in float32; for {dtype} use jax")
-    chains = []
+    computed, chains = _computed_in(dtype), []
     for file in (path, *more):
         meta, networks, variables, _ = model_file.fused(*model_file.load(file))
         of_file = (meta.get("ensemble") or {}).get("tlc", 0)
         chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc)
         chain = chain if input_quality is None else chain.told(input_quality)
-        chains.append(chain if dtype is None else chain.with_dtype(jnp.dtype(dtype)))
+        chains.append(chain if computed is None else chain.with_dtype(computed))
     ensemble = chains[0].meta.get("ensemble") or {}
     if self_ensemble is None:
         self_ensemble = bool(ensemble.get("self"))
     if tile == "auto":
         tile = ensemble.get("tiles") or tile
     return Upscaler(chains, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
-                    separate_alpha=separate_alpha)
+                    separate_alpha=separate_alpha, strength=strength)
+
+
+def _computed_in(dtype):
+    """The dtype of a computation by its name, or itself; UserError for one in which networks do not compute."""
+    try:
+        found = None if dtype is None else jnp.dtype(dtype)
+    except TypeError:
+        found = dtype
+    if found is not None and found not in map(jnp.dtype, _DTYPES):
+        raise UserError(f"dtype {dtype}: is none that networks compute in; {nearest(dtype, _DTYPES)}")
+    return found
 
 
 def _made_for_jpeg(meta):
@@ -454,6 +475,22 @@ def _middle(side):
 def to_unit(pixels):
     """uint8 and uint16 to float32 in [0, 1]; floats as they are."""
     return pixels if pixels.dtype == np.float32 else pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def from_unit(sr, dtype, *, straight):
+    """Float32 to what is stored: straight alpha, clipped, rounded (not truncated).
+
+    Args:
+      sr: float32 (h, w, C); of 2 or 4 channels the last one is alpha.
+      dtype: uint8, uint16 or float32.
+      straight: whether the colours are straight; else they are premultiplied.
+    """
+    if sr.shape[2] in (2, 4) and not straight:
+        alpha = sr[..., -1:]
+        colours = np.divide(sr[..., :-1], alpha, out=np.zeros_like(sr[..., :-1]), where=alpha > 0)
+        sr = np.concatenate([colours, alpha], axis=-1)
+    sr = np.clip(sr, 0, 1)
+    return sr if dtype == np.float32 else np.rint(sr * np.float32(np.iinfo(dtype).max)).astype(dtype)
 
 
 def _keep_flat(sr_alpha, alpha, scale):

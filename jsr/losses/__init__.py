@@ -49,7 +49,15 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {fn.__name__: fn for fn in (
 PARAMS, LEARNT = {"robust": robust.init}, {"robust": robust.learnt}
 _OF_FEATURES = {"attention_transfer", "cycle_l1", "quality_factor"}  # shapes may differ
 _KEYS = ("fn", "pred", "target", "weight")
+_OF_BOTH = {"lr_clean", "hr_x2", "hr_centre", "quality"}  # in a batch, and perhaps outputs of a network
 _CHANNELS = 3  # of the images that a function with parameters compares
+# Of options: whether a value can be, and the words for it
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("eps", "scale_lo", "scale_ref"), (lambda value: value > 0, "more than 0")),
+    **dict.fromkeys(("weight", "low", "alpha"), (lambda value: value >= 0, "0 or more")),
+    **dict.fromkeys(("scale", "lobes", "levels", "patch_factor", "scales"),
+                    (lambda value: 1 <= value <= 64, "from 1 to 64")),
+}
 
 
 def check_rows(rows: Iterable[_Row]) -> None:
@@ -65,23 +73,54 @@ def check_rows(rows: Iterable[_Row]) -> None:
             if not isinstance(row[part], str):
                 raise UserError(f"loss row {dict(row)}: {part} must be text")
         keys([row])
+        if _compares_nothing(row):
+            raise UserError(f"loss {row['fn']}: compares {row['pred']} with {row['target']}, which nothing that is "
+                            "learnt changes; name two things, as pred sr and target hr")
         known = {"weight": 1.0, **defaults(row["fn"])}
         for name, value in {"weight": row["weight"], **_options(row)}.items():
             if name not in known:
                 raise UserError(f"loss {row['fn']}: no option {name!r}; {nearest(name, known)}")
             if isinstance(value, float) and not math.isfinite(value):
                 raise UserError(f"loss {row['fn']}: {name}={value}; give a number")
-            if wrong := mismatch(value, known[name]):
+            wrong = mismatch(value, known[name])
+            ranged = name in _RANGES and (name == "weight" or row["fn"] in LOSSES)
+            if not wrong and ranged and not _RANGES[name][0](value):
+                wrong = f"{value!r}; give {_RANGES[name][1]}"
+            if wrong:
                 raise UserError(f"loss {row['fn']}: {name}={wrong}")
+        if row["fn"] == "clip_l1" and not (limits := known | _options(row))["low"] < limits["high"]:
+            raise UserError(f"loss clip_l1: low={limits['low']:.4g} is not below high={limits['high']:.4g}")
+
+
+def _compares_nothing(row):
+    """Whether both arrays of a row are one, or images of the batch, and its function looks at both."""
+    same = row["pred"] == row["target"] and row["pred"] not in _OF_BOTH
+    return row["fn"] in LOSSES and (same and not _of_one(row) or {row["pred"], row["target"]} <= {"lr", "hr"})
+
+
+def _of_one(row):
+    """Whether the function of a row may look at one array alone."""
+    return row["fn"] == "gan_generator" or row.get("form") in ("absolute", "squared") or row["fn"] not in LOSSES
 
 
 def function(fn: str) -> Callable[..., jax.Array]:
     """The function of a row: one of LOSSES, or a guest's ("mypkg.losses:mine"); UserError for an unknown one."""
     if guests.is_function(fn):
-        return guests.attribute(fn)
+        return guests.attribute(fn, _is_loss, "a function of pred, target and options with defaults, which "
+                                              "gives a number")
     if fn not in LOSSES:
         raise UserError(f"loss {fn!r} is unknown; {nearest(fn, LOSSES)}")
     return LOSSES[fn]
+
+
+def _is_loss(its):
+    """Whether a guest can be called as a loss is, and names its options."""
+    if not guests.takes(2)(its):
+        return False
+    found = list(inspect.signature(its).parameters.values())
+    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return len(found) >= 2 and all(its.kind in named for its in found[:2]) and all(
+        its.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD) for its in found)
 
 
 def defaults(fn: str) -> dict[str, Any]:
@@ -163,13 +202,23 @@ def total(rows: Sequence[_Row], outputs: Mapping[str, jax.Array], batch: Mapping
         pred, target = _pick(row["pred"], outputs, batch), _pick(row["target"], batch, outputs)
         if pred.shape != target.shape and row["fn"] not in _OF_FEATURES:
             raise UserError(f"loss {row['fn']}: {row['pred']} is {pred.shape}, {row['target']} is {target.shape}")
+        if pred is target and not _of_one(row):
+            raise UserError(f"loss {row['fn']}: no network gives {row['pred']}, which is so compared with itself; name "
+                            "an output, as sr")
         wide = jnp.promote_types(pred.dtype, jnp.float32)
         own = {"params": (params or {})[name]} if row["fn"] in PARAMS else {}
         try:
             compared = (_masked(x.astype(wide), batch) for x in (pred, target))
             values[name] = function(row["fn"])(*compared, **_options(row), **own)
-        except ValueError as e:
-            raise UserError(f"loss {row['fn']} of {row['pred']} and {row['target']}: {e}") from e
+        except Exception as e:
+            if not isinstance(e, ValueError) and not guests.is_function(row["fn"]):
+                raise
+            kind = "" if isinstance(e, ValueError) else f"{type(e).__name__}: "
+            words = str(e).partition("\n")[0]
+            raise UserError(f"loss {row['fn']} of {row['pred']} and {row['target']}: {kind}{words}") from e
+        if jnp.shape(values[name]) != ():
+            raise UserError(f"loss {row['fn']} of {row['pred']} and {row['target']}: gives an array of shape "
+                            f"{jnp.shape(values[name])}, but must give one number")
         loss = loss + row["weight"] * values[name]
     return loss, values
 

@@ -23,6 +23,7 @@ import dataclasses
 import fnmatch
 import functools
 import importlib
+import math
 import os
 from pathlib import Path
 import sys
@@ -40,6 +41,8 @@ from jsr.models._card import Card
 
 __all__ = ["STEMS", "Card", "abstract", "card", "create", "init", "list_models", "load", "outputs", "resolve"]
 
+_LARGEST = 4096  # whole number in a field: features, blocks, sides of windows
+
 STEMS = tuple(sorted(p.stem for p in Path(__file__).parent.glob("[!_]*.py")))
 
 
@@ -55,8 +58,8 @@ def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
       A Linen module.
 
     Raises:
-      UserError: unknown network, variant or field (the nearest is named), a value of another type than the field's, or
-        a scale that the network is not made for.
+      UserError: unknown network, variant or field (the nearest is named), a value of another type than the field's or
+        that is no size, or a scale that the network is not made for.
     """
     module, variant = _find(model_id)
     scales = card(model_id).allowed_scales
@@ -68,7 +71,7 @@ def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
     for field, value in fields.items():
         if field not in known:
             raise UserError(f"{model_id}: no field {field!r}; {nearest(field, known)}")
-        if wrong := mismatch(value, getattr(default, field)):
+        if wrong := mismatch(value, getattr(default, field)) or _out_of_range(value):
             raise UserError(f"{model_id}: field {field}: {wrong}")
     return module.Model(variant, scale=scale, **{field: _hashable(value) for field, value in fields.items()})
 
@@ -208,6 +211,17 @@ def _find(model_id):
     if variant not in module.VARIANTS:
         raise UserError(f"{model_id}: no variant {variant!r}; {nearest(variant, module.VARIANTS)}")
     return module, variant
+
+
+def _out_of_range(value):
+    """What is wrong with the numbers in a field's value, "" where nothing is."""
+    if isinstance(value, (list, tuple)):
+        return next(filter(None, map(_out_of_range, value)), "")
+    if isinstance(value, int) and not 0 <= value <= _LARGEST:
+        return f"{value!r}; give from 0 to {_LARGEST:,}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value!r}; give a number"
+    return ""
 
 
 def _lr(network):

@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 import numpy as np
 
 from jsr.chain import chain_padding, run_chain
-from jsr.errors import UserError
+from jsr.errors import UserError, install
 from jsr.onnx_graph import LEAST_SIDE
 from jsr.onnx_graph.graph import Graph
 from jsr.onnx_graph.values import Constant, Tensor
@@ -91,7 +91,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
 
 def _export(function, variables, example, *, input_name="lr", output_name="sr", dynamic, multiple, nchw):
     if importlib.util.find_spec("onnx") is None:
-        raise UserError('ONNX graphs need the package onnx: pip install "jsr[export]"')
+        raise UserError(f"ONNX graphs need the package onnx: {install('export')}")
     import onnx
 
     shape = _shape(example.shape, dynamic, multiple)

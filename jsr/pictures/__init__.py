@@ -15,7 +15,8 @@ A picture or a sink belongs to one thread at a time; different ones may be used 
 """
 
 from jsr.pictures.formats import READABLE, WRITABLE, Format, format_of, output_format
-from jsr.pictures.read import Picture, open_picture
+from jsr.pictures.read import Picture, made_by, open_picture
 from jsr.pictures.write import Sink, create
 
-__all__ = ["READABLE", "WRITABLE", "Format", "Picture", "Sink", "create", "format_of", "open_picture", "output_format"]
+__all__ = ["READABLE", "WRITABLE", "Format", "Picture", "Sink", "create", "format_of", "made_by", "open_picture",
+           "output_format"]

@@ -2,17 +2,19 @@
 
 import contextlib
 import dataclasses
+import errno
 import functools
-import logging
+import mmap
 import os
 import struct
+import tempfile
 
 import numpy as np
 from PIL import Image
 
-from jsr import images, native, orientation
+from jsr import images, orientation
 from jsr.errors import UserError
-from jsr.parallel import cores
+from jsr.libvips import first_line, tidied_jpeg, undecodable, vips
 from jsr.pictures import _exif, _jpeg
 
 PILLOW = {"BMP": (".bmp", ".dib"), "PCX": (".pcx",), "ICO": (".ico",), "ICNS": (".icns",), "PSD": (".psd",),
@@ -49,19 +51,6 @@ class Metadata:
     oriented_by: str = "XMP"  # what states the orientation; "EXIF" goes first, a tag of TIFF is of it
 
 
-@functools.cache
-def vips():
-    """The module pyvips, set up once: no operation cache, few threads, silent."""
-    with native.environment("VIPS_WARNING", "1"):  # read as it starts: libvips's own warnings leave the terminal alone
-        import pyvips
-    if "VIPSHOME" not in os.environ:
-        os.unsetenv("VIPSHOME")  # libvips tells itself, and every child of the process, where it was built
-    pyvips.cache_set_max(0)
-    pyvips.concurrency_set(min(4, cores()))
-    logging.getLogger("pyvips").setLevel(logging.CRITICAL + 1)
-    return pyvips
-
-
 @contextlib.contextmanager
 def reading(path):
     """Turns errors of the system, libvips and Pillow about `path` into one line."""
@@ -76,16 +65,11 @@ def reading(path):
     except PermissionError:
         raise UserError(f"{path}: no permission to read it") from None
     except Exception as e:  # pyvips.Error; Pillow raises OSError, SyntaxError, ValueError, struct.error and others
-        reason = first_line(e)
-        if isinstance(e, MemoryError) or "out of memory" in reason.lower():
+        if isinstance(e, MemoryError) or "out of memory" in first_line(e).lower():
             raise UserError(f"{path}: decoding it takes more memory than there is") from e
-        raise UserError(f"{path}: damaged or truncated picture ({reason}); replace or remove the file") from e
-
-
-def first_line(e):
-    """What libvips or Pillow says is wrong, on one line, without libvips's general first one."""
-    lines = [line.strip() for line in str(e).splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith(("unable to", "source:"))), type(e).__name__)
+        if isinstance(e, OSError) and e.errno == errno.ELOOP:
+            raise UserError(f"{path}: is a link that leads back to itself; remove it") from e
+        raise UserError(undecodable(path, e)) from e
 
 
 def field(image, name, default=None):
@@ -114,7 +98,8 @@ def load(path, file):
         name, image = _through_pillow(path, file, metadata, notes)
     else:
         options, convert = _INSPECT[name](path, file, metadata, notes)
-        image = _through_vips(path, file, name, options, metadata)
+        with _tidied(file) if name == "jpeg" else contextlib.nullcontext(file) as tidied:
+            image = _through_vips(path, tidied, name, options, metadata)
         image = convert(image)
     image = _plain(path, image, notes)
     metadata.icc = field(image, "icc-profile-data")
@@ -139,6 +124,20 @@ def _sniff(path, file):
         if head.lstrip().startswith(magic):
             raise UserError(f"{path}: is {what}, which cannot be read; convert it to PNG")
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+
+
+@contextlib.contextmanager
+def _tidied(file):
+    """An open JPEG file, or one in its place of which decoders do not warn though no sample is missing."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        tidied = tidied_jpeg(data)
+    if tidied is None:
+        yield file
+        return
+    with tempfile.TemporaryFile() as copy:
+        copy.write(tidied)
+        copy.flush()
+        yield copy
 
 
 def _through_vips(path, file, name, options, metadata):
@@ -216,6 +215,7 @@ _PNG_READ = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"pHYs", b"sB
 _WEBP_READ = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "}
 _GIF_SIGNS = ((b"\xfe", "comment dropped"), (b"\x01", "text over the picture dropped"),
               (b"\xffXMP Data", "XMP dropped"), (b"\xffICCRGBG1", "colour profile dropped"), (b"\xffC2PA", _C2PA))
+_TRAILER, _CUT = 0x3B, "cut"
 # What in the first bytes of an AVIF file tells of more than the picture
 _AVIF_SIGNS = ((b"tmap", "HDR gain map dropped"), (b"c2pa", _C2PA), (b"auxid:2\0", "depth map dropped"))
 
@@ -264,24 +264,34 @@ def _inspect_jpeg(path, file, metadata, notes):
 def _inspect_gif(path, file, metadata, notes):
     notes.append("palette became RGB")
     file.seek(0)
-    blocks = _gif_extensions(file.read())
+    blocks, frames, end = _gif_blocks(file.read())
+    if end == _CUT:
+        raise UserError(f"{path}: damaged or truncated (it is cut off in frame {frames}); replace or remove the file")
+    if end != _TRAILER:
+        notes.append("its end is missing, and with it any further frames")
     notes += [note for start, note in _GIF_SIGNS if any(block.startswith(start) for block in blocks)]
     return {"n": -1}, _same
 
 
-def _gif_extensions(data):
-    """The first 16 bytes of each extension of a GIF file, its label first."""
-    found, at = [], 13 + _gif_palette(data[10:11])
+def _gif_blocks(data):
+    """(the first 16 bytes of each extension, its label first; the number of frames; how it ends), of a GIF file.
+
+    It ends with the byte _TRAILER, or with another or none where that is missing, or is _CUT in a block.
+    """
+    found, frames, at = [], 0, 13 + _gif_palette(data[10:11])
     while at < len(data) and data[at] in (0x21, 0x2C):
         if data[at] == 0x21:
             found.append(data[at + 1:at + 2] + data[at + 3:at + 18])
             at += 2
         else:
+            frames += 1
             at += 11 + _gif_palette(data[at + 9:at + 10])
         while at < len(data) and data[at]:  # pieces of up to 255 bytes, an empty one last
             at += 1 + data[at]
         at += 1
-    return found
+        while at < len(data) and not data[at]:  # padding
+            at += 1
+    return found, frames, data[at] if at < len(data) else None if at == len(data) else _CUT
 
 
 def _gif_palette(flags):
@@ -357,6 +367,9 @@ def _inspect_tiff(path, file, metadata, notes):
     kinds = {tuple(value(page, tag) for tag in (256, 257, 258, 262, 277)) for page in full}
     if len(kinds) > 1 or full != pages[:len(full)]:
         raise UserError(f"{path}: has pages of different sizes or kinds; split it into one file a page first")
+    if value(first, 277, 1) - 1 == {0: 1, 1: 1, 2: 3}.get(value(first, 262)) and value(first, 338, 0) == 0:
+        raise UserError(f"{path}: has a channel besides its colours that it does not call alpha (ExtraSamples), as "
+                        "infrared is; remove it, or have the file call it alpha")
     if value(first, 262) in (8, 9, 10):
         raise UserError(f"{path}: is in Lab colours; convert it to sRGB first")
     if value(first, 259, 1) == 1:  # not compressed

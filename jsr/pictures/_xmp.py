@@ -1,11 +1,13 @@
-"""XMP packets made to fit a picture of another size that carries nothing beside its pixels."""
+"""XMP packets made to fit a picture of another size that carries nothing beside its pixels, and say what made it."""
 
 import re
 from xml.dom import minidom
 from xml.parsers import expat
+from xml.sax.saxutils import quoteattr
 
 _XMLNS = "http://www.w3.org/2000/xmlns/"
 _GOOGLE, _ADOBE = "http://ns.google.com/photos/1.0/", "http://ns.adobe.com/"
+_RDF, _OWN = "http://www.w3.org/1999/02/22-rdf-syntax-ns#", "urn:jsr:1"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 
 # What speaks of data that does not come along: {namespace: pattern of the properties}.
@@ -32,6 +34,38 @@ _LENGTHS = {
     f"{_ADOBE}xap/1.0/sType/Dimensions#": (r"w", r"h", "unit"),
     _IPTC: (r"rb(?:X|W|Rx)", r"rb(?:Y|H)", "rbUnit"),
 }
+
+_PACKET = ('<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+           f'<rdf:RDF xmlns:rdf="{_RDF}"></rdf:RDF></x:xmpmeta><?xpacket end="w"?>').encode()
+_MARK = re.compile(rb"<jsrrdf:Description [^>]*/>")  # a prefix of its own: a packet may call RDF's namespace anything
+
+
+def marked(packet, made):
+    """An XMP packet that says what made the picture; what it said of that before is gone.
+
+    Args:
+      packet: bytes, or None.
+      made: {name: text}, names as of XML.
+
+    Returns:
+      bytes, or None of a packet that has no place for it.
+    """
+    words = " ".join(f"jsr:{name}={quoteattr(text, {'>': '&gt;'})}" for name, text in made.items())
+    mark = f'<jsrrdf:Description xmlns:jsrrdf="{_RDF}" jsrrdf:about="" xmlns:jsr="{_OWN}" {words}/>'.encode()
+    packet = _MARK.sub(b"", packet or _PACKET)
+    end = re.search(rb"</(?:[\w.-]+:)?RDF\s*>", packet)
+    return packet[:end.start()] + mark + packet[end.start():] if end else None
+
+
+def made(data):
+    """The {name: text} that `marked` has put into a packet, or into a file that holds one as it is; None without."""
+    if not (found := _MARK.search(data)):
+        return None
+    try:
+        mark = minidom.parseString(found[0]).documentElement
+    except (expat.ExpatError, ValueError):
+        return None
+    return {attribute.localName: attribute.value for attribute in _attributes(mark) if attribute.namespaceURI == _OWN}
 
 
 def fitted(packet, before, after, *, turned=False):

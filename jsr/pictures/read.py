@@ -1,13 +1,17 @@
 """Reading a picture from top to bottom, with all that belongs to it."""
 
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
 
-from jsr.pictures import _jpeg, quality
-from jsr.pictures._load import field, load, reading, vips
+from jsr.errors import UserError
+from jsr.libvips import check_jpeg, tidied_jpeg, vips
+from jsr.pictures import _jpeg, _xmp, quality
+from jsr.pictures._load import field, load, reading
 
+_TAIL = 1 << 16  # bytes at the end of a file in which formats without a place for XMP have it
 _FETCH_BYTES = 1 << 20  # libvips's caches hold several times what is asked for at once
 
 
@@ -27,6 +31,20 @@ def open_picture(path, *, drop_opaque=False):
         sizes, animated PNG or AVIF, wide or HDR colours without a profile, camera raw.
     """
     return Picture(path, drop_opaque=drop_opaque)
+
+
+def made_by(path):
+    """The {name: text} that `create` was given as `made` of a picture file; None where there is none, or no picture."""
+    try:
+        with open_picture(path) as picture, open(path, "rb") as file:
+            if picture.metadata.xmp:
+                return _xmp.made(picture.metadata.xmp)
+            if picture.format not in ("gif", "bmp"):
+                return None
+            file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))
+            return _xmp.made(file.read())
+    except (UserError, OSError):
+        return None
 
 
 class Picture:
@@ -137,6 +155,9 @@ class Picture:
 
         A region, as evaluating crops one by one would end libvips's sequential reading after each.
         """
+        if self.format == "jpeg":  # before there is a half-made result
+            data = self.path.read_bytes()
+            check_jpeg(tidied_jpeg(data) or data, self.path)
         height = self._image.height // self.frames
         page = self._image.crop(0, frame * height, self._image.width, height)
         if self.turned > 1:

@@ -12,8 +12,9 @@ from PIL import Image
 
 from jsr.errors import UserError
 from jsr.files import atomic_write
+from jsr.libvips import first_line, vips
 from jsr.pictures import _exif, _icc, _xmp
-from jsr.pictures._load import BANDS, first_line, interpretation, open_vips, vips
+from jsr.pictures._load import BANDS, interpretation, open_vips
 from jsr.pictures.formats import WRITABLE, format_of
 
 SPOOL_BYTES = 256 << 20  # rows wait for the encoder in memory up to here, above it in a file beside the output
@@ -21,6 +22,8 @@ SPOOL_BYTES = 256 << 20  # rows wait for the encoder in memory up to here, above
 _NO_RESOLUTION = 72 / 25.4  # px/mm written where the source says none, as other programs do
 
 _KEEP = {"xmp": 2, "iptc": 4, "icc": 8, "other": 16}  # libvips's flags; EXIF (1) only where libvips writes it
+
+_GIF_XMP = b"\x21\xff\x0bXMP DataXMP"  # then the packet, and a tail that leads out of it from wherever it was entered
 
 _JPEG_SEGMENT = 65_000  # bytes of EXIF or XMP that one JPEG segment holds
 
@@ -31,7 +34,7 @@ _NEAR = 100  # values that differ by no more are the same
 
 
 @contextlib.contextmanager
-def create(path, picture, height, width, *, format=None, quality=None, before=lambda temporary: None):
+def create(path, picture, height, width, *, format=None, quality=None, made=None, before=lambda temporary: None):
     """Writes a picture of `height` x `width` pixels with the metadata of another one.
 
     When the block ends well the file is encoded beside `path` and renamed onto it; after an exception nothing is left.
@@ -44,6 +47,8 @@ def create(path, picture, height, width, *, format=None, quality=None, before=la
       format: a key of WRITABLE; by default the one of `path`'s extension.
       quality: 1..100 for lossy formats; default in WRITABLE, lossless for WebP where the source is. Lossless formats
         ignore it and note so.
+      made: {name: text} of what made the picture, which is put into it and `jsr.pictures.made_by` reads; None puts
+        nothing.
       before: as of `jsr.files.atomic_write`.
 
     Yields:
@@ -61,7 +66,7 @@ def create(path, picture, height, width, *, format=None, quality=None, before=la
         raise ValueError(f"quality {quality} is not between 1 and 100")
     _refuse(path, name, picture, height, width)
     with atomic_write(path, "w+b", before=before) as file, _spool(path, picture, height, width) as rows:
-        sink = Sink(path, name, picture, height, width, quality, rows)
+        sink = Sink(path, name, picture, height, width, quality, made, rows)
         yield sink
         sink._encode(file)
 
@@ -111,7 +116,7 @@ class Sink:
       notes: phrases, one for each thing that the output format cannot keep.
     """
 
-    def __init__(self, path, name, picture, height, width, quality, rows):
+    def __init__(self, path, name, picture, height, width, quality, made, rows):
         self.format, self._form = name, WRITABLE[name]
         self._path, self._picture, self._height, self._width, self._rows = path, picture, height, width, rows
         self._metadata, self._missing = picture.metadata, picture.frames * height
@@ -125,6 +130,7 @@ class Sink:
         self.quality = None if lossless else quality or self._form.quality
         if quality and lossless:
             notes.append(f"{name} is lossless: quality {quality} does not apply")
+        self._made = made
         self._exif, self._xmp = self._upright(notes)
         self._icc = self._fitting_profile(notes)
         has = {_NAMES[key]: not self._holds(key) and getattr(self._metadata, key) for key in _NAMES}
@@ -156,6 +162,12 @@ class Sink:
             exif = notes.append("EXIF too long for jpeg dropped")
         if self.format == "jpeg" and len(xmp or b"") > _JPEG_SEGMENT:
             xmp = notes.append("XMP too long for jpeg dropped")
+        if self._made:
+            own = _xmp.marked(xmp, self._made)
+            if own is None or self.format == "jpeg" and len(own) > _JPEG_SEGMENT:
+                notes.append("XMP dropped, which has no room for what made the picture")
+                own = _xmp.marked(None, self._made)
+            xmp = own
         return exif, xmp
 
     def _fitting_profile(self, notes):
@@ -212,6 +224,9 @@ class Sink:
             image = self._described(self._spooled())
             if self.format == "bmp":  # which libvips does not write
                 self._write_bmp(file, image.numpy())
+                if self._xmp:
+                    file.seek(0, io.SEEK_END)
+                    file.write(self._xmp)  # behind the pixels, where no program looks
                 return
             getattr(image, f"{'heif' if self.format == 'avif' else self.format}save_target")(target, **self._options())
         except vips().Error as e:
@@ -221,6 +236,9 @@ class Sink:
         if self.format == "tiff" and self._exif:
             file.flush()
             _exif.into_tiff(file, self._exif)
+        if self.format == "gif" and self._xmp:
+            file.seek(-1, io.SEEK_END)  # before the trailer
+            file.write(_GIF_XMP + self._xmp + bytes([1, *range(255, -1, -1), 0]) + b";")
 
     def _write_bmp(self, file, pixels):
         resolution = self._metadata.resolution or (_NO_RESOLUTION, _NO_RESOLUTION)

@@ -1,33 +1,35 @@
 """What a recipe names must exist: networks and their fields, losses, optimizers, degradations, a protocol.
 
-All of it is told by the recipe alone, in milliseconds. What needs the data or the networks' parameters is checked as a
-training begins (jsr.training.check).
+All of it is told by the recipe alone, in milliseconds. What needs files or the shapes of the networks' parameters is
+checked as a training begins (jsr.training.check).
 """
 
-import contextlib
 import re
 
 from jsr import augment, challenges, degradations, losses, models, optim
-from jsr.errors import MissingLibrary, UserError, nearest
+from jsr.errors import UserError, nearest
 from jsr.recipes import schema
+from jsr.recipes.mistakes import Mistakes
 from jsr.recipes.schema import Recipe
 
 _TAKEN = ("lr", "hr", "mask")  # names of images, which losses compare with
+_LEAST_WEIGHT = 1e-6  # of a row of data: shares are met to a millionth
+_LONGEST_NAME = 200  # of a recipe, which names the folder of its runs
 
 
 def checked(recipe: Recipe) -> Recipe:
     """The recipe itself; raises UserError for what is wrong in it: a line each, with the key's place."""
-    problems = mistakes(recipe)
-    if problems:
-        raise UserError("\n".join(problems))
+    found = Mistakes()
+    look(recipe, found)
+    found.done()
     return recipe
 
 
-def mistakes(recipe: Recipe) -> list[str]:
-    """What is wrong in a recipe: a line each."""
-    found = _Lines()
+def look(recipe: Recipe, found: Mistakes) -> None:
+    """Adds what is wrong in a recipe to the mistakes that are found."""
+    _check_name(recipe.recipe, found)
     _check_networks(recipe, found)
-    scale = None if found.lines else recipe.scale
+    scale = None if found.within("networks", "chain") else recipe.scale
     with found.at("protocol"):
         challenges.of(recipe.protocol, "")
     if recipe.protocol in challenges.PROTOCOLS:
@@ -45,32 +47,20 @@ def mistakes(recipe: Recipe) -> list[str]:
         found.add("ensemble.tiles", f"{list(recipe.ensemble.tiles)}; give sides of 1 or more")
     if not recipe.stages:
         found.add("stages", "has none: nothing would be trained")
-    for number, stage in enumerate(recipe.stages):
-        _check_stage(recipe, stage, f"stages[{number}]", found)
-    return found.lines
+    elif scale and 0 < recipe.ensemble.tlc < (least := recipe.stages[-1].crop // scale):
+        found.add("ensemble.tlc", f"{recipe.ensemble.tlc} is smaller than the LR crop that was trained with; give "
+                                  f"{least * 3 // 2}, 1.5 times as much as that, or 0")
+    for number in range(len(recipe.stages)):
+        _check_stage(recipe, scale, number, f"stages[{number}]", found)
 
 
-class _Lines:
-    """Mistakes as they are found, each with its place."""
-
-    def __init__(self):
-        self.lines = []
-
-    def add(self, place, text):
-        """Adds one."""
-        self.lines += [f"--config.{place}: {line}" for line in str(text).splitlines()]
-
-    @contextlib.contextmanager
-    def at(self, place):
-        """Adds what the block raises as UserError."""
-        try:
-            yield
-        except MissingLibrary:  # other machines have it: it is said as a training begins
-            pass
-        except UserError as e:
-            self.add(place, e)
-        except Exception as e:  # whatever a value that cannot be makes of the code that takes it
-            self.add(place, f"cannot be ({type(e).__name__}: {str(e).partition(chr(10))[0]})")
+def _check_name(name, found):
+    """The name of a recipe is that of a folder, and of one in it."""
+    for part in name.split(":"):
+        if name and (part.strip(". ") == "" or re.search(r"[/\\\x00-\x1f]", part) or len(part) > _LONGEST_NAME):
+            found.add("recipe", f"{schema.shown(name)} names the folder of its runs, <track>:<name>; give two words of "
+                                f"at most {_LONGEST_NAME} letters each, without / and not dots alone")
+            return
 
 
 def _check_networks(recipe, found):
@@ -139,12 +129,16 @@ def _check_pairs(place, row, found):
             found.add(f"{place}.{name}", "is for folders without LR images; leave it out")
 
 
-def _check_stage(recipe, stage, place, found):
+def _check_stage(recipe, scale, index, place, found):
+    stage = recipe.stages[index]
+    twice = "twice " if stage.frames else ""  # clips have chroma of half the size
+    if scale and stage.crop % (2 * scale if twice else scale):
+        found.add(f"{place}.crop", f"{stage.crop} is not a multiple of {twice}the scale {scale}")
     if stage.batch % stage.accumulate:
         found.add(f"{place}.accumulate", f"a batch of {stage.batch} is not {stage.accumulate} equal parts")
     _check_mix(recipe, stage, f"{place}.data" if stage.data else "data.train", found)
-    for number, row in enumerate(stage.begin):
-        _check_begin(recipe, row, f"{place}.begin[{number}]", found)
+    for number in range(len(stage.begin)):
+        _check_begin(recipe, index, number, f"{place}.begin[{number}]", found)
     with found.at(f"{place}.augment"):
         augment.check_rows(stage.augment)
     if not stage.players:
@@ -163,6 +157,11 @@ def _check_mix(recipe, stage, place, found):
         found.add(place, f"weights {shown}; give every row one above 0, or none")
     elif any(weights) and any(row.repeat != 1 for row in rows):
         found.add(place, "has both repeat and weight; a row's weight alone is its share of samples")
+    elif any(weights) and min(weights) < _LEAST_WEIGHT * max(1, *weights):
+        found.add(place, f"the weight {min(weights):g} is less than a millionth of {max(1, *weights):g}, of which "
+                         "nothing is ever drawn; leave the row out, or give it more")
+    if any(len(row.steps) not in (0, 2) or list(row.steps) != sorted(row.steps) for row in rows):
+        return
     step = 0
     while rows and step < stage.steps:
         ends = [row.steps[1] if len(row.steps) == 2 else stage.steps for row in rows
@@ -173,13 +172,20 @@ def _check_mix(recipe, stage, place, found):
         step = max(ends)
 
 
-def _check_begin(recipe, row, place, found):
+def _check_begin(recipe, index, number, place, found):
+    row = recipe.stages[index].begin[number]
     if row.net not in recipe.trained or row.net not in recipe.networks:
         found.add(f"{place}.net", f"no network {row.net!r} is trained; {nearest(row.net, recipe.trained)}")
         return
-    net = recipe.networks[row.net]
+    net, stage = recipe.networks[row.net], recipe.stages[index]
+    fields = recipe.fields_at(index - 1)[row.net]
+    for other in stage.begin[:number]:
+        fields |= other.fields if other.net == row.net else {}
     with found.at(f"{place}.fields"):
-        models.create(net.model, scale=net.scale, **{**net.fields, **row.fields})
+        before, after = (models.create(net.model, scale=net.scale, **its) for its in (fields, fields | row.fields))
+        if before == after:
+            found.add(f"{place}.fields", f"changes nothing of {row.net}, for {row.carry} to begin with; give the "
+                                         "fields that the network has from here on")
 
 
 def _check_player(recipe, stage, player, place, updated, found):
@@ -188,12 +194,26 @@ def _check_player(recipe, stage, player, place, updated, found):
             found.add(f"{place}.nets", f"no network {name!r}; {nearest(name, recipe.networks)}")
         elif updated.count(name) > 1:
             found.add(f"{place}.nets", f"{name} is updated twice; one player may update a network")
+    if player.every > stage.steps:
+        found.add(f"{place}.every", f"{player.every}, but the stage has {stage.steps} steps; give at most these")
     if not player.losses:
         found.add(f"{place}.losses", "has none: nothing would be learnt; give rows {fn, pred, target, weight}")
     for number, row in enumerate(player.losses):
         with found.at(f"{place}.losses[{number}]"):
             losses.check_rows([row])
+            _check_nets_of(row, recipe)
+    if player.losses and not any(row.get("weight", 1) for row in player.losses):
+        found.add(f"{place}.losses", "all weights are 0: nothing would be learnt; give one more")
     with found.at(place):
         optim.check(player, stage.steps)
 
 
+def _check_nets_of(row, recipe):
+    """Raises UserError where a loss asks for a network that the recipe does not have."""
+    for key in losses.keys([row]):
+        its = losses.parse(key)
+        nets = [its.net] if its.net else [its.of] if its.path else []
+        for net in nets:
+            if net not in recipe.networks:
+                raise UserError(f"compares with {key!r}, but there is no network {net!r}; "
+                                f"{nearest(net, recipe.networks)}")

@@ -5,10 +5,13 @@ jsr works outside its checkout, among the package's own configs; there `aim22_t1
 Python, and runs when it is loaded.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+import contextlib
 import importlib.util
+import inspect
 import json
 from pathlib import Path
+import re
 import traceback
 from types import ModuleType
 
@@ -18,6 +21,7 @@ from jsr import guests, places, trees
 from jsr.errors import UserError, nearest
 from jsr.recipes import overrides as override
 from jsr.recipes import schema
+from jsr.recipes.mistakes import Mistakes
 from jsr.recipes.schema import Recipe
 
 
@@ -26,21 +30,54 @@ def tracks() -> list[str]:
     return sorted(p.stem for p in places.CONFIGS.glob("[!_]*.py"))
 
 
-def load(spec: str, overrides: Iterable[tuple[str, str]] = ()) -> Recipe:
+def load(spec: str, overrides: Iterable[tuple[str, str]] = (),
+         more: Callable[[Recipe, Mistakes], None] | None = None) -> Recipe:
     """Loads a recipe.
 
     Args:
       spec: `FILE[:RECIPE]`, as in "configs/aim22_t1.py:srmui" or "aim22_t1:srmui".
       overrides: (key, text) pairs as in ("stages[0].steps", "200").
+      more: adds to the mistakes those that do not show in the recipe alone.
 
     Raises:
       UserError: no such file or recipe, a file that cannot be run, or mistakes in the recipe: a line each.
     """
+    from jsr.recipes import check  # networks, and so JAX
+
     config = template(spec)
-    _bring(config)
-    recipe = _changed(config, overrides)
-    _bring(recipe)
-    return checked(recipe)
+    _bring(config, Mistakes())  # an override may replace what cannot be brought
+    found, further = Mistakes(), Mistakes(libraries=more is not None)
+    override.apply(config, overrides, found)
+    _bring(config, found)
+    recipe = schema.read_further(config, found)
+    with contextlib.suppress(*([Exception] if found.lines else [])):  # what stands for wrong values may not fit
+        check.look(recipe, further)
+        if more and not found.lines:
+            more(recipe, further)
+    wrong = [_place(line) for line in found.lines]
+    found.lines += [line for line in further.lines if not any(_rests_on(_place(line), place) for place in wrong)]
+    found.done()
+    return recipe
+
+
+# Parts of a recipe that cannot be judged where others are wrong
+_RESTS_ON = {"data": ("networks", "chain", "data", "stages"), "ensemble": ("networks", "chain", "stages"),
+             "stages": ("networks", "chain"), "chain": ("networks",), "networks": ("networks",)}
+
+
+def _place(line):
+    """The place that a mistake is at: "stages[0].batch"; "" for the whole recipe, or another thing."""
+    found = re.match(r"--config\.([^:=]*)", line)
+    return found[1] if found else ""
+
+
+def _rests_on(place, wrong):
+    """Whether what is said of a place in a recipe may come of what is wrong at another."""
+    if not wrong or f"{place}.".startswith((f"{wrong}.", f"{wrong}[")) or wrong.startswith((f"{place}.", f"{place}[")):
+        return True
+    section, other = (re.split(r"[.\[]", its)[0] for its in (place, wrong))
+    together = section == "stages" and place.rpartition(".")[0] == wrong.rpartition(".")[0]
+    return together or other in _RESTS_ON.get(section, ())
 
 
 def checked(recipe: Recipe) -> Recipe:
@@ -66,6 +103,9 @@ def _of_module(module, path, file, name):
         raise UserError(f"{file}: has no function get_config(recipe), which gives the recipe of that name")
     with _told(path):
         data = module.get_config(name) if name else module.get_config()
+    if inspect.iscoroutine(data):
+        data.close()
+        raise UserError(f"{file}: get_config is async; make it a function that gives a recipe")
     if not isinstance(data, (Mapping, ConfigDict)):
         raise UserError(f"{file}: get_config gives {type(data).__name__}, not a recipe; make one by jsr.recipes.recipe")
     with _told(path):  # keys that are no text, or have dots
@@ -93,7 +133,9 @@ def read_json(path: Path) -> Recipe:
 
 
 def _changed(config: ConfigDict, overrides):
-    override.apply(config, overrides)
+    found = Mistakes()
+    override.apply(config, overrides, found)
+    found.done()
     return schema.read(config)
 
 
@@ -147,18 +189,22 @@ def all_recipes() -> list[tuple[str, str, Recipe]]:
     return found
 
 
-def _bring(data):
+def _bring(data, found):
     """Imports the guests that a recipe names: it is Python, or words of the user's own command."""
-    guests.bring(*dict.fromkeys(_guests_in(trees.plain(data))))
+    for place, name in _guests_in(trees.plain(data), ""):
+        with found.at(place):
+            guests.bring(name)
 
 
-def _guests_in(node):
+def _guests_in(node, place):
+    """(place, name) of the guests in plain data."""
     if isinstance(node, list):
-        for each in node:
-            yield from _guests_in(each)
+        for number, each in enumerate(node):
+            yield from _guests_in(each, f"{place}[{number}]")
     elif isinstance(node, dict):
         for key, value in node.items():
-            yield from _guests_in(value)
+            its = f"{place}.{key}".lstrip(".")
+            yield from _guests_in(value, its)
             if isinstance(value, str) and (key == "model" and guests.is_network(value)
                                            or key in ("fn", "degrade", "dataset") and guests.is_function(value)):
-                yield value
+                yield its, value

@@ -14,25 +14,18 @@ from ml_collections import ConfigDict
 from jsr import guests, trees
 from jsr.errors import UserError, nearest
 from jsr.recipes import schema
+from jsr.recipes.mistakes import Mistakes
 from jsr.recipes.schema import Recipe
 
 
-def apply(config: ConfigDict, overrides: Iterable[tuple[str, str]]) -> None:
+def apply(config: ConfigDict, overrides: Iterable[tuple[str, str]], found: Mistakes) -> None:
     """Sets entries of a recipe's data from (key, text) pairs.
 
-    Raises:
-      UserError: unknown keys (the nearest are named) or texts of another type: a line each.
+    Unknown keys, of which the nearest are named, and texts of another type are added to the mistakes that are found.
     """
-    problems = []
     for key, text in sorted(overrides, key=lambda override: _order(override[0])):
-        try:
+        with found.at(key):
             set_value(config, key, text)
-        except UserError as e:
-            problems.append(str(e))
-        except Exception as e:  # whatever an entry beside it makes of the code that looks what may be set
-            problems.append(f"--config.{key}: cannot be set ({type(e).__name__}: {str(e).partition(chr(10))[0]})")
-    if problems:
-        raise UserError("\n".join(problems))
 
 
 def set_value(config, key, text):
@@ -53,6 +46,8 @@ def set_value(config, key, text):
     nodes, walked = [config], []
     for part in parents:
         nodes, walked = _with_player(nodes, walked, part, key)
+        if isinstance(nodes[-1], ConfigDict) and part not in nodes[-1]:  # a row that lists only what it sets
+            _fill(nodes[-1], part, known(config, nodes, walked, key))
         index = _index(nodes[-1], part, key, walked)
         nodes, walked = [*nodes, nodes[-1][index]], [*walked, str(index)]
     nodes, walked = _with_player(nodes, walked, last, key)
@@ -66,6 +61,12 @@ def set_value(config, key, text):
             node[index] = value
     else:
         node[index] = value
+
+
+def _fill(node, part, defaults):
+    if part in defaults:
+        with node.unlocked():  # a part of it is set next
+            node[part] = _revived(defaults[part])
 
 
 def parts(key):
@@ -91,7 +92,8 @@ def _index(node: Any, part, key, walked, known=()):
     if isinstance(node, (list, tuple)):
         if part.lstrip("-").isdigit() and -len(node) <= int(part) < len(node):
             return int(part)
-        raise UserError(f"--config.{key}: {walked} has {len(node)} entries, 0 to {len(node) - 1}, not {part!r}")
+        which = f"{len(node)} entries, 0 to {len(node) - 1}" if node else "no entries"
+        raise UserError(f"--config.{key}: {walked} has {which}, not {part!r}")
     if not isinstance(node, (ConfigDict, dict)):
         raise UserError(f"--config.{key}: {walked} is a value, without keys of its own")
     if part not in node and part not in known:
@@ -141,7 +143,7 @@ def _order(key):
 
 
 def known(config: Any, nodes: list[Any], walked: list[str], key: str) -> dict[str, Any]:
-    """What a dict that lists only what a recipe sets may hold, {key: default}."""
+    """What a dict that lists only what a recipe sets may hold, {key: default, or a value of its type}."""
     match walked:
         case ["networks", name, "fields"]:
             return _fields(config.networks[name])
@@ -165,7 +167,8 @@ def known(config: Any, nodes: list[Any], walked: list[str], key: str) -> dict[st
 
             return {"fn": "", "pred": "", "target": "", "weight": 1.0} | losses.defaults(nodes[-1]["fn"])
     kind = _kind_at(walked)
-    return trees.plain(schema.defaults(kind)) if kind else {}
+    return trees.plain({name: schema.stand_in(its) for name, its in schema.types_of(kind).items()}
+                       | schema.defaults(kind)) if kind else {}
 
 
 def _kind_at(walked) -> type | None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jsr.errors import UserError, nearest
+from jsr.errors import nearest
+from jsr.recipes.mistakes import Mistakes
 from jsr.trees import plain
 
 _REQUIRED = dataclasses.MISSING
@@ -97,7 +98,7 @@ class Source:
     files: str = key('text file with the names to keep, one a line; "" keeps all', "")
     repeat: int = key("number of times each image counts beside other rows' images", 1, least=1)
     weight: float = key("share of the samples, for all rows or for none; without weights it is images times `repeat`",
-                        0.0, least=0)
+                        0.0, least=0, most=1e6)
     steps: tuple[int, ...] = key("[first, last) of the stage's steps in which the row takes part; () for all", ())
     shrink: float = key("factor by which photographs of a folder are made smaller, until traces of sensor and JPEG are "
                         "gone", 1.0, least=1, below=1 << 16)
@@ -127,7 +128,7 @@ class Data:
     eval: Validation = key("the pairs of validation")
     data_dir: str = key('folder of built datasets; "" is $JSR_DATA_DIR, else $TFDS_DATA_DIR, else '
                         "~/tensorflow_datasets", "")
-    num_workers: int = key("processes that make samples; 0 makes them in the training's own", 2, least=0)
+    num_workers: int = key("processes that make samples; 0 makes them in the training's own", 2, least=0, most=1024)
     max_damaged: int = key("images that a run goes on without where they turn out to be damaged: another stands in for "
                            "each, and the log names it", 100, least=0)
 
@@ -137,7 +138,7 @@ class Player:
     """A player of a stage: it updates its networks so that its losses become smaller."""
 
     losses: tuple[dict, ...] = key("rows {fn, pred, target, weight} and options of the function (jsr.losses)")
-    learning_rate: float = key("highest learning rate of the schedule", above=0)
+    learning_rate: float = key("highest learning rate of the schedule", above=0, most=1e30)
     nets: tuple[str, ...] = key("networks that the player updates, which no other player of the stage may; () is the "
                                 "whole chain. Others, such as a critic, are drawn at the run's start, or start_from a "
                                 "file", ())
@@ -163,9 +164,9 @@ class Begin:
 class Stage:
     """A stage of training."""
 
-    steps: int = key("updates", unit="steps", least=1)
-    crop: int = key("side of the square HR crop", unit="px", least=1)
-    batch: int = key("samples a step, over all devices", least=1)
+    steps: int = key("updates", unit="steps", least=1, below=1 << 30)
+    crop: int = key("side of the square HR crop", unit="px", least=1, most=1 << 14)
+    batch: int = key("samples a step, over all devices", least=1, most=1 << 20)
     players: tuple[Player, ...] = key("players, at the same time; most stages have one, which updates the chain")
     augment: tuple[str | dict, ...] = key("rows of jsr.augment: a name, or {name, p, per, options}", ("flip_rotate",))
     fused: bool = key("trains through the fused kernels of re-parameterised blocks: the same gradients, sooner", False)
@@ -177,7 +178,7 @@ class Stage:
     frozen_statistics: bool = key("BatchNorm stays as it is, in training too", False)
     begin: tuple[Begin, ...] = key("changes of networks as the stage begins", ())
     data: tuple[Source, ...] = key("rows instead of the recipe's; () for those", ())
-    frames: int = key("frames of a sample, from datasets of clips; 0 is for images", 0, least=0)
+    frames: int = key("frames of a sample, from datasets of clips; 0 is for images", 0, least=0, most=1024)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -324,11 +325,15 @@ def read(data: Mapping[str, Any] | ConfigDict) -> Recipe:
     Raises:
       UserError: unknown or absent keys, values of another type or out of range: a line each, with the key's place.
     """
-    problems: list[str] = []
+    problems = Mistakes()
     found = _read(Recipe, plain(data), "", problems)
-    if problems:
-        raise UserError("\n".join(problems))
+    problems.done()
     return with_nets(found)
+
+
+def read_further(data: Mapping[str, Any] | ConfigDict, problems: Mistakes) -> Recipe:
+    """As `read`, but adds what is wrong to the mistakes; other values of the type stand for wrong ones then."""
+    return with_nets(_read(Recipe, plain(data), "", problems))
 
 
 def with_nets(recipe: Recipe) -> Recipe:
@@ -342,8 +347,8 @@ def with_nets(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, chain=chain, stages=tuple(map(named, recipe.stages)))
 
 
-def _read(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
-    """A value as a type says; what is wrong is added to `problems`, and None given for it."""
+def _read(kind: Any, value: Any, place: str, problems: Mistakes) -> Any:
+    """A value as a type says; what is wrong is added to `problems`, and another value of the type stands for it."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         return _read_keys(kind, value, place, problems)
@@ -351,13 +356,13 @@ def _read(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
         return _read(dict if isinstance(value, Mapping) else inner[0], value, place, problems)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            return _wrong(problems, place, f"{shown(value)} is no list")
+            return _wrong(kind, problems, place, f"{shown(value)} is no list")
         return tuple(_read(inner[0], item, f"{place}[{number}]", problems) for number, item in enumerate(value))
     if kind is dict or origin is dict:
         if not isinstance(value, Mapping):
-            return _wrong(problems, place, f"{shown(value)} is no dict")
+            return _wrong(kind, problems, place, f"{shown(value)} is no dict")
         if not all(isinstance(name, str) for name in value):
-            return _wrong(problems, place, "has keys that are no text")
+            return _wrong(kind, problems, place, "has keys that are no text")
         each = inner[1] if inner else object
         return {name: _read(each, value[name], f"{place}.{name}", problems) for name in value}
     return _read_leaf(kind, value, place, problems)
@@ -374,37 +379,46 @@ def _read_leaf(kind, value, place, problems):
         return float(value)
     if kind is not float and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    return _wrong(problems, place, f"{shown(value)}; give {_WORDS[kind]}")
+    return _wrong(kind, problems, place, f"{shown(value)}; give {_WORDS[kind]}")
 
 
 def _read_keys(kind, value, place, problems):
     if not isinstance(value, Mapping):
-        return _wrong(problems, place, f"{shown(value)} is no dict; give one with {', '.join(types_of(kind))}")
+        return _wrong(kind, problems, place, f"{shown(value)} is no dict; give one with {', '.join(types_of(kind))}")
     known, found, absent = types_of(kind), defaults(kind), []
     for name in value:
         if name not in known:
-            _wrong(problems, f"{place}.{name}", f"unknown key {name!r}; {nearest(name, known)}")
+            problems.add(f"{place}.{shown(name)[1:-1]}".lstrip("."), f"unknown key {name!r}; {nearest(name, known)}")
     for name, its in known.items():
         if name in value:
             found[name] = _read_one(kind, name, its, value[name], f"{place}.{name}", problems)
         elif name not in found:
             absent.append(name)
-            found[name] = None
+            found[name] = stand_in(its)
     if absent:
-        _wrong(problems, place, f"lacks {', '.join(absent)}")
+        _wrong(kind, problems, place, f"lacks {', '.join(absent)}")
     return kind(**found)
 
 
 def _read_one(kind, name, its, value, place, problems):
-    before = len(problems)
+    before = len(problems.lines)
     found, meaning = _read(its, value, place, problems), about(kind, name)
-    if len(problems) == before and not meaning.holds(found):
-        return _wrong(problems, place, f"{shown(value)}; give {meaning.range()}")
+    if len(problems.lines) == before and not meaning.holds(found):
+        return _wrong(its, problems, place, f"{shown(value)}; give {meaning.range()}")
     return found
 
 
-def _wrong(problems, place, text):
-    problems.append(f"--config.{place.lstrip('.')}: {text}" if place else f"the recipe: {text}")
+def _wrong(kind, problems, place, text):
+    problems.add(place.lstrip("."), text)
+    return stand_in(kind)
+
+
+def stand_in(kind: Any) -> Any:
+    """A value of a type of a key, so that what does not depend on a wrong one can still be judged."""
+    if dataclasses.is_dataclass(kind):
+        return kind(**{name: stand_in(its) for name, its in types_of(kind).items()} | defaults(kind))
+    origin = typing.get_origin(kind)
+    return {int: 1 << 30, float: 1.0, bool: False, tuple: (), dict: {}}.get(origin or kind, "")
 
 
 def shown(value: Any) -> str:

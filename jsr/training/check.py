@@ -1,88 +1,185 @@
 """What can be wrong with a training and shows before its first step: with its networks, its files, its devices."""
 
-import jax
-import numpy as np
+import functools
+import math
 
-from jsr import augment, model_file, optim, sharding
-from jsr.data import mix, pipeline
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.filesize import decimal
+
+from jsr import degradations, device, losses, models, optim, sharding
+from jsr.data import mix, pipeline, validation
 from jsr.errors import UserError
-from jsr.training import memory, stages
+from jsr.recipes.mistakes import Mistakes
+from jsr.training import stages, step
+from jsr.training import state as states
+
+_BYTES = 4  # of a parameter
+_STORED = {"steps": [{"fn": "jpeg", "quality": 50}]}  # what may have made stored LR images
 
 
 def check(recipe, mesh):
-    """Raises UserError for mistakes in a recipe that show without its data: a line each, with the key's place.
+    """Raises UserError for what `look` finds: a line each."""
+    found = Mistakes(libraries=True)
+    look(recipe, found, mesh)
+    found.done()
+
+
+def look(recipe, found, mesh):
+    """Adds mistakes that show without opening the data: in networks' parameters, files, shapes, devices.
 
     Args:
       recipe: Recipe, as `jsr.recipes.load` gives it.
+      found: Mistakes, those that `jsr.recipes.check` finds among them.
       mesh: jax.sharding.Mesh of the devices.
     """
-    problems = []
-
-    def hold(place, function, *arguments):
-        try:
-            return function(*arguments)
-        except UserError as e:
-            problems.extend(f"--config.{place}: {line}".replace(f"--config.{place}: --config.", "--config.")
-                            for line in str(e).splitlines())
-
-    for name, net in recipe.networks.items():
-        if net.start_from:
-            hold(f"networks.{name}.start_from", model_file.find, net.start_from)
-        if not net.start_from and name not in recipe.trained:
-            problems.append(f"--config.networks.{name}.start_from: {recipe.recipe} learns from a trained {net.model}; "
-                            "give its model file, of a run or of `jsr convert`")
+    mix.look(recipe, found)
     for index, stage in enumerate(recipe.stages):
         where = f"stages[{index}]"
-        hold(f"{where}.batch", sharding.check_batch, stage.batch // stage.accumulate, mesh)
-        variables = hold("networks", stages.abstract_variables, stages.plan_of(recipe, index))
-        if variables is None:
-            break
+        with found.at(f"{where}.batch"):
+            sharding.check_batch(stage.batch // stage.accumulate, mesh)
+        if found.within("networks", "chain", *(f"stages[{earlier}].begin" for earlier in range(index + 1))):
+            continue
+        plan = stages.plan_of(recipe, index)
+        with found.at("networks"):
+            variables = _abstract(plan)
+            _check_size(recipe, variables)
+        if not found.within("networks"):
+            _check_begin(plan, where, found)
+            _check_stage(plan, variables, where, found)
+    _check_starts(recipe, found)
+
+
+def _check_begin(plan, where, found):
+    """How networks change their form as a stage begins."""
+    fields = plan.recipe.fields_at(plan.index - 1)
+    for number, row in enumerate(plan.stage.begin):
+        net, before, after = plan.recipe.networks[row.net], fields[row.net], {**fields[row.net], **row.fields}
+        with found.at(f"{where}.begin[{number}]"):
+            modules, shapes = zip(*((stages.create(net, its), models.abstract(net.model, scale=net.scale, **its))
+                                    for its in (before, after)), strict=True)
+            stages.check_carry(row.carry, *modules, shapes)
+        fields[row.net] = after
+
+
+def _check_starts(recipe, found):
+    """The model files that networks start from."""
+    for name, net in recipe.networks.items():
+        place = f"networks.{name}.start_from"
+        if net.start_from:
+            with found.at(place):
+                jax.eval_shape(functools.partial(states.from_file, net), jax.random.key(0))
+        elif name not in recipe.trained:
+            found.add(place, f"{recipe.recipe} learns from a trained {net.model}; give its model file, of a run or of "
+                             "`jsr convert`")
+        elif net.carry:
+            found.add(place, f"networks.{name}.carry is {net.carry!r}, but no file is named from which the network "
+                             f"starts; give one, or start afresh (--config.networks.{name}.carry=)")
+
+
+def _abstract(plan):
+    """{name: abstract variables} of all networks during a stage."""
+    variables = stages.abstract_variables(plan)
+    for name, net in plan.recipe.networks.items():
+        if name not in variables:  # it is used in its deployed form
+            form = {"deploy": True} if hasattr(plan.networks[name], "deploy") else {}
+            variables[name] = models.abstract(net.model, scale=net.scale, **net.fields, **form)
+    return variables
+
+
+def _check_size(recipe, variables):
+    """Raises UserError for networks of more parameters than the device can hold."""
+    for name, collections in variables.items():
+        count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(collections["params"]))
+        if _BYTES * count > (free := device.free_memory()):
+            raise UserError(f"--config.networks.{name}.fields: {count:,} parameters take {decimal(_BYTES * count)}, "
+                            f"and {decimal(int(free))} are free; make the network smaller")
+
+
+def _check_stage(plan, variables, where, found):
+    recipe, stage = plan.recipe, plan.stage
+    rows = "data.train" if not stage.data else f"{where}.data"
+    if not found.within(rows, f"{where}.crop", f"{where}.players"):
+        for number in range(len(recipe.rows(stage))):
+            with found.at(where):
+                mix.transform(recipe, stage, number)
+    for number, player in enumerate(stage.players):
+        if not found.within(f"{where}.players[{number}]"):
+            _check_freezing(player, variables, f"{where}.players[{number}]", found)
+    for name in recipe.chain:
+        if stage.fused and "batch_stats" in variables[name] and not stage.frozen_statistics:
+            found.add(f"{where}.fused", f"{name} has BatchNorm, whose statistics would not be renewed; "
+                                        f"train it as it is (--config.{where}.fused=False)")
+    if not found.within("data", where):
+        _trace(plan, variables, where, found)
+def _check_freezing(player, variables, place, found):
+    """The patterns of parameters that a player freezes."""
+    params = {name: variables[name]["params"] for name in player.nets}
+    with found.at(place):
+        leaves = jax.tree.leaves(optim.rate_factors(player.freeze, params, 0))
+        if leaves and all(isinstance(factor, float) and factor == 0 for factor in leaves):
+            found.add(f"{place}.freeze", "freezes all parameters: nothing would be trained")
+
+
+def _trace(plan, variables, where, found):
+    """Traces what a stage does with a batch up to its losses, without computing anything."""
+    recipe, stage, chain = plan.recipe, plan.stage, list(plan.recipe.chain)
+    in_training = {name for player in stage.players for name in player.nets}
+    passed = [name for name in chain if not stages.in_head(variables, chain, name)]
+
+    def run(variables, batch, key):
+        batch = step.prepare(plan.networks, chain, variables, batch, stage.augment, key)
         for number, player in enumerate(stage.players):
-            params = {name: variables[name]["params"] for name in player.nets}
-            factors = hold(f"{where}.players[{number}]", optim.rate_factors, player.freeze, params, 0)
-            leaves = jax.tree.leaves(factors)
-            if leaves and all(isinstance(factor, float) and factor == 0 for factor in leaves):
-                problems.append(f"--config.{where}.players[{number}].freeze: freezes all parameters: nothing would be "
-                                "trained")
-        hold(f"{where}.augment", augment.check, stage.augment, _scale_of_input(recipe, variables))
-        for name in recipe.chain:
-            if stage.fused and "batch_stats" in variables[name] and not stage.frozen_statistics:
-                problems.append(f"--config.{where}.fused: {name} has BatchNorm, whose statistics would not be renewed; "
-                                f"train it as it is (--config.{where}.fused=False)")
-    if problems:
-        raise UserError("\n".join(dict.fromkeys(problems)))
+            place = f"{where}.players[{number}]"
+            with found.at(place):
+                outputs, _ = step.forward(plan.networks, passed, variables, batch, losses.keys(player.losses),
+                                          train=in_training, rngs={"dropout": key})
+                for index, row in enumerate(player.losses):
+                    with found.at(f"{place}.losses[{index}]"):
+                        losses.total([row], outputs, batch, {losses.names([row])[0]: losses.initial_params(row)})
+
+    with found.at(where):
+        jax.eval_shape(run, variables, _batch(recipe, stage), jax.random.key(0))
 
 
-def check_late_stages(recipe, opened, index, key, frozen, mesh):
-    """Finds mistakes of stages that come after stage `index`, by tracing their steps.
+def _batch(recipe, stage):
+    """The batch of a stage as jax.ShapeDtypeStruct: {key: array}."""
+    frames, sides = (stage.frames,) * bool(stage.frames), {"lr": stage.crop // recipe.scale, "hr": stage.crop}
+    sample = {key: jax.ShapeDtypeStruct((*frames, side, side, 3), jnp.uint8) for key, side in sides.items()}
+    hr = np.zeros((stage.crop, stage.crop, 3), np.uint8)
+    for row in recipe.rows(stage):
+        made = degradations.draw(row.degrade, **mix.fixed(row, "")) if row.degrade else _STORED
+        sample |= {key: pipeline.DERIVED[key](hr, recipe.scale, made) for key in mix.derived(recipe, stage)}
+    count = stage.batch // stage.accumulate
+    return {key: jax.ShapeDtypeStruct((count, *value.shape), value.dtype) for key, value in sample.items()}
+
+
+def check_data(recipe, opened):
+    """Looks at the data of a recipe: a sample of every row of every stage, and all images of the validation.
+
+    A validation's images are read once here, since they are few: reading takes less time than any validation does, and
+    one that cannot be used shows before the training instead of hours later.
 
     Args:
       recipe: Recipe.
       opened: see `jsr.data.mix.open_sources`.
-      index: number of the stage that the run is in.
-      key: PRNG key of the run.
-      frozen: {name: variables} of the networks outside the state.
-      mesh: jax.sharding.Mesh of the devices.
+
+    Returns:
+      A line for each image of the validation that is damaged, and is to be left out.
 
     Raises:
-      UserError: a mistake in a stage's data or losses.
+      UserError: rows without what their stages need, more damaged images than may be left out: a line each.
     """
-    most = recipe.data.max_damaged
+    found, damaged = Mistakes(libraries=True), []
     for number, stage in enumerate(recipe.stages):
-        row = mix.stage_rows(recipe, stage, opened)[0]
-        if number <= index:
-            continue
-        plan, sampler = stages.plan_of(recipe, number), pipeline.Sampler(row.source, row.transform, most)
-        sample = sampler(0, np.random.default_rng(0))
-        del sample[pipeline.LEFT_OUT]
-        batch = {name: jax.ShapeDtypeStruct((stage.batch, *value.shape), value.dtype) for name, value in sample.items()}
-        jax.eval_shape(memory.build(plan), memory.abstract_state(plan, mesh), batch, key, frozen)
-
-
-def _scale_of_input(recipe, variables):
-    """HR size over the size of the images that augmentations see: after networks without parameters at the head."""
-    scale = recipe.scale
-    for name in recipe.chain:
-        if stages.in_head(variables, recipe.chain, name):
-            scale //= recipe.networks[name].scale
-    return scale
+        place = f"stages[{number}].data" if stage.data else "data.train"
+        for its, row in enumerate(mix.stage_rows(recipe, stage, opened)):
+            with found.at(f"{place}[{its}]"):
+                pipeline.Sampler(row.source, row.transform, recipe.data.max_damaged)(0, np.random.default_rng(0))
+    with found.at(mix.EVAL):
+        validation.check(recipe, opened[mix.EVAL], damaged.append)
+    if len(damaged) > recipe.data.max_damaged:
+        found.add(mix.EVAL, "\n".join(damaged))
+    found.done()
+    return damaged

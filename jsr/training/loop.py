@@ -14,7 +14,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jsr import model_file, sharding
-from jsr.data import mix, pipeline, validation
+from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import blackbox, check, insight, memory, run_folder, stages
@@ -56,9 +56,11 @@ def train(recipe, workdir, *, console, accept=False):
 
     check.check(recipe, mesh)
     opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False))
-    mark = run_folder.fingerprint(recipe, mix.data_hash(recipe, opened))
+    damaged = check.check_data(recipe, opened)
+    records = mix.identities(opened)
+    mark = run_folder.fingerprint(recipe, mix.data_hash(records))
     if lead:
-        mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept)
+        mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept, records=records)
 
     checkpoints = Checkpoints(workdir / "checkpoints", keep=recipe.keep_checkpoints)
     step, state, meta = _restored(recipe, checkpoints, mesh) or (0, None, {"best": None})
@@ -74,10 +76,10 @@ def train(recipe, workdir, *, console, accept=False):
     meta["fingerprint"] = mark
     frozen = jax.device_put(states.frozen_variables(recipe), replicated)
 
-    check.check_late_stages(recipe, opened, plan.index, key, frozen, mesh)
-    validation.pairs(recipe)  # what is missing is said before anything is trained
     logbook, left_out = Logbook(workdir, resume_step=step) if lead else None, LeftOut(meta, recipe.data.max_damaged)
-    clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out)
+    clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out, opened[mix.EVAL])
+    for line in damaged:
+        left_out(line)
 
     def warn(text):
         if text and lead:
@@ -100,6 +102,10 @@ def train(recipe, workdir, *, console, accept=False):
                 plan = stages.plan_of(recipe, recipe.stage_at(step + 1))
                 stage = plan.stage
                 if step == plan.first_step:
+                    for player in stage.players:
+                        if (warmup := player.schedule.get("warmup_steps", 0)) > stage.steps:
+                            warn(f"the warm-up is {warmup} steps, but the stage has {stage.steps}: its learning rate "
+                                 "ends where it is then (--config.stages[N].schedule.warmup_steps=...)")
                     if stage.begin:  # the best is of the network's present form
                         meta["best"] = None
                     nets = stages.begin(plan, states.versions(state), states.purpose_key(key, f"begin{plan.index}"),
@@ -158,8 +164,11 @@ def train(recipe, workdir, *, console, accept=False):
                           soft_wrap=True)
             warn(left_out.summary())
     except Exception as e:
-        if lead and step and not isinstance(e, Interrupted):
-            _leave_model(workdir, recipe, judge, plan, step, state)
+        if lead and not isinstance(e, Interrupted):
+            if step:
+                _leave_model(workdir, recipe, judge, plan, step, state)
+            else:
+                log.info("no step was done yet, so that %s holds no model file", workdir)
         raise
     finally:
         with contextlib.ExitStack() as last:

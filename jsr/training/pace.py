@@ -19,7 +19,7 @@ from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
-from jsr.training import check, memory, run_folder, stages
+from jsr.training import memory, run_folder, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
 
@@ -69,8 +69,8 @@ def fit(recipe, minutes, workdir, *, console, started):
         if before.get("minutes") != minutes:
             given = before.get("minutes"), minutes
             there, here = ("a given number of steps" if m is None else f"--minutes {m:g}" for m in given)
-            raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, choose "
-                            "another --workdir, or remove that folder")
+            raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, or choose another "
+                            f"--workdir{run_folder.starting_from(workdir, recipe)}")
         return recipe if minutes is None else scaled(recipe, before["factor"])
     if minutes is None:
         if path.exists():
@@ -93,7 +93,6 @@ def fit(recipe, minutes, workdir, *, console, started):
 
 def _measured(recipe, seconds, workdir, started):
     """(Costs, factor) of a recipe; a validation is measured only where the run gets as far as one."""
-    check.check(recipe, sharding.make_mesh())
     costs = measure(recipe, min(SHARE * seconds / len(recipe.stages), LONGEST_S), workdir)
 
     def found():

@@ -1,11 +1,14 @@
 """The folder of a run: whose it is, and whether the command that resumes it wants the same."""
 
+import collections
+import gzip
 import hashlib
 from importlib import metadata
 import json
 import logging
 from pathlib import Path
 import subprocess
+import zlib
 
 import jsr
 from jsr import recipes
@@ -20,6 +23,7 @@ FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", 
              "data.max_damaged", "ensemble", "entry", "inferred", "title")
 DATA_PLACES = (".dataset", ".hr", ".lr", ".files")  # free too, while the data are the same
 _BEGUN = ("config.json", "fingerprint.json")
+_RECORDS, _NAMED = "records.json.gz", 3  # the names and sizes of the data; those of one kind that a message names
 
 
 def has_begun(workdir):
@@ -28,7 +32,7 @@ def has_begun(workdir):
     return checkpoints and all((workdir / name).exists() for name in _BEGUN)
 
 
-def check_same_run(recipe, mark, workdir, *, accept=False):
+def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
     """Holds recipe and data against those that began the run in a folder; writes them down in a new one.
 
     Args:
@@ -36,6 +40,8 @@ def check_same_run(recipe, mark, workdir, *, accept=False):
       mark: its `fingerprint`.
       workdir: the run's folder, with config.json and fingerprint.json unless nothing was trained in it yet.
       accept: goes on with other settings and data, where the state of the run has the same form under them.
+      records: jsr.data.mix.identities of the data, which are kept beside, so that a message can name what is other;
+        None keeps and names nothing.
 
     Returns:
       The mark to go on with. Its "accepted", where there is any, is a list of {"step", "changes": {key: [before,
@@ -47,6 +53,7 @@ def check_same_run(recipe, mark, workdir, *, accept=False):
     paths = [workdir / name for name in _BEGUN]
     if not has_begun(workdir):
         _write(paths, recipe, mark)
+        _keep_records(workdir, records)
         return mark
     recipe_before, mark_before = recipes.read_json(paths[0]), _read(paths[1])
     same_data, before, now = mark_before["data"] == mark["data"], flat(plain(recipe_before)), flat(plain(recipe))
@@ -54,18 +61,19 @@ def check_same_run(recipe, mark, workdir, *, accept=False):
                if not key.startswith(FREE_KEYS) and not (same_data and key.endswith(DATA_PLACES))]
     accepted = mark_before["accepted"]
     if changed or not same_data:
-        step, words = _newest(workdir), _difference(changed, before, now, same_data)
+        step, words = _newest(workdir), _difference(changed, before, now, workdir, same_data, records)
         if not accept:
             raise UserError(f"{workdir}: holds a run with {words}; --accept_changes goes on with the new ones from "
-                            f"step {step}; else choose another --workdir{_starting_from(workdir, recipe)}")
+                            f"step {step}; else choose another --workdir{starting_from(workdir, recipe)}")
         if changed and not _same_form(recipe_before, recipe, step):
             raise UserError(f"{workdir}: holds a run with {words}, with which it cannot go on from step {step}; choose "
-                            f"another --workdir{_starting_from(workdir, recipe)}")
+                            f"another --workdir{starting_from(workdir, recipe)}")
         log.warning("from step %d on the run goes on with %s, as --accept_changes says", step, words)
         entry = {"step": step, "changes": {key: [before.get(key), now.get(key)] for key in changed}}
         accepted = [*accepted, entry | ({} if same_data else {"data": mark_before["data"]})]
         mark = mark | {"accepted": accepted}
         _write(paths, recipe, mark)
+        _keep_records(workdir, records)
     elif accepted:
         mark = mark | {"accepted": accepted}
     before, now = (flat({"code": its["revision"], **its["versions"]}) for its in (mark_before, mark))
@@ -86,19 +94,56 @@ def _newest(workdir):
     return max(int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
 
 
-def _difference(changed, before, now, same_data):
+def _difference(changed, before, now, workdir, same_data, records):
     """What is different of a run, in words."""
     words = []
     if changed:
         first, more = changed[0], f", and {len(changed) - 1} more" if len(changed) > 1 else ""
         words.append(f"other settings ({first}: {before.get(first)!r} there, {now.get(first)!r} now{more})")
     if not same_data:
-        words.append("other data: the names or sizes of its images or records are not what they were")
+        words.append("other data: the names or sizes of its images or records are not what they were"
+                     + _other_records(workdir, records))
     return ", and ".join(words)
 
 
-def _starting_from(workdir, recipe):
-    """How a new run begins with the parameters of an old one."""
+def _keep_records(workdir, records):
+    if records is None:
+        return
+    with atomic_write(workdir / _RECORDS) as file:
+        file.write(gzip.compress(json.dumps(records).encode(), mtime=0))
+
+
+def _other_records(workdir, records):
+    """" (gone: ...; new: ...)" of records that are not those which a run began with; "" where that is not known."""
+    if records is None:
+        return ""
+    try:
+        kept = json.loads(gzip.decompress((workdir / _RECORDS).read_bytes()))
+    except (OSError, EOFError, ValueError, zlib.error):
+        return ""
+    before, now = (collections.Counter(_files(found)) for found in (kept, records))
+    gone, new = (dict.fromkeys(name for name, _ in one - other) for one, other in ((before, now), (now, before)))
+    kinds = {"gone": [name for name in gone if name not in new],
+             "of another size": [name for name in gone if name in new],
+             "new": [name for name in new if name not in gone]}
+    words = [f"{kind}: {', '.join(names[:_NAMED])}{f' and {len(names) - _NAMED} more' if len(names) > _NAMED else ''}"
+             for kind, names in kinds.items() if names]
+    return f" ({'; '.join(words)})" if words else ""
+
+
+def _files(found):
+    """The (name, bytes) of the files in nested lists."""
+    if not isinstance(found, (list, tuple)):
+        return
+    if len(found) == 2 and isinstance(found[0], str) and isinstance(found[1], int):
+        yield tuple(found)
+        return
+    for part in found:
+        yield from _files(part)
+
+
+def starting_from(workdir, recipe):
+    """What a message says of how a new run begins with the parameters of an old one; "" where that left none."""
     found = [workdir / name for name in ("last.safetensors", "best.safetensors") if (workdir / name).exists()]
     return f" and start from this run (--config.networks.{recipe.chain[0]}.start_from={found[0]})" if found else ""
 

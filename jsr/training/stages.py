@@ -21,6 +21,8 @@ from jsr.recipes.schema import Recipe
 
 log = logging.getLogger("jsr")
 
+_NOTHING_FITS = "nothing of it has the place and shape of anything in the new form"
+
 
 @dataclasses.dataclass(frozen=True)
 class StagePlan:
@@ -155,7 +157,7 @@ def match(before, after, variables, *, key, score):
         old, new = traverse_util.flatten_dict(variables), traverse_util.flatten_dict(drawn)
         kept = {path: leaf for path, leaf in old.items() if path in new and new[path].shape == leaf.shape}
         if not kept:
-            raise ValueError("nothing of it has the place and shape of anything in the new form")
+            raise ValueError(_NOTHING_FITS)
         return traverse_util.unflatten_dict(new | kept)
 
     return become
@@ -184,6 +186,28 @@ def prune(before, after, variables, *, key, score):
     found = channels.groups(before, variables)
     log.info("trying the network without each of %d groups of channels", len(found))
     return _keep(variables, after, found, [-score(channels.without(group, variables)) for group in found])
+
+
+def check_carry(carry, before, after, shapes):
+    """Raises UserError where a rule of CARRIES leads from no such form of a network to another, as far as shapes show.
+
+    Args:
+      carry: name of the rule.
+      before, after: the modules.
+      shapes: their abstract variables.
+    """
+    old, new = ({path: leaf.shape for path, leaf in traverse_util.flatten_dict(its).items()} for its in shapes)
+    if carry == "match" and not any(new.get(path) == shape for path, shape in old.items()):
+        raise UserError(_NOTHING_FITS)
+    if carry == "fuse" and after != reparam.deployed(before):
+        raise UserError("makes the network's deployed form; give the fields {'deploy': True}")
+    if carry in ("select_channels", "prune"):
+        if old.keys() != new.keys():
+            raise UserError("the smaller network has other parameters, first "
+                             f"{'/'.join(sorted(old.keys() ^ new.keys())[0])}")
+        for path, shape in new.items():
+            if any(less > more for less, more in zip(shape, old[path], strict=True)):
+                raise UserError(f"{'/'.join(path)} is {shape}, larger than {old[path]} before")
 
 
 def _keep(variables, after, found, scores):

@@ -65,7 +65,7 @@ def frozen_variables(recipe):
 
 
 def _fused(net):
-    variables = _from_file(net)
+    variables = from_file(net)
     try:
         return reparam.fuse(stages.create(net), variables)[1]
     except ValueError as e:
@@ -73,11 +73,19 @@ def _fused(net):
 
 
 def _initial(net, key):
-    return _from_file(net, key) if net.start_from else models.init(stages.create(net), key)
+    return from_file(net, key) if net.start_from else models.init(stages.create(net), key)
 
 
-def _from_file(net, key=None):
-    """A network's variables from its file: all of them, or with carry = "match" what fits, and the rest drawn."""
+def from_file(net, key=None):
+    """A network's variables from its file: all of them, or with carry = "match" what fits, and the rest drawn.
+
+    Args:
+      net: Net of a recipe that starts from a file.
+      key: PRNG key for what is drawn.
+
+    Raises:
+      UserError: the file cannot be read, or holds no network of this form.
+    """
     from jsr import model_file  # safetensors, which a fresh start needs not
 
     _, networks, found = model_file.load(net.start_from)

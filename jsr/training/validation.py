@@ -26,10 +26,11 @@ class Judge:
       recipe: Recipe.
       meta: {"best": the best ranking score or None, "fingerprint", and once known "baseline"}; kept up to date.
       leave_out: called with a line for each image that is damaged.
+      source: the recipe's records of validation, where they are open.
     """
 
-    def __init__(self, recipe, meta, leave_out=None):
-        self._pairs = functools.partial(validation.pairs, recipe, leave_out)
+    def __init__(self, recipe, meta, leave_out=None, source=None):
+        self._pairs = functools.partial(validation.pairs, recipe, leave_out, source)
         self._recipe, self._meta, self._protocol = recipe, meta, challenges.of(recipe.protocol, recipe.ranking)
         self._chain_of = functools.cache(self._make_chain)
 

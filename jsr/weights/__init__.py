@@ -1,6 +1,10 @@
 """Names of model files: `x4` is the file that jsr ships, or that `jsr models get` has put into the user's cache folder.
 
-Whatever takes a model file takes such a name too (jsr.model_file.find).
+Whatever takes a model file takes such a name too (jsr.model_file.find). Shipped are the files beside this one:
+
+  x2, x4    photographs as people have them, clean or JPEG of any quality
+  x4-avif   AVIF
+  restore   JPEG, at its own size
 """
 
 import contextlib
@@ -8,8 +12,15 @@ from pathlib import Path
 
 from jsr import places
 from jsr.errors import UserError, nearest
+from jsr.weights import public
 
 SHIPPED = Path(__file__).parent
+PURPOSES = {  # of the shipped ones, continuing "made for"
+    "x2": "photographs, clean or JPEG of any quality",
+    "x4": "photographs, clean or JPEG of any quality",
+    "x4-avif": "photographs in AVIF",
+    "restore": "JPEG files of any quality, at their own size",
+}
 
 
 def downloads():
@@ -32,6 +43,9 @@ def files():
 
 
 def unknown(name):
-    """What an error message says of a word that is neither a path nor the name of a model."""
-    hint = nearest(name, files())
-    return f"{hint if hint.startswith('did') else ''} `jsr models` lists the names".strip()
+    """What an error message says of a word that is neither a path nor the name of a model that is there."""
+    if name in public.models():
+        return f"is a public model that is not here yet; `jsr models get {name}` downloads it"
+    hint = nearest(name, [*files(), *public.models()])
+    return ("no such model file and no model of this name; "
+            f"{f'{hint} ' if hint.startswith('did') else ''}`jsr models` lists the names")

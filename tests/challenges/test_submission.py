@@ -6,6 +6,7 @@ import pytest
 
 from jsr.challenges.submission import readme, write_zip
 from jsr.errors import UserError
+from jsr.files import atomic_write
 from jsr.images import read_rgb
 
 
@@ -23,7 +24,8 @@ def test_archive(tmp_path, photograph):
     Image.fromarray(photo).save(tmp_path / "photo.bmp")
     images = {"0901": tmp_path / "0901x4.png", "0903": tmp_path / "grey.png", "0902": tmp_path / "photo.bmp"}
     for name in ("a.zip", "b.zip"):
-        write_zip(tmp_path / name, images, "text\n")
+        with atomic_write(tmp_path / name) as file:
+            write_zip(file, images, "text\n")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert archive.namelist() == ["0901.png", "0902.png", "0903.png", "readme.txt"]
@@ -37,5 +39,6 @@ def test_archive(tmp_path, photograph):
 def test_damaged_image_leaves_no_archive(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"not a picture")
     with pytest.raises(UserError, match="bad.png: not an image"):
-        write_zip(tmp_path / "out.zip", {"bad": tmp_path / "bad.png"}, "")
+        with atomic_write(tmp_path / "out.zip") as file:
+            write_zip(file, {"bad": tmp_path / "bad.png"}, "")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.png"]

@@ -1,6 +1,5 @@
 """The dispatcher and `jsr doctor`."""
 
-from importlib import metadata
 import os
 from pathlib import Path
 import shlex
@@ -13,6 +12,7 @@ import pytest
 import jsr
 from jsr import cli
 from jsr.cli import doctor
+from jsr.errors import DISTRIBUTION, install
 
 
 def test_overview_lists_every_command_with_its_help(capsys):
@@ -59,13 +59,13 @@ def test_doctor_says_what_is_there(tmp_path):
     for text in ("jax", "libjpeg-turbo", "device 0", "convolution", "computes", "all that is needed is there"):
         assert text in done.stdout
     torch_line = next(line for line in done.stdout.splitlines() if line.split()[0] == "torch")
-    assert torch_line.split()[1][0].isdigit() or 'pip install "jsr[torch]"' in torch_line
+    assert torch_line.split()[1][0].isdigit() or install("torch") in torch_line
 
 
 @pytest.mark.parametrize("checkout", [True, False])
 def test_doctor_wants_what_the_distribution_declares(checkout, tmp_path, monkeypatch):
     if not checkout:
-        if not any(metadata.packages_distributions().get("jsr", ())):
+        if not doctor._version(DISTRIBUTION):
             pytest.skip("jsr is not installed")
         monkeypatch.setattr(jsr, "__file__", str(tmp_path / "jsr" / "__init__.py"))
     required = doctor._required()
@@ -76,7 +76,7 @@ def test_doctor_knows_where_what_is_optional_comes_from():
     file = Path(jsr.__file__).parent.parent / "pyproject.toml"
     extras = tomllib.loads(file.read_text())["project"]["optional-dependencies"]
     for name, (_, command) in doctor.OPTIONAL.items():
-        if "jsr[" in command:
+        if f"{DISTRIBUTION}[" in command:
             extra = extras[command.split("[")[1].split("]")[0]]
             assert any(name in doctor._distributions(text) for text in extra), name
 

@@ -56,7 +56,7 @@ def test_recognised_checked_written_and_usable(weights, capsys):
                       "named as in official")
     assert out[1] == "not in the file, assumed: res_scale 1.0 (--scale, --field)"
     assert out[2].startswith("parity with official_x3.npz, lr 1x7x5x3: largest error ")
-    assert out[3:] == ["licence: MIT", "wrote model.safetensors"]
+    assert out[3:] == ["licence: MIT", "wrote model.safetensors; all done"]
     meta, networks, variables = model_file.load("model.safetensors")
     assert meta["networks"] == [{"name": "sr", "model": "edsr/baseline", "scale": 3,
                                  "fields": {"num_feat": 4, "num_block": 3}, "deployed": False}]
@@ -67,13 +67,35 @@ def test_recognised_checked_written_and_usable(weights, capsys):
     assert np.abs(jsr.load("model.safetensors").upscale(lr) - sr).max() <= 0.501
 
 
+@pytest.mark.parametrize("prefixes, words, taken", [
+    (["_orig_mod.module."], [], ""),
+    (["net_g.", "perceptual."], [], "taken: net_g.; left out: 1 tensors of other names"),
+    (["model.", "generator_ema."], [], "taken: generator_ema.; left out: {} tensors of other names"),
+    (["model.", "net_g."], ["--prefix", "net_g."], "taken: net_g.; left out: {} tensors of other names"),
+    (["generator."], "--arch edsr/baseline --scale 3 --field num_feat=4 --field num_block=3".split(), ""),
+])
+def test_what_trainings_put_before_the_names(weights, capsys, prefixes, words, taken):
+    state_dict = state_dict_of("official_x3")
+    taken = taken.format(len(state_dict))
+    few = {"perceptual.": {"0.weight": np.zeros(3, np.float32)}}
+    files.write_state_dict("wrapped.safetensors", {
+        prefix + key: value for prefix in prefixes for key, value in few.get(prefix, state_dict).items()})
+    assert main(["convert", "wrapped.safetensors", "model.safetensors", *words]) == 0
+    out = capsys.readouterr().out
+    assert "edsr/baseline x3" in out and taken in out and ("taken" in out) == bool(taken)
+    assert (", averaged," in out) == ("generator_ema." in prefixes)
+    assert main(["convert", "official_x3.safetensors", "plain.safetensors"]) == 0
+    jax.tree.map(np.testing.assert_array_equal, *(model_file.load(f"{name}.safetensors")[2]
+                                                  for name in ("model", "plain")))
+
+
 def test_there_and_back(weights, capsys):
     assert main(["convert", "official_x3.safetensors", "model.safetensors"]) == 0
     assert "parity: not checked (--reference)\nlicence: not stated (--licence)\n" in capsys.readouterr().out
     assert model_file.load("model.safetensors")[0]["parity"] is None
     assert main(["convert", "model.safetensors", "back.safetensors"]) == 0
     assert capsys.readouterr().out == ("model.safetensors: edsr/baseline x3, 24 tensors named as in official\n"
-                                       "wrote back.safetensors\n")
+                                       "wrote back.safetensors; all done\n")
     back, before = files.read_state_dict("back.safetensors").tensors, state_dict_of("official_x3")
     assert back.keys() == before.keys() and all(np.array_equal(back[key], before[key]) for key in before)
 
@@ -175,6 +197,15 @@ def test_mistakes_are_one_line_and_leave_nothing(weights, capsys, arguments, mes
     files.write_state_dict("other_x.safetensors", {"weight": np.zeros(3, np.float32)})
     assert message in fails(capsys, *arguments)
     assert left(weights) == []
+
+
+def test_several_networks_are_named(weights, capsys):
+    state_dict = state_dict_of("official_x3")
+    files.write_state_dict("two.safetensors", {f"{prefix}{key}": value for prefix in ("model.", "net_g.")
+                                               for key, value in state_dict.items()})
+    assert fails(capsys, "two.safetensors", "model.safetensors").startswith(
+        "jsr convert: two.safetensors: holds several networks: model. (edsr/baseline x3), net_g. (edsr/baseline x3)")
+    assert "--prefix nix.: no tensor's name" in fails(capsys, "two.safetensors", "m.safetensors", "--prefix", "nix.")
 
 
 def test_a_model_file_says_itself_what_it_is(weights, capsys):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jsr import cli, model_file, models
+from jsr.errors import install
 from jsr.export import check
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
@@ -39,8 +40,8 @@ def upscaler(model):
 
 
 def test_onnx_of_branches(tmp_path, capsys, photograph):
-    onnx = pytest.importorskip("onnx", reason='pip install "jsr[export]"')
-    onnxruntime = pytest.importorskip("onnxruntime", reason='pip install "jsr[export]"')
+    onnx = pytest.importorskip("onnx", reason="the extra [export]")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [export]")
     model = write_model(tmp_path / "m.safetensors", "plain/team_ov", recipe="track:one", licence="CC0",
                         fingerprint={"seed": 3}, ensemble={"self": True})
     out = tmp_path / "new" / "m.onnx"
@@ -61,7 +62,7 @@ def test_onnx_of_branches(tmp_path, capsys, photograph):
 
 
 def test_stablehlo_of_floats_and_one_size(model, tmp_path, capsys):
-    pytest.importorskip("flatbuffers", reason='pip install "jsr[export]"')
+    pytest.importorskip("flatbuffers", reason="the extra [export]")
     out = tmp_path / "m.stablehlo"
     assert run(model, out, "--float", "--size", "20x31", "--platforms", "cpu") == 0
     said = capsys.readouterr().out
@@ -71,7 +72,7 @@ def test_stablehlo_of_floats_and_one_size(model, tmp_path, capsys):
 
 
 def test_a_wrong_file_is_not_left(model, tmp_path, capsys, monkeypatch):
-    pytest.importorskip("flatbuffers", reason='pip install "jsr[export]"')
+    pytest.importorskip("flatbuffers", reason="the extra [export]")
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
     (tmp_path / "m.stablehlo").write_text("older")
     assert run(model, tmp_path / "m.stablehlo", "--size", "8x8", "--overwrite") == 1
@@ -127,12 +128,12 @@ def test_sizes_are_height_by_width(model, capsys):
 def test_missing_packages(model, tmp_path, capsys, monkeypatch, out, package):
     monkeypatch.setitem(sys.modules, package, None)
     assert run(model, tmp_path / out) == 1
-    assert 'pip install "jsr[export]"' in capsys.readouterr().err
+    assert install("export") in capsys.readouterr().err
 
 
 def test_a_network_that_must_know_the_size(tmp_path, capsys):
     """RT4KSR reflects two pixels, which an image may not have."""
-    pytest.importorskip("flatbuffers", reason='pip install "jsr[export]"')
+    pytest.importorskip("flatbuffers", reason="the extra [export]")
     model = write_model(tmp_path / "s.safetensors", "rt4ksr")
     assert run(model, tmp_path / "s.stablehlo") == 1
     said = capsys.readouterr().err

@@ -10,13 +10,16 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
 
 import jsr
-from jsr import cli, model_file, pictures
+from jsr import cli, convert, model_file, models, pictures
+from jsr.convert import files as convert_files
 from jsr.data.sources import open_source
 
 ENV = os.environ | {"PYTHONPATH": str(Path(jsr.__file__).parents[1])}
@@ -75,11 +78,17 @@ def test_words_in_any_order(place, line, made):
 
 
 @pytest.mark.parametrize("line, status, said", [
-    ("upscale a.png", 2, "say where to: --out PATH; with what: --model FILE (a run leaves one in runs/, `jsr convert`"),
+    ("upscale -m run", 2, "say what to upscale: a picture or a folder"),
     ("upscale --modle m.safetensors a.png", 2, "no option --modle; did you mean '--model'?"),
     ("upscale --qualty 3", 2, "no option --qualty; did you mean '--quality'?"),
     ("upscale a.png --self-ensembel", 2, "did you mean '--self_ensemble'?"),
-    ("upscale a.png --scale 2", 2, "no option --scale; "),
+    ("upscale a.png --scael 2", 2, "no option --scael; did you mean '--scale'?"),
+    ("upscale a.png --scale 2 --width 30", 2, "--scale and --width: give one size; --width and --height may go"),
+    ("upscale -", 2, "-: has no place beside it; say where to: --out -, or a file"),
+    ("upscale a.png --input_quality 0 -o x.png", 1, "--input_quality 0: must be from 1 to 100"),
+    ("upscale a.png --scale 400", 1, "--scale 400: must be at most 16; 2 is twice as wide and as high"),
+    ("upscale a.png --longest 0", 1, "--longest 0: must be above 0"),
+    ("upscale a.png --strength 1.5", 1, "strength 1.5: must be from 0 to 1"),
     ("upscale a.png --out x.png --overwrite=yes", 2, "--overwrite takes no value"),
     ("upscale a.png -m run --out", 2, "argument -o/--out: expected one argument"),
     ("train --confg x", 2, "no option --confg; did you mean '--config'?"),
@@ -95,7 +104,7 @@ def test_words_in_any_order(place, line, made):
     ("upscale a.png -m a.onnx -o x.png", 1,
      "a.onnx: an ONNX network, no model file of jsr's; convert the PyTorch weights that it was made of: jsr convert"),
     ("upscale a.png -m empty -o x.png", 1, "empty: is a folder without the model file of a run, best.safetensors or"),
-    ("upscale a.png -m edsr/baseline -o x.png", 1, "edsr/baseline: no such model file; of the network of this name"),
+    ("upscale a.png -m edsr/baseline -o x.png", 1, "edsr/baseline: no such model file; weights of the network of"),
     ("upscale a.png pics -m run -o -", 2, "--out -: takes one picture, not several"),
     ("foo", 2, "no command 'foo'"),
 ])
@@ -237,7 +246,7 @@ def test_pipes(place):
     """One process: reads a pipe, writes a pipe, says nothing else there; VIPS's warnings stay away."""
     done = start("upscale - --out - --model run --runtime jax".split(), input=Path("pics/c.jpg").read_bytes())
     assert done.returncode == 0, done.stderr
-    assert size(io.BytesIO(done.stdout)) == ("JPEG", (40, 32)) and b"x2: 1 pictures" in done.stderr
+    assert size(io.BytesIO(done.stdout)) == ("JPEG", (40, 32)) and b"-: x2 by the network run" in done.stderr
 
 
 def test_a_device_is_written_through(place, tmp_path, capsys):
@@ -381,6 +390,32 @@ def test_the_last_line_says_what_failed(place, capsys, line, out, err):
     assert run(line) == 1
     said = capsys.readouterr()
     assert (said.out.splitlines() or [""])[-1] == out and said.err.splitlines()[-1] == err
+
+
+@pytest.mark.parametrize("line", ["fuse m.safetensors x.safetensors", "convert a.safetensors x.safetensors",
+                                  "average m.safetensors run/last.safetensors x.safetensors"])
+def test_the_last_line_says_that_all_is_done(place, capsys, photograph, line):
+    network = models.create("edsr/baseline", scale=2, num_feat=4, num_block=1)
+    tensors = convert.to_torch(models.init(network, jax.random.key(0)), convert.formats(network)["basicsr"])
+    convert_files.write_state_dict("a.safetensors", tensors)
+    assert run(line) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("wrote x.safetensors") and last.endswith("; all done")
+
+
+def test_a_place_that_cannot_be_written_hides_no_complaint(place, capsys):
+    Path("pics/bad.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
+    Path("file").touch()
+    assert run("evaluate --sr pics --hr pics --profile rgb --json file/s.json") == 1
+    err = capsys.readouterr().err
+    assert "file/s.json: cannot be written" in err and "pics/bad.png: " in err
+    assert err.splitlines()[-1] == "jsr evaluate: 2 failed, the rest is done"
+
+
+def test_an_archive_goes_into_a_pipe(place):
+    done = start("evaluate --sr pics --lr pics --submission - --runtime 1".split())
+    assert done.returncode == 0, done.stderr
+    assert zipfile.ZipFile(io.BytesIO(done.stdout)).namelist() == ["b.png", "c.png", "readme.txt"]
 
 
 def test_errors_of_one_kind_are_grouped(place, capsys):

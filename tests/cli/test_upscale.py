@@ -89,7 +89,8 @@ def test_a_folder(photo_folder, tmp_path, model, capsys):
     out = tmp_path / "out"
     assert run(photo_folder, "--out", out, "--model", model) == 0
     said = capsys.readouterr()
-    assert "x2: 4 pictures, 0.02 Mpx in" in said.out and "4 whole" in said.out and f"results: {out}" in said.out
+    assert "4 pictures, 0.02 Mpx in" in said.out and "4 whole" in said.out and f"results: {out}" in said.out
+    assert "0003.png" not in said.out and "and 1 more, 4 in all: x2 by the network m.safetensors" in said.out
     assert "4 of 4 files done" in said.err and "Mpx/s" in said.err
     lr = pixels(photo_folder / "0001.png")
     np.testing.assert_array_equal(pixels(out / "0001.png"), jsr.load(model).upscale(lr))
@@ -172,7 +173,7 @@ def test_mistakes_are_one_line(photo_folder, tmp_path, model, capsys, arguments,
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT])
 def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, photograph, set_sigint, number):
     set_sigint(signal.default_int_handler)
     (tmp_path / "in").mkdir()
@@ -263,3 +264,92 @@ def test_odd_pictures_keep_what_they_are(odd_pictures, tmp_path, capsys, tile):
             assert difference.max() <= (1 if found.dtype == np.uint8 else 4), (row, difference.max())
             checked += 1
     assert checked > 40
+
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory, photograph):
+    """What `jsr upscale FOLDER` without more makes of pictures of many kinds: (folder, the sources' bytes)."""
+    folder = tmp_path_factory.mktemp("mine")
+    image, small = Image.fromarray(photograph(24, 32)), Image.fromarray(photograph(1, 1))
+    exif = Image.Exif()
+    exif[0x112] = 6
+    (folder / "sub").mkdir()
+    image.save(folder / "phone.jpg", quality=80, exif=exif)
+    image.save(folder / "sub/lies.jpg", format="WEBP")
+    image.convert("L").save(folder / "grey.bmp")
+    image.quantize(16).save(folder / "moving.gif", save_all=True, append_images=[image.rotate(180).quantize(16)])
+    image.save(folder / "clash.png")
+    image.save(folder / "clash.tga")
+    image.save(folder / "photo.avif")
+    small.convert("RGBA").save(folder / "tiny.tif")
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    return folder, before
+
+
+MADE = {"phone_x2.jpg": "JPEG", "sub/lies_x2.webp": "WEBP", "grey_x2.bmp": "BMP", "moving_x2.gif": "GIF",
+        "clash_x2.png": "PNG", "clash.tga_x2.png": "PNG", "photo_x2.avif": "AVIF", "tiny_x2.tif": "TIFF"}
+
+
+def test_a_folder_of_every_kind_needs_no_model_and_is_done_once(shipped, capsys):
+    folder, before = shipped
+    assert run(folder) == 0
+    said = capsys.readouterr().out
+    assert "8 in all: x2 by the network x2" in said and "otherwise: --scale 4" in said
+    assert "results: beside the pictures; all done" in said
+    made = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.*") if path not in before}
+    assert {name: format_and_size(path) for name, path in made.items()} == {
+        name: (kind, (48, 64) if name == "phone_x2.jpg" else (2, 2) if name == "tiny_x2.tif" else (64, 48))
+        for name, kind in MADE.items()}
+    x2 = jsr.load(model_file.weights.SHIPPED / "x2.safetensors")
+    np.testing.assert_array_equal(pixels(made["clash_x2.png"]), x2.upscale(pixels(folder / "clash.png")))
+
+    times = {path: path.stat().st_mtime_ns for path in made.values()}
+    for inputs in ([folder], [*sorted(folder.glob("*.*")), folder / "sub"], [f"{folder}/**/*.*"]):
+        assert run(*inputs) == 0
+        said = capsys.readouterr().out
+        assert "8 were finished before" in said and "passed over: 8 earlier results" in said, inputs
+        assert "otherwise" not in said
+    assert run(folder, "--dry_run") == 0 and capsys.readouterr().out.count("would pass over, finished") == 8
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path not in before} == times
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
+@pytest.mark.parametrize("arguments, name, size, said", [
+    (["--scale", 1.5], "a_x1.5.jpg", (48, 36), "a.jpg: x2 by the network x2, then to x1.5 by bicubic"),
+    (["--width", 48], "a_48x36.jpg", (48, 36), "then to a width of 48 px by bicubic"),
+    (["--longest", 16, "--format", "png"], "a_16x12.png", (16, 12), "to 16 px at the longer side by bicubic: networks"),
+    (["--scale", 1], "a_restored.jpg", (32, 24), "a.jpg: restored by the network restore"),
+    (["--scale", 1, "--input_quality", 95], "a_restored.jpg", (32, 24), "needs no restoring: copied unchanged"),
+    (["--width", 32, "--format", "png"], "a_32x24.png", (32, 24), "a.jpg: has that size: only its format changed"),
+])
+def test_sizes_beside(tmp_path, photograph, capsys, arguments, name, size, said):
+    Image.fromarray(photograph(24, 32)).save(tmp_path / "a.jpg", quality=50)
+    for again in ("1 picture, 0.00 Mpx in" if "copied" not in said else said, "1 were finished before"):
+        assert run(tmp_path / "a.jpg", *arguments) == 0
+        out = capsys.readouterr().out
+        assert again in out and f"results: {tmp_path / name}; all done" in out and "otherwise" not in out
+        assert said in out or again.startswith("1 were")
+    assert format_and_size(tmp_path / name)[1] == size and len(list(tmp_path.iterdir())) == 2
+    if "copied" in said:
+        assert (tmp_path / name).read_bytes() == (tmp_path / "a.jpg").read_bytes()
+
+
+def test_nothing_beside_is_ever_replaced(tmp_path, photograph, model, capsys):
+    Image.fromarray(photograph(8, 8)).save(tmp_path / "a.png")
+    Image.fromarray(photograph(8, 8)).save(tmp_path / "a_x2.png")  # a person's
+    assert run(tmp_path / "a.png", "-m", model) == 1
+    assert "a_x2.png: exists and was not made by this command; choose another --out" in capsys.readouterr().err
+    (tmp_path / "a_x2.png").unlink()
+    assert run(tmp_path / "a.png", "-m", model) == 0
+    first = (tmp_path / "a_x2.png").read_bytes()
+    for arguments, said in ((["--strength", 0.5], "in another way (x2 by the network m.safetensors, or with other"),
+                            ([], "a_x2.png: was made of another file, or of a.png before")):
+        capsys.readouterr()
+        if not arguments:
+            Image.fromarray(photograph(8, 8, 1)).save(tmp_path / "a.png")
+        assert run(tmp_path / "a.png", "-m", model, *arguments) == 1
+        assert said in capsys.readouterr().err and (tmp_path / "a_x2.png").read_bytes() == first
+    assert run(tmp_path / "a.png", "-m", model, "--overwrite") == 0 and (tmp_path / "a_x2.png").read_bytes() != first
+    assert run(tmp_path / "a_x2.png", "-m", model) == 0  # a result that is named alone is a picture
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a_x2.png", "a_x2_x2.png", "m.safetensors"]

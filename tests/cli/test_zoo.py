@@ -114,6 +114,17 @@ def test_filters(printed, options, there, absent):
     assert starts >= set(there) and not starts & set(absent)
 
 
+def test_networks_with_weights(printed):
+    out = printed("--has", "weights")
+    starts = [line.split()[:1] for line in out.splitlines()]
+    assert ["edsr/full"] in starts and ["rvsr/base"] not in starts
+    assert ["box:photo_x4"] in starts and ["aim22_t1:quick"] not in starts  # x4 is of the first
+    assert "imdn-x2 imdn-x3 imdn-x4" in " ".join(out.split()) and "plain/ecbsr_m4c16" in out
+    assert "imdn-x4" in (out := printed("--has", "weights", "--scale", "4")) and "imdn-x2" not in out
+    assert "weights edsr-baseline-x2 edsr-baseline-x3 edsr-baseline-x4" in " ".join(printed("edsr/baseline").split())
+    assert printed("rvsr", "--has", "weights") == ""
+
+
 @pytest.mark.parametrize("what, lines", [
     ("losses", ["charbonnier", "robust"]), ("codecs", ["jpeg", "matlab_bicubic", "ntire24 x1: jpeg("]),
     ("datasets", ["div2k the 900 public HR images of DIV2K"]), ("metrics", ["psnr_b", "y_601"]),

@@ -104,12 +104,13 @@ def test_all_that_does_not_fit_is_named_in_one_line(state_dict):
     state_dict["m.1.weight"] = np.zeros((4, 2, 3, 3), np.float32)
     state_dict["gain"] = np.zeros((2, 1), np.float32)
     state_dict["head.weight"] = np.zeros(8, np.float32)
+    state_dict["m.2.weight"] = state_dict["m.2.weight"].astype(np.int8)
     with pytest.raises(UserError) as error:
         convert.to_jax(state_dict, RULES, ABSTRACT)
     assert str(error.value) == (
         "the state dict does not fit this network (other variant, scale or fields?); keys that it has no use for: "
         "m.9.weight; missing keys: m.0.bias; wrong: m.1.weight is (4, 2, 3, 3), not (4, 1, 3, 3), "
-        "head.weight is (8,), not (2, 4), gain is (2, 1), not (2,)")
+        "m.2.weight is of int8, not of floats, head.weight is (8,), not (2, 4), gain is (2, 1), not (2,)")
 
 
 def test_long_lists_are_cut(state_dict):
@@ -129,19 +130,35 @@ def test_rules_that_do_not_fit_the_network_are_mistakes_of_ours(state_dict, rows
     assert not isinstance(error.value, UserError)
 
 
-def test_unwrap_finds_the_state_dict(state_dict):
-    parallel = {f"module.{key}": value for key, value in state_dict.items()}
-    for wrapped in (state_dict, {"params": state_dict}, {"state_dict": state_dict, "epoch": 3},
-                    {"params": {}, "params_ema": state_dict}, {"state_dict": parallel}):
-        found = convert.unwrap(wrapped)
-        assert found.keys() == state_dict.keys() and all(found[key] is state_dict[key] for key in found)
+@pytest.mark.parametrize("wrap, ema, left_out", [
+    (lambda plain, averaged: plain, False, ()),
+    (lambda plain, averaged: {"params": plain}, False, ()),
+    (lambda plain, averaged: {"model": {"net": plain}, "epoch": 3}, False, ("epoch",)),
+    (lambda plain, averaged: {"state_dict": {f"module.{key}": plain[key] for key in plain}}, False, ()),
+    (lambda plain, averaged: {"params": averaged, "params_ema": plain}, True, ("params",)),
+    (lambda plain, averaged: {"state_dict": averaged, "ema_state_dict": plain}, True, ("state_dict",)),
+    (lambda plain, averaged: {"state_dict_ema": plain, "state_dict": averaged}, True, ("state_dict",)),
+    (lambda plain, averaged: {"g": averaged, "params-ema": plain}, True, ("g",)),
+    (lambda plain, averaged: {"params": plain, "params_ema": None}, False, ("params_ema",)),
+    (lambda plain, averaged: {"params": plain, "params_ema": {}}, False, ("params_ema",)),
+    (lambda plain, averaged: {"params": plain, "ema": {"decay": 0.9}}, False, ("ema",)),
+    (lambda plain, averaged: plain | {"epoch": 3, "m.total_ops": np.zeros(1)}, False, ("epoch", "m.total_ops")),
+    (lambda plain, averaged: {"n_averaged": np.zeros(1)} | {f"module.{key}": plain[key] for key in plain}, True,
+     ("n_averaged",)),
+])
+def test_unwrap_finds_the_state_dict(state_dict, wrap, ema, left_out):
+    other = {key: value + 1 for key, value in state_dict.items()}
+    found = convert.unwrap(wrap(state_dict, other))
+    assert found.tensors.keys() == state_dict.keys()
+    assert all(found.tensors[key] is state_dict[key] for key in state_dict)
+    assert (found.ema, found.left_out) == (ema, left_out)
 
 
 @pytest.mark.parametrize("checkpoint, message", [
     ([1], "no state dict, but list; save the model's state_dict()"),
     ({}, "no state dict, but dict"),
     ({"epoch": 3, "optimizer": {}}, "no state dict: epoch, optimizer are no tensor"),
-    ({"state_dict": {"w": np.zeros(2), "epoch": 3}}, "no state dict: epoch is no tensor"),
+    ({"state_dict": None}, "no state dict: state_dict is no tensor"),
 ])
 def test_unwrap_refuses(checkpoint, message):
     with pytest.raises(UserError, match=message):

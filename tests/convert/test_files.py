@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+import warnings
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +35,7 @@ def test_written_and_read_again(tmp_path, ending, request):
     files.write_state_dict(path, TENSORS)
     found = files.read_state_dict(path)
     same(found.tensors)
-    assert not found.ema and found.other_floats() == []
+    assert not found.ema and files.other_floats(found.tensors) == []
     assert not files.is_model_file(path)
 
 
@@ -43,14 +44,14 @@ def test_other_floats_are_kept_and_named(tmp_path, dtype):
     path = tmp_path / "a.safetensors"
     path.write_bytes(safetensors.numpy.save({**TENSORS, "a.weight": TENSORS["a.weight"].astype(jnp.dtype(dtype))}))
     found = files.read_state_dict(path)
-    assert found.other_floats() == [dtype] and found.tensors["a.weight"].dtype == dtype
+    assert files.other_floats(found.tensors) == [dtype] and found.tensors["a.weight"].dtype == dtype
     np.testing.assert_array_equal(found.tensors["a.weight"].astype(np.float32), TENSORS["a.weight"])
 
 
 def test_pytorchs_half_precision(tmp_path, torch):
     torch.save({"a": torch.ones(2).half(), "b": torch.ones(2).bfloat16(), "c": torch.ones(2)}, tmp_path / "a.pth")
     found = files.read_state_dict(tmp_path / "a.pth")
-    assert found.other_floats() == ["bfloat16", "float16"]
+    assert files.other_floats(found.tensors) == ["bfloat16", "float16"]
     assert all((value == 1).all() for value in found.tensors.values())
 
 
@@ -58,6 +59,27 @@ def test_averaged_parameters_are_preferred_and_said(tmp_path, torch):
     torch.save({"params": {"a": torch.zeros(2)}, "params_ema": {"a": torch.ones(2)}}, tmp_path / "a.pth")
     found = files.read_state_dict(tmp_path / "a.pth")
     assert found.ema and (found.tensors["a"] == 1).all()
+
+
+@pytest.mark.parametrize("kind, said", [
+    ("float8_e4m3fn", "of type float8_e4m3fn"), ("sparse", "sparse"), ("meta", "without data"),
+    ("quantised", "quantised"), ("complex64", "of complex64, which no network here has")])
+def test_tensors_that_no_network_has_are_named(tmp_path, torch, kind, said):
+    tensor = torch.ones(2, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch calls some of them old
+        made = {"sparse": tensor.to_sparse, "meta": lambda: tensor.to("meta"),
+                "quantised": lambda: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8)}.get(
+                    kind, lambda: tensor.to(getattr(torch, kind)))()
+        torch.save({"a": tensor, "b": made}, tmp_path / "a.pth")
+        with pytest.raises(UserError, match=f"a.pth: b is {said}"):
+            files.read_state_dict(tmp_path / "a.pth")
+
+
+def test_endings_of_other_trainings_are_read_by_content(tmp_path, torch):
+    for name in ("a.pth.tar", "pytorch_model.bin"):
+        torch.save({"state_dict": {"a": torch.ones(2)}}, tmp_path / name)
+        assert files.read_state_dict(tmp_path / name).tensors.keys() == {"a"}
 
 
 class Evil:
@@ -122,7 +144,7 @@ def test_without_pytorch(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "a.pth").write_bytes(b"")
     for use in (files.read_state_dict, lambda path: files.write_state_dict(path, TENSORS)):
-        with pytest.raises(UserError, match=r"a.pth: files ending in .pth need PyTorch.*pip install 'jsr\[torch\]'"):
+        with pytest.raises(UserError, match=r"a.pth: files ending in .pth need PyTorch.*pip install .*\[torch\]"):
             use(tmp_path / "a.pth")
 
 

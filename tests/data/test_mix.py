@@ -30,7 +30,8 @@ def folders(tmp_path):
 
 
 def config_of(*rows, steps=20, stages=None, **more):
-    data = dict(train=[{"degrade": "aim22_t1", **row} for row in rows], eval=dict(dataset=rows[0]["dataset"]), **more)
+    data = dict(train=[{"degrade": "aim22_t1", **row} for row in rows], **more,
+                eval=dict(dataset=rows[0]["dataset"], degrade="aim22_t1"))
     return read(recipe(title="", protocol="aim22_t1", networks={"sr": dict(model="edsr/baseline", scale=4)}, data=data,
                        stages=stages or [stage_of(steps)]))
 
@@ -205,7 +206,7 @@ def test_photographs_are_cut(tmp_path, photograph):
             for more in ({}, {"shrink": 2}, {"shrink": 2, "tiles": 32}, {"shrink": 2})]
     config, lines = config_of(*rows, data_dir=str(tmp_path)), []
     opened = mix.open_sources(config, lines.append)
-    assert [len(source) for source in opened.values()] == [1, 1, 2] and len(lines) == 2
+    assert [len(source) for source in opened.values()] == [1, 1, 2, 1] and len(lines) == 2
     assert len(mix.stage_rows(config, config.stages[0], opened)) == 4
     with pytest.raises(UserError, match="photos: shrink, tiles and detail are for folders of images, "
                                         "not for a dataset; jsr build"):

@@ -16,7 +16,7 @@ from jsr.export import stablehlo
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 
-pytest.importorskip("flatbuffers", reason='jax.export serialises with it: pip install "jsr[export]"')
+pytest.importorskip("flatbuffers", reason="jax.export serialises with it: the extra [export]")
 
 
 @pytest.fixture(scope="module")

@@ -126,7 +126,7 @@ def test_a_chain_may_see_windows_of_the_image(photograph):
     whole, large, small = (np.asarray(make_chain(0.25, tlc=tlc)(image)) for tlc in (0, 400, 8))
     np.testing.assert_allclose(large, whole, atol=1e-5 * np.abs(whole).max())
     assert np.abs(small - whole).max() > 1e-3
-    pytest.importorskip("onnxruntime", reason='other runtimes: pip install "jsr[export]"')
+    pytest.importorskip("onnxruntime", reason="other runtimes: the extra [export]")
     with pytest.raises(UserError, match=r"means of windows \(tlc\) are computed by jax alone"):
         make_chain(tlc=8, runtime="onnxruntime")
 

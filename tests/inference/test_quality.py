@@ -1,5 +1,7 @@
 """What networks see of a JPEG file's quality, what they are told of it, and what is said of files that are none."""
 
+import functools
+
 import jax
 import numpy as np
 from PIL import Image
@@ -8,7 +10,7 @@ import pytest
 from jsr import model_file, models, recipes
 from jsr.chain import apply
 from jsr.errors import UserError
-from jsr.inference import upscale_folder, upscaler
+from jsr.inference import choice, upscale_folder, upscaler
 from jsr.inference.chain import Chain
 from jsr.training import stages
 from jsr.training.validation import Judge
@@ -91,7 +93,7 @@ def test_a_given_quality_takes_the_place_of_the_estimate(network, model, photogr
         sr = network[0].apply(network[1], lr, qf_input=np.full((1, 1), 1 - quality / 100, np.float32))["sr"]
         np.testing.assert_array_equal(results[quality], np.rint(255 * np.clip(sr[0], 0, 1)))
     assert (results[10] != results[90]).any()
-    pytest.importorskip("onnxruntime", reason='other runtimes: pip install "jsr[export]"')
+    pytest.importorskip("onnxruntime", reason="other runtimes: the extra [export]")
     with pytest.raises(UserError, match="networks are told the quality of a picture by jax alone"):
         upscaler.load(model, input_quality=30, runtime="onnxruntime")
     with pytest.raises(UserError, match="input quality 0: must be from 1 to 100"):
@@ -119,12 +121,45 @@ def test_a_network_that_takes_the_quality_is_told_that_of_each_picture(photograp
     assert found.chains[0].programs == 2  # untold and told
 
 
+def test_each_picture_has_its_quality_told_and_one_program_is_for_all(photograph, tmp_path):
+    fields = dict(num_feat=4, num_block=1, block="plain", anchor=True, quality_feat=4)
+    network, rng = models.create("plain/ecbsr_m4c16", scale=2, **fields), np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32),
+                             models.abstract("plain/ecbsr_m4c16", scale=2, **fields))
+    whole = upscaler.Upscaler([Chain({"sr": network}, {"sr": variables})])
+    for name, options in {"q30.jpg": dict(quality=30), "q97.jpg": dict(quality=97), "clean.png": {}}.items():
+        Image.fromarray(photograph(96, 128)).save(tmp_path / name, **options)
+    with Image.open(tmp_path / "q30.jpg") as image:
+        image.save(tmp_path / "once.png")
+    jobs, *_ = upscale_folder.find_jobs(sorted(tmp_path.iterdir()), tmp_path / "out", suffix=".png")
+
+    def run(**options):
+        networks = choice.Networks({"x2": []}, lambda: whole)
+        entries, errors = upscale_folder.upscale_files(jobs, networks, {}, overwrite=True, **options)
+        assert not errors
+        return {entry["source"].rpartition("/")[2]: entry for entry in entries.values()}
+
+    found = run()
+    assert {name: (entry.get("told_quality"), entry.get("told_by")) for name, entry in found.items()} == {
+        "q30.jpg": (30, "tables"), "q97.jpg": (97, "tables"), "clean.png": (None, None), "once.png": (30, "estimate")}
+    assert {name: entry["notes"] for name, entry in found.items() if entry["notes"]} == {
+        "once.png": ["estimated JPEG quality 30"]}
+    assert whole.chains[0].programs == 1 and whole.told(30).chains[0].compile_seconds > 0
+    for job in jobs:
+        told = whole.told(found[job.source.name].get("told_quality"))
+        with Image.open(job.source) as lr, Image.open(job.target) as sr:
+            np.testing.assert_array_equal(np.asarray(sr), told.upscale(np.asarray(lr)))
+    assert {entry["told_quality"] for entry in run(input_quality=60).values()} == {60}
+
+
 def test_the_manifest_says_the_quality_and_what_is_no_jpeg(model, tmp_path, photograph):
     for name in ("a.jpg", "b.png"):
         Image.fromarray(photograph(24, 40)).save(tmp_path / name)
     Image.fromarray(photograph(24, 40)[..., 0]).save(tmp_path / "grey.jpg")
-    jobs, *_ = upscale_folder.find_jobs([tmp_path / name for name in ("a.jpg", "b.png", "grey.jpg")], tmp_path / "out")
-    entries, errors = upscale_folder.upscale_files(jobs, upscaler.load(model), {}, out=tmp_path / "out")
+    networks = choice.Networks({"fbcnn": [model]}, upscaler.load)
+    jobs, *_ = upscale_folder.find_jobs([tmp_path / name for name in ("a.jpg", "b.png", "grey.jpg")], tmp_path / "out",
+                                        choose=functools.partial(choice.choose, named=("fbcnn", 1)))
+    entries, errors = upscale_folder.upscale_files(jobs, networks, {}, out=tmp_path / "out")
     assert not errors
     found = {entry["source"].rpartition("/")[2]: entry for entry in entries.values()}
     assert all(0 < entry["estimated_quality"] < 100 for entry in found.values())

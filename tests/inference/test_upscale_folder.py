@@ -12,6 +12,7 @@ from jsr import models
 from jsr.errors import UserError
 from jsr.inference import upscale_folder
 from jsr.inference.chain import Chain
+from jsr.inference.choice import Networks
 from jsr.inference.upscaler import Upscaler
 
 SETTINGS = {"tile": "auto"}
@@ -21,6 +22,12 @@ SETTINGS = {"tile": "auto"}
 def upscaler():
     model = models.create("edsr", scale=2, num_feat=4, num_block=1)
     return Upscaler([Chain({"sr": model}, {"sr": models.init(model, jax.random.key(0))})], tile="auto")
+
+
+@pytest.fixture(scope="module")
+def networks(upscaler):
+    """The one network in the place of the shipped one."""
+    return Networks({"x2": []}, lambda: upscaler)
 
 
 @pytest.fixture
@@ -111,16 +118,16 @@ def test_inputs_that_are_not_there(tree, tmp_path):
         upscale_folder.find_jobs([tmp_path / "empty"], tmp_path / "out")
 
 
-def upscale(tree, out, upscaler, settings=SETTINGS, **options):
+def upscale(tree, out, networks, settings=SETTINGS, **options):
     jobs, *_ = upscale_folder.find_jobs([tree], out)
-    entries, errors = upscale_folder.upscale_files(jobs, upscaler, settings, out=out, **options)
+    entries, errors = upscale_folder.upscale_files(jobs, networks, settings, out=out, **options)
     return {Path(target).name: entry for target, entry in entries.items()}, errors
 
 
-def test_everything_is_done_once_and_bad_files_do_not_stop_it(tree, tmp_path, upscaler):
+def test_everything_is_done_once_and_bad_files_do_not_stop_it(tree, tmp_path, upscaler, networks):
     out = tmp_path / "out"
     (tree / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
-    entries, (error,) = upscale(tree, out, upscaler)
+    entries, (error,) = upscale(tree, out, networks)
     assert str(error).startswith(f"{tree}/bad.png: ") and "\n" not in str(error)
     assert files_below(out) == ["a.png", "b.JPG", "sub/c.webp", upscale_folder.MANIFEST]
     for name in ("a.png", "b.JPG", "sub/c.webp"):
@@ -128,7 +135,7 @@ def test_everything_is_done_once_and_bad_files_do_not_stop_it(tree, tmp_path, up
     np.testing.assert_array_equal(pixels(out / "a.png"), upscaler.upscale(pixels(tree / "a.png")))
     manifest = json.loads((out / upscale_folder.MANIFEST).read_text())
     (key,) = manifest["settings"]
-    assert manifest["settings"][key] == SETTINGS
+    assert manifest["settings"][key] == SETTINGS | {"models": []}
     assert manifest["files"]["sub/c.webp"] == entries["c.webp"]
     assert {k: entries["a.png"][k] for k in ("format", "height", "width", "frames", "bit_depth", "channels", "tiling",
                                              "tile", "overlap", "notes", "settings")} == {
@@ -141,63 +148,64 @@ def times(out):
     return {name: (out / name).stat().st_mtime_ns for name in files_below(out) if name != upscale_folder.MANIFEST}
 
 
-def test_finished_files_are_left_alone_unless_something_changed(tree, tmp_path, upscaler, photograph):
+def test_finished_files_are_left_alone_unless_something_changed(tree, tmp_path, networks, photograph):
     out = tmp_path / "out"
-    upscale(tree, out, upscaler)
+    upscale(tree, out, networks)
     before = times(out)
-    entries, errors = upscale(tree, out, upscaler)
+    entries, errors = upscale(tree, out, networks)
     assert not errors and times(out) == before and all(entry["skipped"] for entry in entries.values())
 
     Image.fromarray(photograph(20, 30, 9)).save(tree / "a.png")      # another source
     with Image.open(out / "b.JPG") as image:                          # a result that a person has edited
         image.convert("L").save(out / "b.JPG")
     before = times(out)
-    entries, (other, edited) = upscale(tree, out, upscaler)
+    entries, (other, edited) = upscale(tree, out, networks)
     assert [name for name, entry in entries.items() if "skipped" in entry] == ["c.webp"] and times(out) == before
     assert "a.png: was made of another file, or of a.png before" in str(other)
     assert "b.JPG: was changed since it was made; choose another --out, or --overwrite" in str(edited)
-    may, errors = upscale_folder.foresee(upscale_folder.find_jobs([tree], out)[0], SETTINGS, out=out, overwrite=True)
+    jobs, *_ = upscale_folder.find_jobs([tree], out)
+    may, errors = upscale_folder.foresee(jobs, networks, SETTINGS, out=out, overwrite=True)
     assert set(may.values()) == {"replace"} and not errors and times(out) == before
-    assert not upscale(tree, out, upscaler, overwrite=True)[1] and not set(before.items()) & set(times(out).items())
+    assert not upscale(tree, out, networks, overwrite=True)[1] and not set(before.items()) & set(times(out).items())
 
-    entries, errors = upscale(tree, out, upscaler, {"tile": 64})      # other settings
+    entries, errors = upscale(tree, out, networks, {"tile": 64})      # other settings
     assert not errors and not any("skipped" in entry for entry in entries.values())
-    entries, _ = upscale(tree, out, upscaler, {"tile": 64}, overwrite=True)
+    entries, _ = upscale(tree, out, networks, {"tile": 64}, overwrite=True)
     assert not any("skipped" in entry for entry in entries.values())
 
 
-def test_files_that_were_there_are_never_replaced(tree, tmp_path, upscaler):
+def test_files_that_were_there_are_never_replaced(tree, tmp_path, networks):
     out = tmp_path / "out"
     out.mkdir()
     (out / "a.png").write_bytes(b"mine")
-    entries, (error,) = upscale(tree, out, upscaler)
+    entries, (error,) = upscale(tree, out, networks)
     assert str(error) == f"{out}/a.png: exists and was not made by this command; choose another --out, or --overwrite"
     assert (out / "a.png").read_bytes() == b"mine" and sorted(entries) == ["b.JPG", "c.webp"]
-    upscale(tree, out, upscaler)  # nor does the second run take it for its own
+    upscale(tree, out, networks)  # nor does the second run take it for its own
     assert (out / "a.png").read_bytes() == b"mine"
-    _, errors = upscale(tree, out, upscaler, overwrite=True)
+    _, errors = upscale(tree, out, networks, overwrite=True)
     assert not errors and pixels(out / "a.png").shape[1::-1] == (60, 40)
 
 
-def test_a_source_is_never_its_own_result(tree, upscaler):
+def test_a_source_is_never_its_own_result(tree, networks):
     before = (tree / "a.png").read_bytes()
     jobs, *_ = upscale_folder.find_jobs([tree / "a.png"], tree)
-    _, (error,) = upscale_folder.upscale_files(jobs, upscaler, SETTINGS, out=tree, overwrite=True)
+    _, (error,) = upscale_folder.upscale_files(jobs, networks, SETTINGS, out=tree, overwrite=True)
     assert "would be replaced by its own result" in str(error) and (tree / "a.png").read_bytes() == before
 
 
-def test_a_foreign_manifest_stays(tree, tmp_path, upscaler):
+def test_a_foreign_manifest_stays(tree, tmp_path, networks):
     out = tmp_path / "out"
     out.mkdir()
     (out / upscale_folder.MANIFEST).write_text("[1, 2")
     with pytest.raises(UserError, match="upscaled.json: exists and is no manifest of `jsr upscale`"):
-        upscale(tree, out, upscaler)
+        upscale(tree, out, networks)
     assert files_below(out) == [upscale_folder.MANIFEST] and (out / upscale_folder.MANIFEST).read_text() == "[1, 2"
-    assert not upscale(tree, out, upscaler, overwrite=True)[1]
+    assert not upscale(tree, out, networks, overwrite=True)[1]
 
 
-def test_progress_counts_all_pixels(tree, tmp_path, upscaler):
+def test_progress_counts_all_pixels(tree, tmp_path, networks):
     calls = []
-    upscale(tree, tmp_path / "out", upscaler, progress=lambda *numbers: calls.append(numbers))
+    upscale(tree, tmp_path / "out", networks, progress=lambda *numbers: calls.append(numbers))
     assert calls[0] == (0, 0, 3 * 600) and calls[-1] == (3, 3 * 600, 3 * 600)
     assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 import pytest
 
 import jsr
@@ -173,6 +174,7 @@ def test_tiles_of_a_self_ensemble_are_exact_too(photograph):
     (dict(weights=[0, 0]), "not all zero"),
     (dict(weights=[1, float("nan")]), "not all zero"),
     (dict(tile=0), "tile = 0"),
+    (dict(strength=-0.1), "strength -0.1: must be from 0 to 1"),
     (dict(tile=64, overlap=-1), "overlap = -1"),
     (dict(tile=64, overlap=32), "a tile of 64 px has no room for overlaps of 32 px; choose a tile of at least 65"),
 ])
@@ -188,6 +190,23 @@ def test_tiles_too_small_for_what_they_must_overlap_by(monkeypatch):
     with pytest.raises(UserError, match="a tile of 64 px has no room for overlaps of 32 px; "
                                         "choose a tile of at least 65"):
         Upscaler([make_chain()], tile="auto", overlap=32).tiling(300, 300)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_strength_blends_with_the_plain_enlargement_in_tiles_too(scale, photograph):
+    chain, lr = make_chain("rrdbnet" if scale == 1 else "edsr", scale), photograph(60, 150)
+    plain = lr if scale == 1 else np.asarray(Image.fromarray(lr).resize((300, 120), Image.Resampling.BICUBIC))
+    full = 255 * whole_float(chain, lr)
+    for strength in (0, 0.25, 1):
+        found = Upscaler([chain], strength=strength).upscale(lr)
+        # Pillow's is of rounded, and so clipped, pixels between its passes
+        assert np.abs(found - np.clip(strength * full + (1 - strength) * plain, 0, 255)).mean() < 0.5
+        tiled = Upscaler([chain], strength=strength, tile=96, overlap=16)
+        if tiled.tiling(60, 150).exact:
+            assert_equal(tiled, Upscaler([chain], strength=strength), lr)
+    rgba = np.dstack([lr, np.full((60, 150), 255, np.uint8)])
+    np.testing.assert_array_equal(Upscaler([chain], strength=0.25).upscale(rgba)[..., :3],
+                                  Upscaler([chain], strength=0.25).upscale(lr))
 
 
 def test_models_of_different_scales_are_refused():
@@ -284,3 +303,20 @@ def test_load_averages_files_and_takes_its_settings(tmp_path, photograph):
                                   Upscaler(chains, weights=[2, 1]).upscale(lr))
     np.testing.assert_array_equal(jsr.load(paths[0]).upscale(lr), Upscaler(chains[:1], self_ensemble=True).upscale(lr))
     assert jsr.load(paths[0], dtype="bfloat16").chains[0].networks["sr"].dtype == jnp.bfloat16
+    for dtype, said in (("bf16", "did you mean 'bfloat16'"), ("fp16", "did you mean"), ("int8", "known|did you mean")):
+        with pytest.raises(UserError, match=f"dtype {dtype}: is none that networks compute in; .*{said}"):
+            jsr.load(paths[0], dtype=dtype)
+
+
+@pytest.mark.parametrize("forbids", [
+    lambda: jax.numpy_dtype_promotion("strict"), lambda: jax.numpy_rank_promotion("raise"),
+    lambda: jax.transfer_guard("disallow"), lambda: jax.disable_jit(), lambda: jax.debug_nans(True),
+    lambda: jax.enable_x64(True)], ids=["promotion", "ranks", "transfers", "no jit", "NaN", "x64"])
+def test_what_a_program_forbids_itself_does_not_matter(tmp_path, photograph, forbids):
+    network = models.create("edsr/baseline", scale=2, **FIELDS["edsr"])
+    net = {"name": "sr", "model": "edsr/baseline", "scale": 2, "fields": FIELDS["edsr"], "deployed": False}
+    model_file.save(tmp_path / "m.safetensors", {"sr": models.init(network, jax.random.key(0))}, {"networks": [net]})
+    lr = photograph(20, 24)
+    want = jsr.load(tmp_path / "m.safetensors").upscale(lr)
+    with forbids():
+        np.testing.assert_array_equal(jsr.load(tmp_path / "m.safetensors").upscale(lr), want)

@@ -170,7 +170,8 @@ def check_gradients(shape, kernel_shape, fields, dtype, tolerance):
     assert_close(*gradients, tolerance)
 
 
-@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT, DEPTHWISE])
+@pytest.mark.parametrize("shape, kernel_shape, fields", [
+    PRODUCT, *(pytest.param(*case, marks=pytest.mark.slow) for case in (EXCHANGED, DEPTHWISE))])
 def test_every_derivative_is_that_of_xla(shape, kernel_shape, fields):
     x, kernel = pair(shape, kernel_shape)
     images, kernels = np.stack([x, 2 * x]), np.stack([kernel, 3 * kernel])

@@ -120,6 +120,33 @@ MISTAKES = [
     ("stages[0].players[0].schedule", {"name": "cosine_restarts", "period": 0}, "period: 0; give 1 or more"),
     ("stages[0].players[0].schedule", {"name": "constant", "warmup_steps": -3}, "warmup_steps: -3; give 0 or more"),
     ("stages[0].players[0].freeze", [{"patern": "sr/*"}], "freeze: unknown key 'patern'; did you mean 'pattern'"),
+    # said late, or never
+    ("stages[0].players[0].losses[0]", L1 | {"weight": 0}, "players[0].losses: all weights are 0: nothing would be"),
+    ("stages[0].players[0].losses[0]", L1 | {"weight": -1}, "losses[0]: loss l1: weight=-1; give 0 or more"),
+    ("stages[0].players[0].losses[0]", L1 | {"target": "sr"}, "losses[0]: loss l1: compares sr with sr, which nothing"),
+    ("stages[0].players[0].losses[0]", L1 | {"pred": "lr"}, "losses[0]: loss l1: compares lr with hr, which nothing"),
+    ("stages[0].players[0].losses[0]", L1 | {"pred": "cr(sr)"}, "losses[0]: compares with 'cr(sr)', but there is no"),
+    ("stages[0].players[0].losses[0]", L1 | {"fn": "clip_l1", "low": 0.5}, "low=0.5 is not below high=0.03922"),
+    ("stages[0].players[0].losses[0]", L1 | {"fn": "charbonnier", "eps": -1.0}, "eps=-1.0; give more than 0"),
+    ("stages[0].players[0].losses[0]", L1 | {"fn": "os.path:join"}, "os.path:join: is a function, but must be a func"),
+    ("stages[0].players[0].losses[0]", L1 | {"fn": "os.path:sep"}, "os.path:sep: is of type str, but must be a func"),
+    ("stages[0].players[0].schedule", {"name": "piecewise_linear", "points": [[5, 1], [2, 1]]}, "in the order of the"),
+    ("stages[0].players[0].schedule", {"name": "multi_step", "milestones": [5, 5]}, "steps of 0 or more, each once"),
+    ("stages[0].players[0].every", 10**6, "stages[0].players[0].every: 1000000, but the stage has "),
+    ("stages[0].players[0].learning_rate", 1e39, "learning_rate: 1e+39; give more than 0 and 1e+30 or less"),
+    ("stages[0].augment", [{"name": "mixup", "alpha": float("inf")}], "augmentation mixup: alpha=inf must be above 0"),
+    ("stages[0].begin", [{"net": "sr", "carry": "prune"}], "stages[0].begin[0].fields: changes nothing of sr, for "),
+    ("stages[0].crop", 30, "stages[0].crop: 30 is not a multiple of the scale 4"),
+    ("ensemble.tlc", 1, "ensemble.tlc: 1 is smaller than the LR crop that was trained with; give "),
+    ("networks.sr.fields", {"num_block": -1}, "networks.sr: edsr/baseline: field num_block: -1; give from 0 to 4,096"),
+    ("networks.sr.fields", {"num_feat": 10**11}, "edsr/baseline: field num_feat: 100000000000; give from 0 to 4,096"),
+    ("networks.sr.fields", {"mean": [0.1, float("nan"), 0.1]}, "edsr/baseline: field mean: nan; give a number"),
+    ("data.train[0].weight", 1e-300, "data.train: the weight 1e-300 is less than a millionth of 1"),
+    ("data.train[0].degrade", "os.path:join", "data.train[0].degrade: os.path:join: is a function, but must be a j"),
+    ("data.num_workers", 10**5, "data.num_workers: 100000; give 0 or more and 1,024 or less"),
+    ("recipe", "a/../../b", "recipe: 'a/../../b' names the folder of its runs, <track>:<name>; give two words"),
+    ("recipe", "..:quick", "recipe: '..:quick' names the folder of its runs"),
+    ("protocol", "\u0430im22_t1", "is unknown; did you mean 'aim22_t1'"),  # a Cyrillic letter
     ("stages[0].begin", [{"net": "rs", "carry": "match"}], "stages[0].begin[0].net: no network 'rs' is trained"),
     ("stages[0].begin", [{"net": "sr", "carry": "mach"}], "stages[0].begin[0].carry: 'mach'; give 'match' or"),
     ("stages[0].begin", [{"net": "sr", "carry": "match", "fields": {"num_feats": 3}}], "begin[0].fields: edsr/b"),
@@ -156,6 +183,12 @@ def test_all_are_said_at_once():
     lines = changed(("seed", -1), ("stages[0].batch", 0), ("stages[0].stesp", 3), ("dtype", "bf16"))
     assert [text.partition(": ")[0] for text in lines] == [
         "--config.seed", "--config.stages[0].stesp", "--config.stages[0].batch", "--config.dtype"]
+    with pytest.raises(UserError) as error:
+        recipes.load("aim22_t1", [("seed", "-1"), ("sed", "1"), ("stages[0].batch", "0"), ("stages[0].accumulate", "3"),
+                                  ("networks.sr.model", "esdr"), ("protocol", "aim22"), ("stages[0].every", "0")])
+    assert [text.partition(": ")[0] for text in str(error.value).splitlines()] == [
+        f"--config.{key}" for key in ("sed", "seed", "stages[0].batch", "stages[0].players[0].every", "networks.sr",
+                                      "protocol")]  # what rests on a batch of 0 is not judged
     with pytest.raises(UserError, match="seed=1e999: expects a value of type int, like 0"):
         recipes.load("aim22_t1", [("seed", "1e999")])
     overrides = [("sed", "1"), ("stages[0].batch", "x"), ("networks.sr.fields.num_fet", "2")]
@@ -172,6 +205,7 @@ def test_all_are_said_at_once():
     ("import sys\nsys.exit()\n", "mine.py, line 2: SystemExit: "),
     ("def get_config(name=''):\n    return {'networks': {'a.b': 1}}\n", "mine.py: ValueError: "),
     ("def get_config(name='', *, third):\n    return 7\n", "mine.py: TypeError: get_config() missing 1 required"),
+    ("async def get_config(name=''):\n    return {}\n", "mine.py: get_config is async; make it a function"),
     ("def get_config(name=''):\n    return 7\n", "mine.py: get_config gives int, not a recipe; make one by jsr"),
     ("def get_config(name=''):\n    return {}\n", "--config.: lacks protocol"),
 ])

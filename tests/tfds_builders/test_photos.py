@@ -64,7 +64,7 @@ def test_photographs_are_scikit_images():
 def test_without_scikit_image(tmp_path, monkeypatch):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "skimage" else find_spec(name))
-    with pytest.raises(UserError, match=r'scikit-image, which is missing; pip install "jsr\[demo\]"'):
+    with pytest.raises(UserError, match=r'scikit-image, which is missing; pip install .*\[demo\]'):
         build("photos", data_dir=tmp_path)
 
 

@@ -16,7 +16,7 @@ INFO = "dataset_info.json"
 
 
 @pytest.mark.skipif(not all(map(importlib.util.find_spec, ("tensorflow", "mlcroissant", "apache_beam"))),
-                    reason='the command `tfds build` needs more (pip install "jsr[tf]")')
+                    reason="the command `tfds build` needs more (the extra [tf])")
 @pytest.mark.parametrize("folder, arguments", [("..", ["tfds_builders/photos"]), ("photos", [])],
                          ids=["from the top", "in its folder"])
 def test_records_are_those_of_jsr_build(tmp_path, folder, arguments):

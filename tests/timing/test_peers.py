@@ -23,7 +23,7 @@ NAMES = {"torch": ["PyTorch", "PyTorch channels_last"], "onnxruntime": ["ONNX Ru
 
 def needs(peer):
     for name in peers.PEERS[peer]:
-        pytest.importorskip(name, reason='a peer of `jsr benchmark`, pip install "jsr[bench]"')
+        pytest.importorskip(name, reason="a peer of `jsr benchmark`, the extra [bench]")
 
 
 @functools.cache

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 for package in ("torch", "onnx"):
-    pytest.importorskip(package, reason='a peer of `jsr benchmark`, pip install "jsr[bench]"')
+    pytest.importorskip(package, reason="a peer of `jsr benchmark`, the extra [bench]")
 
 import onnx  # noqa: E402
 from onnx import helper, numpy_helper, reference  # noqa: E402

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 for package in ("torch", "onnx"):
-    pytest.importorskip(package, reason='a peer of `jsr benchmark`, pip install "jsr[bench]"')
+    pytest.importorskip(package, reason="a peer of `jsr benchmark`, the extra [bench]")
 
 from jsr import models, recipes  # noqa: E402
 from jsr.main import parse  # noqa: E402

@@ -1,5 +1,6 @@
 """Whether a folder holds the run that a command means: settings, data, code."""
 
+import contextlib
 import copy
 import json
 import shutil
@@ -17,17 +18,22 @@ def recipe(photo_folder):
     """From a folder of photographs to a recipe on it."""
     def make(folder=photo_folder, **more):
         return recipes.load("aim22_t1:quick", {"data.train[0].dataset": str(folder), "data.eval.dataset": str(folder),
+                                               "data.eval.degrade": "aim22_t1",
                                                "stages[0].crop": "32", **more}.items())
     return make
 
 
+def records_of(config):
+    return mix.identities(mix.open_sources(config))
+
+
 def mark_of(config):
-    return run_folder.fingerprint(config, mix.data_hash(config, mix.open_sources(config)))
+    return run_folder.fingerprint(config, mix.data_hash(records_of(config)))
 
 
 def begun(config, workdir):
     """A folder in which a run has left a checkpoint."""
-    run_folder.check_same_run(config, mark_of(config), workdir)
+    run_folder.check_same_run(config, mark_of(config), workdir, records=records_of(config))
     (workdir / "checkpoints" / "10").mkdir(parents=True)
 
 
@@ -84,7 +90,8 @@ def test_other_code_is_told_of(recipe, tmp_path, caplog):
 
 
 def test_other_steps_rates_and_data_are_gone_on_with_where_they_are_accepted(recipe, photo_folder, tmp_path, caplog):
-    small = {"networks.sr.fields.num_feat": "4", "networks.sr.fields.num_block": "1", "stages[0].steps": "20"}
+    small = {"networks.sr.fields.num_feat": "4", "networks.sr.fields.num_block": "1", "stages[0].steps": "20",
+             "stages[0].schedule.warmup_steps": "5"}
     begun(recipe(**small), tmp_path)
     (tmp_path / "last.safetensors").touch()
     more = small | {"stages[0].steps": "60", "stages[0].batch": "2", "stages[0].players[0].learning_rate": "1e-5"}
@@ -95,9 +102,14 @@ def test_other_steps_rates_and_data_are_gone_on_with_where_they_are_accepted(rec
     assert mark["accepted"][0]["step"] == 10 and mark["accepted"][0]["changes"]["stages.0.steps"] == [20, 60]
     assert "goes on with other settings (stages.0.batch: " in caplog.text
     (photo_folder / "0003.png").unlink()
-    with pytest.raises(UserError, match="other data: .*; --accept_changes goes on"):
-        run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path)
-    mark = run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path, accept=True)
+    shutil.copy(photo_folder / "0000.png", photo_folder / "0009.png")
+    (photo_folder / "0001.png").write_bytes((photo_folder / "0000.png").read_bytes())
+    for accept in (False, True):
+        now = dict(records=records_of(recipe(**more)), accept=accept)
+        with contextlib.nullcontext() if accept else pytest.raises(UserError, match=(
+                "other data: the names or sizes .* not what they were .gone: 0003.png; of another size: 0001.png; new: "
+                "0009.png.; --accept_changes goes on")):
+            mark = run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path, **now)
     assert [set(entry) for entry in mark["accepted"]] == [{"step", "changes"}, {"step", "changes", "data"}]
     assert run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path) == mark  # from here on as usual
     for key, value in (("networks.sr.fields.num_feat", "8"), ("stages[0].steps", "9"), ("ema_decay", "0")):

@@ -447,7 +447,7 @@ from jsr.training import stages, state as states
 from jsr.training.step import make_step
 def train(devices, accumulate):
     recipe = recipes.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 4, 'num_block': 1}"), ("ema_decay", "0.9"),
-                                      ("stages[0].accumulate", accumulate), ("stages[0].steps", "20"),
+                                      ("stages[0].accumulate", accumulate), ("stages[0].steps", "60"),
                                       ("stages[0].augment", "['flip_rotate', 'blend']")])
     plan = stages.plan_of(recipe, 0)
     mesh = sharding.make_mesh(devices)

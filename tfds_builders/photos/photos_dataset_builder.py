@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsr.datasets.images_builder import IMAGE_PROTOCOLS, ImagesBuilder, configs
 from jsr.datasets.records import Original
-from jsr.errors import UserError
+from jsr.errors import UserError, install
 
 
 class Builder(ImagesBuilder):
@@ -31,5 +31,5 @@ def _photographs():
     # Found, not imported: scikit-image's own loader would want pooch and its cache.
     spec = importlib.util.find_spec("skimage")
     if spec is None:
-        raise UserError('photos: its photographs come with scikit-image, which is missing; pip install "jsr[demo]"')
+        raise UserError(f"photos: its photographs come with scikit-image, which is missing; {install('demo')}")
     return Path(spec.submodule_search_locations[0]) / "data"

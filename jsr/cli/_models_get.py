@@ -1,0 +1,165 @@
+"""`jsr models get`: what a public model's name or an address stands for becomes a file in the user's cache folder."""
+
+import contextlib
+import hashlib
+from pathlib import PurePosixPath
+import re
+import shutil
+import urllib.parse
+
+from jsr import command_line, model_file, models, results, terminal, weights
+from jsr.cli import _progress
+from jsr.errors import MissingLibrary, UserError, nearest
+from jsr.files import atomic_write, sha256, writing
+from jsr.weights import hub, public
+from jsr.weights.download import download
+
+_COMMAND, _MANIFEST = "jsr models get", "downloads.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_HASH = re.compile(r"[0-9a-fA-F]{64}|")
+
+
+def run(args):
+    """Downloads, converts, says what came; returns the exit status."""
+    console, source = terminal.console(), public.models().get(args.place)
+    address = source.address if source else args.place
+    _check(args, source)
+    name = _name(args, source)
+    target = weights.downloads() / f"{name}.safetensors"
+    with results.making(target, waiting=_saying(console, f"{name}: waits for another command that downloads it")):
+        if target.exists():
+            console.print(f"{name} is there already: {target}")
+            return 0
+        if source:
+            console.print(f"licence: {source.licence or 'none stated'}; commercial use: {source.commercial}; see "
+                          f"{source.page}")
+        expected = args.sha256 or (source.sha256 if source else "")
+        with _original(address, target, expected) as (file, taken):
+            found = sha256(file) or ""
+            if not found.startswith(expected.lower()):  # of a file on the hub
+                raise UserError(f"{taken}: its SHA-256 is {found}, not {expected}; it is left alone")
+            if not expected:
+                console.print(f"SHA-256: {found}, which nobody has stated before; --sha256 holds later downloads to it")
+            _make(file, target, source)
+        _manifest().add("files", target.name, {"source": taken, "source_sha256": found, "sha256": sha256(target)})
+        _manifest().save()
+    console.print(f"{name}: {target}; try it: jsr upscale photo.jpg -m {name}")
+    return 0
+
+
+def taken_from(path):
+    """The address that a downloaded model file came from; "" where nothing tells."""
+    with contextlib.suppress(UserError):
+        return _manifest().find("files", path.name).get("source", "")
+    return ""
+
+
+def _manifest():
+    return results.Manifest(weights.downloads() / _MANIFEST, _COMMAND, {}, overwrite=True)
+
+
+def _check(args, source):
+    """Raises UserError for what cannot be downloaded."""
+    try:
+        urllib.parse.urlsplit(args.place)
+    except ValueError as e:
+        raise UserError(f"{args.place}: is no address: {e}") from e
+    if not _HASH.fullmatch(args.sha256):
+        raise UserError(f"--sha256 {args.sha256}: a SHA-256 has 64 digits and letters from a to f")
+    if source and not source.address:
+        raise UserError(f"{source.name}: its authors offer it by hand alone: fetch it from {source.page}, then "
+                        f"`jsr convert FILE {weights.downloads() / source.name}.safetensors`")
+    if not source and "://" not in args.place and not args.place.startswith(hub.SCHEME):
+        if args.place in weights.files():
+            raise UserError(f"{args.place}: is there already, {weights.files()[args.place]}")
+        hint = nearest(args.place, public.models())
+        raise UserError(f"{args.place}: no public model of this name; {f'{hint} ' if hint.startswith('did') else ''}"
+                        "`jsr models public` lists them; an address begins with https:// or hf:")
+
+
+def _name(args, source):
+    """What a model is called here; UserError where that is no name, or another's."""
+    given = "--name" if args.name else "its name"
+    name = args.name or (source.name if source else PurePosixPath(urllib.parse.urlsplit(args.place).path).stem)
+    problem = ""
+    if not _NAME.fullmatch(name):
+        problem = "has other characters than letters, digits, . _ and -"
+    elif (weights.SHIPPED / f"{name}.safetensors").exists():
+        problem = "is a model's that jsr ships"
+    elif name in models.STEMS:
+        problem = "is a network's"
+    elif name in public.models() and not (source and source.name == name):
+        problem = "is a public model's"
+    if problem:
+        raise UserError(f"{args.place}: {given} {name!r} {problem}; choose another: --name NAME")
+    return name
+
+
+@contextlib.contextmanager
+def _original(address, target, expected):
+    """Yields (Path of the file as its makers offer it, the address with what names its version).
+
+    It stays where the block fails because of a library that is missing, so that it need not be downloaded again.
+    """
+    if address.startswith(hub.SCHEME):
+        yield hub.pull(address)
+        return
+    file = _place_of(address, target)
+    with writing(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if not file.exists():
+            with _progress.bar("MB") as progress:
+                download(address, file, expected=expected, progress=lambda done, total: progress(
+                    "downloading", done / 1e6, (total or done) / 1e6))
+        yield file, address
+    except MissingLibrary as e:
+        raise UserError(f"{e}; the file stays, and the same command goes on with it") from e
+    except UserError as e:
+        file.unlink(missing_ok=True)
+        raise UserError(str(e).replace(str(file), address)) from e
+    else:
+        file.unlink()
+    finally:
+        for folder in (file.parent, file.parent.parent):  # where neither the file nor a part of it is left
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _place_of(address, target):
+    """The Path of what comes from an address: a folder for each, so that no two are taken for one another."""
+    name = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
+    if not name.endswith(hub.ENDINGS):
+        raise UserError(f"{address}: ends in none of {', '.join(hub.ENDINGS)}, as weights do; name the file itself")
+    name = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)[-100:]
+    return target.parent / "originals" / hashlib.sha256(address.encode()).hexdigest()[:16] / name
+
+
+def _make(file, target, source):
+    """Makes the model file of what was downloaded."""
+    from jsr.cli import convert
+    from jsr.convert import files
+
+    if files.is_model_file(file):
+        model_file.load(file)
+        with open(file, "rb") as original, atomic_write(target) as copy:
+            shutil.copyfileobj(original, copy)
+        return
+    words = [str(file), str(target)]
+    if source:
+        words += ["--arch", source.network, "--scale", str(source.scale), "--licence", source.licence]
+    parser = command_line.Parser(prog="jsr convert")
+    convert.add_arguments(parser)
+    convert.run(parser.parse_args(words))
+
+
+def _saying(console, text):
+    """A function that prints a text when it is first called."""
+    said = []
+
+    def say():
+        if not said:
+            said.append(text)
+            console.print(text)
+
+    return say

@@ -1,0 +1,200 @@
+"""What becomes of a picture: through which network it goes, to what size, and when it is better left alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import math
+from pathlib import Path
+import threading
+import time
+
+import numpy as np
+
+from jsr import pictures
+from jsr.files import sha256
+from jsr.inference.upscaler import Upscaler
+from jsr.pictures import quality as jpeg
+
+BOX = {"x2": 2, "x4": 4, "x4-avif": 4, "restore": 1}  # networks that come with jsr, and their scales
+GOOD = 88             # JPEG quality from which on `restore` gains nothing
+_SIDE = 512  # of the part of a picture from which its JPEG quality is estimated, px
+_BLOCK = 16           # px: the part starts where a JPEG block does, of colours at half the size too
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """The size that a person asks for: of the fields but `width` and `height`, which may be two, at most one is set.
+
+    Attributes:
+      scale: size of the result over that of the picture.
+      width, height, longest: px of the result; it keeps its proportions, and with both fits into them.
+      megapixels: of the result, 1e6 px.
+    """
+
+    scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    longest: int | None = None
+    megapixels: float | None = None
+
+    def factor(self, height, width):
+        """Size of the result over that of a picture of that size, px; None where nothing is asked for."""
+        if self.scale:
+            return self.scale
+        if self.longest:
+            return self.longest / max(height, width)
+        if self.megapixels:
+            return math.sqrt(self.megapixels * 1e6 / (height * width))
+        return min((wanted / side for wanted, side in ((self.height, height), (self.width, width)) if wanted),
+                   default=None)
+
+    def __str__(self):
+        if self.scale:
+            return f"x{self.scale:g}"
+        if self.megapixels:
+            return f"{self.megapixels:g} Mpx"
+        if self.longest:
+            return f"{self.longest} px at the longer side"
+        if self.width and self.height:
+            return f"at most {self.width}x{self.height}"
+        return f"a width of {self.width} px" if self.width else f"a height of {self.height} px"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What becomes of one picture.
+
+    Attributes:
+      format: of the picture, of jsr.pictures.
+      before, after: (height, width) of the picture and of the result, px.
+      frames: of the picture.
+      network: name of the network, of a Networks; "" of none.
+      scale: of the network, 1 of none; the resampler does the rest.
+      text: says so to the person.
+      tag: what tells the result's name from that of the picture, as "x2".
+    """
+
+    format: str
+    before: tuple[int, int]
+    after: tuple[int, int]
+    frames: int
+    network: str
+    scale: int
+    text: str
+    tag: str
+
+    @property
+    def resamples(self):
+        """Whether the network's result, or without one the picture, has another size than the result."""
+        return tuple(side * self.scale for side in self.before) != self.after
+
+    @property
+    def copies(self):
+        """Whether the picture stays as it is."""
+        return not self.network and not self.resamples
+
+
+class Networks:
+    """The networks that pictures may go through, each loaded when the first picture needs it; for several threads.
+
+    Args:
+      files: {name: model files whose outputs are averaged}.
+      load: function of model files to an Upscaler.
+
+    Attributes:
+      loaded: {name: Upscaler} so far.
+      seconds: that loading took so far.
+    """
+
+    def __init__(self, files: Mapping[str, Sequence[Path]], load: Callable[..., Upscaler]):
+        self.loaded: dict[str, Upscaler] = {}
+        self.seconds = 0.0
+        self._files, self._load, self._digests, self._lock = files, load, {}, threading.Lock()
+
+    def __getitem__(self, name: str) -> Upscaler:
+        with self._lock:
+            if name not in self.loaded:
+                start = time.monotonic()
+                self.loaded[name] = self._load(*self._files[name])
+                self.seconds += time.monotonic() - start
+            return self.loaded[name]
+
+    def digests(self, name: str) -> list[dict]:
+        """The network's files as settings name them: [{file, sha256}]; of "", no network, none."""
+        if name not in self._digests:
+            self._digests[name] = [{"file": Path(path).name, "sha256": sha256(path)}
+                                   for path in self._files.get(name, ())]
+        return self._digests[name]
+
+
+def choose(path, size=Size(), *, named=None, input_quality=None) -> Plan:
+    """Plans what becomes of a picture; reads its header, and what is not said there where it matters.
+
+    Args:
+      path: of the picture file.
+      size: as asked for; nothing is x2, or the scale of the network that a person named.
+      named: (name, scale) of that network; None chooses one of BOX.
+      input_quality: JPEG quality, 1..100, that a person states; None is the file's own.
+
+    Raises:
+      UserError: the picture cannot be read.
+    """
+    with pictures.open_picture(path) as picture:
+        before = picture.height, picture.width
+        factor = size.factor(*before) or (named[1] if named else 2)
+        after = tuple(max(1, round(side * factor)) for side in before)
+        by_px = size != Size() and not size.scale
+        if named:
+            name, scale, text = *named, ""
+        else:
+            is_size = after == before and (by_px or factor != 1)
+            name, scale, text = ("", 1, "has that size") if is_size else _chosen(picture, factor, input_quality)
+        tag = f"{after[1]}x{after[0]}" if by_px else "restored" if factor == 1 else f"x{factor:g}"
+        plan = Plan(picture.format, before, after, picture.frames, name, scale, text, tag)
+    if name:
+        text = f"restored by the network {name}" if scale == 1 else f"x{scale} by the network {name}"
+    if plan.resamples:
+        text = f"{text}, then to {size} by bicubic" if name else f"to {size} by bicubic: networks do not shrink"
+    return dataclasses.replace(plan, text=text)
+
+
+def told(path, input_quality=None):
+    """The JPEG quality that a network is told of a picture file, and how it is known.
+
+    Returns:
+      (1..100, "stated", "tables" of the file or "estimate"); (None, "") of a picture without traces of JPEG.
+
+    Raises:
+      UserError: the picture cannot be read.
+    """
+    if input_quality is not None:
+        return input_quality, "stated"
+    with pictures.open_picture(path) as picture:
+        if picture.jpeg_quality is not None:
+            return picture.jpeg_quality, "tables"
+        if picture.dtype != np.uint8:
+            return None, ""
+        (top, bottom), (left, right) = (_middle(side) for side in (picture.height, picture.width))
+        colours = picture.rows(top, bottom)[:, left:right, :1 if picture.channels < 3 else 3]
+        found = jpeg.of_pixels(colours)
+        return (None, "") if found is None else (found, "estimate")
+
+
+def _chosen(picture, factor, input_quality):
+    """(network of BOX or "", its scale, why none)."""
+    if factor > 1:
+        name = "x2" if factor <= 2 else "x4-avif" if picture.format == "avif" else "x4"
+        return name, BOX[name], ""
+    if factor < 1:
+        return "", 1, ""
+    found, _ = told(picture.path, input_quality)
+    if found is None:
+        return "", 1, "no traces of JPEG to remove"
+    if found >= GOOD:
+        return "", 1, f"JPEG of quality {GOOD} or more needs no restoring"
+    return "restore", 1, ""
+
+
+def _middle(side):
+    """(start, stop) of the part of a side that is looked at."""
+    start = max(side - _SIDE, 0) // 2 // _BLOCK * _BLOCK
+    return start, min(start + _SIDE, side)

@@ -1,0 +1,123 @@
+"""libvips, set up once, and what it knows of JPEG files that Pillow keeps to itself."""
+
+import functools
+import logging
+import os
+import re
+import struct
+import threading
+import zlib
+
+from jsr import native
+from jsr.errors import FileError
+from jsr.parallel import cores
+
+# How libvips and Pillow say that a file may be whole, but that they do not read its kind.
+_UNSUPPORTED = re.compile("not configured|unsupported|not supported|not implemented|unimplemented|unknown compression",
+                          re.IGNORECASE)
+_LOCK = threading.Lock()  # libvips has one place for what it says
+_WHOLE, _MOST = set(), 100_000  # (name, bytes, checksum) of JPEG files that were found whole
+_JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff]")
+_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_END, _SCAN, _SEQUENTIAL, _WHOLE_SCAN = 0xD9, 0xDA, (0xC0, 0xC1), b"\x00\x3f\x00"
+_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without data
+
+
+@functools.cache
+def vips():
+    """The module pyvips, set up once: no operation cache, few threads, silent."""
+    with native.environment("VIPS_WARNING", "1"):  # read as it starts: libvips's own warnings leave the terminal alone
+        import pyvips
+    if "VIPSHOME" not in os.environ:
+        os.unsetenv("VIPSHOME")  # libvips tells itself, and every child of the process, where it was built
+    pyvips.cache_set_max(0)
+    pyvips.concurrency_set(min(4, cores()))
+    logging.getLogger("pyvips").setLevel(logging.CRITICAL + 1)
+    return pyvips
+
+
+def first_line(e):
+    """What libvips or Pillow says is wrong, on one line, without libvips's general first one."""
+    lines = [line.strip() for line in str(e).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(("unable to", "source:"))), type(e).__name__)
+
+
+def undecodable(name, e):
+    """The line for a file that libvips or Pillow could not decode, with the exception `e`."""
+    reason = first_line(e)
+    if _UNSUPPORTED.search(reason):
+        return f"{name}: is of a kind that cannot be read ({reason}); convert it to an ordinary PNG, TIFF or JPEG"
+    return f"{name}: damaged or truncated ({reason}); replace or remove the file"
+
+
+def tidied_jpeg(data):
+    """A JPEG file without what decoders warn about though no sample is missing.
+
+    That is bytes between two segments, a sequential scan whose header does not say 0, 63, 0 (as some phones write it)
+    and a missing end marker.
+
+    Args:
+      data: bytes-like, the file.
+
+    Returns:
+      bytes, or None where there is nothing to tidy. Whether samples are missing shows when they are decoded.
+    """
+    parts, at, kept, sequential, match = [], 2, 0, False, None
+    while match := _JPEG_MARKER.search(data, at):
+        marker = data[match.end() - 1]
+        if match.start() > at:
+            parts.append(data[kept:at])
+            kept = match.start()
+        at = match.end()
+        if marker == _END:
+            break
+        if marker in _ALONE:
+            continue
+        if at + 2 > len(data):
+            match = None
+            break
+        length, = struct.unpack_from(">H", data, at)
+        at += max(length, 2)
+        sequential |= marker in _SEQUENTIAL
+        if marker == _SCAN:
+            if sequential and at <= len(data) and data[at - 3:at] != _WHOLE_SCAN:
+                parts += [data[kept:at - 3], _WHOLE_SCAN]
+                kept = at
+            after = _AFTER_SCAN.search(data, at)
+            at = after.start() if after else len(data)
+    if not match:
+        parts += [data[kept:], b"\xff\xd9"]
+        kept = len(data)
+    return b"".join([*parts, data[kept:]]) if parts else None
+
+
+def check_jpeg(data, name):
+    """Raises FileError where samples are missing in a JPEG file, for which decoders put grey.
+
+    That is where libjpeg warns, which Pillow keeps to itself. A file is decoded for it once a process.
+
+    Args:
+      data: bytes of the file, tidied.
+      name: what the message calls it.
+    """
+    file = str(name), len(data), zlib.crc32(data)
+    if file in _WHOLE:
+        return
+    try:
+        pyvips = vips()
+    except ImportError:  # a checkout that is not installed, as benchmarks/device.py runs in
+        return
+    with _LOCK:
+        pyvips.vips_lib.vips_error_clear()
+        try:  # an eighth of the size, which is quicker: the samples are decoded all the same
+            pyvips.Image.jpegload_buffer(data, shrink=8, access="sequential", fail_on="truncated").avg()
+            # What is missing in the last rows is no error.
+            said = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
+        except pyvips.Error as e:
+            said = first_line(e)
+    # Other threads' lines are of other loaders.
+    if warning := next((line for line in said.splitlines() if "jpeg" in line.lower()), None):
+        raise FileError(undecodable(name, warning))
+    if len(_WHOLE) > _MOST:
+        _WHOLE.clear()
+    _WHOLE.add(file)
