@@ -30,10 +30,10 @@ PSNR = [dict(fn="psnr", pred="sr", target="hr", weight=1.0)]
 FFT = [dict(fn="fft_l1", pred="sr", target="hr", weight=0.1)]  # inferred weight: ShuffleMixer's
 GRADIENT = [dict(fn="gradient_l1", pred="sr", target="hr", weight=0.1)]  # inferred weight
 # An enlarged image that is added to the output shows in no count.
-ANCHOR = ("anchor: bilinear; that there is one is likely, as in all small networks whose code turned up, which one is a "
-          "guess, Repnet's and RVSR's")
-ECBSR_ANCHOR = ("anchor: nearest; that there is one is likely, as in all small networks whose code turned up, which one is "
-                "a guess, that of ECBSR, whose blocks these are like")
+ANCHOR = ("anchor: bilinear; that there is one is likely, as in all small networks whose code turned up, which one is "
+          "a guess, Repnet's and RVSR's")
+ECBSR_ANCHOR = ("anchor: nearest; that there is one is likely, as in all small networks whose code turned up, which one "
+                "is a guess, that of ECBSR, whose blocks these are like")
 MOBILE = [*MSE, *GRADIENT, *FFT]  # China Mobile's three teams
 
 
@@ -66,7 +66,8 @@ RECIPES = {
         stages=[stage(steps=500 * 3811 // 64, crop=crop, batch=64, losses=MOBILE, learning_rate=5e-4, fused=True,
                       schedule=dict(name="cosine", end=5e-5)) for crop in (256, 384, 512, 640)],
         inferred=["one stage for each size of patches", "weights 1, 0.1 and 0.1 of MSE, gradient and FFT losses",
-                  "361 frames of GTAV in an epoch", "the re-parameterised blocks are ECBs, GELU between", ECBSR_ANCHOR]),
+                  "361 frames of GTAV in an epoch", "the re-parameterised blocks are ECBs, GELU between",
+                  ECBSR_ANCHOR]),
     "cmvg_kren": entry(
         entry="cmvg_kren_x4",
         title="CMVG: KREN, four convolutions of 14 features, taught features by HAT",

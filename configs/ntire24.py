@@ -253,7 +253,8 @@ RECIPES = {
                           factor=0.5))],  # inferred: FBCNN's
         ema_decay=0.0,  # inferred: FBCNN's
         ensemble=dict(self=True),
-        inferred=["all of the training: FBCNN's, but with the challenge's qualities; xinyaoict/MUNet has the network alone",
+        inferred=["all of the training: FBCNN's, but with the challenge's qualities; xinyaoict/MUNet has the network "
+                  "alone",
                   "the start is that of jsr.models.fbcnn, near the identity"]),
     "aiverse": recipe(
         entry="ntire24_aiverse_rdab",

@@ -1,8 +1,8 @@
 """PyTorch checkpoints on disk: .pth, .pt and .ckpt through PyTorch, .safetensors without it.
 
 A .pth is a pickle, and unpickling can run any code: only `torch.load(weights_only=True)` reads one, which builds
-tensors and plain containers and refuses everything else. Of a module that was pickled whole jsr.convert.pickled takes the
-tensors, and runs nothing of it.
+tensors and plain containers and refuses everything else. Of a module that was pickled whole jsr.convert.pickled takes
+the tensors, and runs nothing of it.
 """
 
 import contextlib

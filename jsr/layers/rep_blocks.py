@@ -156,8 +156,8 @@ def decouple(kernel_size=3):
     return Sum(Kernel(kernel_size), *(Difference(kind, kernel_size) for kind in DIFFERENCES))
 
 BLOCKS = {make.__name__: make for make in (
-    plain, normed, residual, ecb, ecb_idt, haar, rrrb, rvsr, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg, repvit,
-    conv_norm_conv, asymmetric, reprb, resr, decouple, lanczospp)}
+    plain, normed, residual, ecb, ecb_idt, haar, rrrb, rvsr, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg,
+    repvit, conv_norm_conv, asymmetric, reprb, resr, decouple, lanczospp)}
 
 
 def block(name, **options):

@@ -151,8 +151,8 @@ class Modulation(nn.Module):
 class FBCNN(nn.Module):
     """(N, H, W, 3) in [0, 1] to {"sr": the restored image, "qf": the estimate of 1 - quality / 100, float32 (N, 1)}.
 
-    `sr` has the input's shape and dtype, and is not clipped. H and W are multiples of 8. Without `estimates_quality` the
-    image is the only output.
+    `sr` has the input's shape and dtype, and is not clipped. H and W are multiples of 8. Without `estimates_quality`
+    the image is the only output.
 
     Attributes:
       scale: 1.

@@ -6,8 +6,9 @@ Sources: the reports (Conde et al., Efficient Deep Models for Real-Time 4K Image
 al., Real-Time 4K Super-Resolution of Compressed AVIF Images, AIS 2024; section 3 of both) and the code of ECBSR
 (xindongzhang/ECBSR; in colour ECNUSR/ETDS), LRSRN (Ganzooo/LRSRN), Bicubic++ (aselsan-research-imaging-team/
 bicubic-plusplus), Repnet (ezrealzhang/REPNet_NTIRE23-RTSR), DoYouChargeQQCoin's (yuqing-liu-dut/NTIRE2023-CRC), CASR
-(rlghksdbs/CASR) and ANUNet (zhoumenghan/AIS2024_ANUNet). Deployed, the networks have the published parameters and multiply-accumulates, from which widths, biases and kinds of activations follow where a report
-is silent or says something else; NPU SR is as near as the text allows.
+(rlghksdbs/CASR) and ANUNet (zhoumenghan/AIS2024_ANUNet). Deployed, the networks have the published parameters and
+multiply-accumulates, from which widths, biases and kinds of activations follow where a report is silent or says
+something else; NPU SR is as near as the text allows.
 
 Inferred for all without code: which activation of a kind it is where a report does not name it; none after the last
 convolution before a shuffle; no skip unless a report names one; the anchor, which no count shows, as the recipe's

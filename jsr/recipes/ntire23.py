@@ -24,8 +24,8 @@ MSE = [dict(fn="mse", pred="sr", target="hr", weight=1.0)]
 CHARBONNIER = [dict(fn="charbonnier", pred="sr", target="hr", weight=1.0, eps=1e-3)]  # inferred: LapSRN's eps
 FFT = [dict(fn="fft_l1", pred="sr", target="hr", weight=0.1)]  # inferred weight: ShuffleMixer's, which NJUST-RTSR cites
 # An enlarged image that is added to the output shows in no count.
-ANCHOR = ("anchor: bilinear; that there is one is likely, as in all small networks whose code turned up, which one is a "
-          "guess, Repnet's")
+ANCHOR = ("anchor: bilinear; that there is one is likely, as in all small networks whose code turned up, which one is "
+          "a guess, Repnet's")
 FROM_TEACHER = [dict(fn="mse", pred="sr", target="teacher(lr)", weight=1.0)]  # inferred weight
 
 
@@ -98,8 +98,8 @@ def repnet(scale, *, number):
     """RTVSR's entry."""
     return entry(
         "repnet", scale,
-        title=f"RTVSR: Repnet, {number} convolutions at half the LR size beside a bilinear enlargement, trained as 3x3, "
-              "BatchNorm, 1x1",
+        title=f"RTVSR: Repnet, {number} convolutions at half the LR size beside a bilinear enlargement, trained as "
+              "3x3, BatchNorm, 1x1",
         networks={"sr": dict(model="plain/repnet", scale=scale)},
         train=[*DF2K, "div8k", "gtav"],
         stages=[

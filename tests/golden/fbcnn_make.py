@@ -2,9 +2,9 @@
 
     python tests/golden/fbcnn_make.py FBCNN MUNet
 
-The arguments are git clones of jiaxi-jiang/FBCNN and xinyaoict/MUNet, which is `batch_norm`; numpy and torch must be installed. Not run by the tests. The format is
-that of _official.write; `qf` is (N, 1, 1, 1), `sr_given` what is restored for the quality GIVEN. The width of the
-linear layers, 512 in the code, is patched to that of the lowest level.
+The arguments are git clones of jiaxi-jiang/FBCNN and xinyaoict/MUNet, which is `batch_norm`; numpy and torch must be
+installed. Not run by the tests. The format is that of _official.write; `qf` is (N, 1, 1, 1), `sr_given` what is
+restored for the quality GIVEN. The width of the linear layers, 512 in the code, is patched to that of the lowest level.
 """
 
 import sys

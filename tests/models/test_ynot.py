@@ -21,8 +21,8 @@ def test_with_the_identity_on_the_spectrum_a_fourier_unit_gives_its_input():
     """The spectrum of what is 1 at the top left and 0 elsewhere is positive and real: the ReLU leaves it."""
     unit, x = FourierUnit(deploy=True), np.zeros((1, 5, 8, 2), np.float32)
     x[0, 0, 0] = 1, 3
-    params = {"spectrum": {"conv": {"kernel": np.eye(4, dtype=np.float32)[None, None], "bias": np.zeros(4, np.float32)}}}
-    np.testing.assert_allclose(unit.apply({"params": params}, x), x, atol=1e-6)
+    conv = {"kernel": np.eye(4, dtype=np.float32)[None, None], "bias": np.zeros(4, np.float32)}
+    np.testing.assert_allclose(unit.apply({"params": {"spectrum": {"conv": conv}}}, x), x, atol=1e-6)
 
 
 def test_fused_it_computes_the_same(drawn, run):

@@ -14,13 +14,14 @@ _NAMES = {  # of a file's modules by the number of branches: head, small block, 
 def official(model):
     """yindaheng98/NTIRE23-RTSR, classes RFDNB4S_P and RFDNB2S_P; the files are pickled modules of these."""
     head, small, blocks = _NAMES[model.num_branch]
-    rows = [(head, "conv_first"), ("split_left", "split_first"), ("split_right", "split_others"), ("split", "split_head"),
-            ("c.0", "conv_fuse"), ("LR_conv", "conv_after_body"), ("upsampler.0", "conv_last")]
+    rows = [(head, "conv_first"), ("split_left", "split_first"), ("split_right", "split_others"),
+            ("split", "split_head"), ("c.0", "conv_fuse"), ("LR_conv", "conv_after_body"), ("upsampler.0", "conv_last")]
     if len(blocks) > 1:
         rows.append(("cat_p", "conv_regroup"))
-    for source, target, num_distil in ((small, "small", 1), *((block, f"body_{i}", 3) for i, block in enumerate(blocks))):
+    bodies = ((block, f"body_{i}", 3) for i, block in enumerate(blocks))
+    for source, target, num_distil in ((small, "small", 1), *bodies):
         parts = [part for part in rfdn.BLOCK if part[1] not in _LATER[num_distil]]
-        if target != "small" or len(blocks) == 1:
+        if target != "small" or model.num_branch > 2:
             parts.append(("cat_p", "conv_regroup"))
         rows += [(f"{source}.{theirs}", f"{target}/{ours}") for theirs, ours in parts]
     return Rules([(*row, "conv") for row in rows])
