@@ -32,8 +32,8 @@ GRADIENT = [dict(fn="gradient_l1", pred="sr", target="hr", weight=0.1)]  # infer
 # An enlarged image that is added to the output shows in no count.
 ANCHOR = ("anchor: bilinear; that there is one is likely, as in all small networks whose code turned up, which one is "
           "a guess, Repnet's and RVSR's")
-ECBSR_ANCHOR = ("anchor: nearest; that there is one is likely, as in all small networks whose code turned up, which one "
-                "is a guess, that of ECBSR, whose blocks these are like")
+ECBSR_ANCHOR = ("anchor: nearest; that there is one is likely, as in all small networks whose code turned up, which "
+                "one is a guess, that of ECBSR, whose blocks these are like")
 MOBILE = [*MSE, *GRADIENT, *FFT]  # China Mobile's three teams
 
 
