@@ -111,19 +111,21 @@ def figures(recipe):
     """Counts of a recipe with the networks in the form of its last stage.
 
     Returns:
-      {params, params_deployed, gmacs, hook_gmacs, input_hw, networks, model_mb}, see jsr.cli.zoo.
+      {params, params_deployed, gmacs, hook_gmacs, input_hw, networks, model_mb, to_pytorch}, see jsr.cli.zoo.
     """
-    networks, different, hooked, size = [], {}, 0, 0
+    networks, different, hooked, size, official = [], {}, 0, 0, False
     for net, key in _keys(recipe):
         found = counted.count(*key)
         networks.append(dict(model=net["model"], scale=net["scale"], copies=net["copies"], params=found.params,
                              params_deployed=found.params_deployed, gmacs=found.macs / 1e9))
         different[key[:3]] = found.params, found.params_deployed
         hooked += net["copies"] * found.hook_macs / 1e9
+        official = found.official and len(recipe.chain) == 1
         size += net["copies"] * found.params_deployed * 4 / 2**20
     params, deployed = map(sum, zip(*different.values(), strict=True))
     return dict(params=params, params_deployed=deployed, gmacs=sum(net["copies"] * net["gmacs"] for net in networks),
-                hook_gmacs=hooked, input_hw=list(recipe.input_hw), networks=networks, model_mb=size)
+                hook_gmacs=hooked, input_hw=list(recipe.input_hw), networks=networks, model_mb=size,
+                to_pytorch="official" if official else "written")
 
 
 def limited(entry):

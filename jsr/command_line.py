@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import threading
 
 from jsr import allocator
 from jsr.errors import UsageError, UserError, nearest, no_permission
@@ -86,6 +87,14 @@ class Parser(argparse.ArgumentParser):
         return taken
 
 
+def size(text):
+    """(height, width) of a word like 256x320, for argparse's `type`."""
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 256x320, height first")
+    return int(height), int(width)
+
+
 def own_process():
     """Sets up this process, which does nothing but run a command: memory, closed streams, Ctrl+C."""
     allocator.keep_pages()
@@ -160,9 +169,18 @@ def _wrong_settings():
 
 
 _interrupted = []  # SIGINT, once it came
+_SOON = 0.05  # s, after which an interrupt that came within an import comes again
 
 
 def _interrupt(signum, frame):
+    """Raises KeyboardInterrupt; within an import, of which native libraries make something else or crash, after it."""
+    while frame:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            again = threading.Timer(_SOON, os.kill, (os.getpid(), signum))
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
     _interrupted.append(signum)
     raise KeyboardInterrupt
 

@@ -20,7 +20,7 @@ FLOORS = [floor.split() for floor in """
     recipes
     data inference
     export training
-    report
+    report torch_code
     catalogue main timing
     cli
 """.strip().splitlines()]

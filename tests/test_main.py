@@ -150,7 +150,7 @@ def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_fold
     workdir, _ = reference(tiny_run())
     report, upscaler = json.loads((workdir / "report.json").read_text()), jsr.load(workdir / "last.safetensors")
     pairs = validation.eval_pairs(open_source(str(photo_folder), ""), scale=4, degrade="aim22_t1")
-    for row, (_, lr, hr) in zip(report["images"], pairs, strict=True):
+    for row, (_, lr, hr, _) in zip(report["images"], pairs, strict=True):
         assert metrics.score(upscaler.upscale(lr), hr, ["psnr[rgb]"])["psnr[rgb]"] == row["ours"]["psnr[rgb]"]
 
 

@@ -96,7 +96,7 @@ def test_a_name_stands_for_a_shipped_or_a_downloaded_file(file, tmp_path, monkey
     assert jsr.load("mine").scale == 4 and model_file.is_named("mine") and not model_file.is_named("a")
     assert main(["convert", "mine", "back.safetensors"]) == 0
     assert main(["average", "mine", "mine", "a.safetensors"]) == 0
-    assert "wrote a.safetensors: the mean of mine.safetensors (0.5)" in capsys.readouterr().out
+    assert "wrote a.safetensors, the mean of mine.safetensors (0.5)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("word, make, message", [

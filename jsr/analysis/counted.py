@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from jsr import models, reparam
+from jsr import convert, models, reparam
 from jsr.analysis import counts
 from jsr.files import atomic_write
 
@@ -31,12 +31,16 @@ class Key(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """Parameters as trained and as deployed; `macs` and `hook_macs` of the deployed form, as in jsr.analysis.counts."""
+    """Parameters as trained and as deployed; `macs` and `hook_macs` of the deployed form, as in jsr.analysis.counts.
+
+    `official` is 1 where a state dict of official names can be made of it, trained or deployed (jsr.convert), else 0.
+    """
 
     params: int
     params_deployed: int
     macs: int
     hook_macs: int
+    official: int
 
 
 def count(model_id, scale, fields, height, width):
@@ -63,10 +67,11 @@ def fresh(key):
     height, width = (-(-side // card.padding.multiple) * card.padding.multiple for side in (key.height, key.width))
     deployed = reparam.deployed(model)
     found = counts.tally(deployed, card.lr_shape(height, width))
-    trained = found.params
+    forms = {model: models.abstract(key.model, scale=key.scale, **fields)}
     if deployed != model:
-        trained = counts.count_params(models.abstract(key.model, scale=key.scale, **fields))
-    return Counted(trained, found.params, found.macs, found.hook_macs)
+        forms[deployed] = models.abstract(key.model, scale=key.scale, **fields | {"deploy": True})
+    official = any(convert.official(*form) for form in forms.items())
+    return Counted(counts.count_params(forms[model]), found.params, found.macs, found.hook_macs, int(official))
 
 
 def write(keys):

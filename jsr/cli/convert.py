@@ -2,10 +2,16 @@
 
     jsr convert RealESRGAN_x4plus.pth realesrgan.safetensors --licence BSD-3-Clause
     jsr convert realesrgan.safetensors back.pth
+    jsr convert model.safetensors folder
 
 A model file (.safetensors with jsr's metadata) becomes a state dict, .pth or .safetensors, that the original code loads
 with strict=True; any other .pth, .pt, .ckpt or .safetensors becomes a model file. The network is recognised by its keys
 and shapes; --arch or --recipe, --scale and --field overrule that.
+
+Where the target is a folder, any network or chain of a model file is written there as PyTorch code: network.py, which
+imports torch alone and reads as if written by hand, and weights.pth, its state dict. Before that the code is run beside
+jsr at three sizes, and refused where it is off by more than 1e-5 of the largest value. It takes images of any size, but
+where a network's program is of one: 64x64, or --size. `jsr fuse` first, for the deployed form.
 
 --reference FILE checks the converted network against the original's output and writes the result into the model file.
 FILE is a .npz of lr and sr, made where the original code runs:
@@ -22,13 +28,14 @@ from pathlib import Path
 from rich.console import Console
 
 import jsr
-from jsr import convert, model_file, models, recipes, trees
+from jsr import command_line, convert, model_file, models, recipes, trees
 from jsr.analysis import counts
 from jsr.cli import _output
 from jsr.convert import files, parity
 from jsr.convert.engine import is_averaged, known
 from jsr.convert.identify import Match, parts, recognise
 from jsr.errors import UserError
+from jsr.torch_code import convert as torch_code
 
 _TO_MODEL_FILE = ("recipe", "arch", "scale", "field", "prefix", "reference", "licence")
 _NAMED = 4  # of what is left out of a file
@@ -37,7 +44,7 @@ _NAMED = 4  # of what is left out of a file
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("source", metavar="FROM", help="PyTorch weights, or a model file or its name")
-    parser.add_argument("target", metavar="TO", help="a .safetensors; of a model file also a .pth")
+    parser.add_argument("target", metavar="TO", help="a .safetensors; of a model file also a .pth, or a folder")
     named = parser.add_mutually_exclusive_group()
     named.add_argument("--arch", metavar="MODEL_ID", help="the network, as in rrdbnet/b23 (jsr zoo lists them)")
     named.add_argument("--recipe", metavar="TRACK:TEAM", help="the recipe whose network it is, as in aim22_t1:srmui")
@@ -46,6 +53,8 @@ def add_arguments(parser):
     parser.add_argument("--prefix", metavar="TEXT", help="of several networks in the file the one whose tensors' names "
                         "begin so, as in generator_ema.")
     parser.add_argument("--reference", metavar="FILE", help="output of the original code to compare with, see above")
+    parser.add_argument("--size", metavar="HxW", type=command_line.size,
+                        help="into a folder: a network that takes images of this size alone")
     parser.add_argument("--licence", metavar="TEXT", help="the licence of the weights, kept in the model file")
     _output.add_arguments(parser)
 
@@ -55,8 +64,11 @@ def run(args):
     source, target = Path(args.source), Path(args.target)
     if target.exists() and source.exists() and target.samefile(source):
         raise UserError(f"{target}: is the file to convert; write to another")
+    is_folder = target.is_dir() or not target.suffix
+    if args.size and not is_folder:
+        raise UserError(f"{target}: is no folder; --size is for networks that are written into one as PyTorch code")
     if args.dry_run:
-        _output.settled(args, target)
+        _output.settled(args, *([target / name for name in torch_code.FILES] if is_folder else [target]))
         return 0
     console = Console(soft_wrap=True, highlight=False, markup=False)
     if source.is_dir() or not source.suffix:
@@ -65,7 +77,7 @@ def run(args):
         given = [name for name in _TO_MODEL_FILE if getattr(args, name) is not None]
         if given:
             raise UserError(f"{source}: is a model file, which says what it is; --{given[0]} is for PyTorch weights")
-        lines = _to_torch(source, target, args.overwrite)
+        lines = (_to_folder(source, target, args) if is_folder else _to_torch(source, target, args.overwrite))
     else:
         lines = _to_model_file(source, target, args)
     for line in lines:
@@ -77,16 +89,42 @@ def _to_torch(source, target, overwrite):
     """Writes the state dict of a model file; returns lines for the user."""
     meta, networks, variables = model_file.load(source)
     if len(networks) > 1:
-        raise UserError(f"{source}: holds {len(networks)} networks ({', '.join(networks)}), a state dict is of one")
+        raise UserError(f"{source}: holds {len(networks)} networks ({', '.join(networks)}), a state dict is of one; "
+                        "into a folder they are written as PyTorch code: name one in place of the file")
     (name, model), = networks.items()
-    style, rules = next(iter(convert.formats(model).items()))
+    found = convert.official(model, variables[name])
+    if found is None:
+        form = " in this form" if hasattr(model, "deploy") else ""
+        raise UserError(f"{source}: {meta['networks'][0]['model']} has no official names{form} to write a state dict "
+                        "by; into a folder it is written as PyTorch code: name one in place of the file")
+    style, rules = found
     tensors = convert.to_torch(variables[name], rules)
     files.write_state_dict(target, tensors, replace=overwrite)
     return [f"{source}: {meta['networks'][0]['model']} x{model.scale}, {len(tensors)} tensors named as in {style}"]
 
 
+def _to_folder(source, target, args):
+    """Writes PyTorch code of a model file; returns lines for the user."""
+    meta, networks, variables = model_file.load(source)
+    name = " > ".join(f"{row['model']} x{row['scale']}{' (deployed)' if row['deployed'] else ''}"
+                      for row in meta["networks"])
+    about = [f"Recipe: {meta['recipe']}."] * bool(meta.get("recipe"))
+    about.append(f"Licence of the weights: {meta.get('licence') or 'not stated'}.")
+    text, weights, found, is_open = torch_code.convert(networks, variables, title=name, about="\n".join(about),
+                                                       size=args.size)
+    torch_code.save(target, text, weights, replace=args.overwrite)
+    sizes = [f"{height}x{width}" for (height, width), _ in found]
+    taken = "any size" if is_open else f"{sizes[0]} alone" + (
+        "" if args.size else ", for its program follows their size (--size HxW names another)")
+    worst = max(error for _, error in found)
+    return [f"{source}: {name} as PyTorch code, for images of {taken}",
+            f"beside jsr, at {', '.join(sizes)}: largest error {worst:.1e} of the largest value"]
+
+
 def _to_model_file(source, target, args):
     """Writes PyTorch weights as a model file; returns lines for the user."""
+    if not source.exists():
+        raise UserError(f"{source}: no such file")
     if target.suffix != ".safetensors":
         raise UserError(f"{target}: a model file ends in .safetensors")
     found = files.read_state_dict(source)

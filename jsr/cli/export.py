@@ -10,7 +10,6 @@ rounding. The metadata tells where the network comes from: of ONNX as metadata_p
 file, which is a zip archive.
 """
 
-import argparse
 import io
 import json
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from rich.table import Table
 
 import jsr
-from jsr import terminal
+from jsr import command_line, terminal
 from jsr.cli import _output
 from jsr.errors import UserError
 
@@ -27,7 +26,7 @@ def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("model", metavar="MODEL", help="a model file, .safetensors, or its name")
     parser.add_argument("out", metavar="OUT", type=Path, help="a .onnx or .stablehlo")
-    parser.add_argument("--size", metavar="HxW", type=_size, help="take images of this size alone")
+    parser.add_argument("--size", metavar="HxW", type=command_line.size, help="take images of this size alone")
     parser.add_argument("--float", action="store_true", help="float32 in [0, 1] in and out, instead of uint8")
     parser.add_argument("--platforms", metavar="NAME", nargs="+",
                         help="platforms of a .stablehlo: cpu, cuda, rocm, tpu; by default cpu, cuda and tpu")
@@ -94,13 +93,6 @@ def _to_stablehlo(args, networks, variables, about, dtype):
 
 
 _EXPORTERS = {".onnx": _to_onnx, ".stablehlo": _to_stablehlo}
-
-
-def _size(text):
-    height, _, width = text.partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 256x320, height first")
-    return int(height), int(width)
 
 
 def _check_platforms(args, backend):

@@ -30,6 +30,8 @@ and of those that are built
   input_hw         [height, width] of that image
   networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it
   model_mb         of the deployed parameters in float32, all copies, in 2^20 bytes, as the reports count them
+  to_pytorch       "official": `jsr convert MODEL.safetensors MODEL.pth` writes a state dict of official names;
+                   "written": there are none, `jsr convert MODEL.safetensors FOLDER` writes code and weights
 """
 
 import collections
@@ -52,6 +54,8 @@ from jsr.weights import public
 PARTS = "losses", "codecs", "datasets", "metrics", "augmentations", "schedules"
 _LISTED = f"{LISTED_HW[0]}x{LISTED_HW[1]}"
 _MOST_CARDS = 2  # of network files; more are listed
+_TO_PYTORCH = {"official": "official: a state dict of the original's names (jsr convert MODEL.safetensors MODEL.pth)",
+               "written": "written: code and weights, into a folder (jsr convert MODEL.safetensors FOLDER)"}
 # columns of the tables that an entry's page has elsewhere
 _SHOWN = {"id", "team", "method", "description", "section", "runtime_s", "runtime_ms", "model_mb", "params_m", "macs_g",
           "flops_g"}
@@ -211,6 +215,7 @@ def _print_entry(console, entry):
         track, _, name = entry.recipe.recipe.partition(":")
         rows += [("recipe", entry.recipe.recipe), ("train", f"python -m jsr.main --config=configs/{track}.py:{name}"),
                  ("networks", " > ".join(entry.networks)),
+                 ("to PyTorch", _TO_PYTORCH[catalogue.figures(entry.recipe)["to_pytorch"]]),
                  *(("inferred" if i == 0 else "", text) for i, text in enumerate(entry.recipe.inferred))]
     limits = [f"{who}: {text}" for who, figures in catalogue.limited(entry).items()
               if (text := challenges.verdict(entry.protocol, figures))]
@@ -316,6 +321,7 @@ def _card_table(model_id, names):
     table = Table.grid(padding=(0, 2))
     for row in (("paper", card.paper), ("code", card.code or "none public"), ("task", card.task),
                 ("made for", ", ".join(f"x{scale}" for scale in card.allowed_scales)),
+              ("to PyTorch", _TO_PYTORCH["official" if _count(model_id, card.scales[-1]).official else "written"]),
                 ("sizes", "any" if padding.multiple == 1 else sizes),
                 *([("weights", " ".join(names))] if names else []), *_places(stem)):
         table.add_row(*row)

@@ -83,6 +83,19 @@ def formats(model: nn.Module) -> dict[str, Rules]:
     return {key: make(model) for key, make in importlib.import_module(name).FORMATS.items()}
 
 
+def official(model: nn.Module, variables: Mapping[str, Any]) -> tuple[str, Rules] | None:
+    """The (name, Rules) by which a network's variables, arrays or abstract, become a state dict of official names.
+
+    None where the network has no rules, or not in this variant and form.
+    """
+    try:
+        name, rules = next(iter(formats(model).items()))
+        _plan(rules, _flat(variables))
+    except ValueError:
+        return None
+    return name, rules
+
+
 def unwrap(checkpoint: Any) -> StateDict:
     """The state dict inside what training scripts save around it.
 

@@ -11,13 +11,12 @@ import numpy as np
 
 from jsr import pictures
 from jsr.files import sha256
-from jsr.inference.upscaler import Upscaler
+from jsr.inference.upscaler import Upscaler, middle
 from jsr.pictures import quality as jpeg
 
 BOX = {"x2": 2, "x4": 4, "x4-avif": 4, "restore": 1}  # networks that come with jsr, and their scales
 GOOD = 88             # JPEG quality from which on `restore` gains nothing
 _SIDE = 512  # of the part of a picture from which its JPEG quality is estimated, px
-_BLOCK = 16           # px: the part starts where a JPEG block does, of colours at half the size too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +172,7 @@ def told(path, input_quality=None):
             return picture.jpeg_quality, "tables"
         if picture.dtype != np.uint8:
             return None, ""
-        (top, bottom), (left, right) = (_middle(side) for side in (picture.height, picture.width))
+        (top, bottom), (left, right) = (middle(side, _SIDE) for side in (picture.height, picture.width))
         colours = picture.rows(top, bottom)[:, left:right, :1 if picture.channels < 3 else 3]
         found = jpeg.of_pixels(colours)
         return (None, "") if found is None else (found, "estimate")
@@ -192,9 +191,3 @@ def _chosen(picture, factor, input_quality):
     if found >= GOOD:
         return "", 1, f"JPEG of quality {GOOD} or more needs no restoring"
     return "restore", 1, ""
-
-
-def _middle(side):
-    """(start, stop) of the part of a side that is looked at."""
-    start = max(side - _SIDE, 0) // 2 // _BLOCK * _BLOCK
-    return start, min(start + _SIDE, side)

@@ -233,7 +233,7 @@ class Upscaler:
         chains = [chain for chain in self.chains if chain.estimator]
         if not chains:
             return None
-        (top, bottom), (left, right) = (_middle(side) for side in (height, width))
+        (top, bottom), (left, right) = (middle(side, _QUALITY_SIDE) for side in (height, width))
         colours = to_unit(rows(top, bottom)[:, left:right])[..., :3]
         if colours.shape[2] < 3:
             colours = np.repeat(colours[..., :1], 3, axis=2)
@@ -466,10 +466,10 @@ def _made_for_jpeg(meta):
     return protocol is not None and protocol.steps[-1]["fn"] == "jpeg"
 
 
-def _middle(side):
-    """(start, stop) of the part of a side where quality is estimated; it starts where a JPEG block does."""
-    start = max(side - _QUALITY_SIDE, 0) // 2 // _JPEG_BLOCK * _JPEG_BLOCK
-    return start, min(start + _QUALITY_SIDE, side)
+def middle(side, length):
+    """(start, stop) of the middle `length` px of a side; it starts where a JPEG block does."""
+    start = max(side - length, 0) // 2 // _JPEG_BLOCK * _JPEG_BLOCK
+    return start, min(start + length, side)
 
 
 def to_unit(pixels):

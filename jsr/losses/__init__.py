@@ -202,7 +202,7 @@ def total(rows: Sequence[_Row], outputs: Mapping[str, jax.Array], batch: Mapping
         pred, target = _pick(row["pred"], outputs, batch), _pick(row["target"], batch, outputs)
         if pred.shape != target.shape and row["fn"] not in _OF_FEATURES:
             raise UserError(f"loss {row['fn']}: {row['pred']} is {pred.shape}, {row['target']} is {target.shape}")
-        if pred is target and not _of_one(row):
+        if pred is target and row["pred"] not in outputs and not _of_one(row):
             raise UserError(f"loss {row['fn']}: no network gives {row['pred']}, which is so compared with itself; name "
                             "an output, as sr")
         wide = jnp.promote_types(pred.dtype, jnp.float32)

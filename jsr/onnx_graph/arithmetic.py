@@ -41,10 +41,9 @@ def _scale(op):
         if op == "Mul" and _is_unit(a) and isinstance(b, Tensor):
             return b
         if op == "Div" and isinstance(a, Tensor) and a.name in writer.sums:
-            summed, axes, length = writer.sums[a.name]
+            length, mean = writer.sums[a.name]
             if length == _number(b):
-                return writer.tensor("ReduceMean", [summed, writer.graph.integers(*axes)], a.shape, a.layout, a.dtype,
-                                     keepdims=1)
+                return mean(a)
         return plain(writer, eqn, a, b)
 
     return write

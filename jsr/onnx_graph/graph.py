@@ -11,12 +11,13 @@ IR_VERSION = 9  # belongs to this opset
 
 @dataclasses.dataclass
 class Node:
-    """One operator; `inputs` and `outputs` are names of values."""
+    """One operator; `inputs` and `outputs` are names of values, `scope` the path of the submodule that it is of."""
 
     op: str
     inputs: list[str]
     outputs: list[str]
     attributes: dict
+    scope: str = ""
 
 
 class Graph:
@@ -26,17 +27,18 @@ class Graph:
       nodes: list of Node.
       constants: {name: array}.
       hints: {name of a constant: its final name, or ""}.
+      scope: path of the submodule that the next nodes are of.
     """
 
     def __init__(self):
         self.nodes, self.constants = [], {}
-        self.hints = {}
+        self.hints, self.scope = {}, ""
         self._known, self._count = {}, collections.Counter()
 
     def add(self, op, *inputs, outputs=1, **attributes):
         """Appends a node; the name of its output, or the list of `outputs` names where there are several."""
         names = [self._new(op) for _ in range(outputs)]
-        self.nodes.append(Node(op, list(inputs), names, attributes))
+        self.nodes.append(Node(op, list(inputs), names, attributes, self.scope))
         return names[0] if outputs == 1 else names
 
     def constant(self, array, hint=""):
@@ -77,7 +79,11 @@ class Graph:
             return [helper.make_tensor_value_info(key, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
                     for key, (dtype, shape) in values.items()]
 
-        nodes = [helper.make_node(node.op, node.inputs, node.outputs, name=node.outputs[0], **node.attributes)
+        def attributes(node):
+            types = {"to": helper.np_dtype_to_tensor_dtype(node.attributes["to"])} if node.op == "Cast" else {}
+            return node.attributes | types
+
+        nodes = [helper.make_node(node.op, node.inputs, node.outputs, name=node.outputs[0], **attributes(node))
                  for node in self.nodes]
         constants = [numpy_helper.from_array(array, key) for key, array in self.constants.items()]
         graph = helper.make_graph(nodes, "jsr", declared(inputs), declared(outputs), constants)

@@ -1,6 +1,9 @@
 """Operators of ONNX for sums: reductions, convolutions, products of matrices, pools."""
 
+import dataclasses
 import math
+
+import numpy as np
 
 from jsr.onnx_graph.values import squeezed
 
@@ -13,7 +16,12 @@ def _reduce(op):
         shape = tuple(1 if axis in axes else length for axis, length in enumerate(value.shape))
         result = writer.tensor(op, [value.name, writer.graph.integers(*places)], shape, value.layout, value.dtype,
                                keepdims=1)
-        writer.sums[result.name] = value.name, places, math.prod(aval.shape[axis] for axis in axes)
+
+        def mean(total):
+            inputs = [value.name, writer.graph.integers(*places)]
+            return writer.tensor("ReduceMean", inputs, total.shape, total.layout, total.dtype, keepdims=1)
+
+        writer.sums[result.name] = math.prod(aval.shape[axis] for axis in axes), mean
         return squeezed(result, axes)
 
     return write
@@ -60,22 +68,38 @@ def _dot(writer, eqn, a, b):
 
 
 def _max_pool(writer, eqn, value):
+    return _pool(writer, eqn, value, "MaxPool")
+
+
+def _sum_pool(writer, eqn, value):
+    """The mean of a window, of which zeros around the image are part, times its size."""
+    mean = _pool(writer, eqn, value, "AveragePool", count_include_pad=1)
+    size = math.prod(eqn.params["window_dimensions"])
+    factor = writer.graph.constant(np.array(size, mean.dtype))
+    total = writer.tensor("Mul", [mean.name, factor], mean.shape, mean.layout, mean.dtype)
+    writer.sums[total.name] = size, lambda total: dataclasses.replace(mean, shape=total.shape, layout=total.layout)
+    return total
+
+
+def _pool(writer, eqn, value, op, **attributes):
     params, layout = eqn.params, (0, 3, 1, 2)
-    windows, strides, dilations = (params[key] for key in ("window_dimensions", "window_strides", "window_dilation"))
+    windows, strides, padding = (params[key] for key in ("window_dimensions", "window_strides", "padding"))
+    dilations = params["window_dilation"]
     if len(windows) != 4 or any(params["base_dilation"][a] != 1 or (a in (0, 3) and windows[a] != 1) for a in range(4)):
-        raise ValueError("no ONNX operator is known for JAX's 'reduce_window_max' but over height and width")
-    before, after = zip(*params["padding"][1:3], strict=True)
+        raise ValueError(f"no ONNX operator is known for JAX's {eqn.primitive.name!r} but over height and width")
+    before, after = zip(*padding[1:3], strict=True)
     aval = eqn.outvars[0].aval
     name = writer.in_order(value, eqn.invars[0].aval, layout)
-    return writer.tensor("MaxPool", [name], aval.shape, layout, aval.dtype,
+    return writer.tensor(op, [name], aval.shape, layout, aval.dtype,
                          kernel_shape=tuple(windows[1:3]), strides=tuple(strides[1:3]), dilations=tuple(dilations[1:3]),
-                         pads=(*before, *after))
+                         pads=(*before, *after), **attributes)
 
 TABLE = {
     "reduce_sum": _reduce("ReduceSum"),
     "reduce_max": _reduce("ReduceMax"),
     "reduce_min": _reduce("ReduceMin"),
     "reduce_window_max": _max_pool,
+    "reduce_window_sum": _sum_pool,
     "conv_general_dilated": _convolution,
     "dot_general": _dot,
 }

@@ -94,20 +94,9 @@ def _export(function, variables, example, *, input_name="lr", output_name="sr", 
         raise UserError(f"ONNX graphs need the package onnx: {install('export')}")
     import onnx
 
-    shape = _shape(example.shape, dynamic, multiple)
-    closed = jax.make_jaxpr(function)(variables, jax.ShapeDtypeStruct(shape, example.dtype))
-    if len(closed.out_avals) != 1:
-        raise ValueError(f"the function returns {len(closed.out_avals)} arrays, not one")
-    out, = closed.out_avals
-    layouts = [(0, 3, 1, 2) if nchw and len(dims) == 4 else tuple(range(len(dims))) for dims in (shape, out.shape)]
-
-    graph = Graph()
-    image = Tensor(input_name, shape, layouts[0], np.dtype(example.dtype))
-    sources = {DYNAMIC[axis]: (layouts[0].index(axis), multiple if axis else 1) for axis in dynamic}
-    writer = Writer(graph, image, sources)
-    result, = writer.run(closed.jaxpr, [Constant(np.asarray(const)) for const in closed.consts],
-                         [*_named(variables), writer.as_image(image)])
-    graph.finish(writer.in_order(result, out, layouts[1]), output_name)
+    shape = open_shape(example.shape, dynamic, multiple)
+    graph, out, layouts = traced(function, variables, jax.ShapeDtypeStruct(shape, example.dtype), names=(
+        input_name, output_name), dynamic=dynamic, multiple=multiple, nchw=nchw)
 
     sides = {DYNAMIC[axis]: shape[axis] for axis in dynamic}
     lengths = [[_text(dims[axis], sides) for axis in layout]
@@ -117,14 +106,44 @@ def _export(function, variables, example, *, input_name="lr", output_name="sr", 
     return model
 
 
-def _shape(shape, dynamic, multiple):
-    """The shape to trace with."""
+def traced(function, variables, example, *, names=("lr", "sr"), dynamic=(), multiple=1, nchw=False, writer=Writer):
+    """The Graph of a function.
+
+    Args:
+      function: of variables and an image; returns one array.
+      variables: nested dicts; the paths become names of constants.
+      example: jax.ShapeDtypeStruct of the image, its shape as of `open_shape`.
+      names: of the graph's input and output.
+      dynamic, multiple, nchw: as of `to_onnx`.
+      writer: Writer, or a subclass.
+
+    Returns:
+      (Graph, finished; aval of the function's output; the layouts of input and output).
+    """
+    closed = jax.make_jaxpr(function)(variables, example)
+    if len(closed.out_avals) != 1:
+        raise ValueError(f"the function returns {len(closed.out_avals)} arrays, not one")
+    out, = closed.out_avals
+    layouts = [(0, 3, 1, 2) if nchw and len(dims) == 4 else tuple(range(len(dims)))
+               for dims in (example.shape, out.shape)]
+    graph = Graph()
+    image = Tensor(names[0], example.shape, layouts[0], np.dtype(example.dtype))
+    sources = {DYNAMIC[axis]: (layouts[0].index(axis), multiple if axis else 1) for axis in dynamic}
+    own = writer(graph, image, sources)
+    result, = own.run(closed.jaxpr, [Constant(np.asarray(const)) for const in closed.consts],
+                      [*_named(variables), own.as_image(image)])
+    graph.finish(own.in_order(result, out, layouts[1]), names[1])
+    return graph, out, layouts
+
+
+def open_shape(shape, dynamic, multiple, least=LEAST_SIDE):
+    """The shape to trace with: `dynamic` axes are open, heights and widths multiples of a number, of `least` px."""
     if unknown := [axis for axis in dynamic if axis not in DYNAMIC]:
         raise ValueError(f"dynamic = {dynamic}: axis {unknown[0]} is none of {', '.join(map(str, DYNAMIC))}")
     if not dynamic:
         return tuple(shape)
     texts = {axis: f"{multiple}*{DYNAMIC[axis]}" if axis else DYNAMIC[axis] for axis in dynamic}
-    least = [f"{text} >= {LEAST_SIDE}" for axis, text in texts.items() if axis]
+    least = [f"{text} >= {least}" for axis, text in texts.items() if axis]
     return export.symbolic_shape(", ".join(texts.get(axis, str(n)) for axis, n in enumerate(shape)), constraints=least)
 
 

@@ -25,11 +25,18 @@ class Writer:
       graph: jsr.onnx_graph.graph.Graph.
       image: Tensor, the function's input.
       variables: {name of a symbolic length: (axis in the graph's input, the multiple of it that the axis has)}.
+
+    Attributes:
+      table: {primitive: function that writes its operators}.
+      by_name: the same of functions known by name.
+      sums: {name of a sum: (number of its summands, function from its Tensor to that of their mean)}.
     """
+
+    table, by_name = TABLE, named.NAMED
 
     def __init__(self, graph, image, variables):
         self.graph, self.image, self.variables = graph, image, variables
-        self.sums = {}  # {name of a sum: (summand, axes in the graph, their length)}
+        self.sums = {}
         self._kept = {}
 
     def run(self, jaxpr, constants, inputs):
@@ -39,22 +46,25 @@ class Writer:
         def read(var):
             return Constant(np.asarray(var.val, var.aval.dtype)) if isinstance(var, Literal) else values[var]
 
+        outer = self.graph.scope
         for eqn in jaxpr.eqns:
+            self.graph.scope = f"{outer}/{eqn.source_info.name_stack}".strip("/")
             values.update(zip(eqn.outvars, self._equation(eqn, [read(var) for var in eqn.invars]), strict=True))
+        self.graph.scope = outer
         return [read(var) for var in jaxpr.outvars]
 
     def _equation(self, eqn, inputs):
         name = eqn.primitive.name
         known = all(isinstance(value, Constant) for value in inputs)
         if name in named.INLINED:
-            by_name = None if known else named.NAMED.get(eqn.params.get("name"))
-            result = by_name and by_name(self, eqn, *inputs)
+            write = None if known else self.by_name.get(eqn.params.get("name"))
+            result = write and write(self, eqn, *inputs)
             return [result] if result else self._inline(eqn.params[named.INLINED[name]], inputs)
         if known and (folded := _fold(eqn, inputs)) is not None:
             return folded
-        if name not in TABLE:
+        if name not in self.table:
             raise ValueError(f"no ONNX operator is known for JAX's {name!r}")
-        result = TABLE[name](self, eqn, *inputs)
+        result = self.table[name](self, eqn, *inputs)
         return result if isinstance(result, list) else [result]
 
     def _inline(self, jaxpr, inputs):
@@ -143,12 +153,9 @@ class Writer:
 
     def cast(self, value, dtype):
         """A tensor in another dtype."""
-        from onnx import helper
-
         if value.dtype == dtype:
             return value
-        to = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        return self.tensor("Cast", [value.name], value.shape, value.layout, dtype, to=to)
+        return self.tensor("Cast", [value.name], value.shape, value.layout, dtype, to=np.dtype(dtype))
 
     def as_image(self, value):
         """A Tensor, of four axes, in the order of ONNX's images; others as they are."""

@@ -43,13 +43,14 @@ def set_value(config, key, text):
       UserError: an unknown key (the nearest is named) or text of another type.
     """
     *parents, last = parts(key)
-    nodes, walked = [config], []
+    nodes: list[Any] = [config]
+    walked: list[str] = []
     for part in parents:
         nodes, walked = _with_player(nodes, walked, part, key)
         if isinstance(nodes[-1], ConfigDict) and part not in nodes[-1]:  # a row that lists only what it sets
             _fill(nodes[-1], part, known(config, nodes, walked, key))
         index = _index(nodes[-1], part, key, walked)
-        nodes, walked = [*nodes, nodes[-1][index]], [*walked, str(index)]
+        nodes, walked = [*nodes, typing.cast(Any, nodes[-1])[index]], [*walked, str(index)]
     nodes, walked = _with_player(nodes, walked, last, key)
     node, others = nodes[-1], known(config, nodes, walked, key)
     index = _index(node, last, key, walked, others)

@@ -415,7 +415,7 @@ def _wrong(kind, problems, place, text):
 
 def stand_in(kind: Any) -> Any:
     """A value of a type of a key, so that what does not depend on a wrong one can still be judged."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return kind(**{name: stand_in(its) for name, its in types_of(kind).items()} | defaults(kind))
     origin = typing.get_origin(kind)
     return {int: 1 << 30, float: 1.0, bool: False, tuple: (), dict: {}}.get(origin or kind, "")

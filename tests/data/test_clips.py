@@ -255,7 +255,7 @@ class EachFrame(nn.Module):
 def recipe_of(rows, **more):
     only = stage(**dict(steps=20, crop=64, batch=6, losses=[dict(fn="l1", pred="sr", target="hr", weight=1.0)],
                         learning_rate=0.01, frames=3) | more)
-    return read(recipe(title="", protocol="aim22_t2", networks={"sr": dict(model="", scale=SCALE)},
+    return read(recipe(title="", protocol="aim22_t2", networks={"sr": dict(model="edsr/baseline", scale=SCALE)},
                        data=dict(train=rows, eval=dict(dataset="none")), stages=[only]))
 
 

@@ -53,7 +53,7 @@ def test_other_files_are_not_taken_for_ours(photograph):
 def test_damage_is_one_line(photograph):
     data = tiled.encode(photograph(100, 120))
     for harmed in (data[:180], data[:-10], data[:-300] + bytes(300)):
-        with pytest.raises(UserError, match="^photo: damaged or truncated image.*; replace or remove the file$"):
+        with pytest.raises(UserError, match="^photo: damaged or truncated.*; replace or remove the file$"):
             tiled.Tiled(harmed, "photo")[:, :]
 
 

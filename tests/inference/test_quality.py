@@ -118,6 +118,9 @@ def test_a_network_that_takes_the_quality_is_told_that_of_each_picture(photograp
         expected = np.rint(255 * np.clip(sr[0], 0, 1))
         assert np.abs(found.told(quality).upscale(image) - expected).max() <= 1  # fused, it rounds otherwise
     np.testing.assert_array_equal(found.upscale(image), found.told(None).upscale(image))
+    clean, *nearly = (model.apply(variables, lr, qf_input=np.full((1, 1), qf, np.float32)) for qf in (0, 2e-8, -2e-8))
+    for sr in nearly:  # as training computes 1 - 100 / 100
+        np.testing.assert_allclose(sr, clean, atol=1e-3)
     assert found.chains[0].programs == 2  # untold and told
 
 

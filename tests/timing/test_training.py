@@ -57,7 +57,7 @@ def test_share_of_time_that_a_step_waits(step_rate, pipeline_rate, share):
                                      lambda config: training.measure_step(config, steps=1)])
 @pytest.mark.parametrize("override, message", [
     ({"data.train[0].dataset": "nowhere"}, "nowhere: no such folder, and no such dataset"),
-    ({"stages[0].crop": "30"}, "crop 30 is not a multiple of the scale 4"),
+    ({"stages[0].crop": "30"}, "crop: 30 is not a multiple of the scale 4"),
 ])
 def test_mistakes_in_a_recipe(recipe, measure, override, message):
     with pytest.raises(UserError, match=message):

@@ -1,0 +1,159 @@
+"""Networks as PyTorch code: every one of the zoo gives what jsr gives, where there is nothing but PyTorch."""
+
+import functools
+import importlib
+import io
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
+
+from jsr import model_file, models, reparam  # noqa: E402
+from jsr.cli import main  # noqa: E402
+from jsr.errors import UserError  # noqa: E402
+from jsr.torch_code import convert  # noqa: E402
+
+QUICK = {"edsr/baseline", "imdn/ynot", "plain/ecbsr_m4c16", "swinir/light"}  # one of a kind
+FIXED = {"art", "dual_domain", "hat/mphat", "imdn/ynot", "safmn", "safmn_bcie", "swinfir"}  # programs of one size
+IDS = [model_id for model_id in models.list_models() if not models.card(model_id).auxiliary]
+
+
+def small(model_id, scale=None, **fields):
+    """The reduced network of a file or variant."""
+    reduced = importlib.import_module(f"jsr.models.{model_id.partition('/')[0]}").SMALL
+    return models.create(model_id, scale=scale or models.card(model_id).scales[-1], **reduced | fields)
+
+
+def drawn(model):
+    """Variables of a network, of the size that trained ones have."""
+    card, draw = models.card(model), np.random.default_rng(1)
+    lr = jax.ShapeDtypeStruct((1, *(card.padding.target(64),) * 2, 3), jnp.float32)
+
+    def leaf(path, shape):
+        return draw.uniform(*((0.5, 2) if path[-1].key == "var" else (-0.2, 0.2)), shape.shape).astype(np.float32)
+
+    return {"params": {}} | jax.tree_util.tree_map_with_path(leaf, jax.eval_shape(model.init, jax.random.key(0), lr))
+
+
+@functools.cache  # many variants are one network once they are small
+def written(*networks, size=None):
+    """What `convert` makes of a chain, with the names a, b..."""
+    named = dict(zip("ab", networks, strict=False))
+    return convert.convert(named, {name: drawn(network) for name, network in named.items()}, title="net", size=size)
+
+
+def state_dict(made):
+    return torch.load(io.BytesIO(made[1]), weights_only=True)
+
+
+def kinds(text):
+    """The classes of a module's layers."""
+    made = (line.partition(" = ")[2] for line in text.splitlines() if line.startswith("        self."))
+    return {expression.partition("(")[0].removeprefix("nn.") for expression in made} - {"", "Module"}
+
+
+@pytest.mark.parametrize("model_id, form", [
+    pytest.param(model_id, form, marks=[] if model_id in QUICK else [pytest.mark.slow])
+    for model_id in IDS for form in ("trained", "deployed") if form == "trained" or hasattr(small(model_id), "deploy")])
+def test_every_network_gives_what_jsr_gives(model_id, form):
+    model = small(model_id)
+    made = written(model if form == "trained" else reparam.deployed(model))
+    text, _, errors, is_open = made
+    assert is_open == (not {model_id, model_id.partition("/")[0]} & FIXED)
+    assert len(errors) == (3 if is_open else 1) and max(error for _, error in errors) <= convert.BOUND
+    imported = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
+    assert all("torch" in line.split()[1] for line in imported)
+    assert all(tensor.dtype in (torch.float32, torch.int64) for tensor in state_dict(made).values())
+
+
+def test_layers_are_named_modules():
+    text, *_ = made = written(small("edsr/baseline", 4))
+    assert kinds(text) == {"Conv2d"}
+    assert state_dict(made)["body_0.conv1.weight"].shape == (8, 8, 3, 3)
+    assert "        x2 = self.body_0.conv1(x1)\n        x2 = F.relu(x2)\n" in text and "        # body_0\n" in text
+    text, *_ = made = written(small("swinir/light"))
+    assert kinds(text) == {"Conv2d", "LayerNorm", "Linear", "Parameter"}
+    assert {"layers_0.blocks_0.attn.qkv.bias", "layers_0.blocks_0.attn.relative_position_bias_table",
+            "norm.weight"} <= state_dict(made).keys()
+
+
+def test_batch_norm_transposed_convolutions_and_a_dict_of_outputs():
+    text, _, errors, _ = written(small("fbcnn/batch_norm"), size=(16, 16))
+    assert {"BatchNorm2d", "ConvTranspose2d", "Conv2d", "Linear"} <= kinds(text)
+    assert [size for size, _ in errors] == [(16, 16)]
+
+
+def test_a_chain_is_one_module():
+    made = written(small("edsr/baseline", 1), small("plain/ecbsr_m4c16", 2))
+    assert {key.partition(".")[0] for key in state_dict(made)} == {"a", "b", "constant_1"}
+    assert made[3] and len(made[2]) == 3
+
+
+def test_it_takes_images_of_any_size_and_number_and_refuses_others():
+    made = written(small("swinir/light"))
+    network = convert._loaded(*made[:2])
+    lr = torch.rand(2, 3, 5, 1)
+    sr = network(lr)
+    assert sr.shape == (2, 3, 20, 4) and torch.allclose(network(lr[1:]), sr[1:], atol=1e-6)
+    text, weights, *_ = written(small("edsr/baseline", 4), size=(9, 7))
+    assert convert._loaded(text, weights)(torch.rand(3, 3, 9, 7)).shape == (3, 3, 36, 28)
+    with pytest.raises(ValueError, match=r"images are \(3, 8, 8\), this module takes \(3, 9, 7\)"):
+        convert._loaded(text, weights)(torch.rand(1, 3, 8, 8))
+
+
+def test_it_learns():
+    network = convert._loaded(*written(small("swinir/light"))[:2])
+    network(torch.rand(1, 3, 8, 8)).square().mean().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
+def test_a_network_that_is_none_of_images_is_refused():
+    with pytest.raises(UserError, match="^vgg: VGG gives no RGB image of an RGB image"):
+        convert.convert({"sr": models.create("vgg", scale=1)}, {"sr": {"params": {}}}, title="vgg")
+
+
+def test_without_pytorch_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(UserError, match=r"^net: PyTorch code is run before it is written, .*pip install"):
+        convert.convert({}, {}, title="net")
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    """model.safetensors of a small network without official names, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    model = small("plain/oelsr")
+    reduced = importlib.import_module("jsr.models.plain").SMALL
+    model_file.save("model.safetensors", {"sr": drawn(model)}, {
+        "networks": [{"name": "sr", "model": "plain/oelsr", "scale": model.scale, "fields": reduced,
+                      "deployed": False}], "recipe": "aim22_t1:x", "licence": "MIT"})
+    return tmp_path
+
+
+def test_the_command(saved, capsys):
+    def run(*arguments):
+        status = main(["convert", "model.safetensors", *arguments])
+        return status, *capsys.readouterr()
+
+    assert run("back.pth") == (1, "", (
+        "jsr convert: model.safetensors: plain/oelsr has no official names in this form to write a state dict by; into "
+        "a folder it is written as PyTorch code: name one in place of the file\n"))
+    assert run("code", "--dry_run")[1] == "would write: code/network.py\nwould write: code/weights.pth\n"
+    status, out, _ = run("code")
+    assert status == 0 and out.startswith("model.safetensors: plain/oelsr x2 as PyTorch code, for images of any size\n"
+                                          "beside jsr, at 48x64, 49x33, 35x57: ")
+    assert out.endswith("\nwrote code; all done\n")
+    made = {path.name: path.read_bytes() for path in (saved / "code").iterdir()}
+    assert made.keys() == set(convert.FILES)
+    assert b"Recipe: aim22_t1:x.\nLicence of the weights: MIT.\n" in made["network.py"]
+    assert run("code")[0] == 0 and made == {path.name: path.read_bytes() for path in (saved / "code").iterdir()}
+    (saved / "code" / "network.py").write_text("mine")
+    (saved / "code" / "weights.pth").unlink()
+    assert "code/network.py: exists and stays as it is" in run("code")[2]
+    assert [path.name for path in (saved / "code").iterdir()] == ["network.py"]
+    assert run("code", "--overwrite", "--size", "9x7")[0] == 0
+    assert "(3, 9, 7)" in (saved / "code" / "network.py").read_text()
+    assert "--size is for networks" in run("back.pth", "--size", "9x7")[2]
