@@ -59,7 +59,7 @@ CASES = {  # (model id, format, file, class, its arguments, fields of jsr.models
     "repnet_x3": ("plain/repnet", "official", "REPNet_NTIRE23-RTSR:demo/models/repnet.py", "repnet",
                   dict(upscale=3), dict(scale=3, deploy=True), (4, 6)),
     "qqcoin": ("plain/qqcoin", "official", "NTIRE2023-CRC:xswl.py", "XSWL",
-               dict(args=types.SimpleNamespace(scale=[2])), dict(scale=2), (7, 5)),
+               dict(args=types.SimpleNamespace(scale=[2])), dict(scale=2, bgr=True), (7, 5)),
 }
 
 

@@ -71,7 +71,7 @@ def kinds(tree):
     ("lrsrn_x3", "lrsrn", ("act gelu",)), ("lrsrn_deployed", "lrsrn_teacher", ("act gelu",)),
     ("casr", "casr", ("act gelu",)), ("casr_biased", "casr", ("act gelu",)), ("casr_deployed", "casr", ("act gelu",)),
     ("anunet", "anunet", ("act gelu",)), ("bicubicpp", "bicubicpp", ("act lrelu",)),
-    ("repnet_x2", "repnet", ("act lrelu",)), ("qqcoin", "qqcoin", ("act relu",)),
+    ("repnet_x2", "repnet", ("act lrelu",)), ("qqcoin", "qqcoin", ("act relu", "bgr False")),
 ])
 def test_the_activation_is_assumed_to_be_the_variants_where_it_has_no_weights(golden, case, variant, assumed):
     found = identify(golden("plain", case).state_dict)
@@ -158,13 +158,6 @@ def test_with_nothing_learned_other_anchors_are_torchs_interpolation(variant, an
     lr = np.random.default_rng(0).random((1, 4, 6, 3), np.float32)
     sr = models.create(f"plain/{variant}", **fields).apply(zeros(models.abstract(f"plain/{variant}", **fields)), lr)
     np.testing.assert_allclose(sr, enlarged(lr), atol=1e-6)
-
-
-def test_true_is_the_nearest_anchor_as_older_model_files_have_it():
-    true, named = (models.create("plain/c3", scale=4, num_feat=2, anchor=anchor) for anchor in (True, "nearest"))
-    lr = jnp.zeros((1, 4, 6, 3))
-    traced = [str(jax.make_jaxpr(model.init)(jax.random.key(0), lr)) for model in (true, named)]
-    assert traced[0] == traced[1]
 
 
 def test_an_unknown_anchor_is_named():

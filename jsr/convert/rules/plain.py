@@ -54,9 +54,9 @@ def etds(model):
 
 
 def _plain(model):
-    """aselsan-research-imaging-team/bicubic-plusplus, and yuqing-liu-dut/NTIRE2023-CRC, which sees BGR."""
+    """aselsan-research-imaging-team/bicubic-plusplus, and yuqing-liu-dut/NTIRE2023-CRC."""
     *names, last = _convolutions(model)
-    if model.bgr:
+    if model.anchor == "bicubic":
         return _sequence("conv", [*names, last])
     return Rules([*((f"conv{index}", name, "conv") for index, name in enumerate(names)), ("conv_out", last, "conv")])
 
@@ -162,7 +162,8 @@ def identify(state_dict):
     if name.startswith("lrsrn") and not fields["deploy"]:
         everywhere = "head.conv1.weight" in shapes
         fields |= dict(block="lrsrn_v2", end_block="lrsrn_v2") if everywhere else dict(block="lrsrn", end_block="plain")
-    return scale, fields, () if name.startswith("ecbsr") else (f"act {published.act}",)
+    assumed = [] if name.startswith("ecbsr") else [f"act {published.act}"]
+    return scale, fields, [*assumed, "bgr False"] if name == "qqcoin" else assumed
 
 
 def _recognise(shapes):
