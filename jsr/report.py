@@ -17,20 +17,22 @@ from jsr.training import insight
 FILM = 8        # pictures of a crop over a run at most
 
 
-def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: None):
+def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_image=lambda: None):
     """Evaluates a trained chain beside the challenge's baseline.
 
     Args:
       upscaler: jsr.inference.upscaler.Upscaler.
       pairs: iterable of (name, lr, hr, quality): uint8 images, and the LR image's JPEG quality or None.
       protocol: jsr.challenges.Protocol; its keys, crop border and baseline apply.
-      recipe: "<track>:<name>".
+      recipe: "<track>:<name>", and which part of it.
       steps: updates trained.
+      members: rows of an ensemble's members, as jsr.training.members.join gives them.
       on_image: called after each image.
 
     Returns:
       (report, strips): report is {recipe, steps, protocol, scale, images: [{name, <baseline>: {key: value},
-      ours: {...}}], mean: {<baseline>, ours}}; strips is {name: uint8 picture}, one row of crops an image.
+      ours: {...}}], mean: {<baseline>, ours}} and, of an ensemble, members; strips is {name: uint8 picture}, one row of
+      crops an image.
     """
     rows, strips = [], {}
     for name, lr, hr, quality in pairs:
@@ -42,7 +44,7 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, on_image=lambda: No
         on_image()
     mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in (protocol.baseline, "ours")}
     return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "scale": upscaler.scale, "images": rows,
-            "mean": mean}, strips
+            "mean": mean, **({"members": list(members)} if members else {})}, strips
 
 
 def table(report, protocol):
@@ -52,7 +54,10 @@ def table(report, protocol):
     for key in protocol.keys:
         shown.add_column(metrics.label(key), justify="right")
     baseline, ours = (report["mean"][who] for who in (protocol.baseline, "ours"))
-    for name, scores in ((f"{protocol.baseline} x{report['scale']}", baseline), ("ours", ours)):
+    members = report.get("members", ())
+    rows = [(f"{protocol.baseline} x{report['scale']}", baseline), *((row["name"], row["mean"]) for row in members),
+            (f"ours, {len(members)} members" if members else "ours", ours)]
+    for name, scores in rows:
         shown.add_row(name, *(f"{scores[key]:.4f}" for key in protocol.keys))
     shown.add_row("gain", *(f"{metrics.gain(ours[key], baseline[key]):+.4f}" for key in protocol.keys))
     return shown
@@ -117,11 +122,13 @@ def film(folder, name):
 def _page(report, strips, protocol, folder):
     head = "".join(f"<th>{metrics.label(key)}</th>" for key in protocol.keys)
 
-    def line(name, scores):
+    def line(name, scores, page=""):
         cells = "".join(f"<td>{scores[key]:.4f}</td>" for key in protocol.keys)
-        return f"<tr><td>{html.escape(name)}</td>{cells}</tr>"
+        name = html.escape(name)
+        return f"<tr><td>{f'<a href={page!r}>{name}</a>' if page else name}</td>{cells}</tr>"
 
-    mean = "".join(line(who, report["mean"][who]) for who in (protocol.baseline, "ours"))
+    members = "".join(line(row["name"], row["mean"], f"{row['name']}/report.html") for row in report.get("members", ()))
+    mean = line(protocol.baseline, report["mean"][protocol.baseline]) + members + line("ours", report["mean"]["ours"])
     pictures = "".join(
         f"<h2>{html.escape(row['name'])}</h2><table><tr><th></th>{head}</tr>"
         f"{line(protocol.baseline, row[protocol.baseline])}{line('ours', row['ours'])}</table>"

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from jsr import challenges, listing
 from jsr.cli import _output, _progress
-from jsr.degradations import PROTOCOLS, explain, parameters, settings
+from jsr.degradations import PROTOCOLS, codecs, explain, parameters, settings
 from jsr.degradations.degrade_folder import MANIFEST, degrade_folder, foresee
 from jsr.errors import UserError
 
@@ -74,7 +74,9 @@ def run(args):
                               f"{entry['hr_height']}x{entry['hr_width']} (height x width)")
         what = "clips" if PROTOCOLS[args.protocol].video else "images"
         if manifest["files"]:
-            done = f"{len(manifest['files'])} LR {what} in {args.out}, their parameters in {MANIFEST}"
+            made_by = {codecs(entry["degradation"]) for entry in manifest["files"].values()} - {""}
+            made_by = f" by {' and '.join(sorted(made_by))}" if made_by else ""
+            done = f"{len(manifest['files'])} LR {what} in {args.out}{made_by}, their parameters in {MANIFEST}"
     return _output.ended("jsr degrade", [*passed.errors, *errors], done, console, passed)
 
 

@@ -41,7 +41,7 @@ def read_state_dict(path):
 
     Raises:
       UserError: missing, of another kind, damaged, holds more than tensors, no state dict, a tensor that is complex,
-        sparse, quantised or without data, a value that is not finite; PyTorch is needed and not installed.
+        sparse, quantised, empty or without data, a value that is not finite; PyTorch is needed and not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -57,6 +57,8 @@ def read_state_dict(path):
     for key, value in tensors.items():
         if np.iscomplexobj(value):
             raise UserError(f"{path}: {key} is of {value.dtype}, which no network here has; get other weights")
+        if not value.size:
+            raise UserError(f"{path}: {key} holds nothing, its shape is {list(value.shape)}; get the weights again")
         if not np.isfinite(value).all():
             raise UserError(f"{path}: {key} has values that are not finite; the training that wrote it went wrong")
     return dataclasses.replace(found, tensors=tensors)

@@ -77,7 +77,7 @@ def train(recipe, workdir, *, console, accept=False):
     frozen = jax.device_put(states.frozen_variables(recipe), replicated)
 
     logbook, left_out = Logbook(workdir, resume_step=step) if lead else None, LeftOut(meta, recipe.data.max_damaged)
-    clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out, opened[mix.EVAL])
+    clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out, opened)
     for line in damaged:
         left_out(line)
 
@@ -176,7 +176,7 @@ def train(recipe, workdir, *, console, accept=False):
                 last.callback(logbook.close)
             last.callback(checkpoints.close)
     return judge.upscaler(plan.networks, variables, tlc=recipe.ensemble.tlc, tile=list(recipe.ensemble.tiles) or None,
-                          self_ensemble=recipe.ensemble.self)
+                          self_ensemble=recipe.ensemble.self and (recipe.ensemble.transforms or True))
 
 
 def _restored(recipe, checkpoints, mesh):

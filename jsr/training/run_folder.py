@@ -20,7 +20,7 @@ log = logging.getLogger("jsr")
 
 # Keys that may differ between the command that began a run and the one that resumes it: none that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
-             "data.max_damaged", "ensemble", "entry", "inferred", "title")
+             "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title")
 DATA_PLACES = (".dataset", ".hr", ".lr", ".files")  # free too, while the data are the same
 _BEGUN = ("config.json", "fingerprint.json")
 _RECORDS, _NAMED = "records.json.gz", 3  # the names and sizes of the data; those of one kind that a message names
@@ -55,21 +55,19 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
         _write(paths, recipe, mark)
         _keep_records(workdir, records)
         return mark
-    recipe_before, mark_before = recipes.read_json(paths[0]), _read(paths[1])
-    same_data, before, now = mark_before["data"] == mark["data"], flat(plain(recipe_before)), flat(plain(recipe))
-    changed = [key for key in different(before, now)
-               if not key.startswith(FREE_KEYS) and not (same_data and key.endswith(DATA_PLACES))]
-    accepted = mark_before["accepted"]
+    mark_before = _read(paths[1])
+    same_data = mark_before["data"] == mark["data"]
+    changed, accepted = changes(recipe, workdir, same_data=same_data), mark_before["accepted"]
     if changed or not same_data:
-        step, words = _newest(workdir), _difference(changed, before, now, workdir, same_data, records)
+        step, words = _newest(workdir), _difference(changed, workdir, same_data, records)
         if not accept:
             raise UserError(f"{workdir}: holds a run with {words}; --accept_changes goes on with the new ones from "
                             f"step {step}; else choose another --workdir{starting_from(workdir, recipe)}")
-        if changed and not _same_form(recipe_before, recipe, step):
+        if changed and not _same_form(recipes.read_json(paths[0]), recipe, step):
             raise UserError(f"{workdir}: holds a run with {words}, with which it cannot go on from step {step}; choose "
                             f"another --workdir{starting_from(workdir, recipe)}")
         log.warning("from step %d on the run goes on with %s, as --accept_changes says", step, words)
-        entry = {"step": step, "changes": {key: [before.get(key), now.get(key)] for key in changed}}
+        entry = {"step": step, "changes": changed}
         accepted = [*accepted, entry | ({} if same_data else {"data": mark_before["data"]})]
         mark = mark | {"accepted": accepted}
         _write(paths, recipe, mark)
@@ -83,6 +81,23 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
     return mark
 
 
+def changes(recipe, workdir, *, same_data=True):
+    """What a recipe has otherwise than the run that has begun in a folder, but for what changes no numbers.
+
+    Args:
+      recipe: Recipe.
+      workdir: the run's folder.
+      same_data: whether the data are known to be the same, wherever they lie.
+
+    Returns:
+      {key: [value there, value in the recipe]}, flat and sorted.
+    """
+    before, now = flat(plain(recipes.read_json(workdir / "config.json"))), flat(plain(recipe))
+    keys = [key for key in different(before, now)
+            if not key.startswith(FREE_KEYS) and not (same_data and key.endswith(DATA_PLACES))]
+    return {key: [before.get(key), now.get(key)] for key in keys}
+
+
 def _write(paths, recipe, mark):
     for path, content in zip(paths, (plain(recipe), mark), strict=True):
         with atomic_write(path, "w") as file:
@@ -94,12 +109,13 @@ def _newest(workdir):
     return max(int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
 
 
-def _difference(changed, before, now, workdir, same_data, records):
+def _difference(changed, workdir, same_data, records):
     """What is different of a run, in words."""
     words = []
     if changed:
-        first, more = changed[0], f", and {len(changed) - 1} more" if len(changed) > 1 else ""
-        words.append(f"other settings ({first}: {before.get(first)!r} there, {now.get(first)!r} now{more})")
+        (first, (there, here)), *others = changed.items()
+        more = f", and {len(others)} more" if others else ""
+        words.append(f"other settings ({first}: {there!r} there, {here!r} now{more})")
     if not same_data:
         words.append("other data: the names or sizes of its images or records are not what they were"
                      + _other_records(workdir, records))

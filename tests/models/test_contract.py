@@ -58,8 +58,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "cidbnet/nfe": {4: 25_301_415},
     "dual_domain/base": {4: 2_654_866},
     "imdeception/base": {2: 295_780, 3: 304_435, 4: 316_552},
-    "msdrsr/b23": {4: 19_463_187},
-    "msdrsr/b33": {4: 26_657_427},
+    "msdrsr/b23": {4: 20_088_291},
+    "msdrsr/b33": {4: 27_282_531},
     "tcir/base": {1: 25_578_143},
     "swinfir/base": {2: 14_350_211, 3: 14_534_851, 4: 14_497_923},
     "swinfir/aim22": {4: 14_432_259},
@@ -243,6 +243,7 @@ def first_output(model, lr):
 
     def run(lr):
         result, _ = model.init_with_output(jax.random.key(0), padded(model, lr))
+        assert ("qf" in models.outputs(result)) == bool(getattr(model, "estimates_quality", False))
         return cropped(model, result, lr)
 
     return jax.eval_shape(run, lr)

@@ -9,7 +9,7 @@ import pytest
 from jsr import model_file, models, recipes, sharding
 from jsr.data import mix
 from jsr.errors import UserError
-from jsr.training import check
+from jsr.training import check, state
 
 SMALL = {"networks.sr.fields": "{'num_feat': 4, 'num_block': 1}", "stages[0].crop": "32", "data.num_workers": "0",
          "data.train[0].degrade": "aim22_t1", "data.eval.degrade": "aim22_t1"}
@@ -77,6 +77,17 @@ def test_a_model_file_of_another_network_is_found_at_the_start(load, tmp_path):
     with pytest.raises(UserError, match="--config.networks.sr.start_from: .*none of its networks .sr. has the param"):
         load(**start)
     assert load(**start, **{"networks.sr.carry": "match"}).networks["sr"].carry == "match"
+
+
+def test_a_loss_of_weight_0_needs_no_network(load):
+    row = "{'fn': 'l1', 'pred': 'vgg(sr)@features_8', 'target': 'vgg(hr)@features_8', 'weight': %g}"
+    given = {"networks": repr({"sr": dict(model="edsr/baseline", scale=4, fields={}),
+                               "vgg": dict(model="vgg/vgg16", scale=1)}), "chain": "['sr']"}
+    rows = "[{'fn': 'l1', 'pred': 'sr', 'target': 'hr', 'weight': 1.0}, " + row + "]"
+    with pytest.raises(UserError, match="^--config.networks.vgg.start_from: .* learns from a trained vgg/vgg16"):
+        load(**given, **{"stages[0].losses": rows % 0.01})
+    config = load(**given, **{"stages[0].losses": rows % 0})
+    assert len(config.stages[0].players[0].losses) == 1 and state.frozen_variables(config) == {}
 
 
 def test_clips_have_no_quality_to_tell_a_network(load):
