@@ -98,6 +98,8 @@ PROTOCOLS = {
     # Not of a challenge: NTIRE 2023's without its JPEG.
     **{f"ntire23_x{scale}_plain": Degradation(scale, ({"fn": "pillow_bicubic", "scale": scale}, {"fn": "png"}))
        for scale in (2, 3)},
+    # AIVerse's test of NTIRE 2024, which saves every input once more before it is restored.
+    "ntire24_again": Degradation(1, (*challenges.CHALLENGES["ntire24"].degradation, {**JPEG, "quality": 90})),
     # Not of a challenge: photographs as people have them, and the same without JPEG.
     **{f"photo_x{scale}{suffix}": Degradation(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1),
                                                        codec))

@@ -276,9 +276,9 @@ class Upscaler:
             colours = np.repeat(colours[..., :1], 3, axis=2)
         return float(np.mean([chain.quality(colours) for chain in chains]))
 
-    def passes(self, height: int, width: int) -> int:
-        """How often an image of that size goes through a network, once for each network, flip or turn, and tiling."""
-        return len(self.chains) * len(self._transforms) * (1 + len(self.tiling(height, width).others))
+    def passes(self, height: int, width: int) -> tuple[int, int, int]:
+        """(networks or chains, flips and turns, tilings): how often an image of that size passes is their product."""
+        return len(self.chains), len(self._transforms), 1 + len(self.tiling(height, width).others)
 
     def seconds(self, height: int, width: int) -> float:
         """About what an image of that size takes in all its passes: one tile goes through each network to find out."""

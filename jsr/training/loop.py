@@ -55,7 +55,7 @@ def train(recipe, workdir, *, console, accept=False):
     replicated, lead, key = sharding.replicated(mesh), jax.process_index() == 0, jax.random.key(recipe.seed)
 
     check.check(recipe, mesh)
-    opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False))
+    opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
     damaged, codecs = check.check_data(recipe, opened)
     records = mix.identities(opened)
     mark = run_folder.fingerprint(recipe, mix.data_hash(records), mix.codecs(recipe, opened) | {mix.EVAL: codecs})
