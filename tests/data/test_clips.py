@@ -66,8 +66,8 @@ def clip_records():
     return [record_of(encoded(moving(height=96, width=80, seed=seed), **OPEN_GOPS), str(seed)) for seed in range(3)]
 
 
-def take(source, n, *, start=0, num_workers=0, process=(0, 1), frames=3, crop=64, degrade=""):
-    windows = clips.ClipWindows(frames=frames, crop=crop, scale=SCALE, degrade=degrade)
+def take(source, n, *, start=0, num_workers=0, process=(0, 1), frames=3, crop=64, degrade="", fixed=None):
+    windows = clips.ClipWindows(frames=frames, crop=crop, scale=SCALE, degrade=degrade, fixed=fixed)
     batches = pipeline.train_batches([pipeline.Row(source, windows)], seed=5, batch=6, start=start,
                                      num_workers=num_workers, process=process)
     try:
