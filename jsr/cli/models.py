@@ -113,7 +113,8 @@ def _row(name, origin, path):
     licence = meta.get("licence") or (source.licence if source else "")
     return {"name": name, "path": str(path), "origin": origin, "networks": [net["model"] for net in meta["networks"]],
             "members": len(model_file.chains(meta)), "scale": _scale(meta),
-            "purpose": _purpose(name, origin, path, meta, source), "params": params, "bytes": path.stat().st_size, "s_per_mpx": _speed(meta.get("scores") or {}), "licence": licence,
+            "purpose": _purpose(name, origin, path, meta, source), "params": params,
+            "bytes": path.stat().st_size, "s_per_mpx": _speed(meta.get("scores") or {}), "licence": licence,
             "commercial": source.commercial if source else _COMMERCIAL.get(licence, public.UNSTATED),
             "data": source.data if source else _data(meta)}
 
