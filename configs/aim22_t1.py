@@ -81,7 +81,8 @@ RECIPES = {
         entry="aim22_bsr_mphat",
         title="BSR: MPHAT, HAT that sees a patch and the eight around it, three models and x8 ensemble",
         protocol="aim22_t1",
-        networks={"sr": dict(model="hat/mphat", scale=4, copies=3)},
+        networks={"sr": dict(model="hat/mphat", scale=4)},
+        members=[dict(copies=3)],
         data=on("div2k", "flickr2k", "folders/flickr2k_l"),
         stages=[stage(
             steps=800_000, batch=32, learning_rate=1e-4, optimizer=dict(name="adam", b2=0.99),
@@ -101,9 +102,9 @@ RECIPES = {
         entry="aim22_casia_cidbnet",
         title="CASIA LCVG: CIDBNet, a branch of convolutions and one of attention, three networks, x8 ensemble",
         protocol="aim22_t1",
-        # One of three whose images the team averages: train with --config.networks.sr.model=cidbnet/nf, and nfe, too,
-        # and give all three model files to `jsr upscale`.
         networks={"sr": dict(model="cidbnet/base", scale=4)},
+        members=[dict(), dict(networks={"sr": dict(model="cidbnet/nf")}),
+                 dict(networks={"sr": dict(model="cidbnet/nfe")})],
         data=on("folders/imagenet"),
         # 2e-4 for 270k steps, then half a cosine to 1e-6; Adam's beta2 is as printed
         stages=[stage(steps=steps, crop=256, batch=32, losses=L1, learning_rate=2e-4,

@@ -6,7 +6,8 @@ from typing import Any
 
 from jsr import metrics
 
-# JPEG as Pillow writes and reads it. Encoder and decoder can be set (jsr.degradations.jpeg.LIBRARIES).
+# JPEG as Pillow writes and reads it. Tracks whose organisers had another library name it (jsr.degradations.jpeg); most
+# teams read files by OpenCV, whose libjpeg-turbo is Pillow's.
 JPEG: dict[str, Any] = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow"}
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from jsr import degradations, guests, images, losses
 from jsr.chain import takes_quality
+from jsr.data.kept import kept
 from jsr.data.order import Order
 from jsr.datasets import records, tiled
 from jsr.degradations.resize import pillow_bicubic
@@ -127,13 +128,17 @@ class PairedCrops:
       crop: side of the HR crop, px; a multiple of `scale`.
       scale: HR size over LR size.
       degrade: "" crops the record's stored `lr` alongside; a protocol's name makes it, as
-        `jsr.degradations.degrade_part` does: the crop lies anywhere on the grid of the whole image's JPEG.
+        `jsr.degradations.degrade_part` does: the crop is that of the whole image's LR image, anywhere on its grid.
       fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
+      flip_rotate: turns the HR image before it is degraded: flipped or not, by a multiple of 90 degrees, each of the
+        eight ways as likely.
+      keep: folder of the LR files of whole images, where `degrade` makes these (jsr.data.kept); None keeps none.
       derive: keys of `DERIVED` that each sample gets too.
       cache_bytes: decoded images that each worker keeps.
     """
 
-    def __init__(self, *, crop, scale, degrade="", fixed=None, derive=(), cache_bytes=CACHE_BYTES):
+    def __init__(self, *, crop, scale, degrade="", fixed=None, flip_rotate=False, keep=None, derive=(),
+                 cache_bytes=CACHE_BYTES):
         if crop % scale:
             raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
         for key in derive:
@@ -148,7 +153,7 @@ class PairedCrops:
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
         self._crop, self._scale, self._derive = crop, scale, tuple(derive)
         self._degrade, self._fixed, self._guests = degrade, dict(fixed or {}), guests.Brought()
-        self._decode = _DecodeCache(cache_bytes)
+        self._flip_rotate, self._keep, self._decode = flip_rotate, keep, _DecodeCache(cache_bytes)
 
     def __call__(self, record, rng):
         lr, hr, crop = self._pair(record, rng)
@@ -178,7 +183,8 @@ class PairedCrops:
         if "frames" in record:
             raise UserError(f"{name}: is a clip, not an image; say how many frames a sample has "
                             "(--config.stages[0].frames=7)")
-        hr = self._hr(record)
+        hr, way = self._hr(record), int(rng.integers(8)) if self._flip_rotate else 0
+        hr = _Turned(hr, way) if way else hr
         # The LR grid: HR rows and columns beyond a multiple of the scale have no LR pixel.
         height, width = hr.shape[0] // scale, hr.shape[1] // scale
         if not min(height, width):
@@ -188,8 +194,10 @@ class PairedCrops:
             hr = _mirrored(hr[:height * scale, :width * scale], self._crop)
         y, x = int(rng.integers(max(height - size, 0) + 1)), int(rng.integers(max(width - size, 0) + 1))
         if self._degrade:
-            lr, part, made = degradations.degrade_part(self._degrade, hr, (y, y + size), (x, x + size),
-                                                       seed=int(rng.integers(1 << 62)), **self._fixed)
+            whole = [way, self._crop if small else 0]  # what the image is made of, beside its file
+            lr, part, made = degradations.degrade_part(
+                self._degrade, hr, (y, y + size), (x, x + size), seed=int(rng.integers(1 << 62)), **self._fixed,
+                kept=lambda steps, make: kept(self._keep, record["hr"], [steps, *whole], make))
             return lr, part, Crop(hr, scale, y, x, size, made)
         part = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
         if "lr" not in record:
@@ -217,6 +225,28 @@ def _mirrored(image, size):
     """
     short = [(0, max(size - side, 0)) for side in image.shape[:2]]
     return np.pad(np.asarray(image), [*short, (0, 0)], "symmetric")
+
+
+class _Turned:
+    """An image flipped and turned, of which parts can be cut.
+
+    Args:
+      image: (H, W, 3), or what can be sliced as such.
+      way: 0 to 7; bits 0 and 1 flip rows and columns, bit 2 then exchanges the two.
+    """
+
+    def __init__(self, image, way):
+        self._image, self._steps = image, (-1 if way & 1 else 1, -1 if way & 2 else 1)
+        self._exchanged = bool(way & 4)
+        self.shape = (*(image.shape[1::-1] if self._exchanged else image.shape[:2]), 3)
+
+    def __getitem__(self, slices):
+        parts = [range(side)[part] for part, side in zip(slices, self.shape, strict=False)]
+        parts = parts[::-1] if self._exchanged else parts
+        cut = [slice(part.start, part.stop) if step > 0 else slice(side - part.stop, side - part.start)
+               for part, step, side in zip(parts, self._steps, self._image.shape, strict=False)]
+        found = self._image[cut[0], cut[1]][::self._steps[0], ::self._steps[1]]
+        return np.ascontiguousarray(found.swapaxes(0, 1) if self._exchanged else found)
 
 
 def _hr_image(record):

@@ -1,6 +1,7 @@
 """Random-access sources of records: a prepared dataset, or any folder of images."""
 
 import dataclasses
+import json
 import math
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from jsr.data.decoded import Decoded
 from jsr.datasets.build import ON_FIRST_USE, damage, default_data_dir, find, names
 from jsr.datasets.cut import WHOLE
 from jsr.datasets.folders import FOLDERS, path_of
+from jsr.degradations.degrade_folder import record_of
 from jsr.errors import FileError, UserError, nearest
 from jsr.evaluation import score_folders
 
@@ -269,7 +271,10 @@ class FolderSource:
 
 @dataclasses.dataclass
 class PairSource:
-    """The HR images of a folder, and the paths of their LR images; a record has both, `hr` and `lr`."""
+    """The HR images of a folder, and the paths of their LR images; a record has both, `hr` and `lr`.
+
+    Of LR files that `jsr degrade` made, it also has `degradation`, what made them.
+    """
 
     source: FolderSource
     lr_paths: list[Path]
@@ -293,7 +298,9 @@ class PairSource:
         return len(self.source)
 
     def __getitem__(self, index):
-        return self.source[index] | {"lr": _bytes_of(self.lr_paths[index])}
+        lr = _bytes_of(self.lr_paths[index])
+        made = record_of(self.lr_paths[index], lr)
+        return self.source[index] | {"lr": lr} | ({"degradation": json.dumps(made)} if made else {})
 
 
 def _identity(paths):

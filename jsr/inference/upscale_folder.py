@@ -228,6 +228,27 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
     return entries, sorted(errors, key=str)
 
 
+def upscale_beside(upscaler, path):
+    """Upscales one picture file by an Upscaler; the result goes beside it and says what made it.
+
+    Returns:
+      Path of the result. One that the same Upscaler made of the same file before is left alone.
+
+    Raises:
+      UserError: the picture cannot be read, or something else is in the way of the result.
+    """
+    name = ", ".join(chain.meta.get("recipe") or type(list(chain.networks.values())[-1]).__name__
+                     for chain in upscaler.chains)
+    networks = choice.Networks({name: ()}, lambda: upscaler)
+    jobs, errors, _ = find_jobs([path], choose=functools.partial(choice.choose, named=(name, upscaler.scale)))
+    if not errors:
+        _, errors = upscale_files(jobs, networks, {"upscaler": upscaler.digest()}, mark=True,
+                                  separate_alpha=upscaler.separate_alpha)
+    if errors:
+        raise errors[0]
+    return jobs[0].target
+
+
 def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False):
     """What `upscale_files` would do with every job, without doing it.
 

@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from jsr import degradations, device, losses, models, optim, sharding
 from jsr.data import mix, pipeline, validation
 from jsr.errors import UserError
+from jsr.recipes.check import of_members
 from jsr.recipes.mistakes import Mistakes
 from jsr.training import stages, step
 from jsr.training import state as states
@@ -49,6 +50,7 @@ def look(recipe, found, mesh):
             _check_begin(plan, where, found)
             _check_stage(plan, variables, where, found)
     _check_starts(recipe, found)
+    of_members(recipe, functools.partial(look, mesh=mesh), found)
 
 
 def _check_begin(plan, where, found):
@@ -168,13 +170,14 @@ def check_data(recipe, opened):
       opened: see `jsr.data.mix.open_sources`.
 
     Returns:
-      A line for each image of the validation that is damaged, and is to be left out.
+      (damaged, codecs): a line for each image of the validation that is damaged, and is to be left out; the codecs of
+      its LR images, see `jsr.degradations.codecs`.
 
     Raises:
       UserError: rows without what their stages need, or whose images are all smaller than the crop, more damaged images
         than may be left out: a line each.
     """
-    found, damaged = Mistakes(libraries=True), []
+    found, damaged, codecs = Mistakes(libraries=True), [], ""
     for number, stage in enumerate(recipe.stages):
         place = f"stages[{number}].data" if stage.data else "data.train"
         for its, row in zip(mix.present(recipe, stage, opened), mix.stage_rows(recipe, stage, opened), strict=True):
@@ -183,8 +186,8 @@ def check_data(recipe, opened):
                 if not stage.frames:
                     row.transform.check(row.source)
     with found.at(mix.EVAL):
-        validation.check(recipe, opened[mix.EVAL], damaged.append)
+        codecs = validation.check(recipe, opened[mix.EVAL], damaged.append)
     if len(damaged) > recipe.data.max_damaged:
         found.add(mix.EVAL, "\n".join(damaged))
     found.done()
-    return damaged
+    return damaged, codecs

@@ -6,7 +6,7 @@ import jax
 from PIL import Image
 import pytest
 
-from jsr import model_file, models, recipes, sharding
+from jsr import degradations, model_file, models, recipes, sharding
 from jsr.data import mix
 from jsr.errors import UserError
 from jsr.training import check, state
@@ -110,7 +110,8 @@ def test_damaged_pictures_of_the_validation_are_found_before_the_training(load, 
         data = (photo_folder / name).read_bytes()
         (tmp_path / "validation" / name).write_bytes(data if name == "0003.png" else data[:3000])
     config = load(**{"data.eval.dataset": str(tmp_path / "validation")})
-    damaged = check.check_data(config, mix.open_sources(config))
+    damaged, codecs = check.check_data(config, mix.open_sources(config))
+    assert codecs == degradations.codecs(degradations.draw("aim22_t1"))
     assert [line.partition(" (hr): ")[0][-8:] for line in damaged] == ["0001.png", "0002.png"]
     config = load(**{"data.eval.dataset": str(tmp_path / "validation"), "data.max_damaged": "1"})
     with pytest.raises(UserError) as error:
@@ -124,4 +125,4 @@ def test_a_stored_lr_image_of_another_size_is_found_before_the_training(load, ph
         Image.open(path).resize((20, 16)).save(tmp_path / "lr" / path.name)
     pairs = repr({"hr": str(photo_folder), "lr": str(tmp_path / "lr")})
     config = load(**{"data.eval": pairs, "data.eval.degrade": "", "data.eval.dataset": ""})
-    assert check.check_data(config, mix.open_sources(config)) == []
+    assert check.check_data(config, mix.open_sources(config)) == ([], "")
