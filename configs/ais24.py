@@ -35,6 +35,7 @@ ANCHOR = ("anchor: bilinear; that there is one is likely, as in all small networ
           "a guess, Repnet's and RVSR's")
 ECBSR_ANCHOR = ("anchor: nearest; that there is one is likely, as in all small networks whose code turned up, which "
                 "one is a guess, that of ECBSR, whose blocks these are like")
+INTERNET = "videos from the Internet, of the team's own choice: DIV2K and Flickr2K stand for them"
 MOBILE = [*MSE, *GRADIENT, *FFT]  # China Mobile's three teams
 
 
@@ -172,7 +173,8 @@ RECIPES = {
                 for epochs, losses, rate in ((800, L1, 5e-4), (200, MSE, 1e-4))],  # inferred: losses
         inferred=["L1, then MSE, as LRSRN, whose training this follows", "six patches of an image in an epoch",
                   "warm-up over a tenth of the steps, where the report prints 0.1 percentage; the cosine ends at 0",
-                  "GELU, none before a shuffle; the block's width between its convolutions", ANCHOR]),
+                  "GELU, none before a shuffle; the block's width between its convolutions", ANCHOR],
+        left_out=["the team cuts HR images into pieces of 600x600 before it takes crops of them"]),
     "megastudy": entry(
         entry="megastudy_x4",
         title="MegastudyEdu Vision AI: ETDS with gradients at its input and ECBs in its backbone",
@@ -215,9 +217,10 @@ RECIPES = {
         train=RANDOM_DF2K,  # inferred: for videos of the team's own
         stages=[stage(steps=steps, crop=256, batch=64, losses=[*losses, *GRADIENT], learning_rate=1e-4, fused=True)
                 for steps, losses in ((500_000, [*L1, *from_teacher("l1")]), (250_000, [*MSE, *from_teacher("mse")]))],
-        inferred=["DIV2K and Flickr2K for videos from the Internet", "patches of 64 of the LR image, batch of 64",
+        inferred=["patches of 64 of the LR image, batch of 64",
                   "the weights of teacher and gradients", "16 features and how the last maps are joined: one of "
-                  "three readings of the published counts"]),
+                  "three readings of the published counts"],
+        left_out=[INTERNET]),
     "c3": entry(
         entry="c3_x4",
         title="Team C3: three convolutions of 32 features, taught by HAT-L",
@@ -226,8 +229,9 @@ RECIPES = {
         train=RANDOM_DF2K,  # inferred: for videos of the team's own
         stages=[stage(steps=steps, crop=256, batch=64, losses=[*losses, *GRADIENT], learning_rate=1e-4, fused=True)
                 for steps, losses in ((500_000, [*L1, *from_teacher("l1")]), (250_000, [*MSE, *from_teacher("mse")]))],
-        inferred=["DIV2K and Flickr2K for videos from the Internet", "patches of 64 of the LR image, batch of 64",
-                  "the weights of teacher and gradients", "SiLU, SPAN's training block", ANCHOR]),
+        inferred=["patches of 64 of the LR image, batch of 64",
+                  "the weights of teacher and gradients", "SiLU, SPAN's training block", ANCHOR],
+        left_out=[INTERNET]),
     "ustc_noah": entry(
         entry="ustc_noah_x4",
         title="USTC Noah: decoupled convolutions of differences and sums, at half the LR size and at it",

@@ -109,7 +109,8 @@ RECIPES = {
                       schedule=dict(name="cosine", end=1e-6))],  # inferred, but the rate
         inferred=["L1, batch of 32, patches of 256, steps, cosine",
                   "the one branch: a 1x1 convolution, Haar's four bands beside each other, a 1x1 convolution; the "
-                  "bands are not decimated, so that a block becomes one 3x3 convolution",
+                  "bands are not decimated, so that a block becomes one 3x3 convolution, whose outermost row and "
+                  "column are zeros",
                   "depth and width, which the report does not give: ECBSR's, 3 % below the published parameters",
                   "the published FLOPs, marked by the report itself, are of something else",
                   "anchor: nearest, likely: ECBSR's, of which the report makes the network"],

@@ -45,7 +45,7 @@ RECIPES = {
     "lrsrn": ntire23.lrsrn(3, wide="256 wide"),
     "r2cnet": ntire23.r2cnet(3, crop=576),
     "pcrtsr": ntire23.pcrtsr(3, crop=258),
-    "touchfish": ntire23.touchfish(3, crops=(255, 513)),
+    "touchfish": ntire23.touchfish(3, crops=(255, 513), inferred=["table 1's parameters; table 2 has 0.183 M"]),
     "fadn": ntire23.fadn(3, crop=255, source="as in table 2 for x2"),
     "prfdn": ntire23.prfdn(3, crop=(1536, 2040), branches="two"),
     "drcnn": ntire23.drcnn(3, misfit="1 % above"),

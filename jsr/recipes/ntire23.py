@@ -155,7 +155,8 @@ def njust_rtsr(scale, *, crops):
                       schedule=dict(name="cosine", end=1e-6)) for crop in crops],
         inferred=["the 300k steps in halves, one for each size of patches, each with a cosine of its own",
                   "weight 0.1 of the FFT loss, as in ShuffleMixer", "the branches of RepRB, GELU after each block",
-                  ANCHOR])
+                  ANCHOR],
+        left_out=[f"the team cuts images into pieces of {320 * scale}x{320 * scale} before it takes crops of them"])
 
 
 def scsyenet(scale, *, crop, table):
@@ -210,7 +211,8 @@ def erlfn(scale, *, title, crop, inferred=()):
                                 factor=0.5)),
             stage(steps=500 * 23_000 // 64, crop=crop, batch=64, losses=MSE, learning_rate=1e-4, fused=True,
                   schedule=dict(name="cosine"))],
-        inferred=[*inferred, "23,000 images in an epoch, the team's number; how many of FFHQ's are among them",
+        inferred=[*inferred, "23,000 images in an epoch, with DIV8K's in pieces; folders/ffhq is to hold the first 2,000 images of "
+                  "FFHQ, folders/scut_ctw1500 the first 1,000 of SCUT-CTW1500",
                   "patches and batch of the second stage are the first's; its cosine ends at 0"])
 
 
@@ -274,7 +276,7 @@ def drcnn(scale, *, misfit):
                   "the published FLOPs are twice the multiply-accumulates"])
 
 
-def touchfish(scale, *, crops):
+def touchfish(scale, *, crops, inferred=()):
     """Touch Fish's entry."""
     first, last = crops
     return entry(
@@ -287,7 +289,7 @@ def touchfish(scale, *, crops):
                   schedule=dict(name="multi_step", milestones=[200_000, 400_000, 600_000, 800_000], factor=0.5)),
             stage(steps=500_000, crop=last, batch=64, losses=[*L1, *MSE], learning_rate=1e-5)],
         inferred=["patches of 256, as in table 2, are of the HR image", "fine-tuning takes the sum of L1 and MSE",
-                  "RepVGG's block for every 3x3 convolution; the places of two of them, and the sums"])
+                  "RepVGG's block for every 3x3 convolution; the places of two of them, and the sums", *inferred])
 
 
 def prfdn(scale, *, crop, branches):

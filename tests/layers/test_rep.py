@@ -211,8 +211,8 @@ def test_of_a_constant_image_only_the_sum_is_left(kind, size, count):
     block = RepConv(2, Difference(kind, size), kernel_size=size, padding=0)
     variables = init(block, (1, 6, 6, 3))
     assert variables["params"]["difference"]["kernel"].shape == (count, 3, 2)
-    kernel, bias = (variables["params"]["difference"][name] for name in ("kernel", "bias"))
-    y = apply(block, variables, np.ones((1, 6, 6, 3), np.float32)) * (1 + np.exp(-1)) - bias
+    kernel, bias, gate = (variables["params"]["difference"][name] for name in ("kernel", "bias", "gate"))
+    y = apply(block, variables, np.ones((1, 6, 6, 3), np.float32)) * (1 + np.exp(-gate)) - bias
     expected = 2 * kernel.sum((0, 1)) if kind == "sum" else np.zeros(2)
     np.testing.assert_allclose(y, np.broadcast_to(expected, y.shape), rtol=1e-5, atol=1e-5)
 
