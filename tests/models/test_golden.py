@@ -43,6 +43,7 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "etds": {"num_residual_feat"},
     "grl": {"img_range"},
     "hat": {"conv_scale", "img_range", "patch_size"},
+    "mdsr": {"scale"},
     "plain": {"act"},
     "promptcir": {"conv_scale"},
     "rcan": {"img_range", "mean"},
@@ -56,7 +57,9 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "swinir": {"img_range"},
     "vgg": {"img_range"},
 }
-each_case = pytest.mark.parametrize("stem, case", CASES)
+LONG = {("adcsr", "two_groups"), ("drln", "whole")}  # compile for seconds
+each_case = pytest.mark.parametrize("stem, case", [pytest.param(*case, marks=[pytest.mark.slow] if case in LONG else [])
+                                                   for case in CASES])
 
 
 def test_every_network_with_rules_of_conversion_has_a_golden():
