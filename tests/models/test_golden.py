@@ -39,6 +39,7 @@ NOT_WRITTEN = {"grl": ("table_", "index_", "mask_")}  # buffers, which the origi
 ASSUMED = {  # fields that a state dict does not tell, or not always
     "art": {"window_size", "interval", "img_range"},
     "discriminator": {"high_pass", "img_range"},
+    "downsample": {"scale"},
     "edsr": {"res_scale", "img_range"},
     "etds": {"num_residual_feat"},
     "grl": {"img_range"},
