@@ -1,4 +1,4 @@
-"""Enlarging images inside a network."""
+"""Enlarging images inside a network, and making them smaller."""
 
 import functools
 import math
@@ -17,6 +17,22 @@ def bicubic_upsample(x, factor, a=-0.75):
     Pillow, MATLAB and jax.image.resize have -0.5; the edge pixels repeated. `factor` is an integer.
     """
     return _along(_along(x, factor, 1, a), factor, 2, a)
+
+
+def bicubic_downsample(x, factor, a=-0.75):
+    """(N, H, W, C) to (N, H / factor, W / factor, C) by torch's bicubic interpolation; float, dtype kept.
+
+    It is torch.nn.functional.interpolate(mode="bicubic", align_corners=False), which does not look at more pixels for
+    making an image smaller: of a factor of 8, half of them are not seen. H and W are multiples of `factor`.
+    """
+    position = (factor - 1) / 2
+    for axis in (1, 2):
+        size = x.shape[axis] // factor
+        padded = jnp.pad(x, [(2, 2) if d == axis else (0, 0) for d in range(x.ndim)], mode="edge")
+        x = sum(cubic(position - tap, a) * jax.lax.slice_in_dim(
+            padded, tap + 2, tap + 3 + factor * (size - 1), factor, axis)
+                for tap in range(math.floor(position) - 1, math.floor(position) + 3))
+    return x
 
 
 def _along(x, factor, axis, a):
