@@ -102,6 +102,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "discriminator/vgg128": {1: 14_499_401},
     "downsample/dual": {2: 864, 3: 864, 4: 3_168, 8: 5_472},
     "tempest/hnle": {1: 31_932_295},
+    "vcbp/base": {2: 4_326_065},
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
 }
