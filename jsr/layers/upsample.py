@@ -7,7 +7,7 @@ import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
 import jax.numpy as jnp
 
-from jsr.layers.conv import Conv, convolve, torch_uniform, weight_normed
+from jsr.layers.conv import Conv, convolve, torch_uniform
 from jsr.layers.shuffle import pixel_shuffle
 
 
@@ -48,10 +48,8 @@ class TransposedConv(nn.Module):
       kernel_init: initialiser of the kernel; None is PyTorch's, as the bias's.
       kernel_size: side of the kernel; None is `factor`, with which windows do not overlap.
       padding: rows and columns that PyTorch cuts off on either side.
-      weight_norm: each input channel has a norm of its own, as with torch.nn.utils.weight_norm.
 
-    Parameters: `kernel` (kernel_size, kernel_size, C, features), `bias` (features,), and with `weight_norm`
-    `magnitude` (1, 1, C, 1), the norms.
+    Parameters: `kernel` (kernel_size, kernel_size, C, features), `bias` (features,).
     """
 
     features: int
@@ -61,7 +59,6 @@ class TransposedConv(nn.Module):
     kernel_init: Callable | None = None
     kernel_size: int | None = None
     padding: int = 0
-    weight_norm: bool = False
 
     @nn.compact
     def __call__(self, x):
@@ -72,8 +69,6 @@ class TransposedConv(nn.Module):
                              f"{self.factor} times as large")
         draw = torch_uniform(self.features * size**2)  # what PyTorch takes for the fan-in of a transposed kernel
         kernel = self.param("kernel", self.kernel_init or draw, (size, size, channels, self.features))
-        if self.weight_norm:
-            kernel = weight_normed(self, kernel, 2)
         bias = self.param("bias", draw, (self.features,)) if self.use_bias else None
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = transposed(x, kernel, self.factor, self.padding)
