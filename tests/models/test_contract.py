@@ -23,6 +23,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "enlarge/bilinear": dict.fromkeys(range(2, 9), 0),
     "enlarge/bicubic": dict.fromkeys(range(2, 9), 0),
     "abpn/base": {4: 2_396_671},
+    "cfn/base": {2: 889_795, 3: 1_074_435, 4: 1_777_798},
+    "fan/base": {4: 6_817_507},
     "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
     "edsr/full": {2: 40_729_603, 3: 43_680_003, 4: 43_089_923},
     "rrdbnet/attention": {4: 16_911_688},
@@ -30,6 +32,9 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "rrdbnet/b33": {4: 23_892_227},
     "rrdbnet/b6": {4: 4_467_779},
     "rrdbnet/direct": {1: 16_624_131, 2: 16_661_059, 3: 16_661_059},
+    "rrdbnet/relu": {2: 16_661_059},
+    "rrdbnet/squeeze": {2: 16_674_399, 3: 16_674_399, 4: 16_711_327},
+    "rrdn/gans": {2: 4_165_696, 4: 4_176_100},
     "hat/base": {1: 20_477_083, 2: 20_624_795, 3: 20_809_435, 4: 20_772_507},
     "hat/small": {2: 9_473_471, 3: 9_658_111, 4: 9_621_183},
     "hat/large": {2: 40_698_863, 3: 40_883_503, 4: 40_846_575},
@@ -107,8 +112,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "vgg/vgg19": {1: 20_024_384},
 }
 # Networks of other files' blocks: they are compiled by the long tests alone
-MADE_OF_OTHERS = {"a3net", "aiverse", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir", "restormer_qf",
-                  "swinfir", "tcir", "tempest", "uestc", "unicorns"}
+MADE_OF_OTHERS = {"a3net", "aiverse", "cfn", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir", "restormer_qf",
+                  "rrdn", "swinfir", "tcir", "tempest", "uestc", "unicorns"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
