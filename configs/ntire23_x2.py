@@ -21,7 +21,7 @@ RECIPES = {
                            misfit="10 % above"),
     "qqcoin": ntire23.entry(
         "qqcoin", 2,
-        title="DoYouChargeQQCoin: two convolutions and a ReLU",
+        title="DoYouChargeQQCoin: two convolutions and a ReLU, beside a bicubic enlargement",
         networks={"sr": dict(model="plain/qqcoin", scale=2)},
         train=["div2k"],
         # inferred: epochs, batch, L1
@@ -52,7 +52,7 @@ RECIPES = {
                       schedule=dict(name="cosine", end=1e-6))  # inferred: steps, rates, schedule
                 for steps, losses, rate in ((200_000, CHARBONNIER, 5e-4), (100_000, MSE, 1e-4))],
         inferred=["steps, learning rates and schedules", "Charbonnier's eps of 1e-3",
-                  "patches of 512 are of the HR image", "the PReLU's place and its single slope; no skip"]),
+                  "patches of 512 are of the HR image", "the PReLU's place and its single slope", ntire23.ANCHOR]),
     "erlfn": ntire23.erlfn(2, title="of 12 features without attention, FMEN's blocks in training", crop=256),
     "pcrtsr": ntire23.pcrtsr(2, crop=256),
     "r2cnet": ntire23.r2cnet(2, crop=512),
@@ -84,7 +84,7 @@ RECIPES = {
                   "which channels stay: those with the largest kernels"]),
     "drcnn": ntire23.drcnn(2, misfit="8 % above"),
     "touchfish": ntire23.touchfish(2, crops=(256, 512)),
-    "prfdn": ntire23.prfdn(2, crop=512, misfit="2 % above"),
+    "prfdn": ntire23.prfdn(2, crop=678, patches="678x1020", branches="four"),
     "elis": ntire23.entry(
         "elis", 2,
         title="KCML2: ELIS, split channels in parallel with spatial attention, after XLSR",
@@ -107,18 +107,19 @@ RECIPES = {
                       schedule=dict(name="cosine", end=1e-6))],  # inferred, but the rate
         inferred=["L1, batch of 32, patches of 256, steps, cosine",
                   "depth and width, which the report does not give: ECBSR's, 3 % below the published parameters",
-                  "the published FLOPs, marked by the report itself, are of something else"]),
+                  "the published FLOPs, marked by the report itself, are of something else",
+                  "anchor: nearest, likely: ECBSR's, of which the report makes the network"]),
     "ynot": ntire23.entry(
         "ynot", 2,
-        title="YNOT: IMDN with fast Fourier convolutions and wavelets",
-        networks={"sr": dict(model="imdn/ynot", scale=2)},
+        title="YNOT: IMDN between spectral transforms, with a skip of wavelet bands",
+        networks={"sr": dict(model="ynot/base", scale=2)},
         train=["div2k"],
         # inferred: batch, milestones
         stages=[stage(steps=500 * 800 // 16, crop=256, batch=16, losses=L1, learning_rate=2e-4,
                       schedule=dict(name="multi_step", milestones=[n * 100 * 800 // 16 for n in (1, 2, 3, 4)],
                                     factor=0.5))],
         inferred=["batch of 16, halved every 100 epochs", "patches of 256, as in table 2, are of the HR image",
-                  "where Fourier convolutions and wavelets stand in IMDN: 2 % above the published parameters"]),
+                  "the published FLOPs, 422.7, are nearest to those of an image of 1280x720, which are 413.5"]),
     "rt4ksr": ntire23.rt4ksr(2, crop=256),
 }
 

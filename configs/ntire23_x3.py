@@ -45,7 +45,7 @@ RECIPES = {
     "pcrtsr": ntire23.pcrtsr(3, crop=258),
     "touchfish": ntire23.touchfish(3, crops=(255, 513)),
     "fadn": ntire23.fadn(3, crop=255, source="as in table 2 for x2"),
-    "prfdn": ntire23.prfdn(3, crop=513, misfit="8 % above"),
+    "prfdn": ntire23.prfdn(3, crop=513, patches="512x680", branches="two"),
     "drcnn": ntire23.drcnn(3, misfit="1 % above"),
     "rt4ksr": ntire23.rt4ksr(3, crop=258),
 }

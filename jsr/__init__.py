@@ -33,18 +33,20 @@ def __dir__():
     return list(__all__)
 
 
-def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None, self_ensemble: bool | None = None,
-         tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap: int | None = None,
-         dtype: str | None = None, runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax",
-         tlc: int | None = None,
+def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None, members: int | None = None,
+         self_ensemble: bool | Sequence[str] | None = None, tile: int | Literal["auto"] | Sequence[int] | None = "auto",
+         overlap: int | None = None, dtype: str | None = None,
+         runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax", tlc: int | None = None,
          input_quality: float | None = None, separate_alpha: bool = False, strength: float = 1.0) -> Upscaler:
     """A model file, or several whose outputs are averaged, ready to `upscale` images.
 
     Args:
       path, *more: model files of one scale, or the folders of runs, whose best file is taken, or names of models that
-        jsr ships or has downloaded, as "x4".
+        jsr ships or has downloaded, as "x4". A file may hold an ensemble.
       weights: weights of the files in the average, equal by default.
-      self_ensemble: averages the outputs for the eight flips and turns of an image; None is as the first file says.
+      members: how many of the networks are averaged, the first ones, as 1 of an ensemble; None is all.
+      self_ensemble: averages the outputs for the eight flips and turns of an image, or for those of them that it names,
+        as ("identity", "transpose"); None is as the first file says.
       tile: side of tiles, LR px; "auto" is as the first file says, or takes images whole where memory allows; None
         always does. Of several sides the results are averaged: seams fall elsewhere in each.
       overlap: LR px around each tile; None is as far as the networks see, where that is affordable.
@@ -65,6 +67,6 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
       UserError: missing, damaged, of another format version, of different scales, or settings that do not fit.
     """
     from jsr.inference import upscaler  # imports JAX, which `import jsr` alone must not
-    return upscaler.load(path, *more, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
-                         dtype=dtype, runtime=runtime, tlc=tlc, input_quality=input_quality,
+    return upscaler.load(path, *more, weights=weights, members=members, self_ensemble=self_ensemble, tile=tile,
+                         overlap=overlap, dtype=dtype, runtime=runtime, tlc=tlc, input_quality=input_quality,
                          separate_alpha=separate_alpha, strength=strength)

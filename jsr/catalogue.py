@@ -1,5 +1,6 @@
 """The catalogue: entries of the challenges' published tables, built or not, and our own recipes, found by any name."""
 
+import collections
 import dataclasses
 import functools
 import json
@@ -69,8 +70,16 @@ class Entry:
 
     @property
     def networks(self):
-        """Full ids of the chain's networks, in its order; [] where it is not built yet."""
-        return [models.resolve(self.recipe.networks[name].model) for name in self.recipe.chain] if self.recipe else []
+        """Full ids of its networks, each once, in the order in which they are passed; [] where it is not built yet."""
+        return list(dict.fromkeys(key.model for chain in _chains(self.recipe) for _, key in chain)
+                    ) if self.recipe else []
+
+    @property
+    def shown_networks(self):
+        """Its networks in a text, "a/base > b/base" of a chain, "3 of a/base" or "a/base + b/base" of an ensemble."""
+        chains = _chains(self.recipe) if self.recipe else {}
+        return " + ".join((f"{copies} of " if copies > 1 else "") + " > ".join(key.model for _, key in chain)
+                          for chain, copies in chains.items())
 
     @property
     def names(self):
@@ -112,21 +121,21 @@ def figures(recipe):
     """Counts of a recipe with the networks in the form of its last stage.
 
     Returns:
-      {params, params_deployed, gmacs, hook_gmacs, input_hw, networks, model_mb, to_pytorch}, see jsr.cli.zoo.
+      {params, params_deployed, gmacs, hook_gmacs, passes, input_hw, networks, model_mb, to_pytorch}, see jsr.cli.zoo.
     """
-    networks, different, hooked, size, official = [], {}, 0, 0, False
-    for net, key in _keys(recipe):
+    networks, different, hooked, size, official = [], {}, 0, 0, []
+    for (model, key), copies in ((row, copies) for chain, copies in _chains(recipe).items() for row in chain):
         found = counted.count(*key)
-        networks.append(dict(model=net["model"], scale=net["scale"], copies=net["copies"], params=found.params,
+        networks.append(dict(model=model, scale=key.scale, copies=copies, params=found.params,
                              params_deployed=found.params_deployed, gmacs=found.macs / 1e9))
         different[key[:3]] = found.params, found.params_deployed
-        hooked += net["copies"] * found.hook_macs / 1e9
-        official = found.official and len(recipe.chain) == 1
-        size += net["copies"] * found.params_deployed * 4 / 2**20
+        hooked += copies * found.hook_macs / 1e9
+        official.append(found.official and len(recipe.chain) == 1)
+        size += copies * found.params_deployed * 4 / 2**20
     params, deployed = map(sum, zip(*different.values(), strict=True))
     return dict(params=params, params_deployed=deployed, gmacs=sum(net["copies"] * net["gmacs"] for net in networks),
-                hook_gmacs=hooked, input_hw=list(recipe.input_hw), networks=networks, model_mb=size,
-                to_pytorch="official" if official else "written")
+                hook_gmacs=hooked, passes=recipe.passes, input_hw=list(recipe.input_hw), networks=networks,
+                model_mb=size, to_pytorch="official" if all(official) else "written")
 
 
 def datasets(recipe):
@@ -153,19 +162,24 @@ def counted_keys():
     """The Keys of jsr.analysis.counted that listings need: of every network at its scales, and of every recipe's."""
     keys = [counted.Key(model_id, scale, "{}", *LISTED_HW)
             for model_id in models.list_models() for scale in models.card(model_id).scales]
-    return list(dict.fromkeys([*keys, *(key for _, _, recipe in all_recipes() for _, key in _keys(recipe))]))
+    return list(dict.fromkeys([*keys, *(key for _, _, recipe in all_recipes() for chain in _chains(recipe)
+                                        for _, key in chain)]))
 
 
-def _keys(recipe):
-    """[(row of the recipe's networks, its Key)] in the order of the chain."""
-    height, width = recipe.input_hw
-    found, last = [], recipe.fields_at(len(recipe.stages) - 1)
-    for name in recipe.chain:
-        net = plain(recipe.networks[name])
-        fields = json.dumps({key: value for key, value in last[name].items() if key != "deploy"}, sort_keys=True)
-        found.append((net, counted.Key(models.resolve(net["model"]), net["scale"], fields, height, width)))
-        height, width = height * net["scale"], width * net["scale"]
-    return found
+def _chains(recipe):
+    """{chain: how many of its members have it}, a chain being (model as the recipe names it, its Key) in order."""
+    return collections.Counter(map(_chain, recipe.runs))
+
+
+def _chain(run):
+    height, width = run.input_hw
+    found, last = [], run.fields_at(len(run.stages) - 1)
+    for name in run.chain:
+        net = run.networks[name]
+        fields = json.dumps(plain({key: value for key, value in last[name].items() if key != "deploy"}), sort_keys=True)
+        found.append((net.model, counted.Key(models.resolve(net.model), net.scale, fields, height, width)))
+        height, width = height * net.scale, width * net.scale
+    return tuple(found)
 
 
 def _words(text):

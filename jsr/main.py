@@ -4,6 +4,7 @@
     python -m jsr.main --config=configs/aim22_t1.py:edsr --workdir=runs/mine
     python -m jsr.main --config=configs/aim22_t1.py --config.seed=1 '--config.stages[0].batch=32'
     python -m jsr.main --config=configs/aim22_t1.py --minutes=20         # as many steps as there is time for
+    python -m jsr.main --config=configs/aim22_t1.py:bsr --member=2       # one network of an ensemble, as for a queue
 
 The same command again resumes; --config.KEY=VALUE changes one entry of the recipe. `jsr train` is the same.
 """
@@ -31,6 +32,7 @@ from rich.text import Text
 
 from jsr import recipes, results, terminal, trees
 from jsr.errors import UserError, is_out_of_memory
+from jsr.files import sha256
 
 log = logging.getLogger("jsr")
 
@@ -68,7 +70,11 @@ def add_arguments(parser):
     parser.add_argument("--workdir", type=_folder, help="where the run lies (default: runs/<track>/<recipe>, "
                         "and what is changed of it)")
     parser.add_argument("--minutes", type=float, help="as many steps as the training has time for, compiling, "
-                        "validations and checkpoints counted, instead of the recipe's; all its stages in proportion")
+                        "validations and checkpoints counted, instead of the recipe's; all its stages in proportion. "
+                        "Of an ensemble each member has so much")
+    parser.add_argument("--member", type=int, metavar="N", help="of an ensemble, train this member alone, counted from "
+                        "1, in a folder of its own; by default all, one after the other. Whichever is trained last "
+                        "makes the ensemble's model file and report")
     parser.add_argument("--deterministic", action="store_true",
                         help="only kernels that give the same bits every time, slower on GPUs")
     parser.add_argument("--accept_changes", action="store_true", help="goes on with a run that is there though its "
@@ -113,7 +119,7 @@ def start(args, overrides):
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
     from jsr import device, sharding
-    from jsr.training import check, run_folder
+    from jsr.training import check, members, run_folder
 
     started, spec = time.monotonic(), args.config or args.recipe
     if not spec or args.config and args.recipe:
@@ -124,6 +130,7 @@ def run(args, overrides, console):
     changes = _changes(recipe, spec, args.minutes, run_folder.FREE_KEYS)
     if args.minutes is not None:
         _check_minutes(args.minutes, overrides)
+    _check_member(args.member, recipe)
     recipe = dataclasses.replace(recipe, title=recipe.title + _as_text(changes))
     workdir = args.workdir or Path("runs") / track / f"{name}{_as_suffix(changes)}"
     console.print(Text.assemble((recipe.recipe, "bold"), f": {recipe.title}"), soft_wrap=True)
@@ -133,15 +140,48 @@ def run(args, overrides, console):
                       + ", ".join(f"{spec}:{other}" for other in others), highlight=False, markup=False, soft_wrap=True)
     console.print(f"workdir: {workdir}", highlight=False, markup=False, soft_wrap=True)
     _refuse_foreign(workdir)
+    members.check_kind(recipe, workdir)
     _prepare(recipe, console)
+    if recipe.members:
+        return _run_members(workdir, recipe, args, console, started)
     with results.only_one(workdir, "training"):
         return _run_in(workdir, recipe, args, console, started)
 
 
-def _run_in(workdir, recipe, args, console, started):
+def _run_members(workdir, recipe, args, console, started):
+    """Trains members of an ensemble, and evaluates it once all are trained; returns the exit status."""
+    from jsr.training import members, pace
+
+    runs = members.of(recipe)
+    for number, run in runs.items() if args.member is None else [(args.member, runs[args.member])]:
+        folder = members.folder(workdir, number)
+        with results.only_one(folder, "training"):
+            if args.member is None and members.is_done(folder) and members.is_as_wanted(
+                    pace.as_begun(run, args.minutes, folder), folder):
+                log.info("member %d of %d was trained before: %s", number, len(runs), folder)
+                continue
+            log.info("member %d of %d: %s", number, len(runs), folder)
+            if status := _run_in(folder, run, args, console, started, f", member {number} of {len(runs)}"):
+                return status
+        started = time.monotonic()
+    left = [number for number in runs if not members.is_done(members.folder(workdir, number))]
+    if left:
+        print(f"not trained yet of {len(runs)} members: {', '.join(map(str, left))}; the ensemble has no score before. "
+              f"--member N trains one, the command without it all of them")
+        return 0
+    with results.making(workdir / members.REPORT):
+        runs = {number: pace.as_begun(run, args.minutes, members.folder(workdir, number))
+                for number, run in runs.items()}
+        rows = members.join(recipe, runs, workdir)
+        from jsr.inference import upscaler
+
+        _report(workdir, recipe, upscaler.load(workdir / members.MODEL), console, members=rows,
+                steps=sum(row["steps"] for row in rows))
+    return 0
+
+
+def _run_in(workdir, recipe, args, console, started, which=""):
     """Trains, evaluates and reports in a folder that no other process uses; returns the exit status."""
-    from jsr import challenges, report
-    from jsr.data import validation
     from jsr.training import loop, pace
 
     recipe = pace.fit(recipe, args.minutes, workdir, console=console, started=started)
@@ -151,16 +191,33 @@ def _run_in(workdir, recipe, args, console, started):
         console.print(f"{e}", highlight=False)
         return 128 + e.signal
 
+    _report(workdir, recipe, upscaler, console, steps=recipe.last_step, which=which)
+    return 0
+
+
+def _report(workdir, recipe, upscaler, console, *, steps, which="", members=()):
+    """Evaluates a run's networks, writes its scores and its page, and says where they are."""
+    from jsr import challenges, report
+    from jsr.data import validation
+
     protocol = challenges.of(recipe.protocol, recipe.ranking)
     pairs = validation.pairs(recipe, lambda line: log.warning("%s; it is left out of the report", line))
     with console.status("evaluating"):
-        result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=recipe.recipe,
-                                            steps=sum(stage.steps for stage in recipe.stages))
-    page = report.write(workdir, result, strips, protocol=protocol)
+        result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=recipe.recipe + which,
+                                            steps=steps, members=members)
+    model = workdir / "last.safetensors"
+    page = report.write(workdir, result | {"model_sha256": sha256(model)}, strips, protocol=protocol)
     terminal.console().print(report.table(result, protocol))
-    for what, path in (("report", page), ("scores", workdir / "report.json"), ("model", workdir / "last.safetensors")):
+    for what, path in (("report", page), ("scores", workdir / "report.json"), ("model", model)):
         print(f"{what}: {path}")
-    return 0
+
+
+def _check_member(number, recipe):
+    """Raises UserError where there is no member of that number, None asking for all."""
+    if number is not None and not recipe.members:
+        raise UserError(f"--member {number}: {recipe.recipe} is no ensemble; leave it out")
+    if number is not None and not 1 <= number <= len(recipe.runs):
+        raise UserError(f"--member {number}: {recipe.recipe} has members 1 to {len(recipe.runs)}")
 
 
 def _refuse_foreign(workdir):
@@ -212,7 +269,8 @@ def _prepare(recipe, console):
     """Builds embedded datasets on first use; others are the user's to build, since they cost a download."""
     from jsr.datasets import build
 
-    names = {row.dataset for stage in recipe.stages for row in recipe.rows(stage)} | {recipe.data.eval.dataset}
+    names = {row.dataset for run in recipe.runs for stage in run.stages for row in run.rows(stage)}
+    names.add(recipe.data.eval.dataset)
     for name in sorted(n for n in names if n.split("/")[0] in build.ON_FIRST_USE):
         build.build(name, data_dir=recipe.data.data_dir or None,
                     announce=lambda line: console.print(line, highlight=False))

@@ -6,17 +6,21 @@ object:
 
   format       1
   networks     [{name, model, scale, fields, deployed}] in the order in which an image passes them
+  members      [{name, weight, ema, steps, scores, fingerprint}] of an ensemble, whose outputs are averaged: a chain
+               each, of the networks called "<member>/<network>"; absent of a file of one chain
   ema          whether the parameters are the averaged ones
   recipe       "<track>:<name>", "" of converted weights whose recipe nobody named
   protocol     the recipe's protocol, "ntire24" (jsr.challenges): a network for scale 1 whose protocol ends in JPEG
                restores JPEG pictures; "" as for `recipe`
   steps        updates trained; null of weights that were not trained here
-  ensemble     {self: whether the eight flips and turns of an image are averaged, tiles: [sides of tiles, LR px, that it
-               is cut into, and the results averaged], tlc: side of the windows of local means, LR px}; absent means not
+  ensemble     {self: whether flips and turns of an image are averaged, transforms: [names of those, where not all
+               eight], tiles: [sides of tiles, LR px, that it is cut into, and the results averaged], tlc: side of the
+               windows of local means, LR px}; absent means not
   scores       {"psnr[rgb]": ...} on the validation images, where there are any
   data         [{dataset, split, degrade, ..., licence}] trained on, the rows of the recipe; [] of converted weights
-  fingerprint  {config, data, revision, versions, seed} of the run; of converted weights {source, sha256, names,
-               versions}
+  fingerprint  {config, data, codecs, revision, versions, seed} of the run; codecs are {place in the recipe: what made
+               and decodes the LR images there}, "data.eval" those of the scores (jsr.degradations.codecs); of
+               converted weights {source, sha256, names, versions}
 
 and of converted weights also
 
@@ -27,11 +31,13 @@ and of the weights that jsr ships also `licence`, and `pictures` and `pictures_s
 """
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
 from pathlib import Path
 import shlex
+from typing import Any
 
 from flax import traverse_util
 import jax
@@ -47,6 +53,27 @@ from jsr.weights import public
 FORMAT = 1
 _ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")  # of what people take for a model file
 KEPT = ("best.safetensors", "last.safetensors")  # of a run, the one to take first
+MEMBER = "member{}"  # name of a member of an ensemble in its file, and of the folder of its run
+_OWN = ("ema", "steps", "scores", "fingerprint")  # what a member's metadata have of their own, besides networks
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A chain of a model file.
+
+    Attributes:
+      name: for messages, the file and, of an ensemble, the member.
+      share: of the file's average, 1 of a file of one chain.
+      meta: metadata of a file of this chain alone.
+      networks: {name: module} in the chain's order.
+      variables: {name: Flax collections} of arrays.
+    """
+
+    name: str
+    share: float
+    meta: dict[str, Any]
+    networks: dict[str, Any]
+    variables: dict[str, Any]
 
 
 def save(path, variables, meta, *, replace=True):
@@ -64,8 +91,25 @@ def save(path, variables, meta, *, replace=True):
         file.write(safetensors.numpy.save(flat, metadata={"jsr": json.dumps({"format": FORMAT, **meta})}))
 
 
+def save_ensemble(path, members, meta):
+    """Writes the model file of an ensemble, atomically.
+
+    Args:
+      path: ends in .safetensors.
+      members: Members, whose shares are their weights.
+      meta: what the metadata above are for all of them together, without `format`, `networks` and `members`.
+    """
+    rows, networks, variables = [], [], {}
+    for number, its in enumerate(members, 1):
+        name = MEMBER.format(number)
+        rows.append({"name": name, "weight": its.share, **{key: its.meta[key] for key in _OWN if key in its.meta}})
+        networks += [{**row, "name": f"{name}/{row['name']}"} for row in its.meta["networks"]]
+        variables |= {f"{name}/{network}": tree for network, tree in its.variables.items()}
+    save(path, variables, {**meta, "networks": networks, "members": rows})
+
+
 def load(path):
-    """Reads a model file.
+    """Reads a model file of one chain.
 
     Args:
       path: of the file or of a run's folder, or a model's name, see `find`.
@@ -75,10 +119,62 @@ def load(path):
       numpy arrays.
 
     Raises:
-      UserError: missing, damaged, no model file of jsr's, of another format version, or its tensors are not those of
-        the networks it names.
+      UserError: missing, damaged, no model file of jsr's, of another format version, its tensors are not those of
+        the networks it names, or it holds an ensemble.
     """
     path = find(path)
+    with _opened(path) as file:
+        if members := _meta(path, file).get("members"):
+            first = path.parent / members[0]["name"]
+            where = f"as in {first}" if first.is_dir() else "which its run has in a folder each"
+            raise UserError(f"{path}: holds an ensemble of {len(members)} networks, where one is wanted; name the file "
+                            f"of a member, {where}")
+    return _load(path)
+
+
+def load_members(path):
+    """Reads a model file of one chain or of an ensemble.
+
+    Args:
+      path: as for `load`.
+
+    Returns:
+      [Member], one of a file of one chain.
+
+    Raises:
+      UserError: as `load`, but for an ensemble.
+    """
+    path = find(path)
+    meta, networks, variables = _load(path)
+    if not meta.get("members"):
+        return [Member(str(path), 1.0, meta, networks, variables)]
+    total, found = sum(its["weight"] for its in meta["members"]), []
+    for its, rows in zip(meta["members"], chains(meta), strict=True):
+        own = {row["name"]: row["name"].partition("/")[2] for row in rows}
+        of_it = {key: value for key, value in meta.items() if key != "members"} | {
+            key: its[key] for key in _OWN if key in its}
+        found.append(Member(f"{path} ({its['name']})", its["weight"] / total,
+                            of_it | {"networks": [{**row, "name": own[row["name"]]} for row in rows]},
+                            *({short: tree[name] for name, short in own.items()} for tree in (networks, variables))))
+    return found
+
+
+def chains(meta):
+    """The rows of `networks` in the metadata of a file, chain by chain: one, or one a member of an ensemble."""
+    if not meta.get("members"):
+        return [meta["networks"]]
+    return [[row for row in meta["networks"] if row["name"].startswith(f"{its['name']}/")] for its in meta["members"]]
+
+
+def alike(one, other):
+    """Whether two Members are the same networks with the same parameters."""
+    leaves, others = (jax.tree_util.tree_leaves_with_path(its.variables) for its in (one, other))
+    return (one.networks == other.networks and [path for path, _ in leaves] == [path for path, _ in others]
+            and all(np.array_equal(a, b) for (_, a), (_, b) in zip(leaves, others, strict=True)))
+
+
+def _load(path):
+    """(meta, networks, variables) of all that a file holds."""
     with _opened(path) as file:
         meta = _meta(path, file)
         tensors = {key: _as_trained(file.get_tensor(key)) for key in file.keys()}
@@ -97,8 +193,9 @@ def load(path):
         wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
         raise UserError(f"{path}: its tensors are not those of {', '.join(n['model'] for n in meta['networks'])}: "
                         f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
-    variables = traverse_util.unflatten_dict(tensors, sep="/")
-    return meta, networks, {name: {"params": {}} | variables.get(name, {}) for name in networks}
+    variables = {name: traverse_util.unflatten_dict({key[len(name) + 1:]: tensor for key, tensor in tensors.items()
+                                                     if key.startswith(f"{name}/")}, sep="/") for name in networks}
+    return meta, networks, {name: {"params": {}} | tree for name, tree in variables.items()}
 
 
 @contextlib.contextmanager
@@ -140,7 +237,8 @@ def describe(path):
     with _opened(path) as file:
         meta = _meta(path, file)
         shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}
-    return meta, sum(math.prod(shape) for key, shape in shapes.items() if key.split("/")[1:2] == ["params"])
+    params = tuple(f"{row['name']}/params/" for row in meta["networks"])
+    return meta, sum(math.prod(shape) for key, shape in shapes.items() if key.startswith(params))
 
 
 def find(path):
@@ -156,6 +254,9 @@ def find(path):
     word, path = os.fspath(path), Path(path)
     if path.is_dir():
         found = next((path / kept for kept in KEPT if (path / kept).is_file()), None)
+        if found is None and (path / MEMBER.format(1)).is_dir():
+            raise UserError(f"{path}: is of an ensemble that is not finished; train the members that are left, or name "
+                            f"one that is there, as in {path / MEMBER.format(1)}")
         if found is None:
             raise UserError(f"{path}: is a folder without the model file of a run, {' or '.join(KEPT)}{_hidden(path)}")
         return found

@@ -111,8 +111,7 @@ def test_a_teams_recipe_could_train(track, name):
         assert stage.crop // scale % chain_padding({key: whole[key] for key in config.chain}).multiple == 0
         hr = np.zeros((stage.crop, stage.crop, 3), np.uint8)
         sample = {"lr": hr[::scale, ::scale], "hr": hr} | {
-            key: pipeline.DERIVED[key](hr, scale, {"steps": [{"fn": "jpeg", "quality": 10}]})
-            for key in pipeline.derived_keys(stage)}
+            key: pipeline.DERIVED[key](_whole(hr, scale)) for key in pipeline.derived_keys(stage)}
         batch = {key: jnp.zeros((2, *np.shape(value))) for key, value in sample.items()}
         for player in stage.players:
             if (player.losses, sample.keys()) not in seen:  # by another stage's players
@@ -134,18 +133,24 @@ def test_a_teams_first_step(track, name):
     side = (3 if patches else 1) * -(-16 // small) * small
     hr = np.random.default_rng(0).integers(0, 256, (2, side * scale, side * scale, 3), np.uint8)
     batch = {"lr": hr[:, ::scale, ::scale], "hr": hr} | {
-        key: np.stack([pipeline.DERIVED[key](image, scale, {"steps": [{"fn": "jpeg", "quality": 10}]}) for image in hr])
+        key: np.stack([pipeline.DERIVED[key](_whole(image, scale)) for image in hr])
         for key in pipeline.derived_keys(config.stages[0])}
     variables = {key: models.init(network, jax.random.key(0)) for key, network in networks.items()}
     plan = stages.StagePlan(config, 0, networks)
-    state = make_state(plan, variables)
+    state = make_state(plan, {key: variables[key] for key in config.trained})
+    frozen = {key: variables[key] for key in networks if key not in config.trained}
     quickly = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-    new, metrics = quickly(step.make_step(plan))(state, batch, jax.random.key(0))
+    new, metrics = quickly(step.make_step(plan))(state, batch, jax.random.key(0), frozen)
     assert np.isfinite(metrics["loss"]) and not metrics["skipped"]
     trained = [key for player in config.stages[0].players for key in player.nets]
     for key in config.chain:
         before, after = (jax.tree.leaves(its.nets[key]["variables"]["params"]) for its in (state, new))
         assert any((old != now).any() for old, now in zip(before, after, strict=True)) == (key in trained)
+
+
+def _whole(hr, scale):
+    """All of a square image as a Crop, of JPEG quality 10."""
+    return pipeline.Crop(hr, scale, 0, 0, len(hr) // scale, {"steps": [{"fn": "jpeg", "quality": 10}]})
 
 
 def _small(config):

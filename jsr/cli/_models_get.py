@@ -141,7 +141,7 @@ def _make(file, target, source):
     from jsr.convert import files
 
     if files.is_model_file(file):
-        model_file.load(file)
+        model_file.load_members(file)
         with open(file, "rb") as original, atomic_write(target) as copy:
             shutil.copyfileobj(original, copy)
         return

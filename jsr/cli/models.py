@@ -15,7 +15,9 @@ another; of others the one that came is said and kept in `downloads.json` beside
 --json prints a list, an object each: of the models that are there
   name, path       what it is called, and where it lies
   origin           shipped, downloaded or run
-  networks         ids of its networks, in the order in which an image passes them
+  networks         ids of its networks, in the order in which an image passes them, of an ensemble one chain after
+                   the other
+  members          networks or chains of an ensemble, whose results are averaged; 1 is none
   scale            SR size over LR size
   purpose          what it is for, in a few words
   params           parameters in the file
@@ -110,14 +112,22 @@ def _row(name, origin, path):
     source = public.models().get(name) if origin == "downloaded" else None
     licence = meta.get("licence") or (source.licence if source else "")
     return {"name": name, "path": str(path), "origin": origin, "networks": [net["model"] for net in meta["networks"]],
-            "scale": _scale(meta), "purpose": _purpose(name, origin, path, meta, source), "params": params,
+            "members": len(model_file.chains(meta)), "scale": _scale(meta),
+            "purpose": _purpose(name, origin, path, meta, source), "params": params,
             "bytes": path.stat().st_size, "s_per_mpx": _speed(meta.get("scores") or {}), "licence": licence,
             "commercial": source.commercial if source else _COMMERCIAL.get(licence, public.UNSTATED),
             "data": source.data if source else _data(meta)}
 
 
 def _scale(meta):
-    return math.prod(net["scale"] for net in meta["networks"])
+    return math.prod(net["scale"] for net in model_file.chains(meta)[0])
+
+
+def _networks(row):
+    """The networks of a row in a text: " > " between those of a chain, " + " between those of an ensemble."""
+    length = len(row["networks"]) // row["members"]
+    return " + ".join(" > ".join(row["networks"][start:start + length])
+                      for start in range(0, len(row["networks"]), length))
 
 
 def _purpose(name, origin, path, meta, source):
@@ -151,7 +161,7 @@ def _print_rows(rows):
     table = _table("name", "", "scale", "network", ">parameters", ">MB", ">s/Mpx", "licence", "made for")
     for row in rows:
         speed = "" if row["s_per_mpx"] is None else f"{row['s_per_mpx']:.2f}"
-        table.add_row(row["name"], row["origin"], f"x{row['scale']}", " > ".join(row["networks"]), f"{row['params']:,}",
+        table.add_row(row["name"], row["origin"], f"x{row['scale']}", _networks(row), f"{row['params']:,}",
                       f"{row['bytes'] / 1e6:,.1f}", speed, row["licence"] or public.UNSTATED,
                       row["purpose"] + (f"; trained on {row['data']}" if row["data"] else ""))
     terminal.console().print(
@@ -204,7 +214,7 @@ def _card(name, path):
     """The card of a model, Markdown: what its file says, and of a shipped one the notes that lie beside it."""
     origin = next((origin for origin, its in _there().values() if its == path), "file")
     row, (meta, _) = _row(name, origin, path), model_file.describe(path)
-    lines = [f"# {name}", "", f"x{row['scale']}, {' > '.join(row['networks'])}: {row['purpose']}.", "",
+    lines = [f"# {name}", "", f"x{row['scale']}, {_networks(row)}: {row['purpose']}.", "",
              f"- {row['params']:,} parameters, {row['bytes'] / 1e6:,.1f} MB",
              f"- licence of the weights: {row['licence'] or 'not stated'}; commercial use: {row['commercial']}"]
     lines += [f"- recipe: {meta['recipe']}"] * bool(meta.get("recipe"))
@@ -215,7 +225,9 @@ def _card(name, path):
     if "source" in fingerprint:
         lines.append(f"- converted from {fingerprint['source']}, SHA-256 {fingerprint['sha256']}")
     scores = meta.get("scores") or {}
-    lines += [f"- {key} on the validation images: {value:.4f}" for key, value in scores.items()
+    codecs = (fingerprint.get("codecs") or {}).get("data.eval", "")
+    by = f", LR by {codecs}" if codecs else ""
+    lines += [f"- {key} on the validation images{by}: {value:.4f}" for key, value in scores.items()
               if isinstance(value, float)]
     notes = path.with_suffix(".md")
     if path.parent == weights.SHIPPED and notes.is_file():
@@ -245,7 +257,7 @@ def _card(name, path):
 
 def _push(args):
     name, path = _named(args.model)
-    model_file.load(path)  # what others could not load stays here
+    model_file.load_members(path)  # what others could not load stays here
     card = _hub_card(name, path, args.place)
     address = hub.push(args.place, {f"{name}.safetensors": path, "README.md": card.encode()}, private=args.private)
     terminal.console().print(f"pushed {name}: {address}")

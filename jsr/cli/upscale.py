@@ -80,6 +80,8 @@ def add_arguments(parser):
     which.add_argument("--recipe", metavar="TRACK:NAME",
                        help="the model file of a recipe's run in runs/, as in ntire24:fbcnn: its best, or its last")
     parser.add_argument("--weights", metavar="W", nargs="+", type=float, help="weights of the models in that average")
+    parser.add_argument("--members", metavar="N", type=int,
+                        help="of an ensemble's networks take the first N alone, as 1 to be quick; all by default")
     parser.add_argument("--self_ensemble", action=argparse.BooleanOptionalAction, default=None,
                         help="average the outputs for the eight flips and turns; by default as the model file says")
     parser.add_argument("--tile", metavar="N[,N...]", default="auto", type=_tile,
@@ -143,10 +145,10 @@ def _upscale(args, size, piped):
     stdout = Console(soft_wrap=True, highlight=False, markup=False, stderr=piped.to_stdout)
     check_settings()
     use_compile_cache()
-    load = functools.partial(upscaler.load, weights=args.weights, self_ensemble=args.self_ensemble, tile=args.tile,
-                             overlap=args.overlap, dtype=None if args.dtype == "float32" else args.dtype,
-                             runtime=args.runtime, tlc=args.tlc, separate_alpha=args.alpha == "separate",
-                             strength=args.strength)
+    load = functools.partial(upscaler.load, weights=args.weights, members=args.members,
+                             self_ensemble=args.self_ensemble, tile=args.tile, overlap=args.overlap,
+                             dtype=None if args.dtype == "float32" else args.dtype, runtime=args.runtime, tlc=args.tlc,
+                             separate_alpha=args.alpha == "separate", strength=args.strength)
     start, named = time.monotonic(), None
     if args.model or args.recipe:
         models = [model_file.find(path) for path in args.model or [_run_of(args.recipe)]]
@@ -158,7 +160,7 @@ def _upscale(args, size, piped):
 
     choose = functools.partial(choice.choose, size=choice.Size(**size), named=named, input_quality=args.input_quality)
     jobs, errors, passed = upscale_folder.find_jobs(piped.inputs, piped.out, suffix=_suffix(args.format), choose=choose)
-    settings = {"size": size, "strength": args.strength, "weights": args.weights,
+    settings = {"size": size, "strength": args.strength, "weights": args.weights, "members": args.members,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
                 "quality": args.quality, "alpha": args.alpha}
@@ -171,7 +173,9 @@ def _upscale(args, size, piped):
         done = ""
     else:
         for job in [job for job in jobs if job.plan and job.plan.network and not job.target.exists()][:1]:
-            networks[job.plan.network]  # options that do not fit it are one error, before anything is written
+            first = networks[job.plan.network]  # options that do not fit are one error, before anything is written
+            for line in _forecast(first, job, jobs):
+                stdout.print(piped.shown(line))
         with _progress.bar(unit="Mpx") as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
@@ -268,7 +272,9 @@ def _run_of(recipe):
     folder = Path("runs", track, name)
     try:
         return model_file.find(folder)
-    except UserError:
+    except UserError as e:
+        if folder.exists():  # an ensemble whose members are not all trained, or a run that has just begun
+            raise UserError(f"{recipe}: {e}") from None
         raise UserError(f"{recipe}: no run in {folder}; train it (python -m jsr.main --config={recipe}), "
                         "or name a model file with --model") from None
 
@@ -293,6 +299,23 @@ def _suffix(name):
         if f".{name}" in form.extensions:
             return f".{name}"
     raise UserError(f"--format {name}: cannot be written; choose one of {', '.join(pictures.WRITABLE)}")
+
+
+def _forecast(upscaler, first, jobs):
+    """Lines, before the first picture, on what the passes of an ensemble will take; none of a single pass."""
+    height, width = first.plan.before
+    counts = upscaler.passes(height, width)
+    if math.prod(counts) == 1:
+        return
+    words = [f"{count} {what}" for count, what in zip(counts, ("networks", "flips and turns", "tilings"), strict=True)
+             if count > 1]
+    pixels = sum(math.prod(job.plan.before) * job.plan.frames for job in jobs
+                 if job.plan and job.plan.network == first.plan.network and not job.target.exists())
+    seconds = upscaler.seconds(height, width) * pixels / (height * width)
+    long = f"{seconds / 3600:.1f} h" if seconds >= 6000 else f"{seconds / 60:.0f} min"
+    advice = "; --members 1 takes one network" if counts[0] > 1 else ""
+    yield (f"{math.prod(counts)} passes a picture ({', '.join(words)}), about "
+           f"{f'{seconds:.2g} s' if seconds < 100 else long} in all{advice}")
 
 
 def _summary(entries, networks, seconds):

@@ -29,10 +29,13 @@ and of those that are built
                    folder of datasets, and without it the recipe trains on the others
   params           parameters as trained, of the different networks, each once
   params_deployed  the same after re-parameterisation
-  gmacs            convolution and matrix multiply-accumulates for an LR image of input_hw, deployed, in 1e9, all copies
+  gmacs            convolution and matrix multiply-accumulates for an LR image of input_hw, deployed, in 1e9, once
+                   through each network of an ensemble
+  passes           how often an image goes through networks: for each of an ensemble, flip or turn, and size of tiles
   hook_gmacs       the same as the tool of NTIRE 2023 counts its "FLOPs" (jsr.analysis.counts)
   input_hw         [height, width] of that image
-  networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it
+  networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it; copies
+                   are those of this form in an ensemble
   model_mb         of the deployed parameters in float32, all copies, in 2^20 bytes, as the reports count them
   to_pytorch       "official": `jsr convert MODEL.safetensors MODEL.pth` writes a state dict of official names;
                    "written": there are none, `jsr convert MODEL.safetensors FOLDER` writes code and weights
@@ -221,7 +224,8 @@ def _print_entry(console, entry):
     else:
         track, _, name = entry.recipe.recipe.partition(":")
         rows += [("recipe", entry.recipe.recipe), ("train", f"python -m jsr.main --config=configs/{track}.py:{name}"),
-                 ("networks", " > ".join(entry.networks)),
+                 ("networks", entry.shown_networks),
+                 ("passes", f"{entry.recipe.passes} for an image"),
                  ("to PyTorch", _TO_PYTORCH[catalogue.figures(entry.recipe)["to_pytorch"]]),
                  ("data", ", ".join(catalogue.datasets(entry.recipe))),
                  *_lines("to fill", [f"{folders.path_of(name)}: {which}"
@@ -312,7 +316,7 @@ def _entry_table(entries):
         ours, networks, name = [""] * 3, "not built yet", entry.id
         if entry.recipe:
             found, name = catalogue.figures(entry.recipe), entry.recipe.recipe
-            networks = " > ".join(entry.networks)
+            networks = entry.shown_networks
             ours = [f"{found['params_deployed'] / 1e3:,.1f}", f"{found['hook_gmacs']:,.4f}",
                     f"{found['model_mb']:,.1f}{challenges.excess(entry.protocol, 'model_mb', found['model_mb'])}"]
         said = entry.published

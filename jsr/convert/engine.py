@@ -21,12 +21,12 @@ from jsr.errors import UserError
 # What a PyTorch layer's tensors are here: {its suffix: (collection, leaf, axes of numpy.transpose; None keeps them)}.
 LAYOUTS = {
     "conv": {"weight": ("params", "kernel", (2, 3, 1, 0)), "bias": ("params", "bias", None)},  # OIHW to HWIO
-    "weight_norm": {"weight_v": ("params", "direction", (2, 3, 1, 0)), "weight_g": ("params", "gain", (2, 3, 1, 0)),
-                    "bias": ("params", "bias", None)},
     "kernel": {"": ("params", "", (2, 3, 1, 0))},  # a convolution's kernel, as a parameter of its own
     "transposed_conv": {"weight": ("params", "kernel", (2, 3, 0, 1)), "bias": ("params", "bias", None)},  # IOHW to HWIO
-    "weight_norm_transposed_conv": {"weight_v": ("params", "direction", (2, 3, 0, 1)),
-                                    "weight_g": ("params", "gain", (2, 3, 0, 1)), "bias": ("params", "bias", None)},
+    "weight_norm_conv": {"weight_v": ("params", "kernel", (2, 3, 1, 0)), "bias": ("params", "bias", None),
+                         "weight_g": ("params", "magnitude", (2, 3, 1, 0))},
+    "weight_norm_transposed_conv": {"weight_v": ("params", "kernel", (2, 3, 0, 1)), "bias": ("params", "bias", None),
+                                    "weight_g": ("params", "magnitude", (2, 3, 0, 1))},
     "linear": {"weight": ("params", "kernel", (1, 0)), "bias": ("params", "bias", None)},
     "norm": {"weight": ("params", "scale", None), "bias": ("params", "bias", None),
              "running_mean": ("batch_stats", "mean", None), "running_var": ("batch_stats", "var", None)},

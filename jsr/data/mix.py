@@ -3,10 +3,14 @@
 from fractions import Fraction
 import hashlib
 import json
+import os
+from pathlib import Path
 
 from jsr import degradations, guests, models
 from jsr.chain import takes_quality
 from jsr.data import clips, pipeline, sources
+from jsr.data.kept import FOLDER
+from jsr.datasets.build import default_data_dir
 from jsr.datasets.cut import Cut
 from jsr.errors import UserError, nearest
 from jsr.recipes.check import first_idle_step
@@ -43,8 +47,8 @@ def open_sources(recipe, announce=lambda line: None):
       {`key` of a row: source}, and EVAL: source; None of a row that is left out, see `jsr.data.sources.absence`.
 
     Raises:
-      UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing, damaged or smaller
-        than the crop; a stage none of whose rows is there, or none at some of its steps.
+      UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing or damaged; a
+        stage none of whose rows is there, or none at some of its steps.
     """
     rows, others, least = {}, {}, {}  # of the same records: rows beside them in a worker's memory, the largest crop
     for index, stage in enumerate(recipe.stages):
@@ -72,6 +76,9 @@ def open_sources(recipe, announce=lambda line: None):
             opened[EVAL] = validation_source(recipe, announce)
     _look_left(recipe, opened, missing)
     missing.done()
+    for name in dict.fromkeys(row.degrade for row in rows.values() if row.degrade):
+        if degradations.sees_whole(name):
+            announce(_of_whole_images(name, _place(recipe)))
     return opened
 
 
@@ -85,6 +92,14 @@ def _look_left(recipe, opened, missing):
             place = f"{f'stages[{index}].data' if stage.data else 'data.train'}[{absent[0]}].dataset"
             missing.add(place, f"{sources.absence(rows[absent[0]].dataset, recipe.data.data_dir)}, and step {step} of "
                                "the stage has no other row; put the images there, or name what you have")
+
+
+def _of_whole_images(name, folder):
+    first = next(part for part in (folder, *folder.parents) if part.exists())
+    if os.access(first, os.W_OK):
+        return f"{name} compresses whole images, each when it is first used, and they are kept in {folder}"
+    return (f"{name} compresses whole images, for every crop anew since nothing can be kept in {folder}; have its "
+            "permissions changed, or choose another folder (--config.data.data_dir=...)")
 
 
 def _opened(recipe, row, memory, announce, least, crop):
@@ -138,6 +153,22 @@ def described(recipe, opened):
     return [{**row, "licence": sources.licence(row["dataset"])} for row in unlike]
 
 
+def codecs(recipe, opened):
+    """{place of a row: the codecs of its LR images}, of the first record's where they are stored.
+
+    Args:
+      recipe: Recipe.
+      opened: see `open_sources`.
+    """
+    found = {}
+    for place, row in places(recipe):
+        if row.degrade:
+            found[place] = degradations.codecs(degradations.draw(row.degrade, **fixed(row, place)))
+        elif key(row) in opened:
+            found[place] = degradations.codecs(json.loads(opened[key(row)][0].get("degradation") or "{}"))
+    return {place: text for place, text in found.items() if text}
+
+
 def fixed(row, where):
     """What a row sets of its degradation, as `jsr.degradations.draw` takes it (see `jsr.degradations.settings`).
 
@@ -181,7 +212,9 @@ def transform(recipe, stage, number):
     cut = dict(crop=stage.crop, scale=scale, degrade=row.degrade,
                fixed=fixed(row, f"{'data' if stage.data else 'data.train'}[{number}]"))
     if not stage.frames:
-        return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // len(rows))
+        keep = _place(recipe) if row.degrade and degradations.sees_whole(row.degrade) else None
+        return pipeline.PairedCrops(**cut, flip_rotate=row.flip_rotate, keep=keep, derive=derive,
+                                    cache_bytes=pipeline.CACHE_BYTES // len(rows))
     named = pipeline.derived_keys(stage)
     if named:
         raise UserError(f"a loss compares with {named[0]!r}, which no batch of clips has; "
@@ -191,6 +224,11 @@ def transform(recipe, stage, number):
         raise UserError(f"the network {taker} must be told the JPEG quality of an image, which clips do not have; "
                         "take one that is not")
     return clips.ClipWindows(**cut, frames=stage.frames, cache_bytes=clips.CACHE_BYTES // len(rows))
+
+
+def _place(recipe):
+    """The folder in which LR files of whole images are kept."""
+    return Path(recipe.data.data_dir or default_data_dir()) / FOLDER
 
 
 def derived(recipe, stage):

@@ -1,6 +1,7 @@
 """Random-access sources of records: a prepared dataset, or any folder of images."""
 
 import dataclasses
+import json
 import math
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from jsr.data.decoded import Decoded
 from jsr.datasets.build import ON_FIRST_USE, damage, default_data_dir, find, names
 from jsr.datasets.cut import WHOLE
 from jsr.datasets.folders import FOLDERS, path_of
+from jsr.degradations.degrade_folder import record_of
 from jsr.errors import FileError, UserError, nearest
 from jsr.evaluation import score_folders
 
@@ -119,12 +121,12 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
       memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it,
         images are kept on disk as they are decoded, see `jsr.data.decoded`.
       announce: called with lines for the user.
-      least: least side of a folder's images, or of their tiles, px: the crop's.
+      least: side that some of a folder's images, or of their tiles, must have, px: the crop's.
       crop: key of the recipe that sets it.
 
     Raises:
       UserError: unknown, not built or damaged dataset, unknown split; no such folder, or files in it that are no
-        images or too small, a line each; `files` cannot be read, is empty, or has names that the dataset has not;
+        images, a line each, or all too small; `files` cannot be read, is empty, or has names that the dataset has not;
         `form` of a dataset, or with no place for what it makes.
     """
     if _is_guest(dataset):
@@ -142,13 +144,13 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         raise UserError(f"{dataset}: {_no_folder(dataset)}")
     paths = _listed_paths(_images(dataset, announce), files, dataset)
     sizes, problems = headers.read(dataset, paths, data_dir, announce)
-    headers.raise_all(problems + (_small(list(sizes.items()), least, crop) if form == WHOLE else []))
+    headers.raise_all(problems + (_small(list(sizes.items()), least, crop, announce) if form == WHOLE else []))
     source = FolderSource(paths, list(sizes.values()))
     if form == WHOLE and source.decoded_bytes <= memory:
         return source
     try:
         decoded = Decoded(source, form, Path(data_dir), announce)
-        headers.raise_all(_small(list(zip(decoded.names, decoded.sizes, strict=True)), least, crop))
+        headers.raise_all(_small(list(zip(decoded.names, decoded.sizes, strict=True)), least, crop, announce))
         return decoded
     except UserError as e:
         if form != WHOLE:
@@ -176,8 +178,8 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
       data_dir, files, announce, least, crop: as of `open_source`; `files` and `least` are of HR images.
 
     Raises:
-      UserError: no such folder, files without a partner or that are no images, too small, or not `scale` times as
-        large as their partners: a line each.
+      UserError: no such folder, files without a partner or that are no images, or not `scale` times as large as their
+        partners: a line each; all too small.
     """
     data_dir = data_dir or default_data_dir()
     hr_paths = _images(hr, announce)
@@ -190,7 +192,7 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
         pairs = dict(sorted(pairs.items()))
     sizes, wrong = headers.read(hr, list(pairs), data_dir, announce)
     lr_sizes, lr_wrong = headers.read(lr, list(pairs.values()), data_dir, announce)
-    problems += wrong + lr_wrong + _small(list(sizes.items()), least, crop)
+    problems += wrong + lr_wrong + _small(list(sizes.items()), least, crop, announce)
     for path, small in pairs.items():
         (height, width), (lr_height, lr_width) = sizes.get(path, (0, 0)), lr_sizes.get(small, (0, 0))
         if height and lr_height and (height // scale, width // scale) != (lr_height, lr_width):
@@ -209,13 +211,20 @@ def _images(folder, announce):
     return paths
 
 
-def _small(sizes, least, crop):
-    """A line for each of some (name, (height, width)) that is smaller than the crop; one, where all are."""
+def _small(sizes, least, crop, announce):
+    """What is wrong with images (name, (height, width)) that are all smaller than the crop, [] or a line.
+
+    Announces it where some are.
+    """
     found = [f"{name}: {width}x{height} is smaller than the crop of {least}" for name, (height, width) in sizes
              if min(height, width) < least]
     if found and len(found) == len(sizes):
         return [f"{found[0]}, and so are all its images; use a smaller one (--config.{crop}=...)"]
-    return [f"{line}; remove it, or use a smaller crop (--config.{crop}=...)" for line in found]
+    if found:
+        more = f", and so are {len(found) - 1:,} more of {len(sizes):,} images" if found[1:] else ""
+        announce(f"{found[0]}{more}; mirrored at their borders (a smaller crop takes them as they are: "
+                 f"--config.{crop}=...)")
+    return []
 
 
 def licence(dataset):
@@ -262,7 +271,10 @@ class FolderSource:
 
 @dataclasses.dataclass
 class PairSource:
-    """The HR images of a folder, and the paths of their LR images; a record has both, `hr` and `lr`."""
+    """The HR images of a folder, and the paths of their LR images; a record has both, `hr` and `lr`.
+
+    Of LR files that `jsr degrade` made, it also has `degradation`, what made them.
+    """
 
     source: FolderSource
     lr_paths: list[Path]
@@ -286,7 +298,9 @@ class PairSource:
         return len(self.source)
 
     def __getitem__(self, index):
-        return self.source[index] | {"lr": _bytes_of(self.lr_paths[index])}
+        lr = _bytes_of(self.lr_paths[index])
+        made = record_of(self.lr_paths[index], lr)
+        return self.source[index] | {"lr": lr} | ({"degradation": json.dumps(made)} if made else {})
 
 
 def _identity(paths):

@@ -2,7 +2,8 @@
 
 "pillow" is the library inside Pillow, libjpeg-turbo in its wheels. The other names of `LIBRARIES` are the versions that
 the optional package jpeglib brings; each writes what a Pillow built upon it would write. Pillow 7.2.0, which made the
-data of AIM 2022, carried libjpeg 9d; NTIRE 2024 asks for a libjpeg 9 and no libjpeg-turbo.
+data of AIM 2022, carried libjpeg 9d. NTIRE 2024 asks for Pillow 10.0.1 with a libjpeg 9 and no libjpeg-turbo: wheels
+carry turbo, and Anaconda's build for Linux has libjpeg 9e.
 
 What the choice does, by the mean PSNR of RGB in dB over the 17 colour images of Set5 and Set14, 4:2:0:
 
@@ -20,9 +21,11 @@ The decoder decides, so a record names both ends (`library`). By output there ar
              progressive files
 """
 
+import contextlib
 import functools
 import importlib.metadata
 import io
+import os
 from pathlib import Path
 import tempfile
 import threading
@@ -122,6 +125,16 @@ def library(codec="pillow"):
     return f"{name} {version} (jpeglib {importlib.metadata.version('jpeglib')})"
 
 
+@functools.cache
+def is_here(name):
+    """Whether a library, one of `LIBRARIES`, can be used on this machine."""
+    try:
+        library(name)
+    except MissingLibrary:
+        return False
+    return True
+
+
 def _check_library(role, name):
     if name not in LIBRARIES:
         raise UserError(f"JPEG {role} {name!r} is unknown; {nearest(name, LIBRARIES)}")
@@ -135,9 +148,28 @@ def _jpeglib(version):
         raise MissingLibrary(f"JPEG library {version!r} comes with the package jpeglib, which is not installed; "
                              f"{install('codecs')}, or choose 'pillow'") from None
     if version not in jpeglib.version.versions():
-        raise UserError(f"JPEG library {version!r} is not in the installed jpeglib; install the newest, or choose "
-                        f"one of {', '.join(sorted(jpeglib.version.versions()))}")
+        raise MissingLibrary(f"JPEG library {version!r} is not in the installed jpeglib; install the newest, or choose "
+                             f"one of {', '.join(sorted(jpeglib.version.versions()))}")
     return jpeglib
+
+
+def _chosen(jpeglib, version):
+    if jpeglib.version.get() != version:  # it binds all functions anew
+        jpeglib.version.set(version)
+
+
+@contextlib.contextmanager
+def _named_file():
+    """The path of an empty file, gone afterwards: jpeglib knows no bytes. In memory where the system can do so."""
+    if hasattr(os, "memfd_create"):  # a folder in /tmp costs six times as much as the codec
+        descriptor = os.memfd_create("image.jpg")
+        try:
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, "image.jpg")
 
 
 def _encode_by_pillow(image, quality, subsampling):
@@ -151,12 +183,11 @@ def _encode_by_pillow(image, quality, subsampling):
 
 def _encode_by_jpeglib(image, quality, subsampling, version):
     jpeglib = _jpeglib(version)
-    with _JPEGLIB_LOCK, tempfile.TemporaryDirectory() as folder:
-        jpeglib.version.set(version)
+    with _JPEGLIB_LOCK, _named_file() as path:
+        _chosen(jpeglib, version)
         jpeg = jpeglib.from_spatial(image)
         if subsampling is not None:
             jpeg.samp_factor = subsampling
-        path = Path(folder) / "image.jpg"
         # Pillow asks for baseline tables (steps of at most 255); libjpeg's own default allows 16 bits.
         jpeg.write_spatial(str(path), qt=quality, flags=["+FORCE_BASELINE"])
         return path.read_bytes()
@@ -165,8 +196,7 @@ def _encode_by_jpeglib(image, quality, subsampling, version):
 def _decode_by_jpeglib(data, version) -> np.ndarray:
     """uint8 (H, W, 3), also of a grey file."""
     jpeglib = _jpeglib(version)
-    with _JPEGLIB_LOCK, tempfile.TemporaryDirectory() as folder:
-        jpeglib.version.set(version)
-        path = Path(folder) / "image.jpg"
+    with _JPEGLIB_LOCK, _named_file() as path:
+        _chosen(jpeglib, version)
         path.write_bytes(data)
         return np.asarray(jpeglib.read_spatial(str(path)).spatial)

@@ -4,25 +4,29 @@ import functools
 
 import numpy as np
 
+# The flips and right-angle turns of an image: {name: (quarter turns to the left, then the step along its rows)}
+TRANSFORMS = {"identity": (0, 1), "hflip": (0, -1), "rot90": (1, 1), "transverse": (1, -1), "rot180": (2, 1),
+              "vflip": (2, -1), "rot270": (3, 1), "transpose": (3, -1)}
 
-def self_ensemble(upscale, image):
-    """The mean of a network's outputs for the eight flips and right-angle turns of an image, each turned back.
 
-    It is "self-ensemble", "x8" or "flip/rotation" in the reports (Timofte et al., Seven ways to improve example-based
-    single image super-resolution, CVPR 2016), and takes eight times as long.
+def self_ensemble(upscale, image, transforms=tuple(TRANSFORMS)):
+    """The mean of a network's outputs for flips and right-angle turns of an image, each turned back.
+
+    Of all eight it is "self-ensemble", "x8" or "flip/rotation" in the reports (Timofte et al., Seven ways to improve
+    example-based single image super-resolution, CVPR 2016), and takes eight times as long.
 
     Args:
       upscale: function from an array (H, W, C) to a float array (H * scale, W * scale, C); gets both (H, W) and (W, H).
       image: array (H, W, C).
+      transforms: keys of TRANSFORMS.
 
     Returns:
       float32 array (H * scale, W * scale, C).
     """
     turned_back = []
-    for turns in range(4):
-        for step in (1, -1):
-            sr = np.asarray(upscale(np.rot90(image, turns)[:, ::step]), np.float32)
-            turned_back.append(np.rot90(sr[:, ::step], -turns))
+    for turns, step in (TRANSFORMS[name] for name in transforms):
+        sr = np.asarray(upscale(np.rot90(image, turns)[:, ::step]), np.float32)
+        turned_back.append(np.rot90(sr[:, ::step], -turns))
     return np.mean(turned_back, axis=0)
 
 

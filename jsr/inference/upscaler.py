@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import threading
+import time
 from typing import Any, Literal
 
 import jax
@@ -20,7 +21,7 @@ from jsr.device import check_fork, free_memory, usual_settings
 from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.inference import kinds, runtimes
 from jsr.inference.chain import Chain
-from jsr.inference.ensemble import mean_of_bands, self_ensemble, shared_rows
+from jsr.inference.ensemble import TRANSFORMS, mean_of_bands, self_ensemble, shared_rows
 from jsr.inference.resample import REACH, resize
 from jsr.inference.tiles import Span, assemble, spans
 
@@ -96,7 +97,8 @@ class Upscaler:
     Args:
       chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
       weights: of the chains in that average, equal by default.
-      self_ensemble: averages the outputs for the eight flips and turns of an image, or of each of its tiles.
+      self_ensemble: averages the outputs for the eight flips and turns of an image, or of each of its tiles; names of
+        jsr.inference.ensemble.TRANSFORMS average those alone.
       tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones; None
         takes every image whole. Of several sides the results are averaged, once each where they cut an image alike.
       overlap: px of LR that each tile has around what is shown of it. None is as far as the networks see where that is
@@ -111,13 +113,13 @@ class Upscaler:
       separate_alpha: as given.
 
     Raises:
-      UserError: chains of different scales; weights that do not fit them; an overlap too large for the tile; a strength
-        out of range.
+      UserError: chains of different scales; weights that do not fit them; no such flip or turn; an overlap too large
+        for the tile; a strength out of range.
     """
 
-    def __init__(self, chains: Sequence[Chain], *, weights: Sequence[float] | None = None, self_ensemble: bool = False,
-                 tile: int | Literal["auto"] | Sequence[int] | None = None, overlap: int | None = None,
-                 separate_alpha: bool = False, strength: float = 1.0):
+    def __init__(self, chains: Sequence[Chain], *, weights: Sequence[float] | None = None,
+                 self_ensemble: bool | Sequence[str] = False, tile: int | Literal["auto"] | Sequence[int] | None = None,
+                 overlap: int | None = None, separate_alpha: bool = False, strength: float = 1.0):
         scales = sorted({chain.scale for chain in chains})
         if len(scales) != 1:
             raise UserError(f"models of different scales, {' and '.join(f'x{s}' for s in scales)}, cannot be averaged")
@@ -130,9 +132,13 @@ class Upscaler:
             raise UserError(f"tile = {tile}, overlap = {overlap}: expected a positive tile, and no negative overlap")
         if not 0 <= strength <= 1:
             raise UserError(f"strength {strength:g}: must be from 0 to 1")
+        named = () if isinstance(self_ensemble, bool) else tuple(self_ensemble)
+        if unknown := [name for name in named if name not in TRANSFORMS]:
+            raise UserError(f"self_ensemble: no flip or turn {unknown[0]!r}; {nearest(unknown[0], TRANSFORMS)}")
         self.chains, self.scale, self._strength = tuple(chains), scales[0], strength
         self._weights = np.array(weights, np.float32) / np.float32(sum(weights))
-        self._self_ensemble, self._overlap, self.separate_alpha = self_ensemble, overlap, separate_alpha
+        self._transforms = named or (tuple(TRANSFORMS) if self_ensemble is True else ("identity",))
+        self._overlap, self.separate_alpha = overlap, separate_alpha
         self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
         self._here = _Here()
         self._tiles = [-(-side // self._multiple) * self._multiple for side in sides] or [tile]
@@ -221,7 +227,7 @@ class Upscaler:
 
     def digest(self) -> str:
         """SHA-256 of all that the results depend on: networks, parameters and how they are used."""
-        found = hashlib.sha256(repr((self._weights.tolist(), self._self_ensemble, self._tiles, self._overlap,
+        found = hashlib.sha256(repr((self._weights.tolist(), self._transforms, self._tiles, self._overlap,
                                      self.separate_alpha, self._strength)).encode())
         for chain in self.chains:
             found.update(chain.digest().encode())
@@ -270,10 +276,33 @@ class Upscaler:
             colours = np.repeat(colours[..., :1], 3, axis=2)
         return float(np.mean([chain.quality(colours) for chain in chains]))
 
+    def passes(self, height: int, width: int) -> tuple[int, int, int]:
+        """(networks or chains, flips and turns, tilings): how often an image of that size passes is their product."""
+        return len(self.chains), len(self._transforms), 1 + len(self.tiling(height, width).others)
+
+    def seconds(self, height: int, width: int) -> float:
+        """About what an image of that size takes in all its passes: one tile goes through each network to find out."""
+        tiling, spent = self.tiling(height, width), 0.0
+        tile = np.zeros((*tiling.size, 3), np.float32)
+        for chain in self.chains:
+            multiple = chain.padding.multiple
+            size = None if tiling.count == 1 else tuple(-(-side // multiple) * multiple for side in tiling.size)
+            np.asarray(chain(tile, size))  # compiles
+            start = time.perf_counter()
+            np.asarray(chain(tile, size))
+            spent += time.perf_counter() - start
+        tiles = sum(cut.count * math.prod(cut.size) for cut in (tiling, *tiling.others)) / math.prod(tiling.size)
+        return spent * len(self._transforms) * tiles
+
     def tiling(self, height: int, width: int) -> Tiling:
         """How an image of that size is cut (Tiling)."""
         first, *others = dict.fromkeys(self._cut(height, width, tile) for tile in self._tiles)
         return dataclasses.replace(first, exact=all(cut.exact for cut in (first, *others)), others=tuple(others))
+
+    @property
+    def _turns(self):
+        """Whether networks see images otherwise than upright."""
+        return self._transforms != ("identity",)
 
     def _bands(self, tiling, rows, finish):
         """The SR image in bands, `finish`ed."""
@@ -363,7 +392,7 @@ class Upscaler:
 
     def _exact(self, reach, height, width):
         """Whether tiles that overlap by what the networks see give the pixels of the whole image."""
-        return reach is not None and not (self._self_ensemble and self._moves_windows(height, width))
+        return reach is not None and not (self._turns and self._moves_windows(height, width))
 
     def _moves_windows(self, height, width):
         """Whether the tiles of a turned image have windows, or their padding, elsewhere than it has as a whole."""
@@ -388,7 +417,8 @@ class Upscaler:
             if unit.shape[2] == 1:
                 return colour(np.repeat(unit, 3, axis=2)) @ _LUMA[:, None]
             average = functools.partial(self._average, tiling, row, column)
-            return self._blended(self_ensemble(average, unit) if self._self_ensemble else average(unit), unit)
+            sr = self_ensemble(average, unit, self._transforms) if self._turns else average(unit)
+            return self._blended(sr, unit)
 
         unit = to_unit(lr)
         if unit.shape[2] not in (2, 4):
@@ -418,7 +448,7 @@ class Upscaler:
         """What a tile is padded to: to a part of the whole image, padded."""
         if tiling.count == 1:
             return None
-        if self._self_ensemble:
+        if self._turns:
             return tuple(-(-side // chain.padding.multiple) * chain.padding.multiple for side in lr.shape[:2])
         return tuple(span.stop - span.start if span is not side[-1] else chain.padding.target(span.stop) - span.start
                      for span, side in ((row, tiling.rows), (column, tiling.columns)))
@@ -442,14 +472,16 @@ class Upscaler:
 
 
 @usual_settings()
-def load(path, *more, weights=None, self_ensemble=None,
+def load(path, *more, weights=None, members=None, self_ensemble=None,
          tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap=None, dtype=None, runtime="jax",
          tlc=None, input_quality=None, separate_alpha=False, strength=1.0) -> Upscaler:
     """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
 
     Args:
-      path, *more: model files of one scale, runs or names, see jsr.model_file.find.
-      weights, overlap, separate_alpha, strength: as for Upscaler.
+      path, *more: model files of one scale, runs or names, see jsr.model_file.find; of one network or an ensemble.
+      weights: of the files in the average, equal by default; an ensemble's is shared out among its members.
+      members: how many of all networks are taken, the first ones; None takes all.
+      overlap, separate_alpha, strength: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
       tile: as for Upscaler; "auto" is as the first file says, where it says something.
       dtype: of the computation, as "bfloat16"; None is as trained, float32.
@@ -459,7 +491,8 @@ def load(path, *more, weights=None, self_ensemble=None,
         file's; None leaves it to them.
 
     Raises:
-      UserError: a file cannot be read (jsr.model_file.load), or they do not fit together; the runtime is
+      UserError: a file cannot be read (jsr.model_file.load), or they do not fit together, as where a network comes
+        twice; there are fewer members; the runtime is
         unknown, missing, for CPUs where JAX has another device, or cannot compute a network or the dtype.
     """
     check_fork()
@@ -470,20 +503,38 @@ def load(path, *more, weights=None, self_ensemble=None,
         runtime = "jax"
     if dtype is not None and runtime in runtimes.OTHERS:
         raise UserError(f"runtime {runtime}: computes in float32; for {dtype} use jax")
-    computed, chains = _computed_in(dtype), []
-    for file in (path, *more):
-        meta, networks, variables, _ = model_file.fused(*model_file.load(file))
+    files = (path, *more)
+    if weights is not None and len(weights) != len(files):
+        raise UserError(f"weights {', '.join(map(str, weights))}: expected one for each of {len(files)} models")
+    loaded = [(share * its.share, its) for file, share in zip(files, weights or [1.0] * len(files), strict=True)
+              for its in model_file.load_members(file)]
+    if members is not None and not 1 <= members <= len(loaded):
+        raise UserError(f"members = {members}: expected 1 to {len(loaded)}, for so many networks there are")
+    _check_unlike([its for _, its in loaded])
+    computed, chains, shares = _computed_in(dtype), [], []
+    for share, its in loaded[:members]:
+        meta, networks, variables, _ = model_file.fused(its.meta, its.networks, its.variables)
         of_file = (meta.get("ensemble") or {}).get("tlc", 0)
         chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc)
         chain = chain if input_quality is None else chain.told(input_quality)
         chains.append(chain if computed is None else chain.with_dtype(computed))
+        shares.append(share)
     ensemble = chains[0].meta.get("ensemble") or {}
     if self_ensemble is None:
-        self_ensemble = bool(ensemble.get("self"))
+        self_ensemble = bool(ensemble.get("self")) and (ensemble.get("transforms") or True)
     if tile == "auto":
         tile = ensemble.get("tiles") or tile
-    return Upscaler(chains, weights=weights, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
+    return Upscaler(chains, weights=shares, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
                     separate_alpha=separate_alpha, strength=strength)
+
+
+def _check_unlike(loaded):
+    """Raises UserError where two of the jsr.model_file.Member are the same."""
+    for number, one in enumerate(loaded):
+        for other in loaded[:number]:
+            if model_file.alike(one, other):
+                raise UserError(f"{one.name}: is {other.name} once more; name each network once, and give it a weight "
+                                "where it shall count for more")
 
 
 def _computed_in(dtype):

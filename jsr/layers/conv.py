@@ -68,8 +68,10 @@ class Conv(nn.Module):
       kernel_init, bias_init: initialisers; None is PyTorch's default, see torch_uniform.
       zero_start: None is zeros instead, so that the output starts at zero.
       padding_mode: what the padding holds: "zeros", "reflect" or "replicate".
+      weight_norm: the kernel of each feature has a norm of its own, as with torch.nn.utils.weight_norm.
 
-    Parameters: `kernel` (kernel height, kernel width, input channels / groups, features), `bias` (features,).
+    Parameters: `kernel` (kernel height, kernel width, input channels / groups, features), `bias` (features,), and with
+    `weight_norm` `magnitude` (1, 1, 1, features), the norms.
     """
 
     features: int
@@ -85,6 +87,7 @@ class Conv(nn.Module):
     bias_init: Callable | None = None
     zero_start: bool = False
     padding_mode: str = "zeros"
+    weight_norm: bool = False
 
     @nn.compact
     def __call__(self, x):
@@ -105,58 +108,28 @@ class Conv(nn.Module):
         default = nn.initializers.zeros if self.zero_start else drawn
         kernel = self.param("kernel", self.kernel_init or default,
                             (*kernel_size, channels // self.groups, self.features), self.param_dtype)
+        if self.weight_norm:
+            kernel = weight_normed(self, kernel, -1)
         bias = None
         if self.use_bias:
             bias = self.param("bias", self.bias_init or default, (self.features,), self.param_dtype)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        x, padding = _padded(x, padding, self.padding_mode)
+        if self.padding_mode != "zeros":
+            x = jnp.pad(x, [(0, 0), *((p, p) for p in padding), (0, 0)], PAD_MODES[self.padding_mode])
+            padding = 0, 0
         y = convolve(x, kernel, strides=_pair(self.strides), padding=padding, dilation=dilation, groups=self.groups)
         return y if bias is None else y + bias
 
 
-class WeightNormConv(nn.Module):
-    """2D convolution that learns the length of each feature's kernel apart from its direction; it keeps the size.
+def weight_normed(layer, kernel, axis):
+    """A kernel with the norms that the parameter `magnitude` of a layer has, one for each index of an axis.
 
-    As torch.nn.utils.weight_norm(torch.nn.Conv2d(..., padding=kernel_size // 2)), with PyTorch's initialisation.
-
-    Attributes:
-      features: output channels.
-      kernel_size: odd.
-      dtype: of the convolution; the kernel is made in float32.
-      bias_init: initialiser; None is PyTorch's default.
-      padding_mode: what the padding holds: "zeros", "reflect" or "replicate".
-      transposed: it is torch.nn.ConvTranspose2d: the kernel is turned round, and has a length for each input channel.
-
-    Parameters: `direction` (kernel size, kernel size, input channels, features), `gain` (1, 1, 1, features) or, of a
-    transposed one, (1, 1, input channels, 1), the Euclidean norms of the kernels; `bias` (features,).
+    They start as the norms that the kernel is drawn with: nothing changes at the start.
     """
-
-    features: int
-    kernel_size: int = 3
-    dtype: Any = None
-    bias_init: Callable | None = None
-    padding_mode: str = "zeros"
-    transposed: bool = False
-
-    @nn.compact
-    def __call__(self, x):
-        """(N, H, W, C) to (N, H, W, features)."""
-        size, channels = self.kernel_size, x.shape[-1]
-        drawn = torch_uniform(size**2 * (self.features if self.transposed else channels))
-        direction = self.param("direction", drawn, (size, size, channels, self.features))
-        norm = jnp.sqrt(jnp.square(direction).sum((0, 1, 3 if self.transposed else 2), keepdims=True))
-        gain = self.param("gain", lambda key: norm)  # so that the kernel starts as it was drawn
-        bias = self.param("bias", self.bias_init or drawn, (self.features,))
-        x, kernel, bias = promote_dtype(x, direction * (gain / norm), bias, dtype=self.dtype)
-        x, padding = _padded(x, (size // 2,) * 2, self.padding_mode)
-        return convolve(x, kernel[::-1, ::-1] if self.transposed else kernel, padding=padding) + bias
-
-
-def _padded(x, padding, mode):
-    """An image (N, H, W, C) with its padding (height, width), and the zeros that the convolution is to pad."""
-    if mode == "zeros":
-        return x, padding
-    return jnp.pad(x, [(0, 0), *((p, p) for p in padding), (0, 0)], PAD_MODES[mode]), (0, 0)
+    across = tuple(d for d in range(kernel.ndim) if d != axis % kernel.ndim)
+    norms = jnp.sqrt(jnp.square(kernel).sum(across, keepdims=True))
+    magnitude = layer.param("magnitude", lambda key: norms)
+    return kernel * (magnitude / norms)
 
 
 def convolve(x, kernel, *, strides=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):

@@ -59,6 +59,12 @@ def rrrb(ratio=2):
     return _rrrb(ratio, Kernel(3))
 
 
+def rvsr(ratio=2):
+    """RVSR's RepConv (huai-chang/RVSR): FMEN's chain twice, a 3x3, a 1x1, and the input; features in are out."""
+    chains = (Series(Kernel(1, In(ratio)), Kernel(3, In(1)), Kernel(1)) for _ in range(2))
+    return Sum(*chains, Kernel(3), Kernel(1), Identity())
+
+
 def nrb(ratio=2):
     """The nested block of ANUNet (AIS 2024): FMEN's, with an ECB for its 3x3; the branches are inferred."""
     return _rrrb(ratio, *ecb(ratio).parts)
@@ -150,8 +156,8 @@ def decouple(kernel_size=3):
     return Sum(Kernel(kernel_size), *(Difference(kind, kernel_size) for kind in DIFFERENCES))
 
 BLOCKS = {make.__name__: make for make in (
-    plain, normed, residual, ecb, ecb_idt, haar, rrrb, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg, repvit,
-    conv_norm_conv, asymmetric, reprb, resr, decouple, lanczospp)}
+    plain, normed, residual, ecb, ecb_idt, haar, rrrb, rvsr, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg,
+    repvit, conv_norm_conv, asymmetric, reprb, resr, decouple, lanczospp)}
 
 
 def block(name, **options):

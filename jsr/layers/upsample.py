@@ -7,22 +7,24 @@ import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
 import jax.numpy as jnp
 
-from jsr.layers.conv import Conv, convolve, torch_uniform
+from jsr.layers.conv import Conv, convolve, torch_uniform, weight_normed
 from jsr.layers.shuffle import pixel_shuffle
 
 
 class PixelShuffleUpsample(nn.Module):
-    """Convolution and pixel shuffle in turn, as in EDSR, RCAN, SwinIR and HAT; no activation.
+    """Convolution and pixel shuffle in turn, as in EDSR, RCAN, SwinIR and HAT.
 
     Attributes:
       scale: a power of two, by one 3x3 convolution and one shuffle per factor of two; or 3, by one of each.
       dtype: of the computation.
+      activation: function between convolution and shuffle, as DRLN has; None has none.
 
     Submodules: `conv_0`, `conv_1`...
     """
 
     scale: int
     dtype: Any = None
+    activation: Callable | None = None
 
     @nn.compact
     def __call__(self, x):
@@ -30,7 +32,7 @@ class PixelShuffleUpsample(nn.Module):
         features = x.shape[-1]
         for index, factor in enumerate(factors(self.scale)):
             x = Conv(features * factor**2, dtype=self.dtype, name=f"conv_{index}")(x)
-            x = pixel_shuffle(x, factor)
+            x = pixel_shuffle(x if self.activation is None else self.activation(x), factor)
         return x
 
 
@@ -48,8 +50,10 @@ class TransposedConv(nn.Module):
       kernel_init: initialiser of the kernel; None is PyTorch's, as the bias's.
       kernel_size: side of the kernel; None is `factor`, with which windows do not overlap.
       padding: rows and columns that PyTorch cuts off on either side.
+      weight_norm: each input channel has a norm of its own, as with torch.nn.utils.weight_norm.
 
-    Parameters: `kernel` (kernel_size, kernel_size, C, features), `bias` (features,).
+    Parameters: `kernel` (kernel_size, kernel_size, C, features), `bias` (features,), and with `weight_norm`
+    `magnitude` (1, 1, C, 1), the norms.
     """
 
     features: int
@@ -59,6 +63,7 @@ class TransposedConv(nn.Module):
     kernel_init: Callable | None = None
     kernel_size: int | None = None
     padding: int = 0
+    weight_norm: bool = False
 
     @nn.compact
     def __call__(self, x):
@@ -69,6 +74,8 @@ class TransposedConv(nn.Module):
                              f"{self.factor} times as large")
         draw = torch_uniform(self.features * size**2)  # what PyTorch takes for the fan-in of a transposed kernel
         kernel = self.param("kernel", self.kernel_init or draw, (size, size, channels, self.features))
+        if self.weight_norm:
+            kernel = weight_normed(self, kernel, 2)
         bias = self.param("bias", draw, (self.features,)) if self.use_bias else None
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = transposed(x, kernel, self.factor, self.padding)

@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 
 from jsr.layers.activation import PReLU
-from jsr.layers.conv import WeightNormConv
+from jsr.layers.conv import Conv
 from jsr.layers.resize import bilinear
+from jsr.layers.upsample import TransposedConv
 from jsr.models._card import Card
 
 DB7 = (-0.07785205408506236, 0.39653931948230575, -0.7291320908465551, 0.4697822874053586, 0.14390600392910627,
@@ -59,8 +60,8 @@ class Block(nn.Module):
         y = x
         for index in (1, 2):
             y = PReLU(start=0.1, dtype=self.dtype, name=f"relu{index}")(y)
-            y = WeightNormConv(x.shape[-1], bias_init=nn.initializers.zeros, padding_mode="reflect", dtype=self.dtype,
-                               name=f"conv{index}")(y)
+            y = Conv(x.shape[-1], bias_init=nn.initializers.zeros, padding_mode="reflect", weight_norm=True,
+                     dtype=self.dtype, name=f"conv{index}")(y)
         return x + y if self.shortcut else y
 
 
@@ -84,11 +85,12 @@ class SRResDNet(nn.Module):
         del train  # the same in training
         _, height, width, channels = lr.shape
         x = bilinear(lr, height * self.scale, width * self.scale)
-        y = WeightNormConv(self.num_feat, 5, bias_init=nn.initializers.zeros, padding_mode="reflect", dtype=self.dtype,
-                           name="conv1")(255 * x)
+        y = Conv(self.num_feat, 5, bias_init=nn.initializers.zeros, padding_mode="reflect", weight_norm=True,
+                 dtype=self.dtype, name="conv1")(255 * x)
         for index in range(self.num_block):
             y = Block(index > 0, dtype=self.dtype, name=f"layer1_{index}")(y)
-        y = WeightNormConv(channels, 5, transposed=True, dtype=self.dtype, name="conv_out")(y)
+        y = TransposedConv(channels, 1, kernel_size=5, padding=2, weight_norm=True, dtype=self.dtype,
+                           name="conv_out")(y)
         alpha = self.param("alpha", nn.initializers.constant(math.log(2)), (1,))
         values = jnp.asarray(height * width * self.scale**2 * channels - 1, jnp.float32)
         square = jnp.square(jnp.exp(alpha) * noise_level(jax.lax.stop_gradient(x))) * values

@@ -4,6 +4,9 @@ All of it is told by the recipe alone, in milliseconds. What needs files or the 
 checked as a training begins (jsr.training.check).
 """
 
+from collections.abc import Callable
+import dataclasses
+import json
 import re
 
 from jsr import augment, challenges, degradations, losses, models, optim
@@ -11,6 +14,7 @@ from jsr.errors import UserError, nearest
 from jsr.recipes import schema
 from jsr.recipes.mistakes import Mistakes
 from jsr.recipes.schema import Recipe
+from jsr.trees import plain
 
 _TAKEN = ("lr", "hr", "mask")  # names of images, which losses compare with
 _LEAST_WEIGHT = 1e-6  # of a row of data: shares are met to a millionth
@@ -41,6 +45,8 @@ def look(recipe: Recipe, found: Mistakes) -> None:
         found.add("data.train", "names no dataset (--config.data.train=[{'dataset': ...}])")
     for place, row in _data_rows(recipe):
         _check_data_row(scale, place, row, found)
+        if place != "data.eval" and recipe.protocol in challenges.PROTOCOLS:
+            _check_kept_out(recipe.protocol, place, row, found)
     if len(recipe.input_hw) != 2 or min(recipe.input_hw) < 1:
         found.add("input_hw", f"{list(recipe.input_hw)}; give [height, width]")
     if any(tile < 1 for tile in recipe.ensemble.tiles):
@@ -52,6 +58,59 @@ def look(recipe: Recipe, found: Mistakes) -> None:
                                   f"{least * 3 // 2}, 1.5 times as much as that, or 0")
     for number in range(len(recipe.stages)):
         _check_stage(recipe, scale, number, f"stages[{number}]", found)
+    _check_transforms(recipe.ensemble, found)
+    if all(schema.about(schema.Member, "copies").holds(its.copies) for its in recipe.members):
+        _check_members(recipe, scale, found)
+    if not found.within("members"):
+        of_members(recipe, look, found)
+
+
+def of_members(recipe: Recipe, look: Callable[[Recipe, Mistakes], None], found: Mistakes) -> None:
+    """Adds what is wrong with members of a recipe, and not with the recipe itself, at the places of theirs.
+
+    Args:
+      recipe: Recipe.
+      look: adds what is wrong in the recipe of a run to mistakes.
+      found: the mistakes that are found; those of the recipe itself are among them.
+    """
+    for number, member in enumerate(recipe.members):
+        own = tuple([f"networks.{name}" for name in member.networks] + ["stages"] * bool(member.stages))
+        if own:
+            its = Mistakes(libraries=found.libraries)
+            look(dataclasses.replace(recipe, members=(member,)).runs[0], its)
+            for line in its.lines:
+                if line not in found.lines:
+                    text = line.removeprefix("--config.")
+                    found.add(None, f"--config.members[{number}]{'.' if text.startswith(own) else ': '}{text}")
+
+
+def _check_transforms(ensemble, found):
+    names = ensemble.transforms
+    if unknown := [name for name in names if name not in schema.TRANSFORMS]:
+        found.add("ensemble.transforms", f"no flip or turn {unknown[0]!r}; {nearest(unknown[0], schema.TRANSFORMS)}")
+    elif len(set(names)) < len(names):
+        found.add("ensemble.transforms", f"{list(names)} names one twice; give each once")
+    elif names and not ensemble.self:
+        found.add("ensemble.transforms", "names flips and turns, but ensemble.self is False; make it True or name none")
+
+
+def _check_members(recipe, scale, found):
+    """Members are averaged: their networks are the recipe's by name, of its scale, and none is trained twice."""
+    for number, member in enumerate(recipe.members):
+        for name in member.networks:
+            if name not in recipe.networks:
+                found.add(f"members[{number}].networks", f"no network {name!r}; {nearest(name, recipe.networks)}")
+    if sum(its.copies for its in recipe.members) == 1:
+        found.add("members", "is one network, of which there is nothing to average; give two, or [] for the recipe's")
+    if found.within("members", "networks", "chain"):
+        return
+    names, first = [f"members[{number}]" for number, its in enumerate(recipe.members) for _ in range(its.copies)], {}
+    for name, run in zip(names, recipe.runs, strict=False):
+        if run.scale != scale:
+            found.add(name, f"is for x{run.scale}, the recipe for x{scale}; members that are averaged have one scale")
+        twin = first.setdefault(json.dumps(plain(run), sort_keys=True), name)
+        if twin is not name:
+            found.add(name, f"is the network of {twin} once more; give it another seed ({name}.seed), or leave it out")
 
 
 def _check_name(name, found):
@@ -96,6 +155,10 @@ def _check_data_row(scale, place, row, found):
         _check_pairs(place, row, found)
     elif not row.dataset:
         found.add(f"{place}.dataset", "names no dataset")
+    if getattr(row, "flip_rotate", False) and not row.degrade:
+        found.add(f"{place}.flip_rotate", f"turns images before they are degraded, but {place}.degrade names nothing "
+                                          "that does so; have the stage turn both (--config.stages[0].augment="
+                                          "['flip_rotate'])")
     if row.set and not row.degrade:
         found.add(f"{place}.set", f"sets {', '.join(row.set)} of a degradation, but {place}.degrade names none")
     elif row.degrade:
@@ -111,6 +174,16 @@ def _check_data_row(scale, place, row, found):
     steps = getattr(row, "steps", ())
     if steps and not (len(steps) == 2 and 0 <= steps[0] < steps[1]):
         found.add(f"{place}.steps", f"{list(steps)}; give [first, last), or [] for always")
+
+
+def _check_kept_out(protocol, place, row, found):
+    """Datasets that the rules of a challenge keep out of training, by the names of datasets and folders."""
+    for name in challenges.PROTOCOLS[protocol].kept_out:
+        for key in ("dataset", "hr", "lr"):
+            words = (re.sub(r"[^a-z0-9]", "", part.lower()) for part in re.split(r"[/\\]", getattr(row, key)))
+            if any(re.match(rf"{name}(?!\d)", word) for word in words):
+                found.add(f"{place}.{key}", f"{getattr(row, key)}: {name.upper()} is for evaluation alone, by the "
+                                            f"rules of {protocol}; train on others")
 
 
 def _check_pairs(place, row, found):
@@ -137,6 +210,13 @@ def _check_stage(recipe, scale, index, place, found):
     if stage.batch % stage.accumulate:
         found.add(f"{place}.accumulate", f"a batch of {stage.batch} is not {stage.accumulate} equal parts")
     _check_mix(recipe, stage, f"{place}.data" if stage.data else "data.train", found)
+    if any(row.flip_rotate for row in recipe.rows(stage)):
+        if stage.frames:
+            found.add(f"{place}.frames", "makes samples of clips, which no row of data can flip_rotate; leave that to "
+                                         f"the stage (--config.{place}.augment=['flip_rotate'])")
+        elif {"flip", "flip_rotate"} & {row if isinstance(row, str) else row.get("name") for row in stage.augment}:
+            found.add(f"{place}.augment", "turns once more what a row of data has turned before it was degraded "
+                                          f"(flip_rotate); leave it out (--config.{place}.augment=[])")
     for number in range(len(stage.begin)):
         _check_begin(recipe, index, number, f"{place}.begin[{number}]", found)
     with found.at(f"{place}.augment"):

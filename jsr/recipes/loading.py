@@ -62,6 +62,7 @@ def load(spec: str, overrides: Iterable[tuple[str, str]] = (),
 
 # Parts of a recipe that cannot be judged where others are wrong
 _RESTS_ON = {"data": ("networks", "chain", "data", "stages"), "ensemble": ("networks", "chain", "stages"),
+             "members": ("networks", "chain", "data", "stages", "members"),
              "stages": ("networks", "chain"), "chain": ("networks",), "networks": ("networks",)}
 
 
@@ -125,6 +126,9 @@ def read_json(path: Path) -> Recipe:
         data = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(data, dict):
             data = {key: value for key, value in data.items() if key not in schema.RETIRED}
+            for net in data.get("networks", {}).values():
+                for key in schema.RETIRED_OF_NETS:
+                    net.pop(key, None)
         return schema.read(data)
     except FileNotFoundError as e:
         raise UserError(f"{path}: no such file") from e

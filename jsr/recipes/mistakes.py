@@ -12,11 +12,15 @@ class Mistakes:
     Args:
       libraries: whether a missing library is a mistake: it is for a training, but not for a recipe, which other
         machines may train.
+
+    Attributes:
+      lines: those that were found.
+      libraries: as given.
     """
 
     def __init__(self, *, libraries=False):
         self.lines: list[str] = []
-        self._libraries = libraries
+        self.libraries = libraries
 
     def add(self, place, text):
         """Adds a mistake, or several, a line each.
@@ -37,7 +41,7 @@ class Mistakes:
         try:
             yield
         except MissingLibrary as e:
-            if self._libraries:
+            if self.libraries:
                 self.add(place, e)
         except UserError as e:
             self.add(place, e)

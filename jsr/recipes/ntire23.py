@@ -23,6 +23,9 @@ L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 MSE = [dict(fn="mse", pred="sr", target="hr", weight=1.0)]
 CHARBONNIER = [dict(fn="charbonnier", pred="sr", target="hr", weight=1.0, eps=1e-3)]  # inferred: LapSRN's eps
 FFT = [dict(fn="fft_l1", pred="sr", target="hr", weight=0.1)]  # inferred weight: ShuffleMixer's, which NJUST-RTSR cites
+# An enlarged image that is added to the output shows in no count.
+ANCHOR = ("anchor: bilinear; that there is one is likely, as in all small networks whose code turned up, which one is "
+          "a guess, Repnet's")
 FROM_TEACHER = [dict(fn="mse", pred="sr", target="teacher(lr)", weight=1.0)]  # inferred weight
 
 
@@ -87,21 +90,24 @@ def runet(scale, *, blocks, inferred=()):
                   fused=True, schedule=dict(name="cosine", end=1e-7))],
         inferred=["data, optimizer, learning rates, schedules, batch and steps",
                   "patches of 192, as in table 2, are of the LR image", "MSE with the teacher's image weighs 1",
-                  "the branches of RepBlock: FMEN's; the skip: the nearest enlargement", *inferred])
+                  "the branches of RepBlock: FMEN's",
+                  "anchor: nearest; that there is a skip is stated, that it is this one is a guess", *inferred])
 
 
 def repnet(scale, *, number):
     """RTVSR's entry."""
     return entry(
         "repnet", scale,
-        title=f"RTVSR: Repnet, {number} convolutions at half the LR size, trained as 3x3, BatchNorm, 1x1",
+        title=f"RTVSR: Repnet, {number} convolutions at half the LR size beside a bilinear enlargement, trained as "
+              "3x3, BatchNorm, 1x1",
         networks={"sr": dict(model="plain/repnet", scale=scale)},
         train=[*DF2K, "div8k", "gtav"],
         stages=[
             stage(steps=150 * 5311 // 32, crop=256 * scale, batch=32, losses=L1, learning_rate=2e-4),  # inferred: L1
             stage(steps=50 * 5311 // 16, crop=256 * scale, batch=16, losses=MSE, learning_rate=1e-5)],
         inferred=["L1 in the first stage", "patches of 256 are of the LR image: both tracks have them",
-                  "the training block's width between its convolutions: twice the features", "ReLU, no skip"])
+                  "the training block's width between its convolutions: twice the features; the official code has the "
+                  "deployed network alone"])
 
 
 def team_ov(scale, *, forced):
@@ -115,7 +121,7 @@ def team_ov(scale, *, forced):
                       schedule=dict(name="cosine", end=1e-7))
                 for losses, rate in (([*L1, *FFT], 1e-3), ([*L1, *FFT], 1e-3), ([*MSE, *FFT], 5e-4))],
         inferred=["weight 0.1 of the FFT loss", "the branches of the training block, which only a figure shows: FMEN's",
-                  f"{forced} forced by the counts; no skip"])
+                  f"{forced} forced by the counts", ANCHOR])
 
 
 def dfcdn(scale, *, title, crops, misfit, carry=""):
@@ -143,7 +149,8 @@ def njust_rtsr(scale, *, crops):
         stages=[stage(steps=150_000, crop=crop, batch=64, losses=[*L1, *FFT], learning_rate=1e-3, fused=True,
                       schedule=dict(name="cosine", end=1e-6)) for crop in crops],
         inferred=["the 300k steps in halves, one for each size of patches, each with a cosine of its own",
-                  "weight 0.1 of the FFT loss, as in ShuffleMixer", "the branches of RepRB, GELU after each block"])
+                  "weight 0.1 of the FFT loss, as in ShuffleMixer", "the branches of RepRB, GELU after each block",
+                  ANCHOR])
 
 
 def scsyenet(scale, *, crops):
@@ -272,17 +279,19 @@ def touchfish(scale, *, crops):
                   "RepVGG's block for every 3x3 convolution; the places of two of them, and the sums"])
 
 
-def prfdn(scale, *, crop, misfit):
+def prfdn(scale, *, crop, patches, branches):
     """SEU CNII's entry."""
     return entry(
         "prfdn", scale,
-        title="SEU CNII: PRFDN, RFDN's blocks side by side, pruned",
-        networks={"sr": dict(model="rfdn/prfdn", scale=scale)},
+        title=f"SEU CNII: PRFDN, RFDN's blocks in {branches} branches, merged and pruned",
+        networks={"sr": dict(model="prfdn/base", scale=scale)},
         train=["div2k", "lsdir"],
         stages=[stage(steps=steps, crop=crop, batch=16, losses=L1, learning_rate=rate)  # inferred, but the rates
                 for steps, rate in ((200_000, 1e-5), (100_000, 1e-6))],
-        inferred=["L1, batch of 16, patches, steps", "starts from fresh parameters, the team from RFDN's",
-                  f"the pruned widths, which are not published: one for all, {misfit} the published parameters"])
+        inferred=["L1, batch of 16, steps", f"squares of {crop} for patches of {patches}",
+                  "the merged and pruned network of the official file from its start; the team trains branches that "
+                  "begin as a trained RFDN at 1e-5, merges them, trains at 1e-6, and prunes with fine-tuning between",
+                  "fresh parameters, unless networks.sr.start_from is the official file as jsr convert gives it"])
 
 
 def rt4ksr(scale, *, crop):

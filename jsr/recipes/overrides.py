@@ -146,8 +146,8 @@ def _order(key):
 def known(config: Any, nodes: list[Any], walked: list[str], key: str) -> dict[str, Any]:
     """What a dict that lists only what a recipe sets may hold, {key: default, or a value of its type}."""
     match walked:
-        case ["networks", name, "fields"]:
-            return _fields(config.networks[name])
+        case ["networks", _, "fields"] | ["members", _, "networks", _, "fields"]:
+            return _fields(nodes[-2])
         case ["stages", _, "begin", _, "fields"]:
             return _fields(config.networks[nodes[-2].net])
         case ["data", "eval", "set"] | ["data", "train", _, "set"] | ["stages", _, "data", _, "set"]:

@@ -22,6 +22,8 @@ from jsr.trees import plain
 _REQUIRED = dataclasses.MISSING
 RETIRED = ("id", "report")  # what config.json of older runs holds besides; it had no part in their training
 CARRIES = ("match", "fuse", "select_channels", "prune")  # rules of jsr.training.stages
+TRANSFORMS = ("identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")
+RETIRED_OF_NETS = ("copies",)  # of their networks: a member's now
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +79,6 @@ class Net:
     model: str = key('network and variant, "edsr/baseline" (jsr zoo lists them), or a guest\'s, "mypkg.mynet/base"')
     scale: int = key("SR size over LR size", least=1)
     fields: dict = key("fields of the network that differ from the variant's", {})
-    copies: int = key("number of networks whose outputs the published entry averaged", 1, least=1)
     start_from: str = key("model file, of a run or of `jsr convert`, or its name, whose parameters training starts "
                           'from; "" for fresh ones', "")
     carry: str = key('"match" takes of the file whatever fits, of another scale or with fewer blocks; "" wants all',
@@ -89,14 +90,16 @@ class Source:
     """A row of the data that samples are taken from."""
 
     dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images, or "folders/imagenet" and the like '
-                       "(jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr and "
-                       "lr are given", "")
+                       "(jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr "
+                       "and lr are given", "")
     hr: str = key("folder of HR images, whose LR images are in `lr`", "")
     lr: str = key("folder of their LR images, of the same names, perhaps with something added (0801x4.png)", "")
     split: str = key('split of the dataset, perhaps a slice, "train[:100]"', "train")
     degrade: str = key("degradation (jsr.degradations) that makes LR crops from HR ones; \"\" takes the stored LR", "")
     set: dict = key('parameters of `degrade`, {"qp": 31}; of a range, "60-100", or of a list one value is drawn for '
                     "each sample, each as likely", {})
+    flip_rotate: bool = key("the HR image is flipped and turned, each of the eight ways as likely, before `degrade` "
+                            "makes an LR image of it; a stage's `augment` turns both, after it", False)
     files: str = key('text file with the names to keep, one a line; "" keeps all', "")
     repeat: int = key("number of times each image counts beside other rows' images", 1, least=1)
     weight: float = key("share of the samples, for all rows or for none; without weights it is images times `repeat`",
@@ -139,7 +142,8 @@ class Data:
 class Player:
     """A player of a stage: it updates its networks so that its losses become smaller."""
 
-    losses: tuple[dict, ...] = key("rows {fn, pred, target, weight} and options of the function (jsr.losses)")
+    losses: tuple[dict, ...] = key("rows {fn, pred, target, weight} and options of the function (jsr.losses); one of "
+                                   "weight 0 is left out")
     learning_rate: float = key("highest learning rate of the schedule", above=0, most=1e30)
     nets: tuple[str, ...] = key("networks that the player updates, which no other player of the stage may; () is the "
                                 "whole chain. Others, such as a critic, are drawn at the run's start, or start_from a "
@@ -184,10 +188,22 @@ class Stage:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Member:
+    """A network, or several, of an ensemble: what it has of its own, all else being the recipe's."""
+
+    networks: dict[str, Net] = key("networks instead of the recipe's of the same names; {} for those", {})
+    stages: tuple[Stage, ...] = key("stages instead of the recipe's; () for those", ())
+    seed: int = key("added to the recipe's seed; each further copy has the next one", 0, least=0, below=1 << 16)
+    copies: int = key("number of such networks, of other seeds", 1, least=1, most=100)
+    weight: float = key("weight of each in the average", 1.0, above=0, most=1e6)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Ensemble:
     """What the finished model averages."""
 
-    self: bool = key("averages the outputs for the eight flips and turns of an image", False)
+    self: bool = key("averages the outputs for the eight flips and turns of an image, or for `transforms`", False)
+    transforms: tuple[str, ...] = key(f"those that `self` averages, of {', '.join(TRANSFORMS)}; () for all eight", ())
     tiles: tuple[int, ...] = key("sides of tiles whose outputs are averaged", (), unit="LR px")
     tlc: int = key("side of the windows, 1.5 times the crop, whose means stand for the means of the whole image "
                    "(jsr.layers.pool); 0 for none", 0, unit="LR px", least=0)
@@ -211,7 +227,10 @@ class Recipe:
                                  ())
     data: Data = key("what is trained and evaluated on")
     stages: tuple[Stage, ...] = key("stages, one after the other")
-    ensemble: Ensemble = key("what the finished model averages", Ensemble())
+    members: tuple[Member, ...] = key("networks that are trained one after the other, each as the recipe says but for "
+                                      "what is its own, and whose outputs are averaged; () trains the recipe's alone",
+                                      ())
+    ensemble: Ensemble = key("what the finished model averages, of each member", Ensemble())
     ema_decay: float = key("decay a step of the averaged parameters, which are evaluated and kept; 0 averages none",
                            0.999, least=0, below=1)
     dtype: str = key("compute type of the networks; parameters stay float32. In float16 losses are scaled so that "
@@ -241,6 +260,22 @@ class Recipe:
         """Steps before every stage, and at the end all steps."""
         return tuple(sum(stage.steps for stage in self.stages[:index]) for index in range(len(self.stages) + 1))
 
+    @functools.cached_property
+    def runs(self) -> tuple["Recipe", ...]:
+        """The recipes of its members, a run each, without members of their own; of none itself alone."""
+        return tuple(_of_member(self, its, copy) for its in self.members for copy in range(its.copies)) or (self,)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weights of its `runs` in the average."""
+        return tuple(its.weight for its in self.members for _ in range(its.copies)) or (1.0,)
+
+    @property
+    def passes(self) -> int:
+        """How often an image goes through networks: once for each member, flip or turn, and size of tiles."""
+        turns = (len(self.ensemble.transforms) or len(TRANSFORMS)) if self.ensemble.self else 1
+        return len(self.runs) * turns * (len(self.ensemble.tiles) or 1)
+
     @property
     def last_step(self) -> int:
         """Steps of all stages."""
@@ -260,6 +295,13 @@ class Recipe:
     def rows(self, stage: Stage) -> tuple[Source, ...]:
         """The rows of data of one of its stages."""
         return stage.data or self.data.train
+
+
+def _of_member(recipe, member, copy):
+    """The recipe of one copy of a member."""
+    return with_nets(dataclasses.replace(recipe, networks={**recipe.networks, **member.networks}, members=(),
+                                         stages=member.stages or recipe.stages,
+                                         seed=(recipe.seed + member.seed + copy) % (1 << 32)))
 
 
 def about(kind: type, name: str) -> About:
@@ -286,7 +328,7 @@ def defaults(kind: type) -> dict[str, Any]:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of recipes as `jsr.trees.plain` gives them."""
-    kinds = (Net, Source, Validation, Data, Player, Begin, Stage, Ensemble)
+    kinds = (Net, Source, Validation, Data, Player, Begin, Stage, Member, Ensemble)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "recipe of jsr", **_object(Recipe),
             "$defs": {kind.__name__: _object(kind) for kind in kinds}}
 
@@ -340,14 +382,23 @@ def read_further(data: Mapping[str, Any] | ConfigDict, problems: Mistakes) -> Re
 
 
 def with_nets(recipe: Recipe) -> Recipe:
-    """A recipe whose chain and whose players name their networks: all networks and the whole chain by default."""
+    """A recipe whose chain and whose players name their networks: all networks and the whole chain by default.
+
+    Losses of weight 0 are gone, unless a player has no other.
+    """
     chain = recipe.chain or tuple(recipe.networks)
 
     def named(stage):
-        players = (player if player.nets else dataclasses.replace(player, nets=chain) for player in stage.players)
+        players = (dataclasses.replace(player, nets=player.nets or chain,
+                                       losses=tuple(filter(_weighs, player.losses)) or player.losses)
+                   for player in stage.players)
         return dataclasses.replace(stage, players=tuple(players))
 
     return dataclasses.replace(recipe, chain=chain, stages=tuple(map(named, recipe.stages)))
+
+
+def _weighs(loss):
+    return loss.get("weight", 1) != 0
 
 
 def _read(kind: Any, value: Any, place: str, problems: Mistakes) -> Any:

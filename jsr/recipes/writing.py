@@ -48,15 +48,22 @@ def recipe(*, networks: Mapping[str, Mapping], data: Mapping, **keys: Any) -> di
       networks: {name: keys of schema.Net}.
       data: keys of schema.Data; `train` is a row, or a list of them, with the keys of schema.Source, `eval` has those
         of schema.Validation.
-      **keys: of schema.Recipe.
+      **keys: of schema.Recipe. `members` have the keys of schema.Member; of a network those that differ suffice.
     """
     networks = {name: _whole(schema.Net, **net) for name, net in networks.items()}
     train = [data["train"]] if isinstance(data["train"], Mapping) else data["train"]
     data = _whole(schema.Data, **{**data, "train": [source(**row) for row in train],
                                   "eval": _whole(schema.Validation, **data["eval"])})
+    members = [_member(networks, **row) for row in keys.pop("members", ())]
     ensemble = _whole(schema.Ensemble, **keys.pop("ensemble", None) or {})
     chain = list(keys.pop("chain", ()) or networks)
-    return _whole(schema.Recipe, networks=networks, data=data, ensemble=ensemble, chain=chain, **keys)
+    return _whole(schema.Recipe, networks=networks, data=data, members=members, ensemble=ensemble, chain=chain, **keys)
+
+
+def _member(of_recipe, *, networks: Mapping[str, Mapping] | None = None, **keys: Any) -> dict[str, Any]:
+    """A member of an ensemble; its networks have what they do not say from the recipe's of the same name."""
+    own = {name: _whole(schema.Net, **{**of_recipe.get(name, {}), **net}) for name, net in (networks or {}).items()}
+    return _whole(schema.Member, networks=own, **keys)
 
 
 def pick(track: str, recipes: Mapping[str, Mapping], name: str) -> ConfigDict:

@@ -5,6 +5,7 @@ Weights are fresh: how well an entry does is what its report says, how long it t
 
 import json
 import math
+import operator
 from pathlib import Path
 
 import jax
@@ -74,32 +75,71 @@ def measure(recipe, *, size=None, dtype="float32", wanted=(), runtimes=(), round
       {recipe, title, protocol, size, dtype, wanted, runtimes, rounds, date, published, passes, note, and, where memory
       sufficed, what jsr.timing.upscaling.measure says, model_bytes, runtime, runtime_ms, whole_ms, score, best_peer,
       jax_ratio and ratio}.
-      `runtime` is the fastest of those that `jsr upscale` may choose; `passes` is how often a method runs its networks
-      for an image (copies, flips and turns), runtime_ms our median for all of them, whole_ms the same in proportion to
-      the pixels of an image of the challenge's size. `score` is the challenge's formula
-      of the *published* gain and *our* runtime; None where it had none. `ratio` is our time over the fastest peer's,
+      `runtime` is the fastest of those that `jsr upscale` may choose; `passes` is how often a method runs networks for
+      an image (members of an ensemble, flips and turns, sizes of tiles), runtime_ms our median for all of them,
+      whole_ms the same in proportion to the pixels of an image of the challenge's size. Of an ensemble of different
+      networks each is measured, and the figures of a pass are means. `score` is the challenge's formula of the
+      *published* gain and *our* runtime; None where it had none. `ratio` is our time over the fastest peer's,
       below 1 where ours is less; `jax_ratio` is XLA's.
     """
     protocol = challenges.protocol(recipe.protocol)
     rules = protocol.timing
-    copies = max(net.copies for net in (recipe.networks[name] for name in recipe.chain))
     row = {"recipe": recipe.recipe, "title": recipe.title, "protocol": recipe.protocol, "size": size_of(recipe, size),
            "dtype": dtype, "wanted": list(wanted), "runtimes": list(runtimes), "rounds": rounds,
            "date": timing.surroundings()["date"], "published": published(recipe),
-           "passes": copies * (8 if recipe.ensemble.self else 1), "note": ""}
-    networks = stages.plan_of(recipe, len(recipe.stages) - 1).networks
-    networks = {name: reparam.deployed(networks[name]).clone(dtype=None) for name in recipe.chain}
-    variables = {name: models.init(network, jax.random.key(0)) for name, network in networks.items()}
-    try:
-        found = upscaling.measure(
-            networks, variables, row["size"], wanted=wanted, runtimes=runtimes, rounds=rounds or rules.repeats,
-            dtype=dtype, warm_up=rules.warm_up, max_seconds=max_seconds, announce=announce)
-    except Exception as e:
-        if not is_out_of_memory(e):
-            raise
-        return row | {"note": f"out of memory: {str(e).partition(chr(10))[0][:160]}"}
-    return row | found | _summary(found["rows"], row, protocol) | {
-        "model_bytes": copies * sum(leaf.nbytes for leaf in jax.tree.leaves(variables))}
+           "passes": recipe.passes, "note": ""}
+    found, copies, size_bytes = [], [], 0
+    for networks, count in _different(recipe):
+        variables = {name: models.init(network, jax.random.key(0)) for name, network in networks.items()}
+        try:
+            found.append(upscaling.measure(
+                networks, variables, row["size"], wanted=wanted, runtimes=runtimes, rounds=rounds or rules.repeats,
+                dtype=dtype, warm_up=rules.warm_up, max_seconds=max_seconds, announce=announce))
+        except Exception as e:
+            if not is_out_of_memory(e):
+                raise
+            return row | {"note": f"out of memory: {str(e).partition(chr(10))[0][:160]}"}
+        copies.append(count)
+        size_bytes += count * sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
+    found = found[0] if len(found) == 1 else _together(found, copies)
+    return row | found | _summary(found["rows"], row, protocol) | {"model_bytes": size_bytes}
+
+
+def _different(recipe):
+    """[[{name: deployed module}, how many members have it]]: the different chains of a recipe's members."""
+    found = []
+    for run in recipe.runs:
+        networks = stages.plan_of(run, len(run.stages) - 1).networks
+        networks = {name: reparam.deployed(networks[name]).clone(dtype=None) for name in run.chain}
+        same = next((each for each in found if each[0] == networks), None)
+        if same:
+            same[1] += 1
+        else:
+            found.append([networks, 1])
+    return found
+
+
+def _together(found, copies):
+    """What jsr.timing.upscaling.measure says of several networks as of one: means over all, each `copies` times."""
+    def mean(values):
+        values = list(values)
+        return None if None in values else sum(map(operator.mul, values, copies)) / sum(copies)
+
+    first, rows = found[0], []
+    for name in [cells["name"] for cells in first["rows"]]:
+        its = [next((cells for cells in each["rows"] if cells["name"] == name), None) for each in found]
+        notes = [cells["note"] if cells else "not there for all networks of the ensemble" for cells in its]
+        merged = its[0] | {"note": next(filter(None, notes), "")}
+        for key in ("best_ms", "median_ms", "p10_ms", "p90_ms", "p99_ms"):
+            merged[key] = mean(cells and cells[key] for cells in its)
+        timed = merged["median_ms"] is not None
+        merged["gmacs_per_s"] = mean(each["gmacs"] for each in found) / merged["median_ms"] * 1e3 if timed else None
+        merged["ratio"] = rows[0]["median_ms"] / merged["median_ms"] if rows and timed else 1.0 if timed else None
+        rows.append(merged)
+    sums = {key: sum(each[key] for each in found) for key in ("params", "trace_s", "compile_s")}
+    means = {key: mean(each[key] for each in found) for key in ("gmacs", "hook_gmacs", "activations")}
+    memory = max((each["memory"] for each in found), key=lambda its: its["peak_bytes"])
+    return first | sums | means | {"memory": memory, "rows": rows}
 
 
 def _summary(rows, row, protocol):

@@ -89,7 +89,7 @@ def _by_name(call, args, kwargs, context):
         return call(*args, **kwargs)
     x, params = args[0], module.variables.get("params", {})
     if isinstance(module, TransposedConv):
-        if module.kernel_size:  # written as the convolution and the shuffle that it is here
+        if module.kernel_size or module.weight_norm:  # written as the convolution and the shuffle that it is here
             return call(*args, **kwargs)
         return transposed_conv(x, *(params[name] for name in ("kernel", "bias") if name in params))
     if params.keys() != {"scale", "bias"}:

@@ -55,10 +55,10 @@ def train(recipe, workdir, *, console, accept=False):
     replicated, lead, key = sharding.replicated(mesh), jax.process_index() == 0, jax.random.key(recipe.seed)
 
     check.check(recipe, mesh)
-    opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False))
-    damaged = check.check_data(recipe, opened)
+    opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    damaged, codecs = check.check_data(recipe, opened)
     records = mix.identities(opened)
-    mark = run_folder.fingerprint(recipe, mix.data_hash(records))
+    mark = run_folder.fingerprint(recipe, mix.data_hash(records), mix.codecs(recipe, opened) | {mix.EVAL: codecs})
     if lead:
         mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept, records=records)
 
@@ -80,6 +80,8 @@ def train(recipe, workdir, *, console, accept=False):
     clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out, opened)
     for line in damaged:
         left_out(line)
+    if codecs and lead:
+        log.info("LR images of the validation by %s", codecs)
 
     def warn(text):
         if text and lead:
@@ -176,7 +178,7 @@ def train(recipe, workdir, *, console, accept=False):
                 last.callback(logbook.close)
             last.callback(checkpoints.close)
     return judge.upscaler(plan.networks, variables, tlc=recipe.ensemble.tlc, tile=list(recipe.ensemble.tiles) or None,
-                          self_ensemble=recipe.ensemble.self)
+                          self_ensemble=recipe.ensemble.self and (recipe.ensemble.transforms or True))
 
 
 def _restored(recipe, checkpoints, mesh):

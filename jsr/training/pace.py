@@ -63,15 +63,9 @@ def fit(recipe, minutes, workdir, *, console, started):
     Raises:
       UserError: the folder holds a run of other minutes, or of none; the minutes are too few; a mistake in the recipe.
     """
-    path = workdir / FILE
     if run_folder.has_begun(workdir):
-        before = json.loads(path.read_text()) if path.exists() else {}
-        if before.get("minutes") != minutes:
-            given = before.get("minutes"), minutes
-            there, here = ("a given number of steps" if m is None else f"--minutes {m:g}" for m in given)
-            raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, or choose another "
-                            f"--workdir{run_folder.starting_from(workdir, recipe)}")
-        return recipe if minutes is None else scaled(recipe, before["factor"])
+        return as_begun(recipe, minutes, workdir)
+    path = workdir / FILE
     if minutes is None:
         if path.exists():
             path.unlink()
@@ -89,6 +83,18 @@ def fit(recipe, minutes, workdir, *, console, started):
     console.print(f"--minutes {minutes:g}: {rates} steps/s, so {' + '.join(f'{n:,}' for n in steps)} steps instead of "
                   f"{' + '.join(f'{stage.steps:,}' for stage in recipe.stages)}", highlight=False, soft_wrap=True)
     return scaled(recipe, found)
+
+
+def as_begun(recipe, minutes, workdir):
+    """A recipe with the steps with which its run in a folder has begun; arguments and mistakes are those of `fit`."""
+    path = workdir / FILE
+    before = json.loads(path.read_text()) if path.exists() else {}
+    if before.get("minutes") != minutes:
+        given = before.get("minutes"), minutes
+        there, here = ("a given number of steps" if m is None else f"--minutes {m:g}" for m in given)
+        raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, or choose another "
+                        f"--workdir{run_folder.starting_from(workdir, recipe)}")
+    return recipe if minutes is None else scaled(recipe, before["factor"])
 
 
 def _measured(recipe, seconds, workdir, started):
@@ -250,8 +256,8 @@ def _validation(recipe):
     seconds = []
     for _ in range(2):
         begin = time.monotonic()
-        scores = [evaluation.score(name, upscaler.told(quality).upscale(lr), hr, protocol, [protocol.ranking])
-                  for name, lr, hr, quality in itertools.islice(validation.pairs(recipe, lambda line: None), _IMAGES)]
+        pairs = list(itertools.islice(validation.pairs(recipe, lambda line: None), _IMAGES))
+        evaluation.ranking_score(upscaler, pairs, protocol)
         seconds.append(time.monotonic() - begin)
-    each = seconds[1] * validation.count(recipe) / len(scores)
+    each = seconds[1] * validation.count(recipe) / len(pairs)
     return each, max(seconds[0] - seconds[1], 0.0)

@@ -12,6 +12,7 @@ import zlib
 
 import jsr
 from jsr import recipes
+from jsr.degradations import codec_kinds
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.trees import different, flat, plain
@@ -55,21 +56,20 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
         _write(paths, recipe, mark)
         _keep_records(workdir, records)
         return mark
-    recipe_before, mark_before = recipes.read_json(paths[0]), _read(paths[1])
-    same_data, before, now = mark_before["data"] == mark["data"], flat(plain(recipe_before)), flat(plain(recipe))
-    changed = [key for key in different(before, now)
-               if not key.startswith(FREE_KEYS) and not (same_data and key.endswith(DATA_PLACES))]
+    mark_before = _read(paths[1])
+    same_data = mark_before["data"] == mark["data"]
+    changed = changes(recipe, workdir, same_data=same_data) | _other_codecs(mark_before["codecs"], mark["codecs"])
     accepted = mark_before["accepted"]
     if changed or not same_data:
-        step, words = _newest(workdir), _difference(changed, before, now, workdir, same_data, records)
+        step, words = _newest(workdir), _difference(changed, workdir, same_data, records)
         if not accept:
             raise UserError(f"{workdir}: holds a run with {words}; --accept_changes goes on with the new ones from "
                             f"step {step}; else choose another --workdir{starting_from(workdir, recipe)}")
-        if changed and not _same_form(recipe_before, recipe, step):
+        if changed and not _same_form(recipes.read_json(paths[0]), recipe, step):
             raise UserError(f"{workdir}: holds a run with {words}, with which it cannot go on from step {step}; choose "
                             f"another --workdir{starting_from(workdir, recipe)}")
         log.warning("from step %d on the run goes on with %s, as --accept_changes says", step, words)
-        entry = {"step": step, "changes": {key: [before.get(key), now.get(key)] for key in changed}}
+        entry = {"step": step, "changes": changed}
         accepted = [*accepted, entry | ({} if same_data else {"data": mark_before["data"]})]
         mark = mark | {"accepted": accepted}
         _write(paths, recipe, mark)
@@ -83,6 +83,29 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
     return mark
 
 
+def changes(recipe, workdir, *, same_data=True):
+    """What a recipe has otherwise than the run that has begun in a folder, but for what changes no numbers.
+
+    Args:
+      recipe: Recipe.
+      workdir: the run's folder.
+      same_data: whether the data are known to be the same, wherever they lie.
+
+    Returns:
+      {key: [value there, value in the recipe]}, flat and sorted.
+    """
+    before, now = flat(plain(recipes.read_json(workdir / "config.json"))), flat(plain(recipe))
+    keys = [key for key in different(before, now)
+            if not key.startswith(FREE_KEYS) and not (same_data and key.endswith(DATA_PLACES))]
+    return {key: [before.get(key), now.get(key)] for key in keys}
+
+
+def _other_codecs(before, now):
+    """{"codecs of <place>": [text there, text now]} where LR images are of other pixels than a run began with."""
+    kinds = ({place: codec_kinds(text) for place, text in its.items()} for its in (before, now))
+    return {f"codecs of {place}": [before.get(place), now.get(place)] for place in different(*kinds)}
+
+
 def _write(paths, recipe, mark):
     for path, content in zip(paths, (plain(recipe), mark), strict=True):
         with atomic_write(path, "w") as file:
@@ -94,12 +117,13 @@ def _newest(workdir):
     return max(int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
 
 
-def _difference(changed, before, now, workdir, same_data, records):
+def _difference(changed, workdir, same_data, records):
     """What is different of a run, in words."""
     words = []
     if changed:
-        first, more = changed[0], f", and {len(changed) - 1} more" if len(changed) > 1 else ""
-        words.append(f"other settings ({first}: {before.get(first)!r} there, {now.get(first)!r} now{more})")
+        (first, (there, here)), *others = changed.items()
+        more = f", and {len(others)} more" if others else ""
+        words.append(f"other settings ({first}: {there!r} there, {here!r} now{more})")
     if not same_data:
         words.append("other data: the names or sizes of its images or records are not what they were"
                      + _other_records(workdir, records))
@@ -165,16 +189,27 @@ def _same_form(before, now, step):
 def _read(path):
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {key: found[key] for key in ("data", "revision", "versions")} | {"accepted": found.get("accepted", [])}
+        return {key: found[key] for key in ("data", "codecs", "revision", "versions")} | {
+            "accepted": found.get("accepted", [])}
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise UserError(f"{path}: a damaged file ({e}); put it back, or remove the run") from e
 
 
-def fingerprint(recipe, data):
-    """Marks of a run, by which two are told apart: {config: hash, data: the given hash, revision, versions, seed}."""
+def fingerprint(recipe, data, codecs):
+    """Marks of a run, by which two are told apart.
+
+    Args:
+      recipe: Recipe.
+      data: hash of the records.
+      codecs: {place in the recipe: codecs of the LR images there}, see `jsr.degradations.codecs`.
+
+    Returns:
+      {config: hash, data, codecs, revision, versions, seed}.
+    """
     text = json.dumps(plain(recipe), sort_keys=True)
     libraries = {name: metadata.version(name) for name in ("jax", "flax", "optax", "numpy", "pillow")}
-    return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "data": data, "revision": _revision(),
+    return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "data": data,
+            "codecs": {place: text for place, text in codecs.items() if text}, "revision": _revision(),
             "versions": {"jsr": jsr.__version__, **libraries}, "seed": recipe.seed}
 
 

@@ -6,7 +6,7 @@ import logging
 
 import jax
 
-from jsr import challenges, crops, evaluation, metrics, model_file
+from jsr import challenges, crops, degradations, evaluation, metrics, model_file
 from jsr.data import mix, validation
 from jsr.degradations.enlarge import enlarge
 from jsr.inference.chain import Chain
@@ -84,8 +84,8 @@ class Judge:
         variables = jax.device_get(states.eval_variables(self._recipe, state))
         upscaler = self.upscaler(plan.networks, variables)  # the ensemble would take eight times as long
         rows, baselines, best_key = [], [], protocol.ranking
-        for name, lr, hr, quality in self._pairs():
-            sr = upscaler.told(quality).upscale(lr)
+        for name, lr, hr, made in self._pairs():
+            sr = upscaler.told(degradations.jpeg_quality(made)).upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if not rows[1:] or "baseline" not in meta:
                 baseline = enlarge(lr, self._recipe.scale, protocol.kernel)

@@ -136,8 +136,8 @@ def test_the_names_that_recipes_use(printed, what, lines):
     out = [" ".join(line.split()) for line in printed(what).splitlines()]
     assert all(any(line.startswith(f"{start}") for line in out) for start in lines)
     assert all(len(line.split()) > 1 for line in out if line and line not in (
-        "loss", "codec", "resize", "degradation", "dataset", "folder that you fill", "metric", "profile", "augmentation",
-        "schedule"))
+        "loss", "codec", "resize", "degradation", "dataset", "folder that you fill", "metric", "profile",
+        "augmentation", "schedule"))
 
 
 def test_json_has_the_published_methods(capsys, monkeypatch):

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import itertools
 from pathlib import Path
-import re
 
 import numpy as np
 from PIL import Image
@@ -119,22 +118,24 @@ def test_a_range_s_values_are_drawn_ends_included(folders):
         mix.fixed(eval_row, "data.eval")
 
 
-def test_pictures_smaller_than_the_crop_are_named_at_once(folders, tmp_path):
+def test_pictures_smaller_than_the_crop_are_counted(folders, tmp_path):
     a, b = folders
-    config = config_of(dict(dataset=a), dict(dataset=b), stages=[stage_of(crop=16)])
+    config, lines = config_of(dict(dataset=a), dict(dataset=b), stages=[stage_of(crop=16)]), []
+    mix.open_sources(config, lines.append)
+    assert lines == []
+    Image.new("RGB", (15, 40), (10,) * 3).save(f"{a}/010.png")
+    Image.new("RGB", (40, 15), (20,) * 3).save(f"{a}/020.png")
     take(config, 1)
-    Image.new("RGB", (15, 40)).save(f"{a}/010.png")
-    Image.new("RGB", (40, 15)).save(f"{b}/110.png")
-    Path(a, "020.png").write_text("no image")
-    with pytest.raises(UserError) as error:
-        mix.open_sources(config)
-    assert [re.split("[;,]| [(]", line)[0] for line in str(error.value).splitlines()] == [
-        f"{a}/020.png: not an image that Pillow can read", f"{a}/010.png: 15x40 is smaller than the crop of 16",
-        f"{b}/110.png: 40x15 is smaller than the crop of 16"]
-    Path(a, "020.png").unlink()
-    (tmp_path / "list.txt").write_text("000\n030\n")
+    mix.open_sources(config, lines.append)
+    assert [line.partition(";")[0] for line in lines] == [
+        f"{a}/010.png: 15x40 is smaller than the crop of 16, and so are 1 more of 5 images"]
+    (tmp_path / "list.txt").write_text("010\n020\n")
     config = config_of(dict(dataset=a, files=str(tmp_path / "list.txt")), stages=[stage_of(crop=16)])
-    assert len(mix.stage_rows(config, config.stages[0], mix.open_sources(config))) == 1
+    with pytest.raises(UserError, match=f"^{a}/010.png: 15x40 .*, and so are all its images; use a smaller one"):
+        mix.open_sources(config)
+    Path(a, "020.png").write_text("no image")
+    with pytest.raises(UserError, match=f"^{a}/020.png: not an image that Pillow can read"):
+        mix.open_sources(config)
 
 
 def test_same_samples_whatever_the_workers_the_start_and_the_processes(folders):

@@ -27,6 +27,10 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "fan/base": {4: 6_817_507},
     "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
     "edsr/full": {2: 40_729_603, 3: 43_680_003, 4: 43_089_923},
+    "rcan/base": {2: 15_444_643, 3: 15_629_283, 4: 15_592_355, 8: 15_740_067},
+    "rcan/c128": {2: 61_691_203, 3: 62_429_123, 4: 62_281_539},
+    "rcan/multi_scale": {2: 10_764_803, 3: 10_949_443, 4: 43_591_171},
+    "rcan/nadu": {3: 5_432_131, 4: 21_546_499},
     "rrdbnet/attention": {4: 16_911_688},
     "rrdbnet/b23": {1: 16_723_907, 2: 16_703_171, 4: 16_697_987},
     "rrdbnet/b33": {4: 23_892_227},
@@ -65,14 +69,13 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "cidbnet/nfe": {4: 25_301_415},
     "dual_domain/base": {4: 2_654_866},
     "imdeception/base": {2: 295_780, 3: 304_435, 4: 316_552},
-    "msdrsr/b23": {4: 19_463_187},
-    "msdrsr/b33": {4: 26_657_427},
+    "msdrsr/b23": {4: 20_088_291},
+    "msdrsr/b33": {4: 27_282_531},
     "tcir/base": {1: 25_578_143},
     "swinfir/base": {2: 14_350_211, 3: 14_534_851, 4: 14_497_923},
     "swinfir/aim22": {4: 14_432_259},
     "art/base": {1: 16_149_783, 2: 16_398_107, 3: 16_582_747, 4: 16_545_819},
     "art/small": {2: 11_719_547, 3: 11_904_187, 4: 11_867_259},
-    "aiverse/base": {1: 67_569_885},
     "asconvsr/base": {2: 2_309_120, 3: 17_885_964},
     "drcnn/base": {2: 54_132, 3: 65_547},
     "elis/base": {2: 39_196},
@@ -88,7 +91,6 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "fftformer/base": {1: 16_560_474},
     "fftformer/qfem": {1: 11_667_691},
     "imdn/imdn": {2: 694_404, 3: 703_059, 4: 715_176},
-    "imdn/ynot": {2: 481_728},
     "oaddet/base": {2: 16_377_903},
     "oaddet/deep": {2: 21_742_871},
     "promptcir/base": {1: 34_754_927},
@@ -96,7 +98,6 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "restormer/bias_free": {1: 26_111_668},
     "restormer_qf/fvlt1": {1: 27_298_741},
     "rfdn/fadn": {2: 20_300, 3: 122_387},
-    "rfdn/prfdn": {2: 30_420, 3: 67_757},
     "rfdn/rfdn": {2: 417_212, 3: 423_977, 4: 433_448},
     "safmn/base": {2: 227_820, 3: 232_695, 4: 239_520},
     "safmn/large": {2: 5_559_308, 3: 5_576_603, 4: 5_600_816},
@@ -107,13 +108,14 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "discriminator/vgg128": {1: 14_499_401},
     "downsample/dual": {2: 864, 3: 864, 4: 3_168, 8: 5_472},
     "tempest/hnle": {1: 31_932_295},
+    "prfdn/base": {2: 29_851, 3: 62_905},
     "vcbp/base": {2: 4_326_065},
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
 }
 # Networks of other files' blocks: they are compiled by the long tests alone
-MADE_OF_OTHERS = {"a3net", "aiverse", "cfn", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir", "restormer_qf",
-                  "rrdn", "swinfir", "tcir", "tempest", "uestc", "unicorns"}
+MADE_OF_OTHERS = {"a3net", "along", "cfn", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir",
+                  "restormer_qf", "rrdn", "swinfir", "tcir", "tempest", "uestc", "unicorns"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
@@ -158,7 +160,7 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
     "rlfn/rlfn_ntire": {4: 317_218},
     "rlfn/rlfn_s": {2: 454_620, 4: 470_208},
     "rt4ksr/base": {2: 44_521, 3: 57_541},
-    "rvsr/base": {4: 32_704},
+    "rvsr/base": {4: 32_960},
     "span/c48": {2: 410_700, 4: 426_288},
     "span/c52": {2: 481_324, 4: 498_208},
     "span/spanr": {4: 25_952},
@@ -256,6 +258,7 @@ def first_output(model, lr):
 
     def run(lr):
         result, _ = model.init_with_output(jax.random.key(0), padded(model, lr))
+        assert ("qf" in models.outputs(result)) == bool(getattr(model, "estimates_quality", False))
         return cropped(model, result, lr)
 
     return jax.eval_shape(run, lr)

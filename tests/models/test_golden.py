@@ -28,6 +28,7 @@ TOLERANCES = {  # relative to the largest value, where not 1e-6; the original co
     "hst": 6e-7,
     "oaddet": 4e-6,
     "retinexformer": 7e-7,
+    "rvsr": 2e-6,  # 1.04e-6: the original in float32; in float64 it is within 3e-15 of ours
     "safmn_bcie": 6e-7,
     "scunet": 4e-7,
     "span": 5e-6,  # the original fuses its convolutions
@@ -42,10 +43,13 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "discriminator": {"high_pass", "img_range"},
     "edsr": {"res_scale", "img_range"},
     "etds": {"num_residual_feat"},
+    "fbcnn": {"estimates_quality"},
     "grl": {"img_range"},
     "hat": {"conv_scale", "img_range", "patch_size"},
-    "plain": {"act"},
+    "plain": {"act", "bgr"},
+    "prfdn": {"img_range"},
     "promptcir": {"conv_scale"},
+    "rcan": {"img_range", "mean"},
     "rfdn": {"img_range"},
     "rlfn": {"img_range"},
     "rrdbnet": {"scale"},

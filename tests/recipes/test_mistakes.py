@@ -234,3 +234,13 @@ def test_an_old_config_json_without_newer_keys_and_with_older_ones_is_read(tmp_p
     assert recipes.read_json(tmp_path / "config.json") == recipes.load("aim22_t1")
     with pytest.raises(UserError, match="unknown key 'id'.*\n.*unknown key 'report'"):  # in a track file
         recipes.read(data)
+
+
+@pytest.mark.parametrize("place, named, refused", [
+    ("data.train[0].dataset", "live1", True), ("data.train[0].dataset", "/sets/LIVE-1_color/refimgs", True),
+    ("data.train[0].hr", "LIVE1/HR", True), ("data.train[0].dataset", "/sets/live10k", False),
+    ("data.eval.dataset", "live1", False)])
+def test_the_second_test_set_of_ntire24_is_not_trained_on(place, named, refused):
+    lines = changed(("protocol", "ntire24"), (place, named))
+    found = [line.partition(":")[0] for line in lines if "LIVE1 is for evaluation alone" in line]
+    assert found == [f"--config.{place}"] * refused

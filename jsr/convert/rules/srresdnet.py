@@ -9,8 +9,8 @@ def official(model):
     blocks = range(model.num_block)
     return Rules(rows=[
         ("alpha", "alpha", "tensor"),
-        ("model.conv1", "conv1", "weight_norm"),
-        *((f"model.layer1.{i}.conv{k}", f"layer1_{i}/conv{k}", "weight_norm") for i in blocks for k in (1, 2)),
+        ("model.conv1", "conv1", "weight_norm_conv"),
+        *((f"model.layer1.{i}.conv{k}", f"layer1_{i}/conv{k}", "weight_norm_conv") for i in blocks for k in (1, 2)),
         *((f"model.layer1.{i}.relu{k}.weight", f"layer1_{i}/relu{k}/slope", "tensor") for i in blocks for k in (1, 2)),
         ("model.conv_out", "conv_out", "weight_norm_transposed_conv")])
 

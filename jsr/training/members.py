@@ -1,0 +1,108 @@
+"""The run of an ensemble: a folder of runs, one a member, and the model file of all once they are trained."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from jsr import model_file
+from jsr.errors import UserError
+from jsr.files import atomic_write, sha256
+from jsr.training import run_folder
+from jsr.trees import plain
+
+MODEL, REPORT = "last.safetensors", "report.json"  # of a member's run, and of the ensemble's
+
+
+def folder(workdir, number):
+    """The folder of the run of member `number`, counted from 1."""
+    return Path(workdir) / model_file.MEMBER.format(number)
+
+
+def of(recipe):
+    """{number: Recipe} of the runs of all members."""
+    count = len(recipe.runs)
+    return {number: dataclasses.replace(run, title=f"{run.title}; member {number} of {count}")
+            for number, run in enumerate(recipe.runs, 1)}
+
+
+def check_kind(recipe, workdir):
+    """Raises UserError where a recipe is of an ensemble, and its folder has the run of one network, or the reverse."""
+    if recipe.members and (workdir / "checkpoints").exists():
+        raise UserError(f"{workdir}: holds the run of one network, this is an ensemble's; choose another --workdir")
+    if not recipe.members and any(workdir.glob(model_file.MEMBER.format("[0-9]*"))):
+        raise UserError(f"{workdir}: holds the run of an ensemble, this is one network's; choose another --workdir")
+
+
+def is_done(workdir):
+    """Whether a member's run is at its end: its scores are those of the model file that is there."""
+    try:
+        report = json.loads((workdir / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(report, dict) and report.get("model_sha256", "") == sha256(workdir / MODEL)
+
+
+def is_as_wanted(recipe, workdir):
+    """Whether the run in a member's folder is of a recipe's settings, but for those that change no numbers."""
+    return (workdir / "config.json").exists() and not run_folder.changes(recipe, workdir)
+
+
+def join(recipe, runs, workdir):
+    """Writes the model file of an ensemble, `MODEL`, with its recipe and fingerprint, into its folder.
+
+    Args:
+      recipe: Recipe.
+      runs: {number: Recipe} of its members as they were trained.
+      workdir: its folder; all members are done.
+
+    Returns:
+      [{name, weight, steps, codecs, mean}], a row a member; mean is {key: its score on the validation images}, whose
+      LR images are by `codecs`.
+
+    Raises:
+      UserError: a member's file is missing, or of another recipe, scale or network, or the same as another's.
+    """
+    workdir, found, rows = Path(workdir), [], []
+    for (number, run), weight in zip(runs.items(), recipe.weights, strict=True):
+        path = folder(workdir, number)
+        its = _member(run, path)
+        if twin := next((other for other in found if model_file.alike(its, other)), None):
+            raise UserError(f"{its.name}: holds the very network of {twin.name}; train it anew in an empty folder")
+        found.append(dataclasses.replace(its, share=weight))
+        report = json.loads((path / REPORT).read_text(encoding="utf-8"))
+        rows.append({"name": path.name, "weight": weight, "steps": its.meta["steps"], "codecs": report["codecs"],
+                     "mean": {key: float(value) for key, value in report["mean"]["ours"].items()}})
+    marks = [its.meta["fingerprint"] for its in found]
+    mark = run_folder.fingerprint(recipe, "+".join(dict.fromkeys(its["data"] for its in marks)), marks[0]["codecs"])
+    for name, content in (("config.json", plain(recipe)), ("fingerprint.json", mark)):
+        with atomic_write(workdir / name, "w") as file:
+            json.dump(content, file, indent=1, sort_keys=True)
+    data = [row for number, its in enumerate(found) for row in its.meta["data"]
+            if not any(row in earlier.meta["data"] for earlier in found[:number])]
+    model_file.save_ensemble(workdir / MODEL, found, {
+        "ema": recipe.ema_decay > 0, "recipe": recipe.recipe, "protocol": recipe.protocol,
+        "steps": sum(row["steps"] for row in rows), "ensemble": plain(recipe.ensemble), "scores": {}, "data": data,
+        "fingerprint": mark})
+    return rows
+
+
+def _member(run, path):
+    """The Member in the folder of a run, held against its recipe."""
+    if not (path / MODEL).exists():
+        raise UserError(f"{path / MODEL}: no such file; train the member (--member {path.name.removeprefix('member')})")
+    if changed := run_folder.changes(run, path):
+        key = "recipe" if "recipe" in changed else next(iter(changed))
+        there, wanted = changed[key]
+        raise UserError(f"{path}: is not the run of this member ({key}: {there!r} there, {wanted!r} in the recipe); "
+                        "put the right one there, or train it anew in an empty folder")
+    its, = model_file.load_members(path / MODEL)
+    last = run.fields_at(len(run.stages) - 1)
+    expected = [(name, run.networks[name].model, run.networks[name].scale, last[name]) for name in run.chain]
+    named = [(row["name"], row["model"], row["scale"], row["fields"]) for row in its.meta["networks"]]
+    told = {"recipe": (its.meta["recipe"], run.recipe), "networks": (named, plain(expected)),
+            "seed": (its.meta["fingerprint"]["seed"], run.seed), "steps": (its.meta["steps"], run.last_step)}
+    for what, (there, wanted) in told.items():
+        if plain(there) != wanted:
+            raise UserError(f"{path / MODEL}: is of another run than its folder ({what}: {there!r}, not {wanted!r}); "
+                            "put the right one there, or train it anew in an empty folder")
+    return its
