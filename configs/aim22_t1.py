@@ -1,7 +1,10 @@
 """AIM 2022 compressed super-resolution, track 1: x4 from JPEG quality 10.
 
     python -m jsr.main --config=configs/aim22_t1.py            # `quick`: minutes on two cores, embedded photographs
-    python -m jsr.main --config=configs/aim22_t1.py:srmui      # a team's; needs `jsr build div2k/aim22_t1` first
+    python -m jsr.main --config=configs/aim22_t1.py:srmui      # a team's; needs `jsr build div2k/aim22_t1` and others
+
+`jsr zoo aim22_t1:srmui` lists the datasets of a recipe, and the folders that stand for sets without a builder: a recipe
+trains without those that are not there.
 
 Report: Yang, Timofte et al., AIM 2022 challenge on super-resolution of compressed image and video, ECCVW 2022.
 """
@@ -13,8 +16,24 @@ L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 L1_CLEAN_AND_DETAIL = [*L1, dict(fn="l1", pred="lr_clean", target="lr_clean", weight=1.0),  # inferred weights
                        dict(fn="high_frequency_l1", pred="sr", target="hr", weight=1.0)]
 DEBLOCKED = [dict(fn="l1", pred="deblock/sr", target="lr_clean", weight=1.0)]  # inferred: L1
-DIV2K = dict(train=[source("div2k/aim22_t1")], eval=dict(dataset="div2k/aim22_t1"))
-WITH_DIV8K = [dict(dataset=f"{name}/aim22_t1") for name in ("div2k", "flickr2k", "div8k")]
+
+
+def rows(*names):
+    """Rows of datasets with stored LR images, and of folders that the user fills, whose LR images are made on the fly.
+
+    Each image counts once.
+    """
+    return [source(name, degrade="aim22_t1") if name.startswith("folders/") else source(f"{name}/aim22_t1")
+            for name in names]
+
+
+def on(*names):
+    """The data of a recipe that trains on these and is evaluated on DIV2K."""
+    return dict(train=rows(*names), eval=dict(dataset="div2k/aim22_t1"))
+
+
+DIV2K, DF2K = on("div2k"), on("div2k", "flickr2k")
+WITH_DIV8K = rows("div2k", "flickr2k", "div8k")
 
 RECIPES = {
     "quick": recipe(
@@ -43,7 +62,7 @@ RECIPES = {
         protocol="aim22_t1",
         # The team enlarges by a finetuned RRDBNet: networks.sr.start_from=FILE, which `jsr convert` makes of ESRGAN's.
         networks={"deblock": dict(model="tcir/base", scale=1), "sr": dict(model="rrdbnet/b23", scale=4)},
-        data=DIV2K,
+        data=on("div2k", "flickr2k", "folders/imagenet"),
         stages=[
             stage(steps=500_000, crop=256, batch=32, players=[player(
                 nets=["deblock"], learning_rate=2e-4, schedule=dict(name="multi_step", factor=0.5, milestones=[
@@ -56,15 +75,15 @@ RECIPES = {
         inferred=["what the report does not say of TCIR: jsr.models.tcir",
                   "the whole training, which the report leaves out: TCIR as SwinIR was trained, on patches of 64x64 of "
                   "the LR image, towards the LR image without compression; then the RRDBNet on what TCIR gives, by L1",
-                  "RRDBNet starts fresh unless its published parameters are given",
-                  "trains on DIV2K alone; the team also had ImageNet and Flickr2K"]),
+                  "each image of the three sets counts once"],
+        left_out=["the finetuned RRDBNet's start, which is the user's file: networks.sr.start_from"]),
     "bsr": recipe(
         entry="aim22_bsr_mphat",
         title="BSR: MPHAT, HAT that sees a patch and the eight around it, three models and x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="hat/mphat", scale=4)},
         members=[dict(copies=3)],
-        data=DIV2K,
+        data=on("div2k", "flickr2k", "folders/flickr2k_l"),
         stages=[stage(
             steps=800_000, batch=32, learning_rate=1e-4, optimizer=dict(name="adam", b2=0.99),
             crop=768,  # 3x3 patches of 64 LR px, of which the one in the middle is compared: 64 * 3 * 4
@@ -75,10 +94,10 @@ RECIPES = {
         inferred=["HAT's base form, 6 groups of 6 blocks; patches of 64x64 are of the LR image",
                   "the patches' order on the 27 channels, and no mean to subtract: jsr.models.hat",
                   "an image is restored as a whole, its neighbouring patches being itself moved by 64 px, mirrored at "
-                  "its borders; patches at the borders of training images are no examples",
+                  "its borders; patches at the borders of training images are no examples, but of those that are "
+                  "smaller than 768 px, which are mirrored too",
                   "the three models that vote are of other seeds, and are averaged",
-                  "flips and rotations as augmentation; EMA of 0.999, as in HAT's training",
-                  "trains on DIV2K alone; the team also had Flickr2K and Flickr2K-L"]),
+                  "flips and rotations as augmentation; EMA of 0.999, as in HAT's training"]),
     "casia": recipe(
         entry="aim22_casia_cidbnet",
         title="CASIA LCVG: CIDBNet, a branch of convolutions and one of attention, three networks, x8 ensemble",
@@ -86,7 +105,7 @@ RECIPES = {
         networks={"sr": dict(model="cidbnet/base", scale=4)},
         members=[dict(), dict(networks={"sr": dict(model="cidbnet/nf")}),
                  dict(networks={"sr": dict(model="cidbnet/nfe")})],
-        data=DIV2K,
+        data=on("folders/imagenet"),
         # 2e-4 for 270k steps, then half a cosine to 1e-6; Adam's beta2 is as printed
         stages=[stage(steps=steps, crop=256, batch=32, losses=L1, learning_rate=2e-4,
                       optimizer=dict(name="adam", b2=0.9), schedule=schedule)
@@ -98,13 +117,13 @@ RECIPES = {
                   "beta2 of 0.9 as printed, where 0.99 is likelier; the optimizer starts anew after 270k steps",
                   "loss L1, and EMA of 0.999, as in HAT's training",
                   "patches of 64x64 are of the LR image, as it says, \"input patch\"; vertical flips too",
-                  "trains on DIV2K alone; the team had 1.28 M images of ImageNet instead"]),
+                  "photographs smaller than the 256 px of a crop are mirrored at their borders"]),
     "srcb": recipe(
         entry="aim22_srcb_swinfir",
         title="SRC-B: SwinFIR, groups that end in a residual and a Fourier convolution, x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="swinfir/aim22", scale=4)},
-        data=DIV2K,
+        data=DF2K,
         stages=[stage(
             steps=500_000, batch=32, learning_rate=2e-4, schedule=dict(name="cosine"),
             crop=256,  # inferred: the report's patches of 64 are of the LR image
@@ -116,14 +135,13 @@ RECIPES = {
         inferred=["patches of 64x64 are of the LR image, and windows of 8 divide them; the code has 60 and 12",
                   "Charbonnier with eps 1e-3, the code's; there it is of the mean square over RGB",
                   "the cosine ends at 0; \"about 500,000\" iterations are 500k",
-                  "how often RGB is permuted and batches are mixed up, and EMA of 0.999: the code's",
-                  "trains on DIV2K alone; the team also had Flickr2K"]),
+                  "how often RGB is permuted and batches are mixed up, and EMA of 0.999: the code's"]),
     "ustcir": recipe(
         entry="aim22_ustcir_hst",
         title="USTC-IR: HST, Swin transformer groups at three sizes, x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="hst/base", scale=4)},
-        data=DIV2K,
+        data=on("div2k", "flickr2k", "folders/clic"),
         # Patches of 64 are of the LR image, as in the code (srdata.py). 2e-4 is halved at 200k and 300k of all steps.
         stages=[stage(steps=50_000, crop=256, batch=16, learning_rate=2e-4,
                       losses=[dict(fn="charbonnier", pred="sr", target="hr", weight=1.0)]),
@@ -136,15 +154,15 @@ RECIPES = {
                   "batch 16, 4 on each of four GPUs, and EMA of 0.999: the code's",
                   "Charbonnier with eps 1e-3; losses and rates are the report's; the code has L1, and 1e-4 halved at "
                   "100k and 250k",
-                  "starts fresh; the method's paper starts from a network trained on SR without compression",
-                  "trains on DIV2K alone; the team also had Flickr2K and CLIC"]),
+                  "which year's CLIC: any, in folders/clic"],
+        left_out=["the method's paper, not the report, starts from a network trained on SR without compression: "
+                  "networks.sr.start_from takes one"]),
     "msdrsr": recipe(
         entry="aim22_msdrsr",
         title="MSDRSR: artefacts removed at several sizes, an RRDBNet that grows from 23 to 33 blocks, x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="msdrsr/b33", scale=4, fields=dict(num_block=23))},
-        data=dict(train=[dict(dataset="div2k/aim22_t1"), dict(dataset="flickr2k/aim22_t1")],
-                  eval=dict(dataset="div2k/aim22_t1")),
+        data=DF2K,
         # The Laplacian pyramid on small patches, MSE on large ones; and both again with ten more blocks and DIV8K.
         stages=[stage(losses=[dict(fn=fn, pred="sr", target="hr", weight=1.0)], **options)
                 for fn, options in (
@@ -158,6 +176,8 @@ RECIPES = {
         ema_decay=0.999,  # inferred: ESRGAN's in BasicSR
         ensemble=dict(self=True),
         inferred=["what the report does not say of the network: jsr.models.msdrsr",
+                  "high-frequency attention stands in every residual block, as it says, \"at the end of the residual "
+                  "block\"; once a group is another reading",
                   "patches are of the HR image; the Laplacian pyramid has five bands and L1",
                   "batch 8 on patches of 640, at a constant rate",
                   "EMA of 0.999, as ESRGAN's in BasicSR"]),
@@ -166,7 +186,7 @@ RECIPES = {
         title="Giantpandacv: A3Net, a NAF U-net steered by the artifacts it finds, x8 ensemble and TLC",
         protocol="aim22_t1",
         networks={"sr": dict(model="a3net/base", scale=4)},
-        data=DIV2K,
+        data=DF2K,
         stages=[stage(
             steps=1_000_000, learning_rate=2e-4, optimizer=dict(name="adamw", weight_decay=1e-4),
             schedule=dict(name="cosine"),
@@ -178,14 +198,13 @@ RECIPES = {
         inferred=["what the report does not say of the network: jsr.models.a3net",
                   "crops of 512x512 are of the HR image, TLC's windows 1.5 times the LR crops, as TLC's paper has them",
                   "loss (PSNR), batch and no EMA: NAFNet's training; Adam's betas 0.9 and 0.999, PyTorch's",
-                  "the cosine ends at 0",
-                  "trains on DIV2K alone; the team also had Flickr2K"]),
+                  "the cosine ends at 0"]),
     "aselsan": recipe(
         entry="aim22_aselsan_dualdomain",
         title="Aselsan Research: IMDeception on pixels and on wavelets, x8 ensemble inside the network",
         protocol="aim22_t1",
         networks={"sr": dict(model="dual_domain/base", scale=4)},
-        data=DIV2K,
+        data=DF2K,
         stages=[stage(
             steps=2000 * 800, crop=512, batch=8, learning_rate=5e-4,
             schedule=dict(name="multi_step", milestones=[n * 200 * 800 for n in range(1, 10)], factor=0.75),
@@ -194,14 +213,13 @@ RECIPES = {
         ema_decay=0.0,  # inferred
         inferred=["what the report does not say of the network: jsr.models.dual_domain",
                   "the rate, printed as \"5^-4\", is 5e-4; crops of 512x512 are of the HR image",
-                  "flips and rotations as augmentation; no EMA",
-                  "trains on DIV2K alone; the team also had Flickr2K"]),
+                  "flips and rotations as augmentation; no EMA"]),
     "srmui": recipe(
         entry="aim22_srmui_swin2sr",
         title="SRMUI: Swin2SR with a clean LR image on the way and a bicubic skip, x8 ensemble",
         protocol="aim22_t1",
         networks={"sr": dict(model="swin2sr/compressed", scale=4)},
-        data=DIV2K,
+        data=on("div2k", "flickr2k", "folders/mit5k"),
         stages=[stage(
             steps=500_000, batch=32, learning_rate=2e-4,  # inferred: SwinIR's
             crop=192,  # inferred: LR 48, as the name of the published weights says
@@ -213,8 +231,7 @@ RECIPES = {
                   "LR patch of 48: from the name of the published weights",
                   "losses: L1, L1 of the LR-size output with the clean LR, L1 of the detail above a 5x5 Gaussian, each "
                   "with weight 1: after the method's own paper, its weights and sigma chosen",
-                  "flips and rotations as augmentation",
-                  "trains on DIV2K alone; the team also had Flickr2K and MIT 5K"]),
+                  "flips and rotations as augmentation"]),
     "mvideo": recipe(
         entry="aim22_mvideo_two_stage",
         title="MVideo: an RRDBNet against JPEG artefacts and ESRGAN's RRDBNet behind it, x8 ensemble",
@@ -238,7 +255,8 @@ RECIPES = {
                   "losses: L1 before the finetuning, which is \"to improve the PSNR\", and MSE in it",
                   "patches are of the HR image, flipped and rotated",
                   "the cosine falls to 0 in each period; the factor that the report leaves out is 0.5 in stage III",
-                  "SR-Net starts fresh unless ESRGAN's parameters are given; EMA of 0.999, as ESRGAN's in BasicSR"]),
+                  "EMA of 0.999, as ESRGAN's in BasicSR"],
+        left_out=["ESRGAN's parameters, with which SR-Net begins, are the user's file: networks.sr.start_from"]),
     "uestc": recipe(
         entry="aim22_uestc_restormer_rdcb",
         title="UESTC+XJU CV: Restormer, deconvolutions and dense blocks with channel attention, x8 ensemble",
@@ -268,8 +286,8 @@ RECIPES = {
                 [700_000, 0.1], [700_000, 0.05], [1_000_000, 0.05]]))],  # inferred: the last step down at 700k
         ema_decay=0.999,  # inferred: HAT's
         inferred=["patches of 64x64 are of the LR image", "the last step of the learning rate, to 1e-5, at 700k",
-                  "EMA of 0.999, as in HAT's training",
-                  "trains on DIV2K's 800 images; the team had 4,600 and does not say which"]),
+                  "EMA of 0.999, as in HAT's training"],
+        left_out=["the team's 4,600 training images, which it does not name: DIV2K's 800 are trained on"]),
 }
 
 

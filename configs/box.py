@@ -32,7 +32,7 @@ def rows(*kinds):
 
 def entry(*, title, protocol, scale, fields, train, shown, crop, steps, **more):
     """A recipe with what all of them have in common: `shown` are settings of the pictures of validation."""
-    network = dict(block="ecb_idt", end_block="ecb", act="lrelu", anchor=True, zero_start=True) | fields
+    network = dict(block="ecb_idt", end_block="ecb", act="lrelu", anchor="nearest", zero_start=True) | fields
     # Crops of 96 px at LR's size, 16 of them: 7,000 (steps) * 16 crops see all pixels of 20 Mpx about a hundred times
     common = dict(crop=crop, batch=16, fused=True)
     return recipe(

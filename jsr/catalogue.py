@@ -9,6 +9,7 @@ import unicodedata
 
 from jsr import challenges, models
 from jsr.analysis import counted
+from jsr.datasets.folders import FOLDERS
 from jsr.recipes import all_recipes
 from jsr.recipes.schema import Recipe
 from jsr.trees import plain
@@ -135,6 +136,17 @@ def figures(recipe):
     return dict(params=params, params_deployed=deployed, gmacs=sum(net["copies"] * net["gmacs"] for net in networks),
                 hook_gmacs=hooked, passes=recipe.passes, input_hw=list(recipe.input_hw), networks=networks,
                 model_mb=size, to_pytorch="official" if all(official) else "written")
+
+
+def datasets(recipe):
+    """The names of the datasets that a recipe trains on, each once, in the order of its rows."""
+    named = (row.dataset or row.hr for stage in recipe.stages for row in recipe.rows(stage))
+    return list(dict.fromkeys(named))
+
+
+def to_fill(recipe):
+    """{name: which images} of those of its datasets whose folders the user fills, see jsr.datasets.folders."""
+    return {name: FOLDERS[name] for name in datasets(recipe) if name in FOLDERS}
 
 
 def limited(entry):

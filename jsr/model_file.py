@@ -18,8 +18,9 @@ object:
                windows of local means, LR px}; absent means not
   scores       {"psnr[rgb]": ...} on the validation images, where there are any
   data         [{dataset, split, degrade, ..., licence}] trained on, the rows of the recipe; [] of converted weights
-  fingerprint  {config, data, revision, versions, seed} of the run; of converted weights {source, sha256, names,
-               versions}
+  fingerprint  {config, data, codecs, revision, versions, seed} of the run; codecs are {place in the recipe: what made
+               and decodes the LR images there}, "data.eval" those of the scores (jsr.degradations.codecs); of
+               converted weights {source, sha256, names, versions}
 
 and of converted weights also
 

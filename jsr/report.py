@@ -8,8 +8,9 @@ import json
 import numpy as np
 from rich.table import Table
 
-from jsr import challenges, chart, crops, evaluation, metrics
+from jsr import challenges, chart, crops, degradations, evaluation, metrics
 from jsr.degradations.enlarge import enlarge
+from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.images import png_bytes, read_rgb
 from jsr.training import insight
@@ -22,7 +23,7 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_imag
 
     Args:
       upscaler: jsr.inference.upscaler.Upscaler.
-      pairs: iterable of (name, lr, hr, quality): uint8 images, and the LR image's JPEG quality or None.
+      pairs: iterable of (name, lr, hr, made), see `jsr.data.validation.eval_pairs`.
       protocol: jsr.challenges.Protocol; its keys, crop border and baseline apply.
       recipe: "<track>:<name>", and which part of it.
       steps: updates trained.
@@ -30,26 +31,38 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_imag
       on_image: called after each image.
 
     Returns:
-      (report, strips): report is {recipe, steps, protocol, scale, images: [{name, <baseline>: {key: value},
-      ours: {...}}], mean: {<baseline>, ours}} and, of an ensemble, members; strips is {name: uint8 picture}, one row of
-      crops an image.
+      (report, strips): report is {recipe, steps, protocol, scale, codecs: those of the LR images, other_codecs: why
+      the scores do not belong beside published ones, images: [{name, <baseline>: {key: value}, ours: {...}}], mean:
+      {<baseline>, ours}} and, of an ensemble, members; strips is {name: uint8 picture}, one row of crops an image.
+
+    Raises:
+      UserError: LR images by several codecs, or members that were scored on those of others.
     """
-    rows, strips = [], {}
-    for name, lr, hr, quality in pairs:
+    rows, strips, records = [], {}, {}
+    for name, lr, hr, made in pairs:
+        records[name] = made
         shown = {protocol.baseline: enlarge(lr, upscaler.scale, protocol.kernel),
-                 "ours": upscaler.told(quality).upscale(lr)}
+                 "ours": upscaler.told(degradations.jpeg_quality(made)).upscale(lr)}
         rows.append({"name": name, **{who: evaluation.score(name, sr, hr, protocol)
                                       for who, sr in shown.items()}})
         strips[name] = crops.strip(lr, shown[protocol.baseline], shown["ours"], hr)
         on_image()
     mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in (protocol.baseline, "ours")}
-    return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "scale": upscaler.scale, "images": rows,
-            "mean": mean, **({"members": list(members)} if members else {})}, strips
+    codecs = evaluation.same_codecs(records)
+    for row in members:
+        if degradations.codec_kinds(row["codecs"]) != degradations.codec_kinds(codecs):
+            raise UserError(f"{row['name']}: was scored on LR images by {row['codecs'] or 'what is not known'}, the "
+                            f"ensemble on those by {codecs or 'what is not known'}, and scores of two share no table; "
+                            "evaluate the ensemble where its members were")
+    other = degradations.other_codecs(made, protocol.name)
+    return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "scale": upscaler.scale, "codecs": codecs,
+            "other_codecs": other, "images": rows, "mean": mean,
+            **({"members": list(members)} if members else {})}, strips
 
 
 def table(report, protocol):
     """The rich table that a run ends with."""
-    shown = Table(title=f"{report['recipe']}: mean of {len(report['images'])} images")
+    shown = Table(title=f"{report['recipe']}: mean of {len(report['images'])} images{_by(report)}")
     shown.add_column("")
     for key in protocol.keys:
         shown.add_column(metrics.label(key), justify="right")
@@ -61,6 +74,10 @@ def table(report, protocol):
         shown.add_row(name, *(f"{scores[key]:.4f}" for key in protocol.keys))
     shown.add_row("gain", *(f"{metrics.gain(ours[key], baseline[key]):+.4f}" for key in protocol.keys))
     return shown
+
+
+def _by(report):
+    return f", LR by {report['codecs']}" if report["codecs"] else ""
 
 
 def write(folder, report, strips, *, protocol):
@@ -138,7 +155,8 @@ def _page(report, strips, protocol, folder):
 td:first-child{{text-align:left}}img{{width:100%;image-rendering:pixelated}}
 .film{{display:flex;gap:4px}}figure{{margin:0;flex:1}}figcaption{{font-size:12px}}</style>
 <h1>{html.escape(report['recipe'])}</h1>
-<p>{report['steps']} steps, {len(report['images'])} held-out images, {protocol.title}. Means over images:</p>
+<p>{report['steps']} steps, {len(report['images'])} held-out images{html.escape(_by(report))}, {protocol.title}. Means
+over images:</p>
 <table><tr><th></th>{head}</tr>{mean}</table>
 {_of_run(report, strips, protocol, folder)}
 <p>Each strip: LR (enlarged), {protocol.baseline}, ours, HR, then {crops.ERROR_GAIN} times the absolute error of
@@ -153,7 +171,7 @@ def _of_run(report, strips, protocol, folder):
     gain = metrics.gain(*(report["mean"][who][protocol.ranking] for who in ("ours", protocol.baseline)))
     final = report["steps"], gain
     alone = rows and not config.get("ensemble", {}).get("self")  # an ensemble's gain is not that of the validations
-    parts = [_published(config.get("entry", ""), report["mean"]["ours"], protocol),
+    parts = [_published(config.get("entry", ""), report, protocol),
              *curves(rows, [stage["steps"] for stage in config.get("stages", ())], protocol.baseline,
                      final if alone else ())]
     scores = dict([*((row["step"], row["gain"]) for row in rows if "gain" in row), final])
@@ -180,16 +198,18 @@ def _of_run(report, strips, protocol, folder):
     return "\n".join(parts)
 
 
-def _published(entry, ours, protocol):
-    """A table of what a report printed of an entry beside our scores; "" of a recipe of our own."""
+def _published(entry, report, protocol):
+    """A table of what a paper printed of an entry beside our scores of the same codecs; "" of a recipe of our own."""
     line = challenges.published(protocol.name, entry)
     if not line:
         return ""
+    ours = {} if report["other_codecs"] else report["mean"]["ours"]
+    why = f" Ours are not comparable: {html.escape(report['other_codecs'])}." if report["other_codecs"] else ""
     rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td>"
                    f"<td>{f'{ours[name]:.4f}' if name in ours else ''}</td></tr>"
                    for name, text in line.items() if text and name != "id")
     return (f"<h2>published</h2><table><tr><th></th><th>report</th><th>ours</th></tr>{rows}</table>"
-            f"<p>The report's scores are of {html.escape(protocol.test_set)}.</p>")
+            f"<p>The report's scores are of {html.escape(protocol.test_set)}.{why}</p>")
 
 
 def _image(picture, alt):

@@ -142,6 +142,21 @@ def tiny_run(shared_photos, tmp_path):
 
 
 @pytest.fixture
+def without_jpeglib(monkeypatch):
+    """The package jpeglib is not installed, for one test and this process."""
+    from jsr import degradations
+    from jsr.degradations import jpeg
+
+    known = jpeg.is_here, jpeg.library, degradations._refused
+    for function in known:
+        function.cache_clear()
+    monkeypatch.setitem(sys.modules, "jpeglib", None)
+    yield
+    for function in known:
+        function.cache_clear()
+
+
+@pytest.fixture
 def optimized():
     """Compiles what one test compiles first as users' programs are: for laws that hold to the last bits."""
     import jax  # not by tests that need none

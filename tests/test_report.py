@@ -1,13 +1,15 @@
 """The page of a run: what the folder holds is shown."""
 
 import base64
+import html
 import json
 import re
 
 import numpy as np
 import pytest
 
-from jsr import challenges, report
+from jsr import challenges, degradations, report
+from jsr.errors import UserError
 from jsr.images import read_rgb, write_png
 
 
@@ -27,7 +29,7 @@ class Twice:
 def result(photograph):
     """(report, strips, protocol) of two images."""
     protocol = challenges.protocol("aim22_t1")
-    pairs = [(f"{n}.png", hr[::4, ::4], hr, None) for n in range(2) for hr in [photograph(64, 80, n)]]
+    pairs = [(f"{n}.png", hr[::4, ::4], hr, {}) for n in range(2) for hr in [photograph(64, 80, n)]]
     return *report.make_report(Twice(), pairs, protocol=protocol, recipe="t:r", steps=30), protocol
 
 
@@ -74,6 +76,33 @@ def test_the_members_of_an_ensemble_stand_beside_it(result, tmp_path):
     table = report.table(scores | {"members": rows}, protocol)
     assert list(table.columns[0].cells) == ["bicubic x4", "member1", "member2", "ours, 2 members", "gain"]
     assert list(report.table(scores, protocol).columns[0].cells) == ["bicubic x4", "ours", "gain"]
+
+
+def test_codecs_stand_beside_the_scores_which_share_no_table_with_those_of_others(photograph, tmp_path):
+    protocol, hr = challenges.protocol("aim22_t1"), photograph(64, 80)
+    (tmp_path / "config.json").write_text(json.dumps({"stages": [], "entry": "aim22_srmui_swin2sr"}))
+
+    def reported(*encoders, members=()):
+        made = [degradations.degrade("aim22_t1", hr, encoder=encoder) for encoder in encoders]
+        pairs = [(f"{n}.png", its.decode(), hr, its.record) for n, its in enumerate(made)]
+        return report.make_report(Twice(), pairs, protocol=protocol, recipe="t:r", steps=30, members=members)
+
+    scores, strips = reported("pillow", "pillow")
+    assert scores["codecs"] == degradations.codecs(degradations.draw("aim22_t1", encoder="pillow"))
+    assert f"LR by {scores['codecs']}" in report.table(scores, protocol).title
+    page = report.write(tmp_path, scores, strips, protocol=protocol).read_text()
+    assert f"LR by {html.escape(scores['codecs'])}" in page and "<td>psnr[rgb]</td><td>23.4033</td><td></td>" in page
+    assert "Ours are not comparable: LR images by libjpeg-turbo" in page and "where aim22_t1 has 9d &gt; pillow" in page
+    row = {"name": "member1", "codecs": "libjpeg 9d > libjpeg-turbo 3", "mean": scores["mean"]["ours"]}
+    with pytest.raises(UserError, match="member1: was scored on LR images by libjpeg 9d > libjpeg-turbo 3, the ensemb"):
+        reported("pillow", members=[row])
+    pytest.importorskip("jpeglib", reason="an optional package (extra `codecs`)")
+    with pytest.raises(UserError, match=r"several codecs, .*: libjpeg-turbo .* \(2, as 0.png\); libjpeg 9d > "):
+        reported("pillow", "pillow", "9d")
+    scores, strips = reported("9d")
+    assert scores["other_codecs"] == "" and scores["codecs"].startswith("libjpeg 9d > libjpeg-turbo ")
+    page = report.write(tmp_path, scores, strips, protocol=protocol).read_text()
+    assert "not comparable" not in page and f"23.4033</td><td>{scores['mean']['ours']['psnr[rgb]']:.4f}</td>" in page
 
 
 def test_a_film_has_few_pictures_the_first_and_the_last(tmp_path):

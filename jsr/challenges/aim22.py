@@ -10,9 +10,9 @@ from jsr.challenges.rules import JPEG, Protocol, Timing
 TRACKS = (
     Protocol(
         name="aim22_t1", title="AIM 2022 super-resolution of compressed images, track 1 (x4, JPEG quality 10)", scale=4,
-        # Pillow's bicubic to (W/4, H/4), JPEG saved with quality 10 and no other argument. The organisers' Pillow
-        # 7.2.0 carried libjpeg 9d: encoder=9d
-        degradation=({"fn": "pillow_bicubic", "scale": 4}, {**JPEG, "quality": 10}),
+        # Pillow's bicubic to (W/4, H/4), JPEG saved with quality 10 and no other argument. The wheel of the organisers'
+        # Pillow 7.2.0 carries libjpeg 9d.
+        degradation=({"fn": "pillow_bicubic", "scale": 4}, {**JPEG, "encoder": "9d", "quality": 10}),
         keys=("psnr[rgb]", "ssim[rgb]", "psnr[y_601]"), ranking="psnr[rgb]",
         table="aim22_t1", test_set="the 100 test images of DIV2K, 0901 to 1000", test_count=100,
         test_names=frozenset(f"{i:04d}" for i in range(901, 1001)), published={"psnr[rgb]": "22.2420"},

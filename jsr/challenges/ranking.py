@@ -51,7 +51,8 @@ class Standing:
 
 
 def standing(protocol: Protocol, ours: Mapping[str, float], names: Iterable[str],
-             baseline: Mapping[str, float] | None = None, runtime_ms: float | None = None) -> Standing:
+             baseline: Mapping[str, float] | None = None, runtime_ms: float | None = None,
+             other_codecs: str = "") -> Standing:
     """Ranks scores in the published table where they were measured on that table's images, and nowhere else.
 
     Args:
@@ -61,6 +62,7 @@ def standing(protocol: Protocol, ours: Mapping[str, float], names: Iterable[str]
       baseline: the same means of the baseline, if known. Where they are far from the published ones the images are
         others; where the names of the images are not known, nothing else can tell.
       runtime_ms: ms an image, for the score.
+      other_codecs: why the LR images are not such as the table's, see `jsr.degradations.other_codecs`; "" where not.
 
     Returns:
       Standing.
@@ -82,7 +84,7 @@ def standing(protocol: Protocol, ours: Mapping[str, float], names: Iterable[str]
     over = "" if gain is None else f", {gain:+.4f} over {protocol.baseline}"
     if not rows:
         return Standing(None, gain, published, points, None, scores, what + over)
-    obstacle = _obstacle(protocol, names, baseline)
+    obstacle = other_codecs or _obstacle(protocol, names, baseline)
     if obstacle:
         if over:
             what += (f"{over}; the {len(rows)} published entries gained {min(published.values()):+.4f} to "

@@ -6,7 +6,8 @@ from typing import Any
 
 from jsr import metrics
 
-# JPEG as Pillow writes and reads it. Encoder and decoder can be set (jsr.degradations.jpeg.LIBRARIES).
+# JPEG as Pillow writes and reads it. Tracks whose organisers had another library name it (jsr.degradations.jpeg); most
+# teams read files by OpenCV, whose libjpeg-turbo is Pillow's.
 JPEG: dict[str, Any] = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow"}
 
 
@@ -51,6 +52,7 @@ class Protocol:
       timing: Timing; None where entries are not timed here.
       limits: the most that the report allows an entry: {"model_mb": code and models, MB of 2^20 bytes as the tables
         count them, "runtime_ms": ms an image}; {} where it names no limit.
+      kept_out: datasets that its rules do not allow to train on.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Protocol:
     runtime: str = ""
     timing: Timing | None = None
     limits: dict[str, float] = dataclasses.field(default_factory=dict)
+    kept_out: tuple[str, ...] = ()
 
     @property
     def ranking_columns(self) -> list[str]:

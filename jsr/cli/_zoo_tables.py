@@ -3,7 +3,7 @@
 import ast
 
 from jsr import augment, degradations, losses, metrics, optim, places
-from jsr.datasets import build
+from jsr.datasets import build, folders
 from jsr.degradations.resize import RESIZES
 
 
@@ -36,7 +36,8 @@ def tables(what):
             ("codec", _documented({name: codec.encode for name, codec in degradations.CODECS.items()})),
             ("resize", _documented(RESIZES)),
             ("degradation", {name: _degradation(row) for name, row in degradations.PROTOCOLS.items()})],
-        "datasets": lambda: [("dataset", {name: _dataset(name) for name in build.names()})],
+        "datasets": lambda: [("dataset", {name: _dataset(name) for name in build.names()}),
+                             ("folder that you fill", folders.FOLDERS)],
         "metrics": lambda: [("metric", _documented(metrics.METRICS)),
                             ("profile", {name: profile.about for name, profile in metrics.PROFILES.items()})],
         "augmentations": lambda: [("augmentation", _documented(augment.AUGMENTATIONS))],

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from jsr import challenges, listing
 from jsr.cli import _output, _progress
-from jsr.degradations import PROTOCOLS, explain, parameters, settings
+from jsr.degradations import PROTOCOLS, codecs, explain, parameters, settings
 from jsr.degradations.degrade_folder import MANIFEST, degrade_folder, foresee
 from jsr.errors import UserError
 
@@ -48,8 +48,7 @@ def run(args):
     if challenge and not challenge.degradation:
         raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, "
                         "which nothing degraded; take the challenge's own pairs, or another protocol's degradation")
-    known = parameters(args.protocol)
-    fixed = settings(args.protocol, dict(_pair(text, known) for text in args.set), "--set ")
+    fixed = chosen(args.protocol, args.set)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     passed, done = listing.PassedOver(), ""
     if args.explain and args.dry_run:
@@ -74,8 +73,16 @@ def run(args):
                               f"{entry['hr_height']}x{entry['hr_width']} (height x width)")
         what = "clips" if PROTOCOLS[args.protocol].video else "images"
         if manifest["files"]:
-            done = f"{len(manifest['files'])} LR {what} in {args.out}, their parameters in {MANIFEST}"
+            made_by = {codecs(entry["degradation"]) for entry in manifest["files"].values()} - {""}
+            made_by = f" by {' and '.join(sorted(made_by))}" if made_by else ""
+            done = f"{len(manifest['files'])} LR {what} in {args.out}{made_by}, their parameters in {MANIFEST}"
     return _output.ended("jsr degrade", [*passed.errors, *errors], done, console, passed)
+
+
+def chosen(protocol, texts):
+    """The parameters of a protocol that the texts of --set choose, as jsr.degradations.draw takes them."""
+    known = parameters(protocol)
+    return settings(protocol, dict(_pair(text, known) for text in texts), "--set ")
 
 
 def _pair(text, known):

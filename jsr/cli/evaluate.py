@@ -15,13 +15,16 @@ one pairing is possible. A file that is missing, damaged or of the wrong size ge
 and makes the exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
 
 A challenge's baseline is bicubic, of ais24 Lanczos, of ntire24 the JPEG image itself; its LR images are made from the
-HR images unless --lr has them, with a folder for each QP where --sr has.
+HR images unless --lr has them, with a folder for each QP where --sr has. What encoded and decoded them is printed, and
+--set encoder=pillow and the like choose it; LR files of `jsr degrade` are decoded as it recorded. Where other codecs
+than the protocol's did so, the scores are not ranked in its table.
 
---json holds {protocol, profiles, crop_border, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours, bicubic},
-standing, skipped, kept}; scores are {"psnr[rgb]": dB, ...}, kept is {"runtime_ms": whether it is within the challenge's
-limit} where there is a limit and a runtime was given. The baseline stands under its name; with several QPs an image
-also has its qp, and the mean's scores are called "psnr[rgb] QP31". The PSNR of equal images is the string "inf", since
-JSON has no infinity. --csv holds one row an image.
+--json holds {protocol, profiles, crop_border, codecs, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours,
+bicubic}, standing, skipped, kept}; codecs are those of the LR images, "" where they are not known; scores are
+{"psnr[rgb]": dB, ...}, kept is {"runtime_ms": whether it is within the challenge's limit} where there is a limit and a
+runtime was given. The baseline stands under its name; with several QPs an image also has its qp, and the mean's scores
+are called "psnr[rgb] QP31". The PSNR of equal images is the string "inf", since JSON has no infinity. --csv holds one
+row an image.
 """
 
 import csv
@@ -35,9 +38,10 @@ import re
 
 from rich.table import Table
 
-from jsr import challenges, evaluation, listing, metrics, parallel, terminal
+from jsr import challenges, degradations, evaluation, listing, metrics, parallel, terminal
 from jsr.challenges import submission
 from jsr.cli import _output, _progress
+from jsr.cli.degrade import chosen
 from jsr.errors import UserError
 from jsr.evaluation import score_folders
 from jsr.images import image_size, list_images
@@ -58,6 +62,8 @@ def add_arguments(parser):
     parser.add_argument("--qp", metavar="N", type=int, help="the images' QP; without it, folders QP31, QP63... of a "
                                                             "protocol that has several")
     parser.add_argument("--runtime_ms", metavar="MS", type=float, help="ms an image, for a real-time challenge's score")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+                        help="a parameter of the protocol's LR images, as encoder=pillow or decoder=9d")
     parser.add_argument("--scale", metavar="N", type=int,
                         help="HR size over LR size, the protocol's by default; HR images are cropped to its multiples")
     parser.add_argument("--crop_border", metavar="N", type=int,
@@ -92,8 +98,9 @@ def run(args):
     figures = {"runtime_ms": args.runtime * 1e3 if args.runtime_ms is None and args.runtime else args.runtime_ms}
     if args.hr:
         baseline = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
-        work = partial(score_folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline,
-                       degradation=protocol.name if protocol and protocol.degradation and not args.lr else "")
+        if protocol and protocol.degradation and not args.lr:
+            baseline |= {"degradation": protocol.name, "fixed": chosen(protocol.name, args.set)}
+        work = partial(score_folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline)
         rows = _score(work, pairs, args.num_workers, problems)
         report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border,
                          runtime_ms=args.runtime_ms) | {"kept": challenges.kept(protocol, figures) if protocol else {}}
@@ -134,6 +141,10 @@ def _settings(args, protocol):
         raise UserError("--submission takes the images of one QP: say which with --qp")
     if not args.hr and (args.json or args.csv):
         raise UserError("--json and --csv need --hr: without the originals there are no scores")
+    if args.set and (args.lr or not (protocol and protocol.degradation)):
+        raise UserError("--set: " + ("chooses how LR images are made, but --lr has them; leave one out" if args.lr else
+                                     "chooses how a protocol's LR images are made; name one that makes them, as "
+                                     "--protocol aim22_t1"))
     scale = args.scale if args.scale is not None else protocol.scale if protocol else None
     if scale is not None and scale < 1:
         raise UserError(f"--scale {scale}: must be at least 1")
@@ -251,12 +262,17 @@ def _report(rows, problems, *, protocol, keys, crop_border, runtime_ms):
     mean = {who: {challenges.column(key, qp): value for qp, group in _by_row_qp(rows).items()
                   for key, value in evaluation.mean_scores([row[who] for row in group]).items()}
             for who in ("ours", protocol.baseline if protocol else "bicubic") if rows and who in rows[0]}
-    standing = None
+    made = {f"QP{row['qp']} {row['name']}" if "qp" in row else row["name"]: row.pop("made")
+            for row in rows if "made" in row}
+    codecs, standing = evaluation.same_codecs(made), None
     if rows and protocol:
+        others = {degradations.other_codecs(record, protocol.name) for record in made.values() if record} - {""}
         ranked = [row["name"] for row in rows if not protocol.qps or row["qp"] in protocol.table_qps]
-        standing = challenges.standing(protocol, mean["ours"], ranked, mean.get(protocol.baseline), runtime_ms)
-    return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "images": rows,
-            "mean": mean, "standing": standing and dataclasses.asdict(standing), "skipped": sorted(problems)}
+        standing = challenges.standing(protocol, mean["ours"], ranked, mean.get(protocol.baseline), runtime_ms,
+                                       " and ".join(sorted(others)))
+    return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "codecs": codecs,
+            "images": rows, "mean": mean, "standing": standing and dataclasses.asdict(standing),
+            "skipped": sorted(problems)}
 
 
 def _by_row_qp(rows):
@@ -271,6 +287,7 @@ def _show(report, protocol, console, title):
         console.print(f"HR images cropped at the bottom and right to multiples of the scale: {len(cropped)} "
                       f"({cropped[0]['name']} from {cropped[0]['cropped']}, height x width)")
     count = f"{title}, images scored: {len(rows)}" + (f", files left out: {skipped}" if skipped else "")
+    count += f", LR by {report['codecs']}" if report["codecs"] else ""
     if not rows:
         console.print(count)
         return

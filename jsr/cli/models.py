@@ -225,7 +225,9 @@ def _card(name, path):
     if "source" in fingerprint:
         lines.append(f"- converted from {fingerprint['source']}, SHA-256 {fingerprint['sha256']}")
     scores = meta.get("scores") or {}
-    lines += [f"- {key} on the validation images: {value:.4f}" for key, value in scores.items()
+    codecs = (fingerprint.get("codecs") or {}).get("data.eval", "")
+    by = f", LR by {codecs}" if codecs else ""
+    lines += [f"- {key} on the validation images{by}: {value:.4f}" for key, value in scores.items()
               if isinstance(value, float)]
     notes = path.with_suffix(".md")
     if path.parent == weights.SHIPPED and notes.is_file():

@@ -23,6 +23,10 @@
 and of those that are built
   recipe, config   "aim22_t1:edsr", and what jsr.main takes: "configs/aim22_t1.py:edsr"
   inferred         what the source does not state and we chose
+  left_out         what the source states and the recipe does not do
+  data             names of the datasets that it trains on
+  to_fill          {name: which images} of those that have no builder: the user fills a folder of that name below the
+                   folder of datasets, and without it the recipe trains on the others
   params           parameters as trained, of the different networks, each once
   params_deployed  the same after re-parameterisation
   gmacs            convolution and matrix multiply-accumulates for an LR image of input_hw, deployed, in 1e9, once
@@ -51,6 +55,7 @@ from jsr import catalogue, challenges, model_file, models, terminal, weights
 from jsr.analysis import counted
 from jsr.catalogue import LISTED_HW
 from jsr.cli import _progress
+from jsr.datasets import folders
 from jsr.errors import UserError
 from jsr.weights import public
 
@@ -191,7 +196,9 @@ def _json_row(entry):
         return row
     track, _, name = entry.recipe.recipe.partition(":")
     return row | dict(recipe=entry.recipe.recipe, config=f"configs/{track}.py:{name}",
-                      inferred=list(entry.recipe.inferred), **catalogue.figures(entry.recipe))
+                      inferred=list(entry.recipe.inferred), left_out=list(entry.recipe.left_out),
+                      data=catalogue.datasets(entry.recipe),
+                      to_fill=catalogue.to_fill(entry.recipe), **catalogue.figures(entry.recipe))
 
 
 def _print_parts(console, what):
@@ -220,13 +227,21 @@ def _print_entry(console, entry):
                  ("networks", entry.shown_networks),
                  ("passes", f"{entry.recipe.passes} for an image"),
                  ("to PyTorch", _TO_PYTORCH[catalogue.figures(entry.recipe)["to_pytorch"]]),
-                 *(("inferred" if i == 0 else "", text) for i, text in enumerate(entry.recipe.inferred))]
+                 ("data", ", ".join(catalogue.datasets(entry.recipe))),
+                 *_lines("to fill", [f"{folders.path_of(name)}: {which}"
+                                     for name, which in catalogue.to_fill(entry.recipe).items()]),
+                 *_lines("inferred", entry.recipe.inferred), *_lines("left out", entry.recipe.left_out)]
     limits = [f"{who}: {text}" for who, figures in catalogue.limited(entry).items()
               if (text := challenges.verdict(entry.protocol, figures))]
-    rows += [("limits" if i == 0 else "", text) for i, text in enumerate(limits)]
+    rows += _lines("limits", limits)
     for row in rows:
         facts.add_row(*row)
     console.print(facts, "", _figure_table(entry), sep="\n")
+
+
+def _lines(what, texts):
+    """Rows of a page: the texts below each other, beside the word for all."""
+    return [(what if number == 0 else "", text) for number, text in enumerate(texts)]
 
 
 def _figure_table(entry):

@@ -23,6 +23,10 @@ LAYOUTS = {
     "conv": {"weight": ("params", "kernel", (2, 3, 1, 0)), "bias": ("params", "bias", None)},  # OIHW to HWIO
     "kernel": {"": ("params", "", (2, 3, 1, 0))},  # a convolution's kernel, as a parameter of its own
     "transposed_conv": {"weight": ("params", "kernel", (2, 3, 0, 1)), "bias": ("params", "bias", None)},  # IOHW to HWIO
+    "weight_norm_conv": {"weight_v": ("params", "kernel", (2, 3, 1, 0)), "bias": ("params", "bias", None),
+                         "weight_g": ("params", "magnitude", (2, 3, 1, 0))},
+    "weight_norm_transposed_conv": {"weight_v": ("params", "kernel", (2, 3, 0, 1)), "bias": ("params", "bias", None),
+                                    "weight_g": ("params", "magnitude", (2, 3, 0, 1))},
     "linear": {"weight": ("params", "kernel", (1, 0)), "bias": ("params", "bias", None)},
     "norm": {"weight": ("params", "scale", None), "bias": ("params", "bias", None),
              "running_mean": ("batch_stats", "mean", None), "running_var": ("batch_stats", "var", None)},

@@ -1,9 +1,11 @@
 """PyTorch checkpoints on disk: .pth, .pt and .ckpt through PyTorch, .safetensors without it.
 
 A .pth is a pickle, and unpickling can run any code: only `torch.load(weights_only=True)` reads one, which builds
-tensors and plain containers and refuses everything else.
+tensors and plain containers and refuses everything else. Of a module that was pickled whole jsr.convert.pickled takes
+the tensors, and runs nothing of it.
 """
 
+import contextlib
 import dataclasses
 import io
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jsr.convert import pickled
 from jsr.convert.engine import unwrap
 from jsr.errors import MissingLibrary, UserError, install
 from jsr.files import atomic_write
@@ -38,7 +41,7 @@ def read_state_dict(path):
 
     Raises:
       UserError: missing, of another kind, damaged, holds more than tensors, no state dict, a tensor that is complex,
-        sparse, quantised or without data, a value that is not finite; PyTorch is needed and not installed.
+        sparse, quantised, empty or without data, a value that is not finite; PyTorch is needed and not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,6 +57,8 @@ def read_state_dict(path):
     for key, value in tensors.items():
         if np.iscomplexobj(value):
             raise UserError(f"{path}: {key} is of {value.dtype}, which no network here has; get other weights")
+        if not value.size:
+            raise UserError(f"{path}: {key} holds nothing, its shape is {list(value.shape)}; get the weights again")
         if not np.isfinite(value).all():
             raise UserError(f"{path}: {key} has values that are not finite; the training that wrote it went wrong")
     return dataclasses.replace(found, tensors=tensors)
@@ -139,6 +144,9 @@ def _read_torch(path):
             warnings.simplefilter("ignore")  # of pickle protocols that PyTorch does not write itself
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as e:
+        with contextlib.suppress(Exception):  # whatever else the file is
+            if (tensors := pickled.state_dict(path)) is not None:
+                return tensors
         # PyTorch's own text advises to load it all the same, which must not reach anybody.
         refused = re.search(r"GLOBAL (\S+)", str(e))
         what = f"holds more than tensors ({refused[1]})" if refused else "is damaged or holds more than tensors"

@@ -86,13 +86,18 @@ def identify(state_dict):
     """The Match of a state dict {key: array}, or None where no file of jsr/convert/rules knows it.
 
     Each of them that can tell has `identify(state_dict)`, which returns None or (scale, fields, assumed), with every
-    field that the state dict tells.
+    field that the state dict tells. Where an array has another number of axes than in every such network, or an axis of
+    no length, they may raise what Python raises then.
     """
     for stem in RULES:
         rules = importlib.import_module(f"jsr.convert.rules.{stem}")
-        if hasattr(rules, "identify") and (found := rules.identify(state_dict)):
-            scale, fields, assumed = found
-            return Match(*_variant(stem, scale, fields), tuple(assumed))
+        try:
+            found = rules.identify(state_dict) if hasattr(rules, "identify") else None
+            match = Match(*_variant(stem, found[0], found[1]), tuple(found[2])) if found else None
+        except (ArithmeticError, LookupError, ValueError):
+            continue
+        if match:
+            return match
     return None
 
 

@@ -3,12 +3,18 @@
 from fractions import Fraction
 import hashlib
 import json
+import math
+import os
+from pathlib import Path
 
 from jsr import degradations, guests, models
 from jsr.chain import takes_quality
 from jsr.data import clips, pipeline, sources
+from jsr.data.kept import FOLDER
+from jsr.datasets.build import default_data_dir
 from jsr.datasets.cut import Cut
 from jsr.errors import UserError, nearest
+from jsr.recipes.check import first_idle_step
 from jsr.recipes.mistakes import Mistakes
 from jsr.trees import plain
 
@@ -39,11 +45,11 @@ def open_sources(recipe, announce=lambda line: None):
       announce: called with lines for the user.
 
     Returns:
-      {`key` of a row: source}, and EVAL: source.
+      {`key` of a row: source}, and EVAL: source; None of a row that is left out, see `jsr.data.sources.absence`.
 
     Raises:
-      UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing, damaged or smaller
-        than the crop.
+      UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing or damaged; a
+        stage none of whose rows is there, or none at some of its steps.
     """
     rows, others, least = {}, {}, {}  # of the same records: rows beside them in a worker's memory, the largest crop
     for index, stage in enumerate(recipe.stages):
@@ -51,8 +57,8 @@ def open_sources(recipe, announce=lambda line: None):
         for row in found:
             rows[key(row)] = row
             others[key(row)] = max(others.get(key(row), 0), len(found))
-            crop = 1 if stage.frames else stage.crop, f"stages[{index}].crop"
-            least[key(row)] = max(least.get(key(row), crop), crop, key=lambda its: its[0])
+            crop = (1, 1) if stage.frames else stage.crop_hw, f"stages[{index}].crop"
+            least[key(row)] = max(least.get(key(row), crop), crop, key=lambda its: math.prod(its[0]))
     missing = Mistakes(libraries=True)
     look(recipe, missing)
     wrong = {key(row) for place, row in places(recipe) if missing.within(place)}
@@ -60,13 +66,41 @@ def open_sources(recipe, announce=lambda line: None):
     for its, row in rows.items():
         if its in wrong:
             continue
+        if absence := sources.absence(row.dataset, recipe.data.data_dir):
+            announce(absence)
+            opened[its] = None
+            continue
         with missing.at(first[its] if guests.is_function(row.dataset) else None):
             opened[its] = _opened(recipe, row, pipeline.CACHE_BYTES // others[its], announce, *least[its])
     if not missing.within(EVAL):
         with missing.at(EVAL if guests.is_function(recipe.data.eval.dataset) else None):
             opened[EVAL] = validation_source(recipe, announce)
+    _look_left(recipe, opened, missing)
     missing.done()
+    for name in dict.fromkeys(row.degrade for row in rows.values() if row.degrade):
+        if degradations.sees_whole(name):
+            announce(_of_whole_images(name, _place(recipe)))
     return opened
+
+
+def _look_left(recipe, opened, missing):
+    """Adds the stages that the rows which are there do not suffice for."""
+    for index, stage in enumerate(recipe.stages):
+        rows, numbers = recipe.rows(stage), present(recipe, stage, opened)
+        absent = [number for number in range(len(rows)) if number not in numbers]
+        step = first_idle_step([rows[number] for number in numbers], stage.steps)
+        if absent and step is not None:
+            place = f"{f'stages[{index}].data' if stage.data else 'data.train'}[{absent[0]}].dataset"
+            missing.add(place, f"{sources.absence(rows[absent[0]].dataset, recipe.data.data_dir)}, and step {step} of "
+                               "the stage has no other row; put the images there, or name what you have")
+
+
+def _of_whole_images(name, folder):
+    first = next(part for part in (folder, *folder.parents) if part.exists())
+    if os.access(first, os.W_OK):
+        return f"{name} compresses whole images, each when it is first used, and they are kept in {folder}"
+    return (f"{name} compresses whole images, for every crop anew since nothing can be kept in {folder}; have its "
+            "permissions changed, or choose another folder (--config.data.data_dir=...)")
 
 
 def _opened(recipe, row, memory, announce, least, crop):
@@ -93,20 +127,47 @@ def stage_rows(recipe, stage, opened):
     Raises:
       UserError: rows that do not fit the stage.
     """
-    rows = recipe.rows(stage)
+    numbers = present(recipe, stage, opened)
+    rows = [recipe.rows(stage)[number] for number in numbers]
     weights = [row.weight for row in rows]
     if not any(weights):
         weights = [len(opened[key(row)]) * row.repeat for row in rows]
-    transforms = [transform(recipe, stage, number) for number in range(len(rows))]
+    transforms = [transform(recipe, stage, number) for number in numbers]
     return [pipeline.Row(opened[key(row)], transform, Fraction(weight), tuple(row.steps) or None)
             for row, transform, weight in zip(rows, transforms, weights, strict=True)]
 
 
-def described(recipe):
-    """The rows of a recipe and of its stages, with their licences, for a model file: [{dataset, ..., licence}]."""
-    rows = [plain(row) for stage in recipe.stages for row in recipe.rows(stage)]
+def present(recipe, stage, opened):
+    """The numbers of a stage's rows that are not left out; `opened` as of `open_sources`."""
+    return [number for number, row in enumerate(recipe.rows(stage)) if opened.get(key(row), row) is not None]
+
+
+def described(recipe, opened):
+    """The rows of a recipe and of its stages, with their licences, for a model file: [{dataset, ..., licence}].
+
+    Args:
+      recipe: Recipe.
+      opened: see `open_sources`; rows that are left out are none.
+    """
+    rows = [plain(recipe.rows(stage)[number]) for stage in recipe.stages for number in present(recipe, stage, opened)]
     unlike = [row for number, row in enumerate(rows) if row not in rows[:number]]
     return [{**row, "licence": sources.licence(row["dataset"])} for row in unlike]
+
+
+def codecs(recipe, opened):
+    """{place of a row: the codecs of its LR images}, of the first record's where they are stored.
+
+    Args:
+      recipe: Recipe.
+      opened: see `open_sources`.
+    """
+    found = {}
+    for place, row in places(recipe):
+        if row.degrade:
+            found[place] = degradations.codecs(degradations.draw(row.degrade, **fixed(row, place)))
+        elif key(row) in opened:
+            found[place] = degradations.codecs(json.loads(opened[key(row)][0].get("degradation") or "{}"))
+    return {place: text for place, text in found.items() if text}
 
 
 def fixed(row, where):
@@ -126,9 +187,9 @@ def identities(opened):
     """What tells other records from those that a recipe trains and is evaluated on: JSON, as jsr.data.sources says.
 
     Args:
-      opened: see `open_sources`.
+      opened: see `open_sources`; None stands for a row that is left out.
     """
-    return [source.identity for source in opened.values()]
+    return [None if source is None else source.identity for source in opened.values()]
 
 
 def data_hash(records):
@@ -149,10 +210,12 @@ def transform(recipe, stage, number):
     """What makes samples of the records of row `number` of a stage; UserError where the row does not fit the stage."""
     rows, scale = recipe.rows(stage), recipe.scale
     row, derive = rows[number], derived(recipe, stage)
-    cut = dict(crop=stage.crop, scale=scale, degrade=row.degrade,
+    cut = dict(crop=stage.crop_hw, scale=scale, degrade=row.degrade,
                fixed=fixed(row, f"{'data' if stage.data else 'data.train'}[{number}]"))
     if not stage.frames:
-        return pipeline.PairedCrops(**cut, derive=derive, cache_bytes=pipeline.CACHE_BYTES // len(rows))
+        keep = _place(recipe) if row.degrade and degradations.sees_whole(row.degrade) else None
+        return pipeline.PairedCrops(**cut, flip_rotate=row.flip_rotate, keep=keep, derive=derive,
+                                    cache_bytes=pipeline.CACHE_BYTES // len(rows))
     named = pipeline.derived_keys(stage)
     if named:
         raise UserError(f"a loss compares with {named[0]!r}, which no batch of clips has; "
@@ -162,6 +225,11 @@ def transform(recipe, stage, number):
         raise UserError(f"the network {taker} must be told the JPEG quality of an image, which clips do not have; "
                         "take one that is not")
     return clips.ClipWindows(**cut, frames=stage.frames, cache_bytes=clips.CACHE_BYTES // len(rows))
+
+
+def _place(recipe):
+    """The folder in which LR files of whole images are kept."""
+    return Path(recipe.data.data_dir or default_data_dir()) / FOLDER
 
 
 def derived(recipe, stage):

@@ -8,12 +8,14 @@ loaded into another worker count it gives other data silently.
 
 import collections
 from collections.abc import Callable, Sequence
+import contextlib
 import dataclasses
 from fractions import Fraction
 import json
 import os
 import signal
 import threading
+from typing import Any
 
 from absl import flags
 import grain
@@ -21,6 +23,7 @@ import numpy as np
 
 from jsr import degradations, guests, images, losses
 from jsr.chain import takes_quality
+from jsr.data.kept import kept
 from jsr.data.order import Order
 from jsr.datasets import records, tiled
 from jsr.degradations.resize import pillow_bicubic
@@ -35,50 +38,79 @@ _THREADS = {True: grain.ReadOptions(num_threads=1, prefetch_buffer_size=2),
 _GRACE_S = 120  # that a worker stays after SIGTERM, unless its parent ends it
 _LARGE_BLOCK = 31 << 20
 _SHOWN = 20  # lines of one message
+_LOOKED_AT = 20  # images, of which one must be as large as the crop
+_REACH = 4  # LR px beyond which no resize looks
 LEFT_OUT = "left_out"  # key of a sample's lines on records that could not give it
 
 
-def lr_clean(hr, scale, made):
-    """The LR image before its compression: Pillow's bicubic of the HR crop, uint8."""
-    del made
-    return pillow_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """A rectangle of an image, and how its LR image was made.
+
+    Attributes:
+      image: the whole HR image, uint8 (H, W, 3), or what can be sliced as such.
+      scale: HR size over LR size.
+      y, x: its first row and column, LR px.
+      size: height and width, LR px.
+      made: the record of the degradation, see `jsr.degradations.Degraded`.
+    """
+
+    image: Any
+    scale: int
+    y: int
+    x: int
+    size: tuple[int, int]
+    made: dict[str, Any]
+
+    def resized(self, factor):
+        """The crop of the whole image at `factor` times the size of its LR image: Pillow's bicubic, uint8."""
+        spans = [(max(start - _REACH, 0), min(start + size + _REACH, side // self.scale))
+                 for start, size, side in zip((self.y, self.x), self.size, self.image.shape[:2], strict=True)]
+        (top, bottom), (left, right) = spans
+        piece = np.asarray(self.image[top * self.scale:bottom * self.scale, left * self.scale:right * self.scale])
+        small = pillow_bicubic(piece, (factor * (bottom - top), factor * (right - left)))
+        rows, columns = (slice(factor * (start - first), factor * (start - first + size))
+                         for start, first, size in zip((self.y, self.x), (top, left), self.size, strict=True))
+        return small[rows, columns]
 
 
-def hr_x2(hr, scale, made):
-    """The HR image at twice the size of the LR image: Pillow's bicubic of the HR crop, uint8."""
-    del made
-    return pillow_bicubic(hr, (2 * hr.shape[0] // scale, 2 * hr.shape[1] // scale))
+def lr_clean(crop):
+    """The LR image before its compression: Pillow's bicubic of the HR image, uint8."""
+    return crop.resized(1)
 
 
-def hr_centre(hr, scale, made):
+def hr_x2(crop):
+    """The HR image at twice the size of the LR image: Pillow's bicubic of it, uint8."""
+    return crop.resized(2)
+
+
+def hr_centre(crop):
     """The middle one of the HR crop's 3x3 patches, uint8: for networks that see an LR patch and those around it."""
-    del made
-    if hr.shape[0] % (3 * scale):
-        raise UserError(f"a loss compares with 'hr_centre', but the crop of {hr.shape[0]} is no 3x3 patches; take a "
-                        f"multiple of {3 * scale} (--config.stages[0].crop=...)")
-    side = hr.shape[0] // 3
-    return hr[side:2 * side, side:2 * side]
+    if any(size % 3 for size in crop.size):
+        raise UserError(f"a loss compares with 'hr_centre', but the crop of "
+                        f"{images.sides_text([size * crop.scale for size in crop.size])} is no 3x3 patches; take a "
+                        f"multiple of {3 * crop.scale} (--config.stages[0].crop=...)")
+    height, width = (size // 3 * crop.scale for size in crop.size)
+    y, x = crop.y * crop.scale + height, crop.x * crop.scale + width
+    return np.asarray(crop.image[y:y + height, x:x + width])
 
 
-def quality(hr, scale, made):
+def quality(crop):
     """The JPEG quality of the LR image, float32 in 1..100: of the last JPEG among the steps that made it."""
-    del hr, scale
-    found = degradations.jpeg_quality(made)
+    found = degradations.jpeg_quality(crop.made)
     if found is None:
         raise UserError("a loss compares with 'quality', but no JPEG made the LR image; take a degradation that "
                         "has one (--config.data.train[0].degrade=ntire24)")
     return np.float32(found)
 
 
-def lr_quality(hr, scale, made):
+def lr_quality(crop):
     """As `quality`, and 100 for LR images that no JPEG made: for networks that must be told it."""
-    del hr, scale
-    found = degradations.jpeg_quality(made)
+    found = degradations.jpeg_quality(crop.made)
     return np.float32(100 if found is None else found)
 
 
-# What a batch holds besides lr and hr, where a loss or a network asks for it: of HR crop, scale and the degradation's
-# record.
+# What a batch holds besides lr and hr, where a loss or a network asks for it: of a Crop.
 DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "hr_centre": hr_centre, "quality": quality, "lr_quality": lr_quality}
 
 
@@ -89,21 +121,29 @@ def derived_keys(stage, networks=None):
 
 
 class PairedCrops:
-    """Record and random generator to sample: {"lr": uint8 (c, c, 3), "hr": uint8 (c*scale, c*scale, 3)}.
+    """Record and random generator to sample: {"lr": uint8 (h, w, 3), "hr": uint8 (h * scale, w * scale, 3)}.
+
+    An image that is smaller than the crop is mirrored at its right and lower border, HR and stored LR alike.
 
     Args:
-      crop: side of the HR crop, px; a multiple of `scale`.
+      crop: side of the square HR crop, or its (height, width), px; multiples of `scale`.
       scale: HR size over LR size.
       degrade: "" crops the record's stored `lr` alongside; a protocol's name makes it, as
-        `jsr.degradations.degrade_part` does: the crop lies anywhere on the grid of the whole image's JPEG.
+        `jsr.degradations.degrade_part` does: the crop is that of the whole image's LR image, anywhere on its grid.
       fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
+      flip_rotate: turns the HR image before it is degraded: flipped or not, by a multiple of 90 degrees, each of the
+        eight ways as likely.
+      keep: folder of the LR files of whole images, where `degrade` makes these (jsr.data.kept); None keeps none.
       derive: keys of `DERIVED` that each sample gets too.
       cache_bytes: decoded images that each worker keeps.
     """
 
-    def __init__(self, *, crop, scale, degrade="", fixed=None, derive=(), cache_bytes=CACHE_BYTES):
-        if crop % scale:
-            raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
+    def __init__(self, *, crop, scale, degrade="", fixed=None, flip_rotate=False, keep=None, derive=(),
+                 cache_bytes=CACHE_BYTES):
+        self._sides = tuple(np.broadcast_to(crop, 2).tolist())
+        if any(side % scale for side in self._sides):
+            raise UserError(f"crop {images.sides_text(self._sides)} is not a multiple of the scale {scale} "
+                            "(--config.stages[0].crop=...)")
         for key in derive:
             if key not in DERIVED:
                 raise UserError(f"a loss compares with {key!r}, which no batch has; "
@@ -114,35 +154,56 @@ class PairedCrops:
                 raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
                                 f"x{protocol.scale}, not of images at x{scale} (--config.data.train[0].degrade=...)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
-        self._crop, self._scale, self._derive = crop, scale, tuple(derive)
+        self._scale, self._derive = scale, tuple(derive)
         self._degrade, self._fixed, self._guests = degrade, dict(fixed or {}), guests.Brought()
-        self._decode = _DecodeCache(cache_bytes)
+        self._flip_rotate, self._keep, self._decode = flip_rotate, keep, _DecodeCache(cache_bytes)
 
     def __call__(self, record, rng):
-        lr, hr, made = self._pair(record, rng)
+        lr, hr, crop = self._pair(record, rng)
         try:
-            derived = {key: DERIVED[key](hr, self._scale, made) for key in self._derive}
+            derived = {key: DERIVED[key](crop) for key in self._derive}
         except UserError as e:
             raise UserError(f"{record['name']}: {e}") from e
         return {"lr": lr, "hr": hr} | derived
 
+    def check(self, source):
+        """Raises UserError where the first images of some records are all smaller than the crop."""
+        small = []
+        for index in range(min(len(source), _LOOKED_AT)):
+            with contextlib.suppress(FileError):  # of damaged images the run says more
+                record = source[index]
+                height, width = self._hr(record).shape[:2]
+                if height >= self._sides[0] and width >= self._sides[1]:
+                    return
+                small.append(f"{record['name']}: {width}x{height}")
+        if small:
+            raise UserError(f"{small[0]} is smaller than the crop of {images.sides_text(self._sides)}, and so are all "
+                            "that were looked at; use a smaller one (--config.stages[0].crop=...)")
+
     def _pair(self, record, rng):
-        """(LR crop, HR crop, the record of the degradation that made the LR image)."""
-        name, scale, size = record["name"], self._scale, self._crop // self._scale
+        """(LR crop, HR crop, the Crop)."""
+        name, scale = record["name"], self._scale
+        rows, columns = size = tuple(side // scale for side in self._sides)
         if "frames" in record:
             raise UserError(f"{name}: is a clip, not an image; say how many frames a sample has "
                             "(--config.stages[0].frames=7)")
-        hr = self._hr(record)
+        hr, way = self._hr(record), int(rng.integers(8)) if self._flip_rotate else 0
+        hr = _Turned(hr, way) if way else hr
         # The LR grid: HR rows and columns beyond a multiple of the scale have no LR pixel.
         height, width = hr.shape[0] // scale, hr.shape[1] // scale
-        if min(height, width) < size:
-            raise FileError(f"{name}: {hr.shape[1]}x{hr.shape[0]} is smaller than the crop of {self._crop}; use a "
-                            "smaller one (--config.stages[0].crop=...) or remove the image")
-        y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+        if not min(height, width):
+            raise FileError(f"{name}: {hr.shape[1]}x{hr.shape[0]} is smaller than one LR pixel; remove the image")
+        small = height < rows or width < columns
+        if small:
+            hr = _mirrored(hr[:height * scale, :width * scale], self._sides)
+        y, x = int(rng.integers(max(height - rows, 0) + 1)), int(rng.integers(max(width - columns, 0) + 1))
         if self._degrade:
-            return degradations.degrade_part(self._degrade, hr, (y, y + size), (x, x + size),
-                                             seed=int(rng.integers(1 << 62)), **self._fixed)
-        hr = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
+            whole = [way, self._sides if small else 0]  # what the image is made of, beside its file
+            lr, part, made = degradations.degrade_part(
+                self._degrade, hr, (y, y + rows), (x, x + columns), seed=int(rng.integers(1 << 62)), **self._fixed,
+                kept=lambda steps, make: kept(self._keep, record["hr"], [steps, *whole], make))
+            return lr, part, Crop(hr, scale, y, x, size, made)
+        part = hr[y * scale:(y + rows) * scale, x * scale:(x + columns) * scale]
         if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.train[0].degrade=aim22_t1)")
@@ -150,14 +211,46 @@ class PairedCrops:
         if lr.shape[:2] != (height, width):
             raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]}, which is not HR, made smaller by {scale}; "
                             "take networks of another scale, or another dataset")
-        lr = lr[y:y + size, x:x + size]
-        return lr, hr, json.loads(record.get("degradation") or "{}") if self._derive else {}
+        lr = (_mirrored(lr, size) if small else lr)[y:y + rows, x:x + columns]
+        made = json.loads(record.get("degradation") or "{}") if self._derive else {}
+        return lr, part, Crop(hr, scale, y, x, size, made)
 
     def _hr(self, record):
         """The HR image as something of which a crop can be cut: decoded by region, or whole and kept."""
         if tiled.is_tiled(record["hr"]):
             return tiled.Tiled(record["hr"], f"{record['name']} (hr)")
         return self._decode(record, "hr")
+
+
+def _mirrored(image, sides):
+    """An image of (height, width) `sides` at least: it is mirrored at its right and lower border, if need be often.
+
+    The pixels at the border are repeated, as numpy's "symmetric" has it, so that HR and LR images stay in place.
+    """
+    short = [(0, max(least - side, 0)) for least, side in zip(sides, image.shape[:2], strict=True)]
+    return np.pad(np.asarray(image), [*short, (0, 0)], "symmetric")
+
+
+class _Turned:
+    """An image flipped and turned, of which parts can be cut.
+
+    Args:
+      image: (H, W, 3), or what can be sliced as such.
+      way: 0 to 7; bits 0 and 1 flip rows and columns, bit 2 then exchanges the two.
+    """
+
+    def __init__(self, image, way):
+        self._image, self._steps = image, (-1 if way & 1 else 1, -1 if way & 2 else 1)
+        self._exchanged = bool(way & 4)
+        self.shape = (*(image.shape[1::-1] if self._exchanged else image.shape[:2]), 3)
+
+    def __getitem__(self, slices):
+        parts = [range(side)[part] for part, side in zip(slices, self.shape, strict=False)]
+        parts = parts[::-1] if self._exchanged else parts
+        cut = [slice(part.start, part.stop) if step > 0 else slice(side - part.stop, side - part.start)
+               for part, step, side in zip(parts, self._steps, self._image.shape, strict=False)]
+        found = self._image[cut[0], cut[1]][::self._steps[0], ::self._steps[1]]
+        return np.ascontiguousarray(found.swapaxes(0, 1) if self._exchanged else found)
 
 
 def _hr_image(record):
@@ -273,7 +366,7 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
       (batch / count,) where `DERIVED` gives numbers.
 
     Raises:
-      UserError: more than `max_damaged` images that are damaged or smaller than the crop; what `leave_out` raises.
+      UserError: more than `max_damaged` images that are damaged; what `leave_out` raises.
     """
     index, count = process
     dataset = _mixed(rows, seed, batch, max_damaged).batch(batch // count, drop_remainder=True)[index::count][start:]

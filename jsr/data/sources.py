@@ -1,6 +1,7 @@
 """Random-access sources of records: a prepared dataset, or any folder of images."""
 
 import dataclasses
+import json
 import math
 import os
 from pathlib import Path
@@ -12,6 +13,8 @@ from jsr.data import headers
 from jsr.data.decoded import Decoded
 from jsr.datasets.build import ON_FIRST_USE, damage, default_data_dir, find, names
 from jsr.datasets.cut import WHOLE
+from jsr.datasets.folders import FOLDERS, path_of
+from jsr.degradations.degrade_folder import record_of
 from jsr.errors import FileError, UserError, nearest
 from jsr.evaluation import score_folders
 
@@ -34,7 +37,7 @@ def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=
         pass
     elif dataset.split("/")[0] in names():
         yield from _amiss_in_dataset(dataset, split, degrade, data_dir or default_data_dir())
-    elif not Path(dataset).is_dir():
+    elif dataset not in FOLDERS and not Path(dataset).is_dir():
         yield "dataset", f"{dataset}: {_no_folder(dataset)}"
     elif not degrade:
         yield "degrade", _no_lr(dataset)
@@ -43,6 +46,13 @@ def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=
             _names_in(files)
         except UserError as e:
             yield "files", str(e)
+
+
+def absence(dataset, data_dir=None):
+    """Why a row of a dataset is left out: one of FOLDERS that the user has not filled; "" of all others."""
+    if dataset not in FOLDERS or (path := path_of(dataset, data_dir)).is_dir():
+        return ""
+    return f"{dataset} is left out, since there is no folder {path} ({FOLDERS[dataset]})"
 
 
 def _is_guest(dataset):
@@ -77,7 +87,7 @@ def _amiss_in_dataset(dataset, split, degrade, data_dir):
 
 
 def _no_folder(dataset):
-    return f"no such folder, and no such dataset; {nearest(dataset, names())}"
+    return f"no such folder, and no such dataset; {nearest(dataset, [*names(), *FOLDERS])}"
 
 
 def _to_build(wrong, cls, config, data_dir):
@@ -90,7 +100,7 @@ def _no_split(split, known):
 
 
 def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math.inf, announce=lambda line: None,
-                least=1, crop="stages[0].crop"):
+                least=(1, 1), crop="stages[0].crop"):
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
@@ -101,7 +111,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
     Args:
       dataset: "<dataset>[/<config>]", or the path of a folder; or a guest's "mypkg.data:mine" (jsr.guests), a function
         of the split that gives a source. A known dataset goes before a folder of the same name;
-        "./photos" is the folder.
+        "./photos" is the folder. One of jsr.datasets.folders.FOLDERS is the folder of that name below `data_dir`.
       split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all
         images at any depth below it.
       data_dir: where datasets are; `jsr.datasets.build.default_data_dir()` where None or "".
@@ -111,12 +121,12 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
       memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it,
         images are kept on disk as they are decoded, see `jsr.data.decoded`.
       announce: called with lines for the user.
-      least: least side of a folder's images, or of their tiles, px: the crop's.
+      least: (height, width) that some of a folder's images, or of their tiles, must have, px: the crop's.
       crop: key of the recipe that sets it.
 
     Raises:
       UserError: unknown, not built or damaged dataset, unknown split; no such folder, or files in it that are no
-        images or too small, a line each; `files` cannot be read, is empty, or has names that the dataset has not;
+        images, a line each, or all too small; `files` cannot be read, is empty, or has names that the dataset has not;
         `form` of a dataset, or with no place for what it makes.
     """
     if _is_guest(dataset):
@@ -128,17 +138,19 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
                             "jsr build image_folder makes one of a folder, with the same settings")
         source = RecordSource(dataset, split, str(data_dir))
         return ListedSource(source, _listed(source.names, files, dataset)) if files else source
+    if dataset in FOLDERS:
+        dataset = str(path_of(dataset, data_dir))
     if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: {_no_folder(dataset)}")
     paths = _listed_paths(_images(dataset, announce), files, dataset)
     sizes, problems = headers.read(dataset, paths, data_dir, announce)
-    headers.raise_all(problems + (_small(list(sizes.items()), least, crop) if form == WHOLE else []))
+    headers.raise_all(problems + (_small(list(sizes.items()), least, crop, announce) if form == WHOLE else []))
     source = FolderSource(paths, list(sizes.values()))
     if form == WHOLE and source.decoded_bytes <= memory:
         return source
     try:
         decoded = Decoded(source, form, Path(data_dir), announce)
-        headers.raise_all(_small(list(zip(decoded.names, decoded.sizes, strict=True)), least, crop))
+        headers.raise_all(_small(list(zip(decoded.names, decoded.sizes, strict=True)), least, crop, announce))
         return decoded
     except UserError as e:
         if form != WHOLE:
@@ -156,7 +168,7 @@ def _guest(dataset, split):
     return source
 
 
-def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: None, least=1,
+def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: None, least=(1, 1),
                crop="stages[0].crop"):
     """Opens a folder of HR images and one of their LR images, as `open_source` does.
 
@@ -166,8 +178,8 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
       data_dir, files, announce, least, crop: as of `open_source`; `files` and `least` are of HR images.
 
     Raises:
-      UserError: no such folder, files without a partner or that are no images, too small, or not `scale` times as
-        large as their partners: a line each.
+      UserError: no such folder, files without a partner or that are no images, or not `scale` times as large as their
+        partners: a line each; all too small.
     """
     data_dir = data_dir or default_data_dir()
     hr_paths = _images(hr, announce)
@@ -180,7 +192,7 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
         pairs = dict(sorted(pairs.items()))
     sizes, wrong = headers.read(hr, list(pairs), data_dir, announce)
     lr_sizes, lr_wrong = headers.read(lr, list(pairs.values()), data_dir, announce)
-    problems += wrong + lr_wrong + _small(list(sizes.items()), least, crop)
+    problems += wrong + lr_wrong + _small(list(sizes.items()), least, crop, announce)
     for path, small in pairs.items():
         (height, width), (lr_height, lr_width) = sizes.get(path, (0, 0)), lr_sizes.get(small, (0, 0))
         if height and lr_height and (height // scale, width // scale) != (lr_height, lr_width):
@@ -199,13 +211,20 @@ def _images(folder, announce):
     return paths
 
 
-def _small(sizes, least, crop):
-    """A line for each of some (name, (height, width)) that is smaller than the crop; one, where all are."""
-    found = [f"{name}: {width}x{height} is smaller than the crop of {least}" for name, (height, width) in sizes
-             if min(height, width) < least]
+def _small(sizes, least, crop, announce):
+    """What is wrong with images (name, (height, width)) that are all smaller than the crop, [] or a line.
+
+    Announces it where some are.
+    """
+    found = [f"{name}: {width}x{height} is smaller than the crop of {images.sides_text(least)}"
+             for name, (height, width) in sizes if height < least[0] or width < least[1]]
     if found and len(found) == len(sizes):
         return [f"{found[0]}, and so are all its images; use a smaller one (--config.{crop}=...)"]
-    return [f"{line}; remove it, or use a smaller crop (--config.{crop}=...)" for line in found]
+    if found:
+        more = f", and so are {len(found) - 1:,} more of {len(sizes):,} images" if found[1:] else ""
+        announce(f"{found[0]}{more}; mirrored at their borders (a smaller crop takes them as they are: "
+                 f"--config.{crop}=...)")
+    return []
 
 
 def licence(dataset):
@@ -252,7 +271,10 @@ class FolderSource:
 
 @dataclasses.dataclass
 class PairSource:
-    """The HR images of a folder, and the paths of their LR images; a record has both, `hr` and `lr`."""
+    """The HR images of a folder, and the paths of their LR images; a record has both, `hr` and `lr`.
+
+    Of LR files that `jsr degrade` made, it also has `degradation`, what made them.
+    """
 
     source: FolderSource
     lr_paths: list[Path]
@@ -276,7 +298,9 @@ class PairSource:
         return len(self.source)
 
     def __getitem__(self, index):
-        return self.source[index] | {"lr": _bytes_of(self.lr_paths[index])}
+        lr = _bytes_of(self.lr_paths[index])
+        made = record_of(self.lr_paths[index], lr)
+        return self.source[index] | {"lr": lr} | ({"degradation": json.dumps(made)} if made else {})
 
 
 def _identity(paths):

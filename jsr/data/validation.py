@@ -4,14 +4,14 @@ import functools
 import json
 from pathlib import Path
 
-from jsr import degradations, images
+from jsr import degradations, evaluation, images
 from jsr.data import mix
 from jsr.datasets import records
 from jsr.errors import FileError, UserError
 
 
 def eval_pairs(source, *, scale, degrade="", fixed=None, leave_out=None):
-    """Yields (name, lr, hr, quality) of every record.
+    """Yields (name, lr, hr, made) of every record.
 
     Args:
       source: random-access records (jsr.data.sources).
@@ -21,8 +21,8 @@ def eval_pairs(source, *, scale, degrade="", fixed=None, leave_out=None):
       leave_out: called with a line for each image that is damaged, which is then left out; None raises.
 
     Yields:
-      the record's name without its folder, uint8 (H, W, 3), uint8 (H * scale, W * scale, 3), and the LR image's JPEG
-      quality, 1..100, None where no JPEG made it.
+      the record's name without its folder, uint8 (H, W, 3), uint8 (H * scale, W * scale, 3), and what made the LR
+      image, the record of jsr.degradations.Degraded, {} where that is not known.
 
     Raises:
       UserError: a damaged image, or where these may be left out no other; a size that does not fit its pair, no LR
@@ -75,12 +75,17 @@ def _check_sizes(name, lr, hr, scale):
 
 def _pair(record, scale, degrade, fixed):
     name, (hr, lr) = record["name"], _images(record, scale=scale, degrade=degrade)
-    made = json.loads(record.get("degradation") or "{}")
+    made = _made(record)
     if lr is None:
         degraded = degradations.degrade(degrade, hr, seed=Path(name).stem, **(fixed or {}))
         lr, made = degraded.decode(), degraded.record
         _check_sizes(name, lr, hr, scale)
-    return Path(name).name, lr, hr, degradations.jpeg_quality(made)
+    return Path(name).name, lr, hr, made
+
+
+def _made(record):
+    """What made the stored LR image of a record; {} where that is not known."""
+    return json.loads(record.get("degradation") or "{}")
 
 
 def count(recipe):
@@ -109,8 +114,19 @@ def check(recipe, source, leave_out=None):
       source: its records of validation, see `jsr.data.mix.open_sources`.
       leave_out: as of `eval_pairs`.
 
+    Returns:
+      The codecs of all LR images, see `jsr.degradations.codecs`.
+
     Raises:
-      UserError: as `eval_pairs`.
+      UserError: as `eval_pairs`, and for LR images of several codecs.
     """
-    for _ in _read(source, functools.partial(_images, scale=recipe.scale, degrade=recipe.data.eval.degrade), leave_out):
-        pass
+    row = recipe.data.eval
+
+    def look(record):
+        _images(record, scale=recipe.scale, degrade=row.degrade)
+        return record["name"], _made(record)
+
+    made = dict(_read(source, look, leave_out))
+    if row.degrade:
+        made = {row.degrade: degradations.draw(row.degrade, **mix.fixed(row, "data.eval"))}
+    return evaluation.same_codecs(made)

@@ -56,6 +56,5 @@ def _readable(made):
     if not made.startswith("{"):
         return made
     made = json.loads(made)
-    steps = (f"{step['fn']}({', '.join(f'{k}={v}' for k, v in step.items() if k not in ('fn', 'library'))}) "
-             f"[{step['library']}]" for step in made["steps"])
-    return f"{made['protocol']}, seed {made['seed']}: {' > '.join(steps)}"
+    steps = ("{}({}) [{}]".format(step["fn"], *explain.in_words(step, ", ")) for step in made["steps"])
+    return f"{made['protocol']}, seed {made['seed']}: {', then '.join(steps)}"

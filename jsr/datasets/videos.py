@@ -78,7 +78,7 @@ def make(source, data, lr, protocol, multiple, keyint=0):
         if lr is not None:
             _check_lr(source, lr, record, degradations.protocol(protocol).scale)
             # the protocol's parameters; not how its own encoder would have been called
-            codec = {key: drawn["steps"][-1][key] for key in degradations.protocol(protocol).steps[-1]}
+            codec = {key: drawn["steps"][-1][key] for key in (*degradations.protocol(protocol).steps[-1], "decoded_by")}
             drawn["steps"][-1] = codec | dict(source.lr_step)
         else:
             try:

@@ -24,9 +24,9 @@ from jsr.images import png_bytes, read_rgb
 if TYPE_CHECKING:
     from jsr.degradations import jpeg_device, resize_device
 
-__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "codec", "crop_to_multiple", "decode",
-           "degrade", "degrade_part", "draw", "jpeg_device", "jpeg_quality", "parameters", "protocol", "replay",
-           "resize_device", "settings", "trace"]
+__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "codec", "codec_kinds", "codecs",
+           "crop_to_multiple", "decode", "degrade", "degrade_part", "draw", "jpeg_device", "jpeg_quality",
+           "other_codecs", "parameters", "protocol", "replay", "resize_device", "sees_whole", "settings", "trace"]
 # The twins in JAX, which needs a while to import
 __getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
 
@@ -45,9 +45,10 @@ class Codec:
       encode: function of (image, **parameters) to bytes.
       decode: function of (bytes), and of `decoder` where there is a choice, to uint8 (H, W, 3).
       suffix: suffix of its files.
-      record: function of the step's parameters to a dict of all that makes the bytes, `library` among it: the name
-        and version of what encodes.
+      record: function of the step's parameters to a dict of all that makes the bytes, `library` among it, the name
+        and version of what encodes, and of a lossy codec `decoded_by`, those of what decodes.
       block: side of the blocks that it cuts images into, px (JPEG: with chroma at half the size); 1 of one without.
+      whole: whether all of an image decides of every part of it.
     """
 
     encode: Callable[..., bytes]
@@ -55,20 +56,22 @@ class Codec:
     suffix: str
     record: Callable[..., dict[str, Any]]
     block: int = 1
-
-
-def _jpeg_record(*, encoder, decoder, **_):
-    library = jpeg.library(encoder)
-    return {"library": library if decoder == encoder else f"{library}, decoded by {jpeg.library(decoder)}"}
+    whole: bool = False
 
 
 CODECS = {
     "png": Codec(png_bytes, read_rgb, ".png", lambda: _PILLOW),
-    "jpeg": Codec(jpeg.encode, jpeg.decode, jpeg.SUFFIX, _jpeg_record, block=16),
-    "webp": Codec(webp.encode, webp.decode, webp.SUFFIX, webp.record, block=16),
-    "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda *, decoder, **encoding: avif.record(**encoding)),
-    "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, hevc.record),
+    "jpeg": Codec(jpeg.encode, jpeg.decode, jpeg.SUFFIX, lambda *, encoder, decoder, **_: {
+        "library": jpeg.library(encoder), "decoded_by": jpeg.library(decoder)}, block=16),
+    "webp": Codec(webp.encode, webp.decode, webp.SUFFIX, lambda **encoding: {
+        **webp.record(**encoding), "decoded_by": webp.library()}, block=16),
+    "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda *, decoder, **encoding: {
+        **avif.record(**encoding), "decoded_by": avif.reader(decoder)}, whole=True),
+    "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, lambda **encoding: {
+        **hevc.record(**encoding), "decoded_by": _video.library()}),
 }
+_ENDS = ("encoder", "decoder")  # parameters that say who does a codec's two halves
+_STEADY = ("libjpeg-turbo", "libwebp", "libavif", "FFmpeg")  # as encoder or decoder, of any version of these years
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +98,8 @@ PROTOCOLS = {
     # Not of a challenge: NTIRE 2023's without its JPEG.
     **{f"ntire23_x{scale}_plain": Degradation(scale, ({"fn": "pillow_bicubic", "scale": scale}, {"fn": "png"}))
        for scale in (2, 3)},
+    # AIVerse's test of NTIRE 2024, which saves every input once more before it is restored.
+    "ntire24_again": Degradation(1, (*challenges.CHALLENGES["ntire24"].degradation, {**JPEG, "quality": 90})),
     # Not of a challenge: photographs as people have them, and the same without JPEG.
     **{f"photo_x{scale}{suffix}": Degradation(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1),
                                                        codec))
@@ -114,7 +119,7 @@ class Degraded:
       lr_bytes: the content of its file.
       suffix: suffix of that file.
       record: what made it, for JSON: {protocol, seed, steps}, every step with what its parameters do not say: the
-        version of its library, other settings of its codec.
+        versions of its libraries, `library` and of a lossy codec `decoded_by`, and other settings of its codec.
     """
 
     lr_bytes: bytes
@@ -221,6 +226,9 @@ def _refused(name, key, value):
 def draw(name: str, seed: int | str = 0, **fixed: Any) -> dict[str, Any]:
     """What a protocol does to one image: nothing is left to chance.
 
+    A protocol's libraries of JPEG are those of its organisers. Where one is not on this machine, and is not asked for
+    by `fixed`, Pillow's stands in for it, under its own name (`codecs`).
+
     Args:
       name: key of `PROTOCOLS`.
       seed: an int, or a text such as the image's name. The same seed draws the same.
@@ -242,11 +250,55 @@ def draw(name: str, seed: int | str = 0, **fixed: Any) -> dict[str, Any]:
     rng = np.random.default_rng([number, zlib.crc32(name.encode())])
     drawn = []
     for step in steps:
-        step = step | {key: fixed[key] for key in step if key in fixed}
+        step = _here(step, fixed) | {key: fixed[key] for key in step if key in fixed}
         step = {key: int(rng.choice(value)) if isinstance(value, (range, tuple)) else value
                 for key, value in step.items()}
         drawn.append(step | _made_by(step))
     return {"protocol": name, "seed": seed, "steps": drawn}
+
+
+def _here(step, fixed):
+    """A step by libraries of this machine, of those that nobody chose."""
+    missing = [end for end in _ENDS if step["fn"] == "jpeg" and end not in fixed and not jpeg.is_here(step[end])]
+    return step | dict.fromkeys(missing, "pillow")
+
+
+def codecs(record: Mapping[str, Any]) -> str:
+    """What encoded and what decodes the image of a record of `Degraded`: "libjpeg 9d > libjpeg-turbo 3.1.4".
+
+    Scores of images that other codecs made are no scores of these. Of several codecs in turn there are several pairs.
+
+    Returns:
+      The pairs; "" where nothing is lost, as with PNG, or what made the image is not known.
+    """
+    return ", then ".join(f"{_short(step['library'])} > {_short(step['decoded_by'])}"
+                          for step in record.get("steps", ()) if "decoded_by" in step)
+
+
+def _short(library):
+    """The name and version that a library's text begins with."""
+    return library.partition(",")[0].partition(" (jpeglib")[0]
+
+
+def codec_kinds(text: str) -> str:
+    """A text of `codecs` without the versions of those of which every version gives the same pixels."""
+    return re.sub(rf"({'|'.join(_STEADY)}) [^ ,]+", r"\1", text)
+
+
+def other_codecs(record: Mapping[str, Any], name: str) -> str:
+    """Why scores of a record's image do not belong beside those of a protocol: other codecs; "" where they do.
+
+    Args:
+      record: of `Degraded`; {} where what made the image is not known, against which nothing is said.
+      name: of the protocol that judges. What a method does after its codecs is the method's.
+    """
+    if not record or name not in PROTOCOLS:
+        return ""
+    own, there = (["{encoder} > {decoder}".format(**step) for step in steps if set(_ENDS) <= set(step)]
+                  for steps in (PROTOCOLS[name].steps, record["steps"]))
+    if own == there[:len(own)]:
+        return ""
+    return f"LR images by {codecs(record) or 'no lossy codec'}, where {name} has {', then '.join(own) or 'none'}"
 
 
 def choices(name: str, parameter: str) -> tuple[int, ...]:
@@ -298,28 +350,44 @@ def jpeg_quality(record: Mapping[str, Any]) -> int | None:
     return found[-1] if found else None
 
 
+def sees_whole(name: str) -> bool:
+    """Whether a protocol has a codec of which a part of an image is only to be had with all of it."""
+    return any(codec(step["fn"]).whole for step in protocol(name).steps if _is_codec(step))
+
+
 def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, int], *,
+                 kept: Callable[[list, Callable[[], bytes]], bytes] | None = None,
                  seed: int | str = 0, **fixed: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Degrades as much of an image as it takes to know a part of its LR image.
 
-    With protocols of resizes and JPEG the part equals the same part of the whole LR image, bit for bit: the codec gets
-    whole blocks of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated.
-    AVIF and WebP predict from block to block: there it is another image's part, with the grid of the whole. AVIF sees
-    nothing but the part.
+    The part equals the same part of the whole LR image, bit for bit. With resizes and JPEG the codec gets whole blocks
+    of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated. AVIF gets the
+    whole image. WebP, which predicts from block to block, and mozjpeg300 and mozjpeg403, which choose coefficients
+    beyond a block, give another image's part, with the grid of the whole.
 
     Args:
       name: key of `PROTOCOLS`, of images.
       hr: uint8 (H, W, 3), or what can be sliced as such; rows and columns beyond a multiple of the scale do not count.
       rows, columns: (first, last + 1), LR px.
+      kept: of codecs that get the whole image: function of the record's steps and of a function that makes the LR file,
+        which may give bytes that it kept; None makes them.
       seed, **fixed: see `draw`.
 
     Returns:
       (LR part, uint8; the HR part; the record of `Degraded`).
     """
     record, scale = draw(name, seed, **fixed), protocol(name).scale
+    if sees_whole(name):
+        def make():
+            height, width = (side - side % scale for side in hr.shape[:2])
+            return replay(record, hr[:height, :width]).lr_bytes
+
+        lr = decode(kept(record["steps"], make) if kept else make(), record)[slice(*rows), slice(*columns)]
+        hr = hr[rows[0] * scale:rows[1] * scale, columns[0] * scale:columns[1] * scale]
+        return lr, np.asarray(hr), record
     block = max(codec(step["fn"]).block for step in record["steps"] if _is_codec(step))
     resized = any(step["fn"] in resize.RESIZES for step in record["steps"])
-    kept, read = [], []
+    inner, read = [], []
     for (start, stop), side in zip((rows, columns), hr.shape[:2], strict=True):
         side //= scale
         whole = start, stop
@@ -327,11 +395,11 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
             whole = max(start // block - 1, 0) * block, min((-(-stop // block) + 1) * block, side)
         margin = _RESIZE_REACH if resized else 0
         outer = max(whole[0] - margin, 0), min(whole[1] + margin, side)
-        kept.append(slice(whole[0] - outer[0], whole[1] - outer[0]))
+        inner.append(slice(whole[0] - outer[0], whole[1] - outer[0]))
         read.append((outer, whole))
     (outer_y, whole_y), (outer_x, whole_x) = read
     piece = np.asarray(hr[outer_y[0] * scale:outer_y[1] * scale, outer_x[0] * scale:outer_x[1] * scale])
-    *_, (lr_bytes, _) = trace(record, piece, **({"keep": tuple(kept)} if resized else {}))  # AVIF scales within
+    *_, (lr_bytes, _) = trace(record, piece, keep=(inner[0], inner[1]))
     degraded = _made(record, lr_bytes)
     top, left = rows[0] - whole_y[0], columns[0] - whole_x[0]
     lr = degraded.decode()[top:top + rows[1] - rows[0], left:left + columns[1] - columns[0]]

@@ -20,6 +20,7 @@ The number of threads changes nothing. Repeated runs give the same bytes.
 """
 
 import numpy as np
+from PIL import features
 
 from jsr.degradations import _video
 from jsr.degradations.resize import SWSCALE_OPTIONS, swscale
@@ -67,9 +68,10 @@ def decode(data, *, decoder="ffmpeg"):
     """The image in the bytes of an AVIF file.
 
     The decoders differ in how they make RGB of YUV: "ffmpeg" gives bit for bit what `ffmpeg -i FILE x.png` writes (see
-    `_video.to_rgb`; tried against 5.1.9), "pillow" interpolates chroma. Which of them the organisers used is not known.
-    On Set14, made by `encode(image, qp, scale=4)`, they are 39 dB (QP 31) and 41 dB (QP 63) apart, and a bicubic x4 of
-    theirs has a PSNR of RGB of 23.87 ("ffmpeg") and 23.93 dB ("pillow") at QP 31, 21.47 and 21.51 dB at QP 63.
+    `_video.to_rgb`; tried against 5.1.9), "pillow" interpolates chroma, as libvips does too. The programs of the two
+    teams that read AVIF, VPEG-S and CASR, use Pillow; what the organisers used is not known. On Set14, made by
+    `encode(image, qp, scale=4)`, the two are 39 dB (QP 31) and 41 dB (QP 63) apart, and a bicubic x4 of theirs has a
+    PSNR of RGB of 23.87 ("ffmpeg") and 23.93 dB ("pillow") at QP 31, 21.47 and 21.51 dB at QP 63.
 
     Args:
       data: bytes.
@@ -81,8 +83,7 @@ def decode(data, *, decoder="ffmpeg"):
     Raises:
       UserError: damaged, truncated or no AVIF; unknown decoder, or it is not installed.
     """
-    if decoder not in DECODERS:
-        raise UserError(f"AVIF decoder {decoder!r} is unknown; {nearest(decoder, DECODERS)}")
+    reader(decoder)
     if decoder == "pillow":
         return read_rgb(data)
     name = f"<{len(data)} bytes>"
@@ -95,6 +96,13 @@ def decode(data, *, decoder="ffmpeg"):
 def library():
     """Names and versions of what encodes, for records; raises UserError where PyAV is not installed."""
     return _video.library("SVT-AV1")
+
+
+def reader(decoder="ffmpeg"):
+    """Name and version of what decodes, for records; `decoder` and errors as of `decode`."""
+    if decoder not in DECODERS:
+        raise UserError(f"AVIF decoder {decoder!r} is unknown; {nearest(decoder, DECODERS)}")
+    return f"libavif {features.version('avif')}" if decoder == "pillow" else _video.library()
 
 
 def record(qp, *, preset=5, scale=1):

@@ -1,7 +1,9 @@
 """A folder of HR images, or of clips, to a folder of LR files, with a manifest of what made each."""
 
+import contextlib
 import functools
 import hashlib
+import json
 from pathlib import Path
 
 from jsr import degradations, images, parallel, results
@@ -64,6 +66,37 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, o
     finally:
         content = manifest.save()
     return {**content, "files": dict(sorted(entries.items()))}, sorted(errors, key=str)
+
+
+def record_of(path, data):
+    """What made an LR file, by the manifest of its folder or of one around it; {} where none knows the file.
+
+    Args:
+      path: of the LR file.
+      data: its bytes: another file of the name is not that of the manifest.
+
+    Returns:
+      The record of `jsr.degradations.Degraded`.
+    """
+    path = Path(path).absolute()
+    for folder in path.parents:
+        with contextlib.suppress(OSError):
+            manifest = folder / MANIFEST
+            entry = _entries(manifest, manifest.stat().st_mtime_ns).get(path.relative_to(folder).as_posix(), {})
+            if entry.get("sha256") == hashlib.sha256(data).hexdigest():
+                return entry["degradation"]
+    return {}
+
+
+@functools.lru_cache(maxsize=8)
+def _entries(manifest, changed):
+    """{LR file: entry} of a manifest of this command; {} of another file. `changed` is when it was."""
+    del changed
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+        return {entry["file"]: entry for entry in found["files"].values()} if found["command"] == COMMAND else {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=None):

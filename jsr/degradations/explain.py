@@ -76,8 +76,8 @@ def explain(path, protocol, fixed):
     steps = [("HR", image, "")]
     for step, made in zip(record["steps"], degradations.trace(record, image), strict=True):
         data, after = made if made[1] is not None else (made[0], degradations.decode(made[0], record))
-        settings = " ".join(f"{key}={value}" for key, value in step.items() if key not in ("fn", "library"))
-        detail = f"{settings}; {after.shape[1]}x{after.shape[0]} px; {step['library']}"
+        settings, libraries = in_words(step, " ")
+        detail = f"{settings}; {after.shape[1]}x{after.shape[0]} px; {libraries}"
         if data is not None:
             detail += f"; {len(data):,} bytes"
             before = steps[-1][1]
@@ -85,6 +85,13 @@ def explain(path, protocol, fixed):
                 detail += f", PSNR[rgb] {metrics.score(after, before, ['psnr[rgb]'])['psnr[rgb]']:.2f} dB to before"
         steps.append((step["fn"], after, detail))
     return steps
+
+
+def in_words(step, between):
+    """(parameters, libraries) of a step of a record as text; `between` stands between two parameters."""
+    libraries = [step[key] for key in ("library", "decoded_by") if key in step]
+    parameters = (f"{key}={value}" for key, value in step.items() if key not in ("fn", "library", "decoded_by"))
+    return between.join(parameters), " > ".join(libraries)
 
 
 def side_by_side(steps):

@@ -2,15 +2,16 @@
 
 "pillow" is the library inside Pillow, libjpeg-turbo in its wheels. The other names of `LIBRARIES` are the versions that
 the optional package jpeglib brings; each writes what a Pillow built upon it would write. Pillow 7.2.0, which made the
-data of AIM 2022, carried libjpeg 9d; NTIRE 2024 asks for a libjpeg 9 and no libjpeg-turbo.
+data of AIM 2022, carried libjpeg 9d. NTIRE 2024 asks for Pillow 10.0.1 with a libjpeg 9 and no libjpeg-turbo: wheels
+carry turbo, and Anaconda's build for Linux has libjpeg 9e.
 
 What the choice does, by the mean PSNR of RGB in dB over the 17 colour images of Set5 and Set14, 4:2:0:
 
-  encoder > decoder      pillow > pillow   pillow > 9d   9d > pillow   9d > 9d   9e > 9e
-  x4 down, quality 10             23.06         22.92         23.06     22.92     22.94
-  quality 10                      25.84         25.69         25.84     25.69     25.75
-  quality 40                      30.18         30.01         30.20     30.02     30.02
-  quality 70                      32.82         32.59         32.87     32.63     32.63
+  encoder > decoder      pillow > pillow   pillow > 9d   9d > pillow   9e > pillow   9d > 9d   9e > 9e
+  x4 down, quality 10             23.06         22.92         23.06         23.08     22.92     22.94
+  quality 10                      25.84         25.69         25.84         25.89     25.69     25.74
+  quality 40                      30.18         30.01         30.20         30.21     30.02     30.02
+  quality 70                      32.82         32.59         32.87         32.87     32.63     32.63
 
 The decoder decides, so a record names both ends (`library`). By output there are few of them:
   decoders   6b, turbo* and mozjpeg* are Pillow's, which filters chroma (they clip otherwise, but only noise made for
@@ -20,9 +21,11 @@ The decoder decides, so a record names both ends (`library`). By output there ar
              progressive files
 """
 
+import contextlib
 import functools
 import importlib.metadata
 import io
+import os
 from pathlib import Path
 import tempfile
 import threading
@@ -122,6 +125,16 @@ def library(codec="pillow"):
     return f"{name} {version} (jpeglib {importlib.metadata.version('jpeglib')})"
 
 
+@functools.cache
+def is_here(name):
+    """Whether a library, one of `LIBRARIES`, can be used on this machine."""
+    try:
+        library(name)
+    except MissingLibrary:
+        return False
+    return True
+
+
 def _check_library(role, name):
     if name not in LIBRARIES:
         raise UserError(f"JPEG {role} {name!r} is unknown; {nearest(name, LIBRARIES)}")
@@ -135,9 +148,28 @@ def _jpeglib(version):
         raise MissingLibrary(f"JPEG library {version!r} comes with the package jpeglib, which is not installed; "
                              f"{install('codecs')}, or choose 'pillow'") from None
     if version not in jpeglib.version.versions():
-        raise UserError(f"JPEG library {version!r} is not in the installed jpeglib; install the newest, or choose "
-                        f"one of {', '.join(sorted(jpeglib.version.versions()))}")
+        raise MissingLibrary(f"JPEG library {version!r} is not in the installed jpeglib; install the newest, or choose "
+                             f"one of {', '.join(sorted(jpeglib.version.versions()))}")
     return jpeglib
+
+
+def _chosen(jpeglib, version):
+    if jpeglib.version.get() != version:  # it binds all functions anew
+        jpeglib.version.set(version)
+
+
+@contextlib.contextmanager
+def _named_file():
+    """The path of an empty file, gone afterwards: jpeglib knows no bytes. In memory where the system can do so."""
+    if hasattr(os, "memfd_create"):  # a folder in /tmp costs six times as much as the codec
+        descriptor = os.memfd_create("image.jpg")
+        try:
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, "image.jpg")
 
 
 def _encode_by_pillow(image, quality, subsampling):
@@ -151,12 +183,11 @@ def _encode_by_pillow(image, quality, subsampling):
 
 def _encode_by_jpeglib(image, quality, subsampling, version):
     jpeglib = _jpeglib(version)
-    with _JPEGLIB_LOCK, tempfile.TemporaryDirectory() as folder:
-        jpeglib.version.set(version)
+    with _JPEGLIB_LOCK, _named_file() as path:
+        _chosen(jpeglib, version)
         jpeg = jpeglib.from_spatial(image)
         if subsampling is not None:
             jpeg.samp_factor = subsampling
-        path = Path(folder) / "image.jpg"
         # Pillow asks for baseline tables (steps of at most 255); libjpeg's own default allows 16 bits.
         jpeg.write_spatial(str(path), qt=quality, flags=["+FORCE_BASELINE"])
         return path.read_bytes()
@@ -165,8 +196,7 @@ def _encode_by_jpeglib(image, quality, subsampling, version):
 def _decode_by_jpeglib(data, version) -> np.ndarray:
     """uint8 (H, W, 3), also of a grey file."""
     jpeglib = _jpeglib(version)
-    with _JPEGLIB_LOCK, tempfile.TemporaryDirectory() as folder:
-        jpeglib.version.set(version)
-        path = Path(folder) / "image.jpg"
+    with _JPEGLIB_LOCK, _named_file() as path:
+        _chosen(jpeglib, version)
         path.write_bytes(data)
         return np.asarray(jpeglib.read_spatial(str(path)).spatial)

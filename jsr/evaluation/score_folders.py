@@ -7,6 +7,7 @@ from pathlib import Path
 import re
 
 from jsr import degradations, metrics
+from jsr.degradations.degrade_folder import record_of
 from jsr.degradations.enlarge import enlarge
 from jsr.errors import UserError
 from jsr.images import read_rgb
@@ -137,7 +138,8 @@ class Pair:
     name: str = ""
 
 
-def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", baseline="bicubic", kernel="pillow_bicubic"):
+def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", fixed=None, baseline="bicubic",
+               kernel="pillow_bicubic"):
     """Scores one image, and a plain upscaling beside it where there is an LR or a degradation to make one.
 
     Args:
@@ -146,12 +148,14 @@ def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", baselin
       crop_border: px cut off each side first.
       scale: HR size over LR size; HR rows and columns beyond a multiple of it are cropped, bottom and right.
       degradation: key of jsr.degradations.PROTOCOLS that makes the LR of a pair without one; "" for no baseline.
+      fixed: parameters of `degradation` to set, {name: value}, see `jsr.degradations.draw`.
       baseline: what the result calls the plain upscaling.
       kernel: key of jsr.degradations.enlarge.KERNELS that does it.
 
     Returns:
       {name, sr, hr, cropped: "HxW" before the crop or "", ours: {key: value}}, of a pair with a QP also qp and, with a
-      baseline, <baseline>: {...}.
+      baseline, <baseline>: {...} and made: what made its LR image, the record of jsr.degradations.Degraded, {} where
+      that is not known. An LR file of `jsr degrade` is decoded as its record says.
 
     Raises:
       UserError: an image that cannot be read, sizes that do not fit, too small for a metric.
@@ -164,29 +168,34 @@ def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", baselin
     if sr.shape != hr.shape:
         raise UserError(f"{pair.sr}: is {_size(sr)}, its HR {pair.hr.name} {_size(hr)} (height x width); "
                         "they must agree")
-    shown = {"ours": sr}
+    shown, made = {"ours": sr}, {}
     if pair.lr:
-        shown[baseline] = _enlarge(pair, hr, scale, kernel)
+        shown[baseline], made["made"] = _enlarge(pair, hr, scale, kernel)
     elif degradation:
-        settings = {"qp": pair.qp} if pair.qp else {}
-        lr = degradations.degrade(degradation, hr, seed=pair.hr.stem, **settings).decode()
-        shown[baseline] = enlarge(lr, scale, kernel)
+        settings = (fixed or {}) | ({"qp": pair.qp} if pair.qp else {})
+        degraded = degradations.degrade(degradation, hr, seed=pair.hr.stem, **settings)
+        shown[baseline], made["made"] = enlarge(degraded.decode(), scale, kernel), degraded.record
     try:
         scores = {who: metrics.score(image, hr, keys, crop_border) for who, image in shown.items()}
     except ValueError as e:
         raise UserError(f"{pair.sr}: {e}") from e
     return {"name": pair.name or pair.hr.stem, **({"qp": pair.qp} if pair.qp else {}),
             "sr": str(pair.sr), "hr": str(pair.hr),
-            "cropped": _size(whole) if hr.shape != whole.shape else "", **scores}
+            "cropped": _size(whole) if hr.shape != whole.shape else "", **made, **scores}
 
 
 def _enlarge(pair, hr, scale, kernel):
-    lr = read_rgb(pair.lr)
+    try:
+        data = pair.lr.read_bytes()
+    except OSError as e:
+        raise UserError(f"{pair.lr}: cannot be read: {e.strerror}") from e
+    made = record_of(pair.lr, data)
+    lr = degradations.decode(data, made or None, name=pair.lr)
     scale = scale or max(hr.shape[0] // lr.shape[0], 1)
     if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
         raise UserError(f"{pair.lr}: is {_size(lr)}, its HR {pair.hr.name} {_size(hr)} (height x width), "
                         f"not {scale} times as large")
-    return enlarge(lr, scale, kernel)
+    return enlarge(lr, scale, kernel), made
 
 
 def _size(image):

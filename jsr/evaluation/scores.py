@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from jsr import metrics
+from jsr import degradations, metrics
 from jsr.errors import UserError
 
 
@@ -20,10 +20,36 @@ def score(name, sr, hr, protocol, keys=None):
 
 
 def ranking_score(upscaler, pairs, protocol):
-    """The mean of a protocol's ranking score over (name, lr, hr, JPEG quality or None) that an Upscaler enlarges."""
-    rows = [score(name, upscaler.told(quality).upscale(lr), hr, protocol, [protocol.ranking])
-            for name, lr, hr, quality in pairs]
+    """The mean of a protocol's ranking score over (name, lr, hr, record) that an Upscaler enlarges.
+
+    Args:
+      upscaler: jsr.inference.upscaler.Upscaler.
+      pairs: as jsr.data.validation.eval_pairs yields them.
+      protocol: jsr.challenges.Protocol.
+    """
+    rows = [score(name, upscaler.told(degradations.jpeg_quality(made)).upscale(lr), hr, protocol, [protocol.ranking])
+            for name, lr, hr, made in pairs]
     return mean_scores(rows)[protocol.ranking]
+
+
+def same_codecs(made):
+    """The codecs of LR images whose scores share a table, as `jsr.degradations.codecs` names them.
+
+    Args:
+      made: {name of the image: record of jsr.degradations.Degraded, {} where none is known}.
+
+    Raises:
+      UserError: several codecs.
+    """
+    found = {}
+    for name, record in made.items():
+        text = degradations.codecs(record)
+        found.setdefault(degradations.codec_kinds(text), (text, []))[1].append(name)
+    if len(found) > 1:
+        words = "; ".join(f"{text or 'what is not known'} ({len(names)}, as {names[0]})"
+                          for text, names in found.values())
+        raise UserError(f"LR images by several codecs, whose scores share no table: {words}; make all by one")
+    return next((text for text, _ in found.values()), "")
 
 
 def mean_scores(rows):

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import inspect
 import threading
 import time
@@ -55,10 +56,23 @@ class Chain:
         self._probe = -(-_PROBE // self.padding.multiple) * self.padding.multiple
         self.runner = self._runner(runtime)
 
+    def __reduce__(self):
+        """What another process needs to make the same chain; it compiles for itself."""
+        return _again, (self.networks, jax.device_get(self._variables), self.meta, self.runner.name, self._tlc,
+                        self._conditions)
+
     @property
     def variables(self):
         """{name: Flax collections} of arrays."""
         return self._variables
+
+    def digest(self):
+        """SHA-256 of networks, parameters and what they were told."""
+        found = hashlib.sha256(repr((self.networks, self._tlc, self.runner.name)).encode())
+        for path, leaf in jax.tree_util.tree_leaves_with_path((self._variables, self._conditions)):
+            found.update(repr((jax.tree_util.keystr(path), leaf.shape, str(leaf.dtype))).encode())
+            found.update(np.ascontiguousarray(leaf))
+        return found.hexdigest()
 
     @usual_settings()
     def with_variables(self, variables):
@@ -195,6 +209,13 @@ class Chain:
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self._variables)
         found = receptive_field(self._jit, abstract, multiple=self.padding.multiple, limit=limit)
         return max(found.rows, found.columns) if found else None
+
+
+def _again(networks, variables, meta, runtime, tlc, conditions):
+    """The Chain that was pickled."""
+    made = Chain(networks, variables, meta=meta, runtime=runtime, tlc=tlc)
+    made._conditions = conditions
+    return made
 
 
 def _forward(networks, tlc, variables, lr, conditions=None):

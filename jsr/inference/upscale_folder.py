@@ -17,7 +17,8 @@ import time
 import traceback
 
 import jsr
-from jsr import listing, pictures, results
+from jsr import degradations, listing, pictures, results
+from jsr.degradations import jpeg
 from jsr.errors import UsageError, UserError
 from jsr.files import atomic_write, sha256
 from jsr.inference import choice
@@ -228,6 +229,27 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
     return entries, sorted(errors, key=str)
 
 
+def upscale_beside(upscaler, path):
+    """Upscales one picture file by an Upscaler; the result goes beside it and says what made it.
+
+    Returns:
+      Path of the result. One that the same Upscaler made of the same file before is left alone.
+
+    Raises:
+      UserError: the picture cannot be read, or something else is in the way of the result.
+    """
+    name = ", ".join(chain.meta.get("recipe") or type(list(chain.networks.values())[-1]).__name__
+                     for chain in upscaler.chains)
+    networks = choice.Networks({name: ()}, lambda: upscaler)
+    jobs, errors, _ = find_jobs([path], choose=functools.partial(choice.choose, named=(name, upscaler.scale)))
+    if not errors:
+        _, errors = upscale_files(jobs, networks, {"upscaler": upscaler.digest()}, mark=True,
+                                  separate_alpha=upscaler.separate_alpha)
+    if errors:
+        raise errors[0]
+    return jobs[0].target
+
+
 def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False):
     """What `upscale_files` would do with every job, without doing it.
 
@@ -336,7 +358,7 @@ def _written(job, picture, networks, input_quality, separate_alpha, write, count
             found |= {"told_quality": told, "told_by": by} if by else {}
         if by == "estimate" and told < _WORTH_SAYING and not found["notes"]:
             found["notes"].append(f"estimated JPEG quality {told:.0f}")
-    notes = found.pop("notes", [])
+    notes = found.pop("notes", []) + (_of_decoder(upscaler) if upscaler and picture.format == "jpeg" else [])
 
     def bands(frame):
         def on_band(tiling, rows):
@@ -401,6 +423,16 @@ def _of_jpeg(job, upscaler, told):
             found |= {"estimated_quality": round(quality, 1)}
             found["notes"].append(f"estimated JPEG quality {quality:.0f}")
         return found
+
+
+def _of_decoder(upscaler):
+    """What is to be said of a JPEG file whose network was scored on images by a decoder of other pixels: [note]."""
+    codecs = (upscaler.chains[0].meta.get("fingerprint") or {}).get("codecs") or {}
+    theirs, ours = codecs.get("data.eval", "").rpartition(" > ")[2], jpeg.library()
+    same = degradations.codec_kinds(theirs) == degradations.codec_kinds(ours)
+    if same or not theirs.startswith(("libjpeg", "mozjpeg")):
+        return []
+    return [f"read by {ours}; its network was scored on JPEG read by {theirs}"]
 
 
 class _Counter:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 import copy
 import dataclasses
 import functools
+import hashlib
 import logging
 import math
+import os
 import threading
 import time
-import types
 from typing import Any, Literal
 
 import jax
@@ -71,6 +72,23 @@ class Tiling:
         return tuple(side[0].stop - side[0].start for side in (self.rows, self.columns))
 
 
+class _Here:
+    """What an Upscaler has found out in its process; in another one, to which it was pickled, it begins anew.
+
+    Attributes:
+      lock: for what follows.
+      largest: side of the tiles that memory allows, px.
+      free: bytes of memory at the beginning, None before it was asked for.
+      float32: {Chain: the same in float32}, of those that have overflowed.
+    """
+
+    def __init__(self):
+        self.lock, self.largest, self.free, self.float32 = threading.Lock(), _SIDES[0], None, {}
+
+    def __reduce__(self):
+        return _Here, ()
+
+
 class Upscaler:
     """Chains of networks that turn LR images into SR images, each alone or averaged; safe to use from several threads.
 
@@ -122,8 +140,7 @@ class Upscaler:
         self._transforms = named or (tuple(TRANSFORMS) if self_ensemble is True else ("identity",))
         self._overlap, self.separate_alpha = overlap, separate_alpha
         self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
-        self._lock, self._float32 = threading.Lock(), {}
-        self._room = types.SimpleNamespace(largest=_SIDES[0], free=None)  # px and bytes, found out as we go
+        self._here = _Here()
         self._tiles = [-(-side // self._multiple) * self._multiple for side in sides] or [tile]
         for side in self._tiles if sides else ():
             self._check_room(side, overlap or 0)
@@ -134,16 +151,22 @@ class Upscaler:
         Args:
           image: array (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, or a
             batch (N, H, W, C); uint8, uint16, or float32 in [0, 1]. Alpha is straight (not premultiplied). It is of
-            NumPy, JAX or PyTorch, or an image of Pillow.
+            NumPy, JAX or PyTorch, or an image of Pillow, or the path of a picture file.
 
         Returns:
           The same kind, (H * scale, W * scale[, C]), with the channels and dtype of the input; floats are clipped to
-          [0, 1], indexed colours of Pillow become RGB.
+          [0, 1], indexed colours of Pillow become RGB. For a path it is the one of the result, which is written beside
+          the picture as `jsr upscale` does it: photo_x2.jpg, with profile, EXIF and all that belongs to it.
 
         Raises:
           ValueError: another shape or dtype, channels in front, floats far outside [0, 1], or NaN.
-          UserError: out of memory, or the networks gave values that are not finite.
+          UserError: out of memory, or the networks gave values that are not finite; a file cannot be read, or another
+            one is in the way of the result.
         """
+        if isinstance(image, (str, os.PathLike)):
+            from jsr.inference import upscale_folder  # which imports this module
+
+            return type(image)(upscale_folder.upscale_beside(self, image))
         array, back = kinds.as_array(image)
         if array.ndim == 4:
             return back(np.stack([self._upscale(each) for each in array]))
@@ -201,6 +224,14 @@ class Upscaler:
                 if not is_out_of_memory(e):
                     raise
                 self._shrink(tiling, retry=not started)
+
+    def digest(self) -> str:
+        """SHA-256 of all that the results depend on: networks, parameters and how they are used."""
+        found = hashlib.sha256(repr((self._weights.tolist(), self._transforms, self._tiles, self._overlap,
+                                     self.separate_alpha, self._strength)).encode())
+        for chain in self.chains:
+            found.update(chain.digest().encode())
+        return found.hexdigest()
 
     @property
     def for_jpeg(self) -> bool:
@@ -297,7 +328,7 @@ class Upscaler:
         else:
             reach = self._reach(overlap)
         self._check_room(side, overlap)
-        exact = reach is not None and not (self._turns and self._moves_windows(height, width))
+        exact = self._exact(reach, height, width)
         rows, columns = (tuple(spans(length, side, overlap, multiple=self._multiple, fade=not exact))
                          for length in (height, width))
         return Tiling(rows, columns, overlap, exact)
@@ -315,13 +346,15 @@ class Upscaler:
         longer = max(height, width)
         if tile != "auto":
             return tile or longer
-        with self._lock:
-            if self._room.free is None:
-                self._room.free = free_memory()
-            free, largest = self._room.free * _FREE_SHARE, self._room.largest
+        exact = self._overlap is None and self._exact(self._reach(_SIDES[0] // _EXACT_SHARE), height, width)
+        with self._here.lock:
+            if self._here.free is None:
+                self._here.free = free_memory()
+            free, largest = self._here.free * _FREE_SHARE, self._here.largest
             budgets = {side: free for side in (longer, *_SIDES)}
             if jax.default_backend() == "cpu":
-                budgets |= {side: min(free, _CPU_TILE_BYTES) for side in _SIDES if side < longer}
+                # A whole image takes more only where tiles would change its pixels
+                budgets |= {side: min(free, _CPU_TILE_BYTES) for side in (longer, *_SIDES) if side < longer or exact}
         if height * width <= min(_PROBE, largest)**2:
             return longer
         candidates = [longer] if largest == _SIDES[0] else []
@@ -357,6 +390,10 @@ class Upscaler:
             found.append(REACH if limit >= REACH else None)
         return None if None in found else max(found)
 
+    def _exact(self, reach, height, width):
+        """Whether tiles that overlap by what the networks see give the pixels of the whole image."""
+        return reach is not None and not (self._turns and self._moves_windows(height, width))
+
     def _moves_windows(self, height, width):
         """Whether the tiles of a turned image have windows, or their padding, elsewhere than it has as a whole."""
         return any(chain.padding.always or height % chain.padding.multiple or width % chain.padding.multiple
@@ -367,8 +404,8 @@ class Upscaler:
         side = max(max(cut.size) for cut in (tiling, *tiling.others))
         smaller = [s for s in _SIDES if s < side]
         if self._tiles == ["auto"] and retry and smaller:
-            with self._lock:
-                self._room.largest = min(self._room.largest, smaller[0])
+            with self._here.lock:
+                self._here.largest = min(self._here.largest, smaller[0])
             logging.getLogger(__name__).warning("out of memory with tiles of %d px; going on with %d", side, smaller[0])
             return
         advice = f"choose smaller tiles than {side} px" if smaller else "tiles cannot be smaller; free some memory"
@@ -423,12 +460,12 @@ class Upscaler:
         if np.isfinite(sr).all():
             return sr
         if any(getattr(module, "dtype", None) not in (None, jnp.float32) for module in chain.networks.values()):
-            with self._lock:
-                if chain not in self._float32:
+            with self._here.lock:
+                if chain not in self._here.float32:
                     logging.getLogger(__name__).warning("values beyond the half-precision range; those tiles are "
                                                         "computed again in float32")
-                    self._float32[chain] = chain.with_dtype(jnp.float32)
-            sr = np.asarray(self._float32[chain](lr, size))
+                    self._here.float32[chain] = chain.with_dtype(jnp.float32)
+            sr = np.asarray(self._here.float32[chain](lr, size))
             if np.isfinite(sr).all():
                 return sr
         raise UserError("the network's output is not finite; its weights are damaged, or not made for such images")

@@ -21,20 +21,22 @@ def gelu(x):
 
 
 class PReLU(nn.Module):
-    """x, times a learned slope where it is negative; PyTorch's, which starts at 0.25.
+    """x, times a learned slope where it is negative.
 
     Attributes:
       shared: one slope instead of one a feature.
       dtype: of the computation.
+      start: the slopes at the start; PyTorch's by default.
 
     Parameters: `slope` (C,), or (1,).
     """
 
     shared: bool = False
     dtype: Any = None
+    start: float = 0.25
 
     @nn.compact
     def __call__(self, x):
         """Array (..., C) to the same shape."""
-        slope = self.param("slope", nn.initializers.constant(0.25), (1 if self.shared else x.shape[-1],))
+        slope = self.param("slope", nn.initializers.constant(self.start), (1 if self.shared else x.shape[-1],))
         return prelu(*promote_dtype(x, slope, dtype=self.dtype))

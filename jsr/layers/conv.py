@@ -22,6 +22,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 import jax.numpy as jnp
 
+from jsr.layers.padding import PAD_MODES
+
 
 def torch_uniform(fan_in):
     """An initialiser drawing from U(-b, b), b = 1 / sqrt(fan_in).
@@ -51,7 +53,7 @@ def detail(factor=1.0):
 
 
 class Conv(nn.Module):
-    """2D convolution with zero padding given in pixels, as torch.nn.Conv2d counts it.
+    """2D convolution with padding given in pixels, as torch.nn.Conv2d counts it.
 
     There is no "SAME": with stride 2 it pads other sides than PyTorch's padding=1, an error as large as the signal.
 
@@ -59,14 +61,17 @@ class Conv(nn.Module):
       features: output channels.
       kernel_size, strides, dilation: an int, or (height, width).
       groups: both channel counts are multiples of it; as many as channels make a depthwise convolution.
-      padding: zeros on either side, an int or (height, width); None keeps the size at stride 1, for odd kernels.
+      padding: pixels on either side, an int or (height, width); None keeps the size at stride 1, for odd kernels.
       use_bias: adds `bias`.
       dtype: of the computation; None promotes input and parameters to their common type.
       param_dtype: of the parameters.
       kernel_init, bias_init: initialisers; None is PyTorch's default, see torch_uniform.
       zero_start: None is zeros instead, so that the output starts at zero.
+      padding_mode: what the padding holds: "zeros", "reflect" or "replicate".
+      weight_norm: the kernel of each feature has a norm of its own, as with torch.nn.utils.weight_norm.
 
-    Parameters: `kernel` (kernel height, kernel width, input channels / groups, features), `bias` (features,).
+    Parameters: `kernel` (kernel height, kernel width, input channels / groups, features), `bias` (features,), and with
+    `weight_norm` `magnitude` (1, 1, 1, features), the norms.
     """
 
     features: int
@@ -81,6 +86,8 @@ class Conv(nn.Module):
     kernel_init: Callable | None = None
     bias_init: Callable | None = None
     zero_start: bool = False
+    padding_mode: str = "zeros"
+    weight_norm: bool = False
 
     @nn.compact
     def __call__(self, x):
@@ -101,12 +108,28 @@ class Conv(nn.Module):
         default = nn.initializers.zeros if self.zero_start else drawn
         kernel = self.param("kernel", self.kernel_init or default,
                             (*kernel_size, channels // self.groups, self.features), self.param_dtype)
+        if self.weight_norm:
+            kernel = weight_normed(self, kernel, -1)
         bias = None
         if self.use_bias:
             bias = self.param("bias", self.bias_init or default, (self.features,), self.param_dtype)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        if self.padding_mode != "zeros":
+            x = jnp.pad(x, [(0, 0), *((p, p) for p in padding), (0, 0)], PAD_MODES[self.padding_mode])
+            padding = 0, 0
         y = convolve(x, kernel, strides=_pair(self.strides), padding=padding, dilation=dilation, groups=self.groups)
         return y if bias is None else y + bias
+
+
+def weight_normed(layer, kernel, axis):
+    """A kernel with the norms that the parameter `magnitude` of a layer has, one for each index of an axis.
+
+    They start as the norms that the kernel is drawn with: nothing changes at the start.
+    """
+    across = tuple(d for d in range(kernel.ndim) if d != axis % kernel.ndim)
+    norms = jnp.sqrt(jnp.square(kernel).sum(across, keepdims=True))
+    magnitude = layer.param("magnitude", lambda key: norms)
+    return kernel * (magnitude / norms)
 
 
 def convolve(x, kernel, *, strides=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-_PAD_MODES: dict[str, Any] = {  # ours: NumPy's
+PAD_MODES: dict[str, Any] = {  # ours: NumPy's
     "reflect": "reflect",     # 1 2 3 4 | 3 2 1, the edge once
     "flip": "symmetric",      # 1 2 3 4 | 4 3 2, the edge twice: the test scripts of SwinIR and its descendants
     "replicate": "edge",      # 1 2 3 4 | 4 4 4
@@ -31,8 +31,8 @@ class Padding:
     def __post_init__(self):
         if self.multiple < 1:
             raise ValueError(f"multiple = {self.multiple} is less than 1")
-        if self.mode not in _PAD_MODES:
-            raise ValueError(f"mode = {self.mode!r} is none of {', '.join(_PAD_MODES)}")
+        if self.mode not in PAD_MODES:
+            raise ValueError(f"mode = {self.mode!r} is none of {', '.join(PAD_MODES)}")
         if self.always and self.multiple == 1:
             raise ValueError("always = True needs a multiple above 1")
 
@@ -67,7 +67,7 @@ def pad_to(image, height, width, mode):
     # NumPy and jnp.pad both go on reflecting where the image is smaller than the padding
     pad = np.pad if isinstance(image, np.ndarray) else jnp.pad
     widths = [(0, 0)] * (image.ndim - 3) + [(0, rows), (0, columns), (0, 0)]
-    return pad(image, widths, mode=_PAD_MODES[mode])
+    return pad(image, widths, mode=PAD_MODES[mode])
 
 
 def crop_to(image, height, width):

@@ -5,6 +5,7 @@ from jsr.layers.rep import (
     DETAIL,
     DIFFERENCES,
     HAAR,
+    Bands,
     BatchNorm,
     Difference,
     Edge,
@@ -28,16 +29,15 @@ def residual():
     return Sum(Kernel(3), Identity())
 
 
-def ecb(ratio=2, filters=DETAIL, identity=False):
+def ecb(ratio=2, identity=False):
     """ECBSR's edge-oriented block (xindongzhang/ECBSR): 3x3, 1x1 to 3x3, 1x1 to each fixed filter.
 
     Args:
       ratio: of the middle's features to the output's.
-      filters: of EDGES.
       identity: adds the input, where it has as many features.
     """
     shortcut = [WhenSame(Identity())] if identity else []
-    return Sum(Kernel(3), Series(Kernel(1, Out(ratio)), Kernel(3)), *_edges(filters), *shortcut)
+    return Sum(Kernel(3), Series(Kernel(1, Out(ratio)), Kernel(3)), *_edges(), *shortcut)
 
 
 def ecb_idt():
@@ -45,18 +45,24 @@ def ecb_idt():
     return ecb(identity=True)
 
 
-def _edges(filters=DETAIL):
-    return [Series(Kernel(1), Edge(name)) for name in filters]
+def _edges():
+    return [Series(Kernel(1), Edge(name)) for name in DETAIL]
 
 
-def haar(ratio=2):
-    """ECB with Haar's wavelet instead of the edges (NTIRE 2023, NPU SR); undecimated, inferred."""
-    return ecb(ratio, HAAR)
+def haar(ratio=1):
+    """1x1, Haar's four bands beside each other, 1x1 (NTIRE 2023, NPU SR): one branch; not decimated, inferred."""
+    return Series(Kernel(1, Out(ratio)), Bands(HAAR), Kernel(1))
 
 
 def rrrb(ratio=2):
     """FMEN's residual in residual block (NJU-Jet/FMEN, RT4KSR; without norm also called ERB): features in are out."""
     return _rrrb(ratio, Kernel(3))
+
+
+def rvsr(ratio=2):
+    """RVSR's RepConv (huai-chang/RVSR): FMEN's chain twice, a 3x3, a 1x1, and the input; features in are out."""
+    chains = (Series(Kernel(1, In(ratio)), Kernel(3, In(1)), Kernel(1)) for _ in range(2))
+    return Sum(*chains, Kernel(3), Kernel(1), Identity())
 
 
 def nrb(ratio=2):
@@ -146,12 +152,13 @@ def resr(ratio=2):
 
 
 def decouple(kernel_size=3):
-    """DecoupleConv (AIS 2024, USTC Noah): plain, three kinds of differences, and a sum; their form is inferred."""
+    """DecoupleConv (AIS 2024, USTC Noah): plain, three kinds of differences, and sums; their form is inferred."""
     return Sum(Kernel(kernel_size), *(Difference(kind, kernel_size) for kind in DIFFERENCES))
 
+
 BLOCKS = {make.__name__: make for make in (
-    plain, normed, residual, ecb, ecb_idt, haar, rrrb, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg, repvit,
-    conv_norm_conv, asymmetric, reprb, resr, decouple, lanczospp)}
+    plain, normed, residual, ecb, ecb_idt, haar, rrrb, rvsr, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg,
+    repvit, conv_norm_conv, asymmetric, reprb, resr, decouple, lanczospp)}
 
 
 def block(name, **options):

@@ -1,4 +1,4 @@
-"""Enlarging images inside a network."""
+"""Enlarging and reducing images inside a network."""
 
 import functools
 import math
@@ -31,6 +31,25 @@ def _along(x, factor, axis, a):
                           for tap in taps))
     shape = [size * factor if d == axis else side for d, side in enumerate(x.shape)]
     return jnp.stack(phases, axis + 1).reshape(shape)
+
+
+def bicubic_downsample(x, factor, a=-0.75):
+    """(N, H, W, C) to (N, H / factor, W / factor, C) by torch's bicubic interpolation; float, dtype kept.
+
+    It is torch.nn.functional.interpolate(mode="bicubic", align_corners=False) without its antialiasing: four neighbours
+    make a pixel whatever the factor, and by an odd factor one does. `factor` is an integer, H and W are multiples.
+    """
+    return _reduce_along(_reduce_along(x, factor, 1, a), factor, 2, a)
+
+
+def _reduce_along(x, factor, axis, a):
+    """Each pixel is the same weighted sum of the four around the middle of its `factor` pixels."""
+    size = x.shape[axis] // factor
+    padded = jnp.pad(x, [(1, 1) if d == axis else (0, 0) for d in range(x.ndim)], mode="edge")
+    position = (factor - 1) / 2
+    weights = {tap: cubic(position - tap, a) for tap in range(math.floor(position) - 1, math.floor(position) + 3)}
+    return sum(weight * jax.lax.slice_in_dim(padded, tap + 1, tap + 2 + factor * (size - 1), factor, axis)
+               for tap, weight in weights.items() if weight)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))  # for its name, which stays readable in a traced network

@@ -5,23 +5,26 @@ from typing import Any
 
 import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
+import jax.numpy as jnp
 
-from jsr.layers.conv import Conv, convolve, torch_uniform
+from jsr.layers.conv import Conv, convolve, torch_uniform, weight_normed
 from jsr.layers.shuffle import pixel_shuffle
 
 
 class PixelShuffleUpsample(nn.Module):
-    """Convolution and pixel shuffle in turn, as in EDSR, RCAN, SwinIR and HAT; no activation.
+    """Convolution and pixel shuffle in turn, as in EDSR, RCAN, SwinIR and HAT.
 
     Attributes:
       scale: a power of two, by one 3x3 convolution and one shuffle per factor of two; or 3, by one of each.
       dtype: of the computation.
+      activation: function between convolution and shuffle, as DRLN has; None has none.
 
     Submodules: `conv_0`, `conv_1`...
     """
 
     scale: int
     dtype: Any = None
+    activation: Callable | None = None
 
     @nn.compact
     def __call__(self, x):
@@ -29,23 +32,28 @@ class PixelShuffleUpsample(nn.Module):
         features = x.shape[-1]
         for index, factor in enumerate(factors(self.scale)):
             x = Conv(features * factor**2, dtype=self.dtype, name=f"conv_{index}")(x)
-            x = pixel_shuffle(x, factor)
+            x = pixel_shuffle(x if self.activation is None else self.activation(x), factor)
         return x
 
 
 class TransposedConv(nn.Module):
-    """torch.nn.ConvTranspose2d(C, features, factor, factor): each pixel makes `factor` x `factor` of its own.
+    """torch.nn.ConvTranspose2d that makes an image `factor` times as large: a convolution and a pixel shuffle.
 
-    Kernel and stride are the same, so that windows do not overlap: a 1x1 convolution and a pixel shuffle.
+    PyTorch's output_padding is the one that gives this size. A kernel whose side is no multiple of `factor` is filled
+    up by zeros, which are multiplied too.
 
     Attributes:
       features: output channels.
-      factor: of the size; the kernel's side and stride.
+      factor: of the size; the stride.
       use_bias: adds `bias`.
       dtype: of the computation; parameters stay float32.
       kernel_init: initialiser of the kernel; None is PyTorch's, as the bias's.
+      kernel_size: side of the kernel; None is `factor`, with which windows do not overlap.
+      padding: rows and columns that PyTorch cuts off on either side.
+      weight_norm: each input channel has a norm of its own, as with torch.nn.utils.weight_norm.
 
-    Parameters: `kernel` (factor, factor, C, features), `bias` (features,).
+    Parameters: `kernel` (kernel_size, kernel_size, C, features), `bias` (features,), and with `weight_norm`
+    `magnitude` (1, 1, C, 1), the norms.
     """
 
     features: int
@@ -53,18 +61,39 @@ class TransposedConv(nn.Module):
     use_bias: bool = True
     dtype: Any = None
     kernel_init: Callable | None = None
+    kernel_size: int | None = None
+    padding: int = 0
+    weight_norm: bool = False
 
     @nn.compact
     def __call__(self, x):
         """(N, H, W, C) to (N, H * factor, W * factor, features)."""
-        channels = x.shape[-1]
-        draw = torch_uniform(self.features * self.factor**2)  # what PyTorch takes for the fan-in of a transposed kernel
-        kernel = self.param("kernel", self.kernel_init or draw, (self.factor, self.factor, channels, self.features))
+        channels, size = x.shape[-1], self.kernel_size or self.factor
+        if not 0 <= self.factor + 2 * self.padding - size < self.factor:
+            raise ValueError(f"kernel_size = {size} and padding = {self.padding} do not make an image "
+                             f"{self.factor} times as large")
+        draw = torch_uniform(self.features * size**2)  # what PyTorch takes for the fan-in of a transposed kernel
+        kernel = self.param("kernel", self.kernel_init or draw, (size, size, channels, self.features))
+        if self.weight_norm:
+            kernel = weight_normed(self, kernel, 2)
         bias = self.param("bias", draw, (self.features,)) if self.use_bias else None
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        kernel = kernel.transpose(2, 3, 0, 1).reshape(1, 1, channels, -1)  # as pixel_shuffle orders channels
-        y = pixel_shuffle(convolve(x, kernel), self.factor)
+        y = transposed(x, kernel, self.factor, self.padding)
         return y if bias is None else y + bias
+
+
+def transposed(x, kernel, factor, padding):
+    """A transposed convolution of (N, H, W, C) by (k, k, C, features), as TransposedConv describes it."""
+    (_, height, width, channels), size = x.shape, len(kernel)
+    taps = -(-size // factor)  # of the pixels that a pixel of the output sees, along an axis
+    kernel = jnp.pad(kernel, [(0, taps * factor - size)] * 2 + [(0, 0)] * 2)
+    kernel = kernel.reshape(taps, factor, taps, factor, channels, -1)[::-1, :, ::-1]
+    kernel = kernel.transpose(0, 2, 4, 5, 1, 3).reshape(taps, taps, channels, -1)  # as pixel_shuffle orders channels
+    before, after = taps - 1 - padding // factor, -(-padding // factor)
+    around = max(before, after)
+    y = pixel_shuffle(convolve(x, kernel, padding=(around, around)), factor)
+    start = padding % factor + factor * (around - before)
+    return y[:, start:start + height * factor, start:start + width * factor] if start or around else y
 
 
 def factors(scale):

@@ -20,7 +20,23 @@ from jsr.layers.padding import Padding
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
 from jsr.models.imdeception import Trunk
-from jsr.models.imdn import haar, inverse_haar
+
+
+def haar(x):
+    """(N, H, W, C) to (N, H / 2, W / 2, 4 C), H and W even: the mean band, differences along rows, columns, both."""
+    pixels = (x[:, row::2, column::2] for row in range(2) for column in range(2))
+    return jnp.concatenate(_butterfly(*pixels), -1)
+
+
+def inverse_haar(bands):
+    """(N, H, W, 4 C) to (N, 2 H, 2 W, C), the inverse of `haar`."""
+    pixels = jnp.stack(_butterfly(*jnp.split(bands, 4, axis=-1)), -1)
+    return pixel_shuffle(pixels.reshape(bands.shape), 2)
+
+
+def _butterfly(a, b, c, d):
+    """Its own inverse."""
+    return [(a + b + c + d) / 2, (a - b + c - d) / 2, (a + b - c - d) / 2, (a - b - c + d) / 2]
 
 
 class Domain(nn.Module):

@@ -2,8 +2,8 @@
 
 Paper: Jiang et al., ICCV 2021, arXiv:2109.14573; structure and defaults as in jiaxi-jiang/FBCNN,
 models/network_fbcnn.py. `color` is the released network, and the baseline of NTIRE 2024's blind JPEG challenge.
-`batch_norm` is FlyingBunny's there (report, section 4.11: FBCNN with batch normalisation). Inferred from the size of
-the submission: the blocks are the official code's conv-BN-ReLU option, and the quality stays one value.
+`batch_norm` is FlyingBunny's there (report, section 4.11), as in xinyaoict/MUNet: FBCNN's own conv-BN-ReLU blocks, and
+the image alone as output. The quality stays one value inside, which no loss binds to the file's.
 
 The network starts near the identity, beside features without a mean, which is ours: the official one starts from small
 orthogonal kernels and trains for millions of steps at 2e-5. Convolutions that start small are nearly linear, and a
@@ -151,13 +151,15 @@ class Modulation(nn.Module):
 class FBCNN(nn.Module):
     """(N, H, W, 3) in [0, 1] to {"sr": the restored image, "qf": the estimate of 1 - quality / 100, float32 (N, 1)}.
 
-    `sr` has the input's shape and dtype, and is not clipped. H and W are multiples of 8.
+    `sr` has the input's shape and dtype, and is not clipped. H and W are multiples of 8. Without `estimates_quality`
+    the image is the only output.
 
     Attributes:
       scale: 1.
       num_feat: features of the highest of four levels; each lower one has twice as many.
       num_block: residual blocks of each part of a level, and of the quality's branch.
       norm: batch normalisation in every block.
+      estimates_quality: gives what the branch of the quality makes; off where no loss is to train it for that.
       dtype: of the computation; parameters stay float32, the quality is computed in float32.
     """
 
@@ -165,9 +167,8 @@ class FBCNN(nn.Module):
     num_feat: int = 64
     num_block: int = 4
     norm: bool = False
+    estimates_quality: bool = True
     dtype: Any = None
-
-    estimates_quality = True
 
     @nn.compact
     def __call__(self, lr, *, train=False, qf_input=None):
@@ -191,7 +192,8 @@ class FBCNN(nn.Module):
             for index in range(self.num_block):
                 x = QFAttention(self.norm, self.dtype, name=f"up{level}_{index}")(x, gamma, beta, train=train)
         x = _conv(lr.shape[-1], dtype=self.dtype, kernel_init=tail_init, name="tail")(x + skips.pop())
-        return {"sr": x.astype(lr.dtype), "qf": qf}
+        sr = x.astype(lr.dtype)
+        return {"sr": sr, "qf": qf} if self.estimates_quality else sr
 
     def blocks(self, x, name, train):
         """`num_block` residual blocks."""
@@ -202,7 +204,7 @@ class FBCNN(nn.Module):
 
 VARIANTS = {
     "color": dict(),  # 71.92 M
-    "batch_norm": dict(norm=True),  # 71.94 M
+    "batch_norm": dict(norm=True, estimates_quality=False),  # 71.94 M
 }
 
 SMALL = dict(num_feat=2, num_block=1)
@@ -216,7 +218,7 @@ def Model(variant="color", *, scale, **fields):
 CARD = Card(
     title="FBCNN, JPEG restoration steered by the quality factor",
     paper="Jiang et al., Towards Flexible Blind JPEG Artifacts Removal, ICCV 2021",
-    code="jiaxi-jiang/FBCNN (Apache-2.0)",
+    code="jiaxi-jiang/FBCNN (Apache-2.0), xinyaoict/MUNet (no licence stated)",
     scales=(1,),
     task="restoration",
     padding=Padding(8, "replicate"),

@@ -47,6 +47,8 @@ class GRLCIC(GRL):
 
     hidden: int = 128
 
+    estimates_quality = True
+
     @nn.compact
     def __call__(self, lr, *, train=False, qf_input=None):
         def gated(y, index):

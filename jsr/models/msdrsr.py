@@ -2,13 +2,14 @@
 
 Section 4.8 of the challenge's report. It states: a convolution, a module of enhanced residual groups at several sizes
 (MSDR), RRDBNet's 23 blocks with SiLU, ten more of them for the second half of the training. An enhanced residual group
-is that of RCAN (Zhang et al., ECCV 2018) without channel attention, with the high-frequency attention block of FMEN
-(Du et al., CVPR Workshops 2022; NJU-Jet/FMEN) at its end. There is no public code.
+(ERG) "removes the channel attention module in each residual block, and adds a high-frequency attention block at the end
+of the residual block": it is that of RCAN (Zhang et al., ECCV 2018) with the block of FMEN (Du et al., CVPR Workshops
+2022; NJU-Jet/FMEN) where channel attention was. There is no public code.
 
 Inferred: three sizes, a group at each, made smaller by convolutions of stride 2; from the smallest on, what a group
 gives is enlarged and added to what the next larger one gets; ten residual blocks in a group, half of RCAN's; the
-attention is FMEN's as it is used, without BatchNorm, with one block and its 16 features; SiLU stands for RRDBNet's
-LeakyReLU, not for what the groups have.
+attention is FMEN's as it is used, once a residual block before its input is added, without BatchNorm, with one block
+and its 16 features; SiLU stands for RRDBNet's LeakyReLU, not for what the groups have.
 """
 
 from typing import Any
@@ -19,7 +20,6 @@ from jsr.layers.conv import Conv
 from jsr.layers.padding import Padding
 from jsr.layers.upsample import PixelShuffleUpsample, factors
 from jsr.models._card import Card
-from jsr.models.edsr import ResidualBlock
 from jsr.models.rrdbnet import RRDB, nearest_upsample
 
 
@@ -37,8 +37,21 @@ class HighFrequencyAttention(nn.Module):
         return x * nn.sigmoid(Conv(x.shape[-1], dtype=self.dtype, name="conv_excitate")(y))
 
 
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with a ReLU between and high-frequency attention; the input added."""
+
+    num_attention_feat: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        y = nn.relu(Conv(x.shape[-1], dtype=self.dtype, name="conv1")(x))
+        y = Conv(x.shape[-1], dtype=self.dtype, name="conv2")(y)
+        return x + HighFrequencyAttention(self.num_attention_feat, dtype=self.dtype, name="attention")(y)
+
+
 class EnhancedResidualGroup(nn.Module):
-    """Residual blocks, a convolution and high-frequency attention; the input added."""
+    """Residual blocks with high-frequency attention and a convolution; the input added."""
 
     num_resblock: int
     num_attention_feat: int
@@ -48,9 +61,8 @@ class EnhancedResidualGroup(nn.Module):
     def __call__(self, x):
         y = x
         for index in range(self.num_resblock):
-            y = ResidualBlock(dtype=self.dtype, name=f"body_{index}")(y)
-        y = Conv(x.shape[-1], dtype=self.dtype, name="conv_last")(y)
-        return x + HighFrequencyAttention(self.num_attention_feat, dtype=self.dtype, name="attention")(y)
+            y = ResidualBlock(self.num_attention_feat, dtype=self.dtype, name=f"body_{index}")(y)
+        return x + Conv(x.shape[-1], dtype=self.dtype, name="conv_last")(y)
 
 
 class MultiScaleRemoval(nn.Module):
@@ -129,8 +141,8 @@ class MSDRSR(nn.Module):
 
 
 VARIANTS: dict[str, dict[str, Any]] = {  # RRDBs; parameters at x4
-    "b23": dict(num_block=23),  # 19.46 M, the first half of the training
-    "b33": dict(num_block=33),  # 26.66 M, the second, and the entry
+    "b23": dict(num_block=23),  # 20.09 M, the first half of the training
+    "b33": dict(num_block=33),  # 27.28 M, the second, and the entry
 }
 
 SMALL = dict(num_feat=4, num_resblock=1, num_attention_feat=2, num_block=1, num_grow_ch=2)  # for tests that compile it

@@ -58,6 +58,8 @@ class RestormerQF(Restormer):
     predictor_feat: int = 8
     embed_dim: int = 64
 
+    estimates_quality = True
+
     @property
     def size_multiple(self):
         return max(8, super().size_multiple)

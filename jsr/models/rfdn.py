@@ -1,4 +1,4 @@
-"""RFDN: residual feature distillation network, and two that were made of it for real time.
+"""RFDN: residual feature distillation network, and one that was made of it for real time.
 
 Paper: Liu et al., ECCV Workshops 2020, arXiv:2009.11551. Structure and initialisation (PyTorch's default) as in
 njulj/RFDN, the entry to AIM 2020; field names are BasicSR's.
@@ -7,12 +7,6 @@ FADN (NTIRE 2023, section 3.13, team P.AI.R) has blocks without activation funct
 ReLU, its simplified channel attention, and layer normalisation. The text has no more than that; NADB is inferred, as a
 block of these parts that needs what table 1 leaves for it, 12.75 num_feat**2 operations a pixel, to the digit at both
 scales. The parameters come out 4 % too few. The range is inferred to be the challenge's, [0, 1].
-
-PRFDN (section 3.19, team SEU CNII) runs the blocks beside each other rather than one after the other, each behind a
-small block of its own, and is pruned by Torch-Pruning to widths that are not told. Inferred: equal widths, which bring
-the parameters within 8 % and the operations within 5 % of table 1, and that the small block is an RFDB without
-distillation. The team computes the blocks as one, of grouped convolutions. That changes no value and is not done here:
-the parameters of a trained RFDN, from which the team starts, so fit by name.
 """
 
 from typing import Any
@@ -29,14 +23,18 @@ from jsr.models._card import Card, row_at
 
 
 class RFDB(nn.Module):
-    """Residual feature distillation; features keep their number, which is even and at least 4.
+    """Residual feature distillation of at least 4 features.
 
     Attributes:
       num_distil: 3x3 convolutions, each beside a 1x1 whose output is kept for the end.
+      num_feat: output channels; None keeps their number.
+      regroup: a 1x1 convolution, as PRFDN's, comes before the one that fuses what is kept.
       dtype: of the computation.
     """
 
     num_distil: int = 3
+    num_feat: int | None = None
+    regroup: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -47,7 +45,10 @@ class RFDB(nn.Module):
             kept.append(_act(Conv(features // 2, 1, dtype=self.dtype, name=f"distil_{index}")(y)))
             y = _act(Conv(features, dtype=self.dtype, name=f"conv_{index}")(y) + y)
         kept.append(_act(Conv(features // 2, dtype=self.dtype, name="conv_last")(y)))
-        y = Conv(features, 1, dtype=self.dtype, name="conv_fuse")(jnp.concatenate(kept, -1))
+        y, features = jnp.concatenate(kept, -1), self.num_feat or features
+        if self.regroup:
+            y = Conv((self.num_distil + 1) // 2 * features, 1, dtype=self.dtype, name="conv_regroup")(y)
+        y = Conv(features, 1, dtype=self.dtype, name="conv_fuse")(y)
         return ESA(features // 4, num_conv=3, dtype=self.dtype, name="esa")(y)
 
 
@@ -83,7 +84,6 @@ class RFDN(nn.Module):
       num_feat: features of the trunk.
       num_block: blocks, whose outputs all meet in a 1x1 convolution.
       block: "rfdb" or "nadb".
-      parallel: each block takes the first features, through a small RFDB, and not the block before.
       img_range: the inside works on values of [0, img_range].
       dtype: of the computation; parameters stay float32.
     """
@@ -92,7 +92,6 @@ class RFDN(nn.Module):
     num_feat: int = 50
     num_block: int = 4
     block: str = "rfdb"
-    parallel: bool = False
     img_range: float = 255.0
     dtype: Any = None
 
@@ -107,8 +106,6 @@ class RFDN(nn.Module):
         head = Conv(self.num_feat, dtype=self.dtype, name="conv_first")(lr * self.img_range)
         x, outputs = head, []
         for index in range(self.num_block):
-            if self.parallel:
-                x = RFDB(num_distil=0, dtype=self.dtype, name=f"small_{index}")(head)
             x = BLOCKS[self.block](dtype=self.dtype, name=f"body_{index}")(x)
             outputs.append(x)
         x = _act(Conv(self.num_feat, 1, dtype=self.dtype, name="conv_fuse")(jnp.concatenate(outputs, -1)))
@@ -125,7 +122,6 @@ VARIANTS = {  # the official repository at x4; NTIRE 2023's table 1 at x2 and x3
     "rfdn": dict(num_feat=50, num_block=4),  # 0.433 M
     "fadn": {2: dict(num_feat=16, block="nadb", img_range=1.0),      # 0.0212 M
              3: dict(num_feat=40, block="nadb", img_range=1.0)},     # 0.1280 M
-    "prfdn": {2: dict(num_feat=12, parallel=True), 3: dict(num_feat=18, parallel=True)},  # 0.0299 M, 0.0629 M
 }
 
 SMALL = dict(num_feat=16, num_block=1)  # the same network, for tests that compile it
@@ -142,6 +138,6 @@ CARD = Card(
           "2020",
     code="njulj/RFDN (MIT)",
     scales=(2, 3, 4),
-    variant_scales={"fadn": (2, 3), "prfdn": (2, 3)},
+    variant_scales={"fadn": (2, 3)},
     other_scales=(1, 2, 3, 4, 8),
 )

@@ -1,10 +1,8 @@
 """RVSR: RepViT's blocks at full resolution, of AIS 2024's real-time challenge.
 
-Section 3.5 of the challenge's report, team XJTU-AIR: a 3x3 convolution to 16 features, eight blocks, values in [-1, 1],
-RepConvs as FMEN's. A block is RepViT's (THU-MIG/RepViT): a token mixer, squeeze and excitation, a channel mixer with
-its residual. The published multiply-accumulates leave 256 weights a pixel and block besides the RepConv. Inferred: the
-channel mixer of 8 features, its first layer without a bias; excitation by 8 features too; the convolution after the
-blocks and the head's features added to it; no activation elsewhere.
+Section 3.5 of the challenge's report, team XJTU-AIR; structure as in huai-chang/RVSR: a 3x3 convolution to 16 features,
+eight blocks, values in [-1, 1]. A block is RepViT's (THU-MIG/RepViT): a token mixer, squeeze and excitation, a channel
+mixer with its residual.
 """
 
 from typing import Any
@@ -16,6 +14,7 @@ from jsr.layers.activation import gelu
 from jsr.layers.conv import Conv
 from jsr.layers.pool import GlobalMean
 from jsr.layers.rep import RepConv
+from jsr.layers.resize import bilinear
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.models._card import Card
 
@@ -39,8 +38,8 @@ class RVSR(nn.Module):
       scale: SR size over LR size.
       num_feat: features of the trunk.
       num_block: of token mixer and channel mixer.
-      num_squeezed_feat: features inside the channel mixers, and of the means.
-      block: the branches of the RepConvs, by name, see jsr.layers.rep.
+      num_squeezed_feat: features of the means in squeeze and excitation.
+      block: the branches of the RepConvs, by name, see jsr.layers.rep_blocks.
       deploy: RepConvs are one convolution each.
       dtype: of the computation; parameters stay float32.
     """
@@ -49,28 +48,32 @@ class RVSR(nn.Module):
     num_feat: int = 16
     num_block: int = 8
     num_squeezed_feat: int = 8
-    block: str = "rrrb"
+    block: str = "rvsr"
     deploy: bool = False
     dtype: Any = None
 
     @nn.compact
     def __call__(self, lr, *, train=False):
-        head = Conv(self.num_feat, dtype=self.dtype, name="conv_first")(2 * lr - 1)
-        x = head
+        image = 2 * lr - 1
+        x = head = Conv(self.num_feat, dtype=self.dtype, name="conv_first")(image)
         for index in range(self.num_block):
-            name, small = f"body_{index}", self.num_squeezed_feat
-            x = RepConv(self.num_feat, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)(
-                x, train=train)
-            x = SqueezeExcite(small, dtype=self.dtype, name=f"{name}_excite")(x)
-            y = Conv(small, 1, use_bias=False, dtype=self.dtype, name=f"{name}_expand")(x)
-            x = x + Conv(self.num_feat, 1, dtype=self.dtype, name=f"{name}_reduce")(gelu(y))
-        x = head + Conv(self.num_feat, dtype=self.dtype, name="conv_after_body")(x)
-        x = Conv(lr.shape[-1] * self.scale**2, dtype=self.dtype, name="conv_last")(x)
-        return (pixel_shuffle(x, self.scale).astype(lr.dtype) + 1) / 2
+            name = f"body_{index}"
+            x = self.conv(name)(x, train=train)
+            x = SqueezeExcite(self.num_squeezed_feat, dtype=self.dtype, name=f"{name}_excite")(x)
+            y = gelu(Conv(2 * self.num_feat, 1, dtype=self.dtype, name=f"{name}_expand")(x))
+            x = x + Conv(self.num_feat, 1, dtype=self.dtype, name=f"{name}_reduce")(y)
+        x = self.conv("conv_after_body")(x + head, train=train)
+        x = Conv(lr.shape[-1] * self.scale**2, 1, dtype=self.dtype, name="conv_last")(x)
+        x = pixel_shuffle(x, self.scale).astype(lr.dtype)
+        return (x + bilinear(image, *x.shape[1:3]) + 1) / 2
+
+    def conv(self, name):
+        """A re-parameterised 3x3 convolution that keeps the features."""
+        return RepConv(self.num_feat, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype, name=name)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "base": dict(num_feat=16, num_block=8),  # 32.7 k parameters deployed
+    "base": dict(num_feat=16, num_block=8),  # 33.0 k parameters deployed, 221 k in training
 }
 
 SMALL = dict(num_feat=4, num_block=1, num_squeezed_feat=2)  # the same network, for tests that compile it
@@ -85,7 +88,7 @@ CARD = Card(
     title="RVSR, RepViT's blocks at full resolution",
     paper="Team XJTU-AIR in Conde et al., Real-Time 4K Super-Resolution of Compressed AVIF Images. AIS 2024 Challenge "
           "Survey, CVPR Workshops 2024",
-    code="",
+    code="huai-chang/RVSR (Apache-2.0)",
     scales=(4,),
     other_scales=(1, 2, 3, 4, 8),
 )

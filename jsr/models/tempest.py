@@ -86,6 +86,8 @@ class Tempest(nn.Module):
     num_heads: int = 8
     dtype: Any = None
 
+    estimates_quality = True
+
     @nn.compact
     def __call__(self, lr, *, train=False, qf_input=None):
         """`qf_input`: float (N, 1) or (1, 1), 1 - quality / 100 to restore for.

@@ -57,6 +57,16 @@ def _bilinear(writer, eqn, x):
     return writer.tensor("Resize", [name, "", "", sizes], aval.shape, layout, aval.dtype, mode="linear",
                          coordinate_transformation_mode="half_pixel")
 
+
+def _lower_median(writer, eqn, x):
+    """The largest of the smaller half."""
+    (*shape, length), order = eqn.invars[0].aval.shape, range(len(eqn.invars[0].aval.shape))
+    smaller, _ = writer.graph.add("TopK", writer.in_order(x, eqn.invars[0].aval, order),
+                                  writer.lengths([(length + 1) // 2]), outputs=2, axis=len(shape), largest=0)
+    return writer.tensor("ReduceMax", [smaller, writer.graph.integers(len(shape))], shape, order[:-1], x.dtype,
+                         keepdims=0)
+
+
 INLINED = {  # what holds a function: the parameter that is it
     "jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "remat2": "jaxpr",
     "checkpoint": "jaxpr", "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr",
@@ -72,4 +82,5 @@ NAMED = {  # jitted functions whose names say what they do; None from one of the
     "pixel_shuffle": _pixel_shuffle,
     "pixel_unshuffle": _pixel_unshuffle,
     "bilinear": _bilinear,
+    "lower_median": _lower_median,
 }

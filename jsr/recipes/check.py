@@ -45,13 +45,15 @@ def look(recipe: Recipe, found: Mistakes) -> None:
         found.add("data.train", "names no dataset (--config.data.train=[{'dataset': ...}])")
     for place, row in _data_rows(recipe):
         _check_data_row(scale, place, row, found)
+        if place != "data.eval" and recipe.protocol in challenges.PROTOCOLS:
+            _check_kept_out(recipe.protocol, place, row, found)
     if len(recipe.input_hw) != 2 or min(recipe.input_hw) < 1:
         found.add("input_hw", f"{list(recipe.input_hw)}; give [height, width]")
     if any(tile < 1 for tile in recipe.ensemble.tiles):
         found.add("ensemble.tiles", f"{list(recipe.ensemble.tiles)}; give sides of 1 or more")
     if not recipe.stages:
         found.add("stages", "has none: nothing would be trained")
-    elif scale and 0 < recipe.ensemble.tlc < (least := recipe.stages[-1].crop // scale):
+    elif scale and 0 < recipe.ensemble.tlc < (least := max(recipe.stages[-1].crop_hw, default=0) // scale):
         found.add("ensemble.tlc", f"{recipe.ensemble.tlc} is smaller than the LR crop that was trained with; give "
                                   f"{least * 3 // 2}, 1.5 times as much as that, or 0")
     for number in range(len(recipe.stages)):
@@ -153,6 +155,10 @@ def _check_data_row(scale, place, row, found):
         _check_pairs(place, row, found)
     elif not row.dataset:
         found.add(f"{place}.dataset", "names no dataset")
+    if getattr(row, "flip_rotate", False) and not row.degrade:
+        found.add(f"{place}.flip_rotate", f"turns images before they are degraded, but {place}.degrade names nothing "
+                                          "that does so; have the stage turn both (--config.stages[0].augment="
+                                          "['flip_rotate'])")
     if row.set and not row.degrade:
         found.add(f"{place}.set", f"sets {', '.join(row.set)} of a degradation, but {place}.degrade names none")
     elif row.degrade:
@@ -168,6 +174,16 @@ def _check_data_row(scale, place, row, found):
     steps = getattr(row, "steps", ())
     if steps and not (len(steps) == 2 and 0 <= steps[0] < steps[1]):
         found.add(f"{place}.steps", f"{list(steps)}; give [first, last), or [] for always")
+
+
+def _check_kept_out(protocol, place, row, found):
+    """Datasets that the rules of a challenge keep out of training, by the names of datasets and folders."""
+    for name in challenges.PROTOCOLS[protocol].kept_out:
+        for key in ("dataset", "hr", "lr"):
+            words = (re.sub(r"[^a-z0-9]", "", part.lower()) for part in re.split(r"[/\\]", getattr(row, key)))
+            if any(re.match(rf"{name}(?!\d)", word) for word in words):
+                found.add(f"{place}.{key}", f"{getattr(row, key)}: {name.upper()} is for evaluation alone, by the "
+                                            f"rules of {protocol}; train on others")
 
 
 def _check_pairs(place, row, found):
@@ -189,11 +205,20 @@ def _check_pairs(place, row, found):
 def _check_stage(recipe, scale, index, place, found):
     stage = recipe.stages[index]
     twice = "twice " if stage.frames else ""  # clips have chroma of half the size
-    if scale and stage.crop % (2 * scale if twice else scale):
-        found.add(f"{place}.crop", f"{stage.crop} is not a multiple of {twice}the scale {scale}")
+    if len(stage.crop_hw) != 2:
+        found.add(f"{place}.crop", f"{list(stage.crop_hw)}; give a side, or [height, width]")
+    elif odd := [side for side in dict.fromkeys(stage.crop_hw) if scale and side % (2 * scale if twice else scale)]:
+        found.add(f"{place}.crop", f"{odd[0]} is not a multiple of {twice}the scale {scale}")
     if stage.batch % stage.accumulate:
         found.add(f"{place}.accumulate", f"a batch of {stage.batch} is not {stage.accumulate} equal parts")
     _check_mix(recipe, stage, f"{place}.data" if stage.data else "data.train", found)
+    if any(row.flip_rotate for row in recipe.rows(stage)):
+        if stage.frames:
+            found.add(f"{place}.frames", "makes samples of clips, which no row of data can flip_rotate; leave that to "
+                                         f"the stage (--config.{place}.augment=['flip_rotate'])")
+        elif {"flip", "flip_rotate"} & {row if isinstance(row, str) else row.get("name") for row in stage.augment}:
+            found.add(f"{place}.augment", "turns once more what a row of data has turned before it was degraded "
+                                          f"(flip_rotate); leave it out (--config.{place}.augment=[])")
     for number in range(len(stage.begin)):
         _check_begin(recipe, index, number, f"{place}.begin[{number}]", found)
     with found.at(f"{place}.augment"):
@@ -219,14 +244,21 @@ def _check_mix(recipe, stage, place, found):
                          "nothing is ever drawn; leave the row out, or give it more")
     if any(len(row.steps) not in (0, 2) or list(row.steps) != sorted(row.steps) for row in rows):
         return
+    step = first_idle_step(rows, stage.steps)
+    if rows and step is not None:
+        found.add(place, f"no row takes part at step {step} of the stage's {stage.steps}; mend the rows' steps")
+
+
+def first_idle_step(rows, steps):
+    """The first of a stage's steps in which none of its rows of data takes part; None where there is no such step."""
     step = 0
-    while rows and step < stage.steps:
-        ends = [row.steps[1] if len(row.steps) == 2 else stage.steps for row in rows
-                if len(row.steps) != 2 or row.steps[0] <= step < row.steps[1]]
+    while step < steps:
+        ends = [row.steps[1] if row.steps else steps for row in rows
+                if not row.steps or row.steps[0] <= step < row.steps[1]]
         if not ends:
-            found.add(place, f"no row takes part at step {step} of the stage's {stage.steps}; mend the rows' steps")
-            return
+            return step
         step = max(ends)
+    return None
 
 
 def _check_begin(recipe, index, number, place, found):

@@ -60,6 +60,8 @@ class About:
         """Whether a value of the right type is in the range."""
         if self.choices:
             return value in self.choices
+        if isinstance(value, tuple):
+            return all(map(self.holds, value))
         return ((self.least is None or value >= self.least) and (self.above is None or value > self.above)
                 and (self.most is None or value <= self.most) and (self.below is None or value < self.below))
 
@@ -89,13 +91,17 @@ class Net:
 class Source:
     """A row of the data that samples are taken from."""
 
-    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images; "" where hr and lr are given', "")
+    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images, or "folders/imagenet" and the like '
+                       "(jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr "
+                       "and lr are given", "")
     hr: str = key("folder of HR images, whose LR images are in `lr`", "")
     lr: str = key("folder of their LR images, of the same names, perhaps with something added (0801x4.png)", "")
     split: str = key('split of the dataset, perhaps a slice, "train[:100]"', "train")
     degrade: str = key("degradation (jsr.degradations) that makes LR crops from HR ones; \"\" takes the stored LR", "")
     set: dict = key('parameters of `degrade`, {"qp": 31}; of a range, "60-100", or of a list one value is drawn for '
                     "each sample, each as likely", {})
+    flip_rotate: bool = key("the HR image is flipped and turned, each of the eight ways as likely, before `degrade` "
+                            "makes an LR image of it; a stage's `augment` turns both, after it", False)
     files: str = key('text file with the names to keep, one a line; "" keeps all', "")
     repeat: int = key("number of times each image counts beside other rows' images", 1, least=1)
     weight: float = key("share of the samples, for all rows or for none; without weights it is images times `repeat`",
@@ -138,7 +144,8 @@ class Data:
 class Player:
     """A player of a stage: it updates its networks so that its losses become smaller."""
 
-    losses: tuple[dict, ...] = key("rows {fn, pred, target, weight} and options of the function (jsr.losses)")
+    losses: tuple[dict, ...] = key("rows {fn, pred, target, weight} and options of the function (jsr.losses); one of "
+                                   "weight 0 is left out")
     learning_rate: float = key("highest learning rate of the schedule", above=0, most=1e30)
     nets: tuple[str, ...] = key("networks that the player updates, which no other player of the stage may; () is the "
                                 "whole chain. Others, such as a critic, are drawn at the run's start, or start_from a "
@@ -166,7 +173,8 @@ class Stage:
     """A stage of training."""
 
     steps: int = key("updates", unit="steps", least=1, below=1 << 30)
-    crop: int = key("side of the square HR crop", unit="px", least=1, most=1 << 14)
+    crop: int | tuple[int, ...] = key("side of the square HR crop, or [height, width] of one that is none", unit="px",
+                                      least=1, most=1 << 14)
     batch: int = key("samples a step, over all devices", least=1, most=1 << 20)
     players: tuple[Player, ...] = key("players, at the same time; most stages have one, which updates the chain")
     augment: tuple[str | dict, ...] = key("rows of jsr.augment: a name, or {name, p, per, options}", ("flip_rotate",))
@@ -180,6 +188,11 @@ class Stage:
     begin: tuple[Begin, ...] = key("changes of networks as the stage begins", ())
     data: tuple[Source, ...] = key("rows instead of the recipe's; () for those", ())
     frames: int = key("frames of a sample, from datasets of clips; 0 is for images", 0, least=0, most=1024)
+
+    @property
+    def crop_hw(self) -> tuple[int, ...]:
+        """(height, width) of the HR crop, px."""
+        return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -237,6 +250,7 @@ class Recipe:
     keep_checkpoints: int = key("newest checkpoints that are kept", 3, least=1)
     input_hw: tuple[int, ...] = key("[height, width] of the LR image that costs are counted for", (192, 192), unit="px")
     inferred: tuple[str, ...] = key("what the source does not state and we chose, short texts", ())
+    left_out: tuple[str, ...] = key("what the source states and the recipe does not do, short texts", ())
 
     @functools.cached_property
     def scale(self) -> int:
@@ -376,14 +390,23 @@ def read_further(data: Mapping[str, Any] | ConfigDict, problems: Mistakes) -> Re
 
 
 def with_nets(recipe: Recipe) -> Recipe:
-    """A recipe whose chain and whose players name their networks: all networks and the whole chain by default."""
+    """A recipe whose chain and whose players name their networks: all networks and the whole chain by default.
+
+    Losses of weight 0 are gone, unless a player has no other.
+    """
     chain = recipe.chain or tuple(recipe.networks)
 
     def named(stage):
-        players = (player if player.nets else dataclasses.replace(player, nets=chain) for player in stage.players)
+        players = (dataclasses.replace(player, nets=player.nets or chain,
+                                       losses=tuple(filter(_weighs, player.losses)) or player.losses)
+                   for player in stage.players)
         return dataclasses.replace(stage, players=tuple(players))
 
     return dataclasses.replace(recipe, chain=chain, stages=tuple(map(named, recipe.stages)))
+
+
+def _weighs(loss):
+    return loss.get("weight", 1) != 0
 
 
 def _read(kind: Any, value: Any, place: str, problems: Mistakes) -> Any:
@@ -391,8 +414,10 @@ def _read(kind: Any, value: Any, place: str, problems: Mistakes) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         return _read_keys(kind, value, place, problems)
-    if origin is types.UnionType:
-        return _read(dict if isinstance(value, Mapping) else inner[0], value, place, problems)
+    if origin is types.UnionType:  # of the first where it is of neither
+        kinds = {typing.get_origin(each) or each: each for each in inner}
+        own = dict if isinstance(value, Mapping) else tuple if isinstance(value, (list, tuple)) else None
+        return _read(kinds.get(own, inner[0]), value, place, problems)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             return _wrong(kind, problems, place, f"{shown(value)} is no list")
@@ -457,6 +482,8 @@ def stand_in(kind: Any) -> Any:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return kind(**{name: stand_in(its) for name, its in types_of(kind).items()} | defaults(kind))
     origin = typing.get_origin(kind)
+    if origin is types.UnionType:
+        return stand_in(typing.get_args(kind)[0])
     return {int: 1 << 30, float: 1.0, bool: False, tuple: (), dict: {}}.get(origin or kind, "")
 
 

@@ -298,6 +298,7 @@ OPS = {  # a node's kind: function of the body and the node to text
     "PixelUnshuffle": _method("F.pixel_unshuffle({0}, {factor})"),
     "ReduceMax": _reduced("amax"), "ReduceMin": _reduced("amin"), "ReduceMean": _reduced("mean"),
     "ReduceSum": _reduced("sum"),
+    "Median": _method("{0}.median(-1).values"),
     "Einsum": lambda body, node: f'torch.einsum("{node.attributes["equation"]}", '
                                  f"{_listed(body.text(name) for name in node.inputs)})",
     "Cast": lambda body, node: f"{body.text(node.inputs[0])}.to(torch.{torch_dtype(node.attributes['to'])})",

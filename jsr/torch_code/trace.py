@@ -89,6 +89,8 @@ def _by_name(call, args, kwargs, context):
         return call(*args, **kwargs)
     x, params = args[0], module.variables.get("params", {})
     if isinstance(module, TransposedConv):
+        if module.kernel_size or module.weight_norm:  # written as the convolution and the shuffle that it is here
+            return call(*args, **kwargs)
         return transposed_conv(x, *(params[name] for name in ("kernel", "bias") if name in params))
     if params.keys() != {"scale", "bias"}:
         return call(*args, **kwargs)
@@ -159,6 +161,11 @@ def _pixel_unshuffle(writer, eqn, x):
     return writer.tensor("PixelUnshuffle", [name], aval.shape, IMAGES, aval.dtype, factor=factor)
 
 
+def _lower_median(writer, eqn, x):
+    aval = eqn.outvars[0].aval
+    return writer.tensor("Median", [writer.in_order(x, eqn.invars[0].aval)], aval.shape, range(aval.ndim), aval.dtype)
+
+
 def _fft(writer, eqn, x):
     name = writer.in_order(x, eqn.invars[0].aval)
     aval = eqn.outvars[0].aval
@@ -171,7 +178,8 @@ class _Writer(Writer):
                             "real": arithmetic.elementwise("Real"), "imag": arithmetic.elementwise("Imag")}
     by_name = named.NAMED | {
         "layer_norm": _layer("LayerNorm", None, _epsilon), "batch_norm": _layer("BatchNorm", IMAGES, _epsilon),
-        "transposed_conv": _layer("ConvTranspose", IMAGES, _torch_kernel), "pixel_unshuffle": _pixel_unshuffle}
+        "transposed_conv": _layer("ConvTranspose", IMAGES, _torch_kernel), "pixel_unshuffle": _pixel_unshuffle,
+        "lower_median": _lower_median}
 
     def tensor(self, op, inputs, shape, layout, dtype, **attributes):
         """As of Writer; what takes a shape has it, as traced, as `dims`."""

@@ -67,12 +67,13 @@ def _check_begin(plan, where, found):
 
 def _check_starts(recipe, found):
     """The model files that networks start from."""
+    frozen = [] if found.within("stages") else states.frozen(recipe)
     for name, net in recipe.networks.items():
         place = f"networks.{name}.start_from"
         if net.start_from:
             with found.at(place):
                 jax.eval_shape(functools.partial(states.from_file, net), jax.random.key(0))
-        elif name not in recipe.trained:
+        elif name in frozen:
             found.add(place, f"{recipe.recipe} learns from a trained {net.model}; give its model file, of a run or of "
                              "`jsr convert`")
         elif net.carry:
@@ -147,12 +148,14 @@ def _trace(plan, variables, where, found):
 
 def _batch(recipe, stage):
     """The batch of a stage as jax.ShapeDtypeStruct: {key: array}."""
-    frames, sides = (stage.frames,) * bool(stage.frames), {"lr": stage.crop // recipe.scale, "hr": stage.crop}
-    sample = {key: jax.ShapeDtypeStruct((*frames, side, side, 3), jnp.uint8) for key, side in sides.items()}
-    hr = np.zeros((stage.crop, stage.crop, 3), np.uint8)
+    frames, size = (stage.frames,) * bool(stage.frames), tuple(side // recipe.scale for side in stage.crop_hw)
+    sample = {key: jax.ShapeDtypeStruct((*frames, *sides, 3), jnp.uint8)
+              for key, sides in {"lr": size, "hr": stage.crop_hw}.items()}
+    hr = np.zeros((*stage.crop_hw, 3), np.uint8)
     for row in recipe.rows(stage):
         made = degradations.draw(row.degrade, **mix.fixed(row, "")) if row.degrade else _STORED
-        sample |= {key: pipeline.DERIVED[key](hr, recipe.scale, made) for key in mix.derived(recipe, stage)}
+        crop = pipeline.Crop(hr, recipe.scale, 0, 0, size, made)
+        sample |= {key: pipeline.DERIVED[key](crop) for key in mix.derived(recipe, stage)}
     count = stage.batch // stage.accumulate
     return {key: jax.ShapeDtypeStruct((count, *value.shape), value.dtype) for key, value in sample.items()}
 
@@ -168,20 +171,24 @@ def check_data(recipe, opened):
       opened: see `jsr.data.mix.open_sources`.
 
     Returns:
-      A line for each image of the validation that is damaged, and is to be left out.
+      (damaged, codecs): a line for each image of the validation that is damaged, and is to be left out; the codecs of
+      its LR images, see `jsr.degradations.codecs`.
 
     Raises:
-      UserError: rows without what their stages need, more damaged images than may be left out: a line each.
+      UserError: rows without what their stages need, or whose images are all smaller than the crop, more damaged images
+        than may be left out: a line each.
     """
-    found, damaged = Mistakes(libraries=True), []
+    found, damaged, codecs = Mistakes(libraries=True), [], ""
     for number, stage in enumerate(recipe.stages):
         place = f"stages[{number}].data" if stage.data else "data.train"
-        for its, row in enumerate(mix.stage_rows(recipe, stage, opened)):
+        for its, row in zip(mix.present(recipe, stage, opened), mix.stage_rows(recipe, stage, opened), strict=True):
             with found.at(f"{place}[{its}]"):
                 pipeline.Sampler(row.source, row.transform, recipe.data.max_damaged)(0, np.random.default_rng(0))
+                if not stage.frames:
+                    row.transform.check(row.source)
     with found.at(mix.EVAL):
-        validation.check(recipe, opened[mix.EVAL], damaged.append)
+        codecs = validation.check(recipe, opened[mix.EVAL], damaged.append)
     if len(damaged) > recipe.data.max_damaged:
         found.add(mix.EVAL, "\n".join(damaged))
     found.done()
-    return damaged
+    return damaged, codecs

@@ -55,10 +55,10 @@ def train(recipe, workdir, *, console, accept=False):
     replicated, lead, key = sharding.replicated(mesh), jax.process_index() == 0, jax.random.key(recipe.seed)
 
     check.check(recipe, mesh)
-    opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False))
-    damaged = check.check_data(recipe, opened)
+    opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    damaged, codecs = check.check_data(recipe, opened)
     records = mix.identities(opened)
-    mark = run_folder.fingerprint(recipe, mix.data_hash(records))
+    mark = run_folder.fingerprint(recipe, mix.data_hash(records), mix.codecs(recipe, opened) | {mix.EVAL: codecs})
     if lead:
         mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept, records=records)
 
@@ -77,9 +77,11 @@ def train(recipe, workdir, *, console, accept=False):
     frozen = jax.device_put(states.frozen_variables(recipe), replicated)
 
     logbook, left_out = Logbook(workdir, resume_step=step) if lead else None, LeftOut(meta, recipe.data.max_damaged)
-    clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out, opened[mix.EVAL])
+    clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out, opened)
     for line in damaged:
         left_out(line)
+    if codecs and lead:
+        log.info("LR images of the validation by %s", codecs)
 
     def warn(text):
         if text and lead:

@@ -60,7 +60,8 @@ def join(recipe, runs, workdir):
       workdir: its folder; all members are done.
 
     Returns:
-      [{name, weight, steps, mean}], a row a member; mean is {key: its score on the validation images}.
+      [{name, weight, steps, codecs, mean}], a row a member; mean is {key: its score on the validation images}, whose
+      LR images are by `codecs`.
 
     Raises:
       UserError: a member's file is missing, or of another recipe, scale or network, or the same as another's.
@@ -73,13 +74,14 @@ def join(recipe, runs, workdir):
             raise UserError(f"{its.name}: holds the very network of {twin.name}; train it anew in an empty folder")
         found.append(dataclasses.replace(its, share=weight))
         report = json.loads((path / REPORT).read_text(encoding="utf-8"))
-        rows.append({"name": path.name, "weight": weight, "steps": its.meta["steps"],
+        rows.append({"name": path.name, "weight": weight, "steps": its.meta["steps"], "codecs": report["codecs"],
                      "mean": {key: float(value) for key, value in report["mean"]["ours"].items()}})
-    data = list(dict.fromkeys(its.meta["fingerprint"]["data"] for its in found))
+    marks = [its.meta["fingerprint"] for its in found]
+    data = list(dict.fromkeys(mark["data"] for mark in marks))
     if len(data) > 1 and not any(its.stages for its in recipe.members):
         log.warning("members of %s were trained or evaluated on other data than others: their scores may not compare",
                     workdir)
-    mark = run_folder.fingerprint(recipe, "+".join(data))
+    mark = run_folder.fingerprint(recipe, "+".join(data), marks[0]["codecs"])
     for name, content in (("config.json", plain(recipe)), ("fingerprint.json", mark)):
         with atomic_write(workdir / name, "w") as file:
             json.dump(content, file, indent=1, sort_keys=True)

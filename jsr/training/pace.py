@@ -256,8 +256,8 @@ def _validation(recipe):
     seconds = []
     for _ in range(2):
         begin = time.monotonic()
-        scores = [evaluation.score(name, upscaler.told(quality).upscale(lr), hr, protocol, [protocol.ranking])
-                  for name, lr, hr, quality in itertools.islice(validation.pairs(recipe, lambda line: None), _IMAGES)]
+        pairs = list(itertools.islice(validation.pairs(recipe, lambda line: None), _IMAGES))
+        evaluation.ranking_score(upscaler, pairs, protocol)
         seconds.append(time.monotonic() - begin)
-    each = seconds[1] * validation.count(recipe) / len(scores)
+    each = seconds[1] * validation.count(recipe) / len(pairs)
     return each, max(seconds[0] - seconds[1], 0.0)

@@ -12,6 +12,7 @@ import zlib
 
 import jsr
 from jsr import recipes
+from jsr.degradations import codec_kinds
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.trees import different, flat, plain
@@ -20,7 +21,7 @@ log = logging.getLogger("jsr")
 
 # Keys that may differ between the command that began a run and the one that resumes it: none that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
-             "data.max_damaged", "ensemble", "entry", "inferred", "title")
+             "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title")
 DATA_PLACES = (".dataset", ".hr", ".lr", ".files")  # free too, while the data are the same
 _BEGUN = ("config.json", "fingerprint.json")
 _RECORDS, _NAMED = "records.json.gz", 3  # the names and sizes of the data; those of one kind that a message names
@@ -57,7 +58,8 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
         return mark
     mark_before = _read(paths[1])
     same_data = mark_before["data"] == mark["data"]
-    changed, accepted = changes(recipe, workdir, same_data=same_data), mark_before["accepted"]
+    changed = changes(recipe, workdir, same_data=same_data) | _other_codecs(mark_before["codecs"], mark["codecs"])
+    accepted = mark_before["accepted"]
     if changed or not same_data:
         step, words = _newest(workdir), _difference(changed, workdir, same_data, records)
         if not accept:
@@ -96,6 +98,12 @@ def changes(recipe, workdir, *, same_data=True):
     keys = [key for key in different(before, now)
             if not key.startswith(FREE_KEYS) and not (same_data and key.endswith(DATA_PLACES))]
     return {key: [before.get(key), now.get(key)] for key in keys}
+
+
+def _other_codecs(before, now):
+    """{"codecs of <place>": [text there, text now]} where LR images are of other pixels than a run began with."""
+    kinds = ({place: codec_kinds(text) for place, text in its.items()} for its in (before, now))
+    return {f"codecs of {place}": [before.get(place), now.get(place)] for place in different(*kinds)}
 
 
 def _write(paths, recipe, mark):
@@ -181,16 +189,27 @@ def _same_form(before, now, step):
 def _read(path):
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {key: found[key] for key in ("data", "revision", "versions")} | {"accepted": found.get("accepted", [])}
+        return {key: found[key] for key in ("data", "codecs", "revision", "versions")} | {
+            "accepted": found.get("accepted", [])}
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise UserError(f"{path}: a damaged file ({e}); put it back, or remove the run") from e
 
 
-def fingerprint(recipe, data):
-    """Marks of a run, by which two are told apart: {config: hash, data: the given hash, revision, versions, seed}."""
+def fingerprint(recipe, data, codecs):
+    """Marks of a run, by which two are told apart.
+
+    Args:
+      recipe: Recipe.
+      data: hash of the records.
+      codecs: {place in the recipe: codecs of the LR images there}, see `jsr.degradations.codecs`.
+
+    Returns:
+      {config: hash, data, codecs, revision, versions, seed}.
+    """
     text = json.dumps(plain(recipe), sort_keys=True)
     libraries = {name: metadata.version(name) for name in ("jax", "flax", "optax", "numpy", "pillow")}
-    return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "data": data, "revision": _revision(),
+    return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "data": data,
+            "codecs": {place: text for place, text in codecs.items() if text}, "revision": _revision(),
             "versions": {"jsr": jsr.__version__, **libraries}, "seed": recipe.seed}
 
 

@@ -51,17 +51,23 @@ def initial_variables(recipe, key):
 
 
 def frozen_variables(recipe):
-    """{name: Flax collections} of the networks that are never trained, as teachers: of their model files, and fused.
+    """{name: Flax collections} of the `frozen` networks: of their model files, and fused.
 
     Raises:
       UserError: no file is given, it cannot be read, or it holds no network of this form.
     """
-    frozen = [name for name in recipe.networks if name not in recipe.trained]
-    for name in frozen:
+    for name in frozen(recipe):
         if not recipe.networks[name].start_from:
             raise UserError(f"{recipe.recipe} learns from a trained {recipe.networks[name].model}; give its model "
                             f"file, of a run or of `jsr convert` (--config.networks.{name}.start_from=FILE)")
-    return {name: _fused(recipe.networks[name]) for name in frozen}
+    return {name: _fused(recipe.networks[name]) for name in frozen(recipe)}
+
+
+def frozen(recipe):
+    """The names of the networks that losses apply and nobody trains, as teachers."""
+    rows = [row for stage in recipe.stages for player in stage.players for row in player.losses]
+    applied = {losses.parse(key).net for key in losses.keys(rows)}
+    return [name for name in recipe.networks if name in applied and name not in recipe.trained]
 
 
 def _fused(net):

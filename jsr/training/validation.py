@@ -6,7 +6,7 @@ import logging
 
 import jax
 
-from jsr import challenges, crops, evaluation, metrics, model_file
+from jsr import challenges, crops, degradations, evaluation, metrics, model_file
 from jsr.data import mix, validation
 from jsr.degradations.enlarge import enlarge
 from jsr.inference.chain import Chain
@@ -26,11 +26,12 @@ class Judge:
       recipe: Recipe.
       meta: {"best": the best ranking score or None, "fingerprint", and once known "baseline"}; kept up to date.
       leave_out: called with a line for each image that is damaged.
-      source: the recipe's records of validation, where they are open.
+      opened: the recipe's data, where they are open, see `jsr.data.mix.open_sources`.
     """
 
-    def __init__(self, recipe, meta, leave_out=None, source=None):
-        self._pairs = functools.partial(validation.pairs, recipe, leave_out, source)
+    def __init__(self, recipe, meta, leave_out=None, opened=None):
+        self._opened = opened or {}
+        self._pairs = functools.partial(validation.pairs, recipe, leave_out, self._opened.get(mix.EVAL))
         self._recipe, self._meta, self._protocol = recipe, meta, challenges.of(recipe.protocol, recipe.ranking)
         self._chain_of = functools.cache(self._make_chain)
 
@@ -62,7 +63,7 @@ class Judge:
                               "fields": fields[name], "deployed": fields[name].get("deploy", False)}
                              for name in recipe.chain],
                 "ema": recipe.ema_decay > 0, "recipe": recipe.recipe, "protocol": recipe.protocol, "steps": steps,
-                "ensemble": plain(recipe.ensemble), "scores": scores, "data": mix.described(recipe),
+                "ensemble": plain(recipe.ensemble), "scores": scores, "data": mix.described(recipe, self._opened),
                 "fingerprint": self._meta["fingerprint"]}
 
     def validate(self, plan, step, state, *, workdir, logbook, clock):
@@ -83,8 +84,8 @@ class Judge:
         variables = jax.device_get(states.eval_variables(self._recipe, state))
         upscaler = self.upscaler(plan.networks, variables)  # the ensemble would take eight times as long
         rows, baselines, best_key = [], [], protocol.ranking
-        for name, lr, hr, quality in self._pairs():
-            sr = upscaler.told(quality).upscale(lr)
+        for name, lr, hr, made in self._pairs():
+            sr = upscaler.told(degradations.jpeg_quality(made)).upscale(lr)
             rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
             if not rows[1:] or "baseline" not in meta:
                 baseline = enlarge(lr, self._recipe.scale, protocol.kernel)

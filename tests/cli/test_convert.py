@@ -179,6 +179,9 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
     (["official_x3.safetensors", "model.pth"], "model.pth: a model file ends in .safetensors"),
     (["other_x.safetensors", "model.safetensors"],
      "other_x.safetensors: of no network that jsr recognises (keys: weight, ...); name it: --arch MODEL_ID --scale N"),
+    (["empty_x.safetensors", "model.safetensors"],
+     "empty_x.safetensors: head.0.weight holds nothing, its shape is [0]; get the weights again"),
+    (["bent_x.safetensors", "model.safetensors"], "bent_x.safetensors: of no network that jsr recognises"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsr"],
      "--arch edsr: these weights are not recognised as it"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsrr", "--scale", "4"], "did you mean 'edsr'?"),
@@ -195,6 +198,9 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
 ])
 def test_mistakes_are_one_line_and_leave_nothing(weights, capsys, arguments, message):
     files.write_state_dict("other_x.safetensors", {"weight": np.zeros(3, np.float32)})
+    files.write_state_dict("empty_x.safetensors", {"head.0.weight": np.zeros(0, np.float32)})
+    files.write_state_dict("bent_x.safetensors", dict.fromkeys(
+        ["model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight"], np.zeros(2, np.float32)))
     assert message in fails(capsys, *arguments)
     assert left(weights) == []
 

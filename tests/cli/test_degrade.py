@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from jsr import degradations
 from jsr.cli import degrade
 from jsr.degradations import hevc
 from jsr.errors import UserError
@@ -29,8 +30,9 @@ def hr_dir(tmp_path):
 def test_degrades_and_tells(hr_dir, tmp_path, capsys):
     assert run(hr_dir, "--out", tmp_path / "lr", "--protocol", "aim22_t1") == 0
     out, err = capsys.readouterr()
+    by = degradations.codecs(degradations.draw("aim22_t1"))
     assert out.splitlines() == ["0002.png: cropped from 17x16 to 16x16 (height x width)",
-                                f"2 LR images in {tmp_path}/lr, their parameters in manifest.json; all done"]
+                                f"2 LR images in {tmp_path}/lr by {by}, their parameters in manifest.json; all done"]
     assert "2/2" in err and "images/s" in err
     assert sorted(p.name for p in (tmp_path / "lr").iterdir()) == ["0001.jpg", "0002.jpg", "manifest.json"]
 
@@ -50,9 +52,9 @@ def test_mistakes_are_one_line(hr_dir, tmp_path):
 
 def test_parameters_and_their_mistakes(hr_dir, tmp_path):
     assert run(hr_dir, "--out", tmp_path / "lr", "--protocol", "aim22_t1", "--set", "quality=50",
-               "--set", "encoder=6b") == 0
+               "--set", "encoder=pillow") == 0
     steps = json.loads((tmp_path / "lr/manifest.json").read_text())["files"]["0001.png"]["degradation"]["steps"]
-    assert steps[1]["quality"] == 50 and steps[1]["encoder"] == "6b"
+    assert steps[1]["quality"] == 50 and steps[1]["encoder"] == "pillow"
     assert run(hr_dir, "--out", tmp_path / "range", "--protocol", "ntire24", "--set", "quality=98-99") == 0
     files = json.loads((tmp_path / "range/manifest.json").read_text())["files"].values()
     assert all(entry["degradation"]["steps"][0]["quality"] in (98, 99) for entry in files)
@@ -91,7 +93,8 @@ def test_clips(tmp_path, capsys):
     assert run(tmp_path / "hr", "--out", tmp_path / "lr", "--protocol", "aim22_t2") == 1
     out, err = capsys.readouterr()
     assert out.splitlines() == ["001.hevc: cropped from 96x134 to 96x128 (height x width)",
-                                f"1 LR clips in {tmp_path}/lr, their parameters in manifest.json"]
+                                f"1 LR clips in {tmp_path}/lr by {degradations.codecs(degradations.draw('aim22_t2'))}, "
+                                "their parameters in manifest.json"]
     assert "002.mkv: damaged or truncated" in err
     assert hevc.decode((tmp_path / "lr/001.hevc").read_bytes()).shape == (2, 24 * 3 // 2, 32)
     entry = json.loads((tmp_path / "lr/manifest.json").read_text())["files"]["001.hevc"]

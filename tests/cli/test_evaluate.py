@@ -10,6 +10,7 @@ from PIL import Image
 import pytest
 
 from jsr import cli, degradations, images, metrics
+from jsr.degradations import jpeg
 from jsr.degradations.enlarge import enlarge
 
 
@@ -54,7 +55,9 @@ def test_protocol(evaluate, folders):
     status, out, complaints = evaluate(*args(folders, "--protocol", "aim22_t1", "--json", scores))
     assert status == 0 and not complaints
     report = json.loads(scores.read_text())
-    assert list(report) == ["protocol", "profiles", "crop_border", "images", "mean", "standing", "skipped", "kept"]
+    assert list(report) == ["protocol", "profiles", "crop_border", "codecs", "images", "mean", "standing", "skipped",
+                            "kept"]
+    assert report["codecs"] == degradations.codecs(degradations.draw("aim22_t1")) and report["codecs"] in out
     assert report["protocol"] == "aim22_t1" and report["profiles"] == ["psnr[rgb]", "ssim[rgb]", "psnr[y_601]"]
     assert [row["name"] for row in report["images"]] == ["0", "1", "2"] and report["skipped"] == []
     hr, sr, lr = (read(folders, name) for name in ("hr/1.png", "sr/1.png", "lr/1.jpg"))
@@ -67,7 +70,8 @@ def test_protocol(evaluate, folders):
     gain = report["mean"]["ours"]["psnr[rgb]"] - report["mean"]["bicubic"]["psnr[rgb]"]
     assert report["standing"]["rank"] is None and report["standing"]["gain"] == pytest.approx(gain)
     for text in ("PSNR[rgb]", "SSIM[rgb]", "PSNR[y_601]", f"{report['mean']['ours']['psnr[y_601]']:.4f}",
-                 f"{gain:+.4f}", "VUE", "+1.4257", "not comparable: other images"):
+                 f"{gain:+.4f}", "VUE", "+1.4257", "not comparable: " + (
+                     "other images" if jpeg.is_here("9d") else f"LR images by {report['codecs']}, where aim22_t1 has")):
         assert text in out
     assert "PSNR " not in out.replace("PSNR[rgb] ", "").replace("PSNR[y_601] ", "")
 
@@ -88,7 +92,51 @@ def test_given_lr_makes_the_same_baseline(evaluate, folders):
     for more in ((), ("--lr", folders / "lr")):
         assert evaluate(*args(folders, "--protocol", "aim22_t1", "--json", folders / "scores.json", *more))[0] == 0
         reports.append(json.loads((folders / "scores.json").read_text()))
+    made, given = reports
+    assert given["codecs"] == "" and given["standing"]["gain"] == made["standing"]["gain"]  # files tell no more
+    assert made | {key: given[key] for key in ("codecs", "standing")} == given
+
+
+@pytest.mark.parametrize("protocol, chosen, ranked", [
+    ("aim22_t1", [], True), ("aim22_t1", ["encoder=pillow"], False), ("ntire24", ["decoder=9d", "quality=30"], False)])
+def test_the_same_codecs_at_every_place(evaluate, folders, protocol, chosen, ranked):
+    """`jsr degrade`, --lr of its files, and the baseline that is made: one encoder, one decoder, one name."""
+    if "encoder=pillow" not in chosen:
+        pytest.importorskip("jpeglib", reason="an optional package (extra `codecs`)")
+    chosen = [word for each in chosen for word in ("--set", each)]
+    made = "degrade", f"{folders}/hr", "--out", f"{folders}/made", "--protocol", protocol
+    assert cli.main([*made, *chosen]) == 0
+    reports = []
+    for more in (chosen, ("--lr", folders / "made")):
+        status, out, _ = evaluate(*args(folders, "--protocol", protocol, "--json", folders / "scores.json", *more))
+        reports.append(json.loads((folders / "scores.json").read_text()))
+        assert status == 0 and f"LR by {reports[-1]['codecs']}" in out.replace("\n", " ")
     assert reports[0] == reports[1]
+    assert ranked == ("not comparable: other images" in reports[0]["standing"]["text"])
+
+
+def test_scores_of_several_codecs_are_no_table(evaluate, folders):
+    for name, chosen in (("0.png", "mozjpeg201"), ("1.png", "pillow")):
+        pytest.importorskip("jpeglib", reason="an optional package (extra `codecs`)")
+        (folders / name).mkdir()
+        (folders / "hr" / name).rename(folders / name / name)
+        assert cli.main(["degrade", str(folders / name), "--out", str(folders / "made" / name), "--protocol", "ntire24",
+                         "--set", f"encoder={chosen}"]) == 0
+        (folders / name / name).rename(folders / "hr" / name)
+    (folders / "hr" / "2.png").unlink()
+    (folders / "sr" / "2.png").unlink()
+    status, _, complaints = evaluate(*args(folders, "--protocol", "ntire24", "--lr", folders / "made"))
+    assert status == 1 and "LR images by several codecs, whose scores share no table: mozjpeg 2.0.1 > " in complaints[0]
+
+
+@pytest.mark.parametrize("more, message", [
+    (("--protocol", "aim22_t1", "--lr", "lr", "--set", "encoder=9d"), "--set: chooses how LR images are made, but "),
+    (("--profile", "rgb", "--set", "encoder=9d"), "--set: chooses how a protocol's LR images are made; name one that"),
+    (("--protocol", "aim22_t1", "--set", "encoder=9z"), "--set encoder: JPEG codec '9z' is unknown"),
+])
+def test_mistakes_of_set_are_one_line(evaluate, folders, more, message):
+    status, _, complaints = evaluate(*args(folders, *more))
+    assert status == 1 and message in complaints[0]
 
 
 def test_profiles_and_csv(evaluate, folders):
@@ -301,7 +349,7 @@ def test_qps_have_a_folder_each(evaluate, qp_folders):
     assert rows[0][:3] == ["name", "qp", "ours psnr[rgb]"]
     assert [row[:2] for row in rows[3:]] == [["0", "63"], ["1", "63"]]
     evaluate(*args(qp_folders, "--protocol", "ais24", "--runtime_ms", 0.5, "--lr", qp_folders / "lr", *files))
-    assert json.loads((qp_folders / "scores.json").read_text()) == report
+    assert json.loads((qp_folders / "scores.json").read_text()) == report | {"codecs": ""}
 
 
 def test_one_qp(evaluate, qp_folders):

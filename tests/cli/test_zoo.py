@@ -6,12 +6,14 @@ import pytest
 
 from jsr import catalogue, models
 from jsr.cli import main
+from jsr.datasets import folders
 from jsr.recipes import all_recipes, read, recipe, stage
 
 
 def made_up(networks, name="a", protocol="aim22_t1", **fields):
     return read(recipe(title="a made-up entry", protocol=protocol, networks=networks, recipe=f"track:{name}",
-                       data=dict(train=dict(dataset="photos"), eval=dict(dataset="photos")),
+                       data=dict(train=[dict(dataset="photos/aim22_t1"), dict(dataset="folders/clic")],
+                                 eval=dict(dataset="photos")),
                        stages=[stage(steps=1, crop=48, batch=1, losses=[], learning_rate=1e-4)], **fields))
 
 
@@ -134,13 +136,14 @@ def test_the_names_that_recipes_use(printed, what, lines):
     out = [" ".join(line.split()) for line in printed(what).splitlines()]
     assert all(any(line.startswith(f"{start}") for line in out) for start in lines)
     assert all(len(line.split()) > 1 for line in out if line and line not in (
-        "loss", "codec", "resize", "degradation", "dataset", "metric", "profile", "augmentation", "schedule"))
+        "loss", "codec", "resize", "degradation", "dataset", "folder that you fill", "metric", "profile",
+        "augmentation", "schedule"))
 
 
 def test_json_has_the_published_methods(capsys, monkeypatch):
     monkeypatch.setattr(catalogue, "all_recipes", lambda: [
         ("track", "a", made_up({"sr": dict(model="edsr", scale=2)}, protocol="ais24", entry="casr_x4",
-                               inferred=["the batch size"])),
+                               inferred=["the batch size"], left_out=["the discriminator"])),
         ("track", "b", made_up({"sr": dict(model="edsr", scale=2)}, "b"))])
     assert main(["zoo", "--json"]) == 0
     row, *others = json.loads(capsys.readouterr().out)
@@ -149,7 +152,9 @@ def test_json_has_the_published_methods(capsys, monkeypatch):
         id="casr_x4", title="a made-up entry", challenge="ais24", team="Z6", method="CASR", section="3.4",
         kept={"published": {"runtime_ms": True}, "ours": {}},
         recipe="track:a", config="configs/track.py:a",
-        inferred=["the batch size"], params=1_369_859, params_deployed=1_369_859, input_hw=[192, 192],
+        inferred=["the batch size"], left_out=["the discriminator"], data=["photos/aim22_t1", "folders/clic"],
+        to_fill={"folders/clic": folders.FOLDERS["folders/clic"]},
+        params=1_369_859, params_deployed=1_369_859, input_hw=[192, 192],
         networks=[dict(model="edsr", scale=2, copies=1, params=1_369_859, params_deployed=1_369_859, gmacs=gmacs)],
         hook_gmacs=gmacs + 16 * 64 * 192**2 / 1e9,  # the ReLU of each block
         model_mb=1_369_859 * 4 / 2**20, passes=1, to_pytorch="official",

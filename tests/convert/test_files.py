@@ -104,8 +104,23 @@ def test_code_in_a_pickle_does_not_run(tmp_path, torch, protocol):
     assert bait.exists()  # it would have
 
 
-def test_what_a_whole_pickled_module_is_refused_for(tmp_path, torch):
-    torch.save(torch.nn.Linear(2, 2), tmp_path / "a.pth")
+def test_a_whole_pickled_module_gives_its_tensors_and_runs_nothing(tmp_path, torch):
+    module = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 1), torch.nn.BatchNorm2d(3, dtype=torch.float64),
+                                 torch.nn.Sequential(torch.nn.PReLU()))
+    module[0].weight.data = torch.rand(5, 3, 2, 1, 1)[2].transpose(0, 1).transpose(0, 1)  # a part of a storage
+    module[0].half()
+    module[2].register_buffer("passing", torch.ones(2), persistent=False)
+    expected = {key: value.numpy().copy() for key, value in module.state_dict().items()}
+    module[0].register_forward_hook(Evil(tmp_path / "ran"))
+    torch.save(module, tmp_path / "a.pth")
+    found = files.read_state_dict(tmp_path / "a.pth").tensors
+    assert list(found) == list(expected) and not (tmp_path / "ran").exists()
+    for key, value in expected.items():
+        assert found[key].dtype == value.dtype and np.array_equal(found[key], value), key
+
+
+def test_pickled_modules_inside_something_else_are_refused(tmp_path, torch):
+    torch.save({"model": torch.nn.Linear(2, 2)}, tmp_path / "a.pth")
     with pytest.raises(UserError, match=r"more than tensors \(torch.nn.modules.linear.Linear\).*state_dict\(\) alone"):
         files.read_state_dict(tmp_path / "a.pth")
 

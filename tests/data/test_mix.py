@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import itertools
 from pathlib import Path
-import re
 
 import numpy as np
 from PIL import Image
@@ -119,22 +118,24 @@ def test_a_range_s_values_are_drawn_ends_included(folders):
         mix.fixed(eval_row, "data.eval")
 
 
-def test_pictures_smaller_than_the_crop_are_named_at_once(folders, tmp_path):
+def test_pictures_smaller_than_the_crop_are_counted(folders, tmp_path):
     a, b = folders
-    config = config_of(dict(dataset=a), dict(dataset=b), stages=[stage_of(crop=16)])
+    config, lines = config_of(dict(dataset=a), dict(dataset=b), stages=[stage_of(crop=16)]), []
+    mix.open_sources(config, lines.append)
+    assert lines == []
+    Image.new("RGB", (15, 40), (10,) * 3).save(f"{a}/010.png")
+    Image.new("RGB", (40, 15), (20,) * 3).save(f"{a}/020.png")
     take(config, 1)
-    Image.new("RGB", (15, 40)).save(f"{a}/010.png")
-    Image.new("RGB", (40, 15)).save(f"{b}/110.png")
-    Path(a, "020.png").write_text("no image")
-    with pytest.raises(UserError) as error:
-        mix.open_sources(config)
-    assert [re.split("[;,]| [(]", line)[0] for line in str(error.value).splitlines()] == [
-        f"{a}/020.png: not an image that Pillow can read", f"{a}/010.png: 15x40 is smaller than the crop of 16",
-        f"{b}/110.png: 40x15 is smaller than the crop of 16"]
-    Path(a, "020.png").unlink()
-    (tmp_path / "list.txt").write_text("000\n030\n")
+    mix.open_sources(config, lines.append)
+    assert [line.partition(";")[0] for line in lines] == [
+        f"{a}/010.png: 15x40 is smaller than the crop of 16, and so are 1 more of 5 images"]
+    (tmp_path / "list.txt").write_text("010\n020\n")
     config = config_of(dict(dataset=a, files=str(tmp_path / "list.txt")), stages=[stage_of(crop=16)])
-    assert len(mix.stage_rows(config, config.stages[0], mix.open_sources(config))) == 1
+    with pytest.raises(UserError, match=f"^{a}/010.png: 15x40 .*, and so are all its images; use a smaller one"):
+        mix.open_sources(config)
+    Path(a, "020.png").write_text("no image")
+    with pytest.raises(UserError, match=f"^{a}/020.png: not an image that Pillow can read"):
+        mix.open_sources(config)
 
 
 def test_same_samples_whatever_the_workers_the_start_and_the_processes(folders):
@@ -154,14 +155,48 @@ def test_a_stage_may_bring_its_own_rows(folders):
     a, b = folders
     config = config_of(dict(dataset=a), stages=[stage_of(), stage_of(data=[dict(dataset=b, degrade="aim22_t1")])])
     assert max(counted(take(config, 3))) < 100 <= min(counted(take(config, 3, index=1)))
-    assert [row["dataset"] for row in mix.described(config)] == [a, b]
+    assert [row["dataset"] for row in mix.described(config, mix.open_sources(config))] == [a, b]
 
 
 def test_a_model_file_says_every_row_and_its_licence(folders):
     config = config_of(dict(dataset="photos/aim22_t1", repeat=3), dict(dataset=folders[0]))
-    rows = mix.described(config)
+    rows = mix.described(config, {})
     assert [(row["dataset"], row["repeat"], row["licence"][:13]) for row in rows] == [
         ("photos/aim22_t1", 3, "public domain"), (folders[0], 1, "")]
+
+
+def test_a_folder_that_the_user_fills_is_left_out_until_it_is_there(folders, tmp_path):
+    a, b = folders
+    config = config_of(dict(dataset=a), dict(dataset="folders/imagenet"), data_dir=str(tmp_path))
+    lines = []
+    before = mix.open_sources(config, lines.append)
+    assert [line[:76] for line in lines] == [
+        f"folders/imagenet is left out, since there is no folder {tmp_path}/folders/imagenet"[:76]]
+    assert len(mix.stage_rows(config, config.stages[0], before)) == 1
+    assert [row["dataset"] for row in mix.described(config, before)] == [a]
+    (tmp_path / "folders").mkdir()
+    (tmp_path / "folders" / "imagenet").symlink_to(b)
+    after = mix.open_sources(config, lines.append)
+    assert len(lines) == 1 and {value // 100 for value in counted(take(config, 4))} == {0, 1}
+    assert mix.data_hash(mix.identities(after)) != mix.data_hash(mix.identities(before))
+
+
+@pytest.mark.parametrize("rows, step", [
+    ([dict(dataset="folders/clic")], 0),
+    ([dict(dataset="A", steps=[0, 5]), dict(dataset="folders/clic", steps=[5, 20])], 5)])
+def test_a_stage_needs_a_row_that_is_there(folders, tmp_path, rows, step):
+    config = config_of(*({**row, "dataset": row["dataset"].replace("A", folders[0])} for row in rows),
+                       data_dir=str(tmp_path))
+    config = dataclasses.replace(config, data=dataclasses.replace(
+        config.data, eval=dataclasses.replace(config.data.eval, dataset=folders[0])))
+    with pytest.raises(UserError, match=rf"^--config.data.train\[{len(rows) - 1}\].dataset: folders/clic is left out.*"
+                                        rf"and step {step} of the stage has no other"):
+        mix.open_sources(config)
+
+
+def test_a_misspelt_folder_is_named(folders):
+    with pytest.raises(UserError, match="folders/imagent: no such folder.* 'folders/imagenet'"):
+        mix.open_sources(config_of(dict(dataset=folders[0]), dict(dataset="folders/imagent")))
 
 
 @pytest.mark.parametrize("scale, model", [(1, "nafnet/width32"), (2, "edsr/baseline"), (3, "edsr/baseline")])

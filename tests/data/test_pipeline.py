@@ -75,8 +75,11 @@ def test_crops_are_aligned_pairs_of_stored_images(records):
             assert any(_holds(record, lr, hr) for record in records)
 
 
-def _holds(record, lr, hr):
+def _holds(record, lr, hr, made=None):
+    """Whether a pair is one of a record's: of its stored LR image, or of what a function makes of all of its HR."""
     whole_lr, whole_hr = images.read_rgb(record["lr"]), images.read_rgb(record["hr"])
+    if made:
+        whole_lr = made(whole_hr, whole_lr.shape[:2])
     return any(np.array_equal(whole_lr[y:y + 6, x:x + 6], lr)
                and np.array_equal(whole_hr[4 * y:4 * y + 24, 4 * x:4 * x + 24], hr)
                for y in range(whole_lr.shape[0] - 5) for x in range(whole_lr.shape[1] - 5))
@@ -91,7 +94,7 @@ def test_the_clean_lr_image_comes_where_a_loss_asks_for_it(records):
     assert same(plain, more) and "lr_clean" not in plain[0]
     for sample in more:
         for clean, lr, hr in zip(sample["lr_clean"], sample["lr"], sample["hr"], strict=True):
-            np.testing.assert_array_equal(clean, pillow_bicubic(hr, (6, 6)))
+            assert any(_holds(record, clean, hr, pillow_bicubic) for record in records)
             assert (clean != lr).any()
 
 
@@ -129,7 +132,8 @@ def test_the_quality_comes_where_a_loss_asks_for_it(photograph):
         take([{"name": "a", "hr": images.png_bytes(hr), "lr": images.png_bytes(hr)}], 1, scale=1, derive=["quality"])
 
 
-@pytest.mark.parametrize("fixed", [{"quality": 10}, {"quality": 30, "subsampling": "4:4:4"}])
+@pytest.mark.parametrize("fixed", [{"quality": 10}, {"quality": 30, "subsampling": "4:4:4"},
+                                   {"quality": 70, "encoder": "pillow", "decoder": "pillow"}])
 @pytest.mark.parametrize("protocol", ["ntire24", "photo_x2", "ntire23_x3", "aim22_t1"])
 def test_a_crop_is_that_of_the_whole_images_jpeg(photograph, protocol, fixed):
     """Bit for bit, at the borders, where no block is whole, and on every phase of the grid."""
@@ -146,13 +150,57 @@ def test_a_crop_is_that_of_the_whole_images_jpeg(photograph, protocol, fixed):
     assert len(seen) > 16
 
 
-def test_a_codec_that_scales_gets_the_whole_crop(photograph):
-    hr = photograph(200, 220)
-    record = {"name": "a", "hr": images.png_bytes(hr)}
-    for sample in take([record], 1, crop=128, batch=2, degrade="ais24", fixed={"qp": 31}):
-        assert sample["lr"].shape == (2, 32, 32, 3) and sample["hr"].shape == (2, 128, 128, 3)
+@pytest.mark.parametrize("encode", [images.png_bytes, tiled.encode])
+def test_a_crop_is_that_of_the_whole_images_avif_which_is_kept(photograph, encode, tmp_path):
+    """Every QP of the image is drawn; a file that is there is taken, and what cannot be kept is made anew."""
+    hr = photograph(202, 223)
+    record = {"name": "a", "hr": encode(hr)}
+    whole = {qp: degradations.degrade("ais24", hr[:200, :220], qp=qp).decode() for qp in (31, 39, 47, 55, 63)}
+    drawn, keep = set(), tmp_path / "kept"
+    batches = take([record], 4, crop=128, degrade="ais24", keep=keep)
+    for sample in batches:
         for lr, crop in zip(sample["lr"], sample["hr"], strict=True):
-            np.testing.assert_array_equal(lr, degradations.degrade("ais24", crop, qp=31).decode())
+            (y, x, qp), = [(y, x, qp) for y in range(19) for x in range(24) for qp, its in whole.items()
+                           if np.array_equal(hr[4 * y:4 * y + 128, 4 * x:4 * x + 128], crop)
+                           and np.array_equal(its[y:y + 32, x:x + 32], lr)]
+            drawn.add(qp)
+    files = [path for path in keep.rglob("*") if path.is_file()]
+    assert drawn == set(whole) and len(files) == len(drawn)
+    assert same(take([record], 2, crop=128, degrade="ais24", keep=files[0]), batches[:2])  # no folder
+    white = degradations.degrade("ais24", np.full_like(hr[:200, :220], 255), qp=31).lr_bytes
+    for path in files:
+        path.write_bytes(white)
+    assert take([record], 1, crop=128, degrade="ais24", keep=keep)[0]["lr"].min() > 250
+
+
+def test_another_image_of_the_same_name_has_a_file_of_its_own(photograph, tmp_path):
+    for seed in range(2):
+        hr = photograph(128, 128, seed)
+        sample, = take([{"name": "a", "hr": images.png_bytes(hr)}], 1, crop=128, batch=1, degrade="ais24",
+                       fixed={"qp": 31}, keep=tmp_path)
+        np.testing.assert_array_equal(sample["lr"][0], degradations.degrade("ais24", hr, qp=31).decode())
+
+
+WAYS = {way: (lambda image, way=way: np.rot90(image[:, ::-1] if way & 4 else image, way & 3)) for way in range(8)}
+
+
+@pytest.mark.parametrize("encode", [images.png_bytes, tiled.encode])
+@pytest.mark.parametrize("protocol", ["ntire24", "aim22_t1", "ais24"])
+def test_an_image_that_is_turned_is_turned_before_it_is_degraded(photograph, protocol, encode):
+    """All eight ways come, and the crop is that of the turned image's LR image."""
+    scale, fixed = degradations.protocol(protocol).scale, {"qp": 63} if protocol == "ais24" else {"quality": 30}
+    size, seen = 22 * scale, set()
+    hr = photograph(24 * scale, 23 * scale)
+    turned = {way: np.ascontiguousarray(turn(hr)) for way, turn in WAYS.items()}
+    whole = {way: degradations.degrade(protocol, image, **fixed).decode() for way, image in turned.items()}
+    for sample in take([{"name": "a", "hr": encode(hr)}], 5, scale=scale, crop=size, batch=8, degrade=protocol,
+                       fixed=fixed, flip_rotate=True):
+        for lr, crop in zip(sample["lr"], sample["hr"], strict=True):
+            (way, y, x), = [(way, y, x) for way, image in turned.items() for y in range(3) for x in range(3)
+                            if np.array_equal(image[y * scale:, x * scale:][:size, :size], crop)]
+            np.testing.assert_array_equal(lr, whole[way][y:y + 22, x:x + 22])
+            seen.add(way)
+    assert seen == set(WAYS)
 
 
 def test_every_place_is_drawn(photograph):
@@ -185,10 +233,43 @@ def test_each_pass_over_the_data_uses_every_record(photograph):
     assert [sorted(v) for v in values] == [[0, 1, 2, 3, 4]] * 3 and len({tuple(v) for v in values}) > 1
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_image_smaller_than_the_crop_is_one_line(records, num_workers):
-    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 64") as error:
-        take(records[:1], 1, crop=64, num_workers=num_workers)
+@pytest.mark.parametrize("degrade", ["", "aim22_t1"])
+def test_an_image_smaller_than_the_crop_is_mirrored(records, degrade):
+    """HR and stored LR stay in place; what is made of the HR image is made of the mirrored one."""
+    hr, lr = images.read_rgb(records[0]["hr"]), images.read_rgb(records[0]["lr"])
+    assert hr.shape == (60, 72, 3)
+    for batch in take(records[:1], 2, crop=64, degrade=degrade, derive=["lr_clean", "hr_x2"]):
+        for found in range(6):
+            sample = {key: value[found] for key, value in batch.items()}
+            x = next(x for x in range(3) if np.array_equal(sample["hr"][:60], hr[:, 4 * x:4 * x + 64]))
+            np.testing.assert_array_equal(sample["hr"][60:], sample["hr"][59:55:-1])
+            assert sample["lr"].shape == sample["lr_clean"].shape == (16, 16, 3)
+            assert sample["hr_x2"].shape == (32, 32, 3)
+            if not degrade:
+                np.testing.assert_array_equal(sample["lr"], np.pad(lr, [(0, 1), (0, 0), (0, 0)], "edge")[:, x:x + 16])
+    tiny = records[:1] + [{"name": "tiny", "hr": images.png_bytes(hr[:3, :9])}]
+    with pytest.raises(UserError, match="tiny: 9x3 is smaller than one LR pixel; remove the image"):
+        take(tiny, 4, degrade="aim22_t1")
+
+
+@pytest.mark.parametrize("degrade", ["", "aim22_t1"])
+def test_a_crop_may_be_a_rectangle(records, degrade):
+    """Of 60x72 and larger images: as high as one of them, and narrower."""
+    for batch in take(records, 2, crop=(64, 48), degrade=degrade, derive=["lr_clean", "hr_x2"]):
+        assert {key: value.shape[1:3] for key, value in batch.items()} == {
+            "hr": (64, 48), "lr": (16, 12), "lr_clean": (16, 12), "hr_x2": (32, 24)}
+        for clean, hr in zip(batch["lr_clean"], batch["hr"], strict=True):  # but for borders, which see beyond the crop
+            np.testing.assert_array_equal(clean[2:-2, 2:-2], pillow_bicubic(hr, (16, 12))[2:-2, 2:-2])
+    with pytest.raises(UserError, match="crop 30x64 is not a multiple of the scale 4"):
+        take(records, 1, crop=(64, 30))
+    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 48x64, and so are all that were"):
+        pipeline.PairedCrops(crop=(64, 48), scale=4).check(records[:1])
+
+
+def test_images_that_are_all_smaller_than_the_crop_are_one_line(records):
+    pipeline.PairedCrops(crop=64, scale=4).check([records[1], records[0]])
+    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 64, and so are all that were") as error:
+        pipeline.PairedCrops(crop=64, scale=4).check([records[0], {"name": "a", "hr": b"none"}])
     assert "\n" not in str(error.value)
 
 

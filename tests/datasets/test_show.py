@@ -11,10 +11,10 @@ from jsr.images import png_bytes
 
 
 def test_what_made_the_lr_image_is_text():
-    step = {"fn": "jpeg", "quality": 31, "library": "libjpeg-turbo 3"}
+    step = {"fn": "jpeg", "quality": 31, "library": "libjpeg 9e", "decoded_by": "libjpeg-turbo 3"}
     made = json.dumps({"protocol": "ntire24", "seed": "0001", "steps": [step, step | {"fn": "webp"}]})
-    assert show._readable(made) == ("ntire24, seed 0001: jpeg(quality=31) [libjpeg-turbo 3] > webp(quality=31) "
-                                    "[libjpeg-turbo 3]")
+    assert show._readable(made) == ("ntire24, seed 0001: jpeg(quality=31) [libjpeg 9e > libjpeg-turbo 3], then "
+                                    "webp(quality=31) [libjpeg 9e > libjpeg-turbo 3]")
 
 
 @pytest.mark.parametrize("size", [(8, 8), (40, 700), (900, 30)])

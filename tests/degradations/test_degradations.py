@@ -11,8 +11,8 @@ import PIL
 from PIL import Image, features
 import pytest
 
-from jsr import degradations, metrics
-from jsr.degradations import resize
+from jsr import degradations, images, metrics, pictures
+from jsr.degradations import jpeg, resize
 from jsr.errors import UserError
 
 
@@ -26,23 +26,87 @@ def photo(rng, height, width):
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 20), width=st.integers(1, 20))
 def test_aim22_t1_is_byte_for_byte_the_organisers(seed, height, width):
+    """By this Pillow, and by the libjpeg of theirs, where jpeglib brings that."""
     hr = photo(np.random.default_rng(seed), 4 * height, 4 * width)
     image, expected = Image.fromarray(hr), io.BytesIO()
     image = image.resize((image.width // 4, image.height), Image.BICUBIC)  # first, as every Pillow before 13 by itself
-    image.resize((image.width, image.height // 4), Image.BICUBIC).save(expected, "JPEG", quality=10)
-    degraded = degradations.degrade("aim22_t1", hr)
+    image = image.resize((image.width, image.height // 4), Image.BICUBIC)
+    image.save(expected, "JPEG", quality=10)
+    degraded = degradations.degrade("aim22_t1", hr, encoder="pillow")
     assert degraded.lr_bytes == expected.getvalue()
-    np.testing.assert_array_equal(degradations.decode(degraded.lr_bytes), Image.open(expected).convert("RGB"))
+    np.testing.assert_array_equal(degraded.decode(), Image.open(expected).convert("RGB"))
+    if jpeg.is_here("9d"):
+        degraded = degradations.degrade("aim22_t1", hr)
+        assert degraded.lr_bytes == jpeg.encode(np.asarray(image), 10, encoder="9d")
+        np.testing.assert_array_equal(degraded.decode(), images.read_rgb(degraded.lr_bytes))
+
+
+def turbo():
+    version = features.version_feature("libjpeg_turbo")
+    return f"libjpeg-turbo {version}" if version else f"libjpeg {features.version_codec('jpg')}"
 
 
 def test_aim22_t1_records_what_made_it():
-    degraded = degradations.degrade("aim22_t1", np.zeros((8, 12, 3), np.uint8))
+    degraded = degradations.degrade("aim22_t1", np.zeros((8, 12, 3), np.uint8), encoder="pillow")
     assert degraded.suffix == ".jpg"
-    turbo = features.version_feature("libjpeg_turbo")
     assert degraded.record == {"protocol": "aim22_t1", "seed": 0, "steps": [
         {"fn": "pillow_bicubic", "scale": 4, "library": f"Pillow {PIL.__version__}"},
         {"fn": "jpeg", "quality": 10, "subsampling": "4:2:0", "encoder": "pillow", "decoder": "pillow",
-         "library": f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version_codec('jpg')}"}]}
+         "library": turbo(), "decoded_by": turbo()}]}
+
+
+@pytest.mark.parametrize("name, encoder", [("aim22_t1", "9d"), ("ntire24", "9e"), ("ntire23_x2", "pillow")])
+def test_a_protocol_has_one_encoder_and_one_decoder(name, encoder):
+    pytest.importorskip("jpeglib", reason="an optional package (extra `codecs`)")
+    step = degradations.draw(name)["steps"][-1]
+    assert (step["encoder"], step["decoder"]) == (encoder, "pillow")
+    made_by = turbo() if encoder == "pillow" else f"libjpeg {encoder}"
+    assert degradations.codecs(degradations.draw(name)) == f"{made_by} > {turbo()}"
+    assert degradations.other_codecs(degradations.draw(name), name) == ""
+    other = degradations.draw(name, encoder="6b", decoder="9")
+    assert degradations.codecs(other) == "libjpeg 6b > libjpeg 9"
+    assert degradations.other_codecs(other, name) == (f"LR images by libjpeg 6b > libjpeg 9, where {name} has "
+                                                      f"{encoder} > pillow")
+
+
+@pytest.mark.parametrize("name", ["aim22_t1", "ntire24"])
+def test_without_jpeglib_pillows_library_stands_in_under_its_own_name(name, without_jpeglib):
+    hr = photo(np.random.default_rng(0), 32, 32)
+    degraded = degradations.degrade(name, hr)
+    assert degraded == degradations.degrade(name, hr, encoder="pillow")
+    assert degradations.codecs(degraded.record) == f"{turbo()} > {turbo()}"
+    assert degradations.other_codecs(degraded.record, name).startswith(f"LR images by {turbo()} > {turbo()}, where")
+    with pytest.raises(UserError, match="'9d' comes with the package jpeglib, which is not installed"):
+        degradations.degrade(name, hr, encoder="9d")
+
+
+def test_codecs_of_other_protocols():
+    """Of lossless ones there is nothing to say; of two in turn both are named; of clips x265 is."""
+    assert degradations.codecs(degradations.draw("bicubic_x4")) == degradations.codecs({}) == ""
+    assert degradations.other_codecs({}, "ntire24") == ""
+    assert degradations.other_codecs(degradations.draw("bicubic_x4"), "bicubic_x4") == ""
+    assert degradations.other_codecs(degradations.draw("photo_x1"), "ntire24").startswith(f"LR images by {turbo()} > ")
+    assert degradations.codec_kinds("SVT-AV1 4.1.0 > libavif 1.3.0, then libjpeg 9d > libjpeg-turbo 3.1.4") == (
+        "SVT-AV1 4.1.0 > libavif, then libjpeg 9d > libjpeg-turbo")
+    webp = f"libwebp {features.version('webp')}"
+    assert degradations.codecs(degradations.draw("jpeg_webp")) == f"{turbo()} > {turbo()}, then {webp} > {webp}"
+    assert degradations.codecs(degradations.draw("ais24")).startswith("SVT-AV1 ")
+    assert degradations.codecs(degradations.draw("ais24")).endswith(f" > libavif {features.version('avif')}")
+    assert " > FFmpeg " in degradations.codecs(degradations.draw("ais24", decoder="ffmpeg"))
+    found = degradations.codecs(degradations.draw("aim22_t2"))
+    assert found.startswith("x265 ") and " > FFmpeg " in found
+
+
+@pytest.mark.parametrize("name", ["aim22_t1", "ntire24", "ntire23_x3", "ais24"])
+def test_what_reads_peoples_files_is_the_protocols_decoder(name, tmp_path):
+    """`jsr upscale` reads by libvips, `--lr` and folders of pairs by Pillow."""
+    scale = degradations.protocol(name).scale
+    degraded = degradations.degrade(name, photo(np.random.default_rng(3), 67 * scale, 45 * scale))
+    path = tmp_path / f"a{degraded.suffix}"
+    path.write_bytes(degraded.lr_bytes)
+    np.testing.assert_array_equal(degraded.decode(), images.read_rgb(path))
+    with pictures.open_picture(path) as picture:
+        np.testing.assert_array_equal(degraded.decode(), picture.rows(0, picture.height))
 
 
 def test_lr_is_4_2_0_with_the_tables_of_quality_10():
@@ -87,6 +151,30 @@ def test_every_protocol_is_replayable_from_its_record(name):
     np.testing.assert_array_equal(degradations.decode(degraded.lr_bytes, degraded.record), lr)
 
 
+PAIRS = [("pillow", "pillow"), ("9d", "pillow"), ("9e", "9e"), ("pillow", "9d"), ("mozjpeg201", "8")]
+
+
+@pytest.mark.parametrize("encoder, decoder", PAIRS)
+def test_a_part_is_that_of_the_whole_image(encoder, decoder):
+    """Bit for bit: from every place of the grid, in every corner, where blocks are cut off, and in large parts."""
+    if (encoder, decoder) != PAIRS[0]:
+        pytest.importorskip("jpeglib", reason="an optional package (extra `codecs`)")
+    rng = np.random.default_rng(5)
+    for quality, subsampling, (height, width) in zip((10, 43, 71, 95, 100, 5), [*jpeg.SUBSAMPLINGS] * 2, (
+            (97, 83), (80, 96), (65, 113), (50, 49), (33, 17), (16, 31)), strict=True):
+        hr, fixed = photo(rng, height, width), dict(quality=quality, subsampling=subsampling, encoder=encoder,
+                                                    decoder=decoder)
+        whole = degradations.degrade("ntire24", hr, **fixed).decode()
+        size = min(16, height // 2, width // 2)
+        places = [(at, (3 * at + 5) % (width - size + 1)) for at in range(min(17, height - size + 1))]
+        corners = [(y, x) for y in (0, height - size) for x in (0, width - size)]
+        parts = [((y, y + size), (x, x + size)) for y, x in places + corners]
+        for rows, columns in [*parts, ((0, height), (1, width)), ((1, height - 1), (0, width - 1))]:
+            lr, part, _ = degradations.degrade_part("ntire24", hr, rows, columns, **fixed)
+            np.testing.assert_array_equal(lr, whole[slice(*rows), slice(*columns)])
+            np.testing.assert_array_equal(part, hr[slice(*rows), slice(*columns)])
+
+
 def test_any_file_name_is_a_seed():
     assert degradations.draw("ntire24", "\udce4.png") == degradations.draw("ntire24", zlib.crc32(b"\xe4.png")) | {
         "seed": "\udce4.png"}
@@ -110,9 +198,10 @@ def test_records_name_what_resized():
 
 
 def test_parameters_can_be_set():
+    pytest.importorskip("jpeglib", reason="an optional package (extra `codecs`)")
     steps = degradations.draw("jpeg_webp", 0, quality=33, encoder="6b")["steps"]
     assert [step["quality"] for step in steps] == [33, 33] and steps[0]["encoder"] == "6b"
-    assert steps[0]["library"].startswith("libjpeg 6b (jpeglib") and ", decoded by libjpeg-turbo" in steps[0]["library"]
+    assert steps[0]["library"].startswith("libjpeg 6b (jpeglib") and steps[0]["decoded_by"] == turbo()
     with pytest.raises(UserError, match="ais24 has no parameter 'quality'; "):
         degradations.draw("ais24", 0, quality=3)
 
@@ -132,7 +221,7 @@ def test_values_that_a_codec_does_not_take(name, fixed, message, monkeypatch):
 
 
 def test_ranges_are_drawn_with_both_ends():
-    fixed = degradations.settings("aim22_t1", {"quality": "60-62", "encoder": "6b"})
+    fixed = degradations.settings("aim22_t1", {"quality": "60-62", "encoder": "pillow"})
     assert {degradations.draw("aim22_t1", seed, **fixed)["steps"][1]["quality"] for seed in range(60)} == {60, 61, 62}
     assert degradations.settings("ais24", {"qp": [31, 63], "preset": 8}) == {"qp": (31, 63), "preset": 8}
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from jsr import degradations
 from jsr.errors import UserError
 from jsr.evaluation import score_folders
 from jsr.evaluation.score_folders import Pair, match, score_pair
@@ -82,14 +83,17 @@ def test_scores_and_baseline_by_degradation(files):
     pair = Pair(files("sr", 32, 40, 1), files("hr", 34, 43))
     row = score_pair(pair, keys=["psnr[rgb]"], scale=4, degradation="aim22_t1")
     assert row["name"] == "hr" and row["cropped"] == "34x43"
-    assert set(row) == {"name", "sr", "hr", "cropped", "ours", "bicubic"} and set(row["bicubic"]) == {"psnr[rgb]"}
+    assert set(row) == {"name", "sr", "hr", "cropped", "made", "ours", "bicubic"}
+    assert set(row["bicubic"]) == {"psnr[rgb]"} and row["made"] == degradations.draw("aim22_t1", "hr")
+    row = score_pair(pair, keys=["psnr[rgb]"], scale=4, degradation="aim22_t1", fixed={"encoder": "pillow"})
+    assert row["made"] == degradations.draw("aim22_t1", "hr", encoder="pillow")
 
 
 def test_baseline_of_a_qp(files):
     pair = Pair(files("sr", 32, 40, 1), files("hr", 32, 40), qp=63)
     score = partial(score_pair, keys=["psnr[rgb]"], scale=4, degradation="ais24", baseline="lanczos")
     row = score(pair, kernel="swscale_lanczos")
-    assert list(row) == ["name", "qp", "sr", "hr", "cropped", "ours", "lanczos"] and row["qp"] == 63
+    assert list(row) == ["name", "qp", "sr", "hr", "cropped", "made", "ours", "lanczos"] and row["qp"] == 63
     assert row["ours"]["psnr[rgb]"] < row["lanczos"]["psnr[rgb]"] < score(replace(pair, qp=31))["lanczos"]["psnr[rgb]"]
     assert score(pair)["lanczos"] != row["lanczos"]  # another kernel
 

@@ -95,8 +95,10 @@ def test_kernels_enlarge(photograph, kernel):
 
 def test_report_has_the_challenges_own_baseline(photograph, tmp_path):
     protocol, hr = challenges.protocol("ais24"), photograph(48, 64)
-    lr = degradations.degrade("ais24", hr, qp=31).decode()
-    result, strips = report.make_report(Repeat(), [("a", lr, hr, 31)], protocol=protocol, recipe="a:b", steps=3)
+    made = degradations.degrade("ais24", hr, qp=31)
+    lr = made.decode()
+    pairs = [("a", lr, hr, made.record)]
+    result, strips = report.make_report(Repeat(), pairs, protocol=protocol, recipe="a:b", steps=3)
     lanczos = evaluation.score("a", enlarge(lr, 4, "swscale_lanczos"), hr, protocol)
     assert result["mean"]["lanczos"] == result["images"][0]["lanczos"] == lanczos
     assert "lanczos, ours, HR" in report.write(tmp_path, result, strips, protocol=protocol).read_text()
@@ -106,7 +108,7 @@ def test_report_has_the_challenges_own_baseline(photograph, tmp_path):
 def test_report_shows_where_bicubic_is_worst(photograph, tmp_path):
     flat = np.full((400, 400, 3), 90, np.uint8)
     flat[300:340, 40:80] = photograph(40, 40)  # the only place with an error
-    pairs = [("flat", flat[::4, ::4], flat, None), ("small", photograph(5, 6), photograph(20, 24), 9)]
+    pairs = [("flat", flat[::4, ::4], flat, {}), ("small", photograph(5, 6), photograph(20, 24), {})]
     result, strips = report.make_report(Repeat(), pairs, protocol=PROTOCOL, recipe="a:b", steps=3)
     assert [row["name"] for row in result["images"]] == ["flat", "small"]
     assert result["mean"]["ours"]["psnr[rgb]"] == np.mean([row["ours"]["psnr[rgb]"] for row in result["images"]])
@@ -120,7 +122,7 @@ def test_report_shows_where_bicubic_is_worst(photograph, tmp_path):
 
 def test_equal_images_score_inf_and_the_json_stays_legal(tmp_path):
     flat = np.full((40, 40, 3), 90, np.uint8)
-    result, strips = report.make_report(Repeat(), [("<flat>", flat[::4, ::4], flat, None)],
+    result, strips = report.make_report(Repeat(), [("<flat>", flat[::4, ::4], flat, {})],
                                         protocol=PROTOCOL, recipe="a:b", steps=3)
     page = report.write(tmp_path, result, strips, protocol=PROTOCOL)
     assert json.loads((tmp_path / "report.json").read_text())["mean"]["ours"]["psnr[rgb]"] == "inf"

@@ -65,16 +65,18 @@ def write(stem, cases, make, run, **about):
 
     Args:
       stem: of the file.
-      cases: {case: (model id, size (H, W) of the input, fields as of the network here)}.
-      make: function of (model id, fields) to (torch network, file that it comes from).
+      cases: {case: (model id, size (H, W) of the input, fields as of the network here)}, and as a fourth the name of
+        its rules of conversion where that is not "official".
+      make: function of (model id, fields), and of that name where there is one, to (torch network, file that it comes
+        from).
       run: function of (net, fields, lr as NCHW) to {name: NCHW array}; `sr` is among them.
       **about: facts to record.
     """
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     arrays, recorded = {}, {}
-    for case, (model, size, fields) in cases.items():
-        net, file = make(model, fields)
+    for case, (model, size, fields, *style) in cases.items():
+        net, file = make(model, fields, *style)
         randomise(net)
         net.eval()
         lr = rng.integers(0, 256, (1, *size, 3), np.uint8)
@@ -85,5 +87,6 @@ def write(stem, cases, make, run, **about):
         arrays[f"{case}/state_dict"] = np.concatenate([np.ravel(v).astype(np.float32) for v in state_dict.values()])
         tensors = [(key, value.shape, str(value.dtype)) for key, value in state_dict.items()]
         recorded[case] = dict(model=model, fields=fields, file=file, outputs=list(outputs), tensors=tensors)
+        recorded[case] |= {"format": style[0]} if style else {}
     about = {"torch": torch.__version__, "cases": recorded, **about}
     np.savez_compressed(Path(__file__).with_name(f"{stem}.npz"), about=np.array(json.dumps(about)), **arrays)

@@ -1,10 +1,10 @@
 """Writes fbcnn.npz: small FBCNNs of the original code with random weights, an input and what they make of it.
 
-    python tests/golden/fbcnn_make.py FBCNN
+    python tests/golden/fbcnn_make.py FBCNN MUNet
 
-The argument is a git clone of jiaxi-jiang/FBCNN; numpy and torch must be installed. Not run by the tests. The format is
-that of _official.write; `qf` is (N, 1, 1, 1), `sr_given` what is restored for the quality GIVEN. The width of the
-linear layers, 512 in the code, is patched to that of the lowest level.
+The arguments are git clones of jiaxi-jiang/FBCNN and xinyaoict/MUNet, which is `batch_norm`; numpy and torch must be
+installed. Not run by the tests. The format is that of _official.write; `qf` is (N, 1, 1, 1), `sr_given` what is
+restored for the quality GIVEN. The width of the linear layers, 512 in the code, is patched to that of the lowest level.
 """
 
 import sys
@@ -21,14 +21,16 @@ CASES = {  # model, size of the input, fields
 }
 
 
-def main(repository):
+def main(fbcnn, munet):
     sys.modules["torchvision"] = types.ModuleType("torchvision")  # imported there, and not used
     sys.modules["torchvision.models"] = types.ModuleType("torchvision.models")
 
     def make(model, fields):
         widths = [fields["num_feat"] * 2**level for level in range(4)]
-        module, file = _official.load(repository, "models/network_fbcnn.py", replace={"512": str(widths[-1])})
-        net = module.FBCNN(nc=widths, nb=fields["num_block"], act_mode="BR" if model == "fbcnn/batch_norm" else "R")
+        normed = model == "fbcnn/batch_norm"
+        repository, name = (munet, "MUNet") if normed else (fbcnn, "FBCNN")
+        module, file = _official.load(repository, f"models/network_{name.lower()}.py", replace={"512": str(widths[-1])})
+        net = getattr(module, name)(nc=widths, nb=fields["num_block"], act_mode="BR" if normed else "R")
         for layer in net.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.running_mean.copy_(torch.randn(layer.num_features).mul(16).round() / 64)
@@ -36,8 +38,10 @@ def main(repository):
         return net, file
 
     def run(net, fields, lr):
-        sr, qf = net(lr)
-        return {"sr": sr, "qf": qf[..., None, None], "sr_given": net(lr, torch.full((1, 1), GIVEN))[0]}
+        plain, given = net(lr), net(lr, torch.full((1, 1), GIVEN))
+        if isinstance(plain, torch.Tensor):
+            return {"sr": plain, "sr_given": given}
+        return {"sr": plain[0], "qf": plain[1][..., None, None], "sr_given": given[0]}
 
     _official.write("fbcnn", CASES, make, run, given=GIVEN)
 

@@ -1,10 +1,10 @@
 """Writes plain.npz: small plain networks of the original codes with random weights, an input and what they make of it.
 
-    python tests/golden/plain_make.py ETDS LRSRN CASR AIS2024_ANUNet bicubic-plusplus
+    python tests/golden/plain_make.py ETDS LRSRN CASR AIS2024_ANUNet bicubic-plusplus REPNet_NTIRE23-RTSR NTIRE2023-CRC
 
 The arguments are git clones of ECNUSR/ETDS (for ECBSR in colour), Ganzooo/LRSRN, rlghksdbs/CASR,
-zhoumenghan/AIS2024_ANUNet and aselsan-research-imaging-team/bicubic-plusplus, in folders of these names; numpy and
-torch must be installed. Not run by the tests.
+zhoumenghan/AIS2024_ANUNet, aselsan-research-imaging-team/bicubic-plusplus, ezrealzhang/REPNet_NTIRE23-RTSR and
+yuqing-liu-dut/NTIRE2023-CRC, in folders of these names; numpy and torch must be installed. Not run by the tests.
 
 For each case: `<case>/lr` and `<case>/sr` (float32 NHWC in [0, 1], not clipped). The official blocks are too wide to
 store their weights; the test draws them again. `about`, JSON, has for each tensor of a state dict its key, its shape
@@ -54,7 +54,18 @@ CASES = {  # (model id, format, file, class, its arguments, fields of jsr.models
                dict(scale=4, num_feat=6, num_block=2, deploy=True), (8, 6)),
     "bicubicpp": ("plain/bicubicpp", "official", "bicubic-plusplus:models/SR_models.py", "Bicubic_plus_plus",
                   dict(sr_rate=3), dict(scale=3), (8, 6)),
+    "repnet_x2": ("plain/repnet", "official", "REPNet_NTIRE23-RTSR:demo/models/repnet.py", "repnet",
+                  dict(upscale=2), dict(scale=2, deploy=True), (8, 6)),
+    "repnet_x3": ("plain/repnet", "official", "REPNet_NTIRE23-RTSR:demo/models/repnet.py", "repnet",
+                  dict(upscale=3), dict(scale=3, deploy=True), (4, 6)),
+    "qqcoin": ("plain/qqcoin", "official", "NTIRE2023-CRC:xswl.py", "XSWL",
+               dict(args=types.SimpleNamespace(scale=[2])), dict(scale=2, bgr=True), (7, 5)),
 }
+
+
+def run(net, x):
+    """An image of [0, 1] through a network; that of NTIRE2023-CRC takes BGR of [0, 255], as OpenCV reads it."""
+    return net(x.flip(1) * 255).flip(1) / 255 if type(net).__name__ == "XSWL" else net(x)
 
 
 def draw(rng, shape):
@@ -66,7 +77,8 @@ def draw(rng, shape):
 
 def load(repository, file):
     """A module of a git clone, and where it is from; its blocks are imported from the file beside it."""
-    sys.modules["imp"] = types.ModuleType("imp")  # which one of them imports, does not use, and Python has no more
+    for name in ("imp", "cv2"):  # which they import and do not use here; Python has no imp any more
+        sys.modules[name] = types.ModuleType(name)
     folder = (Path(repository) / file).parent
     sys.path.insert(0, str(folder))
     sys.modules.pop("RepConv_block", None)
@@ -105,7 +117,7 @@ def main(*repositories):
         tensors = fill(net, rng)
         lr = rng.randint(0, 256, (1, *size, 3)).astype(np.float32) / 255
         with torch.no_grad():
-            sr = net(torch.from_numpy(lr).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
+            sr = run(net, torch.from_numpy(lr).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
         arrays |= {f"{case}/lr": lr, f"{case}/sr": sr}
         about["cases"][case] = dict(model=model, format=style, fields=fields, file=source, tensors=tensors)
     np.savez_compressed(Path(__file__).with_name("plain.npz"), about=np.array(json.dumps(about)), **arrays)

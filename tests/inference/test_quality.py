@@ -104,7 +104,7 @@ def test_a_given_quality_takes_the_place_of_the_estimate(network, model, photogr
 
 
 def test_a_network_that_takes_the_quality_is_told_that_of_each_picture(photograph):
-    fields = dict(num_feat=4, num_block=1, block="ecb_idt", end_block="ecb", anchor=True, quality_feat=4)
+    fields = dict(num_feat=4, num_block=1, block="ecb_idt", end_block="ecb", anchor="nearest", quality_feat=4)
     model, rng = models.create("plain/ecbsr_m4c16", scale=2, **fields), np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32),
                              models.abstract("plain/ecbsr_m4c16", scale=2, **fields))
@@ -125,7 +125,7 @@ def test_a_network_that_takes_the_quality_is_told_that_of_each_picture(photograp
 
 
 def test_each_picture_has_its_quality_told_and_one_program_is_for_all(photograph, tmp_path):
-    fields = dict(num_feat=4, num_block=1, block="plain", anchor=True, quality_feat=4)
+    fields = dict(num_feat=4, num_block=1, block="plain", anchor="nearest", quality_feat=4)
     network, rng = models.create("plain/ecbsr_m4c16", scale=2, **fields), np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32),
                              models.abstract("plain/ecbsr_m4c16", scale=2, **fields))

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 import logging
+import pickle
 
 import flax.linen as nn
 import jax
@@ -221,6 +222,14 @@ def test_threads_share_an_upscaler_and_get_the_bits_of_one(photograph):
     with ThreadPoolExecutor(4) as pool:
         for found, one in zip(pool.map(Upscaler([make_chain()], tile=48).upscale, images), expected, strict=True):
             np.testing.assert_array_equal(found, one)
+
+
+def test_another_process_gets_the_same_upscaler(photograph):
+    lr = photograph(30, 41)
+    upscaler = Upscaler([make_chain(), make_chain()], weights=[1, 2], tile=24, strength=0.5)
+    again = pickle.loads(pickle.dumps(upscaler))
+    np.testing.assert_array_equal(again.upscale(lr), upscaler.upscale(lr))
+    assert again.digest() == upscaler.digest() != Upscaler(upscaler.chains, tile=24, strength=0.5).digest()
 
 
 class Small(Chain):

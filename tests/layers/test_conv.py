@@ -247,3 +247,18 @@ def test_a_batch_over_devices_has_the_gradient_of_one_device():
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     done = subprocess.run([sys.executable, "-c", SHARDED], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+def test_weight_normalisation_is_torchs():
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
+    x = np.random.default_rng(0).normal(size=(1, 6, 5, 3)).astype(np.float32)
+    conv = Conv(4, 5, weight_norm=True)
+    params = conv.init(jax.random.key(0), x)["params"]
+    kernel = np.asarray(params["kernel"])  # as it is before any training
+    np.testing.assert_allclose(conv.apply({"params": params}, x),
+                               Conv(4, 5).apply({"params": {"kernel": kernel, "bias": params["bias"]}}, x), atol=1e-6)
+    params["magnitude"] = params["magnitude"] * np.float32([1, -2, 0.5, 3])
+    direction, gain, bias = (torch.tensor(np.asarray(params[leaf])) for leaf in ("kernel", "magnitude", "bias"))
+    kernel = torch._weight_norm(direction.permute(3, 2, 0, 1), gain.permute(3, 2, 0, 1), 0)
+    expected = torch.nn.functional.conv2d(torch.tensor(x).permute(0, 3, 1, 2), kernel, bias, padding=2)
+    np.testing.assert_allclose(conv.apply({"params": params}, x), expected.permute(0, 2, 3, 1), atol=1e-5)

@@ -59,7 +59,7 @@ def test_the_masks_of_a_part_are_not_those_of_the_whole():
 
 
 @pytest.mark.parametrize("model_id, scale, follows", [
-    ("rlfn/rlfn", 2, True), ("rlfn/erlfn", 2, False), ("rfdn/rfdn", 2, True), ("rfdn/prfdn", 2, True),
+    ("rlfn/rlfn", 2, True), ("rlfn/erlfn", 2, False), ("rfdn/rfdn", 2, True), ("prfdn/base", 2, True),
     ("rfdn/fadn", 2, False)])
 def test_networks_say_that_their_masks_follow_the_size_of_the_image(model_id, scale, follows):
     assert models.create(model_id, scale=scale).grid_follows_size == follows

@@ -1,11 +1,11 @@
-"""Enlargement inside networks."""
+"""Enlargement and reduction inside networks."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr.layers.resize import bicubic_upsample, bilinear
+from jsr.layers.resize import bicubic_downsample, bicubic_upsample, bilinear
 
 
 def test_weights_are_those_of_torch():
@@ -34,6 +34,17 @@ def test_it_is_not_the_kernel_of_jax():
     x = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
     jax_one = jax.image.resize(x, (1, 32, 32, 1), "cubic")
     assert abs(bicubic_upsample(x, 4) - jax_one)[:, 8:24, 8:24].max() > 0.005
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+def test_reduction_is_torchs_without_antialiasing(factor):
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
+    x = np.random.default_rng(0).normal(size=(2, 12, 24, 3)).astype(np.float32)
+    expected = torch.nn.functional.interpolate(torch.tensor(x).permute(0, 3, 1, 2), scale_factor=1 / factor,
+                                               mode="bicubic").permute(0, 2, 3, 1)
+    y = bicubic_downsample(x, factor)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("size, larger", [((3, 5), (20, 31)), ((1, 2), (4, 9)), ((4, 4), (4, 4))])

@@ -54,22 +54,29 @@ def test_upsampler_refuses_other_scales(scale):
         PixelShuffleUpsample(scale).init(jax.random.key(0), jnp.zeros((1, 4, 4, 4)))
 
 
-@pytest.mark.parametrize("scale, use_bias", [(2, True), (3, False)])
-def test_a_transposed_convolution_is_the_adjoint_of_a_strided_one(scale, use_bias):
-    rng = np.random.default_rng(0)
-    kernel, bias = rng.normal(size=(scale, scale, 5, 4)).astype(np.float32), rng.normal(size=4).astype(np.float32)
+@pytest.mark.parametrize("scale, use_bias, size, padding", [
+    (2, True, None, 0), (3, False, None, 0), (2, False, 3, 1), (4, True, 6, 1), (1, True, 5, 2), (2, True, 7, 3),
+    (3, True, 7, 3)])
+def test_a_transposed_convolution_is_the_adjoint_of_a_strided_one(scale, use_bias, size, padding):
+    rng, side = np.random.default_rng(0), size or scale
+    kernel, bias = rng.normal(size=(side, side, 5, 4)).astype(np.float32), rng.normal(size=4).astype(np.float32)
     x = rng.normal(size=(2, 3, 7, 5)).astype(np.float32)
 
     def strided(y):
-        return lax.conv_general_dilated(y, kernel.transpose(0, 1, 3, 2), (scale, scale), "VALID",
+        return lax.conv_general_dilated(y, kernel.transpose(0, 1, 3, 2), (scale, scale), [(padding, padding)] * 2,
                                         dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
     (expected,) = jax.linear_transpose(strided, jax.ShapeDtypeStruct((2, 3 * scale, 7 * scale, 4), np.float32))(x)
-    layer = TransposedConv(4, scale, use_bias)
+    layer = TransposedConv(4, scale, use_bias, kernel_size=size, padding=padding)
     params = {"kernel": kernel, "bias": bias} if use_bias else {"kernel": kernel}
     assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, jax.eval_shape(
         layer.init, jax.random.key(0), x)["params"])
-    np.testing.assert_allclose(layer.apply({"params": params}, x), expected + (bias if use_bias else 0), atol=1e-5)
+    np.testing.assert_allclose(layer.apply({"params": params}, x), expected + (bias if use_bias else 0), atol=1e-4)
+
+
+def test_a_transposed_convolution_that_makes_another_size_is_refused():
+    with pytest.raises(ValueError, match="kernel_size = 6 and padding = 0 do not make an image 4 times as large"):
+        TransposedConv(4, 4, kernel_size=6).init(jax.random.key(0), jnp.zeros((1, 3, 3, 5)))
 
 
 def test_a_transposed_convolution_starts_as_pytorch_s():

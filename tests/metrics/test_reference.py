@@ -4,6 +4,7 @@ import sys
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+import jax
 import numpy as np
 import pytest
 
@@ -138,3 +139,10 @@ def test_nothing_heavy_is_imported():
             "print([m for m in ('jax', 'tensorflow', 'torch', 'scipy', 'cv2') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("metric", ALL)
+def test_within_a_traced_function_it_names_what_works_there(metric):
+    image = np.zeros((32, 32, 3), np.uint8)
+    with pytest.raises(ValueError, match=rf"{metric.__name__}\[rgb\]: .* use jsr.metrics.device.{metric.__name__}"):
+        jax.jit(metric)(image, image)

@@ -6,7 +6,7 @@ import numpy as np
 
 from jsr import models
 from jsr.inference.ensemble import self_ensemble
-from jsr.models.dual_domain import SMALL, PixelAttention, mean_of_eight
+from jsr.models.dual_domain import SMALL, PixelAttention, haar, inverse_haar, mean_of_eight
 
 
 def test_the_clean_image_is_of_the_size_of_lr_and_the_ensemble_needs_no_parameters():
@@ -41,3 +41,12 @@ def test_fusion_weighs_each_value_of_one_image_against_the_others():
     fused = jax.jit(module.apply)(jax.tree.map(lambda leaf: rng.normal(0, 0.3, leaf.shape), shapes), one, other)
     share = (fused - other) / (one - other)
     assert -1e-6 < share.min() < 0.4 and 0.6 < share.max() < 1 + 1e-6
+
+
+def test_haar_keeps_energy_and_is_undone():
+    x = np.random.default_rng(0).normal(size=(2, 6, 4, 3)).astype(np.float32)
+    bands = haar(x)
+    assert bands.shape == (2, 3, 2, 12)
+    np.testing.assert_allclose(np.square(bands).sum(), np.square(x).sum(), rtol=1e-5)
+    np.testing.assert_allclose(bands[..., :3], x.reshape(2, 3, 2, 2, 2, 3).sum((2, 4)) / 2, atol=1e-6)
+    np.testing.assert_allclose(inverse_haar(bands), x, atol=1e-6)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import models
-from jsr.models.msdrsr import SMALL, EnhancedResidualGroup, HighFrequencyAttention, MultiScaleRemoval
+from jsr.models.msdrsr import SMALL, HighFrequencyAttention, MultiScaleRemoval, ResidualBlock
 
 
 def constant(module, x, value):
@@ -15,15 +15,15 @@ def constant(module, x, value):
     return jax.tree.map(lambda leaf: np.full(leaf.shape, value, np.float32), shapes)
 
 
-def test_attention_is_a_mask_of_the_group_that_it_ends():
+def test_attention_is_a_mask_of_the_residual_that_it_ends():
     x = np.random.default_rng(0).normal(size=(1, 4, 4, 3)).astype(np.float32)
     attention = HighFrequencyAttention(2)
     variables = constant(attention, x, 0)
     np.testing.assert_allclose(jax.jit(attention.apply)(variables, x), x / 2, rtol=1e-6)
-    group = EnhancedResidualGroup(1, 2)
-    variables = constant(group, x, 0)
-    variables["params"]["conv_last"]["bias"] += 1
-    np.testing.assert_allclose(jax.jit(group.apply)(variables, x), x + 0.5, rtol=1e-6)
+    block = ResidualBlock(2)
+    variables = constant(block, x, 0)
+    variables["params"]["conv2"]["bias"] += 1
+    np.testing.assert_allclose(jax.jit(block.apply)(variables, x), x + 0.5, rtol=1e-6)
 
 
 def test_the_smallest_size_sees_far():

@@ -9,6 +9,7 @@ from jsr import convert, models, reparam
 from jsr.analysis import counts
 from jsr.convert.identify import identify
 from jsr.errors import UserError
+from jsr.layers import resize
 from jsr.models import plain
 
 LR_HW = {2: (1080, 1920), 3: (720, 1280), 4: (540, 960)}  # that the challenges count at
@@ -70,6 +71,7 @@ def kinds(tree):
     ("lrsrn_x3", "lrsrn", ("act gelu",)), ("lrsrn_deployed", "lrsrn_teacher", ("act gelu",)),
     ("casr", "casr", ("act gelu",)), ("casr_biased", "casr", ("act gelu",)), ("casr_deployed", "casr", ("act gelu",)),
     ("anunet", "anunet", ("act gelu",)), ("bicubicpp", "bicubicpp", ("act lrelu",)),
+    ("repnet_x2", "repnet", ("act lrelu",)), ("qqcoin", "qqcoin", ("act relu", "bgr False")),
 ])
 def test_the_activation_is_assumed_to_be_the_variants_where_it_has_no_weights(golden, case, variant, assumed):
     found = identify(golden("plain", case).state_dict)
@@ -81,13 +83,18 @@ def test_other_state_dicts_are_not_recognised(golden):
     one_colour = ecbsr | {"backbone.2.0.weight": np.zeros((4, 5, 3, 3))}
     without_activation = {key: value for key, value in ecbsr.items() if ".1.weight" not in key}
     another_scale = lrsrn | {"transition.0.conv3x3.weight": np.zeros((75, 4, 3, 3))}
-    for state_dict in (one_colour, without_activation, another_scale, {"conv0.weight": np.zeros((4, 3, 3, 3))}):
+    repnet = golden("plain", "repnet_x2").state_dict
+    without_unshuffle = repnet | {"body.0.weight": np.zeros((32, 3, 3, 3))}
+    with_more = repnet | {"body.1.weight": np.zeros(32)}
+    for state_dict in (one_colour, without_activation, another_scale, {"conv0.weight": np.zeros((4, 3, 3, 3))},
+                       without_unshuffle, with_more):
         assert identify(state_dict) is None
 
 
 @pytest.mark.parametrize("variant, fields, message", [
     ("runet", {}, "no public code has networks of the block 'rrrb'"),
     ("anunet", {}, "ANUNet's code is public in its deployed form alone; convert with deploy=True"),
+    ("repnet", {}, "Repnet's code is public in its deployed form alone; convert with deploy=True"),
 ])
 def test_networks_without_public_names_are_refused(variant, fields, message):
     with pytest.raises(UserError, match=message):
@@ -143,6 +150,21 @@ def test_with_nothing_learned_an_anchor_is_the_nearest_upscaling(variant):
     np.testing.assert_allclose(sr, lr.repeat(model.scale, 1).repeat(model.scale, 2), rtol=1e-6)
 
 
+@pytest.mark.parametrize("variant", ["c3", "resr"])  # resr has another convolution behind the first shuffle
+@pytest.mark.parametrize("anchor, enlarged", [
+    ("bilinear", lambda lr: resize.bilinear(lr, 16, 24)), ("bicubic", lambda lr: resize.bicubic_upsample(lr, 4))])
+def test_with_nothing_learned_other_anchors_are_torchs_interpolation(variant, anchor, enlarged):
+    fields = dict(scale=4, num_feat=2, num_block=1, deploy=True, anchor=anchor)
+    lr = np.random.default_rng(0).random((1, 4, 6, 3), np.float32)
+    sr = models.create(f"plain/{variant}", **fields).apply(zeros(models.abstract(f"plain/{variant}", **fields)), lr)
+    np.testing.assert_allclose(sr, enlarged(lr), atol=1e-6)
+
+
+def test_an_unknown_anchor_is_named():
+    with pytest.raises(ValueError, match="no anchor 'bicubik'; did you mean 'bicubic'"):
+        models.abstract("plain/c3", scale=4, anchor="bicubik")
+
+
 def test_what_training_asks_for_beside_sr_is_there_in_training_alone():
     lr = jax.ShapeDtypeStruct((1, 6, 5, 3), jnp.float32)
 
@@ -154,6 +176,10 @@ def test_what_training_asks_for_beside_sr_is_there_in_training_alone():
     sr = {"sr": (1, 24, 20, 3)}
     assert shapes("plain/kren", train=True) == sr | {"feature_1": (1, 6, 5, 14), "feature_2": (1, 6, 5, 14)}
     assert shapes("plain/rden", train=True) == sr | {"sr_x2": (1, 12, 10, 3)}
+    with_x2 = models.create("plain/kren", scale=4, x2=True)
+    zeroed = zeros(models.abstract("plain/kren", scale=4, x2=True))
+    image = np.random.default_rng(0).random((1, 4, 6, 3), np.float32)
+    np.testing.assert_allclose(with_x2.apply(zeroed, image, train=True)["sr_x2"], image.repeat(2, 1).repeat(2, 2))
     assert shapes("plain/kren") == shapes("plain/rden") == shapes("plain/c3", train=True) == sr
 
 

@@ -24,7 +24,7 @@ NETWORKS = {  # file stem or id: scale; the reduced network of the file
     "asconvsr": 2, "dfcdn": 2, "dhisp": 2, "drcnn": 3, "edsr": 4, "elis": 2, "etds": 3, "hat": 2, "pcrtsr": 2,
     "pixelbe": 2, "plain/anunet": 4, "plain/casr": 4, "plain/ecbsr_m4c16": 3, "plain/oelsr": 2, "plain/runet": 3,
     "plain/ustc_noah": 4, "r2cnet": 2, "rfdn": 2, "rlfn": 2, "rrdbnet": 4, "rt4ksr": 2, "rvsr": 4, "span": 2,
-    "swin2sr": 2, "swinir": 2, "syenet": 2, "touchfish": 2,
+    "srresdnet": 4, "swin2sr": 2, "swinir": 2, "syenet": 2, "touchfish": 2,
 }
 
 

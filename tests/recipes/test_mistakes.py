@@ -46,6 +46,10 @@ MISTAKES = [
     ("stages[0].batch", 0, "stages[0].batch: 0; give 1 or more"),
     ("stages[0].steps", 0, "stages[0].steps: 0; give 1 or more"),
     ("stages[0].crop", 0, "stages[0].crop: 0; give 1 or more"),
+    ("stages[0].crop", [64, 0], "stages[0].crop: [64, 0]; give 1 or more"),
+    ("stages[0].crop", [64], "stages[0].crop: [64]; give a side, or [height, width]"),
+    ("stages[0].crop", [64, 30], "stages[0].crop: 30 is not a multiple of the scale 4"),
+    ("stages[0].crop", "64", "stages[0].crop: '64'; give a whole number"),
     ("stages[0].accumulate", 0, "stages[0].accumulate: 0; give 1 or more"),
     ("log_every", 0, "log_every: 0; give 1 or more"),
     ("eval_every", 0, "eval_every: 0; give 1 or more"),
@@ -249,3 +253,13 @@ def test_an_old_config_json_without_newer_keys_and_with_older_ones_is_read(tmp_p
     assert recipes.read_json(tmp_path / "config.json") == recipes.load("aim22_t1")
     with pytest.raises(UserError, match="unknown key 'id'.*\n.*unknown key 'report'\n.*unknown key 'copies'"):
         recipes.read(data)
+
+
+@pytest.mark.parametrize("place, named, refused", [
+    ("data.train[0].dataset", "live1", True), ("data.train[0].dataset", "/sets/LIVE-1_color/refimgs", True),
+    ("data.train[0].hr", "LIVE1/HR", True), ("data.train[0].dataset", "/sets/live10k", False),
+    ("data.eval.dataset", "live1", False)])
+def test_the_second_test_set_of_ntire24_is_not_trained_on(place, named, refused):
+    lines = changed(("protocol", "ntire24"), (place, named))
+    found = [line.partition(":")[0] for line in lines if "LIVE1 is for evaluation alone" in line]
+    assert found == [f"--config.{place}"] * refused

@@ -6,10 +6,10 @@ import jax
 from PIL import Image
 import pytest
 
-from jsr import model_file, models, recipes, sharding
+from jsr import degradations, model_file, models, recipes, sharding
 from jsr.data import mix
 from jsr.errors import UserError
-from jsr.training import check
+from jsr.training import check, state
 
 SMALL = {"networks.sr.fields": "{'num_feat': 4, 'num_block': 1}", "stages[0].crop": "32", "data.num_workers": "0",
          "data.train[0].degrade": "aim22_t1", "data.eval.degrade": "aim22_t1"}
@@ -48,6 +48,8 @@ def load(photo_folder):
     ({"stages[0].begin": begin("prune", num_feat=8)}, ["is (8,), larger than (4,) before"]),
     ({"stages[0].begin": begin("select_channels", num_block=2)}, ["the smaller network has other parameters, first "]),
     ({"networks.sr.fields": "{'num_feat': 4096, 'num_block': 400}"}, [" parameters take "]),
+    ({"stages[0].crop": "[48,64]", "stages[0].augment": "['flip_rotate']"},
+     ["stages[0]: augmentation flip_rotate: needs square images, these are of 16x12; use flip"]),
     ({"networks.sr.carry": "match"}, ["networks.sr.start_from: networks.sr.carry is 'match', but no file is named"]),
     ({"data.eval.degrade": ""}, ["data.eval.degrade: names none, but "]),
     ({"data.train[0].dataset": "photos", "data.train[0].split": "trian", "data.train[0].files": "/nowhere",
@@ -79,6 +81,17 @@ def test_a_model_file_of_another_network_is_found_at_the_start(load, tmp_path):
     assert load(**start, **{"networks.sr.carry": "match"}).networks["sr"].carry == "match"
 
 
+def test_a_loss_of_weight_0_needs_no_network(load):
+    row = "{'fn': 'l1', 'pred': 'vgg(sr)@features_8', 'target': 'vgg(hr)@features_8', 'weight': %g}"
+    given = {"networks": repr({"sr": dict(model="edsr/baseline", scale=4, fields={}),
+                               "vgg": dict(model="vgg/vgg16", scale=1)}), "chain": "['sr']"}
+    rows = "[{'fn': 'l1', 'pred': 'sr', 'target': 'hr', 'weight': 1.0}, " + row + "]"
+    with pytest.raises(UserError, match="^--config.networks.vgg.start_from: .* learns from a trained vgg/vgg16"):
+        load(**given, **{"stages[0].losses": rows % 0.01})
+    config = load(**given, **{"stages[0].losses": rows % 0})
+    assert len(config.stages[0].players[0].losses) == 1 and state.frozen_variables(config) == {}
+
+
 def test_clips_have_no_quality_to_tell_a_network(load):
     given = {"networks.sr.model": "plain/bicubicpp", "networks.sr.scale": "3", "stages[0].frames": "3",
              "networks.sr.fields": "{'quality_feat': 4}", "data.train[0].degrade": "bicubic_x3",
@@ -99,7 +112,8 @@ def test_damaged_pictures_of_the_validation_are_found_before_the_training(load, 
         data = (photo_folder / name).read_bytes()
         (tmp_path / "validation" / name).write_bytes(data if name == "0003.png" else data[:3000])
     config = load(**{"data.eval.dataset": str(tmp_path / "validation")})
-    damaged = check.check_data(config, mix.open_sources(config))
+    damaged, codecs = check.check_data(config, mix.open_sources(config))
+    assert codecs == degradations.codecs(degradations.draw("aim22_t1"))
     assert [line.partition(" (hr): ")[0][-8:] for line in damaged] == ["0001.png", "0002.png"]
     config = load(**{"data.eval.dataset": str(tmp_path / "validation"), "data.max_damaged": "1"})
     with pytest.raises(UserError) as error:
@@ -113,4 +127,4 @@ def test_a_stored_lr_image_of_another_size_is_found_before_the_training(load, ph
         Image.open(path).resize((20, 16)).save(tmp_path / "lr" / path.name)
     pairs = repr({"hr": str(photo_folder), "lr": str(tmp_path / "lr")})
     config = load(**{"data.eval": pairs, "data.eval.degrade": "", "data.eval.dataset": ""})
-    assert check.check_data(config, mix.open_sources(config)) == []
+    assert check.check_data(config, mix.open_sources(config)) == ([], "")

@@ -28,7 +28,8 @@ def records_of(config):
 
 
 def mark_of(config):
-    return run_folder.fingerprint(config, mix.data_hash(records_of(config)))
+    opened = mix.open_sources(config)
+    return run_folder.fingerprint(config, mix.data_hash(mix.identities(opened)), mix.codecs(config, opened))
 
 
 def begun(config, workdir):
@@ -39,7 +40,7 @@ def begun(config, workdir):
 
 def test_the_data_s_hash_tells_other_records_but_not_another_place(recipe, photo_folder, tmp_path):
     before = mark_of(recipe())
-    assert set(before) == {"config", "data", "revision", "versions", "seed"} and len(before["data"]) == 16
+    assert set(before) == {"config", "data", "codecs", "revision", "versions", "seed"} and len(before["data"]) == 16
     shutil.copytree(photo_folder, tmp_path / "moved")
     assert mark_of(recipe(tmp_path / "moved"))["data"] == before["data"]
     (tmp_path / "names.txt").write_text("0000.png\n0002.png\n")
@@ -69,6 +70,18 @@ def test_other_settings_are_refused_once_something_was_trained(recipe, tmp_path)
     with pytest.raises(UserError, match=r"holds a run with other settings \(seed: 1 there, 2 now\)"):
         run_folder.check_same_run(recipe(seed="2"), mark, tmp_path)
     run_folder.check_same_run(recipe(seed="1", log_every="7"), mark, tmp_path)
+
+
+def test_other_codecs_are_other_data_but_not_another_version_of_a_steady_one(recipe, tmp_path):
+    config = recipe(**{"data.train[0].degrade": "aim22_t1", "data.train[0].set.encoder": "pillow"})
+    begun(config, tmp_path)
+    mark = mark_of(config)
+    place, turbo = "data.train[0]", mark["codecs"]["data.train[0]"]
+    assert turbo.startswith("libjpeg-turbo 3") and " > libjpeg-turbo 3" in turbo
+    run_folder.check_same_run(config, mark | {"codecs": {place: "libjpeg-turbo 4.0 > libjpeg-turbo 4.0"}}, tmp_path)
+    with pytest.raises(UserError, match=r"other settings \(codecs of data.train\[0\]: 'libjpeg-turbo 3.*' there, "
+                                        r"'libjpeg 9d > libjpeg-turbo 3' now\); --accept_changes goes on"):
+        run_folder.check_same_run(config, mark | {"codecs": {place: "libjpeg 9d > libjpeg-turbo 3"}}, tmp_path)
 
 
 def test_a_run_of_before_recipes_named_their_entry_goes_on(recipe, tmp_path):

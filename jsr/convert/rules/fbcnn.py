@@ -7,7 +7,7 @@ from jsr.convert.identify import count
 
 
 def official(model):
-    """jiaxi-jiang/FBCNN, models/network_fbcnn.py, act_mode "R", and "BR" of a network with `norm`."""
+    """jiaxi-jiang/FBCNN, models/network_fbcnn.py, act_mode "R", and "BR" of a network with `norm`; xinyaoict/MUNet."""
     blocks = {theirs: ours for index in range(model.num_block)
               for theirs, ours in _blocks(index, model.num_block).items()}
     layers = [("0", "conv_0", "conv"), ("1", "norm", "norm"), ("3", "conv_1", "conv")] if model.norm else [
@@ -43,6 +43,7 @@ def identify(state_dict):
     """(scale, fields, assumed) of a state dict; None of another network's."""
     if not {"m_head.weight", "to_gamma_3.0.weight", "m_up1.1.res.0.weight"} <= state_dict.keys():
         return None
-    fields = dict(num_feat=state_dict["m_head.weight"].shape[0], num_block=count(state_dict, "m_up1.") - 1,
-                  norm="m_up1.1.res.1.weight" in state_dict)
-    return 1, fields, []
+    norm = "m_up1.1.res.1.weight" in state_dict  # FBCNN's own weights have none, MUNet gives no quality
+    fields = dict(num_feat=state_dict["m_head.weight"].shape[0], num_block=count(state_dict, "m_up1.") - 1, norm=norm,
+                  estimates_quality=not norm)
+    return 1, fields, ["estimates_quality False"] if norm else []

@@ -3,20 +3,13 @@
 import math
 
 from jsr.convert.engine import Rules
-from jsr.errors import UserError
 
 BLOCK = [*((f"c{i + 1}", f"conv_{i}") for i in range(4)), ("c5", "conv_fuse"), ("cca.conv_du.0", "attention/conv1"),
          ("cca.conv_du.2", "attention/conv2")]
 
 
 def official(model):
-    """Zheng222/IMDN, class IMDN.
-
-    Raises:
-      UserError: the network is another than IMDN.
-    """
-    if model.block != "imdb":
-        raise UserError("imdn: YNOT has no public code, so there are no names to convert from or to")
+    """Zheng222/IMDN, class IMDN."""
     return around("IMDB", BLOCK, model.num_block)
 
 
@@ -39,7 +32,7 @@ def identify(state_dict):
     if not {"fea_conv.weight", "IMDB1.cca.conv_du.0.weight", "c.0.weight", "upsampler.0.weight"} <= state_dict.keys():
         return None
     scale, fields = sizes(state_dict)
-    return scale, fields | dict(block="imdb"), []
+    return scale, fields, []
 
 
 def sizes(state_dict):

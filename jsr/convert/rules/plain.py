@@ -39,8 +39,9 @@ def official(model):
     if model.block not in _OFFICIAL:
         raise UserError(f"plain: no public code has networks of the block {model.block!r}, and so no names to convert "
                         "from or to")
-    if model.block == "nrb" and not model.deploy:
-        raise UserError("plain: ANUNet's code is public in its deployed form alone; convert with deploy=True")
+    if model.block in _DEPLOYED and not model.deploy:
+        raise UserError(f"plain: {_DEPLOYED[model.block]}'s code is public in its deployed form alone; convert with "
+                        "deploy=True")
     return _OFFICIAL[model.block](model)
 
 
@@ -52,10 +53,22 @@ def etds(model):
     return Rules(_present(rows, _leaves(model)))
 
 
-def _bicubicpp(model):
-    """aselsan-research-imaging-team/bicubic-plusplus."""
+def _plain(model):
+    """aselsan-research-imaging-team/bicubic-plusplus, and yuqing-liu-dut/NTIRE2023-CRC."""
     *names, last = _convolutions(model)
+    if model.anchor == "bicubic":
+        return _sequence("conv", [*names, last])
     return Rules([*((f"conv{index}", name, "conv") for index, name in enumerate(names)), ("conv_out", last, "conv")])
+
+
+def _repnet(model):
+    """ezrealzhang/REPNet_NTIRE23-RTSR."""
+    return _sequence("body", _convolutions(model))
+
+
+def _sequence(source, names):
+    """Convolutions in a row with an activation after each."""
+    return Rules([(f"{source}.{2 * index}", name, "conv") for index, name in enumerate(names)])
 
 
 def _ecbsr(model):
@@ -94,7 +107,9 @@ def _anunet(model):
                   (f"backbone.{model.num_block + 1}.rbr_reparam", tail, "conv")])
 
 
-_OFFICIAL = {"plain": _bicubicpp, "ecb": _ecbsr, "lrsrn": _lrsrn, "lrsrn_v2": _lrsrn, "casr": _lrsrn, "nrb": _anunet}
+_OFFICIAL = {"plain": _plain, "ecb": _ecbsr, "lrsrn": _lrsrn, "lrsrn_v2": _lrsrn, "casr": _lrsrn, "nrb": _anunet,
+             "conv_norm_conv": _repnet}
+_DEPLOYED = {"nrb": "ANUNet", "conv_norm_conv": "Repnet"}
 FORMATS = {"official": official, "etds": etds}
 
 
@@ -131,7 +146,7 @@ def identify(state_dict):
     num_feat, channels = (_features(shapes, source) for source in (first, last))
     if not num_feat or not channels or num_block < 0:
         return None
-    shrunk = 2 if name in ("bicubicpp", "anunet") else 1
+    shrunk = 2 if name in ("bicubicpp", "anunet", "repnet") else 1
     scale = math.isqrt(channels // 3) // shrunk
     if name == "lrsrn" and scale == 4:
         name = "lrsrn_teacher"
@@ -140,13 +155,15 @@ def identify(state_dict):
     published = models.create(f"plain/{name}", scale=scale)
     fields = {field.name: getattr(published, field.name) for field in dataclasses.fields(published)
               if field.name not in ("scale", "dtype", "parent", "name")}
-    trained = (".conv1.weight", ".conv1x1_3x3.k1", "conv_out.weight")
+    trained = published.block == published.end_block == "plain" or any(
+        key.endswith((".conv1.weight", ".conv1x1_3x3.k1")) for key in shapes)
     fields |= dict(num_feat=num_feat, num_block=num_block, use_bias=any(key.endswith("bias") for key in shapes),
-                   deploy=not any(key.endswith(trained) for key in shapes))
+                   deploy=not trained)
     if name.startswith("lrsrn") and not fields["deploy"]:
         everywhere = "head.conv1.weight" in shapes
         fields |= dict(block="lrsrn_v2", end_block="lrsrn_v2") if everywhere else dict(block="lrsrn", end_block="plain")
-    return scale, fields, () if name.startswith("ecbsr") else (f"act {published.act}",)
+    assumed = [] if name.startswith("ecbsr") else [f"act {published.act}"]
+    return scale, fields, [*assumed, "bgr False"] if name == "qqcoin" else assumed
 
 
 def _recognise(shapes):
@@ -156,6 +173,11 @@ def _recognise(shapes):
         return "casr", "head", "input_conv2", blocks
     if any(key.startswith("transition.0.") for key in shapes):
         return "lrsrn", "head", "transition.0", blocks
+    last = len(shapes) - 2  # of a weight and a bias at every other place
+    for source, channels, name in (("body", 12, "repnet"), ("conv", 3, "qqcoin")):
+        keys = {f"{source}.{index}.{leaf}" for index in range(0, last + 2, 2) for leaf in ("weight", "bias")}
+        if shapes.keys() == keys and shapes[f"{source}.0.weight"][1:] == (channels, 3, 3):
+            return name, f"{source}.0", f"{source}.{last}", last // 2 - 1
     if "backbone.0.rbr_reparam.weight" in shapes:
         return "anunet", "backbone.0", f"backbone.{blocks - 1}", blocks - 2
     if "backbone.0.act.weight" in shapes or len(shapes.get("backbone.0.1.weight", ())) == 1:

@@ -15,8 +15,8 @@ def official(model):
     Raises:
       UserError: the network is another than RFDN.
     """
-    if model.block != "rfdb" or model.parallel:
-        raise UserError("rfdn: neither FADN nor PRFDN has public code, so there are no names to convert from or to")
+    if model.block != "rfdb":
+        raise UserError("rfdn: FADN has no public code, so there are no names to convert from or to")
     return imdn.around("B", BLOCK, model.num_block)
 
 
@@ -28,4 +28,4 @@ def identify(state_dict):
     if not {"fea_conv.weight", "B1.c1_d.weight", "B1.esa.conv_max.weight", "upsampler.0.weight"} <= state_dict.keys():
         return None
     scale, fields = imdn.sizes(state_dict)
-    return scale, fields | dict(block="rfdb", parallel=False, img_range=255.0), ["img_range 255"]
+    return scale, fields | dict(block="rfdb", img_range=255.0), ["img_range 255"]
