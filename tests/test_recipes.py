@@ -162,7 +162,7 @@ def test_a_teams_first_step(track, name):
 
 def _whole(hr, scale):
     """All of a square image as a Crop, of JPEG quality 10."""
-    return pipeline.Crop(hr, scale, 0, 0, len(hr) // scale, {"steps": [{"fn": "jpeg", "quality": 10}]})
+    return pipeline.Crop(hr, scale, 0, 0, (len(hr) // scale,) * 2, {"steps": [{"fn": "jpeg", "quality": 10}]})
 
 
 def _small(config):
