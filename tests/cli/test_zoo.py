@@ -154,7 +154,7 @@ def test_json_has_the_published_methods(capsys, monkeypatch):
         recipe="track:a", config="configs/track.py:a",
         inferred=["the batch size"], left_out=["the discriminator"], data=["photos/aim22_t1", "folders/clic"],
         to_fill={"folders/clic": folders.FOLDERS["folders/clic"]},
-        params=1_369_859, params_deployed=1_369_859, input_hw=[192, 192], passes=1,
+        params=1_369_859, params_deployed=1_369_859, input_hw=[192, 192],
         networks=[dict(model="edsr", scale=2, copies=1, params=1_369_859, params_deployed=1_369_859, gmacs=gmacs)],
         hook_gmacs=gmacs + 16 * 64 * 192**2 / 1e9,  # the ReLU of each block
         model_mb=1_369_859 * 4 / 2**20, passes=1, to_pytorch="official",
