@@ -22,6 +22,9 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "enlarge/nearest": dict.fromkeys(range(2, 9), 0),
     "enlarge/bilinear": dict.fromkeys(range(2, 9), 0),
     "enlarge/bicubic": dict.fromkeys(range(2, 9), 0),
+    "abpn/base": {4: 2_396_671},
+    "cfn/base": {2: 889_795, 3: 1_074_435, 4: 1_777_798},
+    "fan/base": {4: 6_817_507},
     "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
     "edsr/full": {2: 40_729_603, 3: 43_680_003, 4: 43_089_923},
     "rcan/base": {2: 15_444_643, 3: 15_629_283, 4: 15_592_355, 8: 15_740_067},
@@ -33,6 +36,9 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "rrdbnet/b33": {4: 23_892_227},
     "rrdbnet/b6": {4: 4_467_779},
     "rrdbnet/direct": {1: 16_624_131, 2: 16_661_059, 3: 16_661_059},
+    "rrdbnet/relu": {2: 16_661_059},
+    "rrdbnet/squeeze": {2: 16_674_399, 3: 16_674_399, 4: 16_711_327},
+    "rrdn/gans": {2: 4_165_696, 4: 4_176_100},
     "hat/base": {1: 20_477_083, 2: 20_624_795, 3: 20_809_435, 4: 20_772_507},
     "hat/small": {2: 9_473_471, 3: 9_658_111, 4: 9_621_183},
     "hat/large": {2: 40_698_863, 3: 40_883_503, 4: 40_846_575},
@@ -91,6 +97,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "fftformer/base": {1: 16_560_474},
     "fftformer/qfem": {1: 11_667_691},
     "imdn/imdn": {2: 694_404, 3: 703_059, 4: 715_176},
+    "oaddet/base": {2: 16_377_903},
+    "oaddet/deep": {2: 21_742_871},
     "promptcir/base": {1: 34_754_927},
     "rdn/b8": {4: 11_321_987},
     "rdn/base": {2: 22_123_395, 3: 22_308_035, 4: 22_271_107},
@@ -110,12 +118,13 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "downsample/dual": dict.fromkeys((2, 3, 4), 335_875),
     "tempest/hnle": {1: 31_932_295},
     "prfdn/base": {2: 29_851, 3: 62_905},
+    "vcbp/base": {2: 4_326_065},
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
 }
 # Networks of other files' blocks, and one that is deep however small: they are compiled by the long tests alone
-MADE_OF_OTHERS = {"a3net", "adcsr", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir",
-                  "restormer_qf", "swinfir", "tcir", "tempest", "uestc", "unicorns"}
+MADE_OF_OTHERS = {"a3net", "adcsr", "along", "cfn", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir",
+                  "restormer_qf", "rrdn", "swinfir", "tcir", "tempest", "uestc", "unicorns"}
 # Deep variants of networks that are counted: the long tests alone count them, too
 DEEP_VARIANTS = {"drln/scan", "mdsr/tv_attention", "rcan/c128", "rcan/multi_scale", "rcan/nadu"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused

@@ -26,8 +26,7 @@ def official(model):
                 for theirs, (ours, _) in levels.items() for name in _WEIGHTS),
               *((f"{theirs}.{fusion}", f"{ours}/fusion", "conv") for theirs, (ours, fusion) in levels.items()),
               *((f"ADRUs.{i}.wdb{j}.get_Y{k}.body.{2 * m}", f"body_{i}/step_{j}/step_{k}/conv{m + 1}",
-                 "weight_norm_conv")
-                for i in groups for j in steps for k in steps for m in range(2)),
+                 "weight_norm_conv") for i in groups for j in steps for k in steps for m in range(2)),
               *((f"{name}.scale", name, "tensor") for name in own),
               ("GFF.0", "fusion", "weight_norm_conv"),
               ("GFF.1", "conv_after_body", "weight_norm_conv"),
