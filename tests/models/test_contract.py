@@ -25,6 +25,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "abpn/base": {4: 2_396_671},
     "cfn/base": {2: 889_795, 3: 1_074_435, 4: 1_777_798},
     "fan/base": {4: 6_817_507},
+    "edsr/aiair": {2: 40_729_603},
     "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
     "edsr/full": {2: 40_729_603, 3: 43_680_003, 4: 43_089_923},
     "rcan/base": {2: 15_444_643, 3: 15_629_283, 4: 15_592_355, 8: 15_740_067},
