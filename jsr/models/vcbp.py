@@ -123,7 +123,7 @@ class VCBP(nn.Module):
 
 VARIANTS = {"base": dict()}  # 4.326 M, and with what the original makes no use of 6.164 M
 
-SMALL = dict(num_feat=12, num_large_feat=4, num_block=1)  # the same network, for tests that compile it
+SMALL = dict(num_feat=48, num_large_feat=4, num_block=1)  # the same network, for tests that compile it
 
 
 def Model(variant="base", *, scale, **fields):

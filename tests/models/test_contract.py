@@ -23,6 +23,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "enlarge/bilinear": dict.fromkeys(range(2, 9), 0),
     "enlarge/bicubic": dict.fromkeys(range(2, 9), 0),
     "abpn/base": {4: 2_396_671},
+    "along/base": {2: 17_088_324, 3: 17_272_964, 4: 17_236_036},
     "cfn/base": {2: 889_795, 3: 1_074_435, 4: 1_777_798},
     "fan/base": {4: 6_817_507},
     "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
