@@ -10,9 +10,9 @@ The entries are in the order of its table 1. What holds for all of them:
   images of `div2k/ais24` and so on, with degrade="".
 - An epoch is one crop of each image: epochs * images / batch steps. Images: DIV2K 800, Flickr2K 2650, DIV8K 1500,
   LSDIR 84,991. GTAV is the training frames of VIPER that the user lists in `gtav.txt`.
-- Float32 where a team used FP16, no average of the parameters, and no gradient clipping unless it is named.
-- A teacher is a model file of the user's, --config.networks.teacher.start_from=FILE: `jsr convert` makes it of the
-  published HAT, and of CASR's published teacher.
+- No average of the parameters, and no gradient clipping, unless it is named.
+- A teacher that no stage trains is a model file of the user's, --config.networks.teacher.start_from=FILE: `jsr convert`
+  makes it of the published HAT, and of CASR's published teacher.
 """
 
 from jsr.recipes import pick, recipe, stage
@@ -35,6 +35,7 @@ ANCHOR = ("anchor: bilinear; that there is one is likely, as in all small networ
           "a guess, Repnet's and RVSR's")
 ECBSR_ANCHOR = ("anchor: nearest; that there is one is likely, as in all small networks whose code turned up, which "
                 "one is a guess, that of ECBSR, whose blocks these are like")
+INTERNET = "videos from the Internet, of the team's own choice: DIV2K and Flickr2K stand for them"
 MOBILE = [*MSE, *GRADIENT, *FFT]  # China Mobile's three teams
 
 
@@ -46,7 +47,7 @@ def from_teacher(fn, weight=0.1):
 def entry(*, train, **fields):
     """A team's recipe, with what all of them have in common."""
     return recipe(protocol="ais24", input_hw=[540, 960], data=dict(train=train, eval=dict(dataset="div2k/ais24")),
-                  ema_decay=0.0, **fields)
+                  **dict(ema_decay=0.0) | fields)
 
 
 RECIPES = {
@@ -72,23 +73,33 @@ RECIPES = {
     "cmvg_kren": entry(
         entry="cmvg_kren_x4",
         title="CMVG: KREN, four convolutions of 14 features, taught features by HAT",
-        # The team began with an x2 network: networks.sr.start_from=FILE, of a run at that scale.
-        networks={"sr": dict(model="plain/kren", scale=4, carry="match"), "teacher": dict(model="hat/base", scale=4)},
+        networks={"sr": dict(model="plain/kren", scale=4, fields=dict(x2=True)),
+                  "teacher": dict(model="hat/base", scale=4)},
         chain=["sr"],
         train=[*DF2K, GTAV],
-        stages=[stage(steps=500 * 3811 // 64, crop=crop, batch=64, losses=losses, learning_rate=5e-4, fused=True,
-                      schedule=dict(name="multi_step", milestones=[n * 50 * 3811 // 64 for n in range(1, 10)],
-                                    factor=0.5))
-                for crop, losses in (
-                    (256, [*L1, *GRADIENT, *from_teacher("l1"),
-                           dict(fn="focal_frequency", pred="sr", target="hr", weight=1.0),
-                           *(dict(fn="attention_transfer", pred=feature, target=f"teacher(lr)@{group}", weight=1000.0)
-                             for feature, group in (("feature_1", "layers_0"), ("feature_2", "layers_2")))]),
-                    (256, MSE),
-                    (512, MSE))],
+        stages=[
+            # "Stage1. Training teacher network"; as HAT's own, inferred
+            stage(steps=500_000, crop=256, batch=32, nets=["teacher"], learning_rate=2e-4,
+                  losses=[dict(fn="l1", pred="teacher(lr)", target="hr", weight=1.0)],
+                  schedule=dict(name="multi_step", milestones=[250_000, 400_000, 450_000, 475_000], factor=0.5)),
+            *[stage(steps=500 * 3811 // 64, crop=crop, batch=64, losses=losses, learning_rate=5e-4, begin=begin,
+                    fused=fused, schedule=dict(name="multi_step", factor=0.5,
+                                               milestones=[n * 50 * 3811 // 64 for n in range(1, 10)]))
+              for crop, losses, begin, fused in (
+                  # "pre-train a 2x network to initialize student network"; not fused: it is there in training alone
+                  (256, [dict(fn="l1", pred="sr_x2", target="hr_x2", weight=1.0)], [], False),
+                  (256, [*L1, *GRADIENT, dict(fn="focal_frequency", pred="sr", target="hr", weight=1.0),
+                         *(dict(fn="attention_transfer", pred=feature, target=f"teacher(lr)@{group}", weight=1000.0)
+                           for feature, group in (("feature_1", "layers_0"), ("feature_2", "layers_2")))],
+                   [dict(net="sr", carry="match", fields=dict(x2=False))], True),
+                  (256, MSE, [], True),
+                  (512, MSE, [], True))]],
         inferred=["the losses' weights", "features are compared as attention maps, which need no projection",
                   "the teacher's first and third groups are its blocks", "361 frames of GTAV in an epoch",
-                  "starts from fresh parameters unless an x2 network is given", "GELU", ECBSR_ANCHOR]),
+                  "the teacher's training: HAT's own; a start from the published HAT "
+                  "(networks.teacher.start_from=FILE) may take its place, with stages[0].steps=1",
+                  "the x2 network is the student with another tail, on the HR image made smaller by 2; L1, and what "
+                  "the report says of the student's training", "GELU", ECBSR_ANCHOR]),
     "ivp_rden": entry(
         entry="ivp_rden_x4",
         title="IVP: RDEN, five convolutions of 14 features with an x2 head in training",
@@ -128,11 +139,13 @@ RECIPES = {
         title="VPEG-S: SAFMN++, features modulated by coarser ones",
         networks={"sr": dict(model="safmn/light_pp", scale=4)},
         train=[DIV2K],
+        ema_decay=0.999,  # inferred
         stages=[stage(steps=500_000, crop=640, batch=64, learning_rate=3e-3, schedule=dict(name="cosine", end=1e-7),
                       losses=[dict(fn="uncertainty_mse", pred="sr", target="hr", weight=1.0),
                               dict(fn="fft_l1", pred="sr", target="hr", weight=0.05)])],  # inferred: weights, SAFMN's
         inferred=["patches of 640, of the LR image in the text, are of the HR image: those of DIV2K are smaller",
-                  "the uncertainty is one number, at its optimum", "weight 0.05 of the FFT loss, as SAFMN's"]),
+                  "the uncertainty is one number, at its optimum", "weight 0.05 of the FFT loss, as SAFMN's",
+                  "averaged parameters, which the official file has, with BasicSR's decay of 0.999"]),
     "anunet": entry(
         entry="anunet_x4",
         title="LeRTSR: ANUNet, nested re-parameterised blocks at half the LR size over repeated pixels",
@@ -160,7 +173,8 @@ RECIPES = {
                 for epochs, losses, rate in ((800, L1, 5e-4), (200, MSE, 1e-4))],  # inferred: losses
         inferred=["L1, then MSE, as LRSRN, whose training this follows", "six patches of an image in an epoch",
                   "warm-up over a tenth of the steps, where the report prints 0.1 percentage; the cosine ends at 0",
-                  "GELU, none before a shuffle; the block's width between its convolutions", ANCHOR]),
+                  "GELU, none before a shuffle; the block's width between its convolutions", ANCHOR],
+        left_out=["the team cuts HR images into pieces of 600x600 before it takes crops of them"]),
     "megastudy": entry(
         entry="megastudy_x4",
         title="MegastudyEdu Vision AI: ETDS with gradients at its input and ECBs in its backbone",
@@ -190,7 +204,11 @@ RECIPES = {
                     (5 * 2921, [], [*MSE, *from_teacher("mse")], 5e-5, [], dict(name="adam"), 1e-6),
                     (5 * 2921, [], [*MSE, *from_teacher("mse")], 5e-5,
                      [dict(net="sr", carry="match", fields=dict(use_bias=False))],
-                     dict(name="adamw", weight_decay=0.0), 1e-8))]),
+                     dict(name="adamw", weight_decay=0.0), 1e-8))],
+        inferred=["patches of 96 of the LR image, the official code's, where the report has 98",
+                  "the first stage sees QP 31 alone, as in the official code",
+                  "biases go in the third stage, as in the official code; the report says so of the second stage too"],
+        left_out=["automatic mixed precision, which the official code has: float32 (--config.dtype=float16 has it)"]),
     "spanr": entry(
         entry="spanr_x4",
         title="XiaomiMM: SPANR, two swift parameter-free attention blocks, taught by HAT-L",
@@ -199,9 +217,10 @@ RECIPES = {
         train=RANDOM_DF2K,  # inferred: for videos of the team's own
         stages=[stage(steps=steps, crop=256, batch=64, losses=[*losses, *GRADIENT], learning_rate=1e-4, fused=True)
                 for steps, losses in ((500_000, [*L1, *from_teacher("l1")]), (250_000, [*MSE, *from_teacher("mse")]))],
-        inferred=["DIV2K and Flickr2K for videos from the Internet", "patches of 64 of the LR image, batch of 64",
+        inferred=["patches of 64 of the LR image, batch of 64",
                   "the weights of teacher and gradients", "16 features and how the last maps are joined: one of "
-                  "three readings of the published counts"]),
+                  "three readings of the published counts"],
+        left_out=[INTERNET]),
     "c3": entry(
         entry="c3_x4",
         title="Team C3: three convolutions of 32 features, taught by HAT-L",
@@ -210,8 +229,9 @@ RECIPES = {
         train=RANDOM_DF2K,  # inferred: for videos of the team's own
         stages=[stage(steps=steps, crop=256, batch=64, losses=[*losses, *GRADIENT], learning_rate=1e-4, fused=True)
                 for steps, losses in ((500_000, [*L1, *from_teacher("l1")]), (250_000, [*MSE, *from_teacher("mse")]))],
-        inferred=["DIV2K and Flickr2K for videos from the Internet", "patches of 64 of the LR image, batch of 64",
-                  "the weights of teacher and gradients", "SiLU, SPAN's training block", ANCHOR]),
+        inferred=["patches of 64 of the LR image, batch of 64",
+                  "the weights of teacher and gradients", "SiLU, SPAN's training block", ANCHOR],
+        left_out=[INTERNET]),
     "ustc_noah": entry(
         entry="ustc_noah_x4",
         title="USTC Noah: decoupled convolutions of differences and sums, at half the LR size and at it",
@@ -220,7 +240,9 @@ RECIPES = {
         # inferred: crop, L1
         stages=[stage(steps=10_000_000, crop=256, batch=256, losses=L1, learning_rate=5e-4, fused=True,
                       schedule=dict(name="multi_step", milestones=[n * 2_000_000 for n in (1, 2, 3, 4)], factor=0.5))],
-        inferred=["patches of 64 of the LR image, L1", "the kernels of the differences and sums; GELU",
+        inferred=["patches of 64 of the LR image, L1", "GELU",
+                  "the branches: a plain kernel, and gated ones of differences and sums, as the unit of Decoupling and "
+                  "Aggregating for Image Exposure Correction, by some of the same people, has them",
                   "anchor: none, a guess: the report has none"]),
     "lanczospp": entry(
         entry="lanczospp_x4",
@@ -235,6 +257,8 @@ RECIPES = {
                     (L1, 5e-4, [dict(net="sr", carry="match", fields=dict(use_bias=False))]),
                     (MSE, 2e-4, []))],
         inferred=["1000 epochs a stage and patches of 108, as Bicubic++; batch of 16",
+                  "\"the first 500 epochs are preheated\": the rate is held in them",
+                  "1000 frames of GTAV in an epoch: 4450 images less DIV2K's and Flickr2K's; gtav.txt may list fewer",
                   "the widths that the search found, from the published counts: 32, and no convolution between",
                   "anchor: none, likely: Bicubic++, which it is made of, has none"]),
     "pixelartai": entry(
@@ -261,8 +285,9 @@ RECIPES = {
               for steps, carry, fields in ((500_000, "fuse", dict(deploy=True)),
                                            (2_000_000, "match", dict(use_bias=False)))]],
         inferred=["patches of 32 and 128 are of the LR image", "the five QPs, each as likely",
-                  "crops of whole images; the team cut these to 512x512 first",
-                  "anchor: none, likely: the report describes three convolutions and a shuffle as all there is"]),
+                  "anchor: none, likely: the report describes three convolutions and a shuffle as all there is"],
+        left_out=["the team cuts images to 512x512 before it takes crops of them",
+                  "800 frames of GTAV, where gtav.txt lists fewer: z6's list has 361"]),
     "urpnet": entry(
         entry="urpnet_x4",
         title="402Lab: URPNet, three convolutions at half the LR size, from low QPs to high ones, with a teacher",
@@ -281,7 +306,8 @@ RECIPES = {
         inferred=["20 crops of an image in an epoch and restarts, as LRSRN by the same institute",
                   "medium and hard QPs join the easy one after a third and two thirds of the first stage",
                   "the teacher, which the report does not describe: CASR's; its loss weighs 1",
-                  "20 features and one convolution in the body, by the counts; ReLU", ANCHOR]),
+                  "20 features and one convolution in the body, by the counts; ReLU", ANCHOR],
+        left_out=["the team cuts images to 2040x1080 in their middle before it takes crops of them"]),
 }
 
 

@@ -30,7 +30,7 @@ RECIPES = {
                                     factor=0.5))],
         inferred=["1000 epochs, batch of 16, L1", "patches of 256, as in table 2, are of the HR image"]),
     "njust_rtsr": ntire23.njust_rtsr(2, crops=(128, 256)),
-    "scsyenet": ntire23.scsyenet(2, crops=(128, 640)),
+    "scsyenet": ntire23.scsyenet(2, crop=128, table="512x512"),
     "pixelbe": ntire23.entry(
         "pixelbe", 2,
         title="PixelBE: first a clean LR image, then the HR image, two ECBs each",
@@ -72,7 +72,7 @@ RECIPES = {
         "lfdn_ntubl6", 2,
         title="NTU BL6: RLFN of 52 features, of which 32 are kept",
         networks={"sr": dict(model="rlfn/lfdn_ntubl6", scale=2, fields=dict(num_feat=52))},
-        train=[*DF2K, "gtav"],
+        train=[*DF2K, "folders/ots", "gtav"],
         # The first stage stands for the published network that the team took: networks.sr.start_from=FILE would be it.
         stages=[stage(steps=300_000, crop=256, batch=64, data=ntire23.rows(2, *sets), losses=L1, learning_rate=5e-4,
                       begin=begin,
@@ -81,10 +81,12 @@ RECIPES = {
                     (["div2k"], []),
                     ([], [dict(net="sr", carry="select_channels", fields=dict(num_feat=32))]))],
         inferred=["steps, schedule and batch of 64", "patches of 256, as in table 2, are of the HR image",
-                  "which channels stay: those with the largest kernels"]),
+                  "which channels stay: those with the largest kernels"],
+        left_out=["mixed precision when fine-tuning: float32 (--config.dtype=float16 has it in both stages)",
+                  "the quantisation that table 2 ticks, of which the text says nothing"]),
     "drcnn": ntire23.drcnn(2, misfit="8 % above"),
     "touchfish": ntire23.touchfish(2, crops=(256, 512)),
-    "prfdn": ntire23.prfdn(2, crop=678, patches="678x1020", branches="four"),
+    "prfdn": ntire23.prfdn(2, crop=(1356, 2040), branches="four"),
     "elis": ntire23.entry(
         "elis", 2,
         title="KCML2: ELIS, split channels in parallel with spatial attention, after XLSR",
@@ -100,15 +102,20 @@ RECIPES = {
                   "what is not said of XLSR's blocks is as in XLSR; the form of the attention"]),
     "npu_sr": ntire23.entry(
         "npu_sr", 2,
-        title="NPU SR: ECBSR with a wavelet transform for the edge filters",
+        title="NPU SR: ECBSR with one branch, a wavelet transform for the edge filters",
         networks={"sr": dict(model="plain/npu_sr", scale=2)},
-        train=DF2K,
+        train=[*DF2K, "folders/manga109"],
         stages=[stage(steps=300_000, crop=256, batch=32, losses=L1, learning_rate=5e-4, fused=True,
                       schedule=dict(name="cosine", end=1e-6))],  # inferred, but the rate
         inferred=["L1, batch of 32, patches of 256, steps, cosine",
+                  "the one branch: a 1x1 convolution, Haar's four bands beside each other, a 1x1 convolution; the "
+                  "bands are not decimated, so that a block becomes one 3x3 convolution, whose outermost row and "
+                  "column are zeros",
                   "depth and width, which the report does not give: ECBSR's, 3 % below the published parameters",
                   "the published FLOPs, marked by the report itself, are of something else",
-                  "anchor: nearest, likely: ECBSR's, of which the report makes the network"]),
+                  "anchor: nearest, likely: ECBSR's, of which the report makes the network"],
+        left_out=["pictures obtained on the internet", "inputs of 1080x1920, as in table 2: larger than the images of "
+                  "DIV2K and Flickr2K", "the quantisation that table 2 ticks, of which the text says nothing"]),
     "ynot": ntire23.entry(
         "ynot", 2,
         title="YNOT: IMDN between spectral transforms, with a skip of wavelet bands",

@@ -25,11 +25,13 @@ RECIPES = {
                     (5e-4, [dict(net="sr", carry="prune", fields=dict(num_feat=32))]),
                     (1e-4, [dict(net="sr", carry="match", fields=dict(use_bias=False))]))],
         inferred=["40 features before pruning: the report says slightly larger",
-                  "every layer keeps as many channels, where the team ranked those of all layers together"]),
+                  "every layer keeps as many channels, where the team ranked those of all layers together"],
+        left_out=["mixed precision: float32 (--config.dtype=float16 has it)"]),
     "team_ov": ntire23.team_ov(3, forced="12 features, where the text has 16, and no biases:"),
     "runet": ntire23.runet(
         3, blocks="re-parameterised blocks at a quarter",
-        inferred=["32 features and 11 convolutions, where the text has 64 and 5 blocks: forced by the counts"]),
+        inferred=["32 features and 11 convolutions, where the text has 64 and 5 blocks: forced by the counts; the "
+                  "text's is --config.networks.sr.model=plain/runet_text"]),
     "repnet": ntire23.repnet(3, number="four"),
     "asconvsr": ntire23.asconvsr(3, misfit="0.5 % above"),
     "njust_rtsr": ntire23.njust_rtsr(3, crops=(129, 255)),
@@ -39,13 +41,13 @@ RECIPES = {
                   "--config.networks.sr.model=rlfn/erlfn_text"]),
     # The team began with its x2 network: networks.sr.start_from=FILE, of a run of ntire23_x2:dfcdn.
     "dfcdn": ntire23.dfcdn(3, title="the x2 network's successor", crops=(660,), misfit="8 % above", carry="match"),
-    "scsyenet": ntire23.scsyenet(3, crops=(129, 639)),
+    "scsyenet": ntire23.scsyenet(3, crop=129, table="540x540"),
     "lrsrn": ntire23.lrsrn(3, wide="256 wide"),
     "r2cnet": ntire23.r2cnet(3, crop=576),
     "pcrtsr": ntire23.pcrtsr(3, crop=258),
-    "touchfish": ntire23.touchfish(3, crops=(255, 513)),
+    "touchfish": ntire23.touchfish(3, crops=(255, 513), inferred=["table 1's parameters; table 2 has 0.183 M"]),
     "fadn": ntire23.fadn(3, crop=255, source="as in table 2 for x2"),
-    "prfdn": ntire23.prfdn(3, crop=513, patches="512x680", branches="two"),
+    "prfdn": ntire23.prfdn(3, crop=(1536, 2040), branches="two"),
     "drcnn": ntire23.drcnn(3, misfit="1 % above"),
     "rt4ksr": ntire23.rt4ksr(3, crop=258),
 }

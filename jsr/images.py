@@ -184,6 +184,12 @@ def image_size(path):
         raise FileError(f"{path}: not an image that Pillow can read; replace or remove the file") from e
 
 
+def sides_text(sides):
+    """A (height, width) as messages have it: width first, "1020x678", and of a square the side alone, "48"."""
+    height, width = sides
+    return str(height) if height == width else f"{width}x{height}"
+
+
 def list_images(folder, extensions=EXTENSIONS, *, passed=None, out=None):
     """The files with one of these extensions at any depth below a folder, sorted; images unless told otherwise.
 

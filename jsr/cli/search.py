@@ -36,7 +36,7 @@ def run(args):
     """Searches, prints each round's table and the fields found; returns the exit status."""
     from jsr.training import loop, search
 
-    recipe = recipes.load(args.config, args.overrides)
+    recipe = recipes.load(args.config, args.overrides).runs[0]
     track, _, name = recipe.recipe.partition(":")
     net = args.net or (recipe.chain[0] if len(recipe.chain) == 1 else None)
     if net not in recipe.chain:

@@ -21,7 +21,7 @@ import threading
 
 import numpy as np
 
-from jsr import degradations, guests
+from jsr import degradations, guests, images
 from jsr.datasets.videos import colours_of, packed, planes_of
 from jsr.degradations import _video
 from jsr.degradations.resize import pyav
@@ -167,16 +167,16 @@ def read(record):
 
 
 class ClipWindows:
-    """Record and random generator to sample: {"lr": uint8 (T, c, c, 3), "hr": uint8 (T, c*scale, c*scale, 3)}.
+    """Record and random generator to sample: {"lr": uint8 (T, h, w, 3), "hr": uint8 (T, h * scale, w * scale, 3)}.
 
     It stands where `jsr.data.pipeline.PairedCrops` does. The place is the same for all frames of a window.
 
     Args:
       frames: T.
-      crop: side of the HR crop, px; a multiple of twice `scale`.
+      crop: side of the square HR crop, or its (height, width), px; multiples of twice `scale`.
       scale: HR size over LR size.
       degrade: "" takes the record's stored `lr` alongside; a video protocol's name degrades the window of the HR crop
-        instead. Its stream begins with the window, that of a stored LR with the clip.
+        instead, by x265. Its stream begins with the window, that of a stored LR with the clip.
       fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
       cache_bytes: decoded frames that each worker keeps.
     """
@@ -184,40 +184,47 @@ class ClipWindows:
     def __init__(self, *, frames, crop, scale, degrade="", fixed=None, cache_bytes=CACHE_BYTES):
         if frames < 1:
             raise UserError(f"a window of {frames} frames is none; use at least 1")
-        if crop % (2 * scale):
-            raise UserError(f"crop {crop} is not a multiple of twice the scale {scale} (--config.stages[0].crop=...)")
+        self._sides = tuple(np.broadcast_to(crop, 2).tolist())
+        if any(side % (2 * scale) for side in self._sides):
+            raise UserError(f"crop {images.sides_text(self._sides)} is not a multiple of twice the scale {scale} "
+                            "(--config.stages[0].crop=...)")
         if degrade:
             protocol = degradations.protocol(degrade)
             if not protocol.video or protocol.scale != scale:
                 raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
                                 f"x{protocol.scale}, not of videos at x{scale} (--config.data.train[0].degrade=...)")
+            if (fixed or {}).get("encoder") == "hm":
+                raise UserError("HM takes minutes for a clip: take its stored streams, as the dataset ldv3 has them "
+                                "(--config.data.train[0].degrade=), or x265 "
+                                "(--config.data.train[0].set.encoder=x265)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
-        self._frames, self._crop, self._scale = frames, crop, scale
+        self._frames, self._scale = frames, scale
         self._degrade, self._fixed, self._guests = degrade, dict(fixed or {}), guests.Brought()
         self._decode = _DecodeCache(cache_bytes)
 
     def __call__(self, record, rng):
         if "frames" not in record:
             raise UserError(f"{record['name']}: is an image, not a clip; choose a dataset of videos")
-        name, size, scale = record["name"], self._crop // self._scale, self._scale
+        name, scale = record["name"], self._scale
+        rows, columns = (side // scale for side in self._sides)
         height, width = record["height"] // scale, record["width"] // scale
-        if record["frames"] < self._frames or min(height, width) < size:
+        if record["frames"] < self._frames or height < rows or width < columns:
             raise FileError(f"{name}: {record['frames']} frames of {record['width']}x{record['height']} are fewer or "
-                            f"smaller than the window of {self._frames} frames of {self._crop}; use a smaller one "
-                            "(--config.stages[0].crop=...) or remove the clip")
+                            f"smaller than the window of {self._frames} frames of {images.sides_text(self._sides)}; "
+                            "use a smaller one (--config.stages[0].crop=...) or remove the clip")
         if not self._degrade and "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR clips; name the degradation that makes them "
                             "(--config.data.train[0].degrade=aim22_t2)")
         start = int(rng.integers(record["frames"] - self._frames + 1))
-        y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+        y, x = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
         window = slice(start, start + self._frames)
         hr, colours = self._decode(record, "hr", window.start, window.stop)
         if self._degrade:
-            lr = self._degraded(record, _crop(hr, y * scale, x * scale, self._crop, self._crop), rng)
-            lr = _rgb(lr, colours, 0, 0, size, size)
+            lr = self._degraded(record, _crop(hr, y * scale, x * scale, *self._sides), rng)
+            lr = _rgb(lr, colours, 0, 0, rows, columns)
         else:  # the LR stream does not tell its colours, they are the HR's
-            lr = _rgb(self._decode(record, "lr", window.start, window.stop)[0], colours, y, x, size, size)
-        return {"lr": lr, "hr": _rgb(hr, colours, y * scale, x * scale, self._crop, self._crop)}
+            lr = _rgb(self._decode(record, "lr", window.start, window.stop)[0], colours, y, x, rows, columns)
+        return {"lr": lr, "hr": _rgb(hr, colours, y * scale, x * scale, *self._sides)}
 
     def _degraded(self, record, hr, rng):
         fps = max(1, round(float(record["fps"])))

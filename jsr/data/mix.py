@@ -3,6 +3,7 @@
 from fractions import Fraction
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 
@@ -56,8 +57,8 @@ def open_sources(recipe, announce=lambda line: None):
         for row in found:
             rows[key(row)] = row
             others[key(row)] = max(others.get(key(row), 0), len(found))
-            crop = 1 if stage.frames else stage.crop, f"stages[{index}].crop"
-            least[key(row)] = max(least.get(key(row), crop), crop, key=lambda its: its[0])
+            crop = (1, 1) if stage.frames else stage.crop_hw, f"stages[{index}].crop"
+            least[key(row)] = max(least.get(key(row), crop), crop, key=lambda its: math.prod(its[0]))
     missing = Mistakes(libraries=True)
     look(recipe, missing)
     wrong = {key(row) for place, row in places(recipe) if missing.within(place)}
@@ -209,7 +210,7 @@ def transform(recipe, stage, number):
     """What makes samples of the records of row `number` of a stage; UserError where the row does not fit the stage."""
     rows, scale = recipe.rows(stage), recipe.scale
     row, derive = rows[number], derived(recipe, stage)
-    cut = dict(crop=stage.crop, scale=scale, degrade=row.degrade,
+    cut = dict(crop=stage.crop_hw, scale=scale, degrade=row.degrade,
                fixed=fixed(row, f"{'data' if stage.data else 'data.train'}[{number}]"))
     if not stage.frames:
         keep = _place(recipe) if row.degrade and degradations.sees_whole(row.degrade) else None

@@ -45,13 +45,13 @@ LEFT_OUT = "left_out"  # key of a sample's lines on records that could not give 
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """A square of an image, and how its LR image was made.
+    """A rectangle of an image, and how its LR image was made.
 
     Attributes:
       image: the whole HR image, uint8 (H, W, 3), or what can be sliced as such.
       scale: HR size over LR size.
       y, x: its first row and column, LR px.
-      size: side, LR px.
+      size: height and width, LR px.
       made: the record of the degradation, see `jsr.degradations.Degraded`.
     """
 
@@ -59,18 +59,18 @@ class Crop:
     scale: int
     y: int
     x: int
-    size: int
+    size: tuple[int, int]
     made: dict[str, Any]
 
     def resized(self, factor):
         """The crop of the whole image at `factor` times the size of its LR image: Pillow's bicubic, uint8."""
-        spans = [(max(start - _REACH, 0), min(start + self.size + _REACH, side // self.scale))
-                 for start, side in zip((self.y, self.x), self.image.shape[:2], strict=False)]
+        spans = [(max(start - _REACH, 0), min(start + size + _REACH, side // self.scale))
+                 for start, size, side in zip((self.y, self.x), self.size, self.image.shape[:2], strict=True)]
         (top, bottom), (left, right) = spans
         piece = np.asarray(self.image[top * self.scale:bottom * self.scale, left * self.scale:right * self.scale])
         small = pillow_bicubic(piece, (factor * (bottom - top), factor * (right - left)))
-        rows, columns = (slice(factor * (start - first), factor * (start - first + self.size))
-                         for start, first in ((self.y, top), (self.x, left)))
+        rows, columns = (slice(factor * (start - first), factor * (start - first + size))
+                         for start, first, size in zip((self.y, self.x), (top, left), self.size, strict=True))
         return small[rows, columns]
 
 
@@ -86,12 +86,13 @@ def hr_x2(crop):
 
 def hr_centre(crop):
     """The middle one of the HR crop's 3x3 patches, uint8: for networks that see an LR patch and those around it."""
-    if crop.size % 3:
-        raise UserError(f"a loss compares with 'hr_centre', but the crop of {crop.size * crop.scale} is no 3x3 "
-                        f"patches; take a multiple of {3 * crop.scale} (--config.stages[0].crop=...)")
-    side = crop.size // 3 * crop.scale
-    y, x = crop.y * crop.scale + side, crop.x * crop.scale + side
-    return np.asarray(crop.image[y:y + side, x:x + side])
+    if any(size % 3 for size in crop.size):
+        raise UserError(f"a loss compares with 'hr_centre', but the crop of "
+                        f"{images.sides_text([size * crop.scale for size in crop.size])} is no 3x3 patches; take a "
+                        f"multiple of {3 * crop.scale} (--config.stages[0].crop=...)")
+    height, width = (size // 3 * crop.scale for size in crop.size)
+    y, x = crop.y * crop.scale + height, crop.x * crop.scale + width
+    return np.asarray(crop.image[y:y + height, x:x + width])
 
 
 def quality(crop):
@@ -120,12 +121,12 @@ def derived_keys(stage, networks=None):
 
 
 class PairedCrops:
-    """Record and random generator to sample: {"lr": uint8 (c, c, 3), "hr": uint8 (c*scale, c*scale, 3)}.
+    """Record and random generator to sample: {"lr": uint8 (h, w, 3), "hr": uint8 (h * scale, w * scale, 3)}.
 
     An image that is smaller than the crop is mirrored at its right and lower border, HR and stored LR alike.
 
     Args:
-      crop: side of the HR crop, px; a multiple of `scale`.
+      crop: side of the square HR crop, or its (height, width), px; multiples of `scale`.
       scale: HR size over LR size.
       degrade: "" crops the record's stored `lr` alongside; a protocol's name makes it, as
         `jsr.degradations.degrade_part` does: the crop is that of the whole image's LR image, anywhere on its grid.
@@ -139,8 +140,10 @@ class PairedCrops:
 
     def __init__(self, *, crop, scale, degrade="", fixed=None, flip_rotate=False, keep=None, derive=(),
                  cache_bytes=CACHE_BYTES):
-        if crop % scale:
-            raise UserError(f"crop {crop} is not a multiple of the scale {scale} (--config.stages[0].crop=...)")
+        self._sides = tuple(np.broadcast_to(crop, 2).tolist())
+        if any(side % scale for side in self._sides):
+            raise UserError(f"crop {images.sides_text(self._sides)} is not a multiple of the scale {scale} "
+                            "(--config.stages[0].crop=...)")
         for key in derive:
             if key not in DERIVED:
                 raise UserError(f"a loss compares with {key!r}, which no batch has; "
@@ -151,7 +154,7 @@ class PairedCrops:
                 raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
                                 f"x{protocol.scale}, not of images at x{scale} (--config.data.train[0].degrade=...)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
-        self._crop, self._scale, self._derive = crop, scale, tuple(derive)
+        self._scale, self._derive = scale, tuple(derive)
         self._degrade, self._fixed, self._guests = degrade, dict(fixed or {}), guests.Brought()
         self._flip_rotate, self._keep, self._decode = flip_rotate, keep, _DecodeCache(cache_bytes)
 
@@ -170,16 +173,17 @@ class PairedCrops:
             with contextlib.suppress(FileError):  # of damaged images the run says more
                 record = source[index]
                 height, width = self._hr(record).shape[:2]
-                if min(height, width) >= self._crop:
+                if height >= self._sides[0] and width >= self._sides[1]:
                     return
                 small.append(f"{record['name']}: {width}x{height}")
         if small:
-            raise UserError(f"{small[0]} is smaller than the crop of {self._crop}, and so are all that were looked at; "
-                            "use a smaller one (--config.stages[0].crop=...)")
+            raise UserError(f"{small[0]} is smaller than the crop of {images.sides_text(self._sides)}, and so are all "
+                            "that were looked at; use a smaller one (--config.stages[0].crop=...)")
 
     def _pair(self, record, rng):
         """(LR crop, HR crop, the Crop)."""
-        name, scale, size = record["name"], self._scale, self._crop // self._scale
+        name, scale = record["name"], self._scale
+        rows, columns = size = tuple(side // scale for side in self._sides)
         if "frames" in record:
             raise UserError(f"{name}: is a clip, not an image; say how many frames a sample has "
                             "(--config.stages[0].frames=7)")
@@ -189,17 +193,17 @@ class PairedCrops:
         height, width = hr.shape[0] // scale, hr.shape[1] // scale
         if not min(height, width):
             raise FileError(f"{name}: {hr.shape[1]}x{hr.shape[0]} is smaller than one LR pixel; remove the image")
-        small = min(height, width) < size
+        small = height < rows or width < columns
         if small:
-            hr = _mirrored(hr[:height * scale, :width * scale], self._crop)
-        y, x = int(rng.integers(max(height - size, 0) + 1)), int(rng.integers(max(width - size, 0) + 1))
+            hr = _mirrored(hr[:height * scale, :width * scale], self._sides)
+        y, x = int(rng.integers(max(height - rows, 0) + 1)), int(rng.integers(max(width - columns, 0) + 1))
         if self._degrade:
-            whole = [way, self._crop if small else 0]  # what the image is made of, beside its file
+            whole = [way, self._sides if small else 0]  # what the image is made of, beside its file
             lr, part, made = degradations.degrade_part(
-                self._degrade, hr, (y, y + size), (x, x + size), seed=int(rng.integers(1 << 62)), **self._fixed,
+                self._degrade, hr, (y, y + rows), (x, x + columns), seed=int(rng.integers(1 << 62)), **self._fixed,
                 kept=lambda steps, make: kept(self._keep, record["hr"], [steps, *whole], make))
             return lr, part, Crop(hr, scale, y, x, size, made)
-        part = hr[y * scale:(y + size) * scale, x * scale:(x + size) * scale]
+        part = hr[y * scale:(y + rows) * scale, x * scale:(x + columns) * scale]
         if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.train[0].degrade=aim22_t1)")
@@ -207,7 +211,7 @@ class PairedCrops:
         if lr.shape[:2] != (height, width):
             raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]}, which is not HR, made smaller by {scale}; "
                             "take networks of another scale, or another dataset")
-        lr = (_mirrored(lr, size) if small else lr)[y:y + size, x:x + size]
+        lr = (_mirrored(lr, size) if small else lr)[y:y + rows, x:x + columns]
         made = json.loads(record.get("degradation") or "{}") if self._derive else {}
         return lr, part, Crop(hr, scale, y, x, size, made)
 
@@ -218,12 +222,12 @@ class PairedCrops:
         return self._decode(record, "hr")
 
 
-def _mirrored(image, size):
-    """An image with sides of `size` px at least: it is mirrored at its right and lower border, often where it is small.
+def _mirrored(image, sides):
+    """An image of (height, width) `sides` at least: it is mirrored at its right and lower border, if need be often.
 
     The pixels at the border are repeated, as numpy's "symmetric" has it, so that HR and LR images stay in place.
     """
-    short = [(0, max(size - side, 0)) for side in image.shape[:2]]
+    short = [(0, max(least - side, 0)) for least, side in zip(sides, image.shape[:2], strict=True)]
     return np.pad(np.asarray(image), [*short, (0, 0)], "symmetric")
 
 

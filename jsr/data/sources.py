@@ -100,7 +100,7 @@ def _no_split(split, known):
 
 
 def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math.inf, announce=lambda line: None,
-                least=1, crop="stages[0].crop"):
+                least=(1, 1), crop="stages[0].crop"):
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
@@ -121,7 +121,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
       memory: bytes that hold decoded images of a folder. Of one that has more, or where `form` says something of it,
         images are kept on disk as they are decoded, see `jsr.data.decoded`.
       announce: called with lines for the user.
-      least: side that some of a folder's images, or of their tiles, must have, px: the crop's.
+      least: (height, width) that some of a folder's images, or of their tiles, must have, px: the crop's.
       crop: key of the recipe that sets it.
 
     Raises:
@@ -168,7 +168,7 @@ def _guest(dataset, split):
     return source
 
 
-def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: None, least=1,
+def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: None, least=(1, 1),
                crop="stages[0].crop"):
     """Opens a folder of HR images and one of their LR images, as `open_source` does.
 
@@ -216,8 +216,8 @@ def _small(sizes, least, crop, announce):
 
     Announces it where some are.
     """
-    found = [f"{name}: {width}x{height} is smaller than the crop of {least}" for name, (height, width) in sizes
-             if min(height, width) < least]
+    found = [f"{name}: {width}x{height} is smaller than the crop of {images.sides_text(least)}"
+             for name, (height, width) in sizes if height < least[0] or width < least[1]]
     if found and len(found) == len(sizes):
         return [f"{found[0]}, and so are all its images; use a smaller one (--config.{crop}=...)"]
     if found:

@@ -1,8 +1,8 @@
 """Convolutions that train as several linear branches and are deployed as one convolution.
 
-A block is data: a tree of parts, `Sum` and `Series` over `Kernel`, `Edge`, `Difference`, `BatchNorm`, `Identity` and
-`WhenSame`, which `RepConv` runs. Everything in it is linear and the same at every pixel, so that `jsr.reparam` can read
-the one kernel off any of them.
+A block is data: a tree of parts, `Sum` and `Series` over `Kernel`, `Edge`, `Bands`, `Difference`, `BatchNorm`,
+`Identity` and `WhenSame`, which `RepConv` runs. Everything in it is linear and the same at every pixel, so that
+`jsr.reparam` can read the one kernel off any of them.
 
 Borders: zeros are put around the input once, at the block's entry, and nothing is padded inside; a branch that sees
 less than the others has its input cropped. A 1x1 convolution before a 3x3 thus meets the zeros too, and gives them its
@@ -83,12 +83,21 @@ class Edge:
 
 
 @dataclasses.dataclass(frozen=True)
+class Bands:
+    """Each feature filtered by several fixed filters of EDGES, beside each other; nothing is learned."""
+
+    filters: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Difference:
-    """A learned convolution of differences of pixels.
+    """A learned convolution of differences of pixels, or of sums, times the sigmoid of a learned number.
+
+    This gate starts at sigmoid(1), as in peylnog/Decoupling-and-Aggregating-for-Image-Exposure-Correction.
 
     Attributes:
       kind: of DIFFERENCES: between neighbours in a row, or in a column; between each pixel and the centre (the mean of
-        the four middle ones where the size is even); or of the sum over the window.
+        the four middle ones where the size is even); or "sum", of each pixel and the centre.
       kernel_size: an int.
       use_bias: adds a bias, where the block has biases at all.
     """
@@ -216,7 +225,7 @@ def reach(part):
     match part:
         case Kernel() | Difference():
             return tuple(k - 1 for k in _pair(part.kernel_size))
-        case Edge():
+        case Edge() | Bands():
             return 2, 2
         case Sum():
             return tuple(map(max, zip(*map(reach, part.parts), strict=True)))
@@ -283,6 +292,14 @@ def _run_edge(part, x, at):
     return _EdgeConv(part.filter, at.strides, at.block.use_bias, at.zero, at.block.dtype, name=at.name("edge"))(x)
 
 
+def _run_bands(part, x, at):
+    if at.zero:
+        raise ValueError(f"{at.name('bands')}: has nothing to learn, and so does not start at zero")
+    kernel = np.stack([_filter(name) for name in part.filters], -1)[:, :, None]
+    kernel = np.tile(kernel, (1, 1, 1, x.shape[-1]))  # of a feature all filters, then of the next one
+    return _convolve(x, kernel, None, at.strides, x.shape[-1], at.block.dtype)
+
+
 def _run_difference(part, x, at):
     return _DifferenceConv(part.kind, part.kernel_size, at.features, at.strides, at.block.groups,
                            part.use_bias and at.block.use_bias, at.zero, at.block.dtype,
@@ -336,7 +353,7 @@ def _run_series(part, x, at):
     return x
 
 
-_RUN = {Kernel: _run_kernel, Edge: _run_edge, Difference: _run_difference, BatchNorm: _run_norm,
+_RUN = {Kernel: _run_kernel, Edge: _run_edge, Bands: _run_bands, Difference: _run_difference, BatchNorm: _run_norm,
         Identity: _run_identity, WhenSame: _run_when_same, Sum: _run_sum, Series: _run_series}
 
 
@@ -351,18 +368,22 @@ class _EdgeConv(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        if self.filter not in EDGES:
-            raise ValueError(f"no filter {self.filter!r}; {nearest(self.filter, EDGES)}")
         channels = x.shape[-1:]
         small = nn.initializers.zeros if self.zero else nn.initializers.normal(1e-3)
         scale = self.param("scale", small, (1, 1, 1, *channels))
         bias = self.param("bias", small, channels) if self.use_bias else None
-        kernel = np.array(EDGES[self.filter], np.float32)[:, :, None, None] * scale
+        kernel = _filter(self.filter)[:, :, None, None] * scale
         return _convolve(x, kernel, bias, self.strides, channels[0], self.dtype)
 
 
+def _filter(name):
+    if name not in EDGES:
+        raise ValueError(f"no filter {name!r}; {nearest(name, EDGES)}")
+    return np.array(EDGES[name], np.float32)
+
+
 class _DifferenceConv(nn.Module):
-    """Parameters `kernel` (differences, C / groups, features) and `bias` (features,)."""
+    """Parameters `kernel` (differences, C / groups, features), `bias` (features,) and `gate` (1,)."""
 
     kind: str
     kernel_size: int
@@ -380,7 +401,9 @@ class _DifferenceConv(nn.Module):
         default = nn.initializers.zeros if self.zero else conv.torch_uniform(self.kernel_size**2 * channels)
         kernel = self.param("kernel", default, (len(differences), channels, self.features))
         bias = self.param("bias", default, (self.features,)) if self.use_bias else None
-        kernel = jnp.einsum("dhw,dio->hwio", differences.astype(kernel.dtype), kernel, precision="highest")
+        gate = nn.sigmoid(self.param("gate", nn.initializers.ones, (1,)))
+        kernel = gate * jnp.einsum("dhw,dio->hwio", differences.astype(kernel.dtype), kernel, precision="highest")
+        bias = None if bias is None else gate * bias
         return _convolve(x, kernel, bias, self.strides, self.groups, self.dtype)
 
 
@@ -391,11 +414,9 @@ def _differences(kind, size):
         kernels = taps[:, :-1] - taps[:, 1:]
     elif kind == "vertical":
         kernels = taps[:-1] - taps[1:]
-    elif kind == "center":
+    elif kind in ("center", "sum"):
         middle = slice((size - 1) // 2, size // 2 + 1)
-        kernels = taps - taps[middle, middle].mean((0, 1))
-    elif kind == "sum":
-        kernels = taps.sum((0, 1))
+        kernels = taps + (1 if kind == "sum" else -1) * taps[middle, middle].mean((0, 1))
     else:
         raise ValueError(f"no difference {kind!r}; {nearest(kind, DIFFERENCES)}")
     return kernels.reshape(-1, size, size)

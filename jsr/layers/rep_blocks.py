@@ -5,6 +5,7 @@ from jsr.layers.rep import (
     DETAIL,
     DIFFERENCES,
     HAAR,
+    Bands,
     BatchNorm,
     Difference,
     Edge,
@@ -28,16 +29,15 @@ def residual():
     return Sum(Kernel(3), Identity())
 
 
-def ecb(ratio=2, filters=DETAIL, identity=False):
+def ecb(ratio=2, identity=False):
     """ECBSR's edge-oriented block (xindongzhang/ECBSR): 3x3, 1x1 to 3x3, 1x1 to each fixed filter.
 
     Args:
       ratio: of the middle's features to the output's.
-      filters: of EDGES.
       identity: adds the input, where it has as many features.
     """
     shortcut = [WhenSame(Identity())] if identity else []
-    return Sum(Kernel(3), Series(Kernel(1, Out(ratio)), Kernel(3)), *_edges(filters), *shortcut)
+    return Sum(Kernel(3), Series(Kernel(1, Out(ratio)), Kernel(3)), *_edges(), *shortcut)
 
 
 def ecb_idt():
@@ -45,13 +45,13 @@ def ecb_idt():
     return ecb(identity=True)
 
 
-def _edges(filters=DETAIL):
-    return [Series(Kernel(1), Edge(name)) for name in filters]
+def _edges():
+    return [Series(Kernel(1), Edge(name)) for name in DETAIL]
 
 
-def haar(ratio=2):
-    """ECB with Haar's wavelet instead of the edges (NTIRE 2023, NPU SR); undecimated, inferred."""
-    return ecb(ratio, HAAR)
+def haar(ratio=1):
+    """1x1, Haar's four bands beside each other, 1x1 (NTIRE 2023, NPU SR): one branch; not decimated, inferred."""
+    return Series(Kernel(1, Out(ratio)), Bands(HAAR), Kernel(1))
 
 
 def rrrb(ratio=2):
@@ -152,8 +152,9 @@ def resr(ratio=2):
 
 
 def decouple(kernel_size=3):
-    """DecoupleConv (AIS 2024, USTC Noah): plain, three kinds of differences, and a sum; their form is inferred."""
+    """DecoupleConv (AIS 2024, USTC Noah): plain, three kinds of differences, and sums; their form is inferred."""
     return Sum(Kernel(kernel_size), *(Difference(kind, kernel_size) for kind in DIFFERENCES))
+
 
 BLOCKS = {make.__name__: make for make in (
     plain, normed, residual, ecb, ecb_idt, haar, rrrb, rvsr, nrb, reprfn, lrsrn, lrsrn_v2, casr, conv3xc, repvgg,

@@ -17,15 +17,16 @@ from jsr.models._card import Card
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with a ReLU between, scaled, and the input added; features keep their number."""
+    """Two convolutions with a ReLU between, scaled, and the input added; features keep their number."""
 
     res_scale: float = 1.0
     dtype: Any = None
+    kernel_size: int = 3
 
     @nn.compact
     def __call__(self, x):
-        y = nn.relu(Conv(x.shape[-1], dtype=self.dtype, name="conv1")(x))
-        y = Conv(x.shape[-1], dtype=self.dtype, name="conv2")(y)
+        y = nn.relu(Conv(x.shape[-1], self.kernel_size, dtype=self.dtype, name="conv1")(x))
+        y = Conv(x.shape[-1], self.kernel_size, dtype=self.dtype, name="conv2")(y)
         return x + y * self.res_scale
 
 

@@ -43,10 +43,11 @@ ACTS = {
     "prelu_shared": functools.partial(PReLU, shared=True),
 }
 ENLARGE = {  # an image as an anchor: torch.nn.functional.interpolate of these modes
+    "nearest": lambda image, scale: image.repeat(scale, 1).repeat(scale, 2),
     "bilinear": lambda image, scale: bilinear(image, image.shape[1] * scale, image.shape[2] * scale),
     "bicubic": bicubic_upsample,
 }
-ANCHORS = ("none", "nearest", *ENLARGE)
+ANCHORS = ("none", *ENLARGE)
 
 
 class Plain(nn.Module):
@@ -71,7 +72,8 @@ class Plain(nn.Module):
       up_feat: features at the image's size, from which another 3x3 convolution, `up`, makes SR's pixels; 0 where the
         tail does.
       taps: in training, `feature_1`, `feature_2`... are the outputs of the body's convolutions.
-      x2: in training, `sr_x2`, (N, H * 2, W * 2, 3), is another convolution and shuffle of the body's output.
+      x2: in training, `sr_x2`, (N, H * 2, W * 2, 3), is another convolution and shuffle of the body's output, with an
+        anchor as SR's.
       img_range: the inside works on values of [0, img_range].
       bgr: the inside has the colours in the order blue, green, red.
       detail_start: the head, which must be plain, starts with kernels without a mean, four times He's: its features
@@ -136,7 +138,8 @@ class Plain(nn.Module):
             x += head
         if self.x2 and not self.deploy:
             y = self.conv("tail_x2", colours * (2 * shrunk)**2, "plain")(x)
-            extras["sr_x2"] = pixel_shuffle(y, 2 * shrunk).astype(lr.dtype) / self.img_range
+            y = pixel_shuffle(y, 2 * shrunk).astype(lr.dtype)
+            extras["sr_x2"] = (y if self.anchor == "none" else y + ENLARGE[self.anchor](image, 2)) / self.img_range
 
         features = (self.up_feat or colours * self.scale**2) * shrunk**2
         x = self.conv("tail", features, self.end_block, self.tail_kernel_size,
@@ -149,7 +152,7 @@ class Plain(nn.Module):
         if self.up_feat:
             x = self.conv("up", colours * self.scale**2, self.end_block, zero_start=self.zero_start)(x, train=train)
         x = pixel_shuffle(x, factor).astype(lr.dtype)
-        if self.anchor in ENLARGE:
+        if self.anchor not in ("none", "nearest"):
             x += ENLARGE[self.anchor](image, self.scale)
         sr = (x[..., ::-1] if self.bgr else x) / self.img_range
         return {"sr": sr} | extras if train and extras else sr
@@ -216,6 +219,7 @@ VARIANTS = {  # {scale: row} where a method differs by scale; at another scale t
     # the form of the anchor.
     "runet": {2: dict(unshuffle=3, num_feat=32, num_block=3, block="rrrb", act="gelu", anchor="nearest"),
               3: dict(unshuffle=4, num_feat=32, num_block=11, block="rrrb", act="silu", anchor="nearest")},
+    "runet_text": dict(unshuffle=4, num_feat=64, num_block=5, block="rrrb", act="silu", anchor="nearest"),
     "repnet": {2: dict(unshuffle=2, num_feat=32, num_block=1, block="conv_norm_conv", end_block="conv_norm_conv",
                        act="lrelu", anchor="bilinear"),
                3: dict(unshuffle=2, num_feat=32, num_block=2, block="conv_norm_conv", end_block="conv_norm_conv",
@@ -228,7 +232,8 @@ VARIANTS = {  # {scale: row} where a method differs by scale; at another scale t
     # One activation of 16 features and one parameter, by the counts; its place is inferred.
     "oelsr": dict(num_feat=16, num_block=2, block="rrrb", act="prelu_shared", acts=(1,), anchor="bilinear",
                   img_range=255.0),
-    # ECBSR with Haar's wavelet; the text has no widths: the natural ones nearest to the published 0.2001 M.
+    # ECBSR with Haar's wavelet in its one branch; the text has no widths: the natural ones nearest to the published
+    # 0.2001 M.
     "npu_sr": dict(num_feat=64, num_block=5, block="haar", end_block="haar", act="prelu", anchor="nearest"),
 
     # AIS 2024
@@ -271,7 +276,7 @@ CARD = Card(
          "zhoumenghan/AIS2024_ANUNet and yuqing-liu-dut/NTIRE2023-CRC (no licence stated)",
     scales=(4,),
     variant_scales={"ecbsr_m4c16": (2, 3, 4), "ecbsr_m4c32": (2, 3, 4), "ecbsr_m6c40": (2, 3, 4), "bicubicpp": (3,),
-                    "runet": (2, 3), "repnet": (2, 3), "team_ov": (2, 3), "njust_rtsr": (2, 3), "qqcoin": (2,),
-                    "oelsr": (2,), "lrsrn": (2, 3), "npu_sr": (2,), "kren": (2, 4)},
+                    "runet": (2, 3), "runet_text": (3,), "repnet": (2, 3), "team_ov": (2, 3), "njust_rtsr": (2, 3),
+                    "qqcoin": (2,), "oelsr": (2,), "lrsrn": (2, 3), "npu_sr": (2,)},
     other_scales=(1, 2, 3, 4, 8),
 )

@@ -53,7 +53,7 @@ def look(recipe: Recipe, found: Mistakes) -> None:
         found.add("ensemble.tiles", f"{list(recipe.ensemble.tiles)}; give sides of 1 or more")
     if not recipe.stages:
         found.add("stages", "has none: nothing would be trained")
-    elif scale and 0 < recipe.ensemble.tlc < (least := recipe.stages[-1].crop // scale):
+    elif scale and 0 < recipe.ensemble.tlc < (least := max(recipe.stages[-1].crop_hw, default=0) // scale):
         found.add("ensemble.tlc", f"{recipe.ensemble.tlc} is smaller than the LR crop that was trained with; give "
                                   f"{least * 3 // 2}, 1.5 times as much as that, or 0")
     for number in range(len(recipe.stages)):
@@ -205,8 +205,10 @@ def _check_pairs(place, row, found):
 def _check_stage(recipe, scale, index, place, found):
     stage = recipe.stages[index]
     twice = "twice " if stage.frames else ""  # clips have chroma of half the size
-    if scale and stage.crop % (2 * scale if twice else scale):
-        found.add(f"{place}.crop", f"{stage.crop} is not a multiple of {twice}the scale {scale}")
+    if len(stage.crop_hw) != 2:
+        found.add(f"{place}.crop", f"{list(stage.crop_hw)}; give a side, or [height, width]")
+    elif odd := [side for side in dict.fromkeys(stage.crop_hw) if scale and side % (2 * scale if twice else scale)]:
+        found.add(f"{place}.crop", f"{odd[0]} is not a multiple of {twice}the scale {scale}")
     if stage.batch % stage.accumulate:
         found.add(f"{place}.accumulate", f"a batch of {stage.batch} is not {stage.accumulate} equal parts")
     _check_mix(recipe, stage, f"{place}.data" if stage.data else "data.train", found)

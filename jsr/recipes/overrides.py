@@ -54,7 +54,10 @@ def set_value(config, key, text):
     nodes, walked = _with_player(nodes, walked, last, key)
     node, others = nodes[-1], known(config, nodes, walked, key)
     index = _index(node, last, key, walked, others)
-    value = _parse(text, others[index] if index in others else node[index], key)
+    old = others[index] if index in others else node[index]
+    if index == "crop" and isinstance(old, (int, list)):  # a side, or [height, width]
+        old = [] if text.lstrip()[:1] in ("[", "(") else 1
+    value = _parse(text, old, key)
     if isinstance(node, tuple):
         raise UserError(f"--config.{key}: sits in a tuple, which cannot be changed; make it a list in the config")
     if isinstance(node, ConfigDict):

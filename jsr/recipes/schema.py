@@ -60,6 +60,8 @@ class About:
         """Whether a value of the right type is in the range."""
         if self.choices:
             return value in self.choices
+        if isinstance(value, tuple):
+            return all(map(self.holds, value))
         return ((self.least is None or value >= self.least) and (self.above is None or value > self.above)
                 and (self.most is None or value <= self.most) and (self.below is None or value < self.below))
 
@@ -171,7 +173,8 @@ class Stage:
     """A stage of training."""
 
     steps: int = key("updates", unit="steps", least=1, below=1 << 30)
-    crop: int = key("side of the square HR crop", unit="px", least=1, most=1 << 14)
+    crop: int | tuple[int, ...] = key("side of the square HR crop, or [height, width] of one that is none", unit="px",
+                                      least=1, most=1 << 14)
     batch: int = key("samples a step, over all devices", least=1, most=1 << 20)
     players: tuple[Player, ...] = key("players, at the same time; most stages have one, which updates the chain")
     augment: tuple[str | dict, ...] = key("rows of jsr.augment: a name, or {name, p, per, options}", ("flip_rotate",))
@@ -186,6 +189,11 @@ class Stage:
     data: tuple[Source, ...] = key("rows instead of the recipe's; () for those", ())
     frames: int = key("frames of a sample, from datasets of clips; 0 is for images", 0, least=0, most=1024)
 
+    @property
+    def crop_hw(self) -> tuple[int, ...]:
+        """(height, width) of the HR crop, px."""
+        return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Member:
@@ -195,7 +203,7 @@ class Member:
     stages: tuple[Stage, ...] = key("stages instead of the recipe's; () for those", ())
     seed: int = key("added to the recipe's seed; each further copy has the next one", 0, least=0, below=1 << 16)
     copies: int = key("number of such networks, of other seeds", 1, least=1, most=100)
-    weight: float = key("weight of each in the average", 1.0, above=0, most=1e6)
+    weight: float = key("weight of each in the average", 1.0, above=0, most=10**6)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -406,8 +414,10 @@ def _read(kind: Any, value: Any, place: str, problems: Mistakes) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         return _read_keys(kind, value, place, problems)
-    if origin is types.UnionType:
-        return _read(dict if isinstance(value, Mapping) else inner[0], value, place, problems)
+    if origin is types.UnionType:  # of the first where it is of neither
+        kinds = {typing.get_origin(each) or each: each for each in inner}
+        own = dict if isinstance(value, Mapping) else tuple if isinstance(value, (list, tuple)) else None
+        return _read(kinds.get(own, inner[0]), value, place, problems)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             return _wrong(kind, problems, place, f"{shown(value)} is no list")
@@ -472,6 +482,8 @@ def stand_in(kind: Any) -> Any:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return kind(**{name: stand_in(its) for name, its in types_of(kind).items()} | defaults(kind))
     origin = typing.get_origin(kind)
+    if origin is types.UnionType:
+        return stand_in(typing.get_args(kind)[0])
     return {int: 1 << 30, float: 1.0, bool: False, tuple: (), dict: {}}.get(origin or kind, "")
 
 

@@ -148,9 +148,10 @@ def _trace(plan, variables, where, found):
 
 def _batch(recipe, stage):
     """The batch of a stage as jax.ShapeDtypeStruct: {key: array}."""
-    frames, sides = (stage.frames,) * bool(stage.frames), {"lr": stage.crop // recipe.scale, "hr": stage.crop}
-    sample = {key: jax.ShapeDtypeStruct((*frames, side, side, 3), jnp.uint8) for key, side in sides.items()}
-    hr, size = np.zeros((stage.crop, stage.crop, 3), np.uint8), stage.crop // recipe.scale
+    frames, size = (stage.frames,) * bool(stage.frames), tuple(side // recipe.scale for side in stage.crop_hw)
+    sample = {key: jax.ShapeDtypeStruct((*frames, *sides, 3), jnp.uint8)
+              for key, sides in {"lr": size, "hr": stage.crop_hw}.items()}
+    hr = np.zeros((*stage.crop_hw, 3), np.uint8)
     for row in recipe.rows(stage):
         made = degradations.draw(row.degrade, **mix.fixed(row, "")) if row.degrade else _STORED
         crop = pipeline.Crop(hr, recipe.scale, 0, 0, size, made)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from rich.filesize import decimal
 
-from jsr import device, recipes, sharding
+from jsr import device, images, recipes, sharding
 from jsr.errors import UserError, is_out_of_memory
 from jsr.training import stages
 from jsr.training import state as states
@@ -136,7 +136,7 @@ class Program:
                 continue
             if found.temporaries <= wanted:
                 return UserError(f"{needs}; it would take {found} with {words}")
-        crop, index = self._plan.stage.crop, self._plan.index
+        crop, index = images.sides_text(self._plan.stage.crop_hw), self._plan.index
         return UserError(f"{needs}; no smaller batch and no lower precision would do: use a smaller crop than {crop} "
                          f"(--config.stages[{index}].crop=...)")
 

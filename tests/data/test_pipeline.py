@@ -252,6 +252,20 @@ def test_an_image_smaller_than_the_crop_is_mirrored(records, degrade):
         take(tiny, 4, degrade="aim22_t1")
 
 
+@pytest.mark.parametrize("degrade", ["", "aim22_t1"])
+def test_a_crop_may_be_a_rectangle(records, degrade):
+    """Of 60x72 and larger images: as high as one of them, and narrower."""
+    for batch in take(records, 2, crop=(64, 48), degrade=degrade, derive=["lr_clean", "hr_x2"]):
+        assert {key: value.shape[1:3] for key, value in batch.items()} == {
+            "hr": (64, 48), "lr": (16, 12), "lr_clean": (16, 12), "hr_x2": (32, 24)}
+        for clean, hr in zip(batch["lr_clean"], batch["hr"], strict=True):  # but for borders, which see beyond the crop
+            np.testing.assert_array_equal(clean[2:-2, 2:-2], pillow_bicubic(hr, (16, 12))[2:-2, 2:-2])
+    with pytest.raises(UserError, match="crop 30x64 is not a multiple of the scale 4"):
+        take(records, 1, crop=(64, 30))
+    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 48x64, and so are all that were"):
+        pipeline.PairedCrops(crop=(64, 48), scale=4).check(records[:1])
+
+
 def test_images_that_are_all_smaller_than_the_crop_are_one_line(records):
     pipeline.PairedCrops(crop=64, scale=4).check([records[1], records[0]])
     with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 64, and so are all that were") as error:

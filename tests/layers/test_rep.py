@@ -8,7 +8,21 @@ import pytest
 
 from jsr.analysis import counts
 from jsr.layers import rep, rep_blocks
-from jsr.layers.rep import BatchNorm, Difference, Edge, Identity, In, Kernel, Out, RepConv, Series, Sum, WhenSame
+from jsr.layers.rep import (
+    HAAR,
+    Bands,
+    BatchNorm,
+    Difference,
+    Edge,
+    Identity,
+    In,
+    Kernel,
+    Out,
+    RepConv,
+    Series,
+    Sum,
+    WhenSame,
+)
 
 KEY = jax.random.key(0)
 
@@ -81,7 +95,7 @@ def test_rrrb_is_the_official_one_with_its_ring_of_biases():
     ("plain", {}, 16, 2320),
     ("residual", {}, 16, 2320),
     ("ecb", {}, 16, 2320 + 544 + 4624 + 3 * (272 + 32)),
-    ("haar", {}, 16, 2320 + 544 + 4624 + 4 * (272 + 32)),
+    ("haar", {}, 16, 272 + 4 * 256 + 16),
     ("rrrb", {}, 24, 1200 + 20784 + 1176),  # 6 of them are in RT4KSR's 152233 training values
     ("nrb", {}, 16, 544 + 9248 + (32 * 64 + 64) + (9 * 64 * 32 + 32) + 3 * (1056 + 64) + 528),
     ("reprfn", {}, 16, 2320 + 2 * 784 + 272 + 512 + 4608 + 3 * (272 + 32)),
@@ -96,7 +110,7 @@ def test_rrrb_is_the_official_one_with_its_ring_of_biases():
     ("reprb", {}, 16, 2320 + 544 + 4624 + 272),
     ("resr", {}, 16, 2320 + 544 + 9248 + 528 + 3 * (272 + 32)),
     ("lanczospp", {}, (3, 16), 48 + 1308 + 208 + 64),
-    ("decouple", {}, 16, 2320 + (2 * 6 + 9 + 1) * 256 + 4 * 16),
+    ("decouple", {}, 16, 2320 + (2 * 6 + 2 * 9) * 256 + 4 * 17),
 ])
 def test_parameters_of_the_blocks(name, options, features, params):
     channels, features = features if isinstance(features, tuple) else (features, features)
@@ -192,15 +206,23 @@ def test_dtype_is_of_the_computation(deploy):
 
 
 @pytest.mark.parametrize("kind, size, count", [("horizontal", 3, 6), ("vertical", 4, 12), ("center", 4, 16),
-                                               ("sum", 4, 1)])
+                                               ("sum", 4, 16)])
 def test_of_a_constant_image_only_the_sum_is_left(kind, size, count):
     block = RepConv(2, Difference(kind, size), kernel_size=size, padding=0)
     variables = init(block, (1, 6, 6, 3))
     assert variables["params"]["difference"]["kernel"].shape == (count, 3, 2)
-    kernel, bias = (variables["params"]["difference"][name] for name in ("kernel", "bias"))
-    y = apply(block, variables, np.ones((1, 6, 6, 3), np.float32)) - bias
-    expected = size**2 * kernel.sum((0, 1)) if kind == "sum" else np.zeros(2)
+    kernel, bias, gate = (variables["params"]["difference"][name] for name in ("kernel", "bias", "gate"))
+    y = apply(block, variables, np.ones((1, 6, 6, 3), np.float32)) * (1 + np.exp(-gate)) - bias
+    expected = 2 * kernel.sum((0, 1)) if kind == "sum" else np.zeros(2)
     np.testing.assert_allclose(y, np.broadcast_to(expected, y.shape), rtol=1e-5, atol=1e-5)
+
+
+def test_bands_of_each_feature_are_beside_each_other():
+    x = image((4, 5, 2))
+    bands = apply(RepConv(8, Bands(HAAR)), {"params": {}}, x[None])[0]
+    a, b, c, d = (x[row:row + 3, column:column + 4] for row in range(2) for column in range(2))
+    expected = [(a + b + c + d) / 2, (a - b + c - d) / 2, (a + b - c - d) / 2, (a - b - c + d) / 2]
+    np.testing.assert_allclose(bands[:3, :4].reshape(3, 4, 2, 4), np.stack(expected, -1), atol=1e-6)
 
 
 def test_differences_are_along_the_axis_of_their_name():
@@ -208,7 +230,7 @@ def test_differences_are_along_the_axis_of_their_name():
         block = RepConv(1, Difference(kind, use_bias=False))
         kernel = np.zeros({"horizontal": 6, "vertical": 6, "center": 9}[kind], np.float32)
         kernel[0] = 1
-        variables = {"params": {"difference": {"kernel": kernel[:, None, None]}}}
+        variables = {"params": {"difference": {"kernel": kernel[:, None, None], "gate": np.full(1, 50.0)}}}
         return float(apply(block, variables, x[None, :, :, None])[0, 1, 1, 0])
 
     rows, columns = np.mgrid[:3, :3].astype(np.float32)
@@ -230,6 +252,8 @@ def test_differences_are_along_the_axis_of_their_name():
     (RepConv(4, rep_blocks.repvgg(), use_bias=False),
      "norm_0_1: BatchNorm adds a bias, which use_bias = False forbids"),
     (RepConv(4, Edge("sobelx")), "no filter 'sobelx'; did you mean 'sobel_x'"),
+    (RepConv(12, Bands(("haar_ll", "haar"))), "no filter 'haar'; did you mean 'haar_ll'"),
+    (RepConv(12, Bands(HAAR), zero_start=True), "bands: has nothing to learn, and so does not start at zero"),
     (RepConv(4, Difference("horizontl")), "no difference 'horizontl'; did you mean 'horizontal'"),
     (RepConv(4, Sum(Kernel(3), nn.relu)), "is no part of a block; there are Kernel, Edge"),
 ])

@@ -68,8 +68,12 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "cidbnet/base": {4: 24_288_303},
     "cidbnet/nf": {4: 19_150_671},
     "cidbnet/nfe": {4: 25_301_415},
+    "drln/base": {2: 34_430_131, 3: 34_614_771, 4: 34_577_843, 8: 34_725_555},
+    "drln/scan": {2: 20_016_299, 3: 20_202_079, 4: 20_166_747},
     "dual_domain/base": {4: 2_654_866},
     "imdeception/base": {2: 295_780, 3: 304_435, 4: 316_552},
+    "mdsr/base": dict.fromkeys((2, 3, 4), 7_953_987),
+    "mdsr/tv_attention": dict.fromkeys((2, 3, 4), 8_058_907),
     "msdrsr/b23": {4: 20_088_291},
     "msdrsr/b33": {4: 27_282_531},
     "tcir/base": {1: 25_578_143},
@@ -77,6 +81,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "swinfir/aim22": {4: 14_432_259},
     "art/base": {1: 16_149_783, 2: 16_398_107, 3: 16_582_747, 4: 16_545_819},
     "art/small": {2: 11_719_547, 3: 11_904_187, 4: 11_867_259},
+    "adcsr/base": {2: 58_799_942, 3: 59_116_097, 4: 59_556_866, 8: 62_581_790},
+    "adcsr/spatial": {2: 58_801_510},
     "asconvsr/base": {2: 2_309_120, 3: 17_885_964},
     "drcnn/base": {2: 54_132, 3: 65_547},
     "elis/base": {2: 39_196},
@@ -95,6 +101,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "oaddet/base": {2: 16_377_903},
     "oaddet/deep": {2: 21_742_871},
     "promptcir/base": {1: 34_754_927},
+    "rdn/b8": {4: 11_321_987},
+    "rdn/base": {2: 22_123_395, 3: 22_308_035, 4: 22_271_107},
     "restormer/base": {1: 26_126_644},
     "restormer/bias_free": {1: 26_111_668},
     "restormer_qf/fvlt1": {1: 27_298_741},
@@ -105,18 +113,21 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "safmn/light_pp": {4: 66_176},
     "safmn_bcie/base": {1: 18_414_083},
     "uestc/base": {4: 26_836_231},
+    "dense_residual/base": {2: 15_754_947, 3: 16_492_867, 4: 16_345_283},
     "discriminator/srrescgan": {1: 14_499_401},
     "discriminator/vgg128": {1: 14_499_401},
-    "downsample/dual": {2: 864, 3: 864, 4: 3_168, 8: 5_472},
+    "downsample/dual": dict.fromkeys((2, 3, 4), 335_875),
     "tempest/hnle": {1: 31_932_295},
     "prfdn/base": {2: 29_851, 3: 62_905},
     "vcbp/base": {2: 4_326_065},
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
 }
-# Networks of other files' blocks: they are compiled by the long tests alone
-MADE_OF_OTHERS = {"a3net", "along", "cfn", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir",
+# Networks of other files' blocks, and one that is deep however small: they are compiled by the long tests alone
+MADE_OF_OTHERS = {"a3net", "adcsr", "along", "cfn", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir",
                   "restormer_qf", "rrdn", "swinfir", "tcir", "tempest", "uestc", "unicorns"}
+# Deep variants of networks that are counted: the long tests alone count them, too
+DEEP_VARIANTS = {"drln/scan", "mdsr/tv_attention", "rcan/c128", "rcan/multi_scale", "rcan/nadu"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
@@ -135,7 +146,7 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
     "plain/ecbsr_m4c16": {2: 11_548, 3: 13_723, 4: 16_768},
     "plain/ecbsr_m4c32": {2: 41_516, 3: 45_851, 4: 51_920},
     "plain/ecbsr_m6c40": {2: 92_372, 3: 97_787, 4: 105_368},
-    "plain/kren": {2: 5_472, 4: 10_044},
+    "plain/kren": {4: 10_044},
     "plain/lanczospp": {4: 21_600},
     "plain/lrsrn": {2: 41_356, 3: 45_691},
     "plain/lrsrn_teacher": {4: 398_768},
@@ -149,6 +160,7 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
     "plain/reptcn": {4: 9_648},
     "plain/resr": {4: 43_984},
     "plain/runet": {2: 66_764, 3: 240_432},
+    "plain/runet_text": {3: 461_616},
     "plain/team_ov": {2: 4_212, 3: 5_832},
     "plain/urpnet": {4: 9_832},
     "plain/ustc_noah": {4: 45_312},
@@ -168,15 +180,19 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
     "syenet/scsyenet": {2: 9_968, 3: 12_548},
     "touchfish/base": {2: 64_092, 3: 146_491},
 }
-# Parameters of a branch that is computed and thrown away, and one that the original has without a use
-UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",)}
+# Parameters of a branch that is computed and thrown away, one that the original has without a use, other scales' parts
+UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",),
+          "drln": ("compress_1",), "mdsr": ("pre_process_x2", "pre_process_x3", "upsample_x2", "upsample_x3")}
 IDS = models.list_models()
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
 
 
-def rows(scales_of, is_quick):
+def rows(scales_of, is_quick, long=()):
     """Cases (id, scale); of a network of many scales, those that trace it once more are left to the long tests."""
-    return [pytest.param(model_id, scale, marks=[] if is_quick(models.card(model_id), scale) else [pytest.mark.slow])
+    def marks(model_id, scale):
+        return [] if is_quick(models.card(model_id), scale) and model_id not in long else [pytest.mark.slow]
+
+    return [pytest.param(model_id, scale, marks=marks(model_id, scale))
             for model_id in IDS for scale in scales_of(models.card(model_id))]
 
 
@@ -242,7 +258,7 @@ def test_every_variant_has_its_count_here():
     assert set(DEPLOYED) == set(filter(has_deployed_form, IDS))
 
 
-@pytest.mark.parametrize("model_id, scale", rows(lambda card: card.scales, is_last))
+@pytest.mark.parametrize("model_id, scale", rows(lambda card: card.scales, is_last, DEEP_VARIANTS))
 def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scale):
     variables = models.abstract(model_id, scale=scale)
     used = models.abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
@@ -334,8 +350,8 @@ def test_an_anchored_network_may_begin_as_the_image(stem):
 
 def cancels(path, params):
     """Whether a parameter is the bias of a 1x1 convolution before a fixed filter, whose weights add up to nothing."""
-    *block, layer, leaf = path.split("/")
-    siblings = functools.reduce(lambda tree, key: tree[key], block, params)
+    *block, layer, leaf = ["", *path.split("/")]
+    siblings = functools.reduce(lambda tree, key: tree[key], block[1:], params)
     return leaf == "bias" and layer.endswith("_0") and layer.replace("conv", "edge")[:-1] + "1" in siblings
 
 

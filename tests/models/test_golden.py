@@ -41,11 +41,13 @@ NOT_WRITTEN = {"grl": ("table_", "index_", "mask_")}  # buffers, which the origi
 ASSUMED = {  # fields that a state dict does not tell, or not always
     "art": {"window_size", "interval", "img_range"},
     "discriminator": {"high_pass", "img_range"},
+    "downsample": {"scale"},
     "edsr": {"res_scale", "img_range"},
     "etds": {"num_residual_feat"},
     "fbcnn": {"estimates_quality"},
     "grl": {"img_range"},
     "hat": {"conv_scale", "img_range", "patch_size"},
+    "mdsr": {"scale"},
     "plain": {"act", "bgr"},
     "prfdn": {"img_range"},
     "promptcir": {"conv_scale"},
@@ -61,7 +63,9 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "swinir": {"img_range"},
     "vgg": {"img_range"},
 }
-each_case = pytest.mark.parametrize("stem, case", CASES)
+LONG = {("adcsr", "two_groups"), ("drln", "whole")}  # compile for seconds
+each_case = pytest.mark.parametrize("stem, case", [pytest.param(*case, marks=[pytest.mark.slow] if case in LONG else [])
+                                                   for case in CASES])
 
 
 def test_every_network_with_rules_of_conversion_has_a_golden():

@@ -176,6 +176,10 @@ def test_what_training_asks_for_beside_sr_is_there_in_training_alone():
     sr = {"sr": (1, 24, 20, 3)}
     assert shapes("plain/kren", train=True) == sr | {"feature_1": (1, 6, 5, 14), "feature_2": (1, 6, 5, 14)}
     assert shapes("plain/rden", train=True) == sr | {"sr_x2": (1, 12, 10, 3)}
+    with_x2 = models.create("plain/kren", scale=4, x2=True)
+    zeroed = zeros(models.abstract("plain/kren", scale=4, x2=True))
+    image = np.random.default_rng(0).random((1, 4, 6, 3), np.float32)
+    np.testing.assert_allclose(with_x2.apply(zeroed, image, train=True)["sr_x2"], image.repeat(2, 1).repeat(2, 2))
     assert shapes("plain/kren") == shapes("plain/rden") == shapes("plain/c3", train=True) == sr
 
 

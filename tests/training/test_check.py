@@ -48,6 +48,8 @@ def load(photo_folder):
     ({"stages[0].begin": begin("prune", num_feat=8)}, ["is (8,), larger than (4,) before"]),
     ({"stages[0].begin": begin("select_channels", num_block=2)}, ["the smaller network has other parameters, first "]),
     ({"networks.sr.fields": "{'num_feat': 4096, 'num_block': 400}"}, [" parameters take "]),
+    ({"stages[0].crop": "[48,64]", "stages[0].augment": "['flip_rotate']"},
+     ["stages[0]: augmentation flip_rotate: needs square images, these are of 16x12; use flip"]),
     ({"networks.sr.carry": "match"}, ["networks.sr.start_from: networks.sr.carry is 'match', but no file is named"]),
     ({"data.eval.degrade": ""}, ["data.eval.degrade: names none, but "]),
     ({"data.train[0].dataset": "photos", "data.train[0].split": "trian", "data.train[0].files": "/nowhere",
