@@ -8,10 +8,10 @@ import jax
 from jax.extend.core import jaxprs_in_params
 import jax.numpy as jnp
 
-from jsr.layers.conv import Conv, WeightNormConv
+from jsr.layers.conv import Conv
 from jsr.layers.upsample import TransposedConv
 
-CONVOLUTIONS = Conv, WeightNormConv, TransposedConv, nn.Conv, nn.ConvTranspose
+CONVOLUTIONS = Conv, TransposedConv, nn.Conv, nn.ConvTranspose
 COUNTED_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "prelu", "elu"}  # names of the traced functions
 
 
@@ -64,7 +64,7 @@ def tally(model, lr_shape):
         if context.method_name != "__call__":
             return y
         if isinstance(module, (*CONVOLUTIONS, nn.Dense)):
-            kernel = module.get_variable("params", "direction" if isinstance(module, WeightNormConv) else "kernel")
+            kernel = module.get_variable("params", "kernel")
             hooked.append(y.size * kernel.size // kernel.shape[-1])
         if isinstance(module, CONVOLUTIONS):
             activations.append(y.size)

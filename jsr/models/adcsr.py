@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jsr.layers.colour import RGB_MEAN
-from jsr.layers.conv import Conv, WeightNormConv
+from jsr.layers.conv import Conv
 from jsr.layers.shuffle import pixel_shuffle
 from jsr.layers.upsample import factors
 from jsr.models._card import Card
@@ -44,8 +44,8 @@ class Unit(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        y = nn.relu(WeightNormConv(self.num_wide, dtype=self.dtype, name="conv1")(x))
-        return WeightNormConv(x.shape[-1], dtype=self.dtype, name="conv2")(y)
+        y = nn.relu(Conv(self.num_wide, weight_norm=True, dtype=self.dtype, name="conv1")(x))
+        return Conv(x.shape[-1], weight_norm=True, dtype=self.dtype, name="conv2")(y)
 
 
 class AdaptiveDense(nn.Module):
@@ -105,7 +105,7 @@ class ADCSR(nn.Module):
         del train  # the same in training
 
         def conv(features, name, kernel_size=3):
-            return WeightNormConv(features, kernel_size, dtype=self.dtype, name=name)
+            return Conv(features, kernel_size, weight_norm=True, dtype=self.dtype, name=name)
 
         unit = functools.partial(Unit, self.num_wide, dtype=self.dtype)
         block = functools.partial(AdaptiveDense, unit, self.spatial_attention, dtype=self.dtype)

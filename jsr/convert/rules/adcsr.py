@@ -25,14 +25,14 @@ def official(model):
               *((f"{theirs}.{name}.scale", f"{ours}/{name}", "tensor")
                 for theirs, (ours, _) in levels.items() for name in _WEIGHTS),
               *((f"{theirs}.{fusion}", f"{ours}/fusion", "conv") for theirs, (ours, fusion) in levels.items()),
-              *((f"ADRUs.{i}.wdb{j}.get_Y{k}.body.{2 * m}", f"body_{i}/step_{j}/step_{k}/conv{m + 1}", "weight_norm")
-                for i in groups for j in steps for k in steps for m in range(2)),
+              *((f"ADRUs.{i}.wdb{j}.get_Y{k}.body.{2 * m}", f"body_{i}/step_{j}/step_{k}/conv{m + 1}",
+                 "weight_norm_conv") for i in groups for j in steps for k in steps for m in range(2)),
               *((f"{name}.scale", name, "tensor") for name in own),
-              ("GFF.0", "fusion", "weight_norm"),
-              ("GFF.1", "conv_after_body", "weight_norm"),
-              *((f"tail.tail_{size}", f"tail_{size}", "weight_norm") for size in (3, 5, 7, 9)),
-              ("tail.TFF.0", "tail_fusion", "weight_norm"),
-              *((f"skip.{2 * k}", f"skip_{k}", "weight_norm") for k in range(len(factors(model.scale))))],
+              ("GFF.0", "fusion", "weight_norm_conv"),
+              ("GFF.1", "conv_after_body", "weight_norm_conv"),
+              *((f"tail.tail_{size}", f"tail_{size}", "weight_norm_conv") for size in (3, 5, 7, 9)),
+              ("tail.TFF.0", "tail_fusion", "weight_norm_conv"),
+              *((f"skip.{2 * k}", f"skip_{k}", "weight_norm_conv") for k in range(len(factors(model.scale))))],
         constants={f"{name}.scale": np.ones(1, np.float32) for name in last if name not in own})
 
 
