@@ -123,11 +123,12 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
 }
-# Networks of other files' blocks, and one that is deep however small: they are compiled by the long tests alone
-MADE_OF_OTHERS = {"a3net", "adcsr", "along", "cfn", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir",
-                  "restormer_qf", "rrdn", "swinfir", "tcir", "tempest", "uestc", "unicorns"}
+# Networks of other files' blocks, and some that are deep however small: they are compiled by the long tests alone
+MADE_OF_OTHERS = {"a3net", "abpn", "adcsr", "along", "cfn", "cidbnet", "dual_domain", "fan", "grl_cic", "hst", "mirnet",
+                  "msdrsr", "oaddet", "promptcir", "restormer_qf", "rrdn", "swinfir", "tcir", "tempest", "uestc",
+                  "unicorns"}
 # Deep variants of networks that are counted: the long tests alone count them, too
-DEEP_VARIANTS = {"drln/scan", "mdsr/tv_attention", "rcan/c128", "rcan/multi_scale", "rcan/nadu"}
+DEEP_VARIANTS = {"drln/scan", "oaddet/deep", "mdsr/tv_attention", "rcan/c128", "rcan/multi_scale", "rcan/nadu"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
