@@ -127,8 +127,9 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
 MADE_OF_OTHERS = {"a3net", "abpn", "adcsr", "along", "cfn", "cidbnet", "dual_domain", "fan", "grl_cic", "hst", "mirnet",
                   "msdrsr", "oaddet", "promptcir", "restormer_qf", "rrdn", "swinfir", "tcir", "tempest", "uestc",
                   "unicorns"}
-# Deep variants of networks that are counted: the long tests alone count them, too
-DEEP_VARIANTS = {"drln/scan", "oaddet/deep", "mdsr/tv_attention", "rcan/c128", "rcan/multi_scale", "rcan/nadu"}
+# Deep variants of networks that are counted, and whole networks that take seconds: the long tests alone count them, too
+DEEP_VARIANTS = {"along/base", "drln/scan", "mdsr/tv_attention", "mirnet/base", "oaddet/deep", "rcan/c128",
+                 "rcan/multi_scale", "rcan/nadu"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
