@@ -321,7 +321,7 @@ def _made_up(config, count, steps):
     stage, scale = config.stages[0], config.networks["sr"].scale
     side = 2 * stage.crop
     hr = pictures(count + 4, side, side)
-    lr = np.stack([degradations.degrade(config.protocol, image, seed=index).decode() for index, image in enumerate(hr)])
+    lr = np.stack([degradations.degrade(config.protocol, image, encoder="pillow").decode() for image in hr])
 
     def crops(images, places, factor):
         size = stage.crop * factor // scale

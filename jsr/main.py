@@ -166,8 +166,8 @@ def _run_members(workdir, recipe, args, console, started):
         started = time.monotonic()
     left = [number for number in runs if not members.is_done(members.folder(workdir, number))]
     if left:
-        print(f"not trained yet of {len(runs)} members: {', '.join(map(str, left))}; the ensemble has no score before. "
-              f"--member N trains one, the command without it all of them")
+        print(f"{len(runs) - len(left)} of {len(runs)} members are trained, {', '.join(map(str, left))} not yet: the "
+              "ensemble has no score; --member N trains one, the command without it all that are left")
         return 0
     with results.making(workdir / members.REPORT):
         runs = {number: pace.as_begun(run, args.minutes, members.folder(workdir, number))
@@ -232,7 +232,8 @@ def _refuse_foreign(workdir):
 def _changes(recipe, spec, minutes, free):
     """{key: value}, flat, of what a command changes of the recipe `spec` and makes another run, `minutes` among it."""
     before, now = (trees.flat(trees.plain(c)) for c in (recipes.read(recipes.template(spec)), recipe))
-    changes = {key: now.get(key) for key in trees.different(before, now) if not key.startswith(free)}
+    changes = {key: now.get(key) for key in trees.different(before, now) if not key.startswith(free)
+               and (key in now or not any(other.startswith(f"{key}.") for other in now))}
     changes = {key: changes[key] for key in sorted(changes, key=lambda key: not key.startswith("networks."))}
     return changes | ({"minutes": minutes} if minutes is not None else {})
 

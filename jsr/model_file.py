@@ -254,9 +254,9 @@ def find(path):
     word, path = os.fspath(path), Path(path)
     if path.is_dir():
         found = next((path / kept for kept in KEPT if (path / kept).is_file()), None)
-        if found is None and (path / MEMBER.format(1)).is_dir():
+        if found is None and (trained := [file.parent for file in path.glob(f"{MEMBER.format('[0-9]*')}/{KEPT[1]}")]):
             raise UserError(f"{path}: is of an ensemble that is not finished; train the members that are left, or name "
-                            f"one that is there, as in {path / MEMBER.format(1)}")
+                            f"one that is there, as in {min(trained)}")
         if found is None:
             raise UserError(f"{path}: is a folder without the model file of a run, {' or '.join(KEPT)}{_hidden(path)}")
         return found

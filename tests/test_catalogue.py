@@ -1,10 +1,11 @@
 """The catalogue of published methods: its rows, the names they are found by, and the file of counts."""
 
 import math
+import re
 
 import pytest
 
-from jsr import catalogue, challenges
+from jsr import catalogue, challenges, trees
 from jsr.analysis import counted
 from jsr.recipes import read, recipe, stage
 
@@ -81,7 +82,7 @@ def test_all_of_the_file_of_counts_is_fresh(key):
 def test_copies_and_equal_networks_count_their_parameters_once_and_their_work_each_time():
     small = dict(num_feat=8, num_block=1)
     config = read(recipe(title="made up", protocol="aim22_t1", input_hw=(10, 20),
-                    networks={"first": dict(model="edsr", scale=2, copies=3, fields=small),
+                    networks={"first": dict(model="edsr", scale=2, fields=small),
                               "second": dict(model="edsr/baseline", scale=2, fields=small),
                               "third": dict(model="edsr", scale=3, fields=small)},
                     data=dict(train=dict(dataset="photos"), eval=dict(dataset="photos")),
@@ -92,7 +93,23 @@ def test_copies_and_equal_networks_count_their_parameters_once_and_their_work_ea
     assert row["input_hw"] == [10, 20]
     # the second network gets an image of twice the height and width
     assert second["gmacs"] == pytest.approx(4 * first["gmacs"])
-    assert math.isclose(row["gmacs"], 3 * first["gmacs"] + second["gmacs"] + third["gmacs"])
+    assert math.isclose(row["gmacs"], first["gmacs"] + second["gmacs"] + third["gmacs"]) and row["passes"] == 1
+    three = read(trees.plain(config) | {"members": [{"copies": 3}], "ensemble": {"self": True, "tiles": [24, 32]}})
+    copies = catalogue.figures(three)
+    assert copies["params"] == row["params"] and [net["copies"] for net in copies["networks"]] == [3, 3, 3]
+    assert math.isclose(copies["gmacs"], 3 * row["gmacs"]) and math.isclose(copies["model_mb"], 3 * row["model_mb"])
+    assert copies["passes"] == 3 * 8 * 2
+
+
+@pytest.mark.parametrize("id, passes, networks", [
+    ("aim22_bsr_mphat", 24, "3 of hat/mphat"), ("aim22_casia_cidbnet", 24, "cidbnet/base + cidbnet/nf + cidbnet/nfe"),
+    ("ntire24_imcl_promptcir", 4, "2 of promptcir/base"), ("ntire24_pixelartai_scunet", 4, "scunet/enhanced"),
+    ("ntire24_binycn_grl_cic", 4, "grl_cic/base"), ("ntire24_oldfe666_art", 24, "art/base"),
+    ("aim22_mvideo_two_stage", 8, "rrdbnet/direct > rrdbnet/b23")])
+def test_the_passes_of_published_ensembles(id, passes, networks):
+    entry = PUBLISHED[id]
+    assert (entry.recipe.passes, entry.shown_networks) == (passes, networks)
+    assert sorted(entry.networks) == sorted(set(re.findall(r"[a-z0-9_]+/[a-z0-9_]+", networks)))
 
 
 def test_a_network_that_takes_multiples_is_counted_at_the_next_one():

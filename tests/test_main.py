@@ -17,10 +17,12 @@ import psutil
 import pytest
 
 import jsr
-from jsr import main, metrics, model_file, recipes
+from jsr import degradations, main, metrics, model_file, recipes, results
 from jsr.data import validation
 from jsr.data.sources import open_source
-from jsr.training import blackbox, run_folder
+from jsr.errors import UserError
+from jsr.images import read_rgb
+from jsr.training import blackbox, members, run_folder
 from jsr.training.checkpoints import Checkpoints
 
 TIMEOUT = 300  # seconds; a run takes ten or so
@@ -86,7 +88,8 @@ def assert_same_run(one, other):
     for name in ("last.safetensors", "best.safetensors"):
         found = [jax.tree.leaves(model_file.load(workdir / name)[2]) for workdir in (one, other)]
         assert all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
-    assert json.loads((one / "report.json").read_text()) == json.loads((other / "report.json").read_text())
+    reports = [json.loads((workdir / "report.json").read_text()) for workdir in (one, other)]
+    assert all(reports[0][key] == reports[1][key] for key in ("steps", "protocol", "scale", "images", "mean"))
     logs = [[(row["step"], row.get("loss"), row.get("psnr[rgb]")) for row in log_rows(w)]
             for w in (one, other)]
     assert logs[0] == logs[1]
@@ -142,6 +145,10 @@ def test_a_run_to_its_end(tiny_run, reference):
     meta, _, _ = model_file.load(workdir / "last.safetensors")
     assert meta["steps"] == 12 and meta["ema"] and meta["recipe"] == "aim22_t1:quick"
     assert meta["fingerprint"]["versions"]["jsr"] == jsr.__version__
+    codecs = degradations.codecs(degradations.draw("aim22_t1"))
+    assert meta["fingerprint"]["codecs"] == {"data.train[0]": codecs, "data.eval": codecs}
+    assert report["codecs"] == codecs and f"LR by {codecs}" in " ".join(done.stdout.split())
+    assert f"LR images of the validation by {codecs}" in done.stderr
     (row,) = meta["data"]
     assert row["degrade"] == "aim22_t1" and row["licence"] == ""  # a folder states none
 
@@ -262,12 +269,14 @@ def changed(*words, spec="ntire24:quick"):
 def test_title_and_folder_follow_what_is_run():
     assert changed() == changed("--config.log_every=3", "--config.data.num_workers=0", "--config.seed=0") == {}
     assert main._as_text({}) == main._as_suffix({}) == ""
-    words = ["--config.data.train[0].set.quality=60-100", "--config.networks.sr.copies=2", "--minutes=20"]
+    assert changed("--config.members=[{'copies': 2}]")["members.0.copies"] == 2
+    words = ["--config.data.train[0].set.quality=60-100", "--config.networks.sr.fields.num_block=2", "--minutes=20"]
     found = changed(*words)
-    assert found == {"networks.sr.copies": 2, "data.train.0.set.quality": "60-100", "minutes": 20.0}
-    assert main._as_text(found) == "; with networks.sr.copies=2, data.train.0.set.quality=60-100, minutes=20.0"
+    assert found == {"networks.sr.fields.num_block": 2, "data.train.0.set.quality": "60-100", "minutes": 20.0}
+    assert main._as_text(found) == ("; with networks.sr.fields.num_block=2, data.train.0.set.quality=60-100, "
+                                    "minutes=20.0")
     suffix = main._as_suffix(found)
-    assert suffix.startswith("-copies-quality-minutes-") and suffix == main._as_suffix(changed(*reversed(words)))
+    assert suffix.startswith("-num_block-quality-minutes-") and suffix == main._as_suffix(changed(*reversed(words)))
     assert suffix != main._as_suffix(changed(*words[:2], "--minutes=21"))
     many = main._as_text({f"networks.sr.fields.a{n}": "x" * 99 for n in range(9)})
     assert many.endswith(" and 5 more") and len(many) < 300
@@ -288,8 +297,99 @@ def test_minutes_of_training(tiny_run, tmp_path):
     assert f"resuming from step {steps} of {steps}" in again.stderr
 
 
+MEMBERS = ("[{'copies': 2}, {'seed': 2, 'weight': 2.0, 'networks': {'sr': "
+           "{'model': 'edsr/baseline', 'scale': 4, 'fields': {'num_feat': 6, 'num_block': 1}}}}]")
+
+
+def test_an_ensemble_is_killed_resumed_member_by_member_joined_and_used(tiny_run, shared_photos, tmp_path):
+    """Killed in its second member, the third trained by itself, the rest by the same command."""
+    folder, more = tmp_path / "run", {"stages[0]__steps": 24, "log_every": 1, "eval_every": 20}
+    arguments, alone = tiny_run(members=MEMBERS, **more), tiny_run(tmp_path / "alone", seed=1, **more)
+    process = subprocess.Popen(command(arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_for((folder / "member2" / "checkpoints" / "5").exists, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=TIMEOUT)
+    assert not (folder / "last.safetensors").exists()
+    picture, busy = str(shared_photos / "0000.png"), tmp_path / "busy"
+    upscale = ["jsr", "upscale", picture, "--model", str(folder), "--out"]
+    lines = [["jsr.main", *arguments, "--member=3"], [*upscale, str(tmp_path / "none")], ["jsr.main", *arguments],
+             ["jsr.main", *alone], [*upscale, str(tmp_path / "all")], [*upscale, str(tmp_path / "one"), "--members=1"],
+             ["jsr", "convert", str(folder), str(tmp_path / "torch")], ["jsr.main", *tiny_run(folder)],
+             ["jsr.main", *tiny_run(tmp_path / "alone", members=MEMBERS)],
+             ["jsr.main", *tiny_run(busy, members=MEMBERS), "--member=2"]]
+    with results.only_one(busy / "member2", "training"):
+        done = subprocess.run([sys.executable, "-c", ONE_BY_ONE], input=json.dumps(lines), capture_output=True,
+                              text=True, timeout=TIMEOUT)
+    assert done.returncode == 0, done.stderr
+    statuses, errors = zip(*json.loads(done.stdout.splitlines()[-1]), strict=True)
+    assert statuses == (0, 1, 0, 0, 0, 0, 1, 1, 1, 1), errors
+    assert "2 of 3 members are trained, 2 not yet: the ensemble has no score" in done.stdout
+    for index, words in ((1, f"{folder}: is of an ensemble that is not finished"), (2, "member 1 of 3 was trained"),
+                         (2, "resuming from step "), (6, "holds an ensemble of 3 networks, where one is wanted"),
+                         (7, "holds the run of an ensemble, this is one network's; choose another --workdir"),
+                         (8, "holds the run of one network, this is an ensemble's; choose another --workdir"),
+                         (9, f"{busy / 'member2'}: another training is at work there (process {os.getpid()} on ")):
+        assert words in errors[index] and "Traceback" not in errors[index], errors[index]
+    assert_same_run(folder / "member2", tmp_path / "alone")  # a member is the run of its recipe, killed or not
+    assert "3 passes a picture (3 networks), about " in done.stdout
+    check_ensemble(folder, shared_photos)
+    for name, options in (("all", {}), ("one", {"members": 1})):
+        expected = jsr.load(folder, **options).upscale(read_rgb(picture))
+        np.testing.assert_array_equal(read_rgb(tmp_path / name / "0000.png"), expected)
+    check_what_is_joined(folder, recipes.load("aim22_t1", [(word.removeprefix("--config.").partition("=")[0],
+                         word.partition("=")[2]) for word in arguments[2:]]))
+
+
+def check_ensemble(folder, photos):
+    """The report of an ensemble is that of its model file, and of its members' reports."""
+    report = json.loads((folder / "report.json").read_text())
+    assert [row["name"] for row in report["members"]] == ["member1", "member2", "member3"] and report["steps"] == 72
+    for row in report["members"]:
+        assert row["mean"] == json.loads((folder / row["name"] / "report.json").read_text())["mean"]["ours"]
+    assert '<a href=\'member2/report.html\'>member2</a>' in (folder / "report.html").read_text()
+    together, alone = jsr.load(folder), [jsr.load(folder / f"member{n}" / "last.safetensors") for n in (1, 2, 3)]
+    assert [len(chain.networks) for chain in together.chains] == [1, 1, 1]
+    pairs = validation.eval_pairs(open_source(str(photos), ""), scale=4, degrade="aim22_t1")
+    for row, (_, lr, hr, _) in zip(report["images"], pairs, strict=True):
+        assert metrics.score(together.upscale(lr), hr, ["psnr[rgb]"])["psnr[rgb]"] == row["ours"]["psnr[rgb]"]
+        parts = np.stack([its.upscale(lr.astype(np.float32) / 255) for its in alone])
+        found, inside = together.upscale(lr.astype(np.float32) / 255), ((parts > 0) & (parts < 1)).all(0)
+        assert inside.mean() > 0.1
+        np.testing.assert_allclose(found[inside], np.average(parts, axis=0, weights=(1, 1, 2))[inside], atol=1e-5)
+
+
+def check_what_is_joined(folder, recipe):
+    """Members that are not the recipe's are one line each."""
+    runs, second = members.of(recipe), folder / "member2"
+    config, file = second / "config.json", second / "last.safetensors"
+    kept = {path: path.read_bytes() for path in (config, file)}
+    meta, _, variables = model_file.load(file)
+    (other, *_) = model_file.load_members(folder / "member1" / "last.safetensors")
+
+    def with_config(old, new):
+        return lambda: config.write_text(config.read_text().replace(old, new))
+
+    for change, words in (
+            (file.unlink, f"{file}: no such file; train the member (--member 2)"),
+            (lambda: shutil.copy(folder / "member1" / "last.safetensors", file),
+             f"{file}: is of another run than its folder (seed: 0, not 1)"),
+            (lambda: model_file.save(file, variables, meta | {"steps": 5}), "run than its folder (steps: 5, not 24"),
+            (lambda: model_file.save(file, other.variables, meta), f"{file}: holds the very network of "),
+            (lambda: model_file.save(file, variables, meta | {"ensemble": None}), "--member 2 scores it again"),
+            (with_config('"aim22_t1:quick"', '"aim22_t1:edsr"'), f"{second}: is not the run of this member (recipe: "),
+            (with_config('"scale": 4', '"scale": 2'), "(networks.sr.scale: 2 there, 4 in the recipe); put the ")):
+        change()
+        with pytest.raises(UserError) as error:
+            members.join(recipe, runs, folder)
+        assert words in str(error.value) and "\n" not in str(error.value)
+        for path, content in kept.items():
+            path.write_bytes(content)
+
+
 MISTAKES = (
     (["--minutes=3"], "jsr: --minutes 3 and --config.stages[0].steps=12 both say how long to train; leave one out"),
+    (["--member=1"], "--member 1: aim22_t1:quick is no ensemble; leave it out"),
+    ([f"--config.members={MEMBERS}", "--member=4"], "--member 4: aim22_t1:quick has members 1 to 3"),
     (["--config.sed=1"], "--config.sed: unknown key 'sed'; did you mean 'seed'"),
     (["--config.stages[0].batch=7", "--config.data.train[0].dataset=photo/aim22_t1"], "did you mean 'photos'"),
     (["--config.data.train[0].dataset=div2k/aim22_t1"], "run: jsr build div2k/aim22_t1"),

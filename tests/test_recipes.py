@@ -93,6 +93,18 @@ def test_every_team_has_its_recipe(track):
     assert {name for its_track, name in TEAM_RECIPES if its_track == track} - found.keys() <= {"quick", "edsr"}
 
 
+@pytest.mark.parametrize("track", TEAMS)
+def test_every_team_trains_on_the_sets_that_the_table_names(track):
+    names = {"HQ-50K": "folders/hq50k", "ImageNet": "folders/imagenet", "Flickr2K-L": "folders/flickr2k_l",
+             "CLIC": "folders/clic", "MIT 5K": "folders/mit5k"}
+    unnamed = {"4,600 images", "see section 4.2", ""}
+    for line in challenges.printed(track):
+        said = {line["extra_data"]} if line["extra_data"] in unnamed else set(line["extra_data"].split(", "))
+        config, = (config for config in TEAM_RECIPES.values() if config.entry == line["id"])
+        trained = {row.dataset.removesuffix(f"/{track}") for stage in config.stages for row in config.rows(stage)}
+        assert {names.get(name, name.lower()) for name in said - unnamed} <= trained, line["id"]
+
+
 @pytest.mark.parametrize("track, name", TEAM_RECIPES, ids=map(":".join, TEAM_RECIPES))
 def test_a_teams_recipe_could_train(track, name):
     """Its networks are made small where shapes are checked: what they return is of the same names and sizes."""

@@ -19,7 +19,7 @@ from jsr.errors import DISTRIBUTION, UserError, install
 OPTIONAL = {  # distribution: what it is for, how to get it
     "scikit-image": ("the photographs of the dataset `photos`", install("demo")),
     "av": ("AVIF and HEVC", install("video")),
-    "jpeglib": ("libjpeg's other versions", install("codecs")),
+    "jpeglib": ("aim22_t1's and ntire24's JPEG by the libjpeg of their organisers", install("codecs")),
     "torch": ("reading .pth files", install("torch")),
     "onnx": ("`jsr export` to .onnx", install("export")),
     "onnxruntime": ("the check of `jsr export`, and `jsr upscale --runtime`", install("export")),

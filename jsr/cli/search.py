@@ -36,7 +36,7 @@ def run(args):
     """Searches, prints each round's table and the fields found; returns the exit status."""
     from jsr.training import loop, search
 
-    recipe = recipes.load(args.config, args.overrides)
+    recipe = recipes.load(args.config, args.overrides).runs[0]
     track, _, name = recipe.recipe.partition(":")
     net = args.net or (recipe.chain[0] if len(recipe.chain) == 1 else None)
     if net not in recipe.chain:
@@ -67,7 +67,8 @@ def _choice(text):
 
 
 def _table(rows, ranking):
-    table = Table(title=f"{rows[0]['steps']} steps", box=None)
+    by = f", LR by {rows[0]['codecs']}" if rows[0]["codecs"] else ""
+    table = Table(title=f"{rows[0]['steps']} steps{by}", box=None)
     for heading in ("fields", "parameters", "GMACs", ranking):
         table.add_column(heading, justify="left" if heading == "fields" else "right")
     for row in rows:

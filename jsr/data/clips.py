@@ -176,7 +176,7 @@ class ClipWindows:
       crop: side of the square HR crop, or its (height, width), px; multiples of twice `scale`.
       scale: HR size over LR size.
       degrade: "" takes the record's stored `lr` alongside; a video protocol's name degrades the window of the HR crop
-        instead. Its stream begins with the window, that of a stored LR with the clip.
+        instead, by x265. Its stream begins with the window, that of a stored LR with the clip.
       fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
       cache_bytes: decoded frames that each worker keeps.
     """
@@ -193,6 +193,10 @@ class ClipWindows:
             if not protocol.video or protocol.scale != scale:
                 raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
                                 f"x{protocol.scale}, not of videos at x{scale} (--config.data.train[0].degrade=...)")
+            if (fixed or {}).get("encoder") == "hm":
+                raise UserError("HM takes minutes for a clip: take its stored streams, as the dataset ldv3 has them "
+                                "(--config.data.train[0].degrade=), or x265 "
+                                "(--config.data.train[0].set.encoder=x265)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
         self._frames, self._scale = frames, scale
         self._degrade, self._fixed, self._guests = degrade, dict(fixed or {}), guests.Brought()

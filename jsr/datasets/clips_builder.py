@@ -28,8 +28,9 @@ class ClipsBuilder(ImagesBuilder):
         tfds.core.BuilderConfig(name=HR, description="HR clips."),
         *(tfds.core.BuilderConfig(name=name, description=f"HR clips and the LR clips of the protocol {name}.")
           for name in VIDEO_PROTOCOLS)]
-    VERSION = tfds.core.Version("1.1.0")
-    RELEASE_NOTES = {"1.0.0": "First version.", "1.1.0": "The metadata holds the names of the records."}
+    VERSION = tfds.core.Version("1.2.0")
+    RELEASE_NOTES = {"1.0.0": "First version.", "1.1.0": "The metadata holds the names of the records.",
+                     "1.2.0": "An LR clip's record names what encoded and what decodes it."}
     UNIT = "clips"
     PER_SHARD = 1  # a second of lossless HD is some 5 MB
     MULTIPLE = 8

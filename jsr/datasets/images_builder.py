@@ -60,11 +60,12 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     UNIT = "images"  # what the sources are
     PER_SHARD = 32  # TFDS holds the records of a shard in memory while it writes: 150 MB of 2K photographs
     LICENCE = ""  # of the images, one line: what a model file says of its training data
-    VERSION = tfds.core.Version("1.2.0")
+    VERSION = tfds.core.Version("1.3.0")
     RELEASE_NOTES = {
         "1.0.0": "First version.",
         "1.1.0": "What made an LR image is one field, `degradation`. HR images are TIFF files decoded by region.",
         "1.2.0": "The metadata holds the names of the records.",
+        "1.3.0": "An LR image's record names what encoded and what decodes it.",
     }
 
     manual_dir = None

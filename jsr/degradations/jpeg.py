@@ -7,11 +7,11 @@ carry turbo, and Anaconda's build for Linux has libjpeg 9e.
 
 What the choice does, by the mean PSNR of RGB in dB over the 17 colour images of Set5 and Set14, 4:2:0:
 
-  encoder > decoder      pillow > pillow   pillow > 9d   9d > pillow   9d > 9d   9e > 9e
-  x4 down, quality 10             23.06         22.92         23.06     22.92     22.94
-  quality 10                      25.84         25.69         25.84     25.69     25.75
-  quality 40                      30.18         30.01         30.20     30.02     30.02
-  quality 70                      32.82         32.59         32.87     32.63     32.63
+  encoder > decoder      pillow > pillow   pillow > 9d   9d > pillow   9e > pillow   9d > 9d   9e > 9e
+  x4 down, quality 10             23.06         22.92         23.06         23.08     22.92     22.94
+  quality 10                      25.84         25.69         25.84         25.89     25.69     25.74
+  quality 40                      30.18         30.01         30.20         30.21     30.02     30.02
+  quality 70                      32.82         32.59         32.87         32.87     32.63     32.63
 
 The decoder decides, so a record names both ends (`library`). By output there are few of them:
   decoders   6b, turbo* and mozjpeg* are Pillow's, which filters chroma (they clip otherwise, but only noise made for

@@ -17,7 +17,8 @@ import time
 import traceback
 
 import jsr
-from jsr import listing, pictures, results
+from jsr import degradations, listing, pictures, results
+from jsr.degradations import jpeg
 from jsr.errors import UsageError, UserError
 from jsr.files import atomic_write, sha256
 from jsr.inference import choice
@@ -357,7 +358,7 @@ def _written(job, picture, networks, input_quality, separate_alpha, write, count
             found |= {"told_quality": told, "told_by": by} if by else {}
         if by == "estimate" and told < _WORTH_SAYING and not found["notes"]:
             found["notes"].append(f"estimated JPEG quality {told:.0f}")
-    notes = found.pop("notes", [])
+    notes = found.pop("notes", []) + (_of_decoder(upscaler) if upscaler and picture.format == "jpeg" else [])
 
     def bands(frame):
         def on_band(tiling, rows):
@@ -422,6 +423,16 @@ def _of_jpeg(job, upscaler, told):
             found |= {"estimated_quality": round(quality, 1)}
             found["notes"].append(f"estimated JPEG quality {quality:.0f}")
         return found
+
+
+def _of_decoder(upscaler):
+    """What is to be said of a JPEG file whose network was scored on images by a decoder of other pixels: [note]."""
+    codecs = (upscaler.chains[0].meta.get("fingerprint") or {}).get("codecs") or {}
+    theirs, ours = codecs.get("data.eval", "").rpartition(" > ")[2], jpeg.library()
+    same = degradations.codec_kinds(theirs) == degradations.codec_kinds(ours)
+    if same or not theirs.startswith(("libjpeg", "mozjpeg")):
+        return []
+    return [f"read by {ours}; its network was scored on JPEG read by {theirs}"]
 
 
 class _Counter:

@@ -1,31 +1,36 @@
-"""The way back of dual regression: a small network from HR to LR, learnt beside the one from LR to HR.
+"""The way back of dual learning: a network from SR to LR, learnt beside the one from LR to SR.
 
-Paper: Guo et al., CVPR 2020, Closed-loop Matters: Dual Regression Networks for Single Image Super-Resolution; structure
-as DownBlock of guoyongcs/DRN, which has one of a factor of 2 for each doubling. qwq (AIM 2020 real image SR) names a
-dual loss: that it is this one, one network for the whole factor, and stride 3 at x3 are inferred.
+It is of qwq at AIM 2020's real image SR, who name a dual loss: DownsampleNet in TimothyHTimothy/NADU-DMDR, the code of
+a member of theirs. Structure, initialisation (Kaiming's normal times 0.1 but for one convolution, PyTorch's there) and
+parameter names as there; the idea as in Guo et al., CVPR 2020, Closed-loop Matters: Dual Regression Networks for Single
+Image Super-Resolution. The code takes as many features as its RCAN has, 64 at x3 and 128 at x4, where it weighs the
+loss by 0.
 """
 
 from typing import Any
 
 import flax.linen as nn
 
-from jsr.layers.conv import Conv
+from jsr.layers.conv import Conv, he
+from jsr.layers.resize import bicubic_downsample
 from jsr.models._card import Card
 
-STRIDES = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+STRIDES = {2: (2, 1), 3: (3, 1), 4: (2, 2)}  # of the first and the last convolution
 
 
 class Downsample(nn.Module):
     """(N, H, W, 3) in [0, 1] to (N, H / scale, W / scale, 3), in the input's dtype and not clipped.
 
     Attributes:
-      scale: 2, 3, 4 or 8, size of the input over size of the output.
-      num_feat: features, 16 in DRN-S at x4, 20 in DRN-L.
+      scale: 2, 3 or 4, size of the input over size of the output.
+      num_feat: features.
+      num_block: residual blocks.
       dtype: of the computation; parameters stay float32.
     """
 
     scale: int
-    num_feat: int = 16
+    num_feat: int = 64
+    num_block: int = 4
     dtype: Any = None
 
     @property
@@ -35,16 +40,23 @@ class Downsample(nn.Module):
 
     @nn.compact
     def __call__(self, lr, *, train=False):
-        x = lr
-        for index, strides in enumerate(STRIDES[self.scale]):
-            x = Conv(self.num_feat, strides=strides, use_bias=False, dtype=self.dtype, name=f"conv_{index}")(x)
-            x = nn.leaky_relu(x, 0.2)
-        return Conv(lr.shape[-1], use_bias=False, dtype=self.dtype, name="conv_last")(x).astype(lr.dtype)
+        def small(features, name, strides=1):
+            return Conv(features, strides=strides, padding=1, dtype=self.dtype, kernel_init=he(0.1),
+                        bias_init=nn.initializers.zeros, name=name)
+
+        first, last = STRIDES[self.scale]
+        head = x = nn.leaky_relu(small(self.num_feat, "conv_first", first)(lr), 0.1)
+        for index in range(self.num_block):
+            y = nn.relu(small(self.num_feat, f"body_{index}_conv1")(x))
+            x = x + small(self.num_feat, f"body_{index}_conv2")(y)
+        x = nn.leaky_relu(Conv(self.num_feat, dtype=self.dtype, name="conv_lr")(x + head), 0.1)
+        x = small(lr.shape[-1], "conv_last", last)(x)
+        return x.astype(lr.dtype) + bicubic_downsample(lr, self.scale)
 
 
-VARIANTS = {"dual": dict()}
+VARIANTS: dict[str, dict[str, Any]] = {"dual": dict()}
 
-SMALL = dict(num_feat=4)
+SMALL = dict(num_feat=4, num_block=1)
 
 
 def Model(variant="dual", *, scale, **fields):
@@ -53,9 +65,9 @@ def Model(variant="dual", *, scale, **fields):
 
 
 CARD = Card(
-    title="DRN's dual model, from HR to LR",
-    paper="Guo et al., Closed-loop Matters: Dual Regression Networks for Single Image Super-Resolution, CVPR 2020",
-    code="guoyongcs/DRN (MIT)",
+    title="qwq's downsampling network for dual learning, from SR to LR",
+    paper="Wei et al., AIM 2020 Challenge on Real Image Super-Resolution: Methods and Results, ECCV Workshops 2020",
+    code="TimothyHTimothy/NADU-DMDR (no licence)",
     scales=tuple(STRIDES),
     task="downscaling, for losses",
     auxiliary=True,

@@ -12,8 +12,8 @@ what the report says of qwq's entry and that code has not: several sizes in the 
 field, and features of a quarter, one, two and four times the size, "five scales", in the upsampling network. A guess:
 the first convolution of each block is one of three, of the features at full size and of their means over 2x2 and 4x4
 px, each with a ReLU, enlarged by repetition, and fused by a 1x1 convolution; so the block has a quarter, a half and the
-whole, and the upsampler at x4 twice and four times the size. (Convolutions of 3x3 and 5x5 side by side, as MSRN's, would
-see less far and give no quarter.) x2, of which the code says nothing, is as x3.
+whole, and the upsampler at x4 twice and four times the size. (Convolutions of 3x3 and 5x5 side by side, as MSRN's,
+would see less far and give no quarter.) x2, of which the code says nothing, is as x3.
 """
 
 from typing import Any

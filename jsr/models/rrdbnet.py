@@ -10,6 +10,11 @@ The variant `attention` is that of Noah_TerminalVision at AIM 2020's x4; the rep
 places. Inferred: ECA (Wang et al., CVPR 2020; BangguWu/ECANet, three taps) weighs what each RRDB adds to its input,
 since weighing its output would leave nothing behind 23 of them; the spatial attention of EDVR's fusion, as in BasicSR's
 edvr_arch.py for one frame, comes once, behind the long skip connection.
+
+Others of AIM 2020: `relu` is GDUT-SL's (x2), with ReLUs, as stated; its report counts two upsampling convolutions, as
+of x4, and that there is one is likely. `squeeze` is Kailos's (x2, x3, x4), "with attention": that it is RCAN's channel
+attention, in the place that ECA has, is a guess. Webbzhou's own code (fzuzyb/AIM2020_RWSR) is `b23` at x4, by the names
+of ESRGAN; SrDance, who names RRDB alone, most likely took the same.
 """
 
 from collections.abc import Callable
@@ -24,13 +29,17 @@ from jsr.layers.resize import bilinear
 from jsr.layers.shuffle import pixel_unshuffle
 from jsr.layers.upsample import factors
 from jsr.models._card import Card
+from jsr.models.hat import ChannelWeights
 
 DENSE_INIT = he(0.1)
 
 
 def leaky_relu(x):
-    """The activation everywhere in the network."""
+    """ESRGAN's activation, everywhere in the network."""
     return nn.leaky_relu(x, 0.2)
+
+
+ACTIVATIONS = {"leaky_relu": leaky_relu, "relu": nn.relu}
 
 
 class ResidualDenseBlock(nn.Module):
@@ -39,11 +48,12 @@ class ResidualDenseBlock(nn.Module):
     num_grow_ch: int
     activation: Callable = leaky_relu
     dtype: Any = None
+    kernel_init: Callable = DENSE_INIT
 
     @nn.compact
     def __call__(self, x):
         def conv(features, index):
-            return Conv(features, dtype=self.dtype, kernel_init=DENSE_INIT, bias_init=nn.initializers.zeros,
+            return Conv(features, dtype=self.dtype, kernel_init=self.kernel_init, bias_init=nn.initializers.zeros,
                         name=f"conv{index}")
 
         y = x
@@ -94,20 +104,25 @@ class PyramidAttention(nn.Module):
 
 
 class RRDB(nn.Module):
-    """Three dense blocks, and ECA where it is asked for, inside one more residual connection."""
+    """Three dense blocks, and channel attention where it is asked for, inside one more residual connection."""
 
     num_grow_ch: int
-    channel_attention: bool = False
+    channel_attention: str = ""
     activation: Callable = leaky_relu
     dtype: Any = None
+    kernel_init: Callable = DENSE_INIT
 
     @nn.compact
     def __call__(self, x):
         y = x
         for index in (1, 2, 3):
-            y = ResidualDenseBlock(self.num_grow_ch, self.activation, dtype=self.dtype, name=f"rdb{index}")(y)
-        if self.channel_attention:
+            y = ResidualDenseBlock(self.num_grow_ch, self.activation, self.dtype, self.kernel_init, name=f"rdb{index}")(y)
+        if self.channel_attention == "eca":
             y = ECA(name="eca")(y)
+        elif self.channel_attention == "squeeze":
+            y = y * ChannelWeights(min(16, y.shape[-1]), dtype=self.dtype, name="attention")(y)
+        elif self.channel_attention:
+            raise ValueError(f"channel_attention = {self.channel_attention!r} is none of eca, squeeze")
         return x + 0.2 * y
 
 
@@ -121,7 +136,8 @@ class RRDBNet(nn.Module):
       num_grow_ch: features that each convolution of a dense block adds.
       unshuffle: factor of the pixel unshuffle before the first convolution; H and W are multiples of it. None is
         BasicSR's, 4 for scale 1, 2 for scale 2, else 1.
-      channel_attention: ECA in every RRDB.
+      act: "leaky_relu" of 0.2, or "relu", everywhere.
+      channel_attention: "eca", or RCAN's, "squeeze" (a sixteenth of the features between), in every RRDB; "" is none.
       spatial_attention: EDVR's before the upsampling.
       remat: computes the RRDBs again in the backward pass, for a third more time and a fraction of the memory.
       dtype: of the computation; parameters stay float32.
@@ -132,7 +148,8 @@ class RRDBNet(nn.Module):
     num_block: int = 23
     num_grow_ch: int = 32
     unshuffle: int | None = None
-    channel_attention: bool = False
+    act: str = "leaky_relu"
+    channel_attention: str = ""
     spatial_attention: bool = False
     remat: bool = False
     dtype: Any = None
@@ -159,17 +176,18 @@ class RRDBNet(nn.Module):
         def conv(features, name):
             return Conv(features, dtype=self.dtype, name=name)
 
+        activation = ACTIVATIONS[self.act]
         block = nn.remat(RRDB) if self.remat else RRDB
         head = conv(self.num_feat, "conv_first")(pixel_unshuffle(lr, self.unshuffle_factor))
         x = head
         for index in range(self.num_block):
-            x = block(self.num_grow_ch, self.channel_attention, dtype=self.dtype, name=f"body_{index}")(x)
+            x = block(self.num_grow_ch, self.channel_attention, activation, self.dtype, name=f"body_{index}")(x)
         x = head + conv(self.num_feat, "conv_body")(x)
         if self.spatial_attention:
             x = PyramidAttention(dtype=self.dtype, name="spatial_attention")(x)
         for index, factor in enumerate(self.upsample_factors, 1):
-            x = leaky_relu(conv(self.num_feat, f"conv_up{index}")(nearest_upsample(x, factor)))
-        x = leaky_relu(conv(self.num_feat, "conv_hr")(x))
+            x = activation(conv(self.num_feat, f"conv_up{index}")(nearest_upsample(x, factor)))
+        x = activation(conv(self.num_feat, "conv_hr")(x))
         return conv(lr.shape[-1], "conv_last")(x).astype(lr.dtype)
 
 
@@ -185,7 +203,9 @@ VARIANTS: dict[str, dict[str, Any]] = {  # blocks; parameters at x4
     "b33": dict(num_block=33),                  # 23.892 M
     "b6": dict(num_block=6),                    # 4.468 M, Real-ESRGAN's for anime
     "direct": dict(num_block=23, unshuffle=1),  # no pixel unshuffle: 16.661 M at x2; from x3 on it is b23
-    "attention": dict(num_block=23, channel_attention=True, spatial_attention=True),  # 16.912 M
+    "attention": dict(num_block=23, channel_attention="eca", spatial_attention=True),  # 16.912 M
+    "relu": dict(num_block=23, unshuffle=1, act="relu"),                      # 16.661 M at x2
+    "squeeze": dict(num_block=23, unshuffle=1, channel_attention="squeeze"),  # 16.711 M
 }
 
 SMALL = dict(num_feat=8, num_block=1, num_grow_ch=4)  # the same network, for tests that compile it
@@ -201,6 +221,6 @@ CARD = Card(
     paper="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV Workshops 2018",
     code="XPixelGroup/BasicSR (Apache-2.0)",
     scales=(1, 2, 4),
-    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "attention": (4,)},
+    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "attention": (4,), "relu": (2,), "squeeze": (2, 3, 4)},
     other_scales=(1, 2, 3, 4, 8),
 )

@@ -203,7 +203,7 @@ class Member:
     stages: tuple[Stage, ...] = key("stages instead of the recipe's; () for those", ())
     seed: int = key("added to the recipe's seed; each further copy has the next one", 0, least=0, below=1 << 16)
     copies: int = key("number of such networks, of other seeds", 1, least=1, most=100)
-    weight: float = key("weight of each in the average", 1.0, above=0, most=1e6)
+    weight: float = key("weight of each in the average", 1.0, above=0, most=10**6)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -155,7 +155,8 @@ def measure(photographs, folder, *, rounds):
 
 def _batches(records, degrade):
     """Ours, as `pipeline.train_batches` takes them, but one at a time in this thread."""
-    crops = pipeline.PairedCrops(crop=CROP, scale=SCALE, degrade=degrade)
+    fixed = {"encoder": "pillow"} if degrade else {}  # as the peers have it
+    crops = pipeline.PairedCrops(crop=CROP, scale=SCALE, degrade=degrade, fixed=fixed)
     dataset = pipeline.sample_dataset(records, crops, seed=0).batch(BATCH, drop_remainder=True)
     return (dataset[step] for step in range(len(dataset)))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 
 from jsr import model_file
@@ -9,6 +10,8 @@ from jsr.errors import UserError
 from jsr.files import atomic_write, sha256
 from jsr.training import run_folder
 from jsr.trees import plain
+
+log = logging.getLogger("jsr")
 
 MODEL, REPORT = "last.safetensors", "report.json"  # of a member's run, and of the ensemble's
 
@@ -43,8 +46,9 @@ def is_done(workdir):
 
 
 def is_as_wanted(recipe, workdir):
-    """Whether the run in a member's folder is of a recipe's settings, but for those that change no numbers."""
-    return (workdir / "config.json").exists() and not run_folder.changes(recipe, workdir)
+    """Whether a member's run that is done was trained, and scored, just as a recipe has it."""
+    return ((workdir / "config.json").exists() and not run_folder.changes(recipe, workdir, same_data=False)
+            and _ensemble(workdir / MODEL) == plain(recipe.ensemble))
 
 
 def join(recipe, runs, workdir):
@@ -73,17 +77,26 @@ def join(recipe, runs, workdir):
         rows.append({"name": path.name, "weight": weight, "steps": its.meta["steps"], "codecs": report["codecs"],
                      "mean": {key: float(value) for key, value in report["mean"]["ours"].items()}})
     marks = [its.meta["fingerprint"] for its in found]
-    mark = run_folder.fingerprint(recipe, "+".join(dict.fromkeys(its["data"] for its in marks)), marks[0]["codecs"])
+    data = list(dict.fromkeys(mark["data"] for mark in marks))
+    if len(data) > 1 and not any(its.stages for its in recipe.members):
+        log.warning("members of %s were trained or evaluated on other data than others: their scores may not compare",
+                    workdir)
+    mark = run_folder.fingerprint(recipe, "+".join(data), marks[0]["codecs"])
     for name, content in (("config.json", plain(recipe)), ("fingerprint.json", mark)):
         with atomic_write(workdir / name, "w") as file:
             json.dump(content, file, indent=1, sort_keys=True)
-    data = [row for number, its in enumerate(found) for row in its.meta["data"]
-            if not any(row in earlier.meta["data"] for earlier in found[:number])]
+    sources = [row for number, its in enumerate(found) for row in its.meta["data"]
+               if not any(row in earlier.meta["data"] for earlier in found[:number])]
     model_file.save_ensemble(workdir / MODEL, found, {
         "ema": recipe.ema_decay > 0, "recipe": recipe.recipe, "protocol": recipe.protocol,
-        "steps": sum(row["steps"] for row in rows), "ensemble": plain(recipe.ensemble), "scores": {}, "data": data,
+        "steps": sum(row["steps"] for row in rows), "ensemble": plain(recipe.ensemble), "scores": {}, "data": sources,
         "fingerprint": mark})
     return rows
+
+
+def _ensemble(path):
+    """What a model file says that is averaged."""
+    return model_file.describe(path)[0].get("ensemble")
 
 
 def _member(run, path):
@@ -95,6 +108,9 @@ def _member(run, path):
         there, wanted = changed[key]
         raise UserError(f"{path}: is not the run of this member ({key}: {there!r} there, {wanted!r} in the recipe); "
                         "put the right one there, or train it anew in an empty folder")
+    if _ensemble(path / MODEL) != plain(run.ensemble):
+        raise UserError(f"{path}: was scored with another --config.ensemble; --member "
+                        f"{path.name.removeprefix('member')} scores it again")
     its, = model_file.load_members(path / MODEL)
     last = run.fields_at(len(run.stages) - 1)
     expected = [(name, run.networks[name].model, run.networks[name].scale, last[name]) for name in run.chain]

@@ -119,6 +119,7 @@ def test_edsr_baseline_at_x4():
 @pytest.mark.parametrize("module, shape, expected", [
     (Conv(5), (1, 8, 6, 3), (8 * 6 * 9 * 3 * 5, 8 * 6 * 5)),
     (Conv(8, groups=2, strides=2), (1, 8, 6, 4), (4 * 3 * 9 * 4 * 8 // 2, 4 * 3 * 8)),
+    (Conv(5, weight_norm=True), (1, 8, 6, 3), (8 * 6 * 9 * 3 * 5, 8 * 6 * 5)),
     (nn.ConvTranspose(5, (4, 4), strides=(2, 2)), (1, 8, 6, 3), (16 * 12 * 16 * 3 * 5, 16 * 12 * 5)),  # at the output
     (nn.Dense(5), (1, 8, 6, 3), (8 * 6 * 3 * 5, 0)),
     (nn.BatchNorm(use_running_average=True), (1, 8, 6, 3), (2 * 8 * 6 * 3, 0)),

@@ -52,9 +52,9 @@ def test_mistakes_are_one_line(hr_dir, tmp_path):
 
 def test_parameters_and_their_mistakes(hr_dir, tmp_path):
     assert run(hr_dir, "--out", tmp_path / "lr", "--protocol", "aim22_t1", "--set", "quality=50",
-               "--set", "encoder=6b") == 0
+               "--set", "encoder=pillow") == 0
     steps = json.loads((tmp_path / "lr/manifest.json").read_text())["files"]["0001.png"]["degradation"]["steps"]
-    assert steps[1]["quality"] == 50 and steps[1]["encoder"] == "6b"
+    assert steps[1]["quality"] == 50 and steps[1]["encoder"] == "pillow"
     assert run(hr_dir, "--out", tmp_path / "range", "--protocol", "ntire24", "--set", "quality=98-99") == 0
     files = json.loads((tmp_path / "range/manifest.json").read_text())["files"].values()
     assert all(entry["degradation"]["steps"][0]["quality"] in (98, 99) for entry in files)

@@ -157,7 +157,7 @@ def test_json_has_the_published_methods(capsys, monkeypatch):
         params=1_369_859, params_deployed=1_369_859, input_hw=[192, 192],
         networks=[dict(model="edsr", scale=2, copies=1, params=1_369_859, params_deployed=1_369_859, gmacs=gmacs)],
         hook_gmacs=gmacs + 16 * 64 * 192**2 / 1e9,  # the ReLU of each block
-        model_mb=1_369_859 * 4 / 2**20, to_pytorch="official",
+        model_mb=1_369_859 * 4 / 2**20, passes=1, to_pytorch="official",
         published=dict(params_M=0.026, gmacs=2.1, runtime_ms=0.468, model_mb=None))
     assert gmacs == pytest.approx(50.599821312) and of_table["psnr[rgb] QP31"] == "30.64"
     assert len(others) == 137 and not any("networks" in other for other in others)

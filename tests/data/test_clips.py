@@ -66,8 +66,8 @@ def clip_records():
     return [record_of(encoded(moving(height=96, width=80, seed=seed), **OPEN_GOPS), str(seed)) for seed in range(3)]
 
 
-def take(source, n, *, start=0, num_workers=0, process=(0, 1), frames=3, crop=64, degrade=""):
-    windows = clips.ClipWindows(frames=frames, crop=crop, scale=SCALE, degrade=degrade)
+def take(source, n, *, start=0, num_workers=0, process=(0, 1), frames=3, crop=64, degrade="", fixed=None):
+    windows = clips.ClipWindows(frames=frames, crop=crop, scale=SCALE, degrade=degrade, fixed=fixed)
     batches = pipeline.train_batches([pipeline.Row(source, windows)], seed=5, batch=6, start=start,
                                      num_workers=num_workers, process=process)
     try:
@@ -214,6 +214,7 @@ def test_same_samples_whatever_the_workers_the_start_and_the_processes(clip_reco
     (dict(frames=0), "a window of 0 frames is none"),
     (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'"),
     (dict(degrade="aim22_t1"), "aim22_t1: is a protocol of images at x4, not of videos at x4"),
+    (dict(degrade="aim22_t2", fixed={"encoder": "hm"}), "HM takes minutes for a clip: take its stored streams"),
     (dict(crop=96), "0: 8 frames of 80x96 are fewer or smaller than the window of 3 frames of 96"),
     (dict(frames=9), "0: 8 frames of 80x96 are fewer or smaller than the window of 9 frames of 64"),
 ])

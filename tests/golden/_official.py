@@ -87,6 +87,6 @@ def write(stem, cases, make, run, **about):
         arrays[f"{case}/state_dict"] = np.concatenate([np.ravel(v).astype(np.float32) for v in state_dict.values()])
         tensors = [(key, value.shape, str(value.dtype)) for key, value in state_dict.items()]
         recorded[case] = dict(model=model, fields=fields, file=file, outputs=list(outputs), tensors=tensors)
-        recorded[case] |= {"format": name for name in style}
+        recorded[case] |= {"format": style[0]} if style else {}
     about = {"torch": torch.__version__, "cases": recorded, **about}
     np.savez_compressed(Path(__file__).with_name(f"{stem}.npz"), about=np.array(json.dumps(about)), **arrays)

@@ -16,8 +16,7 @@ import _official
 import torch
 
 CASES = {  # <whose code>_x<scale>: model, size of the input, fields, format
-    "official_x2": ("rcan", (7, 5), dict(scale=2, num_feat=4, num_group=1, num_block=3, squeeze_factor=2)),
-    "official_x3": ("rcan", (5, 6), dict(scale=3, num_feat=4, num_group=2, num_block=1, squeeze_factor=4)),
+    "official_x3": ("rcan", (5, 6), dict(scale=3, num_feat=4, num_group=2, num_block=1, squeeze_factor=2)),
     "basicsr_x4": ("rcan", (6, 5), dict(scale=4, num_feat=3, num_group=2, num_block=2, squeeze_factor=1),
                    "basicsr"),
     "nadu_x3": ("rcan/nadu", (5, 4), dict(scale=3, num_feat=4, num_group=1, num_block=1, squeeze_factor=2)),

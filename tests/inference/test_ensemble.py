@@ -1,5 +1,7 @@
 """Ensembles against the same done by hand, and in the upscaler."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -45,15 +47,21 @@ def test_what_turns_with_the_image_is_left_as_it_is():
                                image.repeat(2, 0).repeat(2, 1), rtol=1e-6)
 
 
+EDSR_X2 = {"name": "sr", "model": "edsr/baseline", "scale": 2, "deployed": False,
+           "fields": {"num_feat": 4, "num_block": 1, "img_range": 1.0}}
+
+
+def edsr_x2(rng):
+    """(module, random variables) of EDSR_X2."""
+    abstract = models.abstract("edsr", scale=2, **EDSR_X2["fields"])
+    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32), abstract)
+    return models.create("edsr", scale=2, **EDSR_X2["fields"]), variables
+
+
 @pytest.mark.parametrize("ensemble", [{"self": True}, {"self": False}, None])
 def test_a_model_file_is_used_with_its_ensemble(tmp_path, photograph, ensemble):
-    fields = {"num_feat": 4, "num_block": 1, "img_range": 1.0}
-    model = models.create("edsr", scale=2, **fields)
-    rng = np.random.default_rng(2)
-    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32),
-                             models.abstract("edsr", scale=2, **fields))
-    net = {"name": "sr", "model": "edsr/baseline", "scale": 2, "fields": fields, "deployed": False}
-    model_file.save(tmp_path / "a.safetensors", {"sr": variables}, {"networks": [net], "ensemble": ensemble})
+    model, variables = edsr_x2(np.random.default_rng(2))
+    model_file.save(tmp_path / "a.safetensors", {"sr": variables}, {"networks": [EDSR_X2], "ensemble": ensemble})
     lr = photograph(4, 6)
     apply = jax.jit(model.apply)
 
@@ -65,6 +73,65 @@ def test_a_model_file_is_used_with_its_ensemble(tmp_path, photograph, ensemble):
     sr = jsr.load(tmp_path / "a.safetensors").upscale(lr)
     assert np.abs(sr - np.clip(chosen, 0, 1) * 255).max() <= 0.51
     assert np.abs(sr - np.clip(other, 0, 1) * 255).max() > 1
+
+
+@pytest.mark.parametrize("names", [["identity", "transpose"], ["identity", "hflip", "vflip", "rot180"]])
+def test_some_of_the_eight_are_averaged_alone(tmp_path, photograph, names):
+    model, variables = edsr_x2(np.random.default_rng(2))
+    meta = {"networks": [EDSR_X2], "ensemble": {"self": True, "transforms": names}}
+    model_file.save(tmp_path / "a.safetensors", {"sr": variables}, meta)
+    lr = photograph(4, 6)
+    views = {"identity": lambda x: x, "hflip": lambda x: x[:, ::-1], "vflip": lambda x: x[::-1],
+             "rot180": lambda x: x[::-1, ::-1], "transpose": lambda x: x.transpose(1, 0, 2)}  # each its own inverse
+    expected = np.mean([views[name](model.apply(variables, views[name](lr / np.float32(255))[None])[0])
+                        for name in names], axis=0)
+    upscaler = jsr.load(tmp_path / "a.safetensors")
+    assert upscaler.passes(4, 6) == (1, len(names), 1)
+    assert np.abs(upscaler.upscale(lr) - np.clip(expected, 0, 1) * 255).max() <= 0.51
+    assert jsr.load(tmp_path / "a.safetensors", self_ensemble=True).passes(4, 6) == (1, 8, 1)
+    assert jsr.load(tmp_path / "a.safetensors", self_ensemble=["vflip"]).passes(4, 6) == (1, 1, 1)
+    with pytest.raises(UserError, match="self_ensemble: no flip or turn 'vflop'; did you mean 'vflip'"):
+        jsr.load(tmp_path / "a.safetensors", self_ensemble=["vflop"])
+
+
+def test_a_file_of_an_ensemble_is_the_average_of_its_members(tmp_path, photograph):
+    """Chains of it are weighed within the file, and files among each other."""
+    rng, lr, paths, found = np.random.default_rng(2), photograph(4, 6).astype(np.float32) / 255, [], []
+    for number in range(3):
+        model, variables = edsr_x2(rng)
+        found.append(np.asarray(model.apply(variables, lr[None])[0]))
+        paths.append(tmp_path / f"{number}.safetensors")
+        model_file.save(paths[-1], {"sr": variables}, {"networks": [EDSR_X2], "steps": number, "recipe": "a:b"})
+    (first,), (second,), _ = map(model_file.load_members, paths)
+    file = tmp_path / "ab.safetensors"
+    model_file.save_ensemble(file, [dataclasses.replace(first, share=1.0), dataclasses.replace(second, share=3.0)],
+                             {"recipe": "a:b", "ensemble": {"self": False}})
+    one, other = model_file.load_members(file)
+    assert (one.share, other.share, other.name) == (0.25, 0.75, f"{file} (member2)")
+    assert model_file.alike(second, other) and not model_file.alike(one, other)
+    assert (other.meta["networks"], other.meta["steps"], other.meta["recipe"]) == ([EDSR_X2], 1, "a:b")
+    meta, params = model_file.describe(file)
+    assert params == 2 * model_file.describe(paths[0])[1] and [len(rows) for rows in model_file.chains(meta)] == [1, 1]
+    for upscaler, weights in ((jsr.load(file), (1, 3, 0)), (jsr.load(file, members=1), (1, 0, 0)),
+                              (jsr.load(file, paths[2], weights=[2, 1]), (0.5, 1.5, 1))):
+        expected = np.average(found, axis=0, weights=weights)
+        np.testing.assert_allclose(upscaler.upscale(lr), np.clip(expected, 0, 1), atol=1e-5)
+    for files, options, words in (((file,), {"members": 3}, "members = 3: expected 1 to 2, for so many networks"),
+                                  ((file,), {"members": 0}, "members = 0: expected 1 to 2"),
+                                  ((file, paths[1]), {}, "1.safetensors: is .*ab.safetensors .member2. once more"),
+                                  ((file,), {"weights": [1, 2]}, "weights 1, 2: expected one for each of 1 models")):
+        with pytest.raises(UserError, match=words):
+            jsr.load(*files, **options)
+    with pytest.raises(UserError, match="ab.safetensors: holds an ensemble of 2 networks, where one is wanted;"):
+        model_file.load(file)
+
+
+def test_a_folder_whose_ensemble_is_not_finished_names_a_member(tmp_path):
+    model, variables = edsr_x2(np.random.default_rng(2))
+    (tmp_path / "member2").mkdir()
+    model_file.save(tmp_path / "member2" / "last.safetensors", {"sr": variables}, {"networks": [EDSR_X2]})
+    with pytest.raises(UserError, match="is of an ensemble that is not finished; train the .* as in .*member2$"):
+        model_file.find(tmp_path)
 
 
 def test_bands_of_any_height_are_averaged():

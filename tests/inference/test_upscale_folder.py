@@ -9,6 +9,7 @@ from PIL import Image
 import pytest
 
 from jsr import models
+from jsr.degradations import jpeg
 from jsr.errors import UserError
 from jsr.inference import upscale_folder
 from jsr.inference.chain import Chain
@@ -142,6 +143,19 @@ def test_everything_is_done_once_and_bad_files_do_not_stop_it(tree, tmp_path, up
         "format": "png", "height": 20, "width": 30, "frames": 1, "bit_depth": 8, "channels": 3, "tiling": "whole",
         "tile": [20, 30], "overlap": 0, "notes": [], "settings": key}
     assert manifest["files"]["bad.png"]["error"] == str(error)
+
+
+@pytest.mark.parametrize("codecs, said", [
+    ("libjpeg 9e > libjpeg 9e", "its network was scored on JPEG read by libjpeg 9e"),
+    ("libjpeg 9e > libjpeg-turbo 2.1", ""), ("SVT-AV1 4.1.0 > libavif 1.3.0", "")])
+def test_jpeg_files_of_a_network_that_was_scored_with_another_decoder(tree, tmp_path, upscaler, codecs, said):
+    chain, = upscaler.chains
+    meta = {"fingerprint": {"codecs": {"data.eval": codecs}}}
+    other = Upscaler([Chain(chain.networks, chain.variables, meta=meta)], tile="auto")
+    entries, errors = upscale(tree, tmp_path / "out", Networks({"x2": []}, lambda: other))
+    assert not errors and entries["a.png"]["notes"] == []
+    assert [note for note in entries["b.JPG"]["notes"] if "was scored" in note] == (
+        [f"read by {jpeg.library()}; {said}"] if said else [])
 
 
 def times(out):

@@ -22,6 +22,11 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "enlarge/nearest": dict.fromkeys(range(2, 9), 0),
     "enlarge/bilinear": dict.fromkeys(range(2, 9), 0),
     "enlarge/bicubic": dict.fromkeys(range(2, 9), 0),
+    "abpn/base": {4: 2_396_671},
+    "along/base": {2: 17_088_324, 3: 17_272_964, 4: 17_236_036},
+    "cfn/base": {2: 889_795, 3: 1_074_435, 4: 1_777_798},
+    "fan/base": {4: 6_817_507},
+    "edsr/aiair": {2: 40_729_603},
     "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
     "edsr/full": {2: 40_729_603, 3: 43_680_003, 4: 43_089_923},
     "rcan/base": {2: 15_444_643, 3: 15_629_283, 4: 15_592_355, 8: 15_740_067},
@@ -33,6 +38,9 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "rrdbnet/b33": {4: 23_892_227},
     "rrdbnet/b6": {4: 4_467_779},
     "rrdbnet/direct": {1: 16_624_131, 2: 16_661_059, 3: 16_661_059},
+    "rrdbnet/relu": {2: 16_661_059},
+    "rrdbnet/squeeze": {2: 16_674_399, 3: 16_674_399, 4: 16_711_327},
+    "rrdn/gans": {2: 4_165_696, 4: 4_176_100},
     "hat/base": {1: 20_477_083, 2: 20_624_795, 3: 20_809_435, 4: 20_772_507},
     "hat/small": {2: 9_473_471, 3: 9_658_111, 4: 9_621_183},
     "hat/large": {2: 40_698_863, 3: 40_883_503, 4: 40_846_575},
@@ -61,8 +69,12 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "cidbnet/base": {4: 24_288_303},
     "cidbnet/nf": {4: 19_150_671},
     "cidbnet/nfe": {4: 25_301_415},
+    "drln/base": {2: 34_430_131, 3: 34_614_771, 4: 34_577_843, 8: 34_725_555},
+    "drln/scan": {2: 20_016_299, 3: 20_202_079, 4: 20_166_747},
     "dual_domain/base": {4: 2_654_866},
     "imdeception/base": {2: 295_780, 3: 304_435, 4: 316_552},
+    "mdsr/base": dict.fromkeys((2, 3, 4), 7_953_987),
+    "mdsr/tv_attention": dict.fromkeys((2, 3, 4), 8_058_907),
     "msdrsr/b23": {4: 20_088_291},
     "msdrsr/b33": {4: 27_282_531},
     "tcir/base": {1: 25_578_143},
@@ -70,6 +82,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "swinfir/aim22": {4: 14_432_259},
     "art/base": {1: 16_149_783, 2: 16_398_107, 3: 16_582_747, 4: 16_545_819},
     "art/small": {2: 11_719_547, 3: 11_904_187, 4: 11_867_259},
+    "adcsr/base": {2: 58_799_942, 3: 59_116_097, 4: 59_556_866, 8: 62_581_790},
+    "adcsr/spatial": {2: 58_801_510},
     "asconvsr/base": {2: 2_309_120, 3: 17_885_964},
     "drcnn/base": {2: 54_132, 3: 65_547},
     "elis/base": {2: 39_196},
@@ -85,7 +99,11 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "fftformer/base": {1: 16_560_474},
     "fftformer/qfem": {1: 11_667_691},
     "imdn/imdn": {2: 694_404, 3: 703_059, 4: 715_176},
+    "oaddet/base": {2: 16_377_903},
+    "oaddet/deep": {2: 21_742_871},
     "promptcir/base": {1: 34_754_927},
+    "rdn/b8": {4: 11_321_987},
+    "rdn/base": {2: 22_123_395, 3: 22_308_035, 4: 22_271_107},
     "restormer/base": {1: 26_126_644},
     "restormer/bias_free": {1: 26_111_668},
     "restormer_qf/fvlt1": {1: 27_298_741},
@@ -96,17 +114,23 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "safmn/light_pp": {4: 66_176},
     "safmn_bcie/base": {1: 18_414_083},
     "uestc/base": {4: 26_836_231},
+    "dense_residual/base": {2: 15_754_947, 3: 16_492_867, 4: 16_345_283},
     "discriminator/srrescgan": {1: 14_499_401},
     "discriminator/vgg128": {1: 14_499_401},
-    "downsample/dual": {2: 864, 3: 864, 4: 3_168, 8: 5_472},
+    "downsample/dual": dict.fromkeys((2, 3, 4), 335_875),
     "tempest/hnle": {1: 31_932_295},
     "prfdn/base": {2: 29_851, 3: 62_905},
+    "vcbp/base": {2: 4_326_065},
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
 }
-# Networks of other files' blocks: they are compiled by the long tests alone
-MADE_OF_OTHERS = {"a3net", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir", "restormer_qf",
-                  "swinfir", "tcir", "tempest", "uestc", "unicorns"}
+# Networks of other files' blocks, and some that are deep however small: they are compiled by the long tests alone
+MADE_OF_OTHERS = {"a3net", "abpn", "adcsr", "along", "cfn", "cidbnet", "dual_domain", "fan", "grl_cic", "hst", "mirnet",
+                  "msdrsr", "oaddet", "promptcir", "restormer_qf", "rrdn", "swinfir", "tcir", "tempest", "uestc",
+                  "unicorns"}
+# Deep variants of networks that are counted, and whole networks that take seconds: the long tests alone count them, too
+DEEP_VARIANTS = {"along/base", "drln/scan", "mdsr/tv_attention", "mirnet/base", "oaddet/deep", "rcan/c128",
+                 "rcan/multi_scale", "rcan/nadu"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
@@ -159,15 +183,19 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
     "syenet/scsyenet": {2: 9_968, 3: 12_548},
     "touchfish/base": {2: 64_092, 3: 146_491},
 }
-# Parameters of a branch that is computed and thrown away, and one that the original has without a use
-UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",)}
+# Parameters of a branch that is computed and thrown away, one that the original has without a use, other scales' parts
+UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",),
+          "drln": ("compress_1",), "mdsr": ("pre_process_x2", "pre_process_x3", "upsample_x2", "upsample_x3")}
 IDS = models.list_models()
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
 
 
-def rows(scales_of, is_quick):
+def rows(scales_of, is_quick, long=()):
     """Cases (id, scale); of a network of many scales, those that trace it once more are left to the long tests."""
-    return [pytest.param(model_id, scale, marks=[] if is_quick(models.card(model_id), scale) else [pytest.mark.slow])
+    def marks(model_id, scale):
+        return [] if is_quick(models.card(model_id), scale) and model_id not in long else [pytest.mark.slow]
+
+    return [pytest.param(model_id, scale, marks=marks(model_id, scale))
             for model_id in IDS for scale in scales_of(models.card(model_id))]
 
 
@@ -233,7 +261,7 @@ def test_every_variant_has_its_count_here():
     assert set(DEPLOYED) == set(filter(has_deployed_form, IDS))
 
 
-@pytest.mark.parametrize("model_id, scale", rows(lambda card: card.scales, is_last))
+@pytest.mark.parametrize("model_id, scale", rows(lambda card: card.scales, is_last, DEEP_VARIANTS))
 def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scale):
     variables = models.abstract(model_id, scale=scale)
     used = models.abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
@@ -325,8 +353,8 @@ def test_an_anchored_network_may_begin_as_the_image(stem):
 
 def cancels(path, params):
     """Whether a parameter is the bias of a 1x1 convolution before a fixed filter, whose weights add up to nothing."""
-    *block, layer, leaf = path.split("/")
-    siblings = functools.reduce(lambda tree, key: tree[key], block, params)
+    *block, layer, leaf = ["", *path.split("/")]
+    siblings = functools.reduce(lambda tree, key: tree[key], block[1:], params)
     return leaf == "bias" and layer.endswith("_0") and layer.replace("conv", "edge")[:-1] + "1" in siblings
 
 

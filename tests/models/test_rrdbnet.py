@@ -96,7 +96,7 @@ def test_the_attention_learns():
         assert np.isfinite(leaf).all() and np.any(leaf != 0)
 
 
-@pytest.mark.parametrize("field", ["channel_attention", "spatial_attention"])
-def test_attention_has_no_names_elsewhere(field):
+@pytest.mark.parametrize("field, value", [("channel_attention", "eca"), ("spatial_attention", True)])
+def test_attention_has_no_names_elsewhere(field, value):
     with pytest.raises(UserError, match="rrdbnet: no public code has the attention"):
-        convert.formats(models.create("rrdbnet", scale=4, **{field: True}))
+        convert.formats(models.create("rrdbnet", scale=4, **{field: value}))

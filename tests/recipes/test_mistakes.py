@@ -11,6 +11,8 @@ from jsr.errors import UserError
 from jsr.recipes.overrides import parts
 
 L1 = dict(fn="l1", pred="sr", target="hr", weight=1.0)
+NET = dict(model="edsr/baseline", scale=4, fields={})
+STAGE = recipes.stage(steps=100, crop=64, batch=1, losses=[L1], learning_rate=1e-3)
 
 
 def changed(*changes):
@@ -85,6 +87,18 @@ MISTAKES = [
     ("networks.sr.fields", {"dtype": "x"}, "networks.sr.fields: dtype is no field to set here; the recipe's dtype"),
     ("input_hw", [1, 2, 3], "input_hw: [1, 2, 3]; give [height, width]"),
     ("ensemble.tiles", [0], "ensemble.tiles: [0]; give sides of 1 or more"),
+    ("ensemble", {"self": True, "transforms": ["hflip", "hflop"]}, "ensemble.transforms: no flip or turn 'hflop'; did"),
+    ("ensemble", {"self": True, "transforms": ["hflip", "hflip"]}, "ensemble.transforms: ['hflip', 'hflip'] names one"),
+    ("ensemble", {"transforms": ["hflip"]}, "ensemble.transforms: names flips and turns, but ensemble.self is False"),
+    ("members", [{}, {"seed": 1}], ""),
+    ("members", [{}], "members: is one network, of which there is nothing to average; give two, or []"),
+    ("members", [{}, {"copies": 2}], "members[1]: is the network of members[0] once more; give it another seed ("),
+    ("members", [{"copies": 0}], "members[0].copies: 0; give 1 or more and 100 or less"),
+    ("members", [{}, {"seed": 1, "weight": 0.0}], "members[1].weight: 0.0; give more than 0 and 1,000,000 or less"),
+    ("members", [{}, {"networks": {"rs": NET}}], "members[1].networks: no network 'rs'; did you mean 'sr'"),
+    ("members", [{}, {"networks": {"sr": NET | {"scale": 2}}}], "members[1]: is for x2, the recipe for x4; members"),
+    ("members", [{}, {"networks": {"sr": NET | {"fields": {"num_fet": 1}}}}], "members[1].networks.sr: edsr/baseline"),
+    ("members", [{}, {"stages": [STAGE | {"crop": 30}]}], "members[1].stages[0].crop: 30 is not a multiple of the "),
     ("data.eval.degrade", "bicubic_x2", "data.eval.degrade: bicubic_x2 makes LR images for x2, the networks are"),
     ("stages[0].players[0].losses[0]", L1 | {"weight": float("inf")}, "losses[0]: loss l1: weight=inf; give a number"),
     ("stages[0].players[0].schedule", {"name": "piecewise_linear"}, "players[0]: cannot be ("),
@@ -233,10 +247,11 @@ def test_an_old_config_json_without_newer_keys_and_with_older_ones_is_read(tmp_p
     data = trees.plain(recipes.load("aim22_t1")) | {"id": "aim22_vue_tcir", "report": {"psnr": 23.6677}}
     for row in data["data"]["train"]:
         del row["shrink"], row["tiles"], row["detail"]
-    del data["entry"]
+    del data["entry"], data["members"]
+    data["networks"]["sr"]["copies"] = 1
     (tmp_path / "config.json").write_text(json.dumps(data))
     assert recipes.read_json(tmp_path / "config.json") == recipes.load("aim22_t1")
-    with pytest.raises(UserError, match="unknown key 'id'.*\n.*unknown key 'report'"):  # in a track file
+    with pytest.raises(UserError, match="unknown key 'id'.*\n.*unknown key 'report'\n.*unknown key 'copies'"):
         recipes.read(data)
 
 

@@ -48,7 +48,7 @@ def read(data_dir, dataset="video_folder/aim22_t2", split="train"):
 
 
 def files(data_dir):
-    return {path.name: path.read_bytes() for path in (data_dir / "video_folder/aim22_t2/1.1.0").iterdir()}
+    return {path.name: path.read_bytes() for path in (data_dir / "video_folder/aim22_t2/1.2.0").iterdir()}
 
 
 def test_records_hold_the_files_and_what_the_protocol_makes_of_them(folder, tmp_path):
@@ -173,7 +173,7 @@ def test_kill_9_and_the_next_run_continues(folder, tmp_path, monkeypatch):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     killed = subprocess.Popen([sys.executable, script, tmp_path / "a", folder])
-    parts = tmp_path / "a/video_folder/.aim22_t2-1.1.0.parts"
+    parts = tmp_path / "a/video_folder/.aim22_t2-1.2.0.parts"
     deadline = time.monotonic() + 60
     while not parts.is_dir() or len(list(parts.glob("*.record"))) < 2:
         assert killed.poll() is None and time.monotonic() < deadline

@@ -10,7 +10,7 @@ from jsr.layers.upsample import factors
 
 
 def official(model):
-    """yulunzhang/RCAN; TimothyHTimothy/NADU-DMDR's has layers that shift the mean of [0, 255], and does not call them."""
+    """yulunzhang/RCAN, and TimothyHTimothy/NADU-DMDR, which has the layers of the mean of [0, 255] without a use."""
     mean, img_range = (model.mean, model.img_range) if any(model.mean) else (RGB_MEAN, 255.0)
     shift, identity = np.float32(img_range) * np.asarray(mean, np.float32), np.eye(3, dtype=np.float32)[..., None, None]
     rules = _rules(model, first="head.0", block="body.{}.body.{}.body.{}", attention="3.conv_du.{}",
