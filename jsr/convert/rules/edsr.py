@@ -1,5 +1,7 @@
 """State dicts of EDSR."""
 
+from typing import Any
+
 import numpy as np
 
 from jsr.convert.engine import Rules
@@ -48,7 +50,8 @@ def identify(state_dict):
         return None
     num_feat = state_dict[head].shape[0]
     res_scale = 0.1 if num_feat >= 256 else 1.0  # as published
-    fields, assumed = dict(num_feat=num_feat, num_block=blocks, res_scale=res_scale), [f"res_scale {res_scale}"]
+    fields: dict[str, Any] = dict(num_feat=num_feat, num_block=blocks, res_scale=res_scale)
+    assumed = [f"res_scale {res_scale}"]
     fields["padding_mode"] = "replicate" if "sub_mean.rgb_mean" in state_dict else "zeros"
     mean = state_dict.get("sub_mean.rgb_mean", state_dict.get("sub_mean.bias"))
     if mean is not None:
