@@ -178,7 +178,7 @@ class MIRNet(nn.Module):
 
 VARIANTS = {"base": dict()}  # 31.787 M
 
-SMALL = dict(n_feat=8, n_rrg=1, n_msrb=1, height=2)  # the same network, for tests that compile it
+SMALL = dict(n_feat=32, n_rrg=1, n_msrb=1, height=2)  # the same network, for tests that compile it
 
 
 def Model(variant="base", *, scale, **fields):
