@@ -151,8 +151,8 @@ class OADDet(nn.Module):
 
     def oriented(self, x, name, **fields):
         """An orientation-aware block."""
-        fields = dict(features=self.oriented_feat, unused=self.unused, dtype=self.dtype) | fields
-        return Oriented(**fields, name=name)(x)
+        fields = {"features": self.oriented_feat, "unused": self.unused, "dtype": self.dtype, "name": name} | fields
+        return Oriented(**fields)(x)
 
     def shallow(self, image):
         """The enlarged image (N, H, W, 3), enhanced."""
