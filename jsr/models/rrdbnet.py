@@ -116,7 +116,8 @@ class RRDB(nn.Module):
     def __call__(self, x):
         y = x
         for index in (1, 2, 3):
-            y = ResidualDenseBlock(self.num_grow_ch, self.activation, self.dtype, self.kernel_init, name=f"rdb{index}")(y)
+            y = ResidualDenseBlock(self.num_grow_ch, self.activation, self.dtype, self.kernel_init,
+                                   name=f"rdb{index}")(y)
         if self.channel_attention == "eca":
             y = ECA(name="eca")(y)
         elif self.channel_attention == "squeeze":
@@ -221,6 +222,7 @@ CARD = Card(
     paper="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV Workshops 2018",
     code="XPixelGroup/BasicSR (Apache-2.0)",
     scales=(1, 2, 4),
-    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "attention": (4,), "relu": (2,), "squeeze": (2, 3, 4)},
+    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "attention": (4,), "relu": (2,),
+                    "squeeze": (2, 3, 4)},
     other_scales=(1, 2, 3, 4, 8),
 )
