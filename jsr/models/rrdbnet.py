@@ -23,6 +23,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jsr.errors import nearest
 from jsr.layers.conv import Conv, he, torch_uniform
 from jsr.layers.pool import GlobalMean
 from jsr.layers.resize import bilinear
@@ -123,7 +124,8 @@ class RRDB(nn.Module):
         elif self.channel_attention == "squeeze":
             y = y * ChannelWeights(min(16, y.shape[-1]), dtype=self.dtype, name="attention")(y)
         elif self.channel_attention:
-            raise ValueError(f"channel_attention = {self.channel_attention!r} is none of eca, squeeze")
+            raise ValueError(f"no channel attention {self.channel_attention!r}; "
+                             + nearest(self.channel_attention, ("eca", "squeeze")))
         return x + 0.2 * y
 
 
@@ -177,6 +179,8 @@ class RRDBNet(nn.Module):
         def conv(features, name):
             return Conv(features, dtype=self.dtype, name=name)
 
+        if self.act not in ACTIVATIONS:
+            raise ValueError(f"no activation {self.act!r}; {nearest(self.act, ACTIVATIONS)}")
         activation = ACTIVATIONS[self.act]
         block = nn.remat(RRDB) if self.remat else RRDB
         head = conv(self.num_feat, "conv_first")(pixel_unshuffle(lr, self.unshuffle_factor))
