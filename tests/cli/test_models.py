@@ -278,6 +278,12 @@ def test_what_is_there_is_listed_and_shown(server, tmp_path, capsys):
     assert f"jsr models: {run / 'best.safetensors'}: damaged" in err and "x4-avif" in out
 
 
+def test_every_shipped_model_has_a_card(capsys):
+    for name in weights.PURPOSES:
+        assert main(["models", "show", name]) == 0
+        assert all(part in capsys.readouterr().out for part in ("bad at", "## Scores", "| Set14 |", "## Pictures"))
+
+
 def test_the_table_of_public_models_is_sound():
     found = public.models()
     assert len(found) > 60 and not set(found) & {*models.STEMS, *weights.PURPOSES}
