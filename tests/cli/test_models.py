@@ -265,7 +265,7 @@ def test_what_is_there_is_listed_and_shown(server, tmp_path, capsys):
         "name": str(run), "path": str(run / "best.safetensors"), "origin": "run", "networks": ["enlarge/bicubic"] * 2,
         "scale": 4, "purpose": "trained by aim22_t1:quick, 3,000 steps", "params": 0, "licence": "",
         "bytes": (run / "best.safetensors").stat().st_size, "s_per_mpx": None, "commercial": "unstated",
-        "data": "photos, pairs of files"}
+        "data": "photos, pairs of files", "members": 1}
     x4 = rows["x4"]
     assert (x4["origin"], x4["scale"], x4["licence"], x4["commercial"]) == ("shipped", 4, "Apache-2.0", "yes")
     assert x4["s_per_mpx"] > 0 and x4["params"] > 10_000 and "pictures of" in x4["data"] and "JPEG" in x4["purpose"]
@@ -276,6 +276,13 @@ def test_what_is_there_is_listed_and_shown(server, tmp_path, capsys):
     assert main(["models"]) == 1
     out, err = capsys.readouterr()
     assert f"jsr models: {run / 'best.safetensors'}: damaged" in err and "x4-avif" in out
+
+
+def test_every_shipped_model_has_a_card(capsys):
+    for name in weights.PURPOSES:
+        assert main(["models", "show", name]) == 0
+        card = capsys.readouterr().out
+        assert all(part in card for part in ("bad at", "## Scores", "| Set14 |", "## Pictures"))
 
 
 def test_the_table_of_public_models_is_sound():
