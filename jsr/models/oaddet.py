@@ -91,11 +91,11 @@ def filtered(image, kernels, side):
     Returns:
       Array (N, H, W, C).
     """
-    _, height, width, channels = image.shape
+    n, height, width, channels = image.shape
     image = jnp.pad(image, [(0, 0), (side // 2,) * 2, (side // 2,) * 2, (0, 0)])
-    return sum(image[:, row:row + height, column:column + width]
-               * kernels[..., (row * side + column) * channels:(row * side + column + 1) * channels]
-               for row in range(side) for column in range(side))
+    rows = jnp.stack([image[:, row:row + height] for row in range(side)], axis=3)
+    windows = jnp.stack([rows[:, :, column:column + width] for column in range(side)], axis=4)
+    return (windows * kernels.reshape(n, height, width, side, side, channels)).sum((3, 4))
 
 
 class OADDet(nn.Module):
@@ -149,10 +149,10 @@ class OADDet(nn.Module):
         """A convolution that repeats the edge."""
         return Conv(features, kernel_size, padding_mode="replicate", dtype=self.dtype, name=name)(x)
 
-    def oriented(self, x, name, **fields):
+    def oriented(self, x, name, **fields: Any):
         """An orientation-aware block."""
-        fields = dict(features=self.oriented_feat, unused=self.unused, dtype=self.dtype) | fields
-        return Oriented(**fields, name=name)(x)
+        fields = dict(features=self.oriented_feat, unused=self.unused) | fields
+        return Oriented(**fields, dtype=self.dtype, name=name)(x)
 
     def shallow(self, image):
         """The enlarged image (N, H, W, 3), enhanced."""

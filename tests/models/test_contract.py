@@ -23,8 +23,10 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "enlarge/bilinear": dict.fromkeys(range(2, 9), 0),
     "enlarge/bicubic": dict.fromkeys(range(2, 9), 0),
     "abpn/base": {4: 2_396_671},
+    "along/base": {2: 17_088_324, 3: 17_272_964, 4: 17_236_036},
     "cfn/base": {2: 889_795, 3: 1_074_435, 4: 1_777_798},
     "fan/base": {4: 6_817_507},
+    "edsr/aiair": {2: 40_729_603},
     "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
     "edsr/full": {2: 40_729_603, 3: 43_680_003, 4: 43_089_923},
     "rcan/base": {2: 15_444_643, 3: 15_629_283, 4: 15_592_355, 8: 15_740_067},
@@ -122,11 +124,13 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
 }
-# Networks of other files' blocks, and one that is deep however small: they are compiled by the long tests alone
-MADE_OF_OTHERS = {"a3net", "adcsr", "along", "cfn", "cidbnet", "dual_domain", "grl_cic", "hst", "msdrsr", "promptcir",
-                  "restormer_qf", "rrdn", "swinfir", "tcir", "tempest", "uestc", "unicorns"}
-# Deep variants of networks that are counted: the long tests alone count them, too
-DEEP_VARIANTS = {"drln/scan", "mdsr/tv_attention", "rcan/c128", "rcan/multi_scale", "rcan/nadu"}
+# Networks of other files' blocks, and some that are deep however small: they are compiled by the long tests alone
+MADE_OF_OTHERS = {"a3net", "abpn", "adcsr", "along", "cfn", "cidbnet", "dual_domain", "fan", "grl_cic", "hst", "mirnet",
+                  "msdrsr", "oaddet", "promptcir", "restormer_qf", "rrdn", "swinfir", "tcir", "tempest", "uestc",
+                  "unicorns"}
+# Deep variants of networks that are counted, and whole networks that take seconds: the long tests alone count them, too
+DEEP_VARIANTS = {"along/base", "drln/scan", "mdsr/tv_attention", "mirnet/base", "oaddet/deep", "rcan/c128",
+                 "rcan/multi_scale", "rcan/nadu"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},

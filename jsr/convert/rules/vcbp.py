@@ -4,8 +4,8 @@ from jsr.convert.engine import Rules
 from jsr.convert.identify import count
 
 UP = [("mConv.1", "mConv_1", "conv"), ("mConv.2.weight", "mConv_2/slope", "tensor"), ("upper.2", "upper_2", "conv")]
-DOWN = [*((f"DB.{k}", f"DB_{k}", "conv") for k in (1, 4)),
-        *((f"DB.{k}.weight", f"DB_{k}/slope", "tensor") for k in (2, 5)),
+DOWN = [*((f"DB.{k}", f"db_{k}", "conv") for k in (1, 4)),
+        *((f"DB.{k}.weight", f"db_{k}/slope", "tensor") for k in (2, 5)),
         ("down.1", "down_1", "conv"), ("ca.conv_du.0", "ca_conv_du_0", "conv"),
         ("ca.conv_du.1.weight", "ca_conv_du_1/slope", "tensor"), ("ca.conv_du.2", "ca_conv_du_2", "conv")]
 
