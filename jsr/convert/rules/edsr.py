@@ -48,8 +48,9 @@ def identify(state_dict):
         return None
     num_feat = state_dict[head].shape[0]
     res_scale = 0.1 if num_feat >= 256 else 1.0  # as published
-    fields, assumed = dict(num_feat=num_feat, num_block=blocks, res_scale=res_scale), [f"res_scale {res_scale}"]
-    fields["padding_mode"] = "replicate" if "sub_mean.rgb_mean" in state_dict else "zeros"
+    padding_mode = "replicate" if "sub_mean.rgb_mean" in state_dict else "zeros"
+    fields = dict(num_feat=num_feat, num_block=blocks, res_scale=res_scale, padding_mode=padding_mode)
+    assumed = [f"res_scale {res_scale}"]
     mean = state_dict.get("sub_mean.rgb_mean", state_dict.get("sub_mean.bias"))
     if mean is not None:
         fields["img_range"] = 255.0 if np.abs(mean).max() > 1 else 1.0

@@ -42,5 +42,5 @@ def identify(state_dict):
     if squeezed is not None:
         fields |= dict(tv_attention=True, squeeze_factor=fields["num_feat"] // squeezed.shape[0])
     if "sub_mean.bias" in state_dict:
-        fields["img_range"] = 255.0 if np.abs(state_dict["sub_mean.bias"]).max() > 1 else 1.0
+        fields |= dict(img_range=255.0 if np.abs(state_dict["sub_mean.bias"]).max() > 1 else 1.0)
     return 2, fields, ["scale 2 (it has the parts of 2, 3 and 4)"]
