@@ -186,7 +186,8 @@ RECIPES = {
                       freeze=[dict(pattern="sr/residual_*", steps=100_000)],  # as the official ETDS
                       schedule=dict(name="multi_step", milestones=[50 * 110_400 // 32], factor=0.5))],
         inferred=["batch of 32", "the losses, and the residual stream that waits for 100k steps: ETDS's",
-                  "patches of 64 are of the LR image", "where the gradients enter, and ECBs at both ends too"]),
+                  "patches of 64 are of the LR image", "where the gradients enter, and ECBs at both ends too",
+                  "33 QPs, 31 to 63: the 110,400 images that the report has in an epoch are 3450 at 32"]),
     "casr": entry(
         entry="casr_x4",
         title="Z6: CASR, three convolutions at a third of the LR size and one more, taught by a larger LRSRN",

@@ -151,13 +151,8 @@ class OADDet(nn.Module):
 
     def oriented(self, x, name, **fields: Any):
         """An orientation-aware block."""
-<<<<<<< HEAD
         fields = dict(features=self.oriented_feat, unused=self.unused) | fields
         return Oriented(**fields, dtype=self.dtype, name=name)(x)
-=======
-        fields = {"features": self.oriented_feat, "unused": self.unused, "dtype": self.dtype, "name": name} | fields
-        return Oriented(**fields)(x)
->>>>>>> main
 
     def shallow(self, image):
         """The enlarged image (N, H, W, 3), enhanced."""
