@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr.errors import UserError, nearest
+from jsr.layers.resize import bicubic_downsample
 from jsr.trees import plain
 
 
@@ -103,21 +104,24 @@ def cutout(images, partner, key, *, share=0.001):
     return images | {"lr": images["lr"] * kept, "mask": images["mask"] * _enlarged(kept, images["mask"])}
 
 
-def mixcorrupt(images, partner, key, *, alpha=1.0):
-    """LR becomes a mean of itself and of three other reductions of HR, with weights of Dirichlet(alpha).
+def mixcorrupt(images, partner, key):
+    """LR shows HR within a window of a third of its sides, reduced by bicubic, bilinear or nearest, each as likely.
 
-    AIM 2020's team qwq names it MixCorrupt, "to learn from different degradations", and no more; all else is inferred,
-    after AugMix. The reductions are the antialiased bilinear, bicubic and Lanczos ones, clipped to [0, 1].
+    The reductions are PyTorch's without antialiasing: 4x4, 2x2 or 1 px make one, whatever the scale. As in
+    TimothyHTimothy/NADU-DMDR, of a member of AIM 2020's team qwq, which draws once a batch, as `per` "batch" does here.
     """
     del partner
     lr, hr = images["lr"], images["hr"]
     if lr.shape == hr.shape:
         raise UserError("augmentation mixcorrupt: makes LR images of HR ones, which must be larger; "
                         "enlarge LR within the network, or leave it out")
-    reductions = [jax.image.resize(hr, lr.shape, method) for method in ("linear", "cubic", "lanczos3")]
-    versions = [lr, *(jnp.clip(reduction, 0, 1) for reduction in reductions)]
-    weights = jax.random.dirichlet(key, jnp.full(len(versions), alpha))
-    return images | {"lr": sum(weight * version for weight, version in zip(weights, versions, strict=True))}
+    factor = hr.shape[-2] // lr.shape[-2]
+    method_key, *place_keys = jax.random.split(key, 3)
+    reductions = [bicubic_downsample(hr.reshape(-1, *hr.shape[-3:]), factor).reshape(lr.shape),
+                  _bilinear_downsample(hr, factor), hr[..., ::factor, ::factor, :]]
+    reduced = jnp.stack(reductions)[jax.random.randint(method_key, (), 0, len(reductions))]
+    sides = lr.shape[-3:-1]
+    return images | {"lr": jnp.where(_rectangle(place_keys, sides, [side // 3 for side in sides]), reduced, lr)}
 
 
 def one_of(images, partner, key, *, of=()):
@@ -289,14 +293,25 @@ def _window(key, images, ratio):
     """Where the window is, bool (H, W, 1) of LR size."""
     size_key, *place_keys = jax.random.split(key, 3)
     ratio = jnp.clip(ratio + 0.01 * jax.random.normal(size_key), 0, 1)
+    sides = images["lr"].shape[-3:-1]
+    return _rectangle(place_keys, sides, [jnp.floor(side * ratio).astype(int) for side in sides])
 
-    def span(key, side):
-        length = jnp.floor(side * ratio).astype(int)
+
+def _rectangle(keys, sides, lengths):
+    """Where a rectangle of these lengths lies, bool (H, W, 1), anywhere in an image as likely; a key for each axis."""
+    def span(key, side, length):
         start = jax.random.randint(key, (), 0, side - length + 1)
         return (jnp.arange(side) >= start) & (jnp.arange(side) < start + length)
 
-    rows, columns = map(span, place_keys, images["lr"].shape[-3:-1])
+    rows, columns = map(span, keys, sides, lengths)
     return (rows[:, None] & columns)[..., None]
+
+
+def _bilinear_downsample(image, factor):
+    """(..., H, W, C) to (..., H / factor, W / factor, C): means of the two middle rows and columns of every `factor`."""
+    before, after = (factor - 1) // 2, factor // 2
+    image = (image[..., before::factor, :, :] + image[..., after::factor, :, :]) / 2
+    return (image[..., before::factor, :] + image[..., after::factor, :]) / 2
 
 
 def _paste(images, others, where):

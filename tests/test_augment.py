@@ -15,6 +15,7 @@ import pytest
 
 from jsr import augment
 from jsr.errors import UserError
+from jsr.layers.resize import bicubic_downsample
 
 COUNT = 64
 KEY = jax.random.key(7)
@@ -192,15 +193,19 @@ def test_cutout_blackens_pixels_and_says_which(batch):
         assert not of_sample.any() or np.ptp(image[of_sample], axis=0).max() == 0
 
 
-def test_mixcorrupt_takes_means_of_reductions_of_one_image(batch):
-    flat = {name: np.broadcast_to(batch[name].mean((1, 2), keepdims=True), batch[name].shape) for name in ("lr", "hr")}
-    np.testing.assert_allclose(run(flat, "mixcorrupt")["lr"], flat["lr"], atol=1e-6)  # all reductions are the same
-    black = {"lr": np.zeros_like(batch["lr"]), "hr": np.ones_like(batch["hr"])}
-    found = run(black, "mixcorrupt")
-    shares = 1 - found["lr"][:, 0, 0, 0]  # of LR itself, beside three others: of Beta(1, 3)
-    assert np.ptp(found["lr"], axis=(1, 2, 3)).max() < 1e-6
-    assert abs(shares.mean() - 1 / 4) < 0.08 and abs(shares.std() - np.sqrt(3 / 80)) < 0.06
-    np.testing.assert_array_equal(found["hr"], black["hr"])
+def test_mixcorrupt_pastes_one_reduction_of_hr(batch):
+    ways = {"bicubic": lambda hr: bicubic_downsample(hr, 4), "nearest": lambda hr: hr[:, ::4, ::4],
+            "bilinear": lambda hr: (hr[:, 1::4] + hr[:, 2::4]).reshape(COUNT, 4, -1, 4, 3)[:, :, :, 1:3].sum(3) / 4}
+    seen = set()
+    for seed in range(8):
+        found = run(batch, dict(name="mixcorrupt", per="batch"), key=jax.random.key(seed))
+        where = (found["lr"] != batch["lr"]).any(-1)
+        assert (where == where[0]).all() and where[0].sum() == 1  # of 4x4 px the third, rounded down, is one
+        hits = [way for way, of in ways.items() if np.allclose(found["lr"][where], of(batch["hr"])[where], atol=1e-6)]
+        assert len(hits) == 1
+        seen.update(hits)
+        np.testing.assert_array_equal(found["hr"], batch["hr"])
+    assert seen == set(ways)
 
 
 def test_probabilities(batch):

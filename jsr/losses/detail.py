@@ -35,11 +35,10 @@ def lanczos_l1(pred, target, scale=4, lobes=5):
 
 
 def cycle_l1(pred, target):
-    """L1 of an SR image, shrunk by Pillow's bicubic, and an LR image: a cycle whose way back is fixed.
+    """L1 of an SR image, shrunk by Pillow's bicubic, and an LR image: the cycle of MLP_SR.
 
-    AIM 2020 real image SR, report: MLP_SR has a cycle, qwq a dual loss, and the report does not give the way from HR to
-    LR. MLP_SR, qwq's code and dual regression (Guo et al., CVPR 2020) learn it: that is an `l1` of another network's
-    output, as `downsample`'s; a fixed one is inferred.
+    AIM 2020 real image SR, report. A way from HR to LR that is learnt, as dual regression has it (Guo et al., CVPR
+    2020), is an `l1` of another network's output; where that network keeps the size, this shrinks its image.
 
     Args:
       pred: (N, H, W, C).

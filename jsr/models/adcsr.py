@@ -84,7 +84,8 @@ class ADCSR(nn.Module):
       scale: 1, 3 or a power of two.
       num_feat: features of the trunk.
       num_wide: features between the two convolutions of a unit.
-      num_group: groups (ADRU), each of four blocks (ADRB) of four units; at most 4.
+      num_group: groups (ADRU), each of four blocks (ADRB) of four units; at most 4. 0 is the skip connection alone, as
+        CETC-CSKT train it first.
       spatial_attention: after each block.
       img_range: the inside works on values as far apart.
       mean: RGB mean in [0, 1] that is subtracted before and added after.
@@ -111,6 +112,11 @@ class ADCSR(nn.Module):
         block = functools.partial(AdaptiveDense, unit, self.spatial_attention, dtype=self.dtype)
         mean, colours = jnp.asarray(self.mean, lr.dtype), lr.shape[-1]
         image = (lr - mean) * self.img_range
+        skip = image
+        for index, factor in enumerate(factors(self.scale)):
+            skip = pixel_shuffle(conv(colours * factor**2, f"skip_{index}", 5)(skip), factor)
+        if not self.num_group:
+            return skip.astype(lr.dtype) / self.img_range + mean
         x = Conv(self.num_feat, dtype=self.dtype, name="conv_first")(image)
         groups = []
         for index in range(self.num_group):
@@ -123,9 +129,6 @@ class ADCSR(nn.Module):
         enlarged = [pixel_shuffle(conv(colours * self.scale**2, f"tail_{size}", size)(x), self.scale)
                     for size in (3, 5, 7, 9)]
         x = conv(colours, "tail_fusion", 1)(jnp.concatenate(enlarged, axis=-1))
-        skip = image
-        for index, factor in enumerate(factors(self.scale)):
-            skip = pixel_shuffle(conv(colours * factor**2, f"skip_{index}", 5)(skip), factor)
         return (x + skip).astype(lr.dtype) / self.img_range + mean
 
 

@@ -124,5 +124,5 @@ CARD = Card(
     code="",
     scales=(2, 3, 4),
     padding=Padding(16, "reflect"),
-    other_scales=(2, 3, 4, 8),
+    other_scales=(1, 2, 3, 4, 8),
 )

@@ -116,5 +116,5 @@ CARD = Card(
           "Super-Resolution, ECCV Workshops 2020",
     code="RaoUmer/SRResCycGAN (MIT)",
     scales=(4,),
-    other_scales=(2, 3, 4, 8),
+    other_scales=(1, 2, 3, 4, 8),
 )
