@@ -5,7 +5,7 @@
 
 Report: Conde et al., Real-time 4K super-resolution of compressed AVIF images: AIS 2024 challenge survey, CVPRW 2024.
 The entries are in the order of its table 1. What holds for all of them:
-- LR crops are of whole images, each at a QP of its own. An image is compressed when it is first drawn at a QP, a second
+- LR crops are of whole images, each at a QP of its own. An image is compressed when it is first drawn at a QP, 2 s
   of CPU a megapixel of LR, and kept (jsr.data.kept); quicker at first, and with one QP an image, are the stored LR
   images of `div2k/ais24` and so on, with degrade="".
 - An epoch is one crop of each image: epochs * images / batch steps. Images: DIV2K 800, Flickr2K 2650, DIV8K 1500,

@@ -217,7 +217,8 @@ def _card(name, path):
     lines = [f"# {name}", "", f"x{row['scale']}, {_networks(row)}: {row['purpose']}.", "",
              f"- {row['params']:,} parameters, {row['bytes'] / 1e6:,.1f} MB",
              f"- licence of the weights: {row['licence'] or 'not stated'}; commercial use: {row['commercial']}"]
-    lines += [f"- recipe: {meta['recipe']}"] * bool(meta.get("recipe"))
+    if recipe := meta.get("recipe"):
+        lines.append(f"- recipe: {recipe}")
     if meta.get("steps") is not None:
         lines.append(f"- updates: {meta['steps']:,}")
     lines += [f"- trained on: {row['data']}"] * bool(row["data"])
