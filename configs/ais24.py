@@ -5,7 +5,7 @@
 
 Report: Conde et al., Real-time 4K super-resolution of compressed AVIF images: AIS 2024 challenge survey, CVPRW 2024.
 The entries are in the order of its table 1. What holds for all of them:
-- LR crops are of whole images, each at a QP of its own. An image is compressed when it is first drawn at a QP, a second
+- LR crops are of whole images, each at a QP of its own. An image is compressed when it is first drawn at a QP, 2 s
   of CPU a megapixel of LR, and kept (jsr.data.kept); quicker at first, and with one QP an image, are the stored LR
   images of `div2k/ais24` and so on, with degrade="".
 - An epoch is one crop of each image: epochs * images / batch steps. Images: DIV2K 800, Flickr2K 2650, DIV8K 1500,
@@ -186,7 +186,8 @@ RECIPES = {
                       freeze=[dict(pattern="sr/residual_*", steps=100_000)],  # as the official ETDS
                       schedule=dict(name="multi_step", milestones=[50 * 110_400 // 32], factor=0.5))],
         inferred=["batch of 32", "the losses, and the residual stream that waits for 100k steps: ETDS's",
-                  "patches of 64 are of the LR image", "where the gradients enter, and ECBs at both ends too"]),
+                  "patches of 64 are of the LR image", "where the gradients enter, and ECBs at both ends too",
+                  "33 QPs, 31 to 63: the 110,400 images that the report has in an epoch are 3450 at 32"]),
     "casr": entry(
         entry="casr_x4",
         title="Z6: CASR, three convolutions at a third of the LR size and one more, taught by a larger LRSRN",

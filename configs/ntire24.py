@@ -92,8 +92,8 @@ RECIPES = {
         ema_decay=0.999,
         ensemble=dict(self=True, transforms=FLIPS),
         inferred=["all of the training is that of the team's code, since section 4.2 of the report is not at hand; the "
-                  "file that it submitted is named after step 68,000 of the second stage",
-                  "the second stage starts from the parameters as they are, the team's from its best averaged ones"]),
+                  "file that it submitted is named after step 68,000 of the second stage"],
+        left_out=["the second stage starts from the parameters as they are, the team's from its best averaged ones"]),
     "titans": recipe(
         entry="ntire24_titans_unifyformer",
         title="Titans: UnifyFormer, Restormer with linear attention between pixels, x8 ensemble over tiles",
@@ -113,10 +113,11 @@ RECIPES = {
         ema_decay=0.0,  # inferred: Restormer's training has none
         ensemble=dict(self=True, tiles=[400]),
         inferred=["50 features and 2 refinement blocks, as in the team's code, where the report has 48 and 4",
-                  "AdamW starts anew with each size of crops; no EMA, as in Restormer's training",
+                  "no EMA, as in Restormer's training",
                   "all eight flips and turns, as in the team's code, where the report's table has two",
                   "tiles of 400, as the team's, faded over an eighth of them; theirs overlap by 32 and are averaged",
-                  "crops of the whole image's JPEG; \"80,000 images\" of LSDIR are all its 84,991"]),
+                  "crops of the whole image's JPEG; \"80,000 images\" of LSDIR are all its 84,991"],
+        left_out=["one AdamW for all sizes of crops: it starts anew with each, at the rate of the one cosine"]),
     "binycn": recipe(
         entry="ntire24_binycn_grl_cic",
         title="BinYCn: GRL-CIC, GRL with gates made of the quality that it estimates, x4 ensemble over tiles",
@@ -334,9 +335,9 @@ RECIPES = {
         ema_decay=0.0,
         inferred=["the challenge took the released weights; this is the training of options/train_fbcnn_color.json of "
                   "jiaxi-jiang/FBCNN, which asks for batch normalisation that the released weights do not have",
-                  "2,000,000 steps",
-                  "crops anywhere on the JPEG's grid; half of the authors' begin at it, half 0 to 8 px after"],
-        left_out=["the file's start, orthogonal kernels with gain 0.2: the network starts near the identity "
+                  "2,000,000 steps"],
+        left_out=["half of the authors' crops begin at JPEG's grid, half 0 to 8 px after it: here they begin anywhere",
+                  "the file's start, orthogonal kernels with gain 0.2: the network starts near the identity "
                   "(jsr.models.fbcnn)"]),
 }
 

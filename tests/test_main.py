@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 import jsr
-from jsr import main, metrics, model_file, recipes, results
+from jsr import degradations, main, metrics, model_file, recipes, results
 from jsr.data import validation
 from jsr.data.sources import open_source
 from jsr.errors import UserError
@@ -145,6 +145,10 @@ def test_a_run_to_its_end(tiny_run, reference):
     meta, _, _ = model_file.load(workdir / "last.safetensors")
     assert meta["steps"] == 12 and meta["ema"] and meta["recipe"] == "aim22_t1:quick"
     assert meta["fingerprint"]["versions"]["jsr"] == jsr.__version__
+    codecs = degradations.codecs(degradations.draw("aim22_t1"))
+    assert meta["fingerprint"]["codecs"] == {"data.train[0]": codecs, "data.eval": codecs}
+    assert report["codecs"] == codecs and f"LR by {codecs}" in " ".join(done.stdout.split())
+    assert f"LR images of the validation by {codecs}" in done.stderr
     (row,) = meta["data"]
     assert row["degrade"] == "aim22_t1" and row["licence"] == ""  # a folder states none
 

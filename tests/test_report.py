@@ -67,6 +67,17 @@ def test_a_folder_without_a_run_has_scores_and_crops_alone(result, tmp_path):
     assert not any(words in page for words in ("<svg", "<h2>time", "published", "over the training"))
 
 
+def test_the_members_of_an_ensemble_stand_beside_it(result, tmp_path):
+    scores, strips, protocol = result
+    rows = [{"name": f"member{n}", "weight": 1.0, "steps": 15, "mean": dict.fromkeys(protocol.keys, 7.0 + n)}
+            for n in (1, 2)]
+    page = report.write(tmp_path, scores | {"members": rows}, strips, protocol=protocol).read_text()
+    assert "<a href='member2/report.html'>member2</a></td><td>9.0000</td>" in page
+    table = report.table(scores | {"members": rows}, protocol)
+    assert list(table.columns[0].cells) == ["bicubic x4", "member1", "member2", "ours, 2 members", "gain"]
+    assert list(report.table(scores, protocol).columns[0].cells) == ["bicubic x4", "ours", "gain"]
+
+
 def test_codecs_stand_beside_the_scores_which_share_no_table_with_those_of_others(photograph, tmp_path):
     protocol, hr = challenges.protocol("aim22_t1"), photograph(64, 80)
     (tmp_path / "config.json").write_text(json.dumps({"stages": [], "entry": "aim22_srmui_swin2sr"}))

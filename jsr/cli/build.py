@@ -21,6 +21,7 @@ name), of the first records: HR, LR, and what made the LR image.
 """
 
 import itertools
+import json
 from pathlib import Path
 
 from rich.console import Console
@@ -30,6 +31,7 @@ from jsr.cli import _output, _progress
 from jsr.data.sources import open_source
 from jsr.datasets.build import build, find, foresee, names
 from jsr.datasets.show import contact_sheet
+from jsr.degradations import codecs
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.images import png_bytes
@@ -80,8 +82,11 @@ def run(args):
     counts = " + ".join(f"{count} {split}" for split, count in built.counts.items())
     unread = "; its sources were not read, --overwrite builds anew" if args.manual_dir else ""
     old = f" (was there already{unread})"
-    done = (f"{built.name}: {counts} {unit}, {len(built.cropped)} of them cropped, {decimal(built.size)} in "
-            f"{built.path}{'' if built.is_new else old}")
+    first = open_source(built.name, next(iter(built.counts)), args.data_dir)[0]
+    made_by = codecs(json.loads(first.get("degradation") or "{}"))
+    done = (f"{built.name}: {counts} {unit}, {len(built.cropped)} of them cropped, "
+            f"{f'LR by {made_by}, ' if made_by else ''}{decimal(built.size)} in {built.path}"
+            f"{'' if built.is_new else old}")
     if args.show:
         split = args.split or next(iter(built.counts))
         png = png_bytes(contact_sheet(open_source(built.name, split, args.data_dir), args.count))

@@ -238,7 +238,7 @@ def _card(name, path):
                   "pictures that no training saw.", "",
                   "| set | level | before | gain | worst picture | worse | s/Mpx |",
                   "|---|---|--:|--:|--:|--:|--:|"]
-        lines += [f"| {title} | {level} | {each['baseline']['psnr[rgb]']:.2f} | {each['gain']:+.3f} | "
+        lines += [f"| {title} | {level} | {float(each['baseline']['psnr[rgb]']):.2f} | {each['gain']:+.3f} | "
                   f"{each['worst']:+.2f} ({each['worst_name']}) | {each['lost']}/{each['images']} | "
                   f"{each['seconds_per_mpx']:.2f} |"
                   for title, levels in sets.items() for level, each in levels.items()]

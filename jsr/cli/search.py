@@ -67,7 +67,8 @@ def _choice(text):
 
 
 def _table(rows, ranking):
-    table = Table(title=f"{rows[0]['steps']} steps", box=None)
+    by = f", LR by {rows[0]['codecs']}" if rows[0]["codecs"] else ""
+    table = Table(title=f"{rows[0]['steps']} steps{by}", box=None)
     for heading in ("fields", "parameters", "GMACs", ranking):
         table.add_column(heading, justify="left" if heading == "fields" else "right")
     for row in rows:

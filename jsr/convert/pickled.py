@@ -22,6 +22,7 @@ class _Inert:
     """What a class or a function of a file would have made; `name` is that of either, and `args` are its arguments."""
 
     name = ""
+    args: tuple = ()
 
     def __new__(cls, *args):
         made = object.__new__(cls)

@@ -1,7 +1,9 @@
 """LR files of whole images, kept on disk from the first use on.
 
 A codec that predicts across the whole image, as AVIF does, gives another picture of a part alone: the part is cut from
-the whole image's file. To make that takes 0.2 s of CPU for an image of DIV2K, to read and decode it again 5 ms.
+the whole image's file. To make that takes 0.3 s of CPU for an image of DIV2K. A sample of a file that is there takes 11
+to 15 ms, crops of 32 and 128 LR px compressed alone 10 and 45 ms; these have 1.3 dB less at QP 31, of 32 px (116 crops
+of Set14 and BSD100, luma of the decoded LR against the one before its compression), and 0.6 dB less of 64 px.
 """
 
 import contextlib

@@ -19,7 +19,7 @@ FOLDERS = {  # name: which images belong there, and where they are to be had
     "folders/mit5k": "MIT-Adobe FiveK: 5,000 photographs, data.csail.mit.edu/graphics/fivek",
     "folders/nomos8k": "nomos8k: photographs in tiles of 512x512, github.com/neosr-project/neosr",
     "folders/nomos_uni": "nomos_uni: photographs in tiles of 512x512, github.com/neosr-project/neosr",
-    "folders/ost": "OutdoorSceneTraining of SFTGAN: 10,324 photographs, github.com/xinntao/SFTGAN",
+    "folders/ost": "OutdoorSceneTraining: photographs of SFTGAN, github.com/xinntao/SFTGAN",
     "folders/ots": "OTS: outdoor photographs of RESIDE, sites.google.com/view/reside-dehaze-datasets",
     "folders/scut_ctw1500": "SCUT-CTW1500: photographs of text, github.com/Yuliang-Liu/Curve-Text-Detector",
     "folders/unsplash2k": "Unsplash2K: photographs of Unsplash, github.com/dongheehand/unsplash2K",

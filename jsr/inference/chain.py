@@ -71,7 +71,7 @@ class Chain:
         found = hashlib.sha256(repr((self.networks, self._tlc, self.runner.name)).encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path((self._variables, self._conditions)):
             found.update(repr((jax.tree_util.keystr(path), leaf.shape, str(leaf.dtype))).encode())
-            found.update(np.ascontiguousarray(leaf))
+            found.update(np.ascontiguousarray(leaf).data)
         return found.hexdigest()
 
     @usual_settings()

@@ -78,12 +78,13 @@ class _Here:
     Attributes:
       lock: for what follows.
       largest: side of the tiles that memory allows, px.
-      free: bytes of memory at the beginning, None before it was asked for.
+      free: bytes of memory that one image may take, None before it was asked for.
       float32: {Chain: the same in float32}, of those that have overflowed.
     """
 
     def __init__(self):
-        self.lock, self.largest, self.free, self.float32 = threading.Lock(), _SIDES[0], None, {}
+        self.lock, self.largest, self.float32 = threading.Lock(), _SIDES[0], {}
+        self.free: float | None = None
 
     def __reduce__(self):
         return _Here, ()
@@ -166,7 +167,8 @@ class Upscaler:
         if isinstance(image, (str, os.PathLike)):
             from jsr.inference import upscale_folder  # which imports this module
 
-            return type(image)(upscale_folder.upscale_beside(self, image))
+            found = upscale_folder.upscale_beside(self, image)
+            return str(found) if isinstance(image, str) else found
         array, back = kinds.as_array(image)
         if array.ndim == 4:
             return back(np.stack([self._upscale(each) for each in array]))
@@ -349,8 +351,8 @@ class Upscaler:
         exact = self._overlap is None and self._exact(self._reach(_SIDES[0] // _EXACT_SHARE), height, width)
         with self._here.lock:
             if self._here.free is None:
-                self._here.free = free_memory()
-            free, largest = self._here.free * _FREE_SHARE, self._here.largest
+                self._here.free = free_memory() * _FREE_SHARE
+            free, largest = self._here.free, self._here.largest
             budgets = {side: free for side in (longer, *_SIDES)}
             if jax.default_backend() == "cpu":
                 # A whole image takes more only where tiles would change its pixels

@@ -1,5 +1,7 @@
 """The guided filter, which smooths an image but for the edges of another one, or of its own."""
 
+from typing import Any
+
 import flax.linen as nn
 
 
@@ -19,7 +21,8 @@ def guided_filter(guide, image, radius, eps):
     """
     def mean(x):
         for size in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
-            x = nn.avg_pool(x, size, padding=[(side // 2,) * 2 for side in size], count_include_pad=False)
+            around: Any = [(side // 2,) * 2 for side in size]
+            x = nn.avg_pool(x, size, padding=around, count_include_pad=False)
         return x
 
     guide_mean, image_mean = mean(guide), mean(image)

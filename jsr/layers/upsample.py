@@ -18,6 +18,7 @@ class PixelShuffleUpsample(nn.Module):
       scale: a power of two, by one 3x3 convolution and one shuffle per factor of two; or 3, by one of each.
       dtype: of the computation.
       activation: function between convolution and shuffle, as DRLN has; None has none.
+      padding_mode: of the convolutions.
 
     Submodules: `conv_0`, `conv_1`...
     """
@@ -25,13 +26,14 @@ class PixelShuffleUpsample(nn.Module):
     scale: int
     dtype: Any = None
     activation: Callable | None = None
+    padding_mode: str = "zeros"
 
     @nn.compact
     def __call__(self, x):
         """(N, H, W, C) to (N, H * scale, W * scale, C)."""
         features = x.shape[-1]
         for index, factor in enumerate(factors(self.scale)):
-            x = Conv(features * factor**2, dtype=self.dtype, name=f"conv_{index}")(x)
+            x = Conv(features * factor**2, padding_mode=self.padding_mode, dtype=self.dtype, name=f"conv_{index}")(x)
             x = pixel_shuffle(x if self.activation is None else self.activation(x), factor)
         return x
 

@@ -4,9 +4,9 @@ SR-IM's frequency-aware network, in the report of AIM 2020's real image super-re
 Stated: features of three frequencies, units of a residual dense block and channel attention, and the fusion of the
 three by gates. Likely, as the successor ORNet (Wei et al., AIM 2020) has it: high is the features at full size less the
 enlarged ones at half size, middle those at half size less the enlarged ones at a quarter, low those at a quarter;
-enlarging is bilinear; middle sees what low has become, and high both. Guesses: 64 features, 8 units of 6 layers that add
-32 each a branch, RCAN's channel attention, 1x1 convolutions where branches meet, gates by a 1x1 convolution of all
-three, EDSR's upsampling, and the bicubically enlarged image added.
+enlarging is bilinear; middle sees what low has become, and high both. Guesses: 64 features, 8 units of 6 layers in a
+branch that add 32 each, RCAN's channel attention, 1x1 convolutions where branches meet, gates by a 1x1 convolution of
+all three, EDSR's upsampling, and the bicubically enlarged image added.
 """
 
 from typing import Any

@@ -116,7 +116,8 @@ class ChannelWeights(nn.Module):
     @nn.compact
     def __call__(self, x):
         features = x.shape[-1]
-        y = nn.relu(Conv(features // self.squeeze_factor, 1, dtype=self.dtype, name="attention_1")(GlobalMean()(x)))
+        squeezed = max(features // self.squeeze_factor, 1)
+        y = nn.relu(Conv(squeezed, 1, dtype=self.dtype, name="attention_1")(GlobalMean()(x)))
         return nn.sigmoid(Conv(features, 1, dtype=self.dtype, name="attention_3")(y))
 
 

@@ -94,7 +94,7 @@ def _act(x):
     return nn.leaky_relu(x, 0.05)
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "imdn": dict(num_feat=64, num_block=6),  # 0.694 M at x2, 0.715 M at x4
 }
 

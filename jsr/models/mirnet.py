@@ -85,7 +85,8 @@ class Resample(nn.Module):
         _, height, width, features = x.shape
         top = act(conv(x, features, 1, "top_0"), "top_1")
         if self.up:
-            top = TransposedConv(features, use_bias=False, kernel_size=3, padding=1, dtype=self.dtype, name="top_2")(top)
+            top = TransposedConv(features, use_bias=False, dtype=self.dtype, kernel_size=3, padding=1,
+                                 name="top_2")(top)
             top = conv(act(top, "top_3"), features // 2, 1, "top_4")
             return top + conv(bilinear(x, 2 * height, 2 * width), features // 2, 1, "bot_1")
         top = blurred_half(act(conv(top, features, 3, "top_2"), "top_3"))

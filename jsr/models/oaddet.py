@@ -149,10 +149,10 @@ class OADDet(nn.Module):
         """A convolution that repeats the edge."""
         return Conv(features, kernel_size, padding_mode="replicate", dtype=self.dtype, name=name)(x)
 
-    def oriented(self, x, name, **fields):
+    def oriented(self, x, name, **fields: Any):
         """An orientation-aware block."""
-        fields = dict(features=self.oriented_feat, unused=self.unused, dtype=self.dtype) | fields
-        return Oriented(**fields, name=name)(x)
+        fields = dict(features=self.oriented_feat, unused=self.unused) | fields
+        return Oriented(**fields, dtype=self.dtype, name=name)(x)
 
     def shallow(self, image):
         """The enlarged image (N, H, W, 3), enhanced."""

@@ -23,6 +23,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jsr.errors import nearest
 from jsr.layers.conv import Conv, he, torch_uniform
 from jsr.layers.pool import GlobalMean
 from jsr.layers.resize import bilinear
@@ -116,13 +117,15 @@ class RRDB(nn.Module):
     def __call__(self, x):
         y = x
         for index in (1, 2, 3):
-            y = ResidualDenseBlock(self.num_grow_ch, self.activation, self.dtype, self.kernel_init, name=f"rdb{index}")(y)
+            y = ResidualDenseBlock(self.num_grow_ch, self.activation, self.dtype, self.kernel_init,
+                                   name=f"rdb{index}")(y)
         if self.channel_attention == "eca":
             y = ECA(name="eca")(y)
         elif self.channel_attention == "squeeze":
             y = y * ChannelWeights(min(16, y.shape[-1]), dtype=self.dtype, name="attention")(y)
         elif self.channel_attention:
-            raise ValueError(f"channel_attention = {self.channel_attention!r} is none of eca, squeeze")
+            raise ValueError(f"no channel attention {self.channel_attention!r}; "
+                             + nearest(self.channel_attention, ("eca", "squeeze")))
         return x + 0.2 * y
 
 
@@ -176,6 +179,8 @@ class RRDBNet(nn.Module):
         def conv(features, name):
             return Conv(features, dtype=self.dtype, name=name)
 
+        if self.act not in ACTIVATIONS:
+            raise ValueError(f"no activation {self.act!r}; {nearest(self.act, ACTIVATIONS)}")
         activation = ACTIVATIONS[self.act]
         block = nn.remat(RRDB) if self.remat else RRDB
         head = conv(self.num_feat, "conv_first")(pixel_unshuffle(lr, self.unshuffle_factor))
@@ -221,6 +226,7 @@ CARD = Card(
     paper="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV Workshops 2018",
     code="XPixelGroup/BasicSR (Apache-2.0)",
     scales=(1, 2, 4),
-    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "attention": (4,), "relu": (2,), "squeeze": (2, 3, 4)},
+    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "attention": (4,), "relu": (2,),
+                    "squeeze": (2, 3, 4)},
     other_scales=(1, 2, 3, 4, 8),
 )

@@ -10,6 +10,7 @@ so that nothing changes; its own initial kernels are lost in the same way. Left 
 below 2 of 255 has its noise estimated 255 times as great there.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -39,7 +40,8 @@ def noise_level(x):
     for axis in (1, 2):
         length, half = x.shape[axis] // 2 + 1, len(DB7) // 2
         padded = jnp.pad(x, [(half, half) if d == axis else (0, 0) for d in range(4)], "reflect")
-        x = sum(tap * jax.lax.slice_in_dim(padded, k, k + 2 * length - 1, 2, axis) for k, tap in enumerate(DB7))
+        taps = [tap * jax.lax.slice_in_dim(padded, k, k + 2 * length - 1, 2, axis) for k, tap in enumerate(DB7)]
+        x = functools.reduce(jnp.add, taps)
     n, *_, channels = x.shape
     return (lower_median(jnp.abs(x).reshape(n, -1, channels).transpose(0, 2, 1)) / 0.6745).mean(-1).reshape(n, 1, 1, 1)
 

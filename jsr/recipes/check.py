@@ -212,7 +212,7 @@ def _check_stage(recipe, scale, index, place, found):
     if stage.batch % stage.accumulate:
         found.add(f"{place}.accumulate", f"a batch of {stage.batch} is not {stage.accumulate} equal parts")
     _check_mix(recipe, stage, f"{place}.data" if stage.data else "data.train", found)
-    if any(row.flip_rotate for row in recipe.rows(stage)):
+    if any(row.flip_rotate and row.degrade for row in recipe.rows(stage)):
         if stage.frames:
             found.add(f"{place}.frames", "makes samples of clips, which no row of data can flip_rotate; leave that to "
                                          f"the stage (--config.{place}.augment=['flip_rotate'])")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from jsr import challenges, evaluation, models, reparam
 from jsr.analysis import counts
-from jsr.data import validation
+from jsr.data import mix, validation
+from jsr.degradations import codec_kinds
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.training import loop
@@ -66,12 +67,18 @@ def halve(recipe, net, found, workdir, *, steps, console, on_round=lambda rows: 
       on_round: called with each round's rows, the best first.
 
     Returns:
-      The rows of the last round that compared any: [{fields, params, gmacs, steps, score}], the best first; score is
-      the protocol's ranking one.
+      The rows of the last round that compared any: [{fields, params, gmacs, steps, score, codecs}], the best first;
+      score is the protocol's ranking one, codecs made and decode the LR images that it is of.
+
+    Raises:
+      UserError: a mistake in the recipe or the data, or scores of several codecs.
     """
     while True:
-        scores = [_train(recipe, net, candidate["fields"], workdir, steps, console) for candidate in found]
-        rows = [{**candidate, "steps": steps, "score": score} for candidate, score in zip(found, scores, strict=True)]
+        done = [_train(recipe, net, candidate["fields"], workdir, steps, console) for candidate in found]
+        rows = [{**candidate, "steps": steps, **its} for candidate, its in zip(found, done, strict=True)]
+        if len(kinds := {codec_kinds(row["codecs"]) for row in rows}) > 1:
+            raise UserError(f"{workdir}: holds scores of several codecs, which share no table: "
+                            f"{'; '.join(sorted(kinds))}; choose another --workdir")
         rows.sort(key=lambda row: -row["score"])
         on_round(rows)
         if len(rows) <= 2:
@@ -81,12 +88,12 @@ def halve(recipe, net, found, workdir, *, steps, console, on_round=lambda rows: 
 
 
 def _train(recipe, net, fields, workdir, steps, console):
-    """The score of one training, from its folder where it has been done."""
+    """{score, codecs} of one training, from its folder where it has been done."""
     name = "_".join(f"{key}={value}" for key, value in fields.items()).replace(" ", "")
     folder = Path(workdir) / name / str(steps)
     done = folder / "score.json"
     if done.exists():
-        return json.loads(done.read_text())["score"]
+        return json.loads(done.read_text())
     entry, stage = recipe.networks[net], recipe.stages[0]
     networks = recipe.networks | {net: dataclasses.replace(entry, fields=entry.fields | fields)}
     recipe = dataclasses.replace(recipe, networks=networks, stages=(dataclasses.replace(stage, steps=steps),),
@@ -95,6 +102,8 @@ def _train(recipe, net, fields, workdir, steps, console):
     upscaler = loop.train(recipe, folder, console=console)
     score = evaluation.ranking_score(upscaler, validation.pairs(recipe, log.warning),
                                      challenges.of(recipe.protocol, recipe.ranking))
+    mark = json.loads((folder / "fingerprint.json").read_text())
+    found = {"score": score, "codecs": mark["codecs"].get(mix.EVAL, "")}
     with atomic_write(done, "w") as file:
-        json.dump({"score": score}, file)
-    return score
+        json.dump(found, file)
+    return found

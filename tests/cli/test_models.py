@@ -263,7 +263,7 @@ def test_what_is_there_is_listed_and_shown(server, tmp_path, capsys):
     assert {"x2", "x4", "x4-avif", "restore", str(run)} == rows.keys()
     assert rows[str(run)] == {
         "name": str(run), "path": str(run / "best.safetensors"), "origin": "run", "networks": ["enlarge/bicubic"] * 2,
-        "scale": 4, "purpose": "trained by aim22_t1:quick, 3,000 steps", "params": 0, "licence": "",
+        "members": 1, "scale": 4, "purpose": "trained by aim22_t1:quick, 3,000 steps", "params": 0, "licence": "",
         "bytes": (run / "best.safetensors").stat().st_size, "s_per_mpx": None, "commercial": "unstated",
         "data": "photos, pairs of files"}
     x4 = rows["x4"]
@@ -276,6 +276,25 @@ def test_what_is_there_is_listed_and_shown(server, tmp_path, capsys):
     assert main(["models"]) == 1
     out, err = capsys.readouterr()
     assert f"jsr models: {run / 'best.safetensors'}: damaged" in err and "x4-avif" in out
+
+
+def test_every_shipped_model_has_a_card(capsys):
+    for name in weights.PURPOSES:
+        assert main(["models", "show", name]) == 0
+        card = capsys.readouterr().out
+        assert all(part in card for part in ("bad at", "## Scores", "| Set14 |", "## Pictures"))
+
+
+def test_an_ensemble_is_one_model_with_the_networks_of_all(server, capsys):
+    run = Path("runs/aim22_t1/two")
+    model_file.save(run / "last.safetensors", {"member1/a": {}}, {
+        "networks": [NET | {"name": f"{member}/{name}"} for member in ("member1", "member2") for name in "ab"],
+        "members": [{"name": "member1", "weight": 1.0}, {"name": "member2", "weight": 1.0}]})
+    assert main(["models", "--json"]) == 0
+    row, = (row for row in json.loads(capsys.readouterr().out) if row["name"] == str(run))
+    assert (row["networks"], row["members"], row["scale"]) == (["enlarge/bicubic"] * 4, 2, 4)
+    assert main(["models", "show", str(run)]) == 0
+    assert " + ".join(["enlarge/bicubic > enlarge/bicubic"] * 2) in capsys.readouterr().out
 
 
 def test_the_table_of_public_models_is_sound():

@@ -1,14 +1,15 @@
 """Writes edsr.npz: small EDSRs of the original code with random weights, an input and what they make of it.
 
-    python tests/golden/edsr_make.py RCAN BASICSR
+    python tests/golden/edsr_make.py RCAN BASICSR AIAIR
 
-The arguments are git clones of yulunzhang/RCAN, which has a copy of the official EDSR, and XPixelGroup/BasicSR; numpy
-and torch must be installed. Not run by the tests.
+The arguments are git clones of yulunzhang/RCAN, which has a copy of the official EDSR, of XPixelGroup/BasicSR and of
+HolmesShuan/AIM2020-Real-Super-Resolution; numpy and torch must be installed. Not run by the tests.
 
 For each case: `<case>/lr` and `<case>/sr` (float32 NHWC in [0, 1], not clipped), `<case>/state_dict/<key>`; `about` is
 JSON with the cases' fields and the files that were run.
 """
 
+import collections
 import importlib.util
 import json
 from pathlib import Path
@@ -25,6 +26,7 @@ CASES = {  # <whose code>_x<scale>: fields as in jsr.models.edsr
     "official_x3": dict(scale=3, num_feat=4, num_block=3, res_scale=1.0),
     "official_x4": dict(scale=4, num_feat=5, num_block=1, res_scale=0.1),
     "basicsr_x4": dict(scale=4, num_feat=4, num_block=2, res_scale=0.5),
+    "aiair_x2": dict(scale=2, num_feat=4, num_block=1, res_scale=0.5, padding_mode="replicate"),
 }
 
 
@@ -37,11 +39,11 @@ def load(repository, file, name):
     return module, f"{Path(repository).name}@{commit.stdout.strip()}:{file}"
 
 
-def official(repository):
-    code = "RCAN_TrainCode/code/model"
+def official(repository, code="RCAN_TrainCode/code/model"):
     sys.modules["model"] = types.ModuleType("model")
     sys.modules["model"].common, _ = load(repository, f"{code}/common.py", "model.common")
     module, file = load(repository, f"{code}/edsr.py", "model.edsr")
+    module.url = collections.defaultdict(str)  # AiAiR's looks its sizes up there
 
     def make(fields):
         net = module.EDSR(types.SimpleNamespace(
@@ -72,8 +74,9 @@ def basicsr(repository):
     return make, file
 
 
-def main(rcan_repository, basicsr_repository):
-    makers = {"official": official(rcan_repository), "basicsr": basicsr(basicsr_repository)}
+def main(rcan_repository, basicsr_repository, aiair_repository):
+    makers = {"official": official(rcan_repository), "basicsr": basicsr(basicsr_repository),
+              "aiair": official(aiair_repository, "src/model")}
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     arrays, about = {}, {"torch": torch.__version__, "weights": "PyTorch's initialisation times 1.5", "cases": {}}
@@ -89,7 +92,7 @@ def main(rcan_repository, basicsr_repository):
             sr = run(torch.from_numpy(lr).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
         arrays |= {f"{case}/lr": lr, f"{case}/sr": sr}
         arrays |= {f"{case}/state_dict/{key}": value.numpy() for key, value in net.state_dict().items()}
-        about["cases"][case] = dict(format=style, fields=fields, file=file)
+        about["cases"][case] = dict(format="basicsr" if style == "basicsr" else "official", fields=fields, file=file)
     np.savez_compressed(Path(__file__).with_name("edsr.npz"), about=np.array(json.dumps(about)), **arrays)
 
 

@@ -1,5 +1,7 @@
 """RRDBNet: the names of its parameters, its sizes, initialisation and attention."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,6 +96,14 @@ def test_the_attention_learns():
                        compiler_options={"xla_backend_optimization_level": 0})(variables)["params"]
     for leaf in jax.tree.leaves([gradient["body_0"]["eca"], gradient["spatial_attention"]]):
         assert np.isfinite(leaf).all() and np.any(leaf != 0)
+
+
+@pytest.mark.parametrize("fields, said", [
+    (dict(act="leaky"), "no activation 'leaky'; did you mean 'leaky_relu'?"),
+    (dict(channel_attention="eka"), "no channel attention 'eka'; did you mean 'eca'?")])
+def test_kinds_that_are_not_there_are_named(fields, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        models.abstract("rrdbnet", scale=4, num_block=1, num_feat=4, **fields)
 
 
 @pytest.mark.parametrize("field, value", [("channel_attention", "eca"), ("spatial_attention", True)])

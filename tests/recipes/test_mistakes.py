@@ -184,6 +184,8 @@ def test_each_is_one_line_that_names_its_key(place, value, line):
     ([dict(set=dict(qualty=3), degrade="aim22_t1")], "data.train[0]: set.qualty: aim22_t1 has no parameter"),
     ([dict(set=dict(quality="60-101"), degrade="aim22_t1")], "set.quality: aim22_t1: jpeg cannot encode this"),
     ([dict(set=dict(encoder=["9d"]), degrade="aim22_t1")], "set.encoder: ['9d'] is nothing to draw from"),
+    ([dict(flip_rotate=True)], "data.train[0].flip_rotate: turns images before they are degraded, but data.train[0]."),
+    ([dict(flip_rotate=True, degrade="aim22_t1")], "augment: turns once more what a row of data has turned before it"),
     ([dict(set=dict(quality=3))], "data.train[0].set: sets quality of a degradation, but data.train[0].degrade names"),
 ])
 def test_mistakes_in_rows_of_data(rows, line):
@@ -251,7 +253,7 @@ def test_an_old_config_json_without_newer_keys_and_with_older_ones_is_read(tmp_p
     data["networks"]["sr"]["copies"] = 1
     (tmp_path / "config.json").write_text(json.dumps(data))
     assert recipes.read_json(tmp_path / "config.json") == recipes.load("aim22_t1")
-    with pytest.raises(UserError, match="unknown key 'id'.*\n.*unknown key 'report'\n.*unknown key 'copies'"):
+    with pytest.raises(UserError, match="unknown key 'id'.*\n.*unknown key 'report'.*\n.*unknown key 'copies'"):
         recipes.read(data)
 
 

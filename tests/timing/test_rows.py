@@ -70,6 +70,29 @@ def test_the_fastest_of_ours_beside_the_fastest_peer():
     assert rows.geometric_mean([1.0, 4.0]) == pytest.approx(2.0) and rows.geometric_mean([]) is None
 
 
+def test_an_ensemble_of_different_networks_is_timed_network_by_network():
+    bsr, casia, mvideo = (rows.entries(["aim22_t1"], [name])[0] for name in ("bsr", "casia", "mvideo"))
+    assert [count for _, count in rows._different(bsr)] == [3] and len(rows._different(mvideo)) == 1
+    assert [count for _, count in rows._different(casia)] == [1, 1, 1]
+
+    def measured(median_ms, params, other=None):
+        times = dict.fromkeys(("best_ms", "median_ms", "p10_ms", "p90_ms", "p99_ms"), median_ms)
+        cells = {"name": "jsr (jax)", "note": "", **times, "gmacs_per_s": 1.0, "ratio": 1.0}
+        peer = {key: other if key in times else None for key in cells} | {"name": "peer", "note": "" if other else "no"}
+        return {"params": params, "gmacs": params / 2, "hook_gmacs": 1.0, "activations": 2, "trace_s": 1.0,
+                "compile_s": 2.0, "memory": {"peak_bytes": params}, "rows": [cells, peer]}
+
+    found = rows._together([measured(10.0, 4, other=4.0), measured(40.0, 8, other=12.0)], [2, 1])
+    assert {key: found[key] for key in ("params", "trace_s", "activations", "memory")} == {
+        "params": 12, "trace_s": 2.0, "activations": 2, "memory": {"peak_bytes": 8}}
+    assert found["gmacs"] == pytest.approx(8 / 3)
+    ours, peer = found["rows"]
+    assert (ours["median_ms"], ours["ratio"], ours["gmacs_per_s"]) == (20.0, 1.0, pytest.approx(8 / 3 / 0.02))
+    assert (peer["p99_ms"], peer["ratio"]) == (pytest.approx(20 / 3), pytest.approx(3.0))
+    *_, peer = rows._together([measured(10.0, 4, other=4.0), measured(40.0, 8)], [2, 1])["rows"]
+    assert (peer["median_ms"], peer["ratio"], peer["note"]) == (None, None, "no")
+
+
 def test_a_compressed_entry_is_too_large_or_in_proportion_to_a_whole_image():
     config, = rows.entries(["ntire24"], ["fbcnn"])  # whose table row has no runtime
     assert rows.published(config) == {"gain_db": pytest.approx(2.3849), "runtime_ms": None, "hardware": "",

@@ -26,7 +26,8 @@ def _decode(data):
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-palette = Codec(_encode, _decode, ".png", lambda *, colours: {"library": "Pillow's palettes"})
+palette = Codec(_encode, _decode, ".png", lambda *, colours: {
+    "library": "Pillow's palettes", "decoded_by": "Pillow"})
 few_colours = Degradation(2, ({"fn": "pillow_bicubic", "scale": 2}, {"fn": "jsr_guest.more:palette", "colours": 64}))
 
 

@@ -8,7 +8,10 @@ from jsr.layers.upsample import factors
 
 
 def official(model):
-    """sanghyun-son/EDSR-PyTorch, and its copies in yulunzhang/RCAN and elsewhere."""
+    """sanghyun-son/EDSR-PyTorch, and its copies in yulunzhang/RCAN and elsewhere.
+
+    HolmesShuan/AIM2020-Real-Super-Resolution, which alone repeats the edge, shifts the mean by other tensors.
+    """
     shift = np.float32(model.img_range) * np.asarray(model.mean, np.float32)
     identity = np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1)
     return Rules(
@@ -18,8 +21,8 @@ def official(model):
               (f"body.{model.num_block}", "conv_after_body", "conv"),
               *((f"tail.0.{2 * k}", f"upsample/conv_{k}", "conv") for k in range(len(factors(model.scale)))),
               ("tail.1", "conv_last", "conv")],
-        constants={"sub_mean.weight": identity, "sub_mean.bias": -shift,
-                   "add_mean.weight": identity, "add_mean.bias": shift})
+        constants={"sub_mean.rgb_mean": -shift, "add_mean.rgb_mean": shift} if model.padding_mode == "replicate" else
+        {"sub_mean.weight": identity, "sub_mean.bias": -shift, "add_mean.weight": identity, "add_mean.bias": shift})
 
 
 def basicsr(model):
@@ -45,9 +48,12 @@ def identify(state_dict):
         return None
     num_feat = state_dict[head].shape[0]
     res_scale = 0.1 if num_feat >= 256 else 1.0  # as published
-    fields, assumed = dict(num_feat=num_feat, num_block=blocks, res_scale=res_scale), [f"res_scale {res_scale}"]
-    if "sub_mean.bias" in state_dict:
-        fields["img_range"] = 255.0 if np.abs(state_dict["sub_mean.bias"]).max() > 1 else 1.0
+    padding_mode = "replicate" if "sub_mean.rgb_mean" in state_dict else "zeros"
+    fields = dict(num_feat=num_feat, num_block=blocks, res_scale=res_scale, padding_mode=padding_mode)
+    assumed = [f"res_scale {res_scale}"]
+    mean = state_dict.get("sub_mean.rgb_mean", state_dict.get("sub_mean.bias"))
+    if mean is not None:
+        fields["img_range"] = 255.0 if np.abs(mean).max() > 1 else 1.0
     else:
         assumed.append("img_range 255")
     return shuffled_scale(state_dict, up), fields, assumed

@@ -1,5 +1,7 @@
 """State dicts of MDSR."""
 
+from typing import Any
+
 import numpy as np
 
 from jsr.convert.engine import Rules
@@ -37,10 +39,11 @@ def identify(state_dict):
     """(scale, fields, assumed) of a state dict; None of another network's."""
     if not {"pre_process.2.1.body.2.weight", "upsample.2.2.weight", "tail.0.weight"} <= state_dict.keys():
         return None
-    fields = dict(num_feat=state_dict["head.0.weight"].shape[0], num_block=count(state_dict, "body.") - 1)
+    fields: dict[str, Any] = dict(num_feat=state_dict["head.0.weight"].shape[0],
+                                  num_block=count(state_dict, "body.") - 1)
     squeezed = state_dict.get("body.0.body.3.mam_icd.0.weight")
     if squeezed is not None:
         fields |= dict(tv_attention=True, squeeze_factor=fields["num_feat"] // squeezed.shape[0])
     if "sub_mean.bias" in state_dict:
-        fields["img_range"] = 255.0 if np.abs(state_dict["sub_mean.bias"]).max() > 1 else 1.0
+        fields |= dict(img_range=255.0 if np.abs(state_dict["sub_mean.bias"]).max() > 1 else 1.0)
     return 2, fields, ["scale 2 (it has the parts of 2, 3 and 4)"]

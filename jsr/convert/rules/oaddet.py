@@ -15,7 +15,8 @@ def official(model):
     rows = [("head.0", "head_0", "conv"), ("body_down.1", "body_down", "conv"),
             (f"body.{blocks}", "conv_after_body", "conv"),
             *((f"body_tail.{k}", f"body_tail_{k}", "conv") for k in (1, 3)),
-            *((f"dynamic_kernel{i}.kernel_conv.{k}", f"dynamic_kernel{i}_{k}", "conv") for i in range(3) for k in (0, 2)),
+            *((f"dynamic_kernel{i}.kernel_conv.{k}", f"dynamic_kernel{i}_{k}", "conv")
+              for i in range(3) for k in (0, 2)),
             *((f"tail.{k}", f"tail_{k}", "conv") for k in (0, 2)),
             (f"head.{10 if deep else 9}", "head_last", "conv")]
     gates = [(f"head.{8 if deep else 7}", "head_gate", model.num_feat)]

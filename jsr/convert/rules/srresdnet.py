@@ -20,7 +20,7 @@ FORMATS = {"official": official}
 
 def identify(state_dict):
     """(scale, fields, assumed) of a state dict; None of another network's."""
-    if not {"alpha", "model.conv1.weight_v", "model.layer1.0.relu1.weight", "model.conv_out.weight_g"} <= set(state_dict):
+    if not {"alpha", "model.conv1.weight_v", "model.layer1.0.relu1.weight", "model.conv_out.weight_g"} <= {*state_dict}:
         return None
     fields = dict(num_feat=state_dict["model.conv1.weight_v"].shape[0], num_block=count(state_dict, "model.layer1."))
     return 4, fields, ["scale 4"]
