@@ -170,7 +170,8 @@ def _whole(hr, scale):
 
 def _small(config):
     """{name: network} of a recipe, in the form that tests compile."""
-    return {key: models.create(net.model, scale=net.scale, **_small_fields(net)) for key, net in config.networks.items()}
+    return {key: models.create(net.model, scale=net.scale, **_small_fields(net))
+            for key, net in config.networks.items()}
 
 
 def _small_fields(net):
@@ -178,10 +179,9 @@ def _small_fields(net):
 
 
 def _loss(config, player, batch):
-    """The abstract loss of a player; networks are traced where it compares more than the SR image, whose size is known."""
-    rows, params = player.losses, {}
-    for row_name, row in zip(losses.names(rows), rows, strict=True):
-        params[row_name] = losses.initial_params(row)
+    """The abstract loss of a player; networks are traced where it compares more than SR images, whose size is known."""
+    rows = player.losses
+    params = {name: losses.initial_params(row) for name, row in zip(losses.names(rows), rows, strict=True)}
     known = [key for key, image in batch.items() if image.shape == batch["hr"].shape]
     if all(row["pred"] == "sr" and row["target"] in known for row in rows):
         return jax.eval_shape(lambda batch: losses.total(rows, {"sr": batch["hr"]}, batch, params)[0], batch)
