@@ -121,6 +121,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "tempest/hnle": {1: 31_932_295},
     "prfdn/base": {2: 29_851, 3: 62_905},
     "vcbp/base": {2: 4_326_065},
+    "vcbp/original": {2: 6_163_755},
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
     "ynot/base": {2: 464_764},
