@@ -117,7 +117,7 @@ def mixcorrupt(images, partner, key):
                         "enlarge LR within the network, or leave it out")
     factor = hr.shape[-2] // lr.shape[-2]
     method_key, *place_keys = jax.random.split(key, 3)
-    reductions = [bicubic_downsample(hr.reshape(-1, *hr.shape[-3:]), factor).reshape(lr.shape),
+    reductions = [jnp.reshape(bicubic_downsample(hr.reshape(-1, *hr.shape[-3:]), factor), lr.shape),
                   _bilinear_downsample(hr, factor), hr[..., ::factor, ::factor, :]]
     reduced = jnp.stack(reductions)[jax.random.randint(method_key, (), 0, len(reductions))]
     sides = lr.shape[-3:-1]
