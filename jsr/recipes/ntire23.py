@@ -211,8 +211,8 @@ def erlfn(scale, *, title, crop, inferred=()):
                                 factor=0.5)),
             stage(steps=500 * 23_000 // 64, crop=crop, batch=64, losses=MSE, learning_rate=1e-4, fused=True,
                   schedule=dict(name="cosine"))],
-        inferred=[*inferred, "23,000 images in an epoch, with DIV8K's in pieces; folders/ffhq is to hold the first 2,000 "
-                  "images of FFHQ, folders/scut_ctw1500 the first 1,000 of SCUT-CTW1500",
+        inferred=[*inferred, "23,000 images in an epoch, with DIV8K's in pieces; folders/ffhq is to hold the first "
+                  "2,000 images of FFHQ, folders/scut_ctw1500 the first 1,000 of SCUT-CTW1500",
                   "patches and batch of the second stage are the first's; its cosine ends at 0"])
 
 
