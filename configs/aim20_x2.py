@@ -73,8 +73,8 @@ RECIPES = {
                 stage(steps=118_750, crop=128, batch=16, losses=aim20.L1_SSIM, learning_rate=5e-5,
                       optimizer=dict(name="sgd", momentum=0.9))],
         ensemble=dict(tiles=[800]),
-        inferred=["stated, but not by the code: three cycles in a block; its loop runs two, and the third's parameters, "
-                  "which are here as there, have no use",
+        inferred=["two cycles in a block, as the team's code runs them, where the report has three; the third's "
+                  "parameters are here as there, without a use",
                   "guess: HR patches of 128, batch 16, 800 epochs, then 100 with momentum of 0.9 at 5e-5; the report "
                   "has the two optimizers, the rate and its halving every 400 epochs",
                   "likely: AdamW's decay of 0.01, PyTorch's"],
@@ -91,7 +91,7 @@ RECIPES = {
         inferred=["likely: one upsampling convolution; the report's two are those of x4",
                   "guess: images of 96x96 are HR patches, as ESRGAN's \"image size\" is; of LR ones they would be 192",
                   "likely: rate, steps and halving are ESRGAN's for PSNR",
-                  "guess: the twenty are of other seeds; the team selected \"20 promising models\", perhaps of a single "
+                  "guess: the twenty are of other seeds; the team selected \"20 promising models\", perhaps a single "
                   "training's checkpoints"]),
     "mcml_yonsei_mdsr_tvam": aim20.mcml_yonsei_mdsr_tvam(2, ensemble=False),
     "kailos_rrdb_att_wavelet": aim20.kailos_rrdb_att_wavelet(2),
@@ -103,8 +103,8 @@ RECIPES = {
         stages=[stage(steps=300_000, crop=96, batch=16, losses=aim20.L1, learning_rate=1e-4,
                       schedule=dict(name="multi_step", milestones=[200_000], factor=0.5))],
         inferred=["likely: EDSR's large form; the report names EDSR alone",
-                  "likely: trained on DIV2K, the extra data of the report's table, and not on the challenge's pairs: its "
-                  "scores are those of EDSR*, which was most likely not (see edsr_star)",
+                  "likely: trained on DIV2K, the extra data of the report's table, and not on the challenge's pairs: "
+                  "its scores are those of EDSR*, which was most likely not (see edsr_star)",
                   "likely: EDSR's own training, crops of 96 px of the HR image, batch 16, 1e-4 halved at 200,000"]),
     "edsr_star": aim20.edsr_star(2),
     "rrdn_iitkgp_rrdn_gan": aim20.rrdn_iitkgp_rrdn_gan(2, inferred=["guess: the library has no x2; all else is as at "

@@ -78,8 +78,8 @@ RECIPES = {
                   "of 128 as ESRGAN's for PSNR, a tenth of its steps at half its rate",
                   "likely: four flips as in the team's code; the report's table has no ensemble"],
         left_out=["ESRGAN's parameters, with which training starts, are the user's file: networks.sr.start_from",
-                  "images in four pieces that overlap by 5 px, mirrored outside: ours go through whole, or in the tiles "
-                  "of `jsr upscale --tile`"]),
+                  "images in four pieces that overlap by 5 px, mirrored outside: ours go through whole, or in the "
+                  "tiles of `jsr upscale --tile`"]),
     "teaminception_mirnet": aim20.teaminception_mirnet(4),
     "lyl_cfn": aim20.lyl_cfn(4),
     "mcml_yonsei_mdsr_tvam": aim20.mcml_yonsei_mdsr_tvam(4, ensemble=True),
@@ -131,8 +131,8 @@ RECIPES = {
                           weight=1.0, nets=["sr", "back"], learning_rate=1e-4,
                           schedule=dict(name="multi_step", milestones=[5000, 10_000, 20_000, 30_000], factor=0.5)))],
         ensemble=dict(self=True),
-        inferred=["likely: all of the training of the sibling SRResCGAN, whose code the team's own points to: weights of "
-                  "L1, TV and GAN, critic, rate, batch, crop, mixup; TV is of the difference as there",
+        inferred=["likely: all of the training of the sibling SRResCGAN, whose code the team's own points to: weights "
+                  "of L1, TV and GAN, critic, rate, batch, crop, mixup; TV is of the difference as there",
                   "guess: SSIM and MS-SSIM, of four scales, weigh 1, the cycle 10",
                   "guess: the network from HR to LR is the same denoiser, at HR size, and a bicubic reduction"],
         left_out=["the critic of LR images, and the cycle that begins with one of HR",

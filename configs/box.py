@@ -10,11 +10,11 @@ Every network is a few re-parameterised convolutions (plain/ecbsr of jsr.models)
 enlargement they begin as, and trains in fused form. Leaky ReLU, because ReLU died at these learning rates; blocks that
 add their input, because without it six of them in a row passed no gradient for 500 steps. The restorer, whose best
 linear part is nothing, learns from step 100 on with a first convolution that sees detail alone, and had learnt nothing
-after 300 without. photo_x2 is told the JPEG quality of each picture: untold, a network of this size gained 0.2 dB less
-at quality 90 than one that was trained on such files alone. Data are photographs, and drawn pages (text, screens,
-charts) for a sixth of the samples. JPEG is Pillow's, a fresh one for each sample, of any quality that people save with;
-a share stays uncompressed. The long stages have a constant rate, so that the averaged parameters of any step are a
-network to use; the last two let the rate fall.
+after 300 without. photo_x2 and restore are told the JPEG quality of each picture: untold, an x2 of this size gained
+0.2 dB less at quality 90 than one that was trained on such files alone. Data are photographs, and drawn pages (text,
+screens, charts) for a sixth of the samples. JPEG is Pillow's, a fresh one for each sample, of any quality that people
+save with; a share stays uncompressed. The long stages have a constant rate, so that the averaged parameters of any
+step are a network to use; the last two let the rate fall.
 """
 
 from jsr.recipes import pick, recipe, stage
@@ -74,7 +74,7 @@ RECIPES = {
     "restore": entry(
         title="JPEG files restored at their own size",
         protocol="ntire24", scale=1,
-        fields=dict(num_feat=40, num_block=6, unshuffle=2, end_block="plain", detail_start=True),
+        fields=dict(num_feat=40, num_block=6, unshuffle=2, end_block="plain", detail_start=True, quality_feat=16),
         train=rows((0.35, "photo_x1", dict(quality="10-40")), (0.35, "photo_x1", dict(quality="40-75")),
                    (0.20, "photo_x1", dict(quality="75-95")),
                    (0.05, "photo_x1", dict(quality="75-95", subsampling="4:4:4")),

@@ -308,7 +308,7 @@ def _rectangle(keys, sides, lengths):
 
 
 def _bilinear_downsample(image, factor):
-    """(..., H, W, C) to (..., H / factor, W / factor, C): means of the two middle rows and columns of every `factor`."""
+    """(..., H, W, C) to (..., H / factor, W / factor, C): means of the two middle rows and columns of each block."""
     before, after = (factor - 1) // 2, factor // 2
     image = (image[..., before::factor, :, :] + image[..., after::factor, :, :]) / 2
     return (image[..., before::factor, :] + image[..., after::factor, :]) / 2

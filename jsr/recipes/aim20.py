@@ -107,7 +107,7 @@ def baidu_drn_gpnas(scale):
     crop = 120 * scale
     return entry(
         "baidu_drn_gpnas", scale=scale,
-        title="Baidu: a dense residual network of searched depth, width and stages, x8 ensemble over tiles, two of them",
+        title="Baidu: a dense residual network whose sizes were searched for, two of them, x8 ensemble over tiles",
         networks={"sr": dict(model="dense_residual/base", scale=scale)},
         members=[dict(copies=2)],
         stages=[stage(steps=500_000, crop=crop, batch=16, learning_rate=2e-4, schedule=dict(name="cosine"),
@@ -124,16 +124,16 @@ def baidu_drn_gpnas(scale):
 
 def cetc_cskt_adcsr(scale, *, model="adcsr/base", title="ADCSR", inferred=()):
     """CETC-CSKT's entry."""
-    steps = 800_000
+    eighth = 100_000  # of the steps
     return entry(
         "cetc_cskt_adcsr", scale=scale, train=pairs(scale, "train[:18900]"), held_out="train[18900:]",
         title=f"CETC-CSKT: {title}, whose skip connection is trained first, x8 ensemble over tiles, two of them",
         networks={"sr": dict(model=model, scale=scale, fields=dict(num_group=0))},
         members=[dict(copies=2)],
         stages=[stage(steps=10_000, crop=80 * scale, batch=16, losses=L1, learning_rate=1e-4),
-                stage(steps=steps, crop=80 * scale, batch=16, losses=L1, learning_rate=1e-4,
+                stage(steps=8 * eighth, crop=80 * scale, batch=16, losses=L1, learning_rate=1e-4,
                       begin=[dict(net="sr", carry="match", fields=dict(num_group=4))],
-                      schedule=dict(name="multi_step", milestones=[*range(steps // 8, steps, steps // 8)], factor=0.5))],
+                      schedule=dict(name="multi_step", milestones=[*range(eighth, 8 * eighth, eighth)], factor=0.5))],
         ensemble=dict(self=True, tiles=[80]),
         inferred=["likely: blocks of 80x80 are of the LR image",
                   "guess: batch 16; 10,000 steps for the skip connection alone, then 800,000, the rate halved after "

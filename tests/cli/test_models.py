@@ -288,6 +288,7 @@ def test_every_shipped_model_has_a_card(capsys):
 def test_an_ensemble_is_one_model_with_the_networks_of_all(server, capsys):
     run = Path("runs/aim22_t1/two")
     model_file.save(run / "last.safetensors", {"member1/a": {}}, {
+        "recipe": "aim22_t1:two", "steps": 3,
         "networks": [NET | {"name": f"{member}/{name}"} for member in ("member1", "member2") for name in "ab"],
         "members": [{"name": "member1", "weight": 1.0}, {"name": "member2", "weight": 1.0}]})
     assert main(["models", "--json"]) == 0

@@ -121,8 +121,10 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "tempest/hnle": {1: 31_932_295},
     "prfdn/base": {2: 29_851, 3: 62_905},
     "vcbp/base": {2: 4_326_065},
+    "vcbp/original": {2: 6_163_755},
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
+    "ynot/base": {2: 464_764},
 }
 # Networks of other files' blocks, and some that are deep however small: they are compiled by the long tests alone
 MADE_OF_OTHERS = {"a3net", "abpn", "adcsr", "along", "cfn", "cidbnet", "dual_domain", "fan", "grl_cic", "hst", "mirnet",

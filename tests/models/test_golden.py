@@ -63,7 +63,8 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "swinir": {"img_range"},
     "vgg": {"img_range"},
 }
-LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("drln", "whole"), ("mirnet", "base")}  # compile for seconds
+LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("drln", "whole"), ("mirnet", "base"),
+        ("oaddet", "deep")}  # compile for seconds
 each_case = pytest.mark.parametrize("stem, case", [pytest.param(*case, marks=[pytest.mark.slow] if case in LONG else [])
                                                    for case in CASES])
 

@@ -18,6 +18,7 @@ def test_every_pixel_and_colour_has_a_filter_of_its_own():
     np.testing.assert_allclose(filtered(image, kernels, 3), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_id, scale, published", [
     ("oaddet/base", 2, 16_484_511), ("vcbp", 2, 6_163_755), ("abpn", 4, 2_514_757)])
 def test_the_published_counts_have_what_is_not_used(model_id, scale, published):

@@ -97,7 +97,7 @@ def test_plain_network_is_its_convolutions_activations_and_shuffle():
 
 
 def test_biases_and_the_order_of_unshuffled_pixels_are_in_the_convolutions():
-    networks, variables = small("plain/urpnet", 4)
+    networks, variables = small("plain/urpnet", 4, anchor="none")
     graph = chain_to_onnx(networks, variables)
     assert ops(graph) == ["Transpose", "SpaceToDepth", "Conv", "Relu", "Conv", "Relu", "Conv", "DepthToSpace",
                           "Transpose"]
