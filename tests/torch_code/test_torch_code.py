@@ -16,8 +16,8 @@ from jsr.cli import main  # noqa: E402
 from jsr.errors import UserError  # noqa: E402
 from jsr.torch_code import convert  # noqa: E402
 
-QUICK = {"edsr/baseline", "imdn/ynot", "plain/ecbsr_m4c16", "swinir/light"}  # one of a kind
-FIXED = {"art", "dual_domain", "hat/mphat", "imdn/ynot", "safmn", "safmn_bcie", "swinfir"}  # programs of one size
+QUICK = {"edsr/baseline", "ynot/base", "plain/ecbsr_m4c16", "swinir/light"}  # one of a kind
+FIXED = {"art", "dual_domain", "hat/mphat", "ynot", "safmn", "safmn_bcie", "swinfir"}  # programs of one size
 IDS = [model_id for model_id in models.list_models() if not models.card(model_id).auxiliary]
 
 
