@@ -76,7 +76,8 @@ VARIANTS = {  # as pruned: 29.9 k and 62.9 k parameters
              3: dict(num_branch=2, num_block=2, num_head_feat=25, num_feat=12, num_small_feat=12, num_block_feat=25)},
 }
 
-SMALL = dict(num_head_feat=8, num_feat=4, num_small_feat=4, num_block_feat=8)  # the same network, for tests
+# The same network, for tests: its masks are alive, and on values that do not saturate them, whatever the parameters
+SMALL = dict(num_head_feat=8, num_feat=4, num_small_feat=32, num_block_feat=32, img_range=1.0)
 
 
 def Model(variant="base", *, scale, **fields):

@@ -39,6 +39,7 @@ def place(tmp_path, monkeypatch, photograph):
     Path("run").mkdir()
     for name in ("m.safetensors", "run/last.safetensors"):
         model_file.save(name, {"sr": {}}, {"networks": [net]})
+    model_file.save("m3.safetensors", {"sr": {}}, {"networks": [net | {"model": "enlarge/nearest"}]})
     Path("a.pth").write_bytes(b"PK\3\4 and more")
     Path("a b.pth").write_bytes(b"\x80\2 a pickle")
     Path("a.onnx").write_bytes(b"\x08\x0a a graph")
@@ -61,7 +62,7 @@ def size(path):
 
 @pytest.mark.parametrize("line, made", [
     ("upscale --model m.safetensors a.png --out x.png", {"x.png": "PNG"}),
-    ("upscale -m m.safetensors m.safetensors --weights 1 3 a.png -o x.png", {"x.png": "PNG"}),
+    ("upscale -m m.safetensors m3.safetensors --weights 1 3 a.png -o x.png", {"x.png": "PNG"}),
     ("upscale a.png -ox.png -m run", {"x.png": "PNG"}),
     ("upscale -m run --out x.webp -- a.png", {"x.webp": "WEBP"}),
     ("upscale a.png --model run --out=~/x.jpg --quality 90", {"x.jpg": "JPEG"}),

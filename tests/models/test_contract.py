@@ -184,6 +184,7 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
     "span/spanr": {4: 25_952},
     "syenet/scsyenet": {2: 9_968, 3: 12_548},
     "touchfish/base": {2: 64_092, 3: 146_491},
+    "ynot/base": {2: 464_444},
 }
 # Parameters of a branch that is computed and thrown away, one that the original has without a use, other scales' parts
 UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",),
