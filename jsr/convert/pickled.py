@@ -40,10 +40,10 @@ class _Unpickler(pickle._Unpickler):
 
     dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}
 
-    def find_class(self, module_name: str, global_name: str) -> Any:
+    def find_class(self, module: str, name: str) -> Any:
         """A class of _Inert of that name, or a container."""
-        name = f"{module_name}.{global_name}"
-        return _CONTAINERS.get(name) or type("_Inert", (_Inert,), {"name": name})
+        whole = f"{module}.{name}"
+        return _CONTAINERS.get(whole) or type("_Inert", (_Inert,), {"name": whole})
 
     def persistent_load(self, pid: Any) -> Any:
         """What a file says of values that lie beside its pickle."""
