@@ -153,7 +153,10 @@ def _run_members(workdir, recipe, args, console, started):
     from jsr.training import members, pace
 
     runs = members.of(recipe)
-    for number, run in runs.items() if args.member is None else [(args.member, runs[args.member])]:
+    wanted = runs if args.member is None else {args.member: runs[args.member]}
+    for number in wanted:
+        _refuse_foreign(members.folder(workdir, number))
+    for number, run in wanted.items():
         folder = members.folder(workdir, number)
         with results.only_one(folder, "training"):
             if args.member is None and members.is_done(folder) and members.is_as_wanted(

@@ -54,6 +54,7 @@ FORMAT = 1
 _ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")  # of what people take for a model file
 KEPT = ("best.safetensors", "last.safetensors")  # of a run, the one to take first
 MEMBER = "member{}"  # name of a member of an ensemble in its file, and of the folder of its run
+_ROW = ("name", "model", "scale", "fields")  # of a network in the metadata
 _OWN = ("ema", "steps", "scores", "fingerprint")  # what a member's metadata have of their own, besides networks
 
 
@@ -218,7 +219,17 @@ def _meta(path, file):
     if meta.get("format") != FORMAT:
         raise UserError(f"{path}: is of format {meta.get('format')}, this jsr reads format {FORMAT}; "
                         "use the jsr version that wrote it, or train it again")
+    if not _names_networks(meta):
+        raise UserError(f"{path}: damaged: its metadata do not name its networks; get it, or train it, again")
     return meta
+
+
+def _names_networks(meta):
+    """Whether metadata name networks, and some of each member."""
+    tables = (meta.get("networks"), _ROW), (meta.get("members") or [], ("name", "weight"))
+    return bool(meta.get("networks")) and all(
+        isinstance(rows, list) and all(isinstance(row, dict) and set(keys) <= row.keys() for row in rows)
+        for rows, keys in tables) and all(chains(meta))
 
 
 def describe(path):

@@ -15,6 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import psutil
 import pytest
+from rich.console import Console
 
 import jsr
 from jsr import degradations, main, metrics, model_file, recipes, results
@@ -338,6 +339,24 @@ def test_an_ensemble_is_killed_resumed_member_by_member_joined_and_used(tiny_run
         np.testing.assert_array_equal(read_rgb(tmp_path / name / "0000.png"), expected)
     check_what_is_joined(folder, recipes.load("aim22_t1", [(word.removeprefix("--config.").partition("=")[0],
                          word.partition("=")[2]) for word in arguments[2:]]))
+
+
+def test_runs_of_ensembles_and_of_one_network_keep_out_of_each_others_folders(tiny_run, tmp_path):
+    several, folders = recipes.load("aim22_t1", [("members", MEMBERS)]), [tmp_path / name for name in "abcd"]
+    for folder in folders:
+        folder.mkdir()
+    (folders[0] / "best.safetensors").touch()  # its checkpoints were removed
+    with pytest.raises(UserError, match="holds the run of one network"):
+        members.check_kind(several, folders[0])
+    (folders[1] / "config.json").write_text(json.dumps({"members": [{}, {}]}))  # its members' folders were removed
+    with pytest.raises(UserError, match="holds the run of an ensemble"):
+        members.check_kind(recipes.load("aim22_t1"), folders[1])
+    (folders[2] / "member1.txt").touch()
+    members.check_kind(recipes.load("aim22_t1"), folders[2])
+    (folders[3] / "member2").mkdir()
+    (folders[3] / "member2" / "report.html").write_text("mine")
+    with pytest.raises(UserError, match="member2: holds report.html, but no run"):
+        main.run(*main.parse(tiny_run(folders[3], members=MEMBERS)), Console(quiet=True))
 
 
 def check_ensemble(folder, photos):

@@ -70,6 +70,9 @@ def with_meta(**changes):
     (lambda tensors, metadata: ({k: v for k, v in tensors.items() if "conv_last/bias" not in k}, metadata),
      "1 differ, first sr/params/conv_last/bias"),
     (with_meta(networks=[META["networks"][0] | {"model": "edzr"}]), "no network 'edzr'"),
+    *((with_meta(**changes), "damaged: its metadata do not name its networks")
+      for changes in ({"networks": None}, {"networks": []}, {"networks": 3}, {"networks": [{"name": "sr"}]},
+                      {"members": [{"name": "member1", "weight": 1.0}]}, {"members": [3]}, {"members": 3})),
 ])
 def test_other_files_are_one_line(file, change, message):
     rewrite(file, change)

@@ -206,8 +206,9 @@ def _show(args):
 def _named(model):
     """(name, path) of a model that a person has named."""
     path = model_file.find(model)
-    return model if weights.files().get(model) == path else path.parent.name if path.name in model_file.KEPT \
-        else path.stem, path
+    if weights.files().get(model) == path:
+        return model, path
+    return path.absolute().parent.name if path.name in model_file.KEPT else path.stem, path
 
 
 def _card(name, path):

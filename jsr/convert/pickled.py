@@ -14,8 +14,10 @@ import numpy as np
 
 _CONTAINERS = {"collections.OrderedDict": dict, "__builtin__.set": set, "builtins.set": set}
 _DTYPES = {"torch.FloatStorage": "<f4", "torch.DoubleStorage": "<f8", "torch.HalfStorage": "<f2",
-           "torch.LongStorage": "<i8"}
-_MOST_MODULES = 100_000  # of one file: modules inside one another several times could be without end
+           "torch.LongStorage": "<i8", "torch.IntStorage": "<i4", "torch.ShortStorage": "<i2",
+           "torch.CharStorage": "i1", "torch.ByteStorage": "u1", "torch.BoolStorage": "?"}
+# Of one file, which could be without end: modules inside one another, and tensors that say their values over and over
+_MOST_MODULES, _MOST_LEVELS, _MOST_BYTES = 100_000, 100, 8 << 30
 
 
 class _Inert:
@@ -58,12 +60,18 @@ def state_dict(path) -> dict[str, np.ndarray] | None:
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES} bytes")
         pickled, = (name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))
         root = _Unpickler(io.BytesIO(archive.read(pickled))).load()
         if not _is_module(root):
             return None
         folder = pickled.removesuffix("data.pkl")
-        return {key: _array(tensor, archive, folder) for key, tensor in _tensors(root)}
+        found, left = {}, _MOST_BYTES
+        for key, tensor in _tensors(root):
+            found[key] = _array(tensor, archive, folder, left)
+            left -= found[key].nbytes
+        return found
 
 
 def _is_module(value):
@@ -75,16 +83,19 @@ def _tensors(root):
     left, seen = [("", root)], 0
     while left:
         prefix, module = left.pop()
-        if (seen := seen + 1) > _MOST_MODULES:
-            raise ValueError(f"more than {_MOST_MODULES} modules")
+        if (seen := seen + 1) > _MOST_MODULES or prefix.count(".") > _MOST_LEVELS:
+            raise ValueError(f"more than {_MOST_MODULES} modules, or {_MOST_LEVELS} inside one another")
         passing = vars(module).get("_non_persistent_buffers_set", ())
         own = module._parameters | {name: value for name, value in module._buffers.items() if name not in passing}
         yield from ((prefix + name, value) for name, value in own.items() if value is not None)
         left += [(f"{prefix}{name}.", inner) for name, inner in reversed(module._modules.items()) if _is_module(inner)]
 
 
-def _array(tensor, archive, folder):
-    """The values of a tensor as it was pickled; a ValueError of one that is no tensor or lies outside its storage."""
+def _array(tensor, archive, folder, most):
+    """The values of a tensor as it was pickled.
+
+    A ValueError of one that is no tensor, lies outside its storage, or has more than `most` bytes.
+    """
     if tensor.name == "torch._utils._rebuild_parameter":
         tensor = tensor.args[0]
     if tensor.name != "torch._utils._rebuild_tensor_v2":
@@ -95,5 +106,7 @@ def _array(tensor, archive, folder):
     if math.prod(shape) and not (min(offset, *shape, *strides, 0) >= 0 and last < size):
         raise ValueError(f"a tensor of {shape} does not lie in its storage of {size}")
     itemsize = values.itemsize
+    if math.prod(shape) * itemsize > most:
+        raise ValueError(f"more than {_MOST_BYTES} bytes")
     view = np.lib.stride_tricks.as_strided(values[offset:], shape, [stride * itemsize for stride in strides])
     return view.copy()

@@ -238,6 +238,9 @@ def upscale_beside(upscaler, path):
     Raises:
       UserError: the picture cannot be read, or something else is in the way of the result.
     """
+    if os.path.isdir(path) or not os.path.exists(path):  # nor a pattern, of which there may be many
+        raise UserError(f"{path}: " + ("is a folder; name a picture" if os.path.isdir(path) else
+                                       "no such file or folder"))
     name = ", ".join(chain.meta.get("recipe") or type(list(chain.networks.values())[-1]).__name__
                      for chain in upscaler.chains)
     networks = choice.Networks({name: ()}, lambda: upscaler)
@@ -246,7 +249,7 @@ def upscale_beside(upscaler, path):
         _, errors = upscale_files(jobs, networks, {"upscaler": upscaler.digest()}, mark=True,
                                   separate_alpha=upscaler.separate_alpha)
     if errors:
-        raise errors[0]
+        raise UserError(re.sub("; choose (another )?--out, or --overwrite$", "; rename or remove it", str(errors[0])))
     return jobs[0].target
 
 

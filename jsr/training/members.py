@@ -14,6 +14,7 @@ from jsr.trees import plain
 log = logging.getLogger("jsr")
 
 MODEL, REPORT = "last.safetensors", "report.json"  # of a member's run, and of the ensemble's
+_OF_ONE = ("checkpoints", "best.safetensors", "metrics.jsonl")  # what the run of one network has, and an ensemble's not
 
 
 def folder(workdir, number):
@@ -30,9 +31,10 @@ def of(recipe):
 
 def check_kind(recipe, workdir):
     """Raises UserError where a recipe is of an ensemble, and its folder has the run of one network, or the reverse."""
-    if recipe.members and (workdir / "checkpoints").exists():
+    if recipe.members and any((workdir / name).exists() for name in _OF_ONE):
         raise UserError(f"{workdir}: holds the run of one network, this is an ensemble's; choose another --workdir")
-    if not recipe.members and any(workdir.glob(model_file.MEMBER.format("[0-9]*"))):
+    if not recipe.members and (_has_members(workdir) or any(
+            path.is_dir() for path in workdir.glob(model_file.MEMBER.format("[0-9]*")))):
         raise UserError(f"{workdir}: holds the run of an ensemble, this is one network's; choose another --workdir")
 
 
@@ -92,6 +94,15 @@ def join(recipe, runs, workdir):
         "steps": sum(row["steps"] for row in rows), "ensemble": plain(recipe.ensemble), "scores": {}, "data": sources,
         "fingerprint": mark})
     return rows
+
+
+def _has_members(workdir):
+    """Whether the finished run in a folder is an ensemble's, wherever its members' folders are now."""
+    try:
+        config = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and bool(config.get("members"))
 
 
 def _ensemble(path):

@@ -296,6 +296,8 @@ def test_an_ensemble_is_one_model_with_the_networks_of_all(server, capsys):
     assert (row["networks"], row["members"], row["scale"]) == (["enlarge/bicubic"] * 4, 2, 4)
     assert main(["models", "show", str(run)]) == 0
     assert " + ".join(["enlarge/bicubic > enlarge/bicubic"] * 2) in capsys.readouterr().out
+    os.chdir(run)
+    assert main(["models", "show", "."]) == 0 and capsys.readouterr().out.startswith("# two\n")
 
 
 def test_the_table_of_public_models_is_sound():

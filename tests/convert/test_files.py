@@ -119,6 +119,22 @@ def test_a_whole_pickled_module_gives_its_tensors_and_runs_nothing(tmp_path, tor
         assert found[key].dtype == value.dtype and np.array_equal(found[key], value), key
 
 
+def test_a_pickled_module_without_end_is_refused(tmp_path, torch):
+    module, path = torch.nn.Linear(2, 2), tmp_path / "a.pth"
+    module.register_buffer("mask", torch.ones(3, dtype=torch.bool))
+    torch.save(module, path)
+    assert files.read_state_dict(path).tensors["mask"].dtype == bool
+    module.mask = torch.ones(1).expand(1 << 40)
+    torch.save(module, path)
+    with pytest.raises(UserError, match="more than tensors"):
+        files.read_state_dict(path)
+    module.mask = torch.ones(3)
+    module._modules["itself"] = module
+    torch.save(module, path)
+    with pytest.raises(UserError, match="more than tensors"):
+        files.read_state_dict(path)
+
+
 def test_pickled_modules_inside_something_else_are_refused(tmp_path, torch):
     torch.save({"model": torch.nn.Linear(2, 2)}, tmp_path / "a.pth")
     with pytest.raises(UserError, match=r"more than tensors \(torch.nn.modules.linear.Linear\).*state_dict\(\) alone"):

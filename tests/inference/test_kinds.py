@@ -70,10 +70,14 @@ def test_paths(upscaler, photograph, tmp_path):
         assert round(image.info["dpi"][0]) == 72
     written = sr.stat().st_mtime_ns
     assert upscaler.upscale(str(path)) == str(sr) and sr.stat().st_mtime_ns == written
-    with pytest.raises(UserError, match="photo_x2.png: was made of photo.png in another way"):
+    with pytest.raises(UserError, match="photo_x2.png: was made of photo.png in another way.*; rename or remove it$"):
         Upscaler(upscaler.chains, strength=0.5).upscale(path)
-    with pytest.raises(UserError, match="no/photo: no such file or folder"):
-        upscaler.upscale("no/photo")
+    for word in ("no/photo", f"{tmp_path}/photo.*"):
+        with pytest.raises(UserError, match="no such file or folder"):
+            upscaler.upscale(word)
+    with pytest.raises(UserError, match="is a folder; name a picture"):
+        upscaler.upscale(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {"photo.png", "photo_x2.png"}
 
 
 def test_indexed_colours_with_a_transparent_one(upscaler):
