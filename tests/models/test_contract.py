@@ -132,8 +132,11 @@ LONG = {"a3net", "abpn", "adcsr", "along", "art", "cfn", "cidbnet", "drln", "dua
         "restormer", "restormer_qf", "rrdn", "scunet", "swin2sr", "swinfir", "tcir", "tempest", "uestc", "unicorns",
         "unifyformer", "ynot"}
 # Deep variants of networks that are counted, and whole networks that take seconds: the long tests alone count them, too
-DEEP_VARIANTS = {"along/base", "drln/scan", "mdsr/tv_attention", "mirnet/base", "oaddet/deep", "rcan/c128",
-                 "rcan/multi_scale", "rcan/nadu"}
+DEEP_VARIANTS = {"along/base", "art/small", "cidbnet/base", "cidbnet/nfe", "drln/scan", "dual_domain/base",
+                 "fftformer/base", "grl/base", "grl/small", "grl/sr_tiny", "grl_cic/base", "hst/base",
+                 "mdsr/tv_attention", "mirnet/base", "oaddet/deep", "promptcir/base", "rcan/c128", "rcan/multi_scale",
+                 "rcan/nadu", "restormer/base", "restormer_qf/fvlt1", "scunet/enhanced", "tcir/base",
+                 "unifyformer/base"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
