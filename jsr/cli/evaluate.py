@@ -145,6 +145,9 @@ def _settings(args, protocol):
         raise UserError("--set: " + ("chooses how LR images are made, but --lr has them; leave one out" if args.lr else
                                      "chooses how a protocol's LR images are made; name one that makes them, as "
                                      "--protocol aim22_t1"))
+    if any(text.partition("=")[0] == "qp" for text in args.set) and protocol.qps:
+        raise UserError("--set qp: the LR images are of the QP of the SR images, which --qp says, or folders QP31 and "
+                        "so on")
     scale = args.scale if args.scale is not None else protocol.scale if protocol else None
     if scale is not None and scale < 1:
         raise UserError(f"--scale {scale}: must be at least 1")

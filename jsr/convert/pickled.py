@@ -32,8 +32,13 @@ class _Inert:
         return made
 
 
-class _Unpickler(pickle.Unpickler):
-    """Makes an _Inert of whatever a file names."""
+class _Unpickler(pickle._Unpickler):
+    """Makes an _Inert of whatever a file names.
+
+    It is Python's own in Python: the one in C takes memory for as many values as a few bytes of a file announce.
+    """
+
+    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """A class of _Inert of that name, or a container."""

@@ -10,17 +10,20 @@ import contextlib
 import hashlib
 import json
 from pathlib import Path
+import zlib
 
 from jsr.errors import UserError
 from jsr.files import atomic_write
 
 FOLDER = ".degraded"  # in the folder of the datasets; a few KB an image and setting, and nothing removes them
+_SUM = 4  # bytes of the checksum
 
 
 def kept(folder, hr, made_of, make):
     """The bytes of an LR file, made once.
 
-    Workers and runs may share the folder. Where it cannot be written the file is made anew each time.
+    Workers and runs may share the folder. Where it cannot be written the file is made anew each time. A kept file ends
+    in its bytes' CRC-32; one that was damaged since is made anew.
 
     Args:
       folder: of all such files; None keeps nothing.
@@ -35,10 +38,16 @@ def kept(folder, hr, made_of, make):
     name = digest.hexdigest()
     path = Path(folder, name[:2], name[2:])
     with contextlib.suppress(OSError):
-        return path.read_bytes()
+        whole = path.read_bytes()
+        if len(whole) > _SUM and _sum(whole[:-_SUM]) == whole[-_SUM:]:
+            return whole[:-_SUM]
     data = make()
     with contextlib.suppress(OSError, UserError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
-            file.write(data)
+            file.write(data + _sum(data))
     return data
+
+
+def _sum(data):
+    return zlib.crc32(data).to_bytes(_SUM, "little")

@@ -49,8 +49,11 @@ def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=
 
 
 def absence(dataset, data_dir=None):
-    """Why a row of a dataset is left out: one of FOLDERS that the user has not filled; "" of all others."""
-    if dataset not in FOLDERS or (path := path_of(dataset, data_dir)).is_dir():
+    """Why a row of a dataset is left out: one of FOLDERS that the user has not filled; "" of all others.
+
+    A link that leads nowhere, as to a disk that is not there now, is no reason, but a mistake.
+    """
+    if dataset not in FOLDERS or os.path.lexists(path := path_of(dataset, data_dir)):
         return ""
     return f"{dataset} is left out, since there is no folder {path} ({FOLDERS[dataset]})"
 
@@ -139,7 +142,11 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         source = RecordSource(dataset, split, str(data_dir))
         return ListedSource(source, _listed(source.names, files, dataset)) if files else source
     if dataset in FOLDERS:
-        dataset = str(path_of(dataset, data_dir))
+        about, dataset = FOLDERS[dataset], str(path_of(dataset, data_dir))
+        if not Path(dataset).is_dir():
+            is_link = os.path.islink(dataset)
+            what = f"is a link to {os.readlink(dataset)}, where no folder is" if is_link else "is no folder of images"
+            raise UserError(f"{dataset}: {what}; put these there, or a link to them ({about})")
     if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: {_no_folder(dataset)}")
     paths = _listed_paths(_images(dataset, announce), files, dataset)

@@ -506,8 +506,9 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
     if dtype is not None and runtime in runtimes.OTHERS:
         raise UserError(f"runtime {runtime}: computes in float32; for {dtype} use jax")
     files = (path, *more)
-    if weights is not None and len(weights) != len(files):
-        raise UserError(f"weights {', '.join(map(str, weights))}: expected one for each of {len(files)} models")
+    if weights is not None and (len(weights) != len(files) or min(weights) < 0 or not 0 < sum(weights) < math.inf):
+        raise UserError(f"weights {', '.join(map(str, weights))}: expected one for each of {len(files)} models, none "
+                        "negative, not all zero")
     loaded = [(share * its.share, its) for file, share in zip(files, weights or [1.0] * len(files), strict=True)
               for its in model_file.load_members(file)]
     if members is not None and not 1 <= members <= len(loaded):

@@ -133,6 +133,7 @@ def test_scores_of_several_codecs_are_no_table(evaluate, folders):
     (("--protocol", "aim22_t1", "--lr", "lr", "--set", "encoder=9d"), "--set: chooses how LR images are made, but "),
     (("--profile", "rgb", "--set", "encoder=9d"), "--set: chooses how a protocol's LR images are made; name one that"),
     (("--protocol", "aim22_t1", "--set", "encoder=9z"), "--set encoder: JPEG codec '9z' is unknown"),
+    (("--protocol", "ais24", "--qp", "31", "--set", "qp=63"), "--set qp: the LR images are of the QP of the SR images"),
 ])
 def test_mistakes_of_set_are_one_line(evaluate, folders, more, message):
     status, _, complaints = evaluate(*args(folders, *more))

@@ -1,16 +1,19 @@
 """Reading and writing PyTorch's files: with PyTorch where it is installed, and what is said where it is not."""
 
+import contextlib
 import os
 import pickle
+import resource
 import sys
 import warnings
+import zipfile
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from jsr.convert import files
+from jsr.convert import files, pickled
 from jsr.errors import UserError
 
 TENSORS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.array(3)}
@@ -133,6 +136,17 @@ def test_a_pickled_module_without_end_is_refused(tmp_path, torch):
     torch.save(module, path)
     with pytest.raises(UserError, match="more than tensors"):
         files.read_state_dict(path)
+
+
+def test_a_pickle_that_announces_more_than_it_has_takes_no_memory_for_it(tmp_path):
+    path, name = tmp_path / "a.pth", b"cone\nThing\n"
+    for code in (b"r\xff\xff\xff\x03", b"\x96" + (1 << 30).to_bytes(8, "little")):  # of a memo, of a bytearray
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/data.pkl", b"\x80\x02" + name + b")R" + code + b".")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with contextlib.suppress(KeyError):
+            assert pickled.state_dict(path) is None
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KB
 
 
 def test_pickled_modules_inside_something_else_are_refused(tmp_path, torch):

@@ -181,6 +181,14 @@ def test_a_folder_that_the_user_fills_is_left_out_until_it_is_there(folders, tmp
     assert mix.data_hash(mix.identities(after)) != mix.data_hash(mix.identities(before))
 
 
+def test_a_folder_to_fill_that_leads_nowhere_is_a_mistake(folders, tmp_path):
+    (tmp_path / "folders").mkdir()
+    (tmp_path / "folders" / "imagenet").symlink_to(tmp_path / "unmounted")
+    config = config_of(dict(dataset=folders[0]), dict(dataset="folders/imagenet"), data_dir=str(tmp_path))
+    with pytest.raises(UserError, match=r"folders/imagenet: is a link to .*/unmounted, where no folder is; put these"):
+        mix.open_sources(config)
+
+
 @pytest.mark.parametrize("rows, step", [
     ([dict(dataset="folders/clic")], 0),
     ([dict(dataset="A", steps=[0, 5]), dict(dataset="folders/clic", steps=[5, 20])], 5)])

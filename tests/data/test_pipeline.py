@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -169,8 +170,11 @@ def test_a_crop_is_that_of_the_whole_images_avif_which_is_kept(photograph, encod
     assert same(take([record], 2, crop=128, degrade="ais24", keep=files[0]), batches[:2])  # no folder
     white = degradations.degrade("ais24", np.full_like(hr[:200, :220], 255), qp=31).lr_bytes
     for path in files:
-        path.write_bytes(white)
+        path.write_bytes(white + zlib.crc32(white).to_bytes(4, "little"))
     assert take([record], 1, crop=128, degrade="ais24", keep=keep)[0]["lr"].min() > 250
+    for path in files:
+        path.write_bytes(path.read_bytes()[:50])  # damaged: made anew
+    assert same(take([record], 2, crop=128, degrade="ais24", keep=keep), batches[:2])
 
 
 def test_another_image_of_the_same_name_has_a_file_of_its_own(photograph, tmp_path):
