@@ -302,6 +302,7 @@ MEMBERS = ("[{'copies': 2}, {'seed': 2, 'weight': 2.0, 'networks': {'sr': "
            "{'model': 'edsr/baseline', 'scale': 4, 'fields': {'num_feat': 6, 'num_block': 1}}}}]")
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_killed_resumed_member_by_member_joined_and_used(tiny_run, shared_photos, tmp_path):
     """Killed in its second member, the third trained by itself, the rest by the same command."""
     folder, more = tmp_path / "run", {"stages[0]__steps": 24, "log_every": 1, "eval_every": 20}

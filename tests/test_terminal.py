@@ -24,6 +24,6 @@ def test_the_table_of_a_run_names_its_scores(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     protocol = challenges.protocol("ais24")
     scores = dict.fromkeys(protocol.keys, 20.0)
-    found = {"recipe": "a:b", "scale": 4, "images": [0], "mean": {"lanczos": scores, "ours": scores}}
+    found = {"recipe": "a:b", "scale": 4, "images": [0], "codecs": "", "mean": {"lanczos": scores, "ours": scores}}
     terminal.console().print(report.table(found, protocol))
     assert "PSNR[ntire23_script]" in capsys.readouterr().out

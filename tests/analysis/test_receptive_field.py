@@ -221,7 +221,8 @@ def test_edsr_baseline_by_hand():
     assert of_model(models.create("edsr/baseline", scale=4)) == ReceptiveField(36, 36)
 
 
-@pytest.mark.parametrize("method, factor", [("linear", 2), ("cubic", 3), ("lanczos3", 0.5)])
+@pytest.mark.parametrize("method, factor", [("linear", 2), pytest.param("cubic", 3, marks=pytest.mark.slow),
+                                            pytest.param("lanczos3", 0.5, marks=pytest.mark.slow)])
 def test_products_with_constant_matrices_count_where_these_are_not_zero(method, factor):
     def resized(x):
         n, height, width, channels = x.shape

@@ -266,6 +266,7 @@ def rows_of(config, records):
     return mix.stage_rows(config, config.stages[0], opened)
 
 
+@pytest.mark.slow
 def test_a_stage_of_clips_trains_a_network(clip_records):
     config = recipe_of([dict(dataset="stored", weight=2),
                         dict(dataset="made", degrade="aim22_t2", set=dict(qp=[20, 37]), weight=1)])

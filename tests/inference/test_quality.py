@@ -38,6 +38,7 @@ def estimate(network, lr):
     return 100 * (1 - float(qf[0, 0]))
 
 
+@pytest.mark.slow
 def test_the_quality_is_estimated_in_the_middle_where_a_block_starts(network, photograph):
     image = photograph(300, 600).astype(np.float32) / 255
     found = upscaler.Upscaler([Chain({"sr": network[0]}, {"sr": network[1]})])

@@ -43,8 +43,9 @@ def whole_float(chain, lr):
 
 @pytest.mark.parametrize("stem, scale, tile, overlap", [
     ("edsr", 2, 64, None), ("edsr", 3, 64, 12), ("edsr", 4, 64, None),
-    ("rrdbnet", 1, 224, 90), ("rrdbnet", 2, 144, 45), ("rrdbnet", 4, 96, 24)])
-@pytest.mark.parametrize("height, width", [(230, 301), (64, 330)])
+    *(pytest.param("rrdbnet", *numbers, marks=pytest.mark.slow) for numbers in ((1, 224, 90), (2, 144, 45))),
+    ("rrdbnet", 4, 96, 24)])
+@pytest.mark.parametrize("height, width", [(230, 301), pytest.param(64, 330, marks=pytest.mark.slow)])
 def test_tiled_equals_untiled_for_convolutional_networks(stem, scale, tile, overlap, height, width, photograph):
     chain, lr = make_chain(stem, scale), photograph(height, width)
     tiled = Upscaler([chain], tile=tile, overlap=overlap)

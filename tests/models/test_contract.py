@@ -126,13 +126,17 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "vgg/vgg19": {1: 20_024_384},
     "ynot/base": {2: 464_764},
 }
-# Networks of other files' blocks, and some that are deep however small: they are compiled by the long tests alone
-MADE_OF_OTHERS = {"a3net", "abpn", "adcsr", "along", "cfn", "cidbnet", "dual_domain", "fan", "grl_cic", "hst", "mirnet",
-                  "msdrsr", "oaddet", "promptcir", "restormer_qf", "rrdn", "swinfir", "tcir", "tempest", "uestc",
-                  "unicorns"}
+# Networks of other files' blocks, and those that take seconds to compile: the long tests alone take their gradients
+LONG = {"a3net", "abpn", "adcsr", "along", "art", "cfn", "cidbnet", "drln", "dual_domain", "fan", "fbcnn", "fftformer",
+        "grl", "grl_cic", "hat", "hst", "imdeception", "mirnet", "msdrsr", "oaddet", "pixelbe", "prfdn", "promptcir",
+        "restormer", "restormer_qf", "rrdn", "scunet", "swin2sr", "swinfir", "tcir", "tempest", "uestc", "unicorns",
+        "unifyformer", "ynot"}
 # Deep variants of networks that are counted, and whole networks that take seconds: the long tests alone count them, too
-DEEP_VARIANTS = {"along/base", "drln/scan", "mdsr/tv_attention", "mirnet/base", "oaddet/deep", "rcan/c128",
-                 "rcan/multi_scale", "rcan/nadu"}
+DEEP_VARIANTS = {"along/base", "art/small", "cidbnet/base", "cidbnet/nfe", "drln/scan", "dual_domain/base",
+                 "fftformer/base", "grl/base", "grl/small", "grl/sr_tiny", "grl_cic/base", "hst/base",
+                 "mdsr/tv_attention", "mirnet/base", "oaddet/deep", "promptcir/base", "rcan/c128", "rcan/multi_scale",
+                 "rcan/nadu", "restormer/base", "restormer_qf/fvlt1", "scunet/enhanced", "tcir/base",
+                 "unifyformer/base"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
@@ -312,7 +316,7 @@ def test_bfloat16_is_for_the_inside_only(model_id):
     assert {e.invars[0].aval.dtype for e in convolutions} <= {jnp.dtype("bfloat16")}
 
 
-@pytest.mark.parametrize("stem", [pytest.param(stem, marks=[pytest.mark.slow] if stem in MADE_OF_OTHERS else [])
+@pytest.mark.parametrize("stem", [pytest.param(stem, marks=[pytest.mark.slow] if stem in LONG else [])
                                   for stem in models.STEMS])
 def test_gradient_is_finite_and_reaches_every_parameter(stem):
     model = small(stem)
@@ -344,7 +348,7 @@ def test_gradient_is_finite_and_reaches_every_parameter(stem):
         assert (leaf != 0).any() or path.startswith(UNUSED.get(stem, ())) or cancels(path, variables["params"]), path
 
 
-@pytest.mark.parametrize("stem", [pytest.param(stem, marks=[pytest.mark.slow] if stem in MADE_OF_OTHERS else [])
+@pytest.mark.parametrize("stem", [pytest.param(stem, marks=[pytest.mark.slow] if stem in LONG else [])
                                   for stem in models.STEMS if hasattr(small(stem), "zero_start")])
 def test_an_anchored_network_may_begin_as_the_image(stem):
     model = small(stem, 1, zero_start=True)

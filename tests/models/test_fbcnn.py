@@ -49,6 +49,7 @@ def test_statistics_follow_the_images_in_training():
     np.testing.assert_allclose(norm["var"], 0.1 * 0.1 + 0.9 * first.var(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_starts_near_the_identity_beside_differences_between_pixels():
     model = models.create("fbcnn", scale=1, num_feat=8, num_block=1)
     params = quickly(model.init)(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))["params"]

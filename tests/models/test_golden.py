@@ -63,8 +63,10 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "swinir": {"img_range"},
     "vgg": {"img_range"},
 }
-LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("drln", "whole"), ("mirnet", "base"),
-        ("oaddet", "deep")}  # compile for seconds
+LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("drln", "whole"), ("grl", "car"), ("grl", "shuffle_x2"),
+        ("hst", "x4"), ("mirnet", "base"), ("oaddet", "deep"), ("prfdn", "x2"), ("promptcir", "base"), ("span", "x2"),
+        ("swin2sr", "car"), ("swin2sr", "hf_x2"), ("swin2sr", "pixelshuffle_x2"), ("swinfir", "direct_x2"),
+        ("unifyformer", "small")}  # compile for seconds
 each_case = pytest.mark.parametrize("stem, case", [pytest.param(*case, marks=[pytest.mark.slow] if case in LONG else [])
                                                    for case in CASES])
 

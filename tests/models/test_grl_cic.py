@@ -3,12 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jsr import models
 from jsr.layers.pool import local_means
 from jsr.models.grl_cic import SMALL
 
 
+@pytest.mark.slow
 def test_the_quality_steers_the_image_and_is_estimated_in_float32(drawn, run):
     model = models.create("grl_cic", scale=1, **SMALL)
     variables, lr = drawn(model), np.random.default_rng(0).random((2, 8, 16, 3))

@@ -15,6 +15,7 @@ def test_multiply_accumulates_are_as_published(scale, size, macs):
     assert counts.count(models.create("r2cnet", scale=scale, deploy=True), (1, *size, 3))[1] == macs
 
 
+@pytest.mark.slow
 def test_fused_it_computes_the_same(drawn, run):
     model = models.create("r2cnet", scale=3, **r2cnet.SMALL)
     variables, lr = drawn(model), np.random.default_rng(1).random((1, 50, 54, 3))

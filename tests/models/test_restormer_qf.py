@@ -4,6 +4,7 @@ import functools
 
 import jax
 import numpy as np
+import pytest
 
 from jsr import models
 from jsr.models.restormer_qf import SMALL
@@ -11,6 +12,7 @@ from jsr.models.restormer_qf import SMALL
 quickly = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
+@pytest.mark.slow
 def test_a_given_quality_steers_restormer(drawn):
     model = models.create("restormer_qf", scale=1, **SMALL)
     fields = {name: value for name, value in SMALL.items() if name not in ("predictor_feat", "embed_dim")}

@@ -34,6 +34,7 @@ def test_sr_is_made_of_the_clean_image_and_the_input_alone():
     assert (sr(params, 0) == sr(other, 0)).all()
 
 
+@pytest.mark.slow
 def test_high_frequencies_have_a_trunk_of_their_own_with_shared_embedding_and_norm():
     def leaves(upsampler):
         return models.abstract("swin2sr/classical", scale=4, upsampler=upsampler)["params"]

@@ -11,6 +11,7 @@ from jsr.models.unifyformer import UnifyAttention, linear_attention
 FIELDS = dict(scale=1, dim=10, num_blocks=(1, 1), heads=(1, 2), num_refinement_blocks=0)
 
 
+@pytest.mark.slow
 def test_attention_is_of_the_whole_image():
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), models.abstract("unifyformer", **FIELDS))
     assert Chain({"sr": models.create("unifyformer", **FIELDS)}, {"sr": variables}).reach(1000) is None

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jsr import models, reparam
 from jsr.models.ynot import BANDS, SMALL, FourierUnit, Unpool, haar
@@ -35,6 +36,7 @@ def test_fused_it_computes_the_same(drawn, run):
     assert np.abs(sr - expected).max() < 1e-5 * np.abs(expected).max()  # the fused parameters are float32
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_and_reach_every_parameter(drawn):
     model = models.create("ynot", scale=2, **SMALL)
     lr = np.random.default_rng(0).random((1, 12, 14, 3), np.float32)

@@ -124,8 +124,11 @@ def test_a_run_starts_from_the_file_of_another_scale(tmp_path):
     np.testing.assert_array_equal(started["conv_last"]["bias"], variables["sr"]["params"]["conv_last"]["bias"])
 
 
+LEARNS = [dict(losses=[dict(fn="l1", pred="sr", target="teacher(lr)", weight=1.0)])]
+
+
 def test_a_teacher_must_have_a_file(tmp_path):
-    config = three_stages(model="edsr", scale=2, others=dict(teacher={}))
+    config = three_stages(model="edsr", scale=2, others=dict(teacher={}), players=LEARNS)
     with pytest.raises(UserError, match=r"learns from a trained edsr; give its "
                                         r"model file.*networks.teacher.start_from"):
         states.frozen_variables(config)
@@ -133,7 +136,7 @@ def test_a_teacher_must_have_a_file(tmp_path):
     info = dict(networks=[dict(name="big", model="edsr/baseline", scale=2, fields=dict(num_feat=4))])
     model_file.save(tmp_path / "big.safetensors", variables, info)
     teacher = dict(fields=dict(num_feat=4), start_from=str(tmp_path / "big.safetensors"))
-    config = three_stages(model="edsr", scale=2, others=dict(teacher=teacher))
+    config = three_stages(model="edsr", scale=2, others=dict(teacher=teacher), players=LEARNS)
     found = states.frozen_variables(config)
     jax.tree.map(np.testing.assert_array_equal, found, {"teacher": variables["big"]})
 
@@ -141,7 +144,7 @@ def test_a_teacher_must_have_a_file(tmp_path):
 def test_a_teacher_is_fused(tmp_path):
     net = dict(model="plain/ecbsr_m4c16", scale=2, fields=dict(num_feat=2, num_block=0))
     teacher = {**net, "start_from": str(tmp_path / "big.safetensors")}
-    config = three_stages(model="edsr", scale=2, others=dict(teacher=teacher))
+    config = three_stages(model="edsr", scale=2, others=dict(teacher=teacher), players=LEARNS)
     trained = models.create(net["model"], scale=2, **net["fields"])
     model_file.save(teacher["start_from"], {"sr": models.init(trained, jax.random.key(5))},
                     dict(networks=[dict(name="sr", **net)]))
