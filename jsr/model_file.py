@@ -54,7 +54,7 @@ FORMAT = 1
 _ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")  # of what people take for a model file
 KEPT = ("best.safetensors", "last.safetensors")  # of a run, the one to take first
 MEMBER = "member{}"  # name of a member of an ensemble in its file, and of the folder of its run
-_ROW = ("name", "model", "scale", "fields")  # of a network in the metadata
+_ROW = {"name": str, "model": str, "scale": int, "fields": dict}  # of a network in the metadata
 _OWN = ("ema", "steps", "scores", "fingerprint")  # what a member's metadata have of their own, besides networks
 
 
@@ -226,10 +226,11 @@ def _meta(path, file):
 
 def _names_networks(meta):
     """Whether metadata name networks, and some of each member."""
-    tables = (meta.get("networks"), _ROW), (meta.get("members") or [], ("name", "weight"))
+    tables = (meta.get("networks"), _ROW), (meta.get("members") or [], {"name": str, "weight": (int, float)})
     return bool(meta.get("networks")) and all(
-        isinstance(rows, list) and all(isinstance(row, dict) and set(keys) <= row.keys() for row in rows)
-        for rows, keys in tables) and all(chains(meta))
+        isinstance(rows, list) and all(isinstance(row, dict) and all(
+            isinstance(row.get(key), kind) for key, kind in keys.items()) for row in rows)
+        for rows, keys in tables) and all(chains(meta)) and all(row["weight"] > 0 for row in meta.get("members") or ())
 
 
 def describe(path):

@@ -72,6 +72,7 @@ def with_meta(**changes):
     (with_meta(networks=[META["networks"][0] | {"model": "edzr"}]), "no network 'edzr'"),
     *((with_meta(**changes), "damaged: its metadata do not name its networks")
       for changes in ({"networks": None}, {"networks": []}, {"networks": 3}, {"networks": [{"name": "sr"}]},
+                      {"networks": [META["networks"][0] | {"scale": "4"}]},
                       {"members": [{"name": "member1", "weight": 1.0}]}, {"members": [3]}, {"members": 3})),
 ])
 def test_other_files_are_one_line(file, change, message):
