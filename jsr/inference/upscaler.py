@@ -348,17 +348,17 @@ class Upscaler:
         longer = max(height, width)
         if tile != "auto":
             return tile or longer
-        exact = self._overlap is None and self._exact(self._reach(_SIDES[0] // _EXACT_SHARE), height, width)
         with self._here.lock:
             if self._here.free is None:
                 self._here.free = free_memory() * _FREE_SHARE
             free, largest = self._here.free, self._here.largest
-            budgets = {side: free for side in (longer, *_SIDES)}
-            if jax.default_backend() == "cpu":
-                # A whole image takes more only where tiles would change its pixels
-                budgets |= {side: min(free, _CPU_TILE_BYTES) for side in (longer, *_SIDES) if side < longer or exact}
         if height * width <= min(_PROBE, largest)**2:
             return longer
+        budgets = {side: free for side in (longer, *_SIDES)}
+        if jax.default_backend() == "cpu":
+            # A whole image takes more only where tiles would change its pixels
+            exact = self._overlap is None and self._exact(self._reach(_SIDES[0] // _EXACT_SHARE), height, width)
+            budgets |= {side: min(free, _CPU_TILE_BYTES) for side in (longer, *_SIDES) if side < longer or exact}
         candidates = [longer] if largest == _SIDES[0] else []
         for side in (*candidates, *(s for s in _SIDES if s <= min(largest, longer))):
             shape = (min(height, side), min(width, side))

@@ -20,6 +20,7 @@ from jsr.layers.resize import bicubic_upsample, bilinear
 from jsr.layers.upsample import PixelShuffleUpsample
 from jsr.models._card import Card
 from jsr.models.hat import ChannelWeights
+from jsr.models.rdn import dense
 
 
 class Unit(nn.Module):
@@ -31,11 +32,7 @@ class Unit(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        y = x
-        for index in range(self.num_layer):
-            grown = nn.relu(Conv(self.num_grow_ch, dtype=self.dtype, name=f"conv_{index}")(y))
-            y = jnp.concatenate([y, grown], axis=-1)
-        y = Conv(x.shape[-1], 1, dtype=self.dtype, name="fusion")(y)
+        y = dense(x, self.num_layer, self.num_grow_ch, self.dtype)
         return x + y * ChannelWeights(min(16, x.shape[-1]), dtype=self.dtype, name="attention")(y)
 
 

@@ -18,6 +18,18 @@ from jsr.layers.upsample import PixelShuffleUpsample
 from jsr.models._card import Card
 
 
+def dense(x, num_layer, num_grow_ch, dtype):
+    """Convolutions that each see all features before them, fused to as many as x has: the inside of a dense block.
+
+    To be called within a module, whose layers `conv_0`, `conv_1`... and `fusion` (1x1) are made.
+    """
+    y = x
+    for index in range(num_layer):
+        more = nn.relu(Conv(num_grow_ch, dtype=dtype, name=f"conv_{index}")(y))
+        y = jnp.concatenate([y, more], axis=-1)
+    return Conv(x.shape[-1], 1, dtype=dtype, name="fusion")(y)
+
+
 class ResidualDenseBlock(nn.Module):
     """Convolutions that each see all features before them, fused by a 1x1 convolution; the input added (RDB)."""
 
@@ -27,11 +39,7 @@ class ResidualDenseBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        y = x
-        for index in range(self.num_layer):
-            more = nn.relu(Conv(self.num_grow_ch, dtype=self.dtype, name=f"conv_{index}")(y))
-            y = jnp.concatenate([y, more], axis=-1)
-        return x + Conv(x.shape[-1], 1, dtype=self.dtype, name="fusion")(y)
+        return x + dense(x, self.num_layer, self.num_grow_ch, self.dtype)
 
 
 class RDN(nn.Module):
