@@ -33,7 +33,7 @@ def test_rankings_that_are_none(chosen, message):
 
 
 def test_unknown_protocol():
-    with pytest.raises(UserError, match=r"challenge protocol 'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'\?"):
+    with pytest.raises(UserError, match=r"'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'\?"):
         challenges.protocol("aim22")
 
 
