@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr.layers.conv import Conv
+from jsr.layers.deform import deform_convolve
 from jsr.layers.padding import Padding
 from jsr.layers.resize import bicubic_aligned
 from jsr.layers.upsample import TransposedConv
@@ -95,7 +96,7 @@ class STOPN(nn.Module):
         offset = Conv(2 * _TAPS * _GROUPS, dtype=self.dtype, name="offset")(y)
         mask = nn.sigmoid(Conv(_TAPS * _GROUPS, dtype=self.dtype, name="mask")(y))
         weights = self.param("weights", nn.initializers.uniform(1.0), (3, 3, 1, _FUSED))
-        x = nn.relu(_deform_conv(x, offset, mask, jnp.asarray(weights, dtype)))
+        x = nn.relu(deform_convolve(x, offset, jnp.asarray(weights, dtype), mask))
         x = nn.relu(Conv(self.num_feat, dtype=self.dtype, name="conv_fuse")(x))
         for part in (1, 2):
             for index in range(self.num_conv):
@@ -104,41 +105,6 @@ class STOPN(nn.Module):
         luma = Conv(1, dtype=self.dtype, name="conv_last")(x).astype(lr.dtype)
         # Enlarged as YCbCr the frame is enlarged as RGB: both are linear, and weights add up to one.
         return bicubic_aligned(lr[:, FRAMES // 2], self.scale) + luma * jnp.asarray(_OF_LUMA, lr.dtype)
-
-
-def _deform_conv(x, offset, mask, kernel):
-    """A modulated deformable convolution: each tap is read at a place of its own, by bilinear interpolation.
-
-    Args:
-      x: (N, H, W, C).
-      offset: (N, H, W, groups * taps * 2), of every tap (y, x), px.
-      mask: (N, H, W, groups * taps), what its value is multiplied by.
-      kernel: (height, width, C / its groups, features), odd sides.
-
-    Returns:
-      (N, H, W, features); beyond the image there are zeros.
-    """
-    (n, height, width, channels), (rows, columns, deep, features) = x.shape, kernel.shape
-    taps = rows * columns
-    groups = mask.shape[-1] // taps
-    offset = offset.reshape(n, height, width, groups, taps, 2)
-    tap = np.arange(taps)
-    y = jnp.arange(height)[:, None, None, None] + (tap // columns - rows // 2) + offset[..., 0]
-    x_ = jnp.arange(width)[:, None, None] + (tap % columns - columns // 2) + offset[..., 1]
-    pixels = jnp.moveaxis(x.reshape(n, height * width, groups, channels // groups), 1, 2)
-    sampled = 0
-    for row in (jnp.floor(y), jnp.floor(y) + 1):
-        for column in (jnp.floor(x_), jnp.floor(x_) + 1):
-            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            weight = jnp.where(inside, (1 - abs(y - row)) * (1 - abs(x_ - column)), 0)
-            index = jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)
-            index = jnp.moveaxis(index.astype(jnp.int32), 3, 1).reshape(n, groups, -1, 1)
-            value = jnp.take_along_axis(pixels, index, 2).reshape(n, groups, height, width, taps, -1)
-            sampled += jnp.moveaxis(value, 1, 3) * weight[..., None]
-    sampled *= mask.reshape(n, height, width, groups, taps, 1)
-    sampled = jnp.moveaxis(sampled, 3, 4).reshape(n, height, width, taps, channels // deep, deep)
-    kernel = kernel.reshape(taps, deep, channels // deep, -1)
-    return jnp.einsum("nhwkgc,kcgf->nhwgf", sampled, kernel).reshape(n, height, width, features)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {"base": dict(num_feat=32)}  # 0.379 M
