@@ -101,7 +101,10 @@ def _clip(record, degrade, frames):
 def _clip_pair(record, scale, degrade, fixed, frames):
     """What `eval_pairs` yields of a clip."""
     (yuv, colours), made = _clip(record, degrade, frames), _made(record)
-    hr = _video.crop_to_multiple(yuv["hr"], 2 * scale)
+    try:
+        hr = _video.crop_to_multiple(yuv["hr"], 2 * scale)  # chroma has half the size
+    except ValueError as e:
+        raise FileError(f"{record['name']}: {e}; remove it") from e
     if degrade:
         settings = {"fps": max(1, round(float(record["fps"]))), **(fixed or {})}
         degraded = degradations.degrade(degrade, hr, seed=Path(record["name"]).stem, **settings)
