@@ -125,6 +125,10 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
     "ynot/base": {2: 464_764},
+    "compact/base": {4: 621_424},
+    "compact/general": {4: 1_213_296},
+    "compact/ultra": {2: 304_716},
+    "compact/super_ultra": {2: 45_156},
 }
 # Networks of other files' blocks, and those that take seconds to compile: the long tests alone take their gradients
 LONG = {"a3net", "abpn", "adcsr", "along", "art", "cfn", "cidbnet", "drln", "dual_domain", "fan", "fbcnn", "fftformer",
