@@ -188,12 +188,13 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
     "rlfn/rlfn_s": {2: 454_620, 4: 470_208},
     "rt4ksr/base": {2: 44_521, 3: 57_541},
     "rvsr/base": {4: 32_960},
-    "span/c48": {2: 410_700, 4: 426_288},
-    "span/c52": {2: 481_324, 4: 498_208},
-    "span/spanr": {4: 25_952},
     "syenet/scsyenet": {2: 9_968, 3: 12_548},
     "touchfish/base": {2: 64_092, 3: 146_491},
     "ynot/base": {2: 464_444},
+    "span/c48": {2: 410_700, 4: 426_288},
+    "span/c52": {2: 481_324, 4: 498_208},
+    "span/plain_range": {4: 426_288},
+    "span/spanr": {4: 25_952},
 }
 # Parameters of a branch that is computed and thrown away, one that the original has without a use, other scales' parts
 UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",),
