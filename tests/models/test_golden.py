@@ -41,6 +41,7 @@ OTHER_CALLS = ("sr_given", "features_")  # give these outputs: test_fbcnn.py and
 NOT_WRITTEN = {"grl": ("table_", "index_", "mask_")}  # buffers, which the original does not need
 ASSUMED = {  # fields that a state dict does not tell, or not always
     "art": {"window_size", "interval", "img_range"},
+    "compact": {"act"},
     "discriminator": {"high_pass", "img_range"},
     "downsample": {"scale"},
     "edsr": {"res_scale", "img_range"},
