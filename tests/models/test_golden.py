@@ -32,6 +32,7 @@ TOLERANCES = {  # relative to the largest value, where not 1e-6; the original co
     "safmn_bcie": 6e-7,
     "scunet": 4e-7,
     "span": 5e-6,  # the original fuses its convolutions
+    "stopn": 2e-6,
     "swinfir": 5e-7,
     "unifyformer": 2e-6,
 }
@@ -41,6 +42,7 @@ NOT_WRITTEN = {"grl": ("table_", "index_", "mask_")}  # buffers, which the origi
 ASSUMED = {  # fields that a state dict does not tell, or not always
     "art": {"window_size", "interval", "img_range"},
     "basicvsrpp": {"max_residue_magnitude", "peak_period", "skip_repeats"},
+    "compact": {"act"},
     "discriminator": {"high_pass", "img_range"},
     "downsample": {"scale"},
     "edsr": {"res_scale", "img_range"},
