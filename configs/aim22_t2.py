@@ -7,9 +7,25 @@
 Report: Yang, Timofte et al., AIM 2022 challenge on super-resolution of compressed image and video, ECCVW 2022.
 """
 
-from jsr.recipes import pick, recipe, stage
+from jsr.recipes import pick, player, recipe, source, stage
 
 LDV = dict(train=dict(dataset="ldv3/aim22_t2"), eval=dict(dataset="ldv3/aim22_t2"))
+OWN = [source("video_folder/aim22_t2")]
+# The flow is trained after 5,000 steps, and by a quarter of the rate: the official training of BasicVSR++
+SPYNET = [dict(pattern="sr/spynet/*", steps=5000), dict(pattern="sr/spynet/*", factor=0.25)]
+
+
+def on_sr(fn, learning_rate, schedule, freeze=SPYNET[1:], **options):
+    """A stage that trains the first network of TaoMC2's chain."""
+    return stage(frames=30, crop=256, batch=8, players=[player(
+        nets=["sr"], learning_rate=learning_rate, schedule=schedule, freeze=freeze,
+        optimizer=dict(name="adam", b2=0.99), losses=[dict(fn=fn, pred="sr/sr", target="hr", weight=1.0)])], **options)
+
+
+def blocks(number):
+    """What begins a stage with so many residual blocks of reconstruction, the new ones behind the old."""
+    return [dict(net="sr", carry="match", fields=dict(num_reconstruct=number))]
+
 
 RECIPES = {
     "ivl": recipe(
@@ -27,6 +43,45 @@ RECIPES = {
         inferred=["patches of 96x96 are of the LR frames, as the code's input_patch_size is",
                   "MSE of the luma alone, which is all that the network restores; no EMA",
                   "windows begin anywhere in a clip, but none is repeated beyond its ends, as the code's are"]),
+    "taomc2": recipe(
+        entry="aim22_ntire22_winner",
+        title="NTIRE'22 winner (TaoMC2): BasicVSR++ led by quality peaks, grown to 55 blocks, then SwinIR, x8 ensemble",
+        protocol="aim22_t2",
+        networks={"sr": dict(model="basicvsrpp/taomc2", scale=4, fields=dict(num_reconstruct=5)),
+                  "restore": dict(model="swinir/denoise", scale=1)},
+        data=dict(train=OWN, eval=LDV["eval"]),
+        stages=[
+            on_sr("charbonnier", 1e-4, dict(name="cosine", end=1e-7), SPYNET, steps=300_000),
+            *(on_sr("charbonnier", 1e-4, dict(name="cosine", end=1e-7), begin=blocks(number), steps=100_000)
+              for number in (15, 25, 35, 45, 55)),
+            on_sr("mse", 1e-5, dict(name="constant"), steps=50_000),
+            on_sr("mse", 1e-6, dict(name="constant"), steps=8_000, data=[source("ldv3/aim22_t2")]),
+            stage(frames=2, crop=256, batch=8, steps=15_000, data=[source("ldv3/aim22_t2")], players=[player(
+                nets=["restore"], learning_rate=1e-5,
+                losses=[dict(fn="charbonnier", pred="sr", target="hr", weight=1.0)])])],
+        ema_decay=0.999,
+        ensemble=dict(self=True),
+        inferred=["what its pages do not say of the network: jsr.models.basicvsrpp",
+                  "own data: the user's videos, video_folder/aim22_t2, for the team's 870 of YouTube",
+                  "steps and rates of the six growths and of MSE on own data; windows of 30 frames of 64x64 LR px, batch "
+                  "8, Adam's betas, and SPyNet's rate, as in the official training of BasicVSR++; windows begin anywhere, "
+                  "and their first frame counts as a quality peak",
+                  "8,000 steps of MSE on LDV at a rate of 1e-6, and 15,000 of SwinIR: the iterations of its checkpoints, "
+                  "and the names of its configurations",
+                  "SwinIR learns, by Charbonnier, on what the finished first network gives; EMA of 0.999"],
+        left_out=["the other first network, plain BasicVSR++ with 25 blocks of reconstruction, basicvsrpp/c128n25r25, "
+                  "with whose output this one's is averaged before SwinIR, and the exchange of clips that fail",
+                  "the weights that it starts from: SPyNet's and, networks.restore.start_from, SwinIR's for noise of 50"]),
+    "basicvsrpp": recipe(
+        title="BasicVSR++ as published, the reference network of our own for clips, not a challenge entry",
+        protocol="aim22_t2",
+        networks={"sr": dict(model="basicvsrpp/c64n7", scale=4)},
+        data=LDV,
+        # the official training: windows of 30 frames, LR patch 64, cosine
+        stages=[stage(steps=600_000, frames=30, crop=256, batch=8, players=[player(
+            learning_rate=1e-4, schedule=dict(name="cosine", end=1e-7), freeze=SPYNET,
+            optimizer=dict(name="adam", b2=0.99),
+            losses=[dict(fn="charbonnier", pred="sr", target="hr", weight=1.0)])])]),
 }
 
 
