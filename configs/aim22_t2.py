@@ -1,15 +1,18 @@
 """AIM 2022 compressed super-resolution, track 2: x4 from clips in HEVC at QP 37.
 
-    python -m jsr.main --config=configs/aim22_t2.py:ivl        # a team's; needs `jsr build ldv3/aim22_t2`
+    python -m jsr.main --config=configs/aim22_t2.py:ivl          # a team's; needs `jsr build ldv3/aim22_t2`
+    python -m jsr.main --config=configs/aim22_t2.py:noah_engine  # the engine of `jsr index`
 
 `jsr zoo aim22_t2:ivl` lists the datasets of a recipe.
 
 Report: Yang, Timofte et al., AIM 2022 challenge on super-resolution of compressed image and video, ECCVW 2022.
 """
 
-from jsr.recipes import pick, recipe, stage
+from jsr.recipes import pick, player, recipe, stage
 
 LDV = dict(train=dict(dataset="ldv3/aim22_t2"), eval=dict(dataset="ldv3/aim22_t2"))
+
+L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 
 RECIPES = {
     "ivl": recipe(
@@ -27,6 +30,26 @@ RECIPES = {
         inferred=["patches of 96x96 are of the LR frames, as the code's input_patch_size is",
                   "MSE of the luma alone, which is all that the network restores; no EMA",
                   "windows begin anywhere in a clip, but none is repeated beyond its ends, as the code's are"]),
+    "noah_engine": recipe(
+        title="the engine of NoahTerminalCV's retrieval: features by contrastive learning, and an autoencoder",
+        protocol="aim22_t2",
+        # Both are outside the chain and have files of their own in the run's folder, which `jsr index` takes. The small
+        # network in the chain is there to be validated.
+        networks={"sr": dict(model="edsr/baseline", scale=4, fields=dict(num_feat=16, num_block=4, img_range=1.0)),
+                  "features": dict(model="resnet/resnet34", scale=1),
+                  "autoencoder": dict(model="autoencoder/base", scale=1)},
+        chain=["sr"],
+        data=LDV,
+        stages=[stage(steps=100_000, frames=16, crop=256, batch=64, players=[
+            player(nets=["sr"], learning_rate=1e-3, losses=L1),
+            player(nets=["features"], learning_rate=1e-3, schedule=dict(name="cosine", warmup_steps=1000), losses=[
+                dict(fn="contrastive", pred="features(lr)", target="features(lr)", weight=1.0)]),
+            player(nets=["autoencoder"], learning_rate=1e-3, schedule=dict(name="cosine", warmup_steps=1000), losses=[
+                dict(fn="l1", pred="autoencoder(hr)", target="hr", weight=1.0)])])],
+        ema_decay=0.0,
+        inferred=["all but ResNet-34, its 100 features, and that frames of one video are alike: the first and the last "
+                  "of 16 that follow each other, on one crop, with a temperature of 0.1",
+                  "what the report does not say of the autoencoder: jsr.models.autoencoder"]),
 }
 
 

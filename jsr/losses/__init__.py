@@ -101,7 +101,8 @@ def _compares_nothing(row):
 
 def _of_one(row):
     """Whether the function of a row may look at one array alone."""
-    return row["fn"] in ("contrastive", "gan_generator") or row.get("form") in ("absolute", "squared") or row["fn"] not in LOSSES
+    return (row["fn"] in ("contrastive", "gan_generator") or row.get("form") in ("absolute", "squared")
+            or row["fn"] not in LOSSES)
 
 
 def function(fn: str) -> Callable[..., jax.Array]:

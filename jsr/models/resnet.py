@@ -9,7 +9,6 @@ projection beside it; LR frames pass as they are, without ImageNet's normalisati
 from typing import Any
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from jsr.layers.conv import Conv
 from jsr.layers.pool import GlobalMean
