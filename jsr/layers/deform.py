@@ -46,8 +46,8 @@ class DeformConv(nn.Module):
         """Array (N, H, W, C) to (N, H, W, features); `offset` and `mask` as of `deform_convolve`."""
         size, channels = self.kernel_size, x.shape[-1] // self.groups
         draw = self.kernel_init or torch_uniform(channels * size**2)
-        kernel = self.param("kernel", draw, (size, size, channels, self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        kernel = self.param("kernel", draw, (size, size, channels, self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32) if self.use_bias else None
         x, mask, kernel, bias = promote_dtype(x, mask, kernel, bias, dtype=self.dtype)
         y = deform_convolve(x, offset, kernel, mask)
         return y if bias is None else y + bias
@@ -181,7 +181,8 @@ def _bilinear(x, places, weights=None):
     places = jnp.clip(places, -1, bounds)
     first = jnp.minimum(jnp.floor(places), bounds - 1)
     part, first = places - first, first.astype(jnp.int32) + 1
-    table = jnp.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)]).reshape(n, -1, channels // groups)
+    size = (height + 2) * (width + 2) * groups
+    table = jnp.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)]).reshape(n, size, channels // groups)
     index = (first[..., 0] * (width + 2) + first[..., 1]) * groups + jnp.arange(groups)[:, None]
     shares = [(share_y * share_x) if weights is None else share_y * share_x * weights.astype(part.dtype)
               for share_y in (1 - part[..., 0], part[..., 0]) for share_x in (1 - part[..., 1], part[..., 1])]
