@@ -99,6 +99,14 @@ def told(names, quality):
     return {name: {"qf_input": 1 - jnp.reshape(jnp.asarray(quality, jnp.float32), (-1, 1)) / 100} for name in names}
 
 
+def referred(networks, refs):
+    """Conditions of `run_chain` by which the networks of {name: module} that refine by references have them.
+
+    `refs` are float (N, K, H, W, 3), of the size of the images that those networks get.
+    """
+    return {name: {"refs": refs} for name, module in networks.items() if getattr(module, "takes_refs", False)}
+
+
 def chain_scale(networks):
     """SR size over LR size of {name: module} in the order in which an image passes them."""
     return math.prod(module.scale for module in networks.values())
