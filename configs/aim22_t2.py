@@ -40,11 +40,11 @@ RECIPES = {
                   "refine": dict(model="noahburst/base", scale=1, fields=dict(zero_start=True))},
         data=LDV,
         stages=[
-            stage(steps=300_000, frames=30, crop=[512, 960], batch=8, players=[player(
+            stage(steps=300_000, frames=30, crop=[512, 960], batch=8, augment=["flip"], players=[player(
                 nets=["sr"], learning_rate=1e-4, schedule=dict(name="cosine", end=1e-7), losses=INITIAL,
                 optimizer=dict(name="adam", b2=0.99),
                 freeze=[dict(pattern="sr/spynet/*", factor=0.25), dict(pattern="sr/spynet/*", steps=5000)])]),
-            stage(steps=50_000, frames=30, crop=[512, 960], batch=8, players=[player(
+            stage(steps=50_000, frames=30, crop=[512, 960], batch=8, augment=["flip"], players=[player(
                 nets=["sr"], learning_rate=1e-5, optimizer=dict(name="adam", b2=0.99), losses=[
                     *INITIAL, dict(fn="mse", pred="sr/sr", target="hr", weight=1.0)])]),
             stage(steps=100_000, frames=7, crop=256, batch=16, players=[player(

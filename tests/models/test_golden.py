@@ -42,6 +42,7 @@ NOT_WRITTEN = {"grl": ("table_", "index_", "mask_")}  # buffers, which the origi
 ASSUMED = {  # fields that a state dict does not tell, or not always
     "art": {"window_size", "interval", "img_range"},
     "basicvsrpp": {"max_residue_magnitude", "peak_period", "skip_repeats"},
+    "compact": {"act"},
     "discriminator": {"high_pass", "img_range"},
     "downsample": {"scale"},
     "edsr": {"res_scale", "img_range"},
