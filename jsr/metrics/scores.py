@@ -1,6 +1,6 @@
 """Scores by key: "psnr[rgb]" is the metric `psnr` under the profile `rgb`, from the computation to the printed line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 import math
 import re
 from typing import Any
@@ -11,7 +11,8 @@ from jsr.errors import nearest
 from jsr.metrics import profiles, reference
 
 METRICS = {"psnr": reference.psnr, "ssim": reference.ssim, "psnr_b": reference.psnr_b}
-LABELS = {"psnr": "PSNR", "ssim": "SSIM", "psnr_b": "PSNR-B"}
+CLIP_METRICS = {"tcc": reference.tcc}  # of what changes from frame to frame
+LABELS = {"psnr": "PSNR", "ssim": "SSIM", "psnr_b": "PSNR-B", "tcc": "TCC"}
 
 
 def parse_key(key: str) -> tuple[str, str]:
@@ -20,8 +21,9 @@ def parse_key(key: str) -> tuple[str, str]:
     if not match:
         raise ValueError(f"score key {key!r} is not of the form metric[profile], such as psnr[rgb]")
     metric, profile = match.groups()
-    if metric not in METRICS:
-        raise ValueError(f"score key {key!r}: no metric {metric!r}; {nearest(metric, METRICS)}")
+    known = METRICS | CLIP_METRICS
+    if metric not in known:
+        raise ValueError(f"score key {key!r}: no metric {metric!r}; {nearest(metric, known)}")
     return metric, profiles.get(profile).name
 
 
@@ -47,8 +49,43 @@ def score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border: int 
       ValueError: an unknown key, or what the metrics raise.
     """
     parsed = {key: parse_key(key) for key in keys}
+    if of_clips := [key for key, (metric, _) in parsed.items() if metric in CLIP_METRICS]:
+        raise ValueError(f"{of_clips[0]}: is a score of clips, not of one image")
     return {key: METRICS[metric](sr, hr, profile=profile, crop_border=crop_border)
             for key, (metric, profile) in parsed.items()}
+
+
+def frame_scores(pairs: Iterable[tuple[np.ndarray, np.ndarray]], keys: Iterable[str],
+                 crop_border: int = 0) -> Iterator[dict[str, float]]:
+    """The scores of every frame of a clip, one after the other.
+
+    Args:
+      pairs: (sr, hr) of every frame, as of `score`.
+      keys, crop_border: as of `score`.
+
+    Yields:
+      {key: float} of a frame. A metric of CLIP_METRICS is that of the change since the frame before, which the first
+      frame has not.
+
+    Raises:
+      ValueError: as `score`.
+    """
+    parsed = {key: parse_key(key) for key in keys}
+    of_clips = {key: row for key, row in parsed.items() if row[0] in CLIP_METRICS}
+    before = None
+    for sr, hr in pairs:
+        found = score(sr, hr, [key for key in parsed if key not in of_clips], crop_border)
+        if before is not None:
+            clips = [np.stack(frames) for frames in zip(before, (sr, hr), strict=True)]
+            found |= {key: CLIP_METRICS[metric](*clips, profile=profile, crop_border=crop_border)
+                      for key, (metric, profile) in of_clips.items()}
+        before = sr, hr
+        yield found
+
+
+def clip_scores(rows: Sequence[dict[str, float]], keys: Iterable[str]) -> dict[str, float]:
+    """The means over frames, as `frame_scores` gives them; 1 of a change that a clip of one frame has not."""
+    return {key: float(np.mean([row[key] for row in rows if key in row] or [1.0])) for key in keys}
 
 
 def gain(ours: float, baseline: float) -> float:
