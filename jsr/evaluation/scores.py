@@ -22,9 +22,11 @@ def score(name, sr, hr, protocol, keys=None):
 
 
 def frame_scores(name, sr, hr, protocol, keys=None):
-    """[{key: value}] of the frames of a clip, see `jsr.metrics.frame_scores`; arguments and errors as of `score`."""
+    """[{key: value}] of the frames of a clip, see `jsr.metrics.frame_score`; arguments and errors as of `score`."""
+    pairs = list(zip(sr, hr, strict=True))
     try:
-        return list(metrics.frame_scores(zip(sr, hr, strict=True), keys or protocol.keys, protocol.crop_border))
+        return [metrics.frame_score(*pair, keys or protocol.keys, protocol.crop_border, before=before)
+                for before, pair in zip([None, *pairs], pairs, strict=False)]
     except ValueError as e:
         raise UserError(f"{name}: {e}; remove it from the evaluation images") from e
 

@@ -1,7 +1,7 @@
 """Metrics of restored images: the published code's numbers, each under the name of what it was measured on.
 
 `psnr`, `ssim` and `psnr_b` take uint8 images and a profile (`PROFILES`), `tcc` takes clips; `score` takes keys such as
-"psnr[rgb]", and `frame_scores` does so for the frames of a clip.
+"psnr[rgb]", and `frame_score` does so for the frames of a clip.
 This is numpy in float64; `jsr.metrics.device` has the same functions in JAX, and is imported when it is first used.
 
 Where the published code gives something else:
@@ -25,7 +25,7 @@ from jsr.metrics.scores import (
     CLIP_METRICS,
     METRICS,
     clip_scores,
-    frame_scores,
+    frame_score,
     gain,
     json_ready,
     label,
@@ -36,6 +36,6 @@ from jsr.metrics.scores import (
 if TYPE_CHECKING:
     from jsr.metrics import device
 
-__all__ = ["CLIP_METRICS", "METRICS", "PROFILES", "Profile", "clip_scores", "device", "frame_scores", "gain",
+__all__ = ["CLIP_METRICS", "METRICS", "PROFILES", "Profile", "clip_scores", "device", "frame_score", "gain",
            "json_ready", "label", "parse_key", "psnr", "psnr_b", "score", "ssim", "tcc"]
 __getattr__ = lazy.getter(__name__, {"device": f"{__name__}.device"})

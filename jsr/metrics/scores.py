@@ -1,6 +1,6 @@
 """Scores by key: "psnr[rgb]" is the metric `psnr` under the profile `rgb`, from the computation to the printed line."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 import math
 import re
 from typing import Any
@@ -55,36 +55,32 @@ def score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border: int 
             for key, (metric, profile) in parsed.items()}
 
 
-def frame_scores(pairs: Iterable[tuple[np.ndarray, np.ndarray]], keys: Iterable[str],
-                 crop_border: int = 0) -> Iterator[dict[str, float]]:
-    """The scores of every frame of a clip, one after the other.
+def frame_score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border: int = 0, *,
+                before: tuple[np.ndarray, np.ndarray] | None = None) -> dict[str, float]:
+    """The scores of one frame of a clip.
 
     Args:
-      pairs: (sr, hr) of every frame, as of `score`.
-      keys, crop_border: as of `score`.
+      sr, hr, keys, crop_border: as of `score`.
+      before: (sr, hr) of the frame before; None of the first frame.
 
-    Yields:
-      {key: float} of a frame. A metric of CLIP_METRICS is that of the change since the frame before, which the first
-      frame has not.
+    Returns:
+      {key: float}; of a metric of CLIP_METRICS that of the change since the frame before, which the first has not.
 
     Raises:
       ValueError: as `score`.
     """
     parsed = {key: parse_key(key) for key in keys}
     of_clips = {key: row for key, row in parsed.items() if row[0] in CLIP_METRICS}
-    before = None
-    for sr, hr in pairs:
-        found = score(sr, hr, [key for key in parsed if key not in of_clips], crop_border)
-        if before is not None:
-            clips = [np.stack(frames) for frames in zip(before, (sr, hr), strict=True)]
-            found |= {key: CLIP_METRICS[metric](*clips, profile=profile, crop_border=crop_border)
-                      for key, (metric, profile) in of_clips.items()}
-        before = sr, hr
-        yield found
+    found = score(sr, hr, [key for key in parsed if key not in of_clips], crop_border)
+    if before is None or not of_clips:
+        return found
+    clips = [np.stack(frames) for frames in zip(before, (sr, hr), strict=True)]
+    return found | {key: CLIP_METRICS[metric](*clips, profile=profile, crop_border=crop_border)
+                    for key, (metric, profile) in of_clips.items()}
 
 
 def clip_scores(rows: Sequence[dict[str, float]], keys: Iterable[str]) -> dict[str, float]:
-    """The means over frames, as `frame_scores` gives them; 1 of a change that a clip of one frame has not."""
+    """The means over frames, as `frame_score` gives them; 1 of a change that a clip of one frame has not."""
     return {key: float(np.mean([row[key] for row in rows if key in row] or [1.0])) for key in keys}
 
 
