@@ -297,7 +297,7 @@ def test_pairs_of_clips_that_do_not_fit(clip_folders, clip_records, name, data, 
 
 
 def test_clips_are_validated_as_stored_or_degraded(clip_records):
-    found = [list(validation.eval_pairs(clip_records[:2], scale=SCALE, degrade=degrade)) for degrade in ("", "aim22_t2")]
+    found = [list(validation.eval_pairs(clip_records[:2], scale=SCALE, degrade=name)) for name in ("", "aim22_t2")]
     for (name, lr, hr, made), again, record in zip(*found, clip_records, strict=False):
         whole = clips.read(record)
         assert name == again[0] == record["name"] and made == again[3] == json.loads(record["degradation"])

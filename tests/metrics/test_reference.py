@@ -157,8 +157,9 @@ def test_tcc_is_the_ssim_of_changes(photograph):
     expected = np.mean([metrics.ssim(*pair) for pair in zip(*changes, strict=True)])
     assert metrics.tcc(flicker, hr) == pytest.approx(expected) and expected < 0.9
     assert metrics.tcc(hr[[0, 0, 0, 0]], hr) < 0.9
+    pairs = list(zip(flicker, hr, strict=True))
     rows = [metrics.frame_score(*pair, ["psnr[rgb]", "tcc[rgb]"], before=before)
-            for before, pair in zip([None, *zip(flicker, hr, strict=True)], zip(flicker, hr, strict=True), strict=False)]
+            for before, pair in zip([None, *pairs], pairs, strict=False)]
     means = metrics.clip_scores(rows, ["tcc[rgb]", "psnr[rgb]"])
     assert means["tcc[rgb]"] == pytest.approx(expected) and "tcc[rgb]" not in rows[0]
     assert metrics.clip_scores(rows[:1], ["tcc[rgb]"]) == {"tcc[rgb]": 1.0}
