@@ -203,14 +203,15 @@ def _upscale(args, size, piped):
             for line in _forecast(first, job, jobs):
                 stdout.print(piped.shown(line))
         if args.preview:
-            _preview(jobs, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
+            free = [job for job in jobs if args.overwrite or not job.target.exists()]
+            _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
         film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
-        unit, size = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
+        unit, its = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
         with _progress.bar(unit=unit) as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
                 separate_alpha=args.alpha == "separate", quality=args.quality, keep_dates=args.keep_dates,
-                progress=lambda files, done, total: progress("upscaling", done / size, total / size,
+                progress=lambda files, done, total: progress("upscaling", done / its, total / its,
                                                              f", {files} of {len(jobs)} files done"))
         for line in _summary(entries, networks, time.monotonic() - start):
             stdout.print(piped.shown(line))

@@ -158,14 +158,16 @@ def opened(path):
         with av.open(str(path), metadata_errors="replace") as container:
             yield container
     except av.error.FFmpegError as e:
-        raise FileError(f"{path}: cannot be read as a clip: {_reason(e)}") from e
+        raise FileError(f"{path}: cannot be read as a clip: {_reason(e, path)}") from e
 
 
-def _reason(error):
-    said = error.log[2].strip() if error.log and error.log[2] else ""
-    if "moov atom not found" in said:
-        return "it is cut off, its index (moov) at the end is missing; fetch it again"
-    return f"{(error.strerror or str(error)).lower()}{f' ({said})' if said else ''}"
+def _reason(error, path):
+    if isinstance(error, EOFError):
+        return "it ends before its first frame; fetch it again"
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if isinstance(error, pyav(path).error.InvalidDataError) and file.read(8)[4:] == b"ftyp":
+            return "it is cut off, its index (moov) at the end is missing or damaged; fetch it again"
+    return (error.strerror or str(error)).lower()
 
 
 def decoder_of(video):
@@ -200,7 +202,7 @@ def _choose(container, path, index):
         if chosen is None:
             raise UserError(f"{path}: its stream {index} is no video; choose --stream of {shown}")
     if chosen.codec_context is None:
-        raise FileError(f"{path}: its video stream is of a codec that FFmpeg does not know")
+        raise FileError(f"{path}: its video stream is of a codec that FFmpeg does not know, or its header is cut off")
     return chosen
 
 
@@ -313,7 +315,7 @@ class Frames:
                 except StopIteration:
                     break
                 except error as e:
-                    self._broken = _reason(e)
+                    self._broken = _reason(e, clip.path)
                     packet = None
                 try:
                     for frame in decoder.decode(packet if packet is not None and packet.size else None):

@@ -232,6 +232,8 @@ def _notes(clip, encoder, pix_fmt, size, even):
     if clip.colours.hdr:
         notes.append(f"is HDR ({clip.colours.hdr}): the network sees its codes as if they were of SDR, and they are "
                      "written with their tags and side data")
+    if encoder == "libx264" and colour.layout(pix_fmt).bits > 8:
+        notes.append("few players show H.264 of 10 bits; --codec libx265 is HEVC")
     before, after = colour.layout(clip.pix_fmt), colour.layout(pix_fmt)
     if (before.bits, before.across, before.down, before.grey) != (after.bits, after.across, after.down, after.grey):
         notes.append(f"{clip.pix_fmt} is written as {pix_fmt}")

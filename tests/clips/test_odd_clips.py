@@ -1,12 +1,13 @@
 """A folder of odd clips through the whole command; results and sources compared as PyAV reads them."""
 
+import contextlib
 import dataclasses
 from fractions import Fraction
 import importlib.util
+import io
 from pathlib import Path
 
 import av
-import jax
 import numpy as np
 import pytest
 
@@ -71,24 +72,17 @@ def read(path):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, bicubic):
+def done(tmp_path_factory, bicubic, compile_cache):
     """(folder of the sources, folder of the results, all that the command said)."""
-    import contextlib
-    import io
-
     source, out = tmp_path_factory.mktemp("odd"), tmp_path_factory.mktemp("out")
     _MAKER.make(source)
-    before = {key: getattr(jax.config, key)
-              for key in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")}
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    with compile_cache(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         for odd in ODD:  # one by one, for what is said is of each
             said.write(f"\n# {odd.name}\n")
             status = cli.main(["upscale", str(source / odd.name), "--out", str(out), "--model", str(bicubic),
                                "--runtime", "jax"])
             said.write(f"status {status}")
-    for key, value in before.items():
-        jax.config.update(key, value)
     return source, out, said.getvalue()
 
 
