@@ -139,25 +139,27 @@ class Chain:
         return crop_to(sr, height * self.scale, width * self.scale)[0]
 
     @usual_settings()
-    def clip(self, lr):
+    def clip(self, lr, wanted=None):
         """Runs a whole clip through networks for clips, all of it at once or one window after the other.
 
         Beyond its ends a window shows the first or the last frame again.
 
         Args:
           lr: float32 array (T, H, W, 3) in [0, 1].
+          wanted: indices of the frames whose SR is wanted, all by default.
 
         Returns:
-          Float32 array (T, H * scale, W * scale, 3), not clipped.
+          Float32 array (len(wanted), H * scale, W * scale, 3), not clipped.
         """
+        wanted = range(len(lr)) if wanted is None else wanted
         height, width = lr.shape[1:3]
         rows, columns = (self.padding.target(side) for side in (height, width))
         padded = pad_to(np.asarray(lr), rows, columns, self.padding.mode)
         if self.frames == "all":
-            sr = self._run_clip(padded)
+            sr = self._run_clip(padded)[list(wanted)]
         else:
             around = np.arange(self.frames) - self.frames // 2
-            sr = np.concatenate([self._run_clip(padded[np.clip(t + around, 0, len(lr) - 1)]) for t in range(len(lr))])
+            sr = np.concatenate([self._run_clip(padded[np.clip(t + around, 0, len(lr) - 1)]) for t in wanted])
         return crop_to(sr, height * self.scale, width * self.scale)
 
     def _run_clip(self, lr):

@@ -172,14 +172,14 @@ class Upscaler:
             found = upscale_folder.upscale_beside(self, image)
             return str(found) if isinstance(image, str) else found
         array, back = kinds.as_array(image)
-        if self._takes_clips:
+        if self.takes_clips:
             return back(self._clip(array))
         if array.ndim == 4:
             return back(np.stack([self._upscale(each) for each in array]))
         return back(self._upscale(array))
 
     @property
-    def _takes_clips(self):
+    def takes_clips(self) -> bool:
         """Whether its networks see several frames at once."""
         return any(chain.frames is not None for chain in self.chains)
 
@@ -187,19 +187,30 @@ class Upscaler:
         """A whole clip (T, H, W, 3), as `upscale` takes it, through networks for clips."""
         if clip.ndim != 4 or clip.shape[3] != 3:
             raise ValueError(f"the network takes clips, expected (T, H, W, 3), got {clip.shape}")
-        unit, turned_back = to_unit(clip), []
+        return from_unit(self.frames(to_unit(clip), range(len(clip))), clip.dtype, straight=True)
+
+    def frames(self, clip: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+        """The SR of some frames of a clip, of which all are seen; the clip goes through as it is, not in tiles.
+
+        Args:
+          clip: float32 (T, H, W, 3) in [0, 1].
+          wanted: indices of frames.
+
+        Returns:
+          float32 (len(wanted), H * scale, W * scale, 3), not clipped.
+        """
+        turned_back = []
         for turns, step in (TRANSFORMS[name] for name in self._transforms):
-            seen = np.ascontiguousarray(np.rot90(unit, turns, axes=(1, 2))[:, :, ::step])
-            sr = sum(weight * self._clip_through(chain, seen)
+            seen = np.ascontiguousarray(np.rot90(clip, turns, axes=(1, 2))[:, :, ::step])
+            sr = sum(weight * self._clip_through(chain, seen, wanted)
                      for weight, chain in zip(self._weights, self.chains, strict=True))
             turned_back.append(np.rot90(sr[:, :, ::step], -turns, axes=(1, 2)))
         sr = turned_back[0] if len(turned_back) == 1 else np.mean(turned_back, axis=0)
-        return np.stack([from_unit(self._blended(one, lr), clip.dtype, straight=True)
-                         for one, lr in zip(sr, unit, strict=True)])
+        return np.stack([self._blended(one, clip[index]) for one, index in zip(sr, wanted, strict=True)])
 
-    def _clip_through(self, chain, clip):
-        """One chain's output for a clip, float32; networks for images take its frames one by one."""
-        sr = chain.clip(clip) if chain.frames else np.stack([np.asarray(chain(frame)) for frame in clip])
+    def _clip_through(self, chain, clip, wanted):
+        """One chain's output for frames of a clip, float32; networks for images take them one by one."""
+        sr = chain.clip(clip, wanted) if chain.frames else np.stack([np.asarray(chain(clip[t])) for t in wanted])
         if not np.isfinite(sr).all():
             raise UserError(_NOT_FINITE)
         return sr
