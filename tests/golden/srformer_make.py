@@ -17,7 +17,8 @@ CASES = {  # model, size of the input, fields
 
 
 def main(repository):
-    module, file = _official.load(repository, "basicsr/archs/srformer_arch.py", num_feat=4)
+    module, file = _official.load(repository, "basicsr/archs/srformer_arch.py", num_feat=4, replace={
+        "from .arch_util": "from basicsr.archs.arch_util"})
 
     def make(model, fields):
         known = dict(upsampler="pixelshuffledirect" if model == "srformer/light" else "pixelshuffle", mlp_ratio=2)
