@@ -4,6 +4,7 @@ import contextlib
 import errno
 import filecmp
 import hashlib
+import json
 import os
 from pathlib import Path
 import stat
@@ -88,12 +89,56 @@ def writing(path):
         raise UserError(f"{path}: cannot be written: {_reason(e)}") from e
 
 
-def sha256(path):
-    """The SHA-256 sum of a file, in hexadecimal; None where it cannot be read."""
+def open_file(path):
+    """Opens a file for reading in binary, and never waits: a pipe or a device is none.
+
+    Raises:
+      UserError: it is a pipe, a device or a socket.
+      OSError: as of `open`.
+    """
+    if is_stream(path):  # not even opened, which some devices take for an order
+        raise UserError(f"{path}: is a pipe or device, not a file; copy it into a file first")
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # one may have come since
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return open(handle, "rb")
+
+
+@contextlib.contextmanager
+def from_json(path, advice):
+    """Gives a block the value in a JSON file that jsr has written.
+
+    Args:
+      path: of the file.
+      advice: what is to be done about a damaged one; ends the message.
+
+    Yields:
+      The value. What the block raises of a value that is not as it was written (KeyError, TypeError...) is damage too.
+
+    Raises:
+      UserError: no such file, it cannot be read, or it is damaged.
+    """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
+            found = json.load(file)
+        yield found
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {advice}") from None
+    except OSError as e:
+        raise UserError(f"{path}: cannot be read: {e.strerror or e}") from e
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
+        raise UserError(f"{path}: a damaged file ({type(e).__name__}: {e}); {advice}") from e
+
+
+def sha256(path):
+    """The SHA-256 sum of a file, in hexadecimal; None where it cannot be read, or is none."""
+    try:
+        with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, UserError):
         return None
 
 

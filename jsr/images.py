@@ -21,7 +21,8 @@ _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # Pillow's names of formats whose fr
 _OPAQUE, _WITH_ALPHA = ("RGB", "L", "1"), ("P", "PA", "LA", "RGBA")  # Pillow's modes that are read
 _ORIENTATION = 0x112  # of EXIF
 _JPEG = b"\xff\xd8\xff"
-_SUBFILE, _BITS = 254, 258  # tags of TIFF: the lowest bit says that a page is a smaller copy; bits of each channel
+# Tags of TIFF: the lowest bit says that a page is a smaller copy; bits of each channel; the number of channels
+_SUBFILE, _BITS, _CHANNELS = 254, 258, 277
 _TURNS = dict(enumerate((  # that make a picture of this orientation upright
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
     Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), 2))
@@ -91,6 +92,9 @@ def _check_mode(image, name):
         raise FileError(f"{name}: has {bits} bits a channel, not 8; convert it first")
     if image.mode not in (*_OPAQUE, *_WITH_ALPHA):
         raise FileError(f"{name}: is {image.mode}, not 8-bit grey or RGB; convert it first")
+    if image.format == "TIFF" and image.tag_v2.get(_CHANNELS, 1) > len(image.getbands()):  # which Pillow drops
+        raise FileError(f"{name}: has a channel besides its colours that it does not call alpha (ExtraSamples), as "
+                        "infrared is; remove it, or have the file call it alpha")
     if (frames := _frames(image)) > 1:
         raise FileError(f"{name}: holds {frames} frames or pages, not one image; split it first")
 

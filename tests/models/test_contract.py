@@ -45,6 +45,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "grl/sr_tiny": {2: 885_420, 3: 894_075, 4: 906_192},
     "grl_cic/base": {1: 9_715_252},
     "srresdnet/base": {4: 380_356},
+    "stopn/base": {4: 379_177},
     "swin2sr/classical": {2: 12_091_571, 3: 12_276_211, 4: 12_239_283},
     "swin2sr/compressed": {2: 12_096_886, 4: 12_244_598},
     "swin2sr/light": {2: 1_005_348, 3: 1_013_463, 4: 1_024_824},
@@ -304,7 +305,7 @@ def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     card = models.card(model_id)
     lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
     sr = first_output(small(model_id, scale), lr)
-    assert sr.shape == (*lr.shape[:-3], size[0] * scale, size[1] * scale, card.out_channels)
+    assert sr.shape == card.sr_shape(lr.shape, scale)
     assert sr.dtype == jnp.float32
 
 

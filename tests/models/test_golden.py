@@ -32,6 +32,7 @@ TOLERANCES = {  # relative to the largest value, where not 1e-6; the original co
     "safmn_bcie": 6e-7,
     "scunet": 4e-7,
     "span": 5e-6,  # the original fuses its convolutions
+    "stopn": 2e-6,
     "swinfir": 5e-7,
     "unifyformer": 2e-6,
 }
