@@ -86,7 +86,8 @@ class MoSR(nn.Module):
         short = jax.nn.mish(conv(short, self.num_feat, 3, "shortcut_1"))
         x = x + (short + conv(lr, self.num_feat, 1, "shortcut_2") - 0.5)
         if self.upsampler == "dysample":
-            return DySample(channels, self.scale, DYSAMPLE_GROUPS, dtype=self.dtype, name="upsample")(x).astype(lr.dtype)
+            x = DySample(channels, self.scale, DYSAMPLE_GROUPS, dtype=self.dtype, name="upsample")(x)
+            return x.astype(lr.dtype)
         times = {"pixelshuffle": 1, "geoensemble": ENSEMBLE}
         if self.upsampler not in times:
             raise ValueError(f"upsampler = {self.upsampler!r} is none of {', '.join([*times, 'dysample'])}")

@@ -11,7 +11,8 @@ import sys
 import _official
 
 CASES = {  # model, size of the input, fields
-    "x2": ("rgt", (18, 35), dict(scale=2, embed_dim=32, depths=(2, 1), num_heads=(2, 2), split_size=(2, 4), num_feat=4)),
+    "x2": ("rgt", (18, 35), dict(scale=2, embed_dim=32, depths=(2, 1), num_heads=(2, 2), split_size=(2, 4),
+                                 num_feat=4)),
 }
 
 

@@ -11,7 +11,8 @@ import sys
 import _official
 
 CASES = {  # model, size of the input, fields
-    "x2": ("srformer", (11, 17), dict(scale=2, embed_dim=8, depths=(2, 1), num_heads=(2, 2), window_size=6, num_feat=4)),
+    "x2": ("srformer", (11, 17), dict(scale=2, embed_dim=8, depths=(2, 1), num_heads=(2, 2), window_size=6,
+                                      num_feat=4)),
     "light_x1": ("srformer/light", (8, 8), dict(scale=1, embed_dim=8, depths=(2,), num_heads=(2,), window_size=4)),
 }
 
