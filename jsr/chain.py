@@ -4,9 +4,11 @@ import contextlib
 import functools
 import math
 
+import jax
 import jax.numpy as jnp
 
 from jsr import models
+from jsr.errors import UserError
 from jsr.layers.padding import Padding
 
 
@@ -45,7 +47,8 @@ def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), c
       networks: {name: module}.
       chain: names in order; each gets the `sr` of the one before.
       variables: {name: Flax collections}.
-      lr: float array (N, H, W, 3) in [0, 1].
+      lr: float array (N, H, W, 3) in [0, 1], or clips (N, T, H, W, 3), whose frames pass the networks for images one
+        by one.
       train: names of the networks that are in training, see `apply`.
       rngs: PRNG keys for the networks, as Flax takes them.
       taps: what else to return: "sr@body_1" is what the submodule body_1 of the network sr gives.
@@ -58,12 +61,26 @@ def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), c
     outputs, updated, image = {}, {}, lr
     for name in chain:
         paths = [path for net, _, path in (tap.partition("@") for tap in taps) if net == name]
+        by_frame = image.ndim == 5 and not models.card(networks[name]).video
+        clip, image = image.shape[:2], _frames(image) if by_frame else image
         result, tapped, updated[name] = apply(networks[name], variables[name], image, train=name in train, rngs=rngs,
                                               taps=paths, conditions=(conditions or {}).get(name))
+        if by_frame:
+            result, tapped = jax.tree.map(functools.partial(_clips, clip), (result, tapped))
         image = result["sr"]
         outputs |= {f"{name}@{path}": value for path, value in tapped.items()}
         outputs |= {key if name == chain[-1] else f"{name}/{key}": value for key, value in result.items()}
     return outputs, updated
+
+
+def _frames(clips):
+    """(N, T, ...) as (N * T, ...)."""
+    return clips.reshape(-1, *clips.shape[2:])
+
+
+def _clips(lead, frames):
+    """The inverse, for lead = (N, T)."""
+    return frames.reshape(*lead, *frames.shape[1:])
 
 
 def takes_quality(networks):
@@ -84,6 +101,18 @@ def told(names, quality):
 def chain_scale(networks):
     """SR size over LR size of {name: module} in the order in which an image passes them."""
     return math.prod(module.scale for module in networks.values())
+
+
+def chain_frames(networks):
+    """Frames that a chain {name: module} sees at once, as `jsr.models.Card.frames`: those of its network for clips.
+
+    Raises:
+      UserError: two of its networks take clips.
+    """
+    found = {name: frames for name, module in networks.items() if (frames := models.card(module).frames) is not None}
+    if len(found) > 1:
+        raise UserError(f"{' and '.join(found)} both take clips, where one network of a chain can")
+    return next(iter(found.values()), None)
 
 
 def chain_padding(networks):

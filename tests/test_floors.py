@@ -16,7 +16,7 @@ FLOORS = [floor.split() for floor in """
     augment crops metrics models pictures
     challenges
     chain convert degradations reparam
-    analysis datasets evaluation model_file onnx_graph
+    analysis clips datasets evaluation model_file onnx_graph
     recipes
     data inference
     export training

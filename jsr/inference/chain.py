@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr.analysis.receptive_field import receptive_field
-from jsr.chain import chain_padding, chain_scale, run_chain, takes_quality, told
+from jsr.chain import chain_frames, chain_padding, chain_scale, run_chain, takes_quality, told
 from jsr.device import usual_settings
 from jsr.errors import UserError
 from jsr.inference import runtimes
@@ -41,6 +41,7 @@ class Chain:
       estimator: name of the first network that estimates the JPEG quality of its input, or None.
       runner: jsr.inference.runtimes.Runner.
       scale: SR size over LR size of all together.
+      frames: frames of a clip that they see at once, None of networks for images (jsr.models.Card).
       padding: the sizes that they take (jsr.layers.padding.Padding).
 
     """
@@ -49,6 +50,7 @@ class Chain:
     def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0):
         self.networks, self.meta = networks, meta or {}
         self.scale, self.padding = chain_scale(networks), chain_padding(networks)
+        self.frames = chain_frames(networks)
         self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
         self._variables = jax.device_put(variables)
         self._tlc, self._conditions = tlc, {}
@@ -140,6 +142,33 @@ class Chain:
         return crop_to(sr, height * self.scale, width * self.scale)[0]
 
     @usual_settings()
+    def clip(self, lr):
+        """Runs a whole clip through networks for clips, all of it at once or one window after the other.
+
+        Beyond its ends a window shows the first or the last frame again.
+
+        Args:
+          lr: float32 array (T, H, W, 3) in [0, 1].
+
+        Returns:
+          Float32 array (T, H * scale, W * scale, 3), not clipped.
+        """
+        height, width = lr.shape[1:3]
+        rows, columns = (self.padding.target(side) for side in (height, width))
+        padded = pad_to(np.asarray(lr), rows, columns, self.padding.mode)
+        if self.frames == "all":
+            sr = self._run_clip(padded)
+        else:
+            around = np.arange(self.frames) - self.frames // 2
+            sr = np.concatenate([self._run_clip(padded[np.clip(t + around, 0, len(lr) - 1)]) for t in range(len(lr))])
+        return crop_to(sr, height * self.scale, width * self.scale)
+
+    def _run_clip(self, lr):
+        """The SR frames of a clip (T, H, W, 3) that the networks take as it is."""
+        sr = np.asarray(self.program((1, *lr.shape))(self._variables, lr[None], self._conditions))
+        return sr.reshape(-1, *sr.shape[-3:])
+
+    @usual_settings()
     def quality(self, lr):
         """The JPEG quality that the chain's `estimator` sees in an image: a float of 1..100 or so.
 
@@ -150,14 +179,18 @@ class Chain:
         qf = self._estimate(self._variables, pad_to(np.asarray(lr)[None], height, width, self.padding.mode))
         return 100 * (1 - float(qf[0, 0]))
 
-    @usual_settings()
     def compiled(self, height, width):
         """The program for padded images of that size (jax.stages.Compiled)."""
-        key = (height, width, bool(self._conditions))
+        return self.program((1, height, width, 3))
+
+    @usual_settings()
+    def program(self, shape):
+        """The program for padded LR arrays of a shape (jax.stages.Compiled)."""
+        key = (shape, bool(self._conditions))
         with self._lock:
             if key not in self._compiled:
                 start = time.perf_counter()
-                lr = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+                lr = jax.ShapeDtypeStruct(shape, jnp.float32)
                 self._compiled[key] = self._jit.lower(self._variables, lr, self._conditions).compile()
                 self._seconds[key] = self._seconds.get(key, 0) + time.perf_counter() - start
                 self._counts[key] = self._counts.get(key, 0) + 1

@@ -34,6 +34,7 @@ _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of 
 _QUALITY_SIDE = 256  # of the part of an image whose JPEG quality is estimated, px
 _JPEG_BLOCK = 16     # px, with its colours at half the size
 _BEYOND = 0.5  # that floats may lie outside [0, 1], as resizing with negative lobes makes them
+_NOT_FINITE = "the network's output is not finite; its weights are damaged, or not made for such images"
 _DTYPES = ("float32", "bfloat16", "float16")
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
@@ -151,8 +152,9 @@ class Upscaler:
 
         Args:
           image: array (H, W), (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, or a
-            batch (N, H, W, C); uint8, uint16, or float32 in [0, 1]. Alpha is straight (not premultiplied). It is of
-            NumPy, JAX or PyTorch, or an image of Pillow, or the path of a picture file.
+            batch (N, H, W, C), which is to networks for clips a clip (T, H, W, 3); uint8, uint16, or float32 in [0, 1].
+            Alpha is straight (not premultiplied). It is of NumPy, JAX or PyTorch, or an image of Pillow, or the path of
+            a picture file.
 
         Returns:
           The same kind, (H * scale, W * scale[, C]), with the channels and dtype of the input; floats are clipped to
@@ -170,9 +172,37 @@ class Upscaler:
             found = upscale_folder.upscale_beside(self, image)
             return str(found) if isinstance(image, str) else found
         array, back = kinds.as_array(image)
+        if self._takes_clips:
+            return back(self._clip(array))
         if array.ndim == 4:
             return back(np.stack([self._upscale(each) for each in array]))
         return back(self._upscale(array))
+
+    @property
+    def _takes_clips(self):
+        """Whether its networks see several frames at once."""
+        return any(chain.frames is not None for chain in self.chains)
+
+    def _clip(self, clip):
+        """A whole clip (T, H, W, 3), as `upscale` takes it, through networks for clips."""
+        if clip.ndim != 4 or clip.shape[3] != 3:
+            raise ValueError(f"the network takes clips, expected (T, H, W, 3), got {clip.shape}")
+        unit, turned_back = to_unit(clip), []
+        for turns, step in (TRANSFORMS[name] for name in self._transforms):
+            seen = np.ascontiguousarray(np.rot90(unit, turns, axes=(1, 2))[:, :, ::step])
+            sr = sum(weight * self._clip_through(chain, seen)
+                     for weight, chain in zip(self._weights, self.chains, strict=True))
+            turned_back.append(np.rot90(sr[:, :, ::step], -turns, axes=(1, 2)))
+        sr = turned_back[0] if len(turned_back) == 1 else np.mean(turned_back, axis=0)
+        return np.stack([from_unit(self._blended(one, lr), clip.dtype, straight=True)
+                         for one, lr in zip(sr, unit, strict=True)])
+
+    def _clip_through(self, chain, clip):
+        """One chain's output for a clip, float32; networks for images take its frames one by one."""
+        sr = chain.clip(clip) if chain.frames else np.stack([np.asarray(chain(frame)) for frame in clip])
+        if not np.isfinite(sr).all():
+            raise UserError(_NOT_FINITE)
+        return sr
 
     def _upscale(self, image):
         """One array as `upscale` takes it."""
@@ -470,7 +500,7 @@ class Upscaler:
             sr = np.asarray(self._here.float32[chain](lr, size))
             if np.isfinite(sr).all():
                 return sr
-        raise UserError("the network's output is not finite; its weights are damaged, or not made for such images")
+        raise UserError(_NOT_FINITE)
 
 
 @usual_settings()

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.cubic import cubic
+from jsr.cubic import cubic, four
 
 
 def bicubic_upsample(x, factor, a=-0.75):
@@ -31,6 +31,28 @@ def _along(x, factor, axis, a):
                           for tap in taps))
     shape = [size * factor if d == axis else side for d, side in enumerate(x.shape)]
     return jnp.stack(phases, axis + 1).reshape(shape)
+
+
+@functools.partial(jax.jit, static_argnums=1)  # for its name, which stays readable in a traced network
+def bicubic_aligned(x, factor):
+    """(N, H, W, C) to (N, H * factor, W * factor, C) with the corners' pixels in the corners; float, dtype kept.
+
+    It is torch.nn.functional.interpolate(mode="bicubic", align_corners=True): the distance of the new pixels is
+    (H - 1) / (H * factor - 1), so that each has weights of its own, and none of the places of `bicubic_upsample`.
+    """
+    return _aligned_along(_aligned_along(x, factor, 1), factor, 2)
+
+
+def _aligned_along(x, factor, axis):
+    length = x.shape[axis]
+    there = np if isinstance(length, int) else jnp  # constants, but for a symbolic size
+    steps = there.arange(length * factor) * (length - 1)  # in units of 1 / (length * factor - 1) px
+    whole = max(length * factor - 1, 1) if there is np else length * factor - 1
+    before = steps // whole
+    place = (steps - before * whole) / whole
+    return sum(jnp.take(x, there.clip(before + tap, 0, length - 1), axis)
+               * jnp.asarray(weight.reshape([-1 if d == axis else 1 for d in range(x.ndim)]), x.dtype)
+               for tap, weight in enumerate(four(place, -0.75), -1))
 
 
 def bicubic_downsample(x, factor, a=-0.75):

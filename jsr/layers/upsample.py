@@ -5,7 +5,9 @@ from typing import Any
 
 import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jsr.layers.conv import Conv, convolve, torch_uniform, weight_normed
 from jsr.layers.shuffle import pixel_shuffle
@@ -96,6 +98,88 @@ def transposed(x, kernel, factor, padding):
     y = pixel_shuffle(convolve(x, kernel, padding=(around, around)), factor)
     start = padding % factor + factor * (around - before)
     return y[:, start:start + height * factor, start:start + width * factor] if start or around else y
+
+
+class DySample(nn.Module):
+    """Enlarges an image by sampling it at learned places (Liu et al., ICCV 2023), in groups of channels.
+
+    Form and names are those of neosr and spandrel: places move by half of a gated convolution, unbounded, and a 1x1
+    convolution follows.
+
+    Attributes:
+      features: output channels.
+      factor: of the size.
+      groups: parts of the channels, each sampled at places of its own.
+      dtype: of the convolutions; places are float32 at least.
+
+    Submodules: `offset`, `scope`, `end_conv`.
+    """
+
+    features: int
+    factor: int
+    groups: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        """(N, H, W, C) to (N, H * factor, W * factor, features)."""
+        (n, height, width, channels), factor, groups = x.shape, self.factor, self.groups
+        places = 2 * groups * factor**2
+        offset = Conv(places, 1, dtype=self.dtype, kernel_init=nn.initializers.normal(0.02), name="offset")(x)
+        scope = Conv(places, 1, use_bias=False, dtype=self.dtype, kernel_init=nn.initializers.zeros, name="scope")(x)
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        offset = (offset * nn.sigmoid(scope)).astype(wide) * 0.5 + initial_places(factor, groups)
+        places = pixel_shuffle(offset, factor).reshape(n, height * factor, width * factor, 2, groups)
+        # which pixel of the input each one of the output lies in
+        column, row = (jnp.repeat(jnp.arange(side), factor).astype(wide) for side in (width, height))
+        grid = jnp.stack([(2 * (places[..., 0, :] + column[:, None]) + 1) / width - 1,
+                          (2 * (places[..., 1, :] + row[:, None, None]) + 1) / height - 1], axis=-1)
+        parts = [grid_sample(part, grid[..., group, :])
+                 for group, part in enumerate(jnp.split(x, groups, axis=-1))]
+        return Conv(self.features, 1, dtype=self.dtype, name="end_conv")(jnp.concatenate(parts, axis=-1))
+
+
+def dysample_groups(channels, factor):
+    """The groups of DySample in RealPLKSR and MoSR: the image's channels where the factor is odd, else 4."""
+    return channels if factor % 2 else 4
+
+
+def initial_places(factor, groups):
+    """Where DySample looks at first, px from the middle of the LR pixel: float32 (2 * groups * factor**2,).
+
+    As PyTorch's channels are ordered: (column or row, group, row in the pixel, column in it).
+    """
+    line = (np.arange(factor, dtype=np.float32) + np.float32((1 - factor) / 2)) / np.float32(factor)
+    columns, rows = np.meshgrid(line, line)
+    return np.stack([np.tile(columns, (groups, 1)), np.tile(rows, (groups, 1))]).reshape(-1)
+
+
+@jax.jit  # for its name, which stays readable in a traced network
+def grid_sample(x, grid):
+    """(N, H, W, C) sampled at places (N, h, w, 2): (N, h, w, C), in x's dtype.
+
+    It is torch.nn.functional.grid_sample(padding_mode="border", align_corners=False): bilinear; (column, row) are -1
+    and 1 at the image's edges, and what is beyond them is the edge.
+    """
+    n, height, width, channels = x.shape
+
+    def along(place, side):
+        place = jnp.clip(((place + 1) * side - 1) / 2, 0, jnp.asarray(side - 1, place.dtype))
+        before = jnp.floor(place)
+        return before.astype(jnp.int32), jnp.minimum(before.astype(jnp.int32) + 1, side - 1), place - before
+
+    left, right, weight_x = along(grid[..., 0], width)
+    top, bottom, weight_y = along(grid[..., 1], height)
+    pixels = x.reshape(n, height * width, channels)
+
+    def at(row, column):
+        index = (row * width + column).reshape(n, -1, 1)
+        return jnp.take_along_axis(pixels, index, axis=1).reshape(*grid.shape[:3], channels)
+
+    weight_x, weight_y = weight_x[..., None], weight_y[..., None]
+    upper = at(top, left) * (1 - weight_x) + at(top, right) * weight_x
+    lower = at(bottom, left) * (1 - weight_x) + at(bottom, right) * weight_x
+    return (upper * (1 - weight_y) + lower * weight_y).astype(x.dtype)
 
 
 def factors(scale):

@@ -33,7 +33,8 @@ __all__ = ["LEARNT", "LOSSES", "PARAMS", "Key", "check_rows", "defaults", "funct
 _Row = Mapping[str, Any]
 
 LOSSES: dict[str, Callable[..., jax.Array]] = {fn.__name__: fn for fn in (
-    pixel.l1, pixel.mse, pixel.charbonnier, pixel.psnr, pixel.uncertainty_mse, pixel.clip_l1, pixel.ycbcr_l1,
+    pixel.l1, pixel.mse, pixel.charbonnier, pixel.psnr, pixel.uncertainty_mse, pixel.clip_l1, pixel.luma_mse,
+    pixel.ycbcr_l1,
     detail.high_frequency_l1, detail.lanczos_l1, detail.cycle_l1, detail.gradient_l1, detail.gradient_weighted_l1,
     detail.total_variation, detail.laplacian_pyramid, detail.haar_wavelet,
     frequency.fft_l1, frequency.focal_frequency, frequency.block_dct_l1,

@@ -58,6 +58,13 @@ def _bilinear(writer, eqn, x):
                          coordinate_transformation_mode="half_pixel")
 
 
+def _grid_sample(writer, eqn, x, grid):
+    layout, (x_aval, grid_aval) = (0, 3, 1, 2), (var.aval for var in eqn.invars)
+    names = writer.in_order(x, x_aval, layout), writer.in_order(grid, grid_aval)
+    return writer.tensor("GridSample", names, eqn.outvars[0].aval.shape, layout, x_aval.dtype, mode="linear",
+                         padding_mode="border", align_corners=0)
+
+
 def _lower_median(writer, eqn, x):
     """The largest of the smaller half."""
     (*shape, length), order = eqn.invars[0].aval.shape, range(len(eqn.invars[0].aval.shape))
@@ -78,9 +85,11 @@ NAMED = {  # jitted functions whose names say what they do; None from one of the
     "leaky_relu": _leaky_relu,
     "prelu": _prelu,
     "gelu": elementwise("Gelu"),
+    "mish": elementwise("Mish"),
     "softmax": _softmax,
     "pixel_shuffle": _pixel_shuffle,
     "pixel_unshuffle": _pixel_unshuffle,
     "bilinear": _bilinear,
+    "grid_sample": _grid_sample,
     "lower_median": _lower_median,
 }

@@ -125,6 +125,7 @@ class Validation:
     split: str = key("split of the dataset", "validation")
     degrade: str = key('degradation that makes the LR images; "" takes the stored LR', "")
     set: dict = key("parameters of `degrade`", {})
+    frames: int = key("frames of each clip, the first ones; 0 takes all", 0, least=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

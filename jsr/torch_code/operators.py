@@ -196,6 +196,11 @@ def _resize(body, node):
             "align_corners=False)")
 
 
+def _grid_sample(body, node):
+    x, grid = map(body.text, node.inputs)
+    return f'F.grid_sample({x}, {grid}, padding_mode="border", align_corners=False)'
+
+
 def _shaped(name):
     """A view of the shape that was traced; the first length that is more than a name is PyTorch's to find."""
     def write(body, node):
@@ -284,6 +289,7 @@ OPS = {  # a node's kind: function of the body and the node to text
     "Neg": lambda body, node: f"-{body.text(node.inputs[0])}",
     "Not": lambda body, node: f"~{body.text(node.inputs[0])}",
     "Mod": _function("torch.fmod"), "Relu": _function("F.relu"), "Gelu": _function("F.gelu"),
+    "Mish": _function("F.mish"),
     "Max": _extreme("torch.maximum", "min"), "Min": _extreme("torch.minimum", "max"),
     "LeakyRelu": lambda body, node: f"F.leaky_relu({body.text(node.inputs[0])}, "
                                     f"{literal(np.float32(node.attributes['alpha']))})",
@@ -293,7 +299,7 @@ OPS = {  # a node's kind: function of the body and the node to text
     "LayerNorm": _norm("LayerNorm", "weight", "bias"),
     "BatchNorm": _norm("BatchNorm2d", "weight", "bias", "running_mean", "running_var"),
     "MaxPool": _pool("F.max_pool2d"), "AveragePool": _pool("F.avg_pool2d"),
-    "Resize": _resize,
+    "Resize": _resize, "GridSample": _grid_sample,
     "DepthToSpace": _method("F.pixel_shuffle({0}, {blocksize})"),
     "PixelUnshuffle": _method("F.pixel_unshuffle({0}, {factor})"),
     "ReduceMax": _reduced("amax"), "ReduceMin": _reduced("amin"), "ReduceMean": _reduced("mean"),

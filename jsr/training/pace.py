@@ -258,8 +258,9 @@ def _validation(recipe):
     seconds = []
     for _ in range(2):
         begin = time.monotonic()
-        pairs = list(itertools.islice(validation.pairs(recipe, lambda line: None), _IMAGES))
-        evaluation.ranking_score(upscaler, pairs, protocol)
+        pairs = itertools.islice(validation.pairs(recipe, lambda line: None), _IMAGES)
+        count = itertools.count()  # one pair at a time: clips are large
+        evaluation.ranking_score(upscaler, (pair for pair, _ in zip(pairs, count, strict=False)), protocol)
         seconds.append(time.monotonic() - begin)
-    each = seconds[1] * validation.count(recipe) / len(pairs)
+    each = seconds[1] * validation.count(recipe) / next(count)
     return each, max(seconds[0] - seconds[1], 0.0)

@@ -99,8 +99,9 @@ class Judge:
         logbook.scalars(step, "eval", {**score, "gain": gain})
         improved = meta["best"] is None or score[best_key] > meta["best"]
         unit = " dB" if best_key.startswith("psnr") else ""
-        log.info("step %d: %s %.4f%s on %d images, %+.4f over %s%s", step, metrics.label(best_key), score[best_key],
-                 unit, len(rows), gain, protocol.baseline, ", the best so far" if improved else "")
+        what = "clips" if protocol.video else "images"
+        log.info("step %d: %s %.4f%s on %d %s, %+.4f over %s%s", step, metrics.label(best_key), score[best_key], unit,
+                 len(rows), what, gain, protocol.baseline, ", the best so far" if improved else "")
         if improved:
             meta["best"] = score[best_key]
             model_file.save(workdir / "best.safetensors", variables, self.info(plan, step, score))

@@ -33,13 +33,6 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "rcan/c128": {2: 61_691_203, 3: 62_429_123, 4: 62_281_539},
     "rcan/multi_scale": {2: 10_764_803, 3: 10_949_443, 4: 43_591_171},
     "rcan/nadu": {3: 5_432_131, 4: 21_546_499},
-    "rrdbnet/attention": {4: 16_911_688},
-    "rrdbnet/b23": {1: 16_723_907, 2: 16_703_171, 4: 16_697_987},
-    "rrdbnet/b33": {4: 23_892_227},
-    "rrdbnet/b6": {4: 4_467_779},
-    "rrdbnet/direct": {1: 16_624_131, 2: 16_661_059, 3: 16_661_059},
-    "rrdbnet/relu": {2: 16_661_059},
-    "rrdbnet/squeeze": {2: 16_674_399, 3: 16_674_399, 4: 16_711_327},
     "rrdn/gans": {2: 4_165_696, 4: 4_176_100},
     "hat/base": {1: 20_477_083, 2: 20_624_795, 3: 20_809_435, 4: 20_772_507},
     "hat/small": {2: 9_473_471, 3: 9_658_111, 4: 9_621_183},
@@ -52,6 +45,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "grl/sr_tiny": {2: 885_420, 3: 894_075, 4: 906_192},
     "grl_cic/base": {1: 9_715_252},
     "srresdnet/base": {4: 380_356},
+    "stopn/base": {4: 379_177},
     "swin2sr/classical": {2: 12_091_571, 3: 12_276_211, 4: 12_239_283},
     "swin2sr/compressed": {2: 12_096_886, 4: 12_244_598},
     "swin2sr/light": {2: 1_005_348, 3: 1_013_463, 4: 1_024_824},
@@ -125,6 +119,18 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
     "ynot/base": {2: 464_764},
+    "compact/base": {4: 621_424},
+    "compact/general": {4: 1_213_296},
+    "compact/ultra": {2: 304_716},
+    "compact/super_ultra": {2: 45_156},
+    "rrdbnet/b23": {1: 16_723_907, 2: 16_703_171, 4: 16_697_987},
+    "rrdbnet/b33": {4: 23_892_227},
+    "rrdbnet/b6": {4: 4_467_779},
+    "rrdbnet/direct": {1: 16_624_131, 2: 16_661_059, 3: 16_661_059},
+    "rrdbnet/plus": {4: 16_839_299},
+    "rrdbnet/attention": {4: 16_911_688},
+    "rrdbnet/relu": {2: 16_661_059},
+    "rrdbnet/squeeze": {2: 16_674_399, 3: 16_674_399, 4: 16_711_327},
 }
 # Networks of other files' blocks, and those that take seconds to compile: the long tests alone take their gradients
 LONG = {"a3net", "abpn", "adcsr", "along", "art", "cfn", "cidbnet", "drln", "dual_domain", "fan", "fbcnn", "fftformer",
@@ -183,12 +189,13 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
     "rlfn/rlfn_s": {2: 454_620, 4: 470_208},
     "rt4ksr/base": {2: 44_521, 3: 57_541},
     "rvsr/base": {4: 32_960},
-    "span/c48": {2: 410_700, 4: 426_288},
-    "span/c52": {2: 481_324, 4: 498_208},
-    "span/spanr": {4: 25_952},
     "syenet/scsyenet": {2: 9_968, 3: 12_548},
     "touchfish/base": {2: 64_092, 3: 146_491},
     "ynot/base": {2: 464_444},
+    "span/c48": {2: 410_700, 4: 426_288},
+    "span/c52": {2: 481_324, 4: 498_208},
+    "span/plain_range": {4: 426_288},
+    "span/spanr": {4: 25_952},
 }
 # Parameters of a branch that is computed and thrown away, one that the original has without a use, other scales' parts
 UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",),
@@ -298,7 +305,7 @@ def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     card = models.card(model_id)
     lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
     sr = first_output(small(model_id, scale), lr)
-    assert sr.shape == (*lr.shape[:-3], size[0] * scale, size[1] * scale, card.out_channels)
+    assert sr.shape == card.sr_shape(lr.shape, scale)
     assert sr.dtype == jnp.float32
 
 

@@ -32,6 +32,7 @@ TOLERANCES = {  # relative to the largest value, where not 1e-6; the original co
     "safmn_bcie": 6e-7,
     "scunet": 4e-7,
     "span": 5e-6,  # the original fuses its convolutions
+    "stopn": 2e-6,
     "swinfir": 5e-7,
     "unifyformer": 2e-6,
 }
@@ -40,6 +41,7 @@ OTHER_CALLS = ("sr_given", "features_")  # give these outputs: test_fbcnn.py and
 NOT_WRITTEN = {"grl": ("table_", "index_", "mask_")}  # buffers, which the original does not need
 ASSUMED = {  # fields that a state dict does not tell, or not always
     "art": {"window_size", "interval", "img_range"},
+    "compact": {"act"},
     "discriminator": {"high_pass", "img_range"},
     "downsample": {"scale"},
     "edsr": {"res_scale", "img_range"},
