@@ -108,12 +108,14 @@ def baidu_drn_gpnas(scale):
     return entry(
         "baidu_drn_gpnas", scale=scale,
         title="Baidu: a dense residual network whose sizes were searched for, two of them, x8 ensemble over tiles",
-        networks={"sr": dict(model="dense_residual/base", scale=scale)},
+        networks={"sr": dict(model="dense_residual/base", scale=scale, search=dict(
+            num_feat=[64, 96, 128, 160], num_block=[12, 18, 24, 30], num_stage=[2, 3, 4]))},
         members=[dict(copies=2)],
         stages=[stage(steps=500_000, crop=crop, batch=16, learning_rate=2e-4, schedule=dict(name="cosine"),
                       losses=[L1[0] | dict(weight=0.16), ms_ssim(crop, 0.84)])],
         ensemble=dict(self=True, tiles=[120, 160]),
-        inferred=["guess: 128 features, 24 blocks, 2 stages; the team found its own by search, as `jsr search` can",
+        inferred=["guess: 128 features, 24 blocks, 2 stages, and the values around these that `jsr search "
+                  "--strategy gp` tries; of the team's search (GP-NAS) neither ranges nor result are stated",
                   "likely: MS-SSIM, as the report's text has it, where its table has SSIM",
                   "likely: patches of 120 are of the LR image; flips and transposition are all eight flips and turns",
                   "guess: weights 0.16 and 0.84, which TeamInception states, after Zhao et al.",

@@ -133,6 +133,9 @@ def _check_networks(recipe, found):
             continue
         with found.at(f"networks.{name}"):
             models.create(net.model, scale=net.scale, **net.fields)
+        for field, values in net.search.items():
+            with found.at(f"networks.{name}.search.{field}"):
+                check_values(net, field, values)
     if not recipe.chain:
         found.add("networks", "has none; name the network to train")
     for number, name in enumerate(recipe.chain):
@@ -140,6 +143,14 @@ def _check_networks(recipe, found):
             found.add(f"chain[{number}]", f"no network {name!r}; {nearest(name, recipe.networks)}")
         elif name in recipe.chain[:number]:
             found.add(f"chain[{number}]", f"{name} stands in the chain twice; give the second a name of its own")
+
+
+def check_values(net: schema.Net, field: str, values: object) -> None:
+    """Raises UserError where the values of a field that a search tries are no list, or not of the field's."""
+    if not isinstance(values, (list, tuple)) or not values:
+        raise UserError(f"{schema.shown(values)}; give a list of values, [16, 24]")
+    for value in values:
+        models.create(net.model, scale=net.scale, **(net.fields | {field: value}))
 
 
 def _data_rows(recipe):

@@ -83,6 +83,8 @@ class Net:
     fields: dict = key("fields of the network that differ from the variant's", {})
     start_from: str = key("model file, of a run or of `jsr convert`, or its name, whose parameters training starts "
                           'from; "" for fresh ones', "")
+    search: dict = key('values of fields that `jsr search` tries, {"num_feat": [16, 24]}; training takes no notice',
+                       {})
     carry: str = key('"match" takes of the file whatever fits, of another scale or with fewer blocks; "" wants all',
                      "", choices=("", "match"))
 
