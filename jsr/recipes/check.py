@@ -51,6 +51,11 @@ def look(recipe: Recipe, found: Mistakes) -> None:
         found.add("input_hw", f"{list(recipe.input_hw)}; give [height, width]")
     if any(tile < 1 for tile in recipe.ensemble.tiles):
         found.add("ensemble.tiles", f"{list(recipe.ensemble.tiles)}; give sides of 1 or more")
+    if any(0 < tile <= 2 * recipe.ensemble.overlap for tile in recipe.ensemble.tiles):
+        found.add("ensemble.overlap", f"{recipe.ensemble.overlap} px at both ends leave nothing of tiles of "
+                                      f"{min(recipe.ensemble.tiles)}; give less")
+    elif recipe.ensemble.overlap and not recipe.ensemble.tiles:
+        found.add("ensemble.overlap", "is of tiles, but ensemble.tiles names none; name some, or give 0")
     if not recipe.stages:
         found.add("stages", "has none: nothing would be trained")
     elif scale and 0 < recipe.ensemble.tlc < (least := max(recipe.stages[-1].crop_hw, default=0) // scale):

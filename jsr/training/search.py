@@ -7,8 +7,8 @@ choose trials; both need nothing but scores, so that any recipe on any data can 
   so on. AIS 2024's Lanczos++ names "a NAS architecture search to find the optimal network parameter configuration" and
   no method.
 - `explore`, Bayesian optimisation, trains few: a Gaussian process over the scores so far says which candidate promises
-  most. AIM 2020's Baidu searched so for depth, width and stages (GP-NAS, Li et al., CVPR 2020), whose first trials are
-  chosen by mutual information and here drawn, and which predicts on; here the expected improvement decides.
+  most. AIM 2020's Baidu searched so for depth, width and stages, by GP-NAS (Li et al., CVPR 2020), which chooses trials
+  by mutual information; here the first are drawn, and the expected improvement chooses the others.
 """
 
 import dataclasses
