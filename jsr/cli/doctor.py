@@ -28,6 +28,7 @@ OPTIONAL = {  # distribution: what it is for, how to get it
     "apache-beam": ("`jsr build --beam`", install("beam")),
     "tensorflow": ("the `tfds build` command line; `jsr build` does without", install("tf")),
     "huggingface_hub": ("models on the Hugging Face hub", install("hub")),
+    "scikit-learn": ("`jsr search --strategy gp`", install("search")),
     "tensorboard": ("looking at a run's event files", "pip install tensorboard"),
 }
 CODECS = {"JPEG": "jpg", "PNG (zlib)": "zlib", "WebP": "webp", "AVIF": "avif", "TIFF": "libtiff"}

@@ -553,7 +553,7 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
       members: how many of all networks are taken, the first ones; None takes all.
       overlap, separate_alpha, strength: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
-      tile: as for Upscaler; "auto" is as the first file says, where it says something.
+      tile: as for Upscaler; "auto" is as the first file says, where it says something, of the overlap too.
       dtype: of the computation, as "bfloat16"; None is as trained, float32.
       runtime: what computes on a CPU, of jsr.inference.runtimes.NAMES.
       tlc: as for jsr.inference.chain.Chain; None is as each file says.
@@ -594,6 +594,7 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
     if self_ensemble is None:
         self_ensemble = bool(ensemble.get("self")) and (ensemble.get("transforms") or True)
     if tile == "auto":
+        overlap = overlap if overlap is not None or not ensemble.get("tiles") else ensemble.get("overlap") or None
         tile = ensemble.get("tiles") or tile
     return Upscaler(chains, weights=shares, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
                     separate_alpha=separate_alpha, strength=strength)

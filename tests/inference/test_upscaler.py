@@ -333,6 +333,9 @@ def test_load_averages_files_and_takes_its_settings(tmp_path, photograph):
     np.testing.assert_array_equal(jsr.load(*paths, weights=[2, 1], self_ensemble=False).upscale(lr),
                                   Upscaler(chains, weights=[2, 1]).upscale(lr))
     np.testing.assert_array_equal(jsr.load(paths[0]).upscale(lr), Upscaler(chains[:1], self_ensemble=True).upscale(lr))
+    model_file.save(paths[0], chains[0].variables, {"networks": [net], "ensemble": {"tiles": [40], "overlap": 3}})
+    assert [its.tiling(64, 64).overlap for its in (jsr.load(paths[0]), jsr.load(paths[0], overlap=2))] == [3, 2]
+    assert jsr.load(paths[0]).tiling(64, 64).size == (40, 40) and jsr.load(paths[0], tile=None).tiling(64, 64).whole
     assert jsr.load(paths[0], dtype="bfloat16").chains[0].networks["sr"].dtype == jnp.bfloat16
     for dtype, said in (("bf16", "did you mean 'bfloat16'"), ("fp16", "did you mean"), ("int8", "known|did you mean")):
         with pytest.raises(UserError, match=f"dtype {dtype}: is none that networks compute in; .*{said}"):
