@@ -1,6 +1,7 @@
 """Model files: one .safetensors with the tensors of a trained chain of networks and, as JSON, all one must know.
 
-A model file is what a run hands to the world: `jsr upscale`, `jsr.load`, conversion and benchmarks take it. Tensors are
+A model file is what a run hands to the world: `jsr upscale`, `jsr.load`, conversion and benchmarks take it. They take
+PyTorch weights of networks that jsr.convert recognises, too, and convert them each time. Tensors of a model file are
 named `<network>/<collection>/<path>`, in float32 or, to be small, float16; the metadata has one entry, `jsr`, a JSON
 object:
 
@@ -24,6 +25,7 @@ object:
 
 and of converted weights also
 
+  notes        [lines on what was assumed, taken and left out]
   parity       what jsr.convert.parity.certify found, null where nothing was compared
   licence      of the weights, "" where it was not stated
 
@@ -46,12 +48,14 @@ import safetensors
 import safetensors.numpy
 
 from jsr import models, reparam, weights
+from jsr.convert import conversion, files
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.weights import public
 
 FORMAT = 1
-_ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")  # of what people take for a model file
+_TORCHS = (".pth", ".pt", ".ckpt", ".bin", ".pkl")  # endings of PyTorch weights
+_ENDINGS = (".safetensors", ".onnx", *_TORCHS[:3])  # of what people take for a model file
 KEPT = ("best.safetensors", "last.safetensors")  # of a run, the one to take first
 MEMBER = "member{}"  # name of a member of an ensemble in its file, and of the folder of its run
 _ROW = {"name": str, "model": str, "scale": int, "fields": dict}  # of a network in the metadata
@@ -124,12 +128,13 @@ def load(path):
         the networks it names, or it holds an ensemble.
     """
     path = find(path)
-    with _opened(path) as file:
-        if members := _meta(path, file).get("members"):
-            first = path.parent / members[0]["name"]
-            where = f"as in {first}" if first.is_dir() else "which its run has in a folder each"
-            raise UserError(f"{path}: holds an ensemble of {len(members)} networks, where one is wanted; name the file "
-                            f"of a member, {where}")
+    if not is_foreign(path):
+        with _opened(path) as file:
+            if members := _meta(path, file).get("members"):
+                first = path.parent / members[0]["name"]
+                where = f"as in {first}" if first.is_dir() else "which its run has in a folder each"
+                raise UserError(f"{path}: holds an ensemble of {len(members)} networks, where one is wanted; name the "
+                                f"file of a member, {where}")
     return _load(path)
 
 
@@ -176,6 +181,11 @@ def alike(one, other):
 
 def _load(path):
     """(meta, networks, variables) of all that a file holds."""
+    if is_foreign(path):
+        source, converted = conversion.of_file(path)
+        meta = {"format": FORMAT, **conversion.metadata(source, converted)}
+        name = meta["networks"][0]["name"]
+        return meta, {name: converted.model}, {name: converted.variables}
     with _opened(path) as file:
         meta = _meta(path, file)
         tensors = {key: _as_trained(file.get_tensor(key)) for key in file.keys()}
@@ -199,6 +209,17 @@ def _load(path):
     return meta, networks, {name: {"params": {}} | tree for name, tree in variables.items()}
 
 
+def is_foreign(path):
+    """Whether a file is taken for PyTorch weights: by its content, or as nothing else by an ending of theirs."""
+    try:
+        kind = files.kind_of(path)
+    except OSError:
+        return False
+    if kind is None:
+        return path.suffix.lower() in _TORCHS
+    return kind == "torch" or not files.is_model_file(path)
+
+
 @contextlib.contextmanager
 def _opened(path):
     """The safetensors file, open; UserError where that, or what is done with it, fails by its content."""
@@ -214,8 +235,7 @@ def _meta(path, file):
     """The metadata of an open file."""
     meta = json.loads((file.metadata() or {}).get("jsr", "null"))
     if not isinstance(meta, dict):
-        raise UserError(f"{path}: a .safetensors file, but not a model file of jsr's; where it holds PyTorch weights, "
-                        f"convert them first: {_conversion(path)}")
+        raise UserError(f"{path}: damaged: its metadata are none; get it, or train it, again")
     if meta.get("format") != FORMAT:
         raise UserError(f"{path}: is of format {meta.get('format')}, this jsr reads format {FORMAT}; "
                         "use the jsr version that wrote it, or train it again")
@@ -234,7 +254,7 @@ def _names_networks(meta):
 
 
 def describe(path):
-    """What a model file says of itself, read without its tensors.
+    """What a model file says of itself, read without its tensors; of PyTorch weights what a conversion says.
 
     Args:
       path: of the file.
@@ -246,6 +266,9 @@ def describe(path):
       UserError: missing, damaged, or no model file of jsr's.
     """
     path = find(path)
+    if is_foreign(path):
+        meta, _, variables = _load(path)
+        return meta, sum(leaf.size for tree in variables.values() for leaf in jax.tree.leaves(tree["params"]))
     with _opened(path) as file:
         meta = _meta(path, file)
         shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}
@@ -302,28 +325,13 @@ def _hidden(path):
 
 
 def _foreign(path):
-    """What a file is that is no .safetensors, and what to do; "" where that does not show."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(8)
-    except OSError:
-        return ""
+    """What a file is by its ending that is no .safetensors, and what to do; "" where that does not show."""
     if path.suffix.lower() == ".onnx":
         return ("an ONNX network, no model file of jsr's; convert the PyTorch weights that it was made of: "
                 f"jsr convert WEIGHTS.pth {shlex.quote(str(path.with_suffix('.safetensors')))}")
     if path.suffix.lower() == ".stablehlo":
         return "an exported network, no model file of jsr's; take the file that it was exported from"
-    if head.startswith((b"PK\x03\x04", b"\x80")) or path.suffix.lower() in (".pth", ".pt", ".ckpt"):
-        return f"PyTorch weights, no model file of jsr's; convert them first: {_conversion(path)}"
     return ""
-
-
-def _conversion(path):
-    """The command that makes a model file of PyTorch weights."""
-    target = path.with_suffix(".safetensors")
-    if target.exists():
-        target = path.with_name(f"{path.stem}_jsr.safetensors")
-    return f"jsr convert {shlex.quote(str(path))} {shlex.quote(str(target))}"
 
 
 def _as_trained(tensor):

@@ -66,7 +66,8 @@ def with_meta(**changes):
 
 @pytest.mark.parametrize("change, message", [
     (with_meta(format=2), "is of format 2, this jsr reads format 1"),
-    (lambda tensors, metadata: (tensors, None), "not a model file of jsr's"),
+    (lambda tensors, metadata: (tensors, None), "neither a model file of jsr's nor weights of a network that it"),
+    (lambda tensors, metadata: (tensors, {"jsr": "null"}), "damaged: its metadata are none"),
     (lambda tensors, metadata: ({k: v for k, v in tensors.items() if "conv_last/bias" not in k}, metadata),
      "1 differ, first sr/params/conv_last/bias"),
     (with_meta(networks=[META["networks"][0] | {"model": "edzr"}]), "no network 'edzr'"),
