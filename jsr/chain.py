@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import math
 
 import jax
@@ -122,6 +123,20 @@ def chain_frames(networks):
     if len(found) > 1:
         raise UserError(f"{' and '.join(found)} both take clips, where one network of a chain can")
     return next(iter(found.values()), None)
+
+
+def chain_channels(networks):
+    """(channels of LR, channels of SR) of a chain {name: module}: 3 is RGB, 1 grey, 4 RGB and straight alpha.
+
+    Raises:
+      UserError: a network does not take what the one before it gives.
+    """
+    cards = {name: models.card(module) for name, module in networks.items()}
+    for (before, one), (name, other) in itertools.pairwise(cards.items()):
+        if one.out_channels != other.in_channels:
+            raise UserError(f"{before} gives images of {one.out_channels} channels, {name} takes {other.in_channels}")
+    first, *_, last = [*cards.values()] * 2
+    return first.in_channels, last.out_channels
 
 
 def chain_padding(networks):

@@ -139,13 +139,15 @@ def score_clip(pair, *, keys, crop_border=0, scale=None, degradation="", fixed=N
     """
     hr, multiple = Frames(pair.hr), 2 * (scale or 1)
     lr, made = _lr(pair, hr, multiple, degradation, fixed or {})
-    clips = {pair.sr: Frames(pair.sr), pair.hr: hr} | ({pair.lr or "LR": lr} if lr is not None else {})
+    names, clips = (pair.sr, pair.hr), [Frames(pair.sr), hr]
+    if lr is not None:
+        names, clips = (*names, pair.lr or f"LR of {pair.hr}"), [*clips, lr]
     frames, before, whole = {"ours": []} | ({baseline: []} if lr is not None else {}), {}, None
-    for count, given in enumerate(itertools.zip_longest(*clips.values())):
+    for count, given in enumerate(itertools.zip_longest(*clips)):
         sr, whole, *small = given
         if any(frame is None for frame in given):
-            short, *_ = (path for path, frame in zip(clips, given, strict=True) if frame is None)
-            longer, *_ = (path for path, frame in zip(clips, given, strict=True) if frame is not None)
+            short, *_ = (name for name, frame in zip(names, given, strict=True) if frame is None)
+            longer, *_ = (name for name, frame in zip(names, given, strict=True) if frame is not None)
             raise UserError(f"{short}: holds {count} frames, {longer} holds more; they must agree")
         reference = _cropped(whole, multiple if scale else 1, pair.hr)
         if sr.shape != reference.shape:
