@@ -138,28 +138,25 @@ class Chain:
         sr = self.runner(pad_to(lr[None], rows, columns, self.padding.mode))
         return crop_to(sr, height * self.scale, width * self.scale)[0]
 
-    @usual_settings()
     def clip(self, lr):
-        """Runs a whole clip through networks for clips, all of it at once or one window after the other.
+        """Runs a clip through networks for clips, all of it at once or one window after the other.
 
         Beyond its ends a window shows the first or the last frame again.
 
         Args:
           lr: float32 array (T, H, W, 3) in [0, 1].
 
-        Returns:
-          Float32 array (T, H * scale, W * scale, 3), not clipped.
+        Yields:
+          Float32 arrays (H * scale, W * scale, 3), not clipped, of every frame.
         """
         height, width = lr.shape[1:3]
-        rows, columns = (self.padding.target(side) for side in (height, width))
-        padded = pad_to(np.asarray(lr), rows, columns, self.padding.mode)
-        if self.frames == "all":
-            sr = self._run_clip(padded)
-        else:
-            around = np.arange(self.frames) - self.frames // 2
-            sr = np.concatenate([self._run_clip(padded[np.clip(t + around, 0, len(lr) - 1)]) for t in range(len(lr))])
-        return crop_to(sr, height * self.scale, width * self.scale)
+        padded = pad_to(np.asarray(lr), *map(self.padding.target, (height, width)), self.padding.mode)
+        windows = [range(len(lr))] if self.frames == "all" else (
+            np.clip(np.arange(self.frames) - self.frames // 2 + t, 0, len(lr) - 1) for t in range(len(lr)))
+        for window in windows:
+            yield from crop_to(self._run_clip(padded[window]), height * self.scale, width * self.scale)
 
+    @usual_settings()
     def _run_clip(self, lr):
         """The SR frames of a clip (T, H, W, 3) that the networks take as it is."""
         sr = np.asarray(self.program((1, *lr.shape))(self._variables, lr[None], self._conditions))

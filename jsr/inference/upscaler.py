@@ -187,41 +187,19 @@ class Upscaler:
         """A whole clip (T, H, W, 3), as `upscale` takes it, through networks for clips."""
         if clip.ndim != 4 or clip.shape[3] != 3:
             raise ValueError(f"the network takes clips, expected (T, H, W, 3), got {clip.shape}")
-        unit, turned_back = to_unit(clip), []
+        unit, streams = to_unit(clip), []
         for turns, step in (TRANSFORMS[name] for name in self._transforms):
             seen = np.ascontiguousarray(np.rot90(unit, turns, axes=(1, 2))[:, :, ::step])
-            sr = sum(weight * self._clip_through(chain, seen)
-                     for weight, chain in zip(self._weights, self.chains, strict=True))
-            turned_back.append(np.rot90(sr[:, :, ::step], -turns, axes=(1, 2)))
-        sr = turned_back[0] if len(turned_back) == 1 else np.mean(turned_back, axis=0)
-        return np.stack([from_unit(self._blended(one, lr), clip.dtype, straight=True)
-                         for one, lr in zip(sr, unit, strict=True)])
+            streams += [(weight, turns, step, _through(chain, seen))
+                        for weight, chain in zip(self._weights, self.chains, strict=True)]
+        return np.stack([self._clip_frame(lr, streams, clip.dtype) for lr in unit])
 
-    def _clip_through(self, chain, clip):
-        """One chain's output for a clip, float32; networks for images take its frames one by one."""
-        sr = chain.clip(clip) if chain.frames else np.stack([np.asarray(chain(frame)) for frame in clip])
+    def _clip_frame(self, lr, streams, dtype):
+        """The next frame of a clip: the mean of what (weight, turns, step, iterator of frames) give, turned back."""
+        sr = sum(weight * np.rot90(next(frames)[:, ::step], -turns) for weight, turns, step, frames in streams)
         if not np.isfinite(sr).all():
             raise UserError(_NOT_FINITE)
-        return sr
-
-    def _upscale(self, image):
-        """One array as `upscale` takes it."""
-        if image.dtype == np.float32:
-            low, high = image.min(), image.max()
-            if not np.isfinite([low, high]).all():
-                raise ValueError("image holds NaN or infinite values, expected floats in [0, 1]")
-            if low < -_BEYOND or high > 1 + _BEYOND:
-                raise ValueError(f"image is float32 from {low:g} to {high:g}, expected [0, 1]; give 8-bit values as "
-                                 "uint8, or divide them by 255")
-        pixels = image if image.ndim == 3 else image[..., None]
-        height, width, channels = pixels.shape
-        bands = self.stream(lambda start, stop: pixels[start:stop], height, width, image.dtype)
-        sr = np.empty((height * self.scale, width * self.scale, channels), image.dtype)
-        filled = 0
-        for band in bands:
-            sr[filled:filled + len(band)] = band
-            filled += len(band)
-        return sr if image.ndim == 3 else sr[..., 0]
+        return from_unit(self._blended(sr / np.float32(len(self._transforms)), lr), dtype, straight=True)
 
     def stream(self, rows: Callable[[int, int], np.ndarray], height: int, width: int, dtype: np.dtype, *,
                on_band: Callable[[Tiling, int], None] = lambda tiling, done: None) -> Iterator[np.ndarray]:
@@ -591,6 +569,11 @@ def middle(side, length):
     """(start, stop) of the middle `length` px of a side; it starts where a JPEG block does."""
     start = max(side - length, 0) // 2 // _JPEG_BLOCK * _JPEG_BLOCK
     return start, min(start + length, side)
+
+
+def _through(chain, clip):
+    """The float32 SR frames of a clip, one after the other; networks for images take its frames one by one."""
+    return chain.clip(clip) if chain.frames else map(np.asarray, map(chain, clip))
 
 
 def to_unit(pixels):
