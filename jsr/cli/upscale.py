@@ -26,10 +26,10 @@ Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution a
 applied. A file that cannot be upscaled gets one line on stderr, the rest goes on, and the exit status is 1; it is 0
 where all is done and 2 for a mistake in the command line, and the last line says which.
 
-Of clips the frames go through, one after the other; every other stream is copied packet by packet, times stay as they are,
-and so do chapters, attachments, tags, rotation, the shape of pixels and the data of HDR. The pixel format stays, and by
-default codec and container, where they can be written. Matrix and range are those of the tags, by size where there are
-none, and the line on each clip says them. Finished segments lie in a hidden folder beside the result until it is whole: the
+Of clips the frames go through, one after the other; every other stream is copied packet by packet. Times, chapters,
+attachments, tags, rotation, the shape of pixels, the pixel format and the data of HDR stay as they are, and by default
+codec and container, where they can be written. Matrix and range are those of the tags, by size where there are none,
+and a line on each clip says them. Finished segments lie in a hidden folder beside the result until it is whole: the
 same command goes on after an interruption.
 
 Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, what the whole
@@ -177,6 +177,9 @@ def _upscale(args, size, piped):
         name = ", ".join(Path(word).name or word for word in args.model or [args.recipe])
         networks = choice.Networks({name: models}, functools.partial(load, input_quality=args.input_quality))
         named = name, networks[name].scale
+        for line in (line for chain in networks[name].chains for line in chain.meta.get("notes", ())
+                     if any(map(model_file.is_foreign, models))):
+            stdout.print(line)
     else:
         networks = choice.Networks({name: [weights.SHIPPED / f"{name}.safetensors"] for name in choice.BOX}, load)
 
@@ -203,14 +206,15 @@ def _upscale(args, size, piped):
             for line in _forecast(first, job, jobs):
                 stdout.print(piped.shown(line))
         if args.preview:
-            _preview(jobs, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
+            free = [job for job in jobs if args.overwrite or not job.target.exists()]
+            _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
         film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
-        unit, size = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
+        unit, its = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
         with _progress.bar(unit=unit) as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
                 separate_alpha=args.alpha == "separate", quality=args.quality, keep_dates=args.keep_dates,
-                progress=lambda files, done, total: progress("upscaling", done / size, total / size,
+                progress=lambda files, done, total: progress("upscaling", done / its, total / its,
                                                              f", {files} of {len(jobs)} files done"))
         for line in _summary(entries, networks, time.monotonic() - start):
             stdout.print(piped.shown(line))
@@ -414,7 +418,8 @@ def _speed(made, networks, chains, seconds):
     """How many pictures were made in which time, without that of getting ready, which only one network does alone."""
     pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in made) / 1e6
     films = sum("encoder" in entry for entry in made)
-    head = f"{len(made)} {'clip' if films == len(made) else 'file' if films else 'picture'}{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
+    what = "clip" if films == len(made) else "file" if films else "picture"
+    head = f"{len(made)} {what}{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
     preparing = networks.seconds + sum(chain.compile_seconds for chain in chains)
     programs = sum(chain.programs for chain in chains)
     if len(networks.loaded) > 1:

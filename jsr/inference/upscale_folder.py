@@ -97,7 +97,8 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.
             files = [file for file in files if file not in made]
             found += [(file, below / file.relative_to(path)) for file in files]
             if not files and not here.folders:
-                errors.append(UserError(f"{path}: no pictures or clips in this folder" + (f" ({here})" if here.kinds else "")))
+                errors.append(UserError(f"{path}: no pictures or clips in this folder"
+                                        + (f" ({here})" if here.kinds else "")))
             passed += here
         else:
             found.append((path, Path(path.name)))
@@ -534,8 +535,8 @@ def _check_ending(out, suffix, clip_suffix):
                              "them out")
         return
     if clips.is_clip(out):
-        raise UsageError(f"{out}: no clip can be written as {ending}; did you mean {out.with_suffix('.mkv')}? (A folder "
-                         "of that name has to be there already.)")
+        raise UsageError(f"{out}: no clip can be written as {ending}; did you mean {out.with_suffix('.mkv')}? "
+                         "(A folder of that name has to be there already.)")
     if ending in WRITABLE:
         if suffix and pictures.format_of(f"a{suffix}") != pictures.format_of(out):
             raise UsageError(f"{out}: its ending is of {pictures.format_of(out)}, --format {suffix[1:]} is another; "
@@ -554,8 +555,9 @@ def _check_kind(source, out):
         raise UserError(f"{source}: is a clip, and {out} would be a picture, animated or not; name a clip, as "
                         f"{out.with_suffix('.mkv')}, or a folder for its frames with --frames png")
     if clips.is_clip(out) and not clips.is_clip(source):
-        raise UserError(f"{source}: is a picture, and stays one, animated too (frames, timing and loops are kept); name "
-                        f"one, as {out.with_suffix(source.suffix if source.suffix.lower() in WRITABLE else '.png')}")
+        name = out.with_suffix(source.suffix if source.suffix.lower() in WRITABLE else ".png")
+        raise UserError(f"{source}: is a picture, and stays one, animated too (frames, timing and loops are kept); "
+                        f"name one, as {name}")
 
 
 def _is_file_name(out):
