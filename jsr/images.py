@@ -10,7 +10,7 @@ from PIL import Image
 
 from jsr import listing, orientation
 from jsr.errors import FileError, UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, open_file
 from jsr.libvips import check_jpeg, tidied_jpeg, undecodable
 
 # The endings of all formats that are read, here by Pillow and in jsr.pictures.
@@ -73,7 +73,7 @@ def read_rgb(source, *, name=None, trusted=False):
 def _opened(source, name, trusted):
     """The Pillow image of a path or bytes; a JPEG file is whole, and tidied."""
     if not isinstance(source, bytes):
-        with open(source, "rb") as file:
+        with open_file(source) as file:
             source = file.read()
     if source.startswith(_JPEG) and not trusted:
         source = tidied_jpeg(source) or source
@@ -172,8 +172,8 @@ def image_size(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                _check_mode(image, image.filename)
+            with open_file(path) as file, Image.open(file) as image:
+                _check_mode(image, path)
                 turn, _ = _turn(image)
                 # Of a TIFF file that states it as a tag Pillow gives the upright size.
                 is_swapped = turn in _ON_ITS_SIDE and _ORIENTATION not in getattr(image, "tag_v2", ())

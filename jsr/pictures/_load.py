@@ -26,8 +26,8 @@ _REFUSED = ((b"\xff\x0a", "a JPEG XL picture"), (b"\0\0\0\x0cJXL ", "a JPEG XL p
             (b"<svg", "an SVG drawing"), (b"<?xml", "an XML document"))
 # Bytes of samples that one byte of file can stand for: deflate reaches 1032, JPEG 512. A header that says more lies.
 _DENSEST = 1100
-# Decoders that hold a whole picture: samples that any file may have, bytes; above, those a byte of the file may stand for
-# (blank posters have 5,000), and the memory that one takes
+# Decoders that hold a whole picture: samples that any file may have, bytes; above, those that a byte of the file may
+# stand for (blank posters have 5,000), and the memory that one takes
 _PLENTY, _BOMB, _COPIES = 1 << 28, 10_000, 4
 _AT_ONCE = ("webp", "avif", "gif")  # of the formats that libvips reads
 _UNSAID = (1.0, 72 / 25.4, 2.834)  # px/mm that libvips gives where a file says none, by format
@@ -209,8 +209,8 @@ def _refuse_greedy(path, file, height, width, bands):
     from jsr.device import machine_memory  # which imports JAX
 
     if (free := machine_memory()) < _COPIES * claimed:
-        raise UserError(f"{path}: decoding its {width} x {height} pixels takes about {_COPIES * claimed / 1e9:.1f} GB of "
-                        f"memory, of which {free / 1e9:.1f} GB are free; convert it to PNG or TIFF elsewhere")
+        raise UserError(f"{path}: decoding its {width} x {height} pixels takes about {_COPIES * claimed / 1e9:.1f} GB "
+                        f"of memory, of which {free / 1e9:.1f} GB are free; convert it to PNG or TIFF elsewhere")
 
 
 def _plain(path, image, notes):
