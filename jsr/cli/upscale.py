@@ -115,8 +115,8 @@ def add_arguments(parser):
     film = parser.add_argument_group("clips")
     film.add_argument("--codec", metavar="NAME", help="encoder, as libx265, or codec, as hevc; by default the clip's "
                                                       "own, or H.264, or HEVC for 10 bits")
-    film.add_argument("--crf", metavar="N", type=int, help="constant rate factor: 0 is best; by default one that "
-                                                           "loses little of what the network gains")
+    film.add_argument("--crf", metavar="N", type=int, help="constant rate factor: 0 is best; by default one by "
+                                                           "which the result is 42 dB from the network's frames")
     film.add_argument("--preset", metavar="NAME", help="speed of the encoder, as slow (default: medium, or alike)")
     film.add_argument("--container", metavar="NAME", help="mkv, mp4, mov or webm; by default the clip's own, or mkv")
     film.add_argument("--start", metavar="T", type=_time, help="first frame's time, as 90, 1:30 or 0:01:30.5")
