@@ -7,6 +7,7 @@ pixels between them. Height and width stay open. Parameters keep their paths as 
 
 from collections.abc import Callable, Mapping, Sequence
 import importlib.util
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 import numpy as np
 
-from jsr.chain import chain_channels, chain_padding, run_chain
+from jsr.chain import chain_channels, chain_open_multiple, chain_padding, run_chain
 from jsr.errors import UserError, install
 from jsr.onnx_graph import LEAST_SIDE
 from jsr.onnx_graph.graph import Graph
@@ -57,7 +58,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
                   batch: int = 1) -> Any:
     """The ONNX graph of a chain of networks: float32 `lr` in [0, 1] to float32 `sr`, not clipped.
 
-    Height and width of the input are 32 px at least and multiples of jsr.chain.chain_padding's.
+    Height and width of the input are 32 px at least and multiples of jsr.chain.chain_padding's and chain_open_multiple.
 
     Args:
       networks: {name: module}, in order.
@@ -65,7 +66,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
       dtype: dtype of the computation, float32 or float16; parameters are stored in it.
       nchw: input and output are (batch, C, H, W), as other runtimes have them, instead of (batch, H, W, C).
       size: (height, width), px, of the images if all have the same; networks whose shapes cannot be left open need it.
-      multiple: open heights and widths are multiples of it, px; None is the chain's. SAFMN's need 8.
+      multiple: open heights and widths are multiples of it, px; None is the chain's, 8 with SAFMN.
       batch: number of images.
 
     Returns:
@@ -79,7 +80,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
         raise UserError("dtype = bfloat16: few runtimes compute ONNX graphs in it; take float16 or float32")
     if jnp.dtype(dtype) != jnp.float32:
         networks = {name: module.clone(dtype=dtype) for name, module in networks.items()}
-    multiple = multiple or chain_padding(networks).multiple
+    multiple = multiple or math.lcm(chain_padding(networks).multiple, chain_open_multiple(networks))
     example = jax.ShapeDtypeStruct((batch, *(size or (multiple, multiple)), chain_channels(networks)[0]), jnp.float32)
 
     def function(variables, lr):
