@@ -35,7 +35,7 @@ WRITABLE = tuple(ending for form in (*pictures.WRITABLE.values(), *clips.CONTAIN
 READABLE = (*pictures.READABLE, *clips.READABLE)
 
 # Endings of pictures that other programs write: who names an output so means a file, not a folder.
-_OTHER_PICTURES = {*pictures.READABLE, ".heic", ".heif", ".hif", ".jxl", ".svg", ".pdf", ".exr", ".hdr", ".dng", ".raw"}
+_OTHER_PICTURES = {*pictures.READABLE, ".svg", ".pdf", ".exr", ".hdr", ".dng", ".raw"}
 _NEAR = 0.7  # difflib's ratio of a slip, as .jgp for .jpg
 _THREADS = 2  # one decodes or encodes while the other computes
 _RESULT = re.compile(r"(.+)_(x[\d.e+-]+|restored|\d+x\d+)")  # stems of results beside their sources
