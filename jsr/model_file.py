@@ -14,8 +14,9 @@ object:
                restores JPEG pictures; "" as for `recipe`
   steps        updates trained; null of weights that were not trained here
   ensemble     {self: whether flips and turns of an image are averaged, transforms: [names of those, where not all
-               eight], tiles: [sides of tiles, LR px, that it is cut into, and the results averaged], tlc: side of the
-               windows of local means, LR px}; absent means not
+               eight], tiles: [sides of tiles, LR px, that it is cut into, and the results averaged], overlap: px
+               around what is shown of each, 0 for the usual, tlc: side of the windows of local means, LR px}; absent
+               means not
   scores       {"psnr[rgb]": ...} on the validation images, where there are any
   data         [{dataset, split, degrade, ..., licence}] trained on, the rows of the recipe; [] of converted weights
   fingerprint  {config, data, codecs, revision, versions, seed} of the run; codecs are {place in the recipe: what made
@@ -107,6 +108,23 @@ def save_ensemble(path, members, meta):
         networks += [{**row, "name": f"{name}/{row['name']}"} for row in its.meta["networks"]]
         variables |= {f"{name}/{network}": tree for network, tree in its.variables.items()}
     save(path, variables, {**meta, "networks": networks, "members": rows})
+
+
+def mean(found, weights):
+    """The weighted mean of networks' variables.
+
+    Args:
+      found: {name: Flax collections} each, of one form.
+      weights: a number for each, 1 in sum.
+
+    Returns:
+      The same, of NumPy arrays: summed in float64, in their types.
+    """
+    def of_leaves(*leaves):
+        its = sum(weight * np.asarray(leaf, np.float64) for weight, leaf in zip(weights, leaves, strict=True))
+        return (np.rint(its) if np.issubdtype(leaves[0].dtype, np.integer) else its).astype(leaves[0].dtype)
+
+    return jax.tree.map(of_leaves, *found)
 
 
 def load(path):

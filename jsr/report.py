@@ -68,7 +68,7 @@ def _scores(name, shown, hr, protocol):
     if not protocol.video:
         return {who: evaluation.score(name, sr, hr, protocol) for who, sr in shown.items()}
     frames = {who: evaluation.frame_scores(name, sr, hr, protocol) for who, sr in shown.items()}
-    return {**{who: evaluation.mean_scores(rows) for who, rows in frames.items()}, "frames": frames}
+    return {**{who: metrics.clip_scores(rows, protocol.keys) for who, rows in frames.items()}, "frames": frames}
 
 
 def table(report, protocol):

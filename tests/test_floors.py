@@ -19,6 +19,7 @@ FLOORS = [floor.split() for floor in """
     analysis clips datasets evaluation model_file onnx_graph
     recipes
     data inference
+    retrieval
     export training
     report torch_code
     catalogue main timing

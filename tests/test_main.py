@@ -155,6 +155,19 @@ def test_a_run_to_its_end(tiny_run, reference):
     assert row["degrade"] == "aim22_t1" and row["licence"] == ""  # a folder states none
 
 
+@pytest.mark.slow
+def test_the_finished_model_may_be_a_mean_over_the_last_steps(tiny_run, reference, tmp_path):
+    assert run(tiny_run(average_at="[0.5, 0.75]")).returncode == 0
+    last, _ = reference(tiny_run())
+    _, _, *found = zip(*(model_file.load(path) for path in (tmp_path / "run/step6.safetensors",
+                                                            tmp_path / "run/step9.safetensors",
+                                                            last / "last.safetensors")), strict=True)
+    _, _, mean = model_file.load(tmp_path / "run/last.safetensors")
+    jax.tree.map(lambda *leaves: np.testing.assert_allclose(leaves[0], np.mean(leaves[1:], axis=0), atol=1e-6),
+                 mean, *found[0])
+
+
+
 def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_folder):
     workdir, _ = reference(tiny_run())
     report, upscaler = json.loads((workdir / "report.json").read_text()), jsr.load(workdir / "last.safetensors")

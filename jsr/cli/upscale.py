@@ -26,10 +26,10 @@ Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution a
 applied. A file that cannot be upscaled gets one line on stderr, the rest goes on, and the exit status is 1; it is 0
 where all is done and 2 for a mistake in the command line, and the last line says which.
 
-Of clips the frames go through, one after the other; every other stream is copied packet by packet, times stay as they are,
-and so do chapters, attachments, tags, rotation, the shape of pixels and the data of HDR. The pixel format stays, and by
-default codec and container, where they can be written. Matrix and range are those of the tags, by size where there are
-none, and the line on each clip says them. Finished segments lie in a hidden folder beside the result until it is whole: the
+Of clips the frames go through, one after the other; every other stream is copied packet by packet. Times, chapters,
+attachments, tags, rotation, the shape of pixels, the pixel format and the data of HDR stay as they are, and by default
+codec and container, where they can be written. Matrix and range are those of the tags, by size where there are none,
+and a line on each clip says them. Finished segments lie in a hidden folder beside the result until it is whole: the
 same command goes on after an interruption.
 
 Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, what the whole
@@ -191,26 +191,27 @@ def _upscale(args, size, piped):
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
                 "quality": args.quality, "alpha": args.alpha}
     beside = piped.out is None
-    single = len(jobs) == 1 and jobs[0].target == piped.out
+    single = len(jobs) == 1 and not beside and jobs[0].target == piped.out
     where = {"out": None if single else piped.out, "mark": beside, "overwrite": args.overwrite}
     if args.dry_run:
         found, failed = upscale_folder.foresee(jobs, networks, settings, **where)
         _output.foretell({piped.shown(target): may for target, may in found.items()})
         done = ""
     else:
-        for job in [job for job in jobs if job.plan and job.plan.network and not job.target.exists()][:1]:
+        if job := upscale_folder.first_of_network(jobs):
             first = networks[job.plan.network]  # options that do not fit are one error, before anything is written
             for line in _forecast(first, job, jobs):
                 stdout.print(piped.shown(line))
         if args.preview:
-            _preview(jobs, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
+            free = [job for job in jobs if args.overwrite or job.target and not job.target.exists()]
+            _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
         film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
-        unit, size = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
+        unit, its = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
         with _progress.bar(unit=unit) as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
                 separate_alpha=args.alpha == "separate", quality=args.quality, keep_dates=args.keep_dates,
-                progress=lambda files, done, total: progress("upscaling", done / size, total / size,
+                progress=lambda files, done, total: progress("upscaling", done / its, total / its,
                                                              f", {files} of {len(jobs)} files done"))
         for line in _summary(entries, networks, time.monotonic() - start):
             stdout.print(piped.shown(line))
@@ -380,8 +381,7 @@ def _forecast(upscaler, first, jobs):
         return
     words = [f"{count} {what}" for count, what in zip(counts, ("networks", "flips and turns", "tilings"), strict=True)
              if count > 1]
-    pixels = sum(math.prod(job.plan.before) * job.plan.frames for job in jobs
-                 if job.plan and job.plan.network == first.plan.network and not job.target.exists())
+    pixels = math.prod(first.plan.before) * first.plan.frames * len(jobs)
     seconds = upscaler.seconds(height, width) * pixels / (height * width)
     long = f"{seconds / 3600:.1f} h" if seconds >= 6000 else f"{seconds / 60:.0f} min"
     advice = "; --members 1 takes one network" if counts[0] > 1 else ""
@@ -414,7 +414,8 @@ def _speed(made, networks, chains, seconds):
     """How many pictures were made in which time, without that of getting ready, which only one network does alone."""
     pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in made) / 1e6
     films = sum("encoder" in entry for entry in made)
-    head = f"{len(made)} {'clip' if films == len(made) else 'file' if films else 'picture'}{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
+    what = "clip" if films == len(made) else "file" if films else "picture"
+    head = f"{len(made)} {what}{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
     preparing = networks.seconds + sum(chain.compile_seconds for chain in chains)
     programs = sum(chain.programs for chain in chains)
     if len(networks.loaded) > 1:

@@ -42,6 +42,7 @@ class Encoder:
       options: of the encoder, {name: value}, always.
       params: name of the option that holds parameters of the library, "" of none.
       hdr: whether it writes mastering display and light levels into its stream.
+      most_bits: of a channel, below which it is no lossy encoder's fault: ProRes 4444 is decoded to 12 bits.
     """
 
     codec: str
@@ -54,6 +55,7 @@ class Encoder:
     options: tuple[tuple[str, str], ...] = ()
     params: str = ""
     hdr: bool = False
+    most_bits: int = 16
 
 
 CONTAINERS = {
@@ -77,7 +79,7 @@ ENCODERS = {
     "libvpx-vp9": Encoder("vp9", 20, 63, tuple(map(str, range(9))), "4", "cpu-used",
                           options=(("b", "0"), ("deadline", "good"), ("row-mt", "1"), ("auto-alt-ref", "0"))),
     "ffv1": Encoder("ffv1", options=(("level", "3"), ("slicecrc", "1"))),
-    "prores_ks": Encoder("prores"),
+    "prores_ks": Encoder("prores", most_bits=10),
 }
 # By the codec of the source; what is not here, and what its encoder does not take, goes by the first that does.
 _BY_CODEC = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9", "vp8": "libvpx-vp9",

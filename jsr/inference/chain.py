@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr.analysis.receptive_field import receptive_field
-from jsr.chain import chain_frames, chain_padding, chain_scale, run_chain, takes_quality, told
+from jsr.chain import chain_channels, chain_frames, chain_padding, chain_scale, run_chain, takes_quality, told
 from jsr.device import usual_settings
 from jsr.errors import UserError
 from jsr.inference import runtimes
@@ -43,6 +43,7 @@ class Chain:
       scale: SR size over LR size of all together.
       frames: frames of a clip that they see at once, None of networks for images (jsr.models.Card).
       padding: the sizes that they take (jsr.layers.padding.Padding).
+      channels: (of LR, of SR), see jsr.chain.chain_channels.
 
     """
 
@@ -50,7 +51,7 @@ class Chain:
     def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0):
         self.networks, self.meta = networks, meta or {}
         self.scale, self.padding = chain_scale(networks), chain_padding(networks)
-        self.frames = chain_frames(networks)
+        self.frames, self.channels = chain_frames(networks), chain_channels(networks)
         self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
         self._variables = jax.device_put(variables)
         self._tlc, self._conditions = tlc, {}
@@ -129,11 +130,11 @@ class Chain:
         """Runs an image of any size, padded as the networks need it.
 
         Args:
-          lr: float32 array (H, W, 3) in [0, 1].
+          lr: float32 array (H, W, C) in [0, 1], of `channels`.
           size: (height, width) to pad it to, of sizes that the networks take; None is as they take a whole image.
 
         Returns:
-          Float32 array (H * scale, W * scale, 3), not clipped; in JAX on the device.
+          Float32 array (H * scale, W * scale, C), not clipped; in JAX on the device.
         """
         height, width = lr.shape[:2]
         rows, columns = size or [self.padding.target(side) for side in (height, width)]
@@ -142,25 +143,27 @@ class Chain:
         return crop_to(sr, height * self.scale, width * self.scale)[0]
 
     @usual_settings()
-    def clip(self, lr):
+    def clip(self, lr, wanted=None):
         """Runs a whole clip through networks for clips, all of it at once or one window after the other.
 
         Beyond its ends a window shows the first or the last frame again.
 
         Args:
           lr: float32 array (T, H, W, 3) in [0, 1].
+          wanted: indices of the frames whose SR is wanted, all by default.
 
         Returns:
-          Float32 array (T, H * scale, W * scale, 3), not clipped.
+          Float32 array (len(wanted), H * scale, W * scale, 3), not clipped.
         """
+        wanted = range(len(lr)) if wanted is None else wanted
         height, width = lr.shape[1:3]
         rows, columns = (self.padding.target(side) for side in (height, width))
         padded = pad_to(np.asarray(lr), rows, columns, self.padding.mode)
         if self.frames == "all":
-            sr = self._run_clip(padded)
+            sr = self._run_clip(padded)[list(wanted)]
         else:
             around = np.arange(self.frames) - self.frames // 2
-            sr = np.concatenate([self._run_clip(padded[np.clip(t + around, 0, len(lr) - 1)]) for t in range(len(lr))])
+            sr = np.concatenate([self._run_clip(padded[np.clip(t + around, 0, len(lr) - 1)]) for t in wanted])
         return crop_to(sr, height * self.scale, width * self.scale)
 
     def _run_clip(self, lr):
@@ -181,7 +184,7 @@ class Chain:
 
     def compiled(self, height, width):
         """The program for padded images of that size (jax.stages.Compiled)."""
-        return self.program((1, height, width, 3))
+        return self.program((1, height, width, self.channels[0]))
 
     @usual_settings()
     def program(self, shape):
@@ -241,13 +244,14 @@ class Chain:
             from jsr.onnx_graph.write import chain_to_onnx  # which imports this module
             return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
 
-        return runtimes.Runner(runtime, in_jax, to_onnx, probe=self._probe)
+        return runtimes.Runner(runtime, in_jax, to_onnx, channels=self.channels[0], probe=self._probe)
 
     def _trace(self, limit):
         if any(getattr(module, "grid_follows_size", False) for module in self.networks.values()):
             return None  # however near a network sees, a tile's grid is not that of the image
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self._variables)
-        found = receptive_field(self._jit, abstract, multiple=self.padding.multiple, limit=limit)
+        found = receptive_field(self._jit, abstract, multiple=self.padding.multiple, limit=limit,
+                                lr_shape=lambda height, width: (1, height, width, self.channels[0]))
         return max(found.rows, found.columns) if found else None
 
 

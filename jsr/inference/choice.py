@@ -17,6 +17,7 @@ from jsr.pictures import quality as jpeg
 
 BOX = {"x2": 2, "x4": 4, "x4-avif": 4, "restore": 1}  # networks that come with jsr, and their scales
 GOOD = 88             # JPEG quality from which on `restore` gains nothing
+_NO_WISHES = clips.Wishes()
 _SIDE = 512  # of the part of a picture from which its JPEG quality is estimated, px
 
 
@@ -130,7 +131,7 @@ class Networks:
         return self._digests[name]
 
 
-def choose(path, size=Size(), *, named=None, input_quality=None, wishes=clips.Wishes()) -> Plan:
+def choose(path, size=Size(), *, named=None, input_quality=None, wishes=_NO_WISHES) -> Plan:
     """Plans what becomes of a picture or clip; reads its header, and what is not said there where it matters.
 
     Args:

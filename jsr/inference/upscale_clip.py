@@ -11,7 +11,8 @@ import numpy as np
 from jsr import clips
 from jsr.errors import UserError
 from jsr.files import atomic_write
-from jsr.inference.resample import resampled
+from jsr.inference.resample import resize
+from jsr.inference.sequence import Sequence
 
 _AHEAD = 2  # frames that are decoded while the networks compute
 
@@ -47,13 +48,14 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
     key = hashlib.sha256(json.dumps([settings, how.settings], sort_keys=True).encode()).hexdigest()[:16]
     segments = clips.Segments(job.target, source_sha256, key, overwrite=overwrite)
     frames = clips.Frames(clip, start=wishes.start, end=wishes.end, deinterlace=wishes.deinterlace)
-    resumed = len(segments.finished)
+    resumed, said = len(segments.finished), []
     with clips.Writer(segments, clip, how) as writer:
-        wanted = (shown for shown in ahead(frames, _AHEAD)
-                  if shown.index // clips.SEGMENT not in segments.finished)
-        for shown in wanted:
+        def wanted(shown):
+            return shown.index // clips.SEGMENT not in segments.finished
+
+        for shown, image in _through(upscaler, ahead(frames, _AHEAD), clip, plan, wanted, said):
             check()
-            writer.write(shown, enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), plan))
+            writer.write(shown, image)
             progress(shown.index + 1)
     if not frames.count:
         segments.remove()
@@ -64,24 +66,42 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
                            end=wishes.end)
     segments.remove()
     found = {"format": how.container, "encoder": str(how), "colours": str(clip.colours), "frames": frames.count}
-    said = [f"colours: {clip.colours}; written by {how}"]
+    said.insert(0, f"colours: {clip.colours}; written by {how}")
     if resumed:
         said.append(f"{resumed} segments were finished before")
     return found, [*said, *clip.notes, *frames.notes, *how.notes, *notes]
 
 
+def _through(upscaler, frames, clip, plan, wanted, said):
+    """(Shown, its result) of the frames that are wanted, in order; `said` gets what is to be said of it."""
+    if upscaler is None or not upscaler.takes_clips:
+        for shown in frames:
+            if wanted(shown):
+                yield shown, enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), plan)
+        return
+    sequence = Sequence(upscaler)
+    for shown, sr in sequence(((shown, clips.to_rgb(shown.frame, clip.colours)) for shown in frames), wanted):
+        yield shown, sized(np.clip(sr, 0, 1), plan)
+    scenes = f"{sequence.scenes} scene{'s' * (sequence.scenes != 1)}"
+    tile = sequence.tile or plan.before
+    cut = f"; in tiles of {tile[1]}x{tile[0]} that are faded into one another" if tile != plan.before else ""
+    said.append(f"{scenes}, {sequence.text}{cut}")
+
+
 def enlarged(upscaler, image, plan):
     """One frame, float32 (H, W, C) in [0, 1], at the size that a jsr.inference.choice.Plan wants."""
     height, width = image.shape[:2]
-    bands = [image] if upscaler is None else upscaler.stream(lambda a, b: image[a:b], height, width, image.dtype)
-    if plan.resamples:
-        size = tuple(side * plan.scale for side in plan.before)
-        bands = resampled(bands, size, plan.after, _same, lambda rows: np.clip(rows, 0, 1))
-    return np.concatenate(list(bands))
+    if upscaler is None:
+        return sized(image, plan)
+    if upscaler.takes_clips:
+        (_, sr), = Sequence(upscaler)([(None, image)])
+        return sized(np.clip(sr, 0, 1), plan)
+    return sized(np.concatenate(list(upscaler.stream(lambda a, b: image[a:b], height, width, image.dtype))), plan)
 
 
-def _same(rows):
-    return rows
+def sized(image, plan):
+    """A network's result, float32 in [0, 1], at the size that a Plan wants."""
+    return np.clip(resize(image, plan.after), 0, 1) if plan.resamples else image
 
 
 def ahead(items, number):

@@ -367,7 +367,7 @@ def test_what_a_run_trains_on_is_the_whole_folder(mixed):
 
 
 @pytest.mark.parametrize("line, said", [
-    ("upscale raw --out out -m run", "raw: no pictures in this folder (passed over: 2 .cr2)"),
+    ("upscale raw --out out -m run", "raw: no pictures or clips in this folder (passed over: 2 .cr2)"),
     ("degrade raw --out out --protocol bicubic_x2", "raw: no images in it (passed over: 2 .cr2)"),
     ("evaluate --sr raw --hr pics --profile rgb", "raw: no images in it (passed over: 2 .cr2)"),
 ])
