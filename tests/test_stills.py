@@ -291,9 +291,10 @@ def test_jpeg_xl_is_turned_once(tmp_path, photograph, orientation):
         data[start + 4:end] for kind, start, end in stills.still.boxes(data) if kind == b"jxlp")
     exif = _exif(orientation).removeprefix(b"Exif\0\0")
     turned = _turned_jxl(bare, orientation)
-    (tmp_path / "a.jxl").write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n" + struct.pack(">I4s4sI4s", 20, b"ftyp", b"jxl ", 0, b"jxl ")
-                                     + struct.pack(">I4sI", len(exif) + 12, b"Exif", 0) + exif
-                                     + struct.pack(">I4s", len(turned) + 8, b"jxlc") + turned)
+    kind = struct.pack(">I4s4sI4s", 20, b"ftyp", b"jxl ", 0, b"jxl ")
+    boxes = [(b"Exif", bytes(4) + exif), (b"jxlc", turned)]
+    (tmp_path / "a.jxl").write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n" + kind + b"".join(
+        struct.pack(">I4s", len(content) + 8, name) + content for name, content in boxes))
     picture, rows = _read(tmp_path / "a.jxl")
     np.testing.assert_array_equal(rows, _upright(stored, orientation))
     assert picture.turned == orientation and b"phone" in picture.metadata.exif

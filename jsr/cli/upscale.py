@@ -41,8 +41,10 @@ import collections
 import contextlib
 import functools
 import math
+import os
 from pathlib import Path
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -59,6 +61,7 @@ _OTHERWISE = ("otherwise: --scale 4, --scale 1 to restore JPEG files, --width 30
               "`jsr help upscale` says more")
 _SIZES = ("scale", "width", "height", "longest", "megapixels")
 _LARGEST = 16  # scale that may be asked for
+_PART = 1 << 24  # bytes of a pipe that are read at a time
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
@@ -271,11 +274,23 @@ class _Pipes:
             raise UsageError("-: is the terminal; send a picture into it, as in `jsr upscale - < photo.jpg`")
         file = scratch / f"stdin{len(self._names) or ''}"
         with open(file, "wb") as copy, contextlib.ExitStack() as opened:
-            shutil.copyfileobj(sys.stdin.buffer if text == "-" else opened.enter_context(open(text, "rb")), copy)
+            _copy(sys.stdin.buffer if text == "-" else opened.enter_context(open(text, "rb")), copy, text)
         named = file.with_suffix(_ending(file))
         file.rename(named)
         self._names[str(named)] = text
         return str(named)
+
+
+def _copy(stream, file, name):
+    """Copies a pipe into a file; UserError of a device, and of a pipe that gives more than half of the disk's room."""
+    if name != "-" and stat.S_ISCHR(os.stat(name).st_mode):
+        raise UserError(f"{name}: is a device, which never ends; name a picture, or send one through a pipe")
+    room = shutil.disk_usage(file.name).free // 2
+    while part := stream.read(_PART):
+        if file.tell() + len(part) > room:
+            raise UserError(f"{name}: gives more than {room / 1e9:.0f} GB, half of what the disk has free; save it to "
+                            "a file first")
+        file.write(part)
 
 
 def _sink_ending(out, path, args):

@@ -211,10 +211,11 @@ def test_a_source_is_never_its_own_result(tree, networks):
 def test_a_foreign_manifest_stays(tree, tmp_path, networks):
     out = tmp_path / "out"
     out.mkdir()
-    (out / upscale_folder.MANIFEST).write_text("[1, 2")
+    (out / upscale_folder.MANIFEST).write_text('{"name": "my app"}')
     with pytest.raises(UserError, match="upscaled.json: exists and is no manifest of `jsr upscale`"):
         upscale(tree, out, networks)
-    assert files_below(out) == [upscale_folder.MANIFEST] and (out / upscale_folder.MANIFEST).read_text() == "[1, 2"
+    assert files_below(out) == [upscale_folder.MANIFEST]
+    assert (out / upscale_folder.MANIFEST).read_text() == '{"name": "my app"}'
     assert not upscale(tree, out, networks, overwrite=True)[1]
 
 
