@@ -2,11 +2,14 @@
 
 import contextlib
 import functools
+import itertools
 import math
 
+import jax
 import jax.numpy as jnp
 
 from jsr import models
+from jsr.errors import UserError
 from jsr.layers.padding import Padding
 
 
@@ -16,7 +19,7 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditi
     Args:
       network: a module.
       variables: its Flax collections.
-      image: what it takes.
+      image: what it takes; the frames of clips (N, T, H, W, 3) pass a network for images one by one.
       train: passed to the network; its statistics are updated where True.
       rngs: PRNG keys for the network, as Flax takes them.
       taps: paths of submodules, as "body_0/conv1".
@@ -27,6 +30,8 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditi
       lacks those that are no submodule.
     """
     paths = {path: tuple(path.split("/")) for path in taps}
+    by_frame = image.ndim == 5 and not models.card(network).video
+    clip, image = image.shape[:2], _frames(image) if by_frame else image
     result, changed = network.apply(
         variables, image, train=train, rngs=rngs, **(conditions or {}),
         mutable=[*(c for c in variables if train and c != "params"), *(["intermediates"] if paths else [])],
@@ -35,7 +40,10 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditi
     for path, parts in paths.items():
         with contextlib.suppress(KeyError):
             tapped[path] = functools.reduce(lambda tree, part: tree[part], parts, captured)["__call__"][0]
-    return models.outputs(result), tapped, changed
+    result = models.outputs(result)
+    if by_frame:
+        result, tapped = jax.tree.map(functools.partial(_clips, clip), (result, tapped))
+    return result, tapped, changed
 
 
 def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), conditions=None):
@@ -45,7 +53,8 @@ def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), c
       networks: {name: module}.
       chain: names in order; each gets the `sr` of the one before.
       variables: {name: Flax collections}.
-      lr: float array (N, H, W, 3) in [0, 1].
+      lr: float array (N, H, W, 3) in [0, 1], or clips (N, T, H, W, 3), whose frames pass the networks for images one
+        by one.
       train: names of the networks that are in training, see `apply`.
       rngs: PRNG keys for the networks, as Flax takes them.
       taps: what else to return: "sr@body_1" is what the submodule body_1 of the network sr gives.
@@ -66,6 +75,16 @@ def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), c
     return outputs, updated
 
 
+def _frames(clips):
+    """(N, T, ...) as (N * T, ...)."""
+    return clips.reshape(-1, *clips.shape[2:])
+
+
+def _clips(lead, frames):
+    """The inverse, for lead = (N, T)."""
+    return frames.reshape(*lead, *frames.shape[1:])
+
+
 def takes_quality(networks):
     """The names of the networks of {name: module} that must be told the JPEG quality of their images."""
     return [name for name, module in networks.items() if getattr(module, "takes_quality", False)]
@@ -81,9 +100,43 @@ def told(names, quality):
     return {name: {"qf_input": 1 - jnp.reshape(jnp.asarray(quality, jnp.float32), (-1, 1)) / 100} for name in names}
 
 
+def referred(networks, refs):
+    """Conditions of `run_chain` by which the networks of {name: module} that refine by references have them.
+
+    `refs` are float (N, K, H, W, 3), of the size of the images that those networks get.
+    """
+    return {name: {"refs": refs} for name, module in networks.items() if getattr(module, "takes_refs", False)}
+
+
 def chain_scale(networks):
     """SR size over LR size of {name: module} in the order in which an image passes them."""
     return math.prod(module.scale for module in networks.values())
+
+
+def chain_frames(networks):
+    """Frames that a chain {name: module} sees at once, as `jsr.models.Card.frames`: those of its network for clips.
+
+    Raises:
+      UserError: two of its networks take clips.
+    """
+    found = {name: frames for name, module in networks.items() if (frames := models.card(module).frames) is not None}
+    if len(found) > 1:
+        raise UserError(f"{' and '.join(found)} both take clips, where one network of a chain can")
+    return next(iter(found.values()), None)
+
+
+def chain_channels(networks):
+    """(channels of LR, channels of SR) of a chain {name: module}: 3 is RGB, 1 grey, 4 RGB and straight alpha.
+
+    Raises:
+      UserError: a network does not take what the one before it gives.
+    """
+    cards = {name: models.card(module) for name, module in networks.items()}
+    for (before, one), (name, other) in itertools.pairwise(cards.items()):
+        if one.out_channels != other.in_channels:
+            raise UserError(f"{before} gives images of {one.out_channels} channels, {name} takes {other.in_channels}")
+    first, *_, last = [*cards.values()] * 2
+    return first.in_channels, last.out_channels
 
 
 def chain_padding(networks):

@@ -1,6 +1,7 @@
 """What all commands share: words in any order become arguments, exceptions become lines, Ctrl+C is quiet."""
 
 import argparse
+import atexit
 import contextlib
 import errno
 import os
@@ -8,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+import traceback
 
 from jsr import allocator
 from jsr.errors import UsageError, UserError, nearest, no_permission
@@ -128,7 +130,7 @@ def in_lines(name, function):
         finally:
             with contextlib.suppress(ValueError):  # closed
                 sys.stdout.flush()
-        return status
+        return _stopped(name) if _interrupted else status
     except UserError as e:
         _say(name, e)
         return 2 if isinstance(e, UsageError) else 1
@@ -139,12 +141,10 @@ def in_lines(name, function):
         _give_up_output()
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
-        _say(name, "stopped")
-        return 128 + signal.SIGINT
+        return _stopped(name)
     except Exception as e:
         if _interrupted:  # an import, or a library, turned it into something else
-            _say(name, "stopped")
-            return 128 + signal.SIGINT
+            return _stopped(name)
         if isinstance(e, OSError) and e.filename is None and e.errno in _OUTPUT_GONE:
             _give_up_output()
             _say(name, f"standard output cannot be written: {os.strerror(e.errno)}")
@@ -168,21 +168,49 @@ def _wrong_settings():
     return ""
 
 
-_interrupted = []  # SIGINT, once it came
+_interrupted = []  # SIGINT, once it was raised
 _SOON = 0.05  # s, after which an interrupt that came within an import comes again
+_LATER = 0.1  # s, after which one that was raised comes again, until the command has heard of it
 
 
 def _interrupt(signum, frame):
-    """Raises KeyboardInterrupt; within an import, of which native libraries make something else or crash, after it."""
-    while frame:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            again = threading.Timer(_SOON, os.kill, (os.getpid(), signum))
-            again.daemon = True
-            again.start()
-            return
-        frame = frame.f_back
+    """Raises KeyboardInterrupt, again where it was lost; not within an import, of which libraries make another error.
+
+    Callbacks of the garbage collector and native libraries drop what is raised in them. While an exception is being
+    handled it is not raised again: the command is clearing up.
+    """
+    importing = any(f.f_code.co_filename.startswith("<frozen importlib") for f, _ in traceback.walk_stack(frame))
+    again = threading.Timer(_SOON if importing else _LATER, _send_again, [signum])
+    again.daemon = True
+    again.start()
+    if importing or _interrupted and sys.exc_info()[0]:
+        return
     _interrupted.append(signum)
     raise KeyboardInterrupt
+
+
+def _send_again(signum):
+    if not _heard:
+        os.kill(os.getpid(), signum)
+
+
+_heard = []  # the command that has heard of an interrupt
+
+
+def _stopped(name):
+    """Ends a process that only runs a command, else returns the exit status of one that was interrupted.
+
+    Exit functions run; threads that an interrupted library left, as JAX's timer of a minute, are not waited for.
+    """
+    _heard.append(name)
+    _say(name, "stopped")
+    if signal.getsignal(signal.SIGINT) is _interrupt:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(128 + signal.SIGINT)
+    return 128 + signal.SIGINT
 
 
 def _say(name, text):

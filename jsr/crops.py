@@ -9,14 +9,36 @@ ERROR_GAIN = 4  # error maps show this many times the absolute difference
 
 
 def strip(lr, baseline, ours, hr):
-    """LR, baseline, ours, HR, and the two error maps, where the baseline is worst; uint8 (CROP, 6 CROP, 3)."""
+    """LR, baseline, ours, HR, and the two error maps, where the baseline is worst; uint8 (CROP, 6 CROP, 3).
+
+    Of a clip, arrays with T in front, it is the frame in the middle, and below it the temporal profile: the crop's
+    middle row in every frame, of `CROP` frames at most, one below the other. What flickers is ragged there.
+    """
+    if hr.ndim == 3:
+        y, x, size = _place(baseline, hr)
+        return np.concatenate([image[y:y + size, x:x + size] for image in _shown(lr, baseline, ours, hr)], axis=1)
+    middle = len(hr) // 2
+    first = max(middle - CROP // 2, 0)
+    y, x, size = _place(baseline[middle], hr[middle])
+    frames = [_shown(*images) for images in zip(*(clip[first:first + CROP] for clip in (lr, baseline, ours, hr)),
+                                                strict=True)]
+    return np.concatenate([
+        np.concatenate([image[y:y + size, x:x + size] for image in frames[middle - first]], axis=1),
+        np.stack([np.concatenate([image[y + size // 2, x:x + size] for image in images]) for images in frames])])
+
+
+def _place(baseline, hr):
+    """(y, x, size) of the square crop where the baseline is worst."""
     size = min(CROP, *hr.shape[:2])
-    y, x = _worst_place(np.abs(baseline.astype(int) - hr).sum(-1), size)
+    return *_worst_place(np.abs(baseline.astype(int) - hr).sum(-1), size), size
+
+
+def _shown(lr, baseline, ours, hr):
+    """The six images of one frame, uint8 (H, W, 3)."""
     nearest = np.asarray(Image.fromarray(lr).resize(hr.shape[1::-1], Image.Resampling.NEAREST))
     errors = [np.clip(np.abs(sr.astype(int) - hr).mean(-1, keepdims=True) * ERROR_GAIN, 0, 255).repeat(3, -1)
               for sr in (baseline, ours)]
-    return np.concatenate([image[y:y + size, x:x + size].astype(np.uint8)
-                           for image in (nearest, baseline, ours, hr, *errors)], axis=1)
+    return [nearest, baseline, ours, hr, *(error.astype(np.uint8) for error in errors)]
 
 
 def _worst_place(error, size):

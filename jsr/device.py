@@ -79,16 +79,16 @@ def free_memory():
     stats = device.memory_stats() or {}
     if device.platform != "cpu" and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return min(_machine_memory(), _container_memory())
+    return machine_memory()
 
 
-def _machine_memory():
-    """Bytes that programs may still take; infinite where nothing tells."""
+def machine_memory():
+    """Bytes of main memory that programs may still take; infinite where nothing tells."""
     try:
         import psutil
     except ImportError:  # a checkout that is not installed, as benchmarks/device.py runs in
         return math.inf
-    return psutil.virtual_memory().available
+    return min(psutil.virtual_memory().available, _container_memory())
 
 
 def _container_memory():

@@ -10,7 +10,7 @@ from PIL import Image
 
 from jsr import listing, orientation
 from jsr.errors import FileError, UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, open_file
 from jsr.libvips import check_jpeg, tidied_jpeg, undecodable
 
 # The endings of all formats that are read, here by Pillow and in jsr.pictures.
@@ -21,7 +21,8 @@ _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # Pillow's names of formats whose fr
 _OPAQUE, _WITH_ALPHA = ("RGB", "L", "1"), ("P", "PA", "LA", "RGBA")  # Pillow's modes that are read
 _ORIENTATION = 0x112  # of EXIF
 _JPEG = b"\xff\xd8\xff"
-_SUBFILE, _BITS = 254, 258  # tags of TIFF: the lowest bit says that a page is a smaller copy; bits of each channel
+# Tags of TIFF: the lowest bit says that a page is a smaller copy; bits of each channel; the number of channels
+_SUBFILE, _BITS, _CHANNELS = 254, 258, 277
 _TURNS = dict(enumerate((  # that make a picture of this orientation upright
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
     Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), 2))
@@ -72,7 +73,7 @@ def read_rgb(source, *, name=None, trusted=False):
 def _opened(source, name, trusted):
     """The Pillow image of a path or bytes; a JPEG file is whole, and tidied."""
     if not isinstance(source, bytes):
-        with open(source, "rb") as file:
+        with open_file(source) as file:
             source = file.read()
     if source.startswith(_JPEG) and not trusted:
         source = tidied_jpeg(source) or source
@@ -91,6 +92,9 @@ def _check_mode(image, name):
         raise FileError(f"{name}: has {bits} bits a channel, not 8; convert it first")
     if image.mode not in (*_OPAQUE, *_WITH_ALPHA):
         raise FileError(f"{name}: is {image.mode}, not 8-bit grey or RGB; convert it first")
+    if image.format == "TIFF" and image.tag_v2.get(_CHANNELS, 1) > len(image.getbands()):  # which Pillow drops
+        raise FileError(f"{name}: has a channel besides its colours that it does not call alpha (ExtraSamples), as "
+                        "infrared is; remove it, or have the file call it alpha")
     if (frames := _frames(image)) > 1:
         raise FileError(f"{name}: holds {frames} frames or pages, not one image; split it first")
 
@@ -168,8 +172,8 @@ def image_size(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                _check_mode(image, image.filename)
+            with open_file(path) as file, Image.open(file) as image:
+                _check_mode(image, path)
                 turn, _ = _turn(image)
                 # Of a TIFF file that states it as a tag Pillow gives the upright size.
                 is_swapped = turn in _ON_ITS_SIDE and _ORIENTATION not in getattr(image, "tag_v2", ())

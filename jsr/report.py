@@ -11,10 +11,12 @@ from rich.table import Table
 from jsr import challenges, chart, crops, degradations, evaluation, metrics
 from jsr.degradations.enlarge import enlarge
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json
 from jsr.images import png_bytes, read_rgb
 from jsr.training import insight
 
+_OF_CLIPS = (", in the frame in the middle; below it the crop's middle row in every frame, one below the other, where "
+             "what flickers is ragged")
 FILM = 8        # pictures of a crop over a run at most
 
 
@@ -33,7 +35,9 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_imag
     Returns:
       (report, strips): report is {recipe, steps, protocol, scale, codecs: those of the LR images, other_codecs: why
       the scores do not belong beside published ones, images: [{name, <baseline>: {key: value}, ours: {...}}], mean:
-      {<baseline>, ours}} and, of an ensemble, members; strips is {name: uint8 picture}, one row of crops an image.
+      {<baseline>, ours}} and, of an ensemble, members; strips is {name: uint8 picture}, one row of crops an image. Of
+      clips an image is a clip, its scores the means over its frames, and it also has frames: {<baseline>, ours:
+      [{key: value}]}, those of every frame.
 
     Raises:
       UserError: LR images by several codecs, or members that were scored on those of others.
@@ -43,8 +47,7 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_imag
         records[name] = made
         shown = {protocol.baseline: enlarge(lr, upscaler.scale, protocol.kernel),
                  "ours": upscaler.told(degradations.jpeg_quality(made)).upscale(lr)}
-        rows.append({"name": name, **{who: evaluation.score(name, sr, hr, protocol)
-                                      for who, sr in shown.items()}})
+        rows.append({"name": name, **_scores(name, shown, hr, protocol)})
         strips[name] = crops.strip(lr, shown[protocol.baseline], shown["ours"], hr)
         on_image()
     mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in (protocol.baseline, "ours")}
@@ -60,9 +63,17 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_imag
             **({"members": list(members)} if members else {})}, strips
 
 
+def _scores(name, shown, hr, protocol):
+    """The scores of {who: SR image or clip}."""
+    if not protocol.video:
+        return {who: evaluation.score(name, sr, hr, protocol) for who, sr in shown.items()}
+    frames = {who: evaluation.frame_scores(name, sr, hr, protocol) for who, sr in shown.items()}
+    return {**{who: metrics.clip_scores(rows, protocol.keys) for who, rows in frames.items()}, "frames": frames}
+
+
 def table(report, protocol):
     """The rich table that a run ends with."""
-    shown = Table(title=f"{report['recipe']}: mean of {len(report['images'])} images{_by(report)}")
+    shown = Table(title=f"{report['recipe']}: mean of {len(report['images'])} {_kind(protocol)}{_by(report)}")
     shown.add_column("")
     for key in protocol.keys:
         shown.add_column(metrics.label(key), justify="right")
@@ -74,6 +85,10 @@ def table(report, protocol):
         shown.add_row(name, *(f"{scores[key]:.4f}" for key in protocol.keys))
     shown.add_row("gain", *(f"{metrics.gain(ours[key], baseline[key]):+.4f}" for key in protocol.keys))
     return shown
+
+
+def _kind(protocol):
+    return "clips" if protocol.video else "images"
 
 
 def _by(report):
@@ -149,19 +164,29 @@ def _page(report, strips, protocol, folder):
     pictures = "".join(
         f"<h2>{html.escape(row['name'])}</h2><table><tr><th></th>{head}</tr>"
         f"{line(protocol.baseline, row[protocol.baseline])}{line('ours', row['ours'])}</table>"
-        f"{_image(strips[row['name']], 'crops')}" for row in report["images"])
+        f"{_image(strips[row['name']], 'crops')}{_over_frames(row, protocol)}" for row in report["images"])
     return f"""<!doctype html><meta charset="utf-8"><title>{html.escape(report['recipe'])}</title>
 <style>body{{font:15px sans-serif;margin:2em;max-width:80em}}td,th{{padding:.2em 1em;text-align:right}}
 td:first-child{{text-align:left}}img{{width:100%;image-rendering:pixelated}}
 .film{{display:flex;gap:4px}}figure{{margin:0;flex:1}}figcaption{{font-size:12px}}</style>
 <h1>{html.escape(report['recipe'])}</h1>
-<p>{report['steps']} steps, {len(report['images'])} held-out images{html.escape(_by(report))}, {protocol.title}. Means
-over images:</p>
+<p>{report['steps']} steps, {len(report['images'])} held-out {_kind(protocol)}{html.escape(_by(report))},
+{protocol.title}. Means over {_kind(protocol)}{", of each over its frames" if protocol.video else ""}:</p>
 <table><tr><th></th>{head}</tr>{mean}</table>
 {_of_run(report, strips, protocol, folder)}
 <p>Each strip: LR (enlarged), {protocol.baseline}, ours, HR, then {crops.ERROR_GAIN} times the absolute error of
-{protocol.baseline} and of ours, at the place where {protocol.baseline} is worst.</p>{pictures}
+{protocol.baseline} and of ours, at the place where {protocol.baseline} is worst{_OF_CLIPS if protocol.video else ""}.
+</p>{pictures}
 """
+
+
+def _over_frames(row, protocol):
+    """The chart of a clip's score in every frame; "" of an image."""
+    if "frames" not in row:
+        return ""
+    return chart.lines(f"{metrics.label(protocol.ranking)} of every frame",
+                       {who: [(number, scores[protocol.ranking]) for number, scores in enumerate(frames)]
+                        for who, frames in row["frames"].items()})
 
 
 def _of_run(report, strips, protocol, folder):
@@ -217,4 +242,7 @@ def _image(picture, alt):
 
 
 def _json(path):
-    return json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    with from_json(path, "put it back, or remove the run") as found:
+        return dict(found)

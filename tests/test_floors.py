@@ -16,9 +16,10 @@ FLOORS = [floor.split() for floor in """
     augment crops metrics models pictures
     challenges
     chain convert degradations reparam
-    analysis datasets evaluation model_file onnx_graph
+    analysis clips datasets evaluation model_file onnx_graph
     recipes
     data inference
+    retrieval
     export training
     report torch_code
     catalogue main timing

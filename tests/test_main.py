@@ -101,6 +101,7 @@ def compiled_once(tmp_path_factory):
     """Processes here compile as users' do, and for the next ones too: compiling is most of a small run's time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
+        patch.setenv("XLA_FLAGS", "")
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         yield

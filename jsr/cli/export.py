@@ -18,6 +18,7 @@ from rich.table import Table
 
 import jsr
 from jsr import command_line, terminal
+from jsr.chain import chain_channels
 from jsr.cli import _output
 from jsr.errors import UserError
 
@@ -51,7 +52,7 @@ def run(args):
     dtype = np.dtype("float32" if args.float else "uint8")
     meta, networks, variables, _ = model_file.fused(*model_file.load(args.model))
     chain = Chain(networks, variables, meta=meta)
-    about = _about(meta, chain.scale, dtype, args.size)
+    about = _about(meta, chain, dtype, args.size)
     with atomic_write(args.out, replace=args.overwrite) as file:
         content, exported = _EXPORTERS[args.out.suffix](args, networks, variables, about, dtype)
         file.write(content)
@@ -75,7 +76,8 @@ def _to_onnx(args, networks, variables, about, dtype):
 
     with pixels.tracing(args.size):
         model = write.to_onnx(pixels.on_pixels(networks, variables, dtype=dtype),
-                             pixels.traced_input(args.size or (write.LEAST_SIDE,) * 2, dtype),
+                             pixels.traced_input(args.size or (write.LEAST_SIDE,) * 2, dtype,
+                                                 chain_channels(networks)[0]),
                              dynamic=() if args.size else (1, 2))
     for key, value in about.items():
         model.metadata_props.add(key=key, value=value if isinstance(value, str) else json.dumps(value))
@@ -111,14 +113,15 @@ def _check_platforms(args, backend):
         raise UserError(f"--platforms {' '.join(args.platforms)}: could not be checked here; add {min(here)}")
 
 
-def _about(meta, scale, dtype, size):
+def _about(meta, chain, dtype, size):
     """What the exported file says of itself: JSON values."""
-    height, width = size or ("height", "width")
+    (height, width), scale, (lr, sr) = size or ("height", "width"), chain.scale, chain.channels
+    kind = {1: "grey", 3: "RGB", 4: "RGB and straight alpha"}.get(lr, f"{lr} channels")
     return {"jsr": jsr.__version__, "networks": [net["model"] for net in meta["networks"]], "scale": scale,
             "recipe": meta.get("recipe", ""), "licence": meta.get("licence", ""), "data": meta.get("data", []),
             "fingerprint": meta.get("fingerprint", {}),
-            "input": f"lr: {dtype} (1, {height}, {width}, 3), RGB" + (" in [0, 1]" if dtype == "float32" else ""),
-            "output": f"sr: {dtype} (1, {height} * {scale}, {width} * {scale}, 3)"}
+            "input": f"lr: {dtype} (1, {height}, {width}, {lr}), {kind}" + (" in [0, 1]" if dtype == "float32" else ""),
+            "output": f"sr: {dtype} (1, {height} * {scale}, {width} * {scale}, {sr})"}
 
 
 def _print(rows):

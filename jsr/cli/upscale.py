@@ -1,4 +1,4 @@
-"""Upscale, or restore, pictures of any format and size, and keep all else about them.
+"""Upscale, or restore, pictures and clips of any format and size, and keep all else about them.
 
   jsr upscale photo.jpg                                 # photo_x2.jpg, twice as wide and as high
   jsr upscale *.jpg --scale 4                           # photo_x4.jpg...
@@ -8,6 +8,8 @@
   jsr upscale holiday --out better --model a.safetensors b.safetensors --self_ensemble
   jsr upscale holiday --out restored --recipe ntire24:quick
   curl https://example.org/a.png | jsr upscale - -o - > b.png
+  jsr upscale clip.mkv --out better.mkv                 # frames; sound, subtitles and all else are copied
+  jsr upscale clip.mov --start 1:30 --end 1:45 --crf 14 --container mkv
 
 Without --model and --recipe, networks that come with jsr are at work: "x2" up to x2, "x4" beyond it, or "x4-avif" for
 AVIF files, and "restore" for --scale 1. Where the size asked for is another one, exact bicubic resampling follows; to
@@ -23,6 +25,12 @@ changed since, stay and are named. What a folder holds besides pictures is count
 Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution are kept, the EXIF orientation is
 applied. A file that cannot be upscaled gets one line on stderr, the rest goes on, and the exit status is 1; it is 0
 where all is done and 2 for a mistake in the command line, and the last line says which.
+
+Of clips the frames go through, one after the other; every other stream is copied packet by packet. Times, chapters,
+attachments, tags, rotation, the shape of pixels, the pixel format and the data of HDR stay as they are, and by default
+codec and container, where they can be written. Matrix and range are those of the tags, by size where there are none,
+and a line on each clip says them. Finished segments lie in a hidden folder beside the result until it is whole: the
+same command goes on after an interruption.
 
 Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, what the whole
 picture at once would have given, or approximate.
@@ -103,6 +111,20 @@ def add_arguments(parser):
                              "estimate. A lower one removes more artefacts, and more detail")
     parser.add_argument("--alpha", choices=("transparency", "separate"), default="transparency",
                         help="separate keeps colours under alpha 0, as textures need, whose alpha is no transparency")
+    film = parser.add_argument_group("clips")
+    film.add_argument("--codec", metavar="NAME", help="encoder, as libx265, or codec, as hevc; by default the clip's "
+                                                      "own, or H.264, or HEVC for 10 bits")
+    film.add_argument("--crf", metavar="N", type=int, help="constant rate factor: 0 is best; by default one that "
+                                                           "loses little of what the network gains")
+    film.add_argument("--preset", metavar="NAME", help="speed of the encoder, as slow (default: medium, or alike)")
+    film.add_argument("--container", metavar="NAME", help="mkv, mp4, mov or webm; by default the clip's own, or mkv")
+    film.add_argument("--start", metavar="T", type=_time, help="first frame's time, as 90, 1:30 or 0:01:30.5")
+    film.add_argument("--end", metavar="T", type=_time, help="time of the first frame that is left out")
+    film.add_argument("--stream", metavar="N", type=int, help="index of the video stream that is taken")
+    film.add_argument("--without", metavar="N", type=int, nargs="+", default=(), help="streams that are left out")
+    film.add_argument("--deinterlace", action="store_true", help="make whole frames of interlaced ones, as many")
+    film.add_argument("--sdr", action="store_true", help="refuse HDR clips, whose codes go through as they are")
+    film.add_argument("--preview", action="store_true", help="write one frame of each clip first, as PNG beside it")
     parser.add_argument("--keep_dates", action="store_true", help="give the results the dates of their sources")
     _output.add_arguments(parser, "files that are")
 
@@ -111,7 +133,7 @@ def run(args):
     """Upscales, names what failed on stderr; returns the exit status."""
     size = _size(args)
     with tempfile.TemporaryDirectory(prefix="jsr-") as scratch:
-        piped = _Pipes(args.inputs, args.out, _suffix(args.format), Path(scratch))
+        piped = _Pipes(args, Path(scratch))
         status = _upscale(args, size, piped)
         piped.hand_on()
     return status
@@ -138,7 +160,7 @@ def _size(args):
 
 def _upscale(args, size, piped):
     """Does the work on files; returns the exit status."""
-    from jsr import model_file, weights
+    from jsr import clips, model_file, weights
     from jsr.device import check_settings, use_compile_cache
     from jsr.inference import choice, upscale_folder, upscaler
 
@@ -155,11 +177,18 @@ def _upscale(args, size, piped):
         name = ", ".join(Path(word).name or word for word in args.model or [args.recipe])
         networks = choice.Networks({name: models}, functools.partial(load, input_quality=args.input_quality))
         named = name, networks[name].scale
+        for line in (line for chain in networks[name].chains for line in chain.meta.get("notes", ())
+                     if any(map(model_file.is_foreign, models))):
+            stdout.print(line)
     else:
         networks = choice.Networks({name: [weights.SHIPPED / f"{name}.safetensors"] for name in choice.BOX}, load)
 
-    choose = functools.partial(choice.choose, size=choice.Size(**size), named=named, input_quality=args.input_quality)
-    jobs, errors, passed = upscale_folder.find_jobs(piped.inputs, piped.out, suffix=_suffix(args.format), choose=choose)
+    wishes = clips.Wishes(codec=args.codec, crf=args.crf, preset=args.preset, start=args.start, end=args.end,
+                          stream=args.stream, without=tuple(args.without), deinterlace=args.deinterlace, sdr=args.sdr)
+    choose = functools.partial(choice.choose, size=choice.Size(**size), named=named, input_quality=args.input_quality,
+                               wishes=wishes)
+    jobs, errors, passed = upscale_folder.find_jobs(
+        piped.inputs, piped.out, suffix=_suffix(args.format), clip_suffix=_clip_suffix(args.container), choose=choose)
     settings = {"size": size, "strength": args.strength, "weights": args.weights, "members": args.members,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
@@ -176,11 +205,16 @@ def _upscale(args, size, piped):
             first = networks[job.plan.network]  # options that do not fit are one error, before anything is written
             for line in _forecast(first, job, jobs):
                 stdout.print(piped.shown(line))
-        with _progress.bar(unit="Mpx") as progress:
+        if args.preview:
+            free = [job for job in jobs if args.overwrite or not job.target.exists()]
+            _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
+        film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
+        unit, its = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
+        with _progress.bar(unit=unit) as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
                 separate_alpha=args.alpha == "separate", quality=args.quality, keep_dates=args.keep_dates,
-                progress=lambda files, done, total: progress("upscaling", done / 1e6, total / 1e6,
+                progress=lambda files, done, total: progress("upscaling", done / its, total / its,
                                                              f", {files} of {len(jobs)} files done"))
         for line in _summary(entries, networks, time.monotonic() - start):
             stdout.print(piped.shown(line))
@@ -200,8 +234,8 @@ class _Pipes:
       to_stdout: whether the result goes to standard output, where nothing else may be printed then.
     """
 
-    def __init__(self, inputs, out, suffix, scratch):
-        self._names = {}
+    def __init__(self, args, scratch):
+        inputs, out, self._names = args.inputs, args.out, {}
         streams = [text for text in inputs if text == "-" or is_stream(text)]
         if out is None and streams:
             raise UsageError(f"{streams[0]}: has no place beside it; say where to: --out -, or a file")
@@ -214,7 +248,7 @@ class _Pipes:
                 raise UsageError(f"--out {out}: takes one picture, not several")
             if self.to_stdout and sys.stdout.isatty():
                 raise UsageError(f"--out {out}: is the terminal; send it into a file or another command")
-            self.out = scratch / f"out{suffix or _ending(self.inputs[0])}"
+            self.out = scratch / f"out{_sink_ending(out, self.inputs[0], args)}"
             self._names[str(self.out)] = out
 
     def shown(self, text):
@@ -247,13 +281,54 @@ class _Pipes:
         return str(named)
 
 
+def _sink_ending(out, path, args):
+    """The ending of what goes into a pipe; UserError where its container has to be written with going back."""
+    from jsr import clips
+
+    if not clips.is_clip(path):
+        return _suffix(args.format) or _ending(path)
+    ending = _clip_suffix(args.container) or (Path(out).suffix if clips.container_of(out) else "") or ".mkv"
+    if clips.CONTAINERS[clips.container_of(f"a{ending}")].seeks:
+        raise UserError(f"--out {out}: {ending[1:]} cannot be written into a pipe, for its index is written by going "
+                        "back; choose --container mkv")
+    return ending
+
+
+def _clip_suffix(name):
+    from jsr import clips
+
+    return None if name is None else clips.ending(name)
+
+
+def _time(text):
+    from jsr import clips
+
+    try:
+        return clips.seconds(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90, 1:30 or 0:01:30.5") from None
+
+
+def _preview(jobs, networks, input_quality, say):
+    """Writes one frame of each clip's result."""
+    from jsr.inference import upscale_folder
+
+    for job in jobs:
+        if job.plan and job.plan.clip:
+            say(f"preview: {upscale_folder.preview(job, networks, input_quality)}")
+
+
 def _ending(path):
-    """The ending of a picture by its content, or .png where that cannot be written or is no picture."""
-    from jsr import pictures
+    """The ending of a picture or clip by its content; .png where a picture cannot be written, or it is neither."""
+    from jsr import clips, pictures
 
     with contextlib.suppress(UserError), pictures.open_picture(path) as picture:
         if picture.format in pictures.WRITABLE:
             return pictures.WRITABLE[picture.format].extensions[0]
+        return ".png"
+    with contextlib.suppress(UserError):
+        clips.inspect(path)
+        return ".mkv"
     return ".png"
 
 
@@ -342,7 +417,9 @@ def _summary(entries, networks, seconds):
 def _speed(made, networks, chains, seconds):
     """How many pictures were made in which time, without that of getting ready, which only one network does alone."""
     pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in made) / 1e6
-    head = f"{len(made)} picture{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
+    films = sum("encoder" in entry for entry in made)
+    what = "clip" if films == len(made) else "file" if films else "picture"
+    head = f"{len(made)} {what}{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
     preparing = networks.seconds + sum(chain.compile_seconds for chain in chains)
     programs = sum(chain.programs for chain in chains)
     if len(networks.loaded) > 1:

@@ -340,11 +340,16 @@ def _card_table(model_id, names):
     table = Table.grid(padding=(0, 2))
     for row in (("paper", card.paper), ("code", card.code or "none public"), ("task", card.task),
                 ("made for", ", ".join(f"x{scale}" for scale in card.allowed_scales)),
-              ("to PyTorch", _TO_PYTORCH["official" if _count(model_id, card.scales[-1]).official else "written"]),
+                ("to PyTorch", _TO_PYTORCH["official" if _count(model_id, card.scales[-1]).official else "written"]),
+                *([("clips", _clips(card.frames))] if card.video else []),
                 ("sizes", "any" if padding.multiple == 1 else sizes),
                 *([("weights", " ".join(names))] if names else []), *_places(stem)):
         table.add_row(*row)
     return table
+
+
+def _clips(frames):
+    return "whole, of any length" if frames == "all" else f"{frames} frames, of which the middle one is given"
 
 
 def _table(*columns):

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 from jsr import models
-from jsr.convert.engine import is_averaged, is_wrapper
 from jsr.errors import UserError
 
 RULES = tuple(sorted(p.stem for p in (Path(__file__).parent / "rules").glob("[!_]*.py")))
@@ -30,56 +29,33 @@ class Match:
     assumed: tuple[str, ...] = ()
 
 
-def parts(state_dict, prefix=None):
-    """The state dicts that one may hold, of which the keys begin with what trainings and compilers put before them.
+def recognise(found):
+    """Which of the state dicts in a checkpoint is a network of the zoo.
 
     Args:
-      state_dict: {key: array}.
-      prefix: the one that is wanted; None finds them.
+      found: {prefix: jsr.convert.wrappers.StateDict}.
 
     Returns:
-      {prefix: state dict without it}: itself, "", first; averaged parameters before plain ones.
-
-    Raises:
-      UserError: no key begins with `prefix`.
-    """
-    if prefix is not None:
-        found = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
-        if not found:
-            raise UserError(f"--prefix {prefix}: no tensor's name begins so ({', '.join(list(state_dict)[:3])}, ...)")
-        return {prefix: found}
-    groups = {}
-    for key, value in state_dict.items():
-        head, dot, rest = key.partition(".")
-        groups.setdefault(head + dot, {})[rest] = value
-    found = {"": state_dict}
-    for head in sorted(groups, key=lambda head: (not is_averaged(head), head)):
-        if head.endswith(".") and (len(groups) == 1 or is_wrapper(head[:-1])):
-            found |= {head + deeper: inner for deeper, inner in parts(groups[head]).items()}
-    return found
-
-
-def recognise(found):
-    """Which of the `parts` of a state dict is a network of the zoo.
-
-    Returns:
-      (prefix, Match): the first where averaged parameters stand before plain ones of the same network; or (None, None).
+      (prefix, Match): the first where averaged parameters stand before plain ones of the same network, but for those
+      whose rules name what their authors take: `TAKES = {model id: "params"}`; or (None, None).
 
     Raises:
       UserError: several, and nothing says which.
     """
     matches = {}
     for prefix, state_dict in found.items():
-        if not any(prefix.startswith(outer) for outer in matches) and (match := identify(state_dict)):
+        if not any(prefix.startswith(outer) for outer in matches) and (match := identify(state_dict.tensors)):
             matches[prefix] = match
     if not matches:
         return None, None
     prefix, match = next(iter(matches.items()))
     others = {other: its for other, its in matches.items() if other != prefix}
-    if any(its != match for its in others.values()) or others and not is_averaged(prefix):
+    if any(its != match for its in others.values()) or others and not found[prefix].ema:
         raise UserError("holds several networks: " + ", ".join(f"{prefix} ({its.model} x{its.scale})" for prefix, its
                                                                in matches.items()) + "; say which: --prefix")
-    return prefix, match
+    rules = importlib.import_module(f"jsr.convert.rules.{match.model.partition('/')[0]}")
+    taken = getattr(rules, "TAKES", {}).get(match.model)
+    return next((other for other in others if taken and other.endswith(f"{taken}.")), prefix), match
 
 
 def identify(state_dict):

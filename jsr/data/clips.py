@@ -16,7 +16,6 @@ three. To RGB go the crops alone, all 7 frames of a window of 256 px in 1 ms: no
 import collections
 import contextlib
 import itertools
-import json
 import threading
 
 import numpy as np
@@ -113,17 +112,19 @@ class _DecodeCache:
 
 def _segment(record, key, start, stop):
     """(number of its first frame, the frames, their colours): the window and, as far as they fit, those before it."""
-    scale = 1 if key == "hr" else _scale(record)
-    height, width = record["height"] // scale, record["width"] // scale
-    kept = collections.deque(maxlen=max(stop - start, SEGMENT_BYTES // (height * width * 3 // 2)))
-    name = f"{record['name']} ({key})"
+    kept, colours, name = collections.deque(), None, f"{record['name']} ({key})"
     for _, frame in decode(record[key], start, stop, frames=record["frames"], name=name):
+        _video.check_420(frame, name)
+        # An LR frame is used whole; its size is compared with the HR's where both are at hand
+        height, width = (record["height"], record["width"]) if key == "hr" else (frame.height, frame.width)
+        if height > frame.height or width > frame.width or kept and kept[0].shape != (height * 3 // 2, width):
+            raise FileError(f"{name}: has a frame of {frame.width}x{frame.height} among those of another size; split "
+                            "or remove it")
         kept.append(packed(planes_of(frame), height, width))
-    return stop - len(kept), np.stack(kept), colours_of(frame)
-
-
-def _scale(record):
-    return degradations.protocol(json.loads(record["degradation"])["protocol"]).scale
+        colours = colours_of(frame)
+        if len(kept) > max(stop - start, SEGMENT_BYTES // (height * width * 3 // 2)):
+            kept.popleft()
+    return stop - len(kept), np.stack(kept), colours
 
 
 def _crop(yuv, top, left, height, width):
@@ -155,15 +156,38 @@ def _rgb_at_once(yuv, colours):
     return _video.to_rgb(frame).reshape(count, height, width, 3)
 
 
-def read(record):
-    """A whole clip, for evaluation: {"hr": uint8 (T, H, W, 3)} and, where the record has one, its "lr".
+def read(record, frames=0):
+    """A clip in RGB, for evaluation: {"hr": uint8 (T, H, W, 3)} and, where the record has one, its "lr".
+
+    Args:
+      record: of a clip.
+      frames: how many frames are read, the first ones; 0 reads all, as a number beyond the clip's does.
 
     Raises:
-      UserError: damaged.
+      UserError: damaged, or of changing size.
     """
-    decoded = {key: _segment(record, key, 0, record["frames"])[1:] for key in ("hr", "lr") if key in record}
-    colours = decoded["hr"][1]
-    return {key: _rgb(yuv, colours, 0, 0, yuv.shape[1] // 3 * 2, yuv.shape[2]) for key, (yuv, _) in decoded.items()}
+    decoded, colours = decoded_yuv(record, frames)
+    return {key: to_rgb(yuv, colours) for key, yuv in decoded.items()}
+
+
+def decoded_yuv(record, frames=0):
+    """({"hr": uint8 (T, H * 3 // 2, W), and where there is one its "lr"}, the HR's colours); the rest as of `read`."""
+    stop = min(frames or record["frames"], record["frames"])
+    decoded = {key: _segment(record, key, 0, stop) for key in ("hr", "lr") if key in record}
+    return {key: yuv for key, (_, yuv, _) in decoded.items()}, decoded["hr"][2]
+
+
+def to_rgb(yuv, colours):
+    """A YUV clip of these colours (`jsr.datasets.videos.colours_of`) as uint8 (T, H, W, 3)."""
+    return _rgb(yuv, colours, 0, 0, yuv.shape[1] // 3 * 2, yuv.shape[2])
+
+
+def check_sizes(name, lr, size_hw, scale):
+    """Raises UserError where a YUV clip is not the HR's (height, width), made smaller by `scale`."""
+    height, width = lr.shape[1] // 3 * 2, lr.shape[2]
+    if (height * scale, width * scale) != size_hw:
+        raise UserError(f"{name}: LR is {width}x{height}, which is not HR, {size_hw[1]}x{size_hw[0]}, made smaller by "
+                        f"{scale}; take networks of another scale, or another dataset")
 
 
 class ClipWindows:
@@ -173,6 +197,7 @@ class ClipWindows:
 
     Args:
       frames: T.
+      middle: HR is the frame in the middle alone, (h * scale, w * scale, 3), for networks that give no other.
       crop: side of the square HR crop, or its (height, width), px; multiples of twice `scale`.
       scale: HR size over LR size.
       degrade: "" takes the record's stored `lr` alongside; a video protocol's name degrades the window of the HR crop
@@ -181,7 +206,7 @@ class ClipWindows:
       cache_bytes: decoded frames that each worker keeps.
     """
 
-    def __init__(self, *, frames, crop, scale, degrade="", fixed=None, cache_bytes=CACHE_BYTES):
+    def __init__(self, *, frames, crop, scale, middle=False, degrade="", fixed=None, cache_bytes=CACHE_BYTES):
         if frames < 1:
             raise UserError(f"a window of {frames} frames is none; use at least 1")
         self._sides = tuple(np.broadcast_to(crop, 2).tolist())
@@ -198,7 +223,7 @@ class ClipWindows:
                                 "(--config.data.train[0].degrade=), or x265 "
                                 "(--config.data.train[0].set.encoder=x265)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
-        self._frames, self._scale = frames, scale
+        self._frames, self._scale, self._middle = frames, scale, middle
         self._degrade, self._fixed, self._guests = degrade, dict(fixed or {}), guests.Brought()
         self._decode = _DecodeCache(cache_bytes)
 
@@ -223,8 +248,11 @@ class ClipWindows:
             lr = self._degraded(record, _crop(hr, y * scale, x * scale, *self._sides), rng)
             lr = _rgb(lr, colours, 0, 0, rows, columns)
         else:  # the LR stream does not tell its colours, they are the HR's
-            lr = _rgb(self._decode(record, "lr", window.start, window.stop)[0], colours, y, x, rows, columns)
-        return {"lr": lr, "hr": _rgb(hr, colours, y * scale, x * scale, *self._sides)}
+            lr, _ = self._decode(record, "lr", window.start, window.stop)
+            check_sizes(name, lr, (record["height"], record["width"]), scale)
+            lr = _rgb(lr, colours, y, x, rows, columns)
+        hr = _rgb(hr[self._frames // 2, None] if self._middle else hr, colours, y * scale, x * scale, *self._sides)
+        return {"lr": lr, "hr": hr[0] if self._middle else hr}
 
     def _degraded(self, record, hr, rng):
         fps = max(1, round(float(record["fps"])))

@@ -1,8 +1,9 @@
-"""Headers of image files: their sizes, and what they say of files that cannot be used, found without decoding.
+"""Headers of image and video files: their sizes, and what they say of files that cannot be used, without decoding.
 
 What took long to read is remembered, by name, size and time of each file, in a small file beside the datasets.
 """
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ import time
 
 from jsr import images
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json
 
 FOLDER = ".headers"  # in the folder of the datasets
 _SLOW_S = 2.0  # reading that takes longer is remembered
@@ -18,14 +19,15 @@ _LINE_EVERY_S = 15.0
 _SHOWN = 100  # lines of one message
 
 
-def read(folder, paths, data_dir, announce=lambda line: None):
-    """The sizes of image files, and a line for each that cannot be used.
+def read(folder, paths, data_dir, announce=lambda line: None, look=lambda path: images.image_size(path)):
+    """The sizes of image files, or what `look` gives, and a line for each that cannot be used.
 
     Args:
       folder: what the files are called together.
       paths: [Path] of the files.
       data_dir: folder of the datasets, in which FOLDER remembers what took long.
       announce: called with lines for the user.
+      look: function of a path that gives whole numbers, height and width first, and raises UserErrors.
 
     Returns:
       ({path: (height, width)} of the upright images, px; [line]).
@@ -37,14 +39,14 @@ def read(folder, paths, data_dir, announce=lambda line: None):
         stamp = _stamp(path)
         entry = known.get(str(path.absolute()))
         try:
-            sizes[path] = tuple(entry[1]) if entry and entry[0] == stamp else images.image_size(path)
+            sizes[path] = tuple(entry[1]) if entry and entry[0] == stamp else look(path)
         except UserError as e:
             problems.append(str(e))
         else:
             known[str(path.absolute())] = stamp, sizes[path]
         if time.monotonic() - said > _LINE_EVERY_S:
             said = time.monotonic()
-            announce(f"{folder}: the headers of {number + 1:,} of {len(paths):,} images are read")
+            announce(f"{folder}: the headers of {number + 1:,} of {len(paths):,} files are read")
     if time.monotonic() - began > _SLOW_S:
         _remember(memory, known)
     return sizes, problems
@@ -66,11 +68,9 @@ def _stamp(path):
 
 
 def _remembered(memory):
-    try:
-        found = json.loads(memory.read_text(encoding="utf-8"))
-        return {path: (stamp, (int(height), int(width))) for path, (stamp, (height, width)) in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):  # none, or another's
-        return {}
+    with contextlib.suppress(UserError), from_json(memory) as found:
+        return {path: (stamp, tuple(map(int, numbers))) for path, (stamp, numbers) in found.items()}
+    return {}  # none, or another's
 
 
 def _remember(memory, known):

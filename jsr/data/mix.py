@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from jsr import degradations, guests, models
-from jsr.chain import takes_quality
+from jsr.chain import chain_frames, takes_quality
 from jsr.data import clips, pipeline, sources
 from jsr.data.kept import FOLDER
 from jsr.datasets.build import default_data_dir
@@ -224,12 +224,21 @@ def transform(recipe, stage, number):
         taker = takes_quality(_networks(recipe, stage))[0]
         raise UserError(f"the network {taker} must be told the JPEG quality of an image, which clips do not have; "
                         "take one that is not")
-    return clips.ClipWindows(**cut, frames=stage.frames, cache_bytes=clips.CACHE_BYTES // len(rows))
+    middle = isinstance(chain_frames(_networks(recipe, stage)), int)
+    return clips.ClipWindows(**cut, frames=stage.frames, middle=middle, cache_bytes=clips.CACHE_BYTES // len(rows))
 
 
 def _place(recipe):
     """The folder in which LR files of whole images are kept."""
     return Path(recipe.data.data_dir or default_data_dir()) / FOLDER
+
+
+def batch_shapes(recipe, stage, count):
+    """{"lr", "hr": shape} of a batch of `count` samples of a stage, as `transform` makes them."""
+    size = tuple(side // recipe.scale for side in stage.crop_hw)
+    frames = (stage.frames,) * bool(stage.frames)
+    of_hr = () if isinstance(chain_frames(_networks(recipe, stage)), int) else frames
+    return {"lr": (count, *frames, *size, 3), "hr": (count, *of_hr, *stage.crop_hw, 3)}
 
 
 def derived(recipe, stage):

@@ -1,4 +1,4 @@
-"""Random-access sources of records: a prepared dataset, or any folder of images."""
+"""Random-access sources of records: a prepared dataset, or any folder of images or clips."""
 
 import dataclasses
 import json
@@ -14,9 +14,11 @@ from jsr.data.decoded import Decoded
 from jsr.datasets.build import ON_FIRST_USE, damage, default_data_dir, find, names
 from jsr.datasets.cut import WHOLE
 from jsr.datasets.folders import FOLDERS, path_of
-from jsr.degradations.degrade_folder import record_of
+from jsr.datasets.videos import header
+from jsr.degradations.degrade_folder import VIDEOS, record_of
 from jsr.errors import FileError, UserError, nearest
 from jsr.evaluation import score_folders
+from jsr.files import open_file
 
 _RGB = 3  # bytes a pixel
 
@@ -53,9 +55,20 @@ def absence(dataset, data_dir=None):
 
     A link that leads nowhere, as to a disk that is not there now, is no reason, but a mistake.
     """
-    if dataset not in FOLDERS or os.path.lexists(path := path_of(dataset, data_dir)):
+    if dataset not in FOLDERS:
         return ""
-    return f"{dataset} is left out, since there is no folder {path} ({FOLDERS[dataset]})"
+    path = path_of(dataset, data_dir)
+    if not os.path.lexists(path):
+        return f"{dataset} is left out, since there is no folder {path} ({FOLDERS[dataset]})"
+    if path.is_dir() and os.access(path, os.R_OK | os.X_OK) and _is_empty(path):
+        return f"{dataset} is left out, since the folder {path} is empty ({FOLDERS[dataset]})"
+    return ""
+
+
+def _is_empty(folder):
+    """Whether there is nothing below a folder but folders."""
+    return not any(files or any(os.path.islink(os.path.join(place, name)) for name in folders)
+                   for place, folders, files in os.walk(folder))
 
 
 def _is_guest(dataset):
@@ -107,7 +120,8 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
-    bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.datasets.records` lists. Both kinds
+    bytes of the LR file); of a dataset also the sizes and the parameters that `jsr.datasets.records` lists. A folder of
+    videos without images is one of clips, whose records `jsr.data.clips` describes. All kinds
     of source have a length and `names`, those of the records, are indexed by integers and can be pickled. Their
     `identity`, which JSON can write, tells other records, but not another place of the same ones.
 
@@ -149,6 +163,14 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
             raise UserError(f"{dataset}: {what}; put these there, or a link to them ({about})")
     if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: {_no_folder(dataset)}")
+    if paths := _clips(dataset, announce):
+        if form != WHOLE:
+            raise UserError(f"{dataset}: shrink, tiles and detail are for photographs, but it holds clips; leave them "
+                            "out")
+        paths = _listed_paths(paths, files, dataset)
+        found, problems = headers.read(dataset, paths, data_dir, announce, header)
+        headers.raise_all(problems)
+        return ClipSource(paths, list(found.values()))
     paths = _listed_paths(_images(dataset, announce), files, dataset)
     sizes, problems = headers.read(dataset, paths, data_dir, announce)
     headers.raise_all(problems + (_small(list(sizes.items()), least, crop, announce) if form == WHOLE else []))
@@ -177,7 +199,7 @@ def _guest(dataset, split):
 
 def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: None, least=(1, 1),
                crop="stages[0].crop"):
-    """Opens a folder of HR images and one of their LR images, as `open_source` does.
+    """Opens a folder of HR images and one of their LR images, or both of clips, as `open_source` does.
 
     Args:
       hr, lr: the folders; files belong together by name, as `jsr.evaluation.score_folders.match_below` says.
@@ -189,23 +211,33 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
         partners: a line each; all too small.
     """
     data_dir = data_dir or default_data_dir()
-    hr_paths = _images(hr, announce)
-    pairs, problems = score_folders.match_below(_images(lr, announce), hr_paths, lr, hr, what="LR")
+    hr_paths = _clips(hr, announce)
+    files_of, look = (_clips, header) if hr_paths else (_images, images.image_size)
+    hr_paths = hr_paths or _images(hr, announce)
+    pairs, problems = score_folders.match_below(files_of(lr, announce), hr_paths, lr, hr, what="LR")
     if files:  # of others nothing is wanted
         paths = _listed_paths(hr_paths, files, hr)
         pairs = {path: pairs[path] for path in paths if path in pairs}
         problems = [f"{path}: no LR image has this name" for path in paths if path not in pairs]
     else:
         pairs = dict(sorted(pairs.items()))
-    sizes, wrong = headers.read(hr, list(pairs), data_dir, announce)
-    lr_sizes, lr_wrong = headers.read(lr, list(pairs.values()), data_dir, announce)
+    found, wrong = headers.read(hr, list(pairs), data_dir, announce, look)
+    lr_found, lr_wrong = headers.read(lr, list(pairs.values()), data_dir, announce, look)
+    sizes, lr_sizes = ({path: its[:2] for path, its in both.items()} for both in (found, lr_found))
     problems += wrong + lr_wrong + _small(list(sizes.items()), least, crop, announce)
     for path, small in pairs.items():
         (height, width), (lr_height, lr_width) = sizes.get(path, (0, 0)), lr_sizes.get(small, (0, 0))
+        frames, lr_frames = found.get(path, ())[2:3], lr_found.get(small, ())[2:3]
+        if frames and lr_frames and frames != lr_frames:
+            problems.append(f"{path}: holds {frames[0]} frames, {small} {lr_frames[0]}; one of them is cut off or "
+                            "another clip, replace or remove the pair")
         if height and lr_height and (height // scale, width // scale) != (lr_height, lr_width):
             problems.append(f"{path}: {width}x{height} is not {scale} times the {lr_width}x{lr_height} of {small}; "
                             "replace or remove the pair")
     headers.raise_all(problems)
+    if look is header:
+        return ClipSource(list(pairs), list(found.values()), list(pairs.values()),
+                          [tuple(scale * side for side in its) for its in lr_sizes.values()])
     return PairSource(FolderSource(list(pairs), list(sizes.values())), list(pairs.values()))
 
 
@@ -215,6 +247,17 @@ def _images(folder, announce):
     paths = images.list_images(folder, passed=passed)
     if passed.kinds:
         announce(f"{folder}: {len(paths):,} images; {passed}")
+    return paths
+
+
+def _clips(folder, announce):
+    """The paths of the videos below a folder without images; [] of one that has some, or no videos."""
+    passed = listing.PassedOver()
+    if not Path(folder).is_dir() or listing.taken(Path(folder), images.EXTENSIONS, listing.PassedOver()):
+        return []
+    paths = listing.taken(Path(folder), VIDEOS, passed)
+    if paths and passed.kinds:
+        announce(f"{folder}: {len(paths):,} clips; {passed}")
     return paths
 
 
@@ -310,6 +353,48 @@ class PairSource:
         return self.source[index] | {"lr": lr} | ({"degradation": json.dumps(made)} if made else {})
 
 
+@dataclasses.dataclass
+class ClipSource:
+    """The video files of a folder, in the order of `paths`, and where there are some those of their LR clips.
+
+    Records are those of `jsr.data.clips`; damage shows when a clip is decoded.
+
+    Attributes:
+      paths: [Path].
+      headers: [(height, width, frames, frames a second)] of these, see `jsr.datasets.videos.header`.
+      lr_paths: [Path], one each; None where there are none.
+      used: [(height, width)] of the HR frames, px, that have LR pixels; None where all have.
+    """
+
+    paths: list[Path]
+    headers: list[tuple[int, ...]]
+    lr_paths: list[Path] | None = None
+    used: list[tuple[int, ...]] | None = None
+
+    @property
+    def names(self):
+        """Those of the records."""
+        return [str(path) for path in self.paths]
+
+    @property
+    def identity(self):
+        """[path below the folder that they share, bytes] of every file."""
+        return [_identity(paths) for paths in (self.paths, self.lr_paths) if paths]
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        path, (source_height, source_width, frames, fps) = self.paths[index], self.headers[index]
+        height, width = self.used[index] if self.used else (side - side % 2 for side in (source_height, source_width))
+        record = {"name": str(path), "hr": _bytes_of(path), "height": height, "width": width, "frames": frames,
+                  "source_height": source_height, "source_width": source_width, "fps": fps}
+        if self.lr_paths is None:
+            return record
+        lr = _bytes_of(self.lr_paths[index])
+        return record | {"lr": lr, "degradation": json.dumps(record_of(self.lr_paths[index], lr))}
+
+
 def _identity(paths):
     root = os.path.commonpath([path.parent for path in paths])
     return [[path.relative_to(root).as_posix(), path.stat().st_size] for path in paths]
@@ -317,7 +402,8 @@ def _identity(paths):
 
 def _bytes_of(path):
     try:
-        return path.read_bytes()
+        with open_file(path) as file:
+            return file.read()
     except OSError as e:
         raise FileError(f"{path}: cannot be read: {e.strerror}") from e
 

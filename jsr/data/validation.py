@@ -1,16 +1,16 @@
-"""The pairs that networks are validated on."""
+"""The pairs that networks are validated on, of images or of clips."""
 
-import functools
 import json
 from pathlib import Path
 
-from jsr import degradations, evaluation, images
-from jsr.data import mix
+from jsr import challenges, degradations, evaluation, images
+from jsr.data import clips, mix
 from jsr.datasets import records
+from jsr.degradations import _video
 from jsr.errors import FileError, UserError
 
 
-def eval_pairs(source, *, scale, degrade="", fixed=None, leave_out=None):
+def eval_pairs(source, *, scale, degrade="", fixed=None, frames=0, leave_out=None):
     """Yields (name, lr, hr, made) of every record.
 
     Args:
@@ -18,17 +18,23 @@ def eval_pairs(source, *, scale, degrade="", fixed=None, leave_out=None):
       scale: HR size over LR size; HR rows and columns beyond a multiple of it are cropped, bottom and right.
       degrade: "" takes the stored LR; a protocol's name makes it from the HR.
       fixed: parameters of `degrade` to set, {name: value}, see `jsr.degradations.draw`.
+      frames: frames of each clip, the first ones; 0 takes all.
       leave_out: called with a line for each image that is damaged, which is then left out; None raises.
 
     Yields:
-      the record's name without its folder, uint8 (H, W, 3), uint8 (H * scale, W * scale, 3), and what made the LR
-      image, the record of jsr.degradations.Degraded, {} where that is not known.
+      the record's name without its folder, uint8 (H, W, 3), uint8 (H * scale, W * scale, 3), of clips with T in front,
+      and what made the LR image, the record of jsr.degradations.Degraded, {} where that is not known.
 
     Raises:
       UserError: a damaged image, or where these may be left out no other; a size that does not fit its pair, no LR
         and no `degrade`.
     """
-    yield from _read(source, functools.partial(_pair, scale=scale, degrade=degrade, fixed=fixed), leave_out)
+    def pair(record):
+        if "frames" in record:
+            return _clip_pair(record, scale, degrade, fixed, frames)
+        return _pair(record, scale, degrade, fixed)
+
+    yield from _read(source, pair, leave_out)
 
 
 def _read(source, function, leave_out):
@@ -83,6 +89,32 @@ def _pair(record, scale, degrade, fixed):
     return Path(name).name, lr, hr, made
 
 
+def _clip(record, degrade, frames):
+    """({"hr": clip in YUV, and its stored "lr" where that is taken}, the colours)."""
+    taken = {key: value for key, value in record.items() if key != "lr"} if degrade else record
+    if not degrade and "lr" not in record:
+        raise UserError(f"--config.data.eval.degrade: names none, but {record['name']} has no stored LR clip; name the "
+                        "degradation that makes it (--config.data.eval.degrade=aim22_t2)")
+    return clips.decoded_yuv(taken, frames)
+
+
+def _clip_pair(record, scale, degrade, fixed, frames):
+    """What `eval_pairs` yields of a clip."""
+    (yuv, colours), made = _clip(record, degrade, frames), _made(record)
+    try:
+        hr = _video.crop_to_multiple(yuv["hr"], 2 * scale)  # chroma has half the size
+    except ValueError as e:
+        raise FileError(f"{record['name']}: {e}; remove it") from e
+    if degrade:
+        settings = {"fps": max(1, round(float(record["fps"]))), **(fixed or {})}
+        degraded = degradations.degrade(degrade, hr, seed=Path(record["name"]).stem, **settings)
+        lr, made = degraded.decode(), degraded.record
+    else:
+        lr = yuv["lr"]
+    clips.check_sizes(record["name"], lr, (hr.shape[1] // 3 * 2, hr.shape[2]), scale)
+    return Path(record["name"]).name, clips.to_rgb(lr, colours), clips.to_rgb(hr, colours), made
+
+
 def _made(record):
     """What made the stored LR image of a record; {} where that is not known."""
     return json.loads(record.get("degradation") or "{}")
@@ -101,7 +133,8 @@ def pairs(recipe, leave_out=None, source=None):
     """
     data = recipe.data.eval
     return eval_pairs(mix.validation_source(recipe) if source is None else source, scale=recipe.scale,
-                      degrade=data.degrade, fixed=mix.fixed(data, "data.eval"), leave_out=leave_out)
+                      degrade=data.degrade, fixed=mix.fixed(data, "data.eval"), frames=data.frames,
+                      leave_out=leave_out)
 
 
 def check(recipe, source, leave_out=None):
@@ -120,10 +153,20 @@ def check(recipe, source, leave_out=None):
     Raises:
       UserError: as `eval_pairs`, and for LR images of several codecs.
     """
-    row = recipe.data.eval
+    row, video = recipe.data.eval, challenges.protocol(recipe.protocol).video
 
     def look(record):
-        _images(record, scale=recipe.scale, degrade=row.degrade)
+        if ("frames" in record) != video:
+            kinds = ("images", "clips") if video else ("clips", "images")
+            raise UserError(f"{record['name']}: the validation has {kinds[0]}, and the protocol {recipe.protocol} "
+                            f"judges {kinds[1]}; choose another dataset (--config.data.eval.dataset=...) or protocol "
+                            f"(--config.protocol={'bicubic_x4' if video else 'aim22_t2'})")
+        if video:
+            decoded, _ = _clip(record, row.degrade, row.frames)
+            if "lr" in decoded:
+                clips.check_sizes(record["name"], decoded["lr"], (record["height"], record["width"]), recipe.scale)
+        else:
+            _images(record, scale=recipe.scale, degrade=row.degrade)
         return record["name"], _made(record)
 
     made = dict(_read(source, look, leave_out))

@@ -4,13 +4,14 @@ import dataclasses
 from fractions import Fraction
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 
 from jsr import degradations
 from jsr.datasets import records
 from jsr.degradations import _video, hevc
-from jsr.errors import UserError
+from jsr.errors import FileError, UserError
 
 _UNSPECIFIED, _LIMITED = 2, 1  # FFmpeg's numbers: a colour space that a file does not tell, the range that is meant
 
@@ -179,6 +180,25 @@ def _promised_seconds(data, name):
             return float(stream.duration * stream.time_base)
         # Matroska knows one length for all its streams, and a sound track may be the longest.
         return (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
+
+
+def header(path):
+    """(height, width, frames, frames a second) of a video file, whole numbers, without decoding a frame.
+
+    Raises:
+      FileError: it cannot be read, holds no video, or one that is not 8-bit YUV 4:2:0.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as e:
+        raise FileError(f"{path}: cannot be read: {e.strerror}") from e
+    with _video.opened(data, path) as (container, stream):
+        frames = sum(1 for packet in container.demux(stream) if packet.size)
+        if not frames:
+            raise FileError(f"{path}: holds no pictures; replace or remove it")
+        _video.check_420(stream, path)
+        rate = stream.average_rate or stream.base_rate or 25
+        return stream.height, stream.width, frames, max(round(rate), 1)
 
 
 def planes_of(frame):

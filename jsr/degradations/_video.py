@@ -127,9 +127,12 @@ def opened(data, name):
 
 
 def check_420(frame, name):
-    """Raises UserError where an av.VideoFrame is not 8-bit YUV 4:2:0; `name` is what it calls the file."""
+    """Raises FileError where an av.VideoFrame, or a stream, is not 8-bit YUV 4:2:0; `name` is what it calls the file.
+    """
+    if frame.format is None:  # of a stream that says nothing of its pixels before they are decoded
+        raise FileError(f"{name}: damaged or truncated (no pixel format); replace or remove it")
     if frame.format.name not in ("yuv420p", "yuvj420p"):
-        raise UserError(f"{name}: is {frame.format.name}, not 8-bit YUV 4:2:0; convert it with "
+        raise FileError(f"{name}: is {frame.format.name}, not 8-bit YUV 4:2:0; convert it with "
                         "ffmpeg -i FILE -pix_fmt yuv420p -c:v libx265 -x265-params lossless=1 OUT.mkv")
 
 

@@ -12,10 +12,12 @@ def enlarge(lr, scale, kernel="pillow_bicubic"):
     """The plain upscaling beside which networks are shown: uint8 (H, W, 3) to uint8 (H * scale, W * scale, 3).
 
     Args:
-      lr: uint8 (H, W, 3).
+      lr: uint8 (H, W, 3), or a clip (T, H, W, 3), whose frames are enlarged one by one.
       scale: integer.
       kernel: key of `KERNELS`; of a challenge its `Protocol.kernel`.
     """
+    if lr.ndim == 4:
+        return np.stack([enlarge(frame, scale, kernel) for frame in lr])
     return KERNELS[kernel](lr, (lr.shape[0] * scale, lr.shape[1] * scale))
 
 

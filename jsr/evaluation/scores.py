@@ -1,4 +1,4 @@
-"""Networks on evaluation images: what validation during a run and the report at its end share."""
+"""Networks on evaluation images or clips: what validation during a run and the report at its end share."""
 
 
 import numpy as np
@@ -8,13 +8,25 @@ from jsr.errors import UserError
 
 
 def score(name, sr, hr, protocol, keys=None):
-    """The scores of one image under a challenge's protocol, all its keys or the given ones.
+    """The scores of one image under a challenge's protocol, all its keys or the given ones; of a clip its frames' mean.
 
     Raises:
       UserError: the image called `name` is too small for a metric.
     """
+    if hr.ndim == 4:
+        return metrics.clip_scores(frame_scores(name, sr, hr, protocol, keys), keys or protocol.keys)
     try:
         return metrics.score(sr, hr, keys or protocol.keys, protocol.crop_border)
+    except ValueError as e:
+        raise UserError(f"{name}: {e}; remove it from the evaluation images") from e
+
+
+def frame_scores(name, sr, hr, protocol, keys=None):
+    """[{key: value}] of the frames of a clip, see `jsr.metrics.frame_score`; arguments and errors as of `score`."""
+    pairs = list(zip(sr, hr, strict=True))
+    try:
+        return [metrics.frame_score(*pair, keys or protocol.keys, protocol.crop_border, before=before)
+                for before, pair in zip([None, *pairs], pairs, strict=False)]
     except ValueError as e:
         raise UserError(f"{name}: {e}; remove it from the evaluation images") from e
 

@@ -9,13 +9,15 @@ import time
 
 import numpy as np
 
-from jsr import pictures
+from jsr import clips, pictures
+from jsr.errors import UserError
 from jsr.files import sha256
 from jsr.inference.upscaler import Upscaler, middle
 from jsr.pictures import quality as jpeg
 
 BOX = {"x2": 2, "x4": 4, "x4-avif": 4, "restore": 1}  # networks that come with jsr, and their scales
 GOOD = 88             # JPEG quality from which on `restore` gains nothing
+_NO_WISHES = clips.Wishes()
 _SIDE = 512  # of the part of a picture from which its JPEG quality is estimated, px
 
 
@@ -70,6 +72,8 @@ class Plan:
       scale: of the network, 1 of none; the resampler does the rest.
       text: says so to the person.
       tag: what tells the result's name from that of the picture, as "x2".
+      clip: jsr.clips.Clip where the picture is one, else None.
+      wishes: jsr.clips.Wishes for it.
     """
 
     format: str
@@ -80,6 +84,8 @@ class Plan:
     scale: int
     text: str
     tag: str
+    clip: clips.Clip | None = None
+    wishes: clips.Wishes = clips.Wishes()
 
     @property
     def resamples(self):
@@ -125,35 +131,62 @@ class Networks:
         return self._digests[name]
 
 
-def choose(path, size=Size(), *, named=None, input_quality=None) -> Plan:
-    """Plans what becomes of a picture; reads its header, and what is not said there where it matters.
+def choose(path, size=Size(), *, named=None, input_quality=None, wishes=_NO_WISHES) -> Plan:
+    """Plans what becomes of a picture or clip; reads its header, and what is not said there where it matters.
 
     Args:
-      path: of the picture file.
+      path: of the file.
       size: as asked for; nothing is x2, or the scale of the network that a person named.
       named: (name, scale) of that network; None chooses one of BOX.
       input_quality: JPEG quality, 1..100, that a person states; None is the file's own.
+      wishes: jsr.clips.Wishes, for clips.
 
     Raises:
-      UserError: the picture cannot be read.
+      UserError: the picture or clip cannot be read, or none of BOX is for it.
     """
+    if clips.is_clip(path):
+        clip = clips.inspect(path, wishes.stream)
+        plan = _planned(size, named, clip, (clips.container_of(path) or "", clip.packets),
+                        lambda factor: _chosen_for_clip(path, factor))
+        return dataclasses.replace(plan, clip=clip, wishes=wishes)
     with pictures.open_picture(path) as picture:
-        before = picture.height, picture.width
-        factor = size.factor(*before) or (named[1] if named else 2)
-        after = tuple(max(1, round(side * factor)) for side in before)
-        by_px = size != Size() and not size.scale
-        if named:
-            name, scale, text = *named, ""
-        else:
-            is_size = after == before and (by_px or factor != 1)
-            name, scale, text = ("", 1, "has that size") if is_size else _chosen(picture, factor, input_quality)
-        tag = f"{after[1]}x{after[0]}" if by_px else "restored" if factor == 1 else f"x{factor:g}"
-        plan = Plan(picture.format, before, after, picture.frames, name, scale, text, tag)
+        return _planned(size, named, picture, (picture.format, picture.frames),
+                        lambda factor: _chosen(picture, factor, input_quality))
+
+
+def _planned(size, named, what, header, chosen):
+    """The Plan of a picture or clip.
+
+    Args:
+      size, named: as of `choose`.
+      what: has a height and a width.
+      header: (format, frames).
+      chosen: function of the factor to (network of BOX or "", its scale, why none).
+    """
+    before = what.height, what.width
+    factor = size.factor(*before) or (named[1] if named else 2)
+    after = tuple(max(1, round(side * factor)) for side in before)
+    by_px = size != Size() and not size.scale
+    if named:
+        name, scale, text = *named, ""
+    else:
+        is_size = after == before and (by_px or factor != 1)
+        name, scale, text = ("", 1, "has that size") if is_size else chosen(factor)
+    tag = f"{after[1]}x{after[0]}" if by_px else "restored" if factor == 1 else f"x{factor:g}"
+    plan = Plan(header[0], before, after, header[1], name, scale, text, tag)
     if name:
         text = f"restored by the network {name}" if scale == 1 else f"x{scale} by the network {name}"
     if plan.resamples:
         text = f"{text}, then to {size} by bicubic" if name else f"to {size} by bicubic: networks do not shrink"
     return dataclasses.replace(plan, text=text)
+
+
+def _chosen_for_clip(path, factor):
+    if factor == 1:
+        raise UserError(f"{path}: no network that comes with jsr restores clips at their own size (`restore` was made "
+                        "for JPEG); choose --model, or --scale 2")
+    name = "x2" if factor <= 2 else "x4"
+    return (name, BOX[name], "") if factor > 1 else ("", 1, "")
 
 
 def told(path, input_quality=None):

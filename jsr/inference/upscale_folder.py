@@ -1,4 +1,4 @@
-"""Files and folders of pictures through an Upscaler, with a manifest by which an interrupted run goes on."""
+"""Files and folders of pictures and clips through an Upscaler, with a manifest by which an interrupted run goes on."""
 
 from concurrent import futures
 import dataclasses
@@ -17,11 +17,11 @@ import time
 import traceback
 
 import jsr
-from jsr import degradations, listing, pictures, results
+from jsr import clips, degradations, listing, pictures, results
 from jsr.degradations import jpeg
 from jsr.errors import UsageError, UserError
 from jsr.files import atomic_write, sha256
-from jsr.inference import choice
+from jsr.inference import choice, upscale_clip
 from jsr.inference.choice import Plan
 from jsr.inference.resample import resampled
 from jsr.inference.upscaler import from_unit, to_unit
@@ -29,8 +29,10 @@ from jsr.inference.upscaler import from_unit, to_unit
 COMMAND = "jsr upscale"
 MANIFEST = results.MANIFESTS[COMMAND]
 
-# The endings of files that can be written.
-WRITABLE = tuple(ending for form in pictures.WRITABLE.values() for ending in form.extensions)
+# The endings of files that can be written, and those of files that are taken of folders.
+WRITABLE = tuple(ending for form in (*pictures.WRITABLE.values(), *clips.CONTAINERS.values())
+                 for ending in form.extensions)
+READABLE = (*pictures.READABLE, *clips.READABLE)
 
 # Endings of pictures that other programs write: who names an output so means a file, not a folder.
 _OTHER_PICTURES = {*pictures.READABLE, ".heic", ".heif", ".hif", ".jxl", ".svg", ".pdf", ".exr", ".hdr", ".dng", ".raw"}
@@ -38,12 +40,13 @@ _NEAR = 0.7  # difflib's ratio of a slip, as .jgp for .jpg
 _THREADS = 2  # one decodes or encodes while the other computes
 _RESULT = re.compile(r"(.+)_(x[\d.e+-]+|restored|\d+x\d+)")  # stems of results beside their sources
 _BAND_BYTES = 1 << 24  # of a picture that no network cuts into tiles, read at a time
+CLIP_QUALITY = 100    # JPEG quality that networks are told of clips, unless it is stated
 _WORTH_SAYING = 90  # JPEG quality below which it is said that it was estimated
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One picture.
+    """One picture or clip.
 
     Attributes:
       source, target: the file it is read from and the one it is written to.
@@ -57,7 +60,7 @@ class Job:
     problem: UserError | None = dataclasses.field(default=None, compare=False)
 
 
-def find_jobs(inputs, out=None, *, suffix=None, choose=choice.choose):
+def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.choose):
     """Which file becomes which, and how.
 
     Args:
@@ -67,6 +70,7 @@ def find_jobs(inputs, out=None, *, suffix=None, choose=choice.choose):
       out: folder, made where missing; or, for a single input file, a file name with a suffix that can be written; None
         is beside each input, under a name that says what was done.
       suffix: of the output files, as ".png"; None keeps that of each input, or takes .png where it cannot be written.
+      clip_suffix: the same of clips, as ".mp4"; .mkv where it cannot be written.
       choose: function of a path to its Plan, as jsr.inference.choice.choose.
 
     Returns:
@@ -79,7 +83,7 @@ def find_jobs(inputs, out=None, *, suffix=None, choose=choice.choose):
     """
     beside, out = out is None, Path(out or "")
     if not beside:
-        _check_ending(out, suffix)
+        _check_ending(out, suffix, clip_suffix)
     found, errors, passed = [], [], listing.PassedOver()  # (source, its place below out)
     paths = [path for pattern in inputs for path in _expand(pattern, errors, passed)]
     several = sum(path.is_dir() for path in paths) > 1
@@ -87,13 +91,14 @@ def find_jobs(inputs, out=None, *, suffix=None, choose=choice.choose):
         if path.is_dir():
             below = Path(path.resolve().name) if several else Path()
             here = listing.PassedOver()
-            files = listing.taken(path, pictures.READABLE, here, out=path if beside else out)
+            files = listing.taken(path, READABLE, here, out=path if beside else out)
             made = {file for file in files if _source_of(file)}
             here.kinds.update([listing.RESULTS] * len(made))
             files = [file for file in files if file not in made]
             found += [(file, below / file.relative_to(path)) for file in files]
             if not files and not here.folders:
-                errors.append(UserError(f"{path}: no pictures in this folder" + (f" ({here})" if here.kinds else "")))
+                errors.append(UserError(f"{path}: no pictures or clips in this folder"
+                                        + (f" ({here})" if here.kinds else "")))
             passed += here
         else:
             found.append((path, Path(path.name)))
@@ -107,11 +112,13 @@ def find_jobs(inputs, out=None, *, suffix=None, choose=choice.choose):
     if not beside and _is_file_name(out):
         if len(found) > 1:
             raise UserError(f"{out}: is a file name, but there are {len(found)} pictures; name a folder")
+        _check_kind(found[0][0], out)
         jobs = _planned([Job(found[0][0], out)], choose)
     elif beside:
-        jobs = _beside(_planned([Job(source, source) for source, _ in dict.fromkeys(found)], choose), suffix, errors)
+        jobs = _beside(_planned([Job(source, source) for source, _ in dict.fromkeys(found)], choose), suffix,
+                       clip_suffix, errors)
     else:
-        jobs = _planned(_with_places(found, out, suffix, errors), choose)
+        jobs = _planned(_with_places(found, out, suffix, clip_suffix, errors), choose)
     return sorted(jobs, key=lambda job: str(job.source)), errors, passed
 
 
@@ -201,7 +208,11 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
                             "source": job.source.name, "source_sha256": digest}
                     write = functools.partial(pictures.create, quality=quality, made=made if mark else None,
                                               before=before)
-                    entry |= _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
+                    if job.plan.clip:
+                        entry |= _upscale_clip(job, networks, input_quality, made, mark, before, overwrite, counter,
+                                               waiting)
+                    else:
+                        entry |= _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
         except UserError as e:
             entry["error"] = str(e)
             errors.append(e)
@@ -280,6 +291,9 @@ def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False):
 def _key(job, networks, settings):
     """(what names them, the settings of one job)."""
     its = settings | {"models": networks.digests(job.plan.network) if job.plan else []}
+    if job.plan and job.plan.clip:
+        its |= {"clip": {name: value if isinstance(value, (int, str, bool)) else str(value)
+                         for name, value in dataclasses.asdict(job.plan.wishes).items()}}
     return hashlib.sha256(json.dumps(its, sort_keys=True).encode()).hexdigest()[:16], its
 
 
@@ -310,11 +324,15 @@ def _marked(job, key, digest):
     there = sha256(job.target)
     if there and there == digest:  # a copy says nothing
         return {"source_sha256": digest, "settings": key, "sha256": there} if job.plan.copies else {}
-    known = pictures.made_by(job.target) or {}
+    known = _made_by(job.target) or {}
     if known.get("source_sha256") == digest and known.get("settings") != key:
         raise UserError(f"{job.target}: was made of {job.source.name} in another way ({known.get('did')}, or with "
                         "other options); choose --out, or --overwrite")
     return known | {"sha256": there} if known else {}
+
+
+def _made_by(path):
+    return clips.made_by(path) if clips.is_clip(path) else pictures.made_by(path)
 
 
 def _with_used_settings(tables):
@@ -346,6 +364,33 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
             more, notes = _written(job, picture, networks, input_quality, separate_alpha, write, counter, stop)
     return {"sha256": sha256(job.target), "did": did, **found, **more, "seconds": round(time.monotonic() - start, 3),
             "notes": list(dict.fromkeys(notes))}
+
+
+def preview(job, networks, input_quality=None):
+    """Writes one frame of the result of a clip's job as PNG; returns its Path."""
+    return upscale_clip.preview(job, _for_clip(job, networks, input_quality)[0])
+
+
+def _for_clip(job, networks, input_quality):
+    """(the Upscaler of a clip's job, None of none; what it is told, for the manifest)."""
+    upscaler = networks[job.plan.network] if job.plan.network else None
+    if not (upscaler and upscaler.takes_quality):
+        return upscaler, {}
+    told = CLIP_QUALITY if input_quality is None else input_quality
+    return upscaler.told(told), {"told_quality": told, "told_by": "clips" if input_quality is None else "stated"}
+
+
+def _upscale_clip(job, networks, input_quality, made, mark, before, overwrite, counter, check):
+    """Upscales one clip; returns what the manifest says of it."""
+    start, plan = time.monotonic(), job.plan
+    upscaler, found = _for_clip(job, networks, input_quality)
+    size = math.prod(plan.before)
+    more, notes = upscale_clip.upscale(
+        job, upscaler, made["source_sha256"], made["settings"], mark=made if mark else None, overwrite=overwrite,
+        before=before, progress=lambda frames: counter.at(job, frames * size), check=check)
+    return {"sha256": sha256(job.target), "did": plan.text, "height": plan.before[0], "width": plan.before[1],
+            "bit_depth": plan.clip.bits, "channels": 4 if plan.clip.alpha else 3, **found, **more,
+            "seconds": round(time.monotonic() - start, 3), "notes": list(dict.fromkeys(notes))}
 
 
 def _written(job, picture, networks, input_quality, separate_alpha, write, counter, stop):
@@ -470,20 +515,28 @@ def _expand(pattern, errors, passed):
         return []
     matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]
     files = [path for path in matches if path.is_file()]
-    chosen = [path for path in files if path.suffix.lower() in pictures.READABLE]
+    chosen = [path for path in files if path.suffix.lower() in READABLE]
     for path in files:
-        if path.suffix.lower() not in pictures.READABLE:
+        if path.suffix.lower() not in READABLE:
             passed.add(path)
     if not chosen:
-        errors.append(UserError(f"{pattern}: no picture has a name like this"))
+        errors.append(UserError(f"{pattern}: no picture or clip has a name like this"))
     return chosen
 
 
-def _check_ending(out, suffix):
+def _check_ending(out, suffix, clip_suffix):
     """Raises UsageError where an output's name is that of a picture, but of none that will be written there."""
     ending = out.suffix.lower()
     if out.is_dir() or not ending:
         return
+    if its := clips.container_of(out):
+        if clip_suffix and its != clips.container_of(f"a{clip_suffix}"):
+            raise UsageError(f"{out}: its ending is of {its}, --container {clip_suffix[1:]} is another; leave one of "
+                             "them out")
+        return
+    if clips.is_clip(out):
+        raise UsageError(f"{out}: no clip can be written as {ending}; did you mean {out.with_suffix('.mkv')}? "
+                         "(A folder of that name has to be there already.)")
     if ending in WRITABLE:
         if suffix and pictures.format_of(f"a{suffix}") != pictures.format_of(out):
             raise UsageError(f"{out}: its ending is of {pictures.format_of(out)}, --format {suffix[1:]} is another; "
@@ -496,25 +549,41 @@ def _check_ending(out, suffix):
                          "there already.)")
 
 
+def _check_kind(source, out):
+    """Raises UserError where a picture is to become a clip, or a clip a picture."""
+    if clips.is_clip(source) and not clips.is_clip(out):
+        raise UserError(f"{source}: is a clip, and {out} would be a picture, animated or not; name a clip, as "
+                        f"{out.with_suffix('.mkv')}, or a folder for its frames with --frames png")
+    if clips.is_clip(out) and not clips.is_clip(source):
+        name = out.with_suffix(source.suffix if source.suffix.lower() in WRITABLE else ".png")
+        raise UserError(f"{source}: is a picture, and stays one, animated too (frames, timing and loops are kept); "
+                        f"name one, as {name}")
+
+
 def _is_file_name(out):
     return not out.is_dir() and out.suffix.lower() in WRITABLE
 
 
-def _with_places(found, out, suffix, errors):
+def _with_places(found, out, suffix, clip_suffix, errors):
     """Jobs with targets below `out`; `found` has (source, place)."""
     rows = []
     for source, place in dict.fromkeys(found):
-        new = suffix or (place.suffix if place.suffix.lower() in WRITABLE else ".png")
+        asked, other = (clip_suffix, f".{clips.OTHERWISE}") if clips.is_clip(place) else (suffix, ".png")
+        new = asked or (place.suffix if place.suffix.lower() in WRITABLE else other)
         rows.append((Job(source, out / place), "", place.suffix if place.suffix.lower() == new.lower() else new))
     return _renamed(rows, errors)
 
 
-def _beside(jobs, suffix, errors):
+def _beside(jobs, suffix, clip_suffix, errors):
     """Jobs with targets beside their sources, whose names say what was done; what cannot be read is an error."""
     rows = []
     for job in jobs:
         if job.problem:
             errors.append(job.problem)
+            continue
+        if job.plan.clip:
+            kept = job.source.suffix if job.plan.format else f".{clips.OTHERWISE}"
+            rows.append((job, f"_{job.plan.tag}", clip_suffix or kept))
             continue
         ending, kept = job.source.suffix, job.plan.format in pictures.WRITABLE
         if kept and ending.lower() not in (its := pictures.WRITABLE[job.plan.format].extensions):
@@ -561,7 +630,7 @@ def _source_of(path):
     """
     if not (named := _RESULT.fullmatch(path.stem)):
         return None
-    if source := (pictures.made_by(path) or {}).get("source"):
+    if source := (_made_by(path) or {}).get("source"):
         return path.with_name(Path(source).name)
     source = path.with_name(named[1] + path.suffix)
     return source if named[2] == "restored" and (digest := sha256(source)) and digest == sha256(path) else None

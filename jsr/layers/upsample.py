@@ -6,8 +6,10 @@ from typing import Any
 import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
 import jax.numpy as jnp
+import numpy as np
 
 from jsr.layers.conv import Conv, convolve, torch_uniform, weight_normed
+from jsr.layers.deform import grid_sample
 from jsr.layers.shuffle import pixel_shuffle
 
 
@@ -96,6 +98,60 @@ def transposed(x, kernel, factor, padding):
     y = pixel_shuffle(convolve(x, kernel, padding=(around, around)), factor)
     start = padding % factor + factor * (around - before)
     return y[:, start:start + height * factor, start:start + width * factor] if start or around else y
+
+
+class DySample(nn.Module):
+    """Enlarges an image by sampling it at learned places (Liu et al., ICCV 2023), in groups of channels.
+
+    Form and names are those of neosr and spandrel: places move by half of a gated convolution, unbounded, and a 1x1
+    convolution follows.
+
+    Attributes:
+      features: output channels.
+      factor: of the size.
+      groups: parts of the channels, each sampled at places of its own.
+      dtype: of the convolutions; places are float32 at least.
+
+    Submodules: `offset`, `scope`, `end_conv`.
+    """
+
+    features: int
+    factor: int
+    groups: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x):
+        """(N, H, W, C) to (N, H * factor, W * factor, features)."""
+        (n, height, width, _), factor, groups = x.shape, self.factor, self.groups
+        places = 2 * groups * factor**2
+        offset = Conv(places, 1, dtype=self.dtype, kernel_init=nn.initializers.normal(0.02), name="offset")(x)
+        scope = Conv(places, 1, use_bias=False, dtype=self.dtype, kernel_init=nn.initializers.zeros, name="scope")(x)
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        offset = (offset * nn.sigmoid(scope)).astype(wide) * 0.5 + initial_places(factor, groups)
+        places = pixel_shuffle(offset, factor).reshape(n, height * factor, width * factor, 2, groups)
+        # which pixel of the input each one of the output lies in
+        column, row = (jnp.repeat(jnp.arange(side), factor).astype(wide) for side in (width, height))
+        grid = jnp.stack([(2 * (places[..., 0, :] + column[:, None]) + 1) / width - 1,
+                          (2 * (places[..., 1, :] + row[:, None, None]) + 1) / height - 1], axis=-1)
+        parts = [grid_sample(part, grid[..., group, :])
+                 for group, part in enumerate(jnp.split(x, groups, axis=-1))]
+        return Conv(self.features, 1, dtype=self.dtype, name="end_conv")(jnp.concatenate(parts, axis=-1))
+
+
+def dysample_groups(channels, factor):
+    """The groups of DySample in RealPLKSR and MoSR: the image's channels where the factor is odd, else 4."""
+    return channels if factor % 2 else 4
+
+
+def initial_places(factor, groups):
+    """Where DySample looks at first, px from the middle of the LR pixel: float32 (2 * groups * factor**2,).
+
+    As PyTorch's channels are ordered: (column or row, group, row in the pixel, column in it).
+    """
+    line = (np.arange(factor, dtype=np.float32) + np.float32((1 - factor) / 2)) / np.float32(factor)
+    columns, rows = np.meshgrid(line, line)
+    return np.stack([np.tile(columns, (groups, 1)), np.tile(rows, (groups, 1))]).reshape(-1)
 
 
 def factors(scale):

@@ -49,6 +49,15 @@ def clip_l1(pred, target, low=0.0, high=10 / 255):
     return jnp.mean(jnp.clip(jnp.abs(pred - target), low, high))
 
 
+def luma_mse(pred, target):
+    """MSE of the luma of RGB images, BT.601 in 16 to 235 of 255, with coefficients of three digits.
+
+    So IVL (AIM 2022, track 2) have them, whose network restores the luma alone.
+    """
+    red, green, blue = jnp.moveaxis(pred - target, -1, 0)
+    return jnp.mean(jnp.square(0.257 * red + 0.504 * green + 0.098 * blue))
+
+
 def ycbcr_l1(pred, target):
     """L1 in YCbCr, BT.601 with Y in [0, 1] and chroma in [-0.5, 0.5], for RGB images.
 

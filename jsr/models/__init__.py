@@ -4,16 +4,17 @@ A network file of this folder holds, in this order: docstring (title, paper, whe
 blocks, the network, VARIANTS (a table from variant to fields), SMALL (fields that make it small enough for tests),
 Model(variant, *, scale, **fields), CARD. It is imported when its network is asked for.
 
-The network is a Linen module: `__call__(lr, *, train=False)` takes NHWC (video NTHWC) RGB in [0, 1] and returns SR in
-the same form and dtype, or a dict that holds it as `sr`; `create` has it raise ValueError for integers. Conditions such
-as a quality factor are further keyword arguments with defaults. An auxiliary network (`Card.auxiliary`), for example a
-critic, returns features or logits for losses instead. Every network has the fields `scale` and `dtype` (of the
-computation; parameters stay float32) and names every submodule that has parameters, since parameter paths are what
-files on disk are read by. One that divides images into parts of a grid that follows their size has the attribute
-`grid_follows_size`: tiles are never exact with it. One that estimates the JPEG quality of its input has the attribute
-`estimates_quality` and gives `qf`, float32 (N, 1), 1 - quality / 100; if it can be told the quality instead, in the
-same unit, its keyword is `qf_input`. One that adds to the image, enlarged or not, may have the field `zero_start`: its
-last convolution starts at zero, and the network as that image.
+The network is a Linen module: `__call__(lr, *, train=False)` takes NHWC RGB in [0, 1], or clips NTHWC where
+`Card.frames` says so, and returns SR in the same dtype, or a dict that holds it as `sr`; `create` has it raise
+ValueError for integers. Conditions such as a quality factor are further keyword arguments with defaults. An auxiliary
+network (`Card.auxiliary`), for example a critic, returns features or logits for losses instead. Every network has the
+fields `scale` and `dtype` (of the computation; parameters stay float32) and names every submodule that has parameters,
+since parameter paths are what files on disk are read by. One that divides images into parts of a grid that follows
+their size has the attribute `grid_follows_size`: tiles are never exact with it. One that estimates the JPEG quality of
+its input has the attribute `estimates_quality` and gives `qf`, float32 (N, 1), 1 - quality / 100; if it can be told the
+quality instead, in the same unit, its keyword is `qf_input`. One for images that need not be RGB has the field
+`channels`, and `out_channels` where SR may have others than LR. One that adds to the image, enlarged or not, may have
+the field `zero_start`: its last convolution starts at zero, and the network as that image.
 
 A network of another package is a module of the same form, named "mypkg.mynet/base" (jsr.guests).
 """
@@ -137,7 +138,7 @@ def init(model: nn.Module, key: jax.Array, input_shape: Sequence[int] | None = N
 def card(model: str | nn.Module) -> Card:
     """The Card of a network, given as an id or as a module; ValueError for a module that is not of the zoo.
 
-    An id's card has the scales of its variant, and the size multiple in `padding` is that of the network at hand.
+    An id's card has the scales of its variant; channels and the size multiple in `padding` are the network's at hand.
     """
     if isinstance(model, str):
         file, variant = _find(model)
@@ -151,7 +152,10 @@ def card(model: str | nn.Module) -> Card:
             raise ValueError(f"{type(model).__name__} is no network of the zoo: {file.__name__} has no CARD")
         found = file.CARD
     multiple = getattr(model, "size_multiple", found.padding.multiple)
-    return dataclasses.replace(found, padding=dataclasses.replace(found.padding, multiple=multiple))
+    channels = getattr(model, "channels", None)
+    return dataclasses.replace(found, padding=dataclasses.replace(found.padding, multiple=multiple),
+                               in_channels=channels or found.in_channels,
+                               out_channels=getattr(model, "out_channels", channels) or found.out_channels)
 
 
 def resolve(model_id: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 from jsr.layers.padding import Padding
 
@@ -20,7 +20,9 @@ class Card:
       in_channels, out_channels: of LR and SR.
       padding: the sizes that the network takes, and how the original evaluation brings images to them. Where the
         multiple follows from a field of the network, as an attention window's, the network has it as `size_multiple`.
-      video: LR and SR are (N, T, H, W, C).
+      frames: frames of a clip that the network sees at once; None of a network for images. An odd number n takes LR
+        (N, n, H, W, C) and gives the SR image of the frame in the middle, (N, H, W, C); "all" takes and gives clips of
+        any length, (N, T, H, W, C).
       variant_scales: {variant: its scales}, of the variants published for others than `scales`.
       other_scales: factors that the structure allows whatever was published, ascending; for networks of one's own.
       variant_other_scales: {variant: its own}, of the variants that `other_scales` does not hold for.
@@ -36,7 +38,7 @@ class Card:
     in_channels: int = 3
     out_channels: int = 3
     padding: Padding = Padding()
-    video: bool = False
+    frames: int | Literal["all"] | None = None
     variant_scales: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     other_scales: tuple[int, ...] = ()
     variant_other_scales: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
@@ -49,6 +51,13 @@ class Card:
                 raise ValueError(f"scales = {scales} are not ascending")
         if () in published:
             raise ValueError("scales = () name none")
+        if isinstance(self.frames, int) and (self.frames < 1 or self.frames % 2 == 0):
+            raise ValueError(f"frames = {self.frames} has no frame in the middle")
+
+    @property
+    def video(self) -> bool:
+        """Whether LR is a clip."""
+        return self.frames is not None
 
     @property
     def allowed_scales(self) -> tuple[int, ...]:
@@ -56,8 +65,14 @@ class Card:
         return tuple(sorted({*self.scales, *self.other_scales}))
 
     def lr_shape(self, height: int, width: int, *, frames: int = 5) -> tuple[int, ...]:
-        """The shape of one LR image, or clip of `frames` images, as the network takes it."""
-        return (1, *((frames,) if self.video else ()), height, width, self.in_channels)
+        """The shape of one LR image, or clip, as the network takes it; `frames` is the length where that is open."""
+        lead = () if self.frames is None else (frames,) if self.frames == "all" else (self.frames,)
+        return (1, *lead, height, width, self.in_channels)
+
+    def sr_shape(self, lr_shape: tuple[int, ...], scale: int) -> tuple[int, ...]:
+        """The shape of SR for LR of a shape that the network takes."""
+        *lead, height, width, _ = lr_shape
+        return (*(lead[:1] if isinstance(self.frames, int) else lead), height * scale, width * scale, self.out_channels)
 
 
 def row_at(row, scale) -> dict[str, Any]:

@@ -6,6 +6,10 @@ upsampled four times, as for scale 4. The variant `direct` upsamples from the LR
 and as all variants do from scale 3 on: by a nearest-neighbour step and a convolution for every factor of two, by one of
 each for 3.
 
+`plus` is ESRGAN+ (Rakotonirina and Rasoanaivo, ICASSP 2020, arXiv:2001.08073; code: ncarraz/ESRGANplus), whose dense
+blocks add a 1x1 convolution of their input to the second map, and the second map to the fourth. Its noise, in training,
+is left out. People share weights for grey images and for RGBA, too, and up to x16.
+
 The variant `attention` is that of Noah_TerminalVision at AIM 2020's x4; the report names two modules, not their
 places. Inferred: ECA (Wang et al., CVPR 2020; BangguWu/ECANet, three taps) weighs what each RRDB adds to its input,
 since weighing its output would leave nothing behind 23 of them; the spatial attention of EDVR's fusion, as in BasicSR's
@@ -44,12 +48,16 @@ ACTIVATIONS = {"leaky_relu": leaky_relu, "relu": nn.relu}
 
 
 class ResidualDenseBlock(nn.Module):
-    """Four convolutions that each see all features before them, and one back to the input's number of features."""
+    """Four convolutions that each see all features before them, and one back to the input's number of features.
+
+    With `plus` the second map has a 1x1 convolution of the input added to it, `conv1x1`, and the fourth the second map.
+    """
 
     num_grow_ch: int
     activation: Callable = leaky_relu
     dtype: Any = None
     kernel_init: Callable = DENSE_INIT
+    plus: bool = False
 
     @nn.compact
     def __call__(self, x):
@@ -57,9 +65,15 @@ class ResidualDenseBlock(nn.Module):
             return Conv(features, dtype=self.dtype, kernel_init=self.kernel_init, bias_init=nn.initializers.zeros,
                         name=f"conv{index}")
 
-        y = x
+        y, second = x, None
         for index in range(1, 5):
-            y = jnp.concatenate([y, self.activation(conv(self.num_grow_ch, index)(y))], axis=-1)
+            grown = self.activation(conv(self.num_grow_ch, index)(y))
+            if self.plus and index == 2:
+                second = grown = grown + Conv(self.num_grow_ch, 1, use_bias=False, dtype=self.dtype,
+                                              kernel_init=self.kernel_init, name="conv1x1")(x)
+            elif self.plus and index == 4:
+                grown += second
+            y = jnp.concatenate([y, grown], axis=-1)
         return x + 0.2 * conv(x.shape[-1], 5)(y)
 
 
@@ -112,12 +126,13 @@ class RRDB(nn.Module):
     activation: Callable = leaky_relu
     dtype: Any = None
     kernel_init: Callable = DENSE_INIT
+    plus: bool = False
 
     @nn.compact
     def __call__(self, x):
         y = x
         for index in (1, 2, 3):
-            y = ResidualDenseBlock(self.num_grow_ch, self.activation, self.dtype, self.kernel_init,
+            y = ResidualDenseBlock(self.num_grow_ch, self.activation, self.dtype, self.kernel_init, self.plus,
                                    name=f"rdb{index}")(y)
         if self.channel_attention == "eca":
             y = ECA(name="eca")(y)
@@ -130,7 +145,7 @@ class RRDB(nn.Module):
 
 
 class RRDBNet(nn.Module):
-    """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
+    """(N, H, W, channels) in [0, 1] to (N, H * scale, W * scale, out_channels), in the input's dtype and not clipped.
 
     Attributes:
       scale: 1, 3 or a power of two.
@@ -142,6 +157,8 @@ class RRDBNet(nn.Module):
       act: "leaky_relu" of 0.2, or "relu", everywhere.
       channel_attention: "eca", or RCAN's, "squeeze" (a sixteenth of the features between), in every RRDB; "" is none.
       spatial_attention: EDVR's before the upsampling.
+      plus: dense blocks of ESRGAN+.
+      channels, out_channels: of LR and SR: 1 grey, 3 RGB, 4 RGB and straight alpha.
       remat: computes the RRDBs again in the backward pass, for a third more time and a fraction of the memory.
       dtype: of the computation; parameters stay float32.
     """
@@ -154,6 +171,9 @@ class RRDBNet(nn.Module):
     act: str = "leaky_relu"
     channel_attention: str = ""
     spatial_attention: bool = False
+    plus: bool = False
+    channels: int = 3
+    out_channels: int = 3
     remat: bool = False
     dtype: Any = None
 
@@ -186,14 +206,15 @@ class RRDBNet(nn.Module):
         head = conv(self.num_feat, "conv_first")(pixel_unshuffle(lr, self.unshuffle_factor))
         x = head
         for index in range(self.num_block):
-            x = block(self.num_grow_ch, self.channel_attention, activation, self.dtype, name=f"body_{index}")(x)
+            x = block(self.num_grow_ch, self.channel_attention, activation, self.dtype, plus=self.plus,
+                      name=f"body_{index}")(x)
         x = head + conv(self.num_feat, "conv_body")(x)
         if self.spatial_attention:
             x = PyramidAttention(dtype=self.dtype, name="spatial_attention")(x)
         for index, factor in enumerate(self.upsample_factors, 1):
             x = activation(conv(self.num_feat, f"conv_up{index}")(nearest_upsample(x, factor)))
         x = activation(conv(self.num_feat, "conv_hr")(x))
-        return conv(lr.shape[-1], "conv_last")(x).astype(lr.dtype)
+        return conv(self.out_channels, "conv_last")(x).astype(lr.dtype)
 
 
 def nearest_upsample(x, factor):
@@ -208,6 +229,7 @@ VARIANTS: dict[str, dict[str, Any]] = {  # blocks; parameters at x4
     "b33": dict(num_block=33),                  # 23.892 M
     "b6": dict(num_block=6),                    # 4.468 M, Real-ESRGAN's for anime
     "direct": dict(num_block=23, unshuffle=1),  # no pixel unshuffle: 16.661 M at x2; from x3 on it is b23
+    "plus": dict(num_block=23, unshuffle=1, plus=True),  # 16.839 M
     "attention": dict(num_block=23, channel_attention="eca", spatial_attention=True),  # 16.912 M
     "relu": dict(num_block=23, unshuffle=1, act="relu"),                      # 16.661 M at x2
     "squeeze": dict(num_block=23, unshuffle=1, channel_attention="squeeze"),  # 16.711 M
@@ -226,7 +248,7 @@ CARD = Card(
     paper="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV Workshops 2018",
     code="XPixelGroup/BasicSR (Apache-2.0)",
     scales=(1, 2, 4),
-    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "attention": (4,), "relu": (2,),
+    variant_scales={"b33": (4,), "b6": (4,), "direct": (1, 2, 3), "plus": (4,), "attention": (4,), "relu": (2,),
                     "squeeze": (2, 3, 4)},
-    other_scales=(1, 2, 3, 4, 8),
+    other_scales=(1, 2, 3, 4, 8, 16),
 )

@@ -2,7 +2,8 @@
 
 Paper: Wan et al., CVPR Workshops 2024, arXiv:2311.12770. Structure and defaults as in hongyuanyu/SPAN,
 basicsr/archs/span_arch.py, with its Conv3XC as RepConv. What the network makes is the image itself: range and mean are
-those of its input alone. As in the code, the head has no activation, where the paper writes one.
+those of its input alone. As in the code, the head has no activation, where the paper writes one. `plain_range` is what
+neosr and spandrel call `norm=False`: the input stays as it is. Most weights that people share are of it, from x1 on.
 
 SPANR is XiaomiMM's (section 3.8 of the challenge's report), with two blocks. The report's four concatenated maps are
 those of SPAN's six blocks; with 16 features, the published counts leave room for one 3x3 convolution of two. Inferred:
@@ -44,7 +45,7 @@ class SPAB(nn.Module):
 
 
 class SPAN(nn.Module):
-    """(N, H, W, 3) in [0, 1] to (N, H * scale, W * scale, 3), in the input's dtype and not clipped.
+    """(N, H, W, channels) in [0, 1] to (N, H * scale, W * scale, channels), in the input's dtype and not clipped.
 
     Attributes:
       scale: SR size over LR size.
@@ -55,7 +56,8 @@ class SPAN(nn.Module):
         RepConv.
       block: the branches of the RepConvs, by name, see jsr.layers.rep.
       img_range: the input is brought to [0, img_range], less the mean.
-      mean: RGB mean in [0, 1] that is subtracted.
+      mean: RGB mean in [0, 1] that is subtracted; () is none, as images that are not RGB need.
+      channels: of LR and SR.
       deploy: RepConvs are one convolution each.
       dtype: of the computation; parameters stay float32.
     """
@@ -66,7 +68,8 @@ class SPAN(nn.Module):
     fusion: str = "four"
     block: str = "conv3xc"
     img_range: float = 255.0
-    mean: tuple[float, float, float] = RGB_MEAN
+    mean: tuple[float, ...] = RGB_MEAN
+    channels: int = 3
     deploy: bool = False
     dtype: Any = None
 
@@ -76,7 +79,8 @@ class SPAN(nn.Module):
             return RepConv(self.num_feat, rep_blocks.block(self.block), deploy=self.deploy, dtype=self.dtype,
                            name=name)(x, train=train)
 
-        head = reconv((lr - jnp.asarray(self.mean, lr.dtype)) * self.img_range, "conv_first")
+        x = lr - jnp.asarray(self.mean, lr.dtype) if self.mean else lr
+        head = reconv(x * self.img_range, "conv_first")
         x, inside, maps = head, head, []
         for index in range(self.num_block):
             x, inside = SPAB(self.block, self.deploy, dtype=self.dtype, name=f"body_{index}")(x, train=train)
@@ -88,13 +92,14 @@ class SPAN(nn.Module):
             x = reconv(jnp.concatenate([head, x], axis=-1), "fusion")
         else:
             raise ValueError(f"fusion = {self.fusion!r} is neither 'four' nor 'two'")
-        x = Conv(lr.shape[-1] * self.scale**2, dtype=self.dtype, name="conv_last")(x)
+        x = Conv(self.channels * self.scale**2, dtype=self.dtype, name="conv_last")(x)
         return pixel_shuffle(x, self.scale).astype(lr.dtype)
 
 
 VARIANTS = {  # parameters once deployed, at x4
     "c48": dict(num_feat=48, num_block=6),  # 426 k, the code's default
     "c52": dict(num_feat=52, num_block=6),  # 498 k, the paper's
+    "plain_range": dict(num_feat=48, num_block=6, img_range=1.0, mean=()),  # as c48
     "spanr": dict(num_feat=16, num_block=2, fusion="two"),  # 26.0 k
 }
 
@@ -111,6 +116,6 @@ CARD = Card(
     paper="Wan et al., Swift Parameter-free Attention Network for Efficient Super-Resolution, CVPR Workshops 2024",
     code="hongyuanyu/SPAN (Apache-2.0)",
     scales=(2, 4),
-    variant_scales={"spanr": (4,)},
+    variant_scales={"plain_range": (4,), "spanr": (4,)},
     other_scales=(1, 2, 3, 4, 8),
 )

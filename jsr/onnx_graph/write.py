@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 import numpy as np
 
-from jsr.chain import chain_padding, run_chain
+from jsr.chain import chain_channels, chain_padding, run_chain
 from jsr.errors import UserError, install
 from jsr.onnx_graph import LEAST_SIDE
 from jsr.onnx_graph.graph import Graph
@@ -63,7 +63,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
       networks: {name: module}, in order.
       variables: {name: Flax collections}.
       dtype: dtype of the computation, float32 or float16; parameters are stored in it.
-      nchw: input and output are (batch, 3, H, W), as other runtimes have them, instead of (batch, H, W, 3).
+      nchw: input and output are (batch, C, H, W), as other runtimes have them, instead of (batch, H, W, C).
       size: (height, width), px, of the images if all have the same; networks whose shapes cannot be left open need it.
       multiple: open heights and widths are multiples of it, px; None is the chain's. SAFMN's need 8.
       batch: number of images.
@@ -80,7 +80,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
     if jnp.dtype(dtype) != jnp.float32:
         networks = {name: module.clone(dtype=dtype) for name, module in networks.items()}
     multiple = multiple or chain_padding(networks).multiple
-    example = jax.ShapeDtypeStruct((batch, *(size or (multiple, multiple)), 3), jnp.float32)
+    example = jax.ShapeDtypeStruct((batch, *(size or (multiple, multiple)), chain_channels(networks)[0]), jnp.float32)
 
     def function(variables, lr):
         return run_chain(networks, list(networks), variables, lr)[0]["sr"]

@@ -2,9 +2,13 @@
 
 A directory is a dict {tag: (type, count, value)}, the value as the bytes of the file, or a directory where the tag
 points at one. Layouts after the TIFF 6.0, BigTIFF and EXIF 2.32 specifications.
+
+Reading is bounded by the file's size, wherever its pointers lead: directories lie within each other as the standards
+have it, none is read twice, and all that is read of a file, tables and values, is at most twice its size.
 """
 
 import io
+import os
 import struct
 import sys
 
@@ -13,7 +17,9 @@ _UNITS = {1: 1, 2: 1, 6: 1, 7: 1, 3: 2, 8: 2, 16: 8, 17: 8, 18: 8, 12: 8}  # wha
 _EXIF, _GPS, _INTEROP = 0x8769, 0x8825, 0xA005
 _SUBJECT = {0x9214, 0xA214}  # SubjectArea, SubjectLocation
 _FOCAL_PLANE = (0xA20E, 0xA20F)  # resolution across, down
-_POINTERS = {_EXIF, _GPS, _INTEROP}
+_BELOW = {None: {_EXIF, _GPS}, _EXIF: {_INTEROP}}  # the pointers of a page, and of the directory that one leads to
+_OF_EACH_PAGE = {254, 256, 257, 258, 259, 262, 277, 338, 34675}
+_MOST_ENTRIES, _ENTRIES_OF_A_PAGE = 2_000_000, 8  # of all directories of a file; a directory takes as long as some
 _KINDS = {"I": 4, "Q": 16}  # the types of a pointer to a directory: a file above 4 GB needs the longer one
 _LARGEST = 1 << 24  # bytes of one value; a longer one is pixels or damage
 
@@ -24,6 +30,9 @@ _STRUCTURE = {*range(254, 270), 273, 274, *range(277, 285), 288, 289, 290, 291, 
 DROPPED = {330: "pictures within the picture (SubIFDs) dropped", 37724: "Photoshop layers dropped",
            52545: "content credentials (C2PA) dropped"}
 GEOGRAPHY = {33550, 33922, 34264, 34735, 34736, 34737}  # GeoTIFF: where pixels lie, untrue at another size
+
+
+DAMAGE = struct.error, KeyError, OverflowError  # what reading a damaged block raises
 
 
 class _Layout:
@@ -50,7 +59,7 @@ def _entries(layout, file, offset):
     number = layout.unpack(layout.count, file.read(struct.calcsize("<" + layout.count)))
     size = struct.calcsize("<" + layout.entry) + layout.inline
     position = file.tell()
-    table = file.read(number * size)
+    table = file.read(number * size) if number <= _MOST_ENTRIES else b""
     if len(table) < number * size:
         raise struct.error("directory cut off")
     for index in range(number):
@@ -58,37 +67,84 @@ def _entries(layout, file, offset):
         yield tag, kind, count, position + (index + 1) * size - layout.inline
 
 
-def _directory(layout, file, offset):
-    """The directory at `offset` with its EXIF, GPS and interoperability directories in it."""
-    found = {}
-    for tag, kind, count, position in _entries(layout, file, offset):
-        size = _SIZES.get(kind, 0) * count
-        if not 0 < size <= _LARGEST:
-            continue
-        file.seek(position)
-        if size > layout.inline:
-            file.seek(layout.unpack(layout.pointer, file.read(layout.inline)))
-        value = file.read(size)
-        if len(value) < size:
-            continue
-        if tag in _POINTERS:
-            value = _directory(layout, file, layout.unpack({4: "I", 8: "Q"}[size], value))
-        found[tag] = (kind, count, value)
-    return found
+class _Reader:
+    """Reads the directories of one file.
+
+    Args:
+      layout: its _Layout.
+      file: open for reading in binary.
+    """
+
+    def __init__(self, layout, file):
+        self._layout, self._file, self._seen, self._values = layout, file, set(), {}
+        self._bytes, self._entries = 2 * file.seek(0, os.SEEK_END), _MOST_ENTRIES
+
+    def directory(self, offset, kind=None, wanted=lambda tag: True):
+        """The directory at `offset` with those in it that belong there; {} where that has been read before.
+
+        Args:
+          offset: its position.
+          kind: tag of the pointer that leads to it, None of a page.
+          wanted: function of a tag that says whether its value is read.
+
+        Raises:
+          struct.error: damaged, or directories and values overlap so much that they are more than the file.
+        """
+        layout, file, found = self._layout, self._file, {}
+        if offset in self._seen:
+            return found
+        self._seen.add(offset)
+        self._entries -= _ENTRIES_OF_A_PAGE
+        for tag, form, count, position in _entries(layout, file, offset):
+            self._entries -= 1
+            self._take(struct.calcsize("<" + layout.entry) + layout.inline)
+            size = _SIZES.get(form, 0) * count
+            if not (0 < size <= _LARGEST and wanted(tag)):
+                continue
+            file.seek(position)
+            if size > layout.inline:
+                position = layout.unpack(layout.pointer, file.read(layout.inline))
+                file.seek(position)
+            if (tag, position, size) in self._values:  # pages may share a colour profile
+                found[tag] = form, count, self._values[tag, position, size]
+                continue
+            self._take(size)
+            value = file.read(size)
+            if len(value) < size:
+                continue
+            self._values[tag, position, size] = value
+            if tag in _BELOW.get(kind, ()):
+                value = self.directory(layout.unpack({4: "I", 8: "Q"}[size], value), tag)
+            found[tag] = (form, count, value)
+        return found
+
+    def _take(self, size):
+        self._bytes -= size
+        if self._bytes < 0 or self._entries < 0:
+            raise struct.error("directories overlap, or have too many entries")
+
+
+def _of_block(block):
+    """(layout, directory) of an EXIF block; raises one of DAMAGE."""
+    layout, file = _Layout(block), io.BytesIO(block)
+    return layout, _Reader(layout, file).directory(layout.unpack("I", block, 4))
 
 
 def directories(file):
     """The layout of a TIFF file and the directories of its pages, in order.
 
+    Of all pages but the first it reads only what tells whether they are of one kind.
+
     Raises:
-      struct.error, KeyError: no TIFF file, or a damaged one.
+      one of DAMAGE: no TIFF file, or a damaged one.
     """
     file.seek(0)
     layout = _Layout(head := file.read(16))
     offset, seen, pages = layout.unpack(layout.pointer, head, layout.first_at), set(), []
+    reader = _Reader(layout, file)
     while offset and offset not in seen:
         seen.add(offset)
-        pages.append(_directory(layout, file, offset))
+        pages.append(reader.directory(offset, wanted=_OF_EACH_PAGE.__contains__ if pages else lambda tag: True))
         file.seek(_next_at(layout, file, offset))
         offset = layout.unpack(layout.pointer, file.read(layout.inline))
     return layout, pages
@@ -244,7 +300,7 @@ def upright(block, height, width, before=None, turned=1):
                     if grown <= 0xFFFFFFFF:
                         patched[at:at + 4] = layout.pack("I", grown)
         patched[(at := _next_at(layout, file, first)):at + 4] = bytes(4)
-    except (struct.error, KeyError):
+    except DAMAGE:
         return None
     return bytes(patched) if len(patched) == len(block) else None
 
@@ -261,22 +317,20 @@ def _upright_place(place, size, turned):
 def orientation(block):
     """The orientation that an EXIF block states, or None."""
     try:
-        layout = _Layout(block)
-        return number(layout, _directory(layout, io.BytesIO(block), layout.unpack("I", block, 4)), 0x112)
-    except (struct.error, KeyError, RecursionError):
+        return number(*_of_block(block), 0x112)
+    except DAMAGE:
         return None
 
 
 def resolution(block):
     """(across, down) in px/mm that an EXIF block says, or None."""
     try:
-        layout = _Layout(block)
-        directory = _directory(layout, io.BytesIO(block), layout.unpack("I", block, 4))
+        layout, directory = _of_block(block)
         per_mm = {2: 25.4, 3: 10}[number(layout, directory, 0x128, 2)]
         across, down = (struct.unpack_from(layout.order + "II", directory[tag][2]) for tag in (0x11A, 0x11B))
         found = across[0] / across[1] / per_mm, down[0] / down[1] / per_mm
         return found if min(found) > 0 else None
-    except (struct.error, KeyError, ZeroDivisionError, RecursionError):
+    except (*DAMAGE, ZeroDivisionError):
         return None
 
 

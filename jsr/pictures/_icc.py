@@ -1,6 +1,9 @@
 """Colour profiles: whether one is whole and of the samples that it comes with."""
 
+import io
 import struct
+
+from PIL import ImageCms
 
 _SPACES = {b"GRAY": "grey", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "Lab"}
 _HEADER, _TAG = 128, 12  # bytes
@@ -31,3 +34,12 @@ def fitted(profile, is_grey):
     if kind in (b"link", b"abst", b"nmcl") or connection not in (b"XYZ ", b"Lab "):
         return None, "colour profile dropped: it is not of a picture's colours"
     return profile[:size], "bytes behind the colour profile dropped" if size < len(profile) else ""
+
+
+def converts_cmyk(profile):
+    """Whether a profile, bytes, tells the colours of CMYK samples."""
+    try:
+        ImageCms.buildTransform(io.BytesIO(profile), ImageCms.createProfile("sRGB"), "CMYK", "RGB")
+    except ImageCms.PyCMSError:
+        return False
+    return True

@@ -15,7 +15,7 @@ from PIL import Image
 from jsr import images, orientation
 from jsr.errors import UserError
 from jsr.libvips import first_line, tidied_jpeg, undecodable, vips
-from jsr.pictures import _exif, _jpeg
+from jsr.pictures import _exif, _icc, _jpeg
 
 PILLOW = {"BMP": (".bmp", ".dib"), "PCX": (".pcx",), "ICO": (".ico",), "ICNS": (".icns",), "PSD": (".psd",),
           "PPM": (".ppm", ".pgm", ".pbm", ".pnm"), "JPEG2000": (".jp2", ".j2k", ".jpf", ".jpx"),
@@ -26,9 +26,14 @@ _REFUSED = ((b"\xff\x0a", "a JPEG XL picture"), (b"\0\0\0\x0cJXL ", "a JPEG XL p
             (b"<svg", "an SVG drawing"), (b"<?xml", "an XML document"))
 # Bytes of samples that one byte of file can stand for: deflate reaches 1032, JPEG 512. A header that says more lies.
 _DENSEST = 1100
+# Decoders that hold a whole picture: samples that any file may have, bytes; above, those that a byte of the file may
+# stand for (blank posters have 5,000), and the memory that one takes
+_PLENTY, _BOMB, _COPIES = 1 << 28, 10_000, 4
+_AT_ONCE = ("webp", "avif", "gif")  # of the formats that libvips reads
 _UNSAID = (1.0, 72 / 25.4, 2.834)  # px/mm that libvips gives where a file says none, by format
 BANDS = {1: "uchar", 2: "ushort"}  # libvips's names of samples of 1 and 2 bytes
 _ICC = 34675  # tag of TIFF
+_ROWS = 256  # of a Pillow image that are copied at a time
 _COLOURS = ("b-w", "srgb", "rgb", "rgb16", "grey16")
 
 
@@ -144,6 +149,8 @@ def _through_vips(path, file, name, options, metadata):
     image = open_vips(file, name, "sequential", options)
     if name == "jpeg":
         _refuse_hollow(path, file, image.height * image.width)
+    if name in _AT_ONCE:
+        _refuse_greedy(path, file, field(image, "page-height", image.height), image.width, image.bands)
     metadata.xmp, metadata.iptc = field(image, "xmp-data"), field(image, "iptc-data")
     metadata.photoshop = field(image, "photoshop-data")
     metadata.exif = metadata.exif or _bare(field(image, "exif-data"))
@@ -191,13 +198,30 @@ def _refuse_hollow(path, file, claimed, densest=_DENSEST):
                         f"than its {size:,} bytes can hold); replace or remove the file")
 
 
+def _refuse_greedy(path, file, height, width, bands):
+    """Refuses a picture that is decoded as a whole where that takes more memory than its file is worth, or there is."""
+    size, claimed = os.fstat(file.fileno()).st_size, height * width * bands
+    if claimed <= _PLENTY:
+        return
+    if claimed > _BOMB * size:
+        raise UserError(f"{path}: claims {width} x {height} pixels in {size:,} bytes, as files do that are made to "
+                        "exhaust a machine; if you trust it, convert it to PNG first")
+    from jsr.device import machine_memory  # which imports JAX
+
+    if (free := machine_memory()) < _COPIES * claimed:
+        raise UserError(f"{path}: decoding its {width} x {height} pixels takes about {_COPIES * claimed / 1e9:.1f} GB "
+                        f"of memory, of which {free / 1e9:.1f} GB are free; convert it to PNG or TIFF elsewhere")
+
+
 def _plain(path, image, notes):
     """The image in grey or RGB of 8 or 16 bits."""
     if image.format not in ("uchar", "ushort"):
         raise UserError(f"{path}: has {image.format} samples, not 8 or 16 bits; convert it to a 16-bit TIFF first")
     if image.interpretation == "cmyk":
-        if not image.get_typeof("icc-profile-data"):
-            raise UserError(f"{path}: is CMYK without a colour profile, so its colours are unknown; convert it to sRGB")
+        profile = field(image, "icc-profile-data")
+        if not (profile and _icc.converts_cmyk(profile)):  # libvips would take another one
+            raise UserError(f"{path}: is CMYK {'with a damaged' if profile else 'without a'} colour profile, so its "
+                            "colours are unknown; convert it to sRGB")
         image = image.icc_transform("srgb", embedded=True, intent="relative", black_point_compensation=True,
                                     depth=8 if image.format == "uchar" else 16)
         notes.append("CMYK became sRGB through its profile")
@@ -215,6 +239,7 @@ _PNG_READ = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"pHYs", b"sB
 _WEBP_READ = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "}
 _GIF_SIGNS = ((b"\xfe", "comment dropped"), (b"\x01", "text over the picture dropped"),
               (b"\xffXMP Data", "XMP dropped"), (b"\xffICCRGBG1", "colour profile dropped"), (b"\xffC2PA", _C2PA))
+_NAMED = 3  # chunks that a note names
 _TRAILER, _CUT = 0x3B, "cut"
 # What in the first bytes of an AVIF file tells of more than the picture
 _AVIF_SIGNS = ((b"tmap", "HDR gain map dropped"), (b"c2pa", _C2PA), (b"auxid:2\0", "depth map dropped"))
@@ -227,7 +252,7 @@ def _same(image):
 def _inspect_png(path, file, metadata, notes):
     kept = {**dict.fromkeys((b"tEXt", b"zTXt", b"iTXt", b"tIME"), "text"),
             **dict.fromkeys((b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"), "colours")}
-    position = 8
+    found, unknown, position = {"text": [], "colours": []}, [], 8
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
@@ -248,12 +273,26 @@ def _inspect_png(path, file, metadata, notes):
         elif kind in kept:
             data = file.read(length)
             if not data.startswith(b"XML:com.adobe.xmp\0"):
-                setattr(metadata, kept[kind], (*getattr(metadata, kept[kind]), (kind, data)))
+                found[kept[kind]].append((kind, data))
         elif kind not in _PNG_READ:
-            notes.append(_C2PA if kind == b"caBX" else f"PNG chunk {kind.decode('latin-1')} dropped")
+            unknown.append(kind)
         position += length + 12
         file.seek(position)
+    metadata.text, metadata.colours = (tuple(found[key]) for key in ("text", "colours"))
+    _note_chunks("PNG", unknown, notes)
     return {}, _same
+
+
+def _note_chunks(name, kinds, notes):
+    """Adds to the notes which chunks are dropped."""
+    kinds = dict.fromkeys(kinds)
+    if any(kind in (b"caBX", b"C2PA") for kind in kinds):
+        notes.append(_C2PA)
+    others = [kind.decode("ascii", "backslashreplace") for kind in kinds if kind not in (b"caBX", b"C2PA")]
+    shown = [name if name.isprintable() else repr(name)[1:-1] for name in others[:_NAMED]]
+    if others:
+        more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
+        notes.append(f"{name} chunk{'s' * (len(others) > 1)} {', '.join(shown)}{more} dropped")
 
 
 def _inspect_jpeg(path, file, metadata, notes):
@@ -299,13 +338,14 @@ def _gif_palette(flags):
 
 
 def _inspect_webp(path, file, metadata, notes):
+    unknown = []
     file.seek(4)
     position, end = 12, min(os.fstat(file.fileno()).st_size, 8 + struct.unpack("<I", file.read(4))[0])
     while position + 8 <= end:
         file.seek(position)
         kind, length = struct.unpack("<4sI", file.read(8))
         if kind not in _WEBP_READ:
-            notes.append(_C2PA if kind == b"C2PA" else f"WebP chunk {kind.decode('latin-1')} dropped")
+            unknown.append(kind)
         if metadata.lossless is not None:  # is known: only what follows is looked at
             position += 8 + length + length % 2
             continue
@@ -317,6 +357,7 @@ def _inspect_webp(path, file, metadata, notes):
         if kind in (b"VP8 ", b"VP8L"):
             metadata.lossless = kind == b"VP8L"
         position += 8 + length + length % 2
+    _note_chunks("WebP", unknown, notes)
     return {"n": -1}, _same
 
 
@@ -355,8 +396,8 @@ def _avif_pixels(path, file, grey, image):
 def _inspect_tiff(path, file, metadata, notes):
     try:
         layout, pages = _exif.directories(file)
-    except (struct.error, KeyError, OverflowError, RecursionError) as e:
-        raise UserError(f"{path}: damaged or truncated picture (a directory is cut off); replace or remove it") from e
+    except _exif.DAMAGE as e:
+        raise UserError(f"{path}: damaged or truncated picture ({first_line(e)}); replace or remove the file") from e
     value = functools.partial(_exif.number, layout)
     first = pages[0] if pages else {}
     if 50706 in first or value(first, 254, 0) & 1:
@@ -404,7 +445,9 @@ def _through_pillow(path, file, metadata, notes):
     if depth > 8 and len(picture.getbands()) > 1:
         raise UserError(f"{path}: has {depth} bits a channel, of which {name} keeps 8 when it is read; convert it to a "
                         "16-bit PNG or TIFF first")
-    _refuse_hollow(path, file, picture.height * picture.width)
+    if name != "jpeg2000":  # of which a few bytes may be a large blank picture
+        _refuse_hollow(path, file, picture.height * picture.width)
+    _refuse_greedy(path, file, picture.height, picture.width, len(picture.getbands()))
     if name in ("ico", "icns") and len(picture.info.get("sizes", ())) > 1:
         notes.append("the largest of its icons")
     if name == "psd" and getattr(picture, "n_frames", 1) > 1:
@@ -443,7 +486,10 @@ def _as_vips(path, picture, depth, notes):
     if mode.startswith("I"):
         pixels = np.asarray(picture).astype(np.uint16)
     elif target in ("L", "LA", "RGB", "RGBA", "CMYK"):
-        pixels = np.asarray(picture.convert(target))
+        pixels = np.empty((picture.height, picture.width, len(target)), np.uint8)
+        for top in range(0, picture.height, _ROWS):  # each copy of all of it could be gigabytes
+            box = (0, top, picture.width, min(top + _ROWS, picture.height))
+            pixels[top:box[3]] = np.asarray(picture.crop(box).convert(target)).reshape(-1, *pixels.shape[1:])
     else:
         raise UserError(f"{path}: is of mode {mode}, not grey or RGB; convert it to sRGB first")
     return _vips_image(pixels, picture.info.get("icc_profile"), "cmyk" if target == "CMYK" else None)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jsr.errors import UserError
+from jsr.files import open_file
 from jsr.libvips import check_jpeg, tidied_jpeg, vips
 from jsr.pictures import _jpeg, _xmp, quality
 from jsr.pictures._load import field, load, reading
@@ -36,7 +37,7 @@ def open_picture(path, *, drop_opaque=False):
 def made_by(path):
     """The {name: text} that `create` was given as `made` of a picture file; None where there is none, or no picture."""
     try:
-        with open_picture(path) as picture, open(path, "rb") as file:
+        with open_picture(path) as picture, open_file(path) as file:
             if picture.metadata.xmp:
                 return _xmp.made(picture.metadata.xmp)
             if picture.format not in ("gif", "bmp"):
@@ -66,7 +67,7 @@ class Picture:
 
     def __init__(self, path, *, drop_opaque=False):
         self.path = Path(path)
-        with reading(self.path), open(self.path, "rb") as file:
+        with reading(self.path), open_file(self.path) as file:
             self.format, self._image, self.metadata, notes = load(self.path, file)
         if drop_opaque and self._image.bands in (2, 4) and self._is_opaque():
             self._image = self._image.extract_band(0, n=self._image.bands - 1)
@@ -139,13 +140,13 @@ class Picture:
         """The quality of a JPEG file, an int of 1..100, by its tables (jsr.pictures.quality); None of other files."""
         if self.format != "jpeg":
             return None
-        with reading(self.path), open(self.path, "rb") as file:
+        with reading(self.path), open_file(self.path) as file:
             table = _jpeg.luma_table(file)
         return quality.of_table(table) if table and min(table) else None
 
     def _is_opaque(self):
         """Whether no pixel is transparent; reads the file once more, since rows are read forwards only."""
-        with reading(self.path), open(self.path, "rb") as file:
+        with reading(self.path), open_file(self.path) as file:
             _, image, _, _ = load(self.path, file)
             return image.extract_band(image.bands - 1).min() == np.iinfo(
                 np.uint16 if image.format == "ushort" else np.uint8).max

@@ -10,6 +10,7 @@ import json
 import re
 
 from jsr import augment, challenges, degradations, losses, models, optim
+from jsr.chain import chain_frames
 from jsr.errors import UserError, nearest
 from jsr.recipes import schema
 from jsr.recipes.mistakes import Mistakes
@@ -43,6 +44,8 @@ def look(recipe: Recipe, found: Mistakes) -> None:
             challenges.published(recipe.protocol, recipe.entry)
     if not recipe.data.train:
         found.add("data.train", "names no dataset (--config.data.train=[{'dataset': ...}])")
+    if not found.within("networks", "chain"):
+        _check_frames(recipe, found)
     for place, row in _data_rows(recipe):
         _check_data_row(scale, place, row, found)
         if place != "data.eval" and recipe.protocol in challenges.PROTOCOLS:
@@ -148,6 +151,31 @@ def _check_networks(recipe, found):
             found.add(f"chain[{number}]", f"no network {name!r}; {nearest(name, recipe.networks)}")
         elif name in recipe.chain[:number]:
             found.add(f"chain[{number}]", f"{name} stands in the chain twice; give the second a name of its own")
+
+
+def _check_frames(recipe, found):
+    """Clips go where clips are taken: networks, samples, the protocol that judges, what makes LR clips."""
+    networks = {name: models.create(net.model, scale=net.scale, **net.fields) for name, net in recipe.networks.items()
+                if name in recipe.chain}
+    with found.at("chain"):
+        frames = chain_frames(networks)
+        for number, stage in enumerate(recipe.stages):
+            if frames and not stage.frames:
+                found.add(f"stages[{number}].frames", f"0 is for images, but the network takes clips; give "
+                                                      f"{7 if frames == 'all' else frames}")
+            elif isinstance(frames, int) and stage.frames != frames:
+                found.add(f"stages[{number}].frames", f"{stage.frames}, but the network sees {frames} at once; give "
+                                                      f"{frames}")
+    if recipe.protocol not in challenges.PROTOCOLS:
+        return
+    video = challenges.PROTOCOLS[recipe.protocol].video
+    if not video and any(stage.frames for stage in recipe.stages):
+        clips = [name for name, row in challenges.PROTOCOLS.items() if row.video]
+        found.add("protocol", f"{recipe.protocol} judges images, and the samples are clips; take {' or '.join(clips)}")
+    elif (name := recipe.data.eval.degrade) in degradations.PROTOCOLS and degradations.protocol(name).video != video:
+        kinds = ("clips", "images") if video else ("images", "clips")
+        found.add("data.eval.degrade", f"{name} makes {kinds[1]}, and the protocol {recipe.protocol} judges "
+                                       f"{kinds[0]}; take another degradation, or another protocol")
 
 
 def check_values(net: schema.Net, field: str, values: object) -> None:

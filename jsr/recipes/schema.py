@@ -127,6 +127,7 @@ class Validation:
     split: str = key("split of the dataset", "validation")
     degrade: str = key('degradation that makes the LR images; "" takes the stored LR', "")
     set: dict = key("parameters of `degrade`", {})
+    frames: int = key("frames of each clip, the first ones; 0 takes all", 0, least=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -235,7 +236,8 @@ class Recipe:
     networks: dict[str, Net] = key("networks by name")
     chain: tuple[str, ...] = key("networks in the order in which an image passes them; losses apply the others, as "
                                  '"critic(sr)". One that no player updates, such as a teacher, must start_from a file; '
-                                 "one outside the chain has no average and is in checkpoints, but not in model files",
+                                 "one outside the chain has no average and is not in the chain's model files; one that "
+                                 "is trained so has a file of its own at the end, <name>.safetensors",
                                  ())
     data: Data = key("what is trained and evaluated on")
     stages: tuple[Stage, ...] = key("stages, one after the other")

@@ -56,7 +56,7 @@ def convert(networks, variables, *, title, about="", size=None):
         shape for shape in sizes(padding.multiple) if min(map(padding.target, shape)) >= program.least]
     errors = []
     for index, (height, width) in enumerate(shapes):
-        lr = np.random.default_rng(index).random((1, height, width, 3), np.float32)
+        lr = np.random.default_rng(index).random((1, height, width, program.channels[0]), np.float32)
         expected = _of_jsr(networks, variables, lr, padding)
         with torch.inference_mode():
             found = network(torch.from_numpy(lr.transpose(0, 3, 1, 2).copy())).numpy().transpose(0, 2, 3, 1)
@@ -94,8 +94,8 @@ def save(folder, text, weights, *, replace=True):
 def _traced(networks, variables, title, size):
     for network in networks.values():
         card = models.card(network)
-        if card.auxiliary or card.video or (card.in_channels, card.out_channels) != (3, 3):
-            raise UserError(f"{title}: {type(network).__name__} gives no RGB image of an RGB image, which alone is "
+        if card.auxiliary or card.video:
+            raise UserError(f"{title}: {type(network).__name__} gives no image of an image, which alone is "
                             "written as PyTorch code; name a .pth for a state dict of official names")
     try:
         return trace(networks, variables, size)

@@ -192,8 +192,23 @@ def _resize(body, node):
         return f"{body.text(x)}.repeat_interleave({int(repeats)}, {axis})"
     if node.attributes["mode"] != "linear":
         raise ValueError(f"Resize of mode {node.attributes['mode']}")
+    aligned = node.attributes["coordinate_transformation_mode"] == "align_corners"
     return (f'F.interpolate({body.text(x)}, ({_listed(body.numbers(sizes[0])[2:])}), mode="bilinear", '
-            "align_corners=False)")
+            f"align_corners={aligned})")
+
+
+def _grid_sample(body, node):
+    x, grid = map(body.text, node.inputs)
+    return f'F.grid_sample({x}, {grid}, padding_mode="{node.attributes["padding_mode"]}", align_corners=False)'
+
+
+def _deform_conv(body, node):
+    """A function of the file, which spells out torchvision's."""
+    x, kernel, offset, _, *mask = node.inputs
+    given, _ = _windows(node.attributes)
+    body.functions.add("deform_conv2d")
+    operands = _listed(body.text(name) for name in (x, offset, kernel, *mask))
+    return f"deform_conv2d({operands}{_keywords(**given)})"
 
 
 def _shaped(name):
@@ -284,6 +299,7 @@ OPS = {  # a node's kind: function of the body and the node to text
     "Neg": lambda body, node: f"-{body.text(node.inputs[0])}",
     "Not": lambda body, node: f"~{body.text(node.inputs[0])}",
     "Mod": _function("torch.fmod"), "Relu": _function("F.relu"), "Gelu": _function("F.gelu"),
+    "Mish": _function("F.mish"),
     "Max": _extreme("torch.maximum", "min"), "Min": _extreme("torch.minimum", "max"),
     "LeakyRelu": lambda body, node: f"F.leaky_relu({body.text(node.inputs[0])}, "
                                     f"{literal(np.float32(node.attributes['alpha']))})",
@@ -293,7 +309,7 @@ OPS = {  # a node's kind: function of the body and the node to text
     "LayerNorm": _norm("LayerNorm", "weight", "bias"),
     "BatchNorm": _norm("BatchNorm2d", "weight", "bias", "running_mean", "running_var"),
     "MaxPool": _pool("F.max_pool2d"), "AveragePool": _pool("F.avg_pool2d"),
-    "Resize": _resize,
+    "Resize": _resize, "GridSample": _grid_sample, "DeformConv": _deform_conv,
     "DepthToSpace": _method("F.pixel_shuffle({0}, {blocksize})"),
     "PixelUnshuffle": _method("F.pixel_unshuffle({0}, {factor})"),
     "ReduceMax": _reduced("amax"), "ReduceMin": _reduced("amin"), "ReduceMean": _reduced("mean"),

@@ -123,8 +123,10 @@ def _takes(program):
     sr = [scale * side if program.size else operators.times(scale, side) for side in (height, width)]
     padded = " once padded" if program.padding.multiple > 1 else ""
     least = f" Sides are {program.least} px or more{padded}." if program.least > 1 else ""
-    return (f"LR ({number}, 3, {height}, {width}), float32 RGB in [0, 1], to SR ({number}, 3, {sr[0]}, {sr[1]}), "
-            f"not clipped.{least}")
+    channels, out_channels = program.channels
+    kind = {1: "grey", 3: "RGB", 4: "RGB and alpha"}.get(channels, f"{channels} channels")
+    return (f"LR ({number}, {channels}, {height}, {width}), float32 {kind} in [0, 1], to SR ({number}, {out_channels}, "
+            f"{sr[0]}, {sr[1]}), not clipped.{least}")
 
 
 def _pads(program):
@@ -137,7 +139,7 @@ def _checks(program):
     """Lines that refuse sizes that the program is not of."""
     if program.size:
         shape = "lr.shape[1:]" if program.open_batch else "lr.shape"
-        wanted = (*([] if program.open_batch else [1]), 3, *program.size)
+        wanted = (*([] if program.open_batch else [1]), program.channels[0], *program.size)
         return [f"if {shape} != {wanted}:",
                 f"    raise ValueError(f\"images are {{tuple({shape})}}, this module takes {wanted}\")"]
     return []

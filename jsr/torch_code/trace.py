@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.chain import chain_padding, chain_scale, run_chain
+from jsr.chain import chain_channels, chain_padding, chain_scale, run_chain
 from jsr.layers.padding import Padding
 from jsr.layers.upsample import TransposedConv
 from jsr.onnx_graph import LEAST_SIDE, arithmetic, named, write
@@ -33,6 +33,7 @@ class Program:
       graph: jsr.onnx_graph.graph.Graph from `lr` to `sr`, both NCHW; its nodes' scopes are "<network>/<class>/<path>".
       padding: jsr.layers.padding.Padding that brings images to the sizes of the trace.
       scale: SR size over LR size.
+      channels: of LR and SR.
       open_batch: whether the number of images is open; else it is one.
       size: (height, width) of the only images, px; None is any.
       least: px, of the sides of the padded image.
@@ -41,6 +42,7 @@ class Program:
     graph: Graph
     padding: Padding
     scale: int
+    channels: tuple[int, int]
     open_batch: bool
     size: tuple[int, int] | None
     least: int
@@ -52,14 +54,14 @@ def trace(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], size:
     Raises:
       Exception: of many kinds, of JAX's or a ValueError of the writer's, where it cannot be traced even for one size.
     """
-    padding, scale = chain_padding(networks), chain_scale(networks)
+    padding, scale, channels = chain_padding(networks), chain_scale(networks), chain_channels(networks)
     attempts = [((0,), LEAST_SIDE), ((), LEAST_SIDE)]
     if size is None:
         attempts = [((0, 1, 2), 1), ((0, 1, 2), LEAST_SIDE), ((1, 2), LEAST_SIDE), *attempts]
     for dynamic, least in attempts:
         is_fixed = 1 not in dynamic
         height, width = map(padding.target, size or FIXED)
-        shape = write.open_shape((1, height, width, 3), dynamic, padding.multiple, least)
+        shape = write.open_shape((1, height, width, channels[0]), dynamic, padding.multiple, least)
         try:
             with nn.intercept_methods(_by_name):
                 graph, *_ = write.traced(
@@ -70,7 +72,7 @@ def trace(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], size:
             if not dynamic:
                 raise
             continue
-        return Program(graph, padding, scale, 0 in dynamic, (size or FIXED) if is_fixed else None,
+        return Program(graph, padding, scale, channels, 0 in dynamic, (size or FIXED) if is_fixed else None,
                        1 if is_fixed else least)
     raise AssertionError("the last attempt returns or raises")
 

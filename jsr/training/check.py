@@ -148,16 +148,15 @@ def _trace(plan, variables, where, found):
 
 def _batch(recipe, stage):
     """The batch of a stage as jax.ShapeDtypeStruct: {key: array}."""
-    frames, size = (stage.frames,) * bool(stage.frames), tuple(side // recipe.scale for side in stage.crop_hw)
-    sample = {key: jax.ShapeDtypeStruct((*frames, *sides, 3), jnp.uint8)
-              for key, sides in {"lr": size, "hr": stage.crop_hw}.items()}
-    hr = np.zeros((*stage.crop_hw, 3), np.uint8)
+    count, size = stage.batch // stage.accumulate, tuple(side // recipe.scale for side in stage.crop_hw)
+    batch = {key: jax.ShapeDtypeStruct(shape, jnp.uint8)
+             for key, shape in mix.batch_shapes(recipe, stage, count).items()}
+    sample, hr = {}, np.zeros((*stage.crop_hw, 3), np.uint8)
     for row in recipe.rows(stage):
         made = degradations.draw(row.degrade, **mix.fixed(row, "")) if row.degrade else _STORED
         crop = pipeline.Crop(hr, recipe.scale, 0, 0, size, made)
         sample |= {key: pipeline.DERIVED[key](crop) for key in mix.derived(recipe, stage)}
-    count = stage.batch // stage.accumulate
-    return {key: jax.ShapeDtypeStruct((count, *value.shape), value.dtype) for key, value in sample.items()}
+    return batch | {key: jax.ShapeDtypeStruct((count, *value.shape), value.dtype) for key, value in sample.items()}
 
 
 def check_data(recipe, opened):

@@ -169,6 +169,8 @@ def train(recipe, workdir, *, console, accept=False):
             variables = model_file.mean(found, [1 / len(found)] * len(found))
         if lead:
             model_file.save(workdir / "last.safetensors", variables, judge.info(plan, step, {}))
+            for name, own in states.beside_the_chain(recipe, jax.device_get(state)).items():
+                model_file.save(workdir / f"{name}.safetensors", {name: own}, judge.info(plan, step, {}, names=[name]))
             spent = insight.times(insight.log_rows(workdir))
             console.print(insight.time_table(spent), insight.advice(spent, recipe.data.num_workers), highlight=False,
                           soft_wrap=True)

@@ -25,7 +25,7 @@ from jsr.analysis import counts
 from jsr.data import mix, validation
 from jsr.degradations import codec_kinds
 from jsr.errors import UserError, install
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json
 from jsr.training import loop
 
 log = logging.getLogger("jsr")
@@ -202,7 +202,8 @@ def _train(recipe, net, fields, workdir, steps, console):
     folder = Path(workdir) / name / str(steps)
     done = folder / "score.json"
     if done.exists():
-        return json.loads(done.read_text())
+        with from_json(done, "remove it, and this candidate is scored again") as found:
+            return {"score": float(found["score"]), "codecs": str(found["codecs"])}
     entry, stage = recipe.networks[net], recipe.stages[0]
     networks = recipe.networks | {net: dataclasses.replace(entry, fields=entry.fields | fields, search={})}
     recipe = dataclasses.replace(recipe, networks=networks, stages=(dataclasses.replace(stage, steps=steps),),
@@ -211,8 +212,8 @@ def _train(recipe, net, fields, workdir, steps, console):
     upscaler = loop.train(recipe, folder, console=console)
     score = evaluation.ranking_score(upscaler, validation.pairs(recipe, log.warning),
                                      challenges.of(recipe.protocol, recipe.ranking))
-    mark = json.loads((folder / "fingerprint.json").read_text())
-    found = {"score": score, "codecs": mark["codecs"].get(mix.EVAL, "")}
+    with from_json(folder / "fingerprint.json", "put it back, or remove the run") as mark:
+        found = {"score": score, "codecs": mark["codecs"].get(mix.EVAL, "")}
     with atomic_write(done, "w") as file:
         json.dump(found, file)
     console.print(f"{name}, {steps} steps: {score:.4f}", highlight=False)

@@ -135,7 +135,7 @@ def test_step(tiny_run, tmp_path, capsys):
      "--size: one for all entries, as in 540x960; without it, each challenge's own"),
     (["picture", "nowhere.json", "--out", "a.svg"], "nowhere.json: cannot be read as JSON"),
     (["loaders", "nowhere"], "nowhere: no such folder"),
-    (["pipeline", "--config=aim22"], "aim22: no such config file; did you mean 'aim22_t1'?"),
+    (["pipeline", "--config=aim22"], "aim22: no such config file; did you mean 'aim22_t1' or 'aim22_t2'?"),
     (["step", "--config=aim22_t1", "--config.sead=1"], "--config.sead: unknown key 'sead'; did you mean 'seed'?"),
     (["pipeline", "--config=aim22_t1", "--config.data.train[0].dataset=nowhere", "--config.data.eval.dataset=nowhere"],
      "nowhere: no such folder, and no such dataset"),

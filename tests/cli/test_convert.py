@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from PIL import Image
 import pytest
 
 import jsr
@@ -70,8 +71,10 @@ def test_recognised_checked_written_and_usable(weights, capsys):
 @pytest.mark.parametrize("prefixes, words, taken", [
     (["_orig_mod.module."], [], ""),
     (["net_g.", "perceptual."], [], "taken: net_g.; left out: 1 tensors of other names"),
+    (["student.", "perceptual."], [], "taken: student.; left out: 1 tensors of other names"),
     (["model.", "generator_ema."], [], "taken: generator_ema.; left out: {} tensors of other names"),
-    (["model.", "net_g."], ["--prefix", "net_g."], "taken: net_g.; left out: {} tensors of other names"),
+    (["model.", "model_swa.module."], [], "taken: model_swa.module.; left out: {} tensors of other names"),
+    (["model.", "net_g."], ["--prefix", "net_g"], "taken: net_g; left out: {} tensors of other names"),
     (["generator."], "--arch edsr/baseline --scale 3 --field num_feat=4 --field num_block=3".split(), ""),
 ])
 def test_what_trainings_put_before_the_names(weights, capsys, prefixes, words, taken):
@@ -83,10 +86,33 @@ def test_what_trainings_put_before_the_names(weights, capsys, prefixes, words, t
     assert main(["convert", "wrapped.safetensors", "model.safetensors", *words]) == 0
     out = capsys.readouterr().out
     assert "edsr/baseline x3" in out and taken in out and ("taken" in out) == bool(taken)
-    assert (", averaged," in out) == ("generator_ema." in prefixes)
+    assert (", averaged," in out) == bool({"generator_ema.", "model_swa.module."} & {*prefixes})
     assert main(["convert", "official_x3.safetensors", "plain.safetensors"]) == 0
     jax.tree.map(np.testing.assert_array_equal, *(model_file.load(f"{name}.safetensors")[2]
                                                   for name in ("model", "plain")))
+
+
+def test_weights_are_used_in_one_step(weights, capsys, photograph):
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
+    plain = {key: torch.from_numpy(value) for key, value in state_dict_of("official_x3").items()}
+    torch.save({"params": plain | {"head.0.weight": plain["head.0.weight"] + 1}, "epoch": 300,
+                "params_ema": {f"module.{key}": value for key, value in plain.items()}}, "4x.pth")
+    Image.fromarray(photograph(9, 11)).save("a_x.png")
+    assert main(["convert", "4x.pth", "model.safetensors"]) == 0
+    assert model_file.load("model.safetensors")[0]["notes"] == [
+        "4x.pth: edsr/baseline x3 with num_feat=4, num_block=3, 2,591 parameters, averaged, named as in official",
+        "not in the file, assumed: res_scale 1.0 (--scale, --field)",
+        "taken: params_ema.module.; left out: params, epoch 300"]
+    capsys.readouterr()
+    for model in ("4x.pth", "model.safetensors"):
+        assert main(["upscale", "a_x.png", "--model", model, "-o", f"{model}_x.png", "--runtime", "jax"]) == 0
+        assert ("left out: params, epoch 300\n" in capsys.readouterr().out) == (model == "4x.pth")
+    np.testing.assert_array_equal(*(np.asarray(Image.open(f"{name}_x.png"))
+                                    for name in ("4x.pth", "model.safetensors")))
+    assert main(["convert", "4x.pth", "plain.safetensors", "--prefix", "params"]) == 0
+    assert "taken: params; left out: epoch 300, params_ema\n" in capsys.readouterr().out
+    trees = [model_file.load(f"{name}.safetensors")[2]["sr"]["params"] for name in ("plain", "model")]
+    assert sum(not np.array_equal(*pair) for pair in zip(*map(jax.tree.leaves, trees), strict=True)) == 1
 
 
 def test_there_and_back(weights, capsys):

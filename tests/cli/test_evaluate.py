@@ -280,7 +280,7 @@ def test_unwritable_output(evaluate, folders, option):
 
 @pytest.mark.parametrize("more, message", [
     ((), "say what to measure: --protocol aim22_t1, or --profile rgb"),
-    (("--protocol", "aim22"), "challenge protocol 'aim22' is unknown; did you mean 'aim22_t1'?"),
+    (("--protocol", "aim22"), "challenge protocol 'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'?"),
     (("--profile", "y601"), "--profile: metric profile 'y601' is unknown; did you mean 'y_601'?"),
     (("--profile", "lpips[rgb]"), "--profile: score key 'lpips[rgb]': no metric 'lpips'; "),
     (("--protocol", "aim22_t1", "--qp", "31"), "--qp 31: is for --protocol ais24"),

@@ -79,9 +79,9 @@ def test_swin2sr_without_its_buffers():
 
 def test_reduced_networks_have_their_fields():
     golden = np.load(Path(__file__).parents[1] / "golden" / "rrdbnet.npz")
-    case = json.loads(str(golden["about"]))["cases"]["old_esrgan_x4"]
+    case = json.loads(str(golden["about"]))["cases"]["old_esrgan_x16"]
     found = identify({key: np.empty(shape) for key, shape in case["shapes"].items()})
-    assert found == Match("rrdbnet/b23", 4, dict(num_feat=4, num_block=1, num_grow_ch=2))
+    assert found == Match("rrdbnet/b23", 16, dict(num_feat=4, num_block=1, num_grow_ch=2, channels=4, out_channels=4))
 
 
 def test_the_range_of_an_official_edsr_shows_in_its_mean():

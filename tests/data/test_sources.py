@@ -147,7 +147,7 @@ def test_headers_are_remembered_where_reading_them_is_slow(folder, tmp_path, mon
     monkeypatch.setattr(images, "image_size", asking)
     sizes, problems = headers.read(folder, paths, tmp_path / "data", lines.append)
     assert list(sizes.values()) == [(8, 8)] * 3 and len(problems) == 1 and len(asked) == 4
-    assert lines[1] == f"{folder}: the headers of 2 of 4 images are read"
+    assert lines[1] == f"{folder}: the headers of 2 of 4 files are read"
     Image.new("RGB", (9, 8)).save(folder / "b.png")
     assert headers.read(folder, paths, tmp_path / "data")[0][folder / "b.png"] == (8, 9)
     assert asked[4:] == ["b.png", "text.png"]  # what has changed, and what could not be used

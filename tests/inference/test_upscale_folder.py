@@ -113,9 +113,9 @@ def test_inputs_that_are_not_there(tree, tmp_path):
     inputs = [tree / "a.png", tmp_path / "none.png", f"{tree}/*.bmp", tmp_path / "empty"]
     jobs, errors, _ = upscale_folder.find_jobs(inputs, tmp_path / "out")
     assert len(jobs) == 1
-    assert [str(e).split(": ")[1] for e in errors] == ["no such file or folder", "no picture has a name like this",
-                                                       "no pictures in this folder"]
-    with pytest.raises(UserError, match="no pictures in this folder"):
+    assert [str(e).split(": ")[1] for e in errors] == [
+        "no such file or folder", "no picture or clip has a name like this", "no pictures or clips in this folder"]
+    with pytest.raises(UserError, match="no pictures or clips in this folder"):
         upscale_folder.find_jobs([tmp_path / "empty"], tmp_path / "out")
 
 

@@ -107,6 +107,27 @@ def test_grey_alpha_and_depth(photograph):
     assert np.unique(deep % 257).size > 200  # more than eight bits come out
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_networks_for_grey_and_for_rgba_take_every_picture(channels):
+    chain = make_chain("rrdbnet/direct", 2, num_feat=4, num_block=1, num_grow_ch=2, channels=channels,
+                       out_channels=channels)
+    upscaler, rng = Upscaler([chain], tile=None), np.random.default_rng(0)
+    rgba = rng.random((12, 10, 4)).astype(np.float32)
+    rgba[:6, ..., 3] = 1
+    found = {count: upscaler.upscale(rgba[..., -count:]) for count in (1, 2, 3, 4)}
+    assert all(sr.shape == (24, 20, count) for count, sr in found.items())
+    assert (found[4][:10, ..., 3] == 1).all() and (found[2][:10, ..., 1] == 1).all()
+    if channels == 1:  # each colour by itself
+        own = np.clip(np.concatenate([chain(rgba[..., [k]]) for k in (1, 2, 3)], axis=-1), 0, 1)
+        np.testing.assert_allclose(found[3], own, atol=1e-6)
+    else:  # alpha is straight, and one that is not there is opaque
+        np.testing.assert_allclose(found[4][..., :3], np.clip(chain(rgba), 0, 1)[..., :3], atol=1e-6)
+        opaque = np.concatenate([rgba[..., 1:], np.ones_like(rgba[..., :1])], axis=-1)
+        np.testing.assert_allclose(found[3], np.clip(chain(opaque), 0, 1)[..., :3], atol=1e-6)
+    with pytest.raises(UserError, match=f"models of different channels, .*{channels} to {channels}"):
+        Upscaler([chain, make_chain("edsr", 2)])
+
+
 def test_opaque_alpha_changes_nothing_and_stays_opaque(photograph):
     upscaler, rgb = Upscaler([make_chain()]), photograph(20, 30)
     rgba = np.dstack([rgb, np.full((20, 30), 255, np.uint8)])

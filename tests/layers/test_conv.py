@@ -244,7 +244,8 @@ for shape, kernel_shape, padding in [((8, 7, 6, 32), (3, 3, 32, 20), (1, 1)), ((
 
 
 def test_a_batch_over_devices_has_the_gradient_of_one_device():
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    environment = {**os.environ, "XLA_FLAGS": flags}
     done = subprocess.run([sys.executable, "-c", SHARDED], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr.layers.resize import bicubic_downsample, bicubic_upsample, bilinear
+from jsr.layers.resize import bicubic_aligned, bicubic_downsample, bicubic_upsample, bilinear
 
 
 def test_weights_are_those_of_torch():
@@ -45,6 +45,18 @@ def test_reduction_is_torchs_without_antialiasing(factor):
     y = bicubic_downsample(x, factor)
     assert y.dtype == np.float32
     np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(5, 8), (1, 2)])
+def test_aligned_corners_are_torchs(size):
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
+    x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
+    expected = torch.nn.functional.interpolate(torch.tensor(x).permute(0, 3, 1, 2), scale_factor=4, mode="bicubic",
+                                               align_corners=True).permute(0, 2, 3, 1)
+    y = bicubic_aligned(x, 4)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    np.testing.assert_allclose(y[:, [0, -1]][:, :, [0, -1]], x[:, [0, -1]][:, :, [0, -1]], atol=1e-6)
 
 
 @pytest.mark.parametrize("size, larger", [((3, 5), (20, 31)), ((1, 2), (4, 9)), ((4, 4), (4, 4))])

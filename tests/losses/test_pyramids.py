@@ -8,6 +8,7 @@ import pytest
 from scipy.fft import dctn
 
 from jsr.losses import detail, frequency, pixel
+from jsr.metrics import profiles
 
 
 # Of hzwer/ECCV2022-RIFE's model/laplacian.py in float64, with the small image that it leaves out.
@@ -49,6 +50,13 @@ def test_block_dct_is_scipys(quick, pictures):
     np.testing.assert_allclose(quick(frequency.block_dct_l1)(pred, target), expected, rtol=1e-6)
     with pytest.raises(ValueError, match="block_dct_l1: 15x24 px .* is no multiple of 8 px a side"):
         frequency.block_dct_l1(pred[:, 1:], target[:, 1:])
+
+
+def test_luma_is_that_of_the_metric_but_for_its_third_digit(quick, pictures):
+    pred, target = pictures(1, 16, 24)
+    luma = [profiles.values((image[0] * 255).round().astype(np.uint8), profiles.get("y_601")) / 255
+            for image in (pred, target)]
+    np.testing.assert_allclose(quick(pixel.luma_mse)(pred, target), np.square(luma[0] - luma[1]).mean(), rtol=0.02)
 
 
 def test_ycbcr_is_pillows_but_for_its_rounding(quick, photograph):

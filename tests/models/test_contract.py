@@ -29,17 +29,15 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "edsr/aiair": {2: 40_729_603},
     "edsr/baseline": {2: 1_369_859, 3: 1_554_499, 4: 1_517_571},
     "edsr/full": {2: 40_729_603, 3: 43_680_003, 4: 43_089_923},
+    "basicvsrpp/c64n7": {4: 7_322_927},
+    "basicvsrpp/c128n25": {1: 44_075_631, 4: 43_780_463},
+    "basicvsrpp/c128n25r25": {4: 49_683_823},
+    "basicvsrpp/taomc2": {4: 58_538_863},
+    "basicvsrpp/tiny": {4: 364_223},
     "rcan/base": {2: 15_444_643, 3: 15_629_283, 4: 15_592_355, 8: 15_740_067},
     "rcan/c128": {2: 61_691_203, 3: 62_429_123, 4: 62_281_539},
     "rcan/multi_scale": {2: 10_764_803, 3: 10_949_443, 4: 43_591_171},
     "rcan/nadu": {3: 5_432_131, 4: 21_546_499},
-    "rrdbnet/attention": {4: 16_911_688},
-    "rrdbnet/b23": {1: 16_723_907, 2: 16_703_171, 4: 16_697_987},
-    "rrdbnet/b33": {4: 23_892_227},
-    "rrdbnet/b6": {4: 4_467_779},
-    "rrdbnet/direct": {1: 16_624_131, 2: 16_661_059, 3: 16_661_059},
-    "rrdbnet/relu": {2: 16_661_059},
-    "rrdbnet/squeeze": {2: 16_674_399, 3: 16_674_399, 4: 16_711_327},
     "rrdn/gans": {2: 4_165_696, 4: 4_176_100},
     "hat/base": {1: 20_477_083, 2: 20_624_795, 3: 20_809_435, 4: 20_772_507},
     "hat/small": {2: 9_473_471, 3: 9_658_111, 4: 9_621_183},
@@ -52,6 +50,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "grl/sr_tiny": {2: 885_420, 3: 894_075, 4: 906_192},
     "grl_cic/base": {1: 9_715_252},
     "srresdnet/base": {4: 380_356},
+    "stopn/base": {4: 379_177},
     "swin2sr/classical": {2: 12_091_571, 3: 12_276_211, 4: 12_239_283},
     "swin2sr/compressed": {2: 12_096_886, 4: 12_244_598},
     "swin2sr/light": {2: 1_005_348, 3: 1_013_463, 4: 1_024_824},
@@ -80,6 +79,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "tcir/base": {1: 25_578_143},
     "swinfir/base": {2: 14_350_211, 3: 14_534_851, 4: 14_497_923},
     "swinfir/aim22": {4: 14_432_259},
+    "autoencoder/base": {1: 1_453_003},
+    "autoencoder/small": {1: 145_427},
     "art/base": {1: 16_149_783, 2: 16_398_107, 3: 16_582_747, 4: 16_545_819},
     "art/small": {2: 11_719_547, 3: 11_904_187, 4: 11_867_259},
     "adcsr/base": {2: 58_799_942, 3: 59_116_097, 4: 59_556_866, 8: 62_581_790},
@@ -99,6 +100,10 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "fftformer/base": {1: 16_560_474},
     "fftformer/qfem": {1: 11_667_691},
     "imdn/imdn": {2: 694_404, 3: 703_059, 4: 715_176},
+    "noahburst/base": {1: 2_721_379},
+    "noahburst/small": {1: 147_187},
+    "resnet/resnet34": {1: 21_335_972},
+    "resnet/small": {1: 322_356},
     "oaddet/base": {2: 16_377_903},
     "oaddet/deep": {2: 21_742_871},
     "promptcir/base": {1: 34_754_927},
@@ -125,6 +130,18 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
     "ynot/base": {2: 464_764},
+    "compact/base": {4: 621_424},
+    "compact/general": {4: 1_213_296},
+    "compact/ultra": {2: 304_716},
+    "compact/super_ultra": {2: 45_156},
+    "rrdbnet/b23": {1: 16_723_907, 2: 16_703_171, 4: 16_697_987},
+    "rrdbnet/b33": {4: 23_892_227},
+    "rrdbnet/b6": {4: 4_467_779},
+    "rrdbnet/direct": {1: 16_624_131, 2: 16_661_059, 3: 16_661_059},
+    "rrdbnet/plus": {4: 16_839_299},
+    "rrdbnet/attention": {4: 16_911_688},
+    "rrdbnet/relu": {2: 16_661_059},
+    "rrdbnet/squeeze": {2: 16_674_399, 3: 16_674_399, 4: 16_711_327},
 }
 # Networks of other files' blocks, and those that take seconds to compile: the long tests alone take their gradients
 LONG = {"a3net", "abpn", "adcsr", "along", "art", "cfn", "cidbnet", "drln", "dual_domain", "fan", "fbcnn", "fftformer",
@@ -183,12 +200,13 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
     "rlfn/rlfn_s": {2: 454_620, 4: 470_208},
     "rt4ksr/base": {2: 44_521, 3: 57_541},
     "rvsr/base": {4: 32_960},
-    "span/c48": {2: 410_700, 4: 426_288},
-    "span/c52": {2: 481_324, 4: 498_208},
-    "span/spanr": {4: 25_952},
     "syenet/scsyenet": {2: 9_968, 3: 12_548},
     "touchfish/base": {2: 64_092, 3: 146_491},
     "ynot/base": {2: 464_444},
+    "span/c48": {2: 410_700, 4: 426_288},
+    "span/c52": {2: 481_324, 4: 498_208},
+    "span/plain_range": {4: 426_288},
+    "span/spanr": {4: 25_952},
 }
 # Parameters of a branch that is computed and thrown away, one that the original has without a use, other scales' parts
 UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",),
@@ -298,7 +316,7 @@ def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     card = models.card(model_id)
     lr = jax.ShapeDtypeStruct(card.lr_shape(*size), jnp.float32)
     sr = first_output(small(model_id, scale), lr)
-    assert sr.shape == (*lr.shape[:-3], size[0] * scale, size[1] * scale, card.out_channels)
+    assert sr.shape == card.sr_shape(lr.shape, scale)
     assert sr.dtype == jnp.float32
 
 

@@ -70,13 +70,17 @@ def test_a_module_of_nobodys_file_needs_its_input_shape():
 
 def test_card_gives_the_shape_of_images_and_clips():
     facts = dict(title="t", paper="p", code="", scales=(2,))
-    assert Card(**facts).lr_shape(8, 9) == (1, 8, 9, 3)
-    assert Card(**facts, video=True, in_channels=1).lr_shape(8, 9, frames=7) == (1, 7, 8, 9, 1)
+    for frames, lr_shape, sr_shape in ((None, (1, 8, 9, 3), (1, 16, 18, 3)), (3, (1, 3, 8, 9, 3), (1, 16, 18, 3)),
+                                       ("all", (1, 7, 8, 9, 3), (1, 7, 16, 18, 3))):
+        card = Card(**facts, frames=frames)
+        assert card.video == (frames is not None)
+        assert card.lr_shape(8, 9, frames=7) == lr_shape and card.sr_shape(lr_shape, 2) == sr_shape
 
 
 @pytest.mark.parametrize("wrong, message", [
     (dict(scales=(4, 2)), r"scales = \(4, 2\) are not ascending"),
     (dict(scales=()), r"scales = \(\) name none"),
+    (dict(frames=4), "frames = 4 has no frame in the middle"),
     (dict(other_scales=(4, 2)), r"scales = \(4, 2\) are not ascending"),
     (dict(variant_scales={"a": (1,), "b": (3, 2)}), r"scales = \(3, 2\) are not ascending"),
 ])

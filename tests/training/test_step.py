@@ -478,7 +478,8 @@ print(np.abs(params[0] - params[1]).max(), np.abs(np.subtract(one[1], eight[1]))
 def test_eight_devices_train_as_one():
     """8 steps on 8 fake devices, each batch in two parts: parameters within 1e-4 and losses within 1e-5 of one device's
     on whole batches (sums in another order), with the same augmentation."""
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    environment = {**os.environ, "XLA_FLAGS": flags}
     done = subprocess.run([sys.executable, "-c", DEVICES], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     parameters, losses = map(float, done.stdout.split())

@@ -14,6 +14,7 @@ BRANCHES = {"conv.0": "conv_0_0", "conv.1": "conv_0_1", "conv.2": "conv_0_2", "s
 def official(model):
     """hongyuanyu/SPAN, basicsr/archs/span_arch.py; of a deployed network, the fused convolutions (`eval_conv`) alone.
 
+    neosr's and spandrel's have one tensor more where the input's range and mean stay as they are, `no_norm`.
     As trained, the fused ones are not read, and written as zeros: the official code computes them.
 
     Raises:
@@ -28,14 +29,14 @@ def official(model):
     rows = [(f"{theirs}.{branch}", f"{ours}/{part}".rstrip("/"), "conv")
             for theirs, ours in convs.items() for branch, part in branches.items()]
     rows += [("conv_cat", "fusion", "conv"), ("upsampler.0", "conv_last", "conv")]
+    zeros = {} if model.mean else {"no_norm": np.zeros(1, np.float32)}
     if model.deploy:
-        return Rules(rows)
-    zeros = {}
+        return Rules(rows, constants=zeros, ignore=["no_norm"])
     for theirs in convs:
-        channels = 3 if theirs == "conv_1" else model.num_feat
+        channels = model.channels if theirs == "conv_1" else model.num_feat
         zeros[f"{theirs}.eval_conv.weight"] = np.zeros((model.num_feat, channels, 3, 3), np.float32)
         zeros[f"{theirs}.eval_conv.bias"] = np.zeros(model.num_feat, np.float32)
-    return Rules(rows, constants=zeros, ignore=["*.eval_conv.*"])
+    return Rules(rows, constants=zeros, ignore=["*.eval_conv.*", "no_norm"])
 
 
 FORMATS = {"official": official}
@@ -46,6 +47,9 @@ def identify(state_dict):
     if not {"conv_cat.weight", "block_6.c1_r.eval_conv.weight", "upsampler.0.weight"} <= state_dict.keys():
         return None
     features, num_feat = state_dict["upsampler.0.weight"].shape[:2]
-    fields = dict(num_feat=num_feat, num_block=6, fusion="four",
+    channels = state_dict["conv_1.eval_conv.weight"].shape[1]
+    fields = dict(num_feat=num_feat, num_block=6, fusion="four", channels=channels,
                   deploy="block_6.c1_r.sk.weight" not in state_dict)
-    return math.isqrt(features // 3), fields, ["img_range 255"]
+    if "no_norm" in state_dict:
+        return math.isqrt(features // channels), fields | dict(img_range=1.0, mean=()), []
+    return math.isqrt(features // channels), fields, ["img_range 255"]

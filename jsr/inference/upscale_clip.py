@@ -1,0 +1,162 @@
+"""One clip through an Upscaler: frames in, frames out, in segments by which a killed run goes on."""
+
+import hashlib
+import json
+from pathlib import Path
+import queue
+import threading
+
+import numpy as np
+
+from jsr import clips
+from jsr.errors import UserError
+from jsr.files import atomic_write
+from jsr.inference.resample import resize
+from jsr.inference.sequence import Sequence
+
+_AHEAD = 2  # frames that are decoded while the networks compute
+
+
+def specify(job):
+    """The jsr.clips.Spec of a job's result; UserError of what cannot be written."""
+    return clips.specify(job.plan.clip, job.plan.after, clips.container_of(job.target), job.plan.wishes)
+
+
+def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=False, before=lambda temporary: None,
+            progress=lambda frames: None, check=lambda: None):
+    """Upscales a clip.
+
+    Args:
+      job: jsr.inference.upscale_folder.Job, whose plan has a clip.
+      upscaler: an Upscaler; None leaves it to the resampler.
+      source_sha256: of the source.
+      settings: hash of all that the result depends on.
+      mark: what the file says of what made it, a dict; None is nothing.
+      overwrite: whether segments that are of another source, or were made otherwise, may go.
+      before: as of jsr.files.atomic_write.
+      progress: called with the number of frames that are done.
+      check: called before every frame; what it raises ends the work, and finished segments stay.
+
+    Returns:
+      (what the manifest says of it, [note]).
+
+    Raises:
+      UserError: it cannot be written, or read; segments of something else are in the way.
+    """
+    plan, clip = job.plan, job.plan.clip
+    how, wishes = specify(job), plan.wishes
+    key = hashlib.sha256(json.dumps([settings, how.settings], sort_keys=True).encode()).hexdigest()[:16]
+    segments = clips.Segments(job.target, source_sha256, key, overwrite=overwrite)
+    frames = clips.Frames(clip, start=wishes.start, end=wishes.end, deinterlace=wishes.deinterlace)
+    resumed, said = len(segments.finished), []
+    with clips.Writer(segments, clip, how) as writer:
+        def wanted(shown):
+            return shown.index // clips.SEGMENT not in segments.finished
+
+        for shown, image in _through(upscaler, ahead(frames, _AHEAD), clip, plan, wanted, said):
+            check()
+            writer.write(shown, image)
+            progress(shown.index + 1)
+    if not frames.count:
+        segments.remove()
+        raise UserError(f"{job.source}: no frame lies between --start and --end; it is {clip.seconds:.2f} s long")
+    check()
+    with atomic_write(job.target, "w+b", before=before) as file:
+        notes = clips.join(clip, how, segments, file, mark=json.dumps(mark) if mark else "", start=wishes.start,
+                           end=wishes.end)
+    segments.remove()
+    found = {"format": how.container, "encoder": str(how), "colours": str(clip.colours), "frames": frames.count}
+    said.insert(0, f"colours: {clip.colours}; written by {how}")
+    if resumed:
+        said.append(f"{resumed} segments were finished before")
+    return found, [*said, *clip.notes, *frames.notes, *how.notes, *notes]
+
+
+def _through(upscaler, frames, clip, plan, wanted, said):
+    """(Shown, its result) of the frames that are wanted, in order; `said` gets what is to be said of it."""
+    if upscaler is None or not upscaler.takes_clips:
+        for shown in frames:
+            if wanted(shown):
+                yield shown, enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), plan)
+        return
+    sequence = Sequence(upscaler)
+    for shown, sr in sequence(((shown, clips.to_rgb(shown.frame, clip.colours)) for shown in frames), wanted):
+        yield shown, sized(np.clip(sr, 0, 1), plan)
+    scenes = f"{sequence.scenes} scene{'s' * (sequence.scenes != 1)}"
+    tile = sequence.tile or plan.before
+    cut = f"; in tiles of {tile[1]}x{tile[0]} that are faded into one another" if tile != plan.before else ""
+    said.append(f"{scenes}, {sequence.text}{cut}")
+
+
+def enlarged(upscaler, image, plan):
+    """One frame, float32 (H, W, C) in [0, 1], at the size that a jsr.inference.choice.Plan wants."""
+    height, width = image.shape[:2]
+    if upscaler is None:
+        return sized(image, plan)
+    if upscaler.takes_clips:
+        (_, sr), = Sequence(upscaler)([(None, image)])
+        return sized(np.clip(sr, 0, 1), plan)
+    return sized(np.concatenate(list(upscaler.stream(lambda a, b: image[a:b], height, width, image.dtype))), plan)
+
+
+def sized(image, plan):
+    """A network's result, float32 in [0, 1], at the size that a Plan wants."""
+    return np.clip(resize(image, plan.after), 0, 1) if plan.resamples else image
+
+
+def ahead(items, number):
+    """The items of an iterable, of which another thread makes up to `number` beforehand."""
+    ready, end, stopped = queue.Queue(number), object(), threading.Event()
+
+    def put(what):
+        while not stopped.is_set():
+            try:
+                ready.put(what, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def fill():
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+            put((end, None))
+        except BaseException as e:  # raised again where the items are taken
+            put((end, e))
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is end:
+                return
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def preview(job, upscaler):
+    """Writes one frame of the result, of the middle or the --start of a clip, as PNG; returns its Path."""
+    from PIL import Image
+
+    clip, wishes = job.plan.clip, job.plan.wishes
+    start = wishes.start if wishes.start is not None else None if clip.seconds < 1 else _middle(clip, wishes)
+    shown = next(iter(clips.Frames(clip, start=start)), None) or next(iter(clips.Frames(clip)))
+    image = enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), job.plan)
+    path = Path(f"{job.target}.preview.png")
+    codes = np.rint(image * 255).astype(np.uint8)
+    with atomic_write(path) as file:
+        Image.fromarray(codes[..., 0] if codes.shape[2] == 1 else codes).save(file, "PNG")
+    return path
+
+
+def _middle(clip, wishes):
+    from fractions import Fraction
+
+    return Fraction((float(wishes.end) if wishes.end is not None else clip.seconds) / 2).limit_denominator(1000)
