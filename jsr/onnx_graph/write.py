@@ -64,8 +64,8 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
     """The ONNX graph of a chain of networks: float32 `lr` in [0, 1] to float32 `sr`, not clipped.
 
     Height and width of the input are 32 px at least and multiples of jsr.chain.chain_padding's and chain_open_multiple.
-    Of networks for clips it is (batch, frames, height, width, C), and the number of frames, 2 at least, stays open where
-    it is in them.
+    Of networks for clips it is (batch, frames, height, width, C), and the number of frames, 2 at least, stays open
+    where it is in them.
 
     Args:
       networks: {name: module}, in order.
