@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import math
 
 import jax
@@ -18,7 +19,7 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditi
     Args:
       network: a module.
       variables: its Flax collections.
-      image: what it takes.
+      image: what it takes; the frames of clips (N, T, H, W, 3) pass a network for images one by one.
       train: passed to the network; its statistics are updated where True.
       rngs: PRNG keys for the network, as Flax takes them.
       taps: paths of submodules, as "body_0/conv1".
@@ -29,6 +30,8 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditi
       lacks those that are no submodule.
     """
     paths = {path: tuple(path.split("/")) for path in taps}
+    by_frame = image.ndim == 5 and not models.card(network).video
+    clip, image = image.shape[:2], _frames(image) if by_frame else image
     result, changed = network.apply(
         variables, image, train=train, rngs=rngs, **(conditions or {}),
         mutable=[*(c for c in variables if train and c != "params"), *(["intermediates"] if paths else [])],
@@ -37,7 +40,10 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditi
     for path, parts in paths.items():
         with contextlib.suppress(KeyError):
             tapped[path] = functools.reduce(lambda tree, part: tree[part], parts, captured)["__call__"][0]
-    return models.outputs(result), tapped, changed
+    result = models.outputs(result)
+    if by_frame:
+        result, tapped = jax.tree.map(functools.partial(_clips, clip), (result, tapped))
+    return result, tapped, changed
 
 
 def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), conditions=None):
@@ -61,12 +67,8 @@ def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), c
     outputs, updated, image = {}, {}, lr
     for name in chain:
         paths = [path for net, _, path in (tap.partition("@") for tap in taps) if net == name]
-        by_frame = image.ndim == 5 and not models.card(networks[name]).video
-        clip, image = image.shape[:2], _frames(image) if by_frame else image
         result, tapped, updated[name] = apply(networks[name], variables[name], image, train=name in train, rngs=rngs,
                                               taps=paths, conditions=(conditions or {}).get(name))
-        if by_frame:
-            result, tapped = jax.tree.map(functools.partial(_clips, clip), (result, tapped))
         image = result["sr"]
         outputs |= {f"{name}@{path}": value for path, value in tapped.items()}
         outputs |= {key if name == chain[-1] else f"{name}/{key}": value for key, value in result.items()}
@@ -98,6 +100,14 @@ def told(names, quality):
     return {name: {"qf_input": 1 - jnp.reshape(jnp.asarray(quality, jnp.float32), (-1, 1)) / 100} for name in names}
 
 
+def referred(networks, refs):
+    """Conditions of `run_chain` by which the networks of {name: module} that refine by references have them.
+
+    `refs` are float (N, K, H, W, 3), of the size of the images that those networks get.
+    """
+    return {name: {"refs": refs} for name, module in networks.items() if getattr(module, "takes_refs", False)}
+
+
 def chain_scale(networks):
     """SR size over LR size of {name: module} in the order in which an image passes them."""
     return math.prod(module.scale for module in networks.values())
@@ -113,6 +123,30 @@ def chain_frames(networks):
     if len(found) > 1:
         raise UserError(f"{' and '.join(found)} both take clips, where one network of a chain can")
     return next(iter(found.values()), None)
+
+
+def chain_channels(networks):
+    """(channels of LR, channels of SR) of a chain {name: module}: 3 is RGB, 1 grey, 4 RGB and straight alpha.
+
+    Raises:
+      UserError: a network does not take what the one before it gives.
+    """
+    cards = {name: models.card(module) for name, module in networks.items()}
+    for (before, one), (name, other) in itertools.pairwise(cards.items()):
+        if one.out_channels != other.in_channels:
+            raise UserError(f"{before} gives images of {one.out_channels} channels, {name} takes {other.in_channels}")
+    first, *_, last = [*cards.values()] * 2
+    return first.in_channels, last.out_channels
+
+
+def chain_open_multiple(networks):
+    """The number of px that sides are multiples of where a program is for images of any such size; 1 of most chains."""
+    multiple, scale = 1, 1
+    for module in networks.values():
+        own = getattr(module, "open_multiple", 1)
+        multiple = math.lcm(multiple, own // math.gcd(own, scale))
+        scale *= module.scale
+    return multiple
 
 
 def chain_padding(networks):

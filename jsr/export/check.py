@@ -7,7 +7,7 @@ from jax.typing import DTypeLike
 import numpy as np
 
 from jsr.inference.chain import Chain
-from jsr.inference.upscaler import Upscaler, to_unit
+from jsr.inference.upscaler import to_unit
 
 # Levels of 255 by which the values behind the pixels may differ: single precision leaves a hundredth of it. Only a
 # value as near as this to the middle between two levels may be rounded to the other one.
@@ -34,10 +34,15 @@ class Compared:
     right: bool
 
 
-def sizes(multiple: int) -> list[tuple[int, int]]:
-    """Three (height, width): one that is a multiple of `multiple`, one whose height is odd, and none that is one."""
+def sizes(multiple: int, open_multiple: int = 1) -> list[tuple[int, int]]:
+    """Three (height, width): one that is a multiple of `multiple`, one whose height is odd, and none that is one.
+
+    All are multiples of `open_multiple`, px, where the program takes others alone.
+    """
     height, width = (-(-side // multiple) * multiple for side in (48, 64))
-    return [(height, width), (height + 1, 33), (35, 57)]
+    found = [(height, width), (height + 1, 33), (35, 57)]
+    return [(-(-one // open_multiple) * open_multiple, -(-other // open_multiple) * open_multiple)
+            for one, other in found]
 
 
 def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Iterable[tuple[int, int]],
@@ -45,7 +50,7 @@ def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Itera
     """Runs an exported chain beside the chain itself.
 
     Args:
-      run: function of lr (1, H, W, 3) to sr (1, H * scale, W * scale, 3), both of `dtype`.
+      run: function of lr (1, H, W, C) to sr (1, H * scale, W * scale, C), both of `dtype`.
       chain: jsr.inference.chain.Chain.
       shapes: (height, width) of the images, px.
       dtype: uint8, or float32 in [0, 1].
@@ -53,12 +58,11 @@ def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Itera
     Yields:
       Compared, for noise and for a made-up scene of each size.
     """
-    live = Upscaler([chain], tile=None)
     for index, (height, width) in enumerate(shapes):
-        for picture, image in _pictures(height, width, np.random.default_rng(index)).items():
+        for picture, image in _pictures(height, width, chain.channels[0], np.random.default_rng(index)).items():
             unit = to_unit(image)
             sr = np.asarray(run((image if dtype == np.uint8 else unit)[None]))[0]
-            exact = live.upscale(unit) * np.float32(255)
+            exact = np.clip(np.asarray(chain(unit)), 0, 1) * np.float32(255)
             if sr.shape != exact.shape or sr.dtype != dtype:
                 yield Compared(height, width, picture, np.inf, 1.0, False)
                 continue
@@ -72,11 +76,12 @@ def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Itera
                            bool(right))
 
 
-def _pictures(height, width, rng):
-    """{name: uint8 (height, width, 3)}."""
+def _pictures(height, width, channels, rng):
+    """{name: uint8 (height, width, channels)}."""
     y, x = np.mgrid[:height, :width]
-    scene = np.stack([128 + 90 * np.sin(x / 9 + colour) * np.cos(y / 7) for colour in range(3)], axis=-1)  # smooth
-    scene[height // 4:height // 2, width // 3:] = rng.integers(0, 256, 3)                                # and edges
+    colours = np.arange(channels)
+    scene = 128 + 90 * np.sin(x[..., None] / 9 + colours) * np.cos(y[..., None] / 7)                # smooth
+    scene[height // 4:height // 2, width // 3:] = rng.integers(0, 256, channels)  # and edges
     scene[(x + y) % 11 == 0] = 255
-    noise = rng.integers(0, 256, (height, width, 3), np.uint8)
+    noise = rng.integers(0, 256, (height, width, channels), np.uint8)
     return {"noise": noise, "scene": np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8)}

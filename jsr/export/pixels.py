@@ -11,14 +11,14 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 import numpy as np
 
-from jsr.chain import chain_padding, chain_scale, run_chain
+from jsr.chain import chain_channels, chain_open_multiple, chain_padding, chain_scale, run_chain
 from jsr.errors import UserError
 from jsr.layers.padding import crop_to
 
 
 def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *,
               dtype: DTypeLike = np.uint8) -> Callable[[jax.Array], jax.Array]:
-    """What `jsr upscale` does to a whole RGB picture, as one function that can be traced with symbolic sizes.
+    """What `jsr upscale` does to a whole picture of the chain's channels, as one function that takes symbolic sizes.
 
     Padding, cropping, clipping and rounding are inside, so that whoever runs the function needs nothing else of jsr.
     Padding is a gather of rows and columns; it reflects again where an image is smaller than the padding, as
@@ -30,7 +30,7 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
       dtype: of LR and SR: uint8, or float32 in [0, 1], clipped and not rounded.
 
     Returns:
-      Function of lr (1, H, W, 3) to sr (1, H * scale, W * scale, 3), both of that dtype.
+      Function of lr (1, H, W, C) to sr (1, H * scale, W * scale, C), both of that dtype.
     """
     padding, scale = chain_padding(networks), chain_scale(networks)
 
@@ -43,9 +43,12 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
     return upscale
 
 
-def traced_input(size: tuple[int, int] | None, dtype: DTypeLike) -> jax.ShapeDtypeStruct:
+def traced_input(networks: Mapping[str, nn.Module], size: tuple[int, int] | None, dtype: DTypeLike
+                 ) -> jax.ShapeDtypeStruct:
     """The jax.ShapeDtypeStruct that `on_pixels` is traced with: (height, width), or symbolic ones for None."""
-    return jax.ShapeDtypeStruct((1, *(size or export.symbolic_shape("height, width")), 3), dtype)
+    multiple = chain_open_multiple(networks)
+    sides = "height, width" if multiple == 1 else f"{multiple}*height, {multiple}*width"
+    return jax.ShapeDtypeStruct((1, *(size or export.symbolic_shape(sides)), chain_channels(networks)[0]), dtype)
 
 
 @contextlib.contextmanager
@@ -81,7 +84,7 @@ def padded_rows(side: Any, target: Any, mode: str) -> jax.Array:
 
 
 def _pad(image, padding):
-    """(1, H, W, 3) with rows and columns added at the bottom and right."""
+    """(1, H, W, C) with rows and columns added at the bottom and right."""
     if padding.multiple == 1:
         return image
     for axis in (1, 2):

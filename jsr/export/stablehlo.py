@@ -46,7 +46,7 @@ class Program:
     _call: Any
 
     def __call__(self, lr: jax.Array) -> jax.Array:
-        """lr (1, H, W, 3) to sr (1, H * scale, W * scale, 3), of the dtype it was saved for; each new size compiles."""
+        """lr (1, H, W, C) to sr (1, H * scale, W * scale, C), of the dtype it was saved for; each new size compiles."""
         return self._call(lr)
 
 
@@ -75,7 +75,7 @@ def serialize(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
     _need_flatbuffers()
     with tracing(size):
         exported = export.export(jax.jit(on_pixels(networks, variables, dtype=dtype)), platforms=platforms)(
-            traced_input(size, dtype))
+            traced_input(networks, size, dtype))
     members = {"meta.json": json.dumps(meta or {}, indent=1, sort_keys=True).encode(), "program": exported.serialize()}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -31,6 +31,7 @@ _FREE_SHARE = 0.3                # of free memory for a whole image: two may be 
 _CPU_TILE_BYTES = 1_250_000_000  # for a tile: on a CPU more of it brings no more speed
 _EXACT_SHARE = 5                 # a tile has at least so many times the exact overlap, or it is too dear
 _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
+_FRAMES = 16         # of a clip that pass at once through networks that see a window
 _QUALITY_SIDE = 256  # of the part of an image whose JPEG quality is estimated, px
 _JPEG_BLOCK = 16     # px, with its colours at half the size
 _BEYOND = 0.5  # that floats may lie outside [0, 1], as resizing with negative lobes makes them
@@ -115,16 +116,20 @@ class Upscaler:
       separate_alpha: as given.
 
     Raises:
-      UserError: chains of different scales; weights that do not fit them; no such flip or turn; an overlap too large
-        for the tile; a strength out of range.
+      UserError: chains of different scales or channels; weights that do not fit them; no such flip or turn; an overlap
+        too large for the tile; a strength out of range.
     """
 
     def __init__(self, chains: Sequence[Chain], *, weights: Sequence[float] | None = None,
                  self_ensemble: bool | Sequence[str] = False, tile: int | Literal["auto"] | Sequence[int] | None = None,
                  overlap: int | None = None, separate_alpha: bool = False, strength: float = 1.0):
         scales = sorted({chain.scale for chain in chains})
+        channels = sorted({chain.channels for chain in chains})
         if len(scales) != 1:
             raise UserError(f"models of different scales, {' and '.join(f'x{s}' for s in scales)}, cannot be averaged")
+        if len(channels) != 1:
+            raise UserError("models of different channels, " + " and ".join(f"{lr} to {sr}" for lr, sr in channels)
+                            + ", cannot be averaged")
         weights = [1.0] * len(chains) if weights is None else weights
         if len(weights) != len(chains) or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
             raise UserError(f"weights {', '.join(map(str, weights))}: expected one for each of {len(chains)} "
@@ -140,7 +145,7 @@ class Upscaler:
         self.chains, self.scale, self._strength = tuple(chains), scales[0], strength
         self._weights = np.array(weights, np.float32) / np.float32(sum(weights))
         self._transforms = named or (tuple(TRANSFORMS) if self_ensemble is True else ("identity",))
-        self._overlap, self.separate_alpha = overlap, separate_alpha
+        self._channels, self._overlap, self.separate_alpha = channels[0], overlap, separate_alpha
         self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
         self._here = _Here()
         self._tiles = [-(-side // self._multiple) * self._multiple for side in sides] or [tile]
@@ -172,14 +177,14 @@ class Upscaler:
             found = upscale_folder.upscale_beside(self, image)
             return str(found) if isinstance(image, str) else found
         array, back = kinds.as_array(image)
-        if self._takes_clips:
+        if self.takes_clips:
             return back(self._clip(array))
         if array.ndim == 4:
             return back(np.stack([self._upscale(each) for each in array]))
         return back(self._upscale(array))
 
     @property
-    def _takes_clips(self):
+    def takes_clips(self) -> bool:
         """Whether its networks see several frames at once."""
         return any(chain.frames is not None for chain in self.chains)
 
@@ -187,19 +192,33 @@ class Upscaler:
         """A whole clip (T, H, W, 3), as `upscale` takes it, through networks for clips."""
         if clip.ndim != 4 or clip.shape[3] != 3:
             raise ValueError(f"the network takes clips, expected (T, H, W, 3), got {clip.shape}")
-        unit, turned_back = to_unit(clip), []
+        unit, whole = to_unit(clip), any(chain.frames == "all" for chain in self.chains)
+        step = len(clip) if whole else _FRAMES  # whose SR is held in float32
+        return np.concatenate([from_unit(self.frames(unit, range(len(clip))[first:first + step]), clip.dtype,
+                                         straight=True) for first in range(0, len(clip), step)])
+
+    def frames(self, clip: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+        """The SR of some frames of a clip, of which all are seen; the clip goes through as it is, not in tiles.
+
+        Args:
+          clip: float32 (T, H, W, 3) in [0, 1].
+          wanted: indices of frames.
+
+        Returns:
+          float32 (len(wanted), H * scale, W * scale, 3), not clipped.
+        """
+        turned_back = []
         for turns, step in (TRANSFORMS[name] for name in self._transforms):
-            seen = np.ascontiguousarray(np.rot90(unit, turns, axes=(1, 2))[:, :, ::step])
-            sr = sum(weight * self._clip_through(chain, seen)
+            seen = np.ascontiguousarray(np.rot90(clip, turns, axes=(1, 2))[:, :, ::step])
+            sr = sum(weight * self._clip_through(chain, seen, wanted)
                      for weight, chain in zip(self._weights, self.chains, strict=True))
             turned_back.append(np.rot90(sr[:, :, ::step], -turns, axes=(1, 2)))
         sr = turned_back[0] if len(turned_back) == 1 else np.mean(turned_back, axis=0)
-        return np.stack([from_unit(self._blended(one, lr), clip.dtype, straight=True)
-                         for one, lr in zip(sr, unit, strict=True)])
+        return np.stack([self._blended(one, clip[index]) for one, index in zip(sr, wanted, strict=True)])
 
-    def _clip_through(self, chain, clip):
-        """One chain's output for a clip, float32; networks for images take its frames one by one."""
-        sr = chain.clip(clip) if chain.frames else np.stack([np.asarray(chain(frame)) for frame in clip])
+    def _clip_through(self, chain, clip, wanted):
+        """One chain's output for frames of a clip, float32; networks for images take them one by one."""
+        sr = chain.clip(clip, wanted) if chain.frames else np.stack([np.asarray(chain(clip[t])) for t in wanted])
         if not np.isfinite(sr).all():
             raise UserError(_NOT_FINITE)
         return sr
@@ -244,7 +263,7 @@ class Upscaler:
         started = False
         while not started:
             tiling = self.tiling(height, width)
-            finish = functools.partial(from_unit, dtype=dtype, straight=self.separate_alpha)
+            finish = functools.partial(from_unit, dtype=dtype, straight=self.separate_alpha or self._channels[0] == 4)
             bands, done = self._bands(tiling, rows, finish), 0
             try:
                 for band in bands:
@@ -315,7 +334,7 @@ class Upscaler:
     def seconds(self, height: int, width: int) -> float:
         """About what an image of that size takes in all its passes: one tile goes through each network to find out."""
         tiling, spent = self.tiling(height, width), 0.0
-        tile = np.zeros((*tiling.size, 3), np.float32)
+        tile = np.zeros((*tiling.size, self._channels[0]), np.float32)
         for chain in self.chains:
             multiple = chain.padding.multiple
             size = None if tiling.count == 1 else tuple(-(-side // multiple) * multiple for side in tiling.size)
@@ -444,15 +463,27 @@ class Upscaler:
         raise UserError(f"out of memory; {advice}")
 
     def _run(self, tiling, lr, row, column):
-        """A tile (h, w, C) as it is stored to float32 SR of as many channels, colours premultiplied or separate."""
-        def colour(unit):  # grey passes the networks as RGB of three equal channels and comes back as its luma
-            if unit.shape[2] == 1:
-                return colour(np.repeat(unit, 3, axis=2)) @ _LUMA[:, None]
+        """A tile (h, w, C) as it is stored to float32 SR of as many channels, colours premultiplied or separate.
+
+        Networks for grey images see each colour by itself, those for RGBA the alpha too, straight.
+        """
+        def through(unit):
             average = functools.partial(self._average, tiling, row, column)
             sr = self_ensemble(average, unit, self._transforms) if self._turns else average(unit)
             return self._blended(sr, unit)
 
+        def colour(unit):
+            if self._channels == (1, 1):
+                return np.concatenate([through(unit[..., [channel]]) for channel in range(unit.shape[2])], axis=-1)
+            if self._channels[0] == 1:
+                return through(unit @ _LUMA[:, None]) if unit.shape[2] == 3 else through(unit) @ _LUMA[:, None]
+            if unit.shape[2] == 1:  # grey passes as RGB of three equal channels and comes back as its luma
+                return colour(np.repeat(unit, 3, axis=2)) @ _LUMA[:, None]
+            return through(unit)
+
         unit = to_unit(lr)
+        if self._channels[0] == 4:
+            return self._with_alpha(through, unit)
         if unit.shape[2] not in (2, 4):
             return colour(unit)
         alpha = unit[..., -1:]
@@ -462,15 +493,26 @@ class Upscaler:
             sr_alpha = _keep_flat(np.clip(colour(alpha), 0, 1), alpha, self.scale)
         return np.concatenate([colour(unit[..., :-1] * (1 if self.separate_alpha else alpha)), sr_alpha], axis=-1)
 
+    def _with_alpha(self, through, unit):
+        """As `_run` by a function of straight RGBA; what has no alpha is opaque, and loses it again."""
+        has_alpha = unit.shape[2] in (2, 4)
+        colours, alpha = (unit[..., :-1], unit[..., -1:]) if has_alpha else (unit, np.ones_like(unit[..., :1]))
+        sr = through(np.concatenate([np.broadcast_to(colours, (*unit.shape[:2], 3)), alpha], axis=-1))
+        sr_colours = sr[..., :3] @ _LUMA[:, None] if colours.shape[2] == 1 and sr.shape[2] > 1 else sr[..., :3]
+        if not has_alpha:
+            return sr_colours
+        sr_alpha = sr[..., 3:] if sr.shape[2] == 4 else resize(alpha, sr.shape[:2])
+        return np.concatenate([sr_colours, _keep_flat(np.clip(sr_alpha, 0, 1), alpha, self.scale)], axis=-1)
+
     def _blended(self, sr, lr):
-        """The networks' result for float32 (h, w, 3) with the share of the plain enlargement."""
+        """The networks' result for float32 (h, w, C) with the share of the plain enlargement."""
         if self._strength == 1:
             return sr
-        plain = lr if self.scale == 1 else resize(lr, sr.shape[:2])
+        plain = (lr if self.scale == 1 else resize(lr, sr.shape[:2]))[..., :sr.shape[2]]  # grey is for all of RGB
         return np.float32(self._strength) * sr + np.float32(1 - self._strength) * plain
 
     def _average(self, tiling, row, column, lr):
-        """Float32 (h, w, 3), turned or not, through all chains."""
+        """Float32 (h, w, C), turned or not, through all chains."""
         outputs = [self._finite(chain, lr, self._size(chain, tiling, row, column, lr)) for chain in self.chains]
         if len(outputs) == 1:
             return outputs[0]
@@ -515,7 +557,7 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
       members: how many of all networks are taken, the first ones; None takes all.
       overlap, separate_alpha, strength: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
-      tile: as for Upscaler; "auto" is as the first file says, where it says something.
+      tile: as for Upscaler; "auto" is as the first file says, where it says something, of the overlap too.
       dtype: of the computation, as "bfloat16"; None is as trained, float32.
       runtime: what computes on a CPU, of jsr.inference.runtimes.NAMES.
       tlc: as for jsr.inference.chain.Chain; None is as each file says.
@@ -556,6 +598,7 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
     if self_ensemble is None:
         self_ensemble = bool(ensemble.get("self")) and (ensemble.get("transforms") or True)
     if tile == "auto":
+        overlap = overlap if overlap is not None or not ensemble.get("tiles") else ensemble.get("overlap") or None
         tile = ensemble.get("tiles") or tile
     return Upscaler(chains, weights=shares, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
                     separate_alpha=separate_alpha, strength=strength)

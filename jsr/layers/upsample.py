@@ -123,7 +123,7 @@ class DySample(nn.Module):
     @nn.compact
     def __call__(self, x):
         """(N, H, W, C) to (N, H * factor, W * factor, features)."""
-        (n, height, width, channels), factor, groups = x.shape, self.factor, self.groups
+        (n, height, width, _), factor, groups = x.shape, self.factor, self.groups
         places = 2 * groups * factor**2
         offset = Conv(places, 1, dtype=self.dtype, kernel_init=nn.initializers.normal(0.02), name="offset")(x)
         scope = Conv(places, 1, use_bias=False, dtype=self.dtype, kernel_init=nn.initializers.zeros, name="scope")(x)

@@ -107,5 +107,11 @@ def merge_shifted(windows, height, width, window_size, shift):
     return jnp.roll(x, _pair(shift), axis=(1, 2)) if shift else x
 
 
+def fill_up(x, multiple):
+    """(N, H, W, C) with rows and columns of zeros at the bottom and right, up to multiples; sizes may be symbolic."""
+    missing = [(0, -(-side // multiple) * multiple - side) for side in x.shape[1:3]]
+    return x if missing == [(0, 0), (0, 0)] else jnp.pad(x, [(0, 0), *missing, (0, 0)])
+
+
 def _pair(size):
     return (size, size) if isinstance(size, int) else size

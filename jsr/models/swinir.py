@@ -48,11 +48,12 @@ class ResidualGroup(nn.Module):
     drop_paths: tuple[float, ...]  # one a layer
     resi_connection: str
     remat: bool
+    layer: type[nn.Module] = SwinLayer
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x):
-        layer = nn.remat(SwinLayer) if self.remat else SwinLayer
+        layer: Any = nn.remat(self.layer) if self.remat else self.layer
         y = x
         for index, drop_path in enumerate(self.drop_paths):
             shift = self.window_size // 2 if index % 2 else 0
@@ -61,15 +62,17 @@ class ResidualGroup(nn.Module):
         return x + GroupConv(self.resi_connection, dtype=self.dtype, name="conv")(y)
 
 
-def residual_groups(x, *, depths, num_heads, window_size, mlp_ratio, resi_connection, drop_path_rate, remat, dtype):
+def residual_groups(x, *, depths, num_heads, window_size, mlp_ratio, resi_connection, drop_path_rate, remat, dtype,
+                    layer=SwinLayer):
     """Residual groups between two norms, as a part of the module that calls it; arguments as SwinIR's attributes.
 
-    Submodules of the caller: `patch_embed_norm`, `layers_0`..., `norm`.
+    `layer` is the class of the layers, with the fields of SwinLayer. Submodules of the caller: `patch_embed_norm`,
+    `layers_0`..., `norm`.
     """
     x = LayerNorm(dtype=dtype, name="patch_embed_norm")(x)
     rates = drop_path_rates(drop_path_rate, depths)
     for index, (heads, drop_paths) in enumerate(zip(num_heads, rates, strict=True)):
-        x = ResidualGroup(heads, window_size, mlp_ratio, tuple(drop_paths), resi_connection, remat, dtype=dtype,
+        x = ResidualGroup(heads, window_size, mlp_ratio, tuple(drop_paths), resi_connection, remat, layer, dtype=dtype,
                           name=f"layers_{index}")(x)
     return LayerNorm(dtype=dtype, name="norm")(x)
 
@@ -108,6 +111,8 @@ class SwinIR(nn.Module):
     remat: bool = False
     dtype: Any = None
 
+    layer = SwinLayer  # of networks made after this one, another
+
     @property
     def size_multiple(self):
         return self.window_size
@@ -125,7 +130,7 @@ class SwinIR(nn.Module):
         y = residual_groups(
             head, depths=self.depths, num_heads=self.num_heads, window_size=self.window_size, mlp_ratio=self.mlp_ratio,
             resi_connection=self.resi_connection, drop_path_rate=self.drop_path_rate if train else 0.0,
-            remat=self.remat, dtype=self.dtype)
+            remat=self.remat, layer=self.layer, dtype=self.dtype)
         y = GroupConv(self.after_body, dtype=self.dtype, name="conv_after_body")(y) + head
         y = Reconstruction(self.upsampler, self.scale, lr.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)
         y = y.astype(lr.dtype)

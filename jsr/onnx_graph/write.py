@@ -7,6 +7,7 @@ pixels between them. Height and width stay open. Parameters keep their paths as 
 
 from collections.abc import Callable, Mapping, Sequence
 import importlib.util
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 import numpy as np
 
-from jsr.chain import chain_frames, chain_padding, run_chain
+from jsr.chain import chain_channels, chain_frames, chain_open_multiple, chain_padding, run_chain
 from jsr.errors import UserError, install
 from jsr.onnx_graph import LEAST_SIDE
 from jsr.onnx_graph.graph import Graph
@@ -62,16 +63,17 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
                   batch: int = 1) -> Any:
     """The ONNX graph of a chain of networks: float32 `lr` in [0, 1] to float32 `sr`, not clipped.
 
-    Height and width of the input are 32 px at least and multiples of jsr.chain.chain_padding's. Of networks for clips
-    it is (batch, frames, height, width, 3), and the number of frames, 2 at least, stays open where it is in them.
+    Height and width of the input are 32 px at least and multiples of jsr.chain.chain_padding's and chain_open_multiple.
+    Of networks for clips it is (batch, frames, height, width, C), and the number of frames, 2 at least, stays open
+    where it is in them.
 
     Args:
       networks: {name: module}, in order.
       variables: {name: Flax collections}.
       dtype: dtype of the computation, float32 or float16; parameters are stored in it.
-      nchw: input and output are (batch, 3, H, W), as other runtimes have them, instead of (batch, H, W, 3).
+      nchw: input and output are (batch, C, H, W), as other runtimes have them, instead of (batch, H, W, C).
       size: (height, width), px, of the images if all have the same; networks whose shapes cannot be left open need it.
-      multiple: open heights and widths are multiples of it, px; None is the chain's. SAFMN's need 8.
+      multiple: open heights and widths are multiples of it, px; None is the chain's, 8 with SAFMN.
       batch: number of images.
 
     Returns:
@@ -85,10 +87,11 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
         raise UserError("dtype = bfloat16: few runtimes compute ONNX graphs in it; take float16 or float32")
     if jnp.dtype(dtype) != jnp.float32:
         networks = {name: module.clone(dtype=dtype) for name, module in networks.items()}
-    multiple = multiple or chain_padding(networks).multiple
+    multiple = multiple or math.lcm(chain_padding(networks).multiple, chain_open_multiple(networks))
     clip = chain_frames(networks)
     lead = (batch,) if clip is None else (batch, 2 if clip == "all" else clip)
-    example = jax.ShapeDtypeStruct((*lead, *(size or (multiple, multiple)), 3), jnp.float32)
+    example = jax.ShapeDtypeStruct((*lead, *(size or (multiple, multiple)), chain_channels(networks)[0]),
+                                   jnp.float32)
     sides = () if size else (len(lead), len(lead) + 1)
 
     def function(variables, lr):

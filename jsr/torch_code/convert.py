@@ -57,7 +57,8 @@ def convert(networks, variables, *, title, about="", size=None):
     errors = []
     for index, (height, width) in enumerate(shapes):
         clip = () if program.frames is None else (program.frames or 3,)
-        lr = np.random.default_rng(index).random((1, *clip, height, width, 3), np.float32)
+        shape = (1, *clip, height, width, program.channels[0])
+        lr = np.random.default_rng(index).random(shape, np.float32)
         expected = _of_jsr(networks, variables, lr, padding)
         with torch.inference_mode():
             found = network(torch.from_numpy(np.moveaxis(lr, -1, -3).copy())).movedim(-3, -1).numpy()
@@ -95,8 +96,8 @@ def save(folder, text, weights, *, replace=True):
 def _traced(networks, variables, title, size):
     for network in networks.values():
         card = models.card(network)
-        if card.auxiliary or (card.in_channels, card.out_channels) != (3, 3):
-            raise UserError(f"{title}: {type(network).__name__} gives no RGB image of RGB images, which alone are "
+        if card.auxiliary:
+            raise UserError(f"{title}: {type(network).__name__} gives no image of an image, which alone is "
                             "written as PyTorch code; name a .pth for a state dict of official names")
     try:
         return trace(networks, variables, size)

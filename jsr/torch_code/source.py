@@ -122,13 +122,15 @@ def _takes(program):
     """The docstring of the class: what it takes and gives."""
     number, (height, width), scale = "N" if program.open_batch else 1, program.size or ("H", "W"), program.scale
     clip = [] if program.frames is None else [program.frames or "T"]
-    given = ", ".join(map(str, [number, *clip, 3, height, width]))
-    made = [*clip, 3] if program.makes_clips else [3]
+    channels, out_channels = program.channels
+    given = ", ".join(map(str, [number, *clip, channels, height, width]))
+    made = [*clip, out_channels] if program.makes_clips else [out_channels]
     sr = ", ".join(map(str, [number, *made, *(scale * side if program.size else operators.times(scale, side)
                                               for side in (height, width))]))
     padded = " once padded" if program.padding.multiple > 1 else ""
     least = f" Sides are {program.least} px or more{padded}." if program.least > 1 else ""
-    return f"LR ({given}), float32 RGB in [0, 1], to SR ({sr}), not clipped.{least}"
+    kind = {1: "grey", 3: "RGB", 4: "RGB and alpha"}.get(channels, f"{channels} channels")
+    return f"LR ({given}), float32 {kind} in [0, 1], to SR ({sr}), not clipped.{least}"
 
 
 def _pads(program):
@@ -142,7 +144,7 @@ def _checks(program):
     if program.size:
         shape = "lr.shape[2:]" if program.makes_clips else "lr.shape[1:]" if program.open_batch else "lr.shape"
         lead = () if program.makes_clips or program.open_batch else (1,)
-        wanted = (*lead, *([program.frames] if program.frames else []), 3, *program.size)
+        wanted = (*lead, *([program.frames] if program.frames else []), program.channels[0], *program.size)
         return [f"if {shape} != {wanted}:",
                 f"    raise ValueError(f\"images are {{tuple({shape})}}, this module takes {wanted}\")"]
     return []

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.chain import chain_frames, chain_padding, chain_scale, run_chain
+from jsr.chain import chain_channels, chain_frames, chain_padding, chain_scale, run_chain
 from jsr.layers.padding import Padding
 from jsr.layers.upsample import TransposedConv
 from jsr.onnx_graph import LEAST_SIDE, arithmetic, named, write
@@ -33,6 +33,7 @@ class Program:
       graph: jsr.onnx_graph.graph.Graph from `lr` to `sr`, both NCHW; its nodes' scopes are "<network>/<class>/<path>".
       padding: jsr.layers.padding.Padding that brings images to the sizes of the trace.
       scale: SR size over LR size.
+      channels: of LR and SR.
       open_batch: whether the number of images is open; else it is one.
       frames: number of frames of clips, 0 where it is open, None of images.
       size: (height, width) of the only images, px; None is any.
@@ -42,6 +43,7 @@ class Program:
     graph: Graph
     padding: Padding
     scale: int
+    channels: tuple[int, int]
     open_batch: bool
     frames: int | None
     size: tuple[int, int] | None
@@ -59,7 +61,8 @@ def trace(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], size:
     Raises:
       Exception: of many kinds, of JAX's or a ValueError of the writer's, where it cannot be traced even for one size.
     """
-    padding, scale, frames = chain_padding(networks), chain_scale(networks), chain_frames(networks)
+    padding, scale, channels = chain_padding(networks), chain_scale(networks), chain_channels(networks)
+    frames = chain_frames(networks)
     lead = (1,) if frames is None else (1, 2 if frames == "all" else frames)
     sides = len(lead), len(lead) + 1
     time, batch = ((1,), ()) if frames == "all" else ((), (0,))  # one clip at a time, of any length
@@ -70,7 +73,7 @@ def trace(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], size:
     for number, (dynamic, least) in enumerate(attempts, 1):
         is_fixed = sides[0] not in dynamic
         height, width = map(padding.target, size or FIXED)
-        shape = write.open_shape((*lead, height, width, 3), dynamic, padding.multiple, least)
+        shape = write.open_shape((*lead, height, width, channels[0]), dynamic, padding.multiple, least)
         try:
             with nn.intercept_methods(_by_name):
                 graph, *_ = write.traced(
@@ -82,7 +85,7 @@ def trace(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], size:
                 raise
             continue
         length = None if frames is None else 0 if 1 in dynamic else lead[1]
-        return Program(graph, padding, scale, 0 in dynamic, length, (size or FIXED) if is_fixed else None,
+        return Program(graph, padding, scale, channels, 0 in dynamic, length, (size or FIXED) if is_fixed else None,
                        1 if is_fixed else least)
     raise AssertionError("the last attempt returns or raises")
 

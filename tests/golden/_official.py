@@ -65,16 +65,12 @@ def write(stem, cases, make, run, draw=None, **about):
 
     Args:
       stem: of the file.
-      cases: {case: (model id, size (H, W), or (T, H, W), of the input, fields as of the network here)}, and as a
-        fourth the name of its rules of conversion where that is not "official".
+      cases: {case: (model id, size (H, W), of clips (T, H, W), fields as of the network here)}, and as a fourth the
+        name of its rules of conversion where that is not "official".
       make: function of (model id, fields), and of that name where there is one, to (torch network, file that it comes
         from).
-<<<<<<< HEAD
       run: function of (net, fields, lr as NCHW, clips NTCHW) to {name: array in this order}; `sr` is among them.
       draw: function of a generator and a size to the input, uint8 (1, H, W, 3); None draws all values alike.
-=======
-      run: function of (net, fields, lr as NCHW or NTCHW) to {name: NCHW array}; `sr` is among them.
->>>>>>> main
       **about: facts to record.
     """
     torch.manual_seed(0)

@@ -2,8 +2,9 @@
 
     python tests/golden/span_make.py SPAN NEOSR
 
-The arguments are git clones of hongyuanyu/SPAN and neosr-project/neosr; numpy and torch must be installed. Not run by the tests. The format is
-that of _official.write; the fused convolutions in the state dict are those that the original code made of the branches.
+The arguments are git clones of hongyuanyu/SPAN and neosr-project/neosr; numpy and torch must be installed. Not run by
+the tests. The format is that of _official.write; the fused convolutions in the state dict are those that the original
+code made of the branches.
 """
 
 import sys

@@ -107,6 +107,27 @@ def test_grey_alpha_and_depth(photograph):
     assert np.unique(deep % 257).size > 200  # more than eight bits come out
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_networks_for_grey_and_for_rgba_take_every_picture(channels):
+    chain = make_chain("rrdbnet/direct", 2, num_feat=4, num_block=1, num_grow_ch=2, channels=channels,
+                       out_channels=channels)
+    upscaler, rng = Upscaler([chain], tile=None), np.random.default_rng(0)
+    rgba = rng.random((12, 10, 4)).astype(np.float32)
+    rgba[:6, ..., 3] = 1
+    found = {count: upscaler.upscale(rgba[..., -count:]) for count in (1, 2, 3, 4)}
+    assert all(sr.shape == (24, 20, count) for count, sr in found.items())
+    assert (found[4][:10, ..., 3] == 1).all() and (found[2][:10, ..., 1] == 1).all()
+    if channels == 1:  # each colour by itself
+        own = np.clip(np.concatenate([chain(rgba[..., [k]]) for k in (1, 2, 3)], axis=-1), 0, 1)
+        np.testing.assert_allclose(found[3], own, atol=1e-6)
+    else:  # alpha is straight, and one that is not there is opaque
+        np.testing.assert_allclose(found[4][..., :3], np.clip(chain(rgba), 0, 1)[..., :3], atol=1e-6)
+        opaque = np.concatenate([rgba[..., 1:], np.ones_like(rgba[..., :1])], axis=-1)
+        np.testing.assert_allclose(found[3], np.clip(chain(opaque), 0, 1)[..., :3], atol=1e-6)
+    with pytest.raises(UserError, match=f"models of different channels, .*{channels} to {channels}"):
+        Upscaler([chain, make_chain("edsr", 2)])
+
+
 def test_opaque_alpha_changes_nothing_and_stays_opaque(photograph):
     upscaler, rgb = Upscaler([make_chain()]), photograph(20, 30)
     rgba = np.dstack([rgb, np.full((20, 30), 255, np.uint8)])
@@ -312,6 +333,9 @@ def test_load_averages_files_and_takes_its_settings(tmp_path, photograph):
     np.testing.assert_array_equal(jsr.load(*paths, weights=[2, 1], self_ensemble=False).upscale(lr),
                                   Upscaler(chains, weights=[2, 1]).upscale(lr))
     np.testing.assert_array_equal(jsr.load(paths[0]).upscale(lr), Upscaler(chains[:1], self_ensemble=True).upscale(lr))
+    model_file.save(paths[0], chains[0].variables, {"networks": [net], "ensemble": {"tiles": [40], "overlap": 3}})
+    assert [its.tiling(64, 64).overlap for its in (jsr.load(paths[0]), jsr.load(paths[0], overlap=2))] == [3, 2]
+    assert jsr.load(paths[0]).tiling(64, 64).size == (40, 40) and jsr.load(paths[0], tile=None).tiling(64, 64).whole
     assert jsr.load(paths[0], dtype="bfloat16").chains[0].networks["sr"].dtype == jnp.bfloat16
     for dtype, said in (("bf16", "did you mean 'bfloat16'"), ("fp16", "did you mean"), ("int8", "known|did you mean")):
         with pytest.raises(UserError, match=f"dtype {dtype}: is none that networks compute in; .*{said}"):
@@ -330,3 +354,25 @@ def test_what_a_program_forbids_itself_does_not_matter(tmp_path, photograph, for
     want = jsr.load(tmp_path / "m.safetensors").upscale(lr)
     with forbids():
         np.testing.assert_array_equal(jsr.load(tmp_path / "m.safetensors").upscale(lr), want)
+
+
+# Clips
+
+def test_networks_for_clips_see_a_window_around_every_frame(photograph):
+    """Beyond the ends the first or last frame comes again; flips and turns are averaged; sizes are padded."""
+    chain = make_chain("stopn", 4, num_feat=4, num_level=2, num_conv=1)
+    clip = np.stack([photograph(24, 40, 4)[:14, 2 * t:2 * t + 18] for t in range(3)])
+    assert chain.frames == 5
+    padded = np.pad(clip, [(0, 0), (0, 2), (0, 2), (0, 0)], "reflect").astype(np.float32) / 255
+    module, variables = chain.networks["sr"], jax.device_get(chain.variables["sr"])
+    windows = np.stack([padded[np.clip([t - 2, t - 1, t, t + 1, t + 2], 0, 2)] for t in range(3)])
+    expected = np.asarray(module.apply(variables, windows))[:, :56, :72]
+    assert np.abs(Upscaler([chain]).upscale(clip.astype(np.float32) / 255) - expected.clip(0, 1)).max() < 1e-5
+    sr = Upscaler([chain]).upscale(clip)
+    assert sr.dtype == np.uint8 and np.abs(sr - 255 * expected.clip(0, 1)).max() < 0.51
+    turned = Upscaler([chain]).upscale(clip[:, :, ::-1])[:, :, ::-1].astype(float)
+    averaged = Upscaler([chain], self_ensemble=["identity", "hflip"]).upscale(clip)
+    inside = (expected > 0.02) & (expected < 0.98)  # where nothing was clipped
+    assert np.abs(averaged - (sr + turned) / 2)[inside].max() < 1.51
+    with pytest.raises(ValueError, match=r"takes clips, expected \(T, H, W, 3\), got \(14, 18, 3\)"):
+        Upscaler([chain]).upscale(clip[0])

@@ -138,7 +138,7 @@ def test_it_learns():
 
 
 def test_a_network_that_is_none_of_images_is_refused():
-    with pytest.raises(UserError, match="^vgg: VGG gives no RGB image of an RGB image"):
+    with pytest.raises(UserError, match="^vgg: VGG gives no image of an image"):
         convert.convert({"sr": models.create("vgg", scale=1)}, {"sr": {"params": {}}}, title="vgg")
 
 

@@ -27,8 +27,8 @@ def trunk_rows(groups, resi_connection="1conv"):
     after_body = "3conv" if resi_connection == "3conv" else "1conv"  # as SwinIR.after_body
     return [("conv_first", "conv_first", "conv"), ("patch_embed.norm", "patch_embed_norm", "norm"),
             *(row for g in range(groups)
-              for row in _group_conv_rows(f"layers.{g}.conv", f"layers_{g}/conv", resi_connection)),
-            ("norm", "norm", "norm"), *_group_conv_rows("conv_after_body", "conv_after_body", after_body)]
+              for row in group_conv_rows(f"layers.{g}.conv", f"layers_{g}/conv", resi_connection)),
+            ("norm", "norm", "norm"), *group_conv_rows("conv_after_body", "conv_after_body", after_body)]
 
 
 _SPATIAL_FREQUENCY = {  # modules of SwinFIR's SFB: submodules of a SpatialFrequencyBlock
@@ -36,7 +36,8 @@ _SPATIAL_FREQUENCY = {  # modules of SwinFIR's SFB: submodules of a SpatialFrequ
     "F.fu.conv_layer": "spectral/fu_conv_layer", "F.conv2": "spectral/conv2", "fusion": "fusion"}
 
 
-def _group_conv_rows(source, target, kind):
+def group_conv_rows(source, target, kind):
+    """Rows of a jsr.layers.swin.GroupConv of a kind."""
     if kind == "1conv":
         return [(source, f"{target}/conv_0", "conv")]
     if kind == "3conv":

@@ -12,7 +12,8 @@ CHANNELS = [("norm", "{}_norm", "norm"), ("fn.temperature", "{}/temperature", "t
 FEED_FORWARD = [("norm", "{}_norm", "norm"),
                 *((f"fn.{name}", f"{{}}/{name}", "conv") for name in ("project_in", "dwconv", "project_out"))]
 LAYERS = [(2, "window", PIXELS), (4, "ffn_0", FEED_FORWARD), (5, "channels", CHANNELS), (6, "ffn_1", FEED_FORWARD),
-          (8, "grid", PIXELS), (10, "ffn_2", FEED_FORWARD), (11, "channels_grid", CHANNELS), (12, "ffn_3", FEED_FORWARD)]
+          (8, "grid", PIXELS), (10, "ffn_2", FEED_FORWARD), (11, "channels_grid", CHANNELS),
+          (12, "ffn_3", FEED_FORWARD)]
 MBCONV = [("0.fn.0", "mbconv/conv_0", "conv"), ("0.fn.2", "mbconv/conv_1", "conv"),
           ("0.fn.4.gate.1", "mbconv/gate_0", "linear"), ("0.fn.4.gate.3", "mbconv/gate_1", "linear"),
           ("0.fn.5", "mbconv/conv_2", "conv")]
@@ -42,7 +43,8 @@ FORMATS = {"official": official}
 
 def identify(state_dict):
     """(scale, fields, assumed) of a state dict; None of another network's."""
-    if not {"residual_layer.0.residual_layer.0.layer.0.fn.0.weight", "input.weight", "up.0.weight"} <= state_dict.keys():
+    first = "residual_layer.0.residual_layer.0.layer.0.fn.0.weight"
+    if not {first, "input.weight", "up.0.weight"} <= state_dict.keys():
         return None
     fields = dict(num_feat=state_dict["input.weight"].shape[0], num_group=count(state_dict, "residual_layer."),
                   num_block=count(state_dict, "residual_layer.0.residual_layer.") - 1,

@@ -14,7 +14,8 @@ def official(model):
     """neosr-project/neosr, realplksr_arch.py; traiNNer-redux and spandrel name the tensors alike."""
     block = [(*names, "conv") for names in [*BLOCK, *([("attn.f.0", "attention")] if model.attention else [])]]
     block += [("layer_norm", "layer_norm", "norm") if model.norm == "layer" else ("norm", "norm", "norm")]
-    sampled, constants = dysample(model.upsampler == "dysample", "to_img", model.scale)
+    groups = dysample_groups(3, model.scale)
+    sampled, constants = dysample(model.upsampler == "dysample", "to_img", model.scale, groups)
     return Rules(rows=[
         ("feats.0", "conv_first", "conv"),
         *((f"feats.{i + 1}.{source}", f"body_{i}/{target}", layout) for i in range(model.num_block)
@@ -23,13 +24,12 @@ def official(model):
         *sampled], constants=constants)
 
 
-def dysample(there, name, scale, channels=3):
+def dysample(there, name, scale, groups):
     """(rows, constants) of a DySample `upsample` that is called `name`, where there is one."""
     if not there:
         return [], {}
-    places = initial_places(scale, dysample_groups(channels, scale))
     return [(f"{name}.{part}", f"upsample/{part}", "conv") for part in ("end_conv", "offset", "scope")], {
-        f"{name}.init_pos": places.reshape(1, -1, 1, 1)}
+        f"{name}.init_pos": initial_places(scale, groups).reshape(1, -1, 1, 1)}
 
 
 FORMATS = {"official": official}

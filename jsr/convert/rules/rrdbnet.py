@@ -24,7 +24,8 @@ def old_esrgan(model):
     """
     ups = len(model.upsample_factors)  # each takes three places: upsampling, convolution, activation
     return _rules(model, first="model.0", block="model.1.sub.{}.RDB{}.conv{}.0", trunk=f"model.1.sub.{model.num_block}",
-                  up="model.{}", hr=f"model.{3 * ups + 2}", last=f"model.{3 * ups + 4}", up_places=range(3, 3 * ups + 3, 3))
+                  up="model.{}", hr=f"model.{3 * ups + 2}", last=f"model.{3 * ups + 4}",
+                  up_places=range(3, 3 * ups + 3, 3))
 
 
 def _rules(model, *, first, block, trunk, up, hr, last, up_places=range(1, 9)):
@@ -53,10 +54,11 @@ def identify(state_dict):
         ups = max(count(state_dict, "model.") - 5, 0) // 3
         last = f"model.{3 * ups + 4}"
     elif {"conv_first.weight", "RRDB_trunk.0.RDB1.conv1.weight"} <= state_dict.keys():
-        first, grow, blocks, last = "conv_first", "RRDB_trunk.0.RDB1.conv1", count(state_dict, "RRDB_trunk."), "conv_last"
+        first, last, grow = "conv_first", "conv_last", "RRDB_trunk.0.RDB1.conv1"
+        blocks = count(state_dict, "RRDB_trunk.")
         ups = sum(f"upconv{k}.weight" in state_dict for k in range(1, 9))
     elif {"conv_first.weight", "body.0.rdb1.conv1.weight"} <= state_dict.keys():
-        first, grow, blocks, last = "conv_first", "body.0.rdb1.conv1", count(state_dict, "body."), "conv_last"
+        first, last, grow, blocks = "conv_first", "conv_last", "body.0.rdb1.conv1", count(state_dict, "body.")
         ups = sum(f"conv_up{k}.weight" in state_dict for k in range(1, 9))
     else:
         return None
