@@ -52,7 +52,7 @@ import safetensors
 import safetensors.numpy
 
 from jsr import models, reparam, trees, weights
-from jsr.convert import conversion, files
+from jsr.convert import conversion, files, trial
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.weights import public
@@ -228,7 +228,7 @@ def alike(one, other):
 def _load(path):
     """(meta, networks, variables) of all that a file holds."""
     if is_foreign(path):
-        source, converted = conversion.of_file(path)
+        source, converted = trial.of_file(path)
         meta = {"format": FORMAT, **conversion.metadata(source, converted)}
         name = meta["networks"][0]["name"]
         return meta, {name: converted.model}, {name: converted.variables}

@@ -28,7 +28,7 @@ from rich.console import Console
 
 from jsr import command_line, convert, model_file, models, recipes, trees
 from jsr.cli import _output
-from jsr.convert import conversion, files, parity
+from jsr.convert import conversion, files, trial
 from jsr.convert.identify import Match
 from jsr.errors import UserError
 from jsr.torch_code import convert as torch_code
@@ -124,8 +124,7 @@ def _to_model_file(source, target, args):
         raise UserError(f"{target}: a model file ends in .safetensors")
     found = conversion.read(source, args.prefix)
     name, match = _identity(found, args)
-    converted = conversion.fit(found, match)
-    certificate = parity.certify(converted.model, converted.variables, args.reference) if args.reference else None
+    converted, certificate = trial.settle(found, match, reference=args.reference)
     model_file.save(target, {name: converted.variables}, {
         **conversion.metadata(found, converted, name), "recipe": args.recipe or "", **_of_recipe(args.recipe),
         "parity": certificate, "licence": args.licence or ""}, replace=args.overwrite)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-import shlex
 from typing import Any
 
 import flax.linen as nn
@@ -141,26 +140,6 @@ def metadata(source, converted, name="sr"):
             "fingerprint": {"source": source.path.name, "sha256": sha256(source.path), "names": converted.style,
                             "versions": {"jsr": jsr.__version__}},
             "parity": None, "licence": ""}
-
-
-def of_file(path):
-    """The network of PyTorch weights, as they say themselves which it is.
-
-    Args:
-      path: see `read`.
-
-    Returns:
-      (Source, Converted).
-
-    Raises:
-      UserError: as of `read` and `fit`, or they are not recognised.
-    """
-    source = read(path)
-    if source.match is None:
-        raise UserError(f"{path}: neither a model file of jsr's nor weights of a network that it recognises "
-                        f"({source.keys()}); name that: jsr convert {shlex.quote(str(path))} MODEL.safetensors --arch "
-                        "MODEL_ID --scale N")
-    return source, fit(source, source.match)
 
 
 def _title(name, match, variables, style, ema):

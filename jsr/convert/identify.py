@@ -69,7 +69,7 @@ def identify(state_dict):
         rules = importlib.import_module(f"jsr.convert.rules.{stem}")
         try:
             found = rules.identify(state_dict) if hasattr(rules, "identify") else None
-            match = Match(*_variant(stem, found[0], found[1]), tuple(found[2])) if found else None
+            match = Match(*variant(stem, found[0], found[1]), tuple(found[2])) if found else None
         except (ArithmeticError, LookupError, ValueError):
             continue
         if match:
@@ -89,8 +89,17 @@ def shuffled_scale(state_dict, prefix):
     return math.prod(math.isqrt(kernel.shape[0] // kernel.shape[1]) for kernel in kernels if kernel is not None)
 
 
-def _variant(stem, scale, fields):
-    """(id, scale, fields) with the variant that leaves the fewest fields to override; of equals one published at it."""
+def variant(stem, scale, fields):
+    """The row of VARIANTS that leaves the fewest fields to override; a word, as a kind of block, counts twice.
+
+    Args:
+      stem: of the network's file.
+      scale: SR size over LR size.
+      fields: {name: value} of the network.
+
+    Returns:
+      (id, scale, fields that differ from the row's); of equal rows one that is published at the scale.
+    """
     left = {}
     for model_id in models.list_models(f"{stem}/*"):
         if scale in models.card(model_id).allowed_scales:
@@ -98,5 +107,6 @@ def _variant(stem, scale, fields):
             left[model_id] = {name: value for name, value in fields.items() if getattr(own, name) != value}
     if not left:
         return stem, scale, fields
-    model_id = min(left, key=lambda i: (len(left[i]), scale not in models.card(i).scales))
+    words = {i: sum(isinstance(value, str) for value in fields.values()) for i, fields in left.items()}
+    model_id = min(left, key=lambda i: (len(left[i]) + words[i], scale not in models.card(i).scales))
     return model_id, scale, left[model_id]

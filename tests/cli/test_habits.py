@@ -324,7 +324,7 @@ def mixed(place, photograph):
         path = place / "mixed" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(photograph(16, 20, seed)).save(path)
-    for name in ("1.heic", "2.HEIC", "sub/3.heic", "4.cr2", "sub/notes", ".DS_Store", "._a.png", "sub/Thumbs.db",
+    for name in ("1.cr3", "2.CR3", "sub/3.cr3", "4.cr2", "sub/notes", ".DS_Store", "._a.png", "sub/Thumbs.db",
                  ".git/e.png"):
         path = place / "mixed" / name
         path.parent.mkdir(exist_ok=True)
@@ -337,7 +337,7 @@ def mixed(place, photograph):
     return place / "mixed"
 
 
-PASSED_OVER = ("passed over: 3 .heic, 1 .cr2, 1 without an ending, 1 link to a folder that is taken anyway, "
+PASSED_OVER = ("passed over: 3 .cr3, 1 .cr2, 1 without an ending, 1 link to a folder that is taken anyway, "
                "1 pipe or device, 1 folder of a run\n")
 
 
