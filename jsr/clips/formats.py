@@ -71,9 +71,9 @@ READABLE = (*(ending for form in CONTAINERS.values() for ending in form.extensio
 OTHERWISE = "mkv"
 
 _X26X = ("placebo", "veryslow", "slower", "slow", "medium", "fast", "faster", "veryfast", "superfast", "ultrafast")
-# The default factors write what is 42 dB from the networks' frames, which eyes do not tell from them. Measured on frames
-# of 512x320 px by the network x2, of a PSNR of 42.1 dB and 2.9 above bicubic's: written, they have 40.4. That is half a dB
-# at 33 dB, as of a source that was compressed itself; FFV1 loses nothing, and takes fifty times the bytes.
+# The default factors write what is 42 dB from the networks' frames, measured on frames of 512x320 px by the network x2,
+# of a PSNR of 42.1 dB and 2.9 above bicubic's: written, they have 40.4. FFV1 loses nothing, and takes many times the
+# bytes.
 ENCODERS = {
     "libx264": Encoder("h264", 16, 51, _X26X, "medium", even=True, params="x264-params", hdr=True),
     "libx265": Encoder("hevc", 16, 51, _X26X, "medium", even=True, params="x265-params", hdr=True),
