@@ -126,7 +126,7 @@ class Manifest:
                 aside, number = self.path.with_name(f"{self.path.name}.damaged-{number}"), number + 1
             with writing(aside):
                 self.path.rename(aside)
-            logging.getLogger("jsr").warning("%s: is damaged (%s); set aside as %s, and begun anew: files that are "
+            logging.getLogger("jsr").warning("%s: is damaged %s; set aside as %s, and begun anew: files that are "
                                              "there stay, unless --overwrite", self.path, self._damage, aside.name)
         self._damage = ""
 
@@ -162,7 +162,7 @@ class Manifest:
                 is_own = isinstance(content, dict) and content.get("command") == command
         except UserError as e:
             is_own = self.path.is_file() and (self.path.name in _OWN_NAMES or f'"{command}"' in _begin(self.path))
-            content, self._damage = {}, str(e).removeprefix(f"{self.path}: ") if is_own else ""
+            content, self._damage = {}, str(e).partition(": ")[2].removeprefix("a damaged file ") if is_own else ""
         if self._damage:
             return {}
         if not is_own:
@@ -174,7 +174,7 @@ class Manifest:
             if all(isinstance(rows, dict) for rows in tables.values()) and all(
                     map(_is_entry, tables.get("files", {}).values())):
                 return tables
-            self._damage = "its tables are none"
+            self._damage = "(its tables are none)"
             return {}
         if self._overwrite:
             return {}

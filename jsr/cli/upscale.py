@@ -42,8 +42,10 @@ import contextlib
 from fractions import Fraction
 import functools
 import math
+import os
 from pathlib import Path
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -60,6 +62,7 @@ _OTHERWISE = ("otherwise: --scale 4, --scale 1 to restore JPEG files, --width 30
               "`jsr help upscale` says more")
 _SIZES = ("scale", "width", "height", "longest", "megapixels")
 _LARGEST = 16  # scale that may be asked for
+_PART = 1 << 24  # bytes of a pipe that are read at a time
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
@@ -182,6 +185,9 @@ def _upscale(args, size, piped):
         name = ", ".join(Path(word).name or word for word in args.model or [args.recipe])
         networks = choice.Networks({name: models}, functools.partial(load, input_quality=args.input_quality))
         named = name, networks[name].scale
+        for line in (line for chain in networks[name].chains for line in chain.meta.get("notes", ())
+                     if any(map(model_file.is_foreign, models))):
+            stdout.print(line)
     else:
         networks = choice.Networks({name: [weights.SHIPPED / f"{name}.safetensors"] for name in choice.BOX}, load)
 
@@ -198,19 +204,19 @@ def _upscale(args, size, piped):
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
                 "quality": args.quality, "alpha": args.alpha}
     beside = piped.out is None
-    single = len(jobs) == 1 and jobs[0].target == piped.out
+    single = len(jobs) == 1 and not beside and jobs[0].target == piped.out
     where = {"out": None if single else piped.out, "mark": beside, "overwrite": args.overwrite}
     if args.dry_run:
         found, failed = upscale_folder.foresee(jobs, networks, settings, **where)
         _output.foretell({piped.shown(target): may for target, may in found.items()})
         done = ""
     else:
-        for job in [job for job in jobs if job.plan and job.plan.network and not job.target.exists()][:1]:
+        if job := upscale_folder.first_of_network(jobs):
             first = networks[job.plan.network]  # options that do not fit are one error, before anything is written
             for line in _forecast(first, job, jobs):
                 stdout.print(piped.shown(line))
         if args.preview:
-            free = [job for job in jobs if args.overwrite or not job.target.exists()]
+            free = [job for job in jobs if args.overwrite or job.target and not job.target.exists()]
             _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
         film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
         unit, its = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
@@ -278,11 +284,23 @@ class _Pipes:
             raise UsageError("-: is the terminal; send a picture into it, as in `jsr upscale - < photo.jpg`")
         file = scratch / f"stdin{len(self._names) or ''}"
         with open(file, "wb") as copy, contextlib.ExitStack() as opened:
-            shutil.copyfileobj(sys.stdin.buffer if text == "-" else opened.enter_context(open(text, "rb")), copy)
+            _copy(sys.stdin.buffer if text == "-" else opened.enter_context(open(text, "rb")), copy, text)
         named = file.with_suffix(_ending(file))
         file.rename(named)
         self._names[str(named)] = text
         return str(named)
+
+
+def _copy(stream, file, name):
+    """Copies a pipe into a file; UserError of a device, and of a pipe that gives more than half of the disk's room."""
+    if name != "-" and stat.S_ISCHR(os.stat(name).st_mode):
+        raise UserError(f"{name}: is a device, which never ends; name a picture, or send one through a pipe")
+    room = shutil.disk_usage(file.name).free // 2
+    while part := stream.read(_PART):
+        if file.tell() + len(part) > room:
+            raise UserError(f"{name}: gives more than {room / 1e9:.0f} GB, half of what the disk has free; save it to "
+                            "a file first")
+        file.write(part)
 
 
 def _sink_ending(out, path, args):
@@ -400,8 +418,7 @@ def _forecast(upscaler, first, jobs):
         return
     words = [f"{count} {what}" for count, what in zip(counts, ("networks", "flips and turns", "tilings"), strict=True)
              if count > 1]
-    pixels = sum(math.prod(job.plan.before) * job.plan.frames for job in jobs
-                 if job.plan and job.plan.network == first.plan.network and not job.target.exists())
+    pixels = math.prod(first.plan.before) * first.plan.frames * len(jobs)
     seconds = upscaler.seconds(height, width) * pixels / (height * width)
     long = f"{seconds / 3600:.1f} h" if seconds >= 6000 else f"{seconds / 60:.0f} min"
     advice = "; --members 1 takes one network" if counts[0] > 1 else ""

@@ -12,7 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr.analysis.receptive_field import receptive_field
-from jsr.chain import chain_channels, chain_frames, chain_padding, chain_scale, run_chain, takes_quality, told
+from jsr.chain import (
+    chain_channels,
+    chain_frames,
+    chain_open_multiple,
+    chain_padding,
+    chain_scale,
+    run_chain,
+    takes_quality,
+    told,
+)
 from jsr.device import usual_settings
 from jsr.errors import UserError
 from jsr.inference import runtimes
@@ -244,7 +253,8 @@ class Chain:
             from jsr.onnx_graph.write import chain_to_onnx  # which imports this module
             return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
 
-        return runtimes.Runner(runtime, in_jax, to_onnx, channels=self.channels[0], probe=self._probe)
+        return runtimes.Runner(runtime, in_jax, to_onnx, channels=self.channels[0], probe=self._probe,
+                               multiple=chain_open_multiple(self.networks))
 
     def _trace(self, limit):
         if any(getattr(module, "grid_follows_size", False) for module in self.networks.values()):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jsr import stills
 from jsr.errors import UserError
 from jsr.files import open_file
 from jsr.libvips import check_jpeg, tidied_jpeg, vips
@@ -53,10 +54,11 @@ class Picture:
 
     Attributes:
       path: place of the file.
-      format: "png", "jpeg", "webp", "avif", "tiff", "gif", or a format of Pillow in small letters, as "bmp".
+      format: "png", "jpeg", "webp", "avif", "tiff", "gif", "heif", "jpegxl", or a format of Pillow in small letters, as
+        "bmp".
       height, width: size of one frame, px, after its EXIF orientation was applied.
       channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
-      bit_depth: bits a channel, from the header: 8, 10, 12 or 16.
+      bit_depth: bits a channel, from the header: 8 to 16.
       dtype: uint8 for 8 bits, else uint16, always over its full range 0..65535.
       frames: number of frames of an animation, or of pages; else 1.
       animated: whether the frames have times.
@@ -72,15 +74,17 @@ class Picture:
         if drop_opaque and self._image.bands in (2, 4) and self._is_opaque():
             self._image = self._image.extract_band(0, n=self._image.bands - 1)
             notes.append("alpha, opaque everywhere, dropped")
-        self.turned = field(self._image, "orientation", 1)
+        self._turn = field(self._image, "orientation", 1)
+        self.turned = max(self._turn, self.metadata.turned)
         page_height = field(self._image, "page-height", self._image.height)
         self.frames = self._image.height // page_height
         self.animated = self.frames > 1 and self.metadata.delays is not None
         size = page_height, self._image.width
-        self.height, self.width = size[::-1] if self.turned > 4 else size
+        self.height, self.width = size[::-1] if self._turn > 4 else size
         self.channels = self._image.bands
         self.dtype = np.dtype(np.uint16 if self._image.format == "ushort" else np.uint8)
-        self.bit_depth = field(self._image, "bits-per-sample") if self.format == "avif" else 8 * self.dtype.itemsize
+        self.bit_depth = (field(self._image, "bits-per-sample") if self.format in ("avif", *stills.KINDS) else
+                          8 * self.dtype.itemsize)
         if self.turned > 1:
             notes.append(f"turned upright ({self.metadata.oriented_by} orientation {self.turned})")
         self.notes = tuple(notes)
@@ -161,7 +165,7 @@ class Picture:
             check_jpeg(tidied_jpeg(data) or data, self.path)
         height = self._image.height // self.frames
         page = self._image.crop(0, frame * height, self._image.width, height)
-        if self.turned > 1:
+        if self._turn > 1:
             page = page.copy()
             if self.frames > 1:
                 page.remove("page-height")  # with it libvips would turn all frames as one
@@ -176,4 +180,4 @@ class Picture:
             part = np.frombuffer(self._page.fetch(0, top, self.width, height), self.dtype)
             rows[top - start:top - start + height] = part.reshape(height, self.width, self.channels)
         # libvips puts 10 and 12 bits in the high ones: the low ones are filled, so that white is 65535.
-        return rows if self.bit_depth in (8, 16) else rows | rows >> self.bit_depth
+        return rows | rows >> self.bit_depth if self.format == "avif" and self.bit_depth in (10, 12) else rows
