@@ -59,7 +59,7 @@ class Encoder:
 CONTAINERS = {
     "mkv": Container("matroska", (".mkv",), "JSR", "JSR", seeks=False),
     "mp4": Container("mp4", (".mp4", ".m4v"), "encoding_tool", "encoder", seeks=True),
-    "mov": Container("mov", (".mov",), "keywords", "keywords", seeks=True),
+    "mov": Container("mov", (".mov",), "JSR", "JSR", seeks=True),
     "webm": Container("webm", (".webm",), "JSR", "JSR", seeks=False),
 }
 # Endings that are clips; of those that cannot be written results are Matroska files, which hold whatever these hold.

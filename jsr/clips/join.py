@@ -41,7 +41,9 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
     times = [time for entry in entries for time in entry["times"]]
     origin = times[0] if start is not None else 0
     form, notes = CONTAINERS[how.container], []
-    options = {"video_track_timescale": str(clip.time_base.denominator)} if form.muxer in ("mp4", "mov") else {}
+    options = {"video_track_timescale": str(clip.time_base.denominator)} if how.container in _APPLE else {}
+    if how.container == "mov":  # all keys are kept, as those of telephones
+        options["movflags"] = "use_metadata_tags"
     with contextlib.nullcontext() if clip.is_folder else read.opened(clip.path) as source:
         try:
             with av.open(file, "w", format=form.muxer, container_options=options) as output:
