@@ -47,7 +47,8 @@ def identify(state_dict):
         return None
     mid_feat, num_feat = state_dict[f"{block}1.c1_r.weight"].shape[:2]
     attention = state_dict.get(f"{block}1.esa.conv1.weight")
-    num_block = count({key.replace(block, f"{block}.", 1): 0 for key in state_dict}, f"{block}.") - 1  # they begin with 1
+    numbered = {key.replace(block, f"{block}.", 1): 0 for key in state_dict}
+    num_block = count(numbered, f"{block}.") - 1  # they begin with 1
     return math.isqrt(state_dict["upsampler.0.weight"].shape[0] // 3), dict(
         num_feat=num_feat, mid_feat=None if mid_feat == num_feat else mid_feat, num_block=num_block,
         esa_feat=None if attention is None else attention.shape[0], block="plain"), ["img_range 255"]
