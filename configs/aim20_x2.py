@@ -72,14 +72,13 @@ RECIPES = {
                       schedule=dict(name="multi_step", milestones=[475_000], factor=0.5)),  # 400 epochs
                 stage(steps=118_750, crop=128, batch=16, losses=aim20.L1_SSIM, learning_rate=5e-5,
                       optimizer=dict(name="sgd", momentum=0.9))],
-        ensemble=dict(tiles=[800]),
+        ensemble=dict(tiles=[800], overlap=5),
         inferred=["two cycles in a block, as the team's code runs them, where the report has three; the third's "
                   "parameters are here as there, without a use",
                   "guess: HR patches of 128, batch 16, 800 epochs, then 100 with momentum of 0.9 at 5e-5; the report "
                   "has the two optimizers, the rate and its halving every 400 epochs",
-                  "likely: AdamW's decay of 0.01, PyTorch's"],
-        left_out=["tiles of 800 that overlap by 10 px, as the team's code has them: `jsr upscale --tile 800 "
-                  "--overlap 5`; the recipe's are faded over an eighth"]),
+                  "likely: AdamW's decay of 0.01, PyTorch's",
+                  "likely: tiles of 800 are faded over the 10 px by which those of the team's code overlap"]),
     "lyl_cfn": aim20.lyl_cfn(2),
     "gdut_sl_rrdb_relu": aim20.entry(
         "gdut_sl_rrdb_relu", scale=2,

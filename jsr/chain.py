@@ -19,7 +19,7 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditi
     Args:
       network: a module.
       variables: its Flax collections.
-      image: what it takes.
+      image: what it takes; the frames of clips (N, T, H, W, 3) pass a network for images one by one.
       train: passed to the network; its statistics are updated where True.
       rngs: PRNG keys for the network, as Flax takes them.
       taps: paths of submodules, as "body_0/conv1".
@@ -30,6 +30,8 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditi
       lacks those that are no submodule.
     """
     paths = {path: tuple(path.split("/")) for path in taps}
+    by_frame = image.ndim == 5 and not models.card(network).video
+    clip, image = image.shape[:2], _frames(image) if by_frame else image
     result, changed = network.apply(
         variables, image, train=train, rngs=rngs, **(conditions or {}),
         mutable=[*(c for c in variables if train and c != "params"), *(["intermediates"] if paths else [])],
@@ -38,7 +40,10 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditi
     for path, parts in paths.items():
         with contextlib.suppress(KeyError):
             tapped[path] = functools.reduce(lambda tree, part: tree[part], parts, captured)["__call__"][0]
-    return models.outputs(result), tapped, changed
+    result = models.outputs(result)
+    if by_frame:
+        result, tapped = jax.tree.map(functools.partial(_clips, clip), (result, tapped))
+    return result, tapped, changed
 
 
 def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), conditions=None):
@@ -62,12 +67,8 @@ def run_chain(networks, chain, variables, lr, *, train=(), rngs=None, taps=(), c
     outputs, updated, image = {}, {}, lr
     for name in chain:
         paths = [path for net, _, path in (tap.partition("@") for tap in taps) if net == name]
-        by_frame = image.ndim == 5 and not models.card(networks[name]).video
-        clip, image = image.shape[:2], _frames(image) if by_frame else image
         result, tapped, updated[name] = apply(networks[name], variables[name], image, train=name in train, rngs=rngs,
                                               taps=paths, conditions=(conditions or {}).get(name))
-        if by_frame:
-            result, tapped = jax.tree.map(functools.partial(_clips, clip), (result, tapped))
         image = result["sr"]
         outputs |= {f"{name}@{path}": value for path, value in tapped.items()}
         outputs |= {key if name == chain[-1] else f"{name}/{key}": value for key, value in result.items()}
@@ -97,6 +98,14 @@ def told(names, quality):
       quality: float array (N,) in 1..100, 100 for what never was a JPEG file; or one number.
     """
     return {name: {"qf_input": 1 - jnp.reshape(jnp.asarray(quality, jnp.float32), (-1, 1)) / 100} for name in names}
+
+
+def referred(networks, refs):
+    """Conditions of `run_chain` by which the networks of {name: module} that refine by references have them.
+
+    `refs` are float (N, K, H, W, 3), of the size of the images that those networks get.
+    """
+    return {name: {"refs": refs} for name, module in networks.items() if getattr(module, "takes_refs", False)}
 
 
 def chain_scale(networks):

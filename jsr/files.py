@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import filecmp
 import hashlib
 import json
@@ -10,7 +11,9 @@ from pathlib import Path
 import stat
 import tempfile
 
-from jsr.errors import UserError
+from jsr.errors import FileError, UserError
+
+_PART = ".part"  # ending of what is being written
 
 
 @contextlib.contextmanager
@@ -36,12 +39,12 @@ def atomic_write(path, mode="wb", *, replace=True, before=lambda temporary: None
         with writing(path), open(path, mode.replace("+", ""), encoding=None if "b" in mode else "utf-8") as file:
             yield file
         return
-    temporary = None
+    temporary = held = None
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=_prefix(path), suffix=".part", dir=path.parent)
-            # mkstemp makes private files; the finished one gets the permissions that open() would have given.
+            handle, temporary = _temporary(path)
+            held = os.dup(handle)  # and with it the lock, until the file has its name
             os.fchmod(handle, 0o666 & ~_umask())
             with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
                 yield file
@@ -57,12 +60,39 @@ def atomic_write(path, mode="wb", *, replace=True, before=lambda temporary: None
         if temporary is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
+        if held is not None:
+            os.close(held)
 
 
 def remove_rests(path):
     """Removes what killed processes left half-written beside `path`; those still at work on it must not be."""
-    for rest in Path(path).parent.glob(f"{_prefix(path)}*.part"):
+    path = Path(path)
+    for rest in (path.with_name(hidden_name(path, _PART)), *path.parent.glob(f"{_prefix(path)}*{_PART}")):
         rest.unlink(missing_ok=True)
+
+
+def _temporary(path):
+    """(descriptor, path) of a file beside `path` to write to, with private permissions.
+
+    It is the same one every time, locked while it is written, so that what a killed process left is used up by the
+    next; where another process is at work on `path`, or there are no locks, it has a name of its own.
+    """
+    place = path.with_name(hidden_name(path, _PART))
+    with contextlib.suppress(OSError):
+        handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            here = os.fstat(handle)
+            # Another process may have given it its name meanwhile, or was killed as it did
+            if os.path.samestat(here, os.stat(place, follow_symlinks=False)) and stat.S_ISREG(here.st_mode):
+                if here.st_nlink == 1:
+                    os.ftruncate(handle, 0)
+                    return handle, str(place)
+                os.unlink(place)
+        except OSError:
+            pass
+        os.close(handle)
+    return tempfile.mkstemp(prefix=_prefix(path), suffix=_PART, dir=path.parent)
 
 
 def refuse_existing(path):
@@ -93,11 +123,11 @@ def open_file(path):
     """Opens a file for reading in binary, and never waits: a pipe or a device is none.
 
     Raises:
-      UserError: it is a pipe, a device or a socket.
+      FileError: it is a pipe, a device or a socket.
       OSError: as of `open`.
     """
     if is_stream(path):  # not even opened, which some devices take for an order
-        raise UserError(f"{path}: is a pipe or device, not a file; copy it into a file first")
+        raise FileError(f"{path}: is a pipe or device, not a file; copy it into a file first")
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # one may have come since
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
@@ -106,12 +136,12 @@ def open_file(path):
 
 
 @contextlib.contextmanager
-def from_json(path, advice):
+def from_json(path, advice=""):
     """Gives a block the value in a JSON file that jsr has written.
 
     Args:
       path: of the file.
-      advice: what is to be done about a damaged one; ends the message.
+      advice: what is to be done about a missing or damaged one; ends the message.
 
     Yields:
       The value. What the block raises of a value that is not as it was written (KeyError, TypeError...) is damage too.
@@ -119,6 +149,7 @@ def from_json(path, advice):
     Raises:
       UserError: no such file, it cannot be read, or it is damaged.
     """
+    end = f"; {advice}" if advice else ""
     try:
         with open_file(path) as file:
             found = json.load(file)
@@ -126,11 +157,31 @@ def from_json(path, advice):
     except UserError:
         raise
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {advice}") from None
+        raise UserError(f"{path}: no such file{end}") from None
     except OSError as e:
         raise UserError(f"{path}: cannot be read: {e.strerror or e}") from e
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
-        raise UserError(f"{path}: a damaged file ({type(e).__name__}: {e}); {advice}") from e
+        what = f"has no {e}" if isinstance(e, KeyError) else e
+        raise UserError(f"{path}: a damaged file ({what}){end}") from e
+
+
+def json_rows(path):
+    """The objects in a file of JSON lines, [dict], and how many of its whole lines are damaged; [] of no such file."""
+    rows, damaged = [], 0
+    try:
+        with open_file(path) as file:
+            for line in file:
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
+                    row = None
+                if isinstance(row, dict):
+                    rows.append(row)
+                else:
+                    damaged += line.endswith(b"\n")  # else a kill cut it off
+    except FileNotFoundError:
+        pass
+    return rows, damaged
 
 
 def sha256(path):

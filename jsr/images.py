@@ -1,22 +1,24 @@
 """Reading and writing 8-bit RGB images, with one clear line for every file that is not one."""
 
+import contextlib
 import io
 from pathlib import Path
 import struct
+import tempfile
 import warnings
 
 import numpy as np
 from PIL import Image
 
-from jsr import listing, orientation
+from jsr import listing, orientation, stills
 from jsr.errors import FileError, UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, open_file
 from jsr.libvips import check_jpeg, tidied_jpeg, undecodable
 
 # The endings of all formats that are read, here by Pillow and in jsr.pictures.
 EXTENSIONS = (".avif", ".bmp", ".dib", ".gif", ".icb", ".icns", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg",
               ".jpf", ".jpg", ".jpx", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi", ".ras", ".rgb",
-              ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp")
+              ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp", *stills.EXTENSIONS)
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # Pillow's names of formats whose frames are no smaller copies or layers
 _OPAQUE, _WITH_ALPHA = ("RGB", "L", "1"), ("P", "PA", "LA", "RGBA")  # Pillow's modes that are read
 _ORIENTATION = 0x112  # of EXIF
@@ -73,12 +75,28 @@ def read_rgb(source, *, name=None, trusted=False):
 def _opened(source, name, trusted):
     """The Pillow image of a path or bytes; a JPEG file is whole, and tidied."""
     if not isinstance(source, bytes):
-        with open(source, "rb") as file:
+        with open_file(source) as file:
             source = file.read()
+    if kind := stills.kind(source[:64]):
+        with tempfile.TemporaryFile() as file:  # a decoder may want a file
+            file.write(source)
+            file.flush()
+            _check_still(stills.header(file, name, kind), name)
+            image = Image.fromarray(stills.read(file, name, kind).pixels)
+            image.tile = []  # as of one that is loaded
+            return image
     if source.startswith(_JPEG) and not trusted:
         source = tidied_jpeg(source) or source
         check_jpeg(source, name)
     return Image.open(io.BytesIO(source))
+
+
+def _check_still(head, name):
+    """Raises FileError where the header of a picture of jsr.stills says that it is no 8-bit image, or too large."""
+    if head.bits > 8:
+        raise FileError(f"{name}: has {head.bits} bits a channel, not 8; convert it first")
+    if Image.MAX_IMAGE_PIXELS and head.height * head.width > Image.MAX_IMAGE_PIXELS:
+        raise FileError(_too_many_pixels(name))
 
 
 def _too_many_pixels(name):
@@ -172,8 +190,13 @@ def image_size(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                _check_mode(image, image.filename)
+            with open_file(path) as file, contextlib.ExitStack() as opened:
+                if kind := stills.kind(file.read(64)):
+                    head = stills.header(file, path, kind)
+                    _check_still(head, path)
+                    return head.height, head.width
+                image = opened.enter_context(Image.open(file))
+                _check_mode(image, path)
                 turn, _ = _turn(image)
                 # Of a TIFF file that states it as a tag Pillow gives the upright size.
                 is_swapped = turn in _ON_ITS_SIDE and _ORIENTATION not in getattr(image, "tag_v2", ())

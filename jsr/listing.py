@@ -25,7 +25,7 @@ class PassedOver:
     """What a command leaves alone of the folders that it was given.
 
     Attributes:
-      kinds: {".heic", or another kind: number}.
+      kinds: {".cr2", or another kind: number}.
       folders: [(path of a folder that could not be read, why)].
     """
 
@@ -33,7 +33,7 @@ class PassedOver:
     folders: list = dataclasses.field(default_factory=list)
 
     def __str__(self):
-        """"passed over: 3 .heic, 1 .cr2, 2 folders that could not be read"; "" of nothing."""
+        """"passed over: 3 .cr2, 1 .xcf, 2 folders that could not be read"; "" of nothing."""
         endings = sorted(((kind, count) for kind, count in self.kinds.items() if kind not in _PLURALS),
                          key=lambda row: (-row[1], row[0]))
         others = [(kind, self.kinds[kind]) for kind in _PLURALS if self.kinds[kind]]

@@ -2,14 +2,17 @@
 
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
+import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import threading
 
 from jsr.errors import UserError
 
 _ITEMS_PER_WORKER = 16  # fewer are done sooner than a process starts
+_SHARED, _SEMAPHORE = "/dev/shm", re.compile(r"sem\.jsr-(\d+)-(\d+)-(\d+)-\w+")
 
 
 def cores():
@@ -40,6 +43,7 @@ def map_unordered(function, items, *, num_workers=None):
     if min(num_workers, len(items)) <= 1:
         yield from ((item, _outcome(function, item)) for item in items)
         return
+    named_semaphores()
     # Spawned, not forked: a fork of a process with threads (JAX, TensorFlow) can deadlock.
     pool = futures.ProcessPoolExecutor(min(num_workers, len(items)), multiprocessing.get_context("spawn"),
                                        initializer=init_worker)
@@ -52,6 +56,32 @@ def map_unordered(function, items, *, num_workers=None):
                         "smaller --num_workers") from e
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def named_semaphores():
+    """Names the semaphores that this process shares with others after it, and removes those of processes that are dead.
+
+    Nothing else does that where a process and all its children were killed at once. Linux alone has them as files.
+    """
+    try:
+        space, born, found = os.stat("/proc/self/ns/pid").st_ino, _born(os.getpid()), os.listdir(_SHARED)
+    except OSError:
+        return
+    multiprocessing.current_process()._config["semprefix"] = f"/jsr-{space}-{os.getpid()}-{born}"
+    for name in found:
+        match = _SEMAPHORE.fullmatch(name)
+        if match and int(match[1]) == space and _born(int(match[2])) != int(match[3]):
+            with contextlib.suppress(OSError):  # another person's
+                os.unlink(os.path.join(_SHARED, name))
+
+
+def _born(pid):
+    """When a process started, in ticks since the system did; None of one that is dead."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def _outcome(function, item):

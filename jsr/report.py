@@ -11,7 +11,7 @@ from rich.table import Table
 from jsr import challenges, chart, crops, degradations, evaluation, metrics
 from jsr.degradations.enlarge import enlarge
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json
 from jsr.images import png_bytes, read_rgb
 from jsr.training import insight
 
@@ -68,7 +68,7 @@ def _scores(name, shown, hr, protocol):
     if not protocol.video:
         return {who: evaluation.score(name, sr, hr, protocol) for who, sr in shown.items()}
     frames = {who: evaluation.frame_scores(name, sr, hr, protocol) for who, sr in shown.items()}
-    return {**{who: evaluation.mean_scores(rows) for who, rows in frames.items()}, "frames": frames}
+    return {**{who: metrics.clip_scores(rows, protocol.keys) for who, rows in frames.items()}, "frames": frames}
 
 
 def table(report, protocol):
@@ -242,4 +242,7 @@ def _image(picture, alt):
 
 
 def _json(path):
-    return json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    with from_json(path, "put it back, or remove the run") as found:
+        return dict(found)

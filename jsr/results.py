@@ -9,12 +9,14 @@ import socket
 import threading
 
 from jsr.errors import UserError
-from jsr.files import atomic_write, hidden_name, remove_rests, sha256, writing
+from jsr.files import atomic_write, from_json, hidden_name, remove_rests, sha256, writing
 
 MANIFESTS = {"jsr upscale": "upscaled.json", "jsr degrade": "manifest.json"}  # their names, by command
 WRITE, REPLACE, PASS_OVER = "write", "replace", "pass over"
 
+_OWN_NAMES = {"upscaled.json"}  # that no other program writes
 _POLL_S = 0.02
+_HEAD = 200  # characters of a manifest that have its command
 
 
 def verdict(path, entry, source_sha256, *, finished=False, overwrite=False):
@@ -62,7 +64,7 @@ class Manifest:
     It is {command, the head, tables}; a table is {name: entry}. An entry of a file has the `source_sha256` of what it
     was made of and its own `sha256`. Entries go to a journal beside the manifest, those of files before the file gets
     its name, so that even a kill leaves no file of which it is not known who made it. `save` works the journal into
-    the manifest.
+    the manifest. One that is damaged counts as empty, and is set aside by the first `save`.
 
     Args:
       path: of the JSON file.
@@ -78,7 +80,7 @@ class Manifest:
         self.path = Path(path)
         self._head = {"command": command, **head}
         self._journal = self.path.with_name(hidden_name(self.path, ".journal"))
-        self._overwrite, self._tables, self._stamp, self._read = overwrite, {}, None, 0
+        self._overwrite, self._tables, self._stamp, self._read, self._damage = overwrite, {}, None, 0, ""
         self._mutex = threading.RLock()  # of this process's threads; the lock on disk is for other processes
         self._refresh()
 
@@ -111,10 +113,22 @@ class Manifest:
             self._refresh()
             tables = {table: dict(sorted(rows.items())) for table, rows in sorted(tidy(self._tables).items())}
             content = {**self._head, **tables}
+            self._set_aside()
             with atomic_write(self.path, "w") as file:
                 json.dump(content, file, indent=1)
             self._journal.unlink(missing_ok=True)
         return content
+
+    def _set_aside(self):
+        if self._damage and os.path.lexists(self.path):
+            aside, number = self.path.with_name(f"{self.path.name}.damaged"), 1
+            while os.path.lexists(aside):
+                aside, number = self.path.with_name(f"{self.path.name}.damaged-{number}"), number + 1
+            with writing(aside):
+                self.path.rename(aside)
+            logging.getLogger("jsr").warning("%s: is damaged %s; set aside as %s, and begun anew: files that are "
+                                             "there stay, unless --overwrite", self.path, self._damage, aside.name)
+        self._damage = ""
 
     def _locked(self):
         return locked(self.path.with_name(hidden_name(self.path, ".lock")))
@@ -131,32 +145,54 @@ class Manifest:
                     if not line.endswith(b"\n"):  # is being written
                         break
                     self._read += len(line)
-                    with contextlib.suppress(ValueError):  # empty, or cut off by a kill
+                    with contextlib.suppress(ValueError, TypeError, RecursionError):  # empty, or cut off by a kill
                         table, name, entry = json.loads(line)
-                        self._tables.setdefault(table, {})[name] = entry
+                        if table == "settings" or _is_entry(entry):
+                            self._tables.setdefault(table, {})[name] = entry
             if _stamp(self.path) == stamp:
                 return
 
     def _content(self):
-        """The tables in the JSON file."""
+        """The tables in the JSON file, {} where it is damaged."""
         if not os.path.lexists(self.path):
             return {}
+        command, self._damage = self._head["command"], ""
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            content = None
-        command = self._head["command"]
-        if not isinstance(content, dict) or content.get("command") != command:
+            with from_json(self.path) as content:
+                is_own = isinstance(content, dict) and content.get("command") == command
+        except UserError as e:
+            is_own = self.path.is_file() and (self.path.name in _OWN_NAMES or f'"{command}"' in _begin(self.path))
+            content, self._damage = {}, str(e).partition(": ")[2].removeprefix("a damaged file ") if is_own else ""
+        if self._damage:
+            return {}
+        if not is_own:
             problem = f"exists and is no manifest of `{command}`"
         elif other := [key for key, value in self._head.items() if content.get(key) != value]:
             problem = f"is of the {other[0]} {content.get(other[0])}, not {self._head[other[0]]}"
-        elif not all(isinstance(rows, dict) for key, rows in content.items() if key not in self._head):
-            problem = f"is a damaged manifest of `{command}`"
         else:
-            return {key: rows for key, rows in content.items() if key not in self._head}
+            tables = {key: rows for key, rows in content.items() if key not in self._head}
+            if all(isinstance(rows, dict) for rows in tables.values()) and all(
+                    map(_is_entry, tables.get("files", {}).values())):
+                return tables
+            self._damage = "(its tables are none)"
+            return {}
         if self._overwrite:
             return {}
         raise UserError(f"{self.path}: {problem}; choose another --out, or --overwrite")
+
+
+def _is_entry(entry):
+    """Whether what a manifest says of a file has the form that the commands write."""
+    texts = ("settings", "source", "file", "sha256", "source_sha256", "replaces")
+    return isinstance(entry, dict) and all(entry[key] is None or isinstance(entry[key], str)
+                                           for key in texts if key in entry)
+
+
+def _begin(path):
+    """The first characters of a file, "" of one that cannot be read."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(_HEAD).decode(errors="replace")
+    return ""
 
 
 def made_in(folder):
@@ -228,6 +264,7 @@ def locked(path, *, busy=None, needed=False, waiting=lambda: None):
     lock = filelock.FileLock(path, fallback_to_soft=False, poll_interval=_POLL_S)
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT))  # where none can be made, the library would try for ever
         try:
             lock.acquire(blocking=busy is None, cancel_check=waiting)
         except filelock.Timeout:

@@ -31,9 +31,10 @@ hypothesis.settings.register_profile("jsr", database=None)  # the checkout may b
 hypothesis.settings.load_profile("jsr")
 
 
-# pytest's; PyTorch's, set when it is first used; JAX's, when it is imported; ours while AVIF is encoded, by threads
-# that read ahead of a test's end
-_OF_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "SVT_LOG", "TF_CPP_MIN_LOG_LEVEL", "TPU_SKIP_MDS_QUERY"}
+# pytest's; PyTorch's, set when it is first used; JAX's and scikit-learn's, when they are imported; ours while AVIF is
+# encoded, by threads that read ahead of a test's end
+_OF_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "SVT_LOG", "TF_CPP_MIN_LOG_LEVEL", "TPU_SKIP_MDS_QUERY",
+              "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
 
 
 # Set by the first command that keeps what it compiles, for its process
@@ -75,6 +76,27 @@ def _leaves_the_process_as_it_was():
     if changed:
         pytest.fail("the test leaves behind, for all tests after it: " + "; ".join(
             f"{name} was {before.get(name)!r}, is {after.get(name)!r}" for name in changed), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def enlarging():
+    """Function from a state dict of EDSR's to one that treats a photograph as a network should, see below."""
+    return _enlarging
+
+
+def _enlarging(state_dict):
+    """A state dict of EDSR's, with values that repeat pixels."""
+    found = {}
+    for key, value in state_dict.items():
+        if key.endswith("weight") and value.shape[-1] == 3:
+            value, (after, before) = np.zeros_like(value), value.shape[:2]
+            for channel in range(min(after, before) if "body" not in key else 0):
+                repeated = max(1, after // before)
+                value[channel * repeated:(channel + 1) * repeated, channel, 1, 1] = 1
+        elif "mean" not in key:
+            value = np.zeros_like(value)
+        found[key] = value
+    return found
 
 
 def photograph(height, width, seed=0):

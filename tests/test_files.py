@@ -14,7 +14,7 @@ import pytest
 
 from jsr import images, pictures
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json, json_rows
 from jsr.pictures._load import PILLOW
 
 
@@ -34,6 +34,52 @@ def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+KILLED = """
+import os, signal, sys
+from jsr.files import atomic_write
+with atomic_write(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    print("at work", flush=True)
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_used_up_by_the_next(tmp_path):
+    path = tmp_path / "a.bin"
+    first = subprocess.Popen([sys.executable, "-c", KILLED, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert first.stdout.readline() == b"at work\n"
+    for content in (b"one", b"two"):  # beside one that is at work
+        with atomic_write(path) as file:
+            file.write(content)
+        assert path.read_bytes() == content and len(os.listdir(tmp_path)) == 2
+    first.communicate()
+    assert first.returncode == -9 and len(os.listdir(tmp_path)) == 2
+    with atomic_write(path, replace=False) as file:
+        file.write(b"two")
+    assert path.read_bytes() == b"two" and os.listdir(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize("content, said", [
+    (b'{"a": {"b": 1}', "a damaged file"), (b'{"a": 1}', "a damaged file"), (b"{}", "a damaged file (has no 'a')"),
+    (b"[]", "a damaged file"), (b"[" * 100_000, "a damaged file"), (b'{"a": ' + b"9" * 10_000 + b"}", "a damaged file"),
+    (b"\xff\xfe\x00", "a damaged file"), (b"", "a damaged file"), (None, "no such file")])
+def test_damaged_json_is_one_line_with_the_way_on(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError) as error, from_json(tmp_path / "a.json", "put it back") as found:
+        assert found["a"]["b"] == 2
+    text = str(error.value)
+    assert text.startswith(f"{tmp_path}/a.json: {said}") and text.endswith("; put it back") and "\n" not in text
+
+
+def test_rows_of_json_without_the_damaged_ones(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n{"a": \n[2]\n\xff\n' + b"[" * 100_000 + b'\n{"a": 2}\n{"a": 3')
+    assert json_rows(tmp_path / "a.jsonl") == ([{"a": 1}, {"a": 2}], 4)
+    assert json_rows(tmp_path / "b.jsonl") == ([], 0)
 
 
 def test_unwritable_place_is_one_line(tmp_path):

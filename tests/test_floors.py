@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 FLOORS = [floor.split() for floor in """
     errors places
     allocator chart cubic device files guests lazy native orientation parallel sharding terminal
-    libvips results
+    libvips results stills
     listing weights
     command_line images layers losses optim trees
     augment crops metrics models pictures
@@ -19,6 +19,7 @@ FLOORS = [floor.split() for floor in """
     analysis clips datasets evaluation model_file onnx_graph
     recipes
     data inference
+    retrieval
     export training
     report torch_code
     catalogue main timing

@@ -65,10 +65,10 @@ def test_results_are_not_taken_for_what_they_are_made_of(tree):
 
 
 def test_what_is_passed_over_is_counted_by_ending(tree):
-    for name in ("1.heic", "2.HEIC", "3.cr2", "notes", "Thumbs.db", ".DS_Store"):
+    for name in ("1.cr3", "2.CR3", "3.cr2", "notes", "Thumbs.db", ".DS_Store"):
         (tree / "a" / name).touch()
     os.mkfifo(tree / "pipe.png")
-    assert below(tree)[1] == "passed over: 2 .heic, 1 .cr2, 1 without an ending, 1 pipe or device"
+    assert below(tree)[1] == "passed over: 2 .cr3, 1 .cr2, 1 without an ending, 1 pipe or device"
     both = listing.PassedOver()
     for _ in range(2):
         one = listing.PassedOver()

@@ -1,5 +1,6 @@
 """map_unordered: outcomes of every item, and workers that go when their parent goes."""
 
+import multiprocessing
 import os
 from pathlib import Path
 import signal
@@ -60,6 +61,32 @@ from jsr import parallel
 if __name__ == "__main__":
     list(parallel.map_unordered(time.sleep, [60, 60], num_workers=2))
 """
+
+
+HOLDER = """
+import multiprocessing, os, signal
+from jsr import parallel
+parallel.named_semaphores()
+lock = multiprocessing.get_context("spawn").Lock()
+print(lock._semlock.name, flush=True)
+os.killpg(0, signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="semaphores are files on Linux alone")
+def test_semaphores_of_killed_processes_are_removed_and_those_of_living_ones_are_not(tmp_path):
+    done = subprocess.run([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    left = Path("/dev/shm") / f"sem.{done.stdout.strip().removeprefix('/')}"
+    assert done.returncode == -signal.SIGKILL and left.name.startswith("sem.jsr-") and left.exists()
+    before = multiprocessing.current_process()._config["semprefix"]
+    try:
+        parallel.named_semaphores()
+        assert not left.exists()
+        lock = multiprocessing.get_context("spawn").Lock()
+        parallel.named_semaphores()
+        assert (Path("/dev/shm") / f"sem.{lock._semlock.name.removeprefix('/')}").exists()
+    finally:
+        multiprocessing.current_process()._config["semprefix"] = before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the processes in /proc, which is Linux's")

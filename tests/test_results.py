@@ -87,8 +87,7 @@ def test_what_was_made_in_a_folder(tmp_path):
 
 @pytest.mark.parametrize("content, message", [
     ("[1", "is no manifest of `jsr test`"), ('{"name": "my app", "precious": true}', "is no manifest of `jsr test`"),
-    ('{"command": "jsr test", "of": 2}', "is of the of 2, not 1"),
-    ('{"command": "jsr test", "of": 1, "files": []}', "is a damaged manifest")])
+    ('{"command": "jsr test", "of": 2}', "is of the of 2, not 1")])
 def test_a_file_that_is_no_manifest_of_it_stays(tmp_path, content, message):
     (tmp_path / "m.json").write_text(content)
     with pytest.raises(UserError, match=message):
@@ -97,6 +96,21 @@ def test_a_file_that_is_no_manifest_of_it_stays(tmp_path, content, message):
     other = manifest(tmp_path, overwrite=True)
     assert (tmp_path / "m.json").read_text() == content  # until the new one is whole
     assert other.save() == {"command": "jsr test", "of": 1}
+
+
+@pytest.mark.parametrize("content", [
+    '{"command": "jsr test", "of": 1, "files": []}', '{"command": "jsr test", "of": 1, "files": {"a": [1]}}',
+    '{"command": "jsr test", "of": 1, "files": {"a": {"settings": {}}}}', '{"command": "jsr test", "of": 1, "fi',
+    '{"command": "jsr test", "x": ' + 100_000 * "["])
+def test_a_damaged_manifest_is_set_aside_and_begun_anew(tmp_path, caplog, content):
+    for name in ("m.json.damaged", "m.json.damaged-1"):
+        (tmp_path / "m.json").write_text(content)
+        damaged = manifest(tmp_path)
+        assert damaged.find("files", "a") == {} and (tmp_path / "m.json").read_text() == content
+        damaged.add("files", "b", {"source": "b"})
+        assert damaged.save()["files"] == {"b": {"source": "b"}}
+        assert (tmp_path / name).read_text() == content and f"set aside as {name}, " in caplog.text
+    assert manifest(tmp_path).find("files", "b") == {"source": "b"}
 
 
 def test_verdicts(tmp_path):

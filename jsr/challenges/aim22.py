@@ -3,7 +3,8 @@
 Report: Yang, Timofte et al., ECCV Workshops 2022, sections 2.3, 2.4 and Tables 1 to 4. "Evaluated in the RGB domain by
 PSNR", says the README of RenYang-home/AIM22_CompressSR; that the mean is over images and no border is cut is inferred.
 Of track 2 the README of RenYang-home/NTIRE22_VEnh_SR, the same task, says that clips become RGB by `ffmpeg -i 001.mkv
-%3d.png`. Inferred: the mean is over clips, and of each over its frames; the baseline is of frames in RGB.
+%3d.png`. Inferred: the mean is over clips, and of each over its frames; the baseline is of frames in RGB. TCC is not
+the report's: it says whether a clip flickers.
 The report names no way of timing. Inferred: the most frequent size of DIV2K, divided by 4, and a few runs.
 """
 
@@ -24,7 +25,7 @@ TRACKS = (
         # ffmpeg's bicubic in YUV 4:2:0, HEVC low-delay P at QP 37. The organisers' encoder is HM 16.20 (encoder=hm);
         # x265, which needs nothing, gives other pictures: better ones, in larger files.
         degradation=({"fn": "swscale_bicubic", "scale": 4}, {"fn": "hevc", "qp": 37, "encoder": "x265", "fps": 25}),
-        video=True, keys=("psnr[rgb]", "ssim[rgb]", "psnr[y_601]"), ranking="psnr[rgb]",
+        video=True, keys=("psnr[rgb]", "ssim[rgb]", "psnr[y_601]", "tcc[rgb]"), ranking="psnr[rgb]",
         table="aim22_t2", test_set="the 15 test clips of LDV 3.0, 001 to 015", test_count=15,
         test_names=frozenset(f"{i:03d}" for i in range(1, 16)), published={"psnr[rgb]": "22.7926"}),
 )

@@ -1,5 +1,6 @@
 """The ZIP archive that a challenge's server took."""
 
+from pathlib import Path
 import zipfile
 
 from jsr.images import png_bytes, read_rgb
@@ -23,26 +24,26 @@ def readme(runtime_s, *, cpu=False, extra_data=False, description=""):
             f"Other description : {description}\n")
 
 
-def write_zip(file, images, text, *, on_image=lambda: None):
+def write_zip(file, images, text):
     """Writes the archive: `<name>.png` for every image and readme.txt, at its root.
 
     AIM 2022's own rules for this could not be found; the format is inferred from what sibling challenges (NTIRE, MIPI)
-    ask for: PNG files called as the inputs, no folders, four lines of readme. 8-bit RGB PNG files go in as they are,
-    others are written anew; the archive's bytes do not depend on the clock.
+    ask for: PNG files called as the inputs, no folders, four lines of readme. Of a clip, inferred too, there are frames
+    001/001.png and so on, as the organisers' ffmpeg command writes them. 8-bit RGB PNG files go in as they are, others
+    are written anew; the archive's bytes do not depend on the clock.
 
     Args:
       file: open for writing in binary.
-      images: {stem of the input: path of the restored image}.
+      images: iterable of (stem of the input, path of the restored image, or uint8 (H, W, 3)), in the archive's order.
       text: of readme.txt.
-      on_image: called after each image.
 
     Raises:
       UserError: an image that cannot be read.
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, source in sorted(images.items()):
-            archive.writestr(zipfile.ZipInfo(f"{name}.png"), _png(source))
-            on_image()
+        for name, source in images:
+            archive.writestr(zipfile.ZipInfo(f"{name}.png"), _png(source) if isinstance(source, Path) else
+                             png_bytes(source))
         archive.writestr(zipfile.ZipInfo("readme.txt"), text)
 
 

@@ -38,7 +38,7 @@ def tables(what):
             ("degradation", {name: _degradation(row) for name, row in degradations.PROTOCOLS.items()})],
         "datasets": lambda: [("dataset", {name: _dataset(name) for name in build.names()}),
                              ("folder that you fill", folders.FOLDERS)],
-        "metrics": lambda: [("metric", _documented(metrics.METRICS)),
+        "metrics": lambda: [("metric", _documented(metrics.METRICS | metrics.CLIP_METRICS)),
                             ("profile", {name: profile.about for name, profile in metrics.PROFILES.items()})],
         "augmentations": lambda: [("augmentation", _documented(augment.AUGMENTATIONS))],
         "schedules": lambda: [("schedule", _documented(optim.SCHEDULES))],

@@ -11,8 +11,6 @@ and licences of all; `averaged` in its fingerprint tells the files, their SHA-25
 import hashlib
 from pathlib import Path
 
-import jax
-import numpy as np
 from rich.console import Console
 
 from jsr import model_file
@@ -47,7 +45,7 @@ def run(args):
         if others != networks:
             raise UserError(f"{source}: holds other networks than {sources[0]}, or in another form; average files "
                             "of one recipe, all fused or none")
-    averaged = jax.tree.map(lambda *leaves: _mean(leaves, weights), *(variables for *_, variables in loaded))
+    averaged = model_file.mean([variables for *_, variables in loaded], weights)
     files = [{"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "weight": weight}
              for path, weight in zip(sources, weights, strict=True)]
     model_file.save(target, averaged, _described([its for its, _, _ in loaded], files),
@@ -74,10 +72,3 @@ def _described(metas, files):
     return {**first, "scores": {}, "data": data, **({"licence": "; ".join(licences)} if "licence" in first else {}),
             **({"parity": None} if "parity" in first else {}),
             "fingerprint": {**(first.get("fingerprint") or {}), "averaged": files}}
-
-
-def _mean(leaves, weights):
-    """The weighted mean of arrays, summed in float64, in their type."""
-    mean = sum(weight * np.asarray(leaf, np.float64) for leaf, weight in zip(leaves, weights, strict=True))
-    dtype = leaves[0].dtype
-    return (np.rint(mean) if np.issubdtype(dtype, np.integer) else mean).astype(dtype)

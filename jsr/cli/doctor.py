@@ -20,13 +20,15 @@ OPTIONAL = {  # distribution: what it is for, how to get it
     "scikit-image": ("the photographs of the dataset `photos`", install("demo")),
     "av": ("AVIF and HEVC", install("video")),
     "jpeglib": ("aim22_t1's and ntire24's JPEG by the libjpeg of their organisers", install("codecs")),
-    "torch": ("reading .pth files", install("torch")),
+    "torch": ("writing .pth files and PyTorch code", install("torch")),
     "onnx": ("`jsr export` to .onnx", install("export")),
     "onnxruntime": ("the check of `jsr export`, and `jsr upscale --runtime`", install("export")),
     "openvino": ("`jsr upscale --runtime`, a peer in `jsr benchmark`", install("bench")),
+    "usearch": ("the databases of `jsr index`", install("retrieval")),
     "apache-beam": ("`jsr build --beam`", install("beam")),
     "tensorflow": ("the `tfds build` command line; `jsr build` does without", install("tf")),
     "huggingface_hub": ("models on the Hugging Face hub", install("hub")),
+    "scikit-learn": ("`jsr search --strategy gp`", install("search")),
     "tensorboard": ("looking at a run's event files", "pip install tensorboard"),
 }
 CODECS = {"JPEG": "jpg", "PNG (zlib)": "zlib", "WebP": "webp", "AVIF": "avif", "TIFF": "libtiff"}

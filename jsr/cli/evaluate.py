@@ -7,6 +7,7 @@
   jsr evaluate --sr out --hr Set5 --protocol bicubic_x4             clean images, as papers score them, beside bicubic
   jsr evaluate --sr out --hr Set5 --profile rgb y_601               PSNR and SSIM of these profiles
   jsr evaluate --sr out --hr Set5 --profile "psnr_b[rgb]"           one score
+  jsr evaluate --sr out --hr clips --lr lr --protocol aim22_t2      clips: video files, or a folder of frames for each
   jsr evaluate --sr out --lr test_LR --submission out.zip --runtime 1.2
 
 Folders are gone down; files belong together within folders of one name, or by name alone where the folders differ.
@@ -19,12 +20,17 @@ HR images unless --lr has them, with a folder for each QP where --sr has. What e
 --set encoder=pillow and the like choose it; LR files of `jsr degrade` are decoded as it recorded. Where other codecs
 than the protocol's did so, the scores are not ranked in its table.
 
+Clips are scored frame by frame, as RGB of 8 bit by ffmpeg's conversion; a clip's scores are the means over its frames,
+and the mean is over clips. PNG frames are kept as they are, a video file has the losses of its own codec. TCC, the
+SSIM of what changes from frame to frame (Zhang et al., ICCV 2019), is lower where a clip flickers.
+
 --json holds {protocol, profiles, crop_border, codecs, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours,
 bicubic}, standing, skipped, kept}; codecs are those of the LR images, "" where they are not known; scores are
 {"psnr[rgb]": dB, ...}, kept is {"runtime_ms": whether it is within the challenge's limit} where there is a limit and a
 runtime was given. The baseline stands under its name; with several QPs an image also has its qp, and the mean's scores
 are called "psnr[rgb] QP31". The PSNR of equal images is the string "inf", since JSON has no infinity. --csv holds one
-row an image.
+row an image. Of clips, images are clips, with frames: {ours, bicubic: [{key: score}]} too, and --csv holds a row a
+frame.
 """
 
 import csv
@@ -42,17 +48,19 @@ from jsr import challenges, degradations, evaluation, listing, metrics, parallel
 from jsr.challenges import submission
 from jsr.cli import _output, _progress
 from jsr.cli.degrade import chosen
+from jsr.degradations.degrade_folder import VIDEOS
 from jsr.errors import UserError
-from jsr.evaluation import score_folders
-from jsr.images import image_size, list_images
+from jsr.evaluation import score_clips, score_folders
+from jsr.images import EXTENSIONS, image_size, list_images
 
 _PAIRS_PER_WORKER = 4  # fewer are scored sooner than a process starts
 
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
-    parser.add_argument("--sr", metavar="DIR", type=Path, required=True, help="folder of the images to score")
-    parser.add_argument("--hr", metavar="DIR", type=Path, help="folder of the originals")
+    parser.add_argument("--sr", metavar="DIR", type=Path, required=True,
+                        help="folder of the images to score, or of clips; or one clip")
+    parser.add_argument("--hr", metavar="DIR", type=Path, help="folder of the originals, or one clip")
     parser.add_argument("--lr", metavar="DIR", type=Path,
                         help="folder of the inputs, for the baseline; a protocol makes them by default")
     what = parser.add_mutually_exclusive_group()
@@ -88,8 +96,10 @@ def run(args):
         return 0
     console = terminal.console(stderr=_output.STDOUT in (args.json, args.csv, args.submission))
     pairs, problems, rows, passed = [], [], [], {}
+    video = protocol.video if protocol else _holds_clips(args.sr)
+    files = score_clips.list_clips if video else _images
     for qp, sr, lr in _folders(args, protocol):
-        found, unpaired = _pairs(sr, args.hr, lr, scale, qp, console, passed)
+        found, unpaired = _pairs(sr, args.hr, lr, scale, qp, console, passed, files)
         pairs, problems = pairs + found, problems + unpaired
     everything = listing.PassedOver()
     for here in passed.values():
@@ -100,24 +110,39 @@ def run(args):
         baseline = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
         if protocol and protocol.degradation and not args.lr:
             baseline |= {"degradation": protocol.name, "fixed": chosen(protocol.name, args.set)}
-        work = partial(score_folders.score_pair, keys=keys, crop_border=crop_border, scale=scale, **baseline)
-        rows = _score(work, pairs, args.num_workers, problems)
+        score = score_clips.score_clip if video else score_folders.score_pair
+        work = partial(score, keys=keys, crop_border=crop_border, scale=scale, **baseline)
+        rows = _score(work, pairs, args.num_workers, problems, 1 if video else _PAIRS_PER_WORKER)
         report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border,
                          runtime_ms=args.runtime_ms) | {"kept": challenges.kept(protocol, figures) if protocol else {}}
         _show(report, protocol, console, title=args.sr)
     if protocol and challenges.kept(protocol, figures):
         console.print(challenges.verdict(protocol, figures))
-    done = f"{len(rows)} images scored" if rows else ""
+    done = f"{len(rows)} {'clips' if video else 'images'} scored" if rows else ""
     try:
         if args.submission and problems:
             problems.append(f"{args.submission}: not written; files missing or unfit: {len(problems)}")
         elif args.submission:
-            done = _submit(args, pairs, protocol)
+            done = _submit(args, pairs, protocol, video)
         if args.hr:
             _write(report, args)
     except UserError as e:  # what is wrong with the images is said all the same
         problems.append(str(e))
     return _output.ended("jsr evaluate", sorted(problems), done, console, everything)
+
+
+def _images(place, passed):
+    return list_images(place, passed=passed)
+
+
+def _holds_clips(place):
+    """Whether a place, which no protocol tells the kind of, is a video file or has some and no images."""
+    if place.is_file():
+        return place.suffix.lower() in VIDEOS
+    if not place.is_dir():
+        return False
+    suffixes = {path.suffix.lower() for path in listing.taken(place, (*VIDEOS, *EXTENSIONS), listing.PassedOver())}
+    return bool(suffixes) and suffixes <= set(VIDEOS)
 
 
 def _settings(args, protocol):
@@ -202,23 +227,26 @@ def _by_qp(folder, protocol):
     return found
 
 
-def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console, passed):
+def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console, passed, files):
     """(pairs, problems): a score_folders.Pair for every image that has all it needs, and one line for every other file.
 
     Without `hr_dir` a pair's `hr` is the LR whose name it answers to, or, without `lr_dir` too, the image itself.
     """
     def images(folder):
         passed[folder] = listing.PassedOver()  # of the originals, which belong to several QPs, once
-        return list_images(folder, passed=passed[folder])
+        return files(folder, passed[folder])
 
     made, at = images(sr_dir), f"QP{qp} " if qp else ""
     inputs = images(lr_dir) if lr_dir else []
     if not hr_dir:
         found, problems = score_folders.match_below(made, inputs or made, sr_dir, lr_dir or sr_dir, reference="LR")
         _say_renamed(found, console)
-        problems += [text for lr, sr in found.items() if inputs and scale for text in _wrong_size(sr, lr, scale)]
+        amiss = score_clips.amiss if files is score_clips.list_clips else _wrong_size
+        problems += [text for lr, sr in found.items() if inputs and scale for text in amiss(sr, lr, scale)]
         return [score_folders.Pair(sr, lr) for lr, sr in found.items()], problems
     references = images(hr_dir)
+    if alone := _alone((sr_dir, hr_dir, lr_dir), (made, references, inputs)):
+        return [alone], []
     found, problems = score_folders.match_below(made, references, sr_dir, hr_dir, what=f"{at}SR")
     _say_renamed(found, console)
     names = score_folders.names_below(references, hr_dir)
@@ -227,6 +255,20 @@ def _pairs(sr_dir, hr_dir, lr_dir, scale, qp, console, passed):
     lr_of, lr_problems = score_folders.match_below(inputs, list(found), lr_dir, hr_dir, what=f"{at}LR")
     _say_renamed(lr_of, console)
     return [score_folders.Pair(found[hr], hr, lr, qp, names[hr]) for hr, lr in lr_of.items()], problems + lr_problems
+
+
+def _alone(places, found):
+    """The Pair of clips (SR, HR, LR or None) that are named themselves, whatever their names; None of folders of clips.
+
+    Args:
+      places: of SR, HR and LR as they were given.
+      found: [Path] of the clips in each.
+    """
+    alone = [place for place, its in zip(places, found, strict=True) if place and its == [place]]
+    others = [place for place in places if place and place not in alone]
+    if alone and others:
+        raise UserError(f"{alone[0]}: is one clip, {others[0]} a folder of clips; give one of each, or folders")
+    return score_folders.Pair(*places, name=places[1].stem) if alone else None
 
 
 def _say_renamed(found, console):
@@ -246,10 +288,13 @@ def _wrong_size(sr, lr, scale):
     return [f"{sr}: is {height}x{width}, its LR {lr.name} {lr_height}x{lr_width} (height x width), not x{scale}"]
 
 
-def _score(work, pairs, num_workers, problems):
-    """The rows of all pairs that can be scored, by name; the others are added to the problems."""
+def _score(work, pairs, num_workers, problems, least):
+    """The rows of all pairs that can be scored, by name; the others are added to the problems.
+
+    A process has `least` pairs at least, where nothing else is said.
+    """
     if num_workers is None:
-        num_workers = min(parallel.cores(), len(pairs) // _PAIRS_PER_WORKER)
+        num_workers = min(parallel.cores(), len(pairs) // least)
     rows = []
     with _progress.bar() as progress:
         for done, (_, outcome) in enumerate(parallel.map_unordered(work, pairs, num_workers=num_workers), start=1):
@@ -289,13 +334,14 @@ def _show(report, protocol, console, title):
     if cropped:
         console.print(f"HR images cropped at the bottom and right to multiples of the scale: {len(cropped)} "
                       f"({cropped[0]['name']} from {cropped[0]['cropped']}, height x width)")
-    count = f"{title}, images scored: {len(rows)}" + (f", files left out: {skipped}" if skipped else "")
+    kind = "clip" if any("frames" in row for row in rows) else "image"
+    count = f"{title}, {kind}s scored: {len(rows)}" + (f", files left out: {skipped}" if skipped else "")
     count += f", LR by {report['codecs']}" if report["codecs"] else ""
     if not rows:
         console.print(count)
         return
     first, (_, *baseline) = keys[0], mean
-    shown = Table("image", title=count, title_justify="left")
+    shown = Table(kind, title=count, title_justify="left")
     for key in keys:
         shown.add_column(metrics.label(key), justify="right")
     if baseline:
@@ -348,25 +394,39 @@ def _write(report, args):
         with _output.opened(args.csv, args) as file:
             table = csv.writer(file, lineterminator="\n")
             whos, keys = list(report["mean"]), report["profiles"]
-            named = ["name", *["qp"] * any("qp" in row for row in report["images"])]
+            rows = list(_lines(report["images"], whos))
+            named = ["name", *(name for name in ("qp", "frame") if any(name in row for row in rows))]
             table.writerow([*named, *(f"{who} {key}" for who in whos for key in keys)])
-            table.writerows([*(row[name] for name in named), *(row[who][key] for who in whos for key in keys)]
-                            for row in report["images"])
+            table.writerows([*(row[name] for name in named), *(row[who].get(key, "") for who in whos for key in keys)]
+                            for row in rows)
 
 
-def _submit(args, pairs, protocol):
+def _lines(rows, whos):
+    """The rows of images; for those of clips one for every frame."""
+    for row in rows:
+        if "frames" not in row:
+            yield row
+            continue
+        for number, scores in enumerate(zip(*(row["frames"][who] for who in whos), strict=True), start=1):
+            yield {"name": row["name"], "frame": number, **dict(zip(whos, scores, strict=True))}
+
+
+def _submit(args, pairs, protocol, video):
     """Writes the archive; returns what was done, in a few words."""
     text = submission.readme(args.runtime, cpu=args.cpu, extra_data=args.extra_data, description=args.description)
-    images = {pair.hr.stem: pair.sr for pair in pairs}
-    if len(images) < len(pairs):
-        twice = next(pair for pair in pairs if images[pair.hr.stem] != pair.sr)
-        raise UserError(f"{args.submission}: not written; {twice.sr} and {images[twice.hr.stem]} would have one name "
+    sources = {pair.hr.stem: pair.sr for pair in pairs}
+    if len(sources) < len(pairs):
+        twice = next(pair for pair in pairs if sources[pair.hr.stem] != pair.sr)
+        raise UserError(f"{args.submission}: not written; {twice.sr} and {sources[twice.hr.stem]} would have one name "
                         "there; rename one")
     with _progress.bar() as progress, _output.opened(args.submission, args, "wb") as file:
-        done = iter(range(1, len(images) + 1))
-        submission.write_zip(file, images, text,
-                             on_image=lambda: progress("packing", next(done), len(images)))
-    others = protocol and protocol.test_set and (len(images) != protocol.test_count
-                                                 or protocol.test_names not in (None, images.keys()))
-    return (f"{args.submission}: {len(images)} images and readme.txt"
+        def images():
+            for done, (name, path) in enumerate(sorted(sources.items()), start=1):
+                yield from score_clips.named_frames(name, path) if video else [(name, path)]
+                progress("packing", done, len(sources))
+
+        submission.write_zip(file, images(), text)
+    others = protocol and protocol.test_set and (len(sources) != protocol.test_count
+                                                 or protocol.test_names not in (None, sources.keys()))
+    return (f"{args.submission}: {len(sources)} {'clips' if video else 'images'} and readme.txt"
             + (f"; the challenge's are {protocol.test_set}" if others else ""))

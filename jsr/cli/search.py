@@ -1,10 +1,12 @@
-"""Search a recipe's network for the widths that score best within a budget.
+"""Search a recipe's network for the fields, such as depth and width, that score best within a budget.
 
     jsr search --config=ais24:lanczospp --try num_feat=24,28,32 --max_gmacs 1.25
     jsr search --config=ais24 --try num_feat=8,16 --try num_block=1,2 --steps 1000 --config.data.eval.dataset=Set14
+    jsr search --config=aim20_x4:baidu_drn_gpnas --strategy gp --trials 16    # the space that the recipe names
 
-All combinations that cost no more are trained for a while on the recipe's first stage; the better half is trained for
-twice as long, and so on. The same command goes on with an interrupted search.
+Combinations of values that cost no more are trained on the recipe's first stage. `halving` trains all for a while, the
+better half for twice as long, and so on; `gp`, for many combinations, trains few, each the one that promises most by a
+Gaussian process over the scores so far. The same command goes on with an interrupted search.
 """
 
 import ast
@@ -22,13 +24,19 @@ def add_arguments(parser):
     parser.add_argument("--config", required=True, metavar="FILE[:RECIPE]",
                         help="a track file and one of its recipes")
     parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
-    parser.add_argument("--try", dest="choices", metavar="FIELD=A,B,...", action="append", required=True,
-                        help="a field of the network and its values; repeatable")
-    parser.add_argument("--net", help="which network of the recipe; its only one by default")
+    parser.add_argument("--try", dest="choices", metavar="FIELD=A,B,...", action="append", default=[],
+                        help="a field of the network and its values, beside or instead of those that the recipe names "
+                             "(networks.NAME.search); repeatable")
+    parser.add_argument("--net", help="which network of the recipe; by default its only one, or the only one that "
+                                      "names values to try")
+    parser.add_argument("--strategy", choices=("halving", "gp"), default="halving",
+                        help="successive halving, or a Gaussian process (default: %(default)s)")
+    parser.add_argument("--trials", type=int, default=20, metavar="N",
+                        help="trainings of --strategy gp (default: %(default)s)")
     parser.add_argument("--max_gmacs", type=float, metavar="G",
                         help="multiply-accumulates allowed, in 1e9, at the recipe's input size")
     parser.add_argument("--steps", type=int, default=2000, metavar="N",
-                        help="of the first round (default: %(default)s)")
+                        help="of a training, in the first round (default: %(default)s)")
     parser.add_argument("--workdir", type=Path, help="where its runs lie (default: runs/<track>/<recipe>_search)")
 
 
@@ -38,22 +46,40 @@ def run(args):
 
     recipe = recipes.load(args.config, args.overrides).runs[0]
     track, _, name = recipe.recipe.partition(":")
-    net = args.net or (recipe.chain[0] if len(recipe.chain) == 1 else None)
+    net = args.net or _only(recipe.chain) or _only([name for name in recipe.chain if recipe.networks[name].search])
     if net not in recipe.chain:
         raise UserError(f"{recipe.recipe}: say which of its networks to search: --net {', '.join(recipe.chain)}")
-    found = search.candidates(recipe, net, dict(map(_choice, args.choices)), max_gmacs=args.max_gmacs)
+    if args.steps < 1 or args.trials < 1:
+        raise UserError(f"--{'steps' if args.steps < 1 else 'trials'}: must be at least 1")
+    choices = recipe.networks[net].search | dict(map(_choice, args.choices))
+    if not choices:
+        raise UserError(f"{recipe.recipe}: names no values to try; give some: --try num_feat=16,24,32")
+    found = search.candidates(recipe, net, choices, max_gmacs=args.max_gmacs)
     ranking = metrics.label(challenges.of(recipe.protocol, recipe.ranking).ranking)
     shown, console = terminal.console(), Console(stderr=True)
     workdir = args.workdir or Path("runs") / track / f"{name}_search"
+    by_process = args.strategy == "gp" and search.can_explore()
+    if args.strategy == "gp" and not by_process:
+        console.print(f"--strategy gp needs {search.GP_LIBRARY}; successive halving runs instead", highlight=False,
+                      markup=False, soft_wrap=True)
+    score = search.trainer(recipe, net, workdir, console)
     try:
         with results.only_one(workdir, "search"):
-            rows = search.halve(recipe, net, found, workdir, steps=args.steps, console=console,
-                                on_round=lambda rows: shown.print(_table(rows, ranking)))
+            if by_process:
+                rows = search.explore(found, score, steps=args.steps, trials=args.trials, seed=recipe.seed)
+                shown.print(_table(rows, ranking))
+            else:
+                rows = search.halve(found, score, steps=args.steps,
+                                    on_round=lambda rows: shown.print(_table(rows, ranking)))
     except loop.Interrupted as e:
         console.print("stopped; the same command goes on", highlight=False)
         return 128 + e.signal
     shown.print(f"--config.networks.{net}.fields=\"{rows[0]['fields']}\"")
     return 0
+
+
+def _only(names):
+    return names[0] if len(names) == 1 else None
 
 
 def _choice(text):

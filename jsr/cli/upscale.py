@@ -26,10 +26,10 @@ Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution a
 applied. A file that cannot be upscaled gets one line on stderr, the rest goes on, and the exit status is 1; it is 0
 where all is done and 2 for a mistake in the command line, and the last line says which.
 
-Of clips the frames go through, one after the other; every other stream is copied packet by packet, times stay as they are,
-and so do chapters, attachments, tags, rotation, the shape of pixels and the data of HDR. The pixel format stays, and by
-default codec and container, where they can be written. Matrix and range are those of the tags, by size where there are
-none, and the line on each clip says them. Finished segments lie in a hidden folder beside the result until it is whole: the
+Of clips the frames go through, one after the other; every other stream is copied packet by packet. Times, chapters,
+attachments, tags, rotation, the shape of pixels, the pixel format and the data of HDR stay as they are, and by default
+codec and container, where they can be written. Matrix and range are those of the tags, by size where there are none,
+and a line on each clip says them. Finished segments lie in a hidden folder beside the result until it is whole: the
 same command goes on after an interruption.
 
 Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, what the whole
@@ -39,10 +39,13 @@ picture at once would have given, or approximate.
 import argparse
 import collections
 import contextlib
+from fractions import Fraction
 import functools
 import math
+import os
 from pathlib import Path
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -59,6 +62,7 @@ _OTHERWISE = ("otherwise: --scale 4, --scale 1 to restore JPEG files, --width 30
               "`jsr help upscale` says more")
 _SIZES = ("scale", "width", "height", "longest", "megapixels")
 _LARGEST = 16  # scale that may be asked for
+_PART = 1 << 24  # bytes of a pipe that are read at a time
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
@@ -114,8 +118,8 @@ def add_arguments(parser):
     film = parser.add_argument_group("clips")
     film.add_argument("--codec", metavar="NAME", help="encoder, as libx265, or codec, as hevc; by default the clip's "
                                                       "own, or H.264, or HEVC for 10 bits")
-    film.add_argument("--crf", metavar="N", type=int, help="constant rate factor: 0 is best; by default one that "
-                                                           "loses little of what the network gains")
+    film.add_argument("--crf", metavar="N", type=int, help="constant rate factor: 0 is best; by default one by "
+                                                           "which the result is 42 dB from the network's frames")
     film.add_argument("--preset", metavar="NAME", help="speed of the encoder, as slow (default: medium, or alike)")
     film.add_argument("--container", metavar="NAME", help="mkv, mp4, mov or webm; by default the clip's own, or mkv")
     film.add_argument("--start", metavar="T", type=_time, help="first frame's time, as 90, 1:30 or 0:01:30.5")
@@ -124,6 +128,10 @@ def add_arguments(parser):
     film.add_argument("--without", metavar="N", type=int, nargs="+", default=(), help="streams that are left out")
     film.add_argument("--deinterlace", action="store_true", help="make whole frames of interlaced ones, as many")
     film.add_argument("--sdr", action="store_true", help="refuse HDR clips, whose codes go through as they are")
+    film.add_argument("--frames", action="store_true",
+                      help="write a folder of pictures for each clip, of --format, PNG by default")
+    film.add_argument("--fps", metavar="N", type=_rate,
+                      help="frames a second, as 24 or 30000/1001, where a folder of pictures becomes a clip (25)")
     film.add_argument("--preview", action="store_true", help="write one frame of each clip first, as PNG beside it")
     parser.add_argument("--keep_dates", action="store_true", help="give the results the dates of their sources")
     _output.add_arguments(parser, "files that are")
@@ -177,40 +185,46 @@ def _upscale(args, size, piped):
         name = ", ".join(Path(word).name or word for word in args.model or [args.recipe])
         networks = choice.Networks({name: models}, functools.partial(load, input_quality=args.input_quality))
         named = name, networks[name].scale
+        for line in (line for chain in networks[name].chains for line in chain.meta.get("notes", ())
+                     if any(map(model_file.is_foreign, models))):
+            stdout.print(line)
     else:
         networks = choice.Networks({name: [weights.SHIPPED / f"{name}.safetensors"] for name in choice.BOX}, load)
 
     wishes = clips.Wishes(codec=args.codec, crf=args.crf, preset=args.preset, start=args.start, end=args.end,
-                          stream=args.stream, without=tuple(args.without), deinterlace=args.deinterlace, sdr=args.sdr)
+                          stream=args.stream, without=tuple(args.without), deinterlace=args.deinterlace, sdr=args.sdr,
+                          frames=(_suffix(args.format) or ".png") if args.frames else "", rate=args.fps)
     choose = functools.partial(choice.choose, size=choice.Size(**size), named=named, input_quality=args.input_quality,
                                wishes=wishes)
     jobs, errors, passed = upscale_folder.find_jobs(
-        piped.inputs, piped.out, suffix=_suffix(args.format), clip_suffix=_clip_suffix(args.container), choose=choose)
+        piped.inputs, piped.out, suffix=_suffix(args.format), clip_suffix=_clip_suffix(args.container),
+        frames=args.frames, choose=choose)
     settings = {"size": size, "strength": args.strength, "weights": args.weights, "members": args.members,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
                 "quality": args.quality, "alpha": args.alpha}
     beside = piped.out is None
-    single = len(jobs) == 1 and jobs[0].target == piped.out
+    single = len(jobs) == 1 and not beside and jobs[0].target == piped.out
     where = {"out": None if single else piped.out, "mark": beside, "overwrite": args.overwrite}
     if args.dry_run:
         found, failed = upscale_folder.foresee(jobs, networks, settings, **where)
         _output.foretell({piped.shown(target): may for target, may in found.items()})
         done = ""
     else:
-        for job in [job for job in jobs if job.plan and job.plan.network and not job.target.exists()][:1]:
+        if job := upscale_folder.first_of_network(jobs):
             first = networks[job.plan.network]  # options that do not fit are one error, before anything is written
             for line in _forecast(first, job, jobs):
                 stdout.print(piped.shown(line))
         if args.preview:
-            _preview(jobs, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
+            free = [job for job in jobs if args.overwrite or job.target and not job.target.exists()]
+            _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
         film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
-        unit, size = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
+        unit, its = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
         with _progress.bar(unit=unit) as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
                 separate_alpha=args.alpha == "separate", quality=args.quality, keep_dates=args.keep_dates,
-                progress=lambda files, done, total: progress("upscaling", done / size, total / size,
+                progress=lambda files, done, total: progress("upscaling", done / its, total / its,
                                                              f", {files} of {len(jobs)} files done"))
         for line in _summary(entries, networks, time.monotonic() - start):
             stdout.print(piped.shown(line))
@@ -270,11 +284,23 @@ class _Pipes:
             raise UsageError("-: is the terminal; send a picture into it, as in `jsr upscale - < photo.jpg`")
         file = scratch / f"stdin{len(self._names) or ''}"
         with open(file, "wb") as copy, contextlib.ExitStack() as opened:
-            shutil.copyfileobj(sys.stdin.buffer if text == "-" else opened.enter_context(open(text, "rb")), copy)
+            _copy(sys.stdin.buffer if text == "-" else opened.enter_context(open(text, "rb")), copy, text)
         named = file.with_suffix(_ending(file))
         file.rename(named)
         self._names[str(named)] = text
         return str(named)
+
+
+def _copy(stream, file, name):
+    """Copies a pipe into a file; UserError of a device, and of a pipe that gives more than half of the disk's room."""
+    if name != "-" and stat.S_ISCHR(os.stat(name).st_mode):
+        raise UserError(f"{name}: is a device, which never ends; name a picture, or send one through a pipe")
+    room = shutil.disk_usage(file.name).free // 2
+    while part := stream.read(_PART):
+        if file.tell() + len(part) > room:
+            raise UserError(f"{name}: gives more than {room / 1e9:.0f} GB, half of what the disk has free; save it to "
+                            "a file first")
+        file.write(part)
 
 
 def _sink_ending(out, path, args):
@@ -303,6 +329,16 @@ def _time(text):
         return clips.seconds(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90, 1:30 or 0:01:30.5") from None
+
+
+def _rate(text):
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of frames a second such as 24 or 30000/1001")
+    return rate
 
 
 def _preview(jobs, networks, input_quality, say):
@@ -375,13 +411,14 @@ def _suffix(name):
 def _forecast(upscaler, first, jobs):
     """Lines, before the first picture, on what the passes of an ensemble will take; none of a single pass."""
     height, width = first.plan.before
+    if upscaler.takes_clips:
+        return
     counts = upscaler.passes(height, width)
     if math.prod(counts) == 1:
         return
     words = [f"{count} {what}" for count, what in zip(counts, ("networks", "flips and turns", "tilings"), strict=True)
              if count > 1]
-    pixels = sum(math.prod(job.plan.before) * job.plan.frames for job in jobs
-                 if job.plan and job.plan.network == first.plan.network and not job.target.exists())
+    pixels = math.prod(first.plan.before) * first.plan.frames * len(jobs)
     seconds = upscaler.seconds(height, width) * pixels / (height * width)
     long = f"{seconds / 3600:.1f} h" if seconds >= 6000 else f"{seconds / 60:.0f} min"
     advice = "; --members 1 takes one network" if counts[0] > 1 else ""
@@ -414,7 +451,8 @@ def _speed(made, networks, chains, seconds):
     """How many pictures were made in which time, without that of getting ready, which only one network does alone."""
     pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in made) / 1e6
     films = sum("encoder" in entry for entry in made)
-    head = f"{len(made)} {'clip' if films == len(made) else 'file' if films else 'picture'}{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
+    what = "clip" if films == len(made) else "file" if films else "picture"
+    head = f"{len(made)} {what}{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
     preparing = networks.seconds + sum(chain.compile_seconds for chain in chains)
     programs = sum(chain.programs for chain in chains)
     if len(networks.loaded) > 1:

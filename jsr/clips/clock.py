@@ -50,9 +50,10 @@ class Clock:
         """What was mended, in words."""
         found = []
         if self.missing:
-            found.append(f"{self.missing} frames had no time, each got one after the frame before")
+            found.append(f"{plural(self.missing, 'frame')} had no time, and got one after the frame before")
         if self.repeated:
-            found.append(f"{self.repeated} times repeated or ran backwards, each is now a tick after the one before")
+            found.append(f"{plural(self.repeated, 'time')} repeated or ran backwards, and is now a tick after the one "
+                         "before")
         for frame, seconds in self.jumps[:3]:
             found.append(f"the clock jumps back by {seconds:.2f} s at frame {frame}; what follows was moved behind it")
         return found
@@ -76,6 +77,11 @@ def decode_times(times):
     step = max(1, shown[1] - shown[0]) if len(shown) > 1 else 1
     return [shown[index - delay] if index >= delay else shown[0] - (delay - index) * step
             for index in range(len(times))]
+
+
+def plural(count, what):
+    """"1 frame", "2 frames"."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def seconds(text):

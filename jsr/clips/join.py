@@ -1,10 +1,11 @@
 """Segments and all else of the source become one file: what is not touched is copied packet by packet."""
 
+import contextlib
 from fractions import Fraction
 import heapq
 
 from jsr.clips import read, spec
-from jsr.clips.clock import decode_times
+from jsr.clips.clock import decode_times, plural
 from jsr.clips.formats import CONTAINERS
 from jsr.degradations.resize import pyav
 from jsr.errors import UserError
@@ -12,6 +13,7 @@ from jsr.errors import UserError
 # Of the video stream as it was, or of the program that wrote it.
 _STALE = ("bps", "number_of", "_statistics", "duration", "encoder", "vendor_id")
 _OF_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "encoding_tool", "jsr", "software"}
+_MP4_TITLES, _NO_TITLE = "mov_text", bytes(2)
 _MS = Fraction(1, 1000)
 
 
@@ -39,16 +41,17 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
     origin = times[0] if start is not None else 0
     form, notes = CONTAINERS[how.container], []
     options = {"video_track_timescale": str(clip.time_base.denominator)} if form.muxer in ("mp4", "mov") else {}
-    with read.opened(clip.path) as source:
+    with contextlib.nullcontext() if clip.is_folder else read.opened(clip.path) as source:
         try:
             with av.open(file, "w", format=form.muxer, container_options=options) as output:
                 with av.open(str(segments.path(0))) as first:
                     video, copies = _streams(source, first, output, clip, how)
-                    output.metadata.update({key: value for key, value in source.metadata.items()
-                                            if key.lower() not in _OF_CONTAINER})
+                    if source:
+                        output.metadata.update({key: value for key, value in source.metadata.items()
+                                                if key.lower() not in _OF_CONTAINER})
+                        output.set_chapters(_chapters(source, clip, origin, start, end))
                     if mark:
                         output.metadata[form.mark] = read.MARK + mark
-                    output.set_chapters(_chapters(source, clip, origin, start, end))
                     spec.start(output)
                 tick = video.time_base
                 if tick > clip.time_base and any((time * clip.time_base / tick).denominator > 1 for time in times):
@@ -61,22 +64,21 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
                 for _, packet in packets:
                     output.mux_one(packet)
                 for index, count in repaired.items():
-                    notes.append(f"{count} times of stream {index} repeated or ran backwards, each is now a tick after "
-                                 "the one before")
+                    notes.append(f"{plural(count, 'time')} of stream {index} repeated or ran backwards, and is now a "
+                                 "tick after the one before")
         except (ValueError, av.error.FFmpegError) as e:
             if isinstance(e, OSError) and e.errno:
                 raise
-            raise UserError(f"{clip.path}: {how.container} refuses its streams: {getattr(e, 'strerror', None) or e}; choose "
-                            "another --container") from e
+            raise UserError(f"{clip.path}: {how.container} refuses its streams: {getattr(e, 'strerror', None) or e}; "
+                            "choose another --container") from e
     return notes
 
 
 def _streams(source, first, output, clip, how):
     """Adds the streams in the order of the source; returns (the video's, {index of the source: stream})."""
-    copies, video = {}, None
-    for stream in source.streams:
-        if stream.index == clip.stream:
-            encoded = first.streams.video[0]
+    copies, video, encoded = {}, None, first.streams.video[0]
+    for stream in source.streams if source else [encoded]:
+        if stream is encoded or stream.index == clip.stream:
             video = output.add_stream_from_template(encoded, opaque=True)
             video.time_base, video.codec_context.framerate = clip.time_base, clip.rate.limit_denominator(1 << 16)
             video.metadata.update({key: value for key, value in stream.metadata.items()
@@ -101,7 +103,7 @@ def _encoded(segments, times, entries, video, clip, origin):
         shift += len(entry["times"])
     decoded = decode_times([times[index] for index in shown])
     place, extradata, shift = 0, None, 0
-    for number, entry in enumerate(entries):
+    for number in range(len(entries)):
         with read.opened(segments.path(number)) as segment:
             stream = segment.streams.video[0]
             if extradata not in (None, stream.codec_context.extradata):
@@ -136,15 +138,11 @@ def _copied(source, clip, copies, origin, start, end, repaired):
     low = None if start is None else first + start
     high = None if end is None else first + end
     shift, last, latest = origin * clip.time_base, {}, 0.0
-    packets = source.demux(wanted)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, error):
-            return
-        if not packet.size:
-            continue
+    packets = _with_decode_times(_readable(source.demux(wanted), error))
+    for packet in packets:
         index = packet.stream.index
+        if source.streams[index].name == _MP4_TITLES and bytes(packet) == _NO_TITLE:
+            continue  # the muxer makes those between titles anew
         cover = bool(source.streams[index].disposition & source.streams[index].disposition.__class__.attached_pic)
         base = packet.time_base or source.streams[index].time_base
         time = packet.dts if packet.dts is not None else packet.pts
@@ -166,6 +164,46 @@ def _copied(source, clip, copies, origin, start, end, repaired):
             latest = max(latest, float(packet.dts * base))
         packet.stream = copies[index]
         yield latest, packet
+
+
+def _readable(packets, error):
+    """Packets with content, as far as the file can be read."""
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, error):
+            return
+        if packet.size:
+            yield packet
+
+
+def _with_decode_times(packets):
+    """Packets of which Matroska's first, whose frames are coded in another order than shown, get times of decoding."""
+    waiting = {}
+    for packet in packets:
+        index = packet.stream.index
+        held = waiting.setdefault(index, []) if packet.stream.type == "video" else None
+        if held is None:
+            yield packet
+            continue
+        if packet.dts is None and packet.pts is not None:
+            held.append(packet)
+            continue
+        if packet.dts is not None:
+            yield from _before(packet.dts, held)
+        yield packet
+    for held in waiting.values():
+        yield from _before(max((packet.pts for packet in held), default=0) + 1, held)
+
+
+def _before(time, held):
+    """Empties a list of packets that were held back; each gets its time of decoding, before `time`."""
+    for index, packet in enumerate(held):
+        step = max(1, packet.duration or 0)
+        packet.dts = min(packet.pts, time - (len(held) - index) * step)
+    packets = held[:]
+    held.clear()
+    return packets
 
 
 def _chapters(source, clip, origin, start, end):

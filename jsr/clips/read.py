@@ -5,9 +5,10 @@ import dataclasses
 from fractions import Fraction
 import itertools
 import json
+import os
 
 from jsr.clips import colour
-from jsr.clips.clock import Clock
+from jsr.clips.clock import Clock, plural
 from jsr.clips.formats import CONTAINERS, container_of
 from jsr.degradations.resize import pyav
 from jsr.errors import FileError, UserError
@@ -38,7 +39,7 @@ class Clip:
       time_base: seconds a tick, Fraction.
       rate: frames a second in the mean, Fraction.
       first: time of the first frame, ticks.
-      packets: of the video stream, as counted.
+      packets: of the video stream, as counted; those that an edit list hides are none.
       promised: frames that the container says there are, 0 where it does not.
       seconds: from the first to the end of the last frame, about.
       aspect: of a pixel, Fraction, None of square ones.
@@ -71,6 +72,11 @@ class Clip:
     light: str
     notes: tuple[str, ...]
 
+    @property
+    def is_folder(self):
+        """Whether it is a folder of frames (jsr.clips.folders)."""
+        return os.path.isdir(self.path)
+
 
 def inspect(path, stream=None):
     """The Clip in a file; it is read through, and its first frame decoded.
@@ -87,13 +93,14 @@ def inspect(path, stream=None):
     with opened(path) as container:
         video = _choose(container, path, stream)
         decoder = decoder_of(video)
-        frame, count, first, last = None, 0, None, None
+        frame, count, hidden, first, last = None, 0, 0, None, None
         for packet in _packets(container, video):
             if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
                 raise FileError(f"{path}: is encrypted; a copy without protection is needed")
             if not packet.size:
                 continue
             count += 1
+            hidden += packet.is_discard
             if packet.pts is not None:
                 first = packet.pts if first is None else min(first, packet.pts)
                 last = max(last or 0, packet.pts + (packet.duration or 0))
@@ -106,10 +113,10 @@ def inspect(path, stream=None):
         if frame is None:
             raise FileError(f"{path}: " + (f"none of its {count} frames can be decoded; it is damaged" if count else
                                            "its video stream holds no frames") + ", fetch it again")
-        return _clip(path, container, video, frame, count, first, last)
+        return _clip(path, container, video, frame, count, hidden, first, last)
 
 
-def _clip(path, container, video, frame, count, first, last):
+def _clip(path, container, video, frame, count, hidden, first, last):
     """The Clip of what was found."""
     kind = colour.layout(frame.format.name)
     colours = colour.colours_of(frame, video.codec_context.name, path)
@@ -133,7 +140,8 @@ def _clip(path, container, video, frame, count, first, last):
     return Clip(
         path, video.index, tuple(other.index for other in others), video.codec_context.codec.canonical_name,
         frame.format.name, frame.height, frame.width, colours, kind.bits, kind.alpha, time_base, Fraction(rate),
-        first or 0, count, video.frames, seconds, aspect if aspect not in (None, 0, 1) else None, matrix,
+        first or 0, count - hidden, max(video.frames - hidden, 0), seconds,
+        aspect if aspect not in (None, 0, 1) else None, matrix,
         bool(frame.interlaced_frame), colour.master_display(side[_MASTERING]) if _MASTERING in side else "",
         colour.light_level(side[_LIGHT]) if _LIGHT in side else "", tuple(notes))
 
@@ -156,14 +164,16 @@ def opened(path):
         with av.open(str(path), metadata_errors="replace") as container:
             yield container
     except av.error.FFmpegError as e:
-        raise FileError(f"{path}: cannot be read as a clip: {_reason(e)}") from e
+        raise FileError(f"{path}: cannot be read as a clip: {_reason(e, path)}") from e
 
 
-def _reason(error):
-    said = error.log[2].strip() if error.log and error.log[2] else ""
-    if "moov atom not found" in said:
-        return "it is cut off, its index (moov) at the end is missing; fetch it again"
-    return f"{(error.strerror or str(error)).lower()}{f' ({said})' if said else ''}"
+def _reason(error, path):
+    if isinstance(error, EOFError):
+        return "it ends before its first frame; fetch it again"
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if isinstance(error, pyav(path).error.InvalidDataError) and file.read(8)[4:] == b"ftyp":
+            return "it is cut off, its index (moov) at the end is missing or damaged; fetch it again"
+    return (error.strerror or str(error)).lower()
 
 
 def decoder_of(video):
@@ -198,7 +208,7 @@ def _choose(container, path, index):
         if chosen is None:
             raise UserError(f"{path}: its stream {index} is no video; choose --stream of {shown}")
     if chosen.codec_context is None:
-        raise FileError(f"{path}: its video stream is of a codec that FFmpeg does not know")
+        raise FileError(f"{path}: its video stream is of a codec that FFmpeg does not know, or its header is cut off")
     return chosen
 
 
@@ -281,13 +291,13 @@ class Frames:
             self.count += 1
         whole = self._end is None and self._start is None
         if interlaced and not self._deinterlace:
-            self.notes.append(f"{interlaced} frames are interlaced and went through as they are; --deinterlace makes "
-                              "whole frames of them first")
+            self.notes.append(f"{plural(interlaced, 'frame')} interlaced, and went through as stored; --deinterlace "
+                              "makes whole frames first")
         if damaged:
-            self.notes.append(f"{damaged} frames are damaged, and shown as the decoder mended them")
+            self.notes.append(f"{plural(damaged, 'frame')} damaged, and shown as the decoder mended it")
         if self._failed:
-            self.notes.append(f"{self._failed} packets could not be decoded; their frames are lost, and the frames "
-                              "before them are shown longer")
+            self.notes.append(f"{plural(self._failed, 'packet')} could not be decoded: what it held is lost, and the "
+                              "frame before is shown longer")
         if self._broken:
             self.notes.append(f"it is cut off or damaged after frame {self.count}: {self._broken}")
         if whole and clip.promised and clip.promised != self.count:
@@ -311,7 +321,7 @@ class Frames:
                 except StopIteration:
                     break
                 except error as e:
-                    self._broken = _reason(e)
+                    self._broken = _reason(e, clip.path)
                     packet = None
                 try:
                     for frame in decoder.decode(packet if packet is not None and packet.size else None):

@@ -27,6 +27,8 @@ class Wishes:
       without: indices of streams that are left out.
       deinterlace: makes whole frames of interlaced ones.
       sdr: refuses HDR.
+      frames: writes the frames as pictures into a folder, of this ending, as ".png"; "" writes a clip.
+      rate: frames a second of a folder of frames that is read as a clip, Fraction; None takes folders for pictures.
     """
 
     codec: str | None = None
@@ -38,6 +40,8 @@ class Wishes:
     without: tuple[int, ...] = ()
     deinterlace: bool = False
     sdr: bool = False
+    frames: str = ""
+    rate: object = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,12 +143,13 @@ def _pix_fmt(clip, encoder):
     """The pixel format in which an encoder writes a clip, None where it has none that keeps all: the nearest larger."""
     kind, taken = colour.layout(clip.pix_fmt), _formats(encoder)
     wanted = {name: colour.layout(name) for name in taken if not name.startswith("yuvj")}
+    bits = min(kind.bits, ENCODERS[encoder].most_bits)
     fit = [(name, its) for name, its in wanted.items()
-           if its.rgb == kind.rgb and its.grey == kind.grey and its.alpha == kind.alpha and its.bits >= kind.bits
+           if its.rgb == kind.rgb and its.grey == kind.grey and its.alpha == kind.alpha and its.bits >= bits
            and its.across <= kind.across and its.down <= kind.down and not name.startswith(("nv", "grayf", "gbrpf"))]
     if not fit and kind.grey:  # as luma without colours
         fit = [(name, its) for name, its in wanted.items() if (its.across, its.down, its.rgb) == (2, 2, False)
-               and its.alpha == kind.alpha and its.bits >= kind.bits and not its.grey]
+               and its.alpha == kind.alpha and its.bits >= bits and not its.grey]
     return min(fit, key=lambda row: (row[1].bits, -row[1].down, -row[1].across, row[0] != row[1].planar, row[0]),
                default=(None,))[0]
 
@@ -200,8 +205,8 @@ def _options(clip, encoder, wishes):
             params["cll"] = clip.light
     elif name == "libx265":
         params |= {"log-level": "none", "keyint": SEGMENT, "open-gop": 0}
-        if clip.display or clip.light or clip.colours.hdr:
-            params |= {"hdr10": 1, "repeat-headers": 0}
+        if clip.display or clip.light:
+            params["hdr10"] = 1
         if clip.display:
             params["master-display"] = clip.display
         if clip.light:
@@ -231,6 +236,8 @@ def _notes(clip, encoder, pix_fmt, size, even):
     if clip.colours.hdr:
         notes.append(f"is HDR ({clip.colours.hdr}): the network sees its codes as if they were of SDR, and they are "
                      "written with their tags and side data")
+    if encoder == "libx264" and colour.layout(pix_fmt).bits > 8:
+        notes.append("few players show H.264 of 10 bits; --codec libx265 is HEVC")
     before, after = colour.layout(clip.pix_fmt), colour.layout(pix_fmt)
     if (before.bits, before.across, before.down, before.grey) != (after.bits, after.across, after.down, after.grey):
         notes.append(f"{clip.pix_fmt} is written as {pix_fmt}")
@@ -241,12 +248,16 @@ def _copied(clip, container, without):
     """(indices of the streams that are copied, notes); UserError of one that another container could hold."""
     wanted = [index for index in clip.others if index not in without]
     copied, notes = [], []
+    if not wanted:
+        return (), []
     with read.opened(clip.path) as source:
         for index in wanted:
             stream = source.streams[index]
             if _holds(container, source, [index]):
                 copied.append(index)
                 continue
+            if stream.type == "data" and source.chapters() and container in ("mp4", "mov"):
+                continue  # the chapters' own, which is made anew
             others = [name for name in CONTAINERS if name != container and _holds(name, source, [index])]
             what = f"{stream.type} {stream.name or 'of an unknown codec'}"
             if others and stream.type != "data":
@@ -300,7 +311,8 @@ def _refused(clip, spec):
 
 def add_video(output, clip, spec):
     """Adds the encoder of a Spec to an open file that is written; returns the stream, whose times count frames."""
-    video = output.add_stream(spec.encoder, rate=clip.rate.limit_denominator(1 << 16), options=dict(spec.options) | {"flags": "+cgop"})
+    video = output.add_stream(spec.encoder, rate=clip.rate.limit_denominator(1 << 16),
+                              options=dict(spec.options) | {"flags": "+cgop"})
     context = video.codec_context
     context.width, context.height, context.pix_fmt = spec.width, spec.height, spec.pix_fmt
     context.color_range, context.colorspace = clip.colours.range, clip.colours.matrix

@@ -1,59 +1,70 @@
-"""PyTorch checkpoints on disk: .pth, .pt and .ckpt through PyTorch, .safetensors without it.
+"""State dicts of PyTorch on disk: what torch.save writes (.pth, .pt, .ckpt, .bin...), and .safetensors.
 
-A .pth is a pickle, and unpickling can run any code: only `torch.load(weights_only=True)` reads one, which builds
-tensors and plain containers and refuses everything else. Of a module that was pickled whole jsr.convert.pickled takes
-the tensors, and runs nothing of it.
+Neither needs PyTorch to be read; jsr.convert.storages reads the first, and says what is refused.
 """
 
-import contextlib
 import dataclasses
 import io
 from pathlib import Path
-import pickle
-import re
-import warnings
 
 import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jsr.convert import pickled
-from jsr.convert.engine import unwrap
+from jsr.convert import storages
+from jsr.convert.wrappers import state_dicts
 from jsr.errors import MissingLibrary, UserError, install
 from jsr.files import atomic_write
 
-TORCH_ENDINGS = (".pth", ".pt", ".ckpt")
-ENDINGS = (*TORCH_ENDINGS, ".safetensors")
+_HEAD = 512  # bytes that tell what a file is
+_FOREIGN = (  # how files begin that people take for weights, and what they are
+    (b"\x89HDF", "an HDF5 file, as Keras writes it"),
+    (b"MATLAB", "a file of MATLAB"),
+    (b"version https://git-lfs", "a note of Git LFS in the place of a file; `git lfs pull` brings that"),
+    (b"<", "a page of the web in the place of a file; get that by its download link"),
+    (b"\x1f\x8b", "compressed by gzip; unpack it"),
+    (b"Rar!", "a RAR archive; unpack it"),
+    (b"7z\xbc\xaf", "a 7z archive; unpack it"),
+    (b"7767517", "a network of ncnn, whose weights are in its .bin; get the PyTorch weights that it was made of"),
+)
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "I64": np.int64,
            "I32": np.int32, "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_}
 
 
-def read_state_dict(path):
-    """Reads the state dict in a file, out of whatever training scripts save around it.
+def read_state_dicts(path):
+    """Reads the state dicts in a file, out of whatever training scripts save around them.
 
     Args:
-      path: ends in one of ENDINGS, or is of PyTorch by its first bytes, as .pth.tar and .bin.
+      path: of a file that is, by its content, what torch.save or safetensors writes.
 
     Returns:
-      jsr.convert.StateDict of arrays in the types of the file; bfloat16 is ml_dtypes'.
+      {names of the dicts around it: jsr.convert.StateDict}, those to take first in front, with arrays in the types of
+      the file; bfloat16 is ml_dtypes'.
 
     Raises:
-      UserError: missing, of another kind, damaged, holds more than tensors, no state dict, a tensor that is complex,
-        sparse, quantised, empty or without data, a value that is not finite; PyTorch is needed and not installed.
+      UserError: missing, of another kind, damaged, holds more than tensors, no state dict, a tensor that is sparse,
+        quantised or without data.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    if path.suffix not in ENDINGS and not _is_torchs(path):
-        raise UserError(f"{path}: not a checkpoint by its ending; expected {', '.join(ENDINGS)}")
-    checkpoint = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    try:
-        found = unwrap(checkpoint)
-    except UserError as e:
-        raise UserError(f"{path}: {e}") from None
-    tensors = {key: _to_numpy(f"{path}: {key}", value) for key, value in found.tensors.items()}
+    kind = kind_of(path)
+    if kind is None:
+        raise UserError(f"{path}: {_foreign(path) or 'damaged, or no PyTorch checkpoint; get it again'}")
+    return _read_safetensors(path) if kind == "safetensors" else _read_torchs(path)
+
+
+def read_state_dict(path):
+    """The first of `read_state_dicts`, checked; UserError as there and of `check`."""
+    found = next(iter(read_state_dicts(path).values()))
+    check(path, found.tensors)
+    return found
+
+
+def check(path, tensors):
+    """Raises UserError where one of {key: array} is complex, empty, or has a value that is not finite."""
     for key, value in tensors.items():
         if np.iscomplexobj(value):
             raise UserError(f"{path}: {key} is of {value.dtype}, which no network here has; get other weights")
@@ -61,7 +72,15 @@ def read_state_dict(path):
             raise UserError(f"{path}: {key} holds nothing, its shape is {list(value.shape)}; get the weights again")
         if not np.isfinite(value).all():
             raise UserError(f"{path}: {key} has values that are not finite; the training that wrote it went wrong")
-    return dataclasses.replace(found, tensors=tensors)
+
+
+def kind_of(path):
+    """What a file is by its first bytes: "torch", "safetensors", or None for neither."""
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    if head[8:9] == b"{":  # behind the length of what it begins
+        return "safetensors"
+    return "torch" if head.startswith((storages.ZIP, storages.PICKLE)) else None
 
 
 def other_floats(tensors):
@@ -103,26 +122,13 @@ def is_model_file(path):
         return False
 
 
-def _is_torchs(path):
-    """Whether a file begins as torch.save lets one begin: a zip archive, or a pickle."""
+def _foreign(path):
+    """What a file is that holds no weights for here; "" where its first bytes do not tell."""
     with open(path, "rb") as file:
-        return file.read(2) in (b"PK", b"\x80\x02")
-
-
-def _to_numpy(name, value):
-    """An array, or PyTorch's tensor, as an array; `name` is for messages."""
-    if isinstance(value, np.ndarray):
-        return value
-    value = value.detach()
-    if str(value.dtype) == "torch.bfloat16":  # which NumPy does not have itself
-        return value.float().numpy().astype(jnp.bfloat16)
-    try:
-        return value.numpy()
-    except Exception as e:  # TypeError, RuntimeError, NotImplementedError... by what it is
-        dtype = str(value.dtype).removeprefix("torch.")
-        kind = ("quantised" if value.is_quantized else "without data" if value.is_meta else
-                "sparse" if str(value.layout) != "torch.strided" else f"of type {dtype}")
-        raise UserError(f"{name} is {kind}; save it as dense 32-bit floats") from e
+        head = file.read(_HEAD)
+    if head[257:262] == b"ustar":
+        return "is a tar archive; unpack it, or, of PyTorch before 0.2, open it there and save it again"
+    return next((f"is {what}" for start, what in _FOREIGN if head.lstrip().startswith(start)), "")
 
 
 def _read_safetensors(path):
@@ -133,33 +139,23 @@ def _read_safetensors(path):
     odd = [key for key, entry in entries if entry["dtype"] not in _DTYPES]
     if odd:
         raise UserError(f"{path}: {odd[0]} is of type {dict(entries)[odd[0]]['dtype']}; save it as 32-bit floats")
-    return {key: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
-            for key, entry in entries}
-
-
-def _read_torch(path):
-    torch = _torch(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle protocols that PyTorch does not write itself
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as e:
-        with contextlib.suppress(Exception):  # whatever else the file is
-            if (tensors := pickled.state_dict(path)) is not None:
-                return tensors
-        # PyTorch's own text advises to load it all the same, which must not reach anybody.
-        refused = re.search(r"GLOBAL (\S+)", str(e))
-        what = f"holds more than tensors ({refused[1]})" if refused else "is damaged or holds more than tensors"
-        raise UserError(f"{path}: {what}, and unpickling that could run any code; refused; get a file of the "
-                        "state_dict() alone") from None
-    except Exception as e:  # RuntimeError, EOFError, KeyError, OSError... by where the damage is
-        raise UserError(f"{path}: damaged, or no PyTorch checkpoint; get it again") from e
+        return state_dicts({key: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
+                            for key, entry in entries})
+    except UserError as e:
+        raise UserError(f"{path}: {e}") from None
+
+
+def _read_torchs(path):
+    with storages.opened(path) as (content, arrays):
+        return {names: dataclasses.replace(found, tensors=arrays(found.tensors))
+                for names, found in state_dicts(content).items()}
 
 
 def _torch(path):
     try:
         import torch
     except ImportError:
-        raise MissingLibrary(f"{path}: files ending in {path.suffix} need PyTorch, which is not installed: "
+        raise MissingLibrary(f"{path}: to write files ending in {path.suffix} needs PyTorch, which is not installed: "
                              f"{install('torch')}, or use .safetensors") from None
     return torch

@@ -1,117 +1,178 @@
-"""PyTorch modules that were pickled whole, as torch.save(model) does: their tensors, without the code they ask for.
+"""Pickles as PyTorch writes them, read without running anything.
 
-Unpickling makes objects by calling what the file names. Here a name stays a name: each stands for an inert object that
-keeps what it was called with, and nothing is imported. Dicts and sets alone are made.
+Unpickling makes objects by importing and calling what a file names. Here a name stays a name: the caller has a function
+for each of a few, and every other one stands for an inert object, which keeps what it was called with. Nothing is
+imported. `pickletools` of the standard library parses the file; what its instructions do is below, and no others are
+known.
 """
 
+from collections.abc import Callable, Container, Mapping
+import dataclasses
 import io
-import math
-import pickle
+import pickletools
 from typing import Any
-import zipfile
 
-import numpy as np
-
-_CONTAINERS = {"collections.OrderedDict": dict, "__builtin__.set": set, "builtins.set": set}
-_DTYPES = {"torch.FloatStorage": "<f4", "torch.DoubleStorage": "<f8", "torch.HalfStorage": "<f2",
-           "torch.LongStorage": "<i8", "torch.IntStorage": "<i4", "torch.ShortStorage": "<i2",
-           "torch.CharStorage": "i1", "torch.ByteStorage": "u1", "torch.BoolStorage": "?"}
-# Of one file, which could be without end: modules inside one another, and tensors that say their values over and over
-_MOST_MODULES, _MOST_LEVELS, _MOST_BYTES = 100_000, 100, 8 << 30
+_MOST = 3_000_000  # instructions, which may take 100 bytes of memory each; 10,000 tensors are a tenth of them
+_VALUES = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_PUSHED = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE",
+           "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+_LENGTHS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
-class _Inert:
-    """What a class or a function of a file would have made; `name` is that of either, and `args` are its arguments."""
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class Named:
+    """A class or a function by its name, "torch.FloatStorage"."""
 
-    name = ""
-    args: tuple = ()
-
-    def __new__(cls, *args):
-        made = object.__new__(cls)
-        made.args = args
-        return made
+    name: str
 
 
-class _Unpickler(pickle._Unpickler):
-    """Makes an _Inert of whatever a file names.
+@dataclasses.dataclass(eq=False, slots=True)
+class Made:
+    """What a class or a function would have made: `args` are its arguments, `state` is what was put into it."""
 
-    It is Python's own in Python: the one in C takes memory for as many values as a few bytes of a file announce.
-    """
-
-    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}
-
-    def find_class(self, module: str, name: str) -> Any:
-        """A class of _Inert of that name, or a container."""
-        whole = f"{module}.{name}"
-        return _CONTAINERS.get(whole) or type("_Inert", (_Inert,), {"name": whole})
-
-    def persistent_load(self, pid: Any) -> Any:
-        """What a file says of values that lie beside its pickle."""
-        return pid
+    name: str
+    args: tuple
+    state: Any = None
 
 
-def state_dict(path) -> dict[str, np.ndarray] | None:
-    """The tensors of a module that was pickled whole, under the paths of its attributes.
+class Set(list):
+    """The values of a set, which are not compared: that could go without end."""
+
+
+_EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": Set}
+
+
+def load(file: io.BytesIO, makers: Mapping[str, Callable[..., Any]], allowed: Container[str],
+         persistent: Callable[..., Any], unknown: Callable[[str], Any]) -> Any:
+    """Reads the pickle at which a file stands, and leaves the file behind it.
 
     Args:
-      path: of a .pth as PyTorch writes them since 1.6, a ZIP archive.
+      file: in memory, so that a length that is stated takes no more than there is.
+      makers: {name: function}, called in place of what has the name.
+      allowed: further names.
+      persistent: called with what a pickle says of values that lie beside it.
+      unknown: called with every other name.
 
     Returns:
-      {key: array}, as module.state_dict() would name them; None of a file of anything else.
+      Dicts, lists, Sets, tuples, strings, bytes, numbers, Named, Made, and what the `makers` return.
 
     Raises:
-      Exception: whatever damage leads to.
+      ValueError: damaged; too long; an instruction that no checkpoint has.
+      Exception: whatever else damage leads to.
     """
-    if not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
-            raise ValueError(f"more than {_MOST_BYTES} bytes")
-        pickled, = (name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))
-        root = _Unpickler(io.BytesIO(archive.read(pickled))).load()
-        if not _is_module(root):
-            return None
-        folder = pickled.removesuffix("data.pkl")
-        found, left = {}, _MOST_BYTES
-        for key, tensor in _tensors(root):
-            found[key] = _array(tensor, archive, folder, left)
-            left -= found[key].nbytes
+    stack, outer, memo = [], [], {}
+
+    def since_mark():
+        nonlocal stack
+        found, stack = stack, outer.pop()
         return found
 
+    def name(text):
+        if text not in makers and text not in allowed:
+            unknown(text)
+        return Named(text)
 
-def _is_module(value):
-    return isinstance(value, _Inert) and {"_parameters", "_buffers", "_modules"} <= vars(value).keys()
+    def call(target, args):
+        if target.name in allowed or not isinstance(args, tuple):
+            raise ValueError(f"{target.name} is called")
+        return makers[target.name](*args) if target.name in makers else Made(target.name, args)
+
+    for count, (code, arg, _) in enumerate(pickletools.genops(file)):
+        if count > _MOST:
+            raise ValueError(f"more than {_MOST} instructions")
+        match code.name:
+            case "PROTO" | "FRAME":
+                pass
+            case "STOP":
+                return stack.pop()
+            case "MARK":
+                outer.append(stack)
+                stack = []
+            case key if key in _VALUES:
+                stack.append(_VALUES[key])
+            case key if key in _EMPTY:
+                stack.append(_EMPTY[key]())
+            case key if key in _PUSHED:
+                stack.append(arg)
+            case "SHORT_BINSTRING" | "BINSTRING":  # Python 2's
+                stack.append(arg.encode("latin-1").decode())
+            case "BINPUT" | "LONG_BINPUT":
+                memo[arg] = stack[-1]
+            case "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[arg])
+            case "TUPLE" | "FROZENSET":
+                found = tuple(since_mark())
+                stack.append(found)
+            case key if key in _LENGTHS:
+                found = [stack.pop() for _ in range(_LENGTHS[key])]
+                stack.append(tuple(reversed(found)))
+            case "APPEND":
+                _add(stack[-2], [stack.pop()])
+            case "APPENDS" | "ADDITEMS":
+                found = since_mark()
+                _add(stack[-1], found)
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                _put(stack[-1], [key, value])
+            case "SETITEMS":
+                found = since_mark()
+                _put(stack[-1], found)
+            case "GLOBAL":
+                module, _, rest = arg.partition(" ")
+                stack.append(name(f"{module}.{rest}".replace("__builtin__.", "builtins.")))
+            case "STACK_GLOBAL":
+                rest = stack.pop()
+                stack.append(name(f"{stack.pop()}.{rest}"))
+            case "REDUCE" | "NEWOBJ":
+                args, target = stack.pop(), stack.pop()
+                if code.name == "NEWOBJ" and target.name in makers and target.name.rpartition(".")[2].startswith("_"):
+                    raise ValueError(f"{target.name} is no class")
+                stack.append(call(target, args))
+            case "BUILD":
+                _build(stack[-2], stack.pop())
+            case "BINPERSID":
+                stack.append(persistent(*stack.pop()))
+            case _:
+                raise ValueError(f"an instruction that no checkpoint has ({code.name})")
+    raise ValueError("ends too early")
 
 
-def _tensors(root):
-    """(key, tensor as it was pickled) of a module and of those inside it, in the order of state_dict()."""
-    left, seen = [("", root)], 0
-    while left:
-        prefix, module = left.pop()
-        if (seen := seen + 1) > _MOST_MODULES or prefix.count(".") > _MOST_LEVELS:
-            raise ValueError(f"more than {_MOST_MODULES} modules, or {_MOST_LEVELS} inside one another")
-        passing = vars(module).get("_non_persistent_buffers_set", ())
-        own = module._parameters | {name: value for name, value in module._buffers.items() if name not in passing}
-        yield from ((prefix + name, value) for name, value in own.items() if value is not None)
-        left += [(f"{prefix}{name}.", inner) for name, inner in reversed(module._modules.items()) if _is_module(inner)]
+def items(pairs=()):
+    """A dict of another one or of pairs, with the keys that a checkpoint has."""
+    found = {}
+    for key, value in pairs.items() if isinstance(pairs, dict) else pairs:
+        _put(found, [key, value])
+    return found
 
 
-def _array(tensor, archive, folder, most):
-    """The values of a tensor as it was pickled.
+def _add(target, values):
+    """Adds values to a list; what is inert stays as it is."""
+    if isinstance(target, list):
+        target.extend(values)
+    elif not isinstance(target, Made):
+        raise ValueError("what is added to is no list")
 
-    A ValueError of one that is no tensor, lies outside its storage, or has more than `most` bytes.
-    """
-    if tensor.name == "torch._utils._rebuild_parameter":
-        tensor = tensor.args[0]
-    if tensor.name != "torch._utils._rebuild_tensor_v2":
-        raise ValueError(f"{tensor.name} is no tensor")
-    (_, kind, key, _, size), offset, shape, strides, *_ = tensor.args
-    values = np.frombuffer(archive.read(f"{folder}data/{key}"), _DTYPES[kind.name], size)
-    last = offset + sum((side - 1) * stride for side, stride in zip(shape, strides, strict=True))
-    if math.prod(shape) and not (min(offset, *shape, *strides, 0) >= 0 and last < size):
-        raise ValueError(f"a tensor of {shape} does not lie in its storage of {size}")
-    itemsize = values.itemsize
-    if math.prod(shape) * itemsize > most:
-        raise ValueError(f"more than {_MOST_BYTES} bytes")
-    view = np.lib.stride_tricks.as_strided(values[offset:], shape, [stride * itemsize for stride in strides])
-    return view.copy()
+
+def _put(found, pairs):
+    """Puts [key, value, key, value...] into a dict; what is inert stays as it is."""
+    if isinstance(found, Made):
+        return
+    if type(found) is not dict:
+        raise ValueError("what is put into is no dict")
+    for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+        # Others may be without end inside, or chosen so that a dict of them takes for ever.
+        if not (key is None or isinstance(key, (str, bytes)) or isinstance(key, int) and abs(key) < 1 << 60):
+            raise ValueError("a key that no checkpoint has")
+        found[key] = value
+
+
+def _build(target, state):
+    """Puts a state into what was made; a dict has attributes, which nobody needs."""
+    if isinstance(target, Made):
+        target.state = state
+    elif hasattr(target, "set_state"):
+        target.set_state(state)
+    elif type(target) is not dict:
+        raise ValueError("what has a state is no object")

@@ -3,6 +3,7 @@
 What took long to read is remembered, by name, size and time of each file, in a small file beside the datasets.
 """
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ import time
 
 from jsr import images
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json
 
 FOLDER = ".headers"  # in the folder of the datasets
 _SLOW_S = 2.0  # reading that takes longer is remembered
@@ -67,11 +68,9 @@ def _stamp(path):
 
 
 def _remembered(memory):
-    try:
-        found = json.loads(memory.read_text(encoding="utf-8"))
+    with contextlib.suppress(UserError), from_json(memory) as found:
         return {path: (stamp, tuple(map(int, numbers))) for path, (stamp, numbers) in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):  # none, or another's
-        return {}
+    return {}  # none, or another's
 
 
 def _remember(memory, known):

@@ -28,13 +28,14 @@ from jsr.data.order import Order
 from jsr.datasets import records, tiled
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import FileError, UserError, nearest
-from jsr.parallel import init_worker
+from jsr.parallel import init_worker, named_semaphores
 
 CACHE_BYTES = 256 << 20  # of decoded images, in each worker: stored LR images, and the files of a folder
 # Batches are made whole by one thread each. A worker needs one; without workers they go on while the devices compute.
 # (Grain's own 16 threads cost a third more CPU time a patch, and its 500 batches are gigabytes a worker.)
 _THREADS = {True: grain.ReadOptions(num_threads=1, prefetch_buffer_size=2),
             False: grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)}
+_DEAD_WORKER = "terminated unexpectedly"  # what Grain says of one
 _GRACE_S = 120  # that a worker stays after SIGTERM, unless its parent ends it
 _LARGE_BLOCK = 31 << 20
 _SHOWN = 20  # lines of one message
@@ -140,7 +141,9 @@ class PairedCrops:
 
     def __init__(self, *, crop, scale, degrade="", fixed=None, flip_rotate=False, keep=None, derive=(),
                  cache_bytes=CACHE_BYTES):
-        self._sides = tuple(np.broadcast_to(crop, 2).tolist())
+        self._sides = tuple(crop) if isinstance(crop, (list, tuple)) else (crop, crop)
+        if len(self._sides) != 2 or not all(isinstance(side, (int, np.integer)) and side > 0 for side in self._sides):
+            raise UserError(f"crop {crop!r}: give a side, px, or [height, width] (--config.stages[0].crop=...)")
         if any(side % scale for side in self._sides):
             raise UserError(f"crop {images.sides_text(self._sides)} is not a multiple of the scale {scale} "
                             "(--config.stages[0].crop=...)")
@@ -377,6 +380,7 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
     if num_workers:
         if not flags.FLAGS.is_parsed():  # Grain's workers read absl's flags, which only absl's own app.run parses
             flags.FLAGS.mark_as_parsed()
+        named_semaphores()
         options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=4)
         dataset = dataset.mp_prefetch(options, worker_init_fn=_init_worker)
     iterator = iter(dataset)
@@ -395,6 +399,10 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
         if num_workers and (refused := _within(e, OSError)):
             raise UserError(f"the {num_workers} processes that make samples cannot be started: {refused.strerror} "
                             "(locks lie in /dev/shm); mend it, or do without (--config.data.num_workers=0)") from e
+        if num_workers and _DEAD_WORKER in str(e):
+            raise UserError(f"one of the {num_workers} processes that make samples was killed, perhaps for lack of "
+                            "memory; the same command goes on, perhaps with fewer (--config.data.num_workers=1)"
+                            ) from None
         raise
     finally:
         if num_workers:

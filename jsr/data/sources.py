@@ -18,6 +18,7 @@ from jsr.datasets.videos import header
 from jsr.degradations.degrade_folder import VIDEOS, record_of
 from jsr.errors import FileError, UserError, nearest
 from jsr.evaluation import score_folders
+from jsr.files import open_file
 
 _RGB = 3  # bytes a pixel
 
@@ -54,9 +55,20 @@ def absence(dataset, data_dir=None):
 
     A link that leads nowhere, as to a disk that is not there now, is no reason, but a mistake.
     """
-    if dataset not in FOLDERS or os.path.lexists(path := path_of(dataset, data_dir)):
+    if dataset not in FOLDERS:
         return ""
-    return f"{dataset} is left out, since there is no folder {path} ({FOLDERS[dataset]})"
+    path = path_of(dataset, data_dir)
+    if not os.path.lexists(path):
+        return f"{dataset} is left out, since there is no folder {path} ({FOLDERS[dataset]})"
+    if path.is_dir() and os.access(path, os.R_OK | os.X_OK) and _is_empty(path):
+        return f"{dataset} is left out, since the folder {path} is empty ({FOLDERS[dataset]})"
+    return ""
+
+
+def _is_empty(folder):
+    """Whether there is nothing below a folder but folders."""
+    return not any(files or any(os.path.islink(os.path.join(place, name)) for name in folders)
+                   for place, folders, files in os.walk(folder))
 
 
 def _is_guest(dataset):
@@ -390,7 +402,8 @@ def _identity(paths):
 
 def _bytes_of(path):
     try:
-        return path.read_bytes()
+        with open_file(path) as file:
+            return file.read()
     except OSError as e:
         raise FileError(f"{path}: cannot be read: {e.strerror}") from e
 

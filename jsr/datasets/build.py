@@ -1,8 +1,8 @@
 """Prepares the datasets of `tfds_builders/`: whole or not at all, and continuing what was interrupted."""
 
+import contextlib
 import dataclasses
 import importlib
-import json
 import os
 from pathlib import Path
 import re
@@ -10,6 +10,7 @@ import shutil
 
 from jsr import places, results
 from jsr.errors import UserError, nearest
+from jsr.files import from_json
 
 ON_FIRST_USE = ("photos",)  # embedded datasets, which a training builds; others cost a download
 _OURS = re.compile(r"(dataset_info|features|metadata)\.json|LICENSE|.*\.array_record-\d+-of-\d+")  # files of a dataset
@@ -82,15 +83,18 @@ def damage(path):
     if not path.is_dir():
         return "it is not built"
     try:
-        info = json.loads((path / "dataset_info.json").read_text(encoding="utf-8"))
-        for split in info["splits"]:
-            files = list(path.glob(f"*-{split['name']}.{info['fileFormat']}-*"))
-            size, expected = sum(file.stat().st_size for file in files), int(split["numBytes"])
-            if len(files) != len(split["shardLengths"]) or size != expected:
-                return (f"the records of {split['name']} are damaged, {size:,} bytes in {len(files)} files instead of "
-                        f"{expected:,} in {len(split['shardLengths'])}")
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        return f"its dataset_info.json is damaged ({e})"
+        with from_json(path / "dataset_info.json") as info, from_json(path / "metadata.json") as about:
+            for split in info["splits"]:
+                name, lengths = split["name"], [int(length) for length in split["shardLengths"]]
+                files = list(path.glob(f"*-{name}.{info['fileFormat']}-*"))
+                size, expected = sum(file.stat().st_size for file in files), int(split["numBytes"])
+                if len(files) != len(lengths) or size != expected:
+                    return (f"the records of {name} are damaged, {size:,} bytes in {len(files)} files instead of "
+                            f"{expected:,} in {len(lengths)}")
+                if len(about["names"][name]) != sum(lengths) or not isinstance(about["cropped"], dict):
+                    return f"its metadata.json is damaged (other names than records of {name})"
+    except UserError as e:
+        return str(e)
     return ""
 
 
@@ -144,7 +148,13 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
                 _build(cls, config, path, overwrite, announce,
                        dict(manual_dir=manual_dir, num_workers=num_workers, beam=beam, settings=settings,
                             announce=announce, progress=progress))
-    info = cls(data_dir=path.parents[2], config=config).info
+    builder = cls(data_dir=path.parents[2], config=config)
+    info = builder.info
+    rests = builder.parts_dir, _aside(path)  # of a build that was killed
+    if not is_new and any(map(os.path.lexists, rests)):
+        with contextlib.suppress(UserError), results.locked(path.parent / ".lock", busy=str):  # else it is at work
+            for rest in rests:
+                shutil.rmtree(rest, ignore_errors=True)
     other = {key: info.metadata[key] for key, value in settings.items() if info.metadata[key] != value}
     if other:
         flags = ", ".join(f"--{key} {value}" for key, value in other.items())

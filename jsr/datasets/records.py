@@ -16,7 +16,9 @@ import zipfile
 from jsr import degradations, images
 from jsr.datasets import cut, tiled
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, open_file
+
+_LARGEST_MEMBER = 1 << 31  # bytes of a file in an archive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +36,16 @@ class Original:
         """The file's bytes; raises UserError where it is missing, damaged or unreadable."""
         try:
             if not self.member:
-                return Path(self.path).read_bytes()
+                with open_file(self.path) as file:
+                    return file.read()
             with zipfile.ZipFile(self.path) as archive:
+                if (size := archive.getinfo(self.member).file_size) > _LARGEST_MEMBER:
+                    raise UserError(f"{self}: has {size:,} bytes, too many to be read at once; unpack it")
                 return archive.read(self.member)
+        except UserError:
+            raise
+        except MemoryError:
+            raise UserError(f"{self}: takes more memory than there is") from None
         except (FileNotFoundError, KeyError):
             raise UserError(f"{self}: is missing") from None
         except OSError as e:

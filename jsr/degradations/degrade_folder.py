@@ -3,13 +3,12 @@
 import contextlib
 import functools
 import hashlib
-import json
 from pathlib import Path
 
 from jsr import degradations, images, parallel, results
 from jsr.degradations import _video
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json, open_file
 
 COMMAND = "jsr degrade"
 MANIFEST = results.MANIFESTS[COMMAND]
@@ -92,11 +91,13 @@ def record_of(path, data):
 def _entries(manifest, changed):
     """{LR file: entry} of a manifest of this command; {} of another file. `changed` is when it was."""
     del changed
-    try:
-        found = json.loads(manifest.read_text(encoding="utf-8"))
-        return {entry["file"]: entry for entry in found["files"].values()} if found["command"] == COMMAND else {}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
+    entries = {}
+    with contextlib.suppress(UserError), from_json(manifest) as found:
+        for entry in found["files"].values() if found["command"] == COMMAND else ():
+            with contextlib.suppress(LookupError, TypeError, AttributeError):  # a person's own, or damaged
+                if entry["degradation"]["steps"] and isinstance(degradations.codecs(entry["degradation"]), str):
+                    entries[entry["file"]] = entry
+    return entries
 
 
 def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=None):
@@ -150,7 +151,8 @@ def _manifest(out_dir, protocol, overwrite):
 def _read(path, protocol, fixed):
     """The bytes of a source, its clip or None, and what its degradation draws."""
     try:
-        data = path.read_bytes()
+        with open_file(path) as file:
+            data = file.read()
     except OSError as e:
         raise UserError(f"{path}: cannot be read: {e.strerror}") from e
     clip = None

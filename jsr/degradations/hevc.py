@@ -50,6 +50,9 @@ X265_LOW_DELAY_P = {
     "ipratio": 1, "pbratio": 1, "aq-mode": 0, "cutree": 0, "rc-lookahead": 0,  # one QP for every frame and block
     "psy-rd": 0, "psy-rdoq": 0,  # the least squared error, as HM
 }
+# x265 4.2 gives other bytes each time for clips just one coding unit wide, beyond which it then seems to read. Its
+# largest unit is 64 px, or what fits into a smaller clip; clips 16 px wide can have none that is smaller.
+_UNITS = {64: 32, 32: 16}  # width of a clip: the largest unit to take, px
 # hash: an MD5 of every frame, which decoding compares. x265 4.2 with B frames gave other bytes each time for clips of
 # 64x64 px, half of them not lossless.
 X265_LOSSLESS = {"lossless": 1, "hash": 1, "bframes": 0}
@@ -177,6 +180,7 @@ def _x265_options(qp):
 
 
 def _x265(yuv, size_hw, preset, params, fps):
+    params = params | ({"ctu": _UNITS[size_hw[1]]} if size_hw[1] in _UNITS else {})
     return _video.encode(map(_video.from_yuv, yuv), size_hw, container="hevc", codec="libx265",
                          options={"preset": preset, "x265-params": _joined(params)}, rate=fps)
 

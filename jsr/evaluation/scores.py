@@ -14,7 +14,7 @@ def score(name, sr, hr, protocol, keys=None):
       UserError: the image called `name` is too small for a metric.
     """
     if hr.ndim == 4:
-        return mean_scores(frame_scores(name, sr, hr, protocol, keys))
+        return metrics.clip_scores(frame_scores(name, sr, hr, protocol, keys), keys or protocol.keys)
     try:
         return metrics.score(sr, hr, keys or protocol.keys, protocol.crop_border)
     except ValueError as e:
@@ -22,8 +22,13 @@ def score(name, sr, hr, protocol, keys=None):
 
 
 def frame_scores(name, sr, hr, protocol, keys=None):
-    """[{key: value}] of the frames of a clip; arguments and errors as of `score`."""
-    return [score(name, *pair, protocol, keys) for pair in zip(sr, hr, strict=True)]
+    """[{key: value}] of the frames of a clip, see `jsr.metrics.frame_score`; arguments and errors as of `score`."""
+    pairs = list(zip(sr, hr, strict=True))
+    try:
+        return [metrics.frame_score(*pair, keys or protocol.keys, protocol.crop_border, before=before)
+                for before, pair in zip([None, *pairs], pairs, strict=False)]
+    except ValueError as e:
+        raise UserError(f"{name}: {e}; remove it from the evaluation images") from e
 
 
 def ranking_score(upscaler, pairs, protocol):

@@ -29,13 +29,15 @@ from jsr.inference import runtimes
 from jsr.layers.padding import crop_to, pad_to
 from jsr.layers.pool import local_means
 
+_PROGRAMS = 64  # compiled ones that are kept; each takes some 5 MB
 _PROBE = 128  # side of the image on which other runtimes are compared, and whose memory tells that of others, px
 
 
 class Chain:
     """Networks that an image passes one after the other, with their parameters on the device.
 
-    Safe to call from several threads. Every new shape is compiled once; see `compile_seconds`.
+    Safe to call from several threads. Every new shape is compiled once, see `compile_seconds`; of old ones the programs
+    that were used last are kept, so that a process that meets ever new sizes does not grow.
 
     Args:
       networks: {name: module} in order.
@@ -65,7 +67,8 @@ class Chain:
         self._tlc, self._conditions = tlc, {}
         self._jit = jax.jit(functools.partial(_forward, networks, tlc))
         self._estimate = jax.jit(functools.partial(_estimate, networks, self.estimator))
-        self._compiled, self._seconds, self._lock, self._fields = {}, {}, threading.Lock(), {}
+        self._compiled, self._seconds, self._counts = {}, {}, {}
+        self._lock, self._fields = threading.Lock(), {}
         self._probe = -(-_PROBE // self.padding.multiple) * self.padding.multiple
         self.runner = self._runner(runtime)
 
@@ -159,25 +162,27 @@ class Chain:
         return crop_to(sr, height * self.scale, width * self.scale)[0]
 
     @usual_settings()
-    def clip(self, lr):
+    def clip(self, lr, wanted=None):
         """Runs a whole clip through networks for clips, all of it at once or one window after the other.
 
         Beyond its ends a window shows the first or the last frame again.
 
         Args:
           lr: float32 array (T, H, W, 3) in [0, 1].
+          wanted: indices of the frames whose SR is wanted, all by default.
 
         Returns:
-          Float32 array (T, H * scale, W * scale, 3), not clipped.
+          Float32 array (len(wanted), H * scale, W * scale, 3), not clipped.
         """
+        wanted = range(len(lr)) if wanted is None else wanted
         height, width = lr.shape[1:3]
         rows, columns = (self.padding.target(side) for side in (height, width))
         padded = pad_to(np.asarray(lr), rows, columns, self.padding.mode)
         if self.frames == "all":
-            sr = self._run_clip(padded)
+            sr = self._run_clip(padded)[list(wanted)]
         else:
             around = np.arange(self.frames) - self.frames // 2
-            sr = np.concatenate([self._run_clip(padded[np.clip(t + around, 0, len(lr) - 1)]) for t in range(len(lr))])
+            sr = np.concatenate([self._run_clip(padded[np.clip(t + around, 0, len(lr) - 1)]) for t in wanted])
         return crop_to(sr, height * self.scale, width * self.scale)
 
     def _run_clip(self, lr):
@@ -209,7 +214,11 @@ class Chain:
                 start = time.perf_counter()
                 lr = jax.ShapeDtypeStruct(shape, jnp.float32)
                 self._compiled[key] = self._jit.lower(self._variables, lr, self._conditions).compile()
-                self._seconds[key] = time.perf_counter() - start
+                self._seconds[key] = self._seconds.get(key, 0) + time.perf_counter() - start
+                self._counts[key] = self._counts.get(key, 0) + 1
+            self._compiled[key] = self._compiled.pop(key)  # the newest is last
+            while len(self._compiled) > _PROGRAMS:
+                del self._compiled[next(iter(self._compiled))]
             return self._compiled[key]
 
     @property
@@ -220,7 +229,7 @@ class Chain:
     @property
     def programs(self):
         """How many were compiled, one a shape, or made ready in other runtimes."""
-        return len(self._compiled) + self.runner.opened
+        return sum(self._counts.values()) + self.runner.opened
 
     def memory(self, height, width):
         """Bytes that running a padded image of that size takes on the device besides the parameters.

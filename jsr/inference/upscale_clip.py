@@ -11,7 +11,8 @@ import numpy as np
 from jsr import clips
 from jsr.errors import UserError
 from jsr.files import atomic_write
-from jsr.inference.resample import resampled
+from jsr.inference.resample import resize
+from jsr.inference.sequence import Sequence
 
 _AHEAD = 2  # frames that are decoded while the networks compute
 
@@ -42,18 +43,19 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
     Raises:
       UserError: it cannot be written, or read; segments of something else are in the way.
     """
-    plan, clip = job.plan, job.plan.clip
-    how, wishes = specify(job), plan.wishes
+    plan, clip, wishes = job.plan, job.plan.clip, job.plan.wishes
+    how = specify(job)
     key = hashlib.sha256(json.dumps([settings, how.settings], sort_keys=True).encode()).hexdigest()[:16]
     segments = clips.Segments(job.target, source_sha256, key, overwrite=overwrite)
-    frames = clips.Frames(clip, start=wishes.start, end=wishes.end, deinterlace=wishes.deinterlace)
-    resumed = len(segments.finished)
+    frames = _frames(clip, wishes)
+    resumed, said = len(segments.finished), []
     with clips.Writer(segments, clip, how) as writer:
-        wanted = (shown for shown in ahead(frames, _AHEAD)
-                  if shown.index // clips.SEGMENT not in segments.finished)
-        for shown in wanted:
+        def wanted(shown):
+            return shown.index // clips.SEGMENT not in segments.finished
+
+        for shown, image in _through(upscaler, ahead(frames, _AHEAD), clip, plan, wanted, said):
             check()
-            writer.write(shown, enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), plan))
+            writer.write(shown, image)
             progress(shown.index + 1)
     if not frames.count:
         segments.remove()
@@ -64,24 +66,69 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
                            end=wishes.end)
     segments.remove()
     found = {"format": how.container, "encoder": str(how), "colours": str(clip.colours), "frames": frames.count}
-    said = [f"colours: {clip.colours}; written by {how}"]
+    said.insert(0, f"colours: {clip.colours}; written by {how}")
     if resumed:
         said.append(f"{resumed} segments were finished before")
     return found, [*said, *clip.notes, *frames.notes, *how.notes, *notes]
 
 
+def upscale_to_frames(job, upscaler, source_sha256, settings, ending, quality=None, *, overwrite=False,
+                      progress=lambda frames: None, check=lambda: None):
+    """Upscales a clip to a folder of pictures; arguments, result and errors as of `upscale`.
+
+    Args:
+      ending: of the pictures, as ".png".
+      quality: of lossy formats, 1..100; None is the format's default.
+    """
+    plan, clip = job.plan, job.plan.clip
+    frames, said = _frames(clip, plan.wishes), []
+    with clips.FrameWriter(job.target, ending, quality, source_sha256, settings, clip, overwrite=overwrite) as writer:
+        for shown, image in _through(upscaler, ahead(frames, _AHEAD), clip, plan, writer.wanted, said):
+            check()
+            writer.write(shown, image)
+            progress(shown.index + 1)
+    if writer.resumed:
+        said.append(f"{writer.resumed} frames were finished before")
+    said.insert(0, f"colours: {clip.colours}")
+    return {"format": ending[1:], "frames": frames.count}, [*said, *clip.notes, *frames.notes]
+
+
+def _frames(clip, wishes):
+    if clip.is_folder:
+        return clips.FolderFrames(clip, start=wishes.start, end=wishes.end)
+    return clips.Frames(clip, start=wishes.start, end=wishes.end, deinterlace=wishes.deinterlace)
+
+
+def _through(upscaler, frames, clip, plan, wanted, said):
+    """(Shown, its result) of the frames that are wanted, in order; `said` gets what is to be said of it."""
+    if upscaler is None or not upscaler.takes_clips:
+        for shown in frames:
+            if wanted(shown):
+                yield shown, enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), plan)
+        return
+    sequence = Sequence(upscaler)
+    for shown, sr in sequence(((shown, clips.to_rgb(shown.frame, clip.colours)) for shown in frames), wanted):
+        yield shown, sized(np.clip(sr, 0, 1), plan)
+    scenes = f"{sequence.scenes} scene{'s' * (sequence.scenes != 1)}"
+    tile = sequence.tile or plan.before
+    cut = f"; in tiles of {tile[1]}x{tile[0]} that are faded into one another" if tile != plan.before else ""
+    said.append(f"{scenes}, {sequence.text}{cut}")
+
+
 def enlarged(upscaler, image, plan):
     """One frame, float32 (H, W, C) in [0, 1], at the size that a jsr.inference.choice.Plan wants."""
     height, width = image.shape[:2]
-    bands = [image] if upscaler is None else upscaler.stream(lambda a, b: image[a:b], height, width, image.dtype)
-    if plan.resamples:
-        size = tuple(side * plan.scale for side in plan.before)
-        bands = resampled(bands, size, plan.after, _same, lambda rows: np.clip(rows, 0, 1))
-    return np.concatenate(list(bands))
+    if upscaler is None:
+        return sized(image, plan)
+    if upscaler.takes_clips:
+        (_, sr), = Sequence(upscaler)([(None, image)])
+        return sized(np.clip(sr, 0, 1), plan)
+    return sized(np.concatenate(list(upscaler.stream(lambda a, b: image[a:b], height, width, image.dtype))), plan)
 
 
-def _same(rows):
-    return rows
+def sized(image, plan):
+    """A network's result, float32 in [0, 1], at the size that a Plan wants."""
+    return np.clip(resize(image, plan.after), 0, 1) if plan.resamples else image
 
 
 def ahead(items, number):
@@ -127,7 +174,8 @@ def preview(job, upscaler):
 
     clip, wishes = job.plan.clip, job.plan.wishes
     start = wishes.start if wishes.start is not None else None if clip.seconds < 1 else _middle(clip, wishes)
-    shown = next(iter(clips.Frames(clip, start=start)), None) or next(iter(clips.Frames(clip)))
+    some, every = (_frames(clip, clips.Wishes(start=begin)) for begin in (start, None))
+    shown = next(iter(some), None) or next(iter(every))
     image = enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), job.plan)
     path = Path(f"{job.target}.preview.png")
     codes = np.rint(image * 255).astype(np.uint8)

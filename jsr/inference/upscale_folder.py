@@ -1,5 +1,6 @@
 """Files and folders of pictures and clips through an Upscaler, with a manifest by which an interrupted run goes on."""
 
+import collections
 from concurrent import futures
 import dataclasses
 import difflib
@@ -35,8 +36,9 @@ WRITABLE = tuple(ending for form in (*pictures.WRITABLE.values(), *clips.CONTAIN
 READABLE = (*pictures.READABLE, *clips.READABLE)
 
 # Endings of pictures that other programs write: who names an output so means a file, not a folder.
-_OTHER_PICTURES = {*pictures.READABLE, ".heic", ".heif", ".hif", ".jxl", ".svg", ".pdf", ".exr", ".hdr", ".dng", ".raw"}
+_OTHER_PICTURES = {*pictures.READABLE, ".svg", ".pdf", ".exr", ".hdr", ".dng", ".raw"}
 _NEAR = 0.7  # difflib's ratio of a slip, as .jgp for .jpg
+_LOOKED_AT = 16  # files that are opened to tell what the work will take
 _THREADS = 2  # one decodes or encodes while the other computes
 _RESULT = re.compile(r"(.+)_(x[\d.e+-]+|restored|\d+x\d+)")  # stems of results beside their sources
 _BAND_BYTES = 1 << 24  # of a picture that no network cuts into tiles, read at a time
@@ -44,23 +46,48 @@ CLIP_QUALITY = 100    # JPEG quality that networks are told of clips, unless it 
 _WORTH_SAYING = 90  # JPEG quality below which it is said that it was estimated
 
 
-@dataclasses.dataclass(frozen=True)
 class Job:
-    """One picture or clip.
+    """One picture or clip. The file is opened when first something is asked for that it alone tells.
+
+    Args:
+      source: file it is read from.
+      target: file it is written to; None is what `place` says.
+      choose: function of a path to its Plan, as jsr.inference.choice.choose.
+      place: function of source and plan to the target.
 
     Attributes:
-      source, target: the file it is read from and the one it is written to.
-      plan: what becomes of it, None where that cannot be known.
-      problem: why, a UserError.
+      source: as given.
     """
 
-    source: Path
-    target: Path
-    plan: Plan | None = dataclasses.field(default=None, compare=False)
-    problem: UserError | None = dataclasses.field(default=None, compare=False)
+    def __init__(self, source, target=None, choose=choice.choose, place=None):
+        self.source, self._target, self._choose, self._place = source, target, choose, place
+
+    @functools.cached_property
+    def _outcome(self):
+        """(plan, target, problem)."""
+        try:
+            plan = self._choose(self.source)
+            return plan, self._target or self._place(self.source, plan), None
+        except UserError as e:
+            return None, self._target, e
+
+    @property
+    def plan(self) -> Plan | None:
+        """What becomes of it; None where that cannot be known."""
+        return self._outcome[0]
+
+    @property
+    def problem(self) -> UserError | None:
+        """Why that cannot be known."""
+        return self._outcome[2]
+
+    @property
+    def target(self) -> Path | None:
+        """The file that it is written to; None where that cannot be known."""
+        return self._target or self._outcome[1]
 
 
-def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.choose):
+def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, choose=choice.choose):
     """Which file becomes which, and how.
 
     Args:
@@ -71,6 +98,7 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.
         is beside each input, under a name that says what was done.
       suffix: of the output files, as ".png"; None keeps that of each input, or takes .png where it cannot be written.
       clip_suffix: the same of clips, as ".mp4"; .mkv where it cannot be written.
+      frames: whether clips become folders of pictures, each below `out` or beside the clip; other inputs are errors.
       choose: function of a path to its Plan, as jsr.inference.choice.choose.
 
     Returns:
@@ -86,6 +114,8 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.
         _check_ending(out, suffix, clip_suffix)
     found, errors, passed = [], [], listing.PassedOver()  # (source, its place below out)
     paths = [path for pattern in inputs for path in _expand(pattern, errors, passed)]
+    if not beside and len(paths) == 1 and paths[0].is_dir() and clips.is_clip(out) and not out.is_dir():
+        return [Job(paths[0], out, choose)], errors, passed  # a folder of frames
     several = sum(path.is_dir() for path in paths) > 1
     for path in paths:
         if path.is_dir():
@@ -97,7 +127,8 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.
             files = [file for file in files if file not in made]
             found += [(file, below / file.relative_to(path)) for file in files]
             if not files and not here.folders:
-                errors.append(UserError(f"{path}: no pictures or clips in this folder" + (f" ({here})" if here.kinds else "")))
+                errors.append(UserError(f"{path}: no pictures or clips in this folder"
+                                        + (f" ({here})" if here.kinds else "")))
             passed += here
         else:
             found.append((path, Path(path.name)))
@@ -106,18 +137,21 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.
     made = {path for path in named if _source_of(path) in named}
     passed.kinds.update([listing.RESULTS] * len(made))
     found = [(path, place) for path, place in found if path not in made]
+    if frames:
+        return _to_frames(found, out, beside, choose, errors, passed)
     if not found:
         raise errors[0] if errors else UserError("no pictures were named")
     if not beside and _is_file_name(out):
         if len(found) > 1:
             raise UserError(f"{out}: is a file name, but there are {len(found)} pictures; name a folder")
         _check_kind(found[0][0], out)
-        jobs = _planned([Job(found[0][0], out)], choose)
+        jobs = [Job(found[0][0], out, choose)]
     elif beside:
-        jobs = _beside(_planned([Job(source, source) for source, _ in dict.fromkeys(found)], choose), suffix,
-                       clip_suffix, errors)
+        sources = list(dict.fromkeys(source for source, _ in found))
+        place = _Beside(sources, suffix, clip_suffix)
+        jobs = [Job(source, None, choose, place) for source in sources]
     else:
-        jobs = _planned(_with_places(found, out, suffix, clip_suffix, errors), choose)
+        jobs = _with_places(found, out, suffix, clip_suffix, errors, choose)
     return sorted(jobs, key=lambda job: str(job.source)), errors, passed
 
 
@@ -157,37 +191,41 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
     Raises:
       UserError: the manifest cannot be written, or a file of that name is none.
     """
-    manifest = _manifest(out, overwrite)
-    keys, tables, errors, todo = {}, {}, [], []
-    for job in jobs:
-        problem = _in_the_way(job, manifest, mark, overwrite)
+    manifest, errors, todo = _manifest(out, overwrite), [], []
+    for job in jobs:  # none is opened before its turn, for which those before do not wait
+        problem = None if mark else _in_the_way(job, manifest, mark, overwrite)
         if problem:
             errors.append(problem)
         else:
             todo.append(job)
     if not todo:
         return {}, errors
-    for job in todo:
-        keys[job], its = _key(job, networks, settings)
-        tables[keys[job]] = its
     if manifest:
-        for key, its in tables.items():
-            manifest.add("settings", key, its)
         manifest.save()  # an unwritable folder is found now
-    counter = _Counter(progress, {job: _pixels(job) for job in todo})
-    stop = threading.Event()
+    counter = _Counter(progress, len(todo))
+    stop, said = threading.Event(), set()
 
     def waiting():
         if stop.is_set():
             raise _Stopped
 
     def one(job):
-        key = keys[job]
-        entry = {"source": str(job.source), "settings": key}
-        known = {}
+        entry, known = {"source": str(job.source)}, {}
+        counter.begun(job, _pixels(job))
         try:
+            key, its = _key(job, networks, settings)
+            entry["settings"] = key
+            if manifest and key not in said:
+                manifest.add("settings", key, its)
+                said.add(key)
             if job.problem:
                 raise job.problem
+            if job.plan.wishes.frames:
+                entry |= _to_folder(job, key, networks, input_quality, quality, overwrite, counter, waiting)
+                counter.finished(job)
+                return job, entry
+            if problem := mark and _in_the_way(job, manifest, mark, overwrite):
+                raise problem
             with results.making(job.target, waiting=waiting):
                 known, digest, may = _verdict(job, manifest, mark, key, overwrite)
                 if may == results.PASS_OVER:
@@ -230,7 +268,7 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
     pool = futures.ThreadPoolExecutor(_THREADS)
     try:
         # as a queue, not a map: after Ctrl+C nothing more may begin
-        entries = {str(job.target): entry for job, entry in pool.map(one, todo)}
+        entries = {str(job.target or job.source): entry for job, entry in pool.map(one, todo)}
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
@@ -258,7 +296,7 @@ def upscale_beside(upscaler, path):
     if not errors:
         _, errors = upscale_files(jobs, networks, {"upscaler": upscaler.digest()}, mark=True,
                                   separate_alpha=upscaler.separate_alpha)
-    if errors:
+    if errors := errors or list(filter(None, [jobs[0].problem])):
         raise UserError(re.sub("; choose (another )?--out, or --overwrite$", "; rename or remove it", str(errors[0])))
     return jobs[0].target
 
@@ -281,7 +319,10 @@ def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False):
             if problem := job.problem or _in_the_way(job, manifest, mark, overwrite):
                 raise problem
             key, _ = _key(job, networks, settings)
-            *_, found[str(job.target)] = _verdict(job, manifest, mark, key, overwrite)
+            if job.plan.wishes.frames:
+                found[str(job.target)] = results.WRITE
+            else:
+                *_, found[str(job.target)] = _verdict(job, manifest, mark, key, overwrite)
         except UserError as e:
             errors.append(e)
     return found, errors
@@ -307,7 +348,7 @@ def _name(job, out):
 def _verdict(job, manifest, mark, key, overwrite):
     """(the entry of an earlier run, the source's SHA-256, what may become of the target)."""
     known = manifest.find("files", _name(job, manifest.path.parent)) if manifest else {}
-    digest = sha256(job.source)
+    digest = _digest(job.source)
     if mark and not overwrite and os.path.lexists(job.target):
         known = _marked(job, key, digest)
     return known, digest, results.verdict(job.target, known, digest, finished=known.get("settings") == key,
@@ -328,6 +369,10 @@ def _marked(job, key, digest):
         raise UserError(f"{job.target}: was made of {job.source.name} in another way ({known.get('did')}, or with "
                         "other options); choose --out, or --overwrite")
     return known | {"sha256": there} if known else {}
+
+
+def _digest(path):
+    return clips.digest(path) if path.is_dir() else sha256(path)
 
 
 def _made_by(path):
@@ -351,6 +396,8 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
     """
     start, plan = time.monotonic(), job.plan
     form = pictures.WRITABLE[pictures.format_of(job.target)]
+    if plan.network and networks[plan.network].takes_clips:
+        raise UserError(f"{job.source}: is a picture, and {plan.network} takes clips; choose a network for pictures")
     with pictures.open_picture(job.source, drop_opaque=not form.alpha) as picture:
         found = {"height": picture.height, "width": picture.width, "frames": picture.frames,
                  "bit_depth": picture.bit_depth, "channels": picture.channels}
@@ -368,6 +415,19 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
 def preview(job, networks, input_quality=None):
     """Writes one frame of the result of a clip's job as PNG; returns its Path."""
     return upscale_clip.preview(job, _for_clip(job, networks, input_quality)[0])
+
+
+def _to_folder(job, key, networks, input_quality, quality, overwrite, counter, check):
+    """Upscales one clip to a folder of pictures; returns what is known of it."""
+    start, plan = time.monotonic(), job.plan
+    upscaler, found = _for_clip(job, networks, input_quality)
+    size = math.prod(plan.before)
+    more, notes = upscale_clip.upscale_to_frames(
+        job, upscaler, _digest(job.source), key, plan.wishes.frames, quality, overwrite=overwrite,
+        progress=lambda frames: counter.at(job, frames * size), check=check)
+    return {"did": plan.text, "height": plan.before[0], "width": plan.before[1], "bit_depth": plan.clip.bits,
+            "channels": 4 if plan.clip.alpha else 3, **found, **more, "encoder": "",
+            "seconds": round(time.monotonic() - start, 3), "notes": list(dict.fromkeys(notes))}
 
 
 def _for_clip(job, networks, input_quality):
@@ -483,12 +543,21 @@ def _of_decoder(upscaler):
 
 
 class _Counter:
-    """Adds up the pixels that several threads have done."""
+    """Adds up the pixels that several threads have done; of files that were not opened yet it expects the mean.
 
-    def __init__(self, progress, pixels):
-        self._progress, self._pixels, self._done = progress, pixels, dict.fromkeys(pixels, 0)
+    Args:
+      progress: as of `upscale_files`.
+      count: number of files.
+    """
+
+    def __init__(self, progress, count):
+        self._progress, self._count, self._pixels, self._done = progress, count, {}, {}
         self._files, self._lock = 0, threading.Lock()
-        self._say()
+
+    def begun(self, job, pixels):
+        with self._lock:
+            self._pixels[job], self._done[job] = pixels, 0
+            self._say()
 
     def at(self, job, pixels):
         with self._lock:
@@ -502,7 +571,8 @@ class _Counter:
             self._say()
 
     def _say(self):
-        self._progress(self._files, sum(self._done.values()), sum(self._pixels.values()))
+        total = sum(self._pixels.values()) * self._count / len(self._pixels)
+        self._progress(self._files, sum(self._done.values()), total)
 
 
 def _expand(pattern, errors, passed):
@@ -534,8 +604,8 @@ def _check_ending(out, suffix, clip_suffix):
                              "them out")
         return
     if clips.is_clip(out):
-        raise UsageError(f"{out}: no clip can be written as {ending}; did you mean {out.with_suffix('.mkv')}? (A folder "
-                         "of that name has to be there already.)")
+        raise UsageError(f"{out}: no clip can be written as {ending}; did you mean {out.with_suffix('.mkv')}? "
+                         "(A folder of that name has to be there already.)")
     if ending in WRITABLE:
         if suffix and pictures.format_of(f"a{suffix}") != pictures.format_of(out):
             raise UsageError(f"{out}: its ending is of {pictures.format_of(out)}, --format {suffix[1:]} is another; "
@@ -552,73 +622,94 @@ def _check_kind(source, out):
     """Raises UserError where a picture is to become a clip, or a clip a picture."""
     if clips.is_clip(source) and not clips.is_clip(out):
         raise UserError(f"{source}: is a clip, and {out} would be a picture, animated or not; name a clip, as "
-                        f"{out.with_suffix('.mkv')}, or a folder for its frames with --frames png")
+                        f"{out.with_suffix('.mkv')}, or a folder for its frames with --frames")
     if clips.is_clip(out) and not clips.is_clip(source):
-        raise UserError(f"{source}: is a picture, and stays one, animated too (frames, timing and loops are kept); name "
-                        f"one, as {out.with_suffix(source.suffix if source.suffix.lower() in WRITABLE else '.png')}")
+        name = out.with_suffix(source.suffix if source.suffix.lower() in WRITABLE else ".png")
+        raise UserError(f"{source}: is a picture, and stays one, animated too (frames, timing and loops are kept); "
+                        f"name one, as {name}")
 
 
 def _is_file_name(out):
     return not out.is_dir() and out.suffix.lower() in WRITABLE
 
 
-def _with_places(found, out, suffix, clip_suffix, errors):
-    """Jobs with targets below `out`; `found` has (source, place)."""
-    rows = []
-    for source, place in dict.fromkeys(found):
-        asked, other = (clip_suffix, f".{clips.OTHERWISE}") if clips.is_clip(place) else (suffix, ".png")
-        new = asked or (place.suffix if place.suffix.lower() in WRITABLE else other)
-        rows.append((Job(source, out / place), "", place.suffix if place.suffix.lower() == new.lower() else new))
-    return _renamed(rows, errors)
+def _to_frames(found, out, beside, choose, errors, passed):
+    """What `find_jobs` returns where clips become folders of pictures."""
+    others = [source for source, _ in found if not clips.is_clip(source)]
+    errors += [UserError(f"{source}: is no clip, and --frames is for clips; leave one of them out")
+               for source in others]
+    jobs = [Job(source, None if beside else out / place.with_suffix(""), choose,
+                lambda source, plan: source.with_name(f"{source.stem}_{plan.tag}"))
+            for source, place in dict.fromkeys(found) if source not in others]
+    return sorted(jobs, key=lambda job: str(job.source)), errors, passed
 
 
-def _beside(jobs, suffix, clip_suffix, errors):
-    """Jobs with targets beside their sources, whose names say what was done; what cannot be read is an error."""
-    rows = []
-    for job in jobs:
-        if job.problem:
-            errors.append(job.problem)
-            continue
-        if job.plan.clip:
-            kept = job.source.suffix if job.plan.format else f".{clips.OTHERWISE}"
-            rows.append((job, f"_{job.plan.tag}", clip_suffix or kept))
-            continue
-        ending, kept = job.source.suffix, job.plan.format in pictures.WRITABLE
-        if kept and ending.lower() not in (its := pictures.WRITABLE[job.plan.format].extensions):
-            ending = its[0]  # a name may lie
-        rows.append((job, f"_{job.plan.tag}", suffix or (ending if kept else ".png")))
-    return _renamed(rows, errors)
-
-
-def _renamed(rows, errors):
-    """Jobs whose target gets a tag and an ending, of rows (job, tag, ending).
+def _with_places(found, out, suffix, clip_suffix, errors, choose):
+    """Jobs with targets below `out`; `found` has (source, place).
 
     Of two that would meet one keeps its own ending, and the other has its old one before the new one.
     """
     wanted, jobs = {}, {}
-    for job, tag, ending in rows:
-        wanted.setdefault(job.target.with_name(f"{job.target.stem}{tag}{ending}"), []).append((job, tag, ending))
+    for source, place in dict.fromkeys(found):
+        new = _ending(place, suffix, clip_suffix)
+        ending = place.suffix if place.suffix.lower() == new.lower() else new
+        wanted.setdefault(out / place.with_suffix(ending), []).append((source, out / place, ending))
     for target, claims in wanted.items():
-        for job, tag, ending in claims:
-            keeps = len(claims) == 1 or job.target.suffix == ending
-            mine = target if keeps else job.target.with_name(f"{job.target.name}{tag}{ending}")
+        for source, place, ending in claims:
+            keeps = len(claims) == 1 or place.suffix == ending
+            mine = target if keeps else place.with_name(f"{place.name}{ending}")
             if mine in jobs:
-                errors.append(UserError(f"{job.source}: would become {mine}, as does {jobs[mine].source}; rename one"))
+                errors.append(_same_target(source, mine, jobs[mine].source))
             else:
-                jobs[mine] = dataclasses.replace(job, target=mine)
+                jobs[mine] = Job(source, mine, choose)
     return list(jobs.values())
 
 
-def _planned(jobs, choose):
-    """The jobs with what becomes of them."""
-    def one(job):
-        try:
-            return dataclasses.replace(job, plan=choose(job.source))
-        except UserError as e:
-            return dataclasses.replace(job, problem=e)
+def _ending(path, suffix, clip_suffix):
+    """The ending of what is made of a file by this name."""
+    asked, other = (clip_suffix, f".{clips.OTHERWISE}") if clips.is_clip(path) else (suffix, ".png")
+    return asked or (path.suffix if path.suffix.lower() in WRITABLE else other)
 
-    with futures.ThreadPoolExecutor(_THREADS) as pool:  # choosing may take looking at pixels
-        return list(pool.map(one, jobs))
+
+def _same_target(source, target, other):
+    return UserError(f"{source}: would become {target}, as does {other}; rename one")
+
+
+class _Beside:
+    """Where results go beside their sources, under names that say what was done, whatever is asked for first.
+
+    Args:
+      sources: paths of all.
+      suffix, clip_suffix: of the results, as of `find_jobs`.
+    """
+
+    def __init__(self, sources, suffix, clip_suffix):
+        self._suffix, self._clip_suffix, self._taken, self._lock = suffix, clip_suffix, {}, threading.Lock()
+        self._stems = collections.Counter((path.parent, path.stem) for path in sources)
+        self._names = collections.Counter((path.parent, path.stem, self._expected(path)) for path in sources)
+
+    def _expected(self, source):
+        return _ending(source, self._suffix, self._clip_suffix).lower()
+
+    def __call__(self, source, plan):
+        """The place of a result; raises UserError where that of another one is the same."""
+        if plan.clip:
+            ending = self._clip_suffix or (source.suffix if plan.format else f".{clips.OTHERWISE}")
+        else:
+            ending, kept = source.suffix, plan.format in pictures.WRITABLE
+            if kept and ending.lower() not in (its := pictures.WRITABLE[plan.format].extensions):
+                ending = its[0]  # a name may lie
+            ending = self._suffix or (ending if kept else ".png")
+        expected = self._expected(source)
+        others = (self._names[source.parent, source.stem, expected] if ending.lower() == expected
+                  else self._stems[source.parent, source.stem])
+        keeps = others == 1 or source.suffix == ending
+        target = source.with_name(f"{source.stem if keeps else source.name}_{plan.tag}{ending}")
+        with self._lock:
+            other = self._taken.setdefault(target, source)
+        if other != source:
+            raise _same_target(source, target, other)
+        return target
 
 
 def _source_of(path):
@@ -634,8 +725,17 @@ def _source_of(path):
     return source if named[2] == "restored" and (digest := sha256(source)) and digest == sha256(path) else None
 
 
+def first_of_network(jobs, *, overwrite=False):
+    """The first of a few jobs that goes through a network and is not done yet, None of none; others are not opened."""
+    return next((job for job in jobs[:_LOOKED_AT] if job.plan and job.plan.network
+                 and (overwrite or not job.target.exists())), None)
+
+
 def _in_the_way(job, manifest, mark, overwrite):
     """A UserError where it shows without reading the source that the target must not be written, else None."""
+    if clips.is_clip(job.source) and job.plan and job.plan.wishes.frames:
+        return None if job.target.is_dir() or not os.path.lexists(job.target) else UserError(
+            f"{job.target}: exists and is no folder; choose another --out")
     try:
         if job.target.exists() and job.target.samefile(job.source):
             return UserError(f"{job.source}: would be replaced by its own result; choose another --out")

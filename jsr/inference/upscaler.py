@@ -31,6 +31,7 @@ _FREE_SHARE = 0.3                # of free memory for a whole image: two may be 
 _CPU_TILE_BYTES = 1_250_000_000  # for a tile: on a CPU more of it brings no more speed
 _EXACT_SHARE = 5                 # a tile has at least so many times the exact overlap, or it is too dear
 _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
+_FRAMES = 16         # of a clip that pass at once through networks that see a window
 _QUALITY_SIDE = 256  # of the part of an image whose JPEG quality is estimated, px
 _JPEG_BLOCK = 16     # px, with its colours at half the size
 _BEYOND = 0.5  # that floats may lie outside [0, 1], as resizing with negative lobes makes them
@@ -176,14 +177,14 @@ class Upscaler:
             found = upscale_folder.upscale_beside(self, image)
             return str(found) if isinstance(image, str) else found
         array, back = kinds.as_array(image)
-        if self._takes_clips:
+        if self.takes_clips:
             return back(self._clip(array))
         if array.ndim == 4:
             return back(np.stack([self._upscale(each) for each in array]))
         return back(self._upscale(array))
 
     @property
-    def _takes_clips(self):
+    def takes_clips(self) -> bool:
         """Whether its networks see several frames at once."""
         return any(chain.frames is not None for chain in self.chains)
 
@@ -191,19 +192,33 @@ class Upscaler:
         """A whole clip (T, H, W, 3), as `upscale` takes it, through networks for clips."""
         if clip.ndim != 4 or clip.shape[3] != 3:
             raise ValueError(f"the network takes clips, expected (T, H, W, 3), got {clip.shape}")
-        unit, turned_back = to_unit(clip), []
+        unit, whole = to_unit(clip), any(chain.frames == "all" for chain in self.chains)
+        step = len(clip) if whole else _FRAMES  # whose SR is held in float32
+        return np.concatenate([from_unit(self.frames(unit, range(len(clip))[first:first + step]), clip.dtype,
+                                         straight=True) for first in range(0, len(clip), step)])
+
+    def frames(self, clip: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+        """The SR of some frames of a clip, of which all are seen; the clip goes through as it is, not in tiles.
+
+        Args:
+          clip: float32 (T, H, W, 3) in [0, 1].
+          wanted: indices of frames.
+
+        Returns:
+          float32 (len(wanted), H * scale, W * scale, 3), not clipped.
+        """
+        turned_back = []
         for turns, step in (TRANSFORMS[name] for name in self._transforms):
-            seen = np.ascontiguousarray(np.rot90(unit, turns, axes=(1, 2))[:, :, ::step])
-            sr = sum(weight * self._clip_through(chain, seen)
+            seen = np.ascontiguousarray(np.rot90(clip, turns, axes=(1, 2))[:, :, ::step])
+            sr = sum(weight * self._clip_through(chain, seen, wanted)
                      for weight, chain in zip(self._weights, self.chains, strict=True))
             turned_back.append(np.rot90(sr[:, :, ::step], -turns, axes=(1, 2)))
         sr = turned_back[0] if len(turned_back) == 1 else np.mean(turned_back, axis=0)
-        return np.stack([from_unit(self._blended(one, lr), clip.dtype, straight=True)
-                         for one, lr in zip(sr, unit, strict=True)])
+        return np.stack([self._blended(one, clip[index]) for one, index in zip(sr, wanted, strict=True)])
 
-    def _clip_through(self, chain, clip):
-        """One chain's output for a clip, float32; networks for images take its frames one by one."""
-        sr = chain.clip(clip) if chain.frames else np.stack([np.asarray(chain(frame)) for frame in clip])
+    def _clip_through(self, chain, clip, wanted):
+        """One chain's output for frames of a clip, float32; networks for images take them one by one."""
+        sr = chain.clip(clip, wanted) if chain.frames else np.stack([np.asarray(chain(clip[t])) for t in wanted])
         if not np.isfinite(sr).all():
             raise UserError(_NOT_FINITE)
         return sr
@@ -542,7 +557,7 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
       members: how many of all networks are taken, the first ones; None takes all.
       overlap, separate_alpha, strength: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
-      tile: as for Upscaler; "auto" is as the first file says, where it says something.
+      tile: as for Upscaler; "auto" is as the first file says, where it says something, of the overlap too.
       dtype: of the computation, as "bfloat16"; None is as trained, float32.
       runtime: what computes on a CPU, of jsr.inference.runtimes.NAMES.
       tlc: as for jsr.inference.chain.Chain; None is as each file says.
@@ -583,6 +598,7 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
     if self_ensemble is None:
         self_ensemble = bool(ensemble.get("self")) and (ensemble.get("transforms") or True)
     if tile == "auto":
+        overlap = overlap if overlap is not None or not ensemble.get("tiles") else ensemble.get("overlap") or None
         tile = ensemble.get("tiles") or tile
     return Upscaler(chains, weights=shares, self_ensemble=self_ensemble, tile=tile, overlap=overlap,
                     separate_alpha=separate_alpha, strength=strength)

@@ -1,6 +1,6 @@
-"""Sampling images at places that are computed: deformable convolution, and warping by optical flow.
+"""Sampling images at places that are computed: deformable convolution, grids, and warping by optical flow.
 
-Both are torchvision's and PyTorch's, to rounding: bilinear between the four pixels around a place, zeros beyond the
+They are torchvision's and PyTorch's, to rounding: bilinear between the four pixels around a place, zeros beyond the
 image. They are gathers; a backward pass gathers again, for what it would otherwise keep is 36 times the input of a 3x3
 kernel. The functions that are jitted are so for their names, which stay readable in a traced network.
 """
@@ -46,8 +46,8 @@ class DeformConv(nn.Module):
         """Array (N, H, W, C) to (N, H, W, features); `offset` and `mask` as of `deform_convolve`."""
         size, channels = self.kernel_size, x.shape[-1] // self.groups
         draw = self.kernel_init or torch_uniform(channels * size**2)
-        kernel = self.param("kernel", draw, (size, size, channels, self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        kernel = self.param("kernel", draw, (size, size, channels, self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32) if self.use_bias else None
         x, mask, kernel, bias = promote_dtype(x, mask, kernel, bias, dtype=self.dtype)
         y = deform_convolve(x, offset, kernel, mask)
         return y if bias is None else y + bias
@@ -126,42 +126,34 @@ def flow_warp(x, flow, *, border=False):
     """
     height, width = x.shape[1:3]
     places = jnp.meshgrid(jnp.arange(width), jnp.arange(height))
-    last = [_at_least_one(side - 1) for side in (width, height)]
-    grid = [2 * (place.astype(flow.dtype) + flow[..., axis]) / last[axis] - 1 for axis, place in enumerate(places)]
-    return (grid_sample_border if border else grid_sample)(x, jnp.stack(grid, -1))
-
-
-def _at_least_one(length):
-    return max(length, 1) if isinstance(length, int) else length  # a symbolic one is of many pixels
+    grid = [(2 * (place.astype(flow.dtype) + flow[..., axis]) + 1) / side - 1
+            for axis, (place, side) in enumerate(zip(places, (width, height), strict=True))]
+    return (grid_sample if border else grid_sample_zeros)(x, jnp.stack(grid, -1))
 
 
 @jax.jit
 def grid_sample(x, grid):
-    """torch.nn.functional.grid_sample(align_corners=True): bilinear, zeros beyond the image.
+    """(N, H, W, C) sampled at places (N, H', W', 2): (N, H', W', C), in x's dtype.
 
-    Args:
-      x: (N, H, W, C), float; the dtype is kept.
-      grid: (N, H', W', 2), (right, down), from -1, the middle of the first pixel, to 1, that of the last.
-
-    Returns:
-      Array (N, H', W', C).
+    It is torch.nn.functional.grid_sample(padding_mode="border", align_corners=False): bilinear; (column, row) are -1
+    and 1 at the image's edges, and what is beyond them is the edge.
     """
-    return _bilinear(x, _pixels(x, grid)).reshape(*grid.shape[:3], x.shape[-1])
-
-
-@jax.jit
-def grid_sample_border(x, grid):
-    """`grid_sample` with the nearest pixel of the edge beyond the image."""
     places = _pixels(x, grid)
     last = jnp.stack([jnp.asarray(side - 1, places.dtype) for side in x.shape[1:3]])
     return _bilinear(x, jnp.clip(places, 0, last)).reshape(*grid.shape[:3], x.shape[-1])
 
 
+@jax.jit
+def grid_sample_zeros(x, grid):
+    """`grid_sample` with zeros beyond the edge, as padding_mode="zeros" has them."""
+    return _bilinear(x, _pixels(x, grid)).reshape(*grid.shape[:3], x.shape[-1])
+
+
 def _pixels(x, grid):
     """(N, H', W', 1, 1, 2), the places (down, right) of a grid, px."""
     wide = grid.astype(jnp.promote_types(grid.dtype, jnp.float32))[..., ::-1]
-    last = jnp.stack([jnp.asarray(side - 1, wide.dtype) for side in x.shape[1:3]])
-    return ((wide + 1) / 2 * last)[:, :, :, None, None]
+    sides = jnp.stack([jnp.asarray(side, wide.dtype) for side in x.shape[1:3]])
+    return (((wide + 1) * sides - 1) / 2)[:, :, :, None, None]
 
 
 def _bilinear(x, places, weights=None):
@@ -181,7 +173,8 @@ def _bilinear(x, places, weights=None):
     places = jnp.clip(places, -1, bounds)
     first = jnp.minimum(jnp.floor(places), bounds - 1)
     part, first = places - first, first.astype(jnp.int32) + 1
-    table = jnp.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)]).reshape(n, -1, channels // groups)
+    size = (height + 2) * (width + 2) * groups
+    table = jnp.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)]).reshape(n, size, channels // groups)
     index = (first[..., 0] * (width + 2) + first[..., 1]) * groups + jnp.arange(groups)[:, None]
     shares = [(share_y * share_x) if weights is None else share_y * share_x * weights.astype(part.dtype)
               for share_y in (1 - part[..., 0], part[..., 0]) for share_x in (1 - part[..., 1], part[..., 1])]

@@ -76,12 +76,19 @@ def _reduce_along(x, factor, axis, a):
 
 @functools.partial(jax.jit, static_argnums=(1, 2))  # for its name, which stays readable in a traced network
 def bilinear(x, height, width):
-    """(N, H, W, C) to (N, height, width, C), no smaller; float, dtype kept.
+    """(N, H, W, C) to (N, height, width, C); float, dtype kept.
 
-    It is torch.nn.functional.interpolate(mode="bilinear", align_corners=False). jax.image.resize does the same by
+    It is torch.nn.functional.interpolate(mode="bilinear", align_corners=False), which makes each pixel of the nearest
+    four, however much smaller the image becomes. jax.image.resize does the same by
     multiplying with matrices, which for a coarse map of a large image is more work than the rest of an attention.
     """
     return _linear(_linear(x, height, 1), width, 2)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def bilinear_aligned(x, height, width):
+    """`bilinear` with align_corners=True: the middles of the pixels in the corners stay where they are."""
+    return _linear_aligned(_linear_aligned(x, height, 1), width, 2)
 
 
 def _linear(x, size, axis):
@@ -94,4 +101,16 @@ def _linear(x, size, axis):
     weight = (place - before * (2 * size)) / (2 * size)
     weight = jnp.asarray(weight.reshape([-1 if d == axis else 1 for d in range(x.ndim)]), x.dtype)
     start, end = (jnp.take(x, rows, axis) for rows in (before, there.minimum(before + 1, last)))
+    return start + (end - start) * weight
+
+
+def _linear_aligned(x, size, axis):
+    length = x.shape[axis]
+    there = np if isinstance(size, int) else jnp
+    steps = size - 1 if not isinstance(size, int) else max(size - 1, 1)
+    place = there.arange(size) * (length - 1)  # times `steps`
+    before = place // steps
+    weight = (place - before * steps) / steps
+    weight = jnp.asarray(weight.reshape([-1 if d == axis else 1 for d in range(x.ndim)]), x.dtype)
+    start, end = (jnp.take(x, rows, axis) for rows in (before, there.minimum(before + 1, length - 1)))
     return start + (end - start) * weight

@@ -5,11 +5,11 @@ from typing import Any
 
 import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jsr.layers.conv import Conv, convolve, torch_uniform, weight_normed
+from jsr.layers.deform import grid_sample
 from jsr.layers.shuffle import pixel_shuffle
 
 
@@ -152,34 +152,6 @@ def initial_places(factor, groups):
     line = (np.arange(factor, dtype=np.float32) + np.float32((1 - factor) / 2)) / np.float32(factor)
     columns, rows = np.meshgrid(line, line)
     return np.stack([np.tile(columns, (groups, 1)), np.tile(rows, (groups, 1))]).reshape(-1)
-
-
-@jax.jit  # for its name, which stays readable in a traced network
-def grid_sample(x, grid):
-    """(N, H, W, C) sampled at places (N, h, w, 2): (N, h, w, C), in x's dtype.
-
-    It is torch.nn.functional.grid_sample(padding_mode="border", align_corners=False): bilinear; (column, row) are -1
-    and 1 at the image's edges, and what is beyond them is the edge.
-    """
-    n, height, width, channels = x.shape
-
-    def along(place, side):
-        place = jnp.clip(((place + 1) * side - 1) / 2, 0, jnp.asarray(side - 1, place.dtype))
-        before = jnp.floor(place)
-        return before.astype(jnp.int32), jnp.minimum(before.astype(jnp.int32) + 1, side - 1), place - before
-
-    left, right, weight_x = along(grid[..., 0], width)
-    top, bottom, weight_y = along(grid[..., 1], height)
-    pixels = x.reshape(n, height * width, channels)
-
-    def at(row, column):
-        index = (row * width + column).reshape(n, -1, 1)
-        return jnp.take_along_axis(pixels, index, axis=1).reshape(*grid.shape[:3], channels)
-
-    weight_x, weight_y = weight_x[..., None], weight_y[..., None]
-    upper = at(top, left) * (1 - weight_x) + at(top, right) * weight_x
-    lower = at(bottom, left) * (1 - weight_x) + at(bottom, right) * weight_x
-    return (upper * (1 - weight_y) + lower * weight_y).astype(x.dtype)
 
 
 def factors(scale):

@@ -40,7 +40,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {fn.__name__: fn for fn in (
     frequency.fft_l1, frequency.focal_frequency, frequency.block_dct_l1,
     structure.ssim, structure.ms_ssim,
     robust.robust,
-    features.attention_transfer,
+    features.attention_transfer, features.contrastive,
     quality.quality_factor,
     adversarial.gan_generator, adversarial.gan_critic,
     adversarial.relativistic_generator, adversarial.relativistic_critic,
@@ -54,7 +54,7 @@ _OF_BOTH = {"lr_clean", "hr_x2", "hr_centre", "quality"}  # in a batch, and perh
 _CHANNELS = 3  # of the images that a function with parameters compares
 # Of options: whether a value can be, and the words for it
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(("eps", "scale_lo", "scale_ref"), (lambda value: value > 0, "more than 0")),
+    **dict.fromkeys(("eps", "scale_lo", "scale_ref", "temperature"), (lambda value: value > 0, "more than 0")),
     **dict.fromkeys(("weight", "low", "alpha"), (lambda value: value >= 0, "0 or more")),
     **dict.fromkeys(("scale", "lobes", "levels", "patch_factor", "scales"),
                     (lambda value: 1 <= value <= 64, "from 1 to 64")),
@@ -101,7 +101,8 @@ def _compares_nothing(row):
 
 def _of_one(row):
     """Whether the function of a row may look at one array alone."""
-    return row["fn"] == "gan_generator" or row.get("form") in ("absolute", "squared") or row["fn"] not in LOSSES
+    return (row["fn"] in ("contrastive", "gan_generator") or row.get("form") in ("absolute", "squared")
+            or row["fn"] not in LOSSES)
 
 
 def function(fn: str) -> Callable[..., jax.Array]:

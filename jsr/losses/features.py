@@ -1,5 +1,6 @@
-"""Losses of feature maps, which may differ in channels and size."""
+"""Losses of features: of maps, which may differ in channels and size, and of whole images."""
 
+import jax
 import jax.numpy as jnp
 
 
@@ -31,3 +32,28 @@ def _attention(x, size):
     x = x.reshape(n, height, x.shape[1] // height, width, x.shape[2] // width, channels).mean((2, 4))
     energy = jnp.mean(x**2, axis=-1)
     return energy / jnp.sqrt(jnp.maximum(jnp.sum(energy**2, axis=(1, 2), keepdims=True), 1e-24))
+
+
+def contrastive(pred, target, temperature=0.1):
+    """Mean cross entropy with which each of two frames of a clip tells the other among all clips of the batch.
+
+    NT-Xent of SimCLR (Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020):
+    logits are cosines over the temperature. The two are the first and the last frame.
+
+    Args:
+      pred: float32 (N, T, D), features of frames, N > 1 and T > 1.
+      target: unused; give the same.
+      temperature: of the logits; 0.1 is SimCLR's for ImageNet.
+
+    Raises:
+      ValueError: one clip, or one frame of each.
+    """
+    del target
+    if pred.ndim != 3 or min(pred.shape[:2]) < 2:
+        raise ValueError(f"contrastive: features are {pred.shape}, expected (N, T, D) of two clips and frames at least")
+    x = jnp.concatenate([pred[:, 0], pred[:, -1]])
+    x = x / jnp.sqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-12))
+    logits = jnp.matmul(x, x.T, precision="highest") / temperature
+    logits = jnp.where(jnp.eye(len(x), dtype=bool), -jnp.inf, logits)
+    other = jnp.roll(jnp.arange(len(x)), len(pred))
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), other[:, None], 1))

@@ -1,6 +1,7 @@
 """Metrics of restored images: the published code's numbers, each under the name of what it was measured on.
 
-`psnr`, `ssim` and `psnr_b` take uint8 images and a profile (`PROFILES`); `score` takes keys such as "psnr[rgb]".
+`psnr`, `ssim` and `psnr_b` take uint8 images and a profile (`PROFILES`), `tcc` takes clips; `score` takes keys such as
+"psnr[rgb]", and `frame_score` does so for the frames of a clip.
 This is numpy in float64; `jsr.metrics.device` has the same functions in JAX, and is imported when it is first used.
 
 Where the published code gives something else:
@@ -19,12 +20,22 @@ from typing import TYPE_CHECKING
 
 from jsr import lazy
 from jsr.metrics.profiles import PROFILES, Profile
-from jsr.metrics.reference import psnr, psnr_b, ssim
-from jsr.metrics.scores import METRICS, gain, json_ready, label, parse_key, score
+from jsr.metrics.reference import psnr, psnr_b, ssim, tcc
+from jsr.metrics.scores import (
+    CLIP_METRICS,
+    METRICS,
+    clip_scores,
+    frame_score,
+    gain,
+    json_ready,
+    label,
+    parse_key,
+    score,
+)
 
 if TYPE_CHECKING:
     from jsr.metrics import device
 
-__all__ = ["METRICS", "PROFILES", "Profile", "device", "gain", "json_ready", "label", "parse_key", "psnr", "psnr_b",
-           "score", "ssim"]
+__all__ = ["CLIP_METRICS", "METRICS", "PROFILES", "Profile", "clip_scores", "device", "frame_score", "gain",
+           "json_ready", "label", "parse_key", "psnr", "psnr_b", "score", "ssim", "tcc"]
 __getattr__ = lazy.getter(__name__, {"device": f"{__name__}.device"})

@@ -54,6 +54,32 @@ def ssim(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: i
     return math.fsum(total) / count
 
 
+def tcc(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: int = 0) -> float:
+    """Temporal change consistency of clips: SSIM of what changes from frame to frame.
+
+    Source: Zhang et al., Exploiting temporal consistency for real-time video depth estimation, ICCV 2019; here of 8-bit
+    images instead of depth maps. No optical flow takes part: what flickers, or stands still where it should move, is
+    less than 1.
+
+    Args:
+      sr: uint8 (T, H, W, 3), T of 2 at least.
+      hr: the same shape.
+      profile, crop_border: as of `psnr`.
+
+    Returns:
+      1.0 for clips that change alike.
+
+    Raises:
+      ValueError: one frame; else as `ssim`.
+    """
+    if sr.ndim != 4 or len(sr) < 2 or sr.shape != hr.shape:
+        raise ValueError(f"tcc[{profile}]: sr is {sr.shape} and hr {hr.shape}, expected clips (T, H, W, 3) of two "
+                         "frames or more")
+    changes = (np.maximum(clip[1:], clip[:-1]) - np.minimum(clip[1:], clip[:-1]) for clip in (sr, hr))
+    pairs = zip(*changes, strict=True)
+    return float(np.mean([ssim(*pair, profile=profile, crop_border=crop_border) for pair in pairs]))
+
+
 def psnr_b(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: int = 0) -> float:
     """PSNR with a penalty for steps on the 8x8 grid (Yim and Bovik 2011), per channel, then their mean.
 

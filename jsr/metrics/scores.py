@@ -1,6 +1,6 @@
 """Scores by key: "psnr[rgb]" is the metric `psnr` under the profile `rgb`, from the computation to the printed line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 import math
 import re
 from typing import Any
@@ -11,7 +11,8 @@ from jsr.errors import nearest
 from jsr.metrics import profiles, reference
 
 METRICS = {"psnr": reference.psnr, "ssim": reference.ssim, "psnr_b": reference.psnr_b}
-LABELS = {"psnr": "PSNR", "ssim": "SSIM", "psnr_b": "PSNR-B"}
+CLIP_METRICS = {"tcc": reference.tcc}  # of what changes from frame to frame
+LABELS = {"psnr": "PSNR", "ssim": "SSIM", "psnr_b": "PSNR-B", "tcc": "TCC"}
 
 
 def parse_key(key: str) -> tuple[str, str]:
@@ -20,8 +21,9 @@ def parse_key(key: str) -> tuple[str, str]:
     if not match:
         raise ValueError(f"score key {key!r} is not of the form metric[profile], such as psnr[rgb]")
     metric, profile = match.groups()
-    if metric not in METRICS:
-        raise ValueError(f"score key {key!r}: no metric {metric!r}; {nearest(metric, METRICS)}")
+    known = METRICS | CLIP_METRICS
+    if metric not in known:
+        raise ValueError(f"score key {key!r}: no metric {metric!r}; {nearest(metric, known)}")
     return metric, profiles.get(profile).name
 
 
@@ -47,8 +49,39 @@ def score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border: int 
       ValueError: an unknown key, or what the metrics raise.
     """
     parsed = {key: parse_key(key) for key in keys}
+    if of_clips := [key for key, (metric, _) in parsed.items() if metric in CLIP_METRICS]:
+        raise ValueError(f"{of_clips[0]}: is a score of clips, not of one image")
     return {key: METRICS[metric](sr, hr, profile=profile, crop_border=crop_border)
             for key, (metric, profile) in parsed.items()}
+
+
+def frame_score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border: int = 0, *,
+                before: tuple[np.ndarray, np.ndarray] | None = None) -> dict[str, float]:
+    """The scores of one frame of a clip.
+
+    Args:
+      sr, hr, keys, crop_border: as of `score`.
+      before: (sr, hr) of the frame before; None of the first frame.
+
+    Returns:
+      {key: float}; of a metric of CLIP_METRICS that of the change since the frame before, which the first has not.
+
+    Raises:
+      ValueError: as `score`.
+    """
+    parsed = {key: parse_key(key) for key in keys}
+    of_clips = {key: row for key, row in parsed.items() if row[0] in CLIP_METRICS}
+    found = score(sr, hr, [key for key in parsed if key not in of_clips], crop_border)
+    if before is None or not of_clips:
+        return found
+    clips = [np.stack(frames) for frames in zip(before, (sr, hr), strict=True)]
+    return found | {key: CLIP_METRICS[metric](*clips, profile=profile, crop_border=crop_border)
+                    for key, (metric, profile) in of_clips.items()}
+
+
+def clip_scores(rows: Sequence[dict[str, float]], keys: Iterable[str]) -> dict[str, float]:
+    """The means over frames, as `frame_score` gives them; 1 of a change that a clip of one frame has not."""
+    return {key: float(np.mean([row[key] for row in rows if key in row] or [1.0])) for key in keys}
 
 
 def gain(ours: float, baseline: float) -> float:

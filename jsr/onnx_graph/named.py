@@ -50,19 +50,43 @@ def _pixel_unshuffle(writer, eqn, x):
     return writer.tensor("Gather", [y.name, writer.graph.constant(order)], y.shape, y.layout, y.dtype, axis=1)
 
 
-def _bilinear(writer, eqn, x):
-    layout, aval = (0, 3, 1, 2), eqn.outvars[0].aval
-    name = writer.in_order(x, eqn.invars[0].aval, layout)
-    sizes = writer.lengths([aval.shape[axis] for axis in layout])
-    return writer.tensor("Resize", [name, "", "", sizes], aval.shape, layout, aval.dtype, mode="linear",
-                         coordinate_transformation_mode="half_pixel")
+def _resized(corners):
+    def write(writer, eqn, x):
+        layout, aval = (0, 3, 1, 2), eqn.outvars[0].aval
+        name = writer.in_order(x, eqn.invars[0].aval, layout)
+        sizes = writer.lengths([aval.shape[axis] for axis in layout])
+        return writer.tensor("Resize", [name, "", "", sizes], aval.shape, layout, aval.dtype, mode="linear",
+                             coordinate_transformation_mode=corners)
+
+    return write
 
 
-def _grid_sample(writer, eqn, x, grid):
-    layout, (x_aval, grid_aval) = (0, 3, 1, 2), (var.aval for var in eqn.invars)
-    names = writer.in_order(x, x_aval, layout), writer.in_order(grid, grid_aval)
-    return writer.tensor("GridSample", names, eqn.outvars[0].aval.shape, layout, x_aval.dtype, mode="linear",
-                         padding_mode="border", align_corners=0)
+def _grid_sample(beyond):
+    def write(writer, eqn, x, grid):
+        layout, (x_aval, grid_aval) = (0, 3, 1, 2), (var.aval for var in eqn.invars)
+        names = writer.in_order(x, x_aval, layout), writer.in_order(grid, grid_aval)
+        return writer.tensor("GridSample", names, eqn.outvars[0].aval.shape, layout, x_aval.dtype, mode="linear",
+                             padding_mode=beyond, align_corners=0)
+
+    return write
+
+
+def _deform_conv(writer, eqn, x, offset, kernel, *rest):
+    """Its last argument are the numbers of the window; a mask may stand before it."""
+    *mask, window = rest
+    if not isinstance(window, Constant):
+        return None
+    strides, padding, dilations = window.array.tolist()
+    images, (avals, aval) = (0, 3, 1, 2), ([var.aval for var in eqn.invars], eqn.outvars[0].aval)
+    size = avals[2].shape[:2]
+    names = [writer.in_order(value, its, order) for value, its, order in zip(
+        (x, kernel, offset), (avals[0], avals[2], avals[1]), (images, (3, 2, 0, 1), images), strict=True)]
+    no_bias = writer.graph.constant(np.zeros(aval.shape[-1], avals[2].dtype))
+    names += [no_bias, *(writer.in_order(value, avals[3], images) for value in mask)]
+    return writer.tensor("DeformConv", names, aval.shape, images, aval.dtype, kernel_shape=size, strides=tuple(strides),
+                         pads=(*padding, *padding), dilations=tuple(dilations),
+                         group=avals[0].shape[-1] // avals[2].shape[2],
+                         offset_group=avals[1].shape[-1] // (2 * math.prod(size)))
 
 
 def _lower_median(writer, eqn, x):
@@ -89,7 +113,10 @@ NAMED = {  # jitted functions whose names say what they do; None from one of the
     "softmax": _softmax,
     "pixel_shuffle": _pixel_shuffle,
     "pixel_unshuffle": _pixel_unshuffle,
-    "bilinear": _bilinear,
-    "grid_sample": _grid_sample,
+    "bilinear": _resized("half_pixel"),
+    "bilinear_aligned": _resized("align_corners"),
+    "grid_sample": _grid_sample("border"),
+    "grid_sample_zeros": _grid_sample("zeros"),
+    "deform_conv": _deform_conv,
     "lower_median": _lower_median,
 }

@@ -12,7 +12,7 @@ import tempfile
 import numpy as np
 from PIL import Image
 
-from jsr import images, orientation
+from jsr import images, orientation, stills
 from jsr.errors import UserError
 from jsr.libvips import first_line, tidied_jpeg, undecodable, vips
 from jsr.pictures import _exif, _icc, _jpeg
@@ -22,12 +22,14 @@ PILLOW = {"BMP": (".bmp", ".dib"), "PCX": (".pcx",), "ICO": (".ico",), "ICNS": (
           "SGI": (".sgi", ".rgb"), "SUN": (".ras",), "QOI": (".qoi",), "TGA": (".tga", ".icb", ".vda", ".vst")}
 _MAGIC = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF87a", "gif"), (b"GIF89a", "gif"),
           (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"))
-_REFUSED = ((b"\xff\x0a", "a JPEG XL picture"), (b"\0\0\0\x0cJXL ", "a JPEG XL picture"), (b"%PDF", "a PDF document"),
-            (b"<svg", "an SVG drawing"), (b"<?xml", "an XML document"))
+_REFUSED = ((b"%PDF", "a PDF document"), (b"<svg", "an SVG drawing"), (b"<?xml", "an XML document"))
+_HDR = (16, 18)  # transfer characteristics of ITU-T H.273, as primaries are
+_OF_SDR = (1, 2, 6, 13, 14, 15)  # those that are shown as sRGB's
+_P3, _WIDE = 12, (9, 11, 12)  # primaries
 # Bytes of samples that one byte of file can stand for: deflate reaches 1032, JPEG 512. A header that says more lies.
 _DENSEST = 1100
-# Decoders that hold a whole picture: samples that any file may have, bytes; above, those a byte of the file may stand for
-# (blank posters have 5,000), and the memory that one takes
+# Decoders that hold a whole picture: samples that any file may have, bytes; above, those that a byte of the file may
+# stand for (blank posters have 5,000), and the memory that one takes
 _PLENTY, _BOMB, _COPIES = 1 << 28, 10_000, 4
 _AT_ONCE = ("webp", "avif", "gif")  # of the formats that libvips reads
 _UNSAID = (1.0, 72 / 25.4, 2.834)  # px/mm that libvips gives where a file says none, by format
@@ -53,6 +55,7 @@ class Metadata:
     text: tuple[tuple[bytes, bytes], ...] = ()  # PNG chunks of text and time: (kind, data)
     colours: tuple[tuple[bytes, bytes], ...] = ()  # PNG chunks that say what colours the samples are
     lossless: bool | None = None  # of WebP
+    turned: int = 1  # orientation of the stored pixels, where the decoder has turned them
     oriented_by: str = "XMP"  # what states the orientation; "EXIF" goes first, a tag of TIFF is of it
 
 
@@ -101,6 +104,8 @@ def load(path, file):
     metadata, notes = Metadata(), []
     if name is None:
         name, image = _through_pillow(path, file, metadata, notes)
+    elif name in stills.KINDS:
+        image = _of_still(path, file, name, metadata, notes)
     else:
         options, convert = _INSPECT[name](path, file, metadata, notes)
         with _tidied(file) if name == "jpeg" else contextlib.nullcontext(file) as tidied:
@@ -116,6 +121,8 @@ def _sniff(path, file):
     head = file.read(64)
     if not head:
         raise UserError(f"{path}: is empty")
+    if name := stills.kind(head):
+        return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[4:8] == b"ftyp":
@@ -123,8 +130,6 @@ def _sniff(path, file):
             raise UserError(f"{path}: is an animated AVIF, which cannot be kept; convert it to animated WebP")
         if b"avif" in head[8:]:
             return "avif"
-        if head[8:11] in (b"hei", b"hev", b"mif"):
-            raise UserError(f"{path}: is a HEIC picture, which cannot be read; convert it to JPEG, PNG or AVIF")
     for magic, what in _REFUSED:
         if head.lstrip().startswith(magic):
             raise UserError(f"{path}: is {what}, which cannot be read; convert it to PNG")
@@ -209,8 +214,8 @@ def _refuse_greedy(path, file, height, width, bands):
     from jsr.device import machine_memory  # which imports JAX
 
     if (free := machine_memory()) < _COPIES * claimed:
-        raise UserError(f"{path}: decoding its {width} x {height} pixels takes about {_COPIES * claimed / 1e9:.1f} GB of "
-                        f"memory, of which {free / 1e9:.1f} GB are free; convert it to PNG or TIFF elsewhere")
+        raise UserError(f"{path}: decoding its {width} x {height} pixels takes about {_COPIES * claimed / 1e9:.1f} GB "
+                        f"of memory, of which {free / 1e9:.1f} GB are free; convert it to PNG or TIFF elsewhere")
 
 
 def _plain(path, image, notes):
@@ -364,19 +369,17 @@ def _inspect_webp(path, file, metadata, notes):
 def _inspect_avif(path, file, metadata, notes):
     file.seek(0)
     head = file.read(1 << 16)
-    profile = b"colrprof" in head or b"colrrICC" in head
+    profile, own = b"colrprof" in head or b"colrrICC" in head, None
     if (at := head.find(b"colrnclx")) >= 0 and not profile:
         primaries, transfer = struct.unpack_from(">HH", head, at + 8)
-        if primaries in (9, 11, 12) or transfer in (16, 18):
-            raise UserError(f"{path}: has wide or HDR colours (primaries {primaries}, transfer {transfer}) without a "
-                            "colour profile, which cannot be kept; convert it to sRGB first")
+        own = _profile_of(path, primaries, transfer)
     notes += [note for sign, note in _AVIF_SIGNS if sign in head]
     boxes = head.split(b"av1C")[1:]
     grey = bool(boxes) and all(len(box) > 2 and box[2] & 0x10 for box in boxes)  # the bit `monochrome`
-    return {}, functools.partial(_avif_pixels, path, file, grey)
+    return {}, functools.partial(_avif_pixels, path, file, grey, own)
 
 
-def _avif_pixels(path, file, grey, image):
+def _avif_pixels(path, file, grey, profile, image):
     """The AVIF as Pillow decodes it where it can: libheif repeats chroma samples, libavif interpolates them."""
     if field(image, "n-pages", 1) > 1:
         raise UserError(f"{path}: holds {image.get('n-pages')} pictures; split it into one file a picture first")
@@ -390,6 +393,9 @@ def _avif_pixels(path, file, grey, image):
         alpha = [image.extract_band(3)] if image.bands == 4 else []
         image = image.extract_band(0).bandjoin(alpha) if alpha else image.extract_band(0)
         image = image.copy(interpretation="b-w" if image.format == "uchar" else "grey16")
+    if profile:
+        image = image.copy()
+        image.set_type(vips().GValue.blob_type, "icc-profile-data", profile)
     return image
 
 
@@ -434,6 +440,34 @@ def _inspect_tiff(path, file, metadata, notes):
 
 _INSPECT = {"png": _inspect_png, "jpeg": _inspect_jpeg, "gif": _inspect_gif, "webp": _inspect_webp,
             "avif": _inspect_avif, "tiff": _inspect_tiff}
+
+
+def _profile_of(path, primaries, transfer):
+    """The profile of colours that a file names by numbers instead; None of sRGB's."""
+    if primaries == _P3 and transfer in _OF_SDR:
+        return vips().Operation.call("profile_load", "p3")
+    if primaries in _WIDE or transfer in _HDR:
+        raise UserError(f"{path}: has wide or HDR colours (primaries {primaries}, transfer {transfer}) without a "
+                        "colour profile, which cannot be kept; convert it to sRGB first")
+    return None
+
+
+# -- formats that neither libvips nor Pillow reads
+
+def _of_still(path, file, name, metadata, notes):
+    head = stills.header(file, path, name)
+    _refuse_greedy(path, file, head.height, head.width, head.channels * (1 if head.bits == 8 else 2))
+    still = stills.read(file, path, name)
+    icc = still.icc or still.cicp and _profile_of(path, *still.cicp)
+    image = _vips_image(still.pixels, icc)
+    image.set_type(vips().GValue.gint_type, "bits-per-sample", still.bits)
+    metadata.exif, metadata.xmp, metadata.turned, metadata.oriented_by = still.exif, still.xmp, still.turned, "EXIF"
+    if metadata.exif:
+        metadata.resolution = _exif.resolution(metadata.exif)
+        if metadata.resolution and still.turned > 4:
+            metadata.resolution = metadata.resolution[::-1]
+    notes += still.notes
+    return image
 
 
 # -- formats that only Pillow reads

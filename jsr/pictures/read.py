@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jsr import stills
 from jsr.errors import UserError
+from jsr.files import open_file
 from jsr.libvips import check_jpeg, tidied_jpeg, vips
 from jsr.pictures import _jpeg, _xmp, quality
 from jsr.pictures._load import field, load, reading
@@ -36,7 +38,7 @@ def open_picture(path, *, drop_opaque=False):
 def made_by(path):
     """The {name: text} that `create` was given as `made` of a picture file; None where there is none, or no picture."""
     try:
-        with open_picture(path) as picture, open(path, "rb") as file:
+        with open_picture(path) as picture, open_file(path) as file:
             if picture.metadata.xmp:
                 return _xmp.made(picture.metadata.xmp)
             if picture.format not in ("gif", "bmp"):
@@ -52,10 +54,11 @@ class Picture:
 
     Attributes:
       path: place of the file.
-      format: "png", "jpeg", "webp", "avif", "tiff", "gif", or a format of Pillow in small letters, as "bmp".
+      format: "png", "jpeg", "webp", "avif", "tiff", "gif", "heif", "jpegxl", or a format of Pillow in small letters, as
+        "bmp".
       height, width: size of one frame, px, after its EXIF orientation was applied.
       channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
-      bit_depth: bits a channel, from the header: 8, 10, 12 or 16.
+      bit_depth: bits a channel, from the header: 8 to 16.
       dtype: uint8 for 8 bits, else uint16, always over its full range 0..65535.
       frames: number of frames of an animation, or of pages; else 1.
       animated: whether the frames have times.
@@ -66,20 +69,22 @@ class Picture:
 
     def __init__(self, path, *, drop_opaque=False):
         self.path = Path(path)
-        with reading(self.path), open(self.path, "rb") as file:
+        with reading(self.path), open_file(self.path) as file:
             self.format, self._image, self.metadata, notes = load(self.path, file)
         if drop_opaque and self._image.bands in (2, 4) and self._is_opaque():
             self._image = self._image.extract_band(0, n=self._image.bands - 1)
             notes.append("alpha, opaque everywhere, dropped")
-        self.turned = field(self._image, "orientation", 1)
+        self._turn = field(self._image, "orientation", 1)
+        self.turned = max(self._turn, self.metadata.turned)
         page_height = field(self._image, "page-height", self._image.height)
         self.frames = self._image.height // page_height
         self.animated = self.frames > 1 and self.metadata.delays is not None
         size = page_height, self._image.width
-        self.height, self.width = size[::-1] if self.turned > 4 else size
+        self.height, self.width = size[::-1] if self._turn > 4 else size
         self.channels = self._image.bands
         self.dtype = np.dtype(np.uint16 if self._image.format == "ushort" else np.uint8)
-        self.bit_depth = field(self._image, "bits-per-sample") if self.format == "avif" else 8 * self.dtype.itemsize
+        self.bit_depth = (field(self._image, "bits-per-sample") if self.format in ("avif", *stills.KINDS) else
+                          8 * self.dtype.itemsize)
         if self.turned > 1:
             notes.append(f"turned upright ({self.metadata.oriented_by} orientation {self.turned})")
         self.notes = tuple(notes)
@@ -139,13 +144,13 @@ class Picture:
         """The quality of a JPEG file, an int of 1..100, by its tables (jsr.pictures.quality); None of other files."""
         if self.format != "jpeg":
             return None
-        with reading(self.path), open(self.path, "rb") as file:
+        with reading(self.path), open_file(self.path) as file:
             table = _jpeg.luma_table(file)
         return quality.of_table(table) if table and min(table) else None
 
     def _is_opaque(self):
         """Whether no pixel is transparent; reads the file once more, since rows are read forwards only."""
-        with reading(self.path), open(self.path, "rb") as file:
+        with reading(self.path), open_file(self.path) as file:
             _, image, _, _ = load(self.path, file)
             return image.extract_band(image.bands - 1).min() == np.iinfo(
                 np.uint16 if image.format == "ushort" else np.uint8).max
@@ -160,7 +165,7 @@ class Picture:
             check_jpeg(tidied_jpeg(data) or data, self.path)
         height = self._image.height // self.frames
         page = self._image.crop(0, frame * height, self._image.width, height)
-        if self.turned > 1:
+        if self._turn > 1:
             page = page.copy()
             if self.frames > 1:
                 page.remove("page-height")  # with it libvips would turn all frames as one
@@ -175,4 +180,4 @@ class Picture:
             part = np.frombuffer(self._page.fetch(0, top, self.width, height), self.dtype)
             rows[top - start:top - start + height] = part.reshape(height, self.width, self.channels)
         # libvips puts 10 and 12 bits in the high ones: the low ones are filled, so that white is 65535.
-        return rows if self.bit_depth in (8, 16) else rows | rows >> self.bit_depth
+        return rows | rows >> self.bit_depth if self.format == "avif" and self.bit_depth in (10, 12) else rows

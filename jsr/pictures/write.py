@@ -121,6 +121,8 @@ class Sink:
         self._path, self._picture, self._height, self._width, self._rows = path, picture, height, width, rows
         self._metadata, self._missing = picture.metadata, picture.frames * height
         self._bits = min(self._form.bits, picture.bit_depth)
+        if self._form.bits == 16 and self._bits > 8:  # no format but AVIF holds less in a way that programs know
+            self._bits = 16
         notes = []
         if self._bits < picture.bit_depth:
             notes.append(f"{picture.bit_depth} bits rounded to {self._bits}")

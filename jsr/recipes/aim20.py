@@ -108,12 +108,14 @@ def baidu_drn_gpnas(scale):
     return entry(
         "baidu_drn_gpnas", scale=scale,
         title="Baidu: a dense residual network whose sizes were searched for, two of them, x8 ensemble over tiles",
-        networks={"sr": dict(model="dense_residual/base", scale=scale)},
+        networks={"sr": dict(model="dense_residual/base", scale=scale, search=dict(
+            num_feat=[64, 96, 128, 160], num_block=[12, 18, 24, 30], num_stage=[2, 3, 4]))},
         members=[dict(copies=2)],
         stages=[stage(steps=500_000, crop=crop, batch=16, learning_rate=2e-4, schedule=dict(name="cosine"),
                       losses=[L1[0] | dict(weight=0.16), ms_ssim(crop, 0.84)])],
         ensemble=dict(self=True, tiles=[120, 160]),
-        inferred=["guess: 128 features, 24 blocks, 2 stages; the team found its own by search, as `jsr search` can",
+        inferred=["guess: 128 features, 24 blocks, 2 stages, and the values around these that `jsr search "
+                  "--strategy gp` tries; of the team's search (GP-NAS) neither ranges nor result are stated",
                   "likely: MS-SSIM, as the report's text has it, where its table has SSIM",
                   "likely: patches of 120 are of the LR image; flips and transposition are all eight flips and turns",
                   "guess: weights 0.16 and 0.84, which TeamInception states, after Zhao et al.",
@@ -134,14 +136,13 @@ def cetc_cskt_adcsr(scale, *, model="adcsr/base", title="ADCSR", inferred=()):
                 stage(steps=8 * eighth, crop=80 * scale, batch=16, losses=L1, learning_rate=1e-4,
                       begin=[dict(net="sr", carry="match", fields=dict(num_group=4))],
                       schedule=dict(name="multi_step", milestones=[*range(eighth, 8 * eighth, eighth)], factor=0.5))],
-        ensemble=dict(self=True, tiles=[80]),
+        ensemble=dict(self=True, tiles=[80], overlap=10),
         inferred=["likely: blocks of 80x80 are of the LR image",
                   "guess: batch 16; 10,000 steps for the skip connection alone, then 800,000, the rate halved after "
                   "each eighth of them, so that it comes to 7.8e-7; the team stops at 5e-7",
                   "guess: two networks of other seeds, since the report's table says \"model\" and its text no number",
                   *inferred],
-        left_out=["tiles of 80 of which the inner 60 are shown: `jsr upscale --tile 80 --overlap 10` does so, the "
-                  "recipe's are faded over an eighth of them"])
+        left_out=["tiles of 80 of which the inner 60 are shown: they are cut every 60 px here too, and faded over 20"])
 
 
 def deepblueai_rcan128(scale):
@@ -237,16 +238,15 @@ def noah_rrdb_robust(scale, *, model="rrdbnet/direct", inferred=()):
         stages=[stage(steps=1_000_000, crop=80 * scale, batch=4, losses=ROBUST, learning_rate=2e-4,
                       optimizer=dict(name="adam", b2=0.99),
                       schedule=dict(name="cosine_restarts", period=250_000, end=1e-7))],
-        ensemble=dict(self=True, tiles=[120]),
+        ensemble=dict(self=True, tiles=[120], overlap=5),
         inferred=["likely: four periods of 250,000 steps to 1e-7, Adam with 0.99: the template of BasicSR, whose "
                   "numbers the report's are",
+                  "likely: tiles of 120 every 110 px are faded into each other over the 10 that they share",
                   "likely: the robust loss is of pixels in [0, 1], its limits those of its own code, a shape and a "
                   "scale a colour",
                   *inferred],
         left_out=["pairs of a PSNR above 29 dB alone, presumably of HR and the enlarged LR: list them, by the scores "
-                  "that `jsr evaluate --json` prints of enlarged images, and give data.train[0].files",
-                  "tiles of 120 every 110 px: `jsr upscale --tile 120 --overlap 5` does so, the recipe's are faded "
-                  "over an eighth of them"])
+                  "that `jsr evaluate --json` prints of enlarged images, and give data.train[0].files"])
 
 
 def oppo_camera_scan(scale):
@@ -259,13 +259,12 @@ def oppo_camera_scan(scale):
         stages=[stage(steps=500_000, crop=crop, batch=16, learning_rate=1e-4,
                       losses=[*L1, ms_ssim(crop, 0.2), dict(fn="ssim", pred="sr", target="hr", weight=0.2)],
                       schedule=dict(name="multi_step", milestones=[200_000, 400_000], factor=0.5))],
-        ensemble=dict(self=True),
+        ensemble=dict(self=True), average_at=[0.98, 0.99],
         inferred=["the network's widths and number of large blocks: jsr.models.drln",
                   "guess: LR patches of 48, batch 16, 500,000 steps, 1e-4 halved at 200,000 and 400,000: after DRLN's",
+                  "guess: the last three models, whose parameters are averaged, are 5,000 steps apart",
                   "guess: 500 pairs for validation are the last ones, the team's a random draw"],
-        left_out=["the last three models' parameters are averaged: `jsr average` does so with the run's last three "
-                  "checkpoints",
-                  "CutBlur, which pastes HR into LR of the same size, where this network's is smaller; the report does "
+        left_out=["CutBlur, which pastes HR into LR of the same size, where this network's is smaller; the report does "
                   "not say how the team's was made larger"])
 
 

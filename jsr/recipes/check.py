@@ -54,6 +54,11 @@ def look(recipe: Recipe, found: Mistakes) -> None:
         found.add("input_hw", f"{list(recipe.input_hw)}; give [height, width]")
     if any(tile < 1 for tile in recipe.ensemble.tiles):
         found.add("ensemble.tiles", f"{list(recipe.ensemble.tiles)}; give sides of 1 or more")
+    if any(0 < tile <= 2 * recipe.ensemble.overlap for tile in recipe.ensemble.tiles):
+        found.add("ensemble.overlap", f"{recipe.ensemble.overlap} px at both ends leave nothing of tiles of "
+                                      f"{min(recipe.ensemble.tiles)}; give less")
+    elif recipe.ensemble.overlap and not recipe.ensemble.tiles:
+        found.add("ensemble.overlap", "is of tiles, but ensemble.tiles names none; name some, or give 0")
     if not recipe.stages:
         found.add("stages", "has none: nothing would be trained")
     elif scale and 0 < recipe.ensemble.tlc < (least := max(recipe.stages[-1].crop_hw, default=0) // scale):
@@ -136,6 +141,9 @@ def _check_networks(recipe, found):
             continue
         with found.at(f"networks.{name}"):
             models.create(net.model, scale=net.scale, **net.fields)
+        for field, values in net.search.items():
+            with found.at(f"networks.{name}.search.{field}"):
+                check_values(net, field, values)
     if not recipe.chain:
         found.add("networks", "has none; name the network to train")
     for number, name in enumerate(recipe.chain):
@@ -168,6 +176,14 @@ def _check_frames(recipe, found):
         kinds = ("clips", "images") if video else ("images", "clips")
         found.add("data.eval.degrade", f"{name} makes {kinds[1]}, and the protocol {recipe.protocol} judges "
                                        f"{kinds[0]}; take another degradation, or another protocol")
+
+
+def check_values(net: schema.Net, field: str, values: object) -> None:
+    """Raises UserError where the values of a field that a search tries are no list, or not of the field's."""
+    if not isinstance(values, (list, tuple)) or not values:
+        raise UserError(f"{schema.shown(values)}; give a list of values, [16, 24]")
+    for value in values:
+        models.create(net.model, scale=net.scale, **(net.fields | {field: value}))
 
 
 def _data_rows(recipe):

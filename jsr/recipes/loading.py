@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 import contextlib
 import importlib.util
 import inspect
-import json
 from pathlib import Path
 import re
 import traceback
@@ -19,10 +18,13 @@ from ml_collections import ConfigDict
 
 from jsr import guests, places, trees
 from jsr.errors import UserError, nearest
+from jsr.files import from_json
 from jsr.recipes import overrides as override
 from jsr.recipes import schema
 from jsr.recipes.mistakes import Mistakes
 from jsr.recipes.schema import Recipe
+
+_REMEDY = "put it back, or remove the run"
 
 
 def tracks() -> list[str]:
@@ -122,18 +124,15 @@ def changed(recipe: Recipe, overrides: Iterable[tuple[str, str]]) -> Recipe:
 
 def read_json(path: Path) -> Recipe:
     """The recipe that a run has written down; raises UserError where the file is damaged."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(data, dict):
-            data = {key: value for key, value in data.items() if key not in schema.RETIRED}
-            for net in data.get("networks", {}).values():
-                for key in schema.RETIRED_OF_NETS:
-                    net.pop(key, None)
-        return schema.read(data)
-    except FileNotFoundError as e:
-        raise UserError(f"{path}: no such file") from e
-    except (OSError, ValueError) as e:
-        raise UserError(f"{path}: a damaged file ({e}); put it back, or remove the run") from e
+    with from_json(path, _REMEDY) as data:
+        data = {key: value for key, value in data.items() if key not in schema.RETIRED}
+        for net in data.get("networks", {}).values():
+            for key in schema.RETIRED_OF_NETS:
+                net.pop(key, None)
+        try:
+            return schema.read(data)
+        except UserError as e:
+            raise UserError(f"{path}: a damaged file ({'; '.join(str(e).splitlines())}); {_REMEDY}") from e
 
 
 def _changed(config: ConfigDict, overrides):

@@ -83,6 +83,8 @@ class Net:
     fields: dict = key("fields of the network that differ from the variant's", {})
     start_from: str = key("model file, of a run or of `jsr convert`, or its name, whose parameters training starts "
                           'from; "" for fresh ones', "")
+    search: dict = key('values of fields that `jsr search` tries, {"num_feat": [16, 24]}; training takes no notice',
+                       {})
     carry: str = key('"match" takes of the file whatever fits, of another scale or with fewer blocks; "" wants all',
                      "", choices=("", "match"))
 
@@ -91,11 +93,11 @@ class Net:
 class Source:
     """A row of the data that samples are taken from."""
 
-    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images, or "folders/imagenet" and the like '
-                       "(jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr "
+    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images or clips, or "folders/imagenet" and '
+                       "so (jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr "
                        "and lr are given", "")
-    hr: str = key("folder of HR images, whose LR images are in `lr`", "")
-    lr: str = key("folder of their LR images, of the same names, perhaps with something added (0801x4.png)", "")
+    hr: str = key("folder of HR images or clips, whose LR ones are in `lr`", "")
+    lr: str = key("folder of their LR ones, of the same names, perhaps with something added (0801x4.png)", "")
     split: str = key('split of the dataset, perhaps a slice, "train[:100]"', "train")
     degrade: str = key("degradation (jsr.degradations) that makes LR crops from HR ones; \"\" takes the stored LR", "")
     set: dict = key('parameters of `degrade`, {"qp": 31}; of a range, "60-100", or of a list one value is drawn for '
@@ -119,9 +121,10 @@ class Source:
 class Validation:
     """The pairs that a recipe is evaluated on."""
 
-    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images; "" where hr and lr are given', "")
-    hr: str = key("folder of HR images, whose LR images are in `lr`", "")
-    lr: str = key("folder of their LR images", "")
+    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images or clips; "" where hr and lr are '
+                       "given", "")
+    hr: str = key("folder of HR images or clips, whose LR ones are in `lr`", "")
+    lr: str = key("folder of their LR images or clips", "")
     split: str = key("split of the dataset", "validation")
     degrade: str = key('degradation that makes the LR images; "" takes the stored LR', "")
     set: dict = key("parameters of `degrade`", {})
@@ -214,6 +217,8 @@ class Ensemble:
     self: bool = key("averages the outputs for the eight flips and turns of an image, or for `transforms`", False)
     transforms: tuple[str, ...] = key(f"those that `self` averages, of {', '.join(TRANSFORMS)}; () for all eight", ())
     tiles: tuple[int, ...] = key("sides of tiles whose outputs are averaged", (), unit="LR px")
+    overlap: int = key("pixels around what is shown of each of these tiles; 0 for as many as the networks see, or an "
+                       "eighth of the tile", 0, unit="LR px", least=0)
     tlc: int = key("side of the windows, 1.5 times the crop, whose means stand for the means of the whole image "
                    "(jsr.layers.pool); 0 for none", 0, unit="LR px", least=0)
 
@@ -232,7 +237,8 @@ class Recipe:
     networks: dict[str, Net] = key("networks by name")
     chain: tuple[str, ...] = key("networks in the order in which an image passes them; losses apply the others, as "
                                  '"critic(sr)". One that no player updates, such as a teacher, must start_from a file; '
-                                 "one outside the chain has no average and is in checkpoints, but not in model files",
+                                 "one outside the chain has no average and is not in the chain's model files; one that "
+                                 "is trained so has a file of its own at the end, <name>.safetensors",
                                  ())
     data: Data = key("what is trained and evaluated on")
     stages: tuple[Stage, ...] = key("stages, one after the other")
@@ -242,6 +248,9 @@ class Recipe:
     ensemble: Ensemble = key("what the finished model averages, of each member", Ensemble())
     ema_decay: float = key("decay a step of the averaged parameters, which are evaluated and kept; 0 averages none",
                            0.999, least=0, below=1)
+    average_at: tuple[float, ...] = key("shares of the last stage's steps: the finished model has the mean of the "
+                                        "parameters after each of them, kept as step<N>.safetensors, and at the end; "
+                                        "() for those at the end", (), above=0, below=1)
     dtype: str = key("compute type of the networks; parameters stay float32. In float16 losses are scaled so that "
                      "gradients neither vanish nor overflow; a step that overflows is skipped", "float32",
                      choices=("float32", "bfloat16", "float16"))
@@ -273,6 +282,12 @@ class Recipe:
     def runs(self) -> tuple["Recipe", ...]:
         """The recipes of its members, a run each, without members of their own; of none itself alone."""
         return tuple(_of_member(self, its, copy) for its in self.members for copy in range(its.copies)) or (self,)
+
+    @functools.cached_property
+    def averaged_steps(self) -> tuple[int, ...]:
+        """The steps before the last one after which parameters enter the finished model's mean, ascending."""
+        *_, first, last = self.first_steps
+        return tuple(sorted({first + round(share * (last - first)) for share in self.average_at} - {first, last}))
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ import jax
 
 from jsr import challenges, models, recipes, reparam
 from jsr.errors import UserError, is_out_of_memory, nearest
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json
 from jsr.timing import timing, upscaling
 from jsr.training import stages
 
@@ -206,10 +206,8 @@ class Results:
 
 def read(path):
     """The dict of a JSON file that `jsr benchmark` wrote; UserError where it is none."""
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise UserError(f"{path}: cannot be read as JSON ({e})") from e
+    with from_json(path, "name a file that `jsr benchmark` wrote") as found:
+        pass
     if not isinstance(found, dict) or not {"format", "what", "machine", "versions", "results"} <= found.keys():
         raise UserError(f"{path}: no figures of `jsr benchmark`")
     return found

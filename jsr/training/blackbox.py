@@ -31,7 +31,7 @@ import safetensors.numpy
 
 from jsr import losses, reparam, sharding
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json
 from jsr.recipes import schema
 from jsr.training import memory, stages
 from jsr.training import state as states
@@ -152,17 +152,18 @@ class Box:
 def read(folder):
     """The Box in a folder; raises UserError where there is none, or a damaged one."""
     folder = Path(folder)
+    if not (folder / "step.json").exists():
+        raise UserError(f"{folder}: no black box of a run; name a folder as runs/aim22_t1/quick/blackbox/step12")
+    with from_json(folder / "step.json", "it cannot be replayed") as note:
+        if note.get("format") != FORMAT:
+            raise UserError(f"{folder}: is of format {note.get('format')}, this jsr reads format {FORMAT}; use the jsr "
+                            "version that wrote it")
+        plan, _ = stages.plan_of(schema.read(note["config"]), note["stage"]), note["step"]
     try:
-        note = json.loads((folder / "step.json").read_text())
         tensors, batch = (safetensors.numpy.load_file(folder / f"{name}.safetensors") for name in ("state", "batch"))
-    except FileNotFoundError as e:
-        raise UserError(f"{folder}: no black box of a run; name a folder as runs/aim22_t1/quick/blackbox/step12") from e
-    except (json.JSONDecodeError, safetensors.SafetensorError, OSError) as e:
-        raise UserError(f"{folder}: a damaged black box ({e})") from e
-    if note.get("format") != FORMAT:
-        raise UserError(f"{folder}: is of format {note.get('format')}, this jsr reads format {FORMAT}; use the jsr "
-                        "version that wrote it")
-    plan, key = stages.plan_of(schema.read(note["config"]), note["stage"]), jax.random.wrap_key_data(tensors.pop("key"))
+        key = jax.random.wrap_key_data(tensors.pop("key"))
+    except (KeyError, TypeError, safetensors.SafetensorError, OSError) as e:
+        raise UserError(f"{folder}: a damaged black box ({e}); it cannot be replayed") from e
     abstract = memory.abstract_state(plan, sharding.make_mesh(jax.devices()[:1]))
     leaves = [tensors.get(name, np.zeros(leaf.shape, leaf.dtype)) for name, leaf in _leaves(abstract)]
     frozen = {tuple(name.split("/")[1:]): leaf for name, leaf in tensors.items() if name.startswith("frozen/")}

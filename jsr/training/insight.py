@@ -1,12 +1,13 @@
 """What a run says of itself: norms of gradients and updates, and where its time goes."""
 
 import contextlib
-import json
 import time
 
 import jax
 import jax.numpy as jnp
 import optax
+
+from jsr.files import json_rows
 
 GROUPS = 4  # of a network's parameters whose norms are logged, the largest
 PARTS = {"step": "training steps", "data": "waiting for data", "start": "compiling, first batches",
@@ -130,13 +131,13 @@ def shares(spent):
 
 def log_rows(workdir):
     """The rows of a run's metrics.jsonl, [{step, kind, ...}]; [] where there is none."""
-    path = workdir / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return json_rows(workdir / "metrics.jsonl")[0]
 
 
 def times(rows):
     """{part: seconds} over all log rows of a run that have them."""
-    rows = [row for row in rows if "seconds" in row]
+    rows = [row for row in rows if all(isinstance(row.get(key), (int, float))
+                                       for key in ("seconds", *(f"time/{part}" for part in PARTS)))]
     return {part: sum(row["seconds"] * row[f"time/{part}"] for row in rows) for part in PARTS}
 
 

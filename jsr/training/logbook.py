@@ -2,15 +2,20 @@
 
 import contextlib
 import json
+import logging
 import math
 from pathlib import Path
 import socket
 import sys
 import time
 
-from jsr.files import atomic_write, writing
+from jsr.files import atomic_write, json_rows, writing
 from jsr.images import write_png
 from jsr.native import environment
+
+log = logging.getLogger("jsr")
+
+_KINDS = ("train", "eval")
 
 
 class Logbook:
@@ -30,16 +35,13 @@ class Logbook:
         self._events = _Events(self._workdir / "tensorboard", resume_step)
 
     def _drop_after(self, step):
-        kept = []
-        for line in self._path.read_text().splitlines() if self._path.exists() else ():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:  # the line that a kill cut off
-                continue
-            if entry["step"] <= step:
-                kept.append(line + "\n")
+        with writing(self._path):
+            rows, damaged = json_rows(self._path)
+        whole = [row for row in rows if isinstance(row.get("step"), int) and row.get("kind") in _KINDS]
+        if damaged := damaged + len(rows) - len(whole):
+            log.warning("%s: %d damaged lines are dropped", self._path, damaged)
         with atomic_write(self._path, "w") as file:
-            file.writelines(kept)
+            file.writelines(f"{json.dumps(row)}\n" for row in whole if row["step"] <= step)
 
     def scalars(self, step, kind, values):
         """Adds {name: number} at `step`; `kind` is "train" or "eval". Numbers that are not finite become null."""

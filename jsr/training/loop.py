@@ -26,6 +26,8 @@ from jsr.training.validation import Judge
 
 log = logging.getLogger("jsr")
 
+SNAPSHOT = "step{}.safetensors"  # of a run, which its last model is averaged with
+
 
 class Interrupted(Exception):
     """The run was told to stop by a signal and has saved itself; `signal` is the signal's number."""
@@ -148,6 +150,8 @@ def train(recipe, workdir, *, console, accept=False):
                             with clock.part("validation"):
                                 gain = judge.validate(plan, step, state, workdir=workdir, logbook=logbook, clock=clock)
                             warn(alarm.validated(step, gain))
+                        if lead and step in recipe.averaged_steps:
+                            _keep_model(workdir / SNAPSHOT.format(step), recipe, judge, plan, step, state)
                         if step % recipe.checkpoint_every == 0 or step == plan.last_step or signals.came:
                             with clock.part("checkpoint"):
                                 checkpoints.save(step, state, meta)
@@ -157,10 +161,16 @@ def train(recipe, workdir, *, console, accept=False):
                             break
                 finally:
                     batches.close()
-        variables = jax.device_get(states.eval_variables(recipe, state))
         plan = stages.plan_of(recipe, len(recipe.stages) - 1)
+        variables = jax.device_get(states.eval_variables(recipe, state))
+        if earlier := [workdir / SNAPSHOT.format(at) for at in recipe.averaged_steps]:
+            log.info("the model is the mean of %s and the last one", ", ".join(path.name for path in earlier))
+            found = [*(model_file.load(path)[2] for path in earlier), variables]
+            variables = model_file.mean(found, [1 / len(found)] * len(found))
         if lead:
             model_file.save(workdir / "last.safetensors", variables, judge.info(plan, step, {}))
+            for name, own in states.beside_the_chain(recipe, jax.device_get(state)).items():
+                model_file.save(workdir / f"{name}.safetensors", {name: own}, judge.info(plan, step, {}, names=[name]))
             spent = insight.times(insight.log_rows(workdir))
             console.print(insight.time_table(spent), insight.advice(spent, recipe.data.num_workers), highlight=False,
                           soft_wrap=True)
@@ -178,6 +188,7 @@ def train(recipe, workdir, *, console, accept=False):
                 last.callback(logbook.close)
             last.callback(checkpoints.close)
     return judge.upscaler(plan.networks, variables, tlc=recipe.ensemble.tlc, tile=list(recipe.ensemble.tiles) or None,
+                          overlap=recipe.ensemble.overlap or None,
                           self_ensemble=recipe.ensemble.self and (recipe.ensemble.transforms or True))
 
 
@@ -193,11 +204,15 @@ def _restored(recipe, checkpoints, mesh):
 def _leave_model(workdir, recipe, judge, plan, step, state):
     """Leaves the model of a run that an error ends, where there is one and room for it."""
     try:
-        variables = jax.device_get(states.eval_variables(recipe, state))
-        model_file.save(workdir / "last.safetensors", variables, judge.info(plan, step, {}))
+        _keep_model(workdir / "last.safetensors", recipe, judge, plan, step, state)
     except Exception:  # a full disk, or a step that failed has taken its arrays: what ends the run is said already
         return
     log.info("the model as it is after step %d is kept in %s", step, workdir / "last.safetensors")
+
+
+def _keep_model(path, recipe, judge, plan, step, state):
+    """Writes the model file of a run's networks after a step."""
+    model_file.save(path, jax.device_get(states.eval_variables(recipe, state)), judge.info(plan, step, {}))
 
 
 def _write_overview(workdir, recipe, variables):

@@ -1,5 +1,6 @@
 """The run of an ensemble: a folder of runs, one a member, and the model file of all once they are trained."""
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from jsr import model_file
 from jsr.errors import UserError
-from jsr.files import atomic_write, sha256
+from jsr.files import atomic_write, from_json, sha256
 from jsr.training import run_folder
 from jsr.trees import plain
 
@@ -40,11 +41,9 @@ def check_kind(recipe, workdir):
 
 def is_done(workdir):
     """Whether a member's run is at its end: its scores are those of the model file that is there."""
-    try:
-        report = json.loads((workdir / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(report, dict) and report.get("model_sha256", "") == sha256(workdir / MODEL)
+    with contextlib.suppress(UserError), from_json(workdir / REPORT) as report:
+        return report.get("model_sha256", "") == sha256(workdir / MODEL)
+    return False
 
 
 def is_as_wanted(recipe, workdir):
@@ -75,9 +74,9 @@ def join(recipe, runs, workdir):
         if twin := next((other for other in found if model_file.alike(its, other)), None):
             raise UserError(f"{its.name}: holds the very network of {twin.name}; train it anew in an empty folder")
         found.append(dataclasses.replace(its, share=weight))
-        report = json.loads((path / REPORT).read_text(encoding="utf-8"))
-        rows.append({"name": path.name, "weight": weight, "steps": its.meta["steps"], "codecs": report["codecs"],
-                     "mean": {key: float(value) for key, value in report["mean"]["ours"].items()}})
+        with from_json(path / REPORT, f"--member {number} writes it again") as report:
+            rows.append({"name": path.name, "weight": weight, "steps": its.meta["steps"], "codecs": report["codecs"],
+                         "mean": {key: float(value) for key, value in report["mean"]["ours"].items()}})
     marks = [its.meta["fingerprint"] for its in found]
     data = list(dict.fromkeys(mark["data"] for mark in marks))
     if len(data) > 1 and not any(its.stages for its in recipe.members):
@@ -98,11 +97,9 @@ def join(recipe, runs, workdir):
 
 def _has_members(workdir):
     """Whether the finished run in a folder is an ensemble's, wherever its members' folders are now."""
-    try:
-        config = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and bool(config.get("members"))
+    with contextlib.suppress(UserError), from_json(workdir / "config.json") as config:
+        return bool(config.get("members"))
+    return False
 
 
 def _ensemble(path):

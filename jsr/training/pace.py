@@ -16,7 +16,7 @@ import numpy as np
 from jsr import challenges, evaluation, models, sharding
 from jsr.data import mix, pipeline, validation
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 from jsr.training import memory, run_folder, stages
@@ -88,13 +88,15 @@ def fit(recipe, minutes, workdir, *, console, started):
 def as_begun(recipe, minutes, workdir):
     """A recipe with the steps with which its run in a folder has begun; arguments and mistakes are those of `fit`."""
     path = workdir / FILE
-    before = json.loads(path.read_text()) if path.exists() else {}
-    if before.get("minutes") != minutes:
-        given = before.get("minutes"), minutes
-        there, here = ("a given number of steps" if m is None else f"--minutes {m:g}" for m in given)
+    given, found = None, 1.0
+    if path.exists():
+        with from_json(path, "put it back, or remove the run") as before:
+            given, found = float(before["minutes"]), float(before["factor"])
+    if given != minutes:
+        there, here = ("a given number of steps" if m is None else f"--minutes {m:g}" for m in (given, minutes))
         raise UserError(f"{workdir}: holds a run of {there}, not of {here}; give the same, or choose another "
                         f"--workdir{run_folder.starting_from(workdir, recipe)}")
-    return recipe if minutes is None else scaled(recipe, before["factor"])
+    return recipe if minutes is None else scaled(recipe, found)
 
 
 def _measured(recipe, seconds, workdir, started):

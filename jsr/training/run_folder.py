@@ -14,7 +14,7 @@ import jsr
 from jsr import recipes
 from jsr.degradations import codec_kinds
 from jsr.errors import UserError
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json
 from jsr.trees import different, flat, plain
 
 log = logging.getLogger("jsr")
@@ -143,7 +143,7 @@ def _other_records(workdir, records):
         return ""
     try:
         kept = json.loads(gzip.decompress((workdir / _RECORDS).read_bytes()))
-    except (OSError, EOFError, ValueError, zlib.error):
+    except (OSError, EOFError, ValueError, zlib.error, RecursionError):
         return ""
     before, now = (collections.Counter(_files(found)) for found in (kept, records))
     gone, new = (dict.fromkeys(name for name, _ in one - other) for one, other in ((before, now), (now, before)))
@@ -187,12 +187,11 @@ def _same_form(before, now, step):
 
 
 def _read(path):
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+    with from_json(path, "put it back, or remove the run") as found:
+        if not all(isinstance(text, str) for key in ("codecs", "versions") for text in found[key].values()):
+            raise ValueError("codecs and versions are texts")
         return {key: found[key] for key in ("data", "codecs", "revision", "versions")} | {
-            "accepted": found.get("accepted", [])}
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise UserError(f"{path}: a damaged file ({e}); put it back, or remove the run") from e
+            "accepted": list(found.get("accepted", []))}
 
 
 def fingerprint(recipe, data, codecs):

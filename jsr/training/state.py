@@ -167,6 +167,12 @@ def eval_variables(recipe, state):
     return {name: found[name][-1] for name in recipe.chain}
 
 
+def beside_the_chain(recipe, state):
+    """{name: variables} of the networks that a recipe trains outside its chain, such as a critic; without averages."""
+    found = versions(state)
+    return {name: found[name][0] for name in recipe.trained if name not in recipe.chain}
+
+
 def _with_params(net, params):
     return {**net["variables"], "params": params}
 

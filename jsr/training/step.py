@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jsr import augment, losses, optim, reparam
-from jsr.chain import apply, run_chain, takes_quality, told
+from jsr.chain import apply, referred, run_chain, takes_quality, told
 from jsr.errors import UserError, nearest
 from jsr.training import insight, stages
 from jsr.training.state import purpose_key
@@ -22,7 +22,7 @@ def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
 
     Args:
       networks, chain, variables, train, rngs: as of `run_chain`; networks and variables of all networks.
-      batch: dict of float arrays.
+      batch: dict of float arrays; `refs` are of networks that refine by references (jsr.chain.referred).
       keys: of loss rows (jsr.losses), those within them too.
 
     Returns:
@@ -36,10 +36,13 @@ def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
     for key in parsed.values():
         if key.path:
             paths.setdefault(key.source, []).append(key.path)
-    takers = takes_quality({name: networks[name] for name in chain})
+    chained = {name: networks[name] for name in chain}
+    takers = takes_quality(chained)
+    conditions = {**(told(takers, batch["lr_quality"]) if takers else {}),
+                  **(referred(chained, batch["refs"]) if "refs" in batch else {})}
     outputs, updated = run_chain(networks, chain, variables, batch["lr"], train=train, rngs=rngs,
                                  taps=[key for key, its in parsed.items() if its.path and not its.net],
-                                 conditions=told(takers, batch["lr_quality"]) if takers else None)
+                                 conditions=conditions)
 
     def find(key):
         for arrays in (outputs, batch):

@@ -55,16 +55,19 @@ class Judge:
         pairs = itertools.islice(self._pairs(), PRUNE_IMAGES)
         return evaluation.ranking_score(self.upscaler(networks, variables), pairs, self._protocol)
 
-    def info(self, plan, steps, scores):
-        """The metadata of a model file of a stage's networks after some steps, see `jsr.model_file.save`."""
+    def info(self, plan, steps, scores, *, names=None):
+        """The metadata of a model file of a stage's networks after some steps, see `jsr.model_file.save`.
+
+        `names` are those of the networks, by default the chain's.
+        """
         recipe = self._recipe
         fields = recipe.fields_at(plan.index)
         return {"networks": [{"name": name, "model": recipe.networks[name].model, "scale": recipe.networks[name].scale,
                               "fields": fields[name], "deployed": fields[name].get("deploy", False)}
-                             for name in recipe.chain],
-                "ema": recipe.ema_decay > 0, "recipe": recipe.recipe, "protocol": recipe.protocol, "steps": steps,
-                "ensemble": plain(recipe.ensemble), "scores": scores, "data": mix.described(recipe, self._opened),
-                "fingerprint": self._meta["fingerprint"]}
+                             for name in names or recipe.chain],
+                "ema": recipe.ema_decay > 0 and not names, "recipe": recipe.recipe, "protocol": recipe.protocol,
+                "steps": steps, "ensemble": plain(recipe.ensemble), "scores": scores,
+                "data": mix.described(recipe, self._opened), "fingerprint": self._meta["fingerprint"]}
 
     def validate(self, plan, step, state, *, workdir, logbook, clock):
         """Scores the networks as they are, and writes best.safetensors where they are the best so far.

@@ -25,7 +25,7 @@ def test_archive(tmp_path, photograph):
     images = {"0901": tmp_path / "0901x4.png", "0903": tmp_path / "grey.png", "0902": tmp_path / "photo.bmp"}
     for name in ("a.zip", "b.zip"):
         with atomic_write(tmp_path / name) as file:
-            write_zip(file, images, "text\n")
+            write_zip(file, sorted(images.items()), "text\n")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert archive.namelist() == ["0901.png", "0902.png", "0903.png", "readme.txt"]
@@ -40,5 +40,5 @@ def test_damaged_image_leaves_no_archive(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"not a picture")
     with pytest.raises(UserError, match="bad.png: not an image"):
         with atomic_write(tmp_path / "out.zip") as file:
-            write_zip(file, {"bad": tmp_path / "bad.png"}, "")
+            write_zip(file, [("bad", tmp_path / "bad.png")], "")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.png"]

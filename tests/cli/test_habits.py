@@ -41,7 +41,7 @@ def place(tmp_path, monkeypatch, photograph):
         model_file.save(name, {"sr": {}}, {"networks": [net]})
     model_file.save("m3.safetensors", {"sr": {}}, {"networks": [net | {"model": "enlarge/nearest"}]})
     Path("a.pth").write_bytes(b"PK\3\4 and more")
-    Path("a b.pth").write_bytes(b"\x80\2 a pickle")
+    convert_files.write_state_dict("a b.safetensors", {"w": np.ones(1, np.float32)})
     Path("a.onnx").write_bytes(b"\x08\x0a a graph")
     Path("empty").mkdir()
     return tmp_path
@@ -99,9 +99,10 @@ def test_words_in_any_order(place, line, made):
     ("upscale pics -m run --out big.pgn", 2, "did you mean big.png?"),
     ("upscale a.png -m run --out res.png --format webp", 2, "res.png: its ending is of png, --format webp is another"),
     ("upscale a.png -m a.pth -o x.png", 1,
-     "a.pth: PyTorch weights, no model file of jsr's; convert them first: jsr convert a.pth a.safetensors"),
-    (["upscale", "a.png", "-m", "a b.pth", "-o", "x.png"], 1, "first: jsr convert 'a b.pth' 'a b.safetensors'"),
-    ("fuse a.pth x.safetensors", 1, "convert them first: jsr convert a.pth a.safetensors"),
+     "a.pth: damaged, or no PyTorch checkpoint; get it again"),
+    (["upscale", "a.png", "-m", "a b.safetensors", "-o", "x.png"], 1, "a b.safetensors: neither a model file of jsr's "
+     "nor weights of a network that it recognises (keys: w, ...); name that: jsr convert 'a b.safetensors' MODEL"),
+    ("fuse a.pth x.safetensors", 1, "a.pth: damaged, or no PyTorch checkpoint; get it again"),
     ("upscale a.png -m a.onnx -o x.png", 1,
      "a.onnx: an ONNX network, no model file of jsr's; convert the PyTorch weights that it was made of: jsr convert"),
     ("upscale a.png -m empty -o x.png", 1, "empty: is a folder without the model file of a run, best.safetensors or"),
@@ -323,7 +324,7 @@ def mixed(place, photograph):
         path = place / "mixed" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(photograph(16, 20, seed)).save(path)
-    for name in ("1.heic", "2.HEIC", "sub/3.heic", "4.cr2", "sub/notes", ".DS_Store", "._a.png", "sub/Thumbs.db",
+    for name in ("1.cr3", "2.CR3", "sub/3.cr3", "4.cr2", "sub/notes", ".DS_Store", "._a.png", "sub/Thumbs.db",
                  ".git/e.png"):
         path = place / "mixed" / name
         path.parent.mkdir(exist_ok=True)
@@ -336,7 +337,7 @@ def mixed(place, photograph):
     return place / "mixed"
 
 
-PASSED_OVER = ("passed over: 3 .heic, 1 .cr2, 1 without an ending, 1 link to a folder that is taken anyway, "
+PASSED_OVER = ("passed over: 3 .cr3, 1 .cr2, 1 without an ending, 1 link to a folder that is taken anyway, "
                "1 pipe or device, 1 folder of a run\n")
 
 
@@ -367,7 +368,7 @@ def test_what_a_run_trains_on_is_the_whole_folder(mixed):
 
 
 @pytest.mark.parametrize("line, said", [
-    ("upscale raw --out out -m run", "raw: no pictures in this folder (passed over: 2 .cr2)"),
+    ("upscale raw --out out -m run", "raw: no pictures or clips in this folder (passed over: 2 .cr2)"),
     ("degrade raw --out out --protocol bicubic_x2", "raw: no images in it (passed over: 2 .cr2)"),
     ("evaluate --sr raw --hr pics --profile rgb", "raw: no images in it (passed over: 2 .cr2)"),
 ])

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import pickle
+import re
 
 import av
 import flax.linen as nn
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 
 from jsr import degradations
-from jsr.data import clips, mix, pipeline
+from jsr.data import clips, mix, pipeline, validation
+from jsr.data.sources import open_pairs, open_source
 from jsr.datasets import videos
 from jsr.degradations import _video, hevc
-from jsr.errors import UserError
+from jsr.errors import FileError, UserError
 from jsr.recipes import read, recipe, stage
 from jsr.training import state as states
 from jsr.training.stages import StagePlan
@@ -34,12 +36,12 @@ def moving(frames=FRAMES, height=SIDE, width=SIDE, seed=0):
     return np.clip(frames, 0, 255).astype(np.uint8)
 
 
-def encoded(yuv, container="matroska", codec="libx265", times=None, rate=25, **options):
+def encoded(yuv, container="matroska", codec="libx265", times=None, rate=25, pix_fmt="yuv420p", **options):
     """A clip as a video file; `times` as frame numbers."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate, options=options)
-        stream.height, stream.width, stream.pix_fmt = yuv.shape[1] // 3 * 2, yuv.shape[2], "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = yuv.shape[1] // 3 * 2, yuv.shape[2], pix_fmt
         for time, frame in zip(times or range(len(yuv)), yuv, strict=True):
             frame = _video.from_yuv(frame)
             frame.pts = time
@@ -199,6 +201,13 @@ def test_lr_made_on_the_fly_is_the_degraded_window(clip_records):
             np.testing.assert_array_equal(lr, _video.yuv_to_rgb(made))
 
 
+def test_networks_of_one_frame_get_the_hr_in_the_middle(clip_records):
+    whole, middle = (clips.ClipWindows(frames=3, crop=64, scale=SCALE, middle=middle) for middle in (False, True))
+    samples = [windows(clip_records[0], np.random.default_rng(2)) for windows in (whole, middle)]
+    np.testing.assert_array_equal(samples[0]["lr"], samples[1]["lr"])
+    np.testing.assert_array_equal(samples[0]["hr"][1], samples[1]["hr"])
+
+
 @pytest.mark.slow
 def test_same_samples_whatever_the_workers_the_start_and_the_processes(clip_records):
     reference = take(clip_records, 5)
@@ -237,6 +246,85 @@ def test_damage_in_a_record_names_the_clip_across_processes(clip_records):
         take([record], 3, num_workers=1)
     with pytest.raises(UserError, match=r"0 \(hr\): damaged or truncated"):
         take([clip_records[0] | {"hr": b"nothing"}], 1)
+
+
+def test_lr_clips_of_another_scale_are_told(clip_records):
+    with pytest.raises(UserError, match="0: LR is 20x24, which is not HR, 80x96, made smaller by 2"):
+        clips.ClipWindows(frames=3, crop=64, scale=2)(clip_records[0], np.random.default_rng(0))
+
+
+# Folders of clips, and clips to validate on
+
+@pytest.fixture
+def clip_folders(clip_records, tmp_path):
+    """tmp_path with hr/ and lr/, two clips each."""
+    for record in clip_records[:2]:
+        for key in ("hr", "lr"):
+            path = tmp_path / key / f"{record['name']}.{'mkv' if key == 'hr' else 'hevc'}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(record[key])
+    return tmp_path
+
+
+def test_folders_of_clips_are_sources(clip_folders, clip_records):
+    (clip_folders / "hr" / "notes.txt").write_text("")
+    said = []
+    hr, pairs = (opened(said.append) for opened in (
+        lambda say: open_source(str(clip_folders / "hr"), "", clip_folders, announce=say),
+        lambda say: open_pairs(clip_folders / "hr", clip_folders / "lr", SCALE, clip_folders, announce=say)))
+    assert said[0] == f"{clip_folders / 'hr'}: 2 clips; passed over: 1 .txt" and len(hr) == len(pairs) == 2
+    assert hr.identity == hr.identity and hr.identity != pairs.identity
+    for source in (hr, pairs):
+        kept = {key: value for key, value in source[1].items() if key not in ("lr", "degradation")}
+        record = {key: clip_records[1][key] for key in kept} | {"name": str(clip_folders / "hr" / "1.mkv")}
+        assert kept == record
+    assert same(take([pairs[0]], 1), take(clip_records[:1], 1))
+
+
+@pytest.mark.parametrize("name, data, message", [
+    ("hr/2.mkv", lambda records: records[2]["hr"], "hr/2.mkv: no LR image has this name"),
+    ("lr/1.hevc", lambda records: hevc.encode(moving(5, 24, 20), 37),
+     r"hr/1.mkv: holds 8 frames, .*lr/1.hevc 5; one of them is cut off or another clip"),
+    ("lr/1.hevc", lambda records: hevc.encode(moving(8, 24, 24), 37), "hr/1.mkv: 80x96 is not 4 times the 24x24 of"),
+    ("hr/1.mkv", lambda records: encoded(moving(), codec="ffv1", pix_fmt="yuv444p"),
+     "hr/1.mkv: is yuv444p, not 8-bit YUV 4:2:0; convert it with"),
+    ("hr/1.mkv", lambda records: b"no video", "hr/1.mkv: damaged or truncated"),
+])
+def test_pairs_of_clips_that_do_not_fit(clip_folders, clip_records, name, data, message):
+    (clip_folders / name).write_bytes(data(clip_records))
+    with pytest.raises(UserError, match=message):
+        open_pairs(clip_folders / "hr", clip_folders / "lr", SCALE, clip_folders)
+
+
+def test_clips_are_validated_as_stored_or_degraded(clip_records):
+    found = [list(validation.eval_pairs(clip_records[:2], scale=SCALE, degrade=name)) for name in ("", "aim22_t2")]
+    for (name, lr, hr, made), again, record in zip(*found, clip_records, strict=False):
+        whole = clips.read(record)
+        assert name == again[0] == record["name"] and made == again[3] == json.loads(record["degradation"])
+        for shown, taken in ((lr, "lr"), (hr, "hr"), (again[1], "lr"), (again[2], "hr")):
+            np.testing.assert_array_equal(shown, whole[taken])
+    (_, lr, hr, _), = validation.eval_pairs(clip_records[:1], scale=SCALE, frames=3)
+    assert len(lr) == len(hr) == 3
+    np.testing.assert_array_equal(hr, found[0][0][2][:3])
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(lr=b"none"), r"0 \(lr\): damaged or truncated"),
+    (dict(frames=9), r"0 \(hr\): holds 8 frames, not 9"),
+    (dict(height=4, width=4), "0: 4x4 .* is smaller than 8 px; remove it"),
+])
+def test_clips_that_cannot_be_validated_on_are_left_out(clip_records, change, message):
+    lines = []
+    pairs = list(validation.eval_pairs([clip_records[0] | change, clip_records[1]], scale=SCALE,
+                                       leave_out=lines.append))
+    assert [name for name, *_ in pairs] == ["1"] and len(lines) == 1 and re.search(message, lines[0])
+
+
+def test_a_clip_that_changes_its_size_is_left_out(clip_records):
+    yuv = hevc.decode(clip_records[0]["hr"])
+    parts = [hevc.encode_lossless(part) for part in (yuv[:4], _video.crop_to_multiple(yuv[4:], 64))]
+    with pytest.raises(FileError, match=r"0 \(hr\): has a frame of 64x64 among those of another size"):
+        clips.read(clip_records[0] | {"hr": b"".join(parts)})
 
 
 # Stages of a recipe

@@ -96,6 +96,14 @@ def test_x265_holds_no_text_and_repeats(golden):
     assert stream == hevc.encode(golden["yuv"], 37)
 
 
+@pytest.mark.parametrize("width", hevc._UNITS)
+def test_x265_repeats_clips_one_unit_wide(width):
+    """Blocks that move to the left, beyond whose right border x265's own choice of unit reads what is not set."""
+    picture = np.random.default_rng(1).integers(0, 256, (12, width // 4 + 20), np.uint8).repeat(8, 0).repeat(8, 1)
+    clip = np.stack([picture[:3 * width // 2, 5 * t:5 * t + width] for t in range(6)])
+    assert len({hevc.encode(clip, 37) for _ in range(5)}) == 1
+
+
 def test_x265_is_silent(golden, tmp_path):
     np.save(tmp_path / "yuv.npy", golden["yuv"])
     code = "import sys, numpy; from jsr.degradations import hevc; hevc.encode(numpy.load(sys.argv[1]), 37)"

@@ -23,7 +23,7 @@ class Repeat:
         return self
 
     def upscale(self, lr):
-        return lr.repeat(4, 0).repeat(4, 1)
+        return lr.repeat(4, -3).repeat(4, -2)
 
 
 def record(hr, lr=None, name="folder/a.png"):
@@ -128,3 +128,29 @@ def test_equal_images_score_inf_and_the_json_stays_legal(tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["mean"]["ours"]["psnr[rgb]"] == "inf"
     assert "&lt;flat&gt;" in page.read_text()
     assert "nan" not in str(report.table(result, PROTOCOL).columns[1]._cells)
+
+
+def test_report_of_clips_has_scores_and_pictures_over_time(photograph, tmp_path):
+    protocol = challenges.protocol("aim22_t2")
+    hr = np.stack([photograph(64, 96, 1)[:, t:t + 80] for t in range(5)])
+    pairs = [("c", hr[:, ::4, ::4], hr, {}), ("d", hr[:1, ::4, ::4], hr[:1], {})]
+    result, strips = report.make_report(Repeat(), pairs, protocol=protocol, recipe="a:b", steps=3)
+    first, second = result["images"]
+    sr = Repeat().upscale(hr[:, ::4, ::4])
+    frames = [metrics.score(*pair, ["psnr[rgb]", "ssim[rgb]"]) for pair in zip(sr, hr, strict=True)]
+    assert [row["psnr[rgb]"] for row in first["frames"]["ours"]] == [row["psnr[rgb]"] for row in frames]
+    assert first["ours"]["ssim[rgb]"] == pytest.approx(np.mean([row["ssim[rgb]"] for row in frames]))
+    assert first["ours"]["tcc[rgb]"] == pytest.approx(metrics.tcc(sr, hr)) and second["ours"]["tcc[rgb]"] == 1.0
+    mean = np.mean([row["ours"]["psnr[rgb]"] for row in (first, second)])
+    assert result["mean"]["ours"]["psnr[rgb]"] == pytest.approx(mean)  # over clips, however long each is
+    bicubic = enlarge(hr[2, ::4, ::4], 4)
+    assert first["frames"]["bicubic"][2]["psnr[rgb]"] == metrics.psnr(bicubic, hr[2])
+    assert strips["c"].shape == (64 + 5, 6 * 64, 3)  # the frame in the middle, and a row of every frame
+    np.testing.assert_array_equal(strips["c"][64:, 3 * 64:4 * 64],
+                                  next(hr[:, y + 32, x:x + 64] for y in (0,) for x in range(17)
+                                       if (hr[2, y:y + 64, x:x + 64] == strips["c"][:64, 3 * 64:4 * 64]).all()))
+    page = report.write(tmp_path, result, strips, protocol=protocol).read_text()
+    for words in ("2 held-out clips", "Means over clips, of each over its frames", "PSNR[rgb] of every frame"):
+        assert words in page, words
+    assert page.count("<svg") == 2 and json.loads((tmp_path / "report.json").read_text()) == result
+    assert "mean of 2 clips" in report.table(result, protocol).title

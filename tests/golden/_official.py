@@ -58,18 +58,19 @@ def extend(image, multiple, *, always):
     return image
 
 
-def write(stem, cases, make, run, **about):
+def write(stem, cases, make, run, draw=None, **about):
     """Runs each case and writes <stem>.npz, which the fixture `golden` of tests/models reads.
 
     A case's tensors are one float32 array, `<case>/state_dict`; `about` has their keys, shapes and dtypes.
 
     Args:
       stem: of the file.
-      cases: {case: (model id, size (H, W), or (T, H, W), of the input, fields as of the network here)}, and as a
-        fourth the name of its rules of conversion where that is not "official".
+      cases: {case: (model id, size (H, W), of clips (T, H, W), fields as of the network here)}, and as a fourth the
+        name of its rules of conversion where that is not "official".
       make: function of (model id, fields), and of that name where there is one, to (torch network, file that it comes
         from).
-      run: function of (net, fields, lr as NCHW or NTCHW) to {name: NCHW array}; `sr` is among them.
+      run: function of (net, fields, lr as NCHW, clips NTCHW) to {name: array in this order}; `sr` is among them.
+      draw: function of a generator and a size to the input, uint8 (1, H, W, 3); None draws all values alike.
       **about: facts to record.
     """
     torch.manual_seed(0)
@@ -79,7 +80,7 @@ def write(stem, cases, make, run, **about):
         net, file = make(model, fields, *style)
         randomise(net)
         net.eval()
-        lr = rng.integers(0, 256, (1, *size, 3), np.uint8)
+        lr = draw(rng, size) if draw else rng.integers(0, 256, (1, *size, 3), np.uint8)
         with torch.no_grad():
             outputs = run(net, fields, torch.from_numpy(lr.astype(np.float32) / 255).movedim(-1, -3))
         state_dict = {key: value.numpy() for key, value in net.state_dict().items()}

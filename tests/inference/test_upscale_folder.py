@@ -103,7 +103,7 @@ def test_two_files_for_one_place_are_named(tree, tmp_path):
 
 def test_a_file_name_is_for_one_picture(tree, tmp_path):
     jobs, *_ = upscale_folder.find_jobs([tree / "a.png"], tmp_path / "better.jpg")
-    assert jobs == [upscale_folder.Job(tree / "a.png", tmp_path / "better.jpg")]
+    assert [(job.source, job.target) for job in jobs] == [(tree / "a.png", tmp_path / "better.jpg")]
     with pytest.raises(UserError, match="better.jpg: is a file name, but there are 3 pictures; name a folder"):
         upscale_folder.find_jobs([tree], tmp_path / "better.jpg")
 
@@ -113,9 +113,9 @@ def test_inputs_that_are_not_there(tree, tmp_path):
     inputs = [tree / "a.png", tmp_path / "none.png", f"{tree}/*.bmp", tmp_path / "empty"]
     jobs, errors, _ = upscale_folder.find_jobs(inputs, tmp_path / "out")
     assert len(jobs) == 1
-    assert [str(e).split(": ")[1] for e in errors] == ["no such file or folder", "no picture has a name like this",
-                                                       "no pictures in this folder"]
-    with pytest.raises(UserError, match="no pictures in this folder"):
+    assert [str(e).split(": ")[1] for e in errors] == [
+        "no such file or folder", "no picture or clip has a name like this", "no pictures or clips in this folder"]
+    with pytest.raises(UserError, match="no pictures or clips in this folder"):
         upscale_folder.find_jobs([tmp_path / "empty"], tmp_path / "out")
 
 
@@ -211,10 +211,11 @@ def test_a_source_is_never_its_own_result(tree, networks):
 def test_a_foreign_manifest_stays(tree, tmp_path, networks):
     out = tmp_path / "out"
     out.mkdir()
-    (out / upscale_folder.MANIFEST).write_text("[1, 2")
+    (out / upscale_folder.MANIFEST).write_text('{"name": "my app"}')
     with pytest.raises(UserError, match="upscaled.json: exists and is no manifest of `jsr upscale`"):
         upscale(tree, out, networks)
-    assert files_below(out) == [upscale_folder.MANIFEST] and (out / upscale_folder.MANIFEST).read_text() == "[1, 2"
+    assert files_below(out) == [upscale_folder.MANIFEST]
+    assert (out / upscale_folder.MANIFEST).read_text() == '{"name": "my app"}'
     assert not upscale(tree, out, networks, overwrite=True)[1]
 
 

@@ -146,3 +146,28 @@ def test_within_a_traced_function_it_names_what_works_there(metric):
     image = np.zeros((32, 32, 3), np.uint8)
     with pytest.raises(ValueError, match=rf"{metric.__name__}\[rgb\]: .* use jsr.metrics.device.{metric.__name__}"):
         jax.jit(metric)(image, image)
+
+
+def test_tcc_is_the_ssim_of_changes(photograph):
+    """Of a clip that moves alike it is 1, whatever its level; of one that flickers or stands still less."""
+    hr = np.stack([photograph(24, 32, 3)[:, t:t + 20] // 2 for t in range(4)])
+    assert metrics.tcc(hr + 20, hr) == 1.0
+    flicker = hr + np.array([0, 9, 0, 9], np.uint8)[:, None, None, None]
+    changes = [np.abs(np.diff(clip.astype(int), axis=0)).astype(np.uint8) for clip in (flicker, hr)]
+    expected = np.mean([metrics.ssim(*pair) for pair in zip(*changes, strict=True)])
+    assert metrics.tcc(flicker, hr) == pytest.approx(expected) and expected < 0.9
+    assert metrics.tcc(hr[[0, 0, 0, 0]], hr) < 0.9
+    pairs = list(zip(flicker, hr, strict=True))
+    rows = [metrics.frame_score(*pair, ["psnr[rgb]", "tcc[rgb]"], before=before)
+            for before, pair in zip([None, *pairs], pairs, strict=False)]
+    means = metrics.clip_scores(rows, ["tcc[rgb]", "psnr[rgb]"])
+    assert means["tcc[rgb]"] == pytest.approx(expected) and "tcc[rgb]" not in rows[0]
+    assert metrics.clip_scores(rows[:1], ["tcc[rgb]"]) == {"tcc[rgb]": 1.0}
+
+
+@pytest.mark.parametrize("sr, hr, message", [
+    ((1, 16, 16, 3), (1, 16, 16, 3), "expected clips"), ((16, 16, 3), (16, 16, 3), "expected clips"),
+    ((3, 16, 16, 3), (2, 16, 16, 3), "expected clips"), ((2, 8, 8, 3), (2, 8, 8, 3), "too small")])
+def test_tcc_of_no_clips(sr, hr, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.tcc(np.zeros(sr, np.uint8), np.zeros(hr, np.uint8))

@@ -17,6 +17,7 @@ def test_score_by_key(photograph):
 @pytest.mark.parametrize("key, message", [
     ("psnr", r"score key 'psnr' is not of the form metric\[profile\]"),
     ("pnsr[rgb]", r"no metric 'pnsr'; did you mean 'psnr'\?"),
+    ("tcc[rgb]", r"tcc\[rgb\]: is a score of clips, not of one image"),
     ("psnr[rgbb]", r"profile 'rgbb' is unknown; did you mean 'rgb'\?"),
 ])
 def test_unknown_keys(key, message):
@@ -26,7 +27,8 @@ def test_unknown_keys(key, message):
 
 
 def test_labels():
-    assert [metrics.label(key) for key in ("psnr[rgb]", "psnr_b[y_601]")] == ["PSNR[rgb]", "PSNR-B[y_601]"]
+    assert [metrics.label(key) for key in ("psnr[rgb]", "psnr_b[y_601]", "tcc[rgb]")] == [
+        "PSNR[rgb]", "PSNR-B[y_601]", "TCC[rgb]"]
 
 
 def test_json_ready_writes_infinities_as_strings():

@@ -30,6 +30,18 @@ def test_resuming_drops_what_comes_again_and_the_line_that_was_cut_off(tmp_path)
     assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [(5, 0.5), (10, 1.0), (15, 2.0)]
 
 
+def test_damaged_lines_are_dropped_and_said(tmp_path, caplog):
+    log = Logbook(tmp_path, resume_step=0)
+    for step in (1, 2, 3, 4, 5):
+        log.scalars(step, "train", {"loss": step / 3})
+    log.close()
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text().replace('{"step": 2', '{"stfp": 2').replace('"step": 4,', '"step" 4,'))
+    Logbook(tmp_path, resume_step=5).close()
+    assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [(1, 1 / 3), (3, 1.0), (5, 5 / 3)]
+    assert "metrics.jsonl: 2 damaged lines are dropped" in caplog.text
+
+
 def test_numbers_that_are_not_finite_are_legal_json(tmp_path):
     log = Logbook(tmp_path, resume_step=0)
     log.scalars(1, "eval", {"psnr[rgb]": float("inf")})

@@ -36,6 +36,7 @@ def _rules(model, first, block, trunk):
               ("upsampler.0", "conv_last", "conv")])
 
 
+SIBLINGS = ({"anchor": "none"}, {"anchor": "bilinear"})  # NTIRE 2024's team 16, LightRLFN: Amazingren/NTIRE2024_ESR
 FORMATS = {"official": official, "challenge": challenge}
 
 
@@ -51,4 +52,5 @@ def identify(state_dict):
     num_block = count(numbered, f"{block}.") - 1  # they begin with 1
     return math.isqrt(state_dict["upsampler.0.weight"].shape[0] // 3), dict(
         num_feat=num_feat, mid_feat=None if mid_feat == num_feat else mid_feat, num_block=num_block,
-        esa_feat=None if attention is None else attention.shape[0], block="plain"), ["img_range 255"]
+        esa_feat=None if attention is None else attention.shape[0], block="plain", anchor="none",
+        img_range=255.0), ["img_range 255", "anchor none"]
