@@ -8,9 +8,25 @@
 Report: Yang, Timofte et al., AIM 2022 challenge on super-resolution of compressed image and video, ECCVW 2022.
 """
 
-from jsr.recipes import pick, player, recipe, stage
+from jsr.recipes import pick, player, recipe, source, stage
 
 LDV = dict(train=dict(dataset="ldv3/aim22_t2"), eval=dict(dataset="ldv3/aim22_t2"))
+OWN = [source("video_folder/aim22_t2")]
+# The flow is trained after 5,000 steps, and by a quarter of the rate: the official training of BasicVSR++
+SPYNET = [dict(pattern="sr/spynet/*", steps=5000), dict(pattern="sr/spynet/*", factor=0.25)]
+
+
+def on_sr(fn, learning_rate, schedule, freeze=SPYNET[1:], **options):
+    """A stage that trains the first network of TaoMC2's chain."""
+    return stage(frames=30, crop=256, batch=8, players=[player(
+        nets=["sr"], learning_rate=learning_rate, schedule=schedule, freeze=freeze,
+        optimizer=dict(name="adam", b2=0.99), losses=[dict(fn=fn, pred="sr/sr", target="hr", weight=1.0)])], **options)
+
+
+def blocks(number):
+    """What begins a stage with so many residual blocks of reconstruction, the new ones behind the old."""
+    return [dict(net="sr", carry="match", fields=dict(num_reconstruct=number))]
+
 
 L1 = [dict(fn="l1", pred="sr", target="hr", weight=1.0)]
 INITIAL = [dict(fn="l1", pred="sr/sr", target="hr", weight=1.0)]
@@ -43,7 +59,7 @@ RECIPES = {
             stage(steps=300_000, frames=30, crop=[512, 960], batch=8, augment=["flip"], players=[player(
                 nets=["sr"], learning_rate=1e-4, schedule=dict(name="cosine", end=1e-7), losses=INITIAL,
                 optimizer=dict(name="adam", b2=0.99),
-                freeze=[dict(pattern="sr/spynet/*", factor=0.25), dict(pattern="sr/spynet/*", steps=5000)])]),
+                freeze=SPYNET)]),
             stage(steps=50_000, frames=30, crop=[512, 960], batch=8, augment=["flip"], players=[player(
                 nets=["sr"], learning_rate=1e-5, optimizer=dict(name="adam", b2=0.99), losses=[
                     *INITIAL, dict(fn="mse", pred="sr/sr", target="hr", weight=1.0)])]),
@@ -56,7 +72,7 @@ RECIPES = {
                   "the refinement network, of which nothing is public but its name: jsr.models.noahburst",
                   "steps, frames, batch 8 on as many GPUs, rates, their schedules and Adam's beta2: as BasicVSR++ is "
                   "trained; equal weights of L1 and L2; no EMA",
-                  "SPyNet is frozen for 5,000 steps and learns at a quarter of the rate, as in BasicVSR++",
+                  "SPyNet is frozen for 5,000 steps and learns at a quarter of the rate, as there",
                   "full frames are 960x512, LDV's size in multiples of 64",
                   "what the report does not say of the engine and the database: aim22_t2:noah_engine, jsr.retrieval"],
         left_out=["SPyNet's trained parameters, with which it begins, are the user's file: networks.sr.start_from",
@@ -83,6 +99,45 @@ RECIPES = {
         inferred=["all but ResNet-34, its 100 features, and that frames of one video are alike: the first and the last "
                   "of 16 that follow each other, on one crop, with a temperature of 0.1",
                   "what the report does not say of the autoencoder: jsr.models.autoencoder"]),
+    "taomc2": recipe(
+        entry="aim22_ntire22_winner",
+        title="NTIRE'22 winner (TaoMC2): BasicVSR++ led by quality peaks, grown to 55 blocks, then SwinIR, x8 ensemble",
+        protocol="aim22_t2",
+        networks={"sr": dict(model="basicvsrpp/taomc2", scale=4, fields=dict(num_reconstruct=5)),
+                  "restore": dict(model="swinir/denoise", scale=1)},
+        data=dict(train=OWN, eval=LDV["eval"]),
+        stages=[
+            on_sr("charbonnier", 1e-4, dict(name="cosine", end=1e-7), SPYNET, steps=300_000),
+            *(on_sr("charbonnier", 1e-4, dict(name="cosine", end=1e-7), begin=blocks(number), steps=100_000)
+              for number in (15, 25, 35, 45, 55)),
+            on_sr("mse", 1e-5, dict(name="constant"), steps=50_000),
+            on_sr("mse", 1e-6, dict(name="constant"), steps=8_000, data=[source("ldv3/aim22_t2")]),
+            stage(frames=2, crop=256, batch=8, steps=15_000, data=[source("ldv3/aim22_t2")], players=[player(
+                nets=["restore"], learning_rate=1e-5,
+                losses=[dict(fn="charbonnier", pred="sr", target="hr", weight=1.0)])])],
+        ema_decay=0.999,
+        ensemble=dict(self=True),
+        inferred=["what its pages do not say of the network: jsr.models.basicvsrpp",
+                  "own data: the user's videos, video_folder/aim22_t2, for the team's 870 of YouTube",
+                  "steps and rates of the six growths and of MSE on own data; windows of 30 frames of 64x64 LR px, batch "
+                  "8, Adam's betas, and SPyNet's rate, as in the official training of BasicVSR++; windows begin anywhere, "
+                  "and their first frame counts as a quality peak",
+                  "8,000 steps of MSE on LDV at a rate of 1e-6, and 15,000 of SwinIR: the iterations of its checkpoints, "
+                  "and the names of its configurations",
+                  "SwinIR learns, by Charbonnier, on what the finished first network gives; EMA of 0.999"],
+        left_out=["the other first network, plain BasicVSR++ with 25 blocks of reconstruction, basicvsrpp/c128n25r25, "
+                  "with whose output this one's is averaged before SwinIR, and the exchange of clips that fail",
+                  "the weights that it starts from: SPyNet's and, networks.restore.start_from, SwinIR's for noise of 50"]),
+    "basicvsrpp": recipe(
+        title="BasicVSR++ as published, the reference network of our own for clips, not a challenge entry",
+        protocol="aim22_t2",
+        networks={"sr": dict(model="basicvsrpp/c64n7", scale=4)},
+        data=LDV,
+        # the official training: windows of 30 frames, LR patch 64, cosine
+        stages=[stage(steps=600_000, frames=30, crop=256, batch=8, players=[player(
+            learning_rate=1e-4, schedule=dict(name="cosine", end=1e-7), freeze=SPYNET,
+            optimizer=dict(name="adam", b2=0.99),
+            losses=[dict(fn="charbonnier", pred="sr", target="hr", weight=1.0)])])]),
 }
 
 

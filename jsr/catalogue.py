@@ -15,6 +15,7 @@ from jsr.recipes.schema import Recipe
 from jsr.trees import plain
 
 LISTED_HW = 192, 192  # LR image for which networks by themselves are counted
+CLIP = 5  # frames of the clip that recurrent networks are counted for, as jsr.models.Card.lr_shape has it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,12 +125,15 @@ def figures(recipe):
       {params, params_deployed, gmacs, hook_gmacs, passes, input_hw, networks, model_mb, to_pytorch}, see jsr.cli.zoo.
     """
     networks, different, hooked, size, official = [], {}, 0, 0, []
+    recurrent = {models.card(model).frames for chain in _chains(recipe) for model, _ in chain}
     for (model, key), copies in ((row, copies) for chain, copies in _chains(recipe).items() for row in chain):
         found = counted.count(*key)
+        # Of a clip each frame goes through the networks that are for images
+        frames = CLIP if "all" in recurrent and models.card(model).frames is None else 1
         networks.append(dict(model=model, scale=key.scale, copies=copies, params=found.params,
-                             params_deployed=found.params_deployed, gmacs=found.macs / 1e9))
+                             params_deployed=found.params_deployed, gmacs=frames * found.macs / 1e9))
         different[key[:3]] = found.params, found.params_deployed
-        hooked += copies * found.hook_macs / 1e9
+        hooked += copies * frames * found.hook_macs / 1e9
         official.append(found.official and len(recipe.chain) == 1)
         size += copies * found.params_deployed * 4 / 2**20
     params, deployed = map(sum, zip(*different.values(), strict=True))

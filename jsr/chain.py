@@ -139,6 +139,16 @@ def chain_channels(networks):
     return first.in_channels, last.out_channels
 
 
+def chain_open_multiple(networks):
+    """The number of px that sides are multiples of where a program is for images of any such size; 1 of most chains."""
+    multiple, scale = 1, 1
+    for module in networks.values():
+        own = getattr(module, "open_multiple", 1)
+        multiple = math.lcm(multiple, own // math.gcd(own, scale))
+        scale *= module.scale
+    return multiple
+
+
 def chain_padding(networks):
     """The sizes that a chain takes (Padding): of the first network, with a multiple that suits those after it too."""
     cards = [models.card(module).padding for module in networks.values()]

@@ -1,10 +1,12 @@
 """Model files: one .safetensors with the tensors of a trained chain of networks and, as JSON, all one must know.
 
-A model file is what a run hands to the world: `jsr upscale`, `jsr.load`, conversion and benchmarks take it. Tensors are
+A model file is what a run hands to the world: `jsr upscale`, `jsr.load`, conversion and benchmarks take it. They take
+PyTorch weights of networks that jsr.convert recognises, too, and convert them each time. Tensors of a model file are
 named `<network>/<collection>/<path>`, in float32 or, to be small, float16; the metadata has one entry, `jsr`, a JSON
 object:
 
   format       1
+  sha256       check sum of all tensors and of all else here (jsr.trees.digest); absent of files of older versions
   networks     [{name, model, scale, fields, deployed}] in the order in which an image passes them
   members      [{name, weight, ema, steps, scores, fingerprint}] of an ensemble, whose outputs are averaged: a chain
                each, of the networks called "<member>/<network>"; absent of a file of one chain
@@ -25,6 +27,7 @@ object:
 
 and of converted weights also
 
+  notes        [lines on what was assumed, taken and left out]
   parity       what jsr.convert.parity.certify found, null where nothing was compared
   licence      of the weights, "" where it was not stated
 
@@ -34,6 +37,7 @@ and of the weights that jsr ships also `licence`, and `pictures` and `pictures_s
 import contextlib
 import dataclasses
 import json
+import logging
 import math
 import os
 from pathlib import Path
@@ -41,21 +45,46 @@ import shlex
 from typing import Any
 
 from flax import traverse_util
+import flax.linen as nn
 import jax
 import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jsr import models, reparam, weights
+from jsr import models, reparam, trees, weights
+from jsr.convert import conversion, files, trial
 from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.weights import public
 
 FORMAT = 1
-_ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx")  # of what people take for a model file
+_TORCHS = (".pth", ".pt", ".ckpt", ".bin", ".pkl")  # endings of PyTorch weights
+_ENDINGS = (".safetensors", ".onnx", *_TORCHS[:3])  # of what people take for a model file
 KEPT = ("best.safetensors", "last.safetensors")  # of a run, the one to take first
 MEMBER = "member{}"  # name of a member of an ensemble in its file, and of the folder of its run
-_ROW = {"name": str, "model": str, "scale": int, "fields": dict}  # of a network in the metadata
+_MOST_NETWORKS = 1000  # of a file
+_MOST_CALLS, _MOST_BESIDE = 10, 200  # of modules in a network: so many a tensor of the file, and so many more
+_DTYPES = ("F32", "F16")
+_log = logging.getLogger(__name__)
+
+
+def _is_word(value):
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= 200
+
+
+def _is_above_0(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+_SCHEMA = {  # of the metadata above, as jsr.trees.wrong takes it
+    "networks": [{"name": _is_word, "model": _is_word, "scale": int, "fields": dict, "deployed?": bool}],
+    "members?": [{"name": _is_word, "weight": _is_above_0, "ema?": bool, "steps?": (int, type(None)), "scores?": dict,
+                  "fingerprint?": dict}],
+    "ema?": bool, "recipe?": str, "protocol?": str, "steps?": (int, type(None)), "scores?": dict, "data?": [dict],
+    "ensemble?": {"self?": bool, "transforms?": [str], "tiles?": [_is_above_0], "tlc?": lambda value: type(value) is int
+                  and value >= 0},
+    "fingerprint?": dict, "notes?": [str], "parity?": (dict, type(None)), "licence?": str, "pictures?": [dict],
+    "pictures_sha256?": str, "sha256?": str}
 _OWN = ("ema", "steps", "scores", "fingerprint")  # what a member's metadata have of their own, besides networks
 
 
@@ -89,8 +118,10 @@ def save(path, variables, meta, *, replace=True):
     """
     flat = {key: np.ascontiguousarray(value)
             for key, value in traverse_util.flatten_dict(jax.device_get(variables), sep="/").items()}
+    meta = json.loads(json.dumps({"format": FORMAT, **meta}))
     with atomic_write(path, replace=replace) as file:
-        file.write(safetensors.numpy.save(flat, metadata={"jsr": json.dumps({"format": FORMAT, **meta})}))
+        file.write(safetensors.numpy.save(flat, metadata={"jsr": json.dumps(
+            {**meta, "sha256": trees.digest(flat, meta)})}))
 
 
 def save_ensemble(path, members, meta):
@@ -138,16 +169,18 @@ def load(path):
       numpy arrays.
 
     Raises:
-      UserError: missing, damaged, no model file of jsr's, of another format version, its tensors are not those of
-        the networks it names, or it holds an ensemble.
+      UserError: missing, damaged (by its check sum, too), neither a model file of jsr's nor weights of PyTorch that are
+        recognised, of another format version, its tensors are not those of the networks it names, or it holds an
+        ensemble.
     """
     path = find(path)
-    with _opened(path) as file:
-        if members := _meta(path, file).get("members"):
-            first = path.parent / members[0]["name"]
-            where = f"as in {first}" if first.is_dir() else "which its run has in a folder each"
-            raise UserError(f"{path}: holds an ensemble of {len(members)} networks, where one is wanted; name the file "
-                            f"of a member, {where}")
+    if not is_foreign(path):
+        with _opened(path) as file:
+            if members := _meta(path, file).get("members"):
+                first = path.parent / members[0]["name"]
+                where = f"as in {first}" if first.is_dir() else "which its run has in a folder each"
+                raise UserError(f"{path}: holds an ensemble of {len(members)} networks, where one is wanted; name the "
+                                f"file of a member, {where}")
     return _load(path)
 
 
@@ -194,27 +227,68 @@ def alike(one, other):
 
 def _load(path):
     """(meta, networks, variables) of all that a file holds."""
+    if is_foreign(path):
+        source, converted = trial.of_file(path)
+        meta = {"format": FORMAT, **conversion.metadata(source, converted)}
+        name = meta["networks"][0]["name"]
+        return meta, {name: converted.model}, {name: converted.variables}
     with _opened(path) as file:
         meta = _meta(path, file)
-        tensors = {key: _as_trained(file.get_tensor(key)) for key in file.keys()}
-    try:
-        networks = {net["name"]: models.create(net["model"], scale=net["scale"], **net["fields"])
-                    for net in meta["networks"]}
-    except UserError as e:
-        raise UserError(f"{path}: {e}") from e
-    expected = {}
-    for net in meta["networks"]:
-        abstract = models.abstract(net["model"], scale=net["scale"], **net["fields"])
-        expected |= {f"{net['name']}/{key}": leaf.shape
-                     for key, leaf in traverse_util.flatten_dict(abstract, sep="/").items()}
-    found = {key: tensor.shape for key, tensor in tensors.items()}
-    if found != expected:
-        wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
-        raise UserError(f"{path}: its tensors are not those of {', '.join(n['model'] for n in meta['networks'])}: "
-                        f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
+        found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
+        networks, expected = _expected(path, meta, len(found))
+        if found != expected:
+            wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+            raise UserError(f"{path}: its tensors are not those of {', '.join(n['model'] for n in meta['networks'])}: "
+                            f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
+        if odd := next((key for key in found if file.get_slice(key).get_dtype() not in _DTYPES), ""):
+            raise UserError(f"{path}: damaged: {odd} is of {file.get_slice(odd).get_dtype()}; get it, or train it, "
+                            "again")
+        tensors = {key: file.get_tensor(key) for key in found}
+    if (digest := meta.pop("sha256", None)) is None:
+        _log.warning("%s: has no check sum, so that damage in it cannot be told; a newer jsr writes one", path)
+    elif digest != trees.digest(tensors, meta):
+        raise UserError(f"{path}: damaged: its check sum is of other tensors or metadata; get it, or train it, again")
+    tensors = {key: _as_trained(tensor) for key, tensor in tensors.items()}
     variables = {name: traverse_util.unflatten_dict({key[len(name) + 1:]: tensor for key, tensor in tensors.items()
                                                      if key.startswith(f"{name}/")}, sep="/") for name in networks}
     return meta, networks, {name: {"params": {}} | tree for name, tree in variables.items()}
+
+
+def _expected(path, meta, count):
+    """({name: module}, {key: shape}) of a file with so many tensors, by its metadata."""
+    networks, shapes, left = {}, {}, _MOST_CALLS * count + _MOST_BESIDE
+
+    def counted(call, args, kwargs, context):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise UserError(f"has more blocks than {count} tensors are of")
+        return call(*args, **kwargs)
+
+    for net in meta["networks"]:
+        try:
+            networks[net["name"]] = models.create(net["model"], scale=net["scale"], **net["fields"])
+            with nn.intercept_methods(counted):
+                abstract = models.abstract(net["model"], scale=net["scale"], **net["fields"])
+        except UserError as e:
+            raise UserError(f"{path}: {e}") from e
+        except Exception as e:  # ZeroDivisionError, TypeError, MemoryError... by which field is of another network
+            raise UserError(f"{path}: damaged: the fields of {net['model']} make no network ({type(e).__name__}); get "
+                            "it, or train it, again") from e
+        shapes |= {f"{net['name']}/{key}": leaf.shape
+                   for key, leaf in traverse_util.flatten_dict(abstract, sep="/").items()}
+    return networks, shapes
+
+
+def is_foreign(path):
+    """Whether a file is taken for PyTorch weights: by its content, or as nothing else by an ending of theirs."""
+    try:
+        kind = files.kind_of(path)
+    except OSError:
+        return False
+    if kind is None:
+        return path.suffix.lower() in _TORCHS
+    return kind == "torch" or not files.is_model_file(path)
 
 
 @contextlib.contextmanager
@@ -230,29 +304,34 @@ def _opened(path):
 
 def _meta(path, file):
     """The metadata of an open file."""
-    meta = json.loads((file.metadata() or {}).get("jsr", "null"))
+    try:
+        meta = json.loads((file.metadata() or {}).get("jsr", "null"))
+    except (ValueError, RecursionError):
+        meta = None
     if not isinstance(meta, dict):
-        raise UserError(f"{path}: a .safetensors file, but not a model file of jsr's; where it holds PyTorch weights, "
-                        f"convert them first: {_conversion(path)}")
+        raise UserError(f"{path}: damaged: its metadata are none; get it, or train it, again")
     if meta.get("format") != FORMAT:
         raise UserError(f"{path}: is of format {meta.get('format')}, this jsr reads format {FORMAT}; "
                         "use the jsr version that wrote it, or train it again")
-    if not _names_networks(meta):
-        raise UserError(f"{path}: damaged: its metadata do not name its networks; get it, or train it, again")
+    if found := trees.wrong(meta, _SCHEMA) or _misnamed(meta):
+        raise UserError(f"{path}: damaged: of its metadata {found}; get it, or train it, again")
     return meta
 
 
-def _names_networks(meta):
-    """Whether metadata name networks, and some of each member."""
-    tables = (meta.get("networks"), _ROW), (meta.get("members") or [], {"name": str, "weight": (int, float)})
-    return bool(meta.get("networks")) and all(
-        isinstance(rows, list) and all(isinstance(row, dict) and all(
-            isinstance(row.get(key), kind) for key, kind in keys.items()) for row in rows)
-        for rows, keys in tables) and all(chains(meta)) and all(row["weight"] > 0 for row in meta.get("members") or ())
+def _misnamed(meta):
+    """What is wrong with the names of networks and members in metadata of the right form, "" where nothing is."""
+    networks, members = ([row["name"] for row in meta.get(key) or ()] for key in ("networks", "members"))
+    if not 0 < len(networks) <= _MOST_NETWORKS:
+        return f"networks are {len(networks)}"
+    if len({*networks}) < len(networks) or len({*members}) < len(members):
+        return "two networks or members have one name"
+    if members and sum(map(len, chains(meta))) < len(networks) or not all(chains(meta)):
+        return "members have no networks, or networks no member"
+    return ""
 
 
 def describe(path):
-    """What a model file says of itself, read without its tensors.
+    """What a model file says of itself, read without its tensors; of PyTorch weights what a conversion says.
 
     Args:
       path: of the file.
@@ -264,8 +343,12 @@ def describe(path):
       UserError: missing, damaged, or no model file of jsr's.
     """
     path = find(path)
+    if is_foreign(path):
+        meta, _, variables = _load(path)
+        return meta, sum(leaf.size for tree in variables.values() for leaf in jax.tree.leaves(tree["params"]))
     with _opened(path) as file:
         meta = _meta(path, file)
+        meta.pop("sha256", None)  # which is not looked at
         shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}
     params = tuple(f"{row['name']}/params/" for row in meta["networks"])
     return meta, sum(math.prod(shape) for key, shape in shapes.items() if key.startswith(params))
@@ -320,28 +403,13 @@ def _hidden(path):
 
 
 def _foreign(path):
-    """What a file is that is no .safetensors, and what to do; "" where that does not show."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(8)
-    except OSError:
-        return ""
+    """What a file is by its ending that is no .safetensors, and what to do; "" where that does not show."""
     if path.suffix.lower() == ".onnx":
         return ("an ONNX network, no model file of jsr's; convert the PyTorch weights that it was made of: "
                 f"jsr convert WEIGHTS.pth {shlex.quote(str(path.with_suffix('.safetensors')))}")
     if path.suffix.lower() == ".stablehlo":
         return "an exported network, no model file of jsr's; take the file that it was exported from"
-    if head.startswith((b"PK\x03\x04", b"\x80")) or path.suffix.lower() in (".pth", ".pt", ".ckpt"):
-        return f"PyTorch weights, no model file of jsr's; convert them first: {_conversion(path)}"
     return ""
-
-
-def _conversion(path):
-    """The command that makes a model file of PyTorch weights."""
-    target = path.with_suffix(".safetensors")
-    if target.exists():
-        target = path.with_name(f"{path.stem}_jsr.safetensors")
-    return f"jsr convert {shlex.quote(str(path))} {shlex.quote(str(target))}"
 
 
 def _as_trained(tensor):

@@ -78,6 +78,27 @@ def _leaves_the_process_as_it_was():
             f"{name} was {before.get(name)!r}, is {after.get(name)!r}" for name in changed), pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def enlarging():
+    """Function from a state dict of EDSR's to one that treats a photograph as a network should, see below."""
+    return _enlarging
+
+
+def _enlarging(state_dict):
+    """A state dict of EDSR's, with values that repeat pixels."""
+    found = {}
+    for key, value in state_dict.items():
+        if key.endswith("weight") and value.shape[-1] == 3:
+            value, (after, before) = np.zeros_like(value), value.shape[:2]
+            for channel in range(min(after, before) if "body" not in key else 0):
+                repeated = max(1, after // before)
+                value[channel * repeated:(channel + 1) * repeated, channel, 1, 1] = 1
+        elif "mean" not in key:
+            value = np.zeros_like(value)
+        found[key] = value
+    return found
+
+
 def photograph(height, width, seed=0):
     """A made-up colour picture with gradients, edges and texture: uint8 (height, width, 3)."""
     rng = np.random.default_rng(seed)

@@ -21,6 +21,7 @@ import jsr
 from jsr import degradations, main, metrics, model_file, recipes, results
 from jsr.data import validation
 from jsr.data.sources import open_source
+from jsr.degradations import _video, hevc
 from jsr.errors import UserError
 from jsr.images import read_rgb
 from jsr.training import blackbox, members, run_folder
@@ -548,3 +549,31 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk(tiny_run, tmp_path):
 def test_core_never_imports_tensorflow_or_torch(tiny_run, reference):
     _, done = reference(tiny_run())
     assert done.stdout.strip().splitlines()[-1] == "[]", done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_on_clips_shows_its_validation_and_resumes_with_the_same_bits(tmp_path, photograph):
+    (tmp_path / "clips").mkdir()
+    for seed in range(2):
+        rgb = np.stack([photograph(256, 288, seed)[:, 3 * t:3 * t + 256] for t in range(6)])
+        (tmp_path / "clips" / f"{seed}.hevc").write_bytes(hevc.encode_lossless(_video.rgb_to_yuv(rgb)))
+    given = {"networks.sr.fields": "{'num_feat': 4, 'num_level': 2, 'num_conv': 1}", "data.num_workers": "0",
+             **{f"data.{key}.{name}": text for key in ("train[0]", "eval")
+                for name, text in (("dataset", str(tmp_path / "clips")), ("degrade", "aim22_t2"))},
+             "data.eval.frames": "2", "stages[0].steps": "4", "stages[0].batch": "2", "stages[0].crop": "256",
+             "stages[0].schedule.milestones": "[3]", "log_every": "1", "eval_every": "2", "checkpoint_every": "2"}
+    arguments = ["--config=configs/aim22_t2.py:ivl", *(f"--config.{key}={value}" for key, value in given.items())]
+    done = run([*arguments, f"--workdir={tmp_path / 'whole'}"])
+    assert done.returncode == 0, done.stderr
+    assert "on 2 clips, " in done.stderr and "mean of 2 clips" in done.stdout and "TCC[rgb]" in done.stdout
+    shutil.copytree(tmp_path / "whole", tmp_path / "resumed")
+    shutil.rmtree(tmp_path / "resumed" / "checkpoints" / "4")
+    done = run([*arguments, f"--workdir={tmp_path / 'resumed'}"])
+    assert done.returncode == 0 and "resuming from step 2 of 4" in done.stderr, done.stderr
+    whole, resumed = (jax.tree.leaves(model_file.load(tmp_path / name / "last.safetensors")[2])
+                      for name in ("whole", "resumed"))
+    assert all(np.array_equal(*pair) for pair in zip(whole, resumed, strict=True))
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "resumed")]
+    assert reports[0]["images"] == reports[1]["images"] and len(reports[0]["images"][0]["frames"]["ours"]) == 2
+    picture = next((tmp_path / "whole" / "pictures").iterdir())
+    assert picture.name == "0.hevc_0000002.png" and read_rgb(picture).shape == (128 + 2, 6 * 128, 3)

@@ -1,7 +1,9 @@
 """Model files: round trip, use, and every way in which one is not what it says."""
 
 import json
+import logging
 from pathlib import Path
+import random
 
 import jax
 import numpy as np
@@ -15,7 +17,7 @@ from jsr.errors import UserError
 
 FIELDS = {"num_feat": 4, "num_block": 1}
 META = {"networks": [{"name": "sr", "model": "edsr/baseline", "scale": 4, "fields": FIELDS, "deployed": False}],
-        "ema": True, "recipe": "aim22_t1:quick", "steps": 3, "scores": {}, "data": {}, "fingerprint": {}}
+        "ema": True, "recipe": "aim22_t1:quick", "steps": 3, "scores": {}, "data": [], "fingerprint": {}}
 
 
 @pytest.fixture
@@ -66,20 +68,79 @@ def with_meta(**changes):
 
 @pytest.mark.parametrize("change, message", [
     (with_meta(format=2), "is of format 2, this jsr reads format 1"),
-    (lambda tensors, metadata: (tensors, None), "not a model file of jsr's"),
+    (lambda tensors, metadata: (tensors, None), "neither a model file of jsr's nor weights of a network that it"),
+    (lambda tensors, metadata: (tensors, {"jsr": "null"}), "damaged: its metadata are none"),
     (lambda tensors, metadata: ({k: v for k, v in tensors.items() if "conv_last/bias" not in k}, metadata),
      "1 differ, first sr/params/conv_last/bias"),
     (with_meta(networks=[META["networks"][0] | {"model": "edzr"}]), "no network 'edzr'"),
-    *((with_meta(**changes), "damaged: its metadata do not name its networks")
-      for changes in ({"networks": None}, {"networks": []}, {"networks": 3}, {"networks": [{"name": "sr"}]},
-                      {"networks": [META["networks"][0] | {"scale": "4"}]},
-                      {"members": [{"name": "member1", "weight": 1.0}]}, {"members": [3]}, {"members": 3})),
+    (lambda tensors, metadata: (tensors, {"jsr": "[" * 200_000}), "damaged: its metadata are none"),
+    (lambda tensors, metadata: (tensors, {"jsr": '{"format":' + "9" * 10_000 + "}"}), "damaged: its metadata are none"),
+    (lambda tensors, metadata: ({k: v.astype(np.int32) for k, v in tensors.items()}, metadata), "damaged: .* of I32"),
+    (lambda tensors, metadata: ({k: v + 1 for k, v in tensors.items()}, metadata), "damaged: its check sum is of"),
+    *((with_meta(**changes), f"damaged: of its metadata {said}") for changes, said in [
+        ({"networks": None}, "networks is no list"), ({"networks": []}, "networks are 0"),
+        ({"networks": 3}, "networks is no list"), ({"networks": [{"name": "sr"}]}, r"networks\[0\].model is missing"),
+        ({"networks": META["networks"] * 2}, "two networks or members have one name"),
+        ({"members": [{"name": "member1", "weight": 1.0}]}, "members have no networks"),
+        ({"members": [3]}, r"members\[0\] is no object"), ({"members": 3}, "members is no list"),
+        ({"members": [{"name": "m", "weight": 0}]}, r"members\[0\].weight is 0"),
+        ({"ensemble": "x"}, "ensemble is no object"), ({"ensemble": {"tiles": [0]}}, r"ensemble.tiles\[0\] is 0"),
+        ({"ensemble": {"self": "no"}}, "ensemble.self is 'no'"), ({"ensemble": {"tlc": -5}}, "ensemble.tlc is -5"),
+        ({"recipe": ["x"]}, r"recipe is \['x'\]"), ({"steps": True}, "steps is True"), ({"notes": [1]}, "notes")]),
+    *((with_meta(networks=[META["networks"][0] | changes]), said) for changes, said in [
+        ({"scale": "4"}, r"damaged: of its metadata networks\[0\].scale is '4'"),
+        ({"scale": True}, r"networks\[0\].scale is True"), ({"scale": 10**6}, "no scale 1000000"),
+        ({"model": "\x1b[31mred"}, r"networks\[0\].model is '\\x1b"), ({"name": ""}, r"networks\[0\].name is ''"),
+        ({"fields": None}, r"networks\[0\].fields is None")]),
+    *((with_meta(networks=[META["networks"][0] | {"fields": FIELDS | changes}]), said) for changes, said in [
+        ({"num_block": 10**9}, "field num_block: 1000000000; give from 0 to 4,096"),
+        ({"num_block": 4000}, "has more blocks than 14 tensors are of"),
+        ({"num_feat": "64"}, "field num_feat: '64' must be of type int"),
+        ({"num_feat": 0}, "damaged: the fields of edsr/baseline make no network"),
+        ({"dtype": "float99"}, "damaged: the fields of edsr/baseline make no network"),
+        ({"num_feat": {}}, "field num_feat: {} must be")]),
+    (with_meta(licence="MIT"), "damaged: its check sum is of other tensors or metadata"),
 ])
 def test_other_files_are_one_line(file, change, message):
     rewrite(file, change)
     with pytest.raises(UserError, match=message) as error:
         model_file.load(file)
     assert "\n" not in str(error.value)
+
+
+def test_every_flipped_bit_is_told_or_changes_nothing(file):
+    data, rng = file.read_bytes(), random.Random(1)
+    expected = model_file.load(file)
+    for _ in range(200):
+        changed, at = bytearray(data), rng.randrange(len(data))
+        changed[at] ^= 1 << rng.randrange(8)
+        file.write_bytes(changed)
+        try:
+            meta, networks, variables = model_file.load(file)
+        except UserError as e:
+            assert "\n" not in str(e)
+            continue
+        assert (meta, networks) == expected[:2], at
+        jax.tree.map(np.testing.assert_array_equal, variables, expected[2])
+
+
+def test_a_file_without_a_check_sum_is_read_and_that_is_said(file, caplog):
+    def older(tensors, metadata):
+        meta = json.loads(metadata["jsr"])
+        assert len(meta.pop("sha256")) == 64
+        return tensors, {"jsr": json.dumps(meta)}
+
+    rewrite(file, older)
+    with caplog.at_level(logging.WARNING):
+        assert model_file.load(file)[0] == {"format": 1, **META}
+    assert f"{file}: has no check sum" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["x2", "x4", "x4-avif", "restore"])
+def test_shipped_files_have_check_sums(name, caplog):
+    with caplog.at_level(logging.WARNING):
+        model_file.load(name)
+    assert not caplog.text
 
 
 def test_missing_and_truncated(file, tmp_path):

@@ -57,7 +57,7 @@ def test_every_entry_has_its_recipe(track):
         assert config.networks[config.chain[0]].scale == SCALES[track] and config.protocol == track
 
 
-@pytest.mark.parametrize("track", [*ENTRIES, *TEAMS])
+@pytest.mark.parametrize("track", [*ENTRIES, *TEAMS, "aim22_t2"])
 def test_every_line_of_the_table_has_its_recipe(track):
     lines = {line["id"]: line for line in challenges.printed(track)}
     found = {config.entry: config for (its_track, _), config in ALL.items() if its_track == track and config.entry}
@@ -129,6 +129,22 @@ def test_a_teams_recipe_could_train(track, name):
             if (player.losses, sample.keys()) not in seen:  # by another stage's players
                 assert _loss(config, player, batch).shape == ()
             seen.append((player.losses, sample.keys()))
+
+
+@pytest.mark.parametrize("name", [name for track, name in ALL if track == "aim22_t2"])
+def test_a_recipe_of_clips_could_train(name):
+    """With networks made small, on two clips of so few frames that theirs is all that they see."""
+    config = ALL["aim22_t2", name]
+    frames = {models.card(network).frames for network in _small(config).values()} - {None}
+    for stage in config.stages:
+        assert all(build.find(row.dataset) for row in config.rows(stage))
+        assert all(side % (2 * config.scale) == 0 for side in stage.crop_hw)
+        window = next((n for n in frames if isinstance(n, int)), 0)
+        assert stage.frames == window or not window and stage.frames > 1
+        shown = () if window else (2,)
+        batch = {"lr": jnp.zeros((2, window or 2, 16, 16, 3)), "hr": jnp.zeros((2, *shown, 64, 64, 3))}
+        for player in stage.players:
+            assert _loss(config, player, batch).shape == ()
 
 
 @pytest.mark.slow

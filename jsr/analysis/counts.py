@@ -27,7 +27,9 @@ class Counts(NamedTuple):
         multiply-accumulates of convolution and dense modules, without kernels that are fixed or computed; 2
         for each value that a BatchNorm gives, and 1 for each of a ReLU, ReLU6, leaky ReLU, PReLU or ELU, but none for
         other activations. What is called twice counts twice.
-      activations: values in the outputs of convolution modules, that tool's other figure.
+        In a recurrent network they are read off the trace, whose loops say how often they are called.
+      activations: values in the outputs of convolution modules, that tool's other figure; of a recurrent network those
+        of one frame.
     """
 
     params: int
@@ -76,6 +78,8 @@ def tally(model, lr_shape):
     lr = jax.ShapeDtypeStruct(lr_shape, jnp.float32)
     with nn.intercept_methods(hook):
         closed, variables = jax.make_jaxpr(model.init, return_shape=True)(jax.random.key(0), lr)
+    if any(eqn.primitive.name == "scan" for eqn in closed.jaxpr.eqns):  # modules in it are called once, and run often
+        hooked = [_sum(closed.jaxpr, lambda eqn: _convolution(eqn) if _is_convolution(eqn) else None)]
     return Counts(count_params(variables), _sum(closed.jaxpr, _macs),
                   sum(hooked) + _sum(closed.jaxpr, _activation), sum(activations))
 
@@ -155,6 +159,10 @@ def _convolution(eqn):
     return eqn.outvars[0].aval.size * math.prod(kernel_size) * in_features
 
 
+def _is_convolution(eqn):
+    return eqn.primitive.name == "conv_general_dilated"
+
+
 def _activation(eqn):
     """How many values one of COUNTED_ACTIVATIONS gives."""
-    return eqn.outvars[0].aval.size if eqn.params.get("name") in COUNTED_ACTIVATIONS else None
+    return sum(var.aval.size for var in eqn.outvars) if eqn.params.get("name") in COUNTED_ACTIVATIONS else None

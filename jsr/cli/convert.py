@@ -22,23 +22,18 @@ FILE is a .npz of lr and sr, made where the original code runs:
 """
 
 import ast
-import hashlib
 from pathlib import Path
 
 from rich.console import Console
 
-import jsr
 from jsr import command_line, convert, model_file, models, recipes, trees
-from jsr.analysis import counts
 from jsr.cli import _output
-from jsr.convert import files, parity
-from jsr.convert.engine import is_averaged, known
-from jsr.convert.identify import Match, parts, recognise
+from jsr.convert import conversion, files, trial
+from jsr.convert.identify import Match
 from jsr.errors import UserError
 from jsr.torch_code import convert as torch_code
 
 _TO_MODEL_FILE = ("recipe", "arch", "scale", "field", "prefix", "reference", "licence")
-_NAMED = 4  # of what is left out of a file
 
 
 def add_arguments(parser):
@@ -127,58 +122,20 @@ def _to_model_file(source, target, args):
         raise UserError(f"{source}: no such file")
     if target.suffix != ".safetensors":
         raise UserError(f"{target}: a model file ends in .safetensors")
-    found = files.read_state_dict(source)
-    try:
-        options = parts(found.tensors, args.prefix)
-        prefix, recognised = recognise(options)
-    except UserError as e:
-        raise UserError(f"{source}: {e}") from None
-    name, identity = _identity(source, found.tensors, recognised, args)
-    model = models.create(identity.model, scale=identity.scale, **identity.fields)
-    model_id = models.resolve(identity.model)
-    formats = convert.formats(model)
-    if prefix is None:
-        prefix = max(options, key=lambda option: max(known(options[option], rules) for rules in formats.values()))
-    tensors, ema = options[prefix], found.ema or is_averaged(prefix)
-    style = convert.detect(tensors, formats)
-    abstract = models.abstract(identity.model, scale=identity.scale, **identity.fields)
-    try:
-        variables = convert.to_jax(tensors, formats[style], abstract)
-    except UserError as e:
-        raise UserError(f"{source}: as {model_id} x{model.scale}: {e}") from None
-    certificate = parity.certify(model, variables, args.reference) if args.reference else None
-    model_file.save(target, {name: variables}, {
-        "networks": [{"name": name, "model": model_id, "scale": model.scale, "fields": identity.fields,
-                      "deployed": getattr(model, "deploy", False)}],
-        "ema": ema, "recipe": args.recipe or "", **_of_recipe(args.recipe), "steps": None, "scores": {},
-        "data": [],
-        "fingerprint": {"source": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
-                        "names": style, "versions": {"jsr": jsr.__version__}},
+    found = conversion.read(source, args.prefix)
+    name, match = _identity(found, args)
+    converted, certificate = trial.settle(found, match, reference=args.reference)
+    model_file.save(target, {name: converted.variables}, {
+        **conversion.metadata(found, converted, name), "recipe": args.recipe or "", **_of_recipe(args.recipe),
         "parity": certificate, "licence": args.licence or ""}, replace=args.overwrite)
-    fields = ", ".join(f"{key}={value}" for key, value in identity.fields.items())
-    return [
-        f"{source}: {model_id} x{model.scale}{f' with {fields}' if fields else ''}, {counts.count_params(variables):,} "
-        f"parameters{', averaged' if ema else ''}, named as in {style}",
-        *(f"not in the file, assumed: {text} (--scale, --field)" for text in identity.assumed),
-        *(f"{name} became float32" for name in files.other_floats(tensors)),
-        *_left_out(found, tensors, prefix),
-        _parity_line(certificate),
-        f"licence: {args.licence}" if args.licence else "licence: not stated (--licence)"]
-
-
-def _left_out(found, tensors, prefix):
-    """Lines on what of the file was not taken."""
-    if others := len(found.tensors) - len(tensors):
-        yield f"taken: {prefix}; left out: {others} tensors of other names"
-    if found.left_out:
-        more = len(found.left_out) - _NAMED
-        yield f"left out: {', '.join(found.left_out[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
+    return [*converted.notes, _parity_line(certificate),
+            f"licence: {args.licence}" if args.licence else "licence: not stated (--licence)"]
 
 
 def _of_recipe(spec):
     """What a model file has of the recipe that the user named: {protocol, ensemble}."""
     if not spec:
-        return {"protocol": "", "ensemble": {"self": False}}
+        return {}
     recipe = recipes.load(spec)
     return {"protocol": recipe.protocol, "ensemble": trees.plain(recipe.ensemble)}
 
@@ -191,9 +148,9 @@ def _parity_line(certificate):
             f"mean {certificate['mean_abs_error']:.2g}, of values in [0, 1]")
 
 
-def _identity(source, tensors, recognised, args):
-    """(network's name, Match): what the user says, and the rest as recognised."""
-    name = "sr"
+def _identity(source, args):
+    """(network's name, Match) of a Source: what the user says, and the rest as recognised."""
+    name, recognised = "sr", source.match
     if args.recipe:
         recipe = recipes.load(args.recipe)
         if len(recipe.chain) > 1:
@@ -207,8 +164,8 @@ def _identity(source, tensors, recognised, args):
             raise UserError(f"--arch {args.arch}: these weights are not recognised as it; say the scale too: --scale N")
         found = Match(models.resolve(args.arch), args.scale, {})
     elif recognised is None:
-        raise UserError(f"{source}: of no network that jsr recognises (keys: {', '.join(list(tensors)[:3])}, ...); "
-                        "name it: --arch MODEL_ID --scale N")
+        raise UserError(f"{source.path}: of no network that jsr recognises ({source.keys()}); name it: --arch MODEL_ID "
+                        "--scale N")
     else:
         found = recognised
     scale = args.scale or found.scale

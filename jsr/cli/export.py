@@ -18,7 +18,7 @@ from rich.table import Table
 
 import jsr
 from jsr import command_line, terminal
-from jsr.chain import chain_channels
+from jsr.chain import chain_open_multiple
 from jsr.cli import _output
 from jsr.errors import UserError
 
@@ -56,7 +56,7 @@ def run(args):
     with atomic_write(args.out, replace=args.overwrite) as file:
         content, exported = _EXPORTERS[args.out.suffix](args, networks, variables, about, dtype)
         file.write(content)
-        shapes = [args.size] if args.size else check.sizes(chain.padding.multiple)
+        shapes = [args.size] if args.size else check.sizes(chain.padding.multiple, chain_open_multiple(networks))
         rows = list(check.compare(exported, chain, shapes, dtype))
         _print(rows)
         if not all(row.right for row in rows):
@@ -65,6 +65,9 @@ def run(args):
     if meta.get("ensemble"):
         console.print("the networks alone; jsr upscale also does what the file asks for, "
                       f"ensemble = {meta['ensemble']}")
+    multiple = chain_open_multiple(networks)
+    if multiple > 1 and not args.size:
+        console.print(f"it takes pictures whose sides are multiples of {multiple} px; --size HxW makes one for another")
     return _output.ended("jsr export", [], f"wrote {args.out}, {len(content) / 1e6:.2f} MB", console)
 
 
@@ -76,9 +79,8 @@ def _to_onnx(args, networks, variables, about, dtype):
 
     with pixels.tracing(args.size):
         model = write.to_onnx(pixels.on_pixels(networks, variables, dtype=dtype),
-                             pixels.traced_input(args.size or (write.LEAST_SIDE,) * 2, dtype,
-                                                 chain_channels(networks)[0]),
-                             dynamic=() if args.size else (1, 2))
+                             pixels.traced_input(networks, args.size or (write.LEAST_SIDE,) * 2, dtype),
+                             dynamic=() if args.size else (1, 2), multiple=chain_open_multiple(networks))
     for key, value in about.items():
         model.metadata_props.add(key=key, value=value if isinstance(value, str) else json.dumps(value))
     content = model.SerializeToString()
@@ -116,11 +118,13 @@ def _check_platforms(args, backend):
 def _about(meta, chain, dtype, size):
     """What the exported file says of itself: JSON values."""
     (height, width), scale, (lr, sr) = size or ("height", "width"), chain.scale, chain.channels
+    multiple = chain_open_multiple(chain.networks)
+    sides = f", sides multiples of {multiple}" if multiple > 1 and size is None else ""
     kind = {1: "grey", 3: "RGB", 4: "RGB and straight alpha"}.get(lr, f"{lr} channels")
     return {"jsr": jsr.__version__, "networks": [net["model"] for net in meta["networks"]], "scale": scale,
             "recipe": meta.get("recipe", ""), "licence": meta.get("licence", ""), "data": meta.get("data", []),
             "fingerprint": meta.get("fingerprint", {}),
-            "input": f"lr: {dtype} (1, {height}, {width}, {lr}), {kind}" + (" in [0, 1]" if dtype == "float32" else ""),
+            "input": f"lr: {dtype} (1, {height}, {width}, {lr}), {kind}{' in [0, 1]' * (dtype == 'float32')}{sides}",
             "output": f"sr: {dtype} (1, {height} * {scale}, {width} * {scale}, {sr})"}
 
 

@@ -39,6 +39,7 @@ picture at once would have given, or approximate.
 import argparse
 import collections
 import contextlib
+from fractions import Fraction
 import functools
 import math
 import os
@@ -117,8 +118,8 @@ def add_arguments(parser):
     film = parser.add_argument_group("clips")
     film.add_argument("--codec", metavar="NAME", help="encoder, as libx265, or codec, as hevc; by default the clip's "
                                                       "own, or H.264, or HEVC for 10 bits")
-    film.add_argument("--crf", metavar="N", type=int, help="constant rate factor: 0 is best; by default one that "
-                                                           "loses little of what the network gains")
+    film.add_argument("--crf", metavar="N", type=int, help="constant rate factor: 0 is best; by default one by "
+                                                           "which the result is 42 dB from the network's frames")
     film.add_argument("--preset", metavar="NAME", help="speed of the encoder, as slow (default: medium, or alike)")
     film.add_argument("--container", metavar="NAME", help="mkv, mp4, mov or webm; by default the clip's own, or mkv")
     film.add_argument("--start", metavar="T", type=_time, help="first frame's time, as 90, 1:30 or 0:01:30.5")
@@ -127,6 +128,10 @@ def add_arguments(parser):
     film.add_argument("--without", metavar="N", type=int, nargs="+", default=(), help="streams that are left out")
     film.add_argument("--deinterlace", action="store_true", help="make whole frames of interlaced ones, as many")
     film.add_argument("--sdr", action="store_true", help="refuse HDR clips, whose codes go through as they are")
+    film.add_argument("--frames", action="store_true",
+                      help="write a folder of pictures for each clip, of --format, PNG by default")
+    film.add_argument("--fps", metavar="N", type=_rate,
+                      help="frames a second, as 24 or 30000/1001, where a folder of pictures becomes a clip (25)")
     film.add_argument("--preview", action="store_true", help="write one frame of each clip first, as PNG beside it")
     parser.add_argument("--keep_dates", action="store_true", help="give the results the dates of their sources")
     _output.add_arguments(parser, "files that are")
@@ -180,15 +185,20 @@ def _upscale(args, size, piped):
         name = ", ".join(Path(word).name or word for word in args.model or [args.recipe])
         networks = choice.Networks({name: models}, functools.partial(load, input_quality=args.input_quality))
         named = name, networks[name].scale
+        for line in (line for chain in networks[name].chains for line in chain.meta.get("notes", ())
+                     if any(map(model_file.is_foreign, models))):
+            stdout.print(line)
     else:
         networks = choice.Networks({name: [weights.SHIPPED / f"{name}.safetensors"] for name in choice.BOX}, load)
 
     wishes = clips.Wishes(codec=args.codec, crf=args.crf, preset=args.preset, start=args.start, end=args.end,
-                          stream=args.stream, without=tuple(args.without), deinterlace=args.deinterlace, sdr=args.sdr)
+                          stream=args.stream, without=tuple(args.without), deinterlace=args.deinterlace, sdr=args.sdr,
+                          frames=(_suffix(args.format) or ".png") if args.frames else "", rate=args.fps)
     choose = functools.partial(choice.choose, size=choice.Size(**size), named=named, input_quality=args.input_quality,
                                wishes=wishes)
     jobs, errors, passed = upscale_folder.find_jobs(
-        piped.inputs, piped.out, suffix=_suffix(args.format), clip_suffix=_clip_suffix(args.container), choose=choose)
+        piped.inputs, piped.out, suffix=_suffix(args.format), clip_suffix=_clip_suffix(args.container),
+        frames=args.frames, choose=choose)
     settings = {"size": size, "strength": args.strength, "weights": args.weights, "members": args.members,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
@@ -321,6 +331,16 @@ def _time(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90, 1:30 or 0:01:30.5") from None
 
 
+def _rate(text):
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of frames a second such as 24 or 30000/1001")
+    return rate
+
+
 def _preview(jobs, networks, input_quality, say):
     """Writes one frame of each clip's result."""
     from jsr.inference import upscale_folder
@@ -391,6 +411,8 @@ def _suffix(name):
 def _forecast(upscaler, first, jobs):
     """Lines, before the first picture, on what the passes of an ensemble will take; none of a single pass."""
     height, width = first.plan.before
+    if upscaler.takes_clips:
+        return
     counts = upscaler.passes(height, width)
     if math.prod(counts) == 1:
         return

@@ -33,7 +33,7 @@ and of those that are built
                    through each network of an ensemble
   passes           how often an image goes through networks: for each of an ensemble, flip or turn, and size of tiles
   hook_gmacs       the same as the tool of NTIRE 2023 counts its "FLOPs" (jsr.analysis.counts)
-  input_hw         [height, width] of that image
+  input_hw         [height, width] of that image; of networks for clips, of each of five frames
   networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it; copies
                    are those of this form in an ensemble
   model_mb         of the deployed parameters in float32, all copies, in 2^20 bytes, as the reports count them

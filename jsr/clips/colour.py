@@ -224,7 +224,8 @@ def moved(frame, pix_fmt, size=None, flags="bicubic+accurate_rnd+full_chroma_int
 
 
 def _tag(frame, colours):
-    frame.colorspace, frame.color_range = colours.matrix, colours.range
+    rgb = frame.format.is_rgb
+    frame.colorspace, frame.color_range = RGB if rgb else colours.matrix, FULL if rgb else colours.range
     frame.color_primaries, frame.color_trc = colours.primaries, colours.transfer
 
 

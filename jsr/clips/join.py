@@ -1,5 +1,6 @@
 """Segments and all else of the source become one file: what is not touched is copied packet by packet."""
 
+import contextlib
 from fractions import Fraction
 import heapq
 
@@ -40,16 +41,17 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
     origin = times[0] if start is not None else 0
     form, notes = CONTAINERS[how.container], []
     options = {"video_track_timescale": str(clip.time_base.denominator)} if form.muxer in ("mp4", "mov") else {}
-    with read.opened(clip.path) as source:
+    with contextlib.nullcontext() if clip.is_folder else read.opened(clip.path) as source:
         try:
             with av.open(file, "w", format=form.muxer, container_options=options) as output:
                 with av.open(str(segments.path(0))) as first:
                     video, copies = _streams(source, first, output, clip, how)
-                    output.metadata.update({key: value for key, value in source.metadata.items()
-                                            if key.lower() not in _OF_CONTAINER})
+                    if source:
+                        output.metadata.update({key: value for key, value in source.metadata.items()
+                                                if key.lower() not in _OF_CONTAINER})
+                        output.set_chapters(_chapters(source, clip, origin, start, end))
                     if mark:
                         output.metadata[form.mark] = read.MARK + mark
-                    output.set_chapters(_chapters(source, clip, origin, start, end))
                     spec.start(output)
                 tick = video.time_base
                 if tick > clip.time_base and any((time * clip.time_base / tick).denominator > 1 for time in times):
@@ -74,10 +76,9 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
 
 def _streams(source, first, output, clip, how):
     """Adds the streams in the order of the source; returns (the video's, {index of the source: stream})."""
-    copies, video = {}, None
-    for stream in source.streams:
-        if stream.index == clip.stream:
-            encoded = first.streams.video[0]
+    copies, video, encoded = {}, None, first.streams.video[0]
+    for stream in source.streams if source else [encoded]:
+        if stream is encoded or stream.index == clip.stream:
             video = output.add_stream_from_template(encoded, opaque=True)
             video.time_base, video.codec_context.framerate = clip.time_base, clip.rate.limit_denominator(1 << 16)
             video.metadata.update({key: value for key, value in stream.metadata.items()

@@ -5,6 +5,7 @@ import dataclasses
 from fractions import Fraction
 import itertools
 import json
+import os
 
 from jsr.clips import colour
 from jsr.clips.clock import Clock, plural
@@ -70,6 +71,11 @@ class Clip:
     display: str
     light: str
     notes: tuple[str, ...]
+
+    @property
+    def is_folder(self):
+        """Whether it is a folder of frames (jsr.clips.folders)."""
+        return os.path.isdir(self.path)
 
 
 def inspect(path, stream=None):

@@ -27,6 +27,8 @@ class Wishes:
       without: indices of streams that are left out.
       deinterlace: makes whole frames of interlaced ones.
       sdr: refuses HDR.
+      frames: writes the frames as pictures into a folder, of this ending, as ".png"; "" writes a clip.
+      rate: frames a second of a folder of frames that is read as a clip, Fraction; None takes folders for pictures.
     """
 
     codec: str | None = None
@@ -38,6 +40,8 @@ class Wishes:
     without: tuple[int, ...] = ()
     deinterlace: bool = False
     sdr: bool = False
+    frames: str = ""
+    rate: object = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,6 +248,8 @@ def _copied(clip, container, without):
     """(indices of the streams that are copied, notes); UserError of one that another container could hold."""
     wanted = [index for index in clip.others if index not in without]
     copied, notes = [], []
+    if not wanted:
+        return (), []
     with read.opened(clip.path) as source:
         for index in wanted:
             stream = source.streams[index]

@@ -7,6 +7,7 @@
     state_dict = convert.to_torch(variables, rules)
 """
 
-from jsr.convert.engine import Rules, StateDict, detect, formats, official, to_jax, to_torch, unwrap
+from jsr.convert.engine import Rules, detect, formats, official, to_jax, to_torch
+from jsr.convert.wrappers import StateDict, unwrap
 
 __all__ = ["Rules", "StateDict", "detect", "formats", "official", "to_jax", "to_torch", "unwrap"]

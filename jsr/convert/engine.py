@@ -8,7 +8,6 @@ import dataclasses
 import fnmatch
 import importlib
 import importlib.util
-import re
 from typing import Any
 
 from flax import traverse_util
@@ -33,27 +32,6 @@ LAYOUTS = {
     "tensor": {"": ("params", "", None)},  # a parameter of its own
     "channels": {"": ("params", "", (0, 2, 3, 1))},  # one that is shaped as an image, NCHW to NHWC
 }
-
-# Names under which training scripts keep a network, as keys of dicts and as the first part of tensors' names.
-_WRAPPERS = ("params", "state_dict", "model_state_dict", "model", "network", "net", "net_g", "netg", "generator", "g",
-             "module", "_orig_mod")
-_COUNTERS = ("total_ops", "total_params", "n_averaged", "step_counter")  # of thop, SWA and MMagic, beside the weights
-
-
-@dataclasses.dataclass(frozen=True)
-class StateDict:
-    """What a checkpoint holds.
-
-    Attributes:
-      tensors: {key: array}.
-      ema: whether they are averaged parameters, by the name that they have there.
-      left_out: names of what else it holds, in its order.
-    """
-
-    tensors: dict[str, Any]
-    ema: bool = False
-    left_out: tuple[str, ...] = ()
-
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
@@ -98,58 +76,6 @@ def official(model: nn.Module, variables: Mapping[str, Any]) -> tuple[str, Rules
     except ValueError:
         return None
     return name, rules
-
-
-def unwrap(checkpoint: Any) -> StateDict:
-    """The state dict inside what training scripts save around it.
-
-    Args:
-      checkpoint: nested mappings; averaged parameters (`params_ema`, `ema_state_dict`...) go before the plain ones.
-
-    Returns:
-      StateDict, without the counters of tools, and without the prefix "module." where all keys have it.
-
-    Raises:
-      UserError: there are no arrays where they should be.
-    """
-    found, ema, left_out = checkpoint, False, []
-    while wrapper := _wrapper(found):
-        left_out += [str(key) for key in found if key != wrapper]
-        found, ema = found[wrapper], ema or is_averaged(wrapper)
-    if not isinstance(found, Mapping) or not found:
-        raise UserError(f"no state dict, but {type(found).__name__}; save the model's state_dict()")
-    kept = {key: value for key, value in found.items() if isinstance(key, str) and hasattr(value, "shape")
-            and key.rpartition(".")[2] not in _COUNTERS}
-    odd = [str(key) for key in found if key not in kept]
-    if not kept:
-        raise UserError(f"no state dict: {_some(odd)} {'is' if len(odd) == 1 else 'are'} no tensor; "
-                        "save the model's state_dict()")
-    if all(key.startswith("module.") for key in kept):
-        kept = {key.removeprefix("module."): value for key, value in kept.items()}
-    return StateDict(kept, ema or "n_averaged" in found, (*left_out, *odd))
-
-
-def is_averaged(name: str) -> bool:
-    """Whether a name is one of averaged parameters, as in params_ema, ema_state_dict, g-ema."""
-    return "ema" in re.split("[^a-z]+", name.lower())
-
-
-def is_wrapper(name: str) -> bool:
-    """Whether a name is one under which training scripts keep a network."""
-    return name.lower() in _WRAPPERS or is_averaged(name)
-
-
-def _wrapper(found):
-    """The key of a checkpoint under which the network is; None where it is at hand, or there is none."""
-    if not isinstance(found, Mapping):
-        return None
-    known = [key for key, value in found.items() if isinstance(key, str) and is_wrapper(key) and _has_tensors(value)]
-    return min(known, key=lambda key: -1 if is_averaged(key) else _WRAPPERS.index(key.lower()), default=None)
-
-
-def _has_tensors(found):
-    return isinstance(found, Mapping) and (any(hasattr(value, "shape") for value in found.values())
-                                           or _wrapper(found) is not None)
 
 
 def detect(state_dict: Mapping[str, Any], formats: Mapping[str, Rules]) -> str:

@@ -13,7 +13,7 @@ import safetensors
 import safetensors.numpy
 
 from jsr.convert import storages
-from jsr.convert.engine import unwrap
+from jsr.convert.wrappers import state_dicts
 from jsr.errors import MissingLibrary, UserError, install
 from jsr.files import atomic_write
 
@@ -33,18 +33,19 @@ _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.
            "I32": np.int32, "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_}
 
 
-def read_state_dict(path):
-    """Reads the state dict in a file, out of whatever training scripts save around it.
+def read_state_dicts(path):
+    """Reads the state dicts in a file, out of whatever training scripts save around them.
 
     Args:
       path: of a file that is, by its content, what torch.save or safetensors writes.
 
     Returns:
-      jsr.convert.StateDict of arrays in the types of the file; bfloat16 is ml_dtypes'.
+      {names of the dicts around it: jsr.convert.StateDict}, those to take first in front, with arrays in the types of
+      the file; bfloat16 is ml_dtypes'.
 
     Raises:
-      UserError: missing, of another kind, damaged, holds more than tensors, no state dict, a tensor that is complex,
-        sparse, quantised, empty or without data, a value that is not finite.
+      UserError: missing, of another kind, damaged, holds more than tensors, no state dict, a tensor that is sparse,
+        quantised or without data.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,15 +53,25 @@ def read_state_dict(path):
     kind = kind_of(path)
     if kind is None:
         raise UserError(f"{path}: {_foreign(path) or 'damaged, or no PyTorch checkpoint; get it again'}")
-    found = _read_safetensors(path) if kind == "safetensors" else _read_torchs(path)
-    for key, value in found.tensors.items():
+    return _read_safetensors(path) if kind == "safetensors" else _read_torchs(path)
+
+
+def read_state_dict(path):
+    """The first of `read_state_dicts`, checked; UserError as there and of `check`."""
+    found = next(iter(read_state_dicts(path).values()))
+    check(path, found.tensors)
+    return found
+
+
+def check(path, tensors):
+    """Raises UserError where one of {key: array} is complex, empty, or has a value that is not finite."""
+    for key, value in tensors.items():
         if np.iscomplexobj(value):
             raise UserError(f"{path}: {key} is of {value.dtype}, which no network here has; get other weights")
         if not value.size:
             raise UserError(f"{path}: {key} holds nothing, its shape is {list(value.shape)}; get the weights again")
         if not np.isfinite(value).all():
             raise UserError(f"{path}: {key} has values that are not finite; the training that wrote it went wrong")
-    return found
 
 
 def kind_of(path):
@@ -120,13 +131,6 @@ def _foreign(path):
     return next((f"is {what}" for start, what in _FOREIGN if head.lstrip().startswith(start)), "")
 
 
-def _unwrapped(path, content):
-    try:
-        return unwrap(content)
-    except UserError as e:
-        raise UserError(f"{path}: {e}") from None
-
-
 def _read_safetensors(path):
     try:
         entries = safetensors.deserialize(path.read_bytes())
@@ -135,14 +139,17 @@ def _read_safetensors(path):
     odd = [key for key, entry in entries if entry["dtype"] not in _DTYPES]
     if odd:
         raise UserError(f"{path}: {odd[0]} is of type {dict(entries)[odd[0]]['dtype']}; save it as 32-bit floats")
-    return _unwrapped(path, {key: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
-                             for key, entry in entries})
+    try:
+        return state_dicts({key: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
+                            for key, entry in entries})
+    except UserError as e:
+        raise UserError(f"{path}: {e}") from None
 
 
 def _read_torchs(path):
     with storages.opened(path) as (content, arrays):
-        found = unwrap(content)
-        return dataclasses.replace(found, tensors=arrays(found.tensors))
+        return {names: dataclasses.replace(found, tensors=arrays(found.tensors))
+                for names, found in state_dicts(content).items()}
 
 
 def _torch(path):

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 from jsr import models
-from jsr.convert.engine import is_averaged, is_wrapper
 from jsr.errors import UserError
 
 RULES = tuple(sorted(p.stem for p in (Path(__file__).parent / "rules").glob("[!_]*.py")))
@@ -30,56 +29,33 @@ class Match:
     assumed: tuple[str, ...] = ()
 
 
-def parts(state_dict, prefix=None):
-    """The state dicts that one may hold, of which the keys begin with what trainings and compilers put before them.
+def recognise(found):
+    """Which of the state dicts in a checkpoint is a network of the zoo.
 
     Args:
-      state_dict: {key: array}.
-      prefix: the one that is wanted; None finds them.
+      found: {prefix: jsr.convert.wrappers.StateDict}.
 
     Returns:
-      {prefix: state dict without it}: itself, "", first; averaged parameters before plain ones.
-
-    Raises:
-      UserError: no key begins with `prefix`.
-    """
-    if prefix is not None:
-        found = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
-        if not found:
-            raise UserError(f"--prefix {prefix}: no tensor's name begins so ({', '.join(list(state_dict)[:3])}, ...)")
-        return {prefix: found}
-    groups = {}
-    for key, value in state_dict.items():
-        head, dot, rest = key.partition(".")
-        groups.setdefault(head + dot, {})[rest] = value
-    found = {"": state_dict}
-    for head in sorted(groups, key=lambda head: (not is_averaged(head), head)):
-        if head.endswith(".") and (len(groups) == 1 or is_wrapper(head[:-1])):
-            found |= {head + deeper: inner for deeper, inner in parts(groups[head]).items()}
-    return found
-
-
-def recognise(found):
-    """Which of the `parts` of a state dict is a network of the zoo.
-
-    Returns:
-      (prefix, Match): the first where averaged parameters stand before plain ones of the same network; or (None, None).
+      (prefix, Match): the first where averaged parameters stand before plain ones of the same network, but for those
+      whose rules name what their authors take: `TAKES = {model id: "params"}`; or (None, None).
 
     Raises:
       UserError: several, and nothing says which.
     """
     matches = {}
     for prefix, state_dict in found.items():
-        if not any(prefix.startswith(outer) for outer in matches) and (match := identify(state_dict)):
+        if not any(prefix.startswith(outer) for outer in matches) and (match := identify(state_dict.tensors)):
             matches[prefix] = match
     if not matches:
         return None, None
     prefix, match = next(iter(matches.items()))
     others = {other: its for other, its in matches.items() if other != prefix}
-    if any(its != match for its in others.values()) or others and not is_averaged(prefix):
+    if any(its != match for its in others.values()) or others and not found[prefix].ema:
         raise UserError("holds several networks: " + ", ".join(f"{prefix} ({its.model} x{its.scale})" for prefix, its
                                                                in matches.items()) + "; say which: --prefix")
-    return prefix, match
+    rules = importlib.import_module(f"jsr.convert.rules.{match.model.partition('/')[0]}")
+    taken = getattr(rules, "TAKES", {}).get(match.model)
+    return next((other for other in others if taken and other.endswith(f"{taken}.")), prefix), match
 
 
 def identify(state_dict):
@@ -93,7 +69,7 @@ def identify(state_dict):
         rules = importlib.import_module(f"jsr.convert.rules.{stem}")
         try:
             found = rules.identify(state_dict) if hasattr(rules, "identify") else None
-            match = Match(*_variant(stem, found[0], found[1]), tuple(found[2])) if found else None
+            match = Match(*variant(stem, found[0], found[1]), tuple(found[2])) if found else None
         except (ArithmeticError, LookupError, ValueError):
             continue
         if match:
@@ -113,8 +89,17 @@ def shuffled_scale(state_dict, prefix):
     return math.prod(math.isqrt(kernel.shape[0] // kernel.shape[1]) for kernel in kernels if kernel is not None)
 
 
-def _variant(stem, scale, fields):
-    """(id, scale, fields) with the variant that leaves the fewest fields to override; of equals one published at it."""
+def variant(stem, scale, fields):
+    """The row of VARIANTS that leaves the fewest fields to override; a word, as a kind of block, counts twice.
+
+    Args:
+      stem: of the network's file.
+      scale: SR size over LR size.
+      fields: {name: value} of the network.
+
+    Returns:
+      (id, scale, fields that differ from the row's); of equal rows one that is published at the scale.
+    """
     left = {}
     for model_id in models.list_models(f"{stem}/*"):
         if scale in models.card(model_id).allowed_scales:
@@ -122,5 +107,6 @@ def _variant(stem, scale, fields):
             left[model_id] = {name: value for name, value in fields.items() if getattr(own, name) != value}
     if not left:
         return stem, scale, fields
-    model_id = min(left, key=lambda i: (len(left[i]), scale not in models.card(i).scales))
+    words = {i: sum(isinstance(value, str) for value in fields.values()) for i, fields in left.items()}
+    model_id = min(left, key=lambda i: (len(left[i]) + words[i], scale not in models.card(i).scales))
     return model_id, scale, left[model_id]

@@ -13,7 +13,7 @@ import safetensors.numpy
 from jsr import models
 from jsr.errors import UserError
 
-BOUND = 1e-4  # of the largest error, for values in [0, 1]; converted networks of the tests are under 5e-6
+BOUND = 1e-4  # of the largest error, times the largest value if that is above 1; networks of the tests are under 5e-6
 
 
 def certify(model, variables, path):
@@ -46,9 +46,10 @@ def certify(model, variables, path):
     with jax.default_matmul_precision("highest"):
         found = models.outputs(jax.jit(model.apply)(variables, lr))["sr"]
     error = np.abs(np.asarray(found, np.float64) - sr)
-    if not error.max() <= BOUND:  # also where it is not a number
+    bound = BOUND * max(1, np.abs(sr).max())  # of noise some networks make values of 60, with as many times the error
+    if not error.max() <= bound:  # also where it is not a number
         raise UserError(f"the converted network is not the original: on {path} its output is up to {error.max():.3g} "
-                        f"off, more than {BOUND:g}; nothing was written")
+                        f"off, more than {bound:.2g}; nothing was written")
     return {"reference": path.name, "sha256": hashlib.sha256(data).hexdigest(), "about": str(arrays.get("about", "")),
             "lr_shape": list(lr.shape), "max_abs_error": float(error.max()), "mean_abs_error": float(error.mean())}
 

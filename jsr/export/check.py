@@ -34,10 +34,15 @@ class Compared:
     right: bool
 
 
-def sizes(multiple: int) -> list[tuple[int, int]]:
-    """Three (height, width): one that is a multiple of `multiple`, one whose height is odd, and none that is one."""
+def sizes(multiple: int, open_multiple: int = 1) -> list[tuple[int, int]]:
+    """Three (height, width): one that is a multiple of `multiple`, one whose height is odd, and none that is one.
+
+    All are multiples of `open_multiple`, px, where the program takes others alone.
+    """
     height, width = (-(-side // multiple) * multiple for side in (48, 64))
-    return [(height, width), (height + 1, 33), (35, 57)]
+    found = [(height, width), (height + 1, 33), (35, 57)]
+    return [(-(-one // open_multiple) * open_multiple, -(-other // open_multiple) * open_multiple)
+            for one, other in found]
 
 
 def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Iterable[tuple[int, int]],

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 import numpy as np
 
-from jsr.chain import chain_padding, chain_scale, run_chain
+from jsr.chain import chain_channels, chain_open_multiple, chain_padding, chain_scale, run_chain
 from jsr.errors import UserError
 from jsr.layers.padding import crop_to
 
@@ -43,9 +43,12 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
     return upscale
 
 
-def traced_input(size: tuple[int, int] | None, dtype: DTypeLike, channels: int = 3) -> jax.ShapeDtypeStruct:
+def traced_input(networks: Mapping[str, nn.Module], size: tuple[int, int] | None, dtype: DTypeLike
+                 ) -> jax.ShapeDtypeStruct:
     """The jax.ShapeDtypeStruct that `on_pixels` is traced with: (height, width), or symbolic ones for None."""
-    return jax.ShapeDtypeStruct((1, *(size or export.symbolic_shape("height, width")), channels), dtype)
+    multiple = chain_open_multiple(networks)
+    sides = "height, width" if multiple == 1 else f"{multiple}*height, {multiple}*width"
+    return jax.ShapeDtypeStruct((1, *(size or export.symbolic_shape(sides)), chain_channels(networks)[0]), dtype)
 
 
 @contextlib.contextmanager

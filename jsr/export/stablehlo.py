@@ -24,7 +24,6 @@ from jax import export
 from jax.typing import DTypeLike
 import numpy as np
 
-from jsr.chain import chain_channels
 from jsr.errors import UserError, install
 from jsr.export.pixels import on_pixels, traced_input, tracing
 from jsr.files import atomic_write
@@ -76,7 +75,7 @@ def serialize(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
     _need_flatbuffers()
     with tracing(size):
         exported = export.export(jax.jit(on_pixels(networks, variables, dtype=dtype)), platforms=platforms)(
-            traced_input(size, dtype, chain_channels(networks)[0]))
+            traced_input(networks, size, dtype))
     members = {"meta.json": json.dumps(meta or {}, indent=1, sort_keys=True).encode(), "program": exported.serialize()}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import inspect
+import logging
 import threading
 import time
 
@@ -12,7 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr.analysis.receptive_field import receptive_field
-from jsr.chain import chain_channels, chain_frames, chain_padding, chain_scale, run_chain, takes_quality, told
+from jsr.chain import (
+    chain_channels,
+    chain_frames,
+    chain_open_multiple,
+    chain_padding,
+    chain_scale,
+    run_chain,
+    takes_quality,
+    told,
+)
 from jsr.device import usual_settings
 from jsr.errors import UserError
 from jsr.inference import runtimes
@@ -90,8 +100,17 @@ class Chain:
 
     @usual_settings()
     def with_dtype(self, dtype):
-        """The same chain, computing in another dtype; parameters stay as they are."""
-        other = Chain({name: module.clone(dtype=dtype) for name, module in self.networks.items()}, self._variables,
+        """The same chain, computing in another dtype; parameters stay as they are.
+
+        In place of bfloat16 it is float32 for networks that say so (`needs_float32`, jsr.models).
+        """
+        kept = {name for name, module in self.networks.items()
+                if dtype == jnp.bfloat16 and getattr(module, "needs_float32", False)}
+        for name in kept:
+            logging.getLogger(__name__).warning("%s is computed in float32: bfloat16 has too few digits for it",
+                                                type(self.networks[name]).__name__)
+        other = Chain({name: module.clone(dtype=jnp.float32 if name in kept else dtype)
+                       for name, module in self.networks.items()}, self._variables,
                       meta=self.meta, runtime=self.runner.name if dtype == jnp.float32 else "jax", tlc=self._tlc)
         other._conditions = self._conditions
         return other
@@ -244,7 +263,8 @@ class Chain:
             from jsr.onnx_graph.write import chain_to_onnx  # which imports this module
             return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
 
-        return runtimes.Runner(runtime, in_jax, to_onnx, channels=self.channels[0], probe=self._probe)
+        return runtimes.Runner(runtime, in_jax, to_onnx, channels=self.channels[0], probe=self._probe,
+                               multiple=chain_open_multiple(self.networks))
 
     def _trace(self, limit):
         if any(getattr(module, "grid_follows_size", False) for module in self.networks.values()):

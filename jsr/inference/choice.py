@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+from fractions import Fraction
 import math
+import os
 from pathlib import Path
 import threading
 import time
@@ -17,6 +19,7 @@ from jsr.pictures import quality as jpeg
 
 BOX = {"x2": 2, "x4": 4, "x4-avif": 4, "restore": 1}  # networks that come with jsr, and their scales
 GOOD = 88             # JPEG quality from which on `restore` gains nothing
+_RATE = Fraction(25)  # of a folder of frames
 _NO_WISHES = clips.Wishes()
 _SIDE = 512  # of the part of a picture from which its JPEG quality is estimated, px
 
@@ -144,8 +147,9 @@ def choose(path, size=Size(), *, named=None, input_quality=None, wishes=_NO_WISH
     Raises:
       UserError: the picture or clip cannot be read, or none of BOX is for it.
     """
-    if clips.is_clip(path):
-        clip = clips.inspect(path, wishes.stream)
+    if clips.is_clip(path) or os.path.isdir(path):
+        clip = clips.inspect(path, wishes.stream) if clips.is_clip(path) else clips.inspect_folder(
+            path, wishes.rate or _RATE)
         plan = _planned(size, named, clip, (clips.container_of(path) or "", clip.packets),
                         lambda factor: _chosen_for_clip(path, factor))
         return dataclasses.replace(plan, clip=clip, wishes=wishes)

@@ -117,6 +117,7 @@ class Runner:
       in_jax: function of a padded image (1, H, W, channels), float32, to a device array.
       to_onnx: function without arguments to the serialised ONNX graph of the chain, for LEAST_SIDE px and more.
       channels: of the images.
+      multiple: sides of the padded images that the graph takes are multiples of it, px; JAX computes the others.
       probe: side of the padded image on which another runtime has to give what JAX gives, px.
 
     Attributes:
@@ -127,8 +128,9 @@ class Runner:
       UserError: the runtime that was asked for cannot compute the chain, or computes it wrongly.
     """
 
-    def __init__(self, name, in_jax, to_onnx, *, channels=3, probe):
-        self.name, self.open_seconds, self._probe, self._channels = name, 0.0, probe, channels
+    def __init__(self, name, in_jax, to_onnx, *, channels=3, multiple=1, probe):
+        self.name, self.open_seconds, self._probe = name, 0.0, probe
+        self._channels, self._multiple = channels, multiple
         self._to_onnx, self._functions, self._races = to_onnx, {"jax": in_jax}, {}
         self._lock = threading.RLock()
         self._contenders = [other for other in OTHERS if name == "auto" and _on_cpu() and not _missing(other)]
@@ -137,7 +139,7 @@ class Runner:
 
     def __call__(self, image):
         """Float32 (1, H, W, channels), padded, to SR as an array of whichever library."""
-        if self.name == "auto" and self._contenders and not self._is_small(image.shape):
+        if self.name == "auto" and self._contenders and self._is_open(image.shape):
             with self._lock:
                 race = self._races.setdefault(image.shape, Race(self._contenders))
                 if race.winner is None:
@@ -157,13 +159,14 @@ class Runner:
     def used(self, height, width):
         """The name of the runtime that padded images of that size are computed in now."""
         shape = (1, height, width, self._channels)
-        if self.name in OTHERS and not self._is_small(shape):
+        if self.name in OTHERS and self._is_open(shape):
             return self.name
         race = self._races.get(shape)
         return race.winner if race and race.winner else "jax"
 
-    def _is_small(self, shape):
-        return min(shape[1:3]) < LEAST_SIDE
+    def _is_open(self, shape):
+        """Whether the graph takes images of that shape."""
+        return min(shape[1:3]) >= LEAST_SIDE and not any(side % self._multiple for side in shape[1:3])
 
     def _function(self, name):
         with self._lock:

@@ -43,11 +43,11 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
     Raises:
       UserError: it cannot be written, or read; segments of something else are in the way.
     """
-    plan, clip = job.plan, job.plan.clip
-    how, wishes = specify(job), plan.wishes
+    plan, clip, wishes = job.plan, job.plan.clip, job.plan.wishes
+    how = specify(job)
     key = hashlib.sha256(json.dumps([settings, how.settings], sort_keys=True).encode()).hexdigest()[:16]
     segments = clips.Segments(job.target, source_sha256, key, overwrite=overwrite)
-    frames = clips.Frames(clip, start=wishes.start, end=wishes.end, deinterlace=wishes.deinterlace)
+    frames = _frames(clip, wishes)
     resumed, said = len(segments.finished), []
     with clips.Writer(segments, clip, how) as writer:
         def wanted(shown):
@@ -70,6 +70,33 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
     if resumed:
         said.append(f"{resumed} segments were finished before")
     return found, [*said, *clip.notes, *frames.notes, *how.notes, *notes]
+
+
+def upscale_to_frames(job, upscaler, source_sha256, settings, ending, quality=None, *, overwrite=False,
+                      progress=lambda frames: None, check=lambda: None):
+    """Upscales a clip to a folder of pictures; arguments, result and errors as of `upscale`.
+
+    Args:
+      ending: of the pictures, as ".png".
+      quality: of lossy formats, 1..100; None is the format's default.
+    """
+    plan, clip = job.plan, job.plan.clip
+    frames, said = _frames(clip, plan.wishes), []
+    with clips.FrameWriter(job.target, ending, quality, source_sha256, settings, clip, overwrite=overwrite) as writer:
+        for shown, image in _through(upscaler, ahead(frames, _AHEAD), clip, plan, writer.wanted, said):
+            check()
+            writer.write(shown, image)
+            progress(shown.index + 1)
+    if writer.resumed:
+        said.append(f"{writer.resumed} frames were finished before")
+    said.insert(0, f"colours: {clip.colours}")
+    return {"format": ending[1:], "frames": frames.count}, [*said, *clip.notes, *frames.notes]
+
+
+def _frames(clip, wishes):
+    if clip.is_folder:
+        return clips.FolderFrames(clip, start=wishes.start, end=wishes.end)
+    return clips.Frames(clip, start=wishes.start, end=wishes.end, deinterlace=wishes.deinterlace)
 
 
 def _through(upscaler, frames, clip, plan, wanted, said):
@@ -147,7 +174,8 @@ def preview(job, upscaler):
 
     clip, wishes = job.plan.clip, job.plan.wishes
     start = wishes.start if wishes.start is not None else None if clip.seconds < 1 else _middle(clip, wishes)
-    shown = next(iter(clips.Frames(clip, start=start)), None) or next(iter(clips.Frames(clip)))
+    some, every = (_frames(clip, clips.Wishes(start=begin)) for begin in (start, None))
+    shown = next(iter(some), None) or next(iter(every))
     image = enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), job.plan)
     path = Path(f"{job.target}.preview.png")
     codes = np.rint(image * 255).astype(np.uint8)

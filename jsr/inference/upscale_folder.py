@@ -87,7 +87,7 @@ class Job:
         return self._target or self._outcome[1]
 
 
-def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.choose):
+def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, choose=choice.choose):
     """Which file becomes which, and how.
 
     Args:
@@ -98,6 +98,7 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.
         is beside each input, under a name that says what was done.
       suffix: of the output files, as ".png"; None keeps that of each input, or takes .png where it cannot be written.
       clip_suffix: the same of clips, as ".mp4"; .mkv where it cannot be written.
+      frames: whether clips become folders of pictures, each below `out` or beside the clip; other inputs are errors.
       choose: function of a path to its Plan, as jsr.inference.choice.choose.
 
     Returns:
@@ -113,6 +114,8 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.
         _check_ending(out, suffix, clip_suffix)
     found, errors, passed = [], [], listing.PassedOver()  # (source, its place below out)
     paths = [path for pattern in inputs for path in _expand(pattern, errors, passed)]
+    if not beside and len(paths) == 1 and paths[0].is_dir() and clips.is_clip(out) and not out.is_dir():
+        return [Job(paths[0], out, choose)], errors, passed  # a folder of frames
     several = sum(path.is_dir() for path in paths) > 1
     for path in paths:
         if path.is_dir():
@@ -134,6 +137,8 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, choose=choice.
     made = {path for path in named if _source_of(path) in named}
     passed.kinds.update([listing.RESULTS] * len(made))
     found = [(path, place) for path, place in found if path not in made]
+    if frames:
+        return _to_frames(found, out, beside, choose, errors, passed)
     if not found:
         raise errors[0] if errors else UserError("no pictures were named")
     if not beside and _is_file_name(out):
@@ -213,7 +218,13 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
             if manifest and key not in said:
                 manifest.add("settings", key, its)
                 said.add(key)
-            if problem := job.problem or mark and _in_the_way(job, manifest, mark, overwrite):
+            if job.problem:
+                raise job.problem
+            if job.plan.wishes.frames:
+                entry |= _to_folder(job, key, networks, input_quality, quality, overwrite, counter, waiting)
+                counter.finished(job)
+                return job, entry
+            if problem := mark and _in_the_way(job, manifest, mark, overwrite):
                 raise problem
             with results.making(job.target, waiting=waiting):
                 known, digest, may = _verdict(job, manifest, mark, key, overwrite)
@@ -308,7 +319,10 @@ def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False):
             if problem := job.problem or _in_the_way(job, manifest, mark, overwrite):
                 raise problem
             key, _ = _key(job, networks, settings)
-            *_, found[str(job.target)] = _verdict(job, manifest, mark, key, overwrite)
+            if job.plan.wishes.frames:
+                found[str(job.target)] = results.WRITE
+            else:
+                *_, found[str(job.target)] = _verdict(job, manifest, mark, key, overwrite)
         except UserError as e:
             errors.append(e)
     return found, errors
@@ -334,7 +348,7 @@ def _name(job, out):
 def _verdict(job, manifest, mark, key, overwrite):
     """(the entry of an earlier run, the source's SHA-256, what may become of the target)."""
     known = manifest.find("files", _name(job, manifest.path.parent)) if manifest else {}
-    digest = sha256(job.source)
+    digest = _digest(job.source)
     if mark and not overwrite and os.path.lexists(job.target):
         known = _marked(job, key, digest)
     return known, digest, results.verdict(job.target, known, digest, finished=known.get("settings") == key,
@@ -355,6 +369,10 @@ def _marked(job, key, digest):
         raise UserError(f"{job.target}: was made of {job.source.name} in another way ({known.get('did')}, or with "
                         "other options); choose --out, or --overwrite")
     return known | {"sha256": there} if known else {}
+
+
+def _digest(path):
+    return clips.digest(path) if path.is_dir() else sha256(path)
 
 
 def _made_by(path):
@@ -378,6 +396,8 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
     """
     start, plan = time.monotonic(), job.plan
     form = pictures.WRITABLE[pictures.format_of(job.target)]
+    if plan.network and networks[plan.network].takes_clips:
+        raise UserError(f"{job.source}: is a picture, and {plan.network} takes clips; choose a network for pictures")
     with pictures.open_picture(job.source, drop_opaque=not form.alpha) as picture:
         found = {"height": picture.height, "width": picture.width, "frames": picture.frames,
                  "bit_depth": picture.bit_depth, "channels": picture.channels}
@@ -395,6 +415,19 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
 def preview(job, networks, input_quality=None):
     """Writes one frame of the result of a clip's job as PNG; returns its Path."""
     return upscale_clip.preview(job, _for_clip(job, networks, input_quality)[0])
+
+
+def _to_folder(job, key, networks, input_quality, quality, overwrite, counter, check):
+    """Upscales one clip to a folder of pictures; returns what is known of it."""
+    start, plan = time.monotonic(), job.plan
+    upscaler, found = _for_clip(job, networks, input_quality)
+    size = math.prod(plan.before)
+    more, notes = upscale_clip.upscale_to_frames(
+        job, upscaler, _digest(job.source), key, plan.wishes.frames, quality, overwrite=overwrite,
+        progress=lambda frames: counter.at(job, frames * size), check=check)
+    return {"did": plan.text, "height": plan.before[0], "width": plan.before[1], "bit_depth": plan.clip.bits,
+            "channels": 4 if plan.clip.alpha else 3, **found, **more, "encoder": "",
+            "seconds": round(time.monotonic() - start, 3), "notes": list(dict.fromkeys(notes))}
 
 
 def _for_clip(job, networks, input_quality):
@@ -589,7 +622,7 @@ def _check_kind(source, out):
     """Raises UserError where a picture is to become a clip, or a clip a picture."""
     if clips.is_clip(source) and not clips.is_clip(out):
         raise UserError(f"{source}: is a clip, and {out} would be a picture, animated or not; name a clip, as "
-                        f"{out.with_suffix('.mkv')}, or a folder for its frames with --frames png")
+                        f"{out.with_suffix('.mkv')}, or a folder for its frames with --frames")
     if clips.is_clip(out) and not clips.is_clip(source):
         name = out.with_suffix(source.suffix if source.suffix.lower() in WRITABLE else ".png")
         raise UserError(f"{source}: is a picture, and stays one, animated too (frames, timing and loops are kept); "
@@ -598,6 +631,17 @@ def _check_kind(source, out):
 
 def _is_file_name(out):
     return not out.is_dir() and out.suffix.lower() in WRITABLE
+
+
+def _to_frames(found, out, beside, choose, errors, passed):
+    """What `find_jobs` returns where clips become folders of pictures."""
+    others = [source for source, _ in found if not clips.is_clip(source)]
+    errors += [UserError(f"{source}: is no clip, and --frames is for clips; leave one of them out")
+               for source in others]
+    jobs = [Job(source, None if beside else out / place.with_suffix(""), choose,
+                lambda source, plan: source.with_name(f"{source.stem}_{plan.tag}"))
+            for source, place in dict.fromkeys(found) if source not in others]
+    return sorted(jobs, key=lambda job: str(job.source)), errors, passed
 
 
 def _with_places(found, out, suffix, clip_suffix, errors, choose):
@@ -689,6 +733,9 @@ def first_of_network(jobs, *, overwrite=False):
 
 def _in_the_way(job, manifest, mark, overwrite):
     """A UserError where it shows without reading the source that the target must not be written, else None."""
+    if clips.is_clip(job.source) and job.plan and job.plan.wishes.frames:
+        return None if job.target.is_dir() or not os.path.lexists(job.target) else UserError(
+            f"{job.target}: exists and is no folder; choose another --out")
     try:
         if job.target.exists() and job.target.samefile(job.source):
             return UserError(f"{job.source}: would be replaced by its own result; choose another --out")

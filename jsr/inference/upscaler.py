@@ -31,6 +31,7 @@ _FREE_SHARE = 0.3                # of free memory for a whole image: two may be 
 _CPU_TILE_BYTES = 1_250_000_000  # for a tile: on a CPU more of it brings no more speed
 _EXACT_SHARE = 5                 # a tile has at least so many times the exact overlap, or it is too dear
 _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
+_FRAMES = 16         # of a clip that pass at once through networks that see a window
 _QUALITY_SIDE = 256  # of the part of an image whose JPEG quality is estimated, px
 _JPEG_BLOCK = 16     # px, with its colours at half the size
 _BEYOND = 0.5  # that floats may lie outside [0, 1], as resizing with negative lobes makes them
@@ -191,7 +192,10 @@ class Upscaler:
         """A whole clip (T, H, W, 3), as `upscale` takes it, through networks for clips."""
         if clip.ndim != 4 or clip.shape[3] != 3:
             raise ValueError(f"the network takes clips, expected (T, H, W, 3), got {clip.shape}")
-        return from_unit(self.frames(to_unit(clip), range(len(clip))), clip.dtype, straight=True)
+        unit, whole = to_unit(clip), any(chain.frames == "all" for chain in self.chains)
+        step = len(clip) if whole else _FRAMES  # whose SR is held in float32
+        return np.concatenate([from_unit(self.frames(unit, range(len(clip))[first:first + step]), clip.dtype,
+                                         straight=True) for first in range(0, len(clip), step)])
 
     def frames(self, clip: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
         """The SR of some frames of a clip, of which all are seen; the clip goes through as it is, not in tiles.

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+from jax import lax
 import jax.numpy as jnp
 
 from jsr.layers.conv import Conv, he
@@ -237,7 +238,7 @@ class BasicVSRPlusPlus(nn.Module):
         x = ResidualBlocks(self.num_feat, self.num_extract, dtype=self.dtype, name="feat_extract")(x)
         to_next, to_previous = self._flows(small.reshape(length, count, *small.shape[1:]))
         spatial = x.reshape(length, count, *x.shape[1:])
-        none, no_flow = jnp.zeros_like(spatial[0]), jnp.zeros_like(to_next[0])
+        none, no_flow = (jnp.zeros(clip.shape[1:], clip.dtype) for clip in (spatial, to_next))
         earlier, new = (), self._new(clip)
         for name in PASSES:
             backward = name.startswith("backward")
@@ -262,9 +263,12 @@ class BasicVSRPlusPlus(nn.Module):
         """
         length, count, height, width, _ = clip.shape
         spynet = SPyNet(self.flow_feat, dtype=self.dtype, name="spynet")
-        before, after = (part.reshape((length - 1) * count, *part.shape[2:]) for part in (clip[:-1], clip[1:]))
+        pairs = (length - 1) * count
+        before, after = (lax.slice_in_dim(clip, start, start + length - 1).reshape(pairs, *clip.shape[2:])
+                         for start in (0, 1))
         both = spynet(jnp.concatenate([before, after]), jnp.concatenate([after, before]))
-        to_next, to_previous = both.reshape(2, length - 1, count, height, width, 2)
+        to_next, to_previous = (lax.slice_in_dim(both, start, start + pairs).reshape(
+            length - 1, count, height, width, 2) for start in (0, pairs))
         end = jnp.zeros((1, *to_next.shape[1:]), to_next.dtype)
         return jnp.concatenate([to_next, end]), jnp.concatenate([end, to_previous])
 
@@ -272,20 +276,24 @@ class BasicVSRPlusPlus(nn.Module):
         """(T, N), or (T, 1): whether each frame differs from the one before it."""
         if not self.skip_repeats:
             return jnp.ones((clip.shape[0], 1), bool)
-        return jnp.concatenate([jnp.ones((1, clip.shape[1]), bool), (clip[1:] != clip[:-1]).any((2, 3, 4))])
+        before, after = (lax.slice_in_dim(clip, start, start + clip.shape[0] - 1) for start in (0, 1))
+        return jnp.concatenate([jnp.ones((1, clip.shape[1]), bool), jnp.abs(before - after).max((2, 3, 4)) > 0])
 
     def _marks(self, new, backward):
+        length = new.shape[0]
         number = jnp.cumsum(new, 0) - 1  # of each frame, repeated ones not counted
-        passed = number[-1:] - number if backward else number
+        last = lax.slice_in_dim(number, length - 1, length)
+        passed = last - number if backward else number
         if not self.peak_period:
             second = passed >= 2
         elif backward:
-            second = (number // self.peak_period + 1) * self.peak_period <= number[-1:]
+            second = (number // self.peak_period + 1) * self.peak_period <= last
         else:
             second = passed >= 1
         peak = number % self.peak_period == 0 if self.peak_period else jnp.zeros_like(new)
-        same = ~new
-        repeats = jnp.concatenate([same[1:], jnp.zeros_like(same[:1])]) if backward else same
+        repeats = ~new
+        if backward:
+            repeats = jnp.concatenate([lax.slice_in_dim(repeats, 1, length), jnp.zeros((1, new.shape[1]), bool)])
         return Marks(passed == 0, second, peak, repeats)
 
 

@@ -1,7 +1,8 @@
 """IMDN: information multi-distillation network.
 
 Paper: Hui et al., ACM Multimedia 2019, arXiv:1909.11856. Structure and initialisation (PyTorch's default) as in
-Zheng222/IMDN; field names are BasicSR's.
+Zheng222/IMDN; field names are BasicSR's. `kair` is the network of cszn/KAIR, the baseline of NTIRE 2022's efficiency
+challenge: blocks without attention, one after the other.
 """
 
 from typing import Any
@@ -41,10 +42,12 @@ class IMDB(nn.Module):
 
     Attributes:
       act_last: an activation after the last convolution too, as in YNOT.
+      attention: what is kept is weighed by contrast-aware channel attention.
       dtype: of the computation.
     """
 
     act_last: bool = False
+    attention: bool = True
     dtype: Any = None
 
     @nn.compact
@@ -57,7 +60,8 @@ class IMDB(nn.Module):
             kept.append(distilled)
         y = Conv(features // 4, dtype=self.dtype, name="conv_3")(y)
         kept.append(_act(y) if self.act_last else y)
-        y = CCA(dtype=self.dtype, name="attention")(jnp.concatenate(kept, -1))
+        y = jnp.concatenate(kept, -1)
+        y = CCA(dtype=self.dtype, name="attention")(y) if self.attention else y
         return Conv(features, 1, dtype=self.dtype, name="conv_fuse")(y) + x
 
 
@@ -68,12 +72,14 @@ class IMDN(nn.Module):
       scale: SR size over LR size.
       num_feat: features of the trunk.
       num_block: blocks, whose outputs all meet in a 1x1 convolution.
+      plain: blocks have no attention, and only the last one's output goes on.
       dtype: of the computation; parameters stay float32.
     """
 
     scale: int
     num_feat: int = 64
     num_block: int = 6
+    plain: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -82,9 +88,10 @@ class IMDN(nn.Module):
         head = Conv(self.num_feat, dtype=self.dtype, name="conv_first")(lr)
         x, outputs = head, []
         for index in range(self.num_block):
-            x = IMDB(dtype=self.dtype, name=f"body_{index}")(x)
+            x = IMDB(attention=not self.plain, dtype=self.dtype, name=f"body_{index}")(x)
             outputs.append(x)
-        x = _act(Conv(self.num_feat, 1, dtype=self.dtype, name="conv_fuse")(jnp.concatenate(outputs, -1)))
+        if not self.plain:
+            x = _act(Conv(self.num_feat, 1, dtype=self.dtype, name="conv_fuse")(jnp.concatenate(outputs, -1)))
         x = Conv(self.num_feat, dtype=self.dtype, name="conv_after_body")(x) + head
         x = Conv(lr.shape[-1] * self.scale**2, dtype=self.dtype, name="conv_last")(x)
         return pixel_shuffle(x, self.scale).astype(lr.dtype)
@@ -95,7 +102,8 @@ def _act(x):
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "imdn": dict(num_feat=64, num_block=6),  # 0.694 M at x2, 0.715 M at x4
+    "imdn": dict(num_feat=64, num_block=6),              # 0.694 M at x2, 0.715 M at x4
+    "kair": dict(num_feat=64, num_block=8, plain=True),  # 0.894 M at x4
 }
 
 SMALL = dict(num_feat=64, num_block=1)  # the same network, for tests that compile it; the attention has 4 features
@@ -110,7 +118,8 @@ CARD = Card(
     title="IMDN, information multi-distillation with channel attention",
     paper="Hui et al., Lightweight Image Super-Resolution with Information Multi-distillation Network, ACM Multimedia "
           "2019",
-    code="Zheng222/IMDN (no licence)",
+    code="Zheng222/IMDN (no licence), cszn/KAIR (MIT)",
     scales=(2, 3, 4),
+    variant_scales={"kair": (4,)},
     other_scales=(1, 2, 3, 4, 8),
 )

@@ -1,7 +1,8 @@
 """RFDN: residual feature distillation network, and one that was made of it for real time.
 
 Paper: Liu et al., ECCV Workshops 2020, arXiv:2009.11551. Structure and initialisation (PyTorch's default) as in
-njulj/RFDN, the entry to AIM 2020; field names are BasicSR's.
+njulj/RFDN, the entry to AIM 2020; field names are BasicSR's. `dilated` is NTIRE 2022's, of efficient super-resolution's
+team 13 (ofsoundof/NTIRE2022_ESR).
 
 FADN (NTIRE 2023, section 3.13, team P.AI.R) has blocks without activation functions: NAFNet's gate in place of the
 ReLU, its simplified channel attention, and layer normalisation. The text has no more than that; NADB is inferred, as a
@@ -28,12 +29,14 @@ class RFDB(nn.Module):
     Attributes:
       num_distil: 3x3 convolutions, each beside a 1x1 whose output is kept for the end.
       num_feat: output channels; None keeps their number.
+      dilations: of the 3x3 convolutions in turn, the last one's excepted.
       regroup: a 1x1 convolution, as PRFDN's, comes before the one that fuses what is kept.
       dtype: of the computation.
     """
 
     num_distil: int = 3
     num_feat: int | None = None
+    dilations: tuple[int, ...] = (1, 1, 1)
     regroup: bool = False
     dtype: Any = None
 
@@ -43,7 +46,7 @@ class RFDB(nn.Module):
         y, kept = x, []
         for index in range(self.num_distil):
             kept.append(_act(Conv(features // 2, 1, dtype=self.dtype, name=f"distil_{index}")(y)))
-            y = _act(Conv(features, dtype=self.dtype, name=f"conv_{index}")(y) + y)
+            y = _act(Conv(features, dilation=self.dilations[index], dtype=self.dtype, name=f"conv_{index}")(y) + y)
         kept.append(_act(Conv(features // 2, dtype=self.dtype, name="conv_last")(y)))
         y, features = jnp.concatenate(kept, -1), self.num_feat or features
         if self.regroup:
@@ -84,6 +87,7 @@ class RFDN(nn.Module):
       num_feat: features of the trunk.
       num_block: blocks, whose outputs all meet in a 1x1 convolution.
       block: "rfdb" or "nadb".
+      dilations: of the 3x3 convolutions of an "rfdb" in turn; no tensor tells them.
       img_range: the inside works on values of [0, img_range].
       dtype: of the computation; parameters stay float32.
     """
@@ -92,6 +96,7 @@ class RFDN(nn.Module):
     num_feat: int = 50
     num_block: int = 4
     block: str = "rfdb"
+    dilations: tuple[int, ...] = (1, 1, 1)
     img_range: float = 255.0
     dtype: Any = None
 
@@ -105,8 +110,9 @@ class RFDN(nn.Module):
         del train  # the same in training
         head = Conv(self.num_feat, dtype=self.dtype, name="conv_first")(lr * self.img_range)
         x, outputs = head, []
+        own = dict(dilations=self.dilations) if self.block == "rfdb" else {}
         for index in range(self.num_block):
-            x = BLOCKS[self.block](dtype=self.dtype, name=f"body_{index}")(x)
+            x = BLOCKS[self.block](**own, dtype=self.dtype, name=f"body_{index}")(x)
             outputs.append(x)
         x = _act(Conv(self.num_feat, 1, dtype=self.dtype, name="conv_fuse")(jnp.concatenate(outputs, -1)))
         x = Conv(self.num_feat, dtype=self.dtype, name="conv_after_body")(x) + head
@@ -120,6 +126,7 @@ def _act(x):
 
 VARIANTS = {  # the official repository at x4; NTIRE 2023's table 1 at x2 and x3, elsewhere the nearest's row
     "rfdn": dict(num_feat=50, num_block=4),  # 0.433 M
+    "dilated": dict(num_feat=64, num_block=4, dilations=(1, 2, 5), img_range=1.0),  # NTIRE 2022, efficient SR, team 13
     "fadn": {2: dict(num_feat=16, block="nadb", img_range=1.0),      # 0.0212 M
              3: dict(num_feat=40, block="nadb", img_range=1.0)},     # 0.1280 M
 }
@@ -138,6 +145,6 @@ CARD = Card(
           "2020",
     code="njulj/RFDN (MIT)",
     scales=(2, 3, 4),
-    variant_scales={"fadn": (2, 3)},
+    variant_scales={"dilated": (4,), "fadn": (2, 3)},
     other_scales=(1, 2, 3, 4, 8),
 )

@@ -130,6 +130,7 @@ class SAFMN(nn.Module):
     dtype: Any = None
 
     grid_follows_size = True  # a tile is pooled by other bins than the image is
+    open_multiple = 8  # of sides that the coarsest level divides evenly
 
     @nn.compact
     def __call__(self, lr, *, train=False):

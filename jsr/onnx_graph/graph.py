@@ -19,27 +19,48 @@ class Node:
     attributes: dict
     scope: str = ""
 
+    @property
+    def reads(self):
+        """Names of the values that it needs: its inputs, and what the body of a loop takes from around it."""
+        return [*self.inputs, *(self.attributes["body"].reads if self.op == "Scan" else ())]
+
 
 class Graph:
     """Nodes in order, and constants by name.
 
+    Args:
+      around: Graph that this one is the body of a loop in, whose constants it shares; None of a whole one.
+
     Attributes:
+      inputs, outputs: [(name, dtype)] of a body.
       nodes: list of Node.
       constants: {name: array}.
       hints: {name of a constant: its final name, or ""}.
       scope: path of the submodule that the next nodes are of.
     """
 
-    def __init__(self):
-        self.nodes, self.constants = [], {}
-        self.hints, self.scope = {}, ""
-        self._known, self._count = {}, collections.Counter()
+    def __init__(self, around=None):
+        self.nodes, self.inputs, self.outputs = [], [], []
+        self.constants, self.hints = (around.constants, around.hints) if around else ({}, {})
+        self.scope = around.scope if around else ""
+        self._known, self._count = (around._known, around._count) if around else ({}, collections.Counter())
 
     def add(self, op, *inputs, outputs=1, **attributes):
         """Appends a node; the name of its output, or the list of `outputs` names where there are several."""
         names = [self._new(op) for _ in range(outputs)]
         self.nodes.append(Node(op, list(inputs), names, attributes, self.scope))
         return names[0] if outputs == 1 else names
+
+    def add_input(self, dtype):
+        """The name of a body's next input."""
+        self.inputs.append((self._new("input"), dtype))
+        return self.inputs[-1][0]
+
+    @property
+    def reads(self):
+        """Names of the values, constants among them, that a body takes from around it."""
+        made = {name for name, _ in self.inputs} | {name for node in self.nodes for name in node.outputs}
+        return sorted({name for node in self.nodes for name in node.reads} - made - {""})
 
     def constant(self, array, hint=""):
         """The name of a constant, once for equal ones of the same hint, which becomes its name if it can."""
@@ -56,18 +77,25 @@ class Graph:
 
     def finish(self, result, name):
         """Folds biases and orders of channels into convolutions, drops what `result` does not need, and names it."""
-        result = self._named(result, name)
+        self.tidy(self._named(result, name))
+        needed = {name for node in self.nodes for name in node.reads}
+        self.constants = {name: array for name, array in self.constants.items() if name in needed}
+        names = {}
+        self._rename_constants(names, collections.Counter())
+        self.constants = {names.get(name, name): array for name, array in self.constants.items()}
+
+    def tidy(self, *results):
+        """What `finish` does with the nodes, constants apart."""
         for merge in (_merge_channel_orders, _merge_biases):
-            self._drop_unused(result)
+            self._drop_unused(results)
             merge(self)
-        self._drop_unused(result)
-        self._rename_constants()
+        self._drop_unused(results)
 
     def consumers(self):
         """{name of a value: [nodes that read it]}."""
         found = collections.defaultdict(list)
         for node in self.nodes:
-            for name in node.inputs:
+            for name in node.reads:
                 found[name].append(node)
         return found
 
@@ -75,20 +103,29 @@ class Graph:
         """The onnx.ModelProto; `inputs` and `outputs` are {name: (numpy dtype, shape of ints and names)}."""
         from onnx import helper, numpy_helper
 
-        def declared(values):
-            return [helper.make_tensor_value_info(key, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
-                    for key, (dtype, shape) in values.items()]
-
-        def attributes(node):
-            types = {"to": helper.np_dtype_to_tensor_dtype(node.attributes["to"])} if node.op == "Cast" else {}
-            return node.attributes | types
-
-        nodes = [helper.make_node(node.op, node.inputs, node.outputs, name=node.outputs[0], **attributes(node))
-                 for node in self.nodes]
         constants = [numpy_helper.from_array(array, key) for key, array in self.constants.items()]
-        graph = helper.make_graph(nodes, "jsr", declared(inputs), declared(outputs), constants)
+        graph = helper.make_graph(self._protos(), "jsr", _declared(inputs), _declared(outputs), constants)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
                                  producer_name="jsr")
+
+    def _protos(self):
+        """The onnx.NodeProto of each node."""
+        from onnx import helper
+
+        def attributes(node):
+            if node.op == "Cast":
+                return node.attributes | {"to": helper.np_dtype_to_tensor_dtype(node.attributes["to"])}
+            if node.op != "Scan":
+                return node.attributes
+            body, carry, turned = (node.attributes[key] for key in ("body", "carry", "reverse"))
+            values = [{name: (dtype, None) for name, dtype in ends} for ends in (body.inputs, body.outputs)]
+            counts = [len(its) - carry for its in values]
+            return {"body": helper.make_graph(body._protos(), "body", *map(_declared, values)),
+                    "num_scan_inputs": counts[0], "scan_input_directions": [int(turned)] * counts[0],
+                    "scan_output_directions": [int(turned)] * counts[1]}
+
+        return [helper.make_node(node.op, node.inputs, node.outputs, name=node.outputs[0], **attributes(node))
+                for node in self.nodes]
 
     def _new(self, kind):
         self._count[kind] += 1
@@ -104,18 +141,16 @@ class Graph:
                 names[:] = [name if own == result else own for own in names]
         return name
 
-    def _drop_unused(self, result):
-        needed, kept = {result}, []
+    def _drop_unused(self, results):
+        needed, kept = set(results), []
         for node in reversed(self.nodes):
             if needed & set(node.outputs):
-                needed |= set(node.inputs)
+                needed |= set(node.reads)
                 kept.append(node)
         self.nodes = kept[::-1]
-        self.constants = {name: array for name, array in self.constants.items() if name in needed}
 
-    def _rename_constants(self):
+    def _rename_constants(self, names, taken):
         """By their hints, in the order of use; a hint that is taken gets a number."""
-        names, taken = {}, collections.Counter()
         for node in self.nodes:
             for name in node.inputs:
                 if name in self.constants and name not in names:
@@ -123,7 +158,16 @@ class Graph:
                     taken[hint] += 1
                     names[name] = hint if taken[hint] == 1 else f"{hint}_{taken[hint]}"
             node.inputs = [names.get(name, name) for name in node.inputs]
-        self.constants = {names.get(name, name): array for name, array in self.constants.items()}
+            if node.op == "Scan":
+                node.attributes["body"]._rename_constants(names, taken)
+
+
+def _declared(values):
+    """The onnx.ValueInfoProto of each of {name: (numpy dtype, shape)}."""
+    from onnx import helper
+
+    return [helper.make_tensor_value_info(key, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+            for key, (dtype, shape) in values.items()]
 
 
 def _merge_channel_orders(graph):

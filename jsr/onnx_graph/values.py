@@ -58,6 +58,11 @@ def permuted(tensor, permutation):
     return dataclasses.replace(tensor, shape=tuple(tensor.shape[axis] for axis in permutation), layout=layout)
 
 
+def image_layout(rank):
+    """The order in which values of no order of their own lie: images as ONNX's convolutions want them."""
+    return (0, 3, 1, 2) if rank == 4 else tuple(range(rank))
+
+
 class Expression:
     """Arithmetic on lengths, none of them negative, written into a graph in place of being computed."""
 

@@ -7,6 +7,7 @@ pixels between them. Height and width stay open. Parameters keep their paths as 
 
 from collections.abc import Callable, Mapping, Sequence
 import importlib.util
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -16,14 +17,17 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 import numpy as np
 
-from jsr.chain import chain_channels, chain_padding, run_chain
+from jsr.chain import chain_channels, chain_frames, chain_open_multiple, chain_padding, run_chain
 from jsr.errors import UserError, install
 from jsr.onnx_graph import LEAST_SIDE
 from jsr.onnx_graph.graph import Graph
 from jsr.onnx_graph.values import Constant, Tensor
 from jsr.onnx_graph.writer import Writer
 
-DYNAMIC = {0: "batch", 1: "height", 2: "width"}  # axis: its name in the graph
+DYNAMIC = {0: "batch", 1: "height", 2: "width"}  # axis of images: its name in the graph
+DYNAMIC_OF_CLIPS = {0: "batch", 1: "frames", 2: "height", 3: "width"}
+SIDES, LEAST_FRAMES = ("height", "width"), 2
+CHANNELS_FIRST = {4: (0, 3, 1, 2), 5: (0, 1, 4, 2, 3)}  # rank: order of the axes
 
 
 def to_onnx(function: Callable[[jax.Array], jax.Array], example: jax.ShapeDtypeStruct, *, input_name: str = "lr",
@@ -31,12 +35,14 @@ def to_onnx(function: Callable[[jax.Array], jax.Array], example: jax.ShapeDtypeS
     """The ONNX graph of a function of images.
 
     Args:
-      function: pure JAX function of one array (N, H, W, C) that returns one array; parameters are closed over.
+      function: pure JAX function of one array (N, H, W, C), or clips (N, T, H, W, C), that returns one array;
+        parameters are closed over.
       example: jax.ShapeDtypeStruct of its input, float32, float16 or uint8.
       input_name, output_name: names of the graph's input and output.
-      dynamic: axes of the input, among batch 0, height 1 and width 2, that the graph leaves open.
+      dynamic: axes of the input that the graph leaves open, among batch 0, height 1 and width 2, or of clips batch 0,
+        frames 1, height 2 and width 3.
       multiple: open heights and widths are multiples of it, px, and 32 at least.
-      nchw: the graph's input and output, where they have four axes, are (N, C, H, W) instead.
+      nchw: the graph's input and output, where they have four axes, are (N, C, H, W) instead; of five (N, T, C, H, W).
 
     Returns:
       onnx.ModelProto, of opset 20, checked.
@@ -57,7 +63,9 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
                   batch: int = 1) -> Any:
     """The ONNX graph of a chain of networks: float32 `lr` in [0, 1] to float32 `sr`, not clipped.
 
-    Height and width of the input are 32 px at least and multiples of jsr.chain.chain_padding's.
+    Height and width of the input are 32 px at least and multiples of jsr.chain.chain_padding's and chain_open_multiple.
+    Of networks for clips it is (batch, frames, height, width, C), and the number of frames, 2 at least, stays open
+    where it is in them.
 
     Args:
       networks: {name: module}, in order.
@@ -65,7 +73,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
       dtype: dtype of the computation, float32 or float16; parameters are stored in it.
       nchw: input and output are (batch, C, H, W), as other runtimes have them, instead of (batch, H, W, C).
       size: (height, width), px, of the images if all have the same; networks whose shapes cannot be left open need it.
-      multiple: open heights and widths are multiples of it, px; None is the chain's. SAFMN's need 8.
+      multiple: open heights and widths are multiples of it, px; None is the chain's, 8 with SAFMN.
       batch: number of images.
 
     Returns:
@@ -79,13 +87,17 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
         raise UserError("dtype = bfloat16: few runtimes compute ONNX graphs in it; take float16 or float32")
     if jnp.dtype(dtype) != jnp.float32:
         networks = {name: module.clone(dtype=dtype) for name, module in networks.items()}
-    multiple = multiple or chain_padding(networks).multiple
-    example = jax.ShapeDtypeStruct((batch, *(size or (multiple, multiple)), chain_channels(networks)[0]), jnp.float32)
+    multiple = multiple or math.lcm(chain_padding(networks).multiple, chain_open_multiple(networks))
+    clip = chain_frames(networks)
+    lead = (batch,) if clip is None else (batch, 2 if clip == "all" else clip)
+    example = jax.ShapeDtypeStruct((*lead, *(size or (multiple, multiple)), chain_channels(networks)[0]),
+                                   jnp.float32)
+    sides = () if size else (len(lead), len(lead) + 1)
 
     def function(variables, lr):
         return run_chain(networks, list(networks), variables, lr)[0]["sr"]
 
-    return _export(function, variables, example, dynamic=() if size else (1, 2), multiple=multiple,
+    return _export(function, variables, example, dynamic=(1, *sides) if clip == "all" else sides, multiple=multiple,
                    nchw=nchw)
 
 
@@ -98,7 +110,7 @@ def _export(function, variables, example, *, input_name="lr", output_name="sr", 
     graph, out, layouts = traced(function, variables, jax.ShapeDtypeStruct(shape, example.dtype), names=(
         input_name, output_name), dynamic=dynamic, multiple=multiple, nchw=nchw)
 
-    sides = {DYNAMIC[axis]: shape[axis] for axis in dynamic}
+    sides = {_axes(shape)[axis]: shape[axis] for axis in dynamic}
     lengths = [[_text(dims[axis], sides) for axis in layout]
                for dims, layout in zip((shape, out.shape), layouts, strict=True)]
     model = graph.to_proto({input_name: (example.dtype, lengths[0])}, {output_name: (out.dtype, lengths[1])})
@@ -124,11 +136,12 @@ def traced(function, variables, example, *, names=("lr", "sr"), dynamic=(), mult
     if len(closed.out_avals) != 1:
         raise ValueError(f"the function returns {len(closed.out_avals)} arrays, not one")
     out, = closed.out_avals
-    layouts = [(0, 3, 1, 2) if nchw and len(dims) == 4 else tuple(range(len(dims)))
+    layouts = [CHANNELS_FIRST.get(len(dims) if nchw else None, tuple(range(len(dims))))
                for dims in (example.shape, out.shape)]
     graph = Graph()
     image = Tensor(names[0], example.shape, layouts[0], np.dtype(example.dtype))
-    sources = {DYNAMIC[axis]: (layouts[0].index(axis), multiple if axis else 1) for axis in dynamic}
+    axes = _axes(example.shape)
+    sources = {axes[axis]: (layouts[0].index(axis), multiple if axes[axis] in SIDES else 1) for axis in dynamic}
     own = writer(graph, image, sources)
     result, = own.run(closed.jaxpr, [Constant(np.asarray(const)) for const in closed.consts],
                       [*_named(variables), own.as_image(image)])
@@ -138,13 +151,19 @@ def traced(function, variables, example, *, names=("lr", "sr"), dynamic=(), mult
 
 def open_shape(shape, dynamic, multiple, least=LEAST_SIDE):
     """The shape to trace with: `dynamic` axes are open, heights and widths multiples of a number, of `least` px."""
-    if unknown := [axis for axis in dynamic if axis not in DYNAMIC]:
-        raise ValueError(f"dynamic = {dynamic}: axis {unknown[0]} is none of {', '.join(map(str, DYNAMIC))}")
+    axes = _axes(shape)
+    if unknown := [axis for axis in dynamic if axis not in axes]:
+        raise ValueError(f"dynamic = {dynamic}: axis {unknown[0]} is none of {', '.join(map(str, axes))}")
     if not dynamic:
         return tuple(shape)
-    texts = {axis: f"{multiple}*{DYNAMIC[axis]}" if axis else DYNAMIC[axis] for axis in dynamic}
-    least = [f"{text} >= {least}" for axis, text in texts.items() if axis]
+    texts = {axis: f"{multiple}*{axes[axis]}" if axes[axis] in SIDES else axes[axis] for axis in dynamic}
+    least = [f"{text} >= {least if axes[axis] in SIDES else LEAST_FRAMES}" for axis, text in texts.items() if axis]
     return export.symbolic_shape(", ".join(texts.get(axis, str(n)) for axis, n in enumerate(shape)), constraints=least)
+
+
+def _axes(shape):
+    """{axis that may be open: its name} of an input."""
+    return DYNAMIC_OF_CLIPS if len(shape) == 5 else DYNAMIC
 
 
 def _named(variables):

@@ -10,11 +10,11 @@ from jax import export
 from jax.extend.core import Literal
 import numpy as np
 
-from jsr.onnx_graph import arithmetic, named, products, shapes
+from jsr.onnx_graph import arithmetic, loops, named, products, shapes
 from jsr.onnx_graph.lengths import is_known, is_one
-from jsr.onnx_graph.values import FUNCTIONS, Constant, Expression, Size, Tensor
+from jsr.onnx_graph.values import FUNCTIONS, Constant, Expression, Size, Tensor, image_layout
 
-TABLE = arithmetic.ELEMENTWISE | shapes.TABLE | products.TABLE
+TABLE = arithmetic.ELEMENTWISE | shapes.TABLE | products.TABLE | loops.TABLE
 NEVER_FOLDED = "broadcast_in_dim", "dim_as_value"
 
 
@@ -66,6 +66,12 @@ class Writer:
             raise ValueError(f"no ONNX operator is known for JAX's {name!r}")
         result = self.table[name](self, eqn, *inputs)
         return result if isinstance(result, list) else [result]
+
+    def within(self, body):
+        """A writer of a loop's body, which reads what stands around it."""
+        inner = type(self)(body, self.image, self.variables)
+        inner._kept, inner.sums = dict(self._kept), dict(self.sums)
+        return inner
 
     def _inline(self, jaxpr, inputs):
         constants = [Constant(np.asarray(const)) for const in getattr(jaxpr, "consts", ())]
@@ -148,7 +154,7 @@ class Writer:
         if isinstance(value, Size):
             name = self.lengths([value.length])
             return self.cast(Tensor(name, (), (None,), np.dtype(np.int64)), value.dtype)
-        layout = _image_layout(value.array.ndim)
+        layout = image_layout(value.array.ndim)
         return Tensor(self.arranged(value, layout), value.shape, layout, value.array.dtype)
 
     def cast(self, value, dtype):
@@ -159,7 +165,7 @@ class Writer:
 
     def as_image(self, value):
         """A Tensor, of four axes, in the order of ONNX's images; others as they are."""
-        return self._moved(value, _image_layout(len(value.shape)))
+        return self._moved(value, image_layout(len(value.shape)))
 
     def aligned(self, values):
         """(names, shape, layout) of values of one rank, or scalars, that arithmetic combines."""
@@ -171,7 +177,7 @@ class Writer:
             layout, = layouts
         else:  # the order of images, or of the largest
             largest = max(tensors, key=lambda value: sum(length != 1 for length in value.shape))
-            layout = _image_layout(rank) if _image_layout(rank) in layouts else _complete(largest.layout, rank)
+            layout = image_layout(rank) if image_layout(rank) in layouts else _complete(largest.layout, rank)
         shape = tuple(next((n for n in lengths if not is_one(n)), 1)
                       for lengths in zip(*(value.shape for value in values if len(value.shape) == rank), strict=True))
         return [self._operand(value, layout) for value in values], shape, layout
@@ -196,11 +202,6 @@ def _complete(layout, rank):
         if axis not in layout:
             layout.insert(layout.index(axis - 1) + 1 if axis else 0, axis)
     return tuple(layout)
-
-
-def _image_layout(rank):
-    """The order in which values of no order of their own lie: images as ONNX's convolutions want them."""
-    return (0, 3, 1, 2) if rank == 4 else tuple(range(rank))
 
 
 def _fold(eqn, inputs):

@@ -93,11 +93,11 @@ class Net:
 class Source:
     """A row of the data that samples are taken from."""
 
-    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images, or "folders/imagenet" and the like '
-                       "(jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr "
+    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images or clips, or "folders/imagenet" and '
+                       "so (jsr zoo datasets), folders that you fill, without which the row is left out; \"\" where hr "
                        "and lr are given", "")
-    hr: str = key("folder of HR images, whose LR images are in `lr`", "")
-    lr: str = key("folder of their LR images, of the same names, perhaps with something added (0801x4.png)", "")
+    hr: str = key("folder of HR images or clips, whose LR ones are in `lr`", "")
+    lr: str = key("folder of their LR ones, of the same names, perhaps with something added (0801x4.png)", "")
     split: str = key('split of the dataset, perhaps a slice, "train[:100]"', "train")
     degrade: str = key("degradation (jsr.degradations) that makes LR crops from HR ones; \"\" takes the stored LR", "")
     set: dict = key('parameters of `degrade`, {"qp": 31}; of a range, "60-100", or of a list one value is drawn for '
@@ -121,9 +121,10 @@ class Source:
 class Validation:
     """The pairs that a recipe is evaluated on."""
 
-    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images; "" where hr and lr are given', "")
-    hr: str = key("folder of HR images, whose LR images are in `lr`", "")
-    lr: str = key("folder of their LR images", "")
+    dataset: str = key('"<dataset>[/<config>]", or the path of a folder of images or clips; "" where hr and lr are '
+                       "given", "")
+    hr: str = key("folder of HR images or clips, whose LR ones are in `lr`", "")
+    lr: str = key("folder of their LR images or clips", "")
     split: str = key("split of the dataset", "validation")
     degrade: str = key('degradation that makes the LR images; "" takes the stored LR', "")
     set: dict = key("parameters of `degrade`", {})

@@ -118,6 +118,6 @@ def load(path):
         raise UserError(f"{path}: its networks are no {FEATURES} of frames and no {AUTOENCODER}; give the folder of a "
                         "run of aim22_t2:noah_engine")
     names = FEATURES, AUTOENCODER
-    meta = {key: value for key, value in parts[0][0].items() if key not in ("format", "scores", "ensemble")}
+    meta = {key: value for key, value in parts[0][0].items() if key not in ("format", "sha256", "scores", "ensemble")}
     return Engine({name: networks[name] for name in names}, {name: variables[name] for name in names},
                   {**meta, "networks": [rows[name] for name in names]})

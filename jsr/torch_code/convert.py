@@ -56,10 +56,12 @@ def convert(networks, variables, *, title, about="", size=None):
         shape for shape in sizes(padding.multiple) if min(map(padding.target, shape)) >= program.least]
     errors = []
     for index, (height, width) in enumerate(shapes):
-        lr = np.random.default_rng(index).random((1, height, width, program.channels[0]), np.float32)
+        clip = () if program.frames is None else (program.frames or 3,)
+        shape = (1, *clip, height, width, program.channels[0])
+        lr = np.random.default_rng(index).random(shape, np.float32)
         expected = _of_jsr(networks, variables, lr, padding)
         with torch.inference_mode():
-            found = network(torch.from_numpy(lr.transpose(0, 3, 1, 2).copy())).numpy().transpose(0, 2, 3, 1)
+            found = network(torch.from_numpy(np.moveaxis(lr, -1, -3).copy())).movedim(-3, -1).numpy()
         error = np.abs(found - expected).max() / np.abs(expected).max() if found.shape == expected.shape else np.inf
         errors.append(((height, width), float(error)))
         if not error <= BOUND:
@@ -94,7 +96,7 @@ def save(folder, text, weights, *, replace=True):
 def _traced(networks, variables, title, size):
     for network in networks.values():
         card = models.card(network)
-        if card.auxiliary or card.video:
+        if card.auxiliary:
             raise UserError(f"{title}: {type(network).__name__} gives no image of an image, which alone is "
                             "written as PyTorch code; name a .pth for a state dict of official names")
     try:
@@ -123,4 +125,4 @@ def _of_jsr(networks, variables, lr, padding):
         run = jax.jit(lambda variables, image: run_chain(networks, list(networks), variables, image)[0]["sr"])
         sr = np.asarray(run(variables, pad_to_multiple(lr, padding)))
     scale = chain_scale(networks)
-    return crop_to(sr, lr.shape[1] * scale, lr.shape[2] * scale)
+    return crop_to(sr, lr.shape[-3] * scale, lr.shape[-2] * scale)

@@ -317,6 +317,7 @@ OPS = {  # a node's kind: function of the body and the node to text
     "Median": _method("{0}.median(-1).values"),
     "Einsum": lambda body, node: f'torch.einsum("{node.attributes["equation"]}", '
                                  f"{_listed(body.text(name) for name in node.inputs)})",
+    "CumSum": lambda body, node: f"{body.text(node.inputs[0])}.cumsum({body.array(node.inputs[1]).item()})",
     "Cast": lambda body, node: f"{body.text(node.inputs[0])}.to(torch.{torch_dtype(node.attributes['to'])})",
     "Concat": _join, "Expand": _shaped("expand"), "Gather": _gather, "Pad": _pad, "Range": _range,
     "Reshape": _shaped("reshape"), "Slice": _slice, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze,
@@ -340,3 +341,30 @@ ON_LENGTHS = {  # the same of nodes on lengths alone, which become Numbers
     **{op: _computed(sign) for op, sign in {
         "Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Less": "<", "Greater": ">"}.items()},
 }
+
+FUNCTIONS = {"deform_conv2d": '''
+def deform_conv2d(x, offset, weight, mask=None, stride=1, padding=0, dilation=1):
+    """torchvision.ops.deform_conv2d without a bias, by samples of the image and a product."""
+    (n, channels, height, width), (features, depth, *size) = x.shape, weight.shape
+    taps, (rows, columns) = size[0] * size[1], offset.shape[2:]
+    groups, blocks = offset.shape[1] // (2 * taps), channels // depth
+    (top, left), (down, right), (tall, wide) = (
+        value if isinstance(value, tuple) else (value, value) for value in (padding, stride, dilation))
+    offset = offset.reshape(n, groups, taps, 2, rows, columns)
+    tap_y = torch.arange(size[0], device=x.device).repeat_interleave(size[1]) * tall - top
+    tap_x = torch.arange(size[1], device=x.device).repeat(size[0]) * wide - left
+    row = torch.arange(rows, device=x.device) * down
+    column = torch.arange(columns, device=x.device) * right
+    y = offset[:, :, :, 0] + (row[:, None] + tap_y[:, None, None])
+    z = offset[:, :, :, 1] + (column + tap_x[:, None, None])
+    grid = torch.stack(((2 * z + 1) / width - 1, (2 * y + 1) / height - 1), -1)
+    samples = F.grid_sample(x.reshape(n * groups, channels // groups, height, width),
+                            grid.reshape(n * groups, taps * rows, columns, 2), align_corners=False)
+    samples = samples.reshape(n, groups, channels // groups, taps, rows, columns)
+    if mask is not None:
+        samples = samples * mask.reshape(n, groups, 1, taps, rows, columns)
+    samples = samples.reshape(n, blocks, depth * taps, rows * columns)
+    weight = weight.reshape(blocks, features // blocks, depth * taps)
+    return (weight @ samples).reshape(n, features, rows, columns)
+
+'''}

@@ -15,7 +15,7 @@ from jsr.torch_code.tidy import tidied
 from jsr.torch_code.trace import Program
 
 WIDTH = 120  # of lines
-_RESERVED = {"batch", "height", "width"}
+_RESERVED = {"batch", "frames", "height", "width"}
 
 _HEAD = '''"""{title}
 
@@ -44,7 +44,7 @@ class Network(nn.Module):
 _PAD = '''
 def pad(image):
     """{what}"""
-    for axis in (2, 3):
+    for axis in (-2, -1):
         side = image.shape[axis]
         index = torch.arange({target}, device=image.device)
 {index}
@@ -56,7 +56,7 @@ def pad(image):
 _PAD_ZEROS = '''
 def pad(image):
     """{what}"""
-    height, width = image.shape[2:]
+    height, width = image.shape[-2:]
     return F.pad(image, (0, {width} - width, 0, {height} - height))
 
 '''
@@ -99,11 +99,12 @@ def write(program: Program, title: str, about: str, parameters: dict[str, np.nda
     padding = program.padding
     lines = [*_checks(program), *_sides(program, body.used), *body.lines]
     if _pads(program):
-        crop = ", ".join(f":{operators.times(program.scale, f'lr.shape[{axis}]')}" for axis in (2, 3))
-        lines.append(f"return {body.result}[:, :, {crop}]")
+        crop = ", ".join(f":{operators.times(program.scale, f'lr.shape[{axis}]')}" for axis in (-2, -1))
+        lines.append(f"return {body.result}[..., {crop}]")
     else:
         lines.append(f"return {body.result}")
-    functions = _pad_function(padding) if _pads(program) else ""
+    functions = (_pad_function(padding) if _pads(program) else "") + "".join(
+        operators.FUNCTIONS[name] for name in sorted(body.functions))
     layers = body.modules.lines
     code = "\n".join([functions, *layers, *lines])
     imports = ["from torch import nn", *["from torch.nn import functional as F"] * ("F." in code)]
@@ -120,13 +121,16 @@ def _indented(lines):
 def _takes(program):
     """The docstring of the class: what it takes and gives."""
     number, (height, width), scale = "N" if program.open_batch else 1, program.size or ("H", "W"), program.scale
-    sr = [scale * side if program.size else operators.times(scale, side) for side in (height, width)]
+    clip = [] if program.frames is None else [program.frames or "T"]
+    channels, out_channels = program.channels
+    given = ", ".join(map(str, [number, *clip, channels, height, width]))
+    made = [*clip, out_channels] if program.makes_clips else [out_channels]
+    sr = ", ".join(map(str, [number, *made, *(scale * side if program.size else operators.times(scale, side)
+                                              for side in (height, width))]))
     padded = " once padded" if program.padding.multiple > 1 else ""
     least = f" Sides are {program.least} px or more{padded}." if program.least > 1 else ""
-    channels, out_channels = program.channels
     kind = {1: "grey", 3: "RGB", 4: "RGB and alpha"}.get(channels, f"{channels} channels")
-    return (f"LR ({number}, {channels}, {height}, {width}), float32 {kind} in [0, 1], to SR ({number}, {out_channels}, "
-            f"{sr[0]}, {sr[1]}), not clipped.{least}")
+    return f"LR ({given}), float32 {kind} in [0, 1], to SR ({sr}), not clipped.{least}"
 
 
 def _pads(program):
@@ -138,8 +142,9 @@ def _pads(program):
 def _checks(program):
     """Lines that refuse sizes that the program is not of."""
     if program.size:
-        shape = "lr.shape[1:]" if program.open_batch else "lr.shape"
-        wanted = (*([] if program.open_batch else [1]), program.channels[0], *program.size)
+        shape = "lr.shape[2:]" if program.makes_clips else "lr.shape[1:]" if program.open_batch else "lr.shape"
+        lead = () if program.makes_clips or program.open_batch else (1,)
+        wanted = (*lead, *([program.frames] if program.frames else []), program.channels[0], *program.size)
         return [f"if {shape} != {wanted}:",
                 f"    raise ValueError(f\"images are {{tuple({shape})}}, this module takes {wanted}\")"]
     return []
@@ -152,10 +157,11 @@ def _sides(program, used):
         image = "x0"
         lines.append("x0 = pad(lr)")
     least = program.least > 1
+    time = [] if program.frames is None else ["frames"]
     names = [name if name in used or least and name in ("height", "width") else "_"
-             for name in ("batch", "channels", "height", "width")]
-    if names[:2] == ["_", "_"] and set(names) != {"_"}:
-        lines.append(f"{', '.join(names[2:])} = {image}.shape[2:]")
+             for name in ("batch", *time, "channels", "height", "width")]
+    if set(names[:-2]) == {"_"} and set(names) != {"_"}:
+        lines.append(f"{', '.join(names[-2:])} = {image}.shape[{len(names) - 2}:]")
     elif set(names) != {"_"}:
         lines.append(f"{', '.join(names)} = {image}.shape")
     if least:
@@ -275,29 +281,71 @@ class _Body:
         self._above = {"/".join(path[:end]) for path in paths for end in range(len(path) - 1)}
         self.modules = _Modules(parameters, self._prefix)
         self._texts = {"": None, "lr": "x0" if _pads(program) else "lr"}
-        self._free, self._count = [], 0
-        nodes = tidied(self.graph)
-        unknown = {node.op for node in nodes} - operators.OPS.keys() - operators.ON_LENGTHS.keys()
+        self._free, self._count, self._scope_of_last = [], 0, None
+        self.functions, self._indent = set(), ""
+        self._write(tidied(self.graph))
+        self.result = self._texts["sr"]
+
+    def _write(self, nodes):
+        """Adds the lines of nodes, in order; variables of values that none of them reads again are taken again."""
+        unknown = {node.op for node in nodes} - operators.OPS.keys() - operators.ON_LENGTHS.keys() - {"Scan"}
         if unknown:
             raise ValueError(f"{', '.join(sorted(unknown))}: not written in PyTorch")
-        last = {name: index for index, node in enumerate(nodes) for name in node.inputs}
-        scope = None
+        last = {name: index for index, node in enumerate(nodes) for name in node.reads}
+        own = {name for node in nodes for name in node.outputs}
         for index, node in enumerate(nodes):
             if self._is_of_lengths(node):
                 self._texts[node.outputs[0]] = operators.ON_LENGTHS[node.op](self, node)
                 continue
-            text = operators.OPS[node.op](self, node)
-            for name in {name for name in node.inputs if last[name] == index}:
-                if re.fullmatch(r"x[1-9]\d*", str(self._texts.get(name))):
-                    heapq.heappush(self._free, int(self._texts[name][1:]))
-            variable = f"x{self._number()}"
-            self._texts[node.outputs[0]] = variable
-            where = self._scope(node)
-            if where != scope:
-                self.lines.append(f"# {where}")
-                scope = where
-            self.lines.append(f"{variable} = {text}")
-        self.result = self._texts["sr"]
+            text = None if node.op == "Scan" else operators.OPS[node.op](self, node)
+            self._say_scope(node)
+            if node.op == "Scan":
+                self._loop(node)
+            self._forget(name for name in set(node.reads) & own if last[name] == index)
+            if text is not None:
+                self._texts[node.outputs[0]] = variable = self._variable()
+                self._line(f"{variable} = {text}")
+
+    def _loop(self, node):
+        """The lines of a loop over the first axis of some values, which passes others from round to round."""
+        body, carry, turned = (node.attributes[key] for key in ("body", "carry", "reverse"))
+        passed, lists = ([self._variable() for _ in names] for names in (node.outputs[:carry], node.outputs[carry:]))
+        for variable, name in zip(passed, node.inputs, strict=False):
+            self._line(f"{variable} = {self.text(name)}")
+        self._line(f"{', '.join(lists)} = {', '.join(['[]'] * len(lists))}")
+        index, along = f"i{len(self._indent) // 4 or ''}", [self.text(name) for name in node.inputs[carry:]]
+        rounds = f"range(len({along[0]}))"
+        self._line(f"for {index} in {f'reversed({rounds})' if turned else rounds}:")
+        inputs = [name for name, _ in body.inputs]
+        self._texts |= dict(zip(inputs, [*passed, *(f"{text}[{index}]" for text in along)], strict=True))
+        self._indent += " " * 4
+        self._write(body.nodes)
+        results = [self._texts[name] for name, _ in body.outputs]
+        self._line(f"{', '.join(passed)} = {', '.join(results[:carry])}")
+        for variable, result in zip(lists, results[carry:], strict=True):
+            self._line(f"{variable}.append({result})")
+        self._indent = self._indent[4:]
+        for variable in lists:
+            self._line(f"{variable} = torch.stack({variable}{'[::-1]' if turned else ''})")
+        self._forget(name for name, _ in body.outputs)
+        self._texts |= dict(zip(node.outputs, [*passed, *lists], strict=True))
+
+    def _line(self, text):
+        self.lines.append(self._indent + text)
+
+    def _variable(self):
+        return f"x{self._number()}"
+
+    def _forget(self, names):
+        for name in names:
+            if re.fullmatch(r"x[1-9]\d*", str(self._texts.get(name))):
+                heapq.heappush(self._free, int(self._texts[name][1:]))
+
+    def _say_scope(self, node):
+        where = self._scope(node)
+        if where != self._scope_of_last:
+            self._line(f"# {where}")
+            self._scope_of_last = where
 
     def _number(self):
         if self._free:

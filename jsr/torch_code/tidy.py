@@ -10,11 +10,14 @@ def tidied(graph):
     """The nodes of a finished jsr.onnx_graph.graph.Graph, in order, with `Linear` and `Select` in place of two each.
 
     Linear is a product by a constant matrix and a bias, Select an index in place of a slice of one and a squeeze.
-    Nothing is added to zero, joined with nothing, or padded by nothing.
+    Nothing is added to zero, joined with nothing, or padded by nothing. So it is with the body of a `Scan`.
     """
     nodes = graph.nodes
     for rule in (_without_idle, _with_linears, _with_indices):
         nodes = rule(nodes, graph.constants)
+    for node in nodes:
+        if node.op == "Scan":
+            node.attributes["body"].nodes = tidied(node.attributes["body"])
     return nodes
 
 
@@ -22,6 +25,8 @@ def _without_idle(nodes, constants):
     same, kept = {}, []
     for node in nodes:
         inputs = [same.get(name, name) for name in node.inputs]
+        if node.op == "Scan":
+            _rename(node.attributes["body"], same)
         zeros = [name for name in inputs if name in constants and constants[name].ndim == 0 and constants[name] == 0]
         is_idle = (node.op, len(inputs), len(zeros)) in (("Add", 2, 1), ("Concat", 1, 0)) or (
             node.op == "Pad" and inputs[1] in constants and not constants[inputs[1]].any())
@@ -30,6 +35,14 @@ def _without_idle(nodes, constants):
         else:
             kept.append(dataclasses.replace(node, inputs=inputs))
     return kept
+
+
+def _rename(body, same):
+    """Has the body of a loop read other values from around it."""
+    for node in body.nodes:
+        node.inputs = [same.get(name, name) for name in node.inputs]
+        if node.op == "Scan":
+            _rename(node.attributes["body"], same)
 
 
 def _with_linears(nodes, constants):
@@ -68,7 +81,7 @@ def _merged(nodes, rule):
     """
     readers = collections.defaultdict(list)
     for node in nodes:
-        for name in node.inputs:
+        for name in node.reads:
             readers[name].append(node)
     kept, gone = [], set()
     for node in nodes:

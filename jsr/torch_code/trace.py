@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr.chain import chain_channels, chain_padding, chain_scale, run_chain
+from jsr.chain import chain_channels, chain_frames, chain_padding, chain_scale, run_chain
 from jsr.layers.padding import Padding
 from jsr.layers.upsample import TransposedConv
 from jsr.onnx_graph import LEAST_SIDE, arithmetic, named, write
@@ -35,6 +35,7 @@ class Program:
       scale: SR size over LR size.
       channels: of LR and SR.
       open_batch: whether the number of images is open; else it is one.
+      frames: number of frames of clips, 0 where it is open, None of images.
       size: (height, width) of the only images, px; None is any.
       least: px, of the sides of the padded image.
     """
@@ -44,8 +45,14 @@ class Program:
     scale: int
     channels: tuple[int, int]
     open_batch: bool
+    frames: int | None
     size: tuple[int, int] | None
     least: int
+
+    @property
+    def makes_clips(self):
+        """Whether what it gives is a clip, too."""
+        return self.frames == 0
 
 
 def trace(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], size: tuple[int, int] | None) -> Program:
@@ -55,13 +62,18 @@ def trace(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], size:
       Exception: of many kinds, of JAX's or a ValueError of the writer's, where it cannot be traced even for one size.
     """
     padding, scale, channels = chain_padding(networks), chain_scale(networks), chain_channels(networks)
-    attempts = [((0,), LEAST_SIDE), ((), LEAST_SIDE)]
+    frames = chain_frames(networks)
+    lead = (1,) if frames is None else (1, 2 if frames == "all" else frames)
+    sides = len(lead), len(lead) + 1
+    time, batch = ((1,), ()) if frames == "all" else ((), (0,))  # one clip at a time, of any length
+    attempts = [((*batch, *time), LEAST_SIDE), (time, LEAST_SIDE)]
     if size is None:
-        attempts = [((0, 1, 2), 1), ((0, 1, 2), LEAST_SIDE), ((1, 2), LEAST_SIDE), *attempts]
-    for dynamic, least in attempts:
-        is_fixed = 1 not in dynamic
+        attempts = [((*batch, *time, *sides), 1), ((*batch, *time, *sides), LEAST_SIDE), ((*time, *sides), LEAST_SIDE),
+                    *attempts]
+    for number, (dynamic, least) in enumerate(attempts, 1):
+        is_fixed = sides[0] not in dynamic
         height, width = map(padding.target, size or FIXED)
-        shape = write.open_shape((1, height, width, channels[0]), dynamic, padding.multiple, least)
+        shape = write.open_shape((*lead, height, width, channels[0]), dynamic, padding.multiple, least)
         try:
             with nn.intercept_methods(_by_name):
                 graph, *_ = write.traced(
@@ -69,10 +81,11 @@ def trace(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], size:
                     jax.ShapeDtypeStruct(shape, jnp.float32), dynamic=dynamic, multiple=padding.multiple, nchw=True,
                     writer=_Writer)
         except Exception:  # of many classes: a network may do anything with sizes that are no numbers
-            if not dynamic:
+            if number == len(attempts):
                 raise
             continue
-        return Program(graph, padding, scale, channels, 0 in dynamic, (size or FIXED) if is_fixed else None,
+        length = None if frames is None else 0 if 1 in dynamic else lead[1]
+        return Program(graph, padding, scale, channels, 0 in dynamic, length, (size or FIXED) if is_fixed else None,
                        1 if is_fixed else least)
     raise AssertionError("the last attempt returns or raises")
 

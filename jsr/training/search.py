@@ -198,7 +198,7 @@ def _expected_improvement(places, scores, others, seed):
 
 def _train(recipe, net, fields, workdir, steps, console):
     """{score, codecs} of one training, from its folder where it has been done."""
-    name = "_".join(f"{key}={value}" for key, value in fields.items()).replace(" ", "")
+    name = "_".join(f"{key}={value}" for key, value in sorted(fields.items())).replace(" ", "")
     folder = Path(workdir) / name / str(steps)
     done = folder / "score.json"
     if done.exists():

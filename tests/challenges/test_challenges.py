@@ -269,3 +269,14 @@ def test_ais24_is_the_mean_of_two_qps():
     standing = challenges.standing(AIS24, ours, NAMES_4K, baseline, runtime_ms=1.0)
     assert (standing.rank, standing.gain, standing.score) == (None, None, None)
     assert standing.text == "PSNR[ntire23_script] QP31 33.5000 dB (not comparable: the table is of QP31 and QP63)"
+
+
+def test_clips_are_ranked_by_name_number_and_bicubic():
+    protocol, names = challenges.protocol("aim22_t2"), [f"{i:03d}" for i in range(1, 16)]
+    standing = challenges.standing(protocol, rgb(24.5), names, rgb(22.8))
+    assert standing.rank == 2 and "rank 2 of 4" in standing.text and "below NoahTerminalCV 25.1723" in standing.text
+    assert list(standing.published_gains) == ["NoahTerminalCV", "NTIRE'22 winner (TaoMC2)", "IVL"]
+    assert standing.published_gains["IVL"] == pytest.approx(0.2966)
+    others = challenges.standing(protocol, rgb(24.5), names, rgb(22.4))  # of x265, or of the 15 validation clips
+    assert others.rank is None and "bicubic is 22.4000 dB here and 22.7926 in the table" in others.text
+    assert challenges.standing(protocol, rgb(24.5), names[:14], rgb(22.8)).rank is None

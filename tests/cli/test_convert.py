@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from PIL import Image
 import pytest
 
 import jsr
@@ -16,17 +17,24 @@ GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "edsr.npz")
 CASES = json.loads(str(GOLDEN["about"]))["cases"]
 
 
-def state_dict_of(case):
+def golden(case):
     prefix = f"{case}/state_dict/"
     return {key.removeprefix(prefix): GOLDEN[key] for key in GOLDEN.files if key.startswith(prefix)}
 
 
 @pytest.fixture
-def weights(tmp_path, monkeypatch):
-    """official_x3.safetensors, basicsr_x4.safetensors, with references beside them, in the working folder."""
+def state_dict_of(enlarging):
+    """Function from a case to the state dict that `weights` writes."""
+    return lambda case: enlarging(golden(case))
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch, state_dict_of):
+    """official_x3 and basicsr_x4, .safetensors that enlarge, and random golden_*, with references, in a folder."""
     monkeypatch.chdir(tmp_path)
     for case in ("official_x3", "basicsr_x4"):
         files.write_state_dict(tmp_path / f"{case}.safetensors", state_dict_of(case))
+        files.write_state_dict(tmp_path / f"golden_{case}.safetensors", golden(case))
         np.savez(tmp_path / f"{case}.npz", lr=GOLDEN[f"{case}/lr"], sr=GOLDEN[f"{case}/sr"])
     return tmp_path
 
@@ -49,11 +57,11 @@ def fails(capsys, *arguments):
 
 
 def test_recognised_checked_written_and_usable(weights, capsys):
-    assert main(["convert", "official_x3.safetensors", "model.safetensors", "--reference", "official_x3.npz",
+    assert main(["convert", "golden_official_x3.safetensors", "model.safetensors", "--reference", "official_x3.npz",
                  "--licence", "MIT"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == ("official_x3.safetensors: edsr/baseline x3 with num_feat=4, num_block=3, 2,591 parameters, "
-                      "named as in official")
+    assert out[0] == ("golden_official_x3.safetensors: edsr/baseline x3 with num_feat=4, num_block=3, 2,591 "
+                      "parameters, named as in official")
     assert out[1] == "not in the file, assumed: res_scale 1.0 (--scale, --field)"
     assert out[2].startswith("parity with official_x3.npz, lr 1x7x5x3: largest error ")
     assert out[3:] == ["licence: MIT", "wrote model.safetensors; all done"]
@@ -61,7 +69,8 @@ def test_recognised_checked_written_and_usable(weights, capsys):
     assert meta["networks"] == [{"name": "sr", "model": "edsr/baseline", "scale": 3,
                                  "fields": {"num_feat": 4, "num_block": 3}, "deployed": False}]
     assert meta["licence"] == "MIT" and meta["parity"]["max_abs_error"] < 5e-6
-    assert meta["fingerprint"]["source"] == "official_x3.safetensors" and meta["fingerprint"]["names"] == "official"
+    assert meta["fingerprint"]["source"] == "golden_official_x3.safetensors"
+    assert meta["fingerprint"]["names"] == "official"
     lr = np.rint(GOLDEN["official_x3/lr"][0] * 255).astype(np.uint8)
     sr = np.clip(GOLDEN["official_x3/sr"][0], 0, 1) * 255
     assert np.abs(jsr.load("model.safetensors").upscale(lr) - sr).max() <= 0.501
@@ -70,11 +79,13 @@ def test_recognised_checked_written_and_usable(weights, capsys):
 @pytest.mark.parametrize("prefixes, words, taken", [
     (["_orig_mod.module."], [], ""),
     (["net_g.", "perceptual."], [], "taken: net_g.; left out: 1 tensors of other names"),
+    (["student.", "perceptual."], [], "taken: student.; left out: 1 tensors of other names"),
     (["model.", "generator_ema."], [], "taken: generator_ema.; left out: {} tensors of other names"),
-    (["model.", "net_g."], ["--prefix", "net_g."], "taken: net_g.; left out: {} tensors of other names"),
+    (["model.", "model_swa.module."], [], "taken: model_swa.module.; left out: {} tensors of other names"),
+    (["model.", "net_g."], ["--prefix", "net_g"], "taken: net_g; left out: {} tensors of other names"),
     (["generator."], "--arch edsr/baseline --scale 3 --field num_feat=4 --field num_block=3".split(), ""),
 ])
-def test_what_trainings_put_before_the_names(weights, capsys, prefixes, words, taken):
+def test_what_trainings_put_before_the_names(weights, state_dict_of, capsys, prefixes, words, taken):
     state_dict = state_dict_of("official_x3")
     taken = taken.format(len(state_dict))
     few = {"perceptual.": {"0.weight": np.zeros(3, np.float32)}}
@@ -83,13 +94,36 @@ def test_what_trainings_put_before_the_names(weights, capsys, prefixes, words, t
     assert main(["convert", "wrapped.safetensors", "model.safetensors", *words]) == 0
     out = capsys.readouterr().out
     assert "edsr/baseline x3" in out and taken in out and ("taken" in out) == bool(taken)
-    assert (", averaged," in out) == ("generator_ema." in prefixes)
+    assert (", averaged," in out) == bool({"generator_ema.", "model_swa.module."} & {*prefixes})
     assert main(["convert", "official_x3.safetensors", "plain.safetensors"]) == 0
     jax.tree.map(np.testing.assert_array_equal, *(model_file.load(f"{name}.safetensors")[2]
                                                   for name in ("model", "plain")))
 
 
-def test_there_and_back(weights, capsys):
+def test_weights_are_used_in_one_step(weights, state_dict_of, capsys, photograph):
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
+    plain = {key: torch.from_numpy(value) for key, value in state_dict_of("official_x3").items()}
+    torch.save({"params": plain | {"head.0.weight": plain["head.0.weight"] + 0.01}, "epoch": 300,
+                "params_ema": {f"module.{key}": value for key, value in plain.items()}}, "4x.pth")
+    Image.fromarray(photograph(9, 11)).save("a_x.png")
+    assert main(["convert", "4x.pth", "model.safetensors"]) == 0
+    assert model_file.load("model.safetensors")[0]["notes"][:3] == [
+        "4x.pth: edsr/baseline x3 with num_feat=4, num_block=3, 2,591 parameters, averaged, named as in official",
+        "not in the file, assumed: res_scale 1.0 (--scale, --field)",
+        "taken: params_ema.module.; left out: params, epoch 300"]
+    capsys.readouterr()
+    for model in ("4x.pth", "model.safetensors"):
+        assert main(["upscale", "a_x.png", "--model", model, "-o", f"{model}_x.png", "--runtime", "jax"]) == 0
+        assert ("left out: params, epoch 300\n" in capsys.readouterr().out) == (model == "4x.pth")
+    np.testing.assert_array_equal(*(np.asarray(Image.open(f"{name}_x.png"))
+                                    for name in ("4x.pth", "model.safetensors")))
+    assert main(["convert", "4x.pth", "plain.safetensors", "--prefix", "params"]) == 0
+    assert "taken: params; left out: epoch 300, params_ema\n" in capsys.readouterr().out
+    trees = [model_file.load(f"{name}.safetensors")[2]["sr"]["params"] for name in ("plain", "model")]
+    assert sum(not np.array_equal(*pair) for pair in zip(*map(jax.tree.leaves, trees), strict=True)) == 1
+
+
+def test_there_and_back(weights, state_dict_of, capsys):
     assert main(["convert", "official_x3.safetensors", "model.safetensors"]) == 0
     assert "parity: not checked (--reference)\nlicence: not stated (--licence)\n" in capsys.readouterr().out
     assert model_file.load("model.safetensors")[0]["parity"] is None
@@ -100,21 +134,21 @@ def test_there_and_back(weights, capsys):
     assert back.keys() == before.keys() and all(np.array_equal(back[key], before[key]) for key in before)
 
 
-def test_back_to_pytorch_loads_strictly(weights):
+def test_back_to_pytorch_loads_strictly(weights, state_dict_of):
     torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
     assert main(["convert", "official_x3.safetensors", "model.safetensors"]) == 0
     assert main(["convert", "model.safetensors", "back.pth"]) == 0
     found = torch.load("back.pth", weights_only=True)["params"]
     before = state_dict_of("official_x3")
     assert found.keys() == before.keys() and all(np.array_equal(found[key].numpy(), before[key]) for key in before)
-    assert main(["convert", "back.pth", "again.safetensors", "--reference", "official_x3.npz"]) == 0
+    assert main(["convert", "back.pth", "again.safetensors"]) == 0
 
 
 def test_what_is_not_in_the_file_is_said_and_can_be_overruled(weights, capsys):
     # the weights were made with res_scale 0.5, which their shapes do not tell
-    message = fails(capsys, "basicsr_x4.safetensors", "model.safetensors", "--reference", "basicsr_x4.npz")
+    message = fails(capsys, "golden_basicsr_x4.safetensors", "model.safetensors", "--reference", "basicsr_x4.npz")
     assert "the converted network is not the original" in message and left(weights) == []
-    assert main(["convert", "basicsr_x4.safetensors", "model.safetensors", "--field", "res_scale=0.5",
+    assert main(["convert", "golden_basicsr_x4.safetensors", "model.safetensors", "--field", "res_scale=0.5",
                  "--reference", "basicsr_x4.npz"]) == 0
     out = capsys.readouterr().out
     assert "not in the file, assumed: img_range 255" in out and "assumed: res_scale" not in out
@@ -122,7 +156,7 @@ def test_what_is_not_in_the_file_is_said_and_can_be_overruled(weights, capsys):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision_becomes_float32(weights, capsys, dtype):
+def test_half_precision_becomes_float32(weights, state_dict_of, capsys, dtype):
     half = {key: value.astype(jax.numpy.dtype(dtype)) for key, value in state_dict_of("official_x3").items()}
     files.write_state_dict("half_x.safetensors", half)
     assert main(["convert", "half_x.safetensors", "model.safetensors"]) == 0
@@ -142,11 +176,11 @@ def test_a_named_network(weights, capsys):
     assert model_file.load("model.safetensors")[0]["networks"][0]["model"] == "edsr/baseline"
 
 
-def test_the_network_of_a_recipe(weights, capsys):
+def test_the_network_of_a_recipe(weights, enlarging, capsys):
     variables = zeros(models.abstract("edsr/baseline", scale=4))
     rules = convert.formats(models.create("edsr", scale=4))["basicsr"]
-    files.write_state_dict("zeros.safetensors", convert.to_torch(variables, rules))
-    assert main(["convert", "zeros.safetensors", "model.safetensors", "--recipe", "aim22_t1:edsr"]) == 0
+    files.write_state_dict("baseline.safetensors", enlarging(convert.to_torch(variables, rules)))
+    assert main(["convert", "baseline.safetensors", "model.safetensors", "--recipe", "aim22_t1:edsr"]) == 0
     meta = model_file.load("model.safetensors")[0]
     assert meta["recipe"] == "aim22_t1:edsr" and meta["networks"][0]["fields"] == {}
     assert meta["protocol"] == "aim22_t1"
@@ -205,7 +239,7 @@ def test_mistakes_are_one_line_and_leave_nothing(weights, capsys, arguments, mes
     assert left(weights) == []
 
 
-def test_several_networks_are_named(weights, capsys):
+def test_several_networks_are_named(weights, state_dict_of, capsys):
     state_dict = state_dict_of("official_x3")
     files.write_state_dict("two.safetensors", {f"{prefix}{key}": value for prefix in ("model.", "net_g.")
                                                for key, value in state_dict.items()})

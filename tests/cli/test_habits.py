@@ -41,7 +41,7 @@ def place(tmp_path, monkeypatch, photograph):
         model_file.save(name, {"sr": {}}, {"networks": [net]})
     model_file.save("m3.safetensors", {"sr": {}}, {"networks": [net | {"model": "enlarge/nearest"}]})
     Path("a.pth").write_bytes(b"PK\3\4 and more")
-    Path("a b.pth").write_bytes(b"\x80\2 a pickle")
+    convert_files.write_state_dict("a b.safetensors", {"w": np.ones(1, np.float32)})
     Path("a.onnx").write_bytes(b"\x08\x0a a graph")
     Path("empty").mkdir()
     return tmp_path
@@ -99,9 +99,10 @@ def test_words_in_any_order(place, line, made):
     ("upscale pics -m run --out big.pgn", 2, "did you mean big.png?"),
     ("upscale a.png -m run --out res.png --format webp", 2, "res.png: its ending is of png, --format webp is another"),
     ("upscale a.png -m a.pth -o x.png", 1,
-     "a.pth: PyTorch weights, no model file of jsr's; convert them first: jsr convert a.pth a.safetensors"),
-    (["upscale", "a.png", "-m", "a b.pth", "-o", "x.png"], 1, "first: jsr convert 'a b.pth' 'a b.safetensors'"),
-    ("fuse a.pth x.safetensors", 1, "convert them first: jsr convert a.pth a.safetensors"),
+     "a.pth: damaged, or no PyTorch checkpoint; get it again"),
+    (["upscale", "a.png", "-m", "a b.safetensors", "-o", "x.png"], 1, "a b.safetensors: neither a model file of jsr's "
+     "nor weights of a network that it recognises (keys: w, ...); name that: jsr convert 'a b.safetensors' MODEL"),
+    ("fuse a.pth x.safetensors", 1, "a.pth: damaged, or no PyTorch checkpoint; get it again"),
     ("upscale a.png -m a.onnx -o x.png", 1,
      "a.onnx: an ONNX network, no model file of jsr's; convert the PyTorch weights that it was made of: jsr convert"),
     ("upscale a.png -m empty -o x.png", 1, "empty: is a folder without the model file of a run, best.safetensors or"),

@@ -22,13 +22,13 @@ GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "edsr.npz")
 
 
 @pytest.fixture(scope="module")
-def contents(tmp_path_factory):
+def contents(tmp_path_factory, enlarging):
     """{name: bytes}: a model file, and weights as PyTorch's code names them."""
     folder = tmp_path_factory.mktemp("served")
     model_file.save(folder / "good.safetensors", {"sr": {}}, {"networks": [NET], "licence": "MIT"})
     prefix = "official_x3/state_dict/"
-    files.write_state_dict(folder / "edsr.safetensors", {
-        key.removeprefix(prefix): GOLDEN[key] for key in GOLDEN.files if key.startswith(prefix)})
+    files.write_state_dict(folder / "edsr.safetensors", enlarging({
+        key.removeprefix(prefix): GOLDEN[key] for key in GOLDEN.files if key.startswith(prefix)}))
     return {path.name: path.read_bytes() for path in folder.iterdir()} | {"page.safetensors": b"<html>log in</html>"}
 
 

@@ -27,7 +27,7 @@ def test_what_costs_too_much_is_not_tried_and_the_best_is_named(search, tmp_path
     scores = [float(row[-1]) for row in rows]
     assert scores == sorted(scores, reverse=True)
     assert f"--config.networks.sr.fields=\"{{'num_feat': {rows[0][2].rstrip(',')}, 'num_block': 1}}\"" in said.out
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"num_feat=4_num_block=1", "num_feat=6_num_block=1"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"num_block=1_num_feat=4", "num_block=1_num_feat=6"}
     assert search(*WIDTHS, "--max_gmacs=2", "--steps=2") == 0  # once more: nothing is trained again
     again = capsys.readouterr()
     assert again.out == said.out and "2 steps" not in again.err

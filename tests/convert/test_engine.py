@@ -133,7 +133,7 @@ def test_rules_that_do_not_fit_the_network_are_mistakes_of_ours(state_dict, rows
 @pytest.mark.parametrize("wrap, ema, left_out", [
     (lambda plain, averaged: plain, False, ()),
     (lambda plain, averaged: {"params": plain}, False, ()),
-    (lambda plain, averaged: {"model": {"net": plain}, "epoch": 3}, False, ("epoch",)),
+    (lambda plain, averaged: {"model": {"net": plain}, "epoch": 3}, False, ("epoch 3",)),
     (lambda plain, averaged: {"state_dict": {f"module.{key}": plain[key] for key in plain}}, False, ()),
     (lambda plain, averaged: {"params": averaged, "params_ema": plain}, True, ("params",)),
     (lambda plain, averaged: {"state_dict": averaged, "ema_state_dict": plain}, True, ("state_dict",)),
@@ -142,9 +142,16 @@ def test_rules_that_do_not_fit_the_network_are_mistakes_of_ours(state_dict, rows
     (lambda plain, averaged: {"params": plain, "params_ema": None}, False, ("params_ema",)),
     (lambda plain, averaged: {"params": plain, "params_ema": {}}, False, ("params_ema",)),
     (lambda plain, averaged: {"params": plain, "ema": {"decay": 0.9}}, False, ("ema",)),
-    (lambda plain, averaged: plain | {"epoch": 3, "m.total_ops": np.zeros(1)}, False, ("epoch", "m.total_ops")),
+    (lambda plain, averaged: plain | {"epoch": 3, "best": 31.5, "m.total_ops": np.zeros(1), "total_ops": np.zeros(1)},
+     False, ("epoch 3", "best 31.5", "total_ops")),
     (lambda plain, averaged: {"n_averaged": np.zeros(1)} | {f"module.{key}": plain[key] for key in plain}, True,
      ("n_averaged",)),
+    (lambda plain, averaged: {"model": averaged, "swa_model": {"n_averaged": np.array(3)} | {
+        f"module.{key}": plain[key] for key in plain}}, True, ("model", "n_averaged")),
+    (lambda plain, averaged: {"net": averaged, "netEma": plain, "optimizer": {"state": averaged}}, True,
+     ("net", "optimizer")),
+    (lambda plain, averaged: {"mine": plain, "optim_g": averaged, "lr_schedulers": [averaged]}, False,
+     ("optim_g", "lr_schedulers")),
 ])
 def test_unwrap_finds_the_state_dict(state_dict, wrap, ema, left_out):
     other = {key: value + 1 for key, value in state_dict.items()}

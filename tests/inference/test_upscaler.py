@@ -354,3 +354,25 @@ def test_what_a_program_forbids_itself_does_not_matter(tmp_path, photograph, for
     want = jsr.load(tmp_path / "m.safetensors").upscale(lr)
     with forbids():
         np.testing.assert_array_equal(jsr.load(tmp_path / "m.safetensors").upscale(lr), want)
+
+
+# Clips
+
+def test_networks_for_clips_see_a_window_around_every_frame(photograph):
+    """Beyond the ends the first or last frame comes again; flips and turns are averaged; sizes are padded."""
+    chain = make_chain("stopn", 4, num_feat=4, num_level=2, num_conv=1)
+    clip = np.stack([photograph(24, 40, 4)[:14, 2 * t:2 * t + 18] for t in range(3)])
+    assert chain.frames == 5
+    padded = np.pad(clip, [(0, 0), (0, 2), (0, 2), (0, 0)], "reflect").astype(np.float32) / 255
+    module, variables = chain.networks["sr"], jax.device_get(chain.variables["sr"])
+    windows = np.stack([padded[np.clip([t - 2, t - 1, t, t + 1, t + 2], 0, 2)] for t in range(3)])
+    expected = np.asarray(module.apply(variables, windows))[:, :56, :72]
+    assert np.abs(Upscaler([chain]).upscale(clip.astype(np.float32) / 255) - expected.clip(0, 1)).max() < 1e-5
+    sr = Upscaler([chain]).upscale(clip)
+    assert sr.dtype == np.uint8 and np.abs(sr - 255 * expected.clip(0, 1)).max() < 0.51
+    turned = Upscaler([chain]).upscale(clip[:, :, ::-1])[:, :, ::-1].astype(float)
+    averaged = Upscaler([chain], self_ensemble=["identity", "hflip"]).upscale(clip)
+    inside = (expected > 0.02) & (expected < 0.98)  # where nothing was clipped
+    assert np.abs(averaged - (sr + turned) / 2)[inside].max() < 1.51
+    with pytest.raises(ValueError, match=r"takes clips, expected \(T, H, W, 3\), got \(14, 18, 3\)"):
+        Upscaler([chain]).upscale(clip[0])

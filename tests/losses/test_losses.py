@@ -127,6 +127,22 @@ def test_attention_of_a_larger_map_is_averaged_first(pair):
             features.attention_transfer(pred, other)
 
 
+def test_contrastive_is_the_cross_entropy_of_telling_the_other_frame():
+    x = np.random.default_rng(0).normal(size=(3, 4, 5))
+    views = np.concatenate([x[:, 0], x[:, -1]])
+    views /= np.linalg.norm(views, axis=1, keepdims=True)
+    found = []
+    for index, view in enumerate(views):
+        logits = np.delete(views @ view / 0.2, index)
+        other = np.delete(np.arange(6), index).tolist().index((index + 3) % 6)
+        found.append(np.log(np.exp(logits).sum()) - logits[other])
+    value = features.contrastive(x.astype(np.float32), None, temperature=0.2)
+    np.testing.assert_allclose(value, np.mean(found), rtol=1e-5)
+    for wrong in (x[:1], x[:, :1], x[0]):
+        with pytest.raises(ValueError, match=r"contrastive: features are .*, expected \(N, T, D\)"):
+            features.contrastive(wrong, None)
+
+
 def test_psnr_is_that_of_each_image():
     pred, target = np.zeros((2, 4, 4, 3), np.float32), np.zeros((2, 4, 4, 3), np.float32)
     pred[0], pred[1] = 0.1, 0.01

@@ -78,7 +78,7 @@ def test_one_graph_gives_what_jax_gives_at_every_size(model_id, scale):
 
 
 @pytest.mark.parametrize("model_id, options, size", [
-    ("safmn/base", dict(size=(33, 40)), (33, 40)), ("safmn/light_pp", dict(multiple=8), (40, 64)),
+    ("safmn/base", dict(size=(33, 40)), (33, 40)), ("safmn/light_pp", dict(), (40, 64)),
     ("rrdbnet", dict(size=(32, 40)), (32, 40))])
 def test_graphs_of_one_size_or_of_a_multiple(model_id, options, size):
     networks, variables = small(model_id, 4)

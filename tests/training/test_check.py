@@ -92,10 +92,42 @@ def test_a_loss_of_weight_0_needs_no_network(load):
     assert len(config.stages[0].players[0].losses) == 1 and state.frozen_variables(config) == {}
 
 
+# What makes of a recipe for images one for clips
+CLIPS = {"protocol": "aim22_t2", "data.train[0].degrade": "aim22_t2", "data.eval.degrade": "aim22_t2",
+         "stages[0].frames": "5", "stages[0].crop": "64", "networks.sr.fields": "{}"}
+
+
+@pytest.mark.parametrize("given, line", [
+    ({"networks.sr.model": "stopn/base", "stages[0].frames": "7"},
+     "stages[0].frames: 7, but the network sees 5 at once; give 5"),
+    ({"networks.sr.model": "stopn/base", "stages[0].frames": "0"},
+     "stages[0].frames: 0 is for images, but the network takes clips; give 5"),
+    ({"protocol": "aim22_t1", "data.eval.degrade": "aim22_t1"},
+     "protocol: aim22_t1 judges images, and the samples are clips; take aim22_t2"),
+    ({"data.eval.degrade": "aim22_t1"},
+     "data.eval.degrade: aim22_t1 makes images, and the protocol aim22_t2 judges clips; take another"),
+])
+def test_clips_go_where_clips_are_taken(load, given, line):
+    with pytest.raises(UserError) as error:
+        load(**{**CLIPS, **given})
+    assert str(error.value).splitlines()[0].startswith(f"--config.{line}")
+
+
+def test_batches_of_clips_have_the_shape_that_networks_give(load):
+    for model, hr in (("stopn/base", (2, 64, 64, 3)), ("edsr/baseline", (2, 5, 64, 64, 3))):
+        config = load(**CLIPS, **{"networks.sr.model": model})
+        assert mix.batch_shapes(config, config.stages[0], 2) == {"lr": (2, 5, 16, 16, 3), "hr": hr}
+
+
+def test_images_are_no_validation_of_clips(load, photo_folder):
+    config = load(**CLIPS)
+    with pytest.raises(UserError, match="the validation has images, and the protocol aim22_t2 judges clips"):
+        check.check_data(config, {mix.EVAL: mix.validation_source(config), **dict.fromkeys(
+            [mix.key(row) for row in config.data.train])})
+
+
 def test_clips_have_no_quality_to_tell_a_network(load):
-    given = {"networks.sr.model": "plain/bicubicpp", "networks.sr.scale": "3", "stages[0].frames": "3",
-             "networks.sr.fields": "{'quality_feat': 4}", "data.train[0].degrade": "bicubic_x3",
-             "data.eval.degrade": "bicubic_x3", "stages[0].crop": "48"}
+    given = CLIPS | {"networks.sr.model": "plain/bicubicpp", "networks.sr.fields": "{'quality_feat': 4}"}
     with pytest.raises(UserError, match=r"^--config.stages\[0\]: the network sr must be told the JPEG quality of an"):
         load(**given)
 

@@ -1,4 +1,4 @@
-"""Measure input pipeline, training step, upscaling, JPEG, fused blocks, beside what one would use instead.
+"""Measure input pipeline, training step, upscaling, JPEG, blocks, beside what one would use instead.
 
 Figures are of repeated, synchronised runs; compiling is measured apart. They are worth as much as the machine was idle:
 its load averages are printed with them, and the best run beside the median. What else runs slows libraries unequally,
@@ -10,6 +10,7 @@ PyTorch most, since its threads wait for each other. `taskset -c 0 jsr benchmark
   jsr benchmark step --config=aim22_t1 --config.stages[0].batch=16 --peers auto
   jsr benchmark upscale edsr/baseline --scale 4 --size 180x320,360x640 --out edsr.json
   jsr benchmark blocks --block ecb --features 32
+  jsr benchmark deform --features 64 --size 64x64
   jsr benchmark upscale runs/aim22_t1/quick/best.safetensors --peers none
 
 --out writes JSON: {format, command, date, machine, versions, load_average_after, what, results}, with what the tables

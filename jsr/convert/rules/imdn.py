@@ -3,14 +3,25 @@
 import math
 
 from jsr.convert.engine import Rules
+from jsr.convert.identify import count
 
 BLOCK = [*((f"c{i + 1}", f"conv_{i}") for i in range(4)), ("c5", "conv_fuse"), ("cca.conv_du.0", "attention/conv1"),
          ("cca.conv_du.2", "attention/conv2")]
 
 
 def official(model):
-    """Zheng222/IMDN, class IMDN."""
-    return around("IMDB", BLOCK, model.num_block)
+    """Zheng222/IMDN, class IMDN; the plain form is cszn/KAIR's, models/network_imdn.py.
+
+    ofsoundof/NTIRE2022_ESR has that one, too, as imdn_baseline.py.
+    """
+    if not model.plain:
+        return around("IMDB", BLOCK, model.num_block)
+    block = [*((f"conv{k + 1}.0", f"conv_{k}") for k in range(3)), ("conv4", "conv_3"), ("conv1x1", "conv_fuse")]
+    return Rules(rows=[
+        ("model.0", "conv_first", "conv"),
+        *((f"model.1.sub.{i}.{theirs}", f"body_{i}/{ours}", "conv") for i in range(model.num_block)
+          for theirs, ours in block),
+        (f"model.1.sub.{model.num_block}", "conv_after_body", "conv"), ("model.2", "conv_last", "conv")])
 
 
 def around(name, block, num_block):
@@ -29,6 +40,10 @@ FORMATS = {"official": official}
 
 def identify(state_dict):
     """(scale, fields, assumed) of a state dict; None of another network's."""
+    if {"model.0.weight", "model.1.sub.0.conv1x1.weight", "model.2.weight"} <= state_dict.keys():
+        return math.isqrt(state_dict["model.2.weight"].shape[0] // 3), dict(
+            num_feat=state_dict["model.0.weight"].shape[0], num_block=count(state_dict, "model.1.sub.") - 1,
+            plain=True), []
     if not {"fea_conv.weight", "IMDB1.cca.conv_du.0.weight", "c.0.weight", "upsampler.0.weight"} <= state_dict.keys():
         return None
     scale, fields = sizes(state_dict)

@@ -32,6 +32,7 @@ def _stage(num_blocks):
                    for theirs, ours, layout in _BLOCK]
 
 
+FAR = None  # it makes dark pictures bright, which no enlargement tells
 FORMATS = {"official": official}
 
 

@@ -20,6 +20,7 @@ def official(model):
     return imdn.around("B", BLOCK, model.num_block)
 
 
+SIBLINGS = ({"dilations": (1, 1, 1)}, {"dilations": (1, 2, 5)})  # NTIRE 2022's team 13: ofsoundof/NTIRE2022_ESR
 FORMATS = {"official": official}
 
 
@@ -28,4 +29,4 @@ def identify(state_dict):
     if not {"fea_conv.weight", "B1.c1_d.weight", "B1.esa.conv_max.weight", "upsampler.0.weight"} <= state_dict.keys():
         return None
     scale, fields = imdn.sizes(state_dict)
-    return scale, fields | dict(block="rfdb", img_range=255.0), ["img_range 255"]
+    return scale, fields | dict(block="rfdb", img_range=255.0), ["img_range 255", "dilations 1"]

@@ -37,6 +37,7 @@ _SIMPLE = [
 ]
 
 FORMATS = {"official": official}
+TAKES = {"safmn/light_pp": "params"}  # as the authors' script does, though the file has averaged ones too
 
 
 def identify(state_dict):
