@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import inspect
+import logging
 import threading
 import time
 
@@ -99,8 +100,17 @@ class Chain:
 
     @usual_settings()
     def with_dtype(self, dtype):
-        """The same chain, computing in another dtype; parameters stay as they are."""
-        other = Chain({name: module.clone(dtype=dtype) for name, module in self.networks.items()}, self._variables,
+        """The same chain, computing in another dtype; parameters stay as they are.
+
+        In place of bfloat16 it is float32 for networks that say so (`needs_float32`, jsr.models).
+        """
+        kept = {name for name, module in self.networks.items()
+                if dtype == jnp.bfloat16 and getattr(module, "needs_float32", False)}
+        for name in kept:
+            logging.getLogger(__name__).warning("%s is computed in float32: bfloat16 has too few digits for it",
+                                                type(self.networks[name]).__name__)
+        other = Chain({name: module.clone(dtype=jnp.float32 if name in kept else dtype)
+                       for name, module in self.networks.items()}, self._variables,
                       meta=self.meta, runtime=self.runner.name if dtype == jnp.float32 else "jax", tlc=self._tlc)
         other._conditions = self._conditions
         return other

@@ -14,8 +14,9 @@ their size has the attribute `grid_follows_size`: tiles are never exact with it.
 its input has the attribute `estimates_quality` and gives `qf`, float32 (N, 1), 1 - quality / 100; if it can be told the
 quality instead, in the same unit, its keyword is `qf_input`. One for images that need not be RGB has the field
 `channels`, and `out_channels` where SR may have others than LR. One whose program follows the sizes of images, but for
-those that are multiples of a number of px, has that as `open_multiple`. One that adds to the image, enlarged or not,
-may have the field `zero_start`: its last convolution starts at zero, and the network as that image. One that refines an
+those that are multiples of a number of px, has that as `open_multiple`. One whose results bfloat16 would cost levels of
+8 bits has `needs_float32`: inference computes it in float32 instead. One that adds to the image, enlarged or not, may
+have the field `zero_start`: its last convolution starts at zero, and the network as that image. One that refines an
 image by references has the attribute `takes_refs` and the keyword `refs`, float (N, K, H, W, 3).
 
 A network of another package is a module of the same form, named "mypkg.mynet/base" (jsr.guests).

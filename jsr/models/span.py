@@ -73,6 +73,8 @@ class SPAN(nn.Module):
     deploy: bool = False
     dtype: Any = None
 
+    needs_float32 = True  # in bfloat16 single values are off by up to 32 levels: the trunk has values of hundreds
+
     @nn.compact
     def __call__(self, lr, *, train=False):
         def reconv(x, name):

@@ -9,6 +9,7 @@ from jsr import convert, models, reparam
 from jsr.analysis import counts
 from jsr.convert.identify import identify
 from jsr.errors import UserError
+from jsr.inference.chain import Chain
 
 
 def test_fused_it_has_the_kernels_of_the_original_and_computes_the_same(golden):
@@ -25,6 +26,14 @@ def test_fused_it_has_the_kernels_of_the_original_and_computes_the_same(golden):
     assert np.abs(sr - case.outputs["sr"]).max() < 1e-5 * np.abs(case.outputs["sr"]).max()
     found = identify(state_dict)
     assert models.create(found.model, scale=found.scale, **found.fields) == deployed
+
+
+def test_inference_in_bfloat16_is_in_float32(caplog):
+    model = models.create("span", scale=2, num_feat=4, num_block=2, deploy=True)
+    chain = Chain({"sr": model}, {"sr": models.init(model, jax.random.key(0))})
+    assert chain.with_dtype(jnp.bfloat16).networks["sr"].dtype == jnp.float32
+    assert "SPAN is computed in float32" in caplog.text
+    assert chain.with_dtype(jnp.float16).networks["sr"].dtype == jnp.float16
 
 
 def test_spanr_has_the_published_counts():
