@@ -50,12 +50,12 @@ def _pixel_unshuffle(writer, eqn, x):
     return writer.tensor("Gather", [y.name, writer.graph.constant(order)], y.shape, y.layout, y.dtype, axis=1)
 
 
-def _resized(corners):
+def _resized(corners, mode="linear"):
     def write(writer, eqn, x):
         layout, aval = (0, 3, 1, 2), eqn.outvars[0].aval
         name = writer.in_order(x, eqn.invars[0].aval, layout)
         sizes = writer.lengths([aval.shape[axis] for axis in layout])
-        return writer.tensor("Resize", [name, "", "", sizes], aval.shape, layout, aval.dtype, mode="linear",
+        return writer.tensor("Resize", [name, "", "", sizes], aval.shape, layout, aval.dtype, mode=mode,
                              coordinate_transformation_mode=corners)
 
     return write
@@ -115,6 +115,7 @@ NAMED = {  # jitted functions whose names say what they do; None from one of the
     "pixel_unshuffle": _pixel_unshuffle,
     "bilinear": _resized("half_pixel"),
     "bilinear_aligned": _resized("align_corners"),
+    "bicubic_aligned": _resized("align_corners", "cubic"),  # ONNX's a, too, is -0.75 where nothing is said
     "grid_sample": _grid_sample("border"),
     "grid_sample_zeros": _grid_sample("zeros"),
     "deform_conv": _deform_conv,

@@ -190,10 +190,9 @@ def _resize(body, node):
     if node.attributes["mode"] == "nearest":
         (axis, repeats), = [(axis, scale) for axis, scale in enumerate(body.array(scales).tolist()) if scale != 1]
         return f"{body.text(x)}.repeat_interleave({int(repeats)}, {axis})"
-    if node.attributes["mode"] != "linear":
-        raise ValueError(f"Resize of mode {node.attributes['mode']}")
+    mode = {"linear": "bilinear", "cubic": "bicubic"}[node.attributes["mode"]]
     aligned = node.attributes["coordinate_transformation_mode"] == "align_corners"
-    return (f'F.interpolate({body.text(x)}, ({_listed(body.numbers(sizes[0])[2:])}), mode="bilinear", '
+    return (f'F.interpolate({body.text(x)}, ({_listed(body.numbers(sizes[0])[2:])}), mode="{mode}", '
             f"align_corners={aligned})")
 
 

@@ -131,6 +131,13 @@ def test_clips_go_through_loops():
     assert sr.shape == (1, 4, 3, 36, 32) and torch.equal(sr[:, 2], sr[:, 1])
 
 
+def test_a_window_of_frames_gives_the_one_in_the_middle():
+    text, weights, *_, any_size = written(small("stopn", 4))
+    network = convert._loaded(text, weights)
+    assert any_size and 'mode="bicubic", align_corners=True' in text
+    assert network(torch.rand(1, 5, 3, 9, 14)).shape == (1, 3, 36, 56)
+
+
 def test_it_learns():
     network = convert._loaded(*written(small("swinir/light"))[:2])
     network(torch.rand(1, 3, 8, 8)).square().mean().backward()
