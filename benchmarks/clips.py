@@ -53,7 +53,8 @@ def torch_loop(network, source, target):
         for frame in reader.decode(video=0):
             lr = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)[None].float() / 255
             sr = (network(lr)[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-            film.height, film.width = sr.shape[:2]
+            if not film.codec_context.is_open:
+                film.height, film.width = sr.shape[:2]
             enlarged = av.VideoFrame.from_ndarray(sr, "rgb24")
             enlarged.pts, enlarged.time_base = frame.pts, frame.time_base
             writer.mux(film.encode(enlarged))

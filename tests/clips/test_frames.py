@@ -80,6 +80,7 @@ def test_frames_to_a_clip(odd_clips, bicubic, tmp_path, mode, pix_fmt):
     np.testing.assert_allclose(means, [20 * index for index in range(11)], atol=2)
 
 
+@pytest.mark.slow
 def test_a_network_for_clips(clip, window, tmp_path, capsys):
     """The whole command by a network that sees several frames, and its refusals."""
     assert run(clip, "--out", tmp_path / "b.mkv", "--model", window, "--preview") == 0

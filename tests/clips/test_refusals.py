@@ -109,6 +109,7 @@ def test_a_part(bad, bicubic, tmp_path, capsys):
     assert times == [Fraction(1001 * index, 30000) for index in range(7)], "of 12, those from 0.1 to 0.31 s"
 
 
+@pytest.mark.slow
 def test_pipes(bad, bicubic, tmp_path):
     """A clip from standard input to standard output is a Matroska file, and nothing else is printed there."""
     with open(bad / "plain.mp4", "rb") as source, open(tmp_path / "b.mkv", "wb") as sink:

@@ -79,6 +79,7 @@ def test_a_killed_run_goes_on(long, bicubic, tmp_path, capsys):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_segments_are_closed(long, bicubic, tmp_path):
     """A segment begins with a key frame, and no frame before one needs what follows."""
     out = tmp_path / "out.mkv"
