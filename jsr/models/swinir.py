@@ -4,7 +4,8 @@ Paper: Liang et al., ICCV Workshops 2021, arXiv:2108.10257. Structure, fields, v
 JingyunLiang/SwinIR (models/network_swinir.py, main_test_swinir.py). There the network pads its input itself; here it
 takes multiples of the window alone, and images are extended as the test script does it: by their own flip, and by a
 whole window where a side is a multiple already. The bare network, as spandrel and chaiNNer run it, mirrors up to the
-next multiple: on such images its borders are others. The absolute position embedding, which no published variant has, is left out.
+next multiple: on such images its borders are others. The absolute position embedding, which no published variant has,
+is left out.
 """
 
 from typing import Any

@@ -27,7 +27,8 @@ def main(repository, challenge):
 
     def make(_, fields, style="official"):
         if style == "challenge":
-            return theirs.RLFN_cut(nf=fields["num_feat"], mf=fields["mid_feat"], upscale=fields["scale"]), challenge_file
+            net = theirs.RLFN_cut(nf=fields["num_feat"], mf=fields["mid_feat"], upscale=fields["scale"])
+            return net, challenge_file
         return module.RLFN_Prune(feature_channels=fields["num_feat"], mid_channels=fields["mid_feat"],
                                  upscale=fields["scale"]), file
 

@@ -43,8 +43,10 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "art": {"window_size", "interval", "img_range"},
     "basicvsrpp": {"max_residue_magnitude", "peak_period", "skip_repeats"},
     "compact": {"act"},
+    "dat": {"img_range"},
     "discriminator": {"high_pass", "img_range"},
     "downsample": {"scale"},
+    "drct": {"img_range"},
     "edsr": {"res_scale", "img_range"},
     "etds": {"num_residual_feat"},
     "fbcnn": {"estimates_quality"},
@@ -56,19 +58,23 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "promptcir": {"conv_scale"},
     "rcan": {"img_range", "mean"},
     "rfdn": {"img_range", "dilations"},
+    "rgt": {"img_range"},
     "rlfn": {"img_range", "anchor"},
     "rrdbnet": {"scale"},
     "rt4ksr": {"forget"},
     "span": {"img_range"},
+    "srformer": {"img_range"},
     "srresdnet": {"scale"},
     "swin2sr": {"img_range"},
     "swinfir": {"img_range"},
     "swinir": {"img_range"},
     "vgg": {"img_range"},
 }
-LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("basicvsrpp", "x1"), ("drln", "whole"), ("grl", "car"),
-        ("grl", "shuffle_x2"), ("hst", "x4"), ("mirnet", "base"), ("oaddet", "deep"), ("prfdn", "x2"),
-        ("promptcir", "base"), ("span", "x2"), ("swin2sr", "car"), ("swin2sr", "hf_x2"),
+LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("basicvsrpp", "x1"), ("dat", "light_x3"), ("drln", "whole"),
+        ("grl", "car"), ("grl", "shuffle_x2"), ("hst", "x4"), ("mirnet", "base"), ("mosr", "dysample_x3"),
+        ("mosr", "geoensemble_x1"), ("oaddet", "deep"), ("prfdn", "x2"), ("promptcir", "base"),
+        ("realplksr", "dysample_x3"), ("rlfn", "challenge_x2"), ("span", "x2"), ("srformer", "light_x1"),
+        ("swin2sr", "car"), ("swin2sr", "hf_x2"),
         ("swin2sr", "pixelshuffle_x2"), ("swinfir", "direct_x2"), ("unifyformer", "small")}  # compile for seconds
 each_case = pytest.mark.parametrize("stem, case", [pytest.param(*case, marks=[pytest.mark.slow] if case in LONG else [])
                                                    for case in CASES])
@@ -129,4 +135,5 @@ def test_its_state_dict_tells_what_it_is(golden, stem, case):
 
 def without_features_of_the_head(stem, state_dict):
     """Whether num_feat is a field that the network of a state dict has no use for."""
-    return stem in ("art", "grl", "swin2sr", "swinir") and "conv_before_upsample.0.weight" not in state_dict
+    heads = stem in ("art", "dat", "grl", "srformer", "swin2sr", "swinir")
+    return heads and "conv_before_upsample.0.weight" not in state_dict

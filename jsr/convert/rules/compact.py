@@ -26,6 +26,8 @@ def identify(state_dict):
     if places < 5 or state_dict.keys() not in (convs, convs | slopes):
         return None
     num_feat, channels = state_dict["body.0.weight"].shape[:2]
+    if channels > 4:  # a shuffled image, as of Repnet
+        return None
     fields = dict(num_feat=num_feat, num_conv=(places - 3) // 2, channels=channels,
                   act="prelu" if slopes <= state_dict.keys() else "leaky_relu")
     return math.isqrt(state_dict[f"body.{places - 1}.weight"].shape[0] // channels), fields, (
