@@ -17,7 +17,7 @@ from jsr.errors import UserError
 from jsr.files import sha256
 
 _NAMED = 4  # of what is left out of a file
-_MOST_CALLS, _MOST_BESIDE = 10, 200  # of modules in a network: so many a tensor of its file, and so many more
+_MOST_CALLS, _MOST_BESIDE = 50, 500  # of modules in a network: so many a tensor of its file, and so many more
 
 
 @dataclasses.dataclass(frozen=True)
