@@ -45,7 +45,6 @@ import shlex
 from typing import Any
 
 from flax import traverse_util
-import flax.linen as nn
 import jax
 import numpy as np
 import safetensors
@@ -63,7 +62,6 @@ _ENDINGS = (".safetensors", ".onnx", *_TORCHS[:3])  # of what people take for a 
 KEPT = ("best.safetensors", "last.safetensors")  # of a run, the one to take first
 MEMBER = "member{}"  # name of a member of an ensemble in its file, and of the folder of its run
 _MOST_NETWORKS = 1000  # of a file
-_MOST_CALLS, _MOST_BESIDE = 10, 200  # of modules in a network: so many a tensor of the file, and so many more
 _DTYPES = ("F32", "F16")
 _log = logging.getLogger(__name__)
 
@@ -256,20 +254,11 @@ def _load(path):
 
 def _expected(path, meta, count):
     """({name: module}, {key: shape}) of a file with so many tensors, by its metadata."""
-    networks, shapes, left = {}, {}, _MOST_CALLS * count + _MOST_BESIDE
-
-    def counted(call, args, kwargs, context):
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise UserError(f"has more blocks than {count} tensors are of")
-        return call(*args, **kwargs)
-
+    networks, shapes = {}, {}
     for net in meta["networks"]:
         try:
             networks[net["name"]] = models.create(net["model"], scale=net["scale"], **net["fields"])
-            with nn.intercept_methods(counted):
-                abstract = models.abstract(net["model"], scale=net["scale"], **net["fields"])
+            abstract = conversion.abstract(count, net["model"], scale=net["scale"], **net["fields"])
         except UserError as e:
             raise UserError(f"{path}: {e}") from e
         except Exception as e:  # ZeroDivisionError, TypeError, MemoryError... by which field is of another network

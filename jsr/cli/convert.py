@@ -5,8 +5,10 @@
     jsr convert model.safetensors folder
 
 A model file (.safetensors with jsr's metadata) becomes a state dict, .pth or .safetensors, that the original code loads
-with strict=True; any other .pth, .pt, .ckpt or .safetensors becomes a model file. The network is recognised by its keys
-and shapes; --arch or --recipe, --scale and --field overrule that.
+with strict=True; anything else that torch.save or safetensors writes, whatever its ending, becomes a model file, for
+which PyTorch is not needed. The network is recognised by its keys and shapes; --arch or --recipe, --scale and --field
+overrule that. What trainings put around it comes off: dicts, words before the names, counters; averaged parameters go
+before plain ones (for SAFMN++, as its authors do, the plain ones), and --prefix params takes others.
 
 Where the target is a folder, any network or chain of a model file is written there as PyTorch code: network.py, which
 imports torch alone and reads as if written by hand, and weights.pth, its state dict. Before that the code is run beside

@@ -16,7 +16,7 @@ from jsr.errors import UserError
 from jsr.files import atomic_write, sha256, writing
 
 _COMMAND = "jsr upscale"
-_FORMATS = {(1, 8): "gray", (3, 8): "rgb24", (4, 8): "rgba", (1, 16): "gray16le", (3, 16): "rgb48le",
+_FORMATS = {(3, 8): "rgb24", (4, 8): "rgba", (1, 16): "gray16le", (3, 16): "rgb48le",
             (4, 16): "rgba64le"}  # by channels and bits
 
 
@@ -43,7 +43,8 @@ def inspect_folder(folder, rate=Fraction(25)):
         raise UserError(f"{folder}: no pictures in this folder, which are to be frames of a clip")
     frame = read_frame(paths[0])
     kind = colour.layout(frame.format.name)
-    bits = 8 if kind.bits == 8 else 10
+    with pictures.open_picture(paths[0]) as picture:
+        bits = 8 if picture.bit_depth == 8 else 10
     suffix = "" if bits == 8 else "10le"
     pix_fmt = f"gray{suffix}" if kind.grey else f"yuva444p{suffix}" if kind.alpha else f"yuv420p{suffix}"
     tagged = pyav("a clip").VideoFrame(frame.width, frame.height, "yuv420p")
@@ -54,11 +55,14 @@ def inspect_folder(folder, rate=Fraction(25)):
 
 
 def read_frame(path):
-    """A picture file as an av.VideoFrame; of animations and pages the first."""
+    """A picture file as an av.VideoFrame, of grey in limited range; of animations and pages the first."""
     with pictures.open_picture(path) as picture:
         pixels = picture.rows(0, picture.height)
     if pixels.shape[2] == 2:  # no format of FFmpeg's has grey and alpha of 16 bits
         pixels = pixels[..., [0, 0, 0, 1]]
+    if pixels.shape[2] == 1:
+        unit = pixels / np.iinfo(pixels.dtype).max
+        pixels = np.rint((16 + 219 * unit) * 256).astype(np.uint16)
     name = _FORMATS[pixels.shape[2], 8 * pixels.itemsize]
     return pyav("a clip").VideoFrame.from_ndarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else
                                                                        pixels), name)

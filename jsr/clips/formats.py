@@ -13,10 +13,9 @@ class Container:
     Attributes:
       muxer: FFmpeg's name of it.
       extensions: file name endings; the first is the usual one.
-      mark: key of its metadata that says what made a file; in MP4 files iTunes's of the encoder, for others get lost.
+      mark: key of its metadata that says what made a file, one that the format keeps.
       read_mark: the same key as a reader finds it.
       seeks: whether writing goes back in the file, which a pipe does not let.
-      encoder: what it is written by where the clip's own codec cannot be.
     """
 
     muxer: str
@@ -24,7 +23,6 @@ class Container:
     mark: str
     read_mark: str
     seeks: bool
-    encoder: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +57,10 @@ class Encoder:
 
 
 CONTAINERS = {
-    "mkv": Container("matroska", (".mkv",), "JSR", "JSR", seeks=False, encoder="libx264"),
-    "mp4": Container("mp4", (".mp4", ".m4v"), "encoding_tool", "encoder", seeks=True, encoder="libx264"),
-    "mov": Container("mov", (".mov",), "software", "software", seeks=True, encoder="libx264"),
-    "webm": Container("webm", (".webm",), "JSR", "JSR", seeks=False, encoder="libsvtav1"),
+    "mkv": Container("matroska", (".mkv",), "JSR", "JSR", seeks=False),
+    "mp4": Container("mp4", (".mp4", ".m4v"), "encoding_tool", "encoder", seeks=True),
+    "mov": Container("mov", (".mov",), "JSR", "JSR", seeks=True),
+    "webm": Container("webm", (".webm",), "JSR", "JSR", seeks=False),
 }
 # Endings that are clips; of those that cannot be written results are Matroska files, which hold whatever these hold.
 READABLE = (*(ending for form in CONTAINERS.values() for ending in form.extensions),
@@ -71,9 +69,9 @@ READABLE = (*(ending for form in CONTAINERS.values() for ending in form.extensio
 OTHERWISE = "mkv"
 
 _X26X = ("placebo", "veryslow", "slower", "slow", "medium", "fast", "faster", "veryfast", "superfast", "ultrafast")
-# The default factors write what is 42 dB from the networks' frames, which eyes do not tell from them. Measured on frames
-# of 512x320 px by the network x2, of a PSNR of 42.1 dB and 2.9 above bicubic's: written, they have 40.4. That is half a dB
-# at 33 dB, as of a source that was compressed itself; FFV1 loses nothing, and takes fifty times the bytes.
+# The default factors write what is 42 dB from the networks' frames, measured on frames of 512x320 px by the network x2,
+# of a PSNR of 42.1 dB and 2.9 above bicubic's: written, they have 40.4. FFV1 loses nothing, and takes many times the
+# bytes.
 ENCODERS = {
     "libx264": Encoder("h264", 16, 51, _X26X, "medium", even=True, params="x264-params", hdr=True),
     "libx265": Encoder("hevc", 16, 51, _X26X, "medium", even=True, params="x265-params", hdr=True),

@@ -12,7 +12,8 @@ from jsr.errors import UserError
 
 # Of the video stream as it was, or of the program that wrote it.
 _STALE = ("bps", "number_of", "_statistics", "duration", "encoder", "vendor_id")
-_OF_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "encoding_tool", "jsr", "software"}
+_OF_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "encoding_tool", "jsr"}
+_APPLE = ("mp4", "mov")
 _MP4_TITLES, _NO_TITLE = "mov_text", bytes(2)
 _MS = Fraction(1, 1000)
 
@@ -40,7 +41,9 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
     times = [time for entry in entries for time in entry["times"]]
     origin = times[0] if start is not None else 0
     form, notes = CONTAINERS[how.container], []
-    options = {"video_track_timescale": str(clip.time_base.denominator)} if form.muxer in ("mp4", "mov") else {}
+    options = {"video_track_timescale": str(clip.time_base.denominator)} if how.container in _APPLE else {}
+    if how.container == "mov":  # all keys are kept, as those of telephones
+        options["movflags"] = "use_metadata_tags"
     with contextlib.nullcontext() if clip.is_folder else read.opened(clip.path) as source:
         try:
             with av.open(file, "w", format=form.muxer, container_options=options) as output:
@@ -50,7 +53,7 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
                         output.metadata.update({key: value for key, value in source.metadata.items()
                                                 if key.lower() not in _OF_CONTAINER})
                         output.set_chapters(_chapters(source, clip, origin, start, end))
-                    if mark:
+                    if mark and form.mark not in output.metadata:
                         output.metadata[form.mark] = read.MARK + mark
                     spec.start(output)
                 tick = video.time_base
@@ -86,6 +89,8 @@ def _streams(source, first, output, clip, how):
             video.metadata.update({key: value for key, value in encoded.metadata.items()
                                    if key.lower() == "alpha_mode"})
             video.disposition = stream.disposition
+            if how.encoder == "libx265" and how.container in _APPLE:
+                video.codec_context.codec_tag = "hvc1"  # the only one that Apple's players take
             if clip.matrix:
                 video.set_display_matrix(clip.matrix)
         elif stream.index in how.copied:

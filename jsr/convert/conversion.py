@@ -17,6 +17,7 @@ from jsr.errors import UserError
 from jsr.files import sha256
 
 _NAMED = 4  # of what is left out of a file
+_MOST_CALLS, _MOST_BESIDE = 10, 200  # of modules in a network: so many a tensor of its file, and so many more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +114,9 @@ def fit(source, match):
     taken = source.options[prefix]
     files.check(source.path, taken.tensors)
     style = detect(taken.tensors, rules)
-    abstract = models.abstract(match.model, scale=match.scale, **match.fields)
     try:
-        variables = to_jax(taken.tensors, rules[style], abstract)
+        expected = abstract(len(taken.tensors), match.model, scale=match.scale, **match.fields)
+        variables = to_jax(taken.tensors, rules[style], expected)
     except UserError as e:
         raise UserError(f"{source.path}: as {match.model} x{match.scale}: {e}") from None
     notes = (_title(source.path.name, match, variables, style, taken.ema),
@@ -123,6 +124,25 @@ def fit(source, match):
              *(f"{name} became float32" for name in files.other_floats(taken.tensors)),
              *_left_out(prefix, taken.left_out))
     return Converted(match, model, variables, style, taken.ema, notes)
+
+
+def abstract(count, model_id, *, scale, **fields):
+    """jsr.models.abstract of a network whose fields a file states that has so many tensors.
+
+    Raises:
+      UserError: as there, or the network has many more modules than these are of.
+    """
+    left = _MOST_CALLS * count + _MOST_BESIDE
+
+    def counted(call, args, kwargs, context):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise UserError(f"has more blocks than {count} tensors are of")
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(counted):
+        return models.abstract(model_id, scale=scale, **fields)
 
 
 def metadata(source, converted, name="sr"):

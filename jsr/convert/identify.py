@@ -11,6 +11,9 @@ from jsr.errors import UserError
 RULES = tuple(sorted(p.stem for p in (Path(__file__).parent / "rules").glob("[!_]*.py")))
 
 
+_MOST_NUMBERS = 100  # that a key stands for, with the layers without parameters
+
+
 @dataclasses.dataclass(frozen=True)
 class Match:
     """The network that a state dict is of, as jsr.models.create takes it.
@@ -78,9 +81,15 @@ def identify(state_dict):
 
 
 def count(state_dict, prefix):
-    """How many numbers follow `prefix` in the keys: one more than the largest, 0 without any."""
+    """How many numbers follow `prefix` in the keys: one more than the largest, 0 without any.
+
+    A ValueError where so many layers could not be of so many keys.
+    """
     rest = (key.removeprefix(prefix).partition(".")[0] for key in state_dict if key.startswith(prefix))
-    return max((int(number) + 1 for number in rest if number.isdigit()), default=0)
+    found = max((int(number) + 1 for number in rest if number.isdecimal()), default=0)
+    if found > _MOST_NUMBERS * len(state_dict):
+        raise ValueError(f"{prefix}{found - 1} of {len(state_dict)} keys")
+    return found
 
 
 def shuffled_scale(state_dict, prefix):

@@ -9,6 +9,10 @@ against the file before memory is taken. What torch.load(weights_only=True) refu
 
   modules      pickled whole, as by torch.save(network): their tensors are read, class names being names
   protocols    3 to 5 of Python's pickle
+  archives     whose table of contents states lengths in its last entry that say nothing of the content
+
+Refused, though PyTorch reads them, are tensors that say the values of a storage over and over, to more than a file of
+its size can hold, and content whose CRC-32 in the archive is another's, which PyTorch does not look at.
 """
 
 import contextlib
@@ -164,7 +168,9 @@ def _from_zip(file, size):
 
     if int(text(".data/version", text("version", ""))) not in _VERSIONS:
         raise ValueError("of another version")
-    text(".format_version", ""), int(text(".storage_alignment", "0")), text(".data/serialization_id", "")  # as PyTorch
+    for name in (".format_version", ".data/serialization_id"):  # whose places PyTorch looks at, too
+        text(name, "")
+    int(text(".storage_alignment", "0"))
     order = {"little": "<", "big": ">"}[text("byteorder", "little")]
 
     def check(storage):

@@ -93,13 +93,14 @@ def named_frames(name, path):
 
 def amiss(sr, lr, scale):
     """What is wrong with a clip made of an LR clip, lines, by its first frame and, of files, the number of frames."""
+    counts = [len(_files(path)) for path in (sr, lr) if path.is_dir()]
     try:
-        (height, width, _), (lr_height, lr_width, _) = (next(iter(Frames(path))).shape for path in (sr, lr))
-        counts = [len(_files(path)) for path in (sr, lr) if path.is_dir()]
-    except StopIteration:
-        return [f"{sr}: holds no frames, or its LR {lr} holds none"]
+        first = [next(iter(Frames(path)), None) for path in (sr, lr)]
     except UserError as e:
         return [str(e)]
+    if first[0] is None or first[1] is None:
+        return [f"{sr if first[0] is None else lr}: holds no frames; replace or remove it"]
+    (height, width, _), (lr_height, lr_width, _) = first[0].shape, first[1].shape
     if (height, width) != (lr_height * scale, lr_width * scale):
         return [f"{sr}: is {height}x{width}, its LR {lr.name} {lr_height}x{lr_width} (height x width), not x{scale}"]
     if len(set(counts)) > 1:
@@ -109,7 +110,7 @@ def amiss(sr, lr, scale):
 
 def _files(folder):
     def order(path):  # numbers as such: 2 comes before 10
-        return [(len(part), part) if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)]
+        return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"(\d+)", path.name))]
 
     return sorted((path for path in folder.iterdir() if path.suffix.lower() in images.EXTENSIONS), key=order)
 

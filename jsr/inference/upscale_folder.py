@@ -98,7 +98,8 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, 
         is beside each input, under a name that says what was done.
       suffix: of the output files, as ".png"; None keeps that of each input, or takes .png where it cannot be written.
       clip_suffix: the same of clips, as ".mp4"; .mkv where it cannot be written.
-      frames: whether clips become folders of pictures, each below `out` or beside the clip; other inputs are errors.
+      frames: whether clips, and folders of pictures as if they were clips, become folders of pictures, each below `out`
+        or beside its source; pictures that are named are errors.
       choose: function of a path to its Plan, as jsr.inference.choice.choose.
 
     Returns:
@@ -138,7 +139,8 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, 
     passed.kinds.update([listing.RESULTS] * len(made))
     found = [(path, place) for path, place in found if path not in made]
     if frames:
-        return _to_frames(found, out, beside, choose, errors, passed)
+        named = {path for path in paths if not path.is_dir()}
+        return _to_frames(found, named, out, beside, choose, errors, passed)
     if not found:
         raise errors[0] if errors else UserError("no pictures were named")
     if not beside and _is_file_name(out):
@@ -397,7 +399,8 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
     start, plan = time.monotonic(), job.plan
     form = pictures.WRITABLE[pictures.format_of(job.target)]
     if plan.network and networks[plan.network].takes_clips:
-        raise UserError(f"{job.source}: is a picture, and {plan.network} takes clips; choose a network for pictures")
+        raise UserError(f"{job.source}: is a picture, and {plan.network} takes clips; choose a network for pictures, "
+                        "or with --frames its folder is a clip")
     with pictures.open_picture(job.source, drop_opaque=not form.alpha) as picture:
         found = {"height": picture.height, "width": picture.width, "frames": picture.frames,
                  "bit_depth": picture.bit_depth, "channels": picture.channels}
@@ -633,14 +636,19 @@ def _is_file_name(out):
     return not out.is_dir() and out.suffix.lower() in WRITABLE
 
 
-def _to_frames(found, out, beside, choose, errors, passed):
-    """What `find_jobs` returns where clips become folders of pictures."""
-    others = [source for source, _ in found if not clips.is_clip(source)]
-    errors += [UserError(f"{source}: is no clip, and --frames is for clips; leave one of them out")
-               for source in others]
-    jobs = [Job(source, None if beside else out / place.with_suffix(""), choose,
-                lambda source, plan: source.with_name(f"{source.stem}_{plan.tag}"))
-            for source, place in dict.fromkeys(found) if source not in others]
+def _to_frames(found, named, out, beside, choose, errors, passed):
+    """What `find_jobs` returns where clips, and folders of frames, become folders of pictures."""
+    rows = {}  # {source: its place}
+    for source, place in found:
+        if clips.is_clip(source):
+            rows[source] = place.with_suffix("")
+        elif source in named:
+            errors.append(UserError(f"{source}: is no clip, and --frames is for clips and folders; leave one of them "
+                                    "out"))
+        else:
+            rows[source.parent] = place.parent if place.parent != Path() else Path(source.parent.resolve().name)
+    jobs = [Job(source, None if beside else out / place, choose,
+                lambda source, plan: source.with_name(f"{source.stem}_{plan.tag}")) for source, place in rows.items()]
     return sorted(jobs, key=lambda job: str(job.source)), errors, passed
 
 

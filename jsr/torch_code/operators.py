@@ -329,12 +329,18 @@ OPS = {  # a node's kind: function of the body and the node to text
 }
 
 
+def _sign(body, node):
+    number = body.text(node.inputs[0])
+    return Numbers([f"({number} > 0) - ({number} < 0)"])
+
+
 def _computed(sign):
     return lambda body, node: Numbers([f" {sign} ".join(map(body.text, node.inputs))])
 
 
 ON_LENGTHS = {  # the same of nodes on lengths alone, which become Numbers
     "Length": lambda body, node: Numbers([str(body.length(node.attributes["length"]))]),
+    "Sign": _sign,
     "Concat": lambda body, node: Numbers(number for name in node.inputs for number in body.numbers(name)),
     **dict.fromkeys(("Cast", "Squeeze", "Unsqueeze", "Reshape", "Identity"),
                     lambda body, node: Numbers(body.numbers(node.inputs[0]))),

@@ -88,6 +88,12 @@ def test_a_network_for_clips(clip, window, tmp_path, capsys):
     with av.open(str(tmp_path / "b.mkv")) as container:
         frames = list(container.decode(video=0))
     assert len(frames) == 12 and (frames[0].height, frames[0].width) == (192, 256)
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    for index in range(3):
+        Image.fromarray(np.full((48, 64, 3), 60 * index, np.uint8)).save(folder / f"{index}.png")
+    assert run(folder, "--out", tmp_path / "out", "--frames", "--model", window) == 0, "a folder is a clip for it"
+    assert sorted(os.listdir(tmp_path / "out" / "shots")) == ["000001.png", "000002.png", "000003.png", "upscaled.json"]
     Image.fromarray(np.zeros((32, 40, 3), np.uint8)).save(tmp_path / "a.png")
     assert run(tmp_path / "a.png", "--out", tmp_path / "c.png", "--model", window) == 1
     assert "is a picture, and stopn.safetensors takes clips" in capsys.readouterr().err

@@ -105,6 +105,8 @@ def test_a_scale_that_no_variant_has_is_left_for_the_zoo_to_refuse():
 def test_count_is_of_the_numbers_after_a_prefix():
     assert count(["a.0.w", "a.11.w", "a.x.w", "b.40.w"], "a.") == 12
     assert count(["b.1"], "a.") == 0
+    with pytest.raises(ValueError, match="a.999999999 of 1 keys"):
+        count(["a.999999999.w"], "a.")
 
 
 def test_every_recogniser_is_of_a_network():

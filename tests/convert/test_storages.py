@@ -277,7 +277,10 @@ def mutated(data, rng):
     return bytes(data)
 
 
-@pytest.mark.parametrize("count", [400, pytest.param(20_000, marks=pytest.mark.slow)])
+LISTED = "Unsupported operand", "invalid header or archive is corrupted"  # protocols, archives: see the module
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_what_pytorch_refuses_is_refused_and_what_both_read_is_equal(tmp_path, torch, count):
     seed = count
     print("seed", seed)
@@ -311,7 +314,7 @@ def test_what_pytorch_refuses_is_refused_and_what_both_read_is_equal(tmp_path, t
             continue
         seen["read"] += 1
         if refusal:
-            assert "Unsupported operand" in refusal, (number, refusal)  # of other protocols
+            assert any(form in refusal for form in LISTED), (number, refusal)
         else:
             assert same(torch, found, expected), number
     print(dict(seen))

@@ -46,8 +46,9 @@ def test_clips_are_files_and_folders_of_frames(clips):
         assert score_clips.list_clips(alone, passed) == [alone]
     np.testing.assert_array_equal(frames(clips / "hr" / "a.hevc"),
                                   hevc.decode_rgb((clips / "hr" / "a.hevc").read_bytes()))
+    (clips / "sr" / "a" / "f009.png").write_bytes(b"")
     ten = [path.name for path in score_clips._files(clips / "sr" / "a")]
-    assert ten == ["f9.png", "f10.png", "f11.png"]  # by number, not by letter
+    assert ten[-2:] == ["f10.png", "f11.png"] and {*ten[:2]} == {"f009.png", "f9.png"}  # by number, not by letter
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -11,6 +11,7 @@ import pytest
 from jsr import models, reparam
 from jsr.errors import UserError
 from jsr.layers.conv import convolve
+from jsr.layers.deform import deform_convolve
 from jsr.layers.resize import bilinear
 from jsr.layers.shuffle import pixel_unshuffle
 from jsr.onnx_graph.write import chain_to_onnx, to_onnx
@@ -33,7 +34,7 @@ def small(model_id, scale, **fields):
     reduced = importlib.import_module(f"jsr.models.{model_id.partition('/')[0]}").SMALL
     model = reparam.deployed(models.create(model_id, scale=scale, **reduced | fields))
     multiple = models.card(model).padding.multiple
-    lr = jax.ShapeDtypeStruct((1, 8 * multiple, 8 * multiple, 3), jnp.float32)
+    lr = jax.ShapeDtypeStruct(models.card(model).lr_shape(8 * multiple, 8 * multiple), jnp.float32)
     draw = np.random.default_rng(1)
     return {"sr": model}, {"sr": jax.tree.map(lambda leaf: draw.uniform(-0.2, 0.2, leaf.shape).astype(np.float32),
                                               jax.eval_shape(model.init, jax.random.key(0), lr))}
@@ -204,3 +205,46 @@ def test_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'pip install .*\[export\]'):
         to_onnx(lambda x: x, IMAGE)
+
+
+def test_a_deformable_convolution_is_one_operator():
+    rng = np.random.default_rng(0)
+    kernel, of_offsets = (rng.normal(size=shape).astype(np.float32) / 5 for shape in ((3, 3, 4, 6), (3, 3, 8, 54)))
+
+    def function(x):
+        moved = convolve(x, of_offsets, padding=(1, 1))
+        return deform_convolve(x, moved[..., :36], kernel, jax.nn.sigmoid(moved[..., 36:]))
+
+    graph = to_onnx(function, jax.ShapeDtypeStruct((1, 8, 8, 8), jnp.float32))
+    assert ops(graph).count("DeformConv") == 1 and "Gather" not in ops(graph)
+    for size in SIZES[:2]:
+        x = random((1, *size, 8))
+        assert error(run(graph, x), np.asarray(function(x))) < 1e-5
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_loop_over_time_is_a_scan(reverse):
+    kernel = random((3, 3, 4, 2)) / 10
+
+    def function(clip):
+        def step(carry, frame):
+            passed = convolve(jnp.concatenate([carry, frame], -1), kernel, padding=(1, 1)) + kernel[0, 0, 0]
+            return passed, 2 * passed
+
+        last, every = jax.lax.scan(step, jnp.zeros_like(clip[:, 0]), jnp.swapaxes(clip, 0, 1), reverse=reverse)
+        return jnp.swapaxes(every, 0, 1) + last[:, None]
+
+    graph = to_onnx(function, jax.ShapeDtypeStruct((1, 2, 8, 8, 2), jnp.float32), dynamic=(2, 3))
+    assert ops(graph).count("Scan") == 1
+    clip = random((1, 2, 33, 40, 2))
+    assert error(run(graph, clip), np.asarray(function(clip))) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fields", [{}, dict(peak_period=2, skip_repeats=True)])
+def test_a_recurrent_network_takes_clips_of_any_length(fields):
+    networks, variables = small("basicvsrpp", 4, **fields)
+    graph = chain_to_onnx(networks, variables)
+    clip = random((1, 3, 33, 40, 3))
+    clip[:, 2] = clip[:, 1]
+    assert error(run(graph, clip), apply(networks, variables, clip)) < 1e-5

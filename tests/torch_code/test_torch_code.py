@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
 from jsr import model_file, models, reparam  # noqa: E402
 from jsr.cli import main  # noqa: E402
 from jsr.errors import UserError  # noqa: E402
-from jsr.torch_code import convert  # noqa: E402
+from jsr.layers.deform import deform_convolve  # noqa: E402
+from jsr.torch_code import convert, operators  # noqa: E402
 
 QUICK = {"edsr/baseline", "ynot/base", "plain/ecbsr_m4c16", "swinir/light"}  # one of a kind
 FIXED = {"art", "dual_domain", "hat/mphat", "ynot", "safmn", "safmn_bcie", "swinfir"}  # programs of one size
@@ -30,7 +31,7 @@ def small(model_id, scale=None, **fields):
 def drawn(model):
     """Variables of a network, of the size that trained ones have."""
     card, draw = models.card(model), np.random.default_rng(1)
-    lr = jax.ShapeDtypeStruct((1, *(card.padding.target(64),) * 2, 3), jnp.float32)
+    lr = jax.ShapeDtypeStruct(card.lr_shape(*(card.padding.target(64),) * 2), jnp.float32)
 
     def leaf(path, shape):
         return draw.uniform(*((0.5, 2) if path[-1].key == "var" else (-0.2, 0.2)), shape.shape).astype(np.float32)
@@ -102,6 +103,32 @@ def test_it_takes_images_of_any_size_and_number_and_refuses_others():
     assert convert._loaded(text, weights)(torch.rand(3, 3, 9, 7)).shape == (3, 3, 36, 28)
     with pytest.raises(ValueError, match=r"images are \(3, 8, 8\), this module takes \(3, 9, 7\)"):
         convert._loaded(text, weights)(torch.rand(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("groups, masked, window", [(1, True, {}), (2, False, dict(strides=(2, 1), padding=(2, 0)))])
+def test_deformable_convolution_is_spelled_out(groups, masked, window):
+    rng, names = np.random.default_rng(0), {"torch": torch, "F": torch.nn.functional}
+    exec(operators.FUNCTIONS["deform_conv2d"], names)
+    size = (5, 5) if window else (6, 7)
+    x, offset, kernel, mask = (rng.normal(size=shape).astype(np.float32) for shape in (
+        (2, 6, 7, 8), (2, *size, 36), (3, 3, 8 // groups, 6), (2, *size, 18)))
+    expected = deform_convolve(x, offset, kernel, mask if masked else None, **window)
+    nchw = [torch.from_numpy(np.moveaxis(array, -1, 1).copy()) for array in (x, offset, mask)]
+    found = names["deform_conv2d"](*nchw[:2], torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy()),
+                                   nchw[2] if masked else None, stride=window.get("strides", 1),
+                                   padding=window.get("padding", 1))
+    np.testing.assert_allclose(found.movedim(1, -1), expected, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_clips_go_through_loops():
+    made = written(small("basicvsrpp/taomc2", peak_period=2), small("swinir/denoise"))
+    network = convert._loaded(*made[:2])
+    assert "for i in reversed(range(" in made[0] and made[3]
+    clip = torch.rand(1, 4, 3, 9, 8)
+    clip[:, 2] = clip[:, 1]
+    sr = network(clip)
+    assert sr.shape == (1, 4, 3, 36, 32) and torch.equal(sr[:, 2], sr[:, 1])
 
 
 def test_it_learns():
