@@ -109,7 +109,8 @@ def merge_shifted(windows, height, width, window_size, shift):
 
 def fill_up(x, multiple):
     """(N, H, W, C) with rows and columns of zeros at the bottom and right, up to multiples; sizes may be symbolic."""
-    missing = [(0, -(-side // multiple) * multiple - side) for side in x.shape[1:3]]
+    # of positive numbers: ONNX divides negative ones to zero, not down
+    missing = [(0, (side + multiple - 1) // multiple * multiple - side) for side in x.shape[1:3]]
     return x if missing == [(0, 0), (0, 0)] else jnp.pad(x, [(0, 0), *missing, (0, 0)])
 
 
