@@ -4,6 +4,7 @@ Written by Pillow, by the few lines of PNG and TIFF below where Pillow cannot (1
 by libvips only for what neither can (interlaced PNG, 10-bit AVIF, tiled TIFF, a CMYK profile).
 """
 
+import importlib.util
 import io
 import struct
 from typing import NamedTuple
@@ -273,7 +274,8 @@ def make(folder, photograph):
     add("text.png", "text", b"hello, this is not a picture", "is not a picture that can be read")
     add("text.tga", "text called TGA", b"hello, this is not a picture", "text.tga: ")
     add("drawing.svg", "SVG", b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "an SVG drawing")
-    add("phone.heic", "HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40), "HEIC")
+    add("phone.heic", "HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40),
+        "damaged or truncated" if importlib.util.find_spec("pillow_heif") else "HEIC")
     (folder / "folder.png").mkdir()
     rows.append(Odd("folder.png", "a folder", "is a folder"))
     rows.append(Odd("missing.png", "nothing", "no such file"))
