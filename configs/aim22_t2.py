@@ -126,9 +126,10 @@ RECIPES = {
                   "checkpoints, and the names of its configurations",
                   "SwinIR learns, by Charbonnier, on what the finished first network gives; EMA of 0.999"],
         left_out=["the other first network, plain BasicVSR++ with 25 blocks of reconstruction, "
-                  "basicvsrpp/c128n25r25, with whose output this one's is averaged before SwinIR, and the exchange of clips that fail",
-                  "the weights that it starts from: SPyNet's and, by networks.restore.start_from, SwinIR's for noise of "
-                  "50"]),
+                  "basicvsrpp/c128n25r25, with whose output this one's is averaged before SwinIR, and the exchange of "
+                  "clips that fail",
+                  "the weights that it starts from: SPyNet's and, by networks.restore.start_from, SwinIR's for noise "
+                  "of 50"]),
     "basicvsrpp": recipe(
         title="BasicVSR++ as published, the reference network of our own for clips, not a challenge entry",
         protocol="aim22_t2",
