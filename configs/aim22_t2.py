@@ -120,15 +120,16 @@ RECIPES = {
         inferred=["what its pages do not say of the network: jsr.models.basicvsrpp",
                   "own data: the user's videos, video_folder/aim22_t2, for the team's 870 of YouTube",
                   "steps and rates of the six growths and of MSE on own data; windows of 30 frames of 64x64 LR px, "
-                  "batch 8, Adam's betas, and SPyNet's rate, as in the official training of BasicVSR++; windows begin "
-                  "anywhere, and their first frame counts as a quality peak",
+                  "batch 8, Adam's betas, and SPyNet's rate, as in the official training of BasicVSR++",
+                  "windows begin anywhere, and their first frame counts as a quality peak",
                   "8,000 steps of MSE on LDV at a rate of 1e-6, and 15,000 of SwinIR: the iterations of its "
                   "checkpoints, and the names of its configurations",
                   "SwinIR learns, by Charbonnier, on what the finished first network gives; EMA of 0.999"],
-        left_out=["the other first network, plain BasicVSR++ with 25 blocks of reconstruction, basicvsrpp/c128n25r25, "
-                  "with whose output this one's is averaged before SwinIR, and the exchange of clips that fail",
-                  "the weights that it starts from: SPyNet's and, networks.restore.start_from, SwinIR's for noise of "
-                  "50"]),
+        left_out=["the other first network, plain BasicVSR++ with 25 blocks of reconstruction, "
+                  "basicvsrpp/c128n25r25, with whose output this one's is averaged before SwinIR, and the exchange of "
+                  "clips that fail",
+                  "the weights that it starts from: SPyNet's and, by networks.restore.start_from, SwinIR's for noise "
+                  "of 50"]),
     "basicvsrpp": recipe(
         title="BasicVSR++ as published, the reference network of our own for clips, not a challenge entry",
         protocol="aim22_t2",
