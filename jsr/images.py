@@ -83,7 +83,7 @@ def _opened(source, name, trusted):
             file.flush()
             _check_still(stills.header(file, name, kind), name)
             image = Image.fromarray(stills.read(file, name, kind).pixels)
-            image.tile = []  # as of one that is loaded
+            image.tile = []  # pyright: ignore[reportAttributeAccessIssue]  # as of one that is loaded
             return image
     if source.startswith(_JPEG) and not trusted:
         source = tidied_jpeg(source) or source

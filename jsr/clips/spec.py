@@ -199,6 +199,7 @@ def _options(clip, encoder, wishes):
         options[encoder.preset_option] = wishes.preset or encoder.preset
     options["g"] = str(SEGMENT)
     if name == "libx264":
+        params["cpu-independent"] = 1  # else streams differ from run to run, by the sums of its tree of macroblocks
         if clip.display:
             params["mastering-display"] = clip.display
         if clip.light:

@@ -6,7 +6,7 @@ imported. `pickletools` of the standard library parses the file; what its instru
 known.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 import dataclasses
 import io
 import pickletools
@@ -77,7 +77,8 @@ def load(file: io.BytesIO, makers: Mapping[str, Callable[..., Any]], allowed: Co
             raise ValueError(f"{target.name} is called")
         return makers[target.name](*args) if target.name in makers else Made(target.name, args)
 
-    for count, (code, arg, _) in enumerate(pickletools.genops(file)):
+    ops: Iterable[tuple[Any, Any, Any]] = pickletools.genops(file)
+    for count, (code, arg, _) in enumerate(ops):
         if count > _MOST:
             raise ValueError(f"more than {_MOST} instructions")
         match code.name:
@@ -95,7 +96,7 @@ def load(file: io.BytesIO, makers: Mapping[str, Callable[..., Any]], allowed: Co
             case key if key in _PUSHED:
                 stack.append(arg)
             case "SHORT_BINSTRING" | "BINSTRING":  # Python 2's
-                stack.append(arg.encode("latin-1").decode())
+                stack.append(str(arg).encode("latin-1").decode())
             case "BINPUT" | "LONG_BINPUT":
                 memo[arg] = stack[-1]
             case "MEMOIZE":
@@ -120,7 +121,7 @@ def load(file: io.BytesIO, makers: Mapping[str, Callable[..., Any]], allowed: Co
                 found = since_mark()
                 _put(stack[-1], found)
             case "GLOBAL":
-                module, _, rest = arg.partition(" ")
+                module, _, rest = str(arg).partition(" ")
                 stack.append(name(f"{module}.{rest}".replace("__builtin__.", "builtins.")))
             case "STACK_GLOBAL":
                 rest = stack.pop()

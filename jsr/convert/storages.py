@@ -15,6 +15,7 @@ Refused, though PyTorch reads them, are tensors that say the values of a storage
 its size can hold, and content whose CRC-32 in the archive is another's, which PyTorch does not look at.
 """
 
+from collections.abc import Callable
 import contextlib
 import dataclasses
 import functools
@@ -24,6 +25,7 @@ import math
 import operator
 import os
 import struct
+from typing import Any
 import zipfile
 
 import jax.numpy as jnp
@@ -245,7 +247,7 @@ def _content(stream, check, words):
     return _unpickled(stream, persistent)
 
 
-def _unpickled(stream, persistent=tuple):
+def _unpickled(stream, persistent: Callable[..., Any] = tuple) -> Any:
     """What the next pickle holds; UserError where it names anything but what builds tensors, and is no module."""
     unknown, found = [], None
     try:

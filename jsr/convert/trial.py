@@ -9,6 +9,7 @@ import importlib
 from importlib import resources
 import io
 import shlex
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +45,7 @@ class Tried:
     gain: float
 
 
-def settle(source, match, *, reference=None):
+def settle(source, match, *, reference=None) -> Any:
     """Converts weights to the network, of those that they fit, which treats a photograph as its task says.
 
     Args:

@@ -143,7 +143,8 @@ def score_clip(pair, *, keys, crop_border=0, scale=None, degradation="", fixed=N
     names, clips = (pair.sr, pair.hr), [Frames(pair.sr), hr]
     if lr is not None:
         names, clips = (*names, pair.lr or f"LR of {pair.hr}"), [*clips, lr]
-    frames, before, whole = {"ours": []} | ({baseline: []} if lr is not None else {}), {}, None
+    frames, before = {"ours": []} | ({baseline: []} if lr is not None else {}), {}
+    whole = reference = None
     for count, given in enumerate(itertools.zip_longest(*clips)):
         sr, whole, *small = given
         if any(frame is None for frame in given):
@@ -161,7 +162,7 @@ def score_clip(pair, *, keys, crop_border=0, scale=None, degradation="", fixed=N
         except ValueError as e:
             raise UserError(f"{pair.sr}: {e}") from e
         before = {who: (picture, reference) for who, picture in shown.items()}
-    if whole is None:
+    if whole is None or reference is None:
         raise UserError(f"{pair.hr}: holds no frames; replace or remove it")
     return {"name": pair.name or pair.hr.stem, "sr": str(pair.sr), "hr": str(pair.hr),
             "cropped": _size(whole) if whole.shape != reference.shape else "", **made,

@@ -178,7 +178,7 @@ class Chain:
         height, width = lr.shape[1:3]
         rows, columns = (self.padding.target(side) for side in (height, width))
         padded = pad_to(np.asarray(lr), rows, columns, self.padding.mode)
-        if self.frames == "all":
+        if not isinstance(self.frames, int):
             sr = self._run_clip(padded)[list(wanted)]
         else:
             around = np.arange(self.frames) - self.frames // 2

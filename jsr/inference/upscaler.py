@@ -210,8 +210,8 @@ class Upscaler:
         turned_back = []
         for turns, step in (TRANSFORMS[name] for name in self._transforms):
             seen = np.ascontiguousarray(np.rot90(clip, turns, axes=(1, 2))[:, :, ::step])
-            sr = sum(weight * self._clip_through(chain, seen, wanted)
-                     for weight, chain in zip(self._weights, self.chains, strict=True))
+            sr = np.sum([weight * self._clip_through(chain, seen, wanted)
+                         for weight, chain in zip(self._weights, self.chains, strict=True)], axis=0)
             turned_back.append(np.rot90(sr[:, :, ::step], -turns, axes=(1, 2)))
         sr = turned_back[0] if len(turned_back) == 1 else np.mean(turned_back, axis=0)
         return np.stack([self._blended(one, clip[index]) for one, index in zip(sr, wanted, strict=True)])

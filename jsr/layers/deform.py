@@ -181,7 +181,8 @@ def _bilinear(x, places, weights=None):
     steps = [(row * (width + 2) + column) * groups for row in (0, 1) for column in (0, 1)]
     count = math.prod(shape[1:])
     shares = [share.astype(x.dtype).reshape(n, count) for share in shares]
-    return _mixed(tuple(steps), table, index.reshape(n, count), shares).reshape(*shape, channels // groups)
+    mixed: Any = _mixed(tuple(steps), table, index.reshape(n, count), shares)
+    return mixed.reshape(*shape, channels // groups)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -60,11 +60,9 @@ class SPyNet(nn.Module):
         for pyramid in pyramids:
             for _ in range(LEVELS - 1):
                 pyramid.insert(0, nn.avg_pool(pyramid[0], (2, 2), (2, 2)))
-        flow = None
+        flow = jnp.zeros((*pyramids[0][0].shape[:3], 2), jnp.promote_types(image.dtype, jnp.float32))
         for level, (x, y) in enumerate(zip(*pyramids, strict=True)):
-            if flow is None:
-                flow = jnp.zeros((*x.shape[:3], 2), jnp.promote_types(image.dtype, jnp.float32))
-            else:
+            if level:
                 flow = 2 * bilinear_aligned(flow, *x.shape[1:3])
             z = jnp.concatenate([x, flow_warp(y, flow, border=True), flow.astype(x.dtype)], -1)
             for index, features in enumerate(self.num_feat):

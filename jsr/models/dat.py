@@ -71,7 +71,8 @@ class AdaptiveAttention(nn.Module):
             attended = attend_in_rectangles(qkv, self.num_heads, self.split_size, self.shifted)
         else:
             temperature = self.param("temperature", nn.initializers.ones, (self.num_heads, 1, 1))
-            attended = attend_between_channels(*split_heads(qkv, 3, self.num_heads), temperature)
+            query, key, value = split_heads(qkv, 3, self.num_heads)
+            attended = attend_between_channels(query, key, value, temperature)
         conv = Conv(features, groups=features, dtype=self.dtype, name="dwconv")(qkv[..., 2 * features:])
         conv = gelu(batch_norm(conv, train, self.dtype, "dwconv_norm"))
         channels = Interaction(features // 8, features, dtype=self.dtype, name="channel_interaction")

@@ -81,8 +81,9 @@ class ChannelAttention(nn.Module):
 
         def attention(parts):  # (N, parts, pixels, 3 C)
             shape = parts.shape
-            qkv = split_heads(parts.reshape(shape[0] * shape[1], shape[2], 1, shape[3]), 3, HEADS)
-            return attend_between_channels(*qkv, temperature).reshape(*shape[:3], features)
+            whole = parts.reshape(shape[0] * shape[1], shape[2], 1, shape[3])
+            query, key, value = split_heads(whole, 3, HEADS)
+            return attend_between_channels(query, key, value, temperature).reshape(*shape[:3], features)
 
         windows = window_partition(y, self.window_size)
         swap = (lambda parts: parts.transpose(0, 2, 1, 3)) if self.grid else (lambda parts: parts)

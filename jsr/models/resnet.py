@@ -66,7 +66,7 @@ class ResNet(nn.Module):
     def __call__(self, lr, *, train=False):
         x = Conv(self.num_feat, 7, strides=2, use_bias=False, dtype=self.dtype, name="conv1")(lr)
         x = nn.relu(norm(x, "bn1", train, self.dtype))
-        x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
         for level, count in enumerate(self.num_block):
             for index in range(count):
                 x = BasicBlock(self.num_feat * 2**level, 2 if level and not index else 1, dtype=self.dtype,

@@ -120,7 +120,8 @@ class Graph:
             body, carry, turned = (node.attributes[key] for key in ("body", "carry", "reverse"))
             values = [{name: (dtype, None) for name, dtype in ends} for ends in (body.inputs, body.outputs)]
             counts = [len(its) - carry for its in values]
-            return {"body": helper.make_graph(body._protos(), "body", *map(_declared, values)),
+            taken, given = map(_declared, values)
+            return {"body": helper.make_graph(body._protos(), "body", taken, given),
                     "num_scan_inputs": counts[0], "scan_input_directions": [int(turned)] * counts[0],
                     "scan_output_directions": [int(turned)] * counts[1]}
 

@@ -133,7 +133,7 @@ def test_step(tiny_run, tmp_path, capsys):
      "challenge protocol 'ais42' has no rules of timing here; did you mean 'ais24'"),
     (["challenge", "--size", "4x4,8x8"],
      "--size: one for all entries, as in 540x960; without it, each challenge's own"),
-    (["picture", "nowhere.json", "--out", "a.svg"], "nowhere.json: cannot be read as JSON"),
+    (["picture", "nowhere.json", "--out", "a.svg"], "nowhere.json: no such file"),
     (["loaders", "nowhere"], "nowhere: no such folder"),
     (["pipeline", "--config=aim22"], "aim22: no such config file; did you mean 'aim22_t1' or 'aim22_t2'?"),
     (["step", "--config=aim22_t1", "--config.sead=1"], "--config.sead: unknown key 'sead'; did you mean 'seed'?"),

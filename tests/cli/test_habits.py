@@ -396,10 +396,10 @@ def test_the_last_line_says_what_failed(place, capsys, line, out, err):
 
 @pytest.mark.parametrize("line", ["fuse m.safetensors x.safetensors", "convert a.safetensors x.safetensors",
                                   "average m.safetensors run/last.safetensors x.safetensors"])
-def test_the_last_line_says_that_all_is_done(place, capsys, photograph, line):
+def test_the_last_line_says_that_all_is_done(place, capsys, photograph, enlarging, line):
     network = models.create("edsr/baseline", scale=2, num_feat=4, num_block=1)
     tensors = convert.to_torch(models.init(network, jax.random.key(0)), convert.formats(network)["basicsr"])
-    convert_files.write_state_dict("a.safetensors", tensors)
+    convert_files.write_state_dict("a.safetensors", enlarging(tensors))
     assert run(line) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("wrote x.safetensors") and last.endswith("; all done")

@@ -32,4 +32,4 @@ def test_data_dir_that_cannot_be_made(tmp_path):
 
 def test_what_was_not_built_is_damage(tmp_path):
     assert build.damage(tmp_path / "none") == "it is not built"
-    assert "dataset_info.json is damaged" in build.damage(tmp_path)
+    assert "dataset_info.json: no such file" in build.damage(tmp_path)

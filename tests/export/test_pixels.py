@@ -55,10 +55,10 @@ def test_pixels_are_those_of_upscale(photograph):
 
 def test_any_size_is_traced_at_once():
     networks, variables = chain_of("plain/bicubicpp")
-    lr = pixels.traced_input(None, np.uint8)
+    lr = pixels.traced_input(networks, None, np.uint8)
     exported = export.export(jax.jit(pixels.on_pixels(networks, variables)))(lr)
     assert str(exported.out_avals[0].shape) == "(1, 3*height, 3*width, 3)"
-    assert pixels.traced_input((4, 5), np.float32).shape == (1, 4, 5, 3)
+    assert pixels.traced_input(networks, (4, 5), np.float32).shape == (1, 4, 5, 3)
 
 
 def test_tracing_says_what_to_do():

@@ -61,7 +61,8 @@ def edsr_x2(rng):
 @pytest.mark.parametrize("ensemble", [{"self": True}, {"self": False}, None])
 def test_a_model_file_is_used_with_its_ensemble(tmp_path, photograph, ensemble):
     model, variables = edsr_x2(np.random.default_rng(2))
-    model_file.save(tmp_path / "a.safetensors", {"sr": variables}, {"networks": [EDSR_X2], "ensemble": ensemble})
+    said = {"ensemble": ensemble} if ensemble else {}
+    model_file.save(tmp_path / "a.safetensors", {"sr": variables}, {"networks": [EDSR_X2], **said})
     lr = photograph(4, 6)
     apply = jax.jit(model.apply)
 

@@ -63,8 +63,8 @@ def position_buffers(split_size, shifted, side=64):
         buffers[f"attn.attns.{k}.rpe_biases"] = differences.astype(np.float32)
         buffers[f"attn.attns.{k}.relative_position_index"] = rows * (2 * width - 1) + columns
         if shifted:
-            regions = shifted_regions(*(-(-side // max(split_size)) * max(split_size),) * 2, (height, width),
-                                      (height // 2, width // 2))
+            whole = -(-side // max(split_size)) * max(split_size)
+            regions = shifted_regions(whole, whole, (height, width), (height // 2, width // 2))
             buffers[f"attn.attn_mask_{k}"] = np.where(regions[:, None, :] != regions[:, :, None], np.float32(-100),
                                                  np.float32(0))
     return buffers

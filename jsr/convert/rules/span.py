@@ -29,7 +29,7 @@ def official(model):
     rows = [(f"{theirs}.{branch}", f"{ours}/{part}".rstrip("/"), "conv")
             for theirs, ours in convs.items() for branch, part in branches.items()]
     rows += [("conv_cat", "fusion", "conv"), ("upsampler.0", "conv_last", "conv")]
-    zeros = {} if model.mean else {"no_norm": np.zeros(1, np.float32)}
+    zeros: dict[str, np.ndarray] = {} if model.mean else {"no_norm": np.zeros(1, np.float32)}
     if model.deploy:
         return Rules(rows, constants=zeros, ignore=["no_norm"])
     for theirs in convs:
