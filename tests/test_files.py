@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 import pytest
 
-from jsr import images, pictures
+from jsr import images, pictures, stills
 from jsr.errors import UserError
 from jsr.files import atomic_write, from_json, json_rows
 from jsr.pictures._load import PILLOW
@@ -224,7 +224,7 @@ def test_a_damaged_exif_block_turns_nothing(tmp_path, photograph):
 def test_every_format_that_upscale_reads_is_read_for_data_sets(tmp_path, odd_pictures):
     """What both readers take has the same pixels; the strict one refuses the rest in one line, several frames too."""
     assert set(images.EXTENSIONS) == {ending for form in pictures.WRITABLE.values()
-                                      for ending in form.extensions}.union(*PILLOW.values())
+                                      for ending in form.extensions}.union(*PILLOW.values(), stills.EXTENSIONS)
     folder, rows = odd_pictures
     taken, frames = set(), set()
     for row in rows:

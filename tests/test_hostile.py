@@ -113,7 +113,7 @@ def _cmyk(icc):
 
 
 READER = """
-import resource, sys
+import sys
 from jsr import pictures
 from jsr.errors import UserError
 for path in sys.argv[1:]:
@@ -124,7 +124,10 @@ for path in sys.argv[1:]:
         print("read", picture.notes)
     except UserError as e:
         print("refused", str(e))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# Not ru_maxrss, which a process begins with from the one that started it
+with open("/proc/self/status") as file:
+    status = dict(line.split(":", 1) for line in file)
+print(int(status["VmHWM"].split()[0]) // 1024)
 """
 
 

@@ -242,7 +242,7 @@ def test_a_file_that_gives_no_recipe(tmp_path, text, line):
 
 
 @pytest.mark.parametrize("text, line", [
-    ("{", "a damaged file"), ("[]", "is no dict"), ('{"seed": "x"}', "--config.seed: 'x'; give a whole number"),
+    ("{", "a damaged file"), ("[]", "a damaged file"), ('{"seed": "x"}', "--config.seed: 'x'; give a whole number"),
 ])
 def test_a_config_json_that_is_none(tmp_path, text, line):
     (tmp_path / "config.json").write_text(text)
