@@ -52,7 +52,7 @@ RECIPES = {
         title="NoahTerminalCV: a wide BasicVSR++, and a refinement by references from a database, x8 ensemble",
         protocol="aim22_t2",
         # SPyNet's parameters are the user's: --config.networks.sr.start_from=FILE, as `jsr convert` makes of BasicSR's
-        networks={"sr": dict(model="basicvsrpp/c128n25", scale=4, fields=dict(num_reconstruct=45)),
+        networks={"sr": dict(model="basicvsrpp/c128n25r45", scale=4),
                   "refine": dict(model="noahburst/base", scale=1, fields=dict(zero_start=True))},
         data=LDV,
         stages=[

@@ -1,6 +1,7 @@
 """What several tests share: made-up photographs and a recipe small enough to train in seconds."""
 
 import functools
+import gc
 import importlib.util
 import logging
 import os
@@ -12,6 +13,7 @@ import sys
 import hypothesis
 import numpy as np
 from PIL import Image, ImageFile
+import psutil
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -76,6 +78,15 @@ def _leaves_the_process_as_it_was():
     if changed:
         pytest.fail("the test leaves behind, for all tests after it: " + "; ".join(
             f"{name} was {before.get(name)!r}, is {after.get(name)!r}" for name in changed), pytrace=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _gives_memory_back():
+    """Drops what JAX keeps of programs once it is large: every collection of garbage goes through all of it."""
+    yield
+    if "jax" in sys.modules and psutil.Process().memory_info().rss > 1.5e9:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

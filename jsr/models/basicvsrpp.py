@@ -299,6 +299,7 @@ VARIANTS: dict[str, dict[str, Any]] = {  # parameters at x4, of which SPyNet has
     "c64n7": dict(num_feat=64, num_block=7),      # 7.323 M, the paper's
     "c128n25": dict(num_feat=128, num_block=25),  # 43.78 M, of NTIRE 2021
     "c128n25r25": dict(num_feat=128, num_block=25, num_reconstruct=25),  # 49.68 M, TaoMC2's first model at x4
+    "c128n25r45": dict(num_feat=128, num_block=25, num_reconstruct=45),  # 55.59 M, NoahTerminalCV's of AIM 2022
     "taomc2": dict(num_feat=128, num_block=25, num_reconstruct=55, peak_period=4, skip_repeats=True),  # 58.54 M
     # 0.364 M, of one's own, to train on a CPU
     "tiny": dict(num_feat=16, num_block=2, num_extract=1, num_reconstruct=2, num_hr=16, deform_groups=4,

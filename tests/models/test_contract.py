@@ -32,6 +32,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "basicvsrpp/c64n7": {4: 7_322_927},
     "basicvsrpp/c128n25": {1: 44_075_631, 4: 43_780_463},
     "basicvsrpp/c128n25r25": {4: 49_683_823},
+    "basicvsrpp/c128n25r45": {4: 55_587_183},
     "basicvsrpp/taomc2": {4: 58_538_863},
     "basicvsrpp/tiny": {4: 364_223},
     "rcan/base": {2: 15_444_643, 3: 15_629_283, 4: 15_592_355, 8: 15_740_067},

@@ -130,7 +130,7 @@ def test_figures_of_another_machine_are_not_mixed(qqcoin, tmp_path):
     assert rows.Results(path, HEAD, overwrite=True).rows == []
 
 
-@pytest.mark.parametrize("text, message", [("{", "cannot be read as JSON"), ("[]", "no figures of `jsr benchmark`")])
+@pytest.mark.parametrize("text, message", [("{", "a damaged file"), ("[]", "no figures of `jsr benchmark`")])
 def test_other_files_are_refused(text, message, tmp_path):
     (tmp_path / "other.json").write_text(text)
     with pytest.raises(UserError, match=message):
