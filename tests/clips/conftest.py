@@ -12,8 +12,8 @@ from jsr import model_file
 
 @pytest.fixture(scope="session")
 def odd_clips():
-    """The module odd_clips.py beside this file."""
-    spec = importlib.util.spec_from_file_location("odd_clips", Path(__file__).parent / "odd_clips.py")
+    """The module tests/golden/clips_make.py."""
+    spec = importlib.util.spec_from_file_location("odd_clips", Path(__file__).parents[1] / "golden" / "clips_make.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -13,7 +13,7 @@ import pytest
 
 from jsr import cli, clips
 
-_SPEC = importlib.util.spec_from_file_location("odd_clips", Path(__file__).parent / "odd_clips.py")
+_SPEC = importlib.util.spec_from_file_location("odd_clips", Path(__file__).parents[1] / "golden" / "clips_make.py")
 _MAKER = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_MAKER)
 ODD = _MAKER.ODD
