@@ -228,7 +228,8 @@ class BasicVSRPlusPlus(nn.Module):
         count, length, height, width, channels = lr.shape
         clip = lr.swapaxes(0, 1)  # what passes through time has it first
         frames = clip.reshape(length * count, height, width, channels)
-        x, small = frames, frames
+        x = frames
+        small: Any = frames
         if self.scale == 1:
             small = bicubic_downsample(frames, 4)
             for index in (0, 1):
