@@ -92,14 +92,14 @@ def test_each_image_at_each_value(camera, tmp_path):
 
 def test_names_that_meet_stay_apart_and_what_is_left_is_said(tmp_path):
     lines = []
-    for index, name in enumerate(("a/b.png", "a__b.png", "a/b.gif", "c.heic")):
+    for index, name in enumerate(("a/b.png", "a__b.png", "a/b.gif", "c.cr3")):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / "in" / name, "PNG" if "heic" in name else None)
+        Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / "in" / name, "PNG" if "cr3" in name else None)
     build("image_folder/hr", manual_dir=tmp_path / "in", data_dir=tmp_path / "out", num_workers=0,
           announce=lines.append)
     found = open_source("image_folder/hr", "train", tmp_path / "out")
     assert sorted(found.names) == ["a__b.gif", "a__b.png", "a__b__2.png"]
-    assert f"{tmp_path}/in: 3 images; passed over: 1 .heic" in lines
+    assert f"{tmp_path}/in: 3 images; passed over: 1 .cr3" in lines
 
 
 @pytest.mark.parametrize("dataset, settings, message", [
