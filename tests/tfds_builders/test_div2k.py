@@ -209,7 +209,7 @@ def test_a_half_written_dataset_is_never_read_and_built_anew(div2k, tmp_path):
             open_source("div2k/aim22_t1", "validation", tmp_path)
         said = []
         assert build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k, announce=said.append).is_new
-        assert "built anew" in said[0] and "damaged" in said[0]
+        assert "built anew" in said[0] and ("damaged" in said[0] or "no such file" in said[0])
         assert read(tmp_path) == expected
     assert not build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k).is_new
 
