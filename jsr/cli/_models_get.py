@@ -9,7 +9,7 @@ import urllib.parse
 
 from jsr import command_line, model_file, models, results, terminal, weights
 from jsr.cli import _progress
-from jsr.errors import MissingLibrary, UserError, nearest
+from jsr.errors import UserError, nearest
 from jsr.files import atomic_write, sha256, writing
 from jsr.weights import hub, public
 from jsr.weights.download import download
@@ -97,10 +97,7 @@ def _name(args, source):
 
 @contextlib.contextmanager
 def _original(address, target, expected):
-    """Yields (Path of the file as its makers offer it, the address with what names its version).
-
-    It stays where the block fails because of a library that is missing, so that it need not be downloaded again.
-    """
+    """Yields (Path of the file as its makers offer it, the address with what names its version)."""
     if address.startswith(hub.SCHEME):
         yield hub.pull(address)
         return
@@ -113,8 +110,6 @@ def _original(address, target, expected):
                 download(address, file, expected=expected, progress=lambda done, total: progress(
                     "downloading", done / 1e6, (total or done) / 1e6))
         yield file, address
-    except MissingLibrary as e:
-        raise UserError(f"{e}; the file stays, and the same command goes on with it") from e
     except UserError as e:
         file.unlink(missing_ok=True)
         raise UserError(str(e).replace(str(file), address)) from e

@@ -56,9 +56,13 @@ def recognise(found):
     if any(its != match for its in others.values()) or others and not found[prefix].ema:
         raise UserError("holds several networks: " + ", ".join(f"{prefix} ({its.model} x{its.scale})" for prefix, its
                                                                in matches.items()) + "; say which: --prefix")
-    rules = importlib.import_module(f"jsr.convert.rules.{match.model.partition('/')[0]}")
-    taken = getattr(rules, "TAKES", {}).get(match.model)
+    taken = getattr(rules_of(match), "TAKES", {}).get(match.model)
     return next((other for other in others if taken and other.endswith(f"{taken}.")), prefix), match
+
+
+def rules_of(match):
+    """The module of jsr/convert/rules for the network of a Match."""
+    return importlib.import_module(f"jsr.convert.rules.{match.model.partition('/')[0]}")
 
 
 def identify(state_dict):

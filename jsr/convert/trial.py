@@ -4,8 +4,8 @@ It finds what no tensor tells and one look does: the range of the values inside,
 part of scikit-image's `astronaut`, NASA's portrait of Eileen Collins, in the public domain.
 """
 
+import contextlib
 import dataclasses
-import importlib
 from importlib import resources
 import io
 import shlex
@@ -19,7 +19,7 @@ from PIL import Image
 from jsr import models
 from jsr.convert import parity
 from jsr.convert.conversion import Converted, fit, read
-from jsr.convert.identify import variant
+from jsr.convert.identify import rules_of, variant
 from jsr.errors import UserError
 from jsr.layers.padding import crop_to, pad_to_multiple
 from jsr.metrics import psnr
@@ -45,7 +45,7 @@ class Tried:
     gain: float
 
 
-def settle(source, match, *, reference=None) -> Any:
+def settle(source, match, *, reference=None) -> tuple[Converted, dict[str, Any] | None]:
     """Converts weights to the network, of those that they fit, which treats a photograph as its task says.
 
     Args:
@@ -61,7 +61,7 @@ def settle(source, match, *, reference=None) -> Any:
         with every candidate; or none of them is what the reference says.
     """
     first = fit(source, match)
-    far = getattr(_rules(first.match), "FAR", FAR)
+    far = getattr(rules_of(first.match), "FAR", FAR)
     if models.card(first.model).auxiliary or far is None:
         return first, parity.certify(first.model, first.variables, reference) if reference else None
     tried = [Tried({}, first, gain(first.model, first.variables))]
@@ -153,14 +153,10 @@ def _channels(image, number):
     return image if number == 3 else np.concatenate([image, np.full_like(image[..., :1], 255)], -1)
 
 
-def _rules(match):
-    return importlib.import_module(f"jsr.convert.rules.{match.model.partition('/')[0]}")
-
-
 def _others(first, *, is_far):
     """Fields of other networks with the same tensors: the siblings in the rules, other ranges where it is far."""
     assumed = {text.partition(" ")[0] for text in first.match.assumed}
-    siblings = [{}, *(fields for fields in getattr(_rules(first.match), "SIBLINGS", ()) if assumed >= {*fields})]
+    siblings = [{}, *(fields for fields in getattr(rules_of(first.match), "SIBLINGS", ()) if assumed >= {*fields})]
     ranges = [{}, *(dict(img_range=value) for value in RANGES if is_far and "img_range" in assumed)]
     found = []
     for fields in (one | other for one in siblings for other in ranges):
@@ -182,15 +178,19 @@ def _with(first, fields):
 
 def _proved(tried, reference):
     """The first that gives the reference's output, and its certificate; the last one's error where none does."""
-    for its in tried:
-        try:
-            certificate = parity.certify(its.converted.model, its.converted.variables, reference)
-        except UserError:
-            if its is tried[-1]:
-                raise
-        else:
-            taken = [f"the reference says: {_text(its.fields)}"] if its.fields else []
-            return dataclasses.replace(its.converted, notes=(*its.converted.notes, *taken)), certificate
+    *others, last = tried
+    for its in others:
+        with contextlib.suppress(UserError):
+            return _certified(its, reference)
+    return _certified(last, reference)
+
+
+def _certified(its, reference):
+    """The Converted of a Tried that gives the reference's output, and its certificate; UserError where it does not."""
+    converted = its.converted
+    certificate = parity.certify(converted.model, converted.variables, reference)
+    taken = [f"the reference says: {_text(its.fields)}"] if its.fields else []
+    return dataclasses.replace(converted, notes=(*converted.notes, *taken)), certificate
 
 
 def _notes(near, tried, best):

@@ -99,6 +99,14 @@ def test_a_manifest_that_is_none_of_this_command_stays(hr_dir, tmp_path, text):
     assert len(degrade_folder(hr_dir, out, "aim22_t1", overwrite=True)[0]["files"]) == 3
 
 
+def test_a_damaged_manifest_is_set_aside(hr_dir, tmp_path):
+    out, text = tmp_path / "lr", '{"command": "jsr degrade", "protocol": "aim22_t1", "files": 3}'
+    out.mkdir()
+    (out / "manifest.json").write_text(text)
+    assert len(degrade_folder(hr_dir, out, "aim22_t1")[0]["files"]) == 3
+    assert (out / "manifest.json.damaged").read_text() == text
+
+
 def test_bad_files_are_named_and_the_others_go_on(hr_dir, tmp_path):
     (hr_dir / "text.png").write_text("not an image")
     (hr_dir / "cut.png").write_bytes((hr_dir / "0801.png").read_bytes()[:200])

@@ -84,6 +84,8 @@ def test_other_state_dicts_are_not_recognised(golden):
     without_activation = {key: value for key, value in ecbsr.items() if ".1.weight" not in key}
     another_scale = lrsrn | {"transition.0.conv3x3.weight": np.zeros((75, 4, 3, 3))}
     repnet = golden("plain", "repnet_x2").state_dict
+    without_unshuffle = repnet | {"body.0.weight": np.zeros((32, 3, 3, 3))}
+    assert identify(without_unshuffle).model == "compact/base"  # of plain convolutions in turn
     with_more = repnet | {"body.1.weight": np.zeros(32)}
     for state_dict in (one_colour, without_activation, another_scale, {"conv0.weight": np.zeros((4, 3, 3, 3))},
                        with_more):
