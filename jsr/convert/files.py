@@ -52,7 +52,8 @@ def read_state_dicts(path):
         raise UserError(f"{path}: no such file")
     kind = kind_of(path)
     if kind is None:
-        raise UserError(f"{path}: {_foreign(path) or 'damaged, or no PyTorch checkpoint; get it again'}")
+        wanted = "not a .safetensors file" if path.suffix.lower() == ".safetensors" else "no PyTorch checkpoint"
+        raise UserError(f"{path}: {_foreign(path) or f'damaged, or {wanted}; get it again'}")
     return _read_safetensors(path) if kind == "safetensors" else _read_torchs(path)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 12
 RATE = Fraction(30000, 1001)
+_X265 = "log-level=none:pools=none:frame-threads=1"  # alike on any number of cores
 _HDR10 = ("master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,500):max-cll=1000,400:"
-          "hdr10=1:log-level=none")
+          f"hdr10=1:{_X265}")
 _ASS = b"""[Script Info]
 ScriptType: v4.00+
 
@@ -64,7 +65,7 @@ def write(path, codec="libx264", pix_fmt="yuv420p", *, times=None, tick=None, si
         output.metadata.update(metadata or {"title": "odd"})
         films = []
         for _ in range(videos):
-            film = output.add_stream(codec, rate=RATE, options={"x265-params": "log-level=none"} | (options or {}))
+            film = output.add_stream(codec, rate=RATE, options={"x265-params": _X265} | (options or {}))
             film.height, film.width, film.pix_fmt = *size, pix_fmt
             film.codec_context.time_base = film.time_base = tick
             if aspect:
