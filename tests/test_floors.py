@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 # From the ground up. A room is a folder of the package, or a file in it; those of one floor do not know each other.
 FLOORS = [floor.split() for floor in """
     errors places
-    allocator chart cubic device files guests lazy native orientation parallel sharding terminal
+    allocator chart cubic device distributed files guests last_words lazy native orientation parallel sharding terminal
     libvips results stills
     listing weights
     command_line images layers losses optim trees
