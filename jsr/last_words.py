@@ -57,7 +57,7 @@ def main(address, own, minutes):
         elif last or _FATAL.match(words):
             last.append(words.decode(errors="replace"))
         else:
-            if _LOG.match(words) or not words.strip():
+            if _LOG.match(words):
                 hidden = bool(_OF_XLA.match(words))
             if not hidden:
                 sys.stderr.buffer.write(words)

@@ -81,25 +81,33 @@ def cluster():
             stack.callback(process.terminate)
             started.append(process)
 
-        def wait(condition):
-            deadline = time.monotonic() + SECONDS
-            while not condition():
-                if time.monotonic() > deadline or any(process.poll() is not None for process in started):
-                    logs = [f"{path.name}: {path.read_text(errors='replace')[-800:]}" for path in folder.glob("*.log")]
-                    raise RuntimeError("SLURM does not start:\n" + "\n".join(logs))
-                time.sleep(0.2)
+        def here(condition):
+            try:
+                wait(condition, SECONDS, started)
+            except RuntimeError as e:
+                logs = [f"{path.name}: {path.read_text(errors='replace')[-800:]}" for path in folder.glob("*.log")]
+                raise RuntimeError("SLURM does not start:\n" + "\n".join(logs)) from e
 
         daemon("munged", "--foreground", "--force", f"--key-file={folder}/munge.key", f"--socket={folder}/munge.socket",
                f"--pid-file={folder}/munge.pid", f"--log-file={folder}/munge.log", f"--seed-file={folder}/munge.seed")
-        wait((folder / "munge.socket").exists)
+        here((folder / "munge.socket").exists)
         daemon("slurmctld", "-D", "-f", str(conf))
         for node in ("127.0.0.1", "127.0.0.2"):
             (folder / f"spool-{node}").mkdir()
             daemon("slurmd", "-D", "-N", node, "-f", str(conf))
-        wait(lambda: subprocess.run(["sinfo", "-h", "-t", "idle", "-o", "%D"], env=environment, capture_output=True,
+        here(lambda: subprocess.run(["sinfo", "-h", "-t", "idle", "-o", "%D"], env=environment, capture_output=True,
                                     text=True).stdout.strip() == "2")
         yield environment
         subprocess.run(["scancel", "--full", "--signal=KILL", "--user=root"], env=environment, capture_output=True)
+
+
+def wait(condition, seconds, processes=()):
+    """Waits until a condition holds; RuntimeError where it does not in time, or one of some processes has ended."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline or any(process.poll() is not None for process in processes):
+            raise RuntimeError("waited in vain")
+        time.sleep(0.2)
 
 
 def _free_ports():

@@ -1,9 +1,13 @@
 """Trainings on several processes of this machine, as on several hosts: numbers of one, whatever ends one of them."""
 
 import dataclasses
+import importlib.util
 import json
 import os
+from pathlib import Path
 import random
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -11,15 +15,20 @@ import subprocess
 import sys
 import time
 
+import jax
 from jax.sharding import Mesh
 import numpy as np
+import orbax.checkpoint as ocp
 import psutil
 import pytest
-from test_main import TIMEOUT, final_state, log_rows, run, wait_for
+import yaml
 
-from jsr import recipes
+from jsr import main, recipes
 from jsr.training import check
+from jsr.training.checkpoints import Checkpoints
+from jsr.training.insight import log_rows
 
+TIMEOUT = 600  # seconds; a job takes twenty or so
 HOST = socket.gethostname()
 # jsr.main in a process that something goes wrong in: the word says what, the number after which time, s, or how often
 FAULTY = """
@@ -79,6 +88,23 @@ def compiled_once(tmp_path_factory):
         yield
 
 
+def _module(name):
+    """A module in this folder that is no test."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+slurm = _module("slurm")
+
+
+def run(arguments):
+    """jsr.main in a process of its own, alone."""
+    return subprocess.run([sys.executable, "-m", "jsr.main", *arguments], capture_output=True, text=True,
+                          timeout=TIMEOUT)
+
+
 def start(arguments, count, faults=None, own=None, places=None, more=None):
     """Starts the processes of a job.
 
@@ -119,6 +145,17 @@ def last_lines(found):
 def checkpoint(workdir):
     """The newest step."""
     return max(int(path.name) for path in (workdir / "checkpoints").iterdir() if path.name.isdigit())
+
+
+def final_state(workdir):
+    """Everything that the last checkpoint holds, as {path: array}."""
+    checkpoints = Checkpoints(workdir / "checkpoints", keep=3)
+    try:
+        with ocp.StandardCheckpointer() as reader:
+            state = reader.restore(checkpoints.folder / str(checkpoint(workdir)) / "state")
+    finally:
+        checkpoints.close()
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
 def assert_alike(one, other, tolerance):
@@ -164,7 +201,7 @@ def test_two_train_as_one_stop_together_and_one_goes_on(small, alone, tmp_path):
     workdir = tmp_path / "run"
     started = start(small(workdir), 2)
     log = workdir / "metrics.jsonl"
-    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 6, started[0])
+    slurm.wait(lambda: log.exists() and len(log.read_text().splitlines()) >= 6, TIMEOUT, started)
     begin = time.monotonic()
     started[1].send_signal(signal.SIGTERM)
     found = ends(started)
@@ -325,6 +362,54 @@ def test_a_file_that_is_damaged_on_the_way_is_left_out_by_all_and_ends_all_where
     assert all("0007.png (hr): damaged or truncated" in line for line in last_lines(found)), found
     found = ends(start(small(tmp_path / "run", **more), 2))
     assert [status for status, *_ in found] == [0, 0] and "left out as damaged: 1 image (" in found[0][2], found
+
+
+JOB = """#!/bin/bash
+#SBATCH --nodes=2 --ntasks-per-node=1
+#SBATCH --requeue --open-mode=append --output={output}
+cd {folder}
+srun --kill-on-bad-exit=0 {command}
+if [ $? -eq 143 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
+"""
+
+
+@pytest.mark.slow
+def test_a_job_of_slurms_on_two_nodes_stops_is_requeued_and_goes_on(small, alone, tmp_path):
+    if slurm.missing():
+        pytest.skip(slurm.missing())
+    arguments, workdir, output = small(tmp_path / "run"), tmp_path / "run", tmp_path / "job.out"
+    words = shlex.join([sys.executable, "-m", "jsr.main", *arguments])
+    (tmp_path / "job.sh").write_text(JOB.format(output=output, folder=os.getcwd(), command=words))
+    with slurm.cluster() as environment:
+        job = subprocess.run(["sbatch", "--parsable", tmp_path / "job.sh"], env=environment, check=True, text=True,
+                             capture_output=True).stdout.strip()
+        log = workdir / "metrics.jsonl"
+        slurm.wait(lambda: log.exists() and len(log.read_text().splitlines()) >= 6, 600)
+        subprocess.run(["scancel", "--signal=TERM", job], env=environment, check=True)
+        slurm.wait(lambda: "stopped at step" in output.read_text(), 120)
+        slurm.wait((workdir / "report.json").exists, 600)
+        slurm.wait(lambda: "last.safetensors" in output.read_text(), 60)
+    assert "2 processes, 2 devices" in output.read_text() and "resuming from step" in output.read_text()
+    assert_alike(workdir, alone(arguments), 1e-6)
+
+
+def test_commands_and_manifests_of_the_documentation_are_as_the_programs_take_them():
+    text = (Path(__file__).parent.parent / "docs" / "many-devices.md").read_text()
+    commands = re.findall(r"python -m jsr\.main ([^\n'&.]*\S+=[^\n'&]*)", text)
+    assert len(commands) >= 4
+    for words in commands:
+        args, overrides = main.parse(shlex.split(words))
+        assert recipes.find(args.config.partition(":")[0]) and not overrides
+    manifest, = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.S))
+    job = manifest["spec"]["replicatedJobs"][0]
+    spec = job["template"]["spec"]
+    container, = spec["template"]["spec"]["containers"]
+    args, _ = main.parse([word.replace("$(JOB_COMPLETION_INDEX)", "3") for word in container["args"]])
+    address, processes, number = args.hosts
+    host, port = address.split(":")
+    assert host == f"{manifest['metadata']['name']}-{job['name']}-0-0.{manifest['metadata']['name']}"
+    assert spec["parallelism"] == spec["completions"] == processes and number == 3
+    assert int(port) == container["ports"][0]["containerPort"]
 
 
 @pytest.mark.parametrize("batch, accumulate, devices, wanted", [
