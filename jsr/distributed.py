@@ -146,13 +146,15 @@ def _connect(address, processes, own, minutes, scheduled):
 
 
 def _divert(address, own, minutes):
-    """Sends what C++ writes to standard error through jsr.last_words; Python's own goes there directly."""
+    """Sends what C++ writes through jsr.last_words to standard error; what Python does stays where it went."""
     script = Path(__file__).with_name("last_words.py")
     other = subprocess.Popen([sys.executable, "-I", "-S", script, address, str(own), f"{minutes:g}"],
                              stdin=subprocess.PIPE, start_new_session=True)
-    sys.stderr.flush()
-    sys.stderr = open(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-    os.dup2(other.stdin.fileno(), 2)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        stream.flush()
+        setattr(sys, name, open(os.dup(number), "w", buffering=1, encoding=stream.encoding, errors="backslashreplace"))
+        os.dup2(other.stdin.fileno(), number)
     other.stdin.close()
 
 

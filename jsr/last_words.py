@@ -1,7 +1,7 @@
 """A process of its own that has XLA's last words, when a job breaks, as one line; `jsr.distributed` starts it.
 
 XLA ends a process whose job has lost another with an abort and pages of stack, which nothing in that process can turn
-into words. So its file descriptor 2 is a pipe to here: everything passes on to standard error but that.
+into words. So its file descriptors 1 and 2 are a pipe to here: everything passes on to standard error but that.
 
 Arguments: address, number of this process, minutes that processes may take to come. A line that begins with a zero
 byte is not shown: it is the JSON list of what all processes are called.
