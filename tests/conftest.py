@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import importlib.metadata
 import importlib.util
 import logging
 import os
@@ -17,11 +18,13 @@ import psutil
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# LLVM optimises nothing, no fusion goes through MLIR, and a program is one module: programs are compiled for one use,
-# and seven eighths of that time goes. `make test-all` sets 0.
+# LLVM optimises nothing, no fusion goes through MLIR (jaxlib 0.11 knows no such flag and would abort), and a program is
+# one module: programs are compiled for one use, and seven eighths of that time goes. `make test-all` sets 0.
 if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1":
-    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), "--xla_cpu_use_fusion_emitters=false",
-                                        "--xla_cpu_parallel_codegen_split_count=1"])
+    _flags = ["--xla_cpu_parallel_codegen_split_count=1"]
+    if importlib.metadata.version("jaxlib").startswith("0.10."):
+        _flags.append("--xla_cpu_use_fusion_emitters=false")
+    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_flags])
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else PyTorch forks, at any time, beside JAX's threads
 sys.modules.setdefault("openvino_telemetry", None)  # OpenVINO that a test imports itself reports nothing, and forks not
