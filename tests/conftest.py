@@ -83,13 +83,17 @@ def _leaves_the_process_as_it_was():
             f"{name} was {before.get(name)!r}, is {after.get(name)!r}" for name in changed), pytrace=False)
 
 
+_LEFT = [1e9]  # bytes of memory that were in use when programs were last dropped
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _gives_memory_back():
-    """Drops what JAX keeps of programs once it is large: every collection of garbage goes through all of it."""
+    """Drops what JAX keeps of programs once it has grown: every collection of garbage goes through all of it."""
     yield
-    if "jax" in sys.modules and psutil.Process().memory_info().rss > 1.5e9:
+    if "jax" in sys.modules and psutil.Process().memory_info().rss > _LEFT[0] + 1e9:
         sys.modules["jax"].clear_caches()
         gc.collect()
+        _LEFT[0] = psutil.Process().memory_info().rss
 
 
 @pytest.fixture(scope="session")
