@@ -59,6 +59,7 @@ def process_state():
         "logging.disable": root.manager.disable,
         "np.seterr": np.geterr(),
         "the priority (nice)": os.getpriority(os.PRIO_PROCESS, 0),
+        "the thread's scheduling": os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None,
         **{f"the handler of {number.name}": signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
         **{f"os.environ[{name!r}]": value for name, value in os.environ.items() if name not in _OF_OTHERS},
     }
