@@ -89,12 +89,14 @@ _LEFT = [1e9]  # bytes of memory that were in use when programs were last droppe
 
 @pytest.fixture(scope="module", autouse=True)
 def _gives_memory_back():
-    """Drops what JAX keeps of programs once it has grown: every collection of garbage goes through all of it."""
+    """Drops what JAX keeps of programs once it has grown; what a module leaves is no garbage to be looked for again."""
     yield
     if "jax" in sys.modules and psutil.Process().memory_info().rss > _LEFT[0] + 1e9:
         sys.modules["jax"].clear_caches()
+        gc.unfreeze()
         gc.collect()
         _LEFT[0] = psutil.Process().memory_info().rss
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -70,12 +70,12 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "swinir": {"img_range"},
     "vgg": {"img_range"},
 }
-LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("basicvsrpp", "x1"), ("dat", "x2"), ("drln", "whole"),
-        ("grl", "car"), ("grl", "shuffle_x2"), ("hst", "x4"), ("mirnet", "base"), ("mosr", "dysample_x3"),
-        ("mosr", "geoensemble_x1"), ("oaddet", "deep"), ("prfdn", "x2"), ("promptcir", "base"),
-        ("realplksr", "dysample_x3"), ("rlfn", "challenge_x2"), ("span", "x2"), ("srformer", "light_x1"),
-        ("swin2sr", "car"), ("swin2sr", "hf_x2"),
-        ("swin2sr", "pixelshuffle_x2"), ("swinfir", "direct_x2"), ("unifyformer", "small")}  # compile for seconds
+LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("basicvsrpp", "x1"), ("basicvsrpp", "x4"), ("dat", "x2"),
+        ("drln", "whole"), ("grl", "car"), ("grl", "shuffle_x2"), ("hst", "x4"), ("mirnet", "base"),
+        ("mosr", "dysample_x3"), ("mosr", "geoensemble_x1"), ("oaddet", "deep"), ("prfdn", "x2"),
+        ("promptcir", "base"), ("realplksr", "dysample_x3"), ("rlfn", "challenge_x2"), ("span", "x2"),
+        ("srformer", "light_x1"), ("swin2sr", "car"), ("swin2sr", "hf_x2"), ("swin2sr", "pixelshuffle_x2"),
+        ("swinfir", "direct_x2"), ("unifyformer", "small")}  # compile for seconds
 
 
 def each(is_quick):
