@@ -148,6 +148,13 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "dat/dat2": {2: 11_064_419, 3: 11_249_059, 4: 11_212_131},
     "dat/light": {2: 553_290, 3: 561_405, 4: 572_766},
     "dat/small": {2: 11_064_419, 3: 11_249_059, 4: 11_212_131},
+    "atd/base": {2: 20_113_217, 3: 20_297_857, 4: 20_260_929},
+    "atd/light": {2: 753_204, 3: 759_699, 4: 768_792},
+    "dncnn/color": {1: 668_227},
+    "dncnn/gray": {1: 555_137},
+    "dncnn/gray_blind": {1: 665_921},
+    "dncnn/ircnn": {1: 188_163},
+    "dncnn/norm": {1: 670_531},
     "drct/base": {2: 13_991_867, 3: 14_176_507, 4: 14_139_579},
     "drct/large": {2: 27_433_007, 3: 27_617_647, 4: 27_580_719},
     "imdn/kair": {4: 893_936},
@@ -156,6 +163,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "mosr/geoensemble": {2: 4_315_296},
     "mosr/tiny": {4: 609_888},
     "omnisr/base": {2: 784_604, 3: 793_259, 4: 805_376},
+    "realcugan/base": {2: 1_284_598, 3: 1_286_326, 4: 1_406_812},
+    "realcugan/pro": {2: 1_284_598, 3: 1_286_326},
     "realplksr/base": {4: 7_389_680},
     "realplksr/dysample": {4: 7_402_243},
     "realplksr/large": {4: 16_594_896},
@@ -168,12 +177,13 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "srformer/real": {4: 10_358_863},
 }
 # Networks of other files' blocks, and those that take seconds to compile: the long tests alone take their gradients
-LONG = {"a3net", "abpn", "adcsr", "along", "art", "cfn", "cidbnet", "dat", "drct", "drln", "dual_domain", "fan",
+LONG = {"a3net", "abpn", "adcsr", "along", "art", "atd", "cfn", "cidbnet", "dat", "drct", "drln", "dual_domain", "fan",
         "fbcnn", "fftformer", "grl", "grl_cic", "hat", "hst", "imdeception", "mirnet", "mosr", "msdrsr", "oaddet",
         "omnisr", "pixelbe", "prfdn", "promptcir", "realplksr", "restormer", "restormer_qf", "rgt", "rrdn", "scunet",
         "srformer", "swin2sr", "swinfir", "tcir", "tempest", "uestc", "unicorns", "unifyformer", "ynot"}
 # Deep variants of networks that are counted, and whole networks that take seconds: the long tests alone count them, too
-DEEP_VARIANTS = {"along/base", "art/small", "cidbnet/base", "cidbnet/nfe", "dat/base", "dat/dat2", "dat/light",
+DEEP_VARIANTS = {"along/base", "art/small", "atd/base", "atd/light", "cidbnet/base", "cidbnet/nfe", "dat/base",
+                 "dat/dat2", "dat/light",
                  "dat/small", "drct/base", "drct/large", "drln/scan", "dual_domain/base", "fftformer/base", "grl/base",
                  "grl/small", "grl/sr_tiny", "grl_cic/base", "hst/base", "mdsr/tv_attention", "mirnet/base",
                  "mosr/base", "mosr/dysample", "mosr/geoensemble", "oaddet/deep", "omnisr/base", "promptcir/base",
@@ -440,6 +450,7 @@ def test_fields_override_the_variant_and_lists_are_taken():
     model = models.create("edsr/full", scale=2, num_block=3, mean=[0.5, 0.5, 0.5])
     assert (model.num_feat, model.num_block, model.mean) == (256, 3, (0.5, 0.5, 0.5))
     hash(model)
+    assert models.create("rlfn/rlfn_ntire", scale=4, mid_feat=None).mid_feat is None
 
 
 @pytest.mark.parametrize("model_id, scale, fields, message", [
@@ -449,6 +460,7 @@ def test_fields_override_the_variant_and_lists_are_taken():
     ("swinir/car", 4, {}, "swinir/car: no scale 4; it has 1"),
     ("edsr", 4, {"num_feats": 8}, "edsr: no field 'num_feats'; did you mean 'num_feat'?"),
     ("edsr", 4, {"name": "x"}, "edsr: no field 'name'"),
+    ("edsr", 4, {"num_feat": None}, "edsr: field num_feat: None must be of type int"),
 ])
 def test_mistakes_are_named_with_the_nearest(model_id, scale, fields, message):
     with pytest.raises(UserError, match=re.escape(message)):
