@@ -50,7 +50,7 @@ def look(recipe, found, devices=None):
             continue
         plan = stages.plan_of(recipe, index)
         with found.at("networks"):
-            variables = _abstract(plan)
+            variables = abstract_variables(plan)
             _check_size(recipe, variables)
         if not found.within("networks"):
             _check_begin(plan, where, found)
@@ -87,7 +87,7 @@ def _check_starts(recipe, found):
                              f"starts; give one, or start afresh (--config.networks.{name}.carry=)")
 
 
-def _abstract(plan):
+def abstract_variables(plan):
     """{name: abstract variables} of all networks during a stage."""
     variables = stages.abstract_variables(plan)
     for name, net in plan.recipe.networks.items():
