@@ -63,6 +63,21 @@ with tempfile.TemporaryDirectory() as folder:  # 8 -> 1 -> 2x4 -> 8
         assert leaves(states.by_names(state)).tobytes() == before.tobytes(), name
         assert [x.sharding for x in jax.tree.leaves(state)] == [x.sharding for x in jax.tree.leaves(kept[name][3])]
     checkpoints.close()
+from jsr.export.pixels import on_pixels
+from jsr.inference.chain import Chain
+from jsr.inference.upscaler import Upscaler
+plan, _, _, state = kept["one"]
+networks, variables = plan.networks, jax.device_get({"sr": state.nets["sr"]["variables"]})
+image, chain = rng.integers(0, 256, (64, 64, 3), np.uint8), Chain(networks, variables)
+tiled = Upscaler([chain], tile=40).upscale(image)
+rows = sharding.batched(sharding.make_mesh(axes={"rows": -1}), 4)
+call = jax.jit(lambda lr: on_pixels(networks, variables)(lr), out_shardings=rows)
+compiled = call.lower(jax.ShapeDtypeStruct((1, 64, 64, 3), np.uint8, sharding=rows)).compile()
+by_rows = np.asarray(compiled(jax.device_put(image[None], rows)))[0]
+whole = np.asarray(jax.jit(on_pixels(networks, variables))(image[None]))[0]
+used = {device.id for *_, device in chain._compiled if device}
+found["images"] = {"apart": [int(np.abs(its.astype(int) - whole).max()) for its in (tiled, by_rows)],
+                   "devices": len(used), "rows": [op for op, *_ in hlo.collectives(compiled.as_text())]}
 print(json.dumps(found))
 """
 
@@ -101,6 +116,12 @@ def test_eight_devices_train_as_one(found, name, other):
     """Two steps of Adam with an average, and drop path whose draws are the whole batch's."""
     assert np.abs(np.subtract(found[name]["values"], found[other]["values"])).max() < 1e-6
     assert np.allclose(found[name]["losses"], found[other]["losses"], rtol=1e-6, atol=0)
+
+
+def test_images_by_rows_and_in_tiles_on_several_devices(found):
+    """Tiles go to whichever device is free; rows exchange their borders with the device above and below, no more."""
+    assert max(found["images"]["apart"]) <= 1 and found["images"]["devices"] > 1
+    assert found["images"]["rows"] == ["collective-permute"]
 
 
 def devices(count, processes=1):

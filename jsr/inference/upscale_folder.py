@@ -17,6 +17,8 @@ import threading
 import time
 import traceback
 
+import jax
+
 import jsr
 from jsr import clips, degradations, listing, pictures, results
 from jsr.degradations import jpeg
@@ -39,7 +41,6 @@ READABLE = (*pictures.READABLE, *clips.READABLE)
 _OTHER_PICTURES = {*pictures.READABLE, ".svg", ".pdf", ".exr", ".hdr", ".dng", ".raw"}
 _NEAR = 0.7  # difflib's ratio of a slip, as .jgp for .jpg
 _LOOKED_AT = 16  # files that are opened to tell what the work will take
-_THREADS = 2  # one decodes or encodes while the other computes
 _RESULT = re.compile(r"(.+)_(x[\d.e+-]+|restored|\d+x\d+)")  # stems of results beside their sources
 _BAND_BYTES = 1 << 24  # of a picture that no network cuts into tiles, read at a time
 CLIP_QUALITY = 100    # JPEG quality that networks are told of clips, unless it is stated
@@ -279,7 +280,7 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
             manifest.add("files", _name(job, out), entry)  # else it keeps what is known of the file that is there
         return job, entry
 
-    pool = futures.ThreadPoolExecutor(_THREADS)
+    pool = futures.ThreadPoolExecutor(1 + jax.local_device_count())  # one decodes or encodes while others compute
     try:
         # as a queue, not a map: after Ctrl+C nothing more may begin
         entries = {str(job.target or job.source): entry for job, entry in pool.map(one, todo)}
