@@ -12,6 +12,7 @@ class Chip:
       rates: {dtype: 1e12 FLOP/s} in dense arithmetic as XLA computes by default (float32 in TF32 on GPUs, in one
         bfloat16 pass on TPUs).
       bandwidth: of its memory, 1e9 bytes/s.
+      link: of its connections to others of a host or a slice, each way, 1e9 bytes/s; 0 where it is not stated here.
       memory: bytes that programs can have.
       clock: of the cycles that XLA estimates for a TPU, 1e9 Hz; 0 of GPUs.
       platform: "tpu" or "cuda".
@@ -21,6 +22,7 @@ class Chip:
     kind: str
     rates: dict[str, float]
     bandwidth: float
+    link: float = 0.0
     memory: int = 0
     clock: float = 0.0
     platform: str = "cuda"
@@ -31,14 +33,14 @@ def _rates(half, single=None):
     return {"float16": half, "bfloat16": half, "float32": half / 2 if single is None else single}
 
 
-def _tpu(kind, rate, bandwidth, gigabytes, clock):
-    return Chip(kind, _rates(rate, rate), bandwidth, int(gigabytes * 2**30), clock, "tpu")
+def _tpu(kind, rate, bandwidth, gigabits, gigabytes, clock):
+    return Chip(kind, _rates(rate, rate), bandwidth, gigabits / 16, int(gigabytes * 2**30), clock, "tpu")
 
 
 CHIPS = {  # by their short names
     # NVIDIA H200, H100 and A100 Tensor Core GPU datasheets (halved where they count sparsity)
-    "h200": Chip("NVIDIA H200", _rates(989.4), 4800, 150_754_820_096, target={}),
-    "h100": Chip("NVIDIA H100 80GB HBM3", _rates(989.4), 3352, 84_942_979_072, target={}),
+    "h200": Chip("NVIDIA H200", _rates(989.4), 4800, 450, 150_754_820_096, target={}),
+    "h100": Chip("NVIDIA H100 80GB HBM3", _rates(989.4), 3352, 450, 84_942_979_072, target={}),
     "a100": Chip("NVIDIA A100-SXM4-80GB", _rates(312), 2039),
     "a100-40": Chip("NVIDIA A100-SXM4-40GB", _rates(312), 1555),
     # NVIDIA GA102 and Ada architecture whitepapers, tensor cores with float32 sums
@@ -46,11 +48,12 @@ CHIPS = {  # by their short names
     "rtx4090": Chip("NVIDIA GeForce RTX 4090", _rates(165.2), 1008),
     # Google Cloud's TPU documentation, "System architecture" of v4, v5e, v5p, v6e, of which some memory is reserved;
     # clocks: https://en.wikipedia.org/wiki/Tensor_Processing_Unit
-    "v4": _tpu("TPU v4", 275, 1228, 31.75, 1.05),
-    "v5e": _tpu("TPU v5 lite", 197, 819, 15.75, 1.5),
-    "v5p": _tpu("TPU v5", 459, 2765, 94.75, 1.75),
-    "v6e": _tpu("TPU v6 lite", 918, 1638, 31.25, 1.75),
+    "v4": _tpu("TPU v4", 275, 1228, 2400, 31.75, 1.05),
+    "v5e": _tpu("TPU v5 lite", 197, 819, 1600, 15.75, 1.5),
+    "v5p": _tpu("TPU v5", 459, 2765, 4800, 94.75, 1.75),
+    "v6e": _tpu("TPU v6 lite", 918, 1638, 3584, 31.25, 1.75),
 }
+BETWEEN_HOSTS = 50  # of a GPU to those of other hosts, 1e9 bytes/s: 400 Gbit/s InfiniBand a GPU, as DGX H100 have
 BY_KIND = {chip.kind: chip for chip in CHIPS.values()}
 
 # XLA's GpuTargetConfigProto of a Hopper GPU: sizes and limits of NVIDIA's "CUDA C++ Programming Guide", compute

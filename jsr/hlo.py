@@ -121,6 +121,7 @@ def module_of(line):
                                                                       part)]
     backwards = any(part.startswith("transpose(") for part in parts)
     names = [re.sub(r"^(?:transpose\(|jvp\(|vmap\()+|\)+$", "", part) for part in parts]
+    names = [name for name in names if not name.startswith("jit(")]
     text = "/".join(filter(None, names[:-1])) or (names[-1] if names else "")
     return text + " backwards" * backwards
 

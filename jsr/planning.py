@@ -224,7 +224,8 @@ def _report(compiled, on, dtype, effort, compile_s):
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     found = hlo.instructions(text)
-    spent = [1e3 * one.times * hlo.seconds(one, on.chip, dtype) for one in found]
+    spent = [1e3 * one.times * (_exchange_s(one, on) if one.kind == hlo.REDUCTIONS else
+                                hlo.seconds(one, on.chip, dtype)) for one in found]
     kinds = collections.defaultdict(lambda: [0, 0.0])
     for one, ms in zip(found, spent, strict=True):
         kinds[one.kind][0] += one.times
@@ -246,6 +247,13 @@ def _report(compiled, on, dtype, effort, compile_s):
                          "dearest": [{"ms": ms, "count": one.times, "kind": one.kind, "module": one.module,
                                       "op": one.op, "shape": re.sub(r"\{[^}]*\}", "", one.shape)[:80]}
                                      for ms, one in dearest]}}
+
+
+def _exchange_s(one, on):
+    """Least time of a collective over all chips, s: an all-reduce sends what it reduces twice."""
+    link = chips.BETWEEN_HOSTS if on.chip.platform == "cuda" and on.hosts > 1 else on.chip.link
+    passes = 2 if one.op.startswith("all-reduce") else 1
+    return passes * (1 - 1 / len(on.devices)) * hlo.size(one.shape) / (link * 1e9)
 
 
 def lines(made):

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import types
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -124,8 +124,15 @@ def test_images_by_rows_and_in_tiles_on_several_devices(found):
     assert found["images"]["rows"] == ["collective-permute"]
 
 
+class Device(NamedTuple):
+    id: int
+    process_index: int
+
+
 def devices(count, processes=1):
-    return [types.SimpleNamespace(id=n, process_index=n * processes // count) for n in range(count)]
+    found = np.empty(count, object)
+    found[:] = [Device(n, n * processes // count) for n in range(count)]
+    return found
 
 
 @pytest.mark.parametrize("count, axes, expected", [
