@@ -11,7 +11,6 @@ The same command again resumes; --config.KEY=VALUE changes one entry of the reci
 
 import argparse
 import dataclasses
-import functools
 import hashlib
 import json
 import logging
@@ -118,14 +117,14 @@ def start(args, overrides):
 
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
-    from jsr import device, sharding
+    from jsr import device
     from jsr.training import check, members, run_folder
 
     started, spec = time.monotonic(), args.config or args.recipe
     if not spec or args.config and args.recipe:
         raise UserError("name one recipe, as in configs/aim22_t1.py:quick or --config=configs/aim22_t1.py:quick")
     device.check_settings()
-    recipe = recipes.load(spec, overrides, functools.partial(check.look, mesh=sharding.make_mesh()))
+    recipe = recipes.load(spec, overrides, check.look)
     track, _, name = recipe.recipe.partition(":")
     changes = _changes(recipe, spec, args.minutes, run_folder.FREE_KEYS)
     if args.minutes is not None:

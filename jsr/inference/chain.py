@@ -5,6 +5,7 @@ import functools
 import hashlib
 import inspect
 import logging
+import queue
 import threading
 import time
 
@@ -37,8 +38,9 @@ _PROBE = 128  # side of the image on which other runtimes are compared, and whos
 class Chain:
     """Networks that an image passes one after the other, with their parameters on the device.
 
-    Safe to call from several threads. Every new shape is compiled once, see `compile_seconds`; of old ones the programs
-    that were used last are kept, so that a process that meets ever new sizes does not grow.
+    Safe to call from several threads; of several local devices JAX takes one that is free for each image. Every new
+    shape is compiled once a device, see `compile_seconds`; of old ones the programs that were used last are kept, so
+    that a process that meets ever new sizes does not grow.
 
     Args:
       networks: {name: module} in order.
@@ -64,7 +66,7 @@ class Chain:
         self.scale, self.padding = chain_scale(networks), chain_padding(networks)
         self.frames, self.channels = chain_frames(networks), chain_channels(networks)
         self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
-        self._variables = jax.device_put(variables)
+        self._variables, self._copies = jax.device_put(variables), {}
         self._tlc, self._conditions = tlc, {}
         self._jit = jax.jit(functools.partial(_forward, networks, tlc))
         self._stages = {name: jax.jit(stage) for name, stage in _stages(networks, tlc).items()}
@@ -96,7 +98,7 @@ class Chain:
     def with_variables(self, variables):
         """The same chain with other parameters, in the same runtime; what JAX compiled is shared."""
         other = object.__new__(Chain)
-        other.__dict__ = self.__dict__ | {"_variables": jax.device_put(variables)}
+        other.__dict__ = self.__dict__ | {"_variables": jax.device_put(variables), "_copies": {}}
         other.runner = other._runner(self.runner.name)
         return other
 
@@ -264,18 +266,21 @@ class Chain:
         """The program for padded images of that size (jax.stages.Compiled)."""
         return self.program((1, height, width, self.channels[0]))
 
-    def program(self, shape):
-        """The program for padded LR arrays of a shape (jax.stages.Compiled)."""
-        return self._program(shape, self._jit, jax.ShapeDtypeStruct(shape, jnp.float32))
+    def program(self, shape, device=None):
+        """The program for padded LR arrays of a shape (jax.stages.Compiled), on a device or on JAX's first one."""
+        place = device and jax.sharding.SingleDeviceSharding(device)
+        return self._program(shape, self._jit, jax.ShapeDtypeStruct(shape, jnp.float32, sharding=place), device=device)
 
     @usual_settings()
-    def _program(self, key, jitted, *arguments):
+    def _program(self, key, jitted, *arguments, device=None):
         """The program of a function for arguments of that shape, which `key` tells apart (jax.stages.Compiled)."""
-        key = (key, bool(self._conditions))
+        key = (key, bool(self._conditions), device)
         with self._lock:
             if key not in self._compiled:
-                start = time.perf_counter()
-                self._compiled[key] = jitted.lower(self._variables, *arguments, self._conditions).compile()
+                start, place = time.perf_counter(), device and jax.sharding.SingleDeviceSharding(device)
+                variables = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+                                         self._variables) if device else self._variables
+                self._compiled[key] = jitted.lower(variables, *arguments, self._conditions).compile()
                 self._seconds[key] = self._seconds.get(key, 0) + time.perf_counter() - start
                 self._counts[key] = self._counts.get(key, 0) + 1
             self._compiled[key] = self._compiled.pop(key)  # the newest is last
@@ -345,7 +350,16 @@ class Chain:
 
     def _runner(self, runtime):
         def in_jax(padded):
-            return self.compiled(*padded.shape[1:3])(self._variables, padded, self._conditions)
+            if (free := _free_devices()) is None:
+                return self.compiled(*padded.shape[1:3])(self._variables, padded, self._conditions)
+            device = free.get()
+            try:
+                if device not in self._copies:
+                    self._copies[device] = jax.device_put(self._variables, device)
+                given = self._copies[device], *jax.device_put((padded, self._conditions), device)
+                return np.asarray(self.program(padded.shape, device)(*given))
+            finally:
+                free.put(device)
 
         def to_onnx():
             if self._tlc:
@@ -363,6 +377,17 @@ class Chain:
         found = receptive_field(self._jit, abstract, multiple=self.padding.multiple, limit=limit,
                                 lr_shape=lambda height, width: (1, height, width, self.channels[0]))
         return max(found.rows, found.columns) if found else None
+
+
+@functools.cache
+def _free_devices():
+    """A queue of this process's devices that compute nothing; None of a single one, which has a queue of its own."""
+    if jax.local_device_count() == 1:
+        return None
+    free = queue.SimpleQueue()
+    for device in jax.local_devices():
+        free.put(device)
+    return free
 
 
 def _again(networks, variables, meta, runtime, tlc, conditions):

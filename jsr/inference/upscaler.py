@@ -96,7 +96,8 @@ class _Here:
 class Upscaler:
     """Chains of networks that turn LR images into SR images, each alone or averaged; safe to use from several threads.
 
-    Tiles, and the copies of an ensemble, pass one at a time: the same image gives the same bits whatever else is done.
+    Tiles, and the copies of an ensemble, pass one at a time, on each of the process's devices: the same image gives the
+    same bits whatever else is done.
 
     Args:
       chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
@@ -409,7 +410,8 @@ class Upscaler:
     def _bands(self, tiling, rows, finish):
         """The SR image in bands, `finish`ed."""
         def assembled(cut, rows, finish):
-            return assemble(rows, functools.partial(self._run, cut), finish, cut.rows, cut.columns, scale=self.scale)
+            return assemble(rows, functools.partial(self._run, cut), finish, cut.rows, cut.columns, scale=self.scale,
+                            at_once=jax.local_device_count())
 
         if not tiling.others:
             return assembled(tiling, rows, finish)
