@@ -53,6 +53,11 @@ def number():
     return of_jax.global_state.process_id if count() > 1 else 0
 
 
+def devices():
+    """Number of devices of all processes."""
+    return jax.device_count()
+
+
 def is_first():
     """Whether this process does what is done once."""
     return number() == 0

@@ -150,7 +150,7 @@ def start(args, overrides):
 
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
-    from jsr import device, distributed, sharding
+    from jsr import device, distributed
     from jsr.training import check, members, run_folder
 
     started, spec = time.monotonic(), args.config or args.recipe
@@ -159,8 +159,7 @@ def run(args, overrides, console):
     if distributed.count() > 1:
         distributed.agree(run_folder.software(), "install the same everywhere")
     device.check_settings()
-    mesh = sharding.make_mesh()
-    recipe = recipes.load(spec, overrides, functools.partial(check.look, mesh=mesh))
+    recipe = recipes.load(spec, overrides, check.look)
     track, _, name = recipe.recipe.partition(":")
     changes = _changes(recipe, spec, args.minutes, run_folder.FREE_KEYS)
     if args.minutes is not None:
@@ -179,7 +178,7 @@ def run(args, overrides, console):
         code = {f"code of {name}": digest for name, digest in guests.code().items()}
         distributed.agree({**trees.flat(trees.plain(recipe)), **code, "--workdir": str(workdir), **told},
                           "give all processes the same command")
-        console.print(f"{distributed.count()} processes, {mesh.size} devices", highlight=False)
+        console.print(f"{distributed.count()} processes, {distributed.devices()} devices", highlight=False)
 
     def prepare():
         _refuse_foreign(workdir)

@@ -247,6 +247,12 @@ class Shown:
     duration: int
 
 
+def light(shown):
+    """The same with a tiny frame in the place of its own, to keep: it has the tags and the side data of that."""
+    frame = shown.frame
+    return dataclasses.replace(shown, frame=colour.moved(frame, frame.format.name, (16, 16), flags="neighbor"))
+
+
 class Frames:
     """The frames of a Clip in the order of showing; damage costs the frames it hit, and is counted.
 

@@ -23,6 +23,7 @@ from jsr.inference import kinds, runtimes
 from jsr.inference.chain import Chain
 from jsr.inference.ensemble import TRANSFORMS, mean_of_bands, self_ensemble, shared_rows
 from jsr.inference.resample import REACH, resize
+from jsr.inference.store import Store
 from jsr.inference.tiles import Span, assemble, spans
 
 _SIDES = (1024, 768, 512, 384, 256, 192, 128, 96, 64)  # of tiles that are chosen here, px
@@ -95,7 +96,8 @@ class _Here:
 class Upscaler:
     """Chains of networks that turn LR images into SR images, each alone or averaged; safe to use from several threads.
 
-    Tiles, and the copies of an ensemble, pass one at a time: the same image gives the same bits whatever else is done.
+    Tiles, and the copies of an ensemble, pass one at a time, on each of the process's devices: the same image gives the
+    same bits whatever else is done.
 
     Args:
       chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
@@ -184,6 +186,16 @@ class Upscaler:
         return back(self._upscale(array))
 
     @property
+    def recurrent(self) -> bool:
+        """Whether its networks see a clip as a whole."""
+        return any(chain.frames == "all" for chain in self.chains)
+
+    @property
+    def copies(self) -> int:
+        """Flips and turns that are averaged, 1 of none."""
+        return len(self._transforms)
+
+    @property
     def takes_clips(self) -> bool:
         """Whether its networks see several frames at once."""
         return any(chain.frames is not None for chain in self.chains)
@@ -192,8 +204,8 @@ class Upscaler:
         """A whole clip (T, H, W, 3), as `upscale` takes it, through networks for clips."""
         if clip.ndim != 4 or clip.shape[3] != 3:
             raise ValueError(f"the network takes clips, expected (T, H, W, 3), got {clip.shape}")
-        unit, whole = to_unit(clip), any(chain.frames == "all" for chain in self.chains)
-        step = len(clip) if whole else _FRAMES  # whose SR is held in float32
+        unit = to_unit(clip)
+        step = len(clip) if self.recurrent else _FRAMES  # whose SR is held in float32
         return np.concatenate([from_unit(self.frames(unit, range(len(clip))[first:first + step]), clip.dtype,
                                          straight=True) for first in range(0, len(clip), step)])
 
@@ -215,6 +227,46 @@ class Upscaler:
             turned_back.append(np.rot90(sr[:, :, ::step], -turns, axes=(1, 2)))
         sr = turned_back[0] if len(turned_back) == 1 else np.mean(turned_back, axis=0)
         return np.stack([self._blended(one, clip[index]) for one, index in zip(sr, wanted, strict=True)])
+
+    def scene(self, frame: Callable[[int], np.ndarray], length: int, wanted: Sequence[int], store: Store,
+              key: tuple = ()) -> Iterator[np.ndarray]:
+        """The SR of some frames of a scene of any length, of which all are seen; what `frames` gives of it.
+
+        Args:
+          frame: function of an index to its LR, float32 (H, W, 3) in [0, 1].
+          length: of the scene, frames.
+          wanted: indices of frames, ascending.
+          store: for what recurrent networks keep of a scene.
+          key: what its keys begin with.
+
+        Yields:
+          float32 (H * scale, W * scale, 3) of each, not clipped.
+        """
+        def turned(turns, step, index):
+            return np.ascontiguousarray(np.rot90(frame(index), turns)[:, ::step])
+
+        ways = [(*TRANSFORMS[name], weight, chain) for name in self._transforms
+                for weight, chain in zip(self._weights, self.chains, strict=True)]
+        streams = [self._scene_through(chain, functools.partial(turned, turns, step), length, wanted, store,
+                                       (*key, number)) for number, (turns, step, _, chain) in enumerate(ways)]
+        for index in wanted:
+            sr = sum(weight * np.rot90(next(stream)[:, ::step], -turns)
+                     for (turns, step, weight, _), stream in zip(ways, streams, strict=True)) / len(self._transforms)
+            yield self._blended(sr, frame(index))
+
+    def _scene_through(self, chain, frame, length, wanted, store, key):
+        """One chain's output for frames of a scene, one after the other."""
+        if chain.frames == "all":
+            found = chain.scene(frame, length, wanted, store, key)
+        else:
+            reach = (chain.frames or 1) // 2
+            found = (self._clip_through(chain, np.stack([frame(min(max(near, 0), length - 1)) for near in
+                                                         range(index - reach, index + reach + 1)]), [reach])[0]
+                     for index in wanted)
+        for sr in found:
+            if not np.isfinite(sr).all():
+                raise UserError(_NOT_FINITE)
+            yield sr
 
     def _clip_through(self, chain, clip, wanted):
         """One chain's output for frames of a clip, float32; networks for images take them one by one."""
@@ -358,7 +410,8 @@ class Upscaler:
     def _bands(self, tiling, rows, finish):
         """The SR image in bands, `finish`ed."""
         def assembled(cut, rows, finish):
-            return assemble(rows, functools.partial(self._run, cut), finish, cut.rows, cut.columns, scale=self.scale)
+            return assemble(rows, functools.partial(self._run, cut), finish, cut.rows, cut.columns, scale=self.scale,
+                            at_once=jax.local_device_count())
 
         if not tiling.others:
             return assembled(tiling, rows, finish)

@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 
 from jsr import distributed, trees
 from jsr.errors import UserError
+from jsr.training.state import by_names
 
 log = logging.getLogger("jsr")
 
@@ -57,7 +58,7 @@ class Checkpoints:
           UserError: it, or the one before, cannot be written (full disk, no permission).
         """
         if step not in self._manager.all_steps():
-            meta = json.loads(json.dumps(meta))
+            meta, state = json.loads(json.dumps(meta)), by_names(state)
             meta["sha256"] = _digest(state, meta)
             with self._writing():
                 self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state),

@@ -54,10 +54,10 @@ def train(recipe, workdir, *, console, accept=False):
       Interrupted: SIGTERM or Ctrl+C came; everything is saved.
       UserError: a mistake in the recipe, the data or the workdir.
     """
-    workdir, mesh = Path(workdir), sharding.make_mesh()
+    workdir, mesh = Path(workdir), sharding.make_mesh(axes=recipe.mesh)
     replicated, lead, key = sharding.replicated(mesh), distributed.is_first(), jax.random.key(recipe.seed)
 
-    check.check(recipe, mesh)
+    check.check(recipe)
     opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
     damaged, codecs = check.check_data(recipe, opened)
     records = mix.identities(opened)
@@ -73,7 +73,7 @@ def train(recipe, workdir, *, console, accept=False):
     plan = stages.plan_of(recipe, recipe.stage_at(step))
     if state is None:
         variables = states.initial_variables(recipe, key)
-        state = jax.device_put(states.make_state(plan, variables), replicated)
+        state = states.placed(states.make_state(plan, variables), mesh, recipe.state)
         if lead:
             _write_overview(workdir, recipe, variables)
     if mark.get("accepted") != meta.get("fingerprint", {}).get("accepted"):  # scores may be of other images
@@ -121,7 +121,7 @@ def train(recipe, workdir, *, console, accept=False):
                         meta["best"] = None
                     nets = stages.begin(plan, states.versions(state), states.purpose_key(key, f"begin{plan.index}"),
                                         judge.ranking_score)
-                    state = jax.device_put(states.begin_stage(plan, state, nets), replicated)
+                    state = states.placed(states.begin_stage(plan, state, nets), mesh, recipe.state)
                 stage_key = states.purpose_key(key, f"stage{plan.index}")
                 batches = pipeline.train_batches(
                     mix.stage_rows(recipe, stage, opened), seed=_data_seed(recipe.seed, plan.index), batch=stage.batch,
@@ -182,7 +182,7 @@ def train(recipe, workdir, *, console, accept=False):
             variables = model_file.mean(found, [1 / len(found)] * len(found))
         if lead:
             model_file.save(workdir / "last.safetensors", variables, judge.info(plan, step, {}))
-            for name, own in states.beside_the_chain(recipe, jax.device_get(state)).items():
+            for name, own in jax.device_get(states.beside_the_chain(recipe, state)).items():
                 model_file.save(workdir / f"{name}.safetensors", {name: own}, judge.info(plan, step, {}, names=[name]))
             spent = insight.times(insight.log_rows(workdir))
             console.print(insight.time_table(spent), insight.advice(spent, recipe.data.num_workers), highlight=False,
@@ -213,10 +213,12 @@ def train(recipe, workdir, *, console, accept=False):
 def _restored(recipe, checkpoints, mesh):
     """(step, state, meta) of the newest checkpoint, None where there is none."""
     restored = checkpoints.restore(
-        lambda step: memory.abstract_state(stages.plan_of(recipe, recipe.stage_at(step)), mesh))
-    if restored:
-        log.info("resuming from step %d of %d", restored[0], recipe.last_step)
-    return restored
+        lambda step: states.abstract(stages.plan_of(recipe, recipe.stage_at(step)), mesh))
+    if not restored:
+        return None
+    step, state, meta = restored
+    log.info("resuming from step %d of %d", step, recipe.last_step)
+    return step, states.placed(state, mesh, recipe.state), meta
 
 
 def _leave_model(workdir, recipe, judge, plan, step, state):

@@ -22,7 +22,7 @@ log = logging.getLogger("jsr")
 
 # Keys that may differ between the command that began a run and the one that resumes it: none that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
-             "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title")
+             "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title", "mesh", "state")
 DATA_PLACES = (".dataset", ".hr", ".lr", ".files")  # free too, while the data are the same
 _BEGUN = ("config.json", "fingerprint.json")
 _RECORDS, _NAMED = "records.json.gz", 3  # the names and sizes of the data; those of one kind that a message names
@@ -180,9 +180,10 @@ def _same_form(before, now, step):
     import jax
 
     from jsr import sharding
-    from jsr.training import memory, stages
+    from jsr.training import stages
+    from jsr.training import state as states
 
-    one, other = (memory.abstract_state(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh())
+    one, other = (states.abstract(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh())
                   for its in (before, now))
     return jax.tree.structure(one) == jax.tree.structure(other) and jax.tree.leaves(one) == jax.tree.leaves(other)
 

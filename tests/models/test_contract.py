@@ -148,6 +148,13 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "dat/dat2": {2: 11_064_419, 3: 11_249_059, 4: 11_212_131},
     "dat/light": {2: 553_290, 3: 561_405, 4: 572_766},
     "dat/small": {2: 11_064_419, 3: 11_249_059, 4: 11_212_131},
+    "atd/base": {2: 20_113_217, 3: 20_297_857, 4: 20_260_929},
+    "atd/light": {2: 753_204, 3: 759_699, 4: 768_792},
+    "dncnn/color": {1: 668_227},
+    "dncnn/gray": {1: 555_137},
+    "dncnn/gray_blind": {1: 665_921},
+    "dncnn/ircnn": {1: 188_163},
+    "dncnn/norm": {1: 670_531},
     "drct/base": {2: 13_991_867, 3: 14_176_507, 4: 14_139_579},
     "drct/large": {2: 27_433_007, 3: 27_617_647, 4: 27_580_719},
     "imdn/kair": {4: 893_936},
@@ -156,6 +163,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "mosr/geoensemble": {2: 4_315_296},
     "mosr/tiny": {4: 609_888},
     "omnisr/base": {2: 784_604, 3: 793_259, 4: 805_376},
+    "realcugan/base": {2: 1_284_598, 3: 1_286_326, 4: 1_406_812},
+    "realcugan/pro": {2: 1_284_598, 3: 1_286_326},
     "realplksr/base": {4: 7_389_680},
     "realplksr/dysample": {4: 7_402_243},
     "realplksr/large": {4: 16_594_896},
@@ -168,19 +177,16 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "srformer/real": {4: 10_358_863},
 }
 # Networks of other files' blocks, and those that take seconds to compile: the long tests alone take their gradients
-LONG = {"a3net", "abpn", "adcsr", "along", "art", "cfn", "cidbnet", "dat", "drct", "drln", "dual_domain", "fan",
-        "fbcnn", "fftformer", "grl", "grl_cic", "hat", "hst", "imdeception", "mirnet", "mosr", "msdrsr", "oaddet",
-        "omnisr", "pixelbe", "prfdn", "promptcir", "realplksr", "restormer", "restormer_qf", "rgt", "rrdn", "scunet",
-        "srformer", "swin2sr", "swinfir", "tcir", "tempest", "uestc", "unicorns", "unifyformer", "ynot"}
-# Deep variants of networks that are counted, and whole networks that take seconds: the long tests alone count them, too
-DEEP_VARIANTS = {"along/base", "art/small", "cidbnet/base", "cidbnet/nfe", "dat/base", "dat/dat2", "dat/light",
-                 "dat/small", "drct/base", "drct/large", "drln/scan", "dual_domain/base", "fftformer/base", "grl/base",
-                 "grl/small", "grl/sr_tiny", "grl_cic/base", "hst/base", "mdsr/tv_attention", "mirnet/base",
-                 "mosr/base", "mosr/dysample", "mosr/geoensemble", "oaddet/deep", "omnisr/base", "promptcir/base",
-                 "rcan/c128", "rcan/multi_scale", "rcan/nadu", "realplksr/base", "realplksr/dysample",
-                 "realplksr/large", "realplksr/layer_norm", "restormer/base", "restormer_qf/fvlt1", "rgt/base",
-                 "rgt/small", "rrdbnet/plus", "scunet/enhanced", "srformer/base", "srformer/light", "srformer/real",
-                 "tcir/base", "unifyformer/base"}
+LONG = {"a3net", "abpn", "adcsr", "along", "art", "atd", "basicvsrpp", "cfn", "cidbnet", "dat", "drct", "drln",
+        "dual_domain", "fan", "fbcnn", "fftformer", "grl", "grl_cic", "hat", "hst", "imdeception", "mirnet", "mosr",
+        "msdrsr", "oaddet", "omnisr", "pixelbe", "prfdn", "promptcir", "realplksr", "restormer", "restormer_qf", "rgt",
+        "rrdn", "scunet", "srformer", "swin2sr", "swinfir", "tcir", "tempest", "uestc", "unicorns", "unifyformer",
+        "ynot"}
+# Whole networks that take seconds to trace: the long tests alone count them, and all variants but the first of a file
+DEEP = {"along/base", "atd/base", "cidbnet/base", "dat/base", "drct/base", "dual_domain/base", "fftformer/base",
+        "grl/small", "grl_cic/base", "hst/base", "mirnet/base", "mosr/base", "omnisr/base", "promptcir/base",
+        "realplksr/base", "restormer/base", "restormer_qf/fvlt1", "rgt/base", "srformer/base", "tcir/base",
+        "unifyformer/base"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
@@ -240,6 +246,7 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
 UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",),
           "drln": ("compress_1",), "mdsr": ("pre_process_x2", "pre_process_x3", "upsample_x2", "upsample_x3")}
 IDS = models.list_models()
+LATER = {model_id for model_id in IDS if model_id != models.resolve(model_id.partition("/")[0])}  # not a file's first
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
 
 
@@ -314,7 +321,7 @@ def test_every_variant_has_its_count_here():
     assert set(DEPLOYED) == set(filter(has_deployed_form, IDS))
 
 
-@pytest.mark.parametrize("model_id, scale", rows(lambda card: card.scales, is_last, DEEP_VARIANTS))
+@pytest.mark.parametrize("model_id, scale", rows(lambda card: card.scales, is_last, DEEP | LATER))
 def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scale):
     variables = models.abstract(model_id, scale=scale)
     used = models.abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
@@ -338,7 +345,7 @@ def first_output(model, lr):
 
 
 @pytest.mark.parametrize("model_id, scale", rows(lambda card: () if card.auxiliary else card.allowed_scales,
-                                                 is_published_or_first_other))
+                                                 is_published_or_first_other, LATER))
 def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     size = 37, 51
     card = models.card(model_id)
@@ -348,7 +355,8 @@ def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     assert sr.dtype == jnp.float32
 
 
-@pytest.mark.parametrize("model_id", IDS)
+@pytest.mark.parametrize("model_id", [pytest.param(model_id, marks=[pytest.mark.slow] if model_id in LATER else [])
+                                      for model_id in IDS])
 def test_bfloat16_is_for_the_inside_only(model_id):
     card = models.card(model_id)
     model = small(model_id, dtype=jnp.bfloat16)
@@ -440,6 +448,7 @@ def test_fields_override_the_variant_and_lists_are_taken():
     model = models.create("edsr/full", scale=2, num_block=3, mean=[0.5, 0.5, 0.5])
     assert (model.num_feat, model.num_block, model.mean) == (256, 3, (0.5, 0.5, 0.5))
     hash(model)
+    assert models.create("rlfn/rlfn_ntire", scale=4, mid_feat=None).mid_feat is None
 
 
 @pytest.mark.parametrize("model_id, scale, fields, message", [
@@ -449,6 +458,7 @@ def test_fields_override_the_variant_and_lists_are_taken():
     ("swinir/car", 4, {}, "swinir/car: no scale 4; it has 1"),
     ("edsr", 4, {"num_feats": 8}, "edsr: no field 'num_feats'; did you mean 'num_feat'?"),
     ("edsr", 4, {"name": "x"}, "edsr: no field 'name'"),
+    ("edsr", 4, {"num_feat": None}, "edsr: field num_feat: None must be of type int"),
 ])
 def test_mistakes_are_named_with_the_nearest(model_id, scale, fields, message):
     with pytest.raises(UserError, match=re.escape(message)):
