@@ -374,4 +374,5 @@ def _say(text):
     _ended.acquire()
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-        print(f"jsr: {text}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"jsr: {text}\n")
+        sys.stderr.flush()

@@ -63,7 +63,7 @@ def main(address, own, minutes):
                 sys.stderr.buffer.write(words)
                 sys.stderr.buffer.flush()
     if last:
-        print(f"jsr: {line(''.join(last), address, own, minutes, names)}", file=sys.stderr)
+        sys.stderr.write(f"jsr: {line(''.join(last), address, own, minutes, names)}\n")
 
 
 if __name__ == "__main__":

@@ -88,15 +88,15 @@ def compiled_once(tmp_path_factory):
         yield
 
 
-def _module(name):
-    """A module in this folder that is no test."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+def _slurm():
+    """benchmarks/slurm.py"""
+    spec = importlib.util.spec_from_file_location("slurm", Path(__file__).parent.parent / "benchmarks" / "slurm.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-slurm = _module("slurm")
+slurm = _slurm()
 
 
 def run(arguments):

@@ -2,7 +2,7 @@
 
 Nodes are called by their addresses, so that processes find them without a setting.
 
-    python tests/slurm.py COMMAND...    # runs a command beside such a cluster, as `srun --nodes=2 hostname`
+    python benchmarks/slurm.py COMMAND...    # runs a command beside such a cluster, as `srun --nodes=2 hostname`
 """
 
 import contextlib
