@@ -75,10 +75,10 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
 }
 LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("atd", "light_x3"), ("basicvsrpp", "x1"), ("dat", "x2"),
         ("drln", "whole"), ("grl", "car"), ("grl", "shuffle_x2"), ("hst", "x4"), ("mirnet", "base"),
-        ("mosr", "dysample_x3"), ("mosr", "geoensemble_x1"), ("oaddet", "deep"), ("prfdn", "x2"), ("promptcir", "base"), ("realcugan", "x2"),
-        ("realcugan", "x4"), ("realplksr", "dysample_x3"), ("rlfn", "challenge_x2"), ("span", "x2"),
-        ("srformer", "light_x1"), ("swin2sr", "car"), ("swin2sr", "hf_x2"), ("swin2sr", "pixelshuffle_x2"),
-        ("swinfir", "direct_x2"), ("unifyformer", "small")}  # compile for seconds
+        ("mosr", "dysample_x3"), ("mosr", "geoensemble_x1"), ("oaddet", "deep"), ("prfdn", "x2"),
+        ("promptcir", "base"), ("realcugan", "x2"), ("realcugan", "x4"), ("realplksr", "dysample_x3"),
+        ("rlfn", "challenge_x2"), ("span", "x2"), ("srformer", "light_x1"), ("swin2sr", "car"), ("swin2sr", "hf_x2"),
+        ("swin2sr", "pixelshuffle_x2"), ("swinfir", "direct_x2"), ("unifyformer", "small")}  # compile for seconds
 each_case = pytest.mark.parametrize("stem, case", [pytest.param(*case, marks=[pytest.mark.slow] if case in LONG else [])
                                                    for case in CASES])
 
