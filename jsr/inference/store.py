@@ -24,8 +24,8 @@ class Store:
 
     def __init__(self, target):
         self._target, self._places, self._end, self.most = target, {}, 0, 0
-        with writing(target):
-            self._file = tempfile.TemporaryFile(dir=target.parent, prefix=".", buffering=0)  # a full disk is told at once
+        with writing(target):  # without a buffer, so that a full disk is told at once
+            self._file = tempfile.TemporaryFile(dir=target.parent, prefix=".", buffering=0)
 
     def __enter__(self):
         return self
