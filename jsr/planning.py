@@ -122,10 +122,15 @@ def of_step(recipe, index, on, *, effort="full"):
       index: number of the stage.
       on: Target.
       effort: key of EFFORTS; quick compiles in a fraction of the time, has the same collectives and kinds, and is
-        pessimistic about time and memory.
+        pessimistic about time and memory on TPUs.
 
     Returns:
-      Plain data, see docs/plan.md.
+      Plain data: {recipe, stage, batch, crop (height and width, px), mesh, state, per_chip (samples), parameters,
+      format, what, on, chip, chips, dtype, effort, compile_cpu_s, versions, collectives: [{op, count, bytes}] a step,
+      flops and flops_ms (at the peak rate) a chip, estimate: {ms of a step, kernels, launching_ms, by (whose estimate
+      it is), kinds: {kind: {count, ms}}, dearest: [{ms, count, kind, module, op, shape}]}, memory: bytes a chip of all
+      that jsr.training.memory.Memory has, their total and the chip's, fits, largest_per_chip: samples that would fit if
+      memory grows in proportion, loader: {samples_per_s, bytes_per_s, hosts} that keep up with the estimate}.
 
     Raises:
       UserError: the batch does not divide, or the step does not fit.
@@ -167,7 +172,8 @@ def of_deployed(recipe, size, on, *, effort="full"):
       on, effort: as of `of_step`.
 
     Returns:
-      Plain data, see docs/plan.md.
+      Plain data, as of `of_step` but for a batch and its loader; deployed is the size, images_ms the time in which LR
+      and SR pass through memory once.
 
     Raises:
       UserError: a size whose rows do not divide, or it does not fit.

@@ -194,7 +194,7 @@ class Chain:
         sr = np.asarray(self.program((1, *lr.shape))(self._variables, lr[None], self._conditions))
         return sr.reshape(-1, *sr.shape[-3:])
 
-    def scene(self, frame, length, wanted, store, key=()):
+    def scene(self, frame, length, wanted, store, key=(), check=lambda: None):
         """Runs a scene through a recurrent network frame by frame: what `clip` gives, in the memory of one frame.
 
         Passes through time follow one another, and what a later one needs of an earlier one lies in a Store. The
@@ -206,6 +206,7 @@ class Chain:
           wanted: indices of the frames whose SR is wanted, ascending.
           store: jsr.inference.store.Store.
           key: tuple, what keys of the store begin with.
+          check: called before every frame of every pass; what it raises ends the work.
 
         Yields:
           float32 (H * scale, W * scale, 3) of each, not clipped.
@@ -219,6 +220,7 @@ class Chain:
 
         new, before = np.ones((length, 1), bool), padded(0)
         for index in range(length):
+            check()
             image = padded(index)
             spatial, onward, back, differs = self._stage("begin", image, before)
             store[(*key, "spatial", index)] = spatial
@@ -230,6 +232,7 @@ class Chain:
             way, last = name.partition("_")[0], number == len(network.passes) - 1
             marks, carry = self._marks(new, way == "backward"), network.rest(spatial, back)
             for index in reversed(range(length)) if way == "backward" else range(length):
+                check()
                 own, *earlier = (store[(*key, kept, index)] for kept in ("spatial", *network.passes[:number]))
                 flow = store[(*key, way, index)] if (*key, way, index) in store else np.zeros_like(back)
                 mark = jax.tree.map(lambda mark, index=index: mark[index], marks)

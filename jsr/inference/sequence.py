@@ -32,14 +32,15 @@ class Sequence:
     Args:
       upscaler: jsr.inference.upscaler.Upscaler, that `takes_clips`.
       store: jsr.inference.store.Store for recurrent networks, or None.
+      check: called, with a store, before every frame of every pass through time; what it raises ends the work.
 
     Attributes:
       scenes: how many have begun.
       tile: (height, width) of the tiles, px, once one frame was seen.
     """
 
-    def __init__(self, upscaler, store=None):
-        self._upscaler, self._store, self.scenes, self.tile = upscaler, store, 0, None
+    def __init__(self, upscaler, store=None, check=lambda: None):
+        self._upscaler, self._store, self._check, self.scenes, self.tile = upscaler, store, check, 0, None
         kinds = [chain.frames for chain in upscaler.chains]
         reach = max((kind // 2 for kind in kinds if isinstance(kind, int)), default=0)
         self._recurrent = "all" in kinds
@@ -96,7 +97,8 @@ class Sequence:
             return frame(index)[row.start:row.stop, column.start:column.stop]
 
         streams = {(row, column): upscaler.scene(functools.partial(part, row, column), len(items), chosen, store,
-                                                 (row.start, column.start)) for row in rows for column in columns}
+                                                 (row.start, column.start), self._check)
+                   for row in rows for column in columns}
         for index in chosen:
             bands = assemble(lambda start, stop, index=index: frame(index)[start:stop],
                              lambda _, row, column: next(streams[row, column]), lambda sr: sr, rows, columns,

@@ -24,8 +24,8 @@ class Store:
 
     def __init__(self, target):
         self._target, self._places, self._end, self.most = target, {}, 0, 0
-        with writing(target):
-            self._file = tempfile.TemporaryFile(dir=target.parent, prefix=".")
+        with writing(target):  # without a buffer, so that a full disk is told at once
+            self._file = tempfile.TemporaryFile(dir=target.parent, prefix=".", buffering=0)
 
     def __enter__(self):
         return self
@@ -40,15 +40,19 @@ class Store:
         place, shape, dtype = self._places[key]
         found = np.empty(shape, dtype)
         self._file.seek(place)
-        self._file.readinto(_bytes(found))
+        rest = _bytes(found)
+        while rest and (count := self._file.readinto(rest)):
+            rest = rest[count:]
         return found
 
     def __setitem__(self, key, array):
         array = np.ascontiguousarray(array)
-        self._places[key] = self._end, array.shape, array.dtype
         with writing(self._target):
             self._file.seek(self._end)
-            self._file.write(_bytes(array))
+            rest = _bytes(array)
+            while rest:
+                rest = rest[self._file.write(rest):]
+        self._places[key] = self._end, array.shape, array.dtype
         self._end += array.nbytes
         self.most = max(self.most, self._end)
 
@@ -66,4 +70,4 @@ class Store:
 
 
 def _bytes(array):
-    return array.reshape(-1).view(np.uint8)  # a memoryview of bfloat16 is none that files take
+    return memoryview(array.reshape(-1).view(np.uint8))  # of bfloat16 it is none that files take

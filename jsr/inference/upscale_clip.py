@@ -55,7 +55,7 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
         def wanted(shown):
             return shown.index // clips.SEGMENT not in segments.finished
 
-        for shown, image in _through(upscaler, ahead(frames, _AHEAD), job, wanted, said):
+        for shown, image in _through(upscaler, ahead(frames, _AHEAD), job, wanted, said, check):
             check()
             writer.write(shown, image)
             progress(shown.index + 1)
@@ -85,7 +85,7 @@ def upscale_to_frames(job, upscaler, source_sha256, settings, ending, quality=No
     plan, clip = job.plan, job.plan.clip
     frames, said = _frames(clip, plan.wishes), []
     with clips.FrameWriter(job.target, ending, quality, source_sha256, settings, clip, overwrite=overwrite) as writer:
-        for shown, image in _through(upscaler, ahead(frames, _AHEAD), job, writer.wanted, said):
+        for shown, image in _through(upscaler, ahead(frames, _AHEAD), job, writer.wanted, said, check):
             check()
             writer.write(shown, image)
             progress(shown.index + 1)
@@ -101,7 +101,7 @@ def _frames(clip, wishes):
     return clips.Frames(clip, start=wishes.start, end=wishes.end, deinterlace=wishes.deinterlace)
 
 
-def _through(upscaler, frames, job, wanted, said):
+def _through(upscaler, frames, job, wanted, said, check):
     """(Shown, its result) of the frames that are wanted, in order; `said` gets what is to be said of it."""
     plan, clip = job.plan, job.plan.clip
     if upscaler is None or not upscaler.takes_clips:
@@ -111,7 +111,7 @@ def _through(upscaler, frames, job, wanted, said):
         return
     whole = upscaler.recurrent and not plan.wishes.windows
     with Store(job.target) if whole else contextlib.nullcontext() as store:
-        sequence = Sequence(upscaler, store)
+        sequence = Sequence(upscaler, store, check)
         pairs = ((clips.light(shown), clips.to_rgb(shown.frame, clip.colours)) for shown in frames)
         for shown, sr in sequence(pairs, wanted):
             yield shown, sized(np.clip(sr, 0, 1), plan)

@@ -229,7 +229,7 @@ class Upscaler:
         return np.stack([self._blended(one, clip[index]) for one, index in zip(sr, wanted, strict=True)])
 
     def scene(self, frame: Callable[[int], np.ndarray], length: int, wanted: Sequence[int], store: Store,
-              key: tuple = ()) -> Iterator[np.ndarray]:
+              key: tuple = (), check: Callable[[], None] = lambda: None) -> Iterator[np.ndarray]:
         """The SR of some frames of a scene of any length, of which all are seen; what `frames` gives of it.
 
         Args:
@@ -238,6 +238,7 @@ class Upscaler:
           wanted: indices of frames, ascending.
           store: for what recurrent networks keep of a scene.
           key: what its keys begin with.
+          check: called before every frame of every pass through time; what it raises ends the work.
 
         Yields:
           float32 (H * scale, W * scale, 3) of each, not clipped.
@@ -248,16 +249,16 @@ class Upscaler:
         ways = [(*TRANSFORMS[name], weight, chain) for name in self._transforms
                 for weight, chain in zip(self._weights, self.chains, strict=True)]
         streams = [self._scene_through(chain, functools.partial(turned, turns, step), length, wanted, store,
-                                       (*key, number)) for number, (turns, step, _, chain) in enumerate(ways)]
+                                       (*key, number), check) for number, (turns, step, _, chain) in enumerate(ways)]
         for index in wanted:
             sr = sum(weight * np.rot90(next(stream)[:, ::step], -turns)
                      for (turns, step, weight, _), stream in zip(ways, streams, strict=True)) / len(self._transforms)
             yield self._blended(sr, frame(index))
 
-    def _scene_through(self, chain, frame, length, wanted, store, key):
+    def _scene_through(self, chain, frame, length, wanted, store, key, check):
         """One chain's output for frames of a scene, one after the other."""
         if chain.frames == "all":
-            found = chain.scene(frame, length, wanted, store, key)
+            found = chain.scene(frame, length, wanted, store, key, check)
         else:
             reach = (chain.frames or 1) // 2
             found = (self._clip_through(chain, np.stack([frame(min(max(near, 0), length - 1)) for near in

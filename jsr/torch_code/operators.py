@@ -315,7 +315,7 @@ OPS = {  # a node's kind: function of the body and the node to text
     "ReduceSum": _reduced("sum"),
     "Median": _method("{0}.median(-1).values"),
     "ArgMax": _method("{0}.argmax({axis}, keepdim=True)"),
-    "Order": _method("{0}.argsort(1, stable=True)"),
+    "Order": _method("{0}.argsort(dim=1, stable=True)"),
     "RowsAt": _method("{0}.gather(1, {1}.unsqueeze(-1).expand(-1, -1, {0}.shape[-1]))"),
     "Einsum": lambda body, node: f'torch.einsum("{node.attributes["equation"]}", '
                                  f"{_listed(body.text(name) for name in node.inputs)})",

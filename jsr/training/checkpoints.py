@@ -8,9 +8,13 @@ themselves, "sha256", which Orbax has not: bits that turned over on the disk are
 import contextlib
 import errno
 import functools
+import gc
+import inspect
 import json
 import logging
 from pathlib import Path
+import re
+import sys
 
 import jax
 import orbax.checkpoint as ocp
@@ -109,6 +113,7 @@ class Checkpoints:
             if distributed.is_first():
                 log.warning("checkpoint %d is damaged (%s); set aside as %s, trying the one before", step, problem,
                             aside)
+            _collect()
         if steps:
             raise UserError(f"{self.folder}: none of its {len(steps)} checkpoints can be read; they were set aside as "
                             "damaged-*; start again in another --workdir")
@@ -117,6 +122,8 @@ class Checkpoints:
     def _check(self, step, state, meta):
         """Takes the check sum out of a step's metadata; ValueError where it is of others."""
         if (digest := meta.pop("sha256", None)) is None:
+            if any(re.fullmatch("[0-9a-f]{64}", str(value)) for value in meta.values()):
+                raise ValueError("its check sum has another name")
             log.warning("checkpoint %d has no check sum, so that damage in it cannot be told", step)
         elif digest != _digest(state, meta):
             raise ValueError("its check sum is of another state")
@@ -139,6 +146,21 @@ class Checkpoints:
         """Waits and lets go of the folder."""
         self.wait()
         self._manager.close()
+
+
+def _collect():
+    """Collects what a failed reading has left: Orbax's coroutines complain when they go, of what is said already."""
+    hook = sys.unraisablehook
+
+    def heard(what):
+        if not inspect.iscoroutine(what.object) and "Event loop is closed" not in str(what.exc_value):
+            hook(what)
+
+    sys.unraisablehook = heard
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 def _digest(state, meta):

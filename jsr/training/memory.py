@@ -129,7 +129,8 @@ class Program:
         needs = (f"out of memory: a step takes {self.memory}" if self.memory
                  else "out of memory while compiling the step")
         needs += f", and {decimal(int(free))} are free" if math.isfinite(free) else ""
-        for overrides in _alternatives(self._plan):
+        mesh = sharding.mesh_of(self._given[0])
+        for overrides in _alternatives(self._plan, mesh.shape[sharding.DATA] if mesh else 1):
             words = " ".join(f"--config.{name}={value}" for name, value in overrides)
             log.info("out of memory; would it fit with %s ?", words)
             try:
@@ -151,15 +152,20 @@ class Program:
         return needed(compiled, state, batch, frozen)
 
 
-def _alternatives(plan):
-    """Lists of overrides (key, text) to try: each of `SMALLER` alone, all of them, then smaller batches."""
+def _alternatives(plan, parts=1):
+    """Lists of overrides (key, text) to try: each of `SMALLER` alone, all of them, then smaller batches.
+
+    Args:
+      plan: StagePlan of the stage.
+      parts: number that a batch must be a multiple of.
+    """
     index, batch, rows = plan.index, plan.stage.batch, []
     for name, value in ((name.format(index), value) for name, value in SMALLER):
         if not name.endswith("accumulate") or batch % int(value) == 0:
             rows.append((name, value))
     together = list(dict(rows).items())
     halves = [batch >> k for k in range(1, batch.bit_length()) if (batch >> k) << k == batch]
-    smaller = [(f"stages[{index}].batch", str(half)) for half in halves if half % jax.device_count() == 0]
+    smaller = [(f"stages[{index}].batch", str(half)) for half in halves if half % parts == 0]
     return [[row] for row in rows] + [together] * (len(together) > 1) + [[row] for row in smaller]
 
 

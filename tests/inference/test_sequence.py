@@ -33,7 +33,7 @@ class Recorder:
         self.chains = [types.SimpleNamespace(frames=frames, padding=Padding(), scene_bytes=lambda *size: scene_bytes)]
         self.seen = []
 
-    def scene(self, frame, length, wanted, store, key):
+    def scene(self, frame, length, wanted, store, key, check):
         self.seen.append(length)
         for index in wanted:
             yield frame(index).repeat(2, 0).repeat(2, 1)
@@ -110,9 +110,10 @@ def test_a_scene_frame_by_frame_is_the_clip_at_once(fields, tmp_path):
     chain = Chain({"sr": module}, {"sr": jax.tree.map(lambda s: rng.normal(0, 0.1, s.shape).astype(s.dtype), shapes)})
     clip = rng.random((5, 8, 9, 3)).astype(np.float32)
     clip[3] = clip[2]
-    whole = chain.clip(clip)
+    whole, checks = chain.clip(clip), []
     with Store(tmp_path / "out.mkv") as store:
-        found = list(chain.scene(lambda index: clip[index], 5, [0, 2, 3, 4], store))
+        found = list(chain.scene(lambda index: clip[index], 5, [0, 2, 3, 4], store, check=lambda: checks.append(1)))
+    assert len(checks) == 25, "before every frame, of what comes first and of four passes"
     np.testing.assert_allclose(found, whole[[0, 2, 3, 4]], atol=1e-5 * np.abs(whole).max())
     assert store.most <= 5 * chain.scene_bytes(8, 9)
 

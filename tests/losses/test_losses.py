@@ -66,6 +66,15 @@ def test_values_of_the_published_code(computed, index):
     np.testing.assert_allclose(computed[index], PUBLISHED[index][2], rtol=2e-6)
 
 
+def test_which_losses_are_means_over_samples(quick, computed, pair):
+    """Each device computes those on its own samples."""
+    halves = quick(lambda *pair: [[losses.LOSSES[name](*(x[n:n + 1] for x in pair), **options) for n in (0, 1)]
+                                  for name, options, _ in PUBLISHED])(*pair)
+    for (name, options, _), whole, parts in zip(PUBLISHED, computed, halves, strict=True):
+        assert losses.is_mean({"fn": name, **options}) == np.isclose(whole, np.mean(parts), rtol=1e-5), (name, options)
+    assert not losses.is_mean({"fn": "contrastive"}) and not losses.is_mean({"fn": "mypkg.losses:mine"})
+
+
 CASES = {  # name: (pred, target)
     "noise": lambda noise, picture: (noise, picture),
     "equal": lambda noise, picture: (picture, picture),
