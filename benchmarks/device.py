@@ -474,7 +474,7 @@ def _prediction(dtype, call, *arguments):
 
 
 def _planned(recipe, overrides, batch, dtype):
-    """What `jsr plan` said of a step on one such chip before it was measured, {ms, kernels, total bytes}; None of none.
+    """What `jsr plan` said of a step on one such chip, {file, effort, ms, kernels, bytes in all}; None of none.
 
     Its JSON lies in benchmarks/plans, of another version of XLA perhaps, which the file says.
     """
@@ -484,8 +484,8 @@ def _planned(recipe, overrides, batch, dtype):
         made = json.loads(path.read_text())
         if (made["chip"], made["chips"], made["config"], made["overrides"], made.get("batch"), made["dtype"]) == (
                 jax.devices()[0].device_kind, 1, recipe, overrides, batch, dtype):
-            return {"file": path.name, "ms": made["estimate"]["ms"], "kernels": made["estimate"]["kernels"],
-                    "bytes": made["memory"]["total"]}
+            return {"file": path.name, "effort": made["effort"], "ms": made["estimate"]["ms"],
+                    "kernels": made["estimate"]["kernels"], "bytes": made["memory"]["total"]}
     return None
 
 
@@ -493,7 +493,8 @@ def _against(prediction, ms, planned=None):
     """How a time stands to its predictions, for a row's text."""
     found = "" if prediction is None else (f"; {ms / prediction['floor_ms']:.1f} x the floor, "
                                            f"{ms / prediction['separate_ms']:.1f} x separate layers")
-    return found + (f"; {ms / planned['ms']:.2f} x the {planned['ms']:.3g} ms that jsr plan said" if planned else "")
+    return found + (f"; {ms / planned['ms']:.2f} x the {planned['ms']:.3g} ms that jsr plan said, at "
+                    f"{planned['effort']} effort" if planned else "")
 
 
 def _recipe(name, overrides, small):

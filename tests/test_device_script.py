@@ -151,11 +151,11 @@ def test_kernels_of_a_cpu_and_predictions(script):
 
 def test_what_was_planned_stands_beside_what_is_measured(script, tmp_path, monkeypatch):
     plan = {"chip": jax.devices()[0].device_kind, "chips": 1, "config": "aim22_t1:edsr", "overrides": {}, "batch": 16,
-            "dtype": "float32", "estimate": {"ms": 4.0, "kernels": 7}, "memory": {"total": 9}}
+            "dtype": "float32", "effort": "full", "estimate": {"ms": 4.0, "kernels": 7}, "memory": {"total": 9}}
     (tmp_path / "benchmarks/plans").mkdir(parents=True)
     (tmp_path / "benchmarks/plans/one.json").write_text(json.dumps(plan))
     monkeypatch.setattr(script, "ROOT", tmp_path)
     found = script._planned(*script.STEPS["edsr"], 16, "float32")
-    assert found == {"file": "one.json", "ms": 4.0, "kernels": 7, "bytes": 9}
+    assert found == {"file": "one.json", "effort": "full", "ms": 4.0, "kernels": 7, "bytes": 9}
     assert script._planned(*script.STEPS["edsr"], 8, "float32") is None
-    assert script._against(None, 8.0, found) == "; 2.00 x the 4 ms that jsr plan said"
+    assert script._against(None, 8.0, found) == "; 2.00 x the 4 ms that jsr plan said, at full effort"
