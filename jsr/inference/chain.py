@@ -157,13 +157,13 @@ class Chain:
           size: (height, width) to pad it to, of sizes that the networks take; None is as they take a whole image.
 
         Returns:
-          Float32 array (H * scale, W * scale, C), not clipped; in JAX on the device.
+          Float32 NumPy array (H * scale, W * scale, C), not clipped.
         """
         height, width = lr.shape[:2]
         rows, columns = size or [self.padding.target(side) for side in (height, width)]
         lr = jnp.asarray(lr) if self.runner.name == "jax" else np.asarray(lr)
-        sr = self.runner(pad_to(lr[None], rows, columns, self.padding.mode))
-        return crop_to(sr, height * self.scale, width * self.scale)[0]
+        sr = np.asarray(self.runner(pad_to(lr[None], rows, columns, self.padding.mode)))
+        return crop_to(sr, height * self.scale, width * self.scale)[0]  # a view, where JAX would copy
 
     @usual_settings()
     def clip(self, lr, wanted=None):

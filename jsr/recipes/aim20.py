@@ -247,8 +247,8 @@ def noah_rrdb_robust(scale, *, model="rrdbnet/direct", inferred=()):
                   "likely: tiles of 120 every 110 px are faded into each other over the 10 that they share",
                   "likely: the robust loss is of pixels in [0, 1], its limits those of its own code, a shape and a "
                   "scale a colour",
-                  "likely: the PSNR of 29 dB, below which pairs are left out, is of RGB, between HR and the LR image "
-                  "enlarged bicubically, over each whole crop of the challenge's",
+                  "likely: the PSNR of 29 dB, below which pairs are left out, is of RGB, between HR and the "
+                  "bicubically enlarged LR, over each whole crop of the challenge's",
                   *inferred])
 
 
