@@ -21,6 +21,8 @@ _JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff]")
 _AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 _END, _SCAN, _SEQUENTIAL, _WHOLE_SCAN = 0xD9, 0xDA, (0xC0, 0xC1), b"\x00\x3f\x00"
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without data
+_FILLING = {0x00, 0xFF, *range(0xD0, 0xD8)}  # bytes that may stand behind a scan's last sample
+_NEAR_END, _MOST_UNREAD = 64, 8  # bytes at the end of a scan; those that a decoder has no use for, of a few encoders
 
 
 @functools.cache
@@ -91,10 +93,48 @@ def tidied_jpeg(data):
     return b"".join([*parts, data[kept:]]) if parts else None
 
 
-def check_jpeg(data, name):
-    """Raises FileError where samples are missing in a JPEG file, for which decoders put grey.
+def _only_scan(data):
+    """(start, end) of the samples of a tidy JPEG file with one scan, coded by Huffman's codes; None of another."""
+    at, huffman = 2, False
+    while match := _JPEG_MARKER.search(data, at):
+        marker, at = data[match.end() - 1], match.end()
+        if marker == _END or at + 2 > len(data):
+            return None
+        if marker in _ALONE:
+            continue
+        huffman |= marker in _SEQUENTIAL
+        at += max(int.from_bytes(data[at:at + 2], "big"), 2)
+        if marker == _SCAN:
+            after = _AFTER_SCAN.search(data, at)
+            return (at, after.start()) if huffman and after and data[after.end() - 1] == _END else None
+    return None
 
-    That is where libjpeg warns, which Pillow keeps to itself. A file is decoded for it once a process.
+
+def _watched(pyvips, data):
+    """A libvips source of a JPEG file, and a function to how many bytes of its scan no decoder has asked for.
+
+    The last of them are handed out one by one. What encoders fill up with, zeros and ones, does not count.
+    """
+    start, end = _only_scan(data) or (0, 0)
+    at, source = 0, pyvips.SourceCustom()
+
+    def read(size):
+        nonlocal at
+        stop = start if at < start else max(end - _NEAR_END, at + 1) if at < end else len(data)
+        given = data[at:min(at + size, stop)]
+        at += len(given)
+        return bytes(given)
+
+    source.on_read(read)
+    return source, lambda: sum(byte not in _FILLING for byte in data[at:end])
+
+
+def check_jpeg(data, name):
+    """Raises FileError where samples are missing in a JPEG file, for which decoders put grey or others.
+
+    That is where libjpeg warns, which Pillow keeps to itself, and where all rows are there before the scan ends: of
+    zeroed or overwritten bytes decoders make fewer blocks or more. What has as many blocks is a valid file of another
+    picture, which nothing tells. A file is decoded for it once a process.
 
     Args:
       data: bytes of the file, tidied.
@@ -110,9 +150,12 @@ def check_jpeg(data, name):
     with _LOCK:
         pyvips.vips_lib.vips_error_clear()
         try:  # an eighth of the size, which is quicker: the samples are decoded all the same
-            pyvips.Image.jpegload_buffer(data, shrink=8, access="sequential", fail_on="truncated").avg()
+            source, unread = _watched(pyvips, data)
+            pyvips.Image.jpegload_source(source, shrink=8, access="sequential", fail_on="truncated").avg()
             # What is missing in the last rows is no error.
             said = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
+            if unread() > _MOST_UNREAD:
+                said += "\nJPEG data are left when all rows are there"
         except pyvips.Error as e:
             said = first_line(e)
     # Other threads' lines are of other loaders.

@@ -287,8 +287,8 @@ def _opened(path):
         with safetensors.safe_open(path, framework="numpy") as file:
             yield file
     except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as e:
-        raise UserError(f"{path}: {_foreign(path) or f'damaged, or not a .safetensors file ({e})'}{_hidden(path)}"
-                        ) from e
+        said = _foreign(path) or files.foreign(path) or f"damaged, or not a .safetensors file ({e})"
+        raise UserError(f"{path}: {said}{_hidden(path)}") from e
 
 
 def _meta(path, file):
@@ -366,7 +366,7 @@ def find(path):
         return path
     if named := weights.files().get(word):
         return named
-    said = "no such model file"
+    said = "is no ordinary file" if path.exists() else "no such model file"
     if path.parts[:1] and path.parts[0] in models.STEMS and len(path.parts) <= 2 and not path.suffix:
         names = ", ".join(public.of_network(path.parts[0]))
         said += (f"; weights of the network of this name are {names}: `jsr models get` downloads them" if names else

@@ -172,7 +172,7 @@ def test_a_name_stands_for_a_shipped_or_a_downloaded_file(file, tmp_path, monkey
     ("rvsr", None, "rvsr: no such model file; of the network of this name jsr knows no weights: train it"),
     ("swinir-x4", None, "swinir-x4: is a public model that is not here yet; `jsr models get swinir-x4` downloads it"),
     ("x4", Path.mkdir, "x4: is a folder without the model file of a run, .*; it hides the model of this name, "),
-    ("x4", Path.touch, "x4: damaged, or not a .safetensors file .*; it hides the model of this name, .*weights"),
+    ("x4", Path.touch, "x4: is empty; get it again; it hides the model of this name, .*weights"),
 ])
 def test_words_that_stand_for_no_model(tmp_path, monkeypatch, word, make, message):
     monkeypatch.chdir(tmp_path)

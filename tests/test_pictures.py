@@ -465,7 +465,9 @@ def _scan_header(data, last):
     lambda data: data[:-2], lambda data: _between_segments(data, bytes(37)),
     lambda data: _between_segments(data, b"\1\xff\x00\2\xff"), lambda data: _scan_header(data, bytes(3)),
     lambda data: _scan_header(_between_segments(data, b"\7"), b"\0\0\x3f")[:-2],
-], ids=["no end marker", "zeros between segments", "no marker between segments", "Samsung's scan header", "all"])
+    lambda data: data[:-2] + bytes(37) + data[-2:], lambda data: data[:-2] + b"\xff" * 37 + data[-2:],
+], ids=["no end marker", "zeros between segments", "no marker between segments", "Samsung's scan header", "all",
+        "zeros at the end", "ones at the end"])
 @pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 2}])
 def test_jpegs_that_decoders_warn_about_are_read_where_no_sample_is_missing(tmp_path, photograph, change, options):
     clean = _jpeg(photograph(40, 52), **options)
@@ -476,7 +478,8 @@ def test_jpegs_that_decoders_warn_about_are_read_where_no_sample_is_missing(tmp_
 
 
 @pytest.mark.parametrize("change", [
-    lambda data: data[:900] + data[1300:], lambda data: data[:-200] + data[-2:], lambda data: data[:-40]])
+    lambda data: data[:900] + data[1300:], lambda data: data[:-200] + data[-2:], lambda data: data[:-40],
+    lambda data: data[:900] + bytes(100) + data[1000:]])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
 def test_jpegs_with_missing_samples_are_refused_by_every_reader(tmp_path, photograph, change, options):
     (tmp_path / "a.jpg").write_bytes(change(_jpeg(photograph(40, 52), **options)))

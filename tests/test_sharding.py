@@ -1,10 +1,10 @@
 """Meshes, and eight fake devices in their own process: a step's collectives and numbers, states of other layouts."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -124,7 +124,8 @@ def test_images_by_rows_and_in_tiles_on_several_devices(found):
     assert found["images"]["rows"] == ["collective-permute"]
 
 
-class Device(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Device:
     id: int
     process_index: int
 

@@ -188,7 +188,9 @@ def _field(text, model_id, scale):
         pass  # a word, as in upsampler=pixelshuffle
     if isinstance(value, (list, tuple)):
         value = list(value)
-    own = getattr(models.create(model_id, scale=scale), key, None)
+    own = getattr(network := models.create(model_id, scale=scale), key, None)
+    if value is None and getattr(type(network), key, own) is None:
+        return key, value
     kinds = {int: (int,), float: (int, float), str: (str,), bool: (bool,), tuple: (list,)}.get(type(own))
     if kinds and (not isinstance(value, kinds) or isinstance(value, bool) != isinstance(own, bool)):
         raise UserError(f"--field {text}: expects a value like {own!r}")

@@ -132,6 +132,9 @@ def add_arguments(parser):
                       help="write a folder of pictures for each clip, of --format, PNG by default")
     film.add_argument("--fps", metavar="N", type=_rate,
                       help="frames a second, as 24 or 30000/1001, where a folder of pictures becomes a clip (25)")
+    film.add_argument("--windows", action="store_true",
+                      help="let recurrent networks see windows of 30 frames, and not whole scenes, whose features take "
+                           "much of the disk meanwhile")
     film.add_argument("--preview", action="store_true", help="write one frame of each clip first, as PNG beside it")
     parser.add_argument("--shard", metavar="I/N", help=shards.HELP)
     parser.add_argument("--keep_dates", action="store_true", help="give the results the dates of their sources")
@@ -195,7 +198,8 @@ def _upscale(args, size, piped):
 
     wishes = clips.Wishes(codec=args.codec, crf=args.crf, preset=args.preset, start=args.start, end=args.end,
                           stream=args.stream, without=tuple(args.without), deinterlace=args.deinterlace, sdr=args.sdr,
-                          frames=(_suffix(args.format) or ".png") if args.frames else "", rate=args.fps)
+                          frames=(_suffix(args.format) or ".png") if args.frames else "", rate=args.fps,
+                          windows=args.windows)
     choose = functools.partial(choice.choose, size=choice.Size(**size), named=named, input_quality=args.input_quality,
                                wishes=wishes)
     jobs, errors, passed = upscale_folder.find_jobs(

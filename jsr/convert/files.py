@@ -27,6 +27,11 @@ _FOREIGN = (  # how files begin that people take for weights, and what they are
     (b"Rar!", "a RAR archive; unpack it"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it"),
     (b"7767517", "a network of ncnn, whose weights are in its .bin; get the PyTorch weights that it was made of"),
+    (b"\x08", "an ONNX network; get the PyTorch weights that it was made of"),  # its version
+    (b"GGUF", "a GGUF file, of language models"),
+    (b"{", "a JSON text, no weights"),
+    (b"%PDF", "a PDF document"),
+    *((start, "a picture; name the model after --model") for start in (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8")),
 )
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "I64": np.int64,
@@ -53,7 +58,7 @@ def read_state_dicts(path):
     kind = kind_of(path)
     if kind is None:
         wanted = "not a .safetensors file" if path.suffix.lower() == ".safetensors" else "no PyTorch checkpoint"
-        raise UserError(f"{path}: {_foreign(path) or f'damaged, or {wanted}; get it again'}")
+        raise UserError(f"{path}: {foreign(path) or f'damaged, or {wanted}; get it again'}")
     return _read_safetensors(path) if kind == "safetensors" else _read_torchs(path)
 
 
@@ -123,10 +128,17 @@ def is_model_file(path):
         return False
 
 
-def _foreign(path):
-    """What a file is that holds no weights for here; "" where its first bytes do not tell."""
-    with open(path, "rb") as file:
-        head = file.read(_HEAD)
+def foreign(path):
+    """What a file is that holds no weights for here, as in "is a RAR archive"; "" where its first bytes do not tell."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return ""
+    if not head:
+        return "is empty; get it again"
+    if head[4:8] == b"TFL3":
+        return "is a network of TensorFlow Lite; get the PyTorch weights that it was made of"
     if head[257:262] == b"ustar":
         return "is a tar archive; unpack it, or, of PyTorch before 0.2, open it there and save it again"
     return next((f"is {what}" for start, what in _FOREIGN if head.lstrip().startswith(start)), "")

@@ -22,8 +22,8 @@ def certify(model, variables, path):
     Args:
       model: a network.
       variables: its variables.
-      path: a .npz or .safetensors of `lr` and `sr`, float in [0, 1] and not clipped, (H, W, 3) or (N, H, W, 3), and,
-        in a .npz, a text `about` that says how they were made.
+      path: a .npz or .safetensors of `lr` and `sr`, float in [0, 1] and not clipped, (H, W, C) or (N, H, W, C), 3
+        channels or those that the network has, and, in a .npz, a text `about` that says how they were made.
 
     Returns:
       {reference: file name, sha256, about, lr_shape, max_abs_error, mean_abs_error}. The errors are in units of the
@@ -34,8 +34,9 @@ def certify(model, variables, path):
     """
     path = Path(path)
     data, arrays = _read(path)
-    lr, sr = (_batched(path, arrays, key) for key in ("lr", "sr"))
     card = models.card(model)
+    lr, sr = (_batched(path, arrays, key, channels)
+              for key, channels in (("lr", card.in_channels), ("sr", card.out_channels)))
     height, width = lr.shape[1:3]
     expected = (lr.shape[0], height * model.scale, width * model.scale, card.out_channels)
     if sr.shape != expected:
@@ -68,11 +69,12 @@ def _read(path):
         raise UserError(f"{path}: cannot be read as a reference; it is a .npz or .safetensors of lr and sr") from e
 
 
-def _batched(path, arrays, key):
-    """An image or images as float32 (N, H, W, 3)."""
+def _batched(path, arrays, key, channels):
+    """An image or images as float32 (N, H, W, channels)."""
     if key not in arrays:
         raise UserError(f"{path}: has no {key!r}; a reference holds lr and sr")
     array = arrays[key]
-    if array.dtype.kind != "f" or array.ndim not in (3, 4) or array.shape[-1] != 3:
-        raise UserError(f"{path}: {key} is {array.dtype} {array.shape}, expected float (H, W, 3) or (N, H, W, 3)")
+    if array.dtype.kind != "f" or array.ndim not in (3, 4) or array.shape[-1] != channels:
+        raise UserError(f"{path}: {key} is {array.dtype} {array.shape}, expected float (H, W, {channels}) or "
+                        f"(N, H, W, {channels})")
     return np.asarray(array, np.float32).reshape(-1, *array.shape[-3:])

@@ -136,8 +136,9 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                  for split, listed in splits.items()}
         bare = [split for split, listed in found.items() if not listed]
         if bare:
-            raise UserError(f"{self.info.full_name}: not built, no image of {bare[0]} is left by its settings "
-                            f"({', '.join(f'--{key} {value}' for key, value in self._chosen().items())})")
+            chosen = ", ".join(f"--{key} {value}" for key, value in self._chosen().items())
+            raise UserError(f"{self.info.full_name}: not built, no image of {bare[0]} is left by its "
+                            f"{f'settings ({chosen})' if chosen else 'config'}")
         self.info.metadata["names"] = {split: [name for *_, name in listed] for split, listed in found.items()}
         for key, value in self._chosen().items():
             self.info.metadata[key] = value

@@ -71,10 +71,12 @@ def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
         raise UserError(f"{model_id}: no scale {scale}; it has {', '.join(map(str, scales))}")
     default = module.Model(variant, scale=scale)
     _refuse_integers(type(default))
-    known = [f.name for f in dataclasses.fields(default) if f.name not in ("scale", "parent", "name")]
+    known = {f.name: f.default for f in dataclasses.fields(default) if f.name not in ("scale", "parent", "name")}
     for field, value in fields.items():
         if field not in known:
             raise UserError(f"{model_id}: no field {field!r}; {nearest(field, known)}")
+        if value is None and known[field] is None:  # as the network has it, whatever the variant says
+            continue
         if wrong := mismatch(value, getattr(default, field)) or _out_of_range(value):
             raise UserError(f"{model_id}: field {field}: {wrong}")
     return module.Model(variant, scale=scale, **{field: _hashable(value) for field, value in fields.items()})

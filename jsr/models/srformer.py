@@ -56,13 +56,14 @@ class ConvFFN(nn.Module):
     """
 
     ratio: float  # hidden over outer features
+    kernel_size: int = 5
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x):
         hidden = int(x.shape[-1] * self.ratio)
         y = gelu(Linear(hidden, dtype=self.dtype, name="fc1")(x))
-        y = y + gelu(Conv(hidden, 5, groups=hidden, dtype=self.dtype, name="dwconv")(y))
+        y = y + gelu(Conv(hidden, self.kernel_size, groups=hidden, dtype=self.dtype, name="dwconv")(y))
         return Linear(x.shape[-1], dtype=self.dtype, name="fc2")(y)
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from jsr.onnx_graph.arithmetic import elementwise
-from jsr.onnx_graph.values import Constant
+from jsr.onnx_graph.values import Constant, Tensor
 
 
 def _leaky_relu(writer, eqn, x, slope):
@@ -98,6 +98,22 @@ def _lower_median(writer, eqn, x):
                          keepdims=0)
 
 
+def _stable_order(writer, eqn, x):
+    """Of equal elements TopK has the one with the lower index first."""
+    aval = eqn.outvars[0].aval
+    name = writer.in_order(x, eqn.invars[0].aval)
+    _, order = writer.graph.add("TopK", name, writer.lengths([aval.shape[1]]), outputs=2, axis=1, largest=0)
+    return Tensor(order, aval.shape, (0, 1), np.dtype(np.int64))
+
+
+def _rows_at(writer, eqn, x, order):
+    (x_aval, places), aval = (var.aval for var in eqn.invars), eqn.outvars[0].aval
+    order = writer.in_order(writer.cast(writer.full(order, places), np.int64), places)
+    index = writer.graph.add("Unsqueeze", order, writer.graph.integers(2))
+    names = writer.in_order(x, x_aval), index
+    return writer.tensor("GatherND", names, aval.shape, range(3), aval.dtype, batch_dims=1)
+
+
 INLINED = {  # what holds a function: the parameter that is it
     "jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "remat2": "jaxpr",
     "checkpoint": "jaxpr", "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr",
@@ -120,4 +136,6 @@ NAMED = {  # jitted functions whose names say what they do; None from one of the
     "grid_sample_zeros": _grid_sample("zeros"),
     "deform_conv": _deform_conv,
     "lower_median": _lower_median,
+    "stable_order": _stable_order,
+    "rows_at": _rows_at,
 }

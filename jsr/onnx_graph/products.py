@@ -27,6 +27,15 @@ def _reduce(op):
     return write
 
 
+def _argmax(writer, eqn, value):
+    (axis,), aval = eqn.params["axes"], eqn.invars[0].aval
+    value = writer.full(value, aval)
+    shape = [1 if a == axis else length for a, length in enumerate(aval.shape)]
+    place = value.layout.index(axis)
+    result = writer.tensor("ArgMax", [value.name], shape, value.layout, np.int64, axis=place, keepdims=1)
+    return writer.cast(squeezed(result, [axis]), eqn.outvars[0].aval.dtype)
+
+
 def _convolution(writer, eqn, image, kernel):
     params, numbers = eqn.params, eqn.params["dimension_numbers"]
     if params["batch_group_count"] != 1 or any(d != 1 for d in params["lhs_dilation"]):
@@ -96,6 +105,7 @@ def _pool(writer, eqn, value, op, **attributes):
 
 TABLE = {
     "reduce_sum": _reduce("ReduceSum"),
+    "argmax": _argmax,
     "reduce_max": _reduce("ReduceMax"),
     "reduce_min": _reduce("ReduceMin"),
     "reduce_window_max": _max_pool,

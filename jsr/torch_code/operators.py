@@ -314,6 +314,9 @@ OPS = {  # a node's kind: function of the body and the node to text
     "ReduceMax": _reduced("amax"), "ReduceMin": _reduced("amin"), "ReduceMean": _reduced("mean"),
     "ReduceSum": _reduced("sum"),
     "Median": _method("{0}.median(-1).values"),
+    "ArgMax": _method("{0}.argmax({axis}, keepdim=True)"),
+    "Order": _method("{0}.argsort(dim=1, stable=True)"),
+    "RowsAt": _method("{0}.gather(1, {1}.unsqueeze(-1).expand(-1, -1, {0}.shape[-1]))"),
     "Einsum": lambda body, node: f'torch.einsum("{node.attributes["equation"]}", '
                                  f"{_listed(body.text(name) for name in node.inputs)})",
     "CumSum": lambda body, node: f"{body.text(node.inputs[0])}.cumsum({body.array(node.inputs[1]).item()})",

@@ -181,6 +181,17 @@ def _lower_median(writer, eqn, x):
     return writer.tensor("Median", [writer.in_order(x, eqn.invars[0].aval)], aval.shape, range(aval.ndim), aval.dtype)
 
 
+def _stable_order(writer, eqn, x):
+    aval = eqn.outvars[0].aval
+    return writer.tensor("Order", [writer.in_order(x, eqn.invars[0].aval)], aval.shape, range(2), np.int64)
+
+
+def _rows_at(writer, eqn, x, order):
+    names = [writer.in_order(value, var.aval) for value, var in zip((x, order), eqn.invars, strict=True)]
+    aval = eqn.outvars[0].aval
+    return writer.tensor("RowsAt", names, aval.shape, range(3), aval.dtype)
+
+
 def _fft(writer, eqn, x):
     name = writer.in_order(x, eqn.invars[0].aval)
     aval = eqn.outvars[0].aval
@@ -194,7 +205,7 @@ class _Writer(Writer):
     by_name = named.NAMED | {
         "layer_norm": _layer("LayerNorm", None, _epsilon), "batch_norm": _layer("BatchNorm", IMAGES, _epsilon),
         "transposed_conv": _layer("ConvTranspose", IMAGES, _torch_kernel), "pixel_unshuffle": _pixel_unshuffle,
-        "lower_median": _lower_median}
+        "lower_median": _lower_median, "stable_order": _stable_order, "rows_at": _rows_at}
 
     def tensor(self, op, inputs, shape, layout, dtype, **attributes):
         """As of Writer; what takes a shape has it, as traced, as `dims`."""

@@ -1,6 +1,8 @@
 """What can be wrong with a training and shows before its first step: with its networks, its files, its devices."""
 
+import dataclasses
 import functools
+import logging
 import math
 
 import jax
@@ -15,6 +17,8 @@ from jsr.recipes.check import of_members
 from jsr.recipes.mistakes import Mistakes
 from jsr.training import stages, step
 from jsr.training import state as states
+
+log = logging.getLogger("jsr")
 
 _BYTES = 4  # of a parameter
 _STORED = {"steps": [{"fn": "jpeg", "quality": 50}]}  # what may have made stored LR images
@@ -44,8 +48,8 @@ def look(recipe, found, devices=None):
     for index, stage in enumerate(recipe.stages):
         where = f"stages[{index}]"
         with found.at(f"{where}.batch"):
-            if mesh:
-                sharding.check_batch(stage.batch // stage.accumulate, mesh)
+            if mesh and _parts(stage, mesh) is None:
+                sharding.check_batch(stage.batch, mesh)
         if found.within("networks", "chain", *(f"stages[{earlier}].begin" for earlier in range(index + 1))):
             continue
         plan = stages.plan_of(recipe, index)
@@ -57,6 +61,28 @@ def look(recipe, found, devices=None):
             _check_stage(plan, variables, where, found, mesh)
     _check_starts(recipe, found)
     of_members(recipe, functools.partial(look, devices=devices), found)
+
+
+def fitted(recipe, mesh):
+    """A recipe whose stages compute their batches in as many parts as the devices need; which is said.
+
+    `accumulate` becomes larger, or where nothing larger does smaller, until each part is the same number of samples on
+    every device. What a step computes stays the same, but for rounding and the statistics of BatchNorm.
+    """
+    fitting = []
+    for index, stage in enumerate(recipe.stages):
+        parts = _parts(stage, mesh)
+        if parts != stage.accumulate:
+            log.info("stage %d: a %d-th of its batch of %d cannot be split over %d devices, so that accumulate is %d",
+                     index, stage.accumulate, stage.batch, mesh.shape[sharding.DATA], parts)
+        fitting.append(dataclasses.replace(stage, accumulate=parts))
+    return dataclasses.replace(recipe, stages=tuple(fitting))
+
+
+def _parts(stage, mesh):
+    """The `accumulate` of a stage on the devices of a mesh; None where its batch cannot be split over them."""
+    fitting = [parts for parts in range(1, stage.batch + 1) if stage.batch % (parts * mesh.shape[sharding.DATA]) == 0]
+    return min(fitting, key=lambda parts: (parts < stage.accumulate, abs(parts - stage.accumulate)), default=None)
 
 
 def _check_begin(plan, where, found):

@@ -19,7 +19,7 @@ from jsr.errors import UserError
 from jsr.files import atomic_write, from_json
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
-from jsr.training import memory, run_folder, stages
+from jsr.training import check, memory, run_folder, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
 
@@ -67,8 +67,7 @@ def fit(recipe, minutes, workdir, *, console, started):
         return as_begun(recipe, minutes, workdir)
     path = workdir / FILE
     if minutes is None:
-        if path.exists():
-            path.unlink()
+        path.unlink(missing_ok=True)
         return recipe
     if not minutes > 0:
         raise UserError(f"--minutes {minutes:g}: give more than 0")
@@ -193,6 +192,7 @@ def measure(recipe, seconds, workdir):
       workdir: folder on the disk where checkpoints will lie.
     """
     mesh, opened, key = sharding.make_mesh(axes=recipe.mesh), mix.open_sources(recipe), jax.random.key(recipe.seed)
+    recipe = check.fitted(recipe, mesh)
     frozen = jax.device_put(states.frozen_variables(recipe), sharding.replicated(mesh))
     starts, steps = [], []
     for index, stage in enumerate(recipe.stages):

@@ -7,6 +7,7 @@ from importlib import metadata
 import json
 import logging
 from pathlib import Path
+import platform
 import subprocess
 import zlib
 
@@ -207,10 +208,22 @@ def fingerprint(recipe, data, codecs):
       {config: hash, data, codecs, revision, versions, seed}.
     """
     text = json.dumps(plain(recipe), sort_keys=True)
-    libraries = {name: metadata.version(name) for name in ("jax", "flax", "optax", "numpy", "pillow")}
     return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "data": data,
             "codecs": {place: text for place, text in codecs.items() if text}, "revision": _revision(),
-            "versions": {"jsr": jsr.__version__, **libraries}, "seed": recipe.seed}
+            "versions": _versions(), "seed": recipe.seed}
+
+
+def software():
+    """{what: version, or hash of the code} of all that has to be the same in every process of a job."""
+    root, code = Path(jsr.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        code.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return {"Python": platform.python_version(), **_versions(), "code of jsr": code.hexdigest()[:12]}
+
+
+def _versions():
+    libraries = {name: metadata.version(name) for name in ("jax", "flax", "optax", "numpy", "pillow")}
+    return {"jsr": jsr.__version__, **libraries}
 
 
 def _revision():

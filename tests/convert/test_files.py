@@ -141,7 +141,11 @@ def test_pytorch_is_asked_for_nothing_but_to_write(tmp_path, monkeypatch, torch)
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "is a note of Git LFS in the place of a file"),
     (b"\x89HDF\r\n\x1a\n" + bytes(20), "is an HDF5 file"),
     (bytes(257) + b"ustar" + bytes(300), "is a tar archive"),
-    (b"", "damaged, or no PyTorch checkpoint; get it again"),
+    (b"", "is empty; get it again"),
+    (b"\x08\x08\x12\x07pytorch", "is an ONNX network; get the PyTorch weights"),
+    (b"\x1c\0\0\0TFL3" + bytes(20), "is a network of TensorFlow Lite"),
+    (b"7767517\n2 2\n", "is a network of ncnn"),
+    (b"\xff\xd8\xff\xe0", "is a picture; name the model after --model"),
     (b"\0" * 100, "damaged, or no PyTorch checkpoint; get it again"),
 ])
 def test_what_people_take_for_weights_is_named(tmp_path, content, said):

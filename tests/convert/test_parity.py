@@ -84,3 +84,17 @@ def test_files_that_are_no_reference(network, tmp_path, name):
     (tmp_path / name).write_bytes(b"hello, this is text")
     with pytest.raises(UserError, match=f"{name}: cannot be read as a reference"):
         parity.certify(*network, tmp_path / name)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_networks_and_those_with_alpha_have_references_of_their_channels(tmp_path, channels):
+    fields, rng = dict(scale=2, num_feat=4, num_conv=1, channels=channels), np.random.default_rng(0)
+    model = models.create("compact", **fields)
+    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32),
+                             models.abstract("compact", **fields))
+    lr = rng.random((4, 6, channels), np.float32)
+    with jax.default_matmul_precision("highest"):
+        pair = {"lr": lr, "sr": np.array(model.apply(variables, lr[None]))[0]}
+    assert parity.certify(model, variables, save(tmp_path / "ref.npz", pair))["lr_shape"] == [1, 4, 6, channels]
+    with pytest.raises(UserError, match=f"lr is float32 \\(4, 6, 3\\), expected float \\(H, W, {channels}\\)"):
+        parity.certify(model, variables, save(tmp_path / "rgb.npz", pair | {"lr": np.zeros((4, 6, 3), np.float32)}))

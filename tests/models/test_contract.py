@@ -148,6 +148,13 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "dat/dat2": {2: 11_064_419, 3: 11_249_059, 4: 11_212_131},
     "dat/light": {2: 553_290, 3: 561_405, 4: 572_766},
     "dat/small": {2: 11_064_419, 3: 11_249_059, 4: 11_212_131},
+    "atd/base": {2: 20_113_217, 3: 20_297_857, 4: 20_260_929},
+    "atd/light": {2: 753_204, 3: 759_699, 4: 768_792},
+    "dncnn/color": {1: 668_227},
+    "dncnn/gray": {1: 555_137},
+    "dncnn/gray_blind": {1: 665_921},
+    "dncnn/ircnn": {1: 188_163},
+    "dncnn/norm": {1: 670_531},
     "drct/base": {2: 13_991_867, 3: 14_176_507, 4: 14_139_579},
     "drct/large": {2: 27_433_007, 3: 27_617_647, 4: 27_580_719},
     "imdn/kair": {4: 893_936},
@@ -156,6 +163,8 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "mosr/geoensemble": {2: 4_315_296},
     "mosr/tiny": {4: 609_888},
     "omnisr/base": {2: 784_604, 3: 793_259, 4: 805_376},
+    "realcugan/base": {2: 1_284_598, 3: 1_286_326, 4: 1_406_812},
+    "realcugan/pro": {2: 1_284_598, 3: 1_286_326},
     "realplksr/base": {4: 7_389_680},
     "realplksr/dysample": {4: 7_402_243},
     "realplksr/large": {4: 16_594_896},
@@ -168,14 +177,16 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "srformer/real": {4: 10_358_863},
 }
 # Networks of other files' blocks, and those that take seconds to compile: the long tests alone take their gradients
-LONG = {"a3net", "abpn", "adcsr", "along", "art", "basicvsrpp", "cfn", "cidbnet", "dat", "drct", "drln", "dual_domain",
-        "fan", "fbcnn", "fftformer", "grl", "grl_cic", "hat", "hst", "imdeception", "mirnet", "mosr", "msdrsr",
-        "oaddet", "omnisr", "pixelbe", "prfdn", "promptcir", "realplksr", "restormer", "restormer_qf", "rgt", "rrdn",
-        "scunet", "srformer", "swin2sr", "swinfir", "tcir", "tempest", "uestc", "unicorns", "unifyformer", "ynot"}
+LONG = {"a3net", "abpn", "adcsr", "along", "art", "atd", "basicvsrpp", "cfn", "cidbnet", "dat", "drct", "drln",
+        "dual_domain", "fan", "fbcnn", "fftformer", "grl", "grl_cic", "hat", "hst", "imdeception", "mirnet", "mosr",
+        "msdrsr", "oaddet", "omnisr", "pixelbe", "prfdn", "promptcir", "realplksr", "restormer", "restormer_qf", "rgt",
+        "rrdn", "scunet", "srformer", "swin2sr", "swinfir", "tcir", "tempest", "uestc", "unicorns", "unifyformer",
+        "ynot"}
 # Whole networks that take seconds to trace: the long tests alone count them, and all variants but the first of a file
-DEEP = {"along/base", "cidbnet/base", "dat/base", "drct/base", "dual_domain/base", "fftformer/base", "grl/small",
-        "grl_cic/base", "hst/base", "mirnet/base", "mosr/base", "omnisr/base", "promptcir/base", "realplksr/base",
-        "restormer/base", "restormer_qf/fvlt1", "rgt/base", "srformer/base", "tcir/base", "unifyformer/base"}
+DEEP = {"along/base", "atd/base", "cidbnet/base", "dat/base", "drct/base", "dual_domain/base", "fftformer/base",
+        "grl/small", "grl_cic/base", "hst/base", "mirnet/base", "mosr/base", "omnisr/base", "promptcir/base",
+        "realplksr/base", "restormer/base", "restormer_qf/fvlt1", "rgt/base", "srformer/base", "tcir/base",
+        "unifyformer/base"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
@@ -437,6 +448,7 @@ def test_fields_override_the_variant_and_lists_are_taken():
     model = models.create("edsr/full", scale=2, num_block=3, mean=[0.5, 0.5, 0.5])
     assert (model.num_feat, model.num_block, model.mean) == (256, 3, (0.5, 0.5, 0.5))
     hash(model)
+    assert models.create("rlfn/rlfn_ntire", scale=4, mid_feat=None).mid_feat is None
 
 
 @pytest.mark.parametrize("model_id, scale, fields, message", [
@@ -446,6 +458,7 @@ def test_fields_override_the_variant_and_lists_are_taken():
     ("swinir/car", 4, {}, "swinir/car: no scale 4; it has 1"),
     ("edsr", 4, {"num_feats": 8}, "edsr: no field 'num_feats'; did you mean 'num_feat'?"),
     ("edsr", 4, {"name": "x"}, "edsr: no field 'name'"),
+    ("edsr", 4, {"num_feat": None}, "edsr: field num_feat: None must be of type int"),
 ])
 def test_mistakes_are_named_with_the_nearest(model_id, scale, fields, message):
     with pytest.raises(UserError, match=re.escape(message)):

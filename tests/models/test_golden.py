@@ -41,10 +41,12 @@ OTHER_CALLS = ("sr_given", "features_")  # give these outputs: test_fbcnn.py and
 NOT_WRITTEN = {"grl": ("table_", "index_", "mask_")}  # buffers, which the original does not need
 ASSUMED = {  # fields that a state dict does not tell, or not always
     "art": {"window_size", "interval", "img_range"},
+    "atd": {"category_size", "img_range"},
     "basicvsrpp": {"max_residue_magnitude", "peak_period", "skip_repeats"},
     "compact": {"act"},
     "dat": {"img_range"},
     "discriminator": {"high_pass", "img_range"},
+    "dncnn": {"dilations"},
     "downsample": {"scale"},
     "drct": {"img_range"},
     "edsr": {"res_scale", "img_range"},
@@ -57,6 +59,7 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "prfdn": {"img_range"},
     "promptcir": {"conv_scale"},
     "rcan": {"img_range", "mean"},
+    "realcugan": {"pro"},
     "rfdn": {"img_range", "dilations"},
     "rgt": {"img_range"},
     "rlfn": {"img_range", "anchor"},
@@ -70,12 +73,12 @@ ASSUMED = {  # fields that a state dict does not tell, or not always
     "swinir": {"img_range"},
     "vgg": {"img_range"},
 }
-LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("basicvsrpp", "x1"), ("basicvsrpp", "x4"), ("dat", "x2"),
-        ("drln", "whole"), ("grl", "car"), ("grl", "shuffle_x2"), ("hst", "x4"), ("mirnet", "base"),
+LONG = {("abpn", "base"), ("adcsr", "two_groups"), ("atd", "light_x3"), ("basicvsrpp", "x1"), ("basicvsrpp", "x4"),
+        ("dat", "x2"), ("drln", "whole"), ("grl", "car"), ("grl", "shuffle_x2"), ("hst", "x4"), ("mirnet", "base"),
         ("mosr", "dysample_x3"), ("mosr", "geoensemble_x1"), ("oaddet", "deep"), ("prfdn", "x2"),
-        ("promptcir", "base"), ("realplksr", "dysample_x3"), ("rlfn", "challenge_x2"), ("span", "x2"),
-        ("srformer", "light_x1"), ("swin2sr", "car"), ("swin2sr", "hf_x2"), ("swin2sr", "pixelshuffle_x2"),
-        ("swinfir", "direct_x2"), ("unifyformer", "small")}  # compile for seconds
+        ("promptcir", "base"), ("realcugan", "x2"), ("realcugan", "x4"), ("realplksr", "dysample_x3"),
+        ("rlfn", "challenge_x2"), ("span", "x2"), ("srformer", "light_x1"), ("swin2sr", "car"), ("swin2sr", "hf_x2"),
+        ("swin2sr", "pixelshuffle_x2"), ("swinfir", "direct_x2"), ("unifyformer", "small")}  # compile for seconds
 
 
 def each(is_quick):
@@ -144,5 +147,5 @@ def test_its_state_dict_tells_what_it_is(golden, stem, case):
 
 def without_features_of_the_head(stem, state_dict):
     """Whether num_feat is a field that the network of a state dict has no use for."""
-    heads = stem in ("art", "dat", "grl", "srformer", "swin2sr", "swinir")
+    heads = stem in ("art", "atd", "dat", "grl", "srformer", "swin2sr", "swinir")
     return heads and "conv_before_upsample.0.weight" not in state_dict

@@ -22,7 +22,7 @@ pytest.importorskip("onnx", reason="the extra [export]")
 IMAGE = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
 SIZES = [(32, 40), (48, 33), (35, 49)]  # rounded up to what a network takes
 NETWORKS = {  # file stem or id: scale; the reduced network of the file
-    "asconvsr": 2, "dfcdn": 2, "dhisp": 2, "drcnn": 3, "edsr": 4, "elis": 2, "etds": 3, "hat": 2, "pcrtsr": 2,
+    "asconvsr": 2, "atd": 2, "dfcdn": 2, "dhisp": 2, "drcnn": 3, "edsr": 4, "elis": 2, "etds": 3, "hat": 2, "pcrtsr": 2,
     "pixelbe": 2, "plain/anunet": 4, "plain/casr": 4, "plain/ecbsr_m4c16": 3, "plain/oelsr": 2, "plain/runet": 3,
     "plain/ustc_noah": 4, "r2cnet": 2, "rfdn": 2, "rlfn": 2, "rrdbnet": 4, "rt4ksr": 2, "rvsr": 4, "span": 2,
     "srresdnet": 4, "swin2sr": 2, "swinir": 2, "syenet": 2, "touchfish": 2,

@@ -70,7 +70,6 @@ def test_damaged_newest_falls_back_loudly(tmp_path, caplog):
     assert (tmp_path / "damaged-3").is_dir() and not (folder / "3").exists()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what Orbax leaves when it fails
 def test_a_flipped_bit_is_damage_or_changes_nothing(tmp_path, caplog):
     folder, rng = tmp_path / "checkpoints", random.Random(1)
     saved(folder, [1, 2])
@@ -100,6 +99,14 @@ def test_a_step_without_a_check_sum_is_read_and_that_is_said(tmp_path, caplog):
     file.write_text(json.dumps(meta))
     assert restore(tmp_path / "checkpoints")[::2] == (1, {"best": 0.5})
     assert "checkpoint 1 has no check sum" in caplog.text
+
+
+def test_a_check_sum_under_another_name_is_damage(tmp_path, caplog):
+    saved(tmp_path / "checkpoints", [1, 2])
+    file, = (tmp_path / "checkpoints" / "2" / "meta").glob("metadata")
+    file.write_text(file.read_text().replace("sha256", "sha25v"))
+    assert restore(tmp_path / "checkpoints")[::2] == (1, {"best": 0.5})
+    assert "checkpoint 2 is damaged (its check sum has another name)" in caplog.text
 
 
 def test_empty_newest_step_is_passed_over(tmp_path):
