@@ -151,18 +151,26 @@ class Manifest:
 
     def _take_in(self, count=None):
         """Works the files of earlier shards, but those of `count`, into this manifest."""
-        for one in [one for one in self._beside if not one.path.stem.endswith(f"-of-{count}")]:
-            work = one.path.with_name(hidden_name(one.path, ".work"))
-            with locked(work, busy=lambda one=one: f"{one.path}: is being written by a process with --shard; wait for "
-                        "its end, or give the same number of shards"), one._locked():
-                one._refresh()
-                lines = [f"\n{json.dumps([table, name, entry])}\n"
-                         for table, rows in one._tables.items() for name, entry in rows.items()]
-                with self._locked(), writing(self.path), open(self._journal, "a", encoding="utf-8") as file:
-                    file.writelines(lines)
-                for path in (one.path, one._journal):
-                    path.unlink(missing_ok=True)
-            self._beside.remove(one)
+        earlier = [one for one in self._beside if not one.path.stem.endswith(f"-of-{count}")]
+        if not earlier:
+            return
+        with self._locked():
+            for one in earlier:
+                if one.path.exists():  # else another process has done it
+                    self._take(one)
+                self._beside.remove(one)
+
+    def _take(self, one):
+        """Works the file of a shard into this manifest, which is locked."""
+        work = one.path.with_name(hidden_name(one.path, ".work"))
+        with locked(work, busy=lambda: f"{one.path}: is being written by a process with --shard; wait for its end, or "
+                    "give the same number of shards"), one._locked():
+            one._refresh()
+            with writing(self.path), open(self._journal, "a", encoding="utf-8") as file:
+                file.writelines(f"\n{json.dumps([table, name, entry])}\n"
+                                for table, rows in one._tables.items() for name, entry in rows.items())
+            for path in (one.path, one._journal):
+                path.unlink(missing_ok=True)
 
     def _set_aside(self):
         if self._damage and os.path.lexists(self.path):

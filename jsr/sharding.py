@@ -57,7 +57,7 @@ def make_mesh(devices=None, axes=None):
 
 def mesh_of(tree):
     """The mesh that the arrays of a tree lie on; None of arrays that lie on a single device without one."""
-    shardings = (leaf.sharding for leaf in jax.tree.leaves(tree))
+    shardings = (getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(tree))
     return next((its.mesh for its in shardings if isinstance(its, NamedSharding)), None)
 
 

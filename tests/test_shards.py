@@ -72,6 +72,8 @@ def test_shards_together_are_the_whole(pictures, tmp_path, capsys, command, opti
         return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.png")}
 
     go(whole)
+    with pytest.raises(UserError, match="no shard 4 of 3"):
+        run(command, pictures, "--out", out, *options, "--shard", "4/3")
     for number in (2, 3, 1):
         go(out, "--shard", f"{number}/3")
     assert files(out) == files(whole) and len(files(out)) == 12

@@ -228,7 +228,7 @@ def _upscale(args, size, piped):
             _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
         film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
         unit, its = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
-        held = results.only_shard(piped.out / upscale_folder.MANIFEST, shard if jobs and where["out"] else None)
+        held = results.only_shard((where["out"] or Path()) / upscale_folder.MANIFEST, shard if where["out"] else None)
         with held, _progress.bar(unit=unit) as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
