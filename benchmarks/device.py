@@ -36,24 +36,6 @@ GRACE_S = 45  # after its time a part may still end the row it is at
 TRACKS = ("ais24", "ntire23_x3", "ntire23_x2")
 TOP_KERNELS = 20
 
-# Peak rates of one chip, 1e12 FLOP/s in dense arithmetic as XLA computes by default (float32 in TF32 on GPUs, in one
-# bfloat16 pass on TPUs), and bandwidth of its memory, 1e9 bytes/s. Keys are JAX's `device_kind`.
-CHIPS = {
-    # NVIDIA H200, H100 and A100 Tensor Core GPU datasheets (halved where they count sparsity)
-    "NVIDIA H200": ({"float16": 989.4, "bfloat16": 989.4, "float32": 494.7}, 4800),
-    "NVIDIA H100 80GB HBM3": ({"float16": 989.4, "bfloat16": 989.4, "float32": 494.7}, 3352),
-    "NVIDIA A100-SXM4-80GB": ({"float16": 312, "bfloat16": 312, "float32": 156}, 2039),
-    "NVIDIA A100-SXM4-40GB": ({"float16": 312, "bfloat16": 312, "float32": 156}, 1555),
-    # NVIDIA GA102 and Ada architecture whitepapers, tensor cores with float32 sums
-    "NVIDIA GeForce RTX 3090": ({"float16": 71.2, "bfloat16": 71.2, "float32": 35.6}, 936),
-    "NVIDIA GeForce RTX 4090": ({"float16": 165.2, "bfloat16": 165.2, "float32": 82.6}, 1008),
-    # Google Cloud's TPU documentation, "System architecture" of v4, v5e, v5p, v6e
-    "TPU v4": ({"float16": 275, "bfloat16": 275, "float32": 275}, 1228),
-    "TPU v5 lite": ({"float16": 197, "bfloat16": 197, "float32": 197}, 819),
-    "TPU v5": ({"float16": 459, "bfloat16": 459, "float32": 459}, 2765),
-    "TPU v6 lite": ({"float16": 918, "bfloat16": 918, "float32": 918}, 1638),
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Part:
@@ -477,23 +459,42 @@ def _entry_row(config, dtype, small):
 
 
 def _prediction(dtype, call, *arguments):
-    """Least ms on this chip, {floor_ms, separate_ms} (jsr.analysis.counts.Roofline); None where CHIPS lacks it."""
+    """Least ms on this chip, {floor_ms, separate_ms} (jsr.analysis.counts.Roofline); None of an unknown one."""
     import jax
 
+    from jsr import chips
     from jsr.analysis import counts
 
-    kind = jax.devices()[0].device_kind
-    if kind not in CHIPS:
+    chip = chips.BY_KIND.get(jax.devices()[0].device_kind)
+    if chip is None:
         return None
-    rates, bandwidth = CHIPS[kind]
-    found = counts.roofline(call, *arguments, flops_per_s=rates[dtype] * 1e12, bytes_per_s=bandwidth * 1e9)
+    found = counts.roofline(call, *arguments, flops_per_s=chip.rates[dtype] * 1e12,
+                            bytes_per_s=chip.bandwidth * 1e9)
     return {"floor_ms": 1e3 * found.floor, "separate_ms": 1e3 * found.separate}
 
 
-def _against(prediction, ms):
-    """How a time stands to its prediction, for a row's text."""
-    return "" if prediction is None else (f"; {ms / prediction['floor_ms']:.1f} x the floor, "
-                                          f"{ms / prediction['separate_ms']:.1f} x separate layers")
+def _planned(recipe, overrides, batch, dtype):
+    """What `jsr plan` said of a step on one such chip, {file, effort, ms, kernels, bytes in all}; None of none.
+
+    Its JSON lies in benchmarks/plans, of another version of XLA perhaps, which the file says.
+    """
+    import jax
+
+    for path in sorted((ROOT / "benchmarks" / "plans").glob("*.json")):
+        made = json.loads(path.read_text())
+        if (made["chip"], made["chips"], made["config"], made["overrides"], made.get("batch"), made["dtype"]) == (
+                jax.devices()[0].device_kind, 1, recipe, overrides, batch, dtype):
+            return {"file": path.name, "effort": made["effort"], "ms": made["estimate"]["ms"],
+                    "kernels": made["estimate"]["kernels"], "bytes": made["memory"]["total"]}
+    return None
+
+
+def _against(prediction, ms, planned=None):
+    """How a time stands to its predictions, for a row's text."""
+    found = "" if prediction is None else (f"; {ms / prediction['floor_ms']:.1f} x the floor, "
+                                           f"{ms / prediction['separate_ms']:.1f} x separate layers")
+    return found + (f"; {ms / planned['ms']:.2f} x the {planned['ms']:.3g} ms that jsr plan said, at "
+                    f"{planned['effort']} effort" if planned else "")
 
 
 def _recipe(name, overrides, small):
@@ -534,6 +535,7 @@ def _step_row(name, small):
 
     config, step, (state, *rest) = _step(name, small)
     prediction = _prediction(config.dtype, step, state, *rest)
+    planned = _planned(*STEPS[name], config.stages[0].batch, config.dtype)
     begin = time.perf_counter()
     lowered = jax.jit(step, donate_argnums=0).lower(state, *rest)
     traced = time.perf_counter()
@@ -561,9 +563,10 @@ def _step_row(name, small):
             "trace_s": traced - begin, "compile_s": done - traced, **spread, "queued_ms": queued_ms,
             "patches_per_s": 1e3 * stage.batch / queued_ms, "memory": memory, "allocator_peak_bytes": peak,
             "flops": cost.get("flops"), "bytes_accessed": cost.get("bytes accessed"), "prediction": prediction,
+            "planned": planned,
             "text": f"{stage.batch} crops of {stage.crop}: {queued_ms:.2f} ms queued, {spread['median_ms']:.2f} ms "
                     f"awaited, compiled in {done - traced:.1f} s, planned {memory['peak_bytes'] / 1e9:.3g} GB"
-                    + (f", allocated {peak / 1e9:.3g} GB" if peak else "") + _against(prediction, queued_ms)}
+                    + (f", allocated {peak / 1e9:.3g} GB" if peak else "") + _against(prediction, queued_ms, planned)}
 
 
 # ---- profiles -------------------------------------------------------------------------------------------------------

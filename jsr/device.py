@@ -74,8 +74,8 @@ def use_compile_cache():
 
 
 def free_memory():
-    """Bytes that are free on the first device."""
-    device = jax.devices()[0]
+    """Bytes that are free on the first device of this process."""
+    device = jax.local_devices()[0]
     stats = device.memory_stats() or {}
     if device.platform != "cpu" and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)

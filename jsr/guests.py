@@ -5,9 +5,11 @@ imports nothing: a module is used where it has been imported, by `bring` (`--imp
 recipe names, which is Python anyway) or by the program that uses jsr. So no model file decides what code runs.
 """
 
+import hashlib
 import importlib
 import inspect
 import os
+from pathlib import Path
 import sys
 
 from jsr.errors import UserError, nearest
@@ -93,6 +95,12 @@ def bring(*names):
             sys.path[:] = before
         if path not in _brought:
             _brought.append(path)
+
+
+def code():
+    """{module: hash of its file} of those that `bring` has imported."""
+    files = {name: getattr(sys.modules[name], "__file__", None) for name in _brought}
+    return {name: hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] for name, path in files.items() if path}
 
 
 class Brought:

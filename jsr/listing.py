@@ -16,8 +16,8 @@ _PLURALS = {UNREADABLE: "folders that could not be read", LINKS: "links to folde
             PIPES: "pipes or devices", RESULTS: "earlier results", RUNS: "folders of runs"}
 _OF_A_RUN = "fingerprint.json"  # what training leaves in its folder, beside pictures of its own
 _NO_ENDING = "without an ending"
-# Written by systems, and beside their results by jsr's own commands.
-_OF_NO_PERSON = {"thumbs.db", "desktop.ini", "icon\r", *results.MANIFESTS.values()}
+# Written by systems
+_OF_NO_PERSON = {"thumbs.db", "desktop.ini", "icon\r"}
 
 
 @dataclasses.dataclass
@@ -53,7 +53,8 @@ class PassedOver:
 
     def add(self, path):
         """Counts a file."""
-        if not path.name.startswith(".") and path.name.lower() not in _OF_NO_PERSON:
+        name = path.name.lower()
+        if not name.startswith(".") and name not in _OF_NO_PERSON and not results.is_manifest(name):
             self.kinds[path.suffix.lower() or _NO_ENDING] += 1
 
     def add_folder(self, path, error):

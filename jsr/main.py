@@ -5,11 +5,13 @@
     python -m jsr.main --config=configs/aim22_t1.py --config.seed=1 '--config.stages[0].batch=32'
     python -m jsr.main --config=configs/aim22_t1.py --minutes=20         # as many steps as there is time for
     python -m jsr.main --config=configs/aim22_t1.py:bsr --member=2       # one network of an ensemble, as for a queue
+    srun python -m jsr.main --config=configs/aim22_t1.py:edsr            # on all nodes of a job of SLURM's
 
 The same command again resumes; --config.KEY=VALUE changes one entry of the recipe. `jsr train` is the same.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -30,7 +32,7 @@ if __name__ == "__main__":
 from rich.console import Console
 from rich.text import Text
 
-from jsr import recipes, results, terminal, trees
+from jsr import guests, recipes, results, terminal, trees
 from jsr.errors import UserError, is_out_of_memory
 from jsr.files import sha256
 
@@ -79,6 +81,12 @@ def add_arguments(parser):
                         help="only kernels that give the same bits every time, slower on GPUs")
     parser.add_argument("--accept_changes", action="store_true", help="goes on with a run that is there though its "
                         "steps, batch, rates or data are others now; the run keeps note of it")
+    parser.add_argument("--hosts", type=_hosts, metavar="ADDRESS:PORT,PROCESSES,NUMBER", help="trains on several "
+                        "processes, of which this is one: where the first is and a port that is free there, how many "
+                        "there are, the number of this one, from 0. Under SLURM, Open MPI, on TPU pods and in "
+                        "Kubernetes the scheduler says all that")
+    parser.add_argument("--wait_hosts", type=_minutes, metavar="MINUTES", default=5.0,
+                        help="how long the processes of a job wait for each other to start (default: %(default)g)")
     parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
 
 
@@ -87,6 +95,27 @@ def _folder(text):
     if not text:
         raise argparse.ArgumentTypeError("names no folder; . is the current one")
     return Path(text)
+
+
+def _hosts(text):
+    """What --hosts says."""
+    from jsr import distributed
+
+    try:
+        return distributed.parse_hosts(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not as host0:1234,4,0: address and port of the first process, "
+                                         "how many there are, the number of this one from 0") from None
+
+
+def _minutes(text):
+    """A positive number."""
+    try:
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes above 0")
 
 
 def main(argv=None):
@@ -100,32 +129,37 @@ def start(args, overrides):
     Raises:
       UserError: a mistake, or too little memory.
     """
-    console = Console(stderr=True)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_LogLines(console)], force=True)
-    log.setLevel(logging.INFO)
-    # Orbax and Grain log with a traceback, through absl, what they then raise, which is reported in one line.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    from jsr import distributed
+
     if args.deterministic:  # before JAX starts
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
-    try:
-        return run(args, overrides, console)
-    except Exception as e:
-        if isinstance(e, UserError) or not is_out_of_memory(e):
-            raise
-        raise UserError("out of memory; use a smaller batch or crop (--config.stages[0].batch=..., "
-                        "--config.stages[0].crop=...), or a network's field remat where it has one") from e
+    with distributed.job(args.hosts, args.wait_hosts):
+        console = Console(stderr=True, quiet=not distributed.is_first())  # one process speaks for all
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_LogLines(console)], force=True)
+        log.setLevel(logging.INFO)
+        # Orbax and Grain log with a traceback, through absl, what they then raise, which is reported in one line.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        try:
+            return run(args, overrides, console)
+        except Exception as e:
+            if isinstance(e, UserError) or not is_out_of_memory(e):
+                raise
+            raise UserError("out of memory; use a smaller batch or crop (--config.stages[0].batch=..., "
+                            "--config.stages[0].crop=...), or a network's field remat where it has one") from e
 
 
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
-    from jsr import device, sharding
+    from jsr import device, distributed
     from jsr.training import check, members, run_folder
 
     started, spec = time.monotonic(), args.config or args.recipe
     if not spec or args.config and args.recipe:
         raise UserError("name one recipe, as in configs/aim22_t1.py:quick or --config=configs/aim22_t1.py:quick")
+    if distributed.count() > 1:
+        distributed.agree(run_folder.software(), "install the same everywhere")
     device.check_settings()
-    recipe = recipes.load(spec, overrides, functools.partial(check.look, mesh=sharding.make_mesh()))
+    recipe = recipes.load(spec, overrides, check.look)
     track, _, name = recipe.recipe.partition(":")
     changes = _changes(recipe, spec, args.minutes, run_folder.FREE_KEYS)
     if args.minutes is not None:
@@ -139,43 +173,69 @@ def run(args, overrides, console):
         console.print(f"no recipe was named, so this is `{name}`; also here: "
                       + ", ".join(f"{spec}:{other}" for other in others), highlight=False, markup=False, soft_wrap=True)
     console.print(f"workdir: {workdir}", highlight=False, markup=False, soft_wrap=True)
-    _refuse_foreign(workdir)
-    members.check_kind(recipe, workdir)
-    _prepare(recipe, console)
+    if distributed.count() > 1:
+        told = {key: getattr(args, key) for key in ("minutes", "member", "accept_changes", "deterministic")}
+        code = {f"code of {name}": digest for name, digest in guests.code().items()}
+        distributed.agree({**trees.flat(trees.plain(recipe)), **code, "--workdir": str(workdir), **told},
+                          "give all processes the same command")
+        console.print(f"{distributed.count()} processes, {distributed.devices()} devices", highlight=False)
+
+    def prepare():
+        _refuse_foreign(workdir)
+        members.check_kind(recipe, workdir)
+        _prepare(recipe, console)
+
+    distributed.first(prepare)
+    _prepare(recipe, console)  # where each host has data of its own
     if recipe.members:
         return _run_members(workdir, recipe, args, console, started)
-    with results.only_one(workdir, "training"):
+    with _held(workdir):
         return _run_in(workdir, recipe, args, console, started)
+
+
+@contextlib.contextmanager
+def _held(folder):
+    """Holds the folder of a run for this job while the block runs; UserError where another process is at work there."""
+    from jsr import distributed
+
+    with results.only_one(folder, "training") if distributed.is_first() else contextlib.nullcontext():
+        if distributed.count() > 1:
+            distributed.check_shared(folder / ".lock")
+        yield
 
 
 def _run_members(workdir, recipe, args, console, started):
     """Trains members of an ensemble, and evaluates it once all are trained; returns the exit status."""
+    from jsr import distributed
     from jsr.training import members, pace
+
+    def is_done(run, folder):
+        return members.is_done(folder) and members.is_as_wanted(pace.as_begun(run, args.minutes, folder), folder)
 
     runs = members.of(recipe)
     wanted = runs if args.member is None else {args.member: runs[args.member]}
-    for number in wanted:
-        _refuse_foreign(members.folder(workdir, number))
+    distributed.first(lambda: [_refuse_foreign(members.folder(workdir, number)) for number in wanted])
     for number, run in wanted.items():
         folder = members.folder(workdir, number)
-        with results.only_one(folder, "training"):
-            if args.member is None and members.is_done(folder) and members.is_as_wanted(
-                    pace.as_begun(run, args.minutes, folder), folder):
+        with _held(folder):
+            if args.member is None and distributed.first(functools.partial(is_done, run, folder)):
                 log.info("member %d of %d was trained before: %s", number, len(runs), folder)
                 continue
             log.info("member %d of %d: %s", number, len(runs), folder)
             if status := _run_in(folder, run, args, console, started, f", member {number} of {len(runs)}"):
                 return status
         started = time.monotonic()
-    left = [number for number in runs if not members.is_done(members.folder(workdir, number))]
+    left = distributed.first(
+        lambda: [number for number in runs if not members.is_done(members.folder(workdir, number))])
     if left:
-        print(f"{len(runs) - len(left)} of {len(runs)} members are trained, {', '.join(map(str, left))} not yet: the "
-              "ensemble has no score; --member N trains one, the command without it all that are left")
+        if distributed.is_first():
+            print(f"{len(runs) - len(left)} of {len(runs)} members are trained, {', '.join(map(str, left))} not yet: "
+                  "the ensemble has no score; --member N trains one, the command without it all that are left")
         return 0
-    with results.making(workdir / members.REPORT):
+    with results.making(workdir / members.REPORT) if distributed.is_first() else contextlib.nullcontext():
         runs = {number: pace.as_begun(run, args.minutes, members.folder(workdir, number))
                 for number, run in runs.items()}
-        rows = members.join(recipe, runs, workdir)
+        rows = distributed.first(lambda: members.join(recipe, runs, workdir))
         from jsr.inference import upscaler
 
         _report(workdir, recipe, upscaler.load(workdir / members.MODEL), console, members=rows,
@@ -200,19 +260,23 @@ def _run_in(workdir, recipe, args, console, started, which=""):
 
 def _report(workdir, recipe, upscaler, console, *, steps, which="", members=()):
     """Evaluates a run's networks, writes its scores and its page, and says where they are."""
-    from jsr import challenges, report
-    from jsr.data import validation
+    from jsr import challenges, distributed, report
+    from jsr.data import mix, validation
 
     protocol = challenges.of(recipe.protocol, recipe.ranking)
-    pairs = validation.pairs(recipe, lambda line: log.warning("%s; it is left out of the report", line))
+    own = distributed.share(mix.validation_source(recipe))
+    pairs = validation.pairs(recipe, lambda line: log.warning("%s; it is left out of the report", line), own)
     with console.status("evaluating"):
-        result, strips = report.make_report(upscaler, pairs, protocol=protocol, recipe=recipe.recipe + which,
-                                            steps=steps, members=members)
-    model = workdir / "last.safetensors"
-    page = report.write(workdir, result | {"model_sha256": sha256(model)}, strips, protocol=protocol)
-    terminal.console().print(report.table(result, protocol))
-    for what, path in (("report", page), ("scores", workdir / "report.json"), ("model", model)):
-        print(f"{what}: {path}")
+        made = report.make_report(upscaler, pairs, protocol=protocol, recipe=recipe.recipe + which, steps=steps,
+                                  members=members)
+    if made:
+        result, strips = made
+        model = workdir / "last.safetensors"
+        page = report.write(workdir, result | {"model_sha256": sha256(model)}, strips, protocol=protocol)
+        terminal.console().print(report.table(result, protocol))
+        for what, path in (("report", page), ("scores", workdir / "report.json"), ("model", model)):
+            print(f"{what}: {path}")
+    distributed.meet()
 
 
 def _check_member(number, recipe):

@@ -3,12 +3,14 @@
 import base64
 import glob
 import html
+import io
 import json
 
 import numpy as np
+from PIL import Image
 from rich.table import Table
 
-from jsr import challenges, chart, crops, degradations, evaluation, metrics
+from jsr import challenges, chart, crops, degradations, distributed, evaluation, metrics
 from jsr.degradations.enlarge import enlarge
 from jsr.errors import UserError
 from jsr.files import atomic_write, from_json
@@ -25,7 +27,8 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_imag
 
     Args:
       upscaler: jsr.inference.upscaler.Upscaler.
-      pairs: iterable of (name, lr, hr, made), see `jsr.data.validation.eval_pairs`.
+      pairs: iterable of (name, lr, hr, made), see `jsr.data.validation.eval_pairs`; of several processes each has its
+        own, and the first makes the report of all.
       protocol: jsr.challenges.Protocol; its keys, crop border and baseline apply.
       recipe: "<track>:<name>", and which part of it.
       steps: updates trained.
@@ -33,23 +36,24 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_imag
       on_image: called after each image.
 
     Returns:
-      (report, strips): report is {recipe, steps, protocol, scale, codecs: those of the LR images, other_codecs: why
-      the scores do not belong beside published ones, images: [{name, <baseline>: {key: value}, ours: {...}}], mean:
-      {<baseline>, ours}} and, of an ensemble, members; strips is {name: uint8 picture}, one row of crops an image. Of
-      clips an image is a clip, its scores the means over its frames, and it also has frames: {<baseline>, ours:
-      [{key: value}]}, those of every frame.
+      None in other processes than the first. (report, strips): report is {recipe, steps, protocol, scale, codecs:
+      those of the LR images, other_codecs: why the scores do not belong beside published ones, images: [{name,
+      <baseline>: {key: value}, ours: {...}}], mean: {<baseline>, ours}} and, of an ensemble, members; strips is
+      {name: uint8 picture}, one row of crops an image. Of clips an image is a clip, its scores the means over its
+      frames, and it also has frames: {<baseline>, ours: [{key: value}]}, those of every frame.
 
     Raises:
       UserError: LR images by several codecs, or members that were scored on those of others.
     """
     rows, strips, records = [], {}, {}
-    for name, lr, hr, made in pairs:
-        records[name] = made
-        shown = {protocol.baseline: enlarge(lr, upscaler.scale, protocol.kernel),
-                 "ours": upscaler.told(degradations.jpeg_quality(made)).upscale(lr)}
-        rows.append({"name": name, **_scores(name, shown, hr, protocol)})
-        strips[name] = crops.strip(lr, shown[protocol.baseline], shown["ours"], hr)
-        on_image()
+    for row, png, made in distributed.merged(_rated(upscaler, pairs, protocol, on_image)):
+        rows.append(row)
+        strips[row["name"]] = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
+        records[row["name"]] = made
+    if not distributed.is_first():
+        return None
+    if not rows:
+        raise UserError("no image to evaluate on can be read")
     mean = {who: evaluation.mean_scores([row[who] for row in rows]) for who in (protocol.baseline, "ours")}
     codecs = evaluation.same_codecs(records)
     for row in members:
@@ -61,6 +65,16 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_imag
     return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "scale": upscaler.scale, "codecs": codecs,
             "other_codecs": other, "images": rows, "mean": mean,
             **({"members": list(members)} if members else {})}, strips
+
+
+def _rated(upscaler, pairs, protocol, on_image):
+    """Yields (row of scores, strip of crops as a PNG in base64, what made the LR image) of every pair."""
+    for name, lr, hr, made in pairs:
+        shown = {protocol.baseline: enlarge(lr, upscaler.scale, protocol.kernel),
+                 "ours": upscaler.told(degradations.jpeg_quality(made)).upscale(lr)}
+        strip = crops.strip(lr, shown[protocol.baseline], shown["ours"], hr)
+        yield {"name": name, **_scores(name, shown, hr, protocol)}, base64.b64encode(png_bytes(strip)).decode(), made
+        on_image()
 
 
 def _scores(name, shown, hr, protocol):

@@ -1,10 +1,12 @@
 """What commands make stays apart from what people keep: manifests of what was made of what, verdicts, locks."""
 
 import contextlib
+import itertools
 import json
 import logging
 import os
 from pathlib import Path
+import re
 import socket
 import threading
 
@@ -15,6 +17,7 @@ MANIFESTS = {"jsr upscale": "upscaled.json", "jsr degrade": "manifest.json"}  # 
 WRITE, REPLACE, PASS_OVER = "write", "replace", "pass over"
 
 _OWN_NAMES = {"upscaled.json"}  # that no other program writes
+_SHARD = re.compile(r"\.\d+-of-\d+(?=\.json$)")  # in the name of a shard's manifest
 _POLL_S = 0.02
 _HEAD = 200  # characters of a manifest that have its command
 
@@ -61,6 +64,10 @@ def replacing(path, entry):
 class Manifest:
     """A JSON file that says what was made of what in its folder; several processes may add to it at once.
 
+    Shards (jsr.shards) have a file each beside it, `upscaled.3-of-8.json`, so that they never wait for each other, and
+    a file system without locks will do. They are read together, and the next `save` of who works without shards, or
+    with another number of them, works the files of earlier shards into the manifest.
+
     It is {command, the head, tables}; a table is {name: entry}. An entry of a file has the `source_sha256` of what it
     was made of and its own `sha256`. Entries go to a journal beside the manifest, those of files before the file gets
     its name, so that even a kill leaves no file of which it is not known who made it. `save` works the journal into
@@ -71,14 +78,20 @@ class Manifest:
       command: what makes the files, as in "jsr upscale".
       head: {key: value} that all its files share.
       overwrite: takes a file that is no such manifest, or has another head, for an empty one.
+      shard: jsr.shards.Shard of this process, None of one that does all files.
 
     Raises:
-      UserError: such a file is there and `overwrite` is not given.
+      UserError: such a file is there and `overwrite` is not given; shards of another number are at work.
     """
 
-    def __init__(self, path, command, head, *, overwrite=False):
-        self.path = Path(path)
+    def __init__(self, path, command, head, *, overwrite=False, shard=None):
+        self.path, self._shard, self._beside = Path(path), shard, []
         self._head = {"command": command, **head}
+        if shard:
+            self._beside = [Manifest(path, command, head, overwrite=overwrite)]
+            self.path = _of_shard(self.path, shard)
+        elif self.path.name in MANIFESTS.values():
+            self._beside = [Manifest(each, command, head, overwrite=overwrite) for each in _shards_of(self.path)]
         self._journal = self.path.with_name(hidden_name(self.path, ".journal"))
         self._overwrite, self._tables, self._stamp, self._read, self._damage = overwrite, {}, None, 0, ""
         self._mutex = threading.RLock()  # of this process's threads; the lock on disk is for other processes
@@ -86,15 +99,25 @@ class Manifest:
 
     def find(self, table, name):
         """The newest entry of a name in a table, whichever process added it; {} where there is none."""
-        with self._mutex:
-            self._refresh()
-            return self._tables.get(table, {}).get(name, {})
+        return self._newest(lambda one: one._own(table).get(name)) or {}
 
     def table(self, name):
         """All entries of a table, {name: entry}."""
+        own, beside = dict(self._own(name)), [one.table(name) for one in self._beside]
+        for each in beside:
+            own = each | own if self._shard else own | each
+        return own
+
+    def _own(self, table):
         with self._mutex:
             self._refresh()
-            return dict(self._tables.get(name, {}))
+            return self._tables.get(table, {})
+
+    def _newest(self, of):
+        """What a function finds: a shard's own entries are newer than the manifest's, whoever reads them."""
+        beside = (one._newest(of) for one in self._beside)
+        places = itertools.chain([of(self)], beside) if self._shard else itertools.chain(beside, [of(self)])
+        return next(filter(None, places), None)
 
     def add(self, table, name, entry):
         """Sets an entry."""
@@ -104,11 +127,18 @@ class Manifest:
             file.write(line)
 
     def save(self, tidy=lambda tables: tables):
-        """Writes the manifest, with all entries of all processes, and returns its content.
+        """Writes the manifest, with all entries of all processes but other shards', and returns its content.
 
         Args:
           tidy: function of the tables that returns those to keep.
+
+        Raises:
+          UserError: it cannot be written; shards of another number, or of any where this is none, are at work.
         """
+        if self._shard:
+            self._beside[0]._take_in(self._shard.count)
+        else:
+            self._take_in()
         with self._locked(), self._mutex:
             self._refresh()
             tables = {table: dict(sorted(rows.items())) for table, rows in sorted(tidy(self._tables).items())}
@@ -118,6 +148,21 @@ class Manifest:
                 json.dump(content, file, indent=1)
             self._journal.unlink(missing_ok=True)
         return content
+
+    def _take_in(self, count=None):
+        """Works the files of earlier shards, but those of `count`, into this manifest."""
+        for one in [one for one in self._beside if not one.path.stem.endswith(f"-of-{count}")]:
+            work = one.path.with_name(hidden_name(one.path, ".work"))
+            with locked(work, busy=lambda one=one: f"{one.path}: is being written by a process with --shard; wait for "
+                        "its end, or give the same number of shards"), one._locked():
+                one._refresh()
+                lines = [f"\n{json.dumps([table, name, entry])}\n"
+                         for table, rows in one._tables.items() for name, entry in rows.items()]
+                with self._locked(), writing(self.path), open(self._journal, "a", encoding="utf-8") as file:
+                    file.writelines(lines)
+                for path in (one.path, one._journal):
+                    path.unlink(missing_ok=True)
+            self._beside.remove(one)
 
     def _set_aside(self):
         if self._damage and os.path.lexists(self.path):
@@ -161,7 +206,8 @@ class Manifest:
             with from_json(self.path) as content:
                 is_own = isinstance(content, dict) and content.get("command") == command
         except UserError as e:
-            is_own = self.path.is_file() and (self.path.name in _OWN_NAMES or f'"{command}"' in _begin(self.path))
+            is_own = self.path.is_file() and (_SHARD.sub("", self.path.name) in _OWN_NAMES
+                                              or f'"{command}"' in _begin(self.path))
             content, self._damage = {}, str(e).partition(": ")[2].removeprefix("a damaged file ") if is_own else ""
         if self._damage:
             return {}
@@ -170,7 +216,8 @@ class Manifest:
         elif other := [key for key, value in self._head.items() if content.get(key) != value]:
             problem = f"is of the {other[0]} {content.get(other[0])}, not {self._head[other[0]]}"
         else:
-            tables = {key: rows for key, rows in content.items() if key not in self._head}
+            # What is text is of a head that who only reads does not know
+            tables = {key: rows for key, rows in content.items() if key not in self._head and not isinstance(rows, str)}
             if all(isinstance(rows, dict) for rows in tables.values()) and all(
                     map(_is_entry, tables.get("files", {}).values())):
                 return tables
@@ -199,11 +246,54 @@ def made_in(folder):
     """The paths of all files that the manifests in a folder, of whichever of MANIFESTS, list as made."""
     made = set()
     for command, name in MANIFESTS.items():
-        if os.path.isfile(Path(folder, name)):
+        for path in in_folder(folder, name):
             with contextlib.suppress(UserError):
-                files = Manifest(Path(folder, name), command, {}).table("files")
+                files = Manifest(path, command, {}).table("files")
                 made |= {Path(folder, entry.get("file", target)) for target, entry in files.items()}
     return made
+
+
+def in_folder(folder, name):
+    """The paths of a manifest of this name in a folder and of its shards', those that there are."""
+    path = Path(folder, name)
+    return [*([path] if path.is_file() else []), *_shards_of(path)]
+
+
+def is_manifest(name):
+    """Whether a file name in small letters is of a manifest, or of a shard's."""
+    return _SHARD.sub("", name) in MANIFESTS.values()
+
+
+def _of_shard(path, shard):
+    return path.with_name(f"{path.stem}.{shard.number}-of-{shard.count}{path.suffix}")
+
+
+def _shards_of(path):
+    """The files of shards beside a manifest, sorted."""
+    with contextlib.suppress(OSError):
+        return sorted(file for file in path.parent.iterdir() if file.name != path.name
+                      and _SHARD.sub("", file.name) == path.name)
+    return []
+
+
+@contextlib.contextmanager
+def only_shard(path, shard):
+    """Holds a shard's part of a manifest for this process while the block runs; does nothing where `shard` is None.
+
+    Args:
+      path: of the manifest, without the shard.
+      shard: jsr.shards.Shard.
+
+    Raises:
+      UserError: another process is at work as this shard.
+    """
+    if shard is None:
+        yield
+        return
+    path = _of_shard(Path(path), shard)
+    with locked(path.with_name(hidden_name(path, ".work")), busy=lambda: (
+            f"--shard {shard}: another process is at work as this shard in {path.parent}; give each its own number")):
+        yield
 
 
 @contextlib.contextmanager

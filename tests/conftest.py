@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import importlib.metadata
 import importlib.util
 import logging
 import os
@@ -17,11 +18,13 @@ import psutil
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# LLVM optimises nothing, no fusion goes through MLIR, and a program is one module: programs are compiled for one use,
-# and seven eighths of that time goes. `make test-all` sets 0.
+# LLVM optimises nothing, no fusion goes through MLIR (jaxlib 0.11 knows no such flag and would abort), and a program is
+# one module: programs are compiled for one use, and seven eighths of that time goes. `make test-all` sets 0.
 if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1":
-    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), "--xla_cpu_use_fusion_emitters=false",
-                                        "--xla_cpu_parallel_codegen_split_count=1"])
+    _flags = ["--xla_cpu_parallel_codegen_split_count=1"]
+    if importlib.metadata.version("jaxlib").startswith("0.10."):
+        _flags.append("--xla_cpu_use_fusion_emitters=false")
+    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_flags])
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime that a test imports itself reports nothing
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else PyTorch forks, at any time, beside JAX's threads
 sys.modules.setdefault("openvino_telemetry", None)  # OpenVINO that a test imports itself reports nothing, and forks not
@@ -56,6 +59,7 @@ def process_state():
         "logging.disable": root.manager.disable,
         "np.seterr": np.geterr(),
         "the priority (nice)": os.getpriority(os.PRIO_PROCESS, 0),
+        "the thread's scheduling": os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None,
         **{f"the handler of {number.name}": signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
         **{f"os.environ[{name!r}]": value for name, value in os.environ.items() if name not in _OF_OTHERS},
     }
@@ -80,13 +84,19 @@ def _leaves_the_process_as_it_was():
             f"{name} was {before.get(name)!r}, is {after.get(name)!r}" for name in changed), pytrace=False)
 
 
+_LEFT = [1e9]  # bytes of memory that were in use when programs were last dropped
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _gives_memory_back():
-    """Drops what JAX keeps of programs once it is large: every collection of garbage goes through all of it."""
+    """Drops what JAX keeps of programs once it has grown; what a module leaves is no garbage to be looked for again."""
     yield
-    if "jax" in sys.modules and psutil.Process().memory_info().rss > 1.5e9:
+    if "jax" in sys.modules and psutil.Process().memory_info().rss > _LEFT[0] + 1e9:
         sys.modules["jax"].clear_caches()
+        gc.unfreeze()
         gc.collect()
+        _LEFT[0] = psutil.Process().memory_info().rss
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

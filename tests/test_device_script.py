@@ -7,6 +7,7 @@ from pathlib import Path
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -146,5 +147,15 @@ def test_kernels_of_a_cpu_and_predictions(script):
     names = [{"ph": "M", "name": "process_name", "pid": 2, "args": {"name": "/host:CPU"}}]
     assert script._device_events([*names, host, event("python", 2, 1)]) == [host]
     assert script._prediction("float32", jnp.square, jnp.ones(3)) is None  # no chip of the table
-    for rates, bandwidth in script.CHIPS.values():
-        assert set(rates) == {"float16", "bfloat16", "float32"} and bandwidth > 100
+
+
+def test_what_was_planned_stands_beside_what_is_measured(script, tmp_path, monkeypatch):
+    plan = {"chip": jax.devices()[0].device_kind, "chips": 1, "config": "aim22_t1:edsr", "overrides": {}, "batch": 16,
+            "dtype": "float32", "effort": "full", "estimate": {"ms": 4.0, "kernels": 7}, "memory": {"total": 9}}
+    (tmp_path / "benchmarks/plans").mkdir(parents=True)
+    (tmp_path / "benchmarks/plans/one.json").write_text(json.dumps(plan))
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    found = script._planned(*script.STEPS["edsr"], 16, "float32")
+    assert found == {"file": "one.json", "effort": "full", "ms": 4.0, "kernels": 7, "bytes": 9}
+    assert script._planned(*script.STEPS["edsr"], 8, "float32") is None
+    assert script._against(None, 8.0, found) == "; 2.00 x the 4 ms that jsr plan said, at full effort"

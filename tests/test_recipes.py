@@ -4,6 +4,8 @@ import collections
 import functools
 import importlib
 import math
+from pathlib import Path
+import re
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from jsr import challenges, losses, models, optim, recipes, reparam
+from jsr.analysis import counted
 from jsr.chain import chain_padding
 from jsr.data import mix, pipeline
 from jsr.datasets import build
@@ -43,6 +46,9 @@ AIM20 = {f"aim20_x{scale}": {line["id"][len("aim20_"):-len("_x2")]: line["id"][l
 TEAMS |= AIM20
 ALL = {(track, name): config for track, name, config in recipes.all_recipes()}
 TEAM_RECIPES = {key: config for key, config in ALL.items() if key[0] in TEAMS}
+# Networks of AIM 2020 that a report's words alone describe; docs/sketches.md says what else they could be
+SKETCHES = {"dense_residual/base", "drln/scan", "along/base", "cfn/base", "rrdbnet/squeeze", "rcan/multi_scale",
+            "rrdn/gans", "fan/base", "rdn/b8"}
 SCALES = {"ntire23_x2": 2, "ntire23_x3": 3, "ais24": 4}
 RECIPES = {key: config for key, config in ALL.items() if key[0] in ENTRIES}
 PUBLISHED = [key for key, config in RECIPES.items() if config.entry]
@@ -90,6 +96,23 @@ def test_every_team_has_its_recipe(track):
     assert {name: config.entry for name, config in found.items()} == {
         name: f"{track.partition('_')[0]}_{rest}" for name, rest in TEAMS[track].items()}
     assert {name for its_track, name in TEAM_RECIPES if its_track == track} - found.keys() <= {"quick", "edsr"}
+
+
+def test_every_sketched_network_stands_in_the_table_of_sketches():
+    text = (Path(__file__).parent.parent / "docs/sketches.md").read_text()
+    rows = {}  # {id: line of the first table}
+    for line in text.partition("## ")[0].splitlines():
+        if found := re.findall(r"`(aim20_\w+|_x\d)`", line.split("|")[1] if line.startswith("| `") else ""):
+            rows |= {entry if entry.startswith("aim20") else found[0][:-len("_x2")] + entry: line for entry in found}
+    configs = {config.entry: config for (track, _), config in ALL.items() if track in AIM20 and config.entry}
+    sketched = {entry for entry, config in configs.items() if config.networks["sr"].model in SKETCHES}
+    assert rows.keys() == sketched | {"aim20_anonymous_x3"} and len(rows) == 23
+    for entry in sketched:
+        net = configs[entry].networks["sr"]
+        params = {its.params for key, its in counted.known().items() if key.model == net.model
+                  and key.scale == net.scale and key.fields == "{}"}
+        assert f"`{net.model}`" in rows[entry] and len(params) == 1
+        assert re.search(rf"(?<![\d.]){params.pop() / 1e6:.2f}(?= /| M)", rows[entry]), entry
 
 
 @pytest.mark.parametrize("track", sorted(TEAMS.keys() - AIM20))

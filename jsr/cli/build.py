@@ -27,6 +27,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.filesize import decimal
 
+from jsr import shards
 from jsr.cli import _output, _progress
 from jsr.data.sources import open_source
 from jsr.datasets.build import build, find, foresee, names
@@ -47,6 +48,8 @@ def add_arguments(parser):
     parser.add_argument("--data_dir",
                         help="where datasets are; $JSR_DATA_DIR, $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
     parser.add_argument("--manual_dir", help="folder with the source images or archives that you have already")
+    parser.add_argument("--shard", metavar="I/N",
+                        help=f"prepare {shards.HELP}. The command without it makes the dataset")
     parser.add_argument("--num_workers", type=int, help="processes; one a core by default")
     parser.add_argument("--beam", metavar="RUNNER[,OPTION=VALUE...]", default="",
                         help="prepare by a runner of Apache Beam, as FlinkRunner,flink_master=HOST:8081")
@@ -68,6 +71,10 @@ def run(args):
     """Builds, prints what was built and where; returns the exit status."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     unit = find(args.dataset)[0].UNIT
+    shard = shards.of(args.shard) if args.shard is not None else None
+    for option in ("beam", "overwrite", "show"):
+        if shard and getattr(args, option):
+            raise UserError(f"--shard {args.shard}: goes without --{option}; leave one of them out")
     if args.show and (unit != "images" or args.count < 1):
         raise UserError(f"--show: shows 1 and more images, not {args.count} {unit}")
     if args.dry_run:
@@ -75,8 +82,11 @@ def run(args):
         return 0
     with _progress.bar(unit) as progress:
         built = build(args.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir, num_workers=args.num_workers,
-                      beam=args.beam, overwrite=args.overwrite, announce=console.print, progress=progress,
+                      beam=args.beam, overwrite=args.overwrite, shard=shard, announce=console.print, progress=progress,
                       **{name: getattr(args, name) for name in _SETTINGS})
+    if built is None:
+        return _output.ended("jsr build", [], f"{args.dataset}: shard {shard} is prepared; once all are, the same "
+                             "command without --shard makes the dataset", console)
     for name, sizes in list(built.cropped.items())[:_CROPS_NAMED]:
         console.print(f"{name}: cropped from {sizes} (height x width), multiples of the scale")
     counts = " + ".join(f"{count} {split}" for split, count in built.counts.items())

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jsr import challenges, listing
+from jsr import challenges, listing, shards
 from jsr.cli import _output, _progress
 from jsr.degradations import PROTOCOLS, codecs, explain, parameters, settings
 from jsr.degradations.degrade_folder import MANIFEST, degrade_folder, foresee
@@ -36,6 +36,7 @@ def add_arguments(parser):
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
                         help="a parameter of the protocol, as quality=40, quality=60-100, qp=31, encoder=9d")
     parser.add_argument("--explain", metavar="DIR", type=Path, help="show the steps as pictures in this folder")
+    parser.add_argument("--shard", metavar="I/N", help=shards.HELP)
     parser.add_argument("--num_workers", type=int, help="processes; one a core by default")
     _output.add_arguments(parser, "files that are")
 
@@ -49,6 +50,9 @@ def run(args):
         raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, "
                         "which nothing degraded; take the challenge's own pairs, or another protocol's degradation")
     fixed = chosen(args.protocol, args.set)
+    shard = shards.of(args.shard) if args.shard is not None else None
+    if shard and args.explain:
+        raise UserError("--explain: shows some images, and takes no --shard; leave one of them out")
     console = Console(soft_wrap=True, highlight=False, markup=False)
     passed, done = listing.PassedOver(), ""
     if args.explain and args.dry_run:
@@ -60,13 +64,13 @@ def run(args):
         done = f"steps: {args.explain}"
     elif args.dry_run:
         found, errors = foresee(args.hr_dir, args.out, args.protocol, fixed=fixed, overwrite=args.overwrite,
-                                passed=passed)
+                                passed=passed, shard=shard)
         _output.foretell(found)
     else:
         with _progress.bar() as progress:
             manifest, errors = degrade_folder(args.hr_dir, args.out, args.protocol, fixed=fixed,
                                               num_workers=args.num_workers, overwrite=args.overwrite,
-                                              passed=passed, progress=progress)
+                                              passed=passed, shard=shard, progress=progress)
         for name, entry in manifest["files"].items():
             if entry["cropped"]:
                 console.print(f"{name}: cropped from {entry['source_height']}x{entry['source_width']} to "

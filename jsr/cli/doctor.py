@@ -29,6 +29,8 @@ OPTIONAL = {  # distribution: what it is for, how to get it
     "tensorflow": ("the `tfds build` command line; `jsr build` does without", install("tf")),
     "huggingface_hub": ("models on the Hugging Face hub", install("hub")),
     "scikit-learn": ("`jsr search --strategy gp`", install("search")),
+    "jax-cuda13-plugin": ("NVIDIA GPUs, and `jsr plan` for those that are not here", install("cuda")),
+    "libtpu": ("TPUs, and `jsr plan` for those that are not here", install("tpu")),
     "tensorboard": ("looking at a run's event files", "pip install tensorboard"),
 }
 CODECS = {"JPEG": "jpg", "PNG (zlib)": "zlib", "WebP": "webp", "AVIF": "avif", "TIFF": "libtiff"}

@@ -52,7 +52,7 @@ import time
 
 from rich.console import Console
 
-from jsr import recipes
+from jsr import recipes, results, shards
 from jsr.cli import _output, _progress
 from jsr.errors import UsageError, UserError
 from jsr.files import is_stream, writing
@@ -132,7 +132,11 @@ def add_arguments(parser):
                       help="write a folder of pictures for each clip, of --format, PNG by default")
     film.add_argument("--fps", metavar="N", type=_rate,
                       help="frames a second, as 24 or 30000/1001, where a folder of pictures becomes a clip (25)")
+    film.add_argument("--windows", action="store_true",
+                      help="let recurrent networks see windows of 30 frames, and not whole scenes, whose features take "
+                           "much of the disk meanwhile")
     film.add_argument("--preview", action="store_true", help="write one frame of each clip first, as PNG beside it")
+    parser.add_argument("--shard", metavar="I/N", help=shards.HELP)
     parser.add_argument("--keep_dates", action="store_true", help="give the results the dates of their sources")
     _output.add_arguments(parser, "files that are")
 
@@ -180,6 +184,7 @@ def _upscale(args, size, piped):
                              dtype=None if args.dtype == "float32" else args.dtype, runtime=args.runtime, tlc=args.tlc,
                              separate_alpha=args.alpha == "separate", strength=args.strength)
     start, named = time.monotonic(), None
+    shard = shards.of(args.shard) if args.shard is not None else None
     if args.model or args.recipe:
         models = [model_file.find(path) for path in args.model or [_run_of(args.recipe)]]
         name = ", ".join(Path(word).name or word for word in args.model or [args.recipe])
@@ -193,19 +198,22 @@ def _upscale(args, size, piped):
 
     wishes = clips.Wishes(codec=args.codec, crf=args.crf, preset=args.preset, start=args.start, end=args.end,
                           stream=args.stream, without=tuple(args.without), deinterlace=args.deinterlace, sdr=args.sdr,
-                          frames=(_suffix(args.format) or ".png") if args.frames else "", rate=args.fps)
+                          frames=(_suffix(args.format) or ".png") if args.frames else "", rate=args.fps,
+                          windows=args.windows)
     choose = functools.partial(choice.choose, size=choice.Size(**size), named=named, input_quality=args.input_quality,
                                wishes=wishes)
     jobs, errors, passed = upscale_folder.find_jobs(
         piped.inputs, piped.out, suffix=_suffix(args.format), clip_suffix=_clip_suffix(args.container),
-        frames=args.frames, choose=choose)
+        frames=args.frames, choose=choose, shard=shard)
+    if shard:
+        stdout.print(f"shard {shard}: {len(jobs):,} files")
     settings = {"size": size, "strength": args.strength, "weights": args.weights, "members": args.members,
                 "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
                 "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
                 "quality": args.quality, "alpha": args.alpha}
     beside = piped.out is None
     single = len(jobs) == 1 and not beside and jobs[0].target == piped.out
-    where = {"out": None if single else piped.out, "mark": beside, "overwrite": args.overwrite}
+    where = {"out": None if single else piped.out, "mark": beside, "overwrite": args.overwrite, "shard": shard}
     if args.dry_run:
         found, failed = upscale_folder.foresee(jobs, networks, settings, **where)
         _output.foretell({piped.shown(target): may for target, may in found.items()})
@@ -220,7 +228,8 @@ def _upscale(args, size, piped):
             _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
         film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
         unit, its = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
-        with _progress.bar(unit=unit) as progress:
+        held = results.only_shard(piped.out / upscale_folder.MANIFEST, shard if jobs and where["out"] else None)
+        with held, _progress.bar(unit=unit) as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, settings, **where, input_quality=args.input_quality,
                 separate_alpha=args.alpha == "separate", quality=args.quality, keep_dates=args.keep_dates,

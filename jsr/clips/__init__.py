@@ -18,10 +18,10 @@ from jsr.clips.colour import to_rgb
 from jsr.clips.folders import FolderFrames, FrameWriter, digest, inspect_folder
 from jsr.clips.formats import CONTAINERS, ENCODERS, OTHERWISE, READABLE, container_of, ending, is_clip
 from jsr.clips.join import join
-from jsr.clips.read import Clip, Frames, Shown, inspect, made_by
+from jsr.clips.read import Clip, Frames, Shown, inspect, light, made_by
 from jsr.clips.segments import Segments, Writer, folder_of
 from jsr.clips.spec import SEGMENT, Spec, Wishes, specify
 
 __all__ = ["CONTAINERS", "ENCODERS", "OTHERWISE", "READABLE", "SEGMENT", "Clip", "FolderFrames", "FrameWriter",
            "Frames", "Segments", "Shown", "Spec", "Wishes", "Writer", "container_of", "digest", "ending", "folder_of",
-           "inspect", "inspect_folder", "is_clip", "join", "made_by", "seconds", "specify", "to_rgb"]
+           "inspect", "inspect_folder", "is_clip", "join", "light", "made_by", "seconds", "specify", "to_rgb"]

@@ -247,6 +247,12 @@ class Shown:
     duration: int
 
 
+def light(shown):
+    """The same with a tiny frame in the place of its own, to keep: it has the tags and the side data of that."""
+    frame = shown.frame
+    return dataclasses.replace(shown, frame=colour.moved(frame, frame.format.name, (16, 16), flags="neighbor"))
+
+
 class Frames:
     """The frames of a Clip in the order of showing; damage costs the frames it hit, and is counted.
 
@@ -268,7 +274,7 @@ class Frames:
         clip, clock = self.clip, Clock(self.clip.time_base, self.clip.rate)
         start, end = (None if wanted is None else clip.first + wanted / clip.time_base
                       for wanted in (self._start, self._end))
-        damaged = sizes = interlaced = 0
+        damaged = sizes = interlaced = formats = 0
         self.count, self._failed, self._broken = 0, 0, ""
         frames = self._decoded(start)
         if self._deinterlace:
@@ -287,6 +293,10 @@ class Frames:
                                       f"frames were resized to {clip.width}x{clip.height} (bicubic)")
                 sizes += 1
                 frame = colour.moved(frame, frame.format.name, (clip.height, clip.width))
+            if frame.format.name != clip.pix_fmt and not formats:
+                self.notes.append(f"changes its pixel format from {clip.pix_fmt} to {frame.format.name} at frame "
+                                  f"{self.count}; all are written alike")
+                formats += 1
             yield Shown(self.count, frame, time, frame.duration or 0)
             self.count += 1
         whole = self._end is None and self._start is None

@@ -29,6 +29,7 @@ class Wishes:
       sdr: refuses HDR.
       frames: writes the frames as pictures into a folder, of this ending, as ".png"; "" writes a clip.
       rate: frames a second of a folder of frames that is read as a clip, Fraction; None takes folders for pictures.
+      windows: shows recurrent networks windows of a scene, for which the disk needs no room, instead of all of it.
     """
 
     codec: str | None = None
@@ -42,6 +43,7 @@ class Wishes:
     sdr: bool = False
     frames: str = ""
     rate: object = None
+    windows: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

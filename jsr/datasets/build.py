@@ -9,6 +9,7 @@ import re
 import shutil
 
 from jsr import places, results
+from jsr.datasets.records import ShardPrepared
 from jsr.errors import UserError, nearest
 from jsr.files import from_json
 
@@ -98,7 +99,7 @@ def damage(path):
     return ""
 
 
-def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="", overwrite=False,
+def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="", overwrite=False, shard=None,
           announce=lambda line: None, progress=lambda stage, done, total: None, **settings):
     """Prepares a dataset unless it is there already and whole.
 
@@ -112,12 +113,14 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
       num_workers: processes, see `jsr.parallel.map_unordered`.
       beam: "" works on this machine; else a runner of Apache Beam, see `jsr.datasets.beam.map_unordered`.
       overwrite: builds again where the dataset is there.
+      shard: jsr.shards.Shard of the images that alone are prepared, for a later build to use; None for all, and the
+        dataset.
       announce: called with lines for the user.
       progress: called with (activity, images done, images in all).
       **settings: keys of the builder's SETTINGS; None leaves one as the dataset has it, or at its default.
 
     Returns:
-      Dataset.
+      Dataset; None of a shard of one that is not there yet.
 
     Raises:
       UserError: unknown dataset, sources missing or damaged, no place to write; a setting that the dataset does not
@@ -140,14 +143,18 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as e:
             raise UserError(f"{path.parent}: cannot be made: {e.strerror}; choose another place with --data_dir") from e
+        attributes = dict(manual_dir=manual_dir, num_workers=num_workers, beam=beam, settings=settings,
+                          announce=announce, progress=progress, shard=shard)
+        if shard:
+            with results.only_shard(path.parent / f"{path.name}.json", shard):
+                _prepare(cls, config, path, False, attributes)
+                return None
         with results.locked(path.parent / ".lock"):
             if _aside(path).exists() and not path.exists():  # a build that was to replace it was killed
                 _aside(path).rename(path)
             is_new = overwrite or bool(damage(path))  # another process may have built it meanwhile
             if is_new:
-                _build(cls, config, path, overwrite, announce,
-                       dict(manual_dir=manual_dir, num_workers=num_workers, beam=beam, settings=settings,
-                            announce=announce, progress=progress))
+                _build(cls, config, path, overwrite, announce, attributes)
     builder = cls(data_dir=path.parents[2], config=config)
     info = builder.info
     rests = builder.parts_dir, _aside(path)  # of a build that was killed
@@ -212,8 +219,8 @@ def foresee(dataset, *, data_dir=None, overwrite=False):
 
 
 def _prepare(cls, config, path, overwrite, attributes):
-    for leftover in path.parent.glob(f"incomplete.*_{path.name}"):  # of a build that was killed
-        shutil.rmtree(leftover)
+    for leftover in path.parent.glob(f"incomplete.*_{path.name}") if not attributes["shard"] else ():
+        shutil.rmtree(leftover)  # of a build that was killed
     builder = cls(data_dir=path.parents[2], config=config)
     for name, value in attributes.items():
         setattr(builder, name, value)
@@ -221,6 +228,8 @@ def _prepare(cls, config, path, overwrite, attributes):
         shutil.rmtree(builder.parts_dir, ignore_errors=True)
     try:
         builder.download_and_prepare()
+    except ShardPrepared as e:
+        attributes["announce"](f"{cls.name}/{config}: {e.count:,} {cls.UNIT} of shard {attributes['shard']}")
     except (OSError, RuntimeError) as e:
         if isinstance(e, RuntimeError) and str(path.parent) not in str(e):  # else the record writer's, on a full disk
             raise

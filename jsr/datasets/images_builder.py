@@ -51,6 +51,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
       manual_dir: folder of source files that the user has already, or None.
       num_workers: processes, see `jsr.parallel.map_unordered`.
       beam: a runner of Apache Beam that does the work instead, see `jsr.datasets.beam.map_unordered`; "" is none.
+      shard: jsr.shards.Shard of the sources that are prepared, then it raises records.ShardPrepared; None of all.
       announce: called with lines for the user.
       progress: called with (what is done, images done, images in all).
       settings: {name: value} for the names in SETTINGS, which are kept in the dataset's metadata.
@@ -71,6 +72,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     manual_dir = None
     num_workers = None
     beam = ""
+    shard = None
     announce = staticmethod(logging.info)
     progress = staticmethod(lambda stage, done, total: None)
     settings = types.MappingProxyType({})
@@ -123,6 +125,10 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         sources = [source for split in splits.values() for source in split]
         record_bytes = sum(source.record_bytes() for source in sources) * self._growth()
         self._check_disk(len(sources), int(2 * record_bytes))  # parts, then records
+        if self.shard:
+            own = [source for source in sources if self.shard.has(source.name)]
+            self._prepare(own)
+            raise records.ShardPrepared(len(own))
         parts = self._prepare(sources)
         self._check_overlap(splits, parts)
         found = {split: [(parts[source], number, name) for source in listed
@@ -130,8 +136,9 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                  for split, listed in splits.items()}
         bare = [split for split, listed in found.items() if not listed]
         if bare:
-            raise UserError(f"{self.info.full_name}: not built, no image of {bare[0]} is left by its settings "
-                            f"({', '.join(f'--{key} {value}' for key, value in self._chosen().items())})")
+            chosen = ", ".join(f"--{key} {value}" for key, value in self._chosen().items())
+            raise UserError(f"{self.info.full_name}: not built, no image of {bare[0]} is left by its "
+                            f"{f'settings ({chosen})' if chosen else 'config'}")
         self.info.metadata["names"] = {split: [name for *_, name in listed] for split, listed in found.items()}
         for key, value in self._chosen().items():
             self.info.metadata[key] = value

@@ -21,6 +21,14 @@ from jsr.files import atomic_write, open_file
 _LARGEST_MEMBER = 1 << 31  # bytes of a file in an archive
 
 
+class ShardPrepared(Exception):
+    """A shard of `count` images of a dataset is prepared, and the dataset is not to be made yet."""
+
+    def __init__(self, count):
+        super().__init__(count)
+        self.count = count
+
+
 @dataclasses.dataclass(frozen=True)
 class Original:
     """An original image or clip: the record's name, and its file, or the archive and the member in it."""

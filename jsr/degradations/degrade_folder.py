@@ -15,7 +15,7 @@ MANIFEST = results.MANIFESTS[COMMAND]
 VIDEOS = (".mkv", ".mp4", ".mov", ".avi", ".webm", ".hevc", ".h265", ".265", ".y4m", ".ts")
 
 
-def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, overwrite=False, passed=None,
+def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, overwrite=False, passed=None, shard=None,
                    progress=lambda stage, done, total: None):
     """Writes the LR file of every image below a folder, which is mirrored; files that are still right are kept.
 
@@ -37,6 +37,7 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, o
       num_workers: processes, see `jsr.parallel.map_unordered`.
       overwrite: replaces files in the way, those that are still right too.
       passed: jsr.listing.PassedOver, to which all that is not degraded is added.
+      shard: jsr.shards.Shard of the sources, by their places below `hr_dir`, whose manifest is its own; None for all.
       progress: called with ("degrading", files done, files in all).
 
     Returns:
@@ -45,14 +46,20 @@ def degrade_folder(hr_dir, out_dir, protocol, *, fixed=None, num_workers=None, o
 
     Raises:
       UserError: unknown protocol, no images, two sources for one LR file, `out_dir` is `hr_dir` or cannot be written,
-        or its manifest is of another protocol or program.
+        or its manifest is of another protocol or program; another process is at work as the same shard.
     """
-    sources = _sources(hr_dir, out_dir, protocol, fixed, passed)
+    sources = _sources(hr_dir, out_dir, protocol, fixed, passed, shard)
+    with results.only_shard(Path(out_dir) / MANIFEST, shard):
+        return _degrade(sources, Path(hr_dir), Path(out_dir), protocol, fixed or {}, num_workers, overwrite, shard,
+                        progress)
+
+
+def _degrade(sources, hr_dir, out_dir, protocol, fixed, num_workers, overwrite, shard, progress):
     _manifest.cache_clear()
-    manifest = _manifest(Path(out_dir), protocol, overwrite)
+    manifest = _manifest(out_dir, protocol, overwrite, shard)
     manifest.save()  # an unwritable folder is found now, not after an hour
-    work = functools.partial(_degrade_file, hr_dir=Path(hr_dir), out_dir=Path(out_dir), protocol=protocol,
-                             fixed=fixed or {}, overwrite=overwrite)
+    work = functools.partial(_degrade_file, hr_dir=hr_dir, out_dir=out_dir, protocol=protocol, fixed=fixed,
+                             overwrite=overwrite, shard=shard)
     entries, errors = {}, []
     progress("degrading", 0, len(sources))
     try:
@@ -80,10 +87,10 @@ def record_of(path, data):
     path = Path(path).absolute()
     for folder in path.parents:
         with contextlib.suppress(OSError):
-            manifest = folder / MANIFEST
-            entry = _entries(manifest, manifest.stat().st_mtime_ns).get(path.relative_to(folder).as_posix(), {})
-            if entry.get("sha256") == hashlib.sha256(data).hexdigest():
-                return entry["degradation"]
+            for manifest in results.in_folder(folder, MANIFEST):
+                entry = _entries(manifest, manifest.stat().st_mtime_ns).get(path.relative_to(folder).as_posix(), {})
+                if entry.get("sha256") == hashlib.sha256(data).hexdigest():
+                    return entry["degradation"]
     return {}
 
 
@@ -100,11 +107,11 @@ def _entries(manifest, changed):
     return entries
 
 
-def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=None):
+def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=None, shard=None):
     """What `degrade_folder` would do with every image, without doing it.
 
     Args:
-      hr_dir, out_dir, protocol, fixed, overwrite, passed: as of `degrade_folder`.
+      hr_dir, out_dir, protocol, fixed, overwrite, passed, shard: as of `degrade_folder`.
 
     Returns:
       ({path of the LR file: results.WRITE, REPLACE or PASS_OVER}, errors).
@@ -112,8 +119,9 @@ def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=No
     Raises:
       UserError: as `degrade_folder`.
     """
-    sources = _sources(hr_dir, out_dir, protocol, fixed, passed)
-    manifest = results.Manifest(Path(out_dir) / MANIFEST, COMMAND, {"protocol": protocol}, overwrite=overwrite)
+    sources = _sources(hr_dir, out_dir, protocol, fixed, passed, shard)
+    manifest = results.Manifest(Path(out_dir) / MANIFEST, COMMAND, {"protocol": protocol}, overwrite=overwrite,
+                                shard=shard)
     found, errors = {}, []
     for path in sources:
         try:
@@ -125,8 +133,8 @@ def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=No
     return found, errors
 
 
-def _sources(hr_dir, out_dir, protocol, fixed, passed):
-    """The files to degrade."""
+def _sources(hr_dir, out_dir, protocol, fixed, passed, shard):
+    """The files to degrade, of a shard where there is one."""
     degradations.draw(protocol, **(fixed or {}))  # what does not fit, or is not installed, is told once
     hr_dir, out_dir = Path(hr_dir), Path(out_dir)
     if out_dir.resolve() == hr_dir.resolve():
@@ -139,13 +147,13 @@ def _sources(hr_dir, out_dir, protocol, fixed, passed):
         if first != path:
             raise UserError(f"{path}: has the same stem as {first.name}; both would become one LR file, "
                             "rename or remove one")
-    return sources
+    return [path for path in sources if not shard or shard.has(path.relative_to(hr_dir).as_posix())]
 
 
 @functools.lru_cache(maxsize=1)
-def _manifest(out_dir, protocol, overwrite):
+def _manifest(out_dir, protocol, overwrite, shard):
     """The manifest, of which each process reads only what is new."""
-    return results.Manifest(out_dir / MANIFEST, COMMAND, {"protocol": protocol}, overwrite=overwrite)
+    return results.Manifest(out_dir / MANIFEST, COMMAND, {"protocol": protocol}, overwrite=overwrite, shard=shard)
 
 
 def _read(path, protocol, fixed):
@@ -173,10 +181,10 @@ def _verdict(below, data, drawn, out_dir, manifest, overwrite):
                                           overwrite=overwrite)
 
 
-def _degrade_file(path, *, hr_dir, out_dir, protocol, fixed, overwrite):
+def _degrade_file(path, *, hr_dir, out_dir, protocol, fixed, overwrite, shard):
     """Degrades a file, unless its LR file is finished; returns the manifest's entry."""
     data, clip, drawn = _read(path, protocol, fixed)
-    manifest, scale = _manifest(out_dir, protocol, overwrite), degradations.protocol(protocol).scale
+    manifest, scale = _manifest(out_dir, protocol, overwrite, shard), degradations.protocol(protocol).scale
     below = path.relative_to(hr_dir)
     target, _, _ = _verdict(below, data, drawn, out_dir, manifest, overwrite)
     with results.making(target):

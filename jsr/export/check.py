@@ -62,7 +62,7 @@ def compare(run: Callable[[np.ndarray], np.ndarray], chain: Chain, shapes: Itera
         for picture, image in _pictures(height, width, chain.channels[0], np.random.default_rng(index)).items():
             unit = to_unit(image)
             sr = np.asarray(run((image if dtype == np.uint8 else unit)[None]))[0]
-            exact = np.clip(np.asarray(chain(unit)), 0, 1) * np.float32(255)
+            exact = np.clip(chain(unit), 0, 1) * np.float32(255)
             if sr.shape != exact.shape or sr.dtype != dtype:
                 yield Compared(height, width, picture, np.inf, 1.0, False)
                 continue

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import inspect
 import logging
+import queue
 import threading
 import time
 
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jsr import models
 from jsr.analysis.receptive_field import receptive_field
 from jsr.chain import (
     chain_channels,
@@ -36,8 +38,9 @@ _PROBE = 128  # side of the image on which other runtimes are compared, and whos
 class Chain:
     """Networks that an image passes one after the other, with their parameters on the device.
 
-    Safe to call from several threads. Every new shape is compiled once, see `compile_seconds`; of old ones the programs
-    that were used last are kept, so that a process that meets ever new sizes does not grow.
+    Safe to call from several threads; of several local devices JAX takes one that is free for each image. Every new
+    shape is compiled once a device, see `compile_seconds`; of old ones the programs that were used last are kept, so
+    that a process that meets ever new sizes does not grow.
 
     Args:
       networks: {name: module} in order.
@@ -63,9 +66,10 @@ class Chain:
         self.scale, self.padding = chain_scale(networks), chain_padding(networks)
         self.frames, self.channels = chain_frames(networks), chain_channels(networks)
         self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
-        self._variables = jax.device_put(variables)
+        self._variables, self._copies = jax.device_put(variables), {}
         self._tlc, self._conditions = tlc, {}
         self._jit = jax.jit(functools.partial(_forward, networks, tlc))
+        self._stages = {name: jax.jit(stage) for name, stage in _stages(networks, tlc).items()}
         self._estimate = jax.jit(functools.partial(_estimate, networks, self.estimator))
         self._compiled, self._seconds, self._counts = {}, {}, {}
         self._lock, self._fields = threading.Lock(), {}
@@ -94,7 +98,7 @@ class Chain:
     def with_variables(self, variables):
         """The same chain with other parameters, in the same runtime; what JAX compiled is shared."""
         other = object.__new__(Chain)
-        other.__dict__ = self.__dict__ | {"_variables": jax.device_put(variables)}
+        other.__dict__ = self.__dict__ | {"_variables": jax.device_put(variables), "_copies": {}}
         other.runner = other._runner(self.runner.name)
         return other
 
@@ -153,13 +157,13 @@ class Chain:
           size: (height, width) to pad it to, of sizes that the networks take; None is as they take a whole image.
 
         Returns:
-          Float32 array (H * scale, W * scale, C), not clipped; in JAX on the device.
+          Float32 NumPy array (H * scale, W * scale, C), not clipped.
         """
         height, width = lr.shape[:2]
         rows, columns = size or [self.padding.target(side) for side in (height, width)]
         lr = jnp.asarray(lr) if self.runner.name == "jax" else np.asarray(lr)
-        sr = self.runner(pad_to(lr[None], rows, columns, self.padding.mode))
-        return crop_to(sr, height * self.scale, width * self.scale)[0]
+        sr = np.asarray(self.runner(pad_to(lr[None], rows, columns, self.padding.mode)))
+        return crop_to(sr, height * self.scale, width * self.scale)[0]  # a view, where JAX would copy
 
     @usual_settings()
     def clip(self, lr, wanted=None):
@@ -190,6 +194,66 @@ class Chain:
         sr = np.asarray(self.program((1, *lr.shape))(self._variables, lr[None], self._conditions))
         return sr.reshape(-1, *sr.shape[-3:])
 
+    def scene(self, frame, length, wanted, store, key=(), check=lambda: None):
+        """Runs a scene through a recurrent network frame by frame: what `clip` gives, in the memory of one frame.
+
+        Passes through time follow one another, and what a later one needs of an earlier one lies in a Store. The
+        network's names for them are its `passes`; those called backward begin at the end, and the last is not.
+
+        Args:
+          frame: function of an index to its LR, float32 (H, W, 3) in [0, 1].
+          length: of the scene, frames.
+          wanted: indices of the frames whose SR is wanted, ascending.
+          store: jsr.inference.store.Store.
+          key: tuple, what keys of the store begin with.
+          check: called before every frame of every pass; what it raises ends the work.
+
+        Yields:
+          float32 (H * scale, W * scale, 3) of each, not clipped.
+        """
+        network, wanted = _recurrent(self.networks)[1], set(wanted)
+        height, width = frame(0).shape[:2]
+        rows, columns = (self.padding.target(side) for side in (height, width))
+
+        def padded(index):
+            return pad_to(np.asarray(frame(index))[None], rows, columns, self.padding.mode)
+
+        new, before = np.ones((length, 1), bool), padded(0)
+        for index in range(length):
+            check()
+            image = padded(index)
+            spatial, onward, back, differs = self._stage("begin", image, before)
+            store[(*key, "spatial", index)] = spatial
+            if index:
+                store[(*key, "backward", index - 1)], store[(*key, "forward", index)] = onward, back
+                new[index] = differs
+            before = image
+        for number, name in enumerate(network.passes):
+            way, last = name.partition("_")[0], number == len(network.passes) - 1
+            marks, carry = self._marks(new, way == "backward"), network.rest(spatial, back)
+            for index in reversed(range(length)) if way == "backward" else range(length):
+                check()
+                own, *earlier = (store[(*key, kept, index)] for kept in ("spatial", *network.passes[:number]))
+                flow = store[(*key, way, index)] if (*key, way, index) in store else np.zeros_like(back)
+                mark = jax.tree.map(lambda mark, index=index: mark[index], marks)
+                carry, passed = self._stage(name, carry, (own, tuple(earlier), flow, mark))
+                if not last:
+                    store[(*key, name, index)] = passed
+                elif index in wanted:
+                    sr = self._stage("end", padded(index), (own, *earlier, passed))
+                    yield crop_to(sr, height * self.scale, width * self.scale)[0]
+
+    @usual_settings()
+    def _marks(self, new, backward):
+        """What a pass of `scene` knows of each frame."""
+        return jax.tree.map(np.asarray, _recurrent(self.networks)[1].marks(new, backward))
+
+    @usual_settings()
+    def _stage(self, name, *arguments):
+        """What one of `_stages` gives for arrays, as arrays of NumPy."""
+        program = self._program((name, _shapes(arguments)), self._stages[name], *arguments)
+        return jax.tree.map(np.asarray, program(self._variables, *arguments, self._conditions))
+
     @usual_settings()
     def quality(self, lr):
         """The JPEG quality that the chain's `estimator` sees in an image: a float of 1..100 or so.
@@ -205,15 +269,21 @@ class Chain:
         """The program for padded images of that size (jax.stages.Compiled)."""
         return self.program((1, height, width, self.channels[0]))
 
+    def program(self, shape, device=None):
+        """The program for padded LR arrays of a shape (jax.stages.Compiled), on a device or on JAX's first one."""
+        place = device and jax.sharding.SingleDeviceSharding(device)
+        return self._program(shape, self._jit, jax.ShapeDtypeStruct(shape, jnp.float32, sharding=place), device=device)
+
     @usual_settings()
-    def program(self, shape):
-        """The program for padded LR arrays of a shape (jax.stages.Compiled)."""
-        key = (shape, bool(self._conditions))
+    def _program(self, key, jitted, *arguments, device=None):
+        """The program of a function for arguments of that shape, which `key` tells apart (jax.stages.Compiled)."""
+        key = (key, bool(self._conditions), device)
         with self._lock:
             if key not in self._compiled:
-                start = time.perf_counter()
-                lr = jax.ShapeDtypeStruct(shape, jnp.float32)
-                self._compiled[key] = self._jit.lower(self._variables, lr, self._conditions).compile()
+                start, place = time.perf_counter(), device and jax.sharding.SingleDeviceSharding(device)
+                variables = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+                                         self._variables) if device else self._variables
+                self._compiled[key] = jitted.lower(variables, *arguments, self._conditions).compile()
                 self._seconds[key] = self._seconds.get(key, 0) + time.perf_counter() - start
                 self._counts[key] = self._counts.get(key, 0) + 1
             self._compiled[key] = self._compiled.pop(key)  # the newest is last
@@ -242,6 +312,34 @@ class Chain:
         return found.temp_size_in_bytes + found.output_size_in_bytes
 
     @usual_settings()
+    def scene_bytes(self, height, width):
+        """Bytes that `scene` keeps in its Store of a padded frame of that size."""
+        network = _recurrent(self.networks)[1]
+        spatial, *flows, _ = self._begun(height, width)
+        return len(network.passes) * _bytes(spatial) + sum(map(_bytes, flows))
+
+    @usual_settings()
+    def scene_memory(self, height, width):
+        """Bytes that running a padded frame of that size in `scene` takes on the device besides the parameters."""
+        network, lr = _recurrent(self.networks)[1], self._lr(height, width)
+        spatial, flow, *_ = self._begun(height, width)
+        marks = jax.tree.map(lambda mark: mark[0], self._marks(np.ones((1, 1), bool), backward=False))
+        others = (spatial,) * (len(network.passes) - 1)
+        stages = {"begin": (lr, lr), "end": (lr, (spatial, *others, spatial)), network.passes[-1]: (
+            jax.eval_shape(network.rest, spatial, flow), (spatial, others, flow, marks))}
+        found = [self._program((name, _shapes(arguments)), self._stages[name], *arguments).memory_analysis()
+                 for name, arguments in stages.items()]
+        return max(each.temp_size_in_bytes + each.output_size_in_bytes for each in found)
+
+    def _lr(self, height, width):
+        return jax.ShapeDtypeStruct((1, height, width, self.channels[0]), jnp.float32)
+
+    def _begun(self, height, width):
+        """The shapes of what the stage "begin" gives."""
+        lr = self._lr(height, width)
+        return jax.eval_shape(self._stages["begin"], self._variables, lr, lr, self._conditions)
+
+    @usual_settings()
     def reach(self, limit):
         """How far, LR px, the networks see from a pixel, or None where it is farther than `limit`.
 
@@ -255,7 +353,16 @@ class Chain:
 
     def _runner(self, runtime):
         def in_jax(padded):
-            return self.compiled(*padded.shape[1:3])(self._variables, padded, self._conditions)
+            if (free := _free_devices()) is None:
+                return self.compiled(*padded.shape[1:3])(self._variables, padded, self._conditions)
+            device = free.get()
+            try:
+                if device not in self._copies:
+                    self._copies[device] = jax.device_put(self._variables, device)
+                given = self._copies[device], *jax.device_put((padded, self._conditions), device)
+                return np.asarray(self.program(padded.shape, device)(*given))
+            finally:
+                free.put(device)
 
         def to_onnx():
             if self._tlc:
@@ -275,6 +382,17 @@ class Chain:
         return max(found.rows, found.columns) if found else None
 
 
+@functools.cache
+def _free_devices():
+    """A queue of this process's devices that compute nothing; None of a single one, which has a queue of its own."""
+    if jax.local_device_count() == 1:
+        return None
+    free = queue.SimpleQueue()
+    for device in jax.local_devices():
+        free.put(device)
+    return free
+
+
 def _again(networks, variables, meta, runtime, tlc, conditions):
     """The Chain that was pickled."""
     made = Chain(networks, variables, meta=meta, runtime=runtime, tlc=tlc)
@@ -283,8 +401,52 @@ def _again(networks, variables, meta, runtime, tlc, conditions):
 
 
 def _forward(networks, tlc, variables, lr, conditions=None):
-    with local_means(tlc, *lr.shape[1:3]) if tlc else contextlib.nullcontext():
+    with local_means(tlc, *lr.shape[-3:-1]) if tlc else contextlib.nullcontext():
         return run_chain(networks, list(networks), variables, lr, conditions=conditions)[0]["sr"]
+
+
+def _recurrent(networks):
+    """(name, network) of the one for clips in a chain."""
+    return next((name, network) for name, network in networks.items() if models.card(network).video)
+
+
+def _stages(networks, tlc):
+    """{name: what `Chain.scene` does of a frame} of a recurrent chain: "begin", the network's passes, "end"."""
+    if chain_frames(networks) != "all":
+        return {}
+    (name, network), names = _recurrent(networks), list(networks)
+    ahead, behind = names[:names.index(name)], names[names.index(name) + 1:]
+
+    def images(some, variables, image, conditions):
+        return run_chain(networks, some, variables, image, conditions=conditions)[0]["sr"] if some else image
+
+    def means(frame):
+        return local_means(tlc, *frame.shape[1:3]) if tlc else contextlib.nullcontext()
+
+    def begin(variables, frame, before, conditions):
+        with means(frame):
+            seen = (images(ahead, variables, image, conditions) for image in (frame, before))
+            return network.apply(variables[name], *seen, method="begin")
+
+    def step(which, variables, carry, frame, conditions):
+        del conditions  # of networks for images
+        return network.apply(variables[name], which, carry, frame, method="step")
+
+    def end(variables, frame, features, conditions):
+        with means(frame):
+            seen = images(ahead, variables, frame, conditions)
+            sr = network.apply(variables[name], seen, *features, method="reconstruct")
+            return images(behind, variables, sr, conditions)
+
+    return {"begin": begin, "end": end, **{which: functools.partial(step, which) for which in network.passes}}
+
+
+def _shapes(arguments):
+    return tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(arguments))
+
+
+def _bytes(shaped):
+    return shaped.size * shaped.dtype.itemsize
 
 
 def _estimate(networks, estimator, variables, lr):

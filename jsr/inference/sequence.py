@@ -24,28 +24,36 @@ class Sequence:
     """Frames in, frames out: an Upscaler whose networks see several frames at once.
 
     A scene is what lies between cuts (jsr.clips.cuts), and no frame is seen from another one. Networks of a window of n
-    frames see the nearest ones, at the ends of a scene its first or last frame again. Recurrent networks see windows of
-    WINDOW frames, of which those OVERLAP from its ends are taken, and the whole of shorter scenes; so memory is bounded
-    whatever the length, and the result is that of the whole scene but for what passes through more frames than that.
+    frames see the nearest ones, at the ends of a scene its first or last frame again. Recurrent networks see the whole
+    scene, and what they know of it lies in a Store; without one they see windows of WINDOW frames, of which those
+    OVERLAP from its ends are taken, and the whole of shorter scenes: the result is that of the whole scene but for what
+    passes through more frames than that. Memory is bounded whatever the length, both ways.
 
     Args:
       upscaler: jsr.inference.upscaler.Upscaler, that `takes_clips`.
+      store: jsr.inference.store.Store for recurrent networks, or None.
+      check: called, with a store, before every frame of every pass through time; what it raises ends the work.
 
     Attributes:
       scenes: how many have begun.
       tile: (height, width) of the tiles, px, once one frame was seen.
-      text: how frames are seen, in words.
     """
 
-    def __init__(self, upscaler):
-        self._upscaler, self.scenes, self.tile = upscaler, 0, None
+    def __init__(self, upscaler, store=None, check=lambda: None):
+        self._upscaler, self._store, self._check, self.scenes, self.tile = upscaler, store, check, 0, None
         kinds = [chain.frames for chain in upscaler.chains]
         reach = max((kind // 2 for kind in kinds if isinstance(kind, int)), default=0)
         self._recurrent = "all" in kinds
         self._before = max(reach, OVERLAP) if self._recurrent else reach
         self._length = WINDOW if self._recurrent else 2 * reach + 1
-        self.text = (f"seen in windows of {WINDOW} frames that overlap by {2 * OVERLAP}: recurrence ends with them"
-                     if self._recurrent else f"seen in windows of {2 * reach + 1} frames")
+
+    @property
+    def text(self):
+        """How frames were seen, in words."""
+        if self._recurrent and self._store:
+            return f"each seen as a whole, its features on the disk meanwhile ({self._store.most / 1e6:.0f} MB at most)"
+        return f"seen in windows of {self._length} frames" + self._recurrent * (
+            f" that overlap by {2 * OVERLAP}: recurrence ends with them")
 
     def __call__(self, frames, wanted=lambda item: True):
         """Passes frames through.
@@ -57,6 +65,55 @@ class Sequence:
         Yields:
           (item, float32 (H * scale, W * scale, C), not clipped) of those that are wanted, in order.
         """
+        return (self._in_scenes if self._recurrent and self._store else self._in_windows)(frames, wanted)
+
+    def _in_scenes(self, frames, wanted):
+        is_cut, items, store, each = Cuts(), [], self._store, 0
+        for item, image in frames:
+            if is_cut(image):
+                yield from self._scene(items, wanted)
+                items.clear()
+                store.clear()
+                self.scenes += 1
+            each = each or self._bytes(*image.shape[:2])
+            items.append(item)
+            store.check_room(len(items) * (each + image.nbytes), "recurrent networks keep there what they know of a "
+                             f"scene, this one of {len(items)} frames or more; free some space, or --windows "
+                             "needs none")
+            store["lr", len(items) - 1] = image
+        yield from self._scene(items, wanted)
+
+    def _scene(self, items, wanted):
+        """The SR of the frames of a whole scene, whose LR is in the Store."""
+        chosen = [index for index, item in enumerate(items) if wanted(item)]
+        if not chosen:
+            return
+        store, upscaler = self._store, self._upscaler
+        frame = functools.lru_cache(1)(lambda index: _colours(store["lr", index]))
+        height, width = frame(0).shape[:2]
+        rows, columns = self._spans(None, height, width)
+
+        def part(row, column, index):
+            return frame(index)[row.start:row.stop, column.start:column.stop]
+
+        streams = {(row, column): upscaler.scene(functools.partial(part, row, column), len(items), chosen, store,
+                                                 (row.start, column.start), self._check)
+                   for row in rows for column in columns}
+        for index in chosen:
+            bands = assemble(lambda start, stop, index=index: frame(index)[start:stop],
+                             lambda _, row, column: next(streams[row, column]), lambda sr: sr, rows, columns,
+                             scale=upscaler.scale)
+            yield items[index], self._finished(np.concatenate(list(bands)), store["lr", index])
+
+    def _bytes(self, height, width):
+        """What the Store gets of a frame of that size."""
+        rows, columns = self._spans(None, height, width)
+        chains = [chain for chain in self._upscaler.chains if chain.frames == "all"]
+        return self._upscaler.copies * sum(
+            chain.scene_bytes(*(chain.padding.target(span.stop - span.start) for span in (row, column)))
+            for chain in chains for row in rows for column in columns)
+
+    def _in_windows(self, frames, wanted):
         is_cut, held, given = Cuts(), collections.deque(), 0  # frames of one scene, and how many of them were given
         for item, image in frames:
             if is_cut(image):
@@ -98,11 +155,10 @@ class Sequence:
     def _tiled(self, clip, wanted):
         """SR frames of (T, H, W, 3), whole or in tiles that are faded into one another."""
         length, height, width = clip.shape[:3]
-        if self.tile is None:
-            self.tile = self._tile(length, height, width)
-        if self.tile == (height, width):
+        rows, columns = self._spans(length, height, width)
+        if len(rows) == len(columns) == 1:
             return self._upscaler.frames(clip, wanted)
-        scale, multiple = self._upscaler.scale, math.lcm(*(c.padding.multiple for c in self._upscaler.chains))
+        scale = self._upscaler.scale
         folded = np.moveaxis(clip, 0, 2).reshape(height, width, -1)
 
         def run(tile, row, column):
@@ -110,11 +166,17 @@ class Sequence:
             sr = self._upscaler.frames(np.ascontiguousarray(seen), wanted)
             return np.moveaxis(sr, 0, 2).reshape(*sr.shape[1:3], -1)
 
-        rows, columns = (tuple(spans(side, tile, min(tile // _EDGE, 16), multiple=multiple, fade=True))
-                         for side, tile in zip((height, width), self.tile, strict=True))
         bands = assemble(lambda start, stop: folded[start:stop], run, lambda sr: sr, rows, columns, scale=scale)
         whole = np.concatenate(list(bands))
         return np.moveaxis(whole.reshape(*whole.shape[:2], len(wanted), 3), 2, 0)
+
+    def _spans(self, length, height, width):
+        """The tiles along both sides, tuples of Span; `length` as of `_memory`."""
+        if self.tile is None:
+            self.tile = self._tile(length, height, width)
+        multiple = math.lcm(*(chain.padding.multiple for chain in self._upscaler.chains))
+        return tuple(tuple(spans(side, tile, min(tile // _EDGE, 16), multiple=multiple, fade=True))
+                     for side, tile in zip((height, width), self.tile, strict=True))
 
     def _tile(self, length, height, width):
         """(height, width) of tiles that memory has room for; the frame's own where it can be."""
@@ -154,7 +216,9 @@ def _colours(image):
 
 @functools.cache
 def _memory(chain, length, side):
-    """Bytes that a tile takes."""
+    """Bytes that a tile takes of so many frames; None is of one frame after the other in recurrent networks."""
+    if chain.frames == "all" and length is None:
+        return chain.scene_memory(side, side)
     frames = length if chain.frames == "all" else chain.frames
     shape = (1, side, side, 3) if frames is None else (1, frames, side, side, 3)
     found = chain.program(shape).memory_analysis()

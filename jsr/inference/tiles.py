@@ -68,7 +68,7 @@ def spans(side, tile, overlap, *, multiple=1, fade=False):
             for index, (start, low, high) in enumerate(zip(starts, lows, highs, strict=True))]
 
 
-def assemble(rows, run, finish, row_spans, column_spans, *, scale):
+def assemble(rows, run, finish, row_spans, column_spans, *, scale, at_once=1):
     """Runs a network on every tile and yields the SR image in bands.
 
     Args:
@@ -77,6 +77,7 @@ def assemble(rows, run, finish, row_spans, column_spans, *, scale):
       finish: function of an SR array (h, w, C), element by element, to what is wanted of it: rounded, say.
       row_spans, column_spans: of `spans`.
       scale: SR size over LR size.
+      at_once: tiles of a row that run at the same time, each in a thread.
 
     Yields:
       Arrays (n, W * scale, C) of what `finish` makes, top to bottom.
@@ -91,7 +92,7 @@ def assemble(rows, run, finish, row_spans, column_spans, *, scale):
         def run_tile(span, row=row, lr=lr):
             return run(lr[:, span.start:span.stop], row, span)
 
-        for column, sr in _one_ahead(run_tile, column_spans):
+        for column, sr in _ahead(run_tile, column_spans, at_once):
             shown = sr[(row.low - row.start) * scale:(row.high - row.start) * scale,
                        (column.low - column.start) * scale:(column.high - column.start) * scale]
             if not fades:
@@ -117,13 +118,13 @@ def _ramp(length):
     return (np.arange(length, dtype=np.float32) + np.float32(0.5)) / np.float32(length)
 
 
-def _one_ahead(function, items):
-    """Yields (item, function(item)); a thread works on the next one while the caller looks at this one."""
-    with ThreadPoolExecutor(1) as pool:
+def _ahead(function, items, count):
+    """Yields (item, function(item)); threads work on the next `count` while the caller looks at this one."""
+    with ThreadPoolExecutor(count) as pool:
         waiting = collections.deque()
         for item in items:
             waiting.append((item, pool.submit(function, item)))
-            if len(waiting) > 1:
+            if len(waiting) > count:
                 done, future = waiting.popleft()
                 yield done, future.result()
         for done, future in waiting:

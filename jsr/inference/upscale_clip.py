@@ -1,5 +1,6 @@
 """One clip through an Upscaler: frames in, frames out, in segments by which a killed run goes on."""
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -13,6 +14,7 @@ from jsr.errors import UserError
 from jsr.files import atomic_write
 from jsr.inference.resample import resize
 from jsr.inference.sequence import Sequence
+from jsr.inference.store import Store
 
 _AHEAD = 2  # frames that are decoded while the networks compute
 
@@ -43,7 +45,7 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
     Raises:
       UserError: it cannot be written, or read; segments of something else are in the way.
     """
-    plan, clip, wishes = job.plan, job.plan.clip, job.plan.wishes
+    clip, wishes = job.plan.clip, job.plan.wishes
     how = specify(job)
     key = hashlib.sha256(json.dumps([settings, how.settings], sort_keys=True).encode()).hexdigest()[:16]
     segments = clips.Segments(job.target, source_sha256, key, overwrite=overwrite)
@@ -53,7 +55,7 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
         def wanted(shown):
             return shown.index // clips.SEGMENT not in segments.finished
 
-        for shown, image in _through(upscaler, ahead(frames, _AHEAD), clip, plan, wanted, said):
+        for shown, image in _through(upscaler, ahead(frames, _AHEAD), job, wanted, said, check):
             check()
             writer.write(shown, image)
             progress(shown.index + 1)
@@ -83,7 +85,7 @@ def upscale_to_frames(job, upscaler, source_sha256, settings, ending, quality=No
     plan, clip = job.plan, job.plan.clip
     frames, said = _frames(clip, plan.wishes), []
     with clips.FrameWriter(job.target, ending, quality, source_sha256, settings, clip, overwrite=overwrite) as writer:
-        for shown, image in _through(upscaler, ahead(frames, _AHEAD), clip, plan, writer.wanted, said):
+        for shown, image in _through(upscaler, ahead(frames, _AHEAD), job, writer.wanted, said, check):
             check()
             writer.write(shown, image)
             progress(shown.index + 1)
@@ -99,16 +101,20 @@ def _frames(clip, wishes):
     return clips.Frames(clip, start=wishes.start, end=wishes.end, deinterlace=wishes.deinterlace)
 
 
-def _through(upscaler, frames, clip, plan, wanted, said):
+def _through(upscaler, frames, job, wanted, said, check):
     """(Shown, its result) of the frames that are wanted, in order; `said` gets what is to be said of it."""
+    plan, clip = job.plan, job.plan.clip
     if upscaler is None or not upscaler.takes_clips:
         for shown in frames:
             if wanted(shown):
                 yield shown, enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), plan)
         return
-    sequence = Sequence(upscaler)
-    for shown, sr in sequence(((shown, clips.to_rgb(shown.frame, clip.colours)) for shown in frames), wanted):
-        yield shown, sized(np.clip(sr, 0, 1), plan)
+    whole = upscaler.recurrent and not plan.wishes.windows
+    with Store(job.target) if whole else contextlib.nullcontext() as store:
+        sequence = Sequence(upscaler, store, check)
+        pairs = ((clips.light(shown), clips.to_rgb(shown.frame, clip.colours)) for shown in frames)
+        for shown, sr in sequence(pairs, wanted):
+            yield shown, sized(np.clip(sr, 0, 1), plan)
     scenes = f"{sequence.scenes} scene{'s' * (sequence.scenes != 1)}"
     tile = sequence.tile or plan.before
     cut = f"; in tiles of {tile[1]}x{tile[0]} that are faded into one another" if tile != plan.before else ""

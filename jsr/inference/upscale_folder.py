@@ -17,6 +17,8 @@ import threading
 import time
 import traceback
 
+import jax
+
 import jsr
 from jsr import clips, degradations, listing, pictures, results
 from jsr.degradations import jpeg
@@ -39,7 +41,6 @@ READABLE = (*pictures.READABLE, *clips.READABLE)
 _OTHER_PICTURES = {*pictures.READABLE, ".svg", ".pdf", ".exr", ".hdr", ".dng", ".raw"}
 _NEAR = 0.7  # difflib's ratio of a slip, as .jgp for .jpg
 _LOOKED_AT = 16  # files that are opened to tell what the work will take
-_THREADS = 2  # one decodes or encodes while the other computes
 _RESULT = re.compile(r"(.+)_(x[\d.e+-]+|restored|\d+x\d+)")  # stems of results beside their sources
 _BAND_BYTES = 1 << 24  # of a picture that no network cuts into tiles, read at a time
 CLIP_QUALITY = 100    # JPEG quality that networks are told of clips, unless it is stated
@@ -87,7 +88,7 @@ class Job:
         return self._target or self._outcome[1]
 
 
-def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, choose=choice.choose):
+def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, choose=choice.choose, shard=None):
     """Which file becomes which, and how.
 
     Args:
@@ -101,6 +102,8 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, 
       frames: whether clips, and folders of pictures as if they were clips, become folders of pictures, each below `out`
         or beside its source; pictures that are named are errors.
       choose: function of a path to its Plan, as jsr.inference.choice.choose.
+      shard: jsr.shards.Shard whose jobs are wanted, by the names of the files within the folders that were given; None
+        for all.
 
     Returns:
       (jobs sorted by source, errors, passed over): a UserError for each input that there is not, that cannot be read or
@@ -116,7 +119,7 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, 
     found, errors, passed = [], [], listing.PassedOver()  # (source, its place below out)
     paths = [path for pattern in inputs for path in _expand(pattern, errors, passed)]
     if not beside and len(paths) == 1 and paths[0].is_dir() and clips.is_clip(out) and not out.is_dir():
-        return [Job(paths[0], out, choose)], errors, passed  # a folder of frames
+        return _of_shard([Job(paths[0], out, choose)], {}, shard), errors, passed  # a folder of frames
     several = sum(path.is_dir() for path in paths) > 1
     for path in paths:
         if path.is_dir():
@@ -140,7 +143,8 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, 
     found = [(path, place) for path, place in found if path not in made]
     if frames:
         named = {path for path in paths if not path.is_dir()}
-        return _to_frames(found, named, out, beside, choose, errors, passed)
+        jobs, places = _to_frames(found, named, out, beside, choose, errors)
+        return _of_shard(jobs, places, shard), errors, passed
     if not found:
         raise errors[0] if errors else UserError("no pictures were named")
     if not beside and _is_file_name(out):
@@ -154,11 +158,18 @@ def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, 
         jobs = [Job(source, None, choose, place) for source in sources]
     else:
         jobs = _with_places(found, out, suffix, clip_suffix, errors, choose)
-    return sorted(jobs, key=lambda job: str(job.source)), errors, passed
+    return _of_shard(jobs, dict(found), shard), errors, passed
+
+
+def _of_shard(jobs, places, shard):
+    """The jobs of a shard, sorted; `places` are {source: its path within what was given}."""
+    own = [job for job in jobs if not shard or shard.has(places.get(job.source, Path(job.source.name)).as_posix())]
+    return sorted(own, key=lambda job: str(job.source))
 
 
 def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quality=None, separate_alpha=False,
-                  quality=None, overwrite=False, keep_dates=False, progress=lambda files, pixels, total_pixels: None):
+                  quality=None, overwrite=False, keep_dates=False, shard=None,
+                  progress=lambda files, pixels, total_pixels: None):
     """Upscales every job's picture; one that cannot be is reported and does not stop the rest.
 
     Files that an earlier run finished are left alone, as long as source, settings and result are unchanged. A file in
@@ -185,15 +196,17 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
       quality: of lossy output formats, 1..100; None is each format's default.
       overwrite: replaces files in the way, and does finished ones again.
       keep_dates: gives every result the time of its source.
+      shard: jsr.shards.Shard that the jobs are of, whose manifest is its own; None of all.
       progress: called with (files done, LR pixels done, LR pixels in all), from several threads.
 
     Returns:
       (entries, errors): {target: entry} of all jobs, with `skipped` where a file was left alone; UserErrors.
 
     Raises:
-      UserError: the manifest cannot be written, or a file of that name is none.
+      UserError: the manifest cannot be written, or a file of that name is none; another process is at work as the
+        same shard.
     """
-    manifest, errors, todo = _manifest(out, overwrite), [], []
+    manifest, errors, todo = _manifest(out, overwrite, shard), [], []
     for job in jobs:  # none is opened before its turn, for which those before do not wait
         problem = None if mark else _in_the_way(job, manifest, mark, overwrite)
         if problem:
@@ -267,7 +280,7 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
             manifest.add("files", _name(job, out), entry)  # else it keeps what is known of the file that is there
         return job, entry
 
-    pool = futures.ThreadPoolExecutor(_THREADS)
+    pool = futures.ThreadPoolExecutor(1 + jax.local_device_count())  # one decodes or encodes while others compute
     try:
         # as a queue, not a map: after Ctrl+C nothing more may begin
         entries = {str(job.target or job.source): entry for job, entry in pool.map(one, todo)}
@@ -303,11 +316,11 @@ def upscale_beside(upscaler, path):
     return jobs[0].target
 
 
-def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False):
+def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False, shard=None):
     """What `upscale_files` would do with every job, without doing it.
 
     Args:
-      jobs, networks, settings, out, mark, overwrite: as of `upscale_files`.
+      jobs, networks, settings, out, mark, overwrite, shard: as of `upscale_files`.
 
     Returns:
       ({target: results.WRITE, REPLACE or PASS_OVER}, errors).
@@ -315,7 +328,7 @@ def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False):
     Raises:
       UserError: as `upscale_files`.
     """
-    manifest, found, errors = _manifest(out, overwrite), {}, []
+    manifest, found, errors = _manifest(out, overwrite, shard), {}, []
     for job in jobs:
         try:
             if problem := job.problem or _in_the_way(job, manifest, mark, overwrite):
@@ -339,8 +352,9 @@ def _key(job, networks, settings):
     return hashlib.sha256(json.dumps(its, sort_keys=True).encode()).hexdigest()[:16], its
 
 
-def _manifest(out, overwrite):
-    return results.Manifest(Path(out) / MANIFEST, COMMAND, {}, overwrite=overwrite) if out is not None else None
+def _manifest(out, overwrite, shard):
+    return None if out is None else results.Manifest(Path(out) / MANIFEST, COMMAND, {}, overwrite=overwrite,
+                                                     shard=shard)
 
 
 def _name(job, out):
@@ -636,8 +650,8 @@ def _is_file_name(out):
     return not out.is_dir() and out.suffix.lower() in WRITABLE
 
 
-def _to_frames(found, named, out, beside, choose, errors, passed):
-    """What `find_jobs` returns where clips, and folders of frames, become folders of pictures."""
+def _to_frames(found, named, out, beside, choose, errors):
+    """(jobs, {source: its place}) where clips, and folders of frames, become folders of pictures."""
     rows = {}  # {source: its place}
     for source, place in found:
         if clips.is_clip(source):
@@ -649,7 +663,7 @@ def _to_frames(found, named, out, beside, choose, errors, passed):
             rows[source.parent] = place.parent if place.parent != Path() else Path(source.parent.resolve().name)
     jobs = [Job(source, None if beside else out / place, choose,
                 lambda source, plan: source.with_name(f"{source.stem}_{plan.tag}")) for source, place in rows.items()]
-    return sorted(jobs, key=lambda job: str(job.source)), errors, passed
+    return jobs, rows
 
 
 def _with_places(found, out, suffix, clip_suffix, errors, choose):

@@ -23,12 +23,15 @@ from jsr.inference import kinds, runtimes
 from jsr.inference.chain import Chain
 from jsr.inference.ensemble import TRANSFORMS, mean_of_bands, self_ensemble, shared_rows
 from jsr.inference.resample import REACH, resize
+from jsr.inference.store import Store
 from jsr.inference.tiles import Span, assemble, spans
 
 _SIDES = (1024, 768, 512, 384, 256, 192, 128, 96, 64)  # of tiles that are chosen here, px
 _PROBE = 256                     # side of the tile whose memory tells that of others, px
 _FREE_SHARE = 0.3                # of free memory for a whole image: two may be at work, and files are decoded beside
 _CPU_TILE_BYTES = 1_250_000_000  # for a tile: on a CPU more of it brings no more speed
+_CPU_WHOLE_BYTES = 2_200_000_000  # for a whole image, with its LR and SR, so that the process stays below 3 GB
+_STRIP = 1 << 20                 # values that are rounded at once
 _EXACT_SHARE = 5                 # a tile has at least so many times the exact overlap, or it is too dear
 _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
 _FRAMES = 16         # of a clip that pass at once through networks that see a window
@@ -95,7 +98,8 @@ class _Here:
 class Upscaler:
     """Chains of networks that turn LR images into SR images, each alone or averaged; safe to use from several threads.
 
-    Tiles, and the copies of an ensemble, pass one at a time: the same image gives the same bits whatever else is done.
+    Tiles, and the copies of an ensemble, pass one at a time, on each of the process's devices: the same image gives the
+    same bits whatever else is done.
 
     Args:
       chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
@@ -184,6 +188,16 @@ class Upscaler:
         return back(self._upscale(array))
 
     @property
+    def recurrent(self) -> bool:
+        """Whether its networks see a clip as a whole."""
+        return any(chain.frames == "all" for chain in self.chains)
+
+    @property
+    def copies(self) -> int:
+        """Flips and turns that are averaged, 1 of none."""
+        return len(self._transforms)
+
+    @property
     def takes_clips(self) -> bool:
         """Whether its networks see several frames at once."""
         return any(chain.frames is not None for chain in self.chains)
@@ -192,8 +206,8 @@ class Upscaler:
         """A whole clip (T, H, W, 3), as `upscale` takes it, through networks for clips."""
         if clip.ndim != 4 or clip.shape[3] != 3:
             raise ValueError(f"the network takes clips, expected (T, H, W, 3), got {clip.shape}")
-        unit, whole = to_unit(clip), any(chain.frames == "all" for chain in self.chains)
-        step = len(clip) if whole else _FRAMES  # whose SR is held in float32
+        unit = to_unit(clip)
+        step = len(clip) if self.recurrent else _FRAMES  # whose SR is held in float32
         return np.concatenate([from_unit(self.frames(unit, range(len(clip))[first:first + step]), clip.dtype,
                                          straight=True) for first in range(0, len(clip), step)])
 
@@ -216,10 +230,51 @@ class Upscaler:
         sr = turned_back[0] if len(turned_back) == 1 else np.mean(turned_back, axis=0)
         return np.stack([self._blended(one, clip[index]) for one, index in zip(sr, wanted, strict=True)])
 
+    def scene(self, frame: Callable[[int], np.ndarray], length: int, wanted: Sequence[int], store: Store,
+              key: tuple = (), check: Callable[[], None] = lambda: None) -> Iterator[np.ndarray]:
+        """The SR of some frames of a scene of any length, of which all are seen; what `frames` gives of it.
+
+        Args:
+          frame: function of an index to its LR, float32 (H, W, 3) in [0, 1].
+          length: of the scene, frames.
+          wanted: indices of frames, ascending.
+          store: for what recurrent networks keep of a scene.
+          key: what its keys begin with.
+          check: called before every frame of every pass through time; what it raises ends the work.
+
+        Yields:
+          float32 (H * scale, W * scale, 3) of each, not clipped.
+        """
+        def turned(turns, step, index):
+            return np.ascontiguousarray(np.rot90(frame(index), turns)[:, ::step])
+
+        ways = [(*TRANSFORMS[name], weight, chain) for name in self._transforms
+                for weight, chain in zip(self._weights, self.chains, strict=True)]
+        streams = [self._scene_through(chain, functools.partial(turned, turns, step), length, wanted, store,
+                                       (*key, number), check) for number, (turns, step, _, chain) in enumerate(ways)]
+        for index in wanted:
+            sr = sum(weight * np.rot90(next(stream)[:, ::step], -turns)
+                     for (turns, step, weight, _), stream in zip(ways, streams, strict=True)) / len(self._transforms)
+            yield self._blended(sr, frame(index))
+
+    def _scene_through(self, chain, frame, length, wanted, store, key, check):
+        """One chain's output for frames of a scene, one after the other."""
+        if chain.frames == "all":
+            found = chain.scene(frame, length, wanted, store, key, check)
+        else:
+            reach = (chain.frames or 1) // 2
+            found = (self._clip_through(chain, np.stack([frame(min(max(near, 0), length - 1)) for near in
+                                                         range(index - reach, index + reach + 1)]), [reach])[0]
+                     for index in wanted)
+        for sr in found:
+            if not np.isfinite(sr).all():
+                raise UserError(_NOT_FINITE)
+            yield sr
+
     def _clip_through(self, chain, clip, wanted):
         """One chain's output for frames of a clip, float32; networks for images take them one by one."""
-        sr = chain.clip(clip, wanted) if chain.frames else np.stack([np.asarray(chain(clip[t])) for t in wanted])
-        if not np.isfinite(sr).all():
+        sr = chain.clip(clip, wanted) if chain.frames else np.stack([chain(clip[t]) for t in wanted])
+        if not _is_finite(sr):
             raise UserError(_NOT_FINITE)
         return sr
 
@@ -338,9 +393,9 @@ class Upscaler:
         for chain in self.chains:
             multiple = chain.padding.multiple
             size = None if tiling.count == 1 else tuple(-(-side // multiple) * multiple for side in tiling.size)
-            np.asarray(chain(tile, size))  # compiles
+            chain(tile, size)  # compiles
             start = time.perf_counter()
-            np.asarray(chain(tile, size))
+            chain(tile, size)
             spent += time.perf_counter() - start
         tiles = sum(cut.count * math.prod(cut.size) for cut in (tiling, *tiling.others)) / math.prod(tiling.size)
         return spent * len(self._transforms) * tiles
@@ -358,7 +413,8 @@ class Upscaler:
     def _bands(self, tiling, rows, finish):
         """The SR image in bands, `finish`ed."""
         def assembled(cut, rows, finish):
-            return assemble(rows, functools.partial(self._run, cut), finish, cut.rows, cut.columns, scale=self.scale)
+            return assemble(rows, functools.partial(self._run, cut), finish, cut.rows, cut.columns, scale=self.scale,
+                            at_once=jax.local_device_count())
 
         if not tiling.others:
             return assembled(tiling, rows, finish)
@@ -407,13 +463,19 @@ class Upscaler:
         if jax.default_backend() == "cpu":
             # A whole image takes more only where tiles would change its pixels
             exact = self._overlap is None and self._exact(self._reach(_SIDES[0] // _EXACT_SHARE), height, width)
-            budgets |= {side: min(free, _CPU_TILE_BYTES) for side in (longer, *_SIDES) if side < longer or exact}
+            whole = _CPU_TILE_BYTES if exact else _CPU_WHOLE_BYTES - self._beside(height, width)
+            budgets = {side: min(free, whole if side == longer else _CPU_TILE_BYTES) for side in budgets}
         candidates = [longer] if largest == _SIDES[0] else []
         for side in (*candidates, *(s for s in _SIDES if s <= min(largest, longer))):
             shape = (min(height, side), min(width, side))
             if self._estimate(shape) <= budgets[side] and self._memory(shape) <= budgets[side]:
                 return side
         return _SIDES[-1]
+
+    def _beside(self, height, width):
+        """Bytes of an image that is taken whole besides what its networks take: LR as stored, twice in float32, SR."""
+        lr, sr = self._channels
+        return height * width * (9 * lr + sr * self.scale**2)
 
     def _estimate(self, shape):
         """Bytes, from those of a tile of moderate size, without compiling anything for this shape."""
@@ -530,8 +592,8 @@ class Upscaler:
     @usual_settings()
     def _finite(self, chain, lr, size):
         """One chain's output; where half precision overflowed, that of float32."""
-        sr = np.asarray(chain(lr, size))
-        if np.isfinite(sr).all():
+        sr = chain(lr, size)
+        if _is_finite(sr):
             return sr
         if any(getattr(module, "dtype", None) not in (None, jnp.float32) for module in chain.networks.values()):
             with self._here.lock:
@@ -539,8 +601,8 @@ class Upscaler:
                     logging.getLogger(__name__).warning("values beyond the half-precision range; those tiles are "
                                                         "computed again in float32")
                     self._here.float32[chain] = chain.with_dtype(jnp.float32)
-            sr = np.asarray(self._here.float32[chain](lr, size))
-            if np.isfinite(sr).all():
+            sr = self._here.float32[chain](lr, size)
+            if _is_finite(sr):
                 return sr
         raise UserError(_NOT_FINITE)
 
@@ -624,6 +686,11 @@ def _computed_in(dtype):
     return found
 
 
+def _is_finite(sr):
+    """Whether no value is NaN or infinite; takes no memory."""
+    return bool(np.isfinite([sr.min(), sr.max()]).all())
+
+
 def _made_for_jpeg(meta):
     """Whether the recipe of a model file is of a protocol whose LR images are JPEG files."""
     protocol = degradations.PROTOCOLS.get(meta.get("protocol"))
@@ -638,7 +705,9 @@ def middle(side, length):
 
 def to_unit(pixels):
     """uint8 and uint16 to float32 in [0, 1]; floats as they are."""
-    return pixels if pixels.dtype == np.float32 else pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    if pixels.dtype == np.float32:
+        return pixels
+    return np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
 
 
 def from_unit(sr, dtype, *, straight):
@@ -649,6 +718,15 @@ def from_unit(sr, dtype, *, straight):
       dtype: uint8, uint16 or float32.
       straight: whether the colours are straight; else they are premultiplied.
     """
+    stored = np.empty(sr.shape, dtype)
+    step = max(_STRIP // math.prod(sr.shape[1:]), 1)  # of a large image the copies on the way are larger than itself
+    for top in range(0, len(sr), step):
+        stored[top:top + step] = _stored(sr[top:top + step], dtype, straight)
+    return stored
+
+
+def _stored(sr, dtype, straight):
+    """As from_unit, at once."""
     if sr.shape[2] in (2, 4) and not straight:
         alpha = sr[..., -1:]
         colours = np.divide(sr[..., :-1], alpha, out=np.zeros_like(sr[..., :-1]), where=alpha > 0)

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jsr import sharding
 from jsr.layers.activation import gelu
 from jsr.layers.window import relative_position_index
 
@@ -124,5 +125,6 @@ class DropPath(nn.Module):
         if not self.rate:
             return x
         keep = 1 - self.rate
-        kept = jax.random.bernoulli(self.make_rng("dropout"), keep, (len(x),) + (1,) * (x.ndim - 1))
-        return jnp.where(kept, x / keep, 0)
+        key = self.make_rng("dropout")
+        kept = sharding.whole_batch(lambda count: jax.random.bernoulli(key, keep, (count,)), len(x))
+        return jnp.where(kept.reshape(-1, *(1,) * (x.ndim - 1)), x / keep, 0)

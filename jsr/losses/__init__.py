@@ -27,8 +27,8 @@ from jsr import guests
 from jsr.errors import UserError, mismatch, nearest
 from jsr.losses import adversarial, detail, features, frequency, pixel, quality, robust, structure
 
-__all__ = ["LEARNT", "LOSSES", "PARAMS", "Key", "check_rows", "defaults", "function", "initial_params", "keys",
-           "learnt", "names", "parse", "total"]
+__all__ = ["LEARNT", "LOSSES", "PARAMS", "Key", "check_rows", "defaults", "function", "initial_params", "is_mean",
+           "keys", "learnt", "names", "parse", "total"]
 
 _Row = Mapping[str, Any]
 
@@ -50,6 +50,9 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {fn.__name__: fn for fn in (
 PARAMS, LEARNT = {"robust": robust.init}, {"robust": robust.learnt}
 _OF_FEATURES = {"attention_transfer", "cycle_l1", "quality_factor"}  # shapes may differ
 _KEYS = ("fn", "pred", "target", "weight")
+# What compares samples with each other, so that a batch's value is not the mean of its parts'
+_OVER_THE_BATCH = {"uncertainty_mse", "contrastive", "relativistic_generator", "relativistic_critic"}
+_BATCH_OPTIONS = ("ave_spectrum", "batch_matrix")
 _OF_BOTH = {"lr_clean", "hr_x2", "hr_centre", "quality"}  # in a batch, and perhaps outputs of a network
 _CHANNELS = 3  # of the images that a function with parameters compares
 # Of options: whether a value can be, and the words for it
@@ -168,6 +171,14 @@ def keys(rows: Iterable[_Row]) -> list[str]:
         if inner.net:
             found.append(inner.of)
     return sorted(set(found))
+
+
+def is_mean(row: _Row) -> bool:
+    """Whether the function of a row gives, for a batch, the mean of what it gives for equal parts of it.
+
+    Of a guest's that is not known, and so not taken for granted.
+    """
+    return row["fn"] in LOSSES and row["fn"] not in _OVER_THE_BATCH and not any(map(row.get, _BATCH_OPTIONS))
 
 
 def initial_params(row: _Row) -> dict[str, Any]:

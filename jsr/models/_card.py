@@ -22,7 +22,8 @@ class Card:
         multiple follows from a field of the network, as an attention window's, the network has it as `size_multiple`.
       frames: frames of a clip that the network sees at once; None of a network for images. An odd number n takes LR
         (N, n, H, W, C) and gives the SR image of the frame in the middle, (N, H, W, C); "all" takes and gives clips of
-        any length, (N, T, H, W, C).
+        any length, (N, T, H, W, C). Such a network also works frame by frame, for clips longer than memory: its
+        `passes`, and `begin`, `rest`, `marks`, `step`, `reconstruct` as jsr.models.basicvsrpp has them.
       variant_scales: {variant: its scales}, of the variants published for others than `scales`.
       other_scales: factors that the structure allows whatever was published, ascending; for networks of one's own.
       variant_other_scales: {variant: its own}, of the variants that `other_scales` does not hold for.

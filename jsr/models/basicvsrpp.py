@@ -214,71 +214,111 @@ class BasicVSRPlusPlus(nn.Module):
     flow_feat: tuple[int, ...] = (32, 64, 32, 16)
     dtype: Any = None
 
+    passes = PASSES
+
     @property
     def size_multiple(self):
         """H and W are multiples of it."""
         return 4 if self.scale == 1 else 1
 
-    @nn.compact
-    def __call__(self, lr, *, train=False):
-        del train  # the same in training
+    def setup(self):
         if self.scale not in (1, 4):
             raise ValueError(f"scale = {self.scale} is neither 1 nor 4")
         conv = functools.partial(Conv, dtype=self.dtype)
+        if self.scale == 1:
+            self.conv_down_0, self.conv_down_1 = (conv(self.num_feat, strides=2) for _ in range(2))
+        self.feat_extract = ResidualBlocks(self.num_feat, self.num_extract, dtype=self.dtype)
+        self.spynet = SPyNet(self.flow_feat, dtype=self.dtype)
+        self.backward_1, self.forward_1, self.backward_2, self.forward_2 = (
+            Step(self.num_feat, self.num_block, self.deform_groups, self.max_residue_magnitude, self.peak_period,
+                 dtype=self.dtype) for _ in PASSES)
+        self.reconstruction = ResidualBlocks(self.num_feat, self.num_reconstruct, dtype=self.dtype)
+        self.upconv1, self.upconv2 = conv(4 * self.num_feat), conv(4 * self.num_hr)
+        self.conv_hr, self.conv_last = conv(self.num_hr), conv(3)
+
+    def __call__(self, lr, *, train=False):
+        del train  # the same in training
         count, length, height, width, channels = lr.shape
         clip = lr.swapaxes(0, 1)  # what passes through time has it first
         frames = clip.reshape(length * count, height, width, channels)
-        x = frames
-        small: Any = frames
-        if self.scale == 1:
-            small = bicubic_downsample(frames, 4)
-            for index in (0, 1):
-                x = leaky_relu(conv(self.num_feat, strides=2, name=f"conv_down_{index}")(x))
-        x = ResidualBlocks(self.num_feat, self.num_extract, dtype=self.dtype, name="feat_extract")(x)
+        small, spatial = self._extract(frames)
         to_next, to_previous = self._flows(small.reshape(length, count, *small.shape[1:]))
-        spatial = x.reshape(length, count, *x.shape[1:])
-        none, no_flow = (jnp.zeros(clip.shape[1:], clip.dtype) for clip in (spatial, to_next))
-        earlier, new = (), self._new(clip)
+        spatial = spatial.reshape(length, count, *spatial.shape[1:])
+        new, earlier = self._new(clip), ()
         for name in PASSES:
             backward = name.startswith("backward")
-            scan = nn.scan(Step, variable_broadcast="params", split_rngs={"params": False}, reverse=backward)
-            step = scan(self.num_feat, self.num_block, self.deform_groups, self.max_residue_magnitude,
-                        self.peak_period, dtype=self.dtype, name=name)
-            _, passed = step((none, none, no_flow), (spatial, earlier, to_next if backward else to_previous,
-                                                     self._marks(new, backward)))
+            scan = nn.scan(lambda step, carry, frame: step(carry, frame), variable_broadcast="params",
+                           split_rngs={"params": False}, reverse=backward)
+            _, passed = scan(getattr(self, name), self.rest(spatial[0], to_next[0]),
+                             (spatial, earlier, to_next if backward else to_previous, self.marks(new, backward)))
             earlier = *earlier, passed
-        x = jnp.concatenate([spatial, *earlier], -1).reshape(*x.shape[:3], 5 * self.num_feat)
-        x = ResidualBlocks(self.num_feat, self.num_reconstruct, dtype=self.dtype, name="reconstruction")(x)
-        x = leaky_relu(pixel_shuffle(conv(4 * self.num_feat, name="upconv1")(x), 2))
-        x = leaky_relu(pixel_shuffle(conv(4 * self.num_hr, name="upconv2")(x), 2))
-        x = leaky_relu(conv(self.num_hr, name="conv_hr")(x))
-        x = conv(channels, name="conv_last")(x).astype(lr.dtype)
-        x += frames if self.scale == 1 else bilinear(frames, 4 * height, 4 * width)
+        x = self.reconstruct(frames, *(x.reshape(-1, *x.shape[2:]) for x in (spatial, *earlier)))
         return x.reshape(length, count, *x.shape[1:]).swapaxes(0, 1)
+
+    def begin(self, frame, before):
+        """What passes need of one frame (N, H, W, 3), and of it and the one before.
+
+        Returns:
+          (its spatial features; flow from the frame before to it, and back; bool (N,), whether they differ).
+        """
+        small, spatial = self._extract(frame)
+        other = bicubic_downsample(before, 4) if self.scale == 1 else before
+        both = self.spynet(jnp.concatenate([other, small]), jnp.concatenate([small, other]))
+        return spatial, *jnp.split(both, 2), self._differ(before, frame)
+
+    @staticmethod
+    def rest(spatial, flow):
+        """The carry that a pass begins with, by spatial features and a flow of one frame."""
+        return jnp.zeros_like(spatial), jnp.zeros_like(spatial), jnp.zeros_like(flow)
+
+    def step(self, name, carry, frame):
+        """One frame of a pass of PASSES, as of `Step`."""
+        return getattr(self, name)(carry, frame)
+
+    def reconstruct(self, frames, *features):
+        """SR of frames (N, H, W, 3), by their spatial features and those of all passes in order."""
+        x = self.reconstruction(jnp.concatenate(features, -1))
+        x = leaky_relu(pixel_shuffle(self.upconv1(x), 2))
+        x = leaky_relu(pixel_shuffle(self.upconv2(x), 2))
+        x = self.conv_last(leaky_relu(self.conv_hr(x))).astype(frames.dtype)
+        height, width = frames.shape[1:3]
+        return x + (frames if self.scale == 1 else bilinear(frames, 4 * height, 4 * width))
+
+    def _extract(self, frames):
+        """(what flow is estimated from, spatial features) of frames (N, H, W, 3)."""
+        x = small = frames
+        if self.scale == 1:
+            small = bicubic_downsample(frames, 4)
+            x = leaky_relu(self.conv_down_1(leaky_relu(self.conv_down_0(x))))
+        return small, self.feat_extract(x)
 
     def _flows(self, clip):
         """Flows from each frame of a clip (T, N, H, W, 3) to the next one and to the previous, zero where there is
         none.
         """
         length, count, height, width, _ = clip.shape
-        spynet = SPyNet(self.flow_feat, dtype=self.dtype, name="spynet")
         pairs = (length - 1) * count
         before, after = (lax.slice_in_dim(clip, start, start + length - 1).reshape(pairs, *clip.shape[2:])
                          for start in (0, 1))
-        both = spynet(jnp.concatenate([before, after]), jnp.concatenate([after, before]))
+        both = self.spynet(jnp.concatenate([before, after]), jnp.concatenate([after, before]))
         to_next, to_previous = (lax.slice_in_dim(both, start, start + pairs).reshape(
             length - 1, count, height, width, 2) for start in (0, pairs))
         end = jnp.zeros((1, *to_next.shape[1:]), to_next.dtype)
         return jnp.concatenate([to_next, end]), jnp.concatenate([end, to_previous])
 
     def _new(self, clip):
-        """(T, N), or (T, 1): whether each frame differs from the one before it."""
-        if not self.skip_repeats:
-            return jnp.ones((clip.shape[0], 1), bool)
+        """(T, N): whether each frame differs from the one before it."""
         before, after = (lax.slice_in_dim(clip, start, start + clip.shape[0] - 1) for start in (0, 1))
-        return jnp.concatenate([jnp.ones((1, clip.shape[1]), bool), jnp.abs(before - after).max((2, 3, 4)) > 0])
+        return jnp.concatenate([jnp.ones((1, clip.shape[1]), bool), self._differ(before, after)])
 
-    def _marks(self, new, backward):
+    def _differ(self, before, after):
+        """Whether frames (..., H, W, 3) differ, as far as a pass asks; bool (...)."""
+        if not self.skip_repeats:
+            return jnp.ones(before.shape[:-3], bool)
+        return jnp.abs(before - after).max((-3, -2, -1)) > 0
+
+    def marks(self, new, backward):
+        """The Marks of a pass, by whether each frame differs from the one before it; bool (T, N)."""
         length = new.shape[0]
         number = jnp.cumsum(new, 0) - 1  # of each frame, repeated ones not counted
         last = lax.slice_in_dim(number, length - 1, length)

@@ -50,7 +50,10 @@ def quick(scale):
 
 
 def pairs(scale, split="train", kind="aim20"):
-    """A row of the challenge's pairs; of kind "aim20_washed" those that AiAiR list as clean."""
+    """A row of the challenge's pairs.
+
+    Of kind "aim20_washed" it has those that AiAiR list as clean, of "aim20_psnr29" those of a PSNR of 29 dB or more.
+    """
     return dict(dataset=f"drealsr/{kind}_x{scale}", split=split)
 
 
@@ -232,7 +235,7 @@ def mcml_yonsei_mdsr_tvam(scale, *, ensemble):
 def noah_rrdb_robust(scale, *, model="rrdbnet/direct", inferred=()):
     """Noah_TerminalVision's entry."""
     return entry(
-        "noah_rrdb_robust", scale=scale,
+        "noah_rrdb_robust", scale=scale, train=pairs(scale, kind="aim20_psnr29"),
         title="Noah_TerminalVision: RRDBNet by the adaptive robust loss, which bears pairs that are not aligned",
         networks={"sr": dict(model=model, scale=scale)},
         stages=[stage(steps=1_000_000, crop=80 * scale, batch=4, losses=ROBUST, learning_rate=2e-4,
@@ -244,9 +247,9 @@ def noah_rrdb_robust(scale, *, model="rrdbnet/direct", inferred=()):
                   "likely: tiles of 120 every 110 px are faded into each other over the 10 that they share",
                   "likely: the robust loss is of pixels in [0, 1], its limits those of its own code, a shape and a "
                   "scale a colour",
-                  *inferred],
-        left_out=["pairs of a PSNR above 29 dB alone, presumably of HR and the enlarged LR: list them, by the scores "
-                  "that `jsr evaluate --json` prints of enlarged images, and give data.train[0].files"])
+                  "likely: the PSNR of 29 dB, below which pairs are left out, is of RGB, between HR and the "
+                  "bicubically enlarged LR, over each whole crop of the challenge's",
+                  *inferred])
 
 
 def oppo_camera_scan(scale):

@@ -11,9 +11,9 @@ from jsr.analysis import counts
 from jsr.data import mix, pipeline
 from jsr.timing import peers, timing
 from jsr.timing.upscaling import OURS
-from jsr.training import stages
+from jsr.training import memory, stages
 from jsr.training import state as states
-from jsr.training.step import make_step, prepare
+from jsr.training.step import prepare
 
 LEAST_BATCHES = 3
 FIRST_STEPS = 3  # whose losses a peer is to have too
@@ -71,7 +71,7 @@ def measure_step(recipe, *, steps, wanted=(), announce=lambda line: None):
     Raises:
       UserError: a mistake in the recipe or the data.
     """
-    stage, mesh = recipe.stages[0], sharding.make_mesh()
+    stage, mesh = recipe.stages[0], sharding.make_mesh(axes=recipe.mesh)
     sharding.check_batch(stage.batch, mesh)
     with contextlib.closing(_batches(recipe, 0)) as batches:
         batch = sharding.put_batch(next(batches), mesh)
@@ -83,11 +83,11 @@ def measure_step(recipe, *, steps, wanted=(), announce=lambda line: None):
     fresh = jax.tree.map(np.array, variables)  # steps take the state's arrays for their own
     frozen = jax.device_put(drawn, sharding.replicated(mesh))
     params = sum(counts.count_params(collections) for collections in variables.values())
-    state = jax.device_put(states.make_state(plan, variables), sharding.replicated(mesh))
+    state = states.placed(states.make_state(plan, variables), mesh, recipe.state)
 
     announce("compiling")
     begin = time.perf_counter()
-    lowered = jax.jit(make_step(plan), donate_argnums=0).lower(state, batch, key, frozen)
+    lowered = memory.build(plan, state).lower(state, batch, key, frozen)
     traced = time.perf_counter()
     compiled = lowered.compile()
     done = time.perf_counter()

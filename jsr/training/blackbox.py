@@ -111,6 +111,7 @@ def write(workdir, number, batch, state, values, *, plan, key, frozen, fingerpri
             "fingerprint": fingerprint,
             "metrics": {name: value if math.isfinite(value) else str(value) for name, value in values.items()}}
     scale = {**state.loss_scale, "scale": jnp.float32(values["loss_scale"])} if state.loss_scale else {}
+    state = states.by_names(state)
     began = state.replace(step=jnp.int32(number - 1), skipped=state.skipped - 1, loss_scale=scale)
     given = {name: leaf for name, leaf in _leaves(began) if not _LEFT_OUT.match(name)}
     given |= dict(_leaves({"frozen": frozen})) | {"key": jax.random.key_data(key)}
@@ -164,7 +165,7 @@ def read(folder):
         key = jax.random.wrap_key_data(tensors.pop("key"))
     except (KeyError, TypeError, safetensors.SafetensorError, OSError) as e:
         raise UserError(f"{folder}: a damaged black box ({e}); it cannot be replayed") from e
-    abstract = memory.abstract_state(plan, sharding.make_mesh(jax.devices()[:1]))
+    abstract = states.abstract(plan, sharding.make_mesh(jax.devices()[:1]))
     leaves = [tensors.get(name, np.zeros(leaf.shape, leaf.dtype)) for name, leaf in _leaves(abstract)]
     frozen = {tuple(name.split("/")[1:]): leaf for name, leaf in tensors.items() if name.startswith("frozen/")}
     return Box(note, plan, jax.tree.unflatten(jax.tree.structure(abstract), leaves),
@@ -202,7 +203,7 @@ def replay(box):
       float64.
     """
     state = jax.tree.map(jnp.asarray, box.state)
-    _, metrics = memory.build(box.plan)(state, box.batch, box.key, box.frozen)
+    _, metrics = memory.build(box.plan, state)(state, box.batch, box.key, box.frozen)
     batch = _as_seen(box)
     own = trace(box, batch)
     with jax.enable_x64(True):

@@ -1,6 +1,8 @@
 """What can be wrong with a training and shows before its first step: with its networks, its files, its devices."""
 
+import dataclasses
 import functools
+import logging
 import math
 
 import jax
@@ -16,41 +18,71 @@ from jsr.recipes.mistakes import Mistakes
 from jsr.training import stages, step
 from jsr.training import state as states
 
+log = logging.getLogger("jsr")
+
 _BYTES = 4  # of a parameter
 _STORED = {"steps": [{"fn": "jpeg", "quality": 50}]}  # what may have made stored LR images
 
 
-def check(recipe, mesh):
+def check(recipe, devices=None):
     """Raises UserError for what `look` finds: a line each."""
     found = Mistakes(libraries=True)
-    look(recipe, found, mesh)
+    look(recipe, found, devices)
     found.done()
 
 
-def look(recipe, found, mesh):
+def look(recipe, found, devices=None):
     """Adds mistakes that show without opening the data: in networks' parameters, files, shapes, devices.
 
     Args:
       recipe: Recipe, as `jsr.recipes.load` gives it.
       found: Mistakes, those that `jsr.recipes.check` finds among them.
-      mesh: jax.sharding.Mesh of the devices.
+      devices: that it is for, all by default.
     """
+    mesh = None
+    with found.at("mesh"):
+        mesh = sharding.make_mesh(devices, recipe.mesh)
+    if recipe.state == "sharded" and jax.process_count() > 1:
+        found.add("state", "the devices of one host keep a sharded state, and there are several; use 'replicated'")
     mix.look(recipe, found)
     for index, stage in enumerate(recipe.stages):
         where = f"stages[{index}]"
         with found.at(f"{where}.batch"):
-            sharding.check_batch(stage.batch // stage.accumulate, mesh)
+            if mesh and _parts(stage, mesh) is None:
+                sharding.check_batch(stage.batch, mesh)
         if found.within("networks", "chain", *(f"stages[{earlier}].begin" for earlier in range(index + 1))):
             continue
         plan = stages.plan_of(recipe, index)
         with found.at("networks"):
-            variables = _abstract(plan)
+            variables = abstract_variables(plan)
             _check_size(recipe, variables)
         if not found.within("networks"):
             _check_begin(plan, where, found)
-            _check_stage(plan, variables, where, found)
+            _check_stage(plan, variables, where, found, mesh)
     _check_starts(recipe, found)
-    of_members(recipe, functools.partial(look, mesh=mesh), found)
+    of_members(recipe, functools.partial(look, devices=devices), found)
+
+
+def fitted(recipe, mesh):
+    """A recipe whose stages compute their batches in as many parts as the devices need; which is said.
+
+    `accumulate` becomes larger, or where nothing larger does smaller, until each part is the same number of samples on
+    every device. What a step computes stays the same, but for rounding and the statistics of BatchNorm.
+    """
+    fitting = []
+    for index, stage in enumerate(recipe.stages):
+        parts = _parts(stage, mesh)
+        if parts != stage.accumulate:
+            log.info("stage %d: a %d-th of its batch of %d cannot be split over %d devices, so that accumulate is %d",
+                     index, stage.accumulate, stage.batch, mesh.shape[sharding.DATA], parts)
+        fitting.append(dataclasses.replace(stage, accumulate=parts))
+    return dataclasses.replace(recipe, stages=tuple(fitting))
+
+
+def _parts(stage, mesh):
+    """The `accumulate` of a stage on the devices of a mesh; None where its batch cannot be split over them."""
+    fitting = [parts for parts in range(1, stage.batch + 1) if stage.batch % (parts * mesh.shape[sharding.DATA]) == 0]
+    return min(fitting, key=lambda parts: (parts < stage.accumulate, abs(parts - stage.accumulate)), default=None)
 
 
 def _check_begin(plan, where, found):
@@ -81,7 +113,7 @@ def _check_starts(recipe, found):
                              f"starts; give one, or start afresh (--config.networks.{name}.carry=)")
 
 
-def _abstract(plan):
+def abstract_variables(plan):
     """{name: abstract variables} of all networks during a stage."""
     variables = stages.abstract_variables(plan)
     for name, net in plan.recipe.networks.items():
@@ -100,7 +132,7 @@ def _check_size(recipe, variables):
                             f"and {decimal(int(free))} are free; make the network smaller")
 
 
-def _check_stage(plan, variables, where, found):
+def _check_stage(plan, variables, where, found, mesh):
     recipe, stage = plan.recipe, plan.stage
     rows = "data.train" if not stage.data else f"{where}.data"
     if not found.within(rows, f"{where}.crop", f"{where}.players"):
@@ -115,7 +147,12 @@ def _check_stage(plan, variables, where, found):
             found.add(f"{where}.fused", f"{name} has BatchNorm, whose statistics would not be renewed; "
                                         f"train it as it is (--config.{where}.fused=False)")
     if not found.within("data", where):
+        with found.at(f"{where}.crop"):
+            if mesh:
+                sharding.check_rows(batch_of(recipe, stage), mesh)
         _trace(plan, variables, where, found)
+
+
 def _check_freezing(player, variables, place, found):
     """The patterns of parameters that a player freezes."""
     params = {name: variables[name]["params"] for name in player.nets}
@@ -143,11 +180,11 @@ def _trace(plan, variables, where, found):
                         losses.total([row], outputs, batch, {losses.names([row])[0]: losses.initial_params(row)})
 
     with found.at(where):
-        jax.eval_shape(run, variables, _batch(recipe, stage), jax.random.key(0))
+        jax.eval_shape(run, variables, batch_of(recipe, stage), jax.random.key(0))
 
 
-def _batch(recipe, stage):
-    """The batch of a stage as jax.ShapeDtypeStruct: {key: array}."""
+def batch_of(recipe, stage):
+    """A part of a batch of a stage, or all where it has no parts, as jax.ShapeDtypeStruct: {key: array}."""
     count, size = stage.batch // stage.accumulate, tuple(side // recipe.scale for side in stage.crop_hw)
     batch = {key: jax.ShapeDtypeStruct(shape, jnp.uint8)
              for key, shape in mix.batch_shapes(recipe, stage, count).items()}

@@ -7,6 +7,7 @@ themselves, "sha256", which Orbax has not: bits that turned over on the disk are
 
 import contextlib
 import errno
+import functools
 import gc
 import inspect
 import json
@@ -18,8 +19,9 @@ import sys
 import jax
 import orbax.checkpoint as ocp
 
-from jsr import trees
+from jsr import distributed, trees
 from jsr.errors import UserError
+from jsr.training.state import by_names
 
 log = logging.getLogger("jsr")
 
@@ -60,7 +62,7 @@ class Checkpoints:
           UserError: it, or the one before, cannot be written (full disk, no permission).
         """
         if step not in self._manager.all_steps():
-            meta = json.loads(json.dumps(meta))
+            meta, state = json.loads(json.dumps(meta)), by_names(state)
             meta["sha256"] = _digest(state, meta)
             with self._writing():
                 self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state),
@@ -76,6 +78,8 @@ class Checkpoints:
         try:
             yield
         except (OSError, ValueError, jax.errors.JaxRuntimeError) as e:  # TensorStore reports a full disk as ValueError
+            if distributed.is_lost(e) and not _is_full(e):
+                raise
             reason = "the disk is full; free some space and run the command again" if _is_full(e) else (
                 getattr(e, "strerror", None) or _first_line(e))
             raise UserError(f"{self.folder}: a checkpoint cannot be written: {reason}") from e
@@ -92,18 +96,23 @@ class Checkpoints:
         Raises:
           UserError: there are checkpoints, but none can be read.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
+        steps = distributed.first(lambda: sorted(self._manager.all_steps(), reverse=True))
         for step in steps:
+            problem = ""
             try:
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract_of(step)),
                                           meta=ocp.args.JsonRestore())
                 restored = self._manager.restore(step, args=args)
                 self._check(step, restored.state, restored.meta)
-                return step, restored.state, restored.meta
             except Exception as e:  # whatever a damaged folder makes Orbax raise
-                aside = self._set_aside(step)
-                log.warning("checkpoint %d is damaged (%s); set aside as %s, trying the one before",
-                            step, _first_line(e), aside)
+                problem = _first_line(e)
+            problem = next(filter(None, distributed.gather(problem)), "")  # of one process is all processes'
+            if not problem:
+                return step, restored.state, restored.meta
+            aside = self._set_aside(step)
+            if distributed.is_first():
+                log.warning("checkpoint %d is damaged (%s); set aside as %s, trying the one before", step, problem,
+                            aside)
             _collect()
         if steps:
             raise UserError(f"{self.folder}: none of its {len(steps)} checkpoints can be read; they were set aside as "
@@ -121,13 +130,17 @@ class Checkpoints:
 
     def _set_aside(self, step):
         self._manager.close()
+        aside = distributed.first(functools.partial(self._rename, step))
+        self._manager = self._open()
+        return aside
+
+    def _rename(self, step):
         aside = self.folder.parent / f"damaged-{step}"
         number = 1
         while aside.exists():
             aside, number = self.folder.parent / f"damaged-{step}-{number}", number + 1
         (self.folder / str(step)).rename(aside)
-        self._manager = self._open()
-        return aside
+        return str(aside)
 
     def close(self):
         """Waits and lets go of the folder."""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jsr import sharding
 from jsr.files import json_rows
 
 GROUPS = 4  # of a network's parameters whose norms are logged, the largest
@@ -23,7 +24,7 @@ def statistics(grads, params, nets):
 
     Args:
       grads: {net name: gradients}, before clipping.
-      params: {net name: parameters} before the update.
+      params: {net name: parameters} before the update; trees, or as jsr.sharding.Flat, as grads and nets then are too.
       nets: {net name: {"variables", "ema"}} after it, as in a TrainState.
 
     Returns:
@@ -35,7 +36,7 @@ def statistics(grads, params, nets):
     for name, net in nets.items():
         new = net["variables"]["params"]
         places = {name: (grads[name], params[name], new)}
-        for group in _largest(params[name]):
+        for group in _largest(sharding.named(params[name])):
             places[f"{name}/{group}"] = grads[name][group], params[name][group], new[group]
         for place, (grad, old, updated) in places.items():
             found[f"grad_norm/{place}"] = optax.tree.norm(grad)

@@ -1,7 +1,9 @@
 """Images that a run goes on without, since they turned out to be damaged: each is named once, all are counted."""
 
+import itertools
 import logging
 
+from jsr import distributed
 from jsr.errors import UserError
 
 log = logging.getLogger("jsr")
@@ -32,6 +34,11 @@ class LeftOut:
         self._lines.append(line)
         log.warning("%s; it is left out, and the run goes on without it (%d of at most %d)", line, len(self._lines),
                     self._most)
+
+    def share(self):
+        """Tells all processes of a job what each has left out; raises UserError where it is too much together."""
+        for line in dict.fromkeys(itertools.chain(*distributed.gather(self._lines))):
+            self(line)
 
     def summary(self):
         """One line, "" where nothing was left out."""

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import itertools
 import logging
+import os
 from pathlib import Path
 import signal
 
@@ -13,7 +14,7 @@ import jax
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jsr import model_file, sharding
+from jsr import distributed, model_file, sharding
 from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.files import atomic_write
@@ -53,23 +54,26 @@ def train(recipe, workdir, *, console, accept=False):
       Interrupted: SIGTERM or Ctrl+C came; everything is saved.
       UserError: a mistake in the recipe, the data or the workdir.
     """
-    workdir, mesh = Path(workdir), sharding.make_mesh()
-    replicated, lead, key = sharding.replicated(mesh), jax.process_index() == 0, jax.random.key(recipe.seed)
+    workdir, mesh = Path(workdir), sharding.make_mesh(axes=recipe.mesh)
+    replicated, lead, key = sharding.replicated(mesh), distributed.is_first(), jax.random.key(recipe.seed)
 
-    check.check(recipe, mesh)
+    check.check(recipe)
     opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
     damaged, codecs = check.check_data(recipe, opened)
     records = mix.identities(opened)
     mark = run_folder.fingerprint(recipe, mix.data_hash(records), mix.codecs(recipe, opened) | {mix.EVAL: codecs})
-    if lead:
-        mark = run_folder.check_same_run(recipe, mark, workdir, accept=accept, records=records)
+    distributed.agree({f"the {what} of the data": mark[what] for what in ("data", "codecs")},
+                      "give all processes the same files and the same libraries")
+    mark = distributed.first(
+        lambda: run_folder.check_same_run(recipe, mark, workdir, accept=accept, records=records))
+    recipe = check.fitted(recipe, mesh)
 
     checkpoints = Checkpoints(workdir / "checkpoints", keep=recipe.keep_checkpoints)
     step, state, meta = _restored(recipe, checkpoints, mesh) or (0, None, {"best": None})
     plan = stages.plan_of(recipe, recipe.stage_at(step))
     if state is None:
         variables = states.initial_variables(recipe, key)
-        state = jax.device_put(states.make_state(plan, variables), replicated)
+        state = states.placed(states.make_state(plan, variables), mesh, recipe.state)
         if lead:
             _write_overview(workdir, recipe, variables)
     if mark.get("accepted") != meta.get("fingerprint", {}).get("accepted"):  # scores may be of other images
@@ -89,18 +93,21 @@ def train(recipe, workdir, *, console, accept=False):
         if text and lead:
             log.warning("%s", text)
 
-    def keep_skipped(number, *seen, plan, key):
+    def keep_skipped(number, batch, *seen, plan, key):
+        batch = distributed.whole(batch)  # all processes have a part
         if not lead:
             return
-        folder = blackbox.write(workdir, number, *seen, plan=plan, key=key, frozen=frozen, fingerprint=mark)
+        folder = blackbox.write(workdir, number, batch, *seen, plan=plan, key=key, frozen=frozen, fingerprint=mark)
         if folder:
             console.print(f"step {number} was skipped: its loss or gradient is not finite; to see where that began: "
                           f"jsr replay {folder}", highlight=False, markup=False, soft_wrap=True)
 
+    ended = False
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
                TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     try:
-        with _Signals() as signals, Progress(*columns, console=console, transient=True) as progress:
+        alone = distributed.count() == 1
+        with _Signals(alone) as signals, Progress(*columns, console=console, transient=True) as progress:
             bar = progress.add_task("training", total=recipe.last_step, completed=step, note="")
             while step < recipe.last_step:
                 plan = stages.plan_of(recipe, recipe.stage_at(step + 1))
@@ -114,7 +121,7 @@ def train(recipe, workdir, *, console, accept=False):
                         meta["best"] = None
                     nets = stages.begin(plan, states.versions(state), states.purpose_key(key, f"begin{plan.index}"),
                                         judge.ranking_score)
-                    state = jax.device_put(states.begin_stage(plan, state, nets), replicated)
+                    state = states.placed(states.begin_stage(plan, state, nets), mesh, recipe.state)
                 stage_key = states.purpose_key(key, f"stage{plan.index}")
                 batches = pipeline.train_batches(
                     mix.stage_rows(recipe, stage, opened), seed=_data_seed(recipe.seed, plan.index), batch=stage.batch,
@@ -126,10 +133,14 @@ def train(recipe, workdir, *, console, accept=False):
                     with clock.part("start"):
                         batch = next(feed)
                         program = memory.Program(plan, state, batch, stage_key, frozen)
+                        distributed.meet()  # collectives do not wait for a process that still compiles
                     keep = functools.partial(keep_skipped, plan=plan, key=stage_key)
                     run_step = blackbox.Watched(program, stage_key, frozen, skipped=int(state.skipped), on_skip=keep)
                     window, feed = [], itertools.chain([batch], feed)
                     for batch in feed:
+                        if distributed.stop_asked():
+                            signals.came = signal.SIGTERM
+                            warn("SIGTERM came to a process: all save after this step")
                         step += 1
                         due = step % recipe.log_every == 0 or step == plan.last_step
                         with program.explained():
@@ -146,7 +157,7 @@ def train(recipe, workdir, *, console, accept=False):
                             if not any(player.freeze for player in stage.players):  # else some are meant to be zero
                                 warn(alarm.trained(step, summary))
                             window = []
-                        if lead and step % recipe.eval_every == 0 and step != recipe.last_step:
+                        if step % recipe.eval_every == 0 and step != recipe.last_step:
                             with clock.part("validation"):
                                 gain = judge.validate(plan, step, state, workdir=workdir, logbook=logbook, clock=clock)
                             warn(alarm.validated(step, gain))
@@ -154,6 +165,7 @@ def train(recipe, workdir, *, console, accept=False):
                             _keep_model(workdir / SNAPSHOT.format(step), recipe, judge, plan, step, state)
                         if step % recipe.checkpoint_every == 0 or step == plan.last_step or signals.came:
                             with clock.part("checkpoint"):
+                                left_out.share()
                                 checkpoints.save(step, state, meta)
                         if signals.came:
                             raise Interrupted(signals.came, step)
@@ -163,20 +175,25 @@ def train(recipe, workdir, *, console, accept=False):
                     batches.close()
         plan = stages.plan_of(recipe, len(recipe.stages) - 1)
         variables = jax.device_get(states.eval_variables(recipe, state))
+        distributed.meet()  # what the first has written is there
         if earlier := [workdir / SNAPSHOT.format(at) for at in recipe.averaged_steps]:
             log.info("the model is the mean of %s and the last one", ", ".join(path.name for path in earlier))
             found = [*(model_file.load(path)[2] for path in earlier), variables]
             variables = model_file.mean(found, [1 / len(found)] * len(found))
         if lead:
             model_file.save(workdir / "last.safetensors", variables, judge.info(plan, step, {}))
-            for name, own in states.beside_the_chain(recipe, jax.device_get(state)).items():
+            for name, own in jax.device_get(states.beside_the_chain(recipe, state)).items():
                 model_file.save(workdir / f"{name}.safetensors", {name: own}, judge.info(plan, step, {}, names=[name]))
             spent = insight.times(insight.log_rows(workdir))
             console.print(insight.time_table(spent), insight.advice(spent, recipe.data.num_workers), highlight=False,
                           soft_wrap=True)
             warn(left_out.summary())
+        ended = True
+    except Interrupted:
+        ended = True
+        raise
     except Exception as e:
-        if lead and not isinstance(e, Interrupted):
+        if lead and not distributed.is_lost(e):
             if step:
                 _leave_model(workdir, recipe, judge, plan, step, state)
             else:
@@ -186,7 +203,8 @@ def train(recipe, workdir, *, console, accept=False):
         with contextlib.ExitStack() as last:
             if logbook:
                 last.callback(logbook.close)
-            last.callback(checkpoints.close)
+            if ended or distributed.count() == 1:  # of several processes some never come to it
+                last.callback(checkpoints.close)
     return judge.upscaler(plan.networks, variables, tlc=recipe.ensemble.tlc, tile=list(recipe.ensemble.tiles) or None,
                           overlap=recipe.ensemble.overlap or None,
                           self_ensemble=recipe.ensemble.self and (recipe.ensemble.transforms or True))
@@ -195,10 +213,12 @@ def train(recipe, workdir, *, console, accept=False):
 def _restored(recipe, checkpoints, mesh):
     """(step, state, meta) of the newest checkpoint, None where there is none."""
     restored = checkpoints.restore(
-        lambda step: memory.abstract_state(stages.plan_of(recipe, recipe.stage_at(step)), mesh))
-    if restored:
-        log.info("resuming from step %d of %d", restored[0], recipe.last_step)
-    return restored
+        lambda step: states.abstract(stages.plan_of(recipe, recipe.stage_at(step)), mesh))
+    if not restored:
+        return None
+    step, state, meta = restored
+    log.info("resuming from step %d of %d", step, recipe.last_step)
+    return step, states.placed(state, mesh, recipe.state), meta
 
 
 def _leave_model(workdir, recipe, judge, plan, step, state):
@@ -228,20 +248,31 @@ def _write_overview(workdir, recipe, variables):
 class _Signals:
     """While it is entered, SIGTERM and Ctrl+C only leave a note, `came`; a second Ctrl+C ends at once.
 
-    A signal that the process was started to ignore stays ignored, as Ctrl+C is in a background job.
+    A signal that the process was started to ignore stays ignored, as Ctrl+C is in a background job. Of several
+    processes JAX hears SIGTERM and tells all (`jsr.distributed.stop_asked`), and Ctrl+C becomes one.
+
+    Args:
+      alone: whether this is the only process.
     """
 
-    def __init__(self):
-        self.came = 0
+    def __init__(self, alone):
+        self.came, self._alone, self._passed = 0, alone, False
 
     def __enter__(self):
-        heeded = [s for s in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(s) != signal.SIG_IGN]
-        self._before = {s: signal.signal(s, self._note) for s in heeded}
+        signals = (signal.SIGTERM, signal.SIGINT) if self._alone else (signal.SIGINT,)
+        heeded = [s for s in signals if signal.getsignal(s) != signal.SIG_IGN]
+        self._before = {s: signal.signal(s, self._note if self._alone else self._pass_on) for s in heeded}
         return self
 
     def __exit__(self, *exception):
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
+
+    def _pass_on(self, signum, frame):
+        if self._passed:
+            raise KeyboardInterrupt
+        self._passed = True
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _note(self, signum, frame):
         if self.came:

@@ -12,7 +12,6 @@ from rich.filesize import decimal
 from jsr import device, images, recipes, sharding
 from jsr.errors import UserError, is_out_of_memory
 from jsr.training import stages
-from jsr.training import state as states
 from jsr.training.step import make_step
 
 log = logging.getLogger("jsr")
@@ -25,15 +24,18 @@ _BATCHES = 4  # on the device at a time: two on their way, the step's, and the o
 _MARGIN = 0.9  # of what a step that ran out of memory had planned: what must be saved at least
 
 
-def build(plan):
-    """The jitted step of a stage: step(state, batch, key, frozen, seen), see `make_step`."""
-    return jax.jit(make_step(plan), donate_argnums=0)
+def build(plan, state):
+    """The jitted step of a stage: step(state, batch, key, frozen, seen), see `make_step`.
 
-
-def abstract_state(plan, mesh):
-    """The TrainState of a stage as jax.ShapeDtypeStruct, with shardings."""
-    shapes = jax.eval_shape(lambda v: states.make_state(plan, v), stages.abstract_variables(plan))
-    return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding.replicated(mesh)), shapes)
+    Args:
+      plan: StagePlan of the stage.
+      state: the TrainState, or its shapes; what the step returns lies as it does.
+    """
+    mesh = sharding.mesh_of(state)
+    if mesh is None:
+        return jax.jit(make_step(plan), donate_argnums=0)
+    return jax.jit(make_step(plan, mesh), donate_argnums=0,
+                   out_shardings=(sharding.shardings(state, mesh), sharding.replicated(mesh)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Program:
         self._given = *(jax.tree.map(_abstract, tree) for tree in (state, batch)), key, jax.tree.map(_abstract, frozen)
         free = device.free_memory()
         with self.explained():
-            self._run = build(plan).lower(*self._given, np.int32(0)).compile()
+            self._run = build(plan, state).lower(*self._given, np.int32(0)).compile()
         self.memory = needed(self._run, state, batch, frozen)
         log.info("memory: a step takes %s; free besides the state: %s", self.memory, decimal(int(free)))
         if self.memory.temporaries > free:
@@ -127,7 +129,8 @@ class Program:
         needs = (f"out of memory: a step takes {self.memory}" if self.memory
                  else "out of memory while compiling the step")
         needs += f", and {decimal(int(free))} are free" if math.isfinite(free) else ""
-        for overrides in _alternatives(self._plan):
+        mesh = sharding.mesh_of(self._given[0])
+        for overrides in _alternatives(self._plan, mesh.shape[sharding.DATA] if mesh else 1):
             words = " ".join(f"--config.{name}={value}" for name, value in overrides)
             log.info("out of memory; would it fit with %s ?", words)
             try:
@@ -145,19 +148,24 @@ class Program:
         state, batch, key, frozen = self._given
         batch = {name: jax.ShapeDtypeStruct((plan.stage.batch, *leaf.shape[1:]), leaf.dtype,
                                             sharding=leaf.sharding) for name, leaf in batch.items()}
-        compiled = build(plan).lower(state, batch, key, frozen, np.int32(0)).compile()
+        compiled = build(plan, state).lower(state, batch, key, frozen, np.int32(0)).compile()
         return needed(compiled, state, batch, frozen)
 
 
-def _alternatives(plan):
-    """Lists of overrides (key, text) to try: each of `SMALLER` alone, all of them, then smaller batches."""
+def _alternatives(plan, parts=1):
+    """Lists of overrides (key, text) to try: each of `SMALLER` alone, all of them, then smaller batches.
+
+    Args:
+      plan: StagePlan of the stage.
+      parts: number that a batch must be a multiple of.
+    """
     index, batch, rows = plan.index, plan.stage.batch, []
     for name, value in ((name.format(index), value) for name, value in SMALLER):
         if not name.endswith("accumulate") or batch % int(value) == 0:
             rows.append((name, value))
     together = list(dict(rows).items())
     halves = [batch >> k for k in range(1, batch.bit_length()) if (batch >> k) << k == batch]
-    smaller = [(f"stages[{index}].batch", str(half)) for half in halves if half % jax.device_count() == 0]
+    smaller = [(f"stages[{index}].batch", str(half)) for half in halves if half % parts == 0]
     return [[row] for row in rows] + [together] * (len(together) > 1) + [[row] for row in smaller]
 
 

@@ -19,7 +19,7 @@ from jsr.errors import UserError
 from jsr.files import atomic_write, from_json
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
-from jsr.training import memory, run_folder, stages
+from jsr.training import check, memory, run_folder, stages
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
 
@@ -67,8 +67,7 @@ def fit(recipe, minutes, workdir, *, console, started):
         return as_begun(recipe, minutes, workdir)
     path = workdir / FILE
     if minutes is None:
-        if path.exists():
-            path.unlink()
+        path.unlink(missing_ok=True)
         return recipe
     if not minutes > 0:
         raise UserError(f"--minutes {minutes:g}: give more than 0")
@@ -192,7 +191,8 @@ def measure(recipe, seconds, workdir):
       seconds: of steps of each stage, besides its start.
       workdir: folder on the disk where checkpoints will lie.
     """
-    mesh, opened, key = sharding.make_mesh(), mix.open_sources(recipe), jax.random.key(recipe.seed)
+    mesh, opened, key = sharding.make_mesh(axes=recipe.mesh), mix.open_sources(recipe), jax.random.key(recipe.seed)
+    recipe = check.fitted(recipe, mesh)
     frozen = jax.device_put(states.frozen_variables(recipe), sharding.replicated(mesh))
     starts, steps = [], []
     for index, stage in enumerate(recipe.stages):
@@ -200,7 +200,7 @@ def measure(recipe, seconds, workdir):
         fields = recipe.fields_at(index)
         variables = {name: models.init(stages.create(recipe.networks[name], fields[name]), key)
                      for name in recipe.trained}
-        state = jax.device_put(states.make_state(plan, variables), sharding.replicated(mesh))
+        state = states.placed(states.make_state(plan, variables), mesh, recipe.state)
         batches = pipeline.train_batches(mix.stage_rows(recipe, stage, opened), seed=index, start=0,
                                          batch=stage.batch, num_workers=recipe.data.num_workers,
                                          max_damaged=recipe.data.max_damaged)

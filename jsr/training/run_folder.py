@@ -7,6 +7,7 @@ from importlib import metadata
 import json
 import logging
 from pathlib import Path
+import platform
 import subprocess
 import zlib
 
@@ -21,7 +22,7 @@ log = logging.getLogger("jsr")
 
 # Keys that may differ between the command that began a run and the one that resumes it: none that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
-             "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title")
+             "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title", "mesh", "state")
 DATA_PLACES = (".dataset", ".hr", ".lr", ".files")  # free too, while the data are the same
 _BEGUN = ("config.json", "fingerprint.json")
 _RECORDS, _NAMED = "records.json.gz", 3  # the names and sizes of the data; those of one kind that a message names
@@ -179,9 +180,10 @@ def _same_form(before, now, step):
     import jax
 
     from jsr import sharding
-    from jsr.training import memory, stages
+    from jsr.training import stages
+    from jsr.training import state as states
 
-    one, other = (memory.abstract_state(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh())
+    one, other = (states.abstract(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh())
                   for its in (before, now))
     return jax.tree.structure(one) == jax.tree.structure(other) and jax.tree.leaves(one) == jax.tree.leaves(other)
 
@@ -206,10 +208,22 @@ def fingerprint(recipe, data, codecs):
       {config: hash, data, codecs, revision, versions, seed}.
     """
     text = json.dumps(plain(recipe), sort_keys=True)
-    libraries = {name: metadata.version(name) for name in ("jax", "flax", "optax", "numpy", "pillow")}
     return {"config": hashlib.sha256(text.encode()).hexdigest()[:16], "data": data,
             "codecs": {place: text for place, text in codecs.items() if text}, "revision": _revision(),
-            "versions": {"jsr": jsr.__version__, **libraries}, "seed": recipe.seed}
+            "versions": _versions(), "seed": recipe.seed}
+
+
+def software():
+    """{what: version, or hash of the code} of all that has to be the same in every process of a job."""
+    root, code = Path(jsr.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        code.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return {"Python": platform.python_version(), **_versions(), "code of jsr": code.hexdigest()[:12]}
+
+
+def _versions():
+    libraries = {name: metadata.version(name) for name in ("jax", "flax", "optax", "numpy", "pillow")}
+    return {"jsr": jsr.__version__, **libraries}
 
 
 def _revision():

@@ -1,5 +1,6 @@
 """What training carries from step to step."""
 
+import functools
 from typing import Any
 import zlib
 
@@ -7,7 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from jsr import losses, models, optim, reparam
+from jsr import losses, models, optim, reparam, sharding
 from jsr.errors import UserError
 from jsr.training import stages
 
@@ -155,8 +156,45 @@ def begin_stage(plan, state, nets):
     return state.replace(nets=new, loss_params={name: own for name, own in learnt.items() if own})
 
 
+def placed(state, mesh, how):
+    """A state on the devices.
+
+    Args:
+      state: TrainState by names, on the host or on whichever devices.
+      mesh: Mesh.
+      how: "replicated" or "sharded" (`Recipe.state`).
+    """
+    if how == "sharded":
+        state = jax.jit(functools.partial(_split, mesh=mesh))(state)
+    return jax.device_put(state, sharding.shardings(state, mesh))
+
+
+def _split(state, mesh):
+    nets = {name: sharding.flattened(net, net["variables"]["params"], mesh) if net["variables"]["params"] else net
+            for name, net in state.nets.items()}
+    return state.replace(nets=nets)
+
+
+def by_names(state):
+    """A state with its arrays by names, each on all devices; one that has them so is returned itself."""
+    mesh = sharding.split_over(state)
+    return state if mesh is None else jax.jit(sharding.named, out_shardings=sharding.replicated(mesh))(state)
+
+
+def abstract(plan, mesh, how="replicated"):
+    """The TrainState of a stage as jax.ShapeDtypeStruct, with shardings; arguments as of `placed`."""
+    def make(variables):
+        state = make_state(plan, variables)
+        return _split(state, mesh) if how == "sharded" else state
+
+    shapes = jax.eval_shape(make, stages.abstract_variables(plan))
+    return jax.tree.map(lambda leaf, its: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=its), shapes,
+                        sharding.shardings(shapes, mesh))
+
+
 def versions(state):
     """{name: [variables, and the same with averaged parameters where there are any]}, as `stages.begin` takes it."""
+    state = by_names(state)
     return {name: [_with_params(net, optim.evaluated(net.get("opt"), net["variables"]["params"])),
                    *([_with_params(net, net["ema"])] if "ema" in net else [])] for name, net in state.nets.items()}
 

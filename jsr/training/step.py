@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jsr import augment, losses, optim, reparam
+from jsr import augment, losses, optim, reparam, sharding
 from jsr.chain import apply, referred, run_chain, takes_quality, told
 from jsr.errors import UserError, nearest
 from jsr.training import insight, stages
@@ -93,11 +93,14 @@ def prepare(networks, chain, variables, batch, rows, key):
     return augment.apply(rows, batch, purpose_key(key, "augment"))
 
 
-def make_step(plan):
+def make_step(plan, mesh=None):
     """Builds the step of a stage of a recipe.
 
     Args:
       plan: StagePlan of the stage.
+      mesh: Mesh that the state and the batches lie on. Over several devices of its axis `data` each computes the
+        gradient of its samples, and one reduction in float32 their mean (`sharding.means_over`); None leaves all to
+        XLA, and so do rows, networks whose BatchNorm learns of the whole batch, and losses over the batch.
 
     Returns:
       step(state, batch, key, frozen, seen) -> (state, metrics). `batch` holds uint8 images (N, H, W, C); `key` is the
@@ -117,6 +120,8 @@ def make_step(plan):
     ema_decay = plan.recipe.ema_decay
     forms = networks | ({name: reparam.deployed(networks[name]) for name in chain} if stage.fused else {})
     in_training = {name for player in stage.players for name in player.nets}
+    apart = mesh is not None and mesh.shape[sharding.DATA] > 1 and mesh.shape[sharding.ROWS] == 1 and all(
+        losses.is_mean(row) for player in stage.players for row in player.losses)
 
     def loss_of(params, number, variables, statistics, batch, key, loss_scale):
         player = stage.players[number]
@@ -137,22 +142,37 @@ def make_step(plan):
         """(nets, loss_params, metrics, whether all is finite) after the update of a player."""
         player, stage_step = stage.players[number], state.step - first_step
         own = [name for name in player.nets if variables[name]["params"]]
+        kept = {name: state.nets[name]["variables"]["params"] for name in own}  # Flat where the state is split
         loss_params = state.loss_params.get(f"player{number}", {})
         params = {"nets": {name: variables[name]["params"] for name in own},
                   "losses": {name: row["params"] for name, row in loss_params.items()}}
         statistics = {name: {c: v for c, v in variables[name].items() if c != "params"} for name in own}
         factors = optim.rate_factors(player.freeze, params["nets"], stage_step)
-        loss_scale = state.loss_scale.get("scale", 1.0)
+        given = {"params": params, "variables": variables, "statistics": statistics,
+                 "loss_scale": state.loss_scale.get("scale", 1.0)}
 
-        def grad_of(statistics, batch, key):
-            def loss_of_moving(params):
-                return loss_of(params | {"nets": jax.tree.map(_held, params["nets"], factors)}, number, variables,
-                               statistics, batch, key, loss_scale)
+        def gradient(given, batch, key):
+            def grad_of(statistics, batch, key):
+                def loss_of_moving(params):
+                    held = jax.tree.map(_held, params["nets"], factors)
+                    return loss_of(params | {"nets": held}, number, given["variables"], statistics, batch, key,
+                                   given["loss_scale"])
 
-            (_, (values, statistics_after)), grads = jax.value_and_grad(loss_of_moving, has_aux=True)(params)
-            return statistics_after, (values, jax.tree.map(lambda g: g / loss_scale, grads))
+                (_, (values, after)), grads = jax.value_and_grad(loss_of_moving, has_aux=True)(given["params"])
+                return after, jax.tree.map(lambda g: g / given["loss_scale"], grads) | {"values": values}
 
-        statistics, (values, grads) = _in_parts(grad_of, stage.accumulate, statistics, batch, key)
+            return _in_parts(grad_of, stage.accumulate, given["statistics"], batch, key)
+
+        flat = [name for name in own if isinstance(kept[name], sharding.Flat)]
+        if apart and (stage.frozen_statistics or not any("batch_stats" in variables[name] for name in in_training)):
+            gradient = sharding.means_over(gradient, mesh, flat)
+        statistics, found = gradient(given, batch, key)
+        values = found.pop("values")
+        grads = {**found, "nets": {name: sharding.split(sharding.Flat.of(its, kept[name].mesh))
+                                   if name in flat and isinstance(its, dict) else its
+                                   for name, its in found["nets"].items()}}
+        factors |= {name: kept[name].each(factors[name]) for name in flat}
+        params = {**params, "nets": kept}
         finite = jnp.isfinite(values["loss"]) & jnp.isfinite(optax.tree.norm(grads))
         moving = jax.tree.map(lambda g, factor: jnp.where(factor != 0, g, 0), grads["nets"], factors)
         norm = optax.tree.norm(moving)
@@ -176,7 +196,7 @@ def make_step(plan):
 
     def step(state, batch, key, frozen=None, seen=None):
         key = jax.random.fold_in(key, state.step)
-        variables = {name: net["variables"] for name, net in state.nets.items()} | (frozen or {})
+        variables = {name: sharding.named(net["variables"]) for name, net in state.nets.items()} | (frozen or {})
         batch = prepare(networks, chain, variables, batch, stage.augment, key)
         nets, loss_params, skipped, metrics = dict(state.nets), dict(state.loss_params), jnp.bool_(False), {}
         for number, player in enumerate(stage.players):

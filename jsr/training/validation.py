@@ -6,9 +6,10 @@ import logging
 
 import jax
 
-from jsr import challenges, crops, degradations, evaluation, metrics, model_file
+from jsr import challenges, crops, degradations, distributed, evaluation, metrics, model_file
 from jsr.data import mix, validation
 from jsr.degradations.enlarge import enlarge
+from jsr.errors import UserError
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 from jsr.training import state as states
@@ -31,9 +32,12 @@ class Judge:
 
     def __init__(self, recipe, meta, leave_out=None, opened=None):
         self._opened = opened or {}
-        self._pairs = functools.partial(validation.pairs, recipe, leave_out, self._opened.get(mix.EVAL))
+        self._pairs = functools.partial(validation.pairs, recipe, leave_out)
         self._recipe, self._meta, self._protocol = recipe, meta, challenges.of(recipe.protocol, recipe.ranking)
         self._chain_of = functools.cache(self._make_chain)
+
+    def _records(self):
+        return self._opened[mix.EVAL] if mix.EVAL in self._opened else mix.validation_source(self._recipe)
 
     def _make_chain(self, tlc, *modules):
         return Chain(dict(zip(self._recipe.chain, modules, strict=True)), {}, tlc=tlc)
@@ -52,8 +56,11 @@ class Judge:
 
     def ranking_score(self, networks, variables):
         """The mean over the first validation images, which decides what is pruned."""
-        pairs = itertools.islice(self._pairs(), PRUNE_IMAGES)
-        return evaluation.ranking_score(self.upscaler(networks, variables), pairs, self._protocol)
+        def score():
+            pairs = itertools.islice(self._pairs(self._records()), PRUNE_IMAGES)
+            return evaluation.ranking_score(self.upscaler(networks, variables), pairs, self._protocol)
+
+        return distributed.first(score)
 
     def info(self, plan, steps, scores, *, names=None):
         """The metadata of a model file of a stage's networks after some steps, see `jsr.model_file.save`.
@@ -72,32 +79,47 @@ class Judge:
     def validate(self, plan, step, state, *, workdir, logbook, clock):
         """Scores the networks as they are, and writes best.safetensors where they are the best so far.
 
+        Of several processes each takes a share of the images.
+
         Args:
           plan: StagePlan of the stage.
           step: steps of the run so far.
           state: TrainState.
           workdir: the run's folder.
-          logbook: Logbook that takes the scores and the first image.
+          logbook: Logbook that takes the scores and the first image; None in other processes than the first.
           clock: insight.Clock that the picture's time is booked on.
 
         Returns:
           The gain over the baseline.
         """
-        meta, protocol = self._meta, self._protocol
         variables = jax.device_get(states.eval_variables(self._recipe, state))
         upscaler = self.upscaler(plan.networks, variables)  # the ensemble would take eight times as long
-        rows, baselines, best_key = [], [], protocol.ranking
-        for name, lr, hr, made in self._pairs():
-            sr = upscaler.told(degradations.jpeg_quality(made)).upscale(lr)
-            rows.append(evaluation.score(name, sr, hr, protocol, [best_key]))
-            if not rows[1:] or "baseline" not in meta:
+        rows = list(distributed.merged(self._rows(upscaler, step, logbook, clock)))
+        gain, self._meta["best"], self._meta["baseline"] = distributed.first(
+            lambda: self._judged(rows, plan, step, variables, workdir, logbook))
+        return gain
+
+    def _rows(self, upscaler, step, logbook, clock):
+        """Yields [scores, those of the baseline where they are needed, else None] of this process's images."""
+        protocol = self._protocol
+        for place, (name, lr, hr, made) in enumerate(self._pairs(distributed.share(self._records()))):
+            sr, baseline = upscaler.told(degradations.jpeg_quality(made)).upscale(lr), None
+            if not place or "baseline" not in self._meta:
                 baseline = enlarge(lr, self._recipe.scale, protocol.kernel)
-                baselines.append(evaluation.score(name, baseline, hr, protocol, [best_key]))
-            if not rows[1:]:
+            if not place and logbook:
                 with clock.part("picture"):
                     logbook.picture(step, name, crops.strip(lr, baseline, sr, hr))
-        score = evaluation.mean_scores(rows)
-        meta.setdefault("baseline", evaluation.mean_scores(baselines)[best_key])
+            yield [None if image is None else evaluation.score(name, image, hr, protocol, [protocol.ranking])
+                   for image in (sr, baseline)]
+
+    def _judged(self, rows, plan, step, variables, workdir, logbook):
+        """(gain, best score so far, score of the baseline); the best networks are kept."""
+        meta, protocol, best_key = self._meta, self._protocol, self._protocol.ranking
+        if not rows:
+            raise UserError("no image to evaluate on can be read")
+        score = evaluation.mean_scores([ours for ours, _ in rows])
+        if "baseline" not in meta:
+            meta["baseline"] = evaluation.mean_scores([baseline for _, baseline in rows])[best_key]
         gain = metrics.gain(score[best_key], meta["baseline"])
         logbook.scalars(step, "eval", {**score, "gain": gain})
         improved = meta["best"] is None or score[best_key] > meta["best"]
@@ -108,4 +130,4 @@ class Judge:
         if improved:
             meta["best"] = score[best_key]
             model_file.save(workdir / "best.safetensors", variables, self.info(plan, step, score))
-        return gain
+        return gain, meta["best"], meta["baseline"]

@@ -44,12 +44,9 @@ def test_rrdbnet(model_id, scale, style):
     assert bool(found.assumed) == ((model_id, scale) == ("rrdbnet/direct", 2))
 
 
-# Variants whose tracing takes seconds
-DEEP = {"hat/hft", "hat/large", "hat/small", "swinir/car", "swinir/classical", "swin2sr/light", "swin2sr/classical"}
-
-
-@pytest.mark.parametrize("model_id, scale", [
-    pytest.param(model_id, models.card(model_id).scales[-1], marks=[pytest.mark.slow] if model_id in DEEP else [])
+@pytest.mark.parametrize("model_id, scale", [  # whole networks: tracing most takes seconds
+    pytest.param(model_id, models.card(model_id).scales[-1],
+                 marks=[pytest.mark.slow] if model_id != "swinir/light" else [])
     for stem in ("swinir", "swinfir", "swin2sr", "hat")
     for model_id in models.list_models(f"{stem}/*")])
 def test_swin_networks(model_id, scale):

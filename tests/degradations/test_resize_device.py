@@ -21,7 +21,7 @@ def both(name, x, size):
     return device, np.stack([resize.RESIZES[name](image, size) for image in x])
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", [*range(24), *(pytest.param(n, marks=pytest.mark.slow) for n in range(24, 100))])
 def test_pillow_bit_for_bit(seed):
     rng = np.random.default_rng(seed)
     height, width, new_height, new_width = (int(side) for side in rng.integers(1, 60, 4))

@@ -183,6 +183,15 @@ def edited(path, source):
     return path
 
 
+def promising(path, source, frames):
+    """An AVI file whose header says another number of frames; returns its path."""
+    data = bytearray(source.read_bytes())
+    place = data.index(b"vids") + 32  # of dwLength
+    data[place:place + 4] = frames.to_bytes(4, "little")
+    path.write_bytes(data)
+    return path
+
+
 def joined_bare(path, *parts):
     """Writes bare H.264 streams of several (height, width, pixel format) one after the other."""
     data = b""
@@ -301,7 +310,10 @@ ODD = [
     Odd("grows.h264", lambda path, folder: joined_bare(path, (48, 64, "yuv420p"), (32, 64, "yuv420p")),
         "changes its size to 64x32 at frame 6", 12, ".mkv", False),
     Odd("changes.h264", lambda path, folder: joined_bare(path, (48, 64, "yuv420p"), (48, 64, "yuv444p")),
-        "", 12, ".mkv", False),
+        "changes its pixel format from yuv420p to yuv444p at frame 6", 12, ".mkv", False),
+    Odd("promises.avi", lambda path, folder: promising(path, write(
+        folder / ".promises.avi", codec="mpeg4", sound=(), tick=1 / RATE, times=list(range(FRAMES))), 20),
+        "the container says 20 frames, there are 12", FRAMES, ".mkv", False),
     _simple("two.mkv", videos=2, says="2 video streams"),
     _simple("cover.mp4", cover=True),
     Odd("repeats.mkv", lambda path, folder: muddled(path, [0, 40, 40, 80, 70, 120]),

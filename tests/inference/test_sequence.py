@@ -3,13 +3,18 @@
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jsr
 from jsr import model_file, models
+from jsr.errors import UserError
 from jsr.inference import sequence
+from jsr.inference.chain import Chain
+from jsr.inference.store import Store
 from jsr.layers.padding import Padding
+from jsr.models.basicvsrpp import SMALL
 
 
 def scene(length, seed, height=16, width=24):
@@ -22,11 +27,16 @@ def scene(length, seed, height=16, width=24):
 class Recorder:
     """Stands for an Upscaler of a recurrent network: gives each frame twice as large, and keeps what was seen."""
 
-    scale = 2
+    scale, copies = 2, 1
 
-    def __init__(self, frames):
-        self.chains = [types.SimpleNamespace(frames=frames, padding=Padding())]
+    def __init__(self, frames, scene_bytes=100):
+        self.chains = [types.SimpleNamespace(frames=frames, padding=Padding(), scene_bytes=lambda *size: scene_bytes)]
         self.seen = []
+
+    def scene(self, frame, length, wanted, store, key, check):
+        self.seen.append(length)
+        for index in wanted:
+            yield frame(index).repeat(2, 0).repeat(2, 1)
 
     def frames(self, clip, wanted):
         self.seen.append((clip, list(wanted)))
@@ -51,6 +61,61 @@ def test_windows_of_a_recurrent_network(lengths):
         for clip, wanted in upscaler.seen[:2]:
             assert len(clip) - 1 - wanted[-1] >= sequence.OVERLAP
         assert upscaler.seen[1][1][0] >= sequence.OVERLAP
+
+
+@pytest.mark.parametrize("tile", [(16, 24), (16, 16)])
+def test_whole_scenes(tile, tmp_path, monkeypatch):
+    """With a Store a recurrent network sees each scene once as a whole, whatever its length; nothing stays on disk."""
+    monkeypatch.setattr(sequence.Sequence, "_tile", lambda self, *size: tile)
+    frames = [image for seed, length in enumerate((64, 3, 41)) for image in scene(length, seed)]
+    upscaler = Recorder("all")
+    with Store(tmp_path / "out.mkv") as store:
+        through = sequence.Sequence(upscaler, store)
+        given = dict(through(enumerate(frames), wanted=lambda index: index not in (0, 64, 65, 66)))
+    assert list(given) == [index for index in range(len(frames)) if index not in (0, 64, 65, 66)]
+    for index, sr in given.items():
+        np.testing.assert_allclose(sr[::2, ::2], frames[index], atol=1e-6)
+    assert set(upscaler.seen) == {64, 41} and through.scenes == 3, "no frame of the second one was wanted"
+    assert store.most == 64 * frames[0].nbytes and not list(tmp_path.iterdir())
+    assert "as a whole" in through.text
+
+
+def test_a_scene_too_long_for_the_disk_is_refused(tmp_path):
+    with Store(tmp_path / "out.mkv") as store, \
+            pytest.raises(UserError, match=r"out.mkv: \d+\.\d GB are needed beside it.* --windows needs none"):
+        list(sequence.Sequence(Recorder("all", scene_bytes=10**15), store)(enumerate(scene(3, 0))))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "bool"])
+def test_a_store_gives_what_it_got(dtype, tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {index: rng.random((2, 3, index)).astype(jnp.dtype(dtype)) for index in range(4)}
+    with Store(tmp_path / "out.mkv") as store:
+        for key, array in arrays.items():
+            store[key] = array
+        for key in (2, 0, 3, 1):
+            np.testing.assert_array_equal(store[key], arrays[key])
+            assert store[key].dtype == arrays[key].dtype
+        store.clear()
+        assert 2 not in store and not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fields", [{}, {"peak_period": 2, "skip_repeats": True}])
+def test_a_scene_frame_by_frame_is_the_clip_at_once(fields, tmp_path):
+    """BasicVSR++ and the winner's passes: sizes that are padded, a repeated frame, frames that are not wanted."""
+    module = models.create("basicvsrpp", scale=4, **SMALL, **fields)
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 2, 8, 8, 3), jnp.float32))
+    chain = Chain({"sr": module}, {"sr": jax.tree.map(lambda s: rng.normal(0, 0.1, s.shape).astype(s.dtype), shapes)})
+    clip = rng.random((5, 8, 9, 3)).astype(np.float32)
+    clip[3] = clip[2]
+    whole, checks = chain.clip(clip), []
+    with Store(tmp_path / "out.mkv") as store:
+        found = list(chain.scene(lambda index: clip[index], 5, [0, 2, 3, 4], store, check=lambda: checks.append(1)))
+    assert len(checks) == 25, "before every frame, of what comes first and of four passes"
+    np.testing.assert_allclose(found, whole[[0, 2, 3, 4]], atol=1e-5 * np.abs(whole).max())
+    assert store.most <= 5 * chain.scene_bytes(8, 9)
 
 
 def test_a_network_of_a_window(tmp_path):

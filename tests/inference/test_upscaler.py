@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 import logging
+import math
 import pickle
 
 import flax.linen as nn
@@ -19,7 +20,7 @@ from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 
 FIELDS = {"edsr": {"num_feat": 6, "num_block": 2}, "rrdbnet": {"num_feat": 4, "num_grow_ch": 2, "num_block": 1},
-          "swinir": None, "hat": None}
+          "swinir": None, "hat": None, "rcan": None}
 
 
 def make_chain(stem="edsr", scale=2, seed=0, **fields):
@@ -299,6 +300,24 @@ def test_automatic_tiles_fit_the_memory(monkeypatch):
     assert upscaler.tiling(450, 500).count == 1
     assert upscaler.tiling(600, 500).size == (384, 384)
     assert upscaler.tiling(100, 5000).size == (100, 1024)
+
+
+def test_a_large_photograph_is_cut_however_much_memory_there_is(monkeypatch):
+    monkeypatch.setattr(upscaling, "free_memory", lambda: math.inf)
+    upscaler = Upscaler([make_chain("rcan")], tile="auto")  # which takes means over the whole image
+    assert upscaler.tiling(4000, 6000).count > 1
+    assert upscaler.tiling(700, 1000).whole
+
+
+@pytest.mark.parametrize("channels, straight", [(3, False), (4, False), (4, True)])
+def test_large_images_are_rounded_strip_by_strip(monkeypatch, channels, straight):
+    sr = np.random.default_rng(0).uniform(-0.2, 1.2, (50, 9, channels)).astype(np.float32)
+    for dtype in (np.uint8, np.uint16, np.float32):
+        whole = upscaling.from_unit(sr, dtype, straight=straight)
+        with monkeypatch.context() as patch:
+            patch.setattr(upscaling, "_STRIP", 20 * 9 * channels)
+            np.testing.assert_array_equal(upscaling.from_unit(sr, dtype, straight=straight), whole)
+        assert whole.dtype == dtype
 
 
 def test_half_precision_that_overflows_is_computed_again(photograph, caplog):

@@ -66,6 +66,18 @@ def test_values_of_the_published_code(computed, index):
     np.testing.assert_allclose(computed[index], PUBLISHED[index][2], rtol=2e-6)
 
 
+def test_which_losses_are_means_over_samples(quick, computed, pair):
+    """Each device computes those on its own samples."""
+    halves = quick(lambda *pair: [[losses.LOSSES[name](*(x[n:n + 1] for x in pair), **options) for n in (0, 1)]
+                                  for name, options, _ in PUBLISHED])(*pair)
+    for (name, options, _), whole, parts in zip(PUBLISHED, computed, halves, strict=True):
+        if losses.is_mean({"fn": name, **options}):
+            np.testing.assert_allclose(whole, np.mean(parts), rtol=1e-5, err_msg=f"{name} {options}")
+    others = ("contrastive", "uncertainty_mse", "relativistic_critic", "relativistic_generator", "mypkg.losses:mine")
+    assert not any(losses.is_mean({"fn": name}) for name in others)
+    assert not losses.is_mean({"fn": "focal_frequency", "ave_spectrum": True})
+
+
 CASES = {  # name: (pred, target)
     "noise": lambda noise, picture: (noise, picture),
     "equal": lambda noise, picture: (picture, picture),

@@ -12,7 +12,7 @@ from jsr.models.basicvsrpp import SMALL
 def marks(new, backward, **fields):
     """{name of Marks: list of 0 and 1} of a clip whose frames are new or repeat the one before."""
     model = models.create("basicvsrpp", scale=4, **fields)
-    found = model._marks(jnp.asarray(new, bool)[:, None], backward)
+    found = model.marks(jnp.asarray(new, bool)[:, None], backward)
     return {name: np.asarray(mark)[:, 0].astype(int).tolist() for name, mark in found._asdict().items()}
 
 

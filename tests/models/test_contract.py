@@ -177,20 +177,16 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "srformer/real": {4: 10_358_863},
 }
 # Networks of other files' blocks, and those that take seconds to compile: the long tests alone take their gradients
-LONG = {"a3net", "abpn", "adcsr", "along", "art", "atd", "cfn", "cidbnet", "dat", "drct", "drln", "dual_domain", "fan",
-        "fbcnn", "fftformer", "grl", "grl_cic", "hat", "hst", "imdeception", "mirnet", "mosr", "msdrsr", "oaddet",
-        "omnisr", "pixelbe", "prfdn", "promptcir", "realplksr", "restormer", "restormer_qf", "rgt", "rrdn", "scunet",
-        "srformer", "swin2sr", "swinfir", "tcir", "tempest", "uestc", "unicorns", "unifyformer", "ynot"}
-# Deep variants of networks that are counted, and whole networks that take seconds: the long tests alone count them, too
-DEEP_VARIANTS = {"along/base", "art/small", "atd/base", "atd/light", "cidbnet/base", "cidbnet/nfe", "dat/base",
-                 "dat/dat2", "dat/light",
-                 "dat/small", "drct/base", "drct/large", "drln/scan", "dual_domain/base", "fftformer/base", "grl/base",
-                 "grl/small", "grl/sr_tiny", "grl_cic/base", "hst/base", "mdsr/tv_attention", "mirnet/base",
-                 "mosr/base", "mosr/dysample", "mosr/geoensemble", "oaddet/deep", "omnisr/base", "promptcir/base",
-                 "rcan/c128", "rcan/multi_scale", "rcan/nadu", "realplksr/base", "realplksr/dysample",
-                 "realplksr/large", "realplksr/layer_norm", "restormer/base", "restormer_qf/fvlt1", "rgt/base",
-                 "rgt/small", "rrdbnet/plus", "scunet/enhanced", "srformer/base", "srformer/light", "srformer/real",
-                 "tcir/base", "unifyformer/base"}
+LONG = {"a3net", "abpn", "adcsr", "along", "art", "atd", "basicvsrpp", "cfn", "cidbnet", "dat", "drct", "drln",
+        "dual_domain", "fan", "fbcnn", "fftformer", "grl", "grl_cic", "hat", "hst", "imdeception", "mirnet", "mosr",
+        "msdrsr", "oaddet", "omnisr", "pixelbe", "prfdn", "promptcir", "realplksr", "restormer", "restormer_qf", "rgt",
+        "rrdn", "scunet", "srformer", "swin2sr", "swinfir", "tcir", "tempest", "uestc", "unicorns", "unifyformer",
+        "ynot"}
+# Whole networks that take seconds to trace: the long tests alone count them, and all variants but the first of a file
+DEEP = {"along/base", "atd/base", "cidbnet/base", "dat/base", "drct/base", "dual_domain/base", "fftformer/base",
+        "grl/small", "grl_cic/base", "hst/base", "mirnet/base", "mosr/base", "omnisr/base", "promptcir/base",
+        "realplksr/base", "restormer/base", "restormer_qf/fvlt1", "rgt/base", "srformer/base", "tcir/base",
+        "unifyformer/base"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},
@@ -250,6 +246,7 @@ DEPLOYED = {  # the same of networks that train in a wider form than they are us
 UNUSED = {"rt4ksr": ("gamma", "high"), "fftformer": ("reduce_chan_level2",),
           "drln": ("compress_1",), "mdsr": ("pre_process_x2", "pre_process_x3", "upsample_x2", "upsample_x3")}
 IDS = models.list_models()
+LATER = {model_id for model_id in IDS if model_id != models.resolve(model_id.partition("/")[0])}  # not a file's first
 IDS_AND_SCALES = [(model_id, scale) for model_id in IDS for scale in models.card(model_id).scales]
 
 
@@ -324,7 +321,7 @@ def test_every_variant_has_its_count_here():
     assert set(DEPLOYED) == set(filter(has_deployed_form, IDS))
 
 
-@pytest.mark.parametrize("model_id, scale", rows(lambda card: card.scales, is_last, DEEP_VARIANTS))
+@pytest.mark.parametrize("model_id, scale", rows(lambda card: card.scales, is_last, DEEP | LATER))
 def test_parameters_are_as_many_as_published_in_float32_and_named(model_id, scale):
     variables = models.abstract(model_id, scale=scale)
     used = models.abstract(model_id, scale=scale, deploy=True) if model_id in DEPLOYED else variables
@@ -348,7 +345,7 @@ def first_output(model, lr):
 
 
 @pytest.mark.parametrize("model_id, scale", rows(lambda card: () if card.auxiliary else card.allowed_scales,
-                                                 is_published_or_first_other))
+                                                 is_published_or_first_other, LATER))
 def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     size = 37, 51
     card = models.card(model_id)
@@ -358,7 +355,8 @@ def test_sr_is_scale_times_lr_of_any_size(model_id, scale):
     assert sr.dtype == jnp.float32
 
 
-@pytest.mark.parametrize("model_id", IDS)
+@pytest.mark.parametrize("model_id", [pytest.param(model_id, marks=[pytest.mark.slow] if model_id in LATER else [])
+                                      for model_id in IDS])
 def test_bfloat16_is_for_the_inside_only(model_id):
     card = models.card(model_id)
     model = small(model_id, dtype=jnp.bfloat16)

@@ -80,6 +80,22 @@ def test_aim_2020_and_its_washed_list(copy, tmp_path):
     assert rows == {"train": ["000001", "000003"], "validation": ["valid_000001", "valid_000002"]}
 
 
+def test_pairs_too_unlike_are_left_out_of_training(copy, tmp_path):
+    folder = copy(AIM20, 2)
+    for n, darker in ((1, 0), (2, 9), (3, 10)):  # inf, 29.05 and 28.13 dB
+        hr, lr = (folder / path.format(s=2, n=n) for path in AIM20["train"])
+        Image.new("RGB", (8, 9), (100, 100, 100)).save(lr)
+        Image.new("RGB", (16, 18), (100 - darker,) * 3).save(hr)
+    built = build("drealsr/aim20_psnr29_x2", data_dir=tmp_path, manual_dir=folder, num_workers=0)
+    assert built.counts == {"train": 2, "validation": 2}
+    rows = open_source("drealsr/aim20_psnr29_x2", "train", tmp_path)
+    assert [row["name"] for row in rows] == ["000001", "000002"]
+    for n in (1, 2, 3):
+        Image.new("RGB", (16, 18)).save(folder / AIM20["train"][0].format(s=2, n=n))
+    with pytest.raises(UserError, match="not built, no image of train is left by its config$"):
+        build("drealsr/aim20_psnr29_x2", data_dir=tmp_path / "none", manual_dir=folder, num_workers=0)
+
+
 def test_hr_rows_too_few_for_an_lr_row_are_cut_off(copy, tmp_path):
     folder = copy(RELEASED, 4)
     picture(folder / RELEASED["test"][0].format(s=4, n=1), 1, 39, 33)
@@ -113,4 +129,4 @@ def test_the_configs():
     cls, config, _ = find("drealsr")
     assert config == "x4"
     assert set(cls.builder_configs) == {
-        f"{form}x{scale}" for form in ("", "aim20_", "aim20_washed_") for scale in (2, 3, 4)}
+        f"{form}x{scale}" for form in ("", "aim20_", "aim20_washed_", "aim20_psnr29_") for scale in (2, 3, 4)}

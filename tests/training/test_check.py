@@ -1,12 +1,11 @@
 """What is wrong with a training and shows in its networks, files and data, before its first step and its folder."""
 
-import functools
 
 import jax
 from PIL import Image
 import pytest
 
-from jsr import degradations, model_file, models, recipes, sharding
+from jsr import degradations, model_file, models, recipes
 from jsr.data import mix
 from jsr.errors import UserError
 from jsr.training import check, state
@@ -27,7 +26,7 @@ def begin(carry, **fields):
 def load(photo_folder):
     """Loads a small recipe with overrides, as a training does: {key: text}; $PHOTOS is a folder of photographs."""
     def make(**given):
-        more = functools.partial(check.look, mesh=sharding.make_mesh())
+        more = check.look
         folders = {"data.train[0].dataset": str(photo_folder), "data.eval.dataset": str(photo_folder)}
         texts = SMALL | folders | {key.replace("__", "."): text.replace("$PHOTOS", str(photo_folder))
                                    for key, text in given.items()}

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import model_file, models, reparam, sharding
+from jsr import model_file, models, reparam
 from jsr.errors import UserError
 from jsr.recipes import player, read, recipe, stage
 from jsr.training import check, stages
@@ -157,13 +157,13 @@ def test_a_teacher_is_fused(tmp_path):
 def test_patterns_that_fit_no_parameter_are_found_before_anything_runs():
     config = three_stages(players=[dict(freeze=["sr/boddy_0*"])])
     with pytest.raises(UserError, match=r"players\[0\]: freeze: no parameter fits 'sr/boddy_0.'; did you mean 'sr/b"):
-        check.check(config, sharding.make_mesh())
+        check.check(config)
 
 
 def test_a_size_that_no_network_has_is_one_line():
     config = three_stages(model="edsr", scale=2, fields=dict(num_feat=0))
     with pytest.raises(UserError, match="--config.networks.sr.fields: edsr cannot be made with .*'num_feat'") as error:
-        check.check(config, sharding.make_mesh())
+        check.check(config)
     assert sum("--config.networks" in line for line in str(error.value).splitlines()) == 1
 
 
@@ -190,7 +190,7 @@ def test_a_form_that_channels_cannot_lead_to():
 def test_batch_norm_is_not_trained_fused():
     config = three_stages(model="plain/repnet", scale=3, first=dict(fused=True))
     with pytest.raises(UserError, match=r"stages\[0\].fused: sr has BatchNorm, whose statistics would not be renewed"):
-        check.check(config, sharding.make_mesh())
+        check.check(config)
 
 
 def test_the_state_passes_over_with_fresh_optimizers():

@@ -1,10 +1,7 @@
-"""The train step: players, keys of losses, averages, skipped steps, chains, parts of a batch, many devices and one."""
+"""The train step: players, keys of losses, averages, skipped steps, chains, parts of a batch."""
 
 import dataclasses
 import itertools
-import os
-import subprocess
-import sys
 
 import flax.linen as nn
 import jax
@@ -437,50 +434,3 @@ def test_augmentation_sees_what_networks_without_parameters_make_of_lr():
     new, metrics = jax.jit(make_step(plan))(state, data, jax.random.key(0))
     assert 100 / 255 < metrics["loss"] < 200 / 255  # of what is between LR and HR: part of LR is HR
     assert gain(new) < 2 and params(new, "up") == {}
-
-
-DEVICES = """
-import jax, numpy as np
-from jsr import recipes, models, sharding
-from jsr.errors import UserError
-from jsr.training import stages, state as states
-from jsr.training.step import make_step
-def train(devices, accumulate):
-    recipe = recipes.load("aim22_t1", [("networks.sr.fields", "{'num_feat': 4, 'num_block': 1}"), ("ema_decay", "0.9"),
-                                      ("stages[0].accumulate", accumulate), ("stages[0].steps", "60"),
-                                      ("stages[0].augment", "['flip_rotate', 'blend']")])
-    plan = stages.plan_of(recipe, 0)
-    mesh = sharding.make_mesh(devices)
-    state = states.make_state(plan, {"sr": models.init(plan.networks["sr"], jax.random.key(0))})
-    state = jax.device_put(state, sharding.replicated(mesh))
-    step = jax.jit(make_step(plan))
-    rng, losses = np.random.default_rng(0), []
-    for _ in range(8):
-        batch = {"lr": rng.integers(0, 256, (16, 6, 6, 3), np.uint8),
-                 "hr": rng.integers(0, 256, (16, 24, 24, 3), np.uint8)}
-        state, metrics = step(state, sharding.put_batch(batch, mesh), jax.random.key(1))
-        losses.append(float(metrics["loss"]))
-    assert len(state.step.devices()) == len(devices)
-    return jax.device_get(state), losses
-one, eight = train(jax.devices()[:1], "1"), train(jax.devices(), "2")
-assert len(jax.devices()) == 8
-try:
-    sharding.check_batch(12, sharding.make_mesh())
-except UserError as e:
-    assert "batch 12 cannot be split evenly over 8 devices; use a multiple of 8" in str(e)
-else:
-    raise AssertionError("a batch of 12 over 8 devices")
-params = [np.concatenate([x.ravel() for x in jax.tree.leaves(s.nets["sr"]["variables"])]) for s, _ in (one, eight)]
-print(np.abs(params[0] - params[1]).max(), np.abs(np.subtract(one[1], eight[1])).max())
-"""
-
-
-def test_eight_devices_train_as_one():
-    """8 steps on 8 fake devices, each batch in two parts: parameters within 1e-4 and losses within 1e-5 of one device's
-    on whole batches (sums in another order), with the same augmentation."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
-    environment = {**os.environ, "XLA_FLAGS": flags}
-    done = subprocess.run([sys.executable, "-c", DEVICES], env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    parameters, losses = map(float, done.stdout.split())
-    assert parameters < 1e-4 and losses < 1e-5

@@ -19,7 +19,8 @@ _AIM20 = {
     "train": Split(("X{}/HR/{number}.*",)),
     "validation": Split(("X{}/valid/HR/{number}.*",), prefix="valid_"),
 }
-_FORMS = {"": _RELEASED, "aim20_": _AIM20, "aim20_washed_": _AIM20}
+_FORMS = {"": _RELEASED, "aim20_": _AIM20, "aim20_washed_": _AIM20, "aim20_psnr29_": _AIM20}
+_LEAST_PSNR = 29.0  # dB, of the training pairs of `aim20_psnr29_x4` and so on
 
 
 def _of_scale(form, scale):
@@ -58,7 +59,8 @@ class Builder(FoldersBuilder):
         if alone:
             raise UserError(f"{folder}: {len(alone):,} HR images of {self.name}'s split {split} have no LR image, as "
                             f"{alone[0]}; looked for {place}. To be had from {self.HOME}")
-        return {name: pairs.OriginalPair(name, hr, lrs[_scene(name)], self.scale) for name, hr in hrs.items()}
+        least = _LEAST_PSNR if split == "train" and "psnr29" in self.builder_config.name else 0.0
+        return {name: pairs.OriginalPair(name, hr, lrs[_scene(name)], self.scale, least) for name, hr in hrs.items()}
 
     def _work(self):
         return functools.partial(pairs.prepare, folder=self.parts_dir)

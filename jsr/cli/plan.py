@@ -1,0 +1,66 @@
+"""Say what a training step, or a deployed network, would take on accelerators that are not there.
+
+    jsr plan aim22_t1:edsr --on v5e:2x4                     # a slice of TPUs
+    jsr plan aim22_t1:edsr --on h100:4x8 '--config.stages[0].batch=512'     # 4 hosts of 8 GPUs
+    jsr plan ais24:casr --deployed 540x960 --config.dtype=bfloat16 --on h200:1
+
+The very step is compiled for them, which needs no device and no driver, but the compiler: the extra "tpu" or "cuda".
+It prints memory a chip and how many samples would fit, the collectives with their bytes, the time by kind of
+instruction, the ten dearest with the module that wrote them, and what the loader must give. Times are estimates: on
+TPUs the compiler's, on GPUs a floor by peak rates; how far measured ones lie from them stands in benchmarks/.
+"""
+
+import argparse
+import json
+import re
+
+from jsr import recipes, terminal
+from jsr.errors import UserError
+
+
+def add_arguments(parser):
+    """Adds the command's arguments to an argparse parser."""
+    parser.add_argument("config", metavar="FILE[:RECIPE]", help="track file and one of its recipes")
+    parser.add_argument("--on", metavar="CHIP:SHAPE", required=True,
+                        help="v4, v5e, v5p, v6e with the slice's shape (v5e:16x16), h100 or h200 with hosts x GPUs "
+                             "(h100:4x8), or a number of chips (h200:1)")
+    parser.add_argument("--stage", metavar="N", type=int, default=0, help="number of the stage, from 0 (0)")
+    parser.add_argument("--deployed", metavar="HxW", type=_size,
+                        help="the recipe's networks as they are used, on an LR image of this size, instead of the step")
+    parser.add_argument("--quick", action="store_true",
+                        help="compile with little effort, in a fraction of the time: memory and collectives hold, "
+                             "times come out long")
+    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
+    parser.add_argument("--json", action="store_true", help="prints JSON instead of lines")
+
+
+def run(args):
+    """Compiles and prints; returns the exit status: 0, 1 where it does not fit."""
+    import jax
+    from jax._src import xla_bridge
+
+    from jsr import planning
+
+    if not xla_bridge.backends_are_initialized():
+        jax.config.update("jax_platforms", "cpu")  # whatever is here is not what it is for
+    recipe = recipes.load(args.config, args.overrides)
+    if not 0 <= args.stage < len(recipe.stages):
+        raise UserError(f"--stage {args.stage}: {args.config} has the stages 0 to {len(recipe.stages) - 1}")
+    on, effort = planning.target(args.on), "quick" if args.quick else "full"
+    made = (planning.of_deployed(recipe, args.deployed, on, effort=effort) if args.deployed
+            else planning.of_step(recipe, args.stage, on, effort=effort))
+    made = {"config": args.config, "overrides": dict(args.overrides), **made}
+    if args.json:
+        print(json.dumps(made, indent=1))
+    else:
+        console = terminal.console()
+        for line in planning.lines(made):
+            console.print(line)
+    return 0 if made["fits"] else 1
+
+
+def _size(text):
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no height and width such as 540x960")
+    height, width = map(int, text.split("x"))
+    return height, width

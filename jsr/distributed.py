@@ -1,0 +1,378 @@
+"""Several processes that train one network: they meet, agree, do once what is done once, and end together.
+
+Each process runs the same program on its share of the data; JAX's coordination service, in the first process, has a
+store of keys and values, by which they speak. That works before any computation on several devices, and does not depend
+on how long another takes. Alone, a process is the first and the only one, and all of this costs nothing. Nothing here
+compares clocks.
+"""
+
+import contextlib
+import functools
+import itertools
+import json
+import os
+from pathlib import Path
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import warnings
+
+import jax
+from jax._src import clusters  # alone tells what a scheduler says of this process, without waiting for the others
+from jax._src import distributed as of_jax  # has the store
+from jax.experimental import multihost_utils
+
+from jsr.errors import UserError, no_permission
+
+HEARTBEAT_S = 20  # after which a silent process is gone
+WAIT_MINUTES = 5.0  # for all to come
+_SEEN_S = 20      # that a file may take to be seen by all, over a network
+_POLL_MS = 2000
+_LEFT = "jsr/left"  # key under which a process that must end says why
+# In the errors of collectives, checkpoints and the store where another process is gone
+_LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|coordination|barrier|UNAVAILABLE|ABORTED|heartbeat|"
+                   r"broken pipe|socket", re.I)
+
+_names = ["process 0"]  # of all processes
+_keys = itertools.count()
+_asked = itertools.count(1)
+_ended = threading.Lock()  # held by the thread that says why this process ends
+
+
+def count():
+    """Number of processes of the job."""
+    return len(_names)
+
+
+def number():
+    """Number of this process, from 0."""
+    return of_jax.global_state.process_id if count() > 1 else 0
+
+
+def devices():
+    """Number of devices of all processes."""
+    return jax.device_count()
+
+
+def is_first():
+    """Whether this process does what is done once."""
+    return number() == 0
+
+
+def parse_hosts(text):
+    """(address, processes, number) of "ADDRESS:PORT,PROCESSES,NUMBER"; raises ValueError."""
+    address, processes, own = text.split(",")
+    if not re.fullmatch(r".+:\d+", address) or not 0 <= int(own) < int(processes):
+        raise ValueError(text)
+    return address, int(processes), int(own)
+
+
+@contextlib.contextmanager
+def job(hosts=None, minutes=WAIT_MINUTES):
+    """Makes this process one of a job's, where it is one, while the block runs. The processes end together.
+
+    The scheduler says so (SLURM, Open MPI, TPU pods, Kubernetes, as JAX detects them), or `hosts` does. A process whose
+    block raises ends there, with its line, and the others with the same.
+
+    Args:
+      hosts: (address of the first process, number of processes, number of this one), see `parse_hosts`.
+      minutes: to wait for all processes.
+
+    Raises:
+      UserError: the scheduler says otherwise than `hosts`; the port is taken.
+    """
+    scheduled = _scheduled(needed=not hosts)
+    if hosts and scheduled and hosts[1:] != scheduled:
+        raise UserError(f"--hosts says that this is process {hosts[2]} of {hosts[1]}, the scheduler that it is process "
+                        f"{scheduled[1]} of {scheduled[0]}; leave --hosts out")
+    address, processes, own = hosts or (None, *(scheduled or (1, 0)))
+    if processes == 1:
+        yield
+        return
+    _connect(address, processes, own, minutes, scheduled)
+    watch = threading.Thread(target=_watch, daemon=True)
+    watch.start()
+    try:
+        _meet_all(processes)
+        yield
+        meet()
+    except BaseException as e:
+        _leave(e)
+    if is_first():
+        _set(_LEFT, "null")
+    watch.join()
+    jax.distributed.shutdown()
+    _names[:] = _names[:1]
+
+
+def _scheduled(needed):
+    """(number of processes, number of this one) by the scheduler; None without one."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ and "JOB_COMPLETION_INDEX" not in os.environ:
+        return None  # a pod that is no part of an indexed job
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a package for Kubernetes is missing
+            for kind in clusters.ClusterEnv._cluster_types:
+                if not kind.opt_in_only_method and kind.is_env_present():
+                    return kind.get_process_count(), kind.get_process_id()
+    except Exception as e:  # whatever a variable that is missing, or a cluster that does not answer, makes of it
+        if needed:
+            raise UserError(f"the scheduler does not say which process of how many this is ({type(e).__name__}: {e}); "
+                            "--hosts ADDRESS:PORT,PROCESSES,NUMBER does") from e
+    return None
+
+
+def _connect(address, processes, own, minutes, scheduled):
+    """Starts JAX's service in the first process, and connects to it."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors alone, before JAX has spoken
+    _divert(address or "the first process", own, minutes)
+    if own == 0 and address:
+        with socket.socket(socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:  # the service would share it with another one
+                probe.bind(("", int(address.rpartition(":")[2])))
+            except OSError as e:
+                raise UserError(f"{address}: the port cannot be used ({e.strerror}): another process has the number 0, "
+                                "or another program the port; choose another") from e
+    of_jaxlib, seconds = of_jax._jax, max(round(60 * minutes), 1)
+    service = of_jaxlib.get_distributed_runtime_service
+    # Only a service that gives up before its clients do says whom it has waited for.
+    of_jaxlib.get_distributed_runtime_service = functools.partial(service, cluster_register_timeout=seconds)
+    try:
+        jax.distributed.initialize(address, processes, own, initialization_timeout=seconds + 10,
+                                   cluster_detection_method=None if scheduled else "deactivate",
+                                   heartbeat_timeout_seconds=HEARTBEAT_S, shutdown_timeout_seconds=HEARTBEAT_S)
+    finally:
+        of_jaxlib.get_distributed_runtime_service = service
+
+
+def _divert(address, own, minutes):
+    """Sends what C++ writes through jsr.last_words to standard error; what Python does stays where it went."""
+    script = Path(__file__).with_name("last_words.py")
+    other = subprocess.Popen([sys.executable, "-I", "-S", script, address, str(own), f"{minutes:g}"],
+                             stdin=subprocess.PIPE, start_new_session=True)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        stream.flush()
+        setattr(sys, name, open(os.dup(number), "w", buffering=1, encoding=stream.encoding, errors="backslashreplace"))
+        os.dup2(other.stdin.fileno(), number)
+    other.stdin.close()
+
+
+def _meet_all(processes):
+    """Learns what the others are called: the first thing that all do."""
+    _names[:] = [f"process {n}" for n in range(processes)]
+    hosts = gather(socket.gethostname())
+    _names[:] = [f"process {n} on {host}" for n, host in enumerate(hosts)]
+    os.write(2, b"\0" + json.dumps(_names).encode() + b"\n")
+
+
+def together(value, function):
+    """What a function makes of the values of all processes, computed by the first and told to all.
+
+    Every process calls it, in the same order; it waits for all.
+
+    Args:
+      value: of this process, as JSON has it.
+      function: of [value of process 0, of process 1, ...]; what it returns, JSON has too.
+
+    Raises:
+      UserError: the function does, in all processes.
+    """
+    if count() == 1:
+        return function([value])
+    turn = next(_keys)
+    key = f"jsr/{turn}"
+    _set(f"{key}/{number()}", json.dumps(value, default=float))
+    if is_first():
+        values = [json.loads(_get(f"{key}/{n}")) for n in range(count())]
+        _store().key_value_delete(f"jsr/{turn - 1}/")  # from which all have gone on
+        try:
+            told = {"result": function(values)}
+        except UserError as e:
+            told = {"error": str(e)}
+        _set(f"{key}/all", json.dumps(told, default=float))
+    told = json.loads(_get(f"{key}/all"))
+    if "error" in told:
+        raise UserError(told["error"])
+    return told["result"]
+
+
+def gather(value):
+    """[value of process 0, of process 1, ...] in all processes."""
+    return together(value, list)
+
+
+def first(function):
+    """What a function without arguments gives, called by the first process alone; UserErrors are all's, too."""
+    return together(None, lambda _: function())
+
+
+def meet():
+    """Waits for all processes."""
+    together(None, lambda _: None)
+
+
+def agree(facts, remedy):
+    """Raises a UserError in all processes unless all have the same facts.
+
+    Args:
+      facts: {what: value, as JSON has it}.
+      remedy: what to do, for the message.
+    """
+    together(facts, functools.partial(_check_alike, remedy=remedy))
+
+
+def _check_alike(rows, remedy):
+    different = [what for what in dict.fromkeys(itertools.chain(*rows)) if any(
+        row.get(what) != rows[0].get(what) for row in rows)]
+    for what in different[:1]:
+        values = [row.get(what) for row in rows]
+        usual = max(values, key=values.count)
+        other = next(n for n, value in enumerate(values) if value != usual)
+        more = f", and {len(different) - 1} more are different" if different[1:] else ""
+        raise UserError(f"{_names[other]} has {what} {values[other]!r}, {_names[values.index(usual)]} {usual!r}{more}; "
+                        f"{remedy}")
+
+
+def check_shared(path):
+    """Raises a UserError unless all processes see a file of the first's as it is; it is named by its folder."""
+    text = first(path.read_text)
+    deadline, seen = time.monotonic() + _SEEN_S, False
+    while not seen and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            os.listdir(path.parent)  # has a network's file system look again
+            seen = path.read_text() == text
+        if not seen:
+            time.sleep(0.2)
+
+    def check(all_seen):
+        blind = [_names[n] for n, its in enumerate(all_seen) if not its]
+        if blind:
+            raise UserError(f"{path.parent}: {' and '.join(blind)} cannot see what {_names[0]} writes there; give all "
+                            "processes a --workdir on a disk that they share")
+
+    together(seen, check)
+
+
+def merged(items):
+    """Yields the items of all processes, in turns, to the first; to the others nothing. Items are as JSON has them."""
+    if count() == 1:
+        yield from items
+        return
+    key, items = f"jsr/{next(_keys)}", iter(items)
+    if not is_first():
+        for place, item in enumerate(itertools.chain(items, [None])):
+            _set(f"{key}/{number()}/{place}", json.dumps(item, default=float))
+        return
+    left = set(range(count()))
+    for place in itertools.count():
+        for n in sorted(left):
+            item = next(items, None) if n == 0 else json.loads(_get(f"{key}/{n}/{place}"))
+            if n:
+                _store().key_value_delete(f"{key}/{n}/{place}")
+            if item is None:
+                left.discard(n)
+            else:
+                yield item
+        if not left:
+            return
+
+
+def share(records):
+    """Every `count`-th of some records, as this process takes them: `merged` has them in order again."""
+    return records if count() == 1 else _Share(records, number(), count())
+
+
+class _Share:
+    """Every n-th item of a sequence."""
+
+    def __init__(self, items, start, step):
+        self._items, self._places = items, range(start, len(items), step)
+
+    def __len__(self):
+        return len(self._places)
+
+    def __getitem__(self, place):
+        return self._items[self._places[place]]
+
+
+def stop_asked():
+    """Whether to save and stop: SIGTERM came to some process. All call it at the same points, and hear it at one."""
+    return count() > 1 and multihost_utils.reached_preemption_sync_point(next(_asked))
+
+
+def whole(arrays):
+    """A tree of arrays that are split over all processes, as NumPy arrays of which each has all."""
+    return multihost_utils.process_allgather(arrays, tiled=True) if count() > 1 else arrays
+
+
+def is_lost(error):
+    """Whether an exception tells that another process is gone."""
+    return count() > 1 and not isinstance(error, UserError) and bool(_LOST.search(str(error)))
+
+
+def _store():
+    return of_jax.global_state.client
+
+
+def _set(key, text):
+    _store().key_value_set(key, text)
+
+
+def _get(key):
+    """The text of a key, once some process has set it; Ctrl+C is heard meanwhile."""
+    while True:
+        try:
+            return _store().blocking_key_value_get(key, _POLL_MS)
+        except jax.errors.JaxRuntimeError as e:
+            if "DEADLINE_EXCEEDED" not in str(e):
+                raise
+
+
+def _watch():
+    """Ends this process, with the line of one that has left."""
+    try:
+        found = json.loads(_get(_LEFT))
+    except Exception:  # the first process is gone, of which XLA says more
+        return
+    if found and found["by"] != number():
+        _say(f"{_names[found['by']]}: {found['why']}")
+        _set(f"jsr/heard/{number()}", "")
+        os._exit(found["status"])
+
+
+def _leave(error):
+    """Ends this process with a line, and tells the others why."""
+    if is_lost(error):
+        time.sleep(HEARTBEAT_S + 5)  # till then it is known who, and this process ended by `_watch` or XLA
+        _say(f"the connection to another process broke: {str(error).strip().partition(chr(10))[0][:200]}")
+        os._exit(1)
+    status, why = 1, str(error)
+    if isinstance(error, PermissionError):
+        why = no_permission(error)
+    elif isinstance(error, KeyboardInterrupt):
+        status, why = 130, "stopped"
+    elif not isinstance(error, UserError):
+        why = f"ended by an error, {type(error).__name__}: {why.partition(chr(10))[0]}"
+        traceback.print_exception(error)
+    _say(why)
+    with contextlib.suppress(Exception):  # another was first, or the service is gone
+        _set(_LEFT, json.dumps({"by": number(), "why": why, "status": status}))
+        if is_first():  # with which the service ends
+            for n in range(1, count()):
+                _store().blocking_key_value_get(f"jsr/heard/{n}", 2 * _POLL_MS)
+    os._exit(status)
+
+
+def _say(text):
+    """The last line of this process; of two threads that would have one the second waits for its end."""
+    _ended.acquire()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.write(f"jsr: {text}\n")
+        sys.stderr.flush()
