@@ -27,7 +27,6 @@ _FOREIGN = (  # how files begin that people take for weights, and what they are
     (b"Rar!", "a RAR archive; unpack it"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it"),
     (b"7767517", "a network of ncnn, whose weights are in its .bin; get the PyTorch weights that it was made of"),
-    (b"\x08", "an ONNX network; get the PyTorch weights that it was made of"),  # its version
     (b"GGUF", "a GGUF file, of language models"),
     (b"{", "a JSON text, no weights"),
     (b"%PDF", "a PDF document"),
@@ -137,6 +136,8 @@ def foreign(path):
         return ""
     if not head:
         return "is empty; get it again"
+    if head[:1] == b"\x08" and head[2:3] == b"\x12":  # its version and who made it
+        return "is an ONNX network; get the PyTorch weights that it was made of"
     if head[4:8] == b"TFL3":
         return "is a network of TensorFlow Lite; get the PyTorch weights that it was made of"
     if head[257:262] == b"ustar":
