@@ -219,6 +219,7 @@ class Chain:
             return pad_to(np.asarray(frame(index))[None], rows, columns, self.padding.mode)
 
         new, before = np.ones((length, 1), bool), padded(0)
+        spatial = back = np.empty(0)
         for index in range(length):
             check()
             image = padded(index)

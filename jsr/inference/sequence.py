@@ -65,13 +65,15 @@ class Sequence:
         Yields:
           (item, float32 (H * scale, W * scale, C), not clipped) of those that are wanted, in order.
         """
-        return (self._in_scenes if self._recurrent and self._store else self._in_windows)(frames, wanted)
+        if self._recurrent and self._store:
+            return self._in_scenes(frames, wanted, self._store)
+        return self._in_windows(frames, wanted)
 
-    def _in_scenes(self, frames, wanted):
-        is_cut, items, store, each = Cuts(), [], self._store, 0
+    def _in_scenes(self, frames, wanted, store):
+        is_cut, items, each = Cuts(), [], 0
         for item, image in frames:
             if is_cut(image):
-                yield from self._scene(items, wanted)
+                yield from self._scene(items, wanted, store)
                 items.clear()
                 store.clear()
                 self.scenes += 1
@@ -81,14 +83,14 @@ class Sequence:
                              f"scene, this one of {len(items)} frames or more; free some space, or --windows "
                              "needs none")
             store["lr", len(items) - 1] = image
-        yield from self._scene(items, wanted)
+        yield from self._scene(items, wanted, store)
 
-    def _scene(self, items, wanted):
+    def _scene(self, items, wanted, store):
         """The SR of the frames of a whole scene, whose LR is in the Store."""
         chosen = [index for index, item in enumerate(items) if wanted(item)]
         if not chosen:
             return
-        store, upscaler = self._store, self._upscaler
+        upscaler = self._upscaler
         frame = functools.lru_cache(1)(lambda index: _colours(store["lr", index]))
         height, width = frame(0).shape[:2]
         rows, columns = self._spans(None, height, width)

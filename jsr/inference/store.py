@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class Store:
     def __init__(self, target):
         self._target, self._places, self._end, self.most = target, {}, 0, 0
         with writing(target):  # without a buffer, so that a full disk is told at once
-            self._file = tempfile.TemporaryFile(dir=target.parent, prefix=".", buffering=0)
+            self._file: Any = tempfile.TemporaryFile(dir=target.parent, prefix=".", buffering=0)
 
     def __enter__(self):
         return self

@@ -253,8 +253,8 @@ class Upscaler:
         streams = [self._scene_through(chain, functools.partial(turned, turns, step), length, wanted, store,
                                        (*key, number), check) for number, (turns, step, _, chain) in enumerate(ways)]
         for index in wanted:
-            sr = sum(weight * np.rot90(next(stream)[:, ::step], -turns)
-                     for (turns, step, weight, _), stream in zip(ways, streams, strict=True)) / len(self._transforms)
+            sr = np.sum([weight * np.rot90(next(stream)[:, ::step], -turns) for (turns, step, weight, _), stream in
+                         zip(ways, streams, strict=True)], axis=0) / np.float32(len(self._transforms))
             yield self._blended(sr, frame(index))
 
     def _scene_through(self, chain, frame, length, wanted, store, key, check):

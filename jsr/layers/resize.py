@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ def bicubic_downsample(x, factor, a=-0.75):
     return _reduce_along(_reduce_along(x, factor, 1, a), factor, 2, a)
 
 
-def _reduce_along(x, factor, axis, a):
+def _reduce_along(x, factor, axis, a) -> Any:  # `sum` is said to give an integer
     """Each pixel is the same weighted sum of the four around the middle of its `factor` pixels."""
     size = x.shape[axis] // factor
     padded = jnp.pad(x, [(1, 1) if d == axis else (0, 0) for d in range(x.ndim)], mode="edge")

@@ -244,7 +244,8 @@ class BasicVSRPlusPlus(nn.Module):
         small, spatial = self._extract(frames)
         to_next, to_previous = self._flows(small.reshape(length, count, *small.shape[1:]))
         spatial = spatial.reshape(length, count, *spatial.shape[1:])
-        new, earlier = self._new(clip), ()
+        new = self._new(clip)
+        earlier: tuple[Any, ...] = ()
         for name in PASSES:
             backward = name.startswith("backward")
             scan = nn.scan(lambda step, carry, frame: step(carry, frame), variable_broadcast="params",

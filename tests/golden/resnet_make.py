@@ -2,8 +2,8 @@
 
     python tests/golden/resnet_make.py VISION
 
-The argument is a git clone of pytorch/vision; numpy and torch must be installed. Not run by the tests. The format is that
-of _official.write; the original's numbers of features are replaced by others.
+The argument is a git clone of pytorch/vision; numpy and torch must be installed. Not run by the tests. The format is
+_official.write's; the original's numbers of features are replaced by others.
 """
 
 import sys
