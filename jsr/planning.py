@@ -125,18 +125,21 @@ def of_step(recipe, index, on, *, effort="full"):
         pessimistic about time and memory on TPUs.
 
     Returns:
-      Plain data: {recipe, stage, batch, crop (height and width, px), mesh, state, per_chip (samples), parameters,
-      format, what, on, chip, chips, dtype, effort, compile_cpu_s, versions, collectives: [{op, count, bytes}] a step,
-      flops and flops_ms (at the peak rate) a chip, estimate: {ms of a step, kernels, launching_ms, by (whose estimate
-      it is), kinds: {kind: {count, ms}}, dearest: [{ms, count, kind, module, op, shape}]}, memory: bytes a chip of all
-      that jsr.training.memory.Memory has, their total and the chip's, fits, largest_per_chip: samples that would fit if
-      memory grows in proportion, loader: {samples_per_s, bytes_per_s, hosts} that keep up with the estimate}.
+      Plain data: {recipe, stage, batch, crop (height and width, px), mesh, state, per_chip (samples), accumulate,
+      parameters, format, what, on, chip, chips, dtype, effort, compile_cpu_s, versions, collectives: [{op, count,
+      bytes}] a step, flops and flops_ms (at the peak rate) a chip, estimate: {ms of a step, kernels, launching_ms, by
+      (whose estimate it is), kinds: {kind: {count, ms}}, dearest: [{ms, count, kind, module, op, shape}]}, memory:
+      bytes a chip of all that jsr.training.memory.Memory has, their total and the chip's, fits, largest_per_chip:
+      samples that would fit if memory grows in proportion, loader: {samples_per_s, bytes_per_s, hosts} that keep up
+      with the estimate}.
 
     Raises:
       UserError: the batch does not divide, or the step does not fit.
     """
-    plan, stage, mesh = stages.plan_of(recipe, index), recipe.stages[index], sharding.make_mesh(on.devices, recipe.mesh)
-    sharding.check_batch(stage.batch // stage.accumulate, mesh)
+    mesh = sharding.make_mesh(on.devices, recipe.mesh)
+    sharding.check_batch(recipe.stages[index].batch, mesh)
+    recipe = check.fitted(recipe, mesh)  # as training does
+    plan, stage = stages.plan_of(recipe, index), recipe.stages[index]
     batch = {key: jax.ShapeDtypeStruct((stage.batch, *leaf.shape[1:]), leaf.dtype,
                                        sharding=sharding.batched(mesh, len(leaf.shape)))
              for key, leaf in check.batch_of(recipe, stage).items()}
@@ -154,7 +157,7 @@ def of_step(recipe, index, on, *, effort="full"):
     rate = stage.batch / made["estimate"]["ms"] * 1e3
     crops = sum(math.prod(leaf.shape[1:]) * leaf.dtype.itemsize for leaf in batch.values())
     return {"recipe": recipe.recipe, "stage": index, "batch": stage.batch, "crop": list(stage.crop_hw),
-            "mesh": dict(mesh.shape), "state": recipe.state, "per_chip": share,
+            "mesh": dict(mesh.shape), "state": recipe.state, "per_chip": share, "accumulate": stage.accumulate,
             "parameters": sum(math.prod(leaf.shape) for name in recipe.trained
                               for leaf in jax.tree.leaves(every[name]["params"])), **made,
             "memory": {**dataclasses.asdict(found), "total": found.total, "chip": on.chip.memory},
