@@ -133,7 +133,7 @@ class Loop(nn.Module):
     @nn.compact
     def __call__(self, clip, *, train=False):
         frames, sides = jnp.swapaxes(clip, 0, 1), clip.shape[3:1:-1]
-        share = jnp.stack([*(jnp.float32(side) / -(-side // 32) for side in sides), jnp.float32(sides[0]) // 5])
+        share = jnp.stack([*(jnp.float32(side) / -(-side // 32) for side in sides), jnp.float32(sides[0]) / 64])
         number = jnp.cumsum(frames.max((2, 3, 4)) > 0, 0) - 2
         kernel = self.param("kernel", nn.initializers.ones, (3, 3, 6, 3))
 
