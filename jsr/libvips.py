@@ -151,7 +151,7 @@ def check_jpeg(data, name):
         pyvips.vips_lib.vips_error_clear()
         try:  # smaller, which is quicker: the samples are decoded all the same
             rest = pyvips.Image.jpegload_buffer(data).height % 8
-            shrink = next(shrink for shrink in (8, 4, 2, 1) if not rest or rest >= shrink)  # else libvips leaves rows out
+            shrink = next(shrink for shrink in (8, 4, 2, 1) if not rest or rest >= shrink)  # else rows are left out
             source, unread = _watched(pyvips, data)
             pyvips.Image.jpegload_source(source, shrink=shrink, access="sequential", fail_on="truncated").avg()
             # What is missing in the last rows is no error.

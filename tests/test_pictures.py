@@ -717,5 +717,6 @@ def test_whole_jpeg_files_of_any_height_are_whole(photograph, mode):
     for height in (*range(1, 50), 131):
         for subsampling in (0, 1, 2):
             file = io.BytesIO()
-            Image.fromarray(photograph(height, 71)).convert(mode).save(file, "JPEG", quality=90, subsampling=subsampling)
+            picture = Image.fromarray(photograph(height, 71)).convert(mode)
+            picture.save(file, "JPEG", quality=90, subsampling=subsampling)
             libvips.check_jpeg(file.getvalue(), f"{height}.jpg")
