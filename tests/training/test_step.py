@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import models, recipes
+from jsr import models, recipes, sharding
 from jsr.chain import run_chain
 from jsr.errors import UserError
 from jsr.recipes import player, recipe, stage
@@ -408,6 +408,15 @@ def test_frozen_statistics_are_used_and_stay():
     equal(statistics[0], statistics[2])
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a != b).any()), *statistics[:2]))
     assert metrics["loss"] != its_metrics["loss"]
+
+
+@pytest.mark.parametrize("norm, frozen, by_each", [(False, False, True), (True, False, False), (True, True, True)])
+def test_batch_norm_that_learns_is_left_to_xla(norm, frozen, by_each):
+    """Over several devices its statistics are the whole batch's, so none computes a gradient of its own samples."""
+    plan, state, _ = start(one(frozen_statistics=frozen), networks={"sr": Blocks(norm=norm)})
+    mesh = jax.sharding.AbstractMesh((8, 1), (sharding.DATA, sharding.ROWS))
+    traced = jax.make_jaxpr(make_step(plan, mesh))(state, EIGHT, jax.random.key(0))
+    assert (" shard_map[" in str(traced)) == by_each
 
 
 @pytest.mark.slow
