@@ -129,7 +129,6 @@ def _scheduled(needed):
 def _connect(address, processes, own, minutes, scheduled):
     """Starts JAX's service in the first process, and connects to it."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors alone, before JAX has spoken
-    _divert(address or "the first process", own, minutes)
     if own == 0 and address:
         with socket.socket(socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -138,6 +137,7 @@ def _connect(address, processes, own, minutes, scheduled):
             except OSError as e:
                 raise UserError(f"{address}: the port cannot be used ({e.strerror}): another process has the number 0, "
                                 "or another program the port; choose another") from e
+    _divert(address or "the first process", own, minutes)
     of_jaxlib, seconds = of_jax._jax, max(round(60 * minutes), 1)
     service = of_jaxlib.get_distributed_runtime_service
     # Only a service that gives up before its clients do says whom it has waited for.
@@ -341,7 +341,7 @@ def _watch():
     except Exception:  # the first process is gone, of which XLA says more
         return
     if found and found["by"] != number():
-        _say(f"{_names[found['by']]}: {found['why']}")
+        _say(f"{found['name']}: {found['why']}")
         _set(f"jsr/heard/{number()}", "")
         os._exit(found["status"])
 
@@ -362,10 +362,12 @@ def _leave(error):
         traceback.print_exception(error)
     _say(why)
     with contextlib.suppress(Exception):  # another was first, or the service is gone
-        _set(_LEFT, json.dumps({"by": number(), "why": why, "status": status}))
+        _set(f"jsr/heard/{number()}", "")
+        # With its name: the others may not have met all yet
+        _set(_LEFT, json.dumps({"by": number(), "name": _names[number()], "why": why, "status": status}))
         if is_first():  # with which the service ends
             for n in range(1, count()):
-                _store().blocking_key_value_get(f"jsr/heard/{n}", 2 * _POLL_MS)
+                _store().blocking_key_value_get(f"jsr/heard/{n}", 1000 * HEARTBEAT_S)
     os._exit(status)
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+from jax._src.distributed import global_state
+import psutil
 import pytest
 
 from jsr import distributed, last_words
@@ -65,7 +67,7 @@ def free_port():
 
 
 @contextlib.contextmanager
-def job(numbers, what, *, of=None, minutes=1.0):
+def job(numbers, what, *, of=None, minutes=5.0):
     """Processes with the given numbers of one job, which are killed at the end."""
     address = f"127.0.0.1:{free_port()}"
     started = [subprocess.Popen(
@@ -98,7 +100,8 @@ def test_a_mistake_of_one_ends_all_with_its_line(what):
     with job([0, 1], what) as started:
         found = ends(started)
     for (status, text), (wanted, line) in zip(found, ENDS[what], strict=True):
-        assert status == wanted and text in (line, line.replace("jsr: ", f"jsr: process 0 on {HOST}: ")), found
+        others = [line.replace("jsr: ", f"jsr: process {n} on {HOST}: ") for n in range(2)]
+        assert status == wanted and text in (line, *others), found  # of a mistake of all, either may be heard first
 
 
 @pytest.mark.slow
@@ -128,10 +131,10 @@ def test_who_is_killed_is_named_within_30_seconds(victim):
         assert status and text.startswith(f"jsr: process {victim} on {HOST} is gone") and "\n" not in text, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers, lines", [
     ([0, 2], ["process 1 of 3 has not come within 0.2 minutes"] * 2),
-    pytest.param([1], ["process 0 has not come within 0.2 minutes"], marks=pytest.mark.slow),
-    pytest.param([0, 1, 1], ["process 2 of 3 has not come", None, None], marks=pytest.mark.slow)])
+    ([1], ["process 0 has not come within 0.2 minutes"]), ([0, 1, 1], ["process 2 of 3 has not come", None, None])])
 def test_who_does_not_come_is_named_and_who_comes_twice(numbers, lines):
     with job(numbers, "work", of=3, minutes=0.2) as started:
         found = ends(started)
@@ -147,9 +150,9 @@ def test_a_second_first_process_is_told_that_the_port_is_taken():
         taken.bind(("", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = subprocess.run([sys.executable, "-c", ACTOR, f"{address},2,0", "0.2", "work"], capture_output=True,
-                              text=True, timeout=TIMEOUT)
-    assert done.returncode == 1 and done.stderr.startswith(f"jsr: {address}: the port cannot be used"), done.stderr
+        with pytest.raises(UserError, match=f"{address}: the port cannot be used"):
+            with distributed.job((address, 2, 0)):
+                pass
 
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "n[0-1]", "SLURM_NTASKS": "2", "SLURM_PROCID": "1",
@@ -170,7 +173,9 @@ def test_hosts_beside_a_scheduler_that_says_otherwise(monkeypatch):
 
 
 def test_alone_a_process_is_the_first_and_only_one():
+    before = psutil.Process().children()
     with distributed.job():
+        assert psutil.Process().children() == before and global_state.client is None  # it pays for nothing
         assert distributed.is_first() and distributed.gather(3) == [3] and distributed.first(lambda: "a") == "a"
         assert list(distributed.merged(iter("ab"))) == ["a", "b"] and distributed.share("ab") == "ab"
         assert not distributed.stop_asked() and not distributed.is_lost(RuntimeError("Gloo"))

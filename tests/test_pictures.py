@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageCms, IptcImagePlugin, PngImagePlugin
 import pytest
 
-from jsr import images, pictures
+from jsr import images, libvips, pictures
 from jsr.errors import UserError
 from jsr.libvips import first_line
 from jsr.pictures import _exif, write
@@ -710,3 +710,13 @@ def test_what_made_a_picture_goes_before_xmp_without_room_for_it(tmp_path, photo
                 sink.write(picture.rows(0, 20))
         assert sink.notes == ("XMP dropped, which has no room for what made the picture",)
         assert pictures.made_by(tmp_path / "b.jpg") == {"source": "a.png" * 60}
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_whole_jpeg_files_of_any_height_are_whole(photograph, mode):
+    for height in (*range(1, 50), 131):
+        for subsampling in (0, 1, 2):
+            file = io.BytesIO()
+            picture = Image.fromarray(photograph(height, 71)).convert(mode)
+            picture.save(file, "JPEG", quality=90, subsampling=subsampling)
+            libvips.check_jpeg(file.getvalue(), f"{height}.jpg")

@@ -64,25 +64,35 @@ def image_layout(rank):
 
 
 class Expression:
-    """Arithmetic on lengths, none of them negative, written into a graph in place of being computed."""
+    """Arithmetic on lengths, written into a graph in place of being computed; `signed` ones may be negative."""
 
-    def __init__(self, graph, name):
-        self.graph, self.name = graph, name
+    def __init__(self, graph, name, signed=False):
+        self.graph, self.name, self.signed = graph, name, signed
 
 
 def _operation(op):
     def write(*operands):
         graph = next(x.graph for x in operands if isinstance(x, Expression))
         names = [x.name if isinstance(x, Expression) else graph.integers(x) for x in operands]
-        return Expression(graph, graph.add(op, *names))
+        return Expression(graph, graph.add(op, *names), op in ("Neg", "Sub") or _is_signed(*operands))
 
     return write
 
 
-for _name, _op in {"add": "Add", "sub": "Sub", "mul": "Mul", "floordiv": "Div", "mod": "Mod", "pow": "Pow"}.items():
-    _write = _operation(_op)
+def _is_signed(*operands):
+    return any(x.signed if isinstance(x, Expression) else x < 0 for x in operands)
+
+
+def _floordiv(a, b):
+    """ONNX's Div rounds towards zero, Python's down."""
+    return _div(_sub(a, _mod(a, b)) if _is_signed(a, b) else a, b)
+
+
+_sub, _div, _mod = map(_operation, ("Sub", "Div", "Mod"))
+for _name, _write in {"add": _operation("Add"), "sub": _sub, "mul": _operation("Mul"), "floordiv": _floordiv,
+                      "mod": _mod, "pow": _operation("Pow")}.items():
     setattr(Expression, f"__{_name}__", _write)
     setattr(Expression, f"__r{_name}__", lambda b, a, write=_write: write(a, b))
 
 Expression.__neg__ = _operation("Neg")
-FUNCTIONS = {name: _operation(op) for name, op in {"floordiv": "Div", "mod": "Mod", "max": "Max", "min": "Min"}.items()}
+FUNCTIONS = {"floordiv": _floordiv, "mod": _mod, "max": _operation("Max"), "min": _operation("Min")}

@@ -184,7 +184,9 @@ class Writer:
 
     def _operand(self, value, layout):
         if isinstance(value, Tensor):
-            return value.name if value.layout == layout or not value.shape else self.arranged(value, layout)
+            is_number = not value.shape and len(value.layout) <= len(layout)
+            return value.name if value.layout == layout or is_number else (
+                self.arranged(value, layout if value.shape else ()))
         if value.array.size == 1:
             return self.graph.constant(value.array.reshape(()), value.name)
         axes = [axis for axis in layout if axis is not None]

@@ -14,10 +14,9 @@ LAST = np.iinfo(np.int64).max  # the end of an axis, of whatever length
 class Numbers(list):
     """The texts of lengths that Python computes, one or several."""
 
-    def one(self):
-        """The text of the only one."""
-        text, = self
-        return _in_brackets(text)
+    def operand(self):
+        """The text of the only one, or of a tensor of them all."""
+        return _in_brackets(*self) if len(self) == 1 else f"torch.tensor([{_listed(self)}], device=lr.device)"
 
 
 def torch_dtype(dtype):
@@ -295,6 +294,7 @@ OPS = {  # a node's kind: function of the body and the node to text
     **{op: _function(f"torch.{op.lower()}") for op in (
         "Abs", "Ceil", "Cos", "Erf", "Exp", "Floor", "Log", "Round", "Sigmoid", "Sign", "Sin", "Sqrt", "Tanh",
         "Reciprocal", "Where", "Complex", "Real", "Imag")},
+    "IntDiv": _method('torch.div({0}, {1}, rounding_mode="trunc")'),
     "Neg": lambda body, node: f"-{body.text(node.inputs[0])}",
     "Not": lambda body, node: f"~{body.text(node.inputs[0])}",
     "Mod": _function("torch.fmod"), "Relu": _function("F.relu"), "Gelu": _function("F.gelu"),
@@ -340,15 +340,17 @@ def _computed(sign):
     return lambda body, node: Numbers([f" {sign} ".join(map(body.text, node.inputs))])
 
 
-ON_LENGTHS = {  # the same of nodes on lengths alone, which become Numbers
+ON_LENGTHS = {  # the same of nodes on one length each, which become Numbers
     "Length": lambda body, node: Numbers([str(body.length(node.attributes["length"]))]),
     "Sign": _sign,
+    "IntDiv": lambda body, node: Numbers([f"int({' / '.join(map(body.text, node.inputs))})"]),
     "Concat": lambda body, node: Numbers(number for name in node.inputs for number in body.numbers(name)),
     **dict.fromkeys(("Cast", "Squeeze", "Unsqueeze", "Reshape", "Identity"),
                     lambda body, node: Numbers(body.numbers(node.inputs[0]))),
     **{op: _computed(sign) for op, sign in {
         "Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Less": "<", "Greater": ">"}.items()},
 }
+ON_VECTORS = "Concat", "Identity"  # those of them that are so of several, too
 
 FUNCTIONS = {"deform_conv2d": '''
 def deform_conv2d(x, offset, weight, mask=None, stride=1, padding=0, dilation=1):

@@ -375,7 +375,8 @@ class _Body:
             return True
         given = [name for name in node.inputs if name]
         hosts = [name for name in given if isinstance(self._texts.get(name), operators.Numbers)]
-        return bool(hosts) and node.op in operators.ON_LENGTHS and all(
+        known = operators.ON_LENGTHS if all(len(self._texts[name]) == 1 for name in hosts) else operators.ON_VECTORS
+        return bool(hosts) and node.op in known and all(
             name in hosts or name in self.graph.constants for name in given)
 
     # What operators ask for
@@ -388,7 +389,7 @@ class _Body:
         """A value as an operand: a variable, a number, or a tensor of the module's."""
         if name in self._texts:
             found = self._texts[name]
-            return found.one() if isinstance(found, operators.Numbers) else found
+            return found.operand() if isinstance(found, operators.Numbers) else found
         array = self.graph.constants[name]
         return operators.literal(array) if array.ndim == 0 else self.modules.tensor(name, array)
 

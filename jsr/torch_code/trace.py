@@ -208,7 +208,9 @@ class _Writer(Writer):
         "lower_median": _lower_median, "stable_order": _stable_order, "rows_at": _rows_at}
 
     def tensor(self, op, inputs, shape, layout, dtype, **attributes):
-        """As of Writer; what takes a shape has it, as traced, as `dims`."""
+        """As of Writer; what takes a shape has it, as traced, as `dims`, and quotients of integers are an IntDiv."""
+        if op == "Div" and np.issubdtype(dtype, np.integer):
+            op = "IntDiv"
         if op in ("Reshape", "Expand"):
             attributes["dims"] = tuple(1 if axis is None else shape[axis] for axis in layout)
         return super().tensor(op, inputs, shape, layout, dtype, **attributes)

@@ -147,6 +147,8 @@ FUNCTIONS = {
     "stack": lambda x: jnp.stack([x, 2 * x], 3).reshape(1, x.shape[1], -1, 3),
     "select": lambda x: jnp.where((x > 0.5) & (x != 0.75), x**2, jax.nn.softmax(x) + jax.nn.silu(x)),
     "depthwise": lambda x: convolve(jnp.tile(x, 50), jnp.ones((5, 3, 1, 150)), padding=(2, 1), groups=150),
+    "rounded lengths": lambda x: x[:, :32 * (x.shape[1] // 32)] * (-(-x.shape[1] // 32) + (5 - x.shape[2]) // -4),
+    "lengths of an axis": lambda x: x * jnp.stack([jnp.float32(side) / -(-side // 32) for side in x.shape[:0:-1]]),
     "identity": lambda x: x,
 }
 
@@ -228,11 +230,16 @@ def test_a_loop_over_time_is_a_scan(reverse):
 
     def function(clip):
         def step(carry, frame):
-            passed = convolve(jnp.concatenate([carry, frame], -1), kernel, padding=(1, 1)) + kernel[0, 0, 0]
-            return passed, 2 * passed
+            (passed, before, rounds), (frame, other, number) = carry, frame
+            x = convolve(jnp.concatenate([passed, frame], -1), kernel, padding=(1, 1)) + kernel[0, 0, 0]
+            x = jnp.where((number % 3 == 1)[:, None, None, None], x, before - other) * brightest
+            return (x, passed, rounds + number), (2 * x, rounds + number // 2)
 
-        last, every = jax.lax.scan(step, jnp.zeros_like(clip[:, 0]), jnp.swapaxes(clip, 0, 1), reverse=reverse)
-        return jnp.swapaxes(every, 0, 1) + last[:, None]
+        brightest, frames = clip.max(), jnp.swapaxes(clip, 0, 1)
+        none = jnp.zeros_like(clip[:, 0])
+        last, (every, counts) = jax.lax.scan(step, (none, none, jnp.zeros(1, int)), (
+            frames, 1 - frames, jnp.cumsum(frames.max((2, 3, 4)) > 0, 0)), reverse=reverse)
+        return jnp.swapaxes(every + counts[..., None, None, None], 0, 1) + last[0][:, None] - 3 * last[1][:, None]
 
     graph = to_onnx(function, jax.ShapeDtypeStruct((1, 2, 8, 8, 2), jnp.float32), dynamic=(2, 3))
     assert ops(graph).count("Scan") == 1

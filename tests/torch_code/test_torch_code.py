@@ -4,6 +4,7 @@ import functools
 import importlib
 import io
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,11 +15,15 @@ torch = pytest.importorskip("torch", reason="PyTorch is an optional extra")
 from jsr import model_file, models, reparam  # noqa: E402
 from jsr.cli import main  # noqa: E402
 from jsr.errors import UserError  # noqa: E402
+from jsr.layers.conv import convolve  # noqa: E402
 from jsr.layers.deform import deform_convolve  # noqa: E402
+from jsr.layers.padding import Padding  # noqa: E402
+from jsr.models._card import Card  # noqa: E402
 from jsr.torch_code import convert, operators  # noqa: E402
 
 QUICK = {"edsr/baseline", "ynot/base", "plain/ecbsr_m4c16", "swinir/light"}  # one of a kind
 FIXED = {"art", "dual_domain", "hat/mphat", "ynot", "safmn", "safmn_bcie", "swinfir"}  # programs of one size
+CARD = Card(title="Loop", paper="", code="", scales=(1,), padding=Padding(), frames="all")
 IDS = [model_id for model_id in models.list_models() if not models.card(model_id).auxiliary]
 
 
@@ -118,6 +123,35 @@ def test_deformable_convolution_is_spelled_out(groups, masked, window):
                                    nchw[2] if masked else None, stride=window.get("strides", 1),
                                    padding=window.get("padding", 1))
     np.testing.assert_allclose(found.movedim(1, -1), expected, atol=2e-5)
+
+
+class Loop(nn.Module):
+    """A network for clips of what recurrent ones are made of, one of the zoo by CARD."""
+
+    scale: int = 1
+
+    @nn.compact
+    def __call__(self, clip, *, train=False):
+        frames, sides = jnp.swapaxes(clip, 0, 1), clip.shape[3:1:-1]
+        share = jnp.stack([*(jnp.float32(side) / -(-side // 32) for side in sides), jnp.float32(sides[0]) / 64])
+        number = jnp.cumsum(frames.max((2, 3, 4)) > 0, 0) - 2
+        kernel = self.param("kernel", nn.initializers.ones, (3, 3, 6, 3))
+
+        def step(carry, frame):
+            (passed, before, rounds), (frame, other, number) = carry, frame
+            x = convolve(jnp.concatenate([passed, frame], -1), kernel, padding=(1, 1)) * share
+            x = jnp.where((number // 2 * 2 == number)[:, None, None, None], x, before - other)
+            return (x, passed, rounds + number), (x, rounds // 2)
+
+        none = jnp.zeros((clip.shape[0], *clip.shape[2:]))
+        last, (every, counts) = jax.lax.scan(step, (none, none, jnp.zeros(1, int)), (frames, 1 - frames, number),
+                                             reverse=True)
+        return jnp.swapaxes(every + counts[..., None, None, None], 0, 1) + last[1][:, None] + last[2].sum()
+
+
+def test_a_loop_over_time():
+    text, _, errors, is_open = written(Loop())
+    assert "for i in reversed(range(" in text and is_open and len(errors) == 3
 
 
 @pytest.mark.slow
