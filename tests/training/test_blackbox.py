@@ -57,10 +57,10 @@ def test_what_is_kept_is_exact_and_the_run_goes_on_as_if_nobody_had_looked(tmp_p
     poisoned = batch(3)
     poisoned["hr"][0, 1, 2, 0] = np.nan
     given = [batch(1), batch(2), poisoned, batch(4), batch(5)]
-    program, looked_at = memory.build(plan_of(config)), []
+    state, before, looked_at = begin(config), [], []
+    program = memory.build(plan_of(config), state)
     copy = jax.jit(lambda tree: jax.tree.map(lambda x: x + 0, tree))
 
-    state, before = begin(config), []
     for images in given:
         before.append(copy(state))
         state, _ = program(state, images, KEY, {}, np.int32(state.skipped))
