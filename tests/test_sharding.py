@@ -90,7 +90,7 @@ FLAGS = ("--xla_force_host_platform_device_count=8", "--xla_cpu_collective_call_
 def on_devices(program, cases):
     flags = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
     done = subprocess.run([sys.executable, "-c", f"{program}\nprint(json.dumps(found))", json.dumps(cases)],
-                          env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True, timeout=1800)
+                          env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
