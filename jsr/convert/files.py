@@ -30,7 +30,7 @@ _FOREIGN = (  # how files begin that people take for weights, and what they are
     (b"GGUF", "a GGUF file, of language models"),
     (b"{", "a JSON text, no weights"),
     (b"%PDF", "a PDF document"),
-    *((start, "a picture; name the model after --model") for start in (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8")),
+    *((start, "a picture, not weights of a network") for start in (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8")),
 )
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "I64": np.int64,

@@ -145,7 +145,7 @@ def test_pytorch_is_asked_for_nothing_but_to_write(tmp_path, monkeypatch, torch)
     (b"\x08\x08\x12\x07pytorch", "is an ONNX network; get the PyTorch weights"),
     (b"\x1c\0\0\0TFL3" + bytes(20), "is a network of TensorFlow Lite"),
     (b"7767517\n2 2\n", "is a network of ncnn"),
-    (b"\xff\xd8\xff\xe0", "is a picture; name the model after --model"),
+    (b"\xff\xd8\xff\xe0", "is a picture, not weights of a network"),
     (b"\0" * 100, "damaged, or no PyTorch checkpoint; get it again"),
 ])
 def test_what_people_take_for_weights_is_named(tmp_path, content, said):

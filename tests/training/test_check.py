@@ -54,7 +54,7 @@ def load(photo_folder):
     ({"data.train[0].dataset": "photos", "data.train[0].split": "trian", "data.train[0].files": "/nowhere",
       "networks.sr.start_from": "$PHOTOS/0000.png", "stages[0].crop": "30"},
      ["stages[0].crop: 30 is not a multiple of the scale 4", "data.train[0].split: photos: has no split 'trian'",
-      "data.train[0].files: /nowhere: cannot be read as a list", "networks.sr.start_from: $PHOTOS/0000.png: damaged"]),
+      "data.train[0].files: /nowhere: cannot be read as a list", "networks.sr.start_from: $PHOTOS/0000.png: is a picture, not weights"]),
     ({"data.train[0].dataset": "/nowhere", "data.eval.dataset": "div2k/aim22_t1", "data.eval.split": "a[:",
       "data.eval.degrade": ""},
      ["data.train[0].dataset: /nowhere: no such folder", "data.eval.dataset: div2k/aim22_t1: it is not built; run: jsr",
