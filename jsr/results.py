@@ -264,7 +264,7 @@ def made_in(folder):
 def in_folder(folder, name):
     """The paths of a manifest of this name in a folder and of its shards', those that there are."""
     path = Path(folder, name)
-    return [*([path] if path.is_file() else []), *_shards_of(path)]
+    return [*([path] if os.path.isfile(path) else []), *_shards_of(path)]  # False too where the folder may not be read
 
 
 def is_manifest(name):
