@@ -106,6 +106,7 @@ def attention():
     return on_devices(STEPS, ATTENTION)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["data", "accumulate", "bfloat16"])
 def test_a_step_sums_its_parameters_once_in_float32(found, name):
     check_one_sum(found[name])
@@ -119,6 +120,7 @@ def check_one_sum(found):
     assert " = f32[" in found["text"][0]
 
 
+@pytest.mark.slow
 def test_a_sharded_state_is_gathered_and_scattered_once(found):
     sizes = {op: (count, size) for op, count, size in found["sharded"]["collectives"]}
     whole = 4 * -(-found["sharded"]["parameters"] // 8) * 8
@@ -127,6 +129,7 @@ def test_a_sharded_state_is_gathered_and_scattered_once(found):
     assert found["sharded"]["bytes"] < found["data"]["bytes"] / 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["data", "accumulate", "sharded", "rows", "rows, sharded"])
 def test_eight_devices_train_as_one(found, name):
     """Two steps of Adam with an average."""
@@ -145,6 +148,7 @@ def test_attention_on_eight_devices(attention):
     check_alike(attention["attention"], attention["attention, one"])
 
 
+@pytest.mark.slow
 def test_images_by_rows_and_in_tiles_on_several_devices(found):
     """Tiles go to whichever device is free; rows exchange their borders with the device above and below, no more."""
     assert max(found["images"]["apart"]) <= 1 and found["images"]["devices"] > 1
