@@ -186,7 +186,8 @@ def run(args, overrides, console):
         _prepare(recipe, console)
 
     distributed.first(prepare)
-    _prepare(recipe, console)  # where each host has data of its own
+    if distributed.count() > 1:  # each host may have data of its own
+        _prepare(recipe, console)
     if recipe.members:
         return _run_members(workdir, recipe, args, console, started)
     with _held(workdir):
