@@ -11,12 +11,12 @@ class Chip:
       kind: JAX's `device_kind`.
       rates: {dtype: 1e12 FLOP/s} in dense arithmetic as XLA computes by default (float32 in TF32 on GPUs, in one
         bfloat16 pass on TPUs).
-      bandwidth: of its memory, 1e9 bytes/s.
-      link: of its connections to others of a host or a slice, each way, 1e9 bytes/s; 0 where it is not stated here.
+      bandwidth: rate at which its memory is read and written, 1e9 bytes/s.
+      link: rate of its connections to other chips of a host or a slice, each way, 1e9 bytes/s; 0 where none is stated.
       memory: bytes that programs can have.
-      clock: of the cycles that XLA estimates for a TPU, 1e9 Hz; 0 of GPUs.
+      clock: rate of the cycles that XLA estimates for a TPU, 1e9 Hz; 0 for a GPU.
       platform: "tpu" or "cuda".
-      target: of a GPU, {field: number} of XLA's GpuDeviceInfo that differs from Hopper's; None where none is known.
+      target: {field: number} of XLA's GpuDeviceInfo where this GPU differs from Hopper's; None where none is known.
     """
 
     kind: str
