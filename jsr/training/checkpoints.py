@@ -9,7 +9,6 @@ import contextlib
 import errno
 import functools
 import gc
-import inspect
 import json
 import logging
 from pathlib import Path
@@ -97,6 +96,7 @@ class Checkpoints:
           UserError: there are checkpoints, but none can be read.
         """
         steps = distributed.first(lambda: sorted(self._manager.all_steps(), reverse=True))
+        _hush()
         for step in steps:
             problem = ""
             try:
@@ -113,7 +113,7 @@ class Checkpoints:
             if distributed.is_first():
                 log.warning("checkpoint %d is damaged (%s); set aside as %s, trying the one before", step, problem,
                             aside)
-            _collect()
+            gc.collect()
         if steps:
             raise UserError(f"{self.folder}: none of its {len(steps)} checkpoints can be read; they were set aside as "
                             "damaged-*; start again in another --workdir")
@@ -148,19 +148,22 @@ class Checkpoints:
         self._manager.close()
 
 
-def _collect():
-    """Collects what a failed reading has left: Orbax's coroutines complain when they go, of what is said already."""
+def _hush():
+    """Keeps Orbax silent about readings that failed, which is said already: what was read beside ends later.
+
+    Its coroutines complain when they are collected, TensorStore's threads when they find the event loop closed, which
+    may be much later: the hook stays.
+    """
     hook = sys.unraisablehook
+    if getattr(hook, "__module__", None) == __name__:
+        return
 
     def heard(what):
-        if not inspect.iscoroutine(what.object) and "Event loop is closed" not in str(what.exc_value):
+        code = getattr(what.object, "cr_code", None)
+        if not (code and "orbax" in code.co_filename) and "Event loop is closed" not in str(what.exc_value):
             hook(what)
 
     sys.unraisablehook = heard
-    try:
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
 
 
 def _digest(state, meta):
