@@ -77,8 +77,9 @@ def adan(learning_rate, b1=0.98, b2=0.92, b3=0.99, eps=1e-8, weight_decay=0.0):
 def muon(learning_rate, momentum=0.95, nesterov=True, b1=0.9, b2=0.999, weight_decay=0.0):
     """Jordan et al. 2024, Muon: the update of a kernel is made orthogonal; biases and gains go Adam's way.
 
-    `momentum` is the kernels', with Nesterov's step for both where `nesterov` says so. A convolution's kernel is a matrix of (height * width * inputs, outputs). Updates have the size of Adam's (Liu et
-    al. 2025, Muon is Scalable for LLM Training, a root mean square of 0.2), so that its learning rates can stay.
+    `momentum` is the kernels', with Nesterov's step for both where `nesterov` says so. A convolution's kernel is a
+    matrix of (height * width * inputs, outputs). Updates have the size of Adam's (Liu et al. 2025, Muon is Scalable for
+    LLM Training, a root mean square of 0.2), so that its learning rates can stay.
     """
     def matrices(params):
         return jax.tree.map(lambda leaf: optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
