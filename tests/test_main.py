@@ -99,10 +99,8 @@ def assert_same_run(one, other):
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once(tmp_path_factory):
-    """Processes here compile as users' do, and for the next ones too: compiling is most of a small run's time."""
+    """What one process compiles the next ones need not: compiling is most of a small run's time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
-        patch.setenv("XLA_FLAGS", "")
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         yield
@@ -168,7 +166,6 @@ def test_the_finished_model_may_be_a_mean_over_the_last_steps(tiny_run, referenc
                  mean, *found[0])
 
 
-
 def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_folder):
     workdir, _ = reference(tiny_run())
     report, upscaler = json.loads((workdir / "report.json").read_text()), jsr.load(workdir / "last.safetensors")
@@ -180,7 +177,8 @@ def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_fold
 @pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_the_same_command_resumes_bit_identical(tiny_run, reference, tmp_path, set_sigint, signum):
     set_sigint(signal.default_int_handler if signum == signal.SIGINT else signal.SIG_IGN)
-    arguments = tiny_run(tmp_path / "cut", data__num_workers=1, **{"stages[0]__steps": 60, "log_every": 1})
+    arguments = tiny_run(tmp_path / "cut", data__num_workers=1, **{"stages[0]__steps": 60, "log_every": 1,
+                                                                      "eval_every": 20, "checkpoint_every": 20})
     process = subprocess.Popen(command(arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                start_new_session=True)
     log = tmp_path / "cut" / "metrics.jsonl"

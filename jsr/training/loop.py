@@ -4,11 +4,11 @@ import contextlib
 import functools
 import itertools
 import logging
+import math
 import os
 from pathlib import Path
 import signal
 
-from clu import metrics as clu_metrics
 from clu import parameter_overview
 import jax
 import numpy as np
@@ -288,7 +288,7 @@ def _summary(step, window, clock):
     if not finite.any() and all(map(blackbox.is_accident, rows)):
         raise UserError(f"steps {step - len(rows) + 1} to {step}: no loss or gradient was finite; lower the learning "
                         "rate or clip the gradient (--config.stages[0].players[0].clip_norm=1.0)")
-    means = {name: float(clu_metrics.Average.from_model_output(np.array([row[name] for row in rows])[finite]).compute())
+    means = {name: float(np.mean([row[name] for row in rows], where=finite)) if finite.any() else math.nan
              for name in rows[0]}
     spent = clock.taken()
     training = spent["step"] + spent["data"]
