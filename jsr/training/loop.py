@@ -128,7 +128,7 @@ def train(recipe, workdir, *, console, accept=False):
                     start=step - plan.first_step, num_workers=recipe.data.num_workers,
                     process=(jax.process_index(), jax.process_count()), max_damaged=recipe.data.max_damaged,
                     leave_out=left_out)
-                try:
+                with contextlib.closing(batches), distributed.stoppable():
                     feed = pipeline.prefetch_to_device(clock.waiting(batches), lambda b: sharding.put_batch(b, mesh))
                     with clock.part("start"):
                         batch = next(feed)
@@ -171,8 +171,7 @@ def train(recipe, workdir, *, console, accept=False):
                             raise Interrupted(signals.came, step)
                         if step == plan.last_step:
                             break
-                finally:
-                    batches.close()
+                    checkpoints.wait()  # SIGTERM may end all at once from here
         plan = stages.plan_of(recipe, len(recipe.stages) - 1)
         variables = jax.device_get(states.eval_variables(recipe, state))
         distributed.meet()  # what the first has written is there
@@ -249,7 +248,7 @@ class _Signals:
     """While it is entered, SIGTERM and Ctrl+C only leave a note, `came`; a second Ctrl+C ends at once.
 
     A signal that the process was started to ignore stays ignored, as Ctrl+C is in a background job. Of several
-    processes JAX hears SIGTERM and tells all (`jsr.distributed.stop_asked`), and Ctrl+C becomes one.
+    processes `jsr.distributed` hears SIGTERM and tells all (`stop_asked`), and Ctrl+C becomes one.
 
     Args:
       alone: whether this is the only process.
