@@ -7,6 +7,7 @@
   jsr evaluate --sr out --hr Set5 --protocol bicubic_x4             clean images, as papers score them, beside bicubic
   jsr evaluate --sr out --hr Set5 --profile rgb y_601               PSNR and SSIM of these profiles
   jsr evaluate --sr out --hr Set5 --profile "psnr_b[rgb]"           one score
+  jsr evaluate --sr out --hr Set5 --profile rgb "lpips[alex]" "dists[vgg16]" "niqe[y_601_rounded]"    perceptual ones
   jsr evaluate --sr out --hr clips --lr lr --protocol aim22_t2      clips: video files, or a folder of frames for each
   jsr evaluate --sr out --lr test_LR --submission out.zip --runtime 1.2
 
@@ -20,17 +21,21 @@ HR images unless --lr has them, with a folder for each QP where --sr has. What e
 --set encoder=pillow and the like choose it; LR files of `jsr degrade` are decoded as it recorded. Where other codecs
 than the protocol's did so, the scores are not ranked in its table.
 
+LPIPS, DISTS and NIQE, of which less is better, use published weights, which `jsr models get lpips-alex` (lpips-vgg,
+dists, niqe) downloads; what was used is printed with its SHA-256. The perceptual index of PIRM 2018 needs the score of
+Ma et al. too, which is MATLAB code: jsr.metrics.perceptual_index makes it of that and NIQE.
+
 Clips are scored frame by frame, as RGB of 8 bit by ffmpeg's conversion; a clip's scores are the means over its frames,
 and the mean is over clips. PNG frames are kept as they are, a video file has the losses of its own codec. TCC, the
 SSIM of what changes from frame to frame (Zhang et al., ICCV 2019), is lower where a clip flickers.
 
---json holds {protocol, profiles, crop_border, codecs, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours,
-bicubic}, standing, skipped, kept}; codecs are those of the LR images, "" where they are not known; scores are
-{"psnr[rgb]": dB, ...}, kept is {"runtime_ms": whether it is within the challenge's limit} where there is a limit and a
-runtime was given. The baseline stands under its name; with several QPs an image also has its qp, and the mean's scores
-are called "psnr[rgb] QP31". The PSNR of equal images is the string "inf", since JSON has no infinity. --csv holds one
-row an image. Of clips, images are clips, with frames: {ours, bicubic: [{key: score}]} too, and --csv holds a row a
-frame.
+--json holds {protocol, profiles, crop_border, weights, codecs, images: [{name, sr, hr, cropped, ours, bicubic}], mean:
+{ours, bicubic}, standing, skipped, kept}; weights are [{score, weights, sha256, source}] of the scores that use any,
+codecs are those of the LR images, "" where they are not known; scores are {"psnr[rgb]": dB, ...}, kept is
+{"runtime_ms": whether it is within the challenge's limit} where there is a limit and a runtime was given. The baseline
+stands under its name; with several QPs an image also has its qp, and the mean's scores are called "psnr[rgb] QP31". The
+PSNR of equal images is the string "inf", since JSON has no infinity. --csv holds one row an image. Of clips, images are
+clips, with frames: {ours, bicubic: [{key: score}]} too, and --csv holds a row a frame.
 """
 
 import csv
@@ -54,6 +59,7 @@ from jsr.evaluation import score_clips, score_folders
 from jsr.images import EXTENSIONS, image_size, list_images
 
 _PAIRS_PER_WORKER = 4  # fewer are scored sooner than a process starts
+_BY_NETWORKS = ("lpips", "dists")  # scores that use all cores by themselves, and much memory
 
 
 def add_arguments(parser):
@@ -66,7 +72,8 @@ def add_arguments(parser):
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--protocol", metavar="NAME", help=f"score as a challenge: {', '.join(challenges.PROTOCOLS)}")
     what.add_argument("--profile", metavar="NAME", nargs="+",
-                      help=f"PSNR and SSIM under {', '.join(metrics.PROFILES)}; or one score, as psnr_b[rgb]")
+                      help=f"PSNR and SSIM under {', '.join(metrics.PROFILES)}; or one score, as psnr_b[rgb] or "
+                           "lpips[alex] (`jsr zoo metrics` lists them)")
     parser.add_argument("--qp", metavar="N", type=int, help="the images' QP; without it, folders QP31, QP63... of a "
                                                             "protocol that has several")
     parser.add_argument("--runtime_ms", metavar="MS", type=float, help="ms an image, for a real-time challenge's score")
@@ -95,6 +102,9 @@ def run(args):
     if _output.settled(args, args.json, args.csv, args.submission):
         return 0
     console = terminal.console(stderr=_output.STDOUT in (args.json, args.csv, args.submission))
+    weights = metrics.weights_used(keys) if args.hr else []
+    for row in weights:
+        console.print(f"{metrics.label(row['score'])} by {row['weights']}, SHA-256 {row['sha256']}")
     pairs, problems, rows, passed = [], [], [], {}
     video = protocol.video if protocol else _holds_clips(args.sr)
     files = score_clips.list_clips if video else _images
@@ -112,9 +122,11 @@ def run(args):
             baseline |= {"degradation": protocol.name, "fixed": chosen(protocol.name, args.set)}
         score = score_clips.score_clip if video else score_folders.score_pair
         work = partial(score, keys=keys, crop_border=crop_border, scale=scale, **baseline)
-        rows = _score(work, pairs, args.num_workers, problems, 1 if video else _PAIRS_PER_WORKER)
+        networks = args.num_workers is None and any(key.startswith(_BY_NETWORKS) for key in keys)
+        rows = _score(work, pairs, 1 if networks else args.num_workers, problems, 1 if video else _PAIRS_PER_WORKER)
         report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border,
-                         runtime_ms=args.runtime_ms) | {"kept": challenges.kept(protocol, figures) if protocol else {}}
+                         runtime_ms=args.runtime_ms, weights=weights)
+        report["kept"] = challenges.kept(protocol, figures) if protocol else {}
         _show(report, protocol, console, title=args.sr)
     if protocol and challenges.kept(protocol, figures):
         console.print(challenges.verdict(protocol, figures))
@@ -306,7 +318,7 @@ def _score(work, pairs, num_workers, problems, least):
     return sorted(rows, key=lambda row: (row.get("qp", 0), row["name"]))
 
 
-def _report(rows, problems, *, protocol, keys, crop_border, runtime_ms):
+def _report(rows, problems, *, protocol, keys, crop_border, runtime_ms, weights):
     mean = {who: {challenges.column(key, qp): value for qp, group in _by_row_qp(rows).items()
                   for key, value in evaluation.mean_scores([row[who] for row in group]).items()}
             for who in ("ours", protocol.baseline if protocol else "bicubic") if rows and who in rows[0]}
@@ -318,8 +330,8 @@ def _report(rows, problems, *, protocol, keys, crop_border, runtime_ms):
         ranked = [row["name"] for row in rows if not protocol.qps or row["qp"] in protocol.table_qps]
         standing = challenges.standing(protocol, mean["ours"], ranked, mean.get(protocol.baseline), runtime_ms,
                                        " and ".join(sorted(others)))
-    return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "codecs": codecs,
-            "images": rows, "mean": mean, "standing": standing and dataclasses.asdict(standing),
+    return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "weights": weights,
+            "codecs": codecs, "images": rows, "mean": mean, "standing": standing and dataclasses.asdict(standing),
             "skipped": sorted(problems)}
 
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import degradations, model_file
+from jsr import degradations, model_file, models
 from jsr.device import check_fork, free_memory, usual_settings
 from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.inference import kinds, runtimes
@@ -650,6 +650,9 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
     _check_unlike([its for _, its in loaded])
     computed, chains, shares = _computed_in(dtype), [], []
     for share, its in loaded[:members]:
+        if blind := [name for name, network in its.networks.items() if models.card(network).auxiliary]:
+            raise UserError(f"{its.name}: {blind[0]} gives features, for losses and scores, and no picture; name "
+                            "another model")
         meta, networks, variables, _ = model_file.fused(its.meta, its.networks, its.variables)
         of_file = (meta.get("ensemble") or {}).get("tlc", 0)
         chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc)

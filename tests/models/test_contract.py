@@ -129,6 +129,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "prfdn/base": {2: 29_851, 3: 62_905},
     "vcbp/base": {2: 4_326_065},
     "vcbp/original": {2: 6_163_755},
+    "alexnet/base": {1: 2_469_696},
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
     "ynot/base": {2: 464_764},
