@@ -18,12 +18,13 @@ from jsr import distributed, model_file, sharding
 from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.files import atomic_write
-from jsr.training import blackbox, check, insight, memory, run_folder, stages
+from jsr.training import blackbox, check, insight, memory, run_folder, stages, trackers
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
 from jsr.training.left_out import LeftOut
 from jsr.training.logbook import Logbook
 from jsr.training.validation import Judge
+from jsr.trees import plain
 
 log = logging.getLogger("jsr")
 
@@ -38,7 +39,7 @@ class Interrupted(Exception):
         self.signal = signum
 
 
-def train(recipe, workdir, *, console, accept=False):
+def train(recipe, workdir, *, console, accept=False, told=None):
     """Trains a recipe through all its stages, resuming from the workdir's newest checkpoint.
 
     Args:
@@ -46,6 +47,7 @@ def train(recipe, workdir, *, console, accept=False):
       workdir: the run's folder.
       console: a rich Console for progress.
       accept: see `jsr.training.run_folder.check_same_run`.
+      told: jsr.training.trackers.Told that hears of the run; its end is the caller's to tell.
 
     Returns:
       An Upscaler with the final (averaged, where kept) parameters and the recipe's ensemble.
@@ -82,7 +84,11 @@ def train(recipe, workdir, *, console, accept=False):
     meta["fingerprint"] = mark
     frozen = jax.device_put(states.frozen_variables(recipe), replicated)
 
-    logbook, left_out = Logbook(workdir, resume_step=step) if lead else None, LeftOut(meta, recipe.data.max_damaged)
+    told = told or trackers.Told("")
+    logbook, left_out = None, LeftOut(meta, recipe.data.max_damaged)
+    if lead:
+        told.begin(plain(recipe), workdir, step)
+        logbook = Logbook(workdir, resume_step=step, told=told)
     clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out, opened)
     for line in damaged:
         left_out(line)
