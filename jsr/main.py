@@ -83,6 +83,8 @@ def add_arguments(parser):
                         "steps, batch, rates or data are others now; the run keeps note of it")
     parser.add_argument("--tell", metavar="TRACKER", default="", help="an experiment tracker that hears of the run as "
                         "it goes: wandb, or a class of yours, mypkg.module:Name (jsr.training.trackers)")
+    parser.add_argument("--profile", type=_steps, metavar="STEPS", default=0, help="traces so many steps, once nothing "
+                        "compiles any more, by jax.profiler into the workdir's profile/")
     parser.add_argument("--hosts", type=_hosts, metavar="ADDRESS:PORT,PROCESSES,NUMBER", help="trains on several "
                         "processes, of which this is one: where the first is and a port that is free there, how many "
                         "there are, the number of this one, from 0. Under SLURM, Open MPI, on TPU pods and in "
@@ -108,6 +110,13 @@ def _hosts(text):
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not as host0:1234,4,0: address and port of the first process, "
                                          "how many there are, the number of this one from 0") from None
+
+
+def _steps(text):
+    """A number of steps."""
+    if text.isdecimal() and 0 < int(text) < 1 << 20:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of steps, 1 or more")
 
 
 def _minutes(text):
@@ -256,7 +265,8 @@ def _run_in(workdir, recipe, args, console, started, which=""):
     recipe = pace.fit(recipe, args.minutes, workdir, console=console, started=started)
     told, status = trackers.Told(args.tell if distributed.is_first() else ""), "finished"
     try:
-        upscaler = loop.train(recipe, workdir, console=console, accept=args.accept_changes, told=told)
+        upscaler = loop.train(recipe, workdir, console=console, accept=args.accept_changes, told=told,
+                              profile=args.profile)
         scores = _report(workdir, recipe, upscaler, console, steps=recipe.last_step, which=which)
         told("scalars", recipe.last_step, "report", scores)
     except loop.Interrupted as e:

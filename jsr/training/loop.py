@@ -39,7 +39,7 @@ class Interrupted(Exception):
         self.signal = signum
 
 
-def train(recipe, workdir, *, console, accept=False, told=None):
+def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
     """Trains a recipe through all its stages, resuming from the workdir's newest checkpoint.
 
     Args:
@@ -48,6 +48,7 @@ def train(recipe, workdir, *, console, accept=False, told=None):
       console: a rich Console for progress.
       accept: see `jsr.training.run_folder.check_same_run`.
       told: jsr.training.trackers.Told that hears of the run; its end is the caller's to tell.
+      profile: number of steps that are traced by jax.profiler into workdir/profile.
 
     Returns:
       An Upscaler with the final (averaged, where kept) parameters and the recipe's ensemble.
@@ -59,8 +60,12 @@ def train(recipe, workdir, *, console, accept=False, told=None):
     workdir, mesh = Path(workdir), sharding.make_mesh(axes=recipe.mesh)
     replicated, lead, key = sharding.replicated(mesh), distributed.is_first(), jax.random.key(recipe.seed)
 
+    def say(text):
+        if text:
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     check.check(recipe)
-    opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    opened = mix.open_sources(recipe, say)
     damaged, codecs = check.check_data(recipe, opened)
     records = mix.identities(opened)
     mark = run_folder.fingerprint(recipe, mix.data_hash(records), mix.codecs(recipe, opened) | {mix.EVAL: codecs})
@@ -89,6 +94,7 @@ def train(recipe, workdir, *, console, accept=False, told=None):
     if lead:
         told.begin(plain(recipe), workdir, step)
         logbook = Logbook(workdir, resume_step=step, told=told)
+    trace = insight.Profile(workdir / "profile", profile if lead else 0)
     clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out, opened)
     for line in damaged:
         left_out(line)
@@ -105,8 +111,8 @@ def train(recipe, workdir, *, console, accept=False, told=None):
             return
         folder = blackbox.write(workdir, number, batch, *seen, plan=plan, key=key, frozen=frozen, fingerprint=mark)
         if folder:
-            console.print(f"step {number} was skipped: its loss or gradient is not finite; to see where that began: "
-                          f"jsr replay {folder}", highlight=False, markup=False, soft_wrap=True)
+            say(f"step {number} was skipped: its loss or gradient is not finite; to see where that began: "
+                f"jsr replay {folder}")
 
     ended = False
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
@@ -149,17 +155,19 @@ def train(recipe, workdir, *, console, accept=False, told=None):
                             warn("SIGTERM came to a process: all save after this step")
                         step += 1
                         due = step % recipe.log_every == 0 or step == plan.last_step
-                        with program.explained():
+                        with program.explained(), trace.step(step):
                             state, values = run_step(step, state, batch)
                             window.append(values)
                             if due or signals.came:
                                 run_step.settle(state)
+                        with clock.part("start"):
+                            say(trace.stepped(values, step == plan.last_step or signals.came))
                         if due:
                             summary = _summary(step, window, clock)
                             progress.update(bar, completed=step, note=f"waiting for data {summary['data_wait']:.0%}")
                             if lead:
                                 logbook.scalars(step, "train", summary)
-                            _say(step, recipe.last_step, summary, console)
+                            say(_line(step, recipe.last_step, stage, summary))
                             if not any(player.freeze for player in stage.players):  # else some are meant to be zero
                                 warn(alarm.trained(step, summary))
                             window = []
@@ -194,6 +202,7 @@ def train(recipe, workdir, *, console, accept=False, told=None):
             console.print(insight.time_table(spent), insight.advice(spent, recipe.data.num_workers), highlight=False,
                           soft_wrap=True)
             warn(left_out.summary())
+            warn("--profile: no step was left to be traced" if trace.left else "")
         ended = True
     except Interrupted:
         ended = True
@@ -209,6 +218,7 @@ def train(recipe, workdir, *, console, accept=False, told=None):
         with contextlib.ExitStack() as last:
             if logbook:
                 last.callback(logbook.close)
+            last.callback(trace.close)
             if ended or distributed.count() == 1:  # of several processes some never come to it
                 last.callback(checkpoints.close)
     return judge.upscaler(plan.networks, variables, tlc=recipe.ensemble.tlc, tile=list(recipe.ensemble.tiles) or None,
@@ -303,13 +313,14 @@ def _summary(step, window, clock):
             "steps_per_second": len(rows) / training, "data_wait": spent["data"] / training, **insight.shares(spent)}
 
 
-def _say(step, last_step, summary, console):
+def _line(step, last_step, stage, summary):
+    """The line that the terminal shows of some steps."""
     skipped = f"  {summary['skipped']} steps skipped: not finite" if summary["skipped"] else ""
+    parts = f"  batch {stage.batch} in {stage.accumulate} parts" if stage.accumulate > 1 else ""
     left = (last_step - step) / summary["steps_per_second"]
-    console.print(f"step {step:>{len(str(last_step))}}/{last_step}  loss {summary['loss']:.5f}  "
-                  f"lr {summary['learning_rate']:.1e}  {summary['steps_per_second']:.1f} steps/s  "
-                  f"data {summary['data_wait']:.0%}  left {insight.duration(left)}{skipped}",
-                  highlight=False, soft_wrap=True)
+    return (f"step {step:>{len(str(last_step))}}/{last_step}  loss {summary['loss']:.5f}  "
+            f"lr {summary['learning_rate']:.1e}  {summary['steps_per_second']:.1f} steps/s{parts}  "
+            f"data {summary['data_wait']:.0%}  left {insight.duration(left)}{skipped}")
 
 
 def _data_seed(seed, stage):
