@@ -18,12 +18,13 @@ from jsr import distributed, model_file, sharding
 from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.files import atomic_write
-from jsr.training import blackbox, check, insight, memory, run_folder, stages
+from jsr.training import blackbox, check, insight, memory, run_folder, stages, trackers
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
 from jsr.training.left_out import LeftOut
 from jsr.training.logbook import Logbook
 from jsr.training.validation import Judge
+from jsr.trees import plain
 
 log = logging.getLogger("jsr")
 
@@ -38,7 +39,7 @@ class Interrupted(Exception):
         self.signal = signum
 
 
-def train(recipe, workdir, *, console, accept=False):
+def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
     """Trains a recipe through all its stages, resuming from the workdir's newest checkpoint.
 
     Args:
@@ -46,6 +47,8 @@ def train(recipe, workdir, *, console, accept=False):
       workdir: the run's folder.
       console: a rich Console for progress.
       accept: see `jsr.training.run_folder.check_same_run`.
+      told: jsr.training.trackers.Told that hears of the run; its end is the caller's to tell.
+      profile: number of steps that are traced by jax.profiler into workdir/profile.
 
     Returns:
       An Upscaler with the final (averaged, where kept) parameters and the recipe's ensemble.
@@ -57,8 +60,12 @@ def train(recipe, workdir, *, console, accept=False):
     workdir, mesh = Path(workdir), sharding.make_mesh(axes=recipe.mesh)
     replicated, lead, key = sharding.replicated(mesh), distributed.is_first(), jax.random.key(recipe.seed)
 
+    def say(text):
+        if text:
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     check.check(recipe)
-    opened = mix.open_sources(recipe, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    opened = mix.open_sources(recipe, say)
     damaged, codecs = check.check_data(recipe, opened)
     records = mix.identities(opened)
     mark = run_folder.fingerprint(recipe, mix.data_hash(records), mix.codecs(recipe, opened) | {mix.EVAL: codecs})
@@ -82,7 +89,12 @@ def train(recipe, workdir, *, console, accept=False):
     meta["fingerprint"] = mark
     frozen = jax.device_put(states.frozen_variables(recipe), replicated)
 
-    logbook, left_out = Logbook(workdir, resume_step=step) if lead else None, LeftOut(meta, recipe.data.max_damaged)
+    told = told or trackers.Told("")
+    logbook, left_out = None, LeftOut(meta, recipe.data.max_damaged)
+    if lead:
+        told.begin(plain(recipe), workdir, step)
+        logbook = Logbook(workdir, resume_step=step, told=told)
+    trace = insight.Profile(workdir / "profile", profile if lead else 0)
     clock, alarm, judge = insight.Clock(), insight.Alarm(), Judge(recipe, meta, left_out, opened)
     for line in damaged:
         left_out(line)
@@ -99,8 +111,8 @@ def train(recipe, workdir, *, console, accept=False):
             return
         folder = blackbox.write(workdir, number, batch, *seen, plan=plan, key=key, frozen=frozen, fingerprint=mark)
         if folder:
-            console.print(f"step {number} was skipped: its loss or gradient is not finite; to see where that began: "
-                          f"jsr replay {folder}", highlight=False, markup=False, soft_wrap=True)
+            say(f"step {number} was skipped: its loss or gradient is not finite; to see where that began: "
+                f"jsr replay {folder}")
 
     ended = False
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
@@ -143,17 +155,19 @@ def train(recipe, workdir, *, console, accept=False):
                             warn("SIGTERM came to a process: all save after this step")
                         step += 1
                         due = step % recipe.log_every == 0 or step == plan.last_step
-                        with program.explained():
+                        with program.explained(), trace.step(step):
                             state, values = run_step(step, state, batch)
                             window.append(values)
                             if due or signals.came:
                                 run_step.settle(state)
+                        with clock.part("start"):
+                            say(trace.stepped(values, step == plan.last_step or signals.came))
                         if due:
                             summary = _summary(step, window, clock)
                             progress.update(bar, completed=step, note=f"waiting for data {summary['data_wait']:.0%}")
                             if lead:
                                 logbook.scalars(step, "train", summary)
-                            _say(step, recipe.last_step, summary, console)
+                            say(_line(step, recipe.last_step, stage, summary))
                             if not any(player.freeze for player in stage.players):  # else some are meant to be zero
                                 warn(alarm.trained(step, summary))
                             window = []
@@ -187,6 +201,7 @@ def train(recipe, workdir, *, console, accept=False):
             console.print(insight.time_table(spent), insight.advice(spent, recipe.data.num_workers), highlight=False,
                           soft_wrap=True)
             warn(left_out.summary())
+            warn("--profile: no step was left to be traced" if trace.left else "")
         ended = True
     except Interrupted:
         ended = True
@@ -202,6 +217,7 @@ def train(recipe, workdir, *, console, accept=False):
         with contextlib.ExitStack() as last:
             if logbook:
                 last.callback(logbook.close)
+            last.callback(trace.close)
             if ended or distributed.count() == 1:  # of several processes some never come to it
                 last.callback(checkpoints.close)
     return judge.upscaler(plan.networks, variables, tlc=recipe.ensemble.tlc, tile=list(recipe.ensemble.tiles) or None,
@@ -296,13 +312,14 @@ def _summary(step, window, clock):
             "steps_per_second": len(rows) / training, "data_wait": spent["data"] / training, **insight.shares(spent)}
 
 
-def _say(step, last_step, summary, console):
+def _line(step, last_step, stage, summary):
+    """The line that the terminal shows of some steps."""
     skipped = f"  {summary['skipped']} steps skipped: not finite" if summary["skipped"] else ""
+    parts = f"  batch {stage.batch} in {stage.accumulate} parts" if stage.accumulate > 1 else ""
     left = (last_step - step) / summary["steps_per_second"]
-    console.print(f"step {step:>{len(str(last_step))}}/{last_step}  loss {summary['loss']:.5f}  "
-                  f"lr {summary['learning_rate']:.1e}  {summary['steps_per_second']:.1f} steps/s  "
-                  f"data {summary['data_wait']:.0%}  left {insight.duration(left)}{skipped}",
-                  highlight=False, soft_wrap=True)
+    return (f"step {step:>{len(str(last_step))}}/{last_step}  loss {summary['loss']:.5f}  "
+            f"lr {summary['learning_rate']:.1e}  {summary['steps_per_second']:.1f} steps/s{parts}  "
+            f"data {summary['data_wait']:.0%}  left {insight.duration(left)}{skipped}")
 
 
 def _data_seed(seed, stage):
