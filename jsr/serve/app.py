@@ -88,7 +88,8 @@ class Page:
         """The page of pictures."""
         del request
         found = await run_in_threadpool(offers.offers, self._run_names())
-        return self._page("pictures.html", here="pictures", offers=found.values(), most_models=MOST_MODELS,
+        return self._page("pictures.html", here="pictures", automatic=found.pop(offers.AUTOMATIC.id),
+                          offers=found.values(), most_models=MOST_MODELS,
                           endings=[*pictures.READABLE, *clips.READABLE], out=str(self.queue.out or ""))
 
     async def list_runs(self, request):

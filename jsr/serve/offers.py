@@ -7,6 +7,7 @@ import re
 
 from jsr import model_file, weights
 from jsr.errors import UserError
+from jsr.inference import choice
 from jsr.weights import public
 
 
@@ -40,7 +41,8 @@ def offers(runs=()):
       runs: (name, folder) of runs, whose model files are offered too.
     """
     found = [AUTOMATIC]
-    for name, path in weights.files().items():
+    shipped = {name: weights.files()[name] for name in choice.BOX}  # the usual one first
+    for name, path in (shipped | weights.files()).items():
         found += _offer(name, name, path, _sentence(name, path))
     for name, folder in runs:
         try:

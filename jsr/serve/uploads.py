@@ -13,6 +13,7 @@ import time
 
 from jsr import clips, pictures
 from jsr.errors import UserError
+from jsr.serve import views
 
 MOST_BYTES = 8 << 30  # of one file
 MOST_PIXELS = 400_000_000  # of all frames of a picture, of one frame of a clip
@@ -157,8 +158,10 @@ def _inspected(identity, path, within):
         if picture.height * picture.width * picture.frames > MOST_PIXELS:
             raise UserError(f"{path}: has {picture.frames:,} frames of {picture.width:,} x {picture.height:,} pixels, "
                             f"more than the {MOST_PIXELS / 1e6:,.0f} million in all that are taken here")
-        return Source(identity, path.name, within, path, picture.format, picture.height, picture.width, picture.frames,
-                      picture.bit_depth, size, False)
+        source = Source(identity, path.name, within, path, picture.format, picture.height, picture.width,
+                        picture.frames, picture.bit_depth, size, False)
+    views.thumbnail(path, path.parent / views.THUMBNAIL)  # what is damaged is refused now
+    return source
 
 
 def plain(name):

@@ -12,7 +12,8 @@ from jsr.files import atomic_write
 SHOWN = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif", "gif": "image/gif"}
 LIMIT = 64_000_000  # px that a browser is given
 _SIDE = 8000  # of what is shown of larger ones, px
-_THUMBNAIL = 240  # px, of its longer side
+THUMBNAIL = ".thumbnail"  # name of such a file beside its picture
+_SMALL = 240  # px, its longer side
 _WEBP = ".webp[Q=80]"
 
 
@@ -48,13 +49,13 @@ def thumbnail(path, kept):
     if not kept.exists():
         if clips.is_clip(path):
             small = Image.open(io.BytesIO(_frame(path)))
-            small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+            small.thumbnail((_SMALL, _SMALL))
             sink = io.BytesIO()
             small.save(sink, "WEBP", quality=80)
             data = sink.getvalue()
         else:
             with pictures.open_picture(path) as picture:
-                data = picture.preview(_THUMBNAIL, _WEBP)
+                data = picture.preview(_SMALL, _WEBP)
         with atomic_write(kept) as file:
             file.write(data)
     return kept, "image/webp"

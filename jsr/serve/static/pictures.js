@@ -2,7 +2,7 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const AT_ONCE = 3;                        // files that are sent at the same time
+const AT_ONCE = 1;                        // files that are sent at the same time: the list keeps their order
 const OFTEN = 500, SELDOM = 2500;         // ms between two questions, while there is work and else
 const endings = new Set($("drop").dataset.endings.split(" "));
 const coming = new Map();                 // files on their way: key -> {file, within, share}
@@ -34,18 +34,16 @@ function facts(source) {
 }
 
 function words(task) {
-  const what = `${task.model}${task.asked ? `, ${task.asked}` : ""}: `;
-  if (task.state === "waiting") return `${what}waiting`;
-  if (task.state === "cancelled") return `${what}cancelled`;
-  if (task.state === "failed") return `${what}failed`;
+  if (["waiting", "cancelled", "failed"].includes(task.state)) return task.state;
   if (task.state === "done") {
-    return `${what}${task.width.toLocaleString("en")} × ${task.height.toLocaleString("en")}, ${size(task.bytes)}; ` +
-      task.did;
+    const obvious = task.did.endsWith(` by the network ${task.model}`);
+    return `${task.width.toLocaleString("en")} × ${task.height.toLocaleString("en")}, ${size(task.bytes)}` +
+      (obvious ? "" : `; ${task.did}`);
   }
-  if (state.paused) return `${what}paused at ${Math.floor(task.share * 100)} %`;
-  if (!task.share) return `${what}getting ready`;
+  if (state.paused) return `paused at ${Math.floor(task.share * 100)} %`;
+  if (!task.share) return "getting ready";
   const left = task.left === null ? "" : `, about ${time(task.left)} left`;
-  return `${what}${Math.floor(task.share * 100)} %${left}`;
+  return `${Math.floor(task.share * 100)} %${left}`;
 }
 
 // -- talking with the server
@@ -222,6 +220,8 @@ $("size").addEventListener("change", () => {
 });
 $("strength").addEventListener("input", () => { $("strength-value").textContent = `${$("strength").value} %`; });
 $("how").addEventListener("change", () => {
+  const chosen = [...document.querySelectorAll("#more input:checked")].map((box) => box.value.replace(/^run:/, ""));
+  $("more").querySelector("summary").textContent = chosen.length ? `Models: ${chosen.join(", ")}` : "Choose or compare models";
   const full = models().length >= Number($("how").dataset.most);
   for (const box of document.querySelectorAll("input[name=model]")) box.disabled = full && !box.checked;
   $("how-error").textContent = models().length ? "" : "Tick at least one model.";
@@ -271,7 +271,9 @@ function newItem(id) {
   row.querySelector(".compare").addEventListener("click", () => {
     look(state.sources.find((source) => source.id === id));
   });
-  row.querySelector("img").src = `/sources/${id}/thumbnail`;
+  const image = row.querySelector("img");
+  image.addEventListener("error", () => image.removeAttribute("src"));
+  image.src = `/sources/${id}/thumbnail`;
   return {row, tasks: new Map()};
 }
 
@@ -287,9 +289,10 @@ function newTask(id) {
 }
 
 function showTask(row, task, name) {
-  const [line, bar, notes] = [".task-text", "progress", ".notes"].map((part) => row.querySelector(part));
+  const [line, bar, notes] = [".task-state", "progress", ".notes"].map((part) => row.querySelector(part));
   const [save, cancel] = [".save", ".cancel"].map((part) => row.querySelector(part));
   const open = task.state === "waiting" || task.state === "working";
+  put(row.querySelector(".task-model"), `${task.model}${task.asked ? `, ${task.asked}` : ""}`);
   put(line, words(task));
   row.classList.toggle("paused", state.paused);
   bar.hidden = !open;
@@ -382,7 +385,7 @@ function showComing(list) {
     }
     const {row} = shown.get(id);
     row.querySelector("progress").value = share;
-    put(row.querySelector(".task-text"), share < 1 ? `on its way, ${Math.floor(share * 100)} %` : "being looked at");
+    put(row.querySelector(".task-state"), share < 1 ? `on its way, ${Math.floor(share * 100)} %` : "being looked at");
   }
 }
 
