@@ -67,13 +67,15 @@ def recipe_keys():
 
 
 def zoo():
-    """The published methods that jsr has, by challenge."""
-    lines = ["# The zoo", "", "`jsr zoo ID` explains one.", ""]
-    rows = sorted(catalogue.entries(), key=lambda entry: (entry.challenge, entry.id))
-    for challenge in dict.fromkeys(row.challenge for row in rows):
-        lines += [f"## {challenge}", "", "| id | team | method | recipe |", "|---|---|---|---|"]
-        lines += [f"| `{row.id}` | {_cell(row.team)} | {_cell(row.method)} | {f'`{row.recipe}`' if row.recipe else ''} |"
-                  for row in rows if row.challenge == challenge]
+    """The published methods, and recipes of our own, by challenge."""
+    lines = ["# The zoo", "", "`jsr zoo NAME` explains one.", ""]
+    entries = catalogue.entries()
+    for challenge in sorted({entry.challenge for entry in entries}):
+        lines += [f"## {challenge}", "", "| team | method | networks | recipe |", "|---|---|---|---|"]
+        for entry in (entry for entry in entries if entry.challenge == challenge):
+            method = entry.row.get("method") or entry.recipe.title
+            name = f"`{entry.recipe.recipe}`" if entry.recipe else "not built yet"
+            lines.append(f"| {_cell(entry.team)} | {_cell(method)} | {_cell(entry.shown_networks)} | {name} |")
         lines.append("")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The pages: their links lead somewhere, their commands and options exist, every public name is there, the site builds."""
+"""The pages: links lead somewhere, commands and options exist, every public name is there, the site builds."""
 
 import argparse
 import importlib
