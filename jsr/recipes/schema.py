@@ -257,7 +257,7 @@ class Recipe:
     mesh: dict = key("devices that a batch is split over: {'data': N} by samples, {'data': N, 'rows': M} also the rows "
                      "of its images, over M devices of one host; -1 is all that are left", {"data": -1})
     state: str = key('"replicated" keeps parameters, averages and moments on every device; "sharded" keeps a part of '
-                     "them on each device of one host", "replicated", choices=("replicated", "sharded"))
+                     "them on each device", "replicated", choices=("replicated", "sharded"))
     log_every: int = key("steps from one line of the log to the next", 100, unit="steps", least=1)
     eval_every: int = key("steps from one validation to the next", 5000, unit="steps", least=1)
     checkpoint_every: int = key("steps from one checkpoint to the next", 1000, unit="steps", least=1)

@@ -105,11 +105,11 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
         if text and lead:
             log.warning("%s", text)
 
-    def keep_skipped(number, batch, *seen, plan, key):
-        batch = distributed.whole(batch)  # all processes have a part
+    def keep_skipped(number, batch, state, values, *, plan, key):
+        seen = distributed.whole(batch), states.by_names(state), values  # all processes have a part
         if not lead:
             return
-        folder = blackbox.write(workdir, number, batch, *seen, plan=plan, key=key, frozen=frozen, fingerprint=mark)
+        folder = blackbox.write(workdir, number, *seen, plan=plan, key=key, frozen=frozen, fingerprint=mark)
         if folder:
             say(f"step {number} was skipped: its loss or gradient is not finite; to see where that began: "
                 f"jsr replay {folder}")
@@ -175,7 +175,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                             with clock.part("validation"):
                                 gain = judge.validate(plan, step, state, workdir=workdir, logbook=logbook, clock=clock)
                             warn(alarm.validated(step, gain))
-                        if lead and step in recipe.averaged_steps:
+                        if step in recipe.averaged_steps:
                             _keep_model(workdir / SNAPSHOT.format(step), recipe, judge, plan, step, state)
                         if step % recipe.checkpoint_every == 0 or step == plan.last_step or signals.came:
                             with clock.part("checkpoint"):
@@ -193,9 +193,10 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
             log.info("the model is the mean of %s and the last one", ", ".join(path.name for path in earlier))
             found = [*(model_file.load(path)[2] for path in earlier), variables]
             variables = model_file.mean(found, [1 / len(found)] * len(found))
+        beside = jax.device_get(states.beside_the_chain(recipe, state))
         if lead:
             model_file.save(workdir / "last.safetensors", variables, judge.info(plan, step, {}))
-            for name, own in jax.device_get(states.beside_the_chain(recipe, state)).items():
+            for name, own in beside.items():
                 model_file.save(workdir / f"{name}.safetensors", {name: own}, judge.info(plan, step, {}, names=[name]))
             spent = insight.times(insight.log_rows(workdir))
             console.print(insight.time_table(spent), insight.advice(spent, recipe.data.num_workers), highlight=False,
@@ -238,6 +239,8 @@ def _restored(recipe, checkpoints, mesh):
 
 def _leave_model(workdir, recipe, judge, plan, step, state):
     """Leaves the model of a run that an error ends, where there is one and room for it."""
+    if distributed.count() > 1 and sharding.split_over(state):  # other processes have parts of it, which may be gone
+        return
     try:
         _keep_model(workdir / "last.safetensors", recipe, judge, plan, step, state)
     except Exception:  # a full disk, or a step that failed has taken its arrays: what ends the run is said already
@@ -246,8 +249,10 @@ def _leave_model(workdir, recipe, judge, plan, step, state):
 
 
 def _keep_model(path, recipe, judge, plan, step, state):
-    """Writes the model file of a run's networks after a step."""
-    model_file.save(path, jax.device_get(states.eval_variables(recipe, state)), judge.info(plan, step, {}))
+    """Writes the model file of a run's networks after a step; all processes may have a part of the state."""
+    variables = jax.device_get(states.eval_variables(recipe, state))
+    if distributed.is_first():
+        model_file.save(path, variables, judge.info(plan, step, {}))
 
 
 def _write_overview(workdir, recipe, variables):

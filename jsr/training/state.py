@@ -164,9 +164,10 @@ def placed(state, mesh, how):
       mesh: Mesh.
       how: "replicated" or "sharded" (`Recipe.state`).
     """
-    if how == "sharded":
-        state = jax.jit(functools.partial(_split, mesh=mesh))(state)
-    return jax.device_put(state, sharding.shardings(state, mesh))
+    if how != "sharded":
+        return jax.device_put(state, sharding.shardings(state, mesh))
+    split = functools.partial(_split, mesh=mesh)
+    return jax.jit(split, out_shardings=sharding.shardings(jax.eval_shape(split, state), mesh))(state)
 
 
 def _split(state, mesh):
