@@ -178,7 +178,7 @@ def test_several_methods_are_compared_with_the_best(evaluate, folders):
     assert f"{lines['sr']['difference']:+.4f} [" in out and "near is worst" not in out
     worst = report["worst"]["sr"][0]
     assert f"sr is worst, in PSNR[rgb], at {worst['name']} (" in out and worst["than"] == "near"
-    rows = list(csv.reader(files[1].open()))
+    rows = list(csv.reader(files[1].read_text().splitlines()))
     assert rows[0][:2] == ["name", "sr psnr[rgb]"] and len(rows) == 3
     page = files[2].read_text()
     assert page.count("<figcaption>near</figcaption>") == 2 and f"{lines['near']['mean']:.4f}" in page
