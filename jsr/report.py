@@ -19,6 +19,9 @@ from jsr.training import insight
 
 _OF_CLIPS = (", in the frame in the middle; below it the crop's middle row in every frame, one below the other, where "
              "what flickers is ragged")
+STYLE = """<style>body{font:15px sans-serif;margin:2em;max-width:80em}td,th{padding:.2em 1em;text-align:right}
+td:first-child{text-align:left}img{width:100%;image-rendering:pixelated}
+.film{display:flex;gap:4px}figure{margin:0;flex:1}figcaption{font-size:12px}</style>"""
 FILM = 8        # pictures of a crop over a run at most
 
 
@@ -178,11 +181,9 @@ def _page(report, strips, protocol, folder):
     pictures = "".join(
         f"<h2>{html.escape(row['name'])}</h2><table><tr><th></th>{head}</tr>"
         f"{line(protocol.baseline, row[protocol.baseline])}{line('ours', row['ours'])}</table>"
-        f"{_image(strips[row['name']], 'crops')}{_over_frames(row, protocol)}" for row in report["images"])
+        f"{image(strips[row['name']], 'crops')}{_over_frames(row, protocol)}" for row in report["images"])
     return f"""<!doctype html><meta charset="utf-8"><title>{html.escape(report['recipe'])}</title>
-<style>body{{font:15px sans-serif;margin:2em;max-width:80em}}td,th{{padding:.2em 1em;text-align:right}}
-td:first-child{{text-align:left}}img{{width:100%;image-rendering:pixelated}}
-.film{{display:flex;gap:4px}}figure{{margin:0;flex:1}}figcaption{{font-size:12px}}</style>
+{STYLE}
 <h1>{html.escape(report['recipe'])}</h1>
 <p>{report['steps']} steps, {len(report['images'])} held-out {_kind(protocol)}{html.escape(_by(report))},
 {protocol.title}. Means over {_kind(protocol)}{", of each over its frames" if protocol.video else ""}:</p>
@@ -222,7 +223,7 @@ def _of_run(report, strips, protocol, folder):
         shown += [(f"step {step:,}" + (f", {scores[step]:+.2f} dB" if step in scores else ""), picture)
                   for step, picture in [*frames, (report["steps"], ours)]]
         shown += [("HR", hr)]
-        figures = "".join(f"<figure>{_image(picture, text)}<figcaption>{text}</figcaption></figure>"
+        figures = "".join(f"<figure>{image(picture, text)}<figcaption>{text}</figcaption></figure>"
                           for text, picture in shown)
         parts.append(f"<h2>{html.escape(name)} over the training</h2><div class='film'>{figures}</div>")
     spent = insight.times(rows)
@@ -251,7 +252,8 @@ def _published(entry, report, protocol):
             f"<p>The report's scores are of {html.escape(protocol.test_set)}.{why}</p>")
 
 
-def _image(picture, alt):
+def image(picture, alt):
+    """An <img> that holds a uint8 picture; `alt` is its text, as HTML has it."""
     return f"<img alt='{alt}' src='data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}'>"
 
 

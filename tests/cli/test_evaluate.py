@@ -153,6 +153,51 @@ def test_profiles_and_csv(evaluate, folders):
     assert [float(value) for value in rows[3][1:]] == list(expected.values())
 
 
+def test_several_methods_are_compared_with_the_best(evaluate, folders):
+    """In one table, on the images that all have, with the chance of the difference and the worst images by name."""
+    (folders / "near").mkdir()
+    for name in ("0", "1"):
+        noise = np.random.default_rng(9).integers(-2, 3, (64, 80, 3))
+        near = np.clip(read(folders, f"hr/{name}.png").astype(int) + noise, 0, 255).astype(np.uint8)
+        images.write_png(folders / "near" / f"{name}.png", near)
+    files = [folders / f"out.{kind}" for kind in ("json", "csv", "html")]
+    given = "--sr", folders / "sr", folders / "near", "--hr", folders / "hr", "--protocol", "aim22_t1"
+    status, out, complaints = evaluate(*given, "--json", files[0], "--csv", files[1], "--html", files[2])
+    assert status == 1 and len(complaints) == 2
+    assert any("2.png: no SR image has this name" in line for line in complaints)
+    assert any("near: no score of 2, which is left out" in line for line in complaints)
+    report = json.loads(files[0].read_text())
+    assert [row["name"] for row in report["images"]] == ["0", "1"]
+    assert report["methods"] == {"sr": str(folders / "sr"), "near": str(folders / "near")}
+    for method in ("sr", "near"):
+        hr, sr = read(folders, "hr/1.png"), read(folders, f"{method}/1.png")
+        assert report["images"][1]["scores"][method] == metrics.score(sr, hr, report["profiles"])
+    lines = {row["method"]: row for row in report["compared"] if row["score"] == "psnr[rgb]"}
+    assert {row["best"] for row in lines.values()} == {"near"} and lines.keys() == {"sr", "near", "bicubic"}
+    assert lines["sr"]["low"] < lines["sr"]["difference"] < lines["sr"]["high"] < 0
+    assert f"{lines['sr']['difference']:+.4f} [" in out and "near is worst" not in out
+    worst = report["worst"]["sr"][0]
+    assert f"sr is worst, in PSNR[rgb], at {worst['name']} (" in out and worst["than"] == "near"
+    rows = list(csv.reader(files[1].read_text().splitlines()))
+    assert rows[0][:2] == ["name", "sr psnr[rgb]"] and len(rows) == 3
+    page = files[2].read_text()
+    assert page.count("<figcaption>near</figcaption>") == 2 and f"{lines['near']['mean']:.4f}" in page
+
+
+@pytest.mark.parametrize("more, message", [
+    (("--sr", "sr", "sr"), "one folder twice"),
+    (("--sr", "sr", "hr", "--runtime_ms", "3"), "--submission and --runtime_ms are of one"),
+    (("--sr", "sr", "--html", "x.html"), "the page compares several --sr"),
+    (("--sr", "sr", "bicubic"), "'bicubic' is what the baseline is called"),
+    (("--sr", "sr", "nowhere"), "nowhere: no such folder"),
+])
+def test_methods_that_cannot_be_compared(evaluate, folders, more, message, monkeypatch):
+    monkeypatch.chdir(folders)
+    (folders / "bicubic").mkdir()
+    status, _, complaints = evaluate("--hr", "hr", "--profile", "rgb", *more)
+    assert status == 1 and len(complaints) == 1 and message in complaints[0]
+
+
 def test_weights_that_a_score_uses_are_named_with_their_hash(evaluate, tmp_path, photograph, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for place in ("sr", "hr"):
