@@ -3,8 +3,8 @@
     pip install ".[export]"
     python examples/to_a_phone.py x2 x2.onnx
 
-The file takes and gives uint8 (1, height, width, 3) RGB. ONNX Runtime Mobile reads it as it is; the execution providers of
-phones (NNAPI, Core ML) want sizes that are fixed, as these are.
+The file takes and gives uint8 (1, height, width, 3) RGB. ONNX Runtime Mobile reads it as it is; the execution
+providers of phones (NNAPI, Core ML) want sizes that are fixed, as these are.
 """
 
 import subprocess

@@ -174,7 +174,7 @@ def run(args, overrides, console):
         trackers.find(args.tell)
     recipe = recipes.load(spec, overrides, check.look)
     track, _, name = recipe.recipe.partition(":")
-    changes = _changes(recipe, spec, args.minutes, run_folder.FREE_KEYS)
+    changes = _changes(recipe, spec, args.minutes, run_folder.free_keys(recipe))
     if args.minutes is not None:
         _check_minutes(args.minutes, overrides)
     _check_member(args.member, recipe)
@@ -265,10 +265,10 @@ def _run_in(workdir, recipe, args, console, started, which=""):
     recipe = pace.fit(recipe, args.minutes, workdir, console=console, started=started)
     told, status = trackers.Told(args.tell if distributed.is_first() else ""), "finished"
     try:
-        upscaler = loop.train(recipe, workdir, console=console, accept=args.accept_changes, told=told,
+        upscaler, steps = loop.train(recipe, workdir, console=console, accept=args.accept_changes, told=told,
                               profile=args.profile)
-        scores = _report(workdir, recipe, upscaler, console, steps=recipe.last_step, which=which)
-        told("scalars", recipe.last_step, "report", scores)
+        scores = _report(workdir, recipe, upscaler, console, steps=steps, which=which)
+        told("scalars", steps, "report", scores)
     except loop.Interrupted as e:
         status = "interrupted"
         console.print(f"{e}", highlight=False)
@@ -288,7 +288,7 @@ def _run_in(workdir, recipe, args, console, started, which=""):
 def _report(workdir, recipe, upscaler, console, *, steps, which="", members=()):
     """Evaluates a run's networks, writes its scores and its page, says where they are; the scores, {} but in the first
     process."""
-    from jsr import challenges, distributed, report
+    from jsr import challenges, distributed, metrics, report
     from jsr.data import mix, validation
 
     protocol = challenges.of(recipe.protocol, recipe.ranking)
@@ -300,10 +300,16 @@ def _report(workdir, recipe, upscaler, console, *, steps, which="", members=()):
     if made:
         result, strips = made
         model = workdir / "last.safetensors"
-        page = report.write(workdir, result | {"model_sha256": sha256(model)}, strips, protocol=protocol)
+        result["model_sha256"] = sha256(model)
+        if steps < recipe.last_step and not members:
+            result["stopped"] = (f"after step {steps} of {recipe.last_step}: {recipe.patience} validations in a row "
+                                 f"had no better {metrics.label(protocol.ranking)}")
+        page = report.write(workdir, result, strips, protocol=protocol)
         terminal.console().print(report.table(result, protocol))
         for what, path in (("report", page), ("scores", workdir / "report.json"), ("model", model)):
             print(f"{what}: {path}")
+        if "stopped" in result:
+            print(f"stopped: {result['stopped']}; the best model: {workdir / 'best.safetensors'}")
     distributed.meet()
     return result["mean"]["ours"] if made else {}
 

@@ -108,6 +108,11 @@ def _kind(protocol):
     return "clips" if protocol.video else "images"
 
 
+def _stopped(report):
+    """What the page says of a run that ended before its recipe's last step; "" of others."""
+    return f" (stopped {html.escape(report['stopped'])})" if "stopped" in report else ""
+
+
 def _by(report):
     return f", LR by {report['codecs']}" if report["codecs"] else ""
 
@@ -185,8 +190,8 @@ def _page(report, strips, protocol, folder):
     return f"""<!doctype html><meta charset="utf-8"><title>{html.escape(report['recipe'])}</title>
 {STYLE}
 <h1>{html.escape(report['recipe'])}</h1>
-<p>{report['steps']} steps, {len(report['images'])} held-out {_kind(protocol)}{html.escape(_by(report))},
-{protocol.title}. Means over {_kind(protocol)}{", of each over its frames" if protocol.video else ""}:</p>
+<p>{report['steps']} steps{_stopped(report)},
+{len(report['images'])} held-out {_kind(protocol)}{html.escape(_by(report))}, {protocol.title}. Means over {_kind(protocol)}{", of each over its frames" if protocol.video else ""}:</p>
 <table><tr><th></th>{head}</tr>{mean}</table>
 {_of_run(report, strips, protocol, folder)}
 <p>Each strip: LR (enlarged), {protocol.baseline}, ours, HR, then {crops.ERROR_GAIN} times the absolute error of

@@ -260,6 +260,8 @@ class Recipe:
                      "them on each device", "replicated", choices=("replicated", "sharded"))
     log_every: int = key("steps from one line of the log to the next", 100, unit="steps", least=1)
     eval_every: int = key("steps from one validation to the next", 5000, unit="steps", least=1)
+    patience: int = key("validations in a row of the last stage without a better `ranking` score, after which the run "
+                        "ends; 0 trains all steps. best.safetensors is of the best", 0, least=0)
     checkpoint_every: int = key("steps from one checkpoint to the next", 1000, unit="steps", least=1)
     keep_checkpoints: int = key("newest checkpoints that are kept", 3, least=1)
     input_hw: tuple[int, ...] = key("[height, width] of the LR image that costs are counted for", (192, 192), unit="px")

@@ -51,7 +51,8 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
       profile: number of steps that are traced by jax.profiler into workdir/profile.
 
     Returns:
-      An Upscaler with the final (averaged, where kept) parameters and the recipe's ensemble.
+      (upscaler, steps): an Upscaler with the final (averaged, where kept) parameters and the recipe's ensemble, and the
+      steps of the run, which `patience` of the recipe may have ended before its last one.
 
     Raises:
       Interrupted: SIGTERM or Ctrl+C came; everything is saved.
@@ -76,7 +77,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
     recipe = check.fitted(recipe, mesh)
 
     checkpoints = Checkpoints(workdir / "checkpoints", keep=recipe.keep_checkpoints)
-    step, state, meta = _restored(recipe, checkpoints, mesh) or (0, None, {"best": None})
+    step, state, meta = _restored(recipe, checkpoints, mesh) or (0, None, {"best": None, "still": 0})
     plan = stages.plan_of(recipe, recipe.stage_at(step))
     if state is None:
         variables = states.initial_variables(recipe, key)
@@ -84,7 +85,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
         if lead:
             _write_overview(workdir, recipe, variables)
     if mark.get("accepted") != meta.get("fingerprint", {}).get("accepted"):  # scores may be of other images
-        meta = {**meta, "best": None}
+        meta = {**meta, "best": None, "still": 0}
         meta.pop("baseline", None)
     meta["fingerprint"] = mark
     frozen = jax.device_put(states.frozen_variables(recipe), replicated)
@@ -105,6 +106,9 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
         if text and lead:
             log.warning("%s", text)
 
+    def has_stopped():
+        return 0 < recipe.patience <= meta["still"] and recipe.stage_at(step) == len(recipe.stages) - 1
+
     def keep_skipped(number, batch, state, values, *, plan, key):
         seen = distributed.whole(batch), states.by_names(state), values  # all processes have a part
         if not lead:
@@ -121,10 +125,11 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
         alone = distributed.count() == 1
         with _Signals(alone) as signals, Progress(*columns, console=console, transient=True) as progress:
             bar = progress.add_task("training", total=recipe.last_step, completed=step, note="")
-            while step < recipe.last_step:
+            while step < recipe.last_step and not has_stopped():
                 plan = stages.plan_of(recipe, recipe.stage_at(step + 1))
                 stage = plan.stage
                 if step == plan.first_step:
+                    meta["still"] = 0
                     for player in stage.players:
                         if (warmup := player.schedule.get("warmup_steps", 0)) > stage.steps:
                             warn(f"the warm-up is {warmup} steps, but the stage has {stage.steps}: its learning rate "
@@ -175,21 +180,22 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                             with clock.part("validation"):
                                 gain = judge.validate(plan, step, state, workdir=workdir, logbook=logbook, clock=clock)
                             warn(alarm.validated(step, gain))
+                        ends = step == plan.last_step or has_stopped()
                         if step in recipe.averaged_steps:
                             _keep_model(workdir / SNAPSHOT.format(step), recipe, judge, plan, step, state)
-                        if step % recipe.checkpoint_every == 0 or step == plan.last_step or signals.came:
+                        if step % recipe.checkpoint_every == 0 or ends or signals.came:
                             with clock.part("checkpoint"):
                                 left_out.share()
                                 checkpoints.save(step, state, meta)
                         if signals.came:
                             raise Interrupted(signals.came, step)
-                        if step == plan.last_step:
+                        if ends:
                             break
                     checkpoints.wait()  # SIGTERM may end all at once from here
         plan = stages.plan_of(recipe, len(recipe.stages) - 1)
         variables = jax.device_get(states.eval_variables(recipe, state))
         distributed.meet()  # what the first has written is there
-        if earlier := [workdir / SNAPSHOT.format(at) for at in recipe.averaged_steps]:
+        if earlier := [workdir / SNAPSHOT.format(at) for at in recipe.averaged_steps if at < step]:
             log.info("the model is the mean of %s and the last one", ", ".join(path.name for path in earlier))
             found = [*(model_file.load(path)[2] for path in earlier), variables]
             variables = model_file.mean(found, [1 / len(found)] * len(found))
@@ -223,7 +229,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                 last.callback(checkpoints.close)
     return judge.upscaler(plan.networks, variables, tlc=recipe.ensemble.tlc, tile=list(recipe.ensemble.tiles) or None,
                           overlap=recipe.ensemble.overlap or None,
-                          self_ensemble=recipe.ensemble.self and (recipe.ensemble.transforms or True))
+                          self_ensemble=recipe.ensemble.self and (recipe.ensemble.transforms or True)), step
 
 
 def _restored(recipe, checkpoints, mesh):
