@@ -37,10 +37,11 @@ class Page:
       shelf: jsr.serve.uploads.Shelf.
       queue: jsr.serve.work.Queue.
       run_folders: folders that hold runs.
+      ready: called once it answers.
     """
 
-    def __init__(self, shelf, queue, run_folders=()):
-        self.shelf, self.queue, self.run_folders = shelf, queue, run_folders
+    def __init__(self, shelf, queue, run_folders=(), ready=lambda: None):
+        self.shelf, self.queue, self.run_folders, self._ready = shelf, queue, run_folders, ready
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
             trim_blocks=True, lstrip_blocks=True)
@@ -78,9 +79,10 @@ class Page:
     @contextlib.asynccontextmanager
     async def _lifespan(self, app):
         del app
+        self._ready()
         yield
         await run_in_threadpool(self.queue.close)
-        self.shelf.close()
+        self.shelf.close()  # here, since SIGTERM ends the process behind it
 
     # -- pages
 

@@ -1,5 +1,6 @@
 """Starting the page on 127.0.0.1, and ending it without leaving anything."""
 
+import contextlib
 import secrets
 import socket
 import threading
@@ -32,18 +33,19 @@ def serve(run_folders=(), *, out=None, port=0, browser=True, say=print):
     listening = _listening(port)
     token = secrets.token_urlsafe(32)
     port = listening.getsockname()[1]
-    shelf = Shelf()
-    queue = Queue(shelf, out)
-    server = uvicorn.Server(uvicorn.Config(
-        Page(shelf, queue, run_folders).app(port, token), log_level="warning", access_log=False, server_header=False,
-        proxy_headers=False, ws="none", timeout_graceful_shutdown=_PATIENCE))
     address = f"http://{HOST}:{port}/?token={token}"
-    say(f"jsr serve: {address}")
-    say("for this machine's browser alone, which the address lets in; Ctrl+C ends it")
-    if browser:
-        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-    with listening:
-        server.run(sockets=[listening])
+
+    def ready():
+        say(f"jsr serve: {address}")
+        say("for this machine's browser alone, which the address lets in; Ctrl+C ends it")
+        if browser:
+            threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+
+    with listening, contextlib.closing(Shelf()) as shelf:
+        app = Page(shelf, Queue(shelf, out), run_folders, ready).app(port, token)
+        uvicorn.Server(uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, ws="none",
+            timeout_graceful_shutdown=_PATIENCE)).run(sockets=[listening])
 
 
 def _listening(port):

@@ -64,15 +64,17 @@ class Shelf:
     def __init__(self):
         remove_leftovers()
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock: int | None = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.sources: dict[str, Source] = {}
         self._coming, self._mutex = 0, threading.Lock()
 
     def close(self):
-        """Removes the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.close(self._lock)
+        """Removes the folder, once."""
+        if self._lock is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
 
     def new_folder(self):
         """(id, path) of a new empty folder."""
