@@ -68,7 +68,7 @@ def add_arguments(parser):
     get = what("get", _models_get.run, "download a model into the user's cache folder")
     get.add_argument("place", metavar="NAME", help="name of a public model, address of a file, or hf:ORG/REPO[/FILE]")
     get.add_argument("--sha256", metavar="HASH", default="", help="SHA-256 of the file, without which it is refused")
-    get.add_argument("--name", help="what it shall be called here; by default as the file or repository is")
+    get.add_argument("--name", help="name that it gets here; by default the file's or the repository's")
     push = what("push", _push, "upload a model, with a card, to the Hugging Face hub")
     push.add_argument("model", help="name, run's folder or model file")
     push.add_argument("place", metavar="hf:ORG/REPO", help="repository, made where there is none; HF_TOKEN lets you in")

@@ -66,7 +66,7 @@ def worst(rows: Sequence[Mapping[str, Any]], methods: Sequence[str], key: str) -
     """The images at which each method is furthest behind the best of the others.
 
     Args:
-      rows, methods: as of `compare`; rows also have a name.
+      rows, methods: see `compare`; rows also have a name.
       key: of the score.
 
     Returns:

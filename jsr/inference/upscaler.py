@@ -474,7 +474,7 @@ class Upscaler:
         return _SIDES[-1]
 
     def _fits(self, shape, budget):
-        """Whether an image or a tile of that shape takes at most so many bytes."""
+        """Whether an image or a tile of that shape takes at most `budget` bytes."""
         return self._estimate(shape) <= budget and self._memory(shape) <= budget
 
     def _beside(self, height, width):
@@ -651,7 +651,7 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
     loaded = [(share * its.share, its) for file, share in zip(files, weights or [1.0] * len(files), strict=True)
               for its in model_file.load_members(file)]
     if members is not None and not 1 <= members <= len(loaded):
-        raise UserError(f"members = {members}: expected 1 to {len(loaded)}, for so many networks there are")
+        raise UserError(f"members = {members}: expected 1 to {len(loaded)}, the number of networks")
     _check_unlike([its for _, its in loaded])
     computed, chains, shares = _computed_in(dtype), [], []
     for share, its in loaded[:members]:

@@ -98,7 +98,7 @@ def frame_score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border
     """The scores of one frame of a clip.
 
     Args:
-      sr, hr, keys, crop_border: as of `score`.
+      sr, hr, keys, crop_border: see `score`.
       before: (sr, hr) of the frame before; None of the first frame.
 
     Returns:

@@ -138,7 +138,7 @@ def begin_stage(plan, state, nets):
     Args:
       plan: StagePlan of the stage.
       state: the state before it.
-      nets: as of `versions`, in the stage's form.
+      nets: see `versions`, in the stage's form.
     """
     optimizers = plan.optimizers
     new, learnt = {}, {}
@@ -183,7 +183,7 @@ def by_names(state):
 
 
 def abstract(plan, mesh, how="replicated"):
-    """The TrainState of a stage as jax.ShapeDtypeStruct, with shardings; arguments as of `placed`."""
+    """The TrainState of a stage as jax.ShapeDtypeStruct, with shardings; arguments as in `placed`."""
     def make(variables):
         state = make_state(plan, variables)
         return _split(state, mesh) if how == "sharded" else state
