@@ -364,21 +364,6 @@ def test_folders_of_killed_servers_are_collected(place):
 
 # -- runs
 
-@pytest.fixture
-def run(tmp_path, photograph):
-    """A run's folder as a training leaves it after its second validation."""
-    folder = tmp_path / "elsewhere" / "aim22_t1" / "quick"
-    (folder / "pictures").mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({
-        "recipe": "aim22_t1:quick", "title": "small <b>EDSR</b>", "protocol": "aim22_t1", "stages": [{"steps": 40}]}))
-    rows = [{"step": step, "kind": "train", "loss": 1 / step, "learning_rate": 1e-3} for step in (5, 10, 15)]
-    rows += [{"step": step, "kind": "eval", "gain": step / 100} for step in (8, 16)]
-    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    for step in (8, 16):
-        images.write_png(folder / "pictures" / f"0801_{step:07d}.png", photograph(16, 96, step))
-    return folder
-
-
 def run_id(client):
     return client.get("/runs").text.split('href="/runs/')[1].split('"')[0]
 
