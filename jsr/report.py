@@ -190,7 +190,8 @@ td:first-child{{text-align:left}}img{{width:100%;image-rendering:pixelated}}
 .film{{display:flex;gap:4px}}figure{{margin:0;flex:1}}figcaption{{font-size:12px}}</style>
 <h1>{html.escape(report['recipe'])}</h1>
 <p>{report['steps']} steps{_stopped(report)},
-{len(report['images'])} held-out {_kind(protocol)}{html.escape(_by(report))}, {protocol.title}. Means over {_kind(protocol)}{", of each over its frames" if protocol.video else ""}:</p>
+{len(report['images'])} held-out {_kind(protocol)}{html.escape(_by(report))},
+{protocol.title}. Means over {_kind(protocol)}{", of each over its frames" if protocol.video else ""}:</p>
 <table><tr><th></th>{head}</tr>{mean}</table>
 {_of_run(report, strips, protocol, folder)}
 <p>Each strip: LR (enlarged), {protocol.baseline}, ours, HR, then {crops.ERROR_GAIN} times the absolute error of
