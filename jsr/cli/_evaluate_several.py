@@ -6,7 +6,7 @@ import json
 
 from rich.table import Table
 
-from jsr import crops, evaluation, metrics
+from jsr import crops, evaluation, metrics, page
 from jsr.cli import _output
 from jsr.errors import UserError
 from jsr.evaluation import comparison
@@ -136,23 +136,20 @@ def _page(found, worst):
 
     keys = found["profiles"]
     methods = list(found["images"][0]["scores"]) if found["images"] else []
-    head = "".join(f"<th>{metrics.label(key)}</th>" for key in keys)
-    means = "".join(f"<tr><td>{html.escape(method)}</td>" + "".join(
-        f"<td>{mean}<br><small>{html.escape(words)}</small></td>" for mean, words in cells) + "</tr>"
-        for method, cells in (_lines(found) if found["images"] else {}).items())
+    means = [(html.escape(method), *(f"{mean}<br><small>{html.escape(words)}</small>" for mean, words in cells))
+             for method, cells in (_lines(found) if found["images"] else {}).items()]
     first = keys[0]
-    each = "".join(f"<tr><td>{html.escape(row['name'])}</td>" + "".join(
-        f"<td>{row['scores'][method][first]:.4f}</td>" for method in methods) + "</tr>" for row in found["images"])
-    pictures = "<h2>worst images</h2>" + "".join(map(_crops, worst[:_SHOWN])) if worst else ""
+    each = [(html.escape(row["name"]), *(f"{row['scores'][method][first]:.4f}" for method in methods))
+            for row in found["images"]]
+    pictures = "<h2>Worst images</h2>" + "".join(map(_crops, worst[:_SHOWN])) if worst else ""
     by = "".join(f"<li>{metrics.label(row['score'])} by {html.escape(row['weights'])}, SHA-256 {row['sha256']}</li>"
                  for row in found["weights"])
-    return f"""<!doctype html><meta charset="utf-8"><title>{html.escape(', '.join(methods))}</title>
-{report.STYLE}
-<h1>{html.escape(', '.join(methods))}</h1>
-<table><tr><th></th>{head}</tr>{means}</table><p>{html.escape(_explained(found))}</p><ul>{by}</ul>
-<h2>{metrics.label(first)}</h2><table><tr><th></th>{''.join(f'<th>{html.escape(m)}</th>' for m in methods)}</tr>{each}
-</table>{pictures}
-"""
+    return page.standalone(", ".join(methods), f"""<h1>{html.escape(', '.join(methods))}</h1>
+<section class='card stack'>{report.table_of(('', *map(metrics.label, keys)), means)}
+<p class='soft'>{html.escape(_explained(found))}</p><ul class='small'>{by}</ul></section>
+{pictures}
+<section class='card stack'><h2>{metrics.label(first)} of every image</h2>
+{report.table_of(('', *map(html.escape, methods)), each)}</section>""")
 
 
 def _crops(row):
@@ -163,6 +160,4 @@ def _crops(row):
     pictures = {method: read_rgb(path) for method, path in row["files"].items()}
     height, width = next(iter(pictures.values())).shape[:2]
     shown = crops.beside(pictures, hr[:height, :width])
-    figures = "".join(f"<figure>{report.image(picture, html.escape(name))}<figcaption>{html.escape(name)}</figcaption>"
-                      "</figure>" for name, picture in shown.items())
-    return f"<h3>{html.escape(row['name'])}</h3><div class='film'>{figures}</div>"
+    return f"<section class='card stack'><h3>{html.escape(row['name'])}</h3>{report.linked(shown.items())}</section>"
