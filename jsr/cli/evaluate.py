@@ -64,6 +64,7 @@ from jsr.cli.degrade import chosen
 from jsr.degradations.degrade_folder import VIDEOS
 from jsr.errors import UserError
 from jsr.evaluation import score_clips, score_folders
+from jsr.files import no_folder
 from jsr.images import EXTENSIONS, image_size, list_images
 
 _PAIRS_PER_WORKER = 4  # fewer are scored sooner than a process starts
@@ -279,7 +280,7 @@ def _folders(sr, args, protocol):
 def _by_qp(folder, protocol):
     """{QP: its folder in `folder`}: of QP31, qp31, qp_31 or 31."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise UserError(f"{folder}: {no_folder(folder)}")
     found = {}
     for path in sorted(path for path in folder.iterdir() if path.is_dir()):
         match = re.fullmatch(r"(?:qp[-_]?)?(\d+)", path.name, re.IGNORECASE)

@@ -18,7 +18,7 @@ from jsr.datasets.videos import header
 from jsr.degradations.degrade_folder import VIDEOS, record_of
 from jsr.errors import FileError, UserError, nearest
 from jsr.evaluation import score_folders
-from jsr.files import open_file
+from jsr.files import no_folder, open_file
 
 _RGB = 3  # bytes a pixel
 
@@ -33,7 +33,7 @@ def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=
     """
     del others
     if hr or lr:
-        yield from ((key, f"{folder}: no such folder") for key, folder in (("hr", hr), ("lr", lr))
+        yield from ((key, f"{folder}: {no_folder(folder)}") for key, folder in (("hr", hr), ("lr", lr))
                     if folder and not Path(folder).is_dir())
     elif _is_guest(dataset):
         pass
@@ -103,6 +103,8 @@ def _amiss_in_dataset(dataset, split, degrade, data_dir):
 
 
 def _no_folder(dataset):
+    if os.path.isfile(dataset):
+        return no_folder(dataset)
     return f"no such folder, and no such dataset; {nearest(dataset, [*names(), *FOLDERS])}"
 
 

@@ -18,6 +18,7 @@ from jsr import distributed, model_file, sharding
 from jsr.data import mix, pipeline
 from jsr.errors import UserError
 from jsr.files import atomic_write
+from jsr.recipes.mistakes import of_stage
 from jsr.training import blackbox, check, insight, memory, run_folder, stages, trackers
 from jsr.training import state as states
 from jsr.training.checkpoints import Checkpoints
@@ -104,7 +105,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
 
     def warn(text):
         if text and lead:
-            log.warning("%s", text)
+            log.warning("%s", of_stage(text, f"stages[{plan.index}]"))
 
     def has_stopped():
         return 0 < recipe.patience <= meta["still"] and recipe.stage_at(step) == len(recipe.stages) - 1
@@ -133,7 +134,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                     for player in stage.players:
                         if (warmup := player.schedule.get("warmup_steps", 0)) > stage.steps:
                             warn(f"the warm-up is {warmup} steps, but the stage has {stage.steps}: its learning rate "
-                                 "ends where it is then (--config.stages[N].schedule.warmup_steps=...)")
+                                 "ends where it is then (--config.stages[0].schedule.warmup_steps=...)")
                     if stage.begin:  # the best is of the network's present form
                         meta["best"] = None
                     nets = stages.begin(plan, states.versions(state), states.purpose_key(key, f"begin{plan.index}"),
@@ -219,6 +220,8 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                 _leave_model(workdir, recipe, judge, plan, step, state)
             else:
                 log.info("no step was done yet, so that %s holds no model file", workdir)
+        if isinstance(e, UserError) and plan.index:
+            raise type(e)(of_stage(str(e), f"stages[{plan.index}]")) from e
         raise
     finally:
         with contextlib.ExitStack() as last:
