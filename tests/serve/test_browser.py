@@ -344,7 +344,7 @@ def test_crops_of_a_page_that_is_a_file_are_zoomed_together(browser, tmp_path):
     pictures = [(name, np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)) for name in "ab"]
     (tmp_path / "report.html").write_text(standalone("a run", report.linked(pictures)))
     shown, complaints = browser.new_page(), []
-    shown.on("pageerror", complaints.append)
+    shown.on("pageerror", lambda error: complaints.append(error))
     shown.goto(f"file://{tmp_path / 'report.html'}")
 
     def transforms():
