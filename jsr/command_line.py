@@ -12,7 +12,7 @@ import threading
 import traceback
 
 from jsr import allocator
-from jsr.errors import UsageError, UserError, nearest, no_permission
+from jsr.errors import UsageError, UserError, install, nearest, no_permission
 
 _NUMBER = re.compile(r"-\d+(\.\d*)?|-\.\d+")
 _OUTPUT_GONE = (errno.ENOSPC, errno.EBADF, errno.EIO)
@@ -136,6 +136,11 @@ def in_lines(name, function):
         return 2 if isinstance(e, UsageError) else 1
     except PermissionError as e:
         _say(name, no_permission(e))
+        return 1
+    except ModuleNotFoundError as e:  # of a distribution without what only training needs
+        if (package := (e.name or "jsr").partition(".")[0]) == "jsr":
+            raise
+        _say(name, f"the package {package} is not installed, which this needs: {install()}")
         return 1
     except BrokenPipeError:  # `jsr zoo | head`
         _give_up_output()

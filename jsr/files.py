@@ -13,6 +13,8 @@ import tempfile
 
 from jsr.errors import FileError, UserError
 
+# Brands of pictures in the container that MP4 and MOV are, too
+_STILLS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"crx ")
 _PART = ".part"  # ending of what is being written
 
 
@@ -110,6 +112,23 @@ def is_stream(path):
     return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
 
 
+def no_folder(path):
+    """What is wrong with a path that is no folder's."""
+    if os.path.isfile(path):
+        return "is a file, and a folder is wanted here; name the one that it lies in, or put it into one"
+    return "no such folder"
+
+
+def starts_as_clip(head):
+    """Whether a file that starts with these bytes, 16 or more, is a clip: by the marks of the common containers."""
+    return (head[4:8] == b"ftyp" and head[8:12] not in _STILLS and not head[8:11] == b"jxl"
+            or head.startswith((b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"\x00\x00\x01\xba", b"0&\xb2u\x8ef\xcf\x11"))
+            or head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+
+
+A_CLIP = "is a clip, not a picture; where clips are taken, too, its ending must be one's, as .mp4 or .mkv"
+
+
 @contextlib.contextmanager
 def writing(path):
     """Turns an OSError of the block into a UserError that says why `path` cannot be written."""
@@ -124,7 +143,7 @@ def open_file(path):
 
     Raises:
       FileError: it is a pipe, a device or a socket.
-      OSError: as of `open`.
+      OSError: see `open`.
     """
     if is_stream(path):  # not even opened, which some devices take for an order
         raise FileError(f"{path}: is a pipe or device, not a file; copy it into a file first")

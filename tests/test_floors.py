@@ -14,7 +14,8 @@ FLOORS = [floor.split() for floor in """
     libvips results stills
     listing weights
     command_line images layers losses optim trees
-    augment crops metrics models pictures
+    augment crops models pictures
+    metrics
     challenges
     chain convert degradations reparam
     analysis clips datasets evaluation model_file onnx_graph

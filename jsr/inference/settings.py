@@ -18,7 +18,7 @@ class Settings:
       strength: 0..1, share of the network's result.
       weights: of several models in their average; None is equal ones.
       members: of an ensemble's networks the first ones alone; None is all.
-      self_ensemble, tile, overlap, tlc, runtime: as of jsr.inference.upscaler.load.
+      self_ensemble, tile, overlap, tlc, runtime: see jsr.inference.upscaler.load.
       dtype: of the computation, "float32", "bfloat16" or "float16".
       input_quality: JPEG quality, 1..100, that networks are told of all pictures; None is each file's own.
       quality: of lossy output formats, 1..100; None is each format's default.

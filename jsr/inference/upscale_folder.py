@@ -192,7 +192,7 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
       out: folder of the manifest; None writes none and leaves no finished file alone, unless `mark`.
       mark: puts into each file what made it, in place of the manifest, and never replaces one unless `overwrite`.
       input_quality: JPEG quality, 1..100, that networks are told of all pictures; None is each file's own.
-      separate_alpha: as of Upscaler, for what no network does.
+      separate_alpha: see Upscaler, for what no network does.
       quality: of lossy output formats, 1..100; None is each format's default.
       overwrite: replaces files in the way, and does finished ones again.
       keep_dates: gives every result the time of its source.
@@ -323,7 +323,7 @@ def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False, 
     """What `upscale_files` would do with every job, without doing it.
 
     Args:
-      jobs, networks, settings, out, mark, overwrite, shard: as of `upscale_files`.
+      jobs, networks, settings, out, mark, overwrite, shard: see `upscale_files`.
 
     Returns:
       ({target: results.WRITE, REPLACE or PASS_OVER}, errors).
@@ -565,7 +565,7 @@ class _Counter:
     """Adds up the pixels that several threads have done; of files that were not opened yet it expects the mean.
 
     Args:
-      progress: as of `upscale_files`.
+      progress: see `upscale_files`.
       count: number of files.
     """
 
@@ -704,7 +704,7 @@ class _Beside:
 
     Args:
       sources: paths of all.
-      suffix, clip_suffix: of the results, as of `find_jobs`.
+      suffix, clip_suffix: of the results, as in `find_jobs`.
     """
 
     def __init__(self, sources, suffix, clip_suffix):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from jsr import images, orientation, stills
 from jsr.errors import UserError
+from jsr.files import A_CLIP, starts_as_clip
 from jsr.libvips import first_line, tidied_jpeg, undecodable, vips
 from jsr.pictures import _exif, _icc, _jpeg
 
@@ -514,7 +515,8 @@ def _open_pillow(path, file):
         file.seek(0)
         with contextlib.suppress(SyntaxError):  # how a plugin says that the file is none of its own
             return factory(file, str(path))
-    raise UserError(f"{path}: is not a picture that can be read; replace or remove the file")
+    raise UserError(f"{path}: {A_CLIP}" if starts_as_clip(head) else
+                    f"{path}: is not a picture that can be read; replace or remove the file")
 
 
 def _as_vips(path, picture, depth, notes):

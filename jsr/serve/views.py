@@ -45,7 +45,7 @@ def whole(path, kept):
 
 
 def thumbnail(path, kept):
-    """A small file that shows a picture or clip; arguments, result and errors as of `whole`."""
+    """A small file that shows a picture or clip; arguments, result and errors as in `whole`."""
     if not kept.exists():
         if clips.is_clip(path):
             small = Image.open(io.BytesIO(_frame(path)))

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 from PIL import Image
 import pytest
 
-from jsr import cli
+from jsr import cli, report
+from jsr.page import standalone
 
 pytest.importorskip("uvicorn", reason="the extra `web` is not installed")
 sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
@@ -337,3 +339,25 @@ def test_ending_it_leaves_nothing(serve):
             process.send_signal(number)
             assert process.wait(30) in (128 + number, -number)
         assert not list(temporary.glob("*"))
+
+
+def test_crops_of_a_page_that_is_a_file_are_zoomed_together(browser, tmp_path):
+    pictures = [(name, np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)) for name in "ab"]
+    (tmp_path / "report.html").write_text(standalone("a run", report.linked(pictures)))
+    shown, complaints = browser.new_page(), []
+    shown.on("pageerror", lambda error: complaints.append(error))
+    shown.goto(f"file://{tmp_path / 'report.html'}")
+
+    def transforms():
+        return {image.evaluate("e => e.style.transform") for image in shown.locator(".crop img").all()}
+
+    shown.locator(".linked").focus()
+    for key, wanted in (("+", "scale(1.5) translate(-16.6667%, -16.6667%)"),
+                        ("ArrowLeft", "scale(1.5) translate(-10%, -16.6667%)"), ("0", "scale(1) translate(0%, 0%)")):
+        shown.keyboard.press(key)
+        assert transforms() == {wanted}
+    shown.locator(".crop").last.hover()
+    shown.mouse.wheel(0, -100)
+    shown.wait_for_function("document.querySelector('.crop img').style.transform.startsWith('scale(1.5)')")
+    assert len(transforms()) == 1 and not complaints
+    shown.close()
