@@ -17,7 +17,7 @@ import PIL
 
 from jsr import challenges, guests, lazy
 from jsr.challenges.rules import JPEG
-from jsr.degradations import _video, avif, hevc, jpeg, resize, second_order, webp
+from jsr.degradations import _video, avif, heic, hevc, jpeg, resize, second_order, webp
 from jsr.degradations.second_order import FILTERS
 from jsr.errors import MissingLibrary, UserError, nearest
 from jsr.images import png_bytes, read_rgb
@@ -69,6 +69,8 @@ CODECS = {
         **webp.record(**encoding), "decoded_by": webp.library()}, block=16),
     "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda *, decoder, **encoding: {
         **avif.record(**encoding), "decoded_by": avif.reader(decoder)}, whole=True),
+    "heic": Codec(heic.encode, heic.decode, heic.SUFFIX, lambda **encoding: {
+        **heic.record(**encoding), "decoded_by": heic.library()}, whole=True),
     "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, lambda **encoding: {
         **hevc.record(**encoding), "decoded_by": _video.library()}),
 }
@@ -111,6 +113,10 @@ PROTOCOLS = {
     # Not of a challenge: compressed twice, as pictures that were passed on are.
     "jpeg_webp": Degradation(1, ({**JPEG, "quality": range(10, 91)},
                                  {"fn": "webp", "quality": range(10, 91), "method": 4})),
+    # Not of a challenge: pictures as phones keep them.
+    **{f"photo_x{scale}_heic": Degradation(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1),
+                                                   {"fn": "heic", "quality": range(20, 91), "subsampling": "4:2:0"}))
+       for scale in (1, 2, 4)},
     # Not of a challenge: Real-ESRGAN's second-order degradation.
     **{f"real_esrgan_x{scale}": Degradation(scale, (
         *second_order.REAL_ESRGAN[0], {**JPEG, "quality": range(30, 96)}, *second_order.REAL_ESRGAN[1], {"fn": "png"}))
