@@ -144,7 +144,7 @@ def in_lines(name, function):
         return 1
     except BrokenPipeError:  # `jsr zoo | head`
         _give_up_output()
-        return 128 + signal.SIGPIPE
+        return 128 + getattr(signal, "SIGPIPE", 13)  # Windows has none
     except KeyboardInterrupt:
         return _stopped(name)
     except Exception as e:

@@ -2,16 +2,22 @@
 
 import contextlib
 import errno
-import fcntl
 import filecmp
+import functools
 import hashlib
 import json
+import operator
 import os
 from pathlib import Path
 import stat
 import tempfile
 
 from jsr.errors import FileError, UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 # Brands of pictures in the container that MP4 and MOV are, too
 _STILLS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"crx ")
@@ -46,8 +52,9 @@ def atomic_write(path, mode="wb", *, replace=True, before=lambda temporary: None
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = _temporary(path)
-            held = os.dup(handle)  # and with it the lock, until the file has its name
-            os.fchmod(handle, 0o666 & ~_umask())
+            held = fcntl and os.dup(handle)  # and with it the lock, until the file has its name
+            if hasattr(os, "fchmod"):
+                os.fchmod(handle, 0o666 & ~_umask())
             with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
                 yield file
                 file.flush()
@@ -81,7 +88,9 @@ def _temporary(path):
     """
     place = path.with_name(hidden_name(path, _PART))
     with contextlib.suppress(OSError):
-        handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        if not fcntl:
+            raise OSError("no locks")
+        handle = os.open(place, os.O_RDWR | os.O_CREAT | _flags("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"), 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             here = os.fstat(handle)
@@ -95,6 +104,11 @@ def _temporary(path):
             pass
         os.close(handle)
     return tempfile.mkstemp(prefix=_prefix(path), suffix=_PART, dir=path.parent)
+
+
+def _flags(*names):
+    """Those flags of os.open that the system has, as one number."""
+    return functools.reduce(operator.or_, (getattr(os, name, 0) for name in names))
 
 
 def refuse_existing(path):
@@ -147,7 +161,7 @@ def open_file(path):
     """
     if is_stream(path):  # not even opened, which some devices take for an order
         raise FileError(f"{path}: is a pipe or device, not a file; copy it into a file first")
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # one may have come since
+    handle = os.open(path, os.O_RDONLY | _flags("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))  # one may have come since
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
