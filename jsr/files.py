@@ -173,7 +173,7 @@ def open_file(path):
 
     Raises:
       FileError: it is a pipe, a device or a socket.
-      OSError: as of `open`.
+      OSError: see `open`.
     """
     if is_stream(path):  # not even opened, which some devices take for an order
         raise FileError(f"{path}: is a pipe or device, not a file; copy it into a file first")

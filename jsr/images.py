@@ -233,7 +233,7 @@ def list_images(folder, extensions=EXTENSIONS, *, passed=None, out=None):
     Args:
       folder: path.
       extensions: endings in small letters.
-      passed, out: as of `jsr.listing.taken`.
+      passed, out: see `jsr.listing.taken`.
 
     Raises:
       UserError: no such folder, one that cannot be read, or no such file in it.

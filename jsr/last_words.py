@@ -14,7 +14,7 @@ import sys
 
 _FATAL = re.compile(rb"F\d{4} .*distributed service detected fatal errors")
 # It says so at length, in several lines, and greets
-_OF_XLA = re.compile(rb"[EW]\d{4} .*(coordination_service|preemption|gloo)|\[Gloo\] Rank \d+ is connected")
+_OF_XLA = re.compile(rb"[EW]\d{4} .*(coordination_service|gloo)|\[Gloo\] Rank \d+ is connected")
 _LOG = re.compile(rb"[IWEF]\d{4} \d\d:|\[Gloo\]")
 
 

@@ -83,8 +83,8 @@ def add_arguments(parser):
                         "steps, batch, rates or data are others now; the run keeps note of it")
     parser.add_argument("--tell", metavar="TRACKER", default="", help="an experiment tracker that hears of the run as "
                         "it goes: wandb, or a class of yours, mypkg.module:Name (jsr.training.trackers)")
-    parser.add_argument("--profile", type=_steps, metavar="STEPS", default=0, help="traces so many steps, once nothing "
-                        "compiles any more, by jax.profiler into the workdir's profile/")
+    parser.add_argument("--profile", type=_steps, metavar="STEPS", default=0, help="number of steps to trace by "
+                        "jax.profiler, once nothing compiles any more, into the workdir's profile/")
     parser.add_argument("--hosts", type=_hosts, metavar="ADDRESS:PORT,PROCESSES,NUMBER", help="trains on several "
                         "processes, of which this is one: where the first is and a port that is free there, how many "
                         "there are, the number of this one, from 0. Under SLURM, Open MPI, on TPU pods and in "

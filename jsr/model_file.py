@@ -112,7 +112,7 @@ def save(path, variables, meta, *, replace=True):
       path: ends in .safetensors.
       variables: {network name: Flax collections} of arrays.
       meta: the metadata above, without `format`.
-      replace: as of `jsr.files.atomic_write`.
+      replace: see `jsr.files.atomic_write`.
     """
     flat = {key: np.ascontiguousarray(value)
             for key, value in traverse_util.flatten_dict(jax.device_get(variables), sep="/").items()}
@@ -253,7 +253,7 @@ def _load(path):
 
 
 def _expected(path, meta, count):
-    """({name: module}, {key: shape}) of a file with so many tensors, by its metadata."""
+    """({name: module}, {key: shape}) of a file with a number of tensors, by its metadata."""
     networks, shapes = {}, {}
     for net in meta["networks"]:
         try:

@@ -15,11 +15,11 @@ MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios
 # Attributes that Windows lacks, or Windows and macOS
 NAMES = {f"os.{name}" for name in """
     chown chroot fchdir fchmod fchown fork forkpty getegid geteuid getgid getgroups getloadavg getpgid getpriority
-    getresuid getsid getuid killpg lchown major makedev memfd_create minor mkfifo mknod nice openpty pidfd_open
-    pipe2 posix_fadvise posix_fallocate pread preadv pwrite register_at_fork sched_getaffinity sched_getscheduler
+    getresuid getsid getuid killpg lchown major makedev memfd_create minor mkfifo mknod nice openpty pidfd_open pipe2
+    posix_fadvise posix_fallocate pread preadv pwrite register_at_fork sched_getaffinity sched_getscheduler
     sched_setaffinity sched_yield sendfile setpgid setpriority setsid splice statvfs sysconf tcgetpgrp ttyname uname
-    wait3 wait4 waitid O_CLOEXEC O_DIRECT O_DIRECTORY O_NOATIME O_NOCTTY O_NOFOLLOW O_NONBLOCK O_PATH O_SYNC
-    O_TMPFILE WNOHANG
+    wait3 wait4 waitid
+    O_CLOEXEC O_DIRECT O_DIRECTORY O_NOATIME O_NOCTTY O_NOFOLLOW O_NONBLOCK O_PATH O_SYNC O_TMPFILE WNOHANG
     """.split()} | {f"signal.{name}" for name in """
     SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGSTOP SIGTSTP SIGUSR1 SIGUSR2 SIGWINCH alarm pause
     pthread_kill pthread_sigmask setitimer sigtimedwait sigwait

@@ -177,9 +177,10 @@ def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_fold
 @pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_the_same_command_resumes_bit_identical(tiny_run, reference, tmp_path, set_sigint, signum):
     set_sigint(signal.default_int_handler if signum == signal.SIGINT else signal.SIG_IGN)
-    arguments = tiny_run(tmp_path / "cut", data__num_workers=1, **{"stages[0]__steps": 60, "log_every": 1,
-                                                                      "eval_every": 20, "checkpoint_every": 20})
-    process = subprocess.Popen(command(arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    arguments = tiny_run(tmp_path / "cut", **{"stages[0]__steps": 60, "log_every": 1, "eval_every": 20,
+                                              "checkpoint_every": 20})
+    with_worker = [*arguments, "--config.data.num_workers=1"]
+    process = subprocess.Popen(command(with_worker), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                start_new_session=True)
     log = tmp_path / "cut" / "metrics.jsonl"
     wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 7, process)

@@ -24,6 +24,13 @@ def commands_in(folder):
 
 
 COMMANDS = commands_in(__path__)
+GROUPS = {  # what a person wants, and the commands for it
+    "better pictures and clips": ("upscale", "serve", "models"),
+    "training": ("train", "config", "search", "average", "replay", "plan"),
+    "data and scores": ("build", "degrade", "evaluate", "index"),
+    "handing networks on": ("convert", "export", "fuse"),
+    "looking around": ("zoo", "benchmark", "doctor"),
+}
 
 
 def main(argv=None):
@@ -69,9 +76,9 @@ def _run(command, words):
 
 
 def _overview():
-    lines = ["usage: jsr COMMAND ...", "", "commands:"]
-    for name in COMMANDS:
-        lines.append(f"  {name:<12}{_first_line(name)}")
+    lines = ["usage: jsr COMMAND ..."]
+    for purpose, commands in GROUPS.items():
+        lines += ["", f"{purpose}:", *(f"  {name:<12}{_first_line(name)}" for name in commands)]
     return "\n".join([*lines, "", "`jsr COMMAND --help` explains one."])
 
 

@@ -27,7 +27,7 @@ def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=
     """What shows to be wrong with a row of data without opening it: yields (key, what is wrong).
 
     Args:
-      dataset, hr, lr, split, files, data_dir: as of `open_source` and `open_pairs`.
+      dataset, hr, lr, split, files, data_dir: see `open_source` and `open_pairs`.
       degrade: what makes LR images; "" takes stored ones.
       **others: other keys of the row, of which nothing shows.
     """
@@ -206,7 +206,7 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
     Args:
       hr, lr: the folders; files belong together by name, as `jsr.evaluation.score_folders.match_below` says.
       scale: HR size over LR size. HR rows and columns that are too few for one more of the LR image are not used.
-      data_dir, files, announce, least, crop: as of `open_source`; `files` and `least` are of HR images.
+      data_dir, files, announce, least, crop: see `open_source`; `files` and `least` are of HR images.
 
     Raises:
       UserError: no such folder, files without a partner or that are no images, or not `scale` times as large as their

@@ -203,7 +203,7 @@ def foresee(dataset, *, data_dir=None, overwrite=False):
     """What `build` would do, without doing it.
 
     Args:
-      dataset, data_dir, overwrite: as of `build`.
+      dataset, data_dir, overwrite: see `build`.
 
     Returns:
       (path of the dataset, results.WRITE, REPLACE or PASS_OVER).

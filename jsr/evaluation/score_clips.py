@@ -129,7 +129,7 @@ def score_clip(pair, *, keys, crop_border=0, scale=None, degradation="", fixed=N
 
     Args:
       pair: jsr.evaluation.score_folders.Pair of clips.
-      keys, crop_border, degradation, fixed, baseline, kernel: as of `jsr.evaluation.score_folders.score_pair`.
+      keys, crop_border, degradation, fixed, baseline, kernel: see `jsr.evaluation.score_folders.score_pair`.
       scale: HR size over LR size; HR rows and columns beyond a multiple of twice it are cropped, bottom and right.
 
     Returns:

@@ -158,7 +158,7 @@ class _Window:
     """A convolution as a function of input and kernel.
 
     Attributes:
-      strides, padding, dilation, groups: as of `convolve`.
+      strides, padding, dilation, groups: see `convolve`.
       precision: of the forward call, also where the gradient is traced under another default.
     """
 
@@ -235,8 +235,10 @@ def _choice(window, x, kernel):
     *size, channels, features = kernel.shape
     if size == [1, 1]:
         return _product
-    if any(2 * p < k - 1 for p, k in zip(window.padding, size, strict=True)):
+    if any(2 * p < k - 1 or p >= k for p, k in zip(window.padding, size, strict=True)):
         return None  # exchanged, it would have more zeros around than its window can do with: 20 times slower
+    if any(2 * p > k - 1 for p, k in zip(window.padding, size, strict=True)):
+        return _exchanged  # larger than its input; XLA exchanges it too, but by a loop that is up to 100 times slower
     # Below 16 features XLA sums in another order, which is slow too, but an order of magnitude more exact.
     return _exchanged if features >= 16 and _cost(channels) < _cost(features) else None
 

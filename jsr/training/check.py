@@ -42,8 +42,6 @@ def look(recipe, found, devices=None):
     mesh = None
     with found.at("mesh"):
         mesh = sharding.make_mesh(devices, recipe.mesh)
-    if recipe.state == "sharded" and jax.process_count() > 1:
-        found.add("state", "the devices of one host keep a sharded state, and there are several; use 'replicated'")
     mix.look(recipe, found)
     for index, stage in enumerate(recipe.stages):
         where = f"stages[{index}]"

@@ -59,14 +59,14 @@ def _ratio(new, old):
 
 
 class Clock:
-    """Whose time it is: every second goes to one of `PARTS`, to "step" where nothing else is said."""
+    """A stopwatch that books every second to one of `PARTS`, to "step" where nothing else is said."""
 
     def __init__(self):
         self._part, self._since, self._spent = "step", time.perf_counter(), dict.fromkeys(PARTS, 0.0)
 
     @contextlib.contextmanager
     def part(self, name):
-        """While the block runs the time is that of `name`, but for blocks within it."""
+        """Books the time of the block to `name`, but for blocks within it."""
         outer = self._switch(name)
         try:
             yield
@@ -74,7 +74,7 @@ class Clock:
             self._switch(outer)
 
     def waiting(self, iterator):
-        """Iterates; the time until an item comes is that of "data", but in the part "start" of that."""
+        """Yields the items; waiting is booked to "data", or to "start" while that part is at work."""
         while True:
             with self.part("start" if self._part == "start" else "data"):
                 try:

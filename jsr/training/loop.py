@@ -110,11 +110,11 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
     def has_stopped():
         return 0 < recipe.patience <= meta["still"] and recipe.stage_at(step) == len(recipe.stages) - 1
 
-    def keep_skipped(number, batch, *seen, plan, key):
-        batch = distributed.whole(batch)  # all processes have a part
+    def keep_skipped(number, batch, state, values, *, plan, key):
+        seen = distributed.whole(batch), states.by_names(state), values  # all processes have a part
         if not lead:
             return
-        folder = blackbox.write(workdir, number, batch, *seen, plan=plan, key=key, frozen=frozen, fingerprint=mark)
+        folder = blackbox.write(workdir, number, *seen, plan=plan, key=key, frozen=frozen, fingerprint=mark)
         if folder:
             say(f"step {number} was skipped: its loss or gradient is not finite; to see where that began: "
                 f"jsr replay {folder}")
@@ -146,7 +146,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                     start=step - plan.first_step, num_workers=recipe.data.num_workers,
                     process=(jax.process_index(), jax.process_count()), max_damaged=recipe.data.max_damaged,
                     leave_out=left_out)
-                try:
+                with contextlib.closing(batches), distributed.stoppable():
                     feed = pipeline.prefetch_to_device(clock.waiting(batches), lambda b: sharding.put_batch(b, mesh))
                     with clock.part("start"):
                         batch = next(feed)
@@ -182,7 +182,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                                 gain = judge.validate(plan, step, state, workdir=workdir, logbook=logbook, clock=clock)
                             warn(alarm.validated(step, gain))
                         ends = step == plan.last_step or has_stopped()
-                        if lead and step in recipe.averaged_steps:
+                        if step in recipe.averaged_steps:
                             _keep_model(workdir / SNAPSHOT.format(step), recipe, judge, plan, step, state)
                         if step % recipe.checkpoint_every == 0 or ends or signals.came:
                             with clock.part("checkpoint"):
@@ -192,8 +192,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                             raise Interrupted(signals.came, step)
                         if ends:
                             break
-                finally:
-                    batches.close()
+                    checkpoints.wait()  # SIGTERM may end all at once from here
         plan = stages.plan_of(recipe, len(recipe.stages) - 1)
         variables = jax.device_get(states.eval_variables(recipe, state))
         distributed.meet()  # what the first has written is there
@@ -201,9 +200,10 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
             log.info("the model is the mean of %s and the last one", ", ".join(path.name for path in earlier))
             found = [*(model_file.load(path)[2] for path in earlier), variables]
             variables = model_file.mean(found, [1 / len(found)] * len(found))
+        beside = jax.device_get(states.beside_the_chain(recipe, state))
         if lead:
             model_file.save(workdir / "last.safetensors", variables, judge.info(plan, step, {}))
-            for name, own in jax.device_get(states.beside_the_chain(recipe, state)).items():
+            for name, own in beside.items():
                 model_file.save(workdir / f"{name}.safetensors", {name: own}, judge.info(plan, step, {}, names=[name]))
             spent = insight.times(insight.log_rows(workdir))
             console.print(insight.time_table(spent), insight.advice(spent, recipe.data.num_workers), highlight=False,
@@ -248,6 +248,8 @@ def _restored(recipe, checkpoints, mesh):
 
 def _leave_model(workdir, recipe, judge, plan, step, state):
     """Leaves the model of a run that an error ends, where there is one and room for it."""
+    if distributed.count() > 1 and sharding.split_over(state):  # other processes have parts of it, which may be gone
+        return
     try:
         _keep_model(workdir / "last.safetensors", recipe, judge, plan, step, state)
     except Exception:  # a full disk, or a step that failed has taken its arrays: what ends the run is said already
@@ -256,8 +258,10 @@ def _leave_model(workdir, recipe, judge, plan, step, state):
 
 
 def _keep_model(path, recipe, judge, plan, step, state):
-    """Writes the model file of a run's networks after a step."""
-    model_file.save(path, jax.device_get(states.eval_variables(recipe, state)), judge.info(plan, step, {}))
+    """Writes the model file of a run's networks after a step; all processes may have a part of the state."""
+    variables = jax.device_get(states.eval_variables(recipe, state))
+    if distributed.is_first():
+        model_file.save(path, variables, judge.info(plan, step, {}))
 
 
 def _write_overview(workdir, recipe, variables):
@@ -274,7 +278,7 @@ class _Signals:
     """While it is entered, SIGTERM and Ctrl+C only leave a note, `came`; a second Ctrl+C ends at once.
 
     A signal that the process was started to ignore stays ignored, as Ctrl+C is in a background job. Of several
-    processes JAX hears SIGTERM and tells all (`jsr.distributed.stop_asked`), and Ctrl+C becomes one.
+    processes `jsr.distributed` hears SIGTERM and tells all (`stop_asked`), and Ctrl+C becomes one.
 
     Args:
       alone: whether this is the only process.

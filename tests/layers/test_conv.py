@@ -137,6 +137,8 @@ def of_any_size(monkeypatch):
     ((2, 7, 6, 64), (3, 3, 64, 80), {}),
     ((1, 7, 6, 32), (3, 1, 32, 17), dict(padding=(0, 2))),  # more zeros than the window is wide
     ((1, 7, 6, 32), (2, 4, 32, 17), dict(padding=(1, 1))),
+    ((2, 7, 6, 5), (2, 2, 5, 6), dict(padding=(1, 1))),  # larger than its input
+    ((2, 7, 6, 32), (3, 3, 32, 4), dict(padding=(2, 1))),
     ((1, 7, 6, 64), (3, 3, 64, 3), dict(padding=(1, 1))),
     ((1, 7, 6, 3), (3, 3, 3, 32), dict(padding=(1, 1))),
     ((1, 7, 6, 6), (1, 1, 6, 8), dict(padding=(1, 1))),
