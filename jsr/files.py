@@ -9,6 +9,7 @@ import json
 import operator
 import os
 from pathlib import Path
+import re
 import stat
 import tempfile
 
@@ -21,6 +22,7 @@ except ImportError:  # Windows
 
 # Brands of pictures in the container that MP4 and MOV are, too
 _STILLS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"crx ")
+_REMOTE = re.compile(r"(gs|gcs|s3|az|abfs|abfss|hdfs):/")
 _PART = ".part"  # ending of what is being written
 
 
@@ -42,6 +44,7 @@ def atomic_write(path, mode="wb", *, replace=True, before=lambda temporary: None
     Raises:
       UserError: the place cannot be written (permission, full disk), or is taken; nothing is left behind.
     """
+    refuse_remote(path)
     path = Path(path)
     if is_stream(path):
         with writing(path), open(path, mode.replace("+", ""), encoding=None if "b" in mode else "utf-8") as file:
@@ -131,6 +134,19 @@ def no_folder(path):
     if os.path.isfile(path):
         return "is a file, and a folder is wanted here; name the one that it lies in, or put it into one"
     return "no such folder"
+
+
+def is_remote(word):
+    """Whether a word names a place on cloud storage, "gs://bucket/run"; of a Path of one, too, which has one slash."""
+    return bool(_REMOTE.match(os.fspath(word)))
+
+
+def refuse_remote(word):
+    """Raises UserError where a word names a place on cloud storage."""
+    if is_remote(word):
+        raise UserError(f"{word}: is on cloud storage, which has no locks, renames and memory maps, so that only model "
+                        "files are read from there; take a local folder and copy it, as by gcloud storage cp -r, or "
+                        "mount the bucket, as by gcsfuse")
 
 
 def starts_as_clip(head):
