@@ -190,7 +190,7 @@ def remove_leftovers():
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             here = folder.lstat()
-            own = not hasattr(os, "getuid") or here.st_uid == os.getuid()
+            own = here.st_uid == os.getuid() if hasattr(os, "getuid") else True
             if not own or folder.is_symlink() or not folder.is_dir():
                 continue
             if not (folder / _LOCK).exists():
