@@ -121,7 +121,9 @@ class Shelf:
 
     async def _write(self, path, name, length, parts):
         room = min(MOST_BYTES, shutil.disk_usage(self.folder).free // 2)
-        too_much = UserError(f"{name}: has more than the {room / 1e9:,.1f} GB that are taken here; use `jsr upscale`")
+        bound = f"{room / 1e9:,.1f} GB" if room >= 1e9 else f"{room / 1e6:,.1f} MB"
+        why = "" if room == MOST_BYTES else ", half of what the disk of temporary files has free"
+        too_much = UserError(f"{name}: has more than the {bound} that are taken here{why}; use `jsr upscale`")
         if length is not None and length > room:
             raise too_much
         taken = 0
