@@ -17,7 +17,8 @@ MARK = "jsr "  # before the JSON of what made a clip
 _RATE = Fraction(25)  # frames a second where a bare stream says nothing
 _EARLY_S = 12         # before the first frame wanted, where decoding begins
 _FIRST_PACKETS = 500  # in which a frame must be
-ALONE = {"protocol_whitelist": "file"}  # FFmpeg's options of a reader that opens no connection: playlists name addresses
+# FFmpeg's options of a reader that opens no connection, whatever addresses a playlist names
+ALONE = {"protocol_whitelist": "file"}
 _MASTERING, _LIGHT, _MATRIX = "MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DISPLAYMATRIX"
 _LOST_SIDE_DATA = {"DYNAMIC_HDR_PLUS": "HDR10+", "DOVI_METADATA": "Dolby Vision", "DOVI_RPU_BUFFER": "Dolby Vision",
                    "DYNAMIC_HDR_VIVID": "HDR Vivid", "SPHERICAL": "the tag of 360 degrees",
