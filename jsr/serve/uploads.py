@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 from pathlib import Path
 import secrets
@@ -14,6 +13,11 @@ import time
 from jsr import clips, pictures
 from jsr.errors import UserError
 from jsr.serve import views
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 MOST_BYTES = 8 << 30  # of one file
 MOST_PIXELS = 400_000_000  # of all frames of a picture, of one frame of a clip
@@ -64,8 +68,9 @@ class Shelf:
     def __init__(self):
         remove_leftovers()
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock: int | None = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock: int | None = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        if fcntl:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.sources: dict[str, Source] = {}
         self._coming, self._mutex = 0, threading.Lock()
 
@@ -186,7 +191,9 @@ def told(error, *folders):
 
 
 def remove_leftovers():
-    """Removes what killed servers of this user left; folders of those that live are locked."""
+    """Removes what killed servers of this user left; folders of those that live are locked. Without locks all stay."""
+    if not fcntl:
+        return
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             here = folder.lstat()
