@@ -18,18 +18,20 @@ import PIL
 from jsr import challenges, guests, lazy
 from jsr.challenges.rules import JPEG
 from jsr.degradations import _video, avif, heic, hevc, jpeg, resize, second_order, webp
-from jsr.degradations.second_order import FILTERS
+from jsr.degradations.second_order import FILTERS, Filter
 from jsr.errors import MissingLibrary, UserError, nearest
 from jsr.images import png_bytes, read_rgb
 
 if TYPE_CHECKING:
-    from jsr.degradations import jpeg_device, resize_device
+    from jsr.degradations import jpeg_device, resize_device, second_order_device
 
-__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "codec", "codec_kinds", "codecs",
-           "crop_to_multiple", "decode", "degrade", "degrade_part", "draw", "jpeg_device", "jpeg_quality",
-           "other_codecs", "parameters", "protocol", "replay", "resize_device", "sees_whole", "settings", "trace"]
+__all__ = ["CODECS", "FILTERS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "Filter", "choices", "codec",
+           "codec_kinds", "codecs", "crop_to_multiple", "decode", "degrade", "degrade_part", "draw", "jpeg_device",
+           "jpeg_quality", "other_codecs", "parameters", "protocol", "replay", "resize_device", "second_order_device",
+           "sees_whole", "settings", "trace"]
 # The twins in JAX, which needs a while to import
-__getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
+__getattr__ = lazy.getter(__name__, {
+    name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device", "second_order_device")})
 
 # What a step makes, (bytes, image): a codec's file and the image decoded from it, or None for either
 Made = tuple[bytes, np.ndarray] | tuple[bytes, None] | tuple[None, np.ndarray]
