@@ -27,7 +27,7 @@ demo: install
 	$(BIN)/python -m jsr.main --config=configs/aim22_t1.py
 
 lint: install
-	$(BIN)/ruff check --no-cache jsr tests configs tfds_builders benchmarks
+	$(BIN)/ruff check --no-cache jsr tests configs tfds_builders benchmarks docs examples
 
 types: install
 	$(BIN)/pyright --pythonpath $(BIN)/python

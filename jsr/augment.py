@@ -80,14 +80,14 @@ def cutmix(images, partner, key, *, ratio=0.7):
 
 
 def cutmixup(images, partner, key, *, ratio=0.7, alpha=1.2):
-    """As `mixup`, but only within a window as of `cutmix`, or only outside, each with the same probability."""
+    """As `mixup`, but only within a window as in `cutmix`, or only outside, each with the same probability."""
     window_key, swap_key, mix_key = jax.random.split(key, 3)
     where = _window(window_key, images, ratio) ^ jax.random.bernoulli(swap_key)
     return _paste(images, mixup(images, partner, mix_key, alpha=alpha), where)
 
 
 def cutblur(images, partner, key, *, ratio=0.7):
-    """LR shows HR within a window as of `cutmix`, or outside it, each with the same probability; HR stays."""
+    """LR shows HR within a window as in `cutmix`, or outside it, each with the same probability; HR stays."""
     del partner
     if images["lr"].shape != images["hr"].shape:
         raise UserError("augmentation cutblur: pastes HR into LR, which must be of one size; put a network of enlarge, "

@@ -4,7 +4,7 @@ import html
 import math
 
 WIDTH, HEIGHT = 640, 220
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 26, 26  # margins, px
+LEFT, RIGHT, TOP, BOTTOM = 62, 26, 26, 26  # margins, px
 COLOURS = ("#1965b0", "#dc050c", "#4eb265", "#882e72", "#f7a600")
 
 

@@ -27,6 +27,22 @@ def strip(lr, baseline, ours, hr):
         np.stack([np.concatenate([image[y + size // 2, x:x + size] for image in images]) for images in frames])])
 
 
+def beside(images, hr):
+    """Crops of several images and of HR, where the errors of the images differ most.
+
+    Args:
+      images: {name: uint8 (H, W, 3)}, two at least.
+      hr: uint8 (H, W, 3).
+
+    Returns:
+      {name: uint8 (side, side, 3)}, "HR" the last; the side is `CROP`, or less of a smaller image.
+    """
+    errors = np.stack([np.abs(image.astype(int) - hr).sum(-1) for image in images.values()])
+    size = min(CROP, *hr.shape[:2])
+    y, x = _worst_place(np.ptp(errors, axis=0), size)
+    return {name: image[y:y + size, x:x + size] for name, image in (images | {"HR": hr}).items()}
+
+
 def _place(baseline, hr):
     """(y, x, size) of the square crop where the baseline is worst."""
     size = min(CROP, *hr.shape[:2])

@@ -18,7 +18,7 @@ def four(place, a):
 
     Args:
       place: array of distances in [0, 1] from the second of them, px.
-      a: as of `cubic`.
+      a: see `cubic`.
     """
     return _outer(1 + place, a), _inner(place, a), _inner(1 - place, a), _outer(2 - place, a)
 

@@ -13,6 +13,7 @@ import json
 import os
 from pathlib import Path
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -33,13 +34,15 @@ WAIT_MINUTES = 5.0  # for all to come
 _SEEN_S = 20      # that a file may take to be seen by all, over a network
 _POLL_MS = 2000
 _LEFT = "jsr/left"  # key under which a process that must end says why
+_STOP = "jsr/stop"  # key under which a process that got SIGTERM says so
 # In the errors of collectives, checkpoints and the store where another process is gone
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|coordination|barrier|UNAVAILABLE|ABORTED|heartbeat|"
                    r"broken pipe|socket", re.I)
 
 _names = ["process 0"]  # of all processes
 _keys = itertools.count()
-_asked = itertools.count(1)
+_turn = threading.Lock()  # of what is next
+_passed, _last = 0, None  # points at which `stop_asked` was called in its block; the one to stop at, once it is known
 _ended = threading.Lock()  # held by the thread that says why this process ends
 
 
@@ -76,7 +79,7 @@ def job(hosts=None, minutes=WAIT_MINUTES):
     """Makes this process one of a job's, where it is one, while the block runs. The processes end together.
 
     The scheduler says so (SLURM, Open MPI, TPU pods, Kubernetes, as JAX detects them), or `hosts` does. A process whose
-    block raises ends there, with its line, and the others with the same.
+    block raises ends there, with its line, and the others with the same. SIGTERM to one ends all, see `stoppable`.
 
     Args:
       hosts: (address of the first process, number of processes, number of this one), see `parse_hosts`.
@@ -94,17 +97,22 @@ def job(hosts=None, minutes=WAIT_MINUTES):
         yield
         return
     _connect(address, processes, own, minutes, scheduled)
-    watch = threading.Thread(target=_watch, daemon=True)
-    watch.start()
-    try:
-        _meet_all(processes)
-        yield
-        meet()
-    except BaseException as e:
-        _leave(e)
-    if is_first():
-        _set(_LEFT, "null")
-    watch.join()
+    watches = [threading.Thread(target=target, daemon=True) for target in (_watch, _hear_of_stop)]
+    for watch in watches:
+        watch.start()
+    with _sigterm_told():
+        try:
+            _meet_all(processes)
+            yield
+            meet()
+        except BaseException as e:
+            _leave(e)
+        if is_first():
+            _set(_LEFT, "null")
+            with contextlib.suppress(jax.errors.JaxRuntimeError):  # SIGTERM came: all hear of it yet
+                _set(_STOP, "")
+        for watch in watches:
+            watch.join()
     jax.distributed.shutdown()
     _names[:] = _names[:1]
 
@@ -139,6 +147,8 @@ def _connect(address, processes, own, minutes, scheduled):
                                 "or another program the port; choose another") from e
     _divert(address or "the first process", own, minutes)
     of_jaxlib, seconds = of_jax._jax, max(round(60 * minutes), 1)
+    # JAX would take SIGTERM, compare clocks, and count Orbax's questions after it, by other numbers, as ours.
+    jax.config.update("jax_enable_preemption_service", False)
     service = of_jaxlib.get_distributed_runtime_service
     # Only a service that gives up before its clients do says whom it has waited for.
     of_jaxlib.get_distributed_runtime_service = functools.partial(service, cluster_register_timeout=seconds)
@@ -301,9 +311,32 @@ class _Share:
         return self._items[self._places[place]]
 
 
+@contextlib.contextmanager
+def stoppable():
+    """Leaves it to the block to stop when SIGTERM comes to a process: `stop_asked` tells it.
+
+    Before a process calls that, and after the block, SIGTERM to one ends all, at once, with a line. What a later run
+    goes on from is on disk where the block ends.
+    """
+    global _passed
+    try:
+        yield
+    finally:
+        with _turn:
+            passed, _passed = _passed, 0
+    if _last and passed < _last:  # a point that did not come any more
+        _stop()
+
+
 def stop_asked():
-    """Whether to save and stop: SIGTERM came to some process. All call it at the same points, and hear it at one."""
-    return count() > 1 and multihost_utils.reached_preemption_sync_point(next(_asked))
+    """Whether to save and stop: SIGTERM came to some process. All call it at the same points, and hear it at one.
+
+    It is called within `stoppable`.
+    """
+    global _passed
+    with _turn:
+        _passed += 1
+        return _passed == _last
 
 
 def whole(arrays):
@@ -342,8 +375,51 @@ def _watch():
         return
     if found and found["by"] != number():
         _say(f"{found['name']}: {found['why']}")
-        _set(f"jsr/heard/{number()}", "")
-        os._exit(found["status"])
+        _exit(found["status"])
+
+
+@contextlib.contextmanager
+def _sigterm_told():
+    """While it is entered, SIGTERM to this process is said under `_STOP`, even while the main thread compiles."""
+    told, telling = os.pipe()
+    os.set_blocking(telling, False)
+
+    def tell():
+        while word := os.read(told, 1):
+            if word[0] == signal.SIGTERM:
+                with contextlib.suppress(jax.errors.JaxRuntimeError):  # another was first, or the service is gone
+                    _set(_STOP, _names[number()])
+        os.close(told)
+
+    threading.Thread(target=tell, daemon=True).start()
+    handler, before = signal.signal(signal.SIGTERM, lambda *_: None), signal.set_wakeup_fd(telling)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    signal.set_wakeup_fd(before)
+    os.close(telling)
+
+
+def _hear_of_stop():
+    """Finds the point at which all stop, once SIGTERM has come to a process, or ends this one.
+
+    It is the first that no process has passed: each tells how many it has, and passes none until all have told.
+    """
+    global _last
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # the first process is gone, of which XLA says more
+        if not _get(_STOP):
+            return
+        with _turn:
+            _set(f"jsr/passed/{number()}", str(_passed))
+            passed = [int(_get(f"jsr/passed/{n}")) for n in range(count())]
+            _last = max(passed) + 1
+        if not min(passed):  # some process prepares, or reports: nothing is to be saved
+            _stop()
+
+
+def _stop():
+    """Ends this process after SIGTERM to one, as all the others do."""
+    _say(f"stopped: SIGTERM came to {_get(_STOP)}; the same command goes on")
+    _exit(128 + signal.SIGTERM)
 
 
 def _leave(error):
@@ -362,12 +438,17 @@ def _leave(error):
         traceback.print_exception(error)
     _say(why)
     with contextlib.suppress(Exception):  # another was first, or the service is gone
-        _set(f"jsr/heard/{number()}", "")
         # With its name: the others may not have met all yet
         _set(_LEFT, json.dumps({"by": number(), "name": _names[number()], "why": why, "status": status}))
-        if is_first():  # with which the service ends
-            for n in range(1, count()):
-                _store().blocking_key_value_get(f"jsr/heard/{n}", 1000 * HEARTBEAT_S)
+    _exit(status)
+
+
+def _exit(status):
+    """Ends this process; the first, with which the service ends, once all have heard why."""
+    with contextlib.suppress(Exception):  # the service is gone
+        _set(f"jsr/heard/{number()}", "")
+        for n in range(1, count()) if is_first() else ():
+            _store().blocking_key_value_get(f"jsr/heard/{n}", 1000 * HEARTBEAT_S)
     os._exit(status)
 
 

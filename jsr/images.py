@@ -12,7 +12,7 @@ from PIL import Image
 
 from jsr import listing, orientation, stills
 from jsr.errors import FileError, UserError
-from jsr.files import atomic_write, open_file
+from jsr.files import A_CLIP, atomic_write, no_folder, open_file, starts_as_clip
 from jsr.libvips import check_jpeg, tidied_jpeg, undecodable
 
 # The endings of all formats that are read, here by Pillow and in jsr.pictures.
@@ -67,9 +67,19 @@ def read_rgb(source, *, name=None, trusted=False):
     except _BOMBS as e:
         raise FileError(_too_many_pixels(name)) from e
     except Image.UnidentifiedImageError as e:
+        if starts_as_clip(_head(source)):
+            raise FileError(f"{name}: {A_CLIP}") from e
         raise FileError(f"{name}: not an image that Pillow can read; replace or remove the file") from e
     except Exception as e:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
         raise FileError(undecodable(name, e)) from e
+
+
+def _head(source):
+    """The first bytes of an image file, or of its bytes."""
+    if isinstance(source, bytes):
+        return source[:16]
+    with open_file(source) as file:
+        return file.read(16)
 
 
 def _opened(source, name, trusted):
@@ -223,14 +233,14 @@ def list_images(folder, extensions=EXTENSIONS, *, passed=None, out=None):
     Args:
       folder: path.
       extensions: endings in small letters.
-      passed, out: as of `jsr.listing.taken`.
+      passed, out: see `jsr.listing.taken`.
 
     Raises:
       UserError: no such folder, one that cannot be read, or no such file in it.
     """
     folder, passed = Path(folder), listing.PassedOver() if passed is None else passed
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise UserError(f"{folder}: {no_folder(folder)}")
     paths = listing.taken(folder, extensions, passed, out=out)
     if not paths and passed.folders and passed.folders[-1][0] == folder:
         raise UserError(f"{folder}: cannot be read: {passed.folders[-1][1]}")

@@ -14,7 +14,7 @@ import sys
 
 _FATAL = re.compile(rb"F\d{4} .*distributed service detected fatal errors")
 # It says so at length, in several lines, and greets
-_OF_XLA = re.compile(rb"[EW]\d{4} .*(coordination_service|preemption|gloo)|\[Gloo\] Rank \d+ is connected")
+_OF_XLA = re.compile(rb"[EW]\d{4} .*(coordination_service|gloo)|\[Gloo\] Rank \d+ is connected")
 _LOG = re.compile(rb"[IWEF]\d{4} \d\d:|\[Gloo\]")
 
 
@@ -48,8 +48,9 @@ def line(text, address, own, minutes, names):
 
 def main(address, own, minutes):
     """Passes standard input on to standard error, up to XLA's last words."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # sent to all: this one ends with its input
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # sent to all: this one ends with its input
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     names, hidden, last = [], False, []
     for words in sys.stdin.buffer:
         if words.startswith(b"\0"):

@@ -81,6 +81,10 @@ def add_arguments(parser):
                         help="only kernels that give the same bits every time, slower on GPUs")
     parser.add_argument("--accept_changes", action="store_true", help="goes on with a run that is there though its "
                         "steps, batch, rates or data are others now; the run keeps note of it")
+    parser.add_argument("--tell", metavar="TRACKER", default="", help="an experiment tracker that hears of the run as "
+                        "it goes: wandb, or a class of yours, mypkg.module:Name (jsr.training.trackers)")
+    parser.add_argument("--profile", type=_steps, metavar="STEPS", default=0, help="number of steps to trace by "
+                        "jax.profiler, once nothing compiles any more, into the workdir's profile/")
     parser.add_argument("--hosts", type=_hosts, metavar="ADDRESS:PORT,PROCESSES,NUMBER", help="trains on several "
                         "processes, of which this is one: where the first is and a port that is free there, how many "
                         "there are, the number of this one, from 0. Under SLURM, Open MPI, on TPU pods and in "
@@ -106,6 +110,13 @@ def _hosts(text):
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not as host0:1234,4,0: address and port of the first process, "
                                          "how many there are, the number of this one from 0") from None
+
+
+def _steps(text):
+    """A number of steps."""
+    if text.isdecimal() and 0 < int(text) < 1 << 20:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of steps, 1 or more")
 
 
 def _minutes(text):
@@ -151,7 +162,7 @@ def start(args, overrides):
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
     from jsr import device, distributed
-    from jsr.training import check, members, run_folder
+    from jsr.training import check, members, run_folder, trackers
 
     started, spec = time.monotonic(), args.config or args.recipe
     if not spec or args.config and args.recipe:
@@ -159,9 +170,11 @@ def run(args, overrides, console):
     if distributed.count() > 1:
         distributed.agree(run_folder.software(), "install the same everywhere")
     device.check_settings()
+    if args.tell:
+        trackers.find(args.tell)
     recipe = recipes.load(spec, overrides, check.look)
     track, _, name = recipe.recipe.partition(":")
-    changes = _changes(recipe, spec, args.minutes, run_folder.FREE_KEYS)
+    changes = _changes(recipe, spec, args.minutes, run_folder.free_keys(recipe))
     if args.minutes is not None:
         _check_minutes(args.minutes, overrides)
     _check_member(args.member, recipe)
@@ -174,7 +187,7 @@ def run(args, overrides, console):
                       + ", ".join(f"{spec}:{other}" for other in others), highlight=False, markup=False, soft_wrap=True)
     console.print(f"workdir: {workdir}", highlight=False, markup=False, soft_wrap=True)
     if distributed.count() > 1:
-        told = {key: getattr(args, key) for key in ("minutes", "member", "accept_changes", "deterministic")}
+        told = {key: getattr(args, key) for key in ("minutes", "member", "accept_changes", "deterministic", "tell")}
         code = {f"code of {name}": digest for name, digest in guests.code().items()}
         distributed.agree({**trees.flat(trees.plain(recipe)), **code, "--workdir": str(workdir), **told},
                           "give all processes the same command")
@@ -246,22 +259,36 @@ def _run_members(workdir, recipe, args, console, started):
 
 def _run_in(workdir, recipe, args, console, started, which=""):
     """Trains, evaluates and reports in a folder that no other process uses; returns the exit status."""
-    from jsr.training import loop, pace
+    from jsr import distributed
+    from jsr.training import loop, pace, trackers
 
     recipe = pace.fit(recipe, args.minutes, workdir, console=console, started=started)
+    told, status = trackers.Told(args.tell if distributed.is_first() else ""), "finished"
     try:
-        upscaler = loop.train(recipe, workdir, console=console, accept=args.accept_changes)
+        upscaler, steps = loop.train(recipe, workdir, console=console, accept=args.accept_changes, told=told,
+                              profile=args.profile)
+        scores = _report(workdir, recipe, upscaler, console, steps=steps, which=which)
+        told("scalars", steps, "report", scores)
     except loop.Interrupted as e:
+        status = "interrupted"
         console.print(f"{e}", highlight=False)
         return 128 + e.signal
-
-    _report(workdir, recipe, upscaler, console, steps=recipe.last_step, which=which)
+    except Exception:
+        status = "failed"
+        raise
+    except BaseException:  # Ctrl+C a second time: nothing waits
+        status = ""
+        raise
+    finally:
+        if status:
+            told.end(status)
     return 0
 
 
 def _report(workdir, recipe, upscaler, console, *, steps, which="", members=()):
-    """Evaluates a run's networks, writes its scores and its page, and says where they are."""
-    from jsr import challenges, distributed, report
+    """Evaluates a run's networks, writes its scores and its page, says where they are; the scores, {} but in the first
+    process."""
+    from jsr import challenges, distributed, metrics, report
     from jsr.data import mix, validation
 
     protocol = challenges.of(recipe.protocol, recipe.ranking)
@@ -273,11 +300,18 @@ def _report(workdir, recipe, upscaler, console, *, steps, which="", members=()):
     if made:
         result, strips = made
         model = workdir / "last.safetensors"
-        page = report.write(workdir, result | {"model_sha256": sha256(model)}, strips, protocol=protocol)
+        result["model_sha256"] = sha256(model)
+        if steps < recipe.last_step and not members:
+            result["stopped"] = (f"after step {steps} of {recipe.last_step}: {recipe.patience} validations in a row "
+                                 f"had no better {metrics.label(protocol.ranking)}")
+        page = report.write(workdir, result, strips, protocol=protocol)
         terminal.console().print(report.table(result, protocol))
         for what, path in (("report", page), ("scores", workdir / "report.json"), ("model", model)):
             print(f"{what}: {path}")
+        if "stopped" in result:
+            print(f"stopped: {result['stopped']}; the best model: {workdir / 'best.safetensors'}")
     distributed.meet()
+    return result["mean"]["ours"] if made else {}
 
 
 def _check_member(number, recipe):

@@ -46,6 +46,61 @@ def schedule_free_adamw(learning_rate, b1=0.9, b2=0.999, eps=1e-8, weight_decay=
     return optax.contrib.schedule_free_adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
 
 
+def adan(learning_rate, b1=0.98, b2=0.92, b3=0.99, eps=1e-8, weight_decay=0.0):
+    """Xie et al. 2022, Adan; defaults of sail-sg/Adan, which divides by 1 + learning_rate * weight_decay.
+
+    `b2` averages differences of gradients, `b3` squares. Not by optax 0.2.8's, which counts the differences 1 - b2
+    times where the paper and its code have b2 (its pull request 1715).
+    """
+    def init(params):
+        zeros = optax.tree.zeros_like(params)
+        return optax.ScaleByAdanState(m=zeros, v=zeros, n=zeros, g=zeros, t=jnp.zeros([], jnp.int32))
+
+    def update(grads, state, params):
+        change = jax.tree.map(lambda now, before: jnp.where(state.t, now - before, 0), grads, state.g)
+        ahead = optax.tree.add_scale(grads, b2, change)
+        t = optax.safe_increment(state.t)
+        new = optax.ScaleByAdanState(m=optax.tree.update_moment(grads, state.m, b1, 1),
+                                     v=optax.tree.update_moment(change, state.v, b2, 1),
+                                     n=optax.tree.update_moment_per_elem_norm(ahead, state.n, b3, 2), g=grads, t=t)
+
+        def moved(m, v, n, param):
+            step = m / (1 - b1**t) + b2 * v / (1 - b2**t)
+            step = param - learning_rate * step / (jnp.sqrt(n / (1 - b3**t)) + eps)
+            return step / (1 + learning_rate * weight_decay) - param
+
+        return jax.tree.map(moved, new.m, new.v, new.n, params), new
+
+    return optax.GradientTransformation(init, update)
+
+
+def muon(learning_rate, momentum=0.95, nesterov=True, b1=0.9, b2=0.999, weight_decay=0.0):
+    """Jordan et al. 2024, Muon: the update of a kernel is made orthogonal; biases and gains go Adam's way.
+
+    `momentum` is the kernels', with Nesterov's step for both where `nesterov` says so. A convolution's kernel is a
+    matrix of (height * width * inputs, outputs). Updates have the size of Adam's (Liu et al. 2025, Muon is Scalable for
+    LLM Training, a root mean square of 0.2), so that its learning rates can stay.
+    """
+    def matrices(params):
+        return jax.tree.map(lambda leaf: optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
+                            if leaf.ndim > 1 else None, params)
+
+    return optax.contrib.muon(learning_rate, beta=momentum, nesterov=nesterov, adam_b1=b1, adam_b2=b2,
+                              weight_decay=weight_decay, adam_weight_decay=weight_decay, consistent_rms=0.2,
+                              muon_weight_dimension_numbers=matrices)
+
+
+def prodigy(learning_rate, b1=0.9, b2=0.999, eps=1e-8, weight_decay=0.0, first=1e-6, safeguard_warmup=False):
+    """Mishchenko and Defazio 2023, Prodigy: it finds the learning rate, of which `learning_rate` is a multiple, 1.
+
+    Args:
+      first: its first guess of the rate.
+      safeguard_warmup: whether a warm-up of the schedule is left out of what the rate is found by.
+    """
+    return optax.contrib.prodigy(learning_rate, betas=(b1, b2), eps=eps, weight_decay=weight_decay, estim_lr0=first,
+                                 safeguard_warmup=safeguard_warmup)
+
+
 def constant(peak, steps):
     """The learning rate `peak` throughout."""
     del steps
@@ -122,7 +177,9 @@ def plateau(peak, steps, window, factor=0.5, patience=10, rtol=1e-4, lowest=0.0)
     return optax.constant_schedule(peak)
 
 
-OPTIMIZERS = {fn.__name__: fn for fn in (adam, adamw, sgd, lion, schedule_free_adamw)}
+OPTIMIZERS = {fn.__name__: fn for fn in (adam, adamw, sgd, lion, adan, muon, prodigy,
+                                         schedule_free_adamw)}
+BY_SHAPES = ("muon",)  # optimizers that look at the shapes of the parameters
 SCHEDULES = {fn.__name__: fn for fn in (constant, multi_step, cosine, cosine_restarts, piecewise_linear, linear,
                                         plateau_linear, cyclic, plateau)}
 
@@ -188,8 +245,8 @@ def _states_of(state, kind):
 
 # Of arguments of optimizers and schedules: whether a value can be, and the words for it
 _RANGES = {
-    **dict.fromkeys(("b1", "b2", "momentum"), (lambda value: 0 <= value < 1, "from 0 to below 1")),
-    **dict.fromkeys(("eps", "factor"), (lambda value: value > 0, "more than 0")),
+    **dict.fromkeys(("b1", "b2", "b3", "momentum"), (lambda value: 0 <= value < 1, "from 0 to below 1")),
+    **dict.fromkeys(("eps", "factor", "first"), (lambda value: value > 0, "more than 0")),
     **dict.fromkeys(("weight_decay", "end", "start", "lowest", "rtol", "hold", "down", "patience", "warmup_steps"),
                     (lambda value: value >= 0, "0 or more")),
     **dict.fromkeys(("period", "up", "window"), (lambda value: value >= 1, "1 or more")),

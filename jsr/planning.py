@@ -172,10 +172,10 @@ def of_deployed(recipe, size, on, *, effort="full"):
     Args:
       recipe: Recipe; its dtype is what networks and parameters have.
       size: (height, width) of the LR image.
-      on, effort: as of `of_step`.
+      on, effort: see `of_step`.
 
     Returns:
-      Plain data, as of `of_step` but for a batch and its loader; deployed is the size, images_ms the time in which LR
+      Plain data, as in `of_step` but for a batch and its loader; deployed is the size, images_ms the time in which LR
       and SR pass through memory once.
 
     Raises:

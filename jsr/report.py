@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from rich.table import Table
 
-from jsr import challenges, chart, crops, degradations, distributed, evaluation, metrics
+from jsr import challenges, chart, crops, degradations, distributed, evaluation, metrics, page
 from jsr.degradations.enlarge import enlarge
 from jsr.errors import UserError
 from jsr.files import atomic_write, from_json
@@ -105,6 +105,11 @@ def _kind(protocol):
     return "clips" if protocol.video else "images"
 
 
+def _stopped(report):
+    """What the page says of a run that ended before its recipe's last step; "" of others."""
+    return f" (stopped {html.escape(report['stopped'])})" if "stopped" in report else ""
+
+
 def _by(report):
     return f", LR by {report['codecs']}" if report["codecs"] else ""
 
@@ -166,53 +171,86 @@ def film(folder, name):
 
 
 def _page(report, strips, protocol, folder):
-    head = "".join(f"<th>{metrics.label(key)}</th>" for key in protocol.keys)
+    head = ["", *map(metrics.label, protocol.keys)]
 
-    def line(name, scores, page=""):
-        cells = "".join(f"<td>{scores[key]:.4f}</td>" for key in protocol.keys)
+    def line(name, scores, address=""):
         name = html.escape(name)
-        return f"<tr><td>{f'<a href={page!r}>{name}</a>' if page else name}</td>{cells}</tr>"
+        return [f"<a href={address!r}>{name}</a>" if address else name,
+                *(f"{scores[key]:.4f}" for key in protocol.keys)]
 
-    members = "".join(line(row["name"], row["mean"], f"{row['name']}/report.html") for row in report.get("members", ()))
-    mean = line(protocol.baseline, report["mean"][protocol.baseline]) + members + line("ours", report["mean"]["ours"])
+    def rows(scores, members=()):
+        return [line(protocol.baseline, scores[protocol.baseline]),
+                *(line(row["name"], row["mean"], f"{row['name']}/report.html") for row in members),
+                line("ours", scores["ours"])]
+
     pictures = "".join(
-        f"<h2>{html.escape(row['name'])}</h2><table><tr><th></th>{head}</tr>"
-        f"{line(protocol.baseline, row[protocol.baseline])}{line('ours', row['ours'])}</table>"
-        f"{_image(strips[row['name']], 'crops')}{_over_frames(row, protocol)}" for row in report["images"])
-    return f"""<!doctype html><meta charset="utf-8"><title>{html.escape(report['recipe'])}</title>
-<style>body{{font:15px sans-serif;margin:2em;max-width:80em}}td,th{{padding:.2em 1em;text-align:right}}
-td:first-child{{text-align:left}}img{{width:100%;image-rendering:pixelated}}
-.film{{display:flex;gap:4px}}figure{{margin:0;flex:1}}figcaption{{font-size:12px}}</style>
-<h1>{html.escape(report['recipe'])}</h1>
-<p>{report['steps']} steps, {len(report['images'])} held-out {_kind(protocol)}{html.escape(_by(report))},
-{protocol.title}. Means over {_kind(protocol)}{", of each over its frames" if protocol.video else ""}:</p>
-<table><tr><th></th>{head}</tr>{mean}</table>
+        f"<section class='card stack'><h3>{html.escape(row['name'])}</h3>{table_of(head, rows(row))}"
+        f"{linked(zip(_captions(protocol), crops.cells(strips[row['name']]), strict=True))}"
+        f"{_over_frames(row, protocol)}</section>" for row in report["images"])
+    return page.standalone(report["recipe"], f"""<header><h1>{html.escape(report['recipe'])}</h1>
+<p class='soft'>{report['steps']:,} steps{_stopped(report)},
+{len(report['images'])} held-out {_kind(protocol)}{html.escape(_by(report))}, {protocol.title}.</p></header>
+<div class='charts'><section class='card stack'>
+<h2>Means over {_kind(protocol)}{", of each over its frames" if protocol.video else ""}</h2>
+{table_of(head, rows(report["mean"], report.get("members", ())))}</section>
+{_published(_json(folder / "config.json").get("entry", ""), report, protocol)}</div>
 {_of_run(report, strips, protocol, folder)}
-<p>Each strip: LR (enlarged), {protocol.baseline}, ours, HR, then {crops.ERROR_GAIN} times the absolute error of
-{protocol.baseline} and of ours, at the place where {protocol.baseline} is worst{_OF_CLIPS if protocol.video else ""}.
-</p>{pictures}
-"""
+<h2>{_kind(protocol).capitalize()}</h2>
+<p>Each is shown where {protocol.baseline} is worst{_OF_CLIPS if protocol.video else ""}. Its crops are zoomed and moved
+together: drag, Ctrl and the wheel, or + - 0 and the arrows.</p>
+{pictures}""")
+
+
+def _captions(protocol):
+    return ("LR, enlarged", protocol.baseline, "ours", "HR", f"error of {protocol.baseline}, x{crops.ERROR_GAIN}",
+            f"error of ours, x{crops.ERROR_GAIN}")
+
+
+def table_of(head, rows, kind="scores"):
+    """A table of texts, as HTML has them.
+
+    Args:
+      head: of the columns; the first is that of the names.
+      rows: lists of as many.
+      kind: class of the table: "scores" have their numbers at the right, "" its texts at the left.
+    """
+    def cells(tag, texts):
+        return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in texts) + "</tr>"
+
+    return (f"<div class='table'><table class='{kind}'><thead>{cells('th', head)}</thead>"
+            f"<tbody>{''.join(cells('td', row) for row in rows)}</tbody></table></div>")
+
+
+def linked(pictures):
+    """Pictures of one place beside each other, which are zoomed together: (caption, uint8 (H, W, 3)) of each."""
+    figures = "".join(f"<figure><div class='crop'>{image(picture, text)}</div><figcaption>{text}</figcaption></figure>"
+                      for text, picture in ((html.escape(text), picture) for text, picture in pictures))
+    return f"<div class='linked' aria-label='crops'>{figures}</div>"
 
 
 def _over_frames(row, protocol):
     """The chart of a clip's score in every frame; "" of an image."""
     if "frames" not in row:
         return ""
-    return chart.lines(f"{metrics.label(protocol.ranking)} of every frame",
-                       {who: [(number, scores[protocol.ranking]) for number, scores in enumerate(frames)]
-                        for who, frames in row["frames"].items()})
+    return _chart(chart.lines(f"{metrics.label(protocol.ranking)} of every frame",
+                              {who: [(number, scores[protocol.ranking]) for number, scores in enumerate(frames)]
+                               for who, frames in row["frames"].items()}))
+
+
+def _chart(svg):
+    return f"<figure class='card chart'>{svg}</figure>"
 
 
 def _of_run(report, strips, protocol, folder):
-    """The part of the page about the training: published figures, curves, film, times, fingerprint."""
+    """The part of the page about the training: curves, film, times, fingerprint."""
     config, mark = (_json(folder / name) for name in ("config.json", "fingerprint.json"))
     rows = insight.log_rows(folder)
     gain = metrics.gain(*(report["mean"][who][protocol.ranking] for who in ("ours", protocol.baseline)))
     final = report["steps"], gain
     alone = rows and not config.get("ensemble", {}).get("self")  # an ensemble's gain is not that of the validations
-    parts = [_published(config.get("entry", ""), report, protocol),
-             *curves(rows, [stage["steps"] for stage in config.get("stages", ())], protocol.baseline,
-                     final if alone else ())]
+    charts = curves(rows, [stage["steps"] for stage in config.get("stages", ())], protocol.baseline,
+                    final if alone else ())
+    parts = [f"<h2>Training</h2><div class='charts'>{''.join(map(_chart, charts))}</div>" if charts else ""]
     scores = dict([*((row["step"], row["gain"]) for row in rows if "gain" in row), final])
     name = report["images"][0]["name"]
     frames = film(folder, name)
@@ -222,18 +260,18 @@ def _of_run(report, strips, protocol, folder):
         shown += [(f"step {step:,}" + (f", {scores[step]:+.2f} dB" if step in scores else ""), picture)
                   for step, picture in [*frames, (report["steps"], ours)]]
         shown += [("HR", hr)]
-        figures = "".join(f"<figure>{_image(picture, text)}<figcaption>{text}</figcaption></figure>"
-                          for text, picture in shown)
-        parts.append(f"<h2>{html.escape(name)} over the training</h2><div class='film'>{figures}</div>")
+        parts.append(f"<section class='card stack'><h3>{html.escape(name)} over the training</h3>{linked(shown)}"
+                     "</section>")
     spent = insight.times(rows)
     if any(spent.values()):
-        parts.append("<h2>time</h2><table>" + "".join(
-            f"<tr><td>{insight.PARTS[part]}</td><td>{insight.duration(seconds)}</td>"
-            f"<td>{seconds / sum(spent.values()):.0%}</td></tr>" for part, seconds in spent.items()) + "</table>")
+        total = sum(spent.values())
+        parts.append("<section class='card stack'><h3>Time</h3>" + table_of(("", "", ""), [
+            (insight.PARTS[part], insight.duration(seconds), f"{seconds / total:.0%}")
+            for part, seconds in spent.items()]) + "</section>")
     if mark:
         versions = ", ".join(f"{what} {version}" for what, version in mark["versions"].items())
-        parts.append(f"<p>Config {mark['config']}, data {mark['data']}, code {mark['revision'] or 'of a release'}, "
-                     f"seed {mark['seed']}; {versions}.</p>")
+        parts.append(f"<p class='soft small'>Config {mark['config']}, data {mark['data']}, "
+                     f"code {mark['revision'] or 'of a release'}, seed {mark['seed']}; {versions}.</p>")
     return "\n".join(parts)
 
 
@@ -244,14 +282,14 @@ def _published(entry, report, protocol):
         return ""
     ours = {} if report["other_codecs"] else report["mean"]["ours"]
     why = f" Ours are not comparable: {html.escape(report['other_codecs'])}." if report["other_codecs"] else ""
-    rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td>"
-                   f"<td>{f'{ours[name]:.4f}' if name in ours else ''}</td></tr>"
-                   for name, text in line.items() if text and name != "id")
-    return (f"<h2>published</h2><table><tr><th></th><th>report</th><th>ours</th></tr>{rows}</table>"
-            f"<p>The report's scores are of {html.escape(protocol.test_set)}.{why}</p>")
+    rows = [(html.escape(name), html.escape(text), f"{ours[name]:.4f}" if name in ours else "")
+            for name, text in line.items() if text and name != "id"]
+    return (f"<section class='card stack'><h2>Published</h2>{table_of(('', 'report', 'ours'), rows, kind='')}"
+            f"<p class='soft'>The report's scores are of {html.escape(protocol.test_set)}.{why}</p></section>")
 
 
-def _image(picture, alt):
+def image(picture, alt):
+    """An <img> that holds a uint8 picture; `alt` is its text, as HTML has it."""
     return f"<img alt='{alt}' src='data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}'>"
 
 

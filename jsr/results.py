@@ -310,7 +310,7 @@ def making(path, *, waiting=lambda: None):
 
     Args:
       path: the place.
-      waiting: as of `locked`.
+      waiting: see `locked`.
     """
     path = Path(path)
     with locked(path.with_name(hidden_name(path, ".lock")), waiting=waiting):

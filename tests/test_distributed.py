@@ -17,7 +17,8 @@ from jsr.errors import UserError
 TIMEOUT = 300  # seconds
 # A process of a job without a training: --hosts, minutes to wait, and what it does.
 ACTOR = """
-import os, signal, sys, time
+import contextlib, ctypes, os, signal, sys, time
+from jax.experimental import multihost_utils
 from jsr import command_line, distributed
 from jsr.errors import UserError
 
@@ -40,15 +41,23 @@ def act(what):
             assert found == (list(range(start, 8)) if own == 0 else []), found
         distributed.agree({"the same": 1}, "nothing")
         steps = 0
-        while not distributed.stop_asked():
-            steps += 1
-            if own == 2 and steps == 5:
-                os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.02)
+        with distributed.stoppable():
+            while not distributed.stop_asked():
+                steps += 1
+                with contextlib.suppress(RuntimeError):  # as Orbax asks when it saves, by other numbers
+                    multihost_utils.reached_preemption_sync_point(1)
+                if own == 2 and steps == 5:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.02 if own else 0.001)
         assert len(set(distributed.gather(steps))) == 1
         return 128 + signal.SIGTERM
     print("met", flush=True)
-    distributed.merged(iter(())) if what != "sleep" else time.sleep(600)
+    if what == "sleep":
+        time.sleep(600)
+    if what == "compile":  # as a compiler does, it hears no signal
+        lock, c = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+        c.pthread_mutex_lock(lock), c.pthread_mutex_lock(lock)
+    distributed.merged(iter(()))
     distributed.meet()
     return 0
 
@@ -115,6 +124,16 @@ def test_an_error_of_the_first_is_said_where_it_is_and_named_elsewhere():
 def test_three_speak_and_stop_together():
     with job([0, 1, 2], "work") as started:
         assert ends(started) == [(143, "")] * 3
+
+
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_sigterm_while_one_compiles_ends_all_with_a_line(victim):
+    with job([0, 1, 2], "compile") as started:
+        for process in started:
+            process.stdout.readline()
+        started[victim].terminate()
+        found = ends(started)
+    assert found == [(143, f"jsr: stopped: SIGTERM came to process {victim} on {HOST}; the same command goes on")] * 3
 
 
 @pytest.mark.slow

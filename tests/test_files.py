@@ -170,8 +170,28 @@ def test_list_images(tmp_path, photo_folder):
         images.list_images(tmp_path / "none")
     with pytest.raises(UserError, match="nowhere: no such folder"):
         images.list_images(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="0000.png: is a file, and a folder is wanted here"):
+        images.list_images(photo_folder / "0000.png")
     with pytest.raises(UserError, match="not an image"):
         images.image_size(photo_folder / "notes.txt")
+
+
+@pytest.mark.parametrize("head", [b"\0\0\0\x20ftypisom", b"\0\0\0\x14ftypqt  ", b"\x1aE\xdf\xa3\1\0\0\0",
+                                  b"RIFF\0\1\0\0AVI LIST", b"OggS\0\2\0\0"])
+def test_a_clip_that_is_given_for_a_picture_is_called_one(tmp_path, head):
+    (tmp_path / "a.png").write_bytes(head + bytes(100))
+    for read in (images.read_rgb, lambda path: images.read_rgb(path.read_bytes()), pictures.open_picture):
+        with pytest.raises(UserError, match="is a clip, not a picture; where clips are taken"):
+            read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("head", [b"\0\0\0\x20ftypavif", b"\0\0\0\x20ftypheic", b"RIFF\0\1\0\0WEBPVP8 ", b"text"])
+def test_a_damaged_picture_is_called_no_clip(tmp_path, head):
+    (tmp_path / "a.png").write_bytes(head + bytes(100))
+    for read in (images.read_rgb, pictures.open_picture):
+        with pytest.raises(UserError) as error:
+            read(tmp_path / "a.png")
+        assert "clip" not in str(error.value)
 
 
 def test_to_uint8_rounds():

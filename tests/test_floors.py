@@ -9,12 +9,13 @@ PACKAGE = Path(__file__).parent.parent / "jsr"
 # From the ground up. A room is a folder of the package, or a file in it; those of one floor do not know each other.
 FLOORS = [floor.split() for floor in """
     errors places
-    allocator chart chips cubic device distributed files guests hlo last_words lazy native orientation parallel shards
-    sharding terminal
+    allocator chart chips cubic device distributed files guests hlo last_words lazy native orientation page parallel
+    shards sharding terminal
     libvips results stills
     listing weights
     command_line images layers losses optim trees
-    augment crops metrics models pictures
+    augment crops models pictures
+    metrics
     challenges
     chain convert degradations reparam
     analysis clips datasets evaluation model_file onnx_graph
@@ -23,7 +24,7 @@ FLOORS = [floor.split() for floor in """
     retrieval
     export training
     report torch_code
-    catalogue main planning timing
+    catalogue main planning serve timing
     cli
 """.strip().splitlines()]
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}

@@ -99,10 +99,8 @@ def assert_same_run(one, other):
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once(tmp_path_factory):
-    """Processes here compile as users' do, and for the next ones too: compiling is most of a small run's time."""
+    """What one process compiles the next ones need not: compiling is most of a small run's time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
-        patch.setenv("XLA_FLAGS", "")
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         yield
@@ -168,7 +166,6 @@ def test_the_finished_model_may_be_a_mean_over_the_last_steps(tiny_run, referenc
                  mean, *found[0])
 
 
-
 def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_folder):
     workdir, _ = reference(tiny_run())
     report, upscaler = json.loads((workdir / "report.json").read_text()), jsr.load(workdir / "last.safetensors")
@@ -180,8 +177,10 @@ def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_fold
 @pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_the_same_command_resumes_bit_identical(tiny_run, reference, tmp_path, set_sigint, signum):
     set_sigint(signal.default_int_handler if signum == signal.SIGINT else signal.SIG_IGN)
-    arguments = tiny_run(tmp_path / "cut", data__num_workers=1, **{"stages[0]__steps": 60, "log_every": 1})
-    process = subprocess.Popen(command(arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    arguments = tiny_run(tmp_path / "cut", **{"stages[0]__steps": 60, "log_every": 1, "eval_every": 20,
+                                              "checkpoint_every": 20})
+    with_worker = [*arguments, "--config.data.num_workers=1"]
+    process = subprocess.Popen(command(with_worker), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                start_new_session=True)
     log = tmp_path / "cut" / "metrics.jsonl"
     wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 7, process)
@@ -266,6 +265,67 @@ def test_two_stages_resume_at_their_boundary(tiny_run, tmp_path):
     done = run([*arguments, f"--config.stages[1].players[0].losses={wrong}"])
     assert done.returncode == 1 and "step 4/18" not in done.stderr
     assert "a loss compares with 'hrr', which no network gives and no batch has; did you mean 'hr'?" in done.stderr
+
+
+HEARS = """
+import json
+
+
+class Hears:
+    def begin(self, recipe, workdir, step):
+        self.file = open(workdir / "heard.jsonl", "a", buffering=1)
+        self.hear("begin", recipe["recipe"], step)
+
+    def hear(self, *what):
+        self.file.write(json.dumps(what) + "\\n")
+
+    def scalars(self, step, kind, values):
+        self.hear(kind, step, sorted(values))
+
+    def picture(self, step, name, image):
+        self.hear("picture", step, image.shape[-1])
+
+    def end(self, status):
+        self.hear("end", status)
+"""
+
+
+def test_a_run_that_stops_early_and_is_traced_and_told_of(tiny_run, tmp_path):
+    """Nothing is learnt, so the second validation without a better score ends the run, and again where it resumes."""
+    (tmp_path / "guests" / "its").mkdir(parents=True)
+    (tmp_path / "guests" / "its" / "tracker.py").write_text(HEARS)
+    given = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "guests"), os.environ.get("PYTHONPATH", "")])}
+    settings = {"patience": 2, "eval_every": 2, "log_every": 1, "stages[0].accumulate": 2,
+                "stages[0].players[0].learning_rate": 1e-30}
+    arguments = [*tiny_run(tmp_path / "whole", **settings), "--tell=its.tracker:Hears"]
+    whole = run([*arguments, "--profile=2"], env=given)
+    assert whole.returncode == 0, whole.stderr
+    words = "after step 6 of 12: 2 validations in a row had no better PSNR[rgb]"
+    assert whole.stdout.splitlines()[-1].startswith(f"stopped: {words}; the best model: ")
+    report = json.loads((tmp_path / "whole" / "report.json").read_text())
+    assert (report["steps"], report["stopped"]) == (6, words)
+    assert f"6 steps (stopped {words})" in (tmp_path / "whole" / "report.html").read_text()
+    assert "steps/s  batch 8 in 2 parts  data" in whole.stderr
+
+    assert f"2 steps are traced in {tmp_path / 'whole' / 'profile'}: open its *.trace.json.gz" in whole.stderr
+    trace, = (tmp_path / "whole" / "profile").rglob("*.trace.json.gz")
+    assert trace.stat().st_size > 1000 and list(trace.parent.glob("*.xplane.pb"))
+
+    heard = [json.loads(line) for line in (tmp_path / "whole" / "heard.jsonl").read_text().splitlines()]
+    assert heard[0] == ["begin", "aim22_t1:quick", 0] and heard[-1] == ["end", "finished"]
+    assert [step for kind, step, *_ in heard[1:-1] if kind == "train"] == [1, 2, 3, 4, 5, 6]
+    assert [step for kind, step, *_ in heard[1:-1] if kind in ("eval", "picture")] == [2, 2, 4, 4, 6, 6]
+    assert ["report", 6, ["psnr[rgb]", "psnr[y_601]", "ssim[rgb]"]] in heard
+
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    shutil.rmtree(tmp_path / "cut" / "checkpoints" / "6")
+    arguments = [f"--workdir={tmp_path / 'cut'}" if a.startswith("--workdir") else a for a in arguments]
+    done = run(arguments, env=given)
+    assert "resuming from step 5 of 12" in done.stderr and f"stopped: {words}" in done.stdout, done.stderr
+    assert_same_run(tmp_path / "cut", tmp_path / "whole")
+    told = (tmp_path / "cut" / "heard.jsonl").read_text().splitlines()[len(heard):]
+    assert [json.loads(line)[:2] for line in told][:2] == [["begin", "aim22_t1:quick"], ["train", 6]]
+
 
 
 @pytest.mark.slow

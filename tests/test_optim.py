@@ -123,6 +123,45 @@ def test_lion_moves_by_signs():
                                        [0.89 + 0.1 - 0.0089, 1.09 - 0.1 * 0 - 0.0109]], rtol=1e-6)
 
 
+def test_adan_follows_its_formula():
+    row = dict(name="adan", b1=0.9, b2=0.8, b3=0.7, eps=1e-3, weight_decay=0.2)
+    mean, change, square, theta, expected = 0.0, 0.0, 0.0, 1.0, []
+    for step, (grad, before) in enumerate(zip(GRADS.astype(float), [GRADS[0], *GRADS], strict=False), 1):
+        difference = grad - before
+        mean = 0.9 * mean + 0.1 * grad
+        change = 0.8 * change + 0.2 * difference
+        square = 0.7 * square + 0.3 * (grad + 0.8 * difference)**2
+        theta = theta - 0.1 * (mean / (1 - 0.9**step) + 0.8 * change / (1 - 0.8**step)) / (
+            np.sqrt(square / (1 - 0.7**step)) + 1e-3)
+        theta = theta / (1 + 0.1 * 0.2)
+        expected.append(theta)
+    np.testing.assert_allclose(followed(row, GRADS)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_muon_makes_updates_of_kernels_orthogonal_and_of_biases_adams():
+    rng = np.random.default_rng(0)
+    params = {"kernel": jnp.zeros((3, 3, 4, 6)), "bias": jnp.zeros(6)}
+    grads = jax.tree.map(lambda leaf: jnp.float32(rng.standard_normal(leaf.shape)), params)
+    optimizer = optim.make_optimizer({"name": "muon"})
+    updates, _ = optimizer.update(grads, optimizer.init(params), params, learning_rate=1.0, value=0.0)
+    values = np.linalg.svd(updates["kernel"].reshape(36, 6), compute_uv=False)
+    np.testing.assert_allclose(values, 0.2 * 6, rtol=0.35)  # five steps of Newton and Schulz come so near
+    np.testing.assert_array_equal(np.sign(updates["bias"]), -np.sign(grads["bias"]))
+
+
+def test_prodigy_finds_its_rate():
+    optimizer, params = optim.make_optimizer({"name": "prodigy"}), {"w": jnp.full(4, 3.0)}
+
+    @jax.jit
+    def step(_, both):
+        params, state = both
+        updates, state = optimizer.update(params, state, params, learning_rate=1.0, value=0.0)
+        return optax.apply_updates(params, updates), state
+
+    found, _ = jax.lax.fori_loop(0, 300, step, (params, optimizer.init(params)))
+    assert float(jnp.abs(found["w"]).max()) < 0.3  # of |w|^2 / 2, from 3, by guesses that begin at 1e-6
+
+
 def test_schedule_free_averages_by_its_formula():
     """y = (1 - b1) z + b1 x, of which z is plain AdamW's way, here by a constant gradient's sign, and x its mean."""
     found, state, params = followed(dict(name="schedule_free_adamw", b1=0.9), np.ones((5, 2), np.float32))
@@ -150,7 +189,7 @@ def test_learning_rates_have_factors_by_place_and_time():
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda: optim.make_optimizer({"name": "adan"}), "optimizer 'adan' is unknown; did you mean 'adam'"),
+    (lambda: optim.make_optimizer({"name": "adann"}), "optimizer 'adann' is unknown; did you mean 'adan'"),
     (lambda: optim.make_optimizer({"name": "adam", "beta1": 0.9}),
      "optimizer adam: unknown argument 'beta1'; did you mean"),
     (lambda: optim.make_optimizer({"name": "schedule_free_adamw"}, {"name": "plateau"}),

@@ -54,8 +54,8 @@ def test_a_run_s_folder_is_shown(result, tmp_path):
                   f"<td>psnr[rgb]</td><td>23.4033</td><td>{scores['mean']['ours']['psnr[rgb]']:.4f}</td>",
                   "<td>team</td><td>SRMUI</td><td></td>", "data da7a", "the 100 test images of DIV2K"):
         assert words in page, words
-    assert page.count("<svg") == 5 and page.count("data:image/png") == 2 + 5
-    shown = base64.b64decode(re.findall("<figure><img alt='step 10[^>]*base64,([^']*)'", page)[0])
+    assert page.count("<svg") == 5 and page.count("data:image/png") == 2 * 6 + 5
+    shown = base64.b64decode(re.findall("<div class='crop'><img alt='step 10[^>]*base64,([^']*)'", page)[0])
     np.testing.assert_array_equal(read_rgb(shown), np.split(strips["0.png"], 6, axis=1)[2])
     assert json.loads((tmp_path / "report.json").read_text())["steps"] == 30
 
@@ -63,8 +63,8 @@ def test_a_run_s_folder_is_shown(result, tmp_path):
 def test_a_folder_without_a_run_has_scores_and_crops_alone(result, tmp_path):
     scores, strips, protocol = result
     page = report.write(tmp_path, scores, strips, protocol=protocol).read_text()
-    assert page.count("data:image/png") == 2
-    assert not any(words in page for words in ("<svg", "<h2>time", "published", "over the training"))
+    assert page.count("data:image/png") == 2 * 6
+    assert not any(words in page for words in ("<svg", "<h3>Time", "Published", "over the training"))
 
 
 def test_the_members_of_an_ensemble_stand_beside_it(result, tmp_path):

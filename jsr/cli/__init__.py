@@ -8,6 +8,7 @@ import ast
 import importlib
 import importlib.util
 import logging
+import os
 from pathlib import Path
 import pkgutil
 import sys
@@ -23,11 +24,22 @@ def commands_in(folder):
 
 
 COMMANDS = commands_in(__path__)
+GROUPS = {  # what a person wants, and the commands for it
+    "better pictures and clips": ("upscale", "serve", "models"),
+    "training": ("train", "config", "search", "average", "replay", "plan"),
+    "data and scores": ("build", "degrade", "evaluate", "index"),
+    "handing networks on": ("convert", "export", "fuse"),
+    "looking around": ("zoo", "benchmark", "doctor"),
+}
 
 
 def main(argv=None):
     """Runs a command line; returns the exit status: 0, 1 after a mistake, 2 for unusable arguments, 128 + n."""
     if argv is None:
+        if "_ARGCOMPLETE" in os.environ:
+            from jsr.cli import _completion
+
+            _completion.complete(COMMANDS, _first_line)
         command_line.own_process()
         argv = sys.argv[1:]
     command, *words = argv or ["--help"]
@@ -64,9 +76,9 @@ def _run(command, words):
 
 
 def _overview():
-    lines = ["usage: jsr COMMAND ...", "", "commands:"]
-    for name in COMMANDS:
-        lines.append(f"  {name:<12}{_first_line(name)}")
+    lines = ["usage: jsr COMMAND ..."]
+    for purpose, commands in GROUPS.items():
+        lines += ["", f"{purpose}:", *(f"  {name:<12}{_first_line(name)}" for name in commands)]
     return "\n".join([*lines, "", "`jsr COMMAND --help` explains one."])
 
 

@@ -1,26 +1,34 @@
 """`jsr models get`: what a public model's name or an address stands for becomes a file in the user's cache folder."""
 
+import argparse
 import contextlib
 import hashlib
 from pathlib import PurePosixPath
 import re
 import shutil
 import urllib.parse
+import zipfile
+
+import numpy as np
 
 from jsr import command_line, model_file, models, results, terminal, weights
 from jsr.cli import _progress
 from jsr.errors import UserError, nearest
 from jsr.files import atomic_write, sha256, writing
-from jsr.weights import hub, public
+from jsr.metrics import score_weights
+from jsr.weights import hub, public, scores
 from jsr.weights.download import download
 
 _COMMAND, _MANIFEST = "jsr models get", "downloads.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SCORES_ENDING = ".npz"  # of weights of scores
 _HASH = re.compile(r"[0-9a-fA-F]{64}|")
 
 
 def run(args):
     """Downloads, converts, says what came; returns the exit status."""
+    if args.place in scores.table():
+        return _get_score_weights(args, scores.table()[args.place])
     console, source = terminal.console(), public.models().get(args.place)
     address = source.address if source else args.place
     _check(args, source)
@@ -43,8 +51,43 @@ def run(args):
             _make(file, target, source)
         _manifest().add("files", target.name, {"source": taken, "source_sha256": found, "sha256": sha256(target)})
         _manifest().save()
-    console.print(f"{name}: {target}; try it: jsr upscale photo.jpg -m {name}")
+    use = f"; try it: jsr upscale photo.jpg -m {name}" if not (source and models.card(source.network).auxiliary) else ""
+    console.print(f"{name}: {target}{use}")
     return 0
+
+
+def _get_score_weights(args, row):
+    """As `run`, of the weights of a score, and of the network whose features it compares."""
+    if args.name or args.sha256:
+        raise UserError(f"{row.name}: is known by this name and its SHA-256; leave out "
+                        f"{'--name' if args.name else '--sha256'}")
+    if row.network and row.network not in weights.files():
+        run(argparse.Namespace(place=row.network, sha256="", name=None))
+    console, target = terminal.console(), score_weights.place(row.name)
+    with writing(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with results.making(target, waiting=_saying(console, f"{row.name}: waits for another command that downloads it")):
+        if target.exists():
+            console.print(f"{row.name} is there already: {target}")
+            return 0
+        console.print(f"licence: {row.licence}; see {row.page}")
+        with _original(row.address, target, row.sha256) as (file, taken):
+            score_weights.save(row.name, _arrays(file), source=taken, source_sha256=row.sha256, licence=row.licence)
+    console.print(f"{row.name}: {target}; try it: jsr evaluate --sr DIR --hr DIR --profile \"{row.score}\"")
+    return 0
+
+
+def _arrays(file):
+    """{name: array} of weights of a score; pickles are read as `jsr convert` reads them, and never run."""
+    from jsr.convert import files
+
+    if file.suffix != ".npz":
+        return files.read_state_dict(file).tensors
+    try:
+        with np.load(file, allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as e:
+        raise UserError(f"{file}: cannot be read: {e}") from e
 
 
 def taken_from(path):
@@ -124,7 +167,7 @@ def _original(address, target, expected):
 def _place_of(address, target):
     """The Path of what comes from an address: a folder for each, so that no two are taken for one another."""
     name = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
-    if not name.endswith(hub.ENDINGS):
+    if not name.endswith((*hub.ENDINGS, _SCORES_ENDING)):
         raise UserError(f"{address}: ends in none of {', '.join(hub.ENDINGS)}, as weights do; name the file itself")
     name = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)[-100:]
     return target.parent / "originals" / hashlib.sha256(address.encode()).hexdigest()[:16] / name

@@ -39,7 +39,9 @@ def tables(what):
         "datasets": lambda: [("dataset", {name: _dataset(name) for name in build.names()}),
                              ("folder that you fill", folders.FOLDERS)],
         "metrics": lambda: [("metric", _documented(metrics.METRICS | metrics.CLIP_METRICS)),
-                            ("profile", {name: profile.about for name, profile in metrics.PROFILES.items()})],
+                            ("profile", {name: profile.about for name, profile in metrics.PROFILES.items()}),
+                            ("score by weights", {f"{metric}[{name}]": about for metric, its in
+                                                  metrics.PERCEPTUAL.items() for name, about in its.items()})],
         "augmentations": lambda: [("augmentation", _documented(augment.AUGMENTATIONS))],
         "schedules": lambda: [("schedule", _documented(optim.SCHEDULES))],
     }[what]()

@@ -24,6 +24,7 @@ OPTIONAL = {  # distribution: what it is for, how to get it
     "onnx": ("`jsr export` to .onnx", install("export")),
     "onnxruntime": ("the check of `jsr export`, and `jsr upscale --runtime`", install("export")),
     "openvino": ("`jsr upscale --runtime`, a peer in `jsr benchmark`", install("bench")),
+    "starlette": ("`jsr serve`, the page in the browser", install("web")),
     "usearch": ("the databases of `jsr index`", install("retrieval")),
     "apache-beam": ("`jsr build --beam`", install("beam")),
     "tensorflow": ("the `tfds build` command line; `jsr build` does without", install("tf")),

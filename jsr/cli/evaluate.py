@@ -7,6 +7,8 @@
   jsr evaluate --sr out --hr Set5 --protocol bicubic_x4             clean images, as papers score them, beside bicubic
   jsr evaluate --sr out --hr Set5 --profile rgb y_601               PSNR and SSIM of these profiles
   jsr evaluate --sr out --hr Set5 --profile "psnr_b[rgb]"           one score
+  jsr evaluate --sr out --hr Set5 --profile rgb "lpips[alex]" "dists[vgg16]" "niqe[y_601_rounded]"    perceptual ones
+  jsr evaluate --sr A B C --hr HR --profile rgb "lpips[alex]" --html page.html    methods beside each other
   jsr evaluate --sr out --hr clips --lr lr --protocol aim22_t2      clips: video files, or a folder of frames for each
   jsr evaluate --sr out --lr test_LR --submission out.zip --runtime 1.2
 
@@ -20,17 +22,28 @@ HR images unless --lr has them, with a folder for each QP where --sr has. What e
 --set encoder=pillow and the like choose it; LR files of `jsr degrade` are decoded as it recorded. Where other codecs
 than the protocol's did so, the scores are not ranked in its table.
 
+LPIPS, DISTS and NIQE, of which less is better, use published weights, which `jsr models get lpips-alex` (lpips-vgg,
+dists, niqe) downloads; what was used is printed with its SHA-256. The perceptual index of PIRM 2018 needs the score of
+Ma et al. too, which is MATLAB code: jsr.metrics.perceptual_index makes it of that and NIQE.
+
+Of several --sr folders the table has a row each, with the difference to the best and its 95 % interval by the paired
+bootstrap over images (10,000 draws, the same each time), and the images are named at which each is furthest behind. An
+image that one of them lacks is left out. Images of several QPs are compared one QP at a time, --qp.
+
 Clips are scored frame by frame, as RGB of 8 bit by ffmpeg's conversion; a clip's scores are the means over its frames,
 and the mean is over clips. PNG frames are kept as they are, a video file has the losses of its own codec. TCC, the
 SSIM of what changes from frame to frame (Zhang et al., ICCV 2019), is lower where a clip flickers.
 
---json holds {protocol, profiles, crop_border, codecs, images: [{name, sr, hr, cropped, ours, bicubic}], mean: {ours,
-bicubic}, standing, skipped, kept}; codecs are those of the LR images, "" where they are not known; scores are
-{"psnr[rgb]": dB, ...}, kept is {"runtime_ms": whether it is within the challenge's limit} where there is a limit and a
-runtime was given. The baseline stands under its name; with several QPs an image also has its qp, and the mean's scores
-are called "psnr[rgb] QP31". The PSNR of equal images is the string "inf", since JSON has no infinity. --csv holds one
-row an image. Of clips, images are clips, with frames: {ours, bicubic: [{key: score}]} too, and --csv holds a row a
-frame.
+--json holds {protocol, profiles, crop_border, weights, codecs, images: [{name, sr, hr, cropped, ours, bicubic}], mean:
+{ours, bicubic}, standing, skipped, kept}; weights are [{score, weights, sha256, source}] of the scores that use any,
+codecs are those of the LR images, "" where they are not known; scores are {"psnr[rgb]": dB, ...}, kept is
+{"runtime_ms": whether it is within the challenge's limit} where there is a limit and a runtime was given. The baseline
+stands under its name; with several QPs an image also has its qp, and the mean's scores are called "psnr[rgb] QP31". The
+PSNR of equal images is the string "inf", since JSON has no infinity. --csv holds one row an image. Of clips, images are
+clips, with frames: {ours, bicubic: [{key: score}]} too, and --csv holds a row a frame.
+Of several --sr it holds {protocol, profiles, crop_border, weights, codecs, methods: {name: folder}, images: [{name, hr,
+cropped, files: {method: path}, scores: {method: {...}}}], compared: [{score, method, best, mean, difference, low, high,
+p}], worst: {method: [{name, value, behind, than}]}, bootstrap: {draws, level, seed}, skipped}.
 """
 
 import csv
@@ -46,27 +59,30 @@ from rich.table import Table
 
 from jsr import challenges, degradations, evaluation, listing, metrics, parallel, terminal
 from jsr.challenges import submission
-from jsr.cli import _output, _progress
+from jsr.cli import _evaluate_several, _output, _progress
 from jsr.cli.degrade import chosen
 from jsr.degradations.degrade_folder import VIDEOS
 from jsr.errors import UserError
 from jsr.evaluation import score_clips, score_folders
+from jsr.files import no_folder
 from jsr.images import EXTENSIONS, image_size, list_images
 
 _PAIRS_PER_WORKER = 4  # fewer are scored sooner than a process starts
+_BY_NETWORKS = ("lpips", "dists")  # scores that use all cores by themselves, and much memory
 
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
-    parser.add_argument("--sr", metavar="DIR", type=Path, required=True,
-                        help="folder of the images to score, or of clips; or one clip")
+    parser.add_argument("--sr", metavar="DIR", type=Path, nargs="+", required=True,
+                        help="folder of the images to score, or of clips; or one clip; of several methods one each")
     parser.add_argument("--hr", metavar="DIR", type=Path, help="folder of the originals, or one clip")
     parser.add_argument("--lr", metavar="DIR", type=Path,
                         help="folder of the inputs, for the baseline; a protocol makes them by default")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--protocol", metavar="NAME", help=f"score as a challenge: {', '.join(challenges.PROTOCOLS)}")
     what.add_argument("--profile", metavar="NAME", nargs="+",
-                      help=f"PSNR and SSIM under {', '.join(metrics.PROFILES)}; or one score, as psnr_b[rgb]")
+                      help=f"PSNR and SSIM under {', '.join(metrics.PROFILES)}; or one score, as psnr_b[rgb] or "
+                           "lpips[alex] (`jsr zoo metrics` lists them)")
     parser.add_argument("--qp", metavar="N", type=int, help="the images' QP; without it, folders QP31, QP63... of a "
                                                             "protocol that has several")
     parser.add_argument("--runtime_ms", metavar="MS", type=float, help="ms an image, for a real-time challenge's score")
@@ -78,6 +94,8 @@ def add_arguments(parser):
                         help="px cut off each side before comparing; the protocol's, or 0, by default")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there; - is standard output")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the scores there, a row an image")
+    parser.add_argument("--html", metavar="FILE", type=Path,
+                        help="write a page there, with crops of the worst images, of several --sr")
     parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a core by default")
     zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
     zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there; - is standard output")
@@ -92,30 +110,23 @@ def run(args):
     """Scores, prints, writes what was asked for; returns the exit status."""
     protocol = challenges.protocol(args.protocol) if args.protocol else None
     keys, scale, crop_border = _settings(args, protocol)
-    if _output.settled(args, args.json, args.csv, args.submission):
+    if _output.settled(args, args.json, args.csv, args.html, args.submission):
         return 0
-    console = terminal.console(stderr=_output.STDOUT in (args.json, args.csv, args.submission))
-    pairs, problems, rows, passed = [], [], [], {}
-    video = protocol.video if protocol else _holds_clips(args.sr)
-    files = score_clips.list_clips if video else _images
-    for qp, sr, lr in _folders(args, protocol):
-        found, unpaired = _pairs(sr, args.hr, lr, scale, qp, console, passed, files)
-        pairs, problems = pairs + found, problems + unpaired
-    everything = listing.PassedOver()
-    for here in passed.values():
-        everything += here
-    problems += map(str, everything.errors)
+    console = terminal.console(stderr=_output.STDOUT in (args.json, args.csv, args.html, args.submission))
+    weights = metrics.weights_used(keys) if args.hr else []
+    for row in weights:
+        console.print(f"{metrics.label(row['score'])} by {row['weights']}, SHA-256 {row['sha256']}")
+    if len(args.sr) > 1:
+        return _run_several(args, protocol, keys, scale, crop_border, console, weights)
+    video, pairs, problems, everything = _found(args.sr[0], args, protocol, scale, console)
     figures = {"runtime_ms": args.runtime * 1e3 if args.runtime_ms is None and args.runtime else args.runtime_ms}
+    rows = []
     if args.hr:
-        baseline = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
-        if protocol and protocol.degradation and not args.lr:
-            baseline |= {"degradation": protocol.name, "fixed": chosen(protocol.name, args.set)}
-        score = score_clips.score_clip if video else score_folders.score_pair
-        work = partial(score, keys=keys, crop_border=crop_border, scale=scale, **baseline)
-        rows = _score(work, pairs, args.num_workers, problems, 1 if video else _PAIRS_PER_WORKER)
+        rows = _scored(pairs, args, protocol, keys, scale, crop_border, video, problems)
         report = _report(rows, problems, protocol=protocol, keys=keys, crop_border=crop_border,
-                         runtime_ms=args.runtime_ms) | {"kept": challenges.kept(protocol, figures) if protocol else {}}
-        _show(report, protocol, console, title=args.sr)
+                         runtime_ms=args.runtime_ms, weights=weights)
+        report["kept"] = challenges.kept(protocol, figures) if protocol else {}
+        _show(report, protocol, console, title=args.sr[0])
     if protocol and challenges.kept(protocol, figures):
         console.print(challenges.verdict(protocol, figures))
     done = f"{len(rows)} {'clips' if video else 'images'} scored" if rows else ""
@@ -129,6 +140,57 @@ def run(args):
     except UserError as e:  # what is wrong with the images is said all the same
         problems.append(str(e))
     return _output.ended("jsr evaluate", sorted(problems), done, console, everything)
+
+
+def _run_several(args, protocol, keys, scale, crop_border, console, weights):
+    """As `run`, of several methods."""
+    folders, rows_of, problems, everything, made = _evaluate_several.names_of(args.sr), {}, [], listing.PassedOver(), {}
+    baseline = protocol.baseline if protocol else "bicubic"
+    if baseline in folders:
+        raise UserError(f"--sr {folders[baseline]}: {baseline!r} is what the baseline is called; rename the folder")
+    for method, folder in folders.items():
+        video, pairs, wrong, passed = _found(folder, args, protocol, scale, console)
+        if rows_of:  # the baseline is that of the first
+            pairs = [dataclasses.replace(pair, lr=None) for pair in pairs]
+        rows_of[method] = _scored(pairs, args, protocol, keys, scale, crop_border, video, wrong, baseline=not rows_of)
+        made |= {row["name"]: row.pop("made") for row in rows_of[method] if "made" in row}
+        problems += wrong
+        everything += passed
+    rows, methods = _evaluate_several.joined(rows_of, problems, baseline)
+    report = _evaluate_several.report_of(rows, methods, folders, problems, protocol=protocol, keys=keys,
+                                         crop_border=crop_border, weights=weights, made=made)
+    _evaluate_several.show(report, console)
+    try:
+        _evaluate_several.write(report, args, video)
+    except UserError as e:
+        problems.append(str(e))
+    done = f"{len(rows)} images of {len(folders)} methods compared" if rows else ""
+    return _output.ended("jsr evaluate", sorted(set(problems)), done, console, everything)
+
+
+def _found(sr, args, protocol, scale, console):
+    """(whether clips are judged, pairs, problems, listing.PassedOver) of an SR folder."""
+    pairs, problems, passed = [], [], {}
+    video = protocol.video if protocol else _holds_clips(sr)
+    files = score_clips.list_clips if video else _images
+    for qp, made, lr in _folders(sr, args, protocol):
+        found, unpaired = _pairs(made, args.hr, lr, scale, qp, console, passed, files)
+        pairs, problems = pairs + found, problems + unpaired
+    everything = listing.PassedOver()
+    for here in passed.values():
+        everything += here
+    return video, pairs, problems + [str(error) for error in everything.errors], everything
+
+
+def _scored(pairs, args, protocol, keys, scale, crop_border, video, problems, *, baseline=True):
+    """The rows of all pairs that can be scored, with those of the protocol's baseline or without."""
+    settings = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
+    if baseline and protocol and protocol.degradation and not args.lr:
+        settings |= {"degradation": protocol.name, "fixed": chosen(protocol.name, args.set)}
+    score = score_clips.score_clip if video else score_folders.score_pair
+    work = partial(score, keys=keys, crop_border=crop_border, scale=scale, **settings)
+    networks = args.num_workers is None and any(key.startswith(_BY_NETWORKS) for key in keys)
+    return _score(work, pairs, 1 if networks else args.num_workers, problems, 1 if video else _PAIRS_PER_WORKER)
 
 
 def _images(place, passed):
@@ -151,6 +213,14 @@ def _settings(args, protocol):
         raise UserError("--hr is missing: the folder of the originals")
     if args.hr and not protocol and not args.profile:
         raise UserError("say what to measure: --protocol aim22_t1, or --profile rgb")
+    several = len(args.sr) > 1
+    if several and (args.submission or args.runtime_ms is not None or not args.hr):
+        raise UserError(f"--sr {' '.join(map(str, args.sr))}: several are compared with --hr; --submission and "
+                        "--runtime_ms are of one")
+    if several and protocol and protocol.qps and args.qp is None:
+        raise UserError(f"--sr {' '.join(map(str, args.sr))}: several are compared at one QP; say which with --qp")
+    if args.html and not several:
+        raise UserError("--html: the page compares several --sr; name two or more folders")
     if args.submission and (args.runtime is None or not 0 <= args.runtime < math.inf):
         raise UserError("--submission needs --runtime, the seconds an image takes")
     if args.runtime_ms is not None and not (protocol and protocol.runtime):
@@ -196,21 +266,21 @@ def _listed(qps):
     return f"{', '.join(map(str, qps[:-1]))} and {qps[-1]}"
 
 
-def _folders(args, protocol):
+def _folders(sr, args, protocol):
     """[(QP or None, SR folder, LR folder or None)] to score, in the order of the QPs."""
     if args.qp is not None or not (protocol and protocol.qps):
-        return [(args.qp, args.sr, args.lr)]
-    made, inputs = _by_qp(args.sr, protocol), _by_qp(args.lr, protocol) if args.lr else {}
+        return [(args.qp, sr, args.lr)]
+    made, inputs = _by_qp(sr, protocol), _by_qp(args.lr, protocol) if args.lr else {}
     lacking = [qp for qp in made if args.lr and qp not in inputs]
     if lacking:
-        raise UserError(f"{args.lr}: has no folder QP{lacking[0]}, as {args.sr} does")
+        raise UserError(f"{args.lr}: has no folder QP{lacking[0]}, as {sr} does")
     return [(qp, made[qp], inputs.get(qp)) for qp in protocol.qps if qp in made]
 
 
 def _by_qp(folder, protocol):
     """{QP: its folder in `folder`}: of QP31, qp31, qp_31 or 31."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise UserError(f"{folder}: {no_folder(folder)}")
     found = {}
     for path in sorted(path for path in folder.iterdir() if path.is_dir()):
         match = re.fullmatch(r"(?:qp[-_]?)?(\d+)", path.name, re.IGNORECASE)
@@ -306,7 +376,7 @@ def _score(work, pairs, num_workers, problems, least):
     return sorted(rows, key=lambda row: (row.get("qp", 0), row["name"]))
 
 
-def _report(rows, problems, *, protocol, keys, crop_border, runtime_ms):
+def _report(rows, problems, *, protocol, keys, crop_border, runtime_ms, weights):
     mean = {who: {challenges.column(key, qp): value for qp, group in _by_row_qp(rows).items()
                   for key, value in evaluation.mean_scores([row[who] for row in group]).items()}
             for who in ("ours", protocol.baseline if protocol else "bicubic") if rows and who in rows[0]}
@@ -318,8 +388,8 @@ def _report(rows, problems, *, protocol, keys, crop_border, runtime_ms):
         ranked = [row["name"] for row in rows if not protocol.qps or row["qp"] in protocol.table_qps]
         standing = challenges.standing(protocol, mean["ours"], ranked, mean.get(protocol.baseline), runtime_ms,
                                        " and ".join(sorted(others)))
-    return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "codecs": codecs,
-            "images": rows, "mean": mean, "standing": standing and dataclasses.asdict(standing),
+    return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "weights": weights,
+            "codecs": codecs, "images": rows, "mean": mean, "standing": standing and dataclasses.asdict(standing),
             "skipped": sorted(problems)}
 
 

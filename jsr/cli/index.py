@@ -4,7 +4,7 @@
   jsr index VIDEOS --out DB --engine runs/aim22_t2/noah_engine
   jsr index VIDEOS --out DB                                                  goes on, with the engine that DB has
 
-Of every video, at any depth of the folder, one frame in so many is stored: its features, found by the engine from the
+Of every video, at any depth of the folder, one frame in every few is stored: its features, found by the engine from the
 frame made smaller by 4, and the frame itself as the engine's latents. DB holds shards of them, the engine, and an HNSW
 index (USearch) over the features. The same command again adds what is new, and goes on where it was stopped, by a kill
 too: at most the last shard is made again. Videos that cannot be read are named, a line each, and the others go on; the

@@ -6,6 +6,7 @@
   jsr models get swinir-x4      downloads it and makes it a model file, in the user's cache folder
   jsr models get https://example.org/MyModel.pth --sha256 4fa0d389... --name mine
   jsr models get hf:ORG/REPO/model.safetensors
+  jsr models get lpips-alex     weights of a score, and the network that it needs: lpips-alex, lpips-vgg, dists, niqe
   jsr models push runs/aim22_t1/quick hf:ORG/REPO
 
 A download that breaks off is gone on with by the same command. A file whose SHA-256 is known is refused where it has
@@ -41,7 +42,8 @@ from rich.table import Table
 from jsr import model_file, terminal, weights
 from jsr.cli import _models_get
 from jsr.errors import UserError, install
-from jsr.weights import hub, public
+from jsr.metrics import score_weights
+from jsr.weights import hub, public, scores
 
 _COMMERCIAL = {"Apache-2.0": "yes", "MIT": "yes", "BSD-3-Clause": "yes"}  # of licences, where nobody says it
 _ON_THE_HUB = {"apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-sa-4.0"}
@@ -66,7 +68,7 @@ def add_arguments(parser):
     get = what("get", _models_get.run, "download a model into the user's cache folder")
     get.add_argument("place", metavar="NAME", help="name of a public model, address of a file, or hf:ORG/REPO[/FILE]")
     get.add_argument("--sha256", metavar="HASH", default="", help="SHA-256 of the file, without which it is refused")
-    get.add_argument("--name", help="what it shall be called here; by default as the file or repository is")
+    get.add_argument("--name", help="name that it gets here; by default the file's or the repository's")
     push = what("push", _push, "upload a model, with a card, to the Hugging Face hub")
     push.add_argument("model", help="name, run's folder or model file")
     push.add_argument("place", metavar="hf:ORG/REPO", help="repository, made where there is none; HF_TOKEN lets you in")
@@ -178,8 +180,13 @@ def _list_public(args):
         note = "; there" if name in there else "" if row.address else f"; by hand, from {row.page}"
         table.add_row(name, f"x{row.scale}", row.network, f"{row.bytes / 1e6:,.1f}" if row.bytes else "",
                       row.licence or "none stated", row.commercial, row.purpose + note)
+    of_scores = _table("weights of a score", "network", ">kB", "licence", "score of `jsr evaluate --profile`")
+    for row in scores.table().values():
+        note = "; there" if score_weights.place(row.name).exists() else ""
+        of_scores.add_row(row.name, row.network, f"{row.bytes / 1e3:,.1f}", row.licence, row.score + note)
     terminal.console().print(table, "", "Commercial use is as the licence of the authors' repository has it; the "
-                                        "pictures that a model was trained on may have terms of their own.", sep="\n")
+                                        "pictures that a model was trained on may have terms of their own.", "",
+                             of_scores, sep="\n")
     return 0
 
 

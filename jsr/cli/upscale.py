@@ -39,6 +39,7 @@ picture at once would have given, or approximate.
 import argparse
 import collections
 import contextlib
+import dataclasses
 from fractions import Fraction
 import functools
 import math
@@ -172,29 +173,25 @@ def _size(args):
 
 def _upscale(args, size, piped):
     """Does the work on files; returns the exit status."""
-    from jsr import clips, model_file, weights
+    from jsr import clips, model_file
     from jsr.device import check_settings, use_compile_cache
-    from jsr.inference import choice, upscale_folder, upscaler
+    from jsr.inference import choice, upscale_folder
+    from jsr.inference.settings import Settings
 
     stdout = Console(soft_wrap=True, highlight=False, markup=False, stderr=piped.to_stdout)
     check_settings()
     use_compile_cache()
-    load = functools.partial(upscaler.load, weights=args.weights, members=args.members,
-                             self_ensemble=args.self_ensemble, tile=args.tile, overlap=args.overlap,
-                             dtype=None if args.dtype == "float32" else args.dtype, runtime=args.runtime, tlc=args.tlc,
-                             separate_alpha=args.alpha == "separate", strength=args.strength)
-    start, named = time.monotonic(), None
+    settings = Settings(size=size, **{field.name: getattr(args, field.name) for field in dataclasses.fields(Settings)
+                                      if field.name != "size"})
+    start, models, name = time.monotonic(), [], ""
     shard = shards.of(args.shard) if args.shard is not None else None
     if args.model or args.recipe:
         models = [model_file.find(path) for path in args.model or [_run_of(args.recipe)]]
         name = ", ".join(Path(word).name or word for word in args.model or [args.recipe])
-        networks = choice.Networks({name: models}, functools.partial(load, input_quality=args.input_quality))
-        named = name, networks[name].scale
-        for line in (line for chain in networks[name].chains for line in chain.meta.get("notes", ())
-                     if any(map(model_file.is_foreign, models))):
+    networks, named = settings.networks(models, name)
+    if any(map(model_file.is_foreign, models)):
+        for line in (line for chain in networks[name].chains for line in chain.meta.get("notes", ())):
             stdout.print(line)
-    else:
-        networks = choice.Networks({name: [weights.SHIPPED / f"{name}.safetensors"] for name in choice.BOX}, load)
 
     wishes = clips.Wishes(codec=args.codec, crf=args.crf, preset=args.preset, start=args.start, end=args.end,
                           stream=args.stream, without=tuple(args.without), deinterlace=args.deinterlace, sdr=args.sdr,
@@ -207,15 +204,12 @@ def _upscale(args, size, piped):
         frames=args.frames, choose=choose, shard=shard)
     if shard:
         stdout.print(f"shard {shard}: {len(jobs):,} files")
-    settings = {"size": size, "strength": args.strength, "weights": args.weights, "members": args.members,
-                "self_ensemble": args.self_ensemble, "tile": args.tile, "overlap": args.overlap, "dtype": args.dtype,
-                "runtime": args.runtime, "tlc": args.tlc, "input_quality": args.input_quality,
-                "quality": args.quality, "alpha": args.alpha}
+    its = dataclasses.asdict(settings)
     beside = piped.out is None
     single = len(jobs) == 1 and not beside and jobs[0].target == piped.out
     where = {"out": None if single else piped.out, "mark": beside, "overwrite": args.overwrite, "shard": shard}
     if args.dry_run:
-        found, failed = upscale_folder.foresee(jobs, networks, settings, **where)
+        found, failed = upscale_folder.foresee(jobs, networks, its, **where)
         _output.foretell({piped.shown(target): may for target, may in found.items()})
         done = ""
     else:
@@ -227,13 +221,13 @@ def _upscale(args, size, piped):
             free = [job for job in jobs if args.overwrite or job.target and not job.target.exists()]
             _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
         film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
-        unit, its = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
+        unit, size_of = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
         held = results.only_shard((where["out"] or Path()) / upscale_folder.MANIFEST, shard if where["out"] else None)
         with held, _progress.bar(unit=unit) as progress:
             entries, failed = upscale_folder.upscale_files(
-                jobs, networks, settings, **where, input_quality=args.input_quality,
+                jobs, networks, its, **where, input_quality=args.input_quality,
                 separate_alpha=args.alpha == "separate", quality=args.quality, keep_dates=args.keep_dates,
-                progress=lambda files, done, total: progress("upscaling", done / its, total / its,
+                progress=lambda files, done, total: progress("upscaling", done / size_of, total / size_of,
                                                              f", {files} of {len(jobs)} files done"))
         for line in _summary(entries, networks, time.monotonic() - start):
             stdout.print(piped.shown(line))

@@ -177,7 +177,7 @@ def to_rgb(frame, colours):
 
 
 def from_rgb(image, pix_fmt, colours, carrier=None):
-    """An av.VideoFrame of float32 (H, W, C) in [0, 1], the channels as of `to_rgb`.
+    """An av.VideoFrame of float32 (H, W, C) in [0, 1], the channels as in `to_rgb`.
 
     Args:
       image: array; sides that subsampled chroma does not divide have a sample more.

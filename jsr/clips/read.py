@@ -80,20 +80,25 @@ class Clip:
         return os.path.isdir(self.path)
 
 
-def inspect(path, stream=None):
+def inspect(path, stream=None, *, most_pixels=None):
     """The Clip in a file; it is read through, and its first frame decoded.
 
     Args:
       path: of the file.
       stream: index of the video stream; None takes the one that players would.
+      most_pixels: of a frame; more are refused by the header, before any is decoded. None has no such bound.
 
     Raises:
       UserError: no clip: unreadable, no video stream or none of that index, a cover picture alone, encrypted, no
-        frames, colours that are not converted; PyAV is not installed.
+        frames, colours that are not converted; more pixels than that; PyAV is not installed.
     """
     path = str(path)
     with opened(path) as container:
         video = _choose(container, path, stream)
+        height, width = video.codec_context.height, video.codec_context.width
+        if most_pixels is not None and height * width > most_pixels:
+            raise UserError(f"{path}: has frames of {width:,} x {height:,} pixels, more than the "
+                            f"{most_pixels / 1e6:,.0f} million that are taken here; make it smaller")
         decoder = decoder_of(video)
         frame, count, hidden, first, last = None, 0, 0, None, None
         for packet in _packets(container, video):

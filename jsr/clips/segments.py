@@ -6,6 +6,7 @@ import shutil
 
 from jsr import results
 from jsr.clips import colour, read, spec
+from jsr.degradations import _video
 from jsr.degradations.resize import pyav
 from jsr.errors import UserError
 from jsr.files import hidden_name, sha256, writing
@@ -130,7 +131,7 @@ class Writer:
         if self._output is None:
             return
         with self._told():
-            self._output.mux(self._video.encode(None))
+            self._output.mux(_video.drained(self._video, len(self._times)))
             self._output.close()
             self._output = None
             self._partial.replace(self._segments.path(self._number))

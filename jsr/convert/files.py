@@ -100,7 +100,7 @@ def write_state_dict(path, tensors, *, replace=True):
     Args:
       path: ends in .safetensors, or in .pth or .pt: then `{"params": tensors}`, as BasicSR saves it.
       tensors: a state dict of numpy arrays.
-      replace: as of `jsr.files.atomic_write`.
+      replace: see `jsr.files.atomic_write`.
 
     Raises:
       UserError: another ending, PyTorch is needed and not installed, or the place cannot be written.

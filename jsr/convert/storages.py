@@ -190,7 +190,7 @@ def _from_zip(file, size):
 
 
 def _is_sound(info, folder, size):
-    """Whether PyTorch's reader takes a member of an archive of so many bytes."""
+    """Whether PyTorch's reader takes a member of an archive of that size, bytes."""
     return (info.filename.startswith(f"{folder}/") and info.filename == info.orig_filename
             and info.header_offset + info.compress_size < size and not info.flag_bits & _ENCRYPTED
             and info.volume in (0, 1)

@@ -57,7 +57,7 @@ def settle(source, match, *, reference=None) -> tuple[Converted, dict[str, Any] 
       (Converted, certificate or None); its notes say what was tried.
 
     Raises:
-      UserError: as of `fit`; the photograph comes out more than the rules' FAR dB, 8 by default, below plain
+      UserError: see `fit`; the photograph comes out more than the rules' FAR dB, 8 by default, below plain
         with every candidate; or none of them is what the reference says.
     """
     first = fit(source, match)
@@ -90,7 +90,7 @@ def of_file(path):
       (Source, Converted).
 
     Raises:
-      UserError: as of `read` and `settle`, or they are not recognised.
+      UserError: see `read` and `settle`, or they are not recognised.
     """
     source = read(path)
     if source.match is None:

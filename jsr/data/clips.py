@@ -171,7 +171,7 @@ def read(record, frames=0):
 
 
 def decoded_yuv(record, frames=0):
-    """({"hr": uint8 (T, H * 3 // 2, W), and where there is one its "lr"}, the HR's colours); the rest as of `read`."""
+    """({"hr": uint8 (T, H * 3 // 2, W), and where there is one its "lr"}, the HR's colours); the rest as in `read`."""
     stop = min(frames or record["frames"], record["frames"])
     decoded = {key: _segment(record, key, 0, stop) for key in ("hr", "lr") if key in record}
     return {key: yuv for key, (_, yuv, _) in decoded.items()}, decoded["hr"][2]

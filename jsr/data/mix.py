@@ -138,7 +138,7 @@ def stage_rows(recipe, stage, opened):
 
 
 def present(recipe, stage, opened):
-    """The numbers of a stage's rows that are not left out; `opened` as of `open_sources`."""
+    """The numbers of a stage's rows that are not left out; `opened` as in `open_sources`."""
     return [number for number, row in enumerate(recipe.rows(stage)) if opened.get(key(row), row) is not None]
 
 

@@ -12,7 +12,7 @@ LONGEST = 1 << 20  # samples in a cycle of turns; shares that need a longer one 
 
 
 def turns(weights):
-    """The order in which rows take turns, for ever again: of every n turns a row has its share, rounded down or up.
+    """A schedule of turns that repeats: in any n turns each row gets n times its share, rounded down or up.
 
     Of the rows that are not ahead of their share, the one whose turn must come soonest is next. (This is the earliest
     deadline first of real-time scheduling, which meets all such deadlines.)

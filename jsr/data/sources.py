@@ -18,7 +18,7 @@ from jsr.datasets.videos import header
 from jsr.degradations.degrade_folder import VIDEOS, record_of
 from jsr.errors import FileError, UserError, nearest
 from jsr.evaluation import score_folders
-from jsr.files import open_file
+from jsr.files import no_folder, open_file
 
 _RGB = 3  # bytes a pixel
 
@@ -27,13 +27,13 @@ def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=
     """What shows to be wrong with a row of data without opening it: yields (key, what is wrong).
 
     Args:
-      dataset, hr, lr, split, files, data_dir: as of `open_source` and `open_pairs`.
+      dataset, hr, lr, split, files, data_dir: see `open_source` and `open_pairs`.
       degrade: what makes LR images; "" takes stored ones.
       **others: other keys of the row, of which nothing shows.
     """
     del others
     if hr or lr:
-        yield from ((key, f"{folder}: no such folder") for key, folder in (("hr", hr), ("lr", lr))
+        yield from ((key, f"{folder}: {no_folder(folder)}") for key, folder in (("hr", hr), ("lr", lr))
                     if folder and not Path(folder).is_dir())
     elif _is_guest(dataset):
         pass
@@ -103,6 +103,8 @@ def _amiss_in_dataset(dataset, split, degrade, data_dir):
 
 
 def _no_folder(dataset):
+    if os.path.isfile(dataset):
+        return no_folder(dataset)
     return f"no such folder, and no such dataset; {nearest(dataset, [*names(), *FOLDERS])}"
 
 
@@ -204,7 +206,7 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
     Args:
       hr, lr: the folders; files belong together by name, as `jsr.evaluation.score_folders.match_below` says.
       scale: HR size over LR size. HR rows and columns that are too few for one more of the LR image are not used.
-      data_dir, files, announce, least, crop: as of `open_source`; `files` and `least` are of HR images.
+      data_dir, files, announce, least, crop: see `open_source`; `files` and `least` are of HR images.
 
     Raises:
       UserError: no such folder, files without a partner or that are no images, or not `scale` times as large as their

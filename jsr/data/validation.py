@@ -145,7 +145,7 @@ def check(recipe, source, leave_out=None):
     Args:
       recipe: Recipe.
       source: its records of validation, see `jsr.data.mix.open_sources`.
-      leave_out: as of `eval_pairs`.
+      leave_out: see `eval_pairs`.
 
     Returns:
       The codecs of all LR images, see `jsr.degradations.codecs`.

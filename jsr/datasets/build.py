@@ -11,7 +11,7 @@ import shutil
 from jsr import places, results
 from jsr.datasets.records import ShardPrepared
 from jsr.errors import UserError, nearest
-from jsr.files import from_json
+from jsr.files import from_json, no_folder
 
 ON_FIRST_USE = ("photos",)  # embedded datasets, which a training builds; others cost a download
 _OURS = re.compile(r"(dataset_info|features|metadata)\.json|LICENSE|.*\.array_record-\d+-of-\d+")  # files of a dataset
@@ -131,7 +131,7 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
         if not cls.MANUAL_DOWNLOAD_INSTRUCTIONS:
             raise UserError(f"{cls.name}: takes no files of yours, leave out --manual_dir")
         if not Path(manual_dir).is_dir():
-            raise UserError(f"{manual_dir}: no such folder (--manual_dir)")
+            raise UserError(f"{manual_dir}: {no_folder(manual_dir)} (--manual_dir)")
     settings = {key: value for key, value in settings.items() if value is not None}
     for key in settings.keys() - cls.SETTINGS.keys():
         raise UserError(f"{cls.name}: takes no --{key}; it is for {', '.join(_taking(key))}")
@@ -203,7 +203,7 @@ def foresee(dataset, *, data_dir=None, overwrite=False):
     """What `build` would do, without doing it.
 
     Args:
-      dataset, data_dir, overwrite: as of `build`.
+      dataset, data_dir, overwrite: see `build`.
 
     Returns:
       (path of the dataset, results.WRITE, REPLACE or PASS_OVER).

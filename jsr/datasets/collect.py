@@ -9,6 +9,7 @@ import zipfile
 from jsr import images, listing
 from jsr.datasets.records import Original
 from jsr.errors import UserError
+from jsr.files import no_folder
 
 _PACKED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".rar", ".7z")  # nothing in them can be read by itself
 _WILD = {"{name}": "(?P<name>[^/]+)", "{number}": r"(?P<name>\d+)", "*": "[^/]*", "?": "[^/]"}
@@ -79,7 +80,7 @@ def images_below(folder):
     """
     folder = Path(folder).absolute()
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise UserError(f"{folder}: {no_folder(folder)}")
     files, archived, unusable, passed = [], [], [], listing.PassedOver()
     for path in listing.files_below(folder, passed):
         suffix = path.suffix.lower()

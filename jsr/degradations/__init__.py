@@ -17,22 +17,26 @@ import PIL
 
 from jsr import challenges, guests, lazy
 from jsr.challenges.rules import JPEG
-from jsr.degradations import _video, avif, hevc, jpeg, resize, webp
+from jsr.degradations import _video, avif, heic, hevc, jpeg, resize, second_order, webp
+from jsr.degradations.second_order import FILTERS, Filter
 from jsr.errors import MissingLibrary, UserError, nearest
 from jsr.images import png_bytes, read_rgb
 
 if TYPE_CHECKING:
-    from jsr.degradations import jpeg_device, resize_device
+    from jsr.degradations import jpeg_device, resize_device, second_order_device
 
-__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "codec", "codec_kinds", "codecs",
-           "crop_to_multiple", "decode", "degrade", "degrade_part", "draw", "jpeg_device", "jpeg_quality",
-           "other_codecs", "parameters", "protocol", "replay", "resize_device", "sees_whole", "settings", "trace"]
+__all__ = ["CODECS", "FILTERS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "Filter", "choices", "codec",
+           "codec_kinds", "codecs", "crop_to_multiple", "decode", "degrade", "degrade_part", "draw", "jpeg_device",
+           "jpeg_quality", "other_codecs", "parameters", "protocol", "replay", "resize_device", "second_order_device",
+           "sees_whole", "settings", "trace"]
 # The twins in JAX, which needs a while to import
-__getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
+__getattr__ = lazy.getter(__name__, {
+    name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device", "second_order_device")})
 
 # What a step makes, (bytes, image): a codec's file and the image decoded from it, or None for either
 Made = tuple[bytes, np.ndarray] | tuple[bytes, None] | tuple[None, np.ndarray]
 _RESIZE_REACH = 4  # LR px beyond which no resize looks
+_FILTER_REACH = 16  # LR px that a part of an image gets around it where there are filters
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}
 _NUMPY = {"library": f"NumPy {np.__version__}"}
 
@@ -67,6 +71,8 @@ CODECS = {
         **webp.record(**encoding), "decoded_by": webp.library()}, block=16),
     "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda *, decoder, **encoding: {
         **avif.record(**encoding), "decoded_by": avif.reader(decoder)}, whole=True),
+    "heic": Codec(heic.encode, heic.decode, heic.SUFFIX, lambda **encoding: {
+        **heic.record(**encoding), "decoded_by": heic.library()}, whole=True),
     "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, lambda **encoding: {
         **hevc.record(**encoding), "decoded_by": _video.library()}),
 }
@@ -82,7 +88,8 @@ class Degradation:
       scale: HR size over LR size.
       steps: the steps in turn, each {"fn": key of `jsr.degradations.resize.RESIZES` or of `CODECS`, or a
         guest's Codec "mypkg.codecs:mine", parameters...}.
-        A parameter that is a range or a tuple is drawn from it, each value as likely as another. The last step is a
+        A parameter that is a range or a tuple is drawn from it, each value as likely as another. A step of
+        `jsr.degradations.second_order.FILTERS` has ranges from which it draws its own parameters. The last step is a
         codec.
       video: HR and LR are clips, uint8 YUV 4:2:0 (T, H * 3 // 2, W).
     """
@@ -108,6 +115,14 @@ PROTOCOLS = {
     # Not of a challenge: compressed twice, as pictures that were passed on are.
     "jpeg_webp": Degradation(1, ({**JPEG, "quality": range(10, 91)},
                                  {"fn": "webp", "quality": range(10, 91), "method": 4})),
+    # Not of a challenge: pictures as phones keep them.
+    **{f"photo_x{scale}_heic": Degradation(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1),
+                                                   {"fn": "heic", "quality": range(20, 91), "subsampling": "4:2:0"}))
+       for scale in (1, 2, 4)},
+    # Not of a challenge: Real-ESRGAN's second-order degradation.
+    **{f"real_esrgan_x{scale}": Degradation(scale, (
+        *second_order.REAL_ESRGAN[0], {**JPEG, "quality": range(30, 96)}, *second_order.REAL_ESRGAN[1], {"fn": "png"}))
+       for scale in (2, 4)},
 }
 
 
@@ -156,9 +171,12 @@ def _is_codec(step):
 
 
 def parameters(name: str) -> dict[str, Any]:
-    """{parameter: its value, or its range} of a protocol; the first step's where several have one of that name."""
-    return {key: value for step in reversed(protocol(name).steps) for key, value in step.items()
-            if key not in ("fn", "scale")}
+    """{parameter: its value, or its range} of a protocol; the first step's where several have one of that name.
+
+    The ranges of filters, which depend on each other, are a protocol's own, and are not among them.
+    """
+    return {key: value for step in reversed(protocol(name).steps) if step["fn"] not in FILTERS
+            for key, value in step.items() if key not in ("fn", "scale")}
 
 
 def settings(name: str, chosen: Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -250,6 +268,11 @@ def draw(name: str, seed: int | str = 0, **fixed: Any) -> dict[str, Any]:
     rng = np.random.default_rng([number, zlib.crc32(name.encode())])
     drawn = []
     for step in steps:
+        if step["fn"] in FILTERS:
+            ranges = {key: value for key, value in step.items() if key != "fn"}
+            step = {"fn": step["fn"], **FILTERS[step["fn"]].draw(rng, **ranges)}
+            drawn.append(step | _made_by(step))
+            continue
         step = _here(step, fixed) | {key: fixed[key] for key in step if key in fixed}
         step = {key: int(rng.choice(value)) if isinstance(value, (range, tuple)) else value
                 for key, value in step.items()}
@@ -307,8 +330,8 @@ def choices(name: str, parameter: str) -> tuple[int, ...]:
     Raises:
       UserError: unknown protocol, or a parameter that it does not draw.
     """
-    drawn = {key: value
-             for step in protocol(name).steps for key, value in step.items() if isinstance(value, (range, tuple))}
+    drawn = {key: value for step in protocol(name).steps if step["fn"] not in FILTERS
+             for key, value in step.items() if isinstance(value, (range, tuple))}
     if parameter not in drawn:
         known = nearest(parameter, drawn) if drawn else "nor anything else"
         raise UserError(f"{name} draws no {parameter!r}; {known}")
@@ -385,7 +408,8 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
         lr = decode(kept(record["steps"], make) if kept else make(), record)[slice(*rows), slice(*columns)]
         hr = hr[rows[0] * scale:rows[1] * scale, columns[0] * scale:columns[1] * scale]
         return lr, np.asarray(hr), record
-    block = max(codec(step["fn"]).block for step in record["steps"] if _is_codec(step))
+    filtered = any(step["fn"] in FILTERS for step in record["steps"])
+    block = 1 if filtered else max(codec(step["fn"]).block for step in record["steps"] if _is_codec(step))
     resized = any(step["fn"] in resize.RESIZES for step in record["steps"])
     inner, read = [], []
     for (start, stop), side in zip((rows, columns), hr.shape[:2], strict=True):
@@ -393,10 +417,10 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
         whole = start, stop
         if block > 1:
             whole = max(start // block - 1, 0) * block, min((-(-stop // block) + 1) * block, side)
-        margin = _RESIZE_REACH if resized else 0
+        margin = _FILTER_REACH if filtered else _RESIZE_REACH if resized else 0
         outer = max(whole[0] - margin, 0), min(whole[1] + margin, side)
-        inner.append(slice(whole[0] - outer[0], whole[1] - outer[0]))
-        read.append((outer, whole))
+        inner.append(slice(None) if filtered else slice(whole[0] - outer[0], whole[1] - outer[0]))
+        read.append((outer, outer if filtered else whole))
     (outer_y, whole_y), (outer_x, whole_x) = read
     piece = np.asarray(hr[outer_y[0] * scale:outer_y[1] * scale, outer_x[0] * scale:outer_x[1] * scale])
     *_, (lr_bytes, _) = trace(record, piece, keep=(inner[0], inner[1]))
@@ -409,7 +433,8 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
 
 def _made(record, lr_bytes):
     rows = protocol(record["protocol"]).steps
-    steps = [step | _made_by({key: step[key] for key in row}) for step, row in zip(record["steps"], rows, strict=True)]
+    steps = [step | _made_by(step if step["fn"] in FILTERS else {key: step[key] for key in row})
+             for step, row in zip(record["steps"], rows, strict=True)]
     return Degraded(lr_bytes, codec(steps[-1]["fn"]).suffix, record | {"steps": steps})
 
 
@@ -422,16 +447,24 @@ def trace(record: Mapping[str, Any], hr: np.ndarray, *,
       keep: rows and columns of the image that go into the first codec, after resizes; all by default.
 
     Yields:
-      (bytes, image) after each step; no bytes (None) after a resize, and no image (None) after the last step.
+      (bytes, image) after each step; no bytes (None) after a resize or a filter, whose float32 is rounded to be shown,
+      and no image (None) after the last step.
     """
     image, steps = _checked(record["protocol"], hr), record["steps"]
     rows, video = protocol(record["protocol"]).steps, protocol(record["protocol"]).video
     first_codec = next(step for step in steps if _is_codec(step))
+    lr_size = tuple(side // protocol(record["protocol"]).scale for side in image.shape[:2])
     for step, row in zip(steps, rows, strict=True):
+        if step["fn"] in FILTERS:
+            drawn = {key: value for key, value in step.items() if key not in ("fn", "library", "decoded_by")}
+            image = FILTERS[step["fn"]].apply(second_order.as_float(image), lr_size, **drawn)
+            yield None, second_order.as_levels(image)
+            continue
         parameters = {key: step[key] for key in row if key not in ("fn", "decoder")}
         if _is_codec(step):
             if step is first_codec and not video:
                 image = image[keep]
+            image = second_order.as_levels(image)
             try:
                 data = codec(step["fn"]).encode(image, **parameters)
             except ValueError as e:
@@ -498,6 +531,8 @@ def _made_by(step):
     if _is_codec(step):
         made_by = codec(step["fn"]).record(**parameters)
         return {key: value for key, value in made_by.items() if key not in (*step, "codec")}
+    if step["fn"] in FILTERS:
+        return FILTERS[step["fn"]].library()
     if step["fn"].startswith("swscale"):
         return {"library": _video.library()}
     return _NUMPY if step["fn"].startswith("matlab") else _PILLOW

@@ -83,11 +83,29 @@ def _encoded(av, frames, size_hw, container, codec, options, rate):
         stream = output.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = size_hw
         stream.pix_fmt = "yuv420p"
-        for index, frame in enumerate(frames):
-            frame.pts = index
+        count = 0
+        for count, frame in enumerate(frames, 1):
+            frame.pts = count - 1
             output.mux(stream.encode(frame))
-        output.mux(stream.encode())
+        output.mux(drained(stream, count))
     return buffer.getvalue()
+
+
+def drained(stream, frames):
+    """The packets that a video stream's encoder still holds at its end.
+
+    Those of x265 are decoded at a random time where a stream has fewer than three frames, too few to be reordered: it
+    reads memory that it has not set (its issue 781), which makes writing them fail now and then.
+
+    Args:
+      stream: av.VideoStream of an output.
+      frames: number of the frames that it has been given, one or more.
+    """
+    packets = stream.encode(None)
+    if frames < 3:
+        for packet in packets:
+            packet.dts = packet.pts
+    return packets
 
 
 def decode(data, codec, name):

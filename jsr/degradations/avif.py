@@ -99,7 +99,7 @@ def library():
 
 
 def reader(decoder="ffmpeg"):
-    """Name and version of what decodes, for records; `decoder` and errors as of `decode`."""
+    """Name and version of what decodes, for records; `decoder` and errors as in `decode`."""
     if decoder not in DECODERS:
         raise UserError(f"AVIF decoder {decoder!r} is unknown; {nearest(decoder, DECODERS)}")
     return f"libavif {features.version('avif')}" if decoder == "pillow" else _video.library()

@@ -111,7 +111,7 @@ def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=No
     """What `degrade_folder` would do with every image, without doing it.
 
     Args:
-      hr_dir, out_dir, protocol, fixed, overwrite, passed, shard: as of `degrade_folder`.
+      hr_dir, out_dir, protocol, fixed, overwrite, passed, shard: see `degrade_folder`.
 
     Returns:
       ({path of the LR file: results.WRITE, REPLACE or PASS_OVER}, errors).

@@ -108,8 +108,8 @@ def side_by_side(steps):
     y, x = _busiest(hr, side)
     panels = []
     for caption, image, _ in steps:
-        scale = hr.shape[0] // image.shape[0]
-        crop = image[y // scale:(y + side) // scale, x // scale:(x + side) // scale]
+        scale = hr.shape[0] / image.shape[0]  # below 1 where a step enlarges
+        crop = image[int(y / scale):max(int((y + side) / scale), 1), int(x / scale):max(int((x + side) / scale), 1)]
         panel = Image.new("RGB", (side * ZOOM, side * ZOOM + _TITLE), "white")
         panel.paste(Image.fromarray(crop).resize((side * ZOOM, side * ZOOM), Image.Resampling.NEAREST), (0, _TITLE))
         ImageDraw.Draw(panel).text((4, 6), f"{caption} {image.shape[1]}x{image.shape[0]}", fill="black", font_size=14)

@@ -12,6 +12,7 @@ from jsr.degradations import _video
 from jsr.degradations.degrade_folder import VIDEOS, record_of
 from jsr.degradations.enlarge import enlarge
 from jsr.errors import FileError, UserError
+from jsr.files import no_folder
 
 _UNSPECIFIED = 2  # FFmpeg's number of a colour space that a stream does not tell
 _FPS = 25  # of folders of images, which tell none
@@ -35,7 +36,7 @@ def list_clips(place, passed):
     if place.is_file():
         return [place]
     if not place.is_dir():
-        raise UserError(f"{place}: no such folder")
+        raise UserError(f"{place}: {no_folder(place)}")
     found = listing.taken(place, (*VIDEOS, *images.EXTENSIONS), passed)
     clips = sorted({path if path.suffix.lower() in VIDEOS else path.parent for path in found})
     if not clips:
@@ -128,7 +129,7 @@ def score_clip(pair, *, keys, crop_border=0, scale=None, degradation="", fixed=N
 
     Args:
       pair: jsr.evaluation.score_folders.Pair of clips.
-      keys, crop_border, degradation, fixed, baseline, kernel: as of `jsr.evaluation.score_folders.score_pair`.
+      keys, crop_border, degradation, fixed, baseline, kernel: see `jsr.evaluation.score_folders.score_pair`.
       scale: HR size over LR size; HR rows and columns beyond a multiple of twice it are cropped, bottom and right.
 
     Returns:

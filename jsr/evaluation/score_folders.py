@@ -97,10 +97,10 @@ def match_below(made, references, made_dir, reference_dir, **words):
       made, references: paths below `made_dir` and `reference_dir`.
       made_dir, reference_dir: folders. Where the folders below one of them are all below the other too, files of
         different folders are never paired.
-      words: as of `match`.
+      words: see `match`.
 
     Returns:
-      (pairs, problems), as of `match`.
+      (pairs, problems), as in `match`.
     """
     in_made, in_references = _by_folder(made, made_dir), _by_folder(references, reference_dir)
     if not (in_made.keys() <= in_references.keys() or in_references.keys() <= in_made.keys()):

@@ -22,7 +22,7 @@ def score(name, sr, hr, protocol, keys=None):
 
 
 def frame_scores(name, sr, hr, protocol, keys=None):
-    """[{key: value}] of the frames of a clip, see `jsr.metrics.frame_score`; arguments and errors as of `score`."""
+    """[{key: value}] of the frames of a clip, see `jsr.metrics.frame_score`; arguments and errors as in `score`."""
     pairs = list(zip(sr, hr, strict=True))
     try:
         return [metrics.frame_score(*pair, keys or protocol.keys, protocol.crop_border, before=before)

@@ -162,7 +162,7 @@ def _planned(size, named, what, header, chosen):
     """The Plan of a picture or clip.
 
     Args:
-      size, named: as of `choose`.
+      size, named: see `choose`.
       what: has a height and a width.
       header: (format, frames).
       chosen: function of the factor to (network of BOX or "", its scale, why none).

@@ -173,7 +173,7 @@ class Sequence:
         return np.moveaxis(whole.reshape(*whole.shape[:2], len(wanted), 3), 2, 0)
 
     def _spans(self, length, height, width):
-        """The tiles along both sides, tuples of Span; `length` as of `_memory`."""
+        """The tiles along both sides, tuples of Span; `length` as in `_memory`."""
         if self.tile is None:
             self.tile = self._tile(length, height, width)
         multiple = math.lcm(*(chain.padding.multiple for chain in self._upscaler.chains))
@@ -218,7 +218,7 @@ def _colours(image):
 
 @functools.cache
 def _memory(chain, length, side):
-    """Bytes that a tile takes of so many frames; None is of one frame after the other in recurrent networks."""
+    """Bytes that a tile of a number of frames takes; None means one frame after the other, in recurrent networks."""
     if chain.frames == "all" and length is None:
         return chain.scene_memory(side, side)
     frames = length if chain.frames == "all" else chain.frames

@@ -35,7 +35,7 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
       settings: hash of all that the result depends on.
       mark: what the file says of what made it, a dict; None is nothing.
       overwrite: whether segments that are of another source, or were made otherwise, may go.
-      before: as of jsr.files.atomic_write.
+      before: see jsr.files.atomic_write.
       progress: called with the number of frames that are done.
       check: called before every frame; what it raises ends the work, and finished segments stay.
 
@@ -76,7 +76,7 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
 
 def upscale_to_frames(job, upscaler, source_sha256, settings, ending, quality=None, *, overwrite=False,
                       progress=lambda frames: None, check=lambda: None):
-    """Upscales a clip to a folder of pictures; arguments, result and errors as of `upscale`.
+    """Upscales a clip to a folder of pictures; arguments, result and errors as in `upscale`.
 
     Args:
       ending: of the pictures, as ".png".

@@ -169,7 +169,7 @@ def _of_shard(jobs, places, shard):
 
 def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quality=None, separate_alpha=False,
                   quality=None, overwrite=False, keep_dates=False, shard=None,
-                  progress=lambda files, pixels, total_pixels: None):
+                  progress=lambda files, pixels, total_pixels: None, check=lambda: None):
     """Upscales every job's picture; one that cannot be is reported and does not stop the rest.
 
     Files that an earlier run finished are left alone, as long as source, settings and result are unchanged. A file in
@@ -192,12 +192,14 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
       out: folder of the manifest; None writes none and leaves no finished file alone, unless `mark`.
       mark: puts into each file what made it, in place of the manifest, and never replaces one unless `overwrite`.
       input_quality: JPEG quality, 1..100, that networks are told of all pictures; None is each file's own.
-      separate_alpha: as of Upscaler, for what no network does.
+      separate_alpha: see Upscaler, for what no network does.
       quality: of lossy output formats, 1..100; None is each format's default.
       overwrite: replaces files in the way, and does finished ones again.
       keep_dates: gives every result the time of its source.
       shard: jsr.shards.Shard that the jobs are of, whose manifest is its own; None of all.
       progress: called with (files done, LR pixels done, LR pixels in all), from several threads.
+      check: called before every band of a picture and every frame of a clip, from several threads; it may wait, or
+        raise `Stopped` to end the work.
 
     Returns:
       (entries, errors): {target: entry} of all jobs, with `skipped` where a file was left alone; UserErrors.
@@ -222,7 +224,8 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
 
     def waiting():
         if stop.is_set():
-            raise _Stopped
+            raise Stopped
+        check()
 
     def one(job):
         entry, known = {"source": str(job.source)}, {}
@@ -264,11 +267,11 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
                         entry |= _upscale_clip(job, networks, input_quality, made, mark, before, overwrite, counter,
                                                waiting)
                     else:
-                        entry |= _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
+                        entry |= _upscale(job, networks, input_quality, separate_alpha, write, counter, waiting)
         except UserError as e:
             entry["error"] = str(e)
             errors.append(e)
-        except _Stopped:
+        except Stopped:
             raise
         except Exception as e:  # a mistake of ours must not cost the other files either
             entry |= {"error": f"{job.source}: {type(e).__name__}: {e}", "traceback": traceback.format_exc()}
@@ -320,7 +323,7 @@ def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False, 
     """What `upscale_files` would do with every job, without doing it.
 
     Args:
-      jobs, networks, settings, out, mark, overwrite, shard: as of `upscale_files`.
+      jobs, networks, settings, out, mark, overwrite, shard: see `upscale_files`.
 
     Returns:
       ({target: results.WRITE, REPLACE or PASS_OVER}, errors).
@@ -400,11 +403,11 @@ def _with_used_settings(tables):
     return tables | {"settings": {key: value for key, value in tables.get("settings", {}).items() if key in used}}
 
 
-class _Stopped(Exception):
-    """Another thread asked for the end."""
+class Stopped(Exception):
+    """Somebody, as another thread, asked for the end of the work; nothing half-written stays."""
 
 
-def _upscale(job, networks, input_quality, separate_alpha, write, counter, stop):
+def _upscale(job, networks, input_quality, separate_alpha, write, counter, check):
     """Reads, upscales and writes one picture; returns what the manifest says of it.
 
     Args:
@@ -424,7 +427,7 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, stop)
             did, notes, more = f"{plan.text}: copied unchanged", [], {"format": picture.format, "copied": True}
         else:
             did = f"{plan.text}: only its format changed" if plan.copies else plan.text
-            more, notes = _written(job, picture, networks, input_quality, separate_alpha, write, counter, stop)
+            more, notes = _written(job, picture, networks, input_quality, separate_alpha, write, counter, check)
     return {"sha256": sha256(job.target), "did": did, **found, **more, "seconds": round(time.monotonic() - start, 3),
             "notes": list(dict.fromkeys(notes))}
 
@@ -469,7 +472,7 @@ def _upscale_clip(job, networks, input_quality, made, mark, before, overwrite, c
             "seconds": round(time.monotonic() - start, 3), "notes": list(dict.fromkeys(notes))}
 
 
-def _written(job, picture, networks, input_quality, separate_alpha, write, counter, stop):
+def _written(job, picture, networks, input_quality, separate_alpha, write, counter, check):
     """Writes a picture as its plan wants; returns what the manifest says of that, and notes."""
     plan, found, tilings, lost = job.plan, {}, [], []
     upscaler = networks[plan.network] if plan.network else None
@@ -511,8 +514,7 @@ def _written(job, picture, networks, input_quality, separate_alpha, write, count
                 made = resampled(made, size, plan.after, functools.partial(_averaged, straight=straight),
                                  functools.partial(from_unit, dtype=picture.dtype, straight=straight))
             for band in made:
-                if stop.is_set():
-                    raise _Stopped
+                check()
                 sink.write(band)
     found |= {"format": sink.format}
     if upscaler:
@@ -563,7 +565,7 @@ class _Counter:
     """Adds up the pixels that several threads have done; of files that were not opened yet it expects the mean.
 
     Args:
-      progress: as of `upscale_files`.
+      progress: see `upscale_files`.
       count: number of files.
     """
 
@@ -702,7 +704,7 @@ class _Beside:
 
     Args:
       sources: paths of all.
-      suffix, clip_suffix: of the results, as of `find_jobs`.
+      suffix, clip_suffix: of the results, as in `find_jobs`.
     """
 
     def __init__(self, sources, suffix, clip_suffix):

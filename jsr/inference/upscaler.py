@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import degradations, model_file
+from jsr import degradations, model_file, models
 from jsr.device import check_fork, free_memory, usual_settings
 from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.inference import kinds, runtimes
@@ -459,18 +459,23 @@ class Upscaler:
             free, largest = self._here.free, self._here.largest
         if height * width <= min(_PROBE, largest)**2:
             return longer
-        budgets = {side: free for side in (longer, *_SIDES)}
+        tile = whole = free
         if jax.default_backend() == "cpu":
-            # A whole image takes more only where tiles would change its pixels
-            exact = self._overlap is None and self._exact(self._reach(_SIDES[0] // _EXACT_SHARE), height, width)
-            whole = _CPU_TILE_BYTES if exact else _CPU_WHOLE_BYTES - self._beside(height, width)
-            budgets = {side: min(free, whole if side == longer else _CPU_TILE_BYTES) for side in budgets}
-        candidates = [longer] if largest == _SIDES[0] else []
-        for side in (*candidates, *(s for s in _SIDES if s <= min(largest, longer))):
-            shape = (min(height, side), min(width, side))
-            if self._estimate(shape) <= budgets[side] and self._memory(shape) <= budgets[side]:
+            tile, whole = min(free, _CPU_TILE_BYTES), min(free, _CPU_WHOLE_BYTES - self._beside(height, width))
+        if largest == _SIDES[0] and (self._fits((height, width), min(tile, whole)) or (
+                tile != whole and self._fits((height, width), max(tile, whole))
+                # A whole image takes more only where tiles would change its pixels
+                and (tile > whole) == (self._overlap is None and self._exact(
+                    self._reach(_SIDES[0] // _EXACT_SHARE), height, width)))):
+            return longer
+        for side in _SIDES:
+            if side <= min(largest, longer) and self._fits((min(height, side), min(width, side)), tile):
                 return side
         return _SIDES[-1]
+
+    def _fits(self, shape, budget):
+        """Whether an image or a tile of that shape takes at most `budget` bytes."""
+        return self._estimate(shape) <= budget and self._memory(shape) <= budget
 
     def _beside(self, height, width):
         """Bytes of an image that is taken whole besides what its networks take: LR as stored, twice in float32, SR."""
@@ -646,10 +651,13 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
     loaded = [(share * its.share, its) for file, share in zip(files, weights or [1.0] * len(files), strict=True)
               for its in model_file.load_members(file)]
     if members is not None and not 1 <= members <= len(loaded):
-        raise UserError(f"members = {members}: expected 1 to {len(loaded)}, for so many networks there are")
+        raise UserError(f"members = {members}: expected 1 to {len(loaded)}, the number of networks")
     _check_unlike([its for _, its in loaded])
     computed, chains, shares = _computed_in(dtype), [], []
     for share, its in loaded[:members]:
+        if blind := [name for name, network in its.networks.items() if models.card(network).auxiliary]:
+            raise UserError(f"{its.name}: {blind[0]} gives features, for losses and scores, and no picture; name "
+                            "another model")
         meta, networks, variables, _ = model_file.fused(its.meta, its.networks, its.variables)
         of_file = (meta.get("ensemble") or {}).get("tlc", 0)
         chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc)

@@ -158,7 +158,7 @@ class _Window:
     """A convolution as a function of input and kernel.
 
     Attributes:
-      strides, padding, dilation, groups: as of `convolve`.
+      strides, padding, dilation, groups: see `convolve`.
       precision: of the forward call, also where the gradient is traced under another default.
     """
 

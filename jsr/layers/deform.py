@@ -43,7 +43,7 @@ class DeformConv(nn.Module):
 
     @nn.compact
     def __call__(self, x, offset, mask=None):
-        """Array (N, H, W, C) to (N, H, W, features); `offset` and `mask` as of `deform_convolve`."""
+        """Array (N, H, W, C) to (N, H, W, features); `offset` and `mask` as in `deform_convolve`."""
         size, channels = self.kernel_size, x.shape[-1] // self.groups
         draw = self.kernel_init or torch_uniform(channels * size**2)
         kernel = self.param("kernel", draw, (size, size, channels, self.features), jnp.float32)

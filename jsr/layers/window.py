@@ -92,7 +92,7 @@ def shifted_windows(x, window_size, shift):
       window_size, shift: px, a number or (height, width); 0 shifts nothing.
 
     Returns:
-      Windows as of `window_partition`, and their regions as of `shifted_regions`, or None without a shift.
+      Windows as in `window_partition`, and their regions as in `shifted_regions`, or None without a shift.
     """
     if not shift:
         return window_partition(x, window_size), None

@@ -187,7 +187,7 @@ def initial_params(row: _Row) -> dict[str, Any]:
 
 
 def learnt(rows: Sequence[_Row], params: Mapping[str, Any]) -> dict[str, jax.Array]:
-    """{"<name of the row>/<name>": mean} of what the functions of rows have learnt; `params` as of `total`."""
+    """{"<name of the row>/<name>": mean} of what the functions of rows have learnt; `params` as in `total`."""
     return {f"{name}/{part}": jnp.mean(value) for name, row in zip(names(rows), rows, strict=True) if name in params
             for part, value in LEARNT[row["fn"]](params[name], **_options(row)).items()}
 

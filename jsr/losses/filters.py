@@ -33,7 +33,7 @@ def band(size, weights, mode=None):
 
 
 def resized(image, height, width, kernel):
-    """(N, H, W, C) to (N, height, width, C); `kernel` as of `resize_matrix`."""
+    """(N, H, W, C) to (N, height, width, C); `kernel` as in `resize_matrix`."""
     sizes = zip(image.shape[1:3], (height, width), strict=True)
     return apply(image, *(resize_matrix(*its, kernel) for its in sizes))
 
@@ -55,7 +55,7 @@ def resize_matrix(size, out, kernel):
 
 
 def lanczos(lobes):
-    """The Lanczos kernel of so many lobes."""
+    """The Lanczos kernel of a number of lobes."""
     return lambda x: np.where(np.abs(x) < lobes, np.sinc(x) * np.sinc(x / lobes), 0)
 
 

@@ -3,6 +3,7 @@
 `psnr`, `ssim` and `psnr_b` take uint8 images and a profile (`PROFILES`), `tcc` takes clips; `score` takes keys such as
 "psnr[rgb]", and `frame_score` does so for the frames of a clip.
 This is numpy in float64; `jsr.metrics.device` has the same functions in JAX, and is imported when it is first used.
+`lpips`, `dists` (JAX, float32) and `niqe` need weights, which `jsr models get` downloads; `weights_used` names them.
 
 Where the published code gives something else:
 
@@ -24,18 +25,27 @@ from jsr.metrics.reference import psnr, psnr_b, ssim, tcc
 from jsr.metrics.scores import (
     CLIP_METRICS,
     METRICS,
+    PERCEPTUAL,
     clip_scores,
     frame_score,
     gain,
     json_ready,
     label,
+    less_is_better,
     parse_key,
     score,
+    weights_used,
 )
 
 if TYPE_CHECKING:
     from jsr.metrics import device
+    from jsr.metrics.natural import niqe, perceptual_index
+    from jsr.metrics.perceptual import dists, lpips
 
-__all__ = ["CLIP_METRICS", "METRICS", "PROFILES", "Profile", "clip_scores", "device", "frame_score", "gain",
-           "json_ready", "label", "parse_key", "psnr", "psnr_b", "score", "ssim", "tcc"]
-__getattr__ = lazy.getter(__name__, {"device": f"{__name__}.device"})
+__all__ = ["CLIP_METRICS", "METRICS", "PERCEPTUAL", "PROFILES", "Profile", "clip_scores", "device", "dists",
+           "frame_score", "gain", "json_ready", "label", "less_is_better", "lpips", "niqe", "parse_key",
+           "perceptual_index", "psnr", "psnr_b", "score", "ssim", "tcc", "weights_used"]
+__getattr__ = lazy.getter(__name__, {
+    "device": f"{__name__}.device",
+    **{name: f"{__name__}.perceptual:{name}" for name in ("lpips", "dists")},
+    **{name: f"{__name__}.natural:{name}" for name in ("niqe", "perceptual_index")}})

@@ -39,12 +39,26 @@ PROFILES = {profile.name: profile for profile in (
             "what the NTIRE 2023 real-time script calls Y: the weights of R and B are exchanged"),
 )}
 
+# Scores that need weights (jsr.metrics.score_weights), of which less is better: {metric: {profile: one line}}
+PERCEPTUAL = {
+    "lpips": {"alex": "features of AlexNet, LPIPS version 0.1", "vgg": "features of VGG-16, LPIPS version 0.1"},
+    "dists": {"vgg16": "features of VGG-16, images in their own size"},
+    "niqe": {"y_601_rounded": "BT.601 luma in whole levels, of the image alone: PIRM 2018's and BasicSR's"},
+}
+
 
 def get(name):
     """The profile of that name; ValueError names the nearest."""
     if name not in PROFILES:
         raise ValueError(f"metric profile {name!r} is unknown; {nearest(name, PROFILES)}")
     return PROFILES[name]
+
+
+def of_perceptual(metric, name):
+    """The name of a profile that a metric of PERCEPTUAL has; ValueError names the nearest."""
+    if name not in PERCEPTUAL[metric]:
+        raise ValueError(f"{metric} has no profile {name!r}; {nearest(name, PERCEPTUAL[metric])}")
+    return name
 
 
 def values(image, profile):
@@ -89,6 +103,15 @@ def check(metric, shapes, dtypes, *, profile, crop_border, batched=False):
     """
     found = get(profile)
     what = f"{metric}[{profile}]"
+    check_images(what, shapes, dtypes, crop_border=crop_border, batched=batched)
+    channels = shapes[0][-1] if len(shapes[0]) > 2 else 1
+    if found.weights and channels != 3:
+        raise ValueError(f"{what}: a luma needs RGB, the images are {shapes[0]}; a grey image is compared by 'rgb'")
+    return found
+
+
+def check_images(what, shapes, dtypes, *, crop_border, batched=False):
+    """Raises ValueError as `check` does, but for the profile; `what` begins the message, other arguments as there."""
     (sr, hr), ranks = shapes, (2, 3, 4) if batched else (2, 3)
     if any(dtype != np.uint8 for dtype in dtypes):
         raise ValueError(f"{what}: sr is {dtypes[0]} and hr {dtypes[1]}, expected uint8")
@@ -98,12 +121,9 @@ def check(metric, shapes, dtypes, *, profile, crop_border, batched=False):
     if len(sr) not in ranks or channels not in (1, 3):
         raise ValueError(f"{what}: images are {sr}, expected (H, W), (H, W, 1) or (H, W, 3)"
                          + (", or (N, H, W, C)" if batched else ""))
-    if found.weights and channels != 3:
-        raise ValueError(f"{what}: a luma needs RGB, the images are {sr}; a grey image is compared by 'rgb'")
     height, width = size(sr)
     if crop_border < 0 or min(height, width) <= 2 * crop_border:
         raise ValueError(f"{what}: crop_border {crop_border} leaves nothing of {height}x{width} px (height x width)")
-    return found
 
 
 def check_side(metric, shape, *, profile, crop_border, smallest):

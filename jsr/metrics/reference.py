@@ -64,7 +64,7 @@ def tcc(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: in
     Args:
       sr: uint8 (T, H, W, 3), T of 2 at least.
       hr: the same shape.
-      profile, crop_border: as of `psnr`.
+      profile, crop_border: see `psnr`.
 
     Returns:
       1.0 for clips that change alike.

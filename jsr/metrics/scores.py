@@ -9,10 +9,12 @@ import numpy as np
 
 from jsr.errors import nearest
 from jsr.metrics import profiles, reference
+from jsr.metrics.profiles import PERCEPTUAL
 
 METRICS = {"psnr": reference.psnr, "ssim": reference.ssim, "psnr_b": reference.psnr_b}
 CLIP_METRICS = {"tcc": reference.tcc}  # of what changes from frame to frame
-LABELS = {"psnr": "PSNR", "ssim": "SSIM", "psnr_b": "PSNR-B", "tcc": "TCC"}
+LABELS = {"psnr": "PSNR", "ssim": "SSIM", "psnr_b": "PSNR-B", "tcc": "TCC", "lpips": "LPIPS", "dists": "DISTS",
+          "niqe": "NIQE"}
 
 
 def parse_key(key: str) -> tuple[str, str]:
@@ -21,10 +23,45 @@ def parse_key(key: str) -> tuple[str, str]:
     if not match:
         raise ValueError(f"score key {key!r} is not of the form metric[profile], such as psnr[rgb]")
     metric, profile = match.groups()
-    known = METRICS | CLIP_METRICS
+    known = METRICS | CLIP_METRICS | PERCEPTUAL
     if metric not in known:
         raise ValueError(f"score key {key!r}: no metric {metric!r}; {nearest(metric, known)}")
-    return metric, profiles.get(profile).name
+    return metric, profiles.of_perceptual(metric, profile) if metric in PERCEPTUAL else profiles.get(profile).name
+
+
+def less_is_better(key: str) -> bool:
+    """Whether the score of a key is a distance, 0 at best."""
+    return parse_key(key)[0] in PERCEPTUAL
+
+
+def weights_used(keys: Iterable[str]) -> list[dict[str, str]]:
+    """The weights that scores use.
+
+    Args:
+      keys: "metric[profile]" each.
+
+    Returns:
+      [{score: key, weights: name, sha256: of the published file, source: its address}], two of a score that has a
+      network; [] where no score needs any.
+
+    Raises:
+      UserError: weights that are not there.
+    """
+    wanted = [key for key in keys if less_is_better(key)]
+    if not wanted:
+        return []
+    from jsr.metrics import score_weights
+
+    return [row for key in wanted for row in score_weights.load(key).used]
+
+
+def _function(metric):
+    """The function of a metric of images; those that need JAX are imported here."""
+    if metric not in PERCEPTUAL:
+        return METRICS[metric]
+    from jsr.metrics import natural, perceptual
+
+    return {"lpips": perceptual.lpips, "dists": perceptual.dists, "niqe": natural.niqe}[metric]
 
 
 def label(key: str) -> str:
@@ -47,11 +84,12 @@ def score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border: int 
 
     Raises:
       ValueError: an unknown key, or what the metrics raise.
+      UserError: a key of PERCEPTUAL whose weights are not there.
     """
     parsed = {key: parse_key(key) for key in keys}
     if of_clips := [key for key, (metric, _) in parsed.items() if metric in CLIP_METRICS]:
         raise ValueError(f"{of_clips[0]}: is a score of clips, not of one image")
-    return {key: METRICS[metric](sr, hr, profile=profile, crop_border=crop_border)
+    return {key: _function(metric)(sr, hr, profile=profile, crop_border=crop_border)
             for key, (metric, profile) in parsed.items()}
 
 
@@ -60,7 +98,7 @@ def frame_score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border
     """The scores of one frame of a clip.
 
     Args:
-      sr, hr, keys, crop_border: as of `score`.
+      sr, hr, keys, crop_border: see `score`.
       before: (sr, hr) of the frame before; None of the first frame.
 
     Returns:

@@ -95,7 +95,7 @@ def load(file: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
       (module, variables): the network with its training branches fused, its Flax collections of numpy arrays.
 
     Raises:
-      UserError: as of jsr.model_file.load; a file of several networks, each of which that function gives.
+      UserError: see jsr.model_file.load; a file of several networks, each of which that function gives.
     """
     model_file = importlib.import_module("jsr.model_file")  # stands above this package
     _, networks, variables, _ = model_file.fused(*model_file.load(file))

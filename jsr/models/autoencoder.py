@@ -19,7 +19,7 @@ from jsr.models.edsr import ResidualBlock
 class Encoder(nn.Module):
     """(N, H, W, 3) to latents (N, H / 2 ** num_level, W / 2 ** num_level, num_latent) in [-1, 1].
 
-    Attributes: as of Autoencoder.
+    Attributes: see Autoencoder.
     """
 
     num_feat: int
@@ -41,7 +41,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latents (N, h, w, num_latent) to (N, h * 2 ** num_level, w * 2 ** num_level, 3).
 
-    Attributes: as of Autoencoder.
+    Attributes: see Autoencoder.
     """
 
     num_feat: int

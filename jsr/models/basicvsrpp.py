@@ -149,7 +149,7 @@ class Marks(NamedTuple):
 
 
 class Step(nn.Module):
-    """One frame of a pass: aligns what was passed to it, and passes on. Fields as of `BasicVSRPlusPlus`."""
+    """One frame of a pass: aligns what was passed to it, and passes on. Fields as in `BasicVSRPlusPlus`."""
 
     num_feat: int
     num_block: int
@@ -273,7 +273,7 @@ class BasicVSRPlusPlus(nn.Module):
         return jnp.zeros_like(spatial), jnp.zeros_like(spatial), jnp.zeros_like(flow)
 
     def step(self, name, carry, frame):
-        """One frame of a pass of PASSES, as of `Step`."""
+        """One frame of a pass of PASSES, as in `Step`."""
         return getattr(self, name)(carry, frame)
 
     def reconstruct(self, frames, *features):

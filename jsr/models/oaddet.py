@@ -59,7 +59,7 @@ class Oriented(nn.Module):
       features: of the three.
       attention: channel attention between.
       shortcut: the input is added.
-      unused: as of ChannelGate.
+      unused: see ChannelGate.
     """
 
     features: tuple[int, int, int]

@@ -85,7 +85,7 @@ class PromptCIR(nn.Module):
         at the others.
       num_refinement_blocks: transformer blocks behind the decoder.
       ffn_factor: hidden over outer features of all GDFNs, rounded down.
-      window_size, compress_ratio, squeeze_factor, conv_scale, overlap_ratio: as of jsr.models.hat.HAT.
+      window_size, compress_ratio, squeeze_factor, conv_scale, overlap_ratio: see jsr.models.hat.HAT.
       num_task: of every prompt.
       num_basis, prompt_dim: of the prompts before the way up to levels 1, 2...
       prompt_heads: of the transformer blocks behind the prompts.

@@ -140,7 +140,7 @@ class Trunk(nn.Module):
       dim: features at the image's size; twice as many at each further level.
       num_blocks, heads: of each level, the last being the coarsest. H and W are multiples of 2**(levels - 1).
       num_refinement_blocks: behind the decoder.
-      ffn_factor, norm_bias: as of TransformerBlock.
+      ffn_factor, norm_bias: see TransformerBlock.
       remat: blocks are computed again in the backward pass.
       dtype: of the computation.
     """
@@ -193,7 +193,7 @@ class Restormer(nn.Module):
 
     Attributes:
       scale: 1.
-      dim, num_blocks, heads, num_refinement_blocks, ffn_factor, norm_bias, remat: as of Trunk.
+      dim, num_blocks, heads, num_refinement_blocks, ffn_factor, norm_bias, remat: see Trunk.
       zero_start: the last convolution starts at zero, so that the network begins as the image itself.
       dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """

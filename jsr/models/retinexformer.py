@@ -138,7 +138,7 @@ class Denoiser(nn.Module):
 class Stage(nn.Module):
     """(N, H, W, 3) to the same shape and dtype: an estimator, and the denoiser of what it has brightened.
 
-    Attributes: as of Denoiser. Submodules: `estimator`, `denoiser`.
+    Attributes: see Denoiser. Submodules: `estimator`, `denoiser`.
     """
 
     num_feat: int

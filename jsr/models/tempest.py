@@ -130,7 +130,7 @@ class Tempest(nn.Module):
         return offsets
 
     def decode(self, levels, offsets, channels):
-        """The image of so many channels."""
+        """The image, of a number of channels."""
         x = levels[-1]
         for level in reversed(range(len(levels))):
             for index in range(self.num_block):

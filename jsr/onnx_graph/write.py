@@ -124,9 +124,9 @@ def traced(function, variables, example, *, names=("lr", "sr"), dynamic=(), mult
     Args:
       function: of variables and an image; returns one array.
       variables: nested dicts; the paths become names of constants.
-      example: jax.ShapeDtypeStruct of the image, its shape as of `open_shape`.
+      example: jax.ShapeDtypeStruct of the image, its shape as in `open_shape`.
       names: of the graph's input and output.
-      dynamic, multiple, nchw: as of `to_onnx`.
+      dynamic, multiple, nchw: see `to_onnx`.
       writer: Writer, or a subclass.
 
     Returns:

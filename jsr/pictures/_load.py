@@ -14,6 +14,7 @@ from PIL import Image
 
 from jsr import images, orientation, stills
 from jsr.errors import UserError
+from jsr.files import A_CLIP, starts_as_clip
 from jsr.libvips import first_line, tidied_jpeg, undecodable, vips
 from jsr.pictures import _exif, _icc, _jpeg
 
@@ -85,12 +86,13 @@ def field(image, name, default=None):
     return image.get(name) if image.get_typeof(name) else default
 
 
-def load(path, file):
+def load(path, file, most_pixels=None):
     """Reads the header of an open picture file.
 
     Args:
       path: for messages and for the extension of formats without a signature.
       file: open for reading in binary.
+      most_pixels: of one frame, which is refused where it has more, before any is decoded; None refuses none.
 
     Returns:
       (format name, vips image, Metadata, list of notes). The image has 1 to 4 bands of 8 or 16 bits, grey or RGB with
@@ -103,13 +105,13 @@ def load(path, file):
     name = _sniff(path, file)
     metadata, notes = Metadata(), []
     if name is None:
-        name, image = _through_pillow(path, file, metadata, notes)
+        name, image = _through_pillow(path, file, metadata, notes, most_pixels)
     elif name in stills.KINDS:
-        image = _of_still(path, file, name, metadata, notes)
+        image = _of_still(path, file, name, metadata, notes, most_pixels)
     else:
         options, convert = _INSPECT[name](path, file, metadata, notes)
         with _tidied(file) if name == "jpeg" else contextlib.nullcontext(file) as tidied:
-            image = _through_vips(path, tidied, name, options, metadata)
+            image = _through_vips(path, tidied, name, options, metadata, most_pixels)
         image = convert(image)
     image = _plain(path, image, notes)
     metadata.icc = field(image, "icc-profile-data")
@@ -150,8 +152,9 @@ def _tidied(file):
         yield copy
 
 
-def _through_vips(path, file, name, options, metadata):
+def _through_vips(path, file, name, options, metadata, most_pixels):
     image = open_vips(file, name, "sequential", options)
+    _refuse_large(path, field(image, "page-height", image.height), image.width, most_pixels)
     if name == "jpeg":
         _refuse_hollow(path, file, image.height * image.width)
     if name in _AT_ONCE:
@@ -201,6 +204,12 @@ def _refuse_hollow(path, file, claimed, densest=_DENSEST):
     if claimed > densest * size + 65536:
         raise UserError(f"{path}: damaged or truncated picture (its header claims {claimed:,} bytes of pixels, more "
                         f"than its {size:,} bytes can hold); replace or remove the file")
+
+
+def _refuse_large(path, height, width, most_pixels):
+    if most_pixels is not None and height * width > most_pixels:
+        raise UserError(f"{path}: has {width:,} x {height:,} pixels, more than the {most_pixels / 1e6:,.0f} million "
+                        "that are taken here; make it smaller")
 
 
 def _refuse_greedy(path, file, height, width, bands):
@@ -454,8 +463,9 @@ def _profile_of(path, primaries, transfer):
 
 # -- formats that neither libvips nor Pillow reads
 
-def _of_still(path, file, name, metadata, notes):
+def _of_still(path, file, name, metadata, notes, most_pixels):
     head = stills.header(file, path, name)
+    _refuse_large(path, head.height, head.width, most_pixels)
     _refuse_greedy(path, file, head.height, head.width, head.channels * (1 if head.bits == 8 else 2))
     still = stills.read(file, path, name)
     icc = still.icc or still.cicp and _profile_of(path, *still.cicp)
@@ -472,8 +482,9 @@ def _of_still(path, file, name, metadata, notes):
 
 # -- formats that only Pillow reads
 
-def _through_pillow(path, file, metadata, notes):
+def _through_pillow(path, file, metadata, notes, most_pixels):
     picture = _open_pillow(path, file)
+    _refuse_large(path, picture.height, picture.width, most_pixels)
     name = picture.format.lower()
     depth = images.sample_bits(picture)
     if depth > 8 and len(picture.getbands()) > 1:
@@ -504,7 +515,8 @@ def _open_pillow(path, file):
         file.seek(0)
         with contextlib.suppress(SyntaxError):  # how a plugin says that the file is none of its own
             return factory(file, str(path))
-    raise UserError(f"{path}: is not a picture that can be read; replace or remove the file")
+    raise UserError(f"{path}: {A_CLIP}" if starts_as_clip(head) else
+                    f"{path}: is not a picture that can be read; replace or remove the file")
 
 
 def _as_vips(path, picture, depth, notes):

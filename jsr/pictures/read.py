@@ -17,12 +17,13 @@ _TAIL = 1 << 16  # bytes at the end of a file in which formats without a place f
 _FETCH_BYTES = 1 << 20  # libvips's caches hold several times what is asked for at once
 
 
-def open_picture(path, *, drop_opaque=False):
+def open_picture(path, *, drop_opaque=False, most_pixels=None):
     """Opens a picture file and reads its header. The content decides what it is, not the extension.
 
     Args:
       path: place of the file.
       drop_opaque: leaves out an alpha channel that is opaque everywhere; to know that, a file with one is read whole.
+      most_pixels: of one frame; more are refused by the header, before any is decoded. None has no such bound.
 
     Returns:
       A `Picture`; use it in a `with` block, or close it.
@@ -30,9 +31,9 @@ def open_picture(path, *, drop_opaque=False):
     Raises:
       UserError: missing, a folder, no permission, empty, damaged, not a picture; or something would be lost: CMYK
         without a profile, float or 32-bit samples, more than 8 bits where the reader gives only 8, pages of different
-        sizes, animated PNG or AVIF, wide or HDR colours without a profile, camera raw.
+        sizes, animated PNG or AVIF, wide or HDR colours without a profile, camera raw; or it has more pixels than that.
     """
-    return Picture(path, drop_opaque=drop_opaque)
+    return Picture(path, drop_opaque=drop_opaque, most_pixels=most_pixels)
 
 
 def made_by(path):
@@ -67,10 +68,10 @@ class Picture:
       notes: phrases of what reading changed.
     """
 
-    def __init__(self, path, *, drop_opaque=False):
+    def __init__(self, path, *, drop_opaque=False, most_pixels=None):
         self.path = Path(path)
         with reading(self.path), open_file(self.path) as file:
-            self.format, self._image, self.metadata, notes = load(self.path, file)
+            self.format, self._image, self.metadata, notes = load(self.path, file, most_pixels)
         if drop_opaque and self._image.bands in (2, 4) and self._is_opaque():
             self._image = self._image.extract_band(0, n=self._image.bands - 1)
             notes.append("alpha, opaque everywhere, dropped")
@@ -147,6 +148,30 @@ class Picture:
         with reading(self.path), open_file(self.path) as file:
             table = _jpeg.luma_table(file)
         return quality.of_table(table) if table and min(table) else None
+
+    def preview(self, longest, ending=".png"):
+        """The first frame as a file for a screen: 8 bits, sRGB, upright; the picture cannot be read after it.
+
+        Args:
+          longest: side of it at most, px; smaller pictures keep their size.
+          ending: of the format, with libvips's options, as ".webp[Q=80]".
+
+        Returns:
+          bytes of the file.
+
+        Raises:
+          UserError: the file is damaged or truncated.
+        """
+        with reading(self.path):
+            frame = self._image.crop(0, 0, self._image.width, self._image.height // self.frames)
+            if self.frames > 1:
+                frame = frame.copy()
+                frame.remove("page-height")
+            small = frame.thumbnail_image(longest, height=longest, size="down", export_profile="srgb")
+            small = small.colourspace("srgb" if self.channels > 2 else "b-w")
+            if small.format != "uchar":
+                small = small.cast("uchar")
+            return small.write_to_buffer(ending, keep="none")
 
     def _is_opaque(self):
         """Whether no pixel is transparent; reads the file once more, since rows are read forwards only."""

@@ -49,7 +49,7 @@ def create(path, picture, height, width, *, format=None, quality=None, made=None
         ignore it and note so.
       made: {name: text} of what made the picture, which is put into it and `jsr.pictures.made_by` reads; None puts
         nothing.
-      before: as of `jsr.files.atomic_write`.
+      before: see `jsr.files.atomic_write`.
 
     Yields:
       A `Sink`.

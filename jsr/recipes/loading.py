@@ -7,6 +7,7 @@ Python, and runs when it is loaded.
 
 from collections.abc import Callable, Iterable, Mapping
 import contextlib
+import functools
 import importlib.util
 import inspect
 from pathlib import Path
@@ -181,15 +182,19 @@ class _told:
         raise UserError(f"{where}: {kind.__name__}: {words}") from error
 
 
-def all_recipes() -> list[tuple[str, str, Recipe]]:
-    """[(track, name, Recipe)] of every recipe in `configs/`, sorted by track, in the order of its table."""
+@functools.cache
+def all_recipes() -> tuple[tuple[str, str, Recipe], ...]:
+    """(track, name, Recipe) of every recipe in `configs/`, sorted by track, in the order of its table.
+
+    They are read once a process; `load` reads a file anew each time.
+    """
     found = []
     for track in tracks():
         path = places.CONFIGS / f"{track}.py"
         module = import_file(path)
         found += [(track, name, checked(schema.read(_of_module(module, path, track, name))))
                   for name in module.RECIPES]
-    return found
+    return tuple(found)
 
 
 def _bring(data, found):

@@ -1,9 +1,16 @@
 """Mistakes in a recipe, gathered as they are found, so that all of them are said at once."""
 
 import contextlib
+import re
 
 from jsr import device
 from jsr.errors import MissingLibrary, UserError
+
+
+def of_stage(text, place):
+    """What a message says of a stage at a place, "stages[1].batch": those of the rooms below say stages[0] of any."""
+    stage = re.match(r"(members\[\d+\]\.)?stages\[\d+\]", place)
+    return text.replace("--config.stages[0]", f"--config.{stage[0]}") if stage else text
 
 
 class Mistakes:
@@ -32,6 +39,7 @@ class Mistakes:
         for line in str(text).splitlines():
             if place is not None and not line.startswith("--config."):
                 line = f"--config.{place}: {line}" if place else f"the recipe: {line}"
+            line = of_stage(line, place or "")
             if line not in self.lines:
                 self.lines.append(line)
 

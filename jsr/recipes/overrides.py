@@ -31,8 +31,8 @@ def apply(config: ConfigDict, overrides: Iterable[tuple[str, str]], found: Mista
 def set_value(config, key, text):
     """Sets `config`'s entry at `key` ("data.train.dataset", "stages[0].steps" or "stages.0.steps") from text.
 
-    The text is read as the type that the entry has; anything goes where it is None. What is the player's is found at
-    the stage too ("stages[0].learning_rate"), where it has but one.
+    The text is parsed to the type of the present value; a None may become anything. Keys of a player are also found at
+    the stage ("stages[0].learning_rate"), where it has one player alone.
 
     Args:
       config: a ConfigDict.

@@ -67,7 +67,7 @@ class About:
 
 
 def key(text: str, default: Any = _REQUIRED, **bounds: Any) -> Any:
-    """A field of a dataclass of this module; arguments as of `About`. Lists and dicts are defaults too."""
+    """A field of a dataclass of this module; arguments as in `About`. Lists and dicts are defaults too."""
     metadata = {"about": About(text, **bounds)}
     if isinstance(default, dict):
         return dataclasses.field(metadata=metadata, default_factory=default.copy)
@@ -106,8 +106,8 @@ class Source:
                             "makes an LR image of it; a stage's `augment` turns both, after it", False)
     files: str = key('text file with the names to keep, one a line; "" keeps all', "")
     repeat: int = key("number of times each image counts beside other rows' images", 1, least=1)
-    weight: float = key("share of the samples, for all rows or for none; without weights it is images times `repeat`",
-                        0.0, least=0, most=1e6)
+    weight: float = key("share of the samples, given to all rows or to none; without it the share follows images "
+                        "times `repeat`", 0.0, least=0, most=1e6)
     steps: tuple[int, ...] = key("[first, last) of the stage's steps in which the row takes part; () for all", ())
     shrink: float = key("factor by which photographs of a folder are made smaller, until traces of sensor and JPEG are "
                         "gone", 1.0, least=1, below=1 << 16)
@@ -257,9 +257,11 @@ class Recipe:
     mesh: dict = key("devices that a batch is split over: {'data': N} by samples, {'data': N, 'rows': M} also the rows "
                      "of its images, over M devices of one host; -1 is all that are left", {"data": -1})
     state: str = key('"replicated" keeps parameters, averages and moments on every device; "sharded" keeps a part of '
-                     "them on each device of one host", "replicated", choices=("replicated", "sharded"))
+                     "them on each device", "replicated", choices=("replicated", "sharded"))
     log_every: int = key("steps from one line of the log to the next", 100, unit="steps", least=1)
     eval_every: int = key("steps from one validation to the next", 5000, unit="steps", least=1)
+    patience: int = key("validations in a row of the last stage without a better `ranking` score, after which the run "
+                        "ends; 0 trains all steps. best.safetensors is of the best", 0, least=0)
     checkpoint_every: int = key("steps from one checkpoint to the next", 1000, unit="steps", least=1)
     keep_checkpoints: int = key("newest checkpoints that are kept", 3, least=1)
     input_hw: tuple[int, ...] = key("[height, width] of the LR image that costs are counted for", (192, 192), unit="px")

@@ -33,7 +33,7 @@ def build(videos, out, *, engine_path=None, every=EVERY, passed=None, say=None, 
     Args:
       videos: folder; those at any depth are taken.
       out: folder of the database.
-      engine_path: as of `jsr.retrieval.engine.load`; None takes the engine that the database has.
+      engine_path: see `jsr.retrieval.engine.load`; None takes the engine that the database has.
       every: frames from one that is stored to the next.
       passed: jsr.listing.PassedOver that takes what is left alone.
       say: called with a line of text.
@@ -93,7 +93,7 @@ def digest(path):
 
 
 def sampled(path, every, multiple):
-    """Yields (number, uint8 (H, W, 3)) of every so many frames of a video, cut to multiples of a number of px.
+    """Yields (number, uint8 (H, W, 3)) of every n-th frame of a video, cut to multiples of a number of px.
 
     Raises:
       FileError: damaged, without a video stream, or smaller than 64 px a side.

@@ -45,7 +45,7 @@ class Refiner:
 
         Args:
           sr: float32 (H, W, 3) in [0, 1], no side shorter than a patch or than 4 px.
-          references: as of `references`.
+          references: see `references`.
 
         Each patch is float32 (h, w, 3), its references (K, h, w, 3). References smaller than a patch are left out;
         without any, the patch is its own.

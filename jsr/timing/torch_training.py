@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from torch import nn
-from torch._inductor import config as inductor
 from torch.nn import functional as F
 
 from jsr.onnx_graph.write import chain_to_onnx
@@ -90,6 +89,8 @@ def contenders(peer, recipe, networks, variables, seen):
     batch, *size, _ = seen.lr[0].shape
     module, made = trainable(networks, variables, size=tuple(size), batch=batch)
     torch.set_num_threads(cores())
+    from torch._inductor import config as inductor  # takes a second to import
+
     inductor.compile_threads = 1  # its workers are forks, which JAX's threads do not survive
     note = f"{made:,} parameters are replaced by values computed from them" if made else ""
     return [_compared(name, module, recipe, seen, note, *way) for name, way in WAYS[peer].items()]

@@ -76,7 +76,7 @@ def save(folder, text, weights, *, replace=True):
 
     Args:
       folder: path; it is made.
-      text, weights: as of `convert`.
+      text, weights: see `convert`.
       replace: whether files of these names with other content may go.
 
     Raises:

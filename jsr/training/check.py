@@ -42,14 +42,17 @@ def look(recipe, found, devices=None):
     mesh = None
     with found.at("mesh"):
         mesh = sharding.make_mesh(devices, recipe.mesh)
-    if recipe.state == "sharded" and jax.process_count() > 1:
-        found.add("state", "the devices of one host keep a sharded state, and there are several; use 'replicated'")
     mix.look(recipe, found)
     for index, stage in enumerate(recipe.stages):
         where = f"stages[{index}]"
         with found.at(f"{where}.batch"):
             if mesh and _parts(stage, mesh) is None:
                 sharding.check_batch(stage.batch, mesh)
+        for number, player in enumerate(stage.players):
+            if recipe.state == "sharded" and player.optimizer["name"] in optim.BY_SHAPES:
+                found.add(f"{where}.players[{number}].optimizer",
+                          f"{player.optimizer['name']} looks at the parameters' shapes, which a sharded state has not; "
+                          "use state='replicated' or another optimizer")
         if found.within("networks", "chain", *(f"stages[{earlier}].begin" for earlier in range(index + 1))):
             continue
         plan = stages.plan_of(recipe, index)

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import optax
 
 from jsr import sharding
-from jsr.files import json_rows
+from jsr.files import json_rows, writing
 
 GROUPS = 4  # of a network's parameters whose norms are logged, the largest
 PARTS = {"step": "training steps", "data": "waiting for data", "start": "compiling, first batches",
          "validation": "validation", "picture": "pictures", "checkpoint": "checkpoints"}
 _STILL = 3  # validations
+_WARM = 2  # steps before a profile, after which memory is where it stays
 _REVIVE = ("dead ReLUs as a rule: try a leaky one (--config.networks.NAME.fields.act=lrelu, of networks that "
            "have it) or a lower learning rate (--config.stages[0].learning_rate=...)")
 _TOO_LONG_WAITING = 0.2  # of the time of steps and data
@@ -58,14 +59,14 @@ def _ratio(new, old):
 
 
 class Clock:
-    """Whose time it is: every second goes to one of `PARTS`, to "step" where nothing else is said."""
+    """A stopwatch that books every second to one of `PARTS`, to "step" where nothing else is said."""
 
     def __init__(self):
         self._part, self._since, self._spent = "step", time.perf_counter(), dict.fromkeys(PARTS, 0.0)
 
     @contextlib.contextmanager
     def part(self, name):
-        """While the block runs the time is that of `name`, but for blocks within it."""
+        """Books the time of the block to `name`, but for blocks within it."""
         outer = self._switch(name)
         try:
             yield
@@ -73,7 +74,7 @@ class Clock:
             self._switch(outer)
 
     def waiting(self, iterator):
-        """Iterates; the time until an item comes is that of "data", but in the part "start" of that."""
+        """Yields the items; waiting is booked to "data", or to "start" while that part is at work."""
         while True:
             with self.part("start" if self._part == "start" else "data"):
                 try:
@@ -93,6 +94,60 @@ class Clock:
         self._spent[self._part] += now - self._since
         outer, self._part, self._since = self._part, name, now
         return outer
+
+
+class Profile:
+    """Traces steps of a run by jax.profiler, after its first ones and within one stage, so that nothing compiles.
+
+    Args:
+      folder: gets the trace.
+      steps: number of steps; 0 traces none.
+    """
+
+    def __init__(self, folder, steps):
+        self._folder, self._steps, self._warm, self._traced = folder, steps, _WARM, 0
+        if steps:
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+
+    def step(self, number):
+        """A context manager for step `number` of the run; begins the trace where it is due."""
+        if self._warm or not self._steps:
+            return contextlib.nullcontext()
+        if not self._traced:
+            jax.profiler.start_trace(self._folder)
+        self._traced += 1
+        return jax.profiler.StepTraceAnnotation("train", step_num=number)
+
+    def stepped(self, values, last):
+        """After a step; ends the trace where that is due.
+
+        Args:
+          values: what the step gives.
+          last: whether it was the last of its stage.
+
+        Returns:
+          The line that says how to look at the trace, once; else "".
+        """
+        self._warm = _WARM if last else max(self._warm - 1, 0)
+        if not self._traced or self._traced < self._steps and not last:
+            return ""
+        jax.block_until_ready(values)
+        return self.close()
+
+    def close(self):
+        """Ends a trace that is under way; returns the line as `stepped` does."""
+        if not self._traced:
+            return ""
+        count, self._traced, self._steps = self._traced, 0, 0
+        jax.profiler.stop_trace()
+        return (f"{count} steps are traced in {self._folder}: open its *.trace.json.gz at https://ui.perfetto.dev, or "
+                f"pip install xprof && xprof --logdir {self._folder}")
+
+    @property
+    def left(self):
+        """Whether the trace is still to come."""
+        return self._steps > 0
 
 
 class Alarm:

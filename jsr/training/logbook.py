@@ -24,10 +24,11 @@ class Logbook:
     Args:
       workdir: gets metrics.jsonl, tensorboard/ and pictures/.
       resume_step: entries after this step are dropped: the run that wrote them was cut off and they come again.
+      told: hears of every entry too, see `jsr.training.trackers.Told`.
     """
 
-    def __init__(self, workdir, *, resume_step):
-        self._workdir = Path(workdir)
+    def __init__(self, workdir, *, resume_step, told=lambda method, *arguments: None):
+        self._workdir, self._told = Path(workdir), told
         self._path = self._workdir / "metrics.jsonl"
         self._drop_after(resume_step)
         with writing(self._path):
@@ -50,11 +51,13 @@ class Logbook:
             self._file.write(json.dumps({"step": step, "kind": kind, **legal}) + "\n")
         self._events.write(step, *(self._events.summary.scalar(f"{kind}/{name}", value)
                                    for name, value in legal.items() if value is not None))
+        self._told("scalars", step, kind, {name: value for name, value in legal.items() if value is not None})
 
     def picture(self, step, name, image):
         """Adds a uint8 (H, W, 3) picture as pictures/<name>_<step>.png and to TensorBoard."""
         write_png(self._workdir / "pictures" / f"{name}_{step:07d}.png", image)
         self._events.write(step, self._events.summary.image(name, image, dataformats="HWC"))
+        self._told("picture", step, name, image)
 
     def close(self):
         """Flushes and closes the files; raises UserError where one cannot be written."""

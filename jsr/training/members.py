@@ -124,7 +124,9 @@ def _member(run, path):
     expected = [(name, run.networks[name].model, run.networks[name].scale, last[name]) for name in run.chain]
     named = [(row["name"], row["model"], row["scale"], row["fields"]) for row in its.meta["networks"]]
     told = {"recipe": (its.meta["recipe"], run.recipe), "networks": (named, plain(expected)),
-            "seed": (its.meta["fingerprint"]["seed"], run.seed), "steps": (its.meta["steps"], run.last_step)}
+            "seed": (its.meta["fingerprint"]["seed"], run.seed)}
+    if not run.patience:  # else it may have stopped early
+        told["steps"] = its.meta["steps"], run.last_step
     for what, (there, wanted) in told.items():
         if plain(there) != wanted:
             raise UserError(f"{path / MODEL}: is of another run than its folder ({what}: {there!r}, not {wanted!r}); "

@@ -131,7 +131,7 @@ def factor(recipe, costs, seconds):
 
 
 def seconds_of(recipe, costs, factor):
-    """How long the training of a recipe takes whose stages are so many times as long."""
+    """Seconds that a recipe's training takes with all stages lengthened by a factor."""
     steps = _steps(recipe, factor)
     validations = (sum(steps) - 1) // recipe.eval_every
     return (sum(costs.starts) + sum(n * each for n, each in zip(steps, costs.steps, strict=True))

@@ -24,8 +24,14 @@ log = logging.getLogger("jsr")
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
              "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title", "mesh", "state")
 DATA_PLACES = (".dataset", ".hr", ".lr", ".files")  # free too, while the data are the same
+_VALIDATIONS = ("eval_every",)  # not free in a run that may end for want of a better one
 _BEGUN = ("config.json", "fingerprint.json")
 _RECORDS, _NAMED = "records.json.gz", 3  # the names and sizes of the data; those of one kind that a message names
+
+
+def free_keys(recipe):
+    """Beginnings of the keys that may differ between the command that began a run of this recipe and the next one."""
+    return tuple(key for key in FREE_KEYS if key not in _VALIDATIONS or not recipe.patience)
 
 
 def has_begun(workdir):
@@ -97,7 +103,7 @@ def changes(recipe, workdir, *, same_data=True):
     """
     before, now = flat(plain(recipes.read_json(workdir / "config.json"))), flat(plain(recipe))
     keys = [key for key in different(before, now)
-            if not key.startswith(FREE_KEYS) and not (same_data and key.endswith(DATA_PLACES))]
+            if not key.startswith(free_keys(recipe)) and not (same_data and key.endswith(DATA_PLACES))]
     return {key: [before.get(key), now.get(key)] for key in keys}
 
 

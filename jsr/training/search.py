@@ -209,7 +209,7 @@ def _train(recipe, net, fields, workdir, steps, console):
     recipe = dataclasses.replace(recipe, networks=networks, stages=(dataclasses.replace(stage, steps=steps),),
                                  eval_every=steps + 1)
     console.print(f"{name}, {steps} steps", highlight=False)
-    upscaler = loop.train(recipe, folder, console=console)
+    upscaler, _ = loop.train(recipe, folder, console=console)
     score = evaluation.ranking_score(upscaler, validation.pairs(recipe, log.warning),
                                      challenges.of(recipe.protocol, recipe.ranking))
     with from_json(folder / "fingerprint.json", "put it back, or remove the run") as mark:

@@ -138,7 +138,7 @@ def begin_stage(plan, state, nets):
     Args:
       plan: StagePlan of the stage.
       state: the state before it.
-      nets: as of `versions`, in the stage's form.
+      nets: see `versions`, in the stage's form.
     """
     optimizers = plan.optimizers
     new, learnt = {}, {}
@@ -164,9 +164,10 @@ def placed(state, mesh, how):
       mesh: Mesh.
       how: "replicated" or "sharded" (`Recipe.state`).
     """
-    if how == "sharded":
-        state = jax.jit(functools.partial(_split, mesh=mesh))(state)
-    return jax.device_put(state, sharding.shardings(state, mesh))
+    if how != "sharded":
+        return jax.device_put(state, sharding.shardings(state, mesh))
+    split = functools.partial(_split, mesh=mesh)
+    return jax.jit(split, out_shardings=sharding.shardings(jax.eval_shape(split, state), mesh))(state)
 
 
 def _split(state, mesh):
@@ -182,7 +183,7 @@ def by_names(state):
 
 
 def abstract(plan, mesh, how="replicated"):
-    """The TrainState of a stage as jax.ShapeDtypeStruct, with shardings; arguments as of `placed`."""
+    """The TrainState of a stage as jax.ShapeDtypeStruct, with shardings; arguments as in `placed`."""
     def make(variables):
         state = make_state(plan, variables)
         return _split(state, mesh) if how == "sharded" else state

@@ -21,7 +21,7 @@ def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
     """Passes a batch through the chain, and other networks over what the keys of loss rows ask for, each once a key.
 
     Args:
-      networks, chain, variables, train, rngs: as of `run_chain`; networks and variables of all networks.
+      networks, chain, variables, train, rngs: see `run_chain`; networks and variables of all networks.
       batch: dict of float arrays; `refs` are of networks that refine by references (jsr.chain.referred).
       keys: of loss rows (jsr.losses), those within them too.
 
@@ -78,7 +78,7 @@ def prepare(networks, chain, variables, batch, rows, key):
     """A batch as the networks with parameters see it.
 
     Args:
-      networks, chain, variables: as of `forward`.
+      networks, chain, variables: see `forward`.
       batch: dict of arrays, images uint8.
       rows: of jsr.augment.
       key: the step's PRNG key.

@@ -25,7 +25,8 @@ class Judge:
 
     Args:
       recipe: Recipe.
-      meta: {"best": the best ranking score or None, "fingerprint", and once known "baseline"}; kept up to date.
+      meta: {"best": the best ranking score or None, "still": validations since, "fingerprint", and once known
+        "baseline"}; kept up to date.
       leave_out: called with a line for each image that is damaged.
       opened: the recipe's data, where they are open, see `jsr.data.mix.open_sources`.
     """
@@ -95,7 +96,7 @@ class Judge:
         variables = jax.device_get(states.eval_variables(self._recipe, state))
         upscaler = self.upscaler(plan.networks, variables)  # the ensemble would take eight times as long
         rows = list(distributed.merged(self._rows(upscaler, step, logbook, clock)))
-        gain, self._meta["best"], self._meta["baseline"] = distributed.first(
+        gain, self._meta["best"], self._meta["still"], self._meta["baseline"] = distributed.first(
             lambda: self._judged(rows, plan, step, variables, workdir, logbook))
         return gain
 
@@ -113,7 +114,7 @@ class Judge:
                    for image in (sr, baseline)]
 
     def _judged(self, rows, plan, step, variables, workdir, logbook):
-        """(gain, best score so far, score of the baseline); the best networks are kept."""
+        """(gain, best score so far, validations since, score of the baseline); the best networks are kept."""
         meta, protocol, best_key = self._meta, self._protocol, self._protocol.ranking
         if not rows:
             raise UserError("no image to evaluate on can be read")
@@ -130,4 +131,4 @@ class Judge:
         if improved:
             meta["best"] = score[best_key]
             model_file.save(workdir / "best.safetensors", variables, self.info(plan, step, score))
-        return gain, meta["best"], meta["baseline"]
+        return gain, meta["best"], 0 if improved else meta["still"] + 1, meta["baseline"]

@@ -12,6 +12,7 @@ import pytest
 from jsr import cli, degradations, images, metrics
 from jsr.degradations import jpeg
 from jsr.degradations.enlarge import enlarge
+from jsr.metrics import score_weights
 
 
 @pytest.fixture
@@ -55,8 +56,8 @@ def test_protocol(evaluate, folders):
     status, out, complaints = evaluate(*args(folders, "--protocol", "aim22_t1", "--json", scores))
     assert status == 0 and not complaints
     report = json.loads(scores.read_text())
-    assert list(report) == ["protocol", "profiles", "crop_border", "codecs", "images", "mean", "standing", "skipped",
-                            "kept"]
+    assert list(report) == ["protocol", "profiles", "crop_border", "weights", "codecs", "images", "mean", "standing",
+                            "skipped", "kept"]
     assert report["codecs"] == degradations.codecs(degradations.draw("aim22_t1")) and report["codecs"] in out
     assert report["protocol"] == "aim22_t1" and report["profiles"] == ["psnr[rgb]", "ssim[rgb]", "psnr[y_601]"]
     assert [row["name"] for row in report["images"]] == ["0", "1", "2"] and report["skipped"] == []
@@ -150,6 +151,70 @@ def test_profiles_and_csv(evaluate, folders):
     assert rows[0] == ["name", *(f"ours {key}" for key in keys)] and len(rows) == 4
     expected = metrics.score(read(folders, "sr/2.png"), read(folders, "hr/2.png"), keys, 4)
     assert [float(value) for value in rows[3][1:]] == list(expected.values())
+
+
+def test_several_methods_are_compared_with_the_best(evaluate, folders):
+    """In one table, on the images that all have, with the chance of the difference and the worst images by name."""
+    (folders / "near").mkdir()
+    for name in ("0", "1"):
+        noise = np.random.default_rng(9).integers(-2, 3, (64, 80, 3))
+        near = np.clip(read(folders, f"hr/{name}.png").astype(int) + noise, 0, 255).astype(np.uint8)
+        images.write_png(folders / "near" / f"{name}.png", near)
+    files = [folders / f"out.{kind}" for kind in ("json", "csv", "html")]
+    given = "--sr", folders / "sr", folders / "near", "--hr", folders / "hr", "--protocol", "aim22_t1"
+    status, out, complaints = evaluate(*given, "--json", files[0], "--csv", files[1], "--html", files[2])
+    assert status == 1 and len(complaints) == 2
+    assert any("2.png: no SR image has this name" in line for line in complaints)
+    assert any("near: no score of 2, which is left out" in line for line in complaints)
+    report = json.loads(files[0].read_text())
+    assert [row["name"] for row in report["images"]] == ["0", "1"]
+    assert report["methods"] == {"sr": str(folders / "sr"), "near": str(folders / "near")}
+    for method in ("sr", "near"):
+        hr, sr = read(folders, "hr/1.png"), read(folders, f"{method}/1.png")
+        assert report["images"][1]["scores"][method] == metrics.score(sr, hr, report["profiles"])
+    lines = {row["method"]: row for row in report["compared"] if row["score"] == "psnr[rgb]"}
+    assert {row["best"] for row in lines.values()} == {"near"} and lines.keys() == {"sr", "near", "bicubic"}
+    assert lines["sr"]["low"] < lines["sr"]["difference"] < lines["sr"]["high"] < 0
+    assert f"{lines['sr']['difference']:+.4f} [" in out and "near is worst" not in out
+    worst = report["worst"]["sr"][0]
+    assert f"sr is worst, in PSNR[rgb], at {worst['name']} (" in out and worst["than"] == "near"
+    rows = list(csv.reader(files[1].read_text().splitlines()))
+    assert rows[0][:2] == ["name", "sr psnr[rgb]"] and len(rows) == 3
+    page = files[2].read_text()
+    assert page.count("<figcaption>near</figcaption>") == 2 and f"{lines['near']['mean']:.4f}" in page
+
+
+@pytest.mark.parametrize("more, message", [
+    (("--sr", "sr", "sr"), "one folder twice"),
+    (("--sr", "sr", "hr", "--runtime_ms", "3"), "--submission and --runtime_ms are of one"),
+    (("--sr", "sr", "--html", "x.html"), "the page compares several --sr"),
+    (("--sr", "sr", "bicubic"), "'bicubic' is what the baseline is called"),
+    (("--sr", "sr", "nowhere"), "nowhere: no such folder"),
+])
+def test_methods_that_cannot_be_compared(evaluate, folders, more, message, monkeypatch):
+    monkeypatch.chdir(folders)
+    (folders / "bicubic").mkdir()
+    status, _, complaints = evaluate("--hr", "hr", "--profile", "rgb", *more)
+    assert status == 1 and len(complaints) == 1 and message in complaints[0]
+
+
+def test_weights_that_a_score_uses_are_named_with_their_hash(evaluate, tmp_path, photograph, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for place in ("sr", "hr"):
+        images.write_png(tmp_path / place / "0.png", photograph(192, 96, len(place)))
+    given = args(tmp_path, "--profile", "niqe[y_601_rounded]", "--json", tmp_path / "scores.json")
+    status, _, (complaint,) = evaluate(*given)
+    assert status == 1 and "`jsr models get niqe` downloads them" in complaint
+    assert not (tmp_path / "scores.json").exists()
+    score_weights.save("niqe", {"mu_pris_param": np.ones((1, 36)), "cov_pris_param": np.eye(36)}, source="here",
+                       source_sha256="12ab", licence="")
+    status, out, complaints = evaluate(*given)
+    assert status == 0 and not complaints and "NIQE[y_601_rounded] by niqe, SHA-256 12ab" in out
+    report = json.loads((tmp_path / "scores.json").read_text())
+    assert report["weights"] == [
+        {"score": "niqe[y_601_rounded]", "weights": "niqe", "sha256": "12ab", "source": "here"}]
+    sr = read(tmp_path, "sr/0.png")
+    assert report["mean"]["ours"] == {"niqe[y_601_rounded]": metrics.niqe(sr)}
 
 
 def test_baseline_of_a_profile_needs_only_the_lr(evaluate, folders):
@@ -282,7 +347,7 @@ def test_unwritable_output(evaluate, folders, option):
     ((), "say what to measure: --protocol aim22_t1, or --profile rgb"),
     (("--protocol", "aim22"), "challenge protocol 'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'?"),
     (("--profile", "y601"), "--profile: metric profile 'y601' is unknown; did you mean 'y_601'?"),
-    (("--profile", "lpips[rgb]"), "--profile: score key 'lpips[rgb]': no metric 'lpips'; "),
+    (("--profile", "fid[rgb]"), "--profile: score key 'fid[rgb]': no metric 'fid'; "),
     (("--protocol", "aim22_t1", "--qp", "31"), "--qp 31: is for --protocol ais24"),
     (("--profile", "rgb", "--qp", "31"), "--qp 31: is for --protocol ais24"),
     (("--protocol", "aim22_t1", "--runtime_ms", "2"),

@@ -15,7 +15,8 @@ import pytest
 from jsr import model_file, models, weights
 from jsr.cli import main
 from jsr.convert import files
-from jsr.weights import download, public
+from jsr.metrics import score_weights
+from jsr.weights import download, public, scores
 
 NET = {"name": "sr", "model": "enlarge/bicubic", "scale": 2, "fields": {}, "deployed": False}
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "edsr.npz")
@@ -243,6 +244,31 @@ def test_public_weights_are_converted_and_must_be_the_network_of_the_table(serve
     assert main(["models"]) == main(["models", "public"]) == main(["models", "show", "tiny"]) == 0
     out = capsys.readouterr().out
     assert "tests; trained on DIV2K" in out and "tests; there" in out and "converted from edsr.safetensors, SHA" in out
+
+
+def test_weights_of_a_score_come_with_the_network_that_it_needs(server, contents, monkeypatch, capsys, tmp_path):
+    arrays = {"mu_pris_param": np.ones((1, 36)), "cov_pris_param": np.eye(36)}
+    np.savez(tmp_path / "model.npz", **arrays)
+    data = (tmp_path / "model.npz").read_bytes()
+    network = public.Public("features", "edsr/baseline", 3, "tests", "MIT", "yes", 0, "", "",
+                            f"{server.address}/edsr.safetensors", "https://example.org", "")
+    row = scores.ScoreWeights("niqe", "niqe[y_601_rounded]", "features", "Apache-2.0", len(data),
+                              hashlib.sha256(data).hexdigest(), f"{server.address}/model.npz", "https://example.org")
+    monkeypatch.setattr(public, "models", lambda: {"features": network})
+    monkeypatch.setattr(scores, "table", lambda: {"niqe": row})
+    assert get("niqe", "--sha256", 64 * "0") == 1 and "is known by this name" in line(capsys)
+    monkeypatch.setitem(contents, "model.npz", b"other")
+    assert get("niqe") == 1 and "its SHA-256 is" in line(capsys) and left() == ["features.safetensors"]
+    contents["model.npz"] = data
+    assert get("niqe") == 0
+    out = capsys.readouterr().out
+    assert "licence: Apache-2.0" in out and 'jsr evaluate --sr DIR --hr DIR --profile "niqe[y_601_rounded]"' in out
+    assert left() == ["features.safetensors", "niqe.safetensors"] and get("niqe") == 0
+    used = score_weights.load("niqe[y_601_rounded]")
+    of_network = hashlib.sha256(contents["edsr.safetensors"]).hexdigest()
+    assert [its["sha256"] for its in used.used] == [row.sha256, of_network]
+    np.testing.assert_array_equal(used.arrays["cov_pris_param"], arrays["cov_pris_param"])
+    assert main(["models", "public"]) == 0 and "niqe[y_601_rounded]; there" in capsys.readouterr().out
 
 
 def test_what_is_there_is_listed_and_shown(server, tmp_path, capsys):

@@ -8,6 +8,8 @@ import random
 import av
 import numpy as np
 
+from jsr.degradations import _video
+
 HEIGHT, WIDTH, FRAMES = 48, 64, 12
 RATE = Fraction(30000, 1001)
 _X265 = "log-level=none:pools=none:frame-threads=1"  # alike on any number of cores
@@ -101,7 +103,7 @@ def write(path, codec="libx264", pix_fmt="yuv420p", *, times=None, tick=None, si
                 if options and options.get("flags") == "+ilme+ildct":
                     shown = _interlaced(shown)
                 output.mux(film.encode(shown))
-            output.mux(film.encode(None))
+            output.mux(_video.drained(film, len(times)))
         for track in tracks:
             noise = np.random.default_rng(0)
             length = track.codec_context.frame_size or 1024

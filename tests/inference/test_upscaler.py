@@ -233,6 +233,14 @@ def test_strength_blends_with_the_plain_enlargement_in_tiles_too(scale, photogra
                                   Upscaler([chain], strength=0.25).upscale(lr))
 
 
+def test_a_network_of_features_is_no_upscaler(tmp_path):
+    chain = make_chain("vgg", scale=1, num_feat=2)
+    model_file.save(tmp_path / "vgg.safetensors", chain.variables, {"networks": [
+        {"name": "sr", "model": "vgg/vgg16", "scale": 1, "fields": {"num_feat": 2}}]})
+    with pytest.raises(UserError, match="sr gives features, for losses and scores, and no picture"):
+        jsr.load(tmp_path / "vgg.safetensors")
+
+
 def test_models_of_different_scales_are_refused():
     with pytest.raises(UserError, match="models of different scales, x2 and x4"):
         Upscaler([make_chain(scale=2), make_chain(scale=4)])

@@ -129,6 +129,7 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
     "prfdn/base": {2: 29_851, 3: 62_905},
     "vcbp/base": {2: 4_326_065},
     "vcbp/original": {2: 6_163_755},
+    "alexnet/base": {1: 2_469_696},
     "vgg/vgg16": {1: 14_714_688},
     "vgg/vgg19": {1: 20_024_384},
     "ynot/base": {2: 464_764},
@@ -178,15 +179,16 @@ PARAMS = {  # id: {scale: trainable parameters}, the published counts less what 
 }
 # Networks of other files' blocks, and those that take seconds to compile: the long tests alone take their gradients
 LONG = {"a3net", "abpn", "adcsr", "along", "art", "atd", "basicvsrpp", "cfn", "cidbnet", "dat", "drct", "drln",
-        "dual_domain", "fan", "fbcnn", "fftformer", "grl", "grl_cic", "hat", "hst", "imdeception", "mirnet", "mosr",
-        "msdrsr", "oaddet", "omnisr", "pixelbe", "prfdn", "promptcir", "realplksr", "restormer", "restormer_qf", "rgt",
-        "rrdn", "scunet", "srformer", "swin2sr", "swinfir", "tcir", "tempest", "uestc", "unicorns", "unifyformer",
-        "ynot"}
+        "dual_domain", "fan", "fbcnn", "fftformer", "grl", "grl_cic", "hat", "hst", "imdeception", "mirnet",
+        "mosr", "msdrsr", "noahburst", "oaddet", "omnisr", "pixelbe", "prfdn", "promptcir", "realplksr",
+        "restormer", "restormer_qf", "rgt", "rrdn", "scunet", "srformer", "swin2sr", "swinfir", "tcir",
+        "tempest", "uestc", "unicorns", "unifyformer", "ynot"}
 # Whole networks that take seconds to trace: the long tests alone count them, and all variants but the first of a file
-DEEP = {"along/base", "atd/base", "cidbnet/base", "dat/base", "drct/base", "dual_domain/base", "fftformer/base",
-        "grl/small", "grl_cic/base", "hst/base", "mirnet/base", "mosr/base", "omnisr/base", "promptcir/base",
-        "realplksr/base", "restormer/base", "restormer_qf/fvlt1", "rgt/base", "srformer/base", "tcir/base",
-        "unifyformer/base"}
+DEEP = {"along/base", "art/base", "atd/base", "basicvsrpp/c64n7", "cidbnet/base", "dat/base", "drct/base",
+        "dual_domain/base", "fftformer/base", "grl/small", "grl_cic/base", "hat/base", "hst/base",
+        "mirnet/base", "mosr/base", "msdrsr/b23", "omnisr/base", "promptcir/base", "rcan/base",
+        "realplksr/base", "restormer/base", "restormer_qf/fvlt1", "rgt/base", "scunet/base", "srformer/base",
+        "swin2sr/classical", "swinfir/base", "tcir/base", "uestc/base", "unifyformer/base"}
 DEPLOYED = {  # the same of networks that train in a wider form than they are used in: parameters once fused
     "dfcdn/base": {2: 7_020, 3: 8_115},
     "dhisp/base": {2: 11_516},

@@ -1,4 +1,4 @@
-"""VGG's layers that losses tap against those of a Sequential of PyTorch with torchvision's names."""
+"""Layers of VGG and AlexNet that losses and scores tap, against a Sequential of PyTorch with torchvision's names."""
 
 import jax
 import numpy as np
@@ -8,9 +8,10 @@ from jsr import convert, models
 from jsr.convert.identify import identify
 
 
-@pytest.mark.parametrize("case, before_relu", [("vgg16", "features_7"), ("vgg19", "features_34")])
-def test_its_layers_give_what_torchvisions_give(golden, run, case, before_relu):
-    case = golden("vgg", case)
+@pytest.mark.parametrize("stem, case, before_relu", [("vgg", "vgg16", "features_7"), ("vgg", "vgg19", "features_34"),
+                                                     ("alexnet", "base", "")])
+def test_its_layers_give_what_torchvisions_give(golden, run, stem, case, before_relu):
+    case = golden(stem, case)
     taps = sorted(case.outputs.keys() - {"sr"})
     _, found = run(case.model, case.variables, case.lr, mutable=["intermediates"],
                    capture_intermediates=lambda module, _: module.name in taps)
@@ -20,12 +21,12 @@ def test_its_layers_give_what_torchvisions_give(golden, run, case, before_relu):
         assert (expected.min() < 0) == (tap == before_relu)
 
 
-@pytest.mark.parametrize("case", ["vgg16", "vgg19"])
-def test_its_state_dict_tells_what_it_is(golden, case):
+@pytest.mark.parametrize("stem, case", [("vgg", "vgg16"), ("vgg", "vgg19"), ("alexnet", "base")])
+def test_its_state_dict_tells_what_it_is(golden, stem, case):
     """With the classifier that torchvision's files have."""
-    state_dict = golden("vgg", case).state_dict | {"classifier.0.weight": np.zeros((4, 2), np.float32)}
+    state_dict = golden(stem, case).state_dict | {"classifier.0.weight": np.zeros((4, 2), np.float32)}
     found = identify(state_dict)
-    assert (found.model, found.scale, found.fields) == (f"vgg/{case}", 1, {"num_feat": 2})
+    assert (found.model, found.scale, found.fields) == (f"{stem}/{case}", 1, {"num_feat": 2})
     assert identify({key: value for key, value in state_dict.items() if key != "features.0.bias"}) is None
 
 

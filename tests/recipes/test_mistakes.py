@@ -8,6 +8,7 @@ import pytest
 
 from jsr import recipes, trees
 from jsr.errors import UserError
+from jsr.recipes.mistakes import Mistakes
 from jsr.recipes.overrides import parts
 
 L1 = dict(fn="l1", pred="sr", target="hr", weight=1.0)
@@ -270,3 +271,15 @@ def test_the_second_test_set_of_ntire24_is_not_trained_on(place, named, refused)
     lines = changed(("protocol", "ntire24"), (place, named))
     found = [line.partition(":")[0] for line in lines if "LIVE1 is for evaluation alone" in line]
     assert found == [f"--config.{place}"] * refused
+
+
+def test_what_is_said_of_a_stage_names_that_one():
+    """The rooms below know no numbers of stages, and say stages[0] of any."""
+    found = Mistakes()
+    for place in ("stages[0].batch", "stages[2].batch", "members[1].stages[3].batch", "networks"):
+        with found.at(place):
+            raise UserError("too large (--config.stages[0].batch=...)")
+    assert found.lines == [
+        f"--config.{place}: too large (--config.{stage}.batch=...)" for place, stage in (
+            ("stages[0].batch", "stages[0]"), ("stages[2].batch", "stages[2]"),
+            ("members[1].stages[3].batch", "members[1].stages[3]"), ("networks", "stages[0]"))]

@@ -50,6 +50,8 @@ def load(photo_folder):
     ({"stages[0].crop": "[48,64]", "stages[0].augment": "['flip_rotate']"},
      ["stages[0]: augmentation flip_rotate: needs square images, these are of 16x12; use flip"]),
     ({"networks.sr.carry": "match"}, ["networks.sr.start_from: networks.sr.carry is 'match', but no file is named"]),
+    ({"state": "sharded", "stages[0].optimizer": "{'name': 'muon'}"},
+     ["stages[0].players[0].optimizer: muon looks at the parameters' shapes, which a sharded state has not"]),
     ({"data.eval.degrade": ""}, ["data.eval.degrade: names none, but "]),
     ({"data.train[0].dataset": "photos", "data.train[0].split": "trian", "data.train[0].files": "/nowhere",
       "networks.sr.start_from": "$PHOTOS/0000.png", "stages[0].crop": "30"},

@@ -129,3 +129,11 @@ def test_other_steps_rates_and_data_are_gone_on_with_where_they_are_accepted(rec
         other = recipe(**more | {key: value})
         with pytest.raises(UserError, match="with which it cannot go on from step 10; choose another --workdir and st"):
             run_folder.check_same_run(other, mark_of(other), tmp_path, accept=True)
+
+
+def test_a_run_that_may_stop_early_keeps_its_validations(recipe, tmp_path):
+    for patience, wrong in (("0", None), ("3", r"other settings \(eval_every: 2 there, 3 now\)")):
+        begun(recipe(patience=patience, eval_every="2"), tmp_path / patience)
+        other = recipe(patience=patience, eval_every="3")
+        with pytest.raises(UserError, match=wrong) if wrong else contextlib.nullcontext():
+            run_folder.check_same_run(other, mark_of(other), tmp_path / patience)
