@@ -24,7 +24,7 @@ SIZES = tuple(range(7, 22, 2))  # of kernels, px
 MODES = ("area", "bilinear", "bicubic")
 KINDS = {"iso": 0.45, "aniso": 0.25, "generalized_iso": 0.12, "generalized_aniso": 0.03, "plateau_iso": 0.12,
          "plateau_aniso": 0.03}
-GREY = np.float32([0.2989, 0.587, 0.114])  # torchvision's rgb_to_grayscale
+GREY = np.array([0.2989, 0.587, 0.114], np.float32)  # torchvision's rgb_to_grayscale
 
 
 def pick(rng, choices, weights=None):
@@ -111,8 +111,9 @@ def rescale(image, size, mode, factor=None, axis=0):
     for at, out in enumerate(size, axis):
         places, weights = taps(image.shape[at], out, mode, factor)
         shape = [-1 if a == at else 1 for a in range(image.ndim)]
-        image = sum(image.take(place, at) * weight.reshape(shape)
-                    for place, weight in zip(places, weights, strict=True))
+        first, *others = (image.take(place, at) * weight.reshape(shape)
+                          for place, weight in zip(places, weights, strict=True))
+        image = sum(others, first)
     return image
 
 

@@ -13,7 +13,7 @@ SEED = 0
 WORST = 3       # images that are named of each method
 
 
-def bootstrap(differences: Sequence[float]) -> tuple[float, float, float]:
+def bootstrap(differences: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
     """The paired bootstrap of a mean difference over images (Efron's percentiles), the same bits each time.
 
     Args:

@@ -106,11 +106,13 @@ def _blurred(image):
     for axis in (0, 1):
         size = image.shape[axis]
         padded = np.pad(image, [(3, 3) if a == axis else (0, 0) for a in (0, 1)], "edge")
-        image = sum(weight * padded.take(range(k, k + size), axis) for k, weight in enumerate(_WINDOW))
+        first, *others = (weight * padded.take(range(k, k + size), axis) for k, weight in enumerate(_WINDOW))
+        image = sum(others, first)
     return image
 
 
 def _halved(image):
     """Every second row of MATLAB's bicubic, (H, W) to (H / 2, W), with the image mirrored at its borders."""
     padded = np.pad(image, [(3, 3), (0, 0)], "symmetric")
-    return sum(weight * padded[k:k + len(image):2] for k, weight in enumerate(_HALVES))
+    first, *others = (weight * padded[k:k + len(image):2] for k, weight in enumerate(_HALVES))
+    return sum(others, first)

@@ -5,6 +5,7 @@ Memory is for the features of both images at once: about 2 GB for 1 Mpx with VGG
 """
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -36,7 +37,7 @@ class SmoothVGG(vgg.VGG):
     """VGG as DISTS has it: with L2Pool for the largest of 2x2 px."""
 
     @nn.nowrap
-    def layers(self):
+    def layers(self) -> list[Any]:
         """As of VGG."""
         return [L2Pool if layer is vgg.MaxPool else layer for layer in super().layers()]
 

@@ -8,6 +8,7 @@ network whose features a score compares is a model file of its own (jsr.model_fi
 import dataclasses
 import functools
 import json
+from pathlib import Path
 
 from flax import traverse_util
 import numpy as np
@@ -73,13 +74,14 @@ def load(key):
       UserError: they are not there, or damaged.
     """
     row = scores.of_score(key)
-    paths = {row.name: place(row.name)}
+    paths: dict[str, Path | None] = {row.name: place(row.name)}
     if row.network:
         paths[row.network] = weights.files().get(row.network)
-    if lacking := [name for name, path in paths.items() if not (path and path.is_file())]:
+    found = {name: path for name, path in paths.items() if path and path.is_file()}
+    if lacking := [name for name in paths if name not in found]:
         raise UserError(f"{key}: needs weights that are not here: {' and '.join(lacking)}; "
                         f"`jsr models get {row.name}` downloads them")
-    return _read(key, tuple((name, str(path), path.stat().st_mtime_ns) for name, path in paths.items()))
+    return _read(key, tuple((name, str(path), path.stat().st_mtime_ns) for name, path in found.items()))
 
 
 @functools.lru_cache(maxsize=4)

@@ -62,7 +62,7 @@ class VGG(nn.Module):
         return x.astype(lr.dtype)
 
     @nn.nowrap
-    def layers(self):
+    def layers(self) -> list[Any]:
         """The layers in order: a convolution as its features over num_feat, the others as their classes."""
         return [layer for width, count in zip((1, 2, 4, 8, 8), self.num_conv, strict=True)
                 for layer in (*(width, ReLU) * count, MaxPool)]
