@@ -37,6 +37,8 @@ class Parser(argparse.ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         if self._subparsers:
             return super().parse_known_args(words, namespace)
+        for word in words:
+            _refuse_remote(word)
         ordered, overrides = self._in_order([_at_home(word) for word in words])
         found, rest = super().parse_known_args(ordered, namespace)
         found.words, found.overrides = words, overrides
@@ -144,7 +146,7 @@ def in_lines(name, function):
         return 1
     except BrokenPipeError:  # `jsr zoo | head`
         _give_up_output()
-        return 128 + signal.SIGPIPE
+        return 128 + getattr(signal, "SIGPIPE", 13)  # Windows has none
     except KeyboardInterrupt:
         return _stopped(name)
     except Exception as e:
@@ -239,6 +241,15 @@ def _at_home(word):
     if _is_option(word) and equals:
         return f"{name}={os.path.expanduser(value)}"
     return word if os.path.lexists(word) else os.path.expanduser(word)
+
+
+def _refuse_remote(word):
+    """Raises UserError for a place on cloud storage, but for a file that may be a model's."""
+    value = word.partition("=")[2] if _is_option(word) else word
+    if "://" in value and not value.lower().endswith((".safetensors", ".pth", ".pt", ".ckpt")):
+        from jsr.files import refuse_remote  # which most commands' start needs not
+
+        refuse_remote(value)
 
 
 def _fits_type(kind):

@@ -2,19 +2,27 @@
 
 import contextlib
 import errno
-import fcntl
 import filecmp
+import functools
 import hashlib
 import json
+import operator
 import os
 from pathlib import Path
+import re
 import stat
 import tempfile
 
 from jsr.errors import FileError, UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 # Brands of pictures in the container that MP4 and MOV are, too
 _STILLS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"crx ")
+_REMOTE = re.compile(r"(gs|gcs|s3|az|abfs|abfss|hdfs):/")
 _PART = ".part"  # ending of what is being written
 
 
@@ -36,6 +44,7 @@ def atomic_write(path, mode="wb", *, replace=True, before=lambda temporary: None
     Raises:
       UserError: the place cannot be written (permission, full disk), or is taken; nothing is left behind.
     """
+    refuse_remote(path)
     path = Path(path)
     if is_stream(path):
         with writing(path), open(path, mode.replace("+", ""), encoding=None if "b" in mode else "utf-8") as file:
@@ -46,8 +55,9 @@ def atomic_write(path, mode="wb", *, replace=True, before=lambda temporary: None
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = _temporary(path)
-            held = os.dup(handle)  # and with it the lock, until the file has its name
-            os.fchmod(handle, 0o666 & ~_umask())
+            held = fcntl and os.dup(handle)  # and with it the lock, until the file has its name
+            if hasattr(os, "fchmod"):
+                os.fchmod(handle, 0o666 & ~_umask())
             with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
                 yield file
                 file.flush()
@@ -81,7 +91,9 @@ def _temporary(path):
     """
     place = path.with_name(hidden_name(path, _PART))
     with contextlib.suppress(OSError):
-        handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        if not fcntl:
+            raise OSError("no locks")
+        handle = os.open(place, os.O_RDWR | os.O_CREAT | _flags("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"), 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             here = os.fstat(handle)
@@ -95,6 +107,11 @@ def _temporary(path):
             pass
         os.close(handle)
     return tempfile.mkstemp(prefix=_prefix(path), suffix=_PART, dir=path.parent)
+
+
+def _flags(*names):
+    """Those flags of os.open that the system has, as one number."""
+    return functools.reduce(operator.or_, (getattr(os, name, 0) for name in names))
 
 
 def refuse_existing(path):
@@ -117,6 +134,19 @@ def no_folder(path):
     if os.path.isfile(path):
         return "is a file, and a folder is wanted here; name the one that it lies in, or put it into one"
     return "no such folder"
+
+
+def is_remote(word):
+    """Whether a word names a place on cloud storage, "gs://bucket/run"; of a Path of one, too, which has one slash."""
+    return bool(_REMOTE.match(os.fspath(word)))
+
+
+def refuse_remote(word):
+    """Raises UserError where a word names a place on cloud storage."""
+    if is_remote(word):
+        raise UserError(f"{word}: is on cloud storage, which has no locks, renames and memory maps, so that only model "
+                        "files are read from there; take a local folder and copy it, as by gcloud storage cp -r, or "
+                        "mount the bucket, as by gcsfuse")
 
 
 def starts_as_clip(head):
@@ -147,7 +177,7 @@ def open_file(path):
     """
     if is_stream(path):  # not even opened, which some devices take for an order
         raise FileError(f"{path}: is a pipe or device, not a file; copy it into a file first")
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # one may have come since
+    handle = os.open(path, os.O_RDONLY | _flags("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))  # one may have come since
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

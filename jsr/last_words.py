@@ -48,8 +48,9 @@ def line(text, address, own, minutes, names):
 
 def main(address, own, minutes):
     """Passes standard input on to standard error, up to XLA's last words."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # sent to all: this one ends with its input
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # sent to all: this one ends with its input
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     names, hidden, last = [], False, []
     for words in sys.stdin.buffer:
         if words.startswith(b"\0"):

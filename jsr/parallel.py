@@ -101,6 +101,6 @@ def init_worker(*_):
 
     def follow():
         multiprocessing.parent_process().join()
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))  # of Windows' signals any ends it at once
 
     threading.Thread(target=follow, daemon=True).start()

@@ -8,6 +8,7 @@ import ast
 import importlib
 import importlib.util
 import logging
+import os
 from pathlib import Path
 import pkgutil
 import sys
@@ -35,6 +36,10 @@ GROUPS = {  # what a person wants, and the commands for it
 def main(argv=None):
     """Runs a command line; returns the exit status: 0, 1 after a mistake, 2 for unusable arguments, 128 + n."""
     if argv is None:
+        if "_ARGCOMPLETE" in os.environ:
+            from jsr.cli import _completion
+
+            _completion.complete(COMMANDS, _first_line)
         command_line.own_process()
         argv = sys.argv[1:]
     command, *words = argv or ["--help"]

@@ -33,6 +33,7 @@ from jsr.cli import _output
 from jsr.convert import conversion, files, trial
 from jsr.convert.identify import Match
 from jsr.errors import UserError
+from jsr.files import is_remote
 from jsr.torch_code import convert as torch_code
 
 _TO_MODEL_FILE = ("recipe", "arch", "scale", "field", "prefix", "reference", "licence")
@@ -68,7 +69,7 @@ def run(args):
         _output.settled(args, *([target / name for name in torch_code.FILES] if is_folder else [target]))
         return 0
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    if source.is_dir() or not source.suffix:
+    if is_remote(source) or source.is_dir() or not source.suffix:
         source = model_file.find(args.source)
     if files.is_model_file(source):
         given = [name for name in _TO_MODEL_FILE if getattr(args, name) is not None]

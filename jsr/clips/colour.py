@@ -108,6 +108,12 @@ class Layout:
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 
 
+def sampling(pix_fmt):
+    """(across, down) of a pixel format by FFmpeg's name: luma samples over chroma samples, 1 without any chroma."""
+    form = pyav("a clip").VideoFormat(pix_fmt, 16, 16)
+    return 16 // form.chroma_width(16), 16 // form.chroma_height(16)
+
+
 def layout(pix_fmt):
     """The Layout of a pixel format by FFmpeg's name; what has no planar twin goes by one of more samples or bits."""
     av = pyav("a clip")
@@ -120,7 +126,7 @@ def layout(pix_fmt):
     bits = next((depth for depth in _DEPTHS if depth >= bits), 16)
     across = down = 1
     if not (rgb or grey):
-        across, down = 16 // form.chroma_width(16), 16 // form.chroma_height(16)
+        across, down = sampling(pix_fmt)
         if (across, down) not in ((1, 1), (2, 1), (2, 2)):
             across, down = 1, 1  # 4:1:1, 4:4:0, 4:1:0: written as 4:4:4
     if alpha and bits in (9, 14):

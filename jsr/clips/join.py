@@ -47,7 +47,7 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
     with contextlib.nullcontext() if clip.is_folder else read.opened(clip.path) as source:
         try:
             with av.open(file, "w", format=form.muxer, container_options=options) as output:
-                with av.open(str(segments.path(0))) as first:
+                with read.opened(segments.path(0)) as first:
                     video, copies = _streams(source, first, output, clip, how)
                     if source:
                         output.metadata.update({key: value for key, value in source.metadata.items()

@@ -17,6 +17,8 @@ MARK = "jsr "  # before the JSON of what made a clip
 _RATE = Fraction(25)  # frames a second where a bare stream says nothing
 _EARLY_S = 12         # before the first frame wanted, where decoding begins
 _FIRST_PACKETS = 500  # in which a frame must be
+# FFmpeg's options of a reader that opens no connection, whatever addresses a playlist names
+ALONE = {"protocol_whitelist": "file"}
 _MASTERING, _LIGHT, _MATRIX = "MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DISPLAYMATRIX"
 _LOST_SIDE_DATA = {"DYNAMIC_HDR_PLUS": "HDR10+", "DOVI_METADATA": "Dolby Vision", "DOVI_RPU_BUFFER": "Dolby Vision",
                    "DYNAMIC_HDR_VIVID": "HDR Vivid", "SPHERICAL": "the tag of 360 degrees",
@@ -161,12 +163,17 @@ def made_by(path):
     return None
 
 
+def address(path):
+    """A path as FFmpeg takes it for a file, whatever colons it has: "a:b.mkv" is no protocol's."""
+    return f"file:{path}"
+
+
 @contextlib.contextmanager
 def opened(path):
     """The open av container of a file, to read; what FFmpeg says against it is a UserError."""
     av = pyav(path)
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with av.open(address(path), metadata_errors="replace", options=ALONE) as container:
             yield container
     except av.error.FFmpegError as e:
         raise FileError(f"{path}: cannot be read as a clip: {_reason(e, path)}") from e

@@ -5,7 +5,7 @@ from pathlib import Path
 import shutil
 
 from jsr import results
-from jsr.clips import colour, spec
+from jsr.clips import colour, read, spec
 from jsr.degradations import _video
 from jsr.degradations.resize import pyav
 from jsr.errors import UserError
@@ -123,7 +123,7 @@ class Writer:
         self._number, self._times, self._duration = number, [], 0
         self._partial = self._segments.path(number).with_suffix(".part")
         with self._told():
-            self._output = pyav("a clip").open(str(self._partial), "w", format="matroska")
+            self._output = pyav("a clip").open(read.address(self._partial), "w", format="matroska")
             self._video = spec.add_video(self._output, self._clip, self._how)
             spec.start(self._output)
 

@@ -242,7 +242,8 @@ def _notes(clip, encoder, pix_fmt, size, even):
     if encoder == "libx264" and colour.layout(pix_fmt).bits > 8:
         notes.append("few players show H.264 of 10 bits; --codec libx265 is HEVC")
     before, after = colour.layout(clip.pix_fmt), colour.layout(pix_fmt)
-    if (before.bits, before.across, before.down, before.grey) != (after.bits, after.across, after.down, after.grey):
+    if (before.bits, before.grey) != (after.bits, after.grey) or colour.sampling(clip.pix_fmt) != colour.sampling(
+            pix_fmt):
         notes.append(f"{clip.pix_fmt} is written as {pix_fmt}")
     return notes
 

@@ -17,19 +17,21 @@ import PIL
 
 from jsr import challenges, guests, lazy
 from jsr.challenges.rules import JPEG
-from jsr.degradations import _video, avif, hevc, jpeg, resize, second_order, webp
-from jsr.degradations.second_order import FILTERS
+from jsr.degradations import _video, avif, heic, hevc, jpeg, resize, second_order, webp
+from jsr.degradations.second_order import FILTERS, Filter
 from jsr.errors import MissingLibrary, UserError, nearest
 from jsr.images import png_bytes, read_rgb
 
 if TYPE_CHECKING:
-    from jsr.degradations import jpeg_device, resize_device
+    from jsr.degradations import jpeg_device, resize_device, second_order_device
 
-__all__ = ["CODECS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "choices", "codec", "codec_kinds", "codecs",
-           "crop_to_multiple", "decode", "degrade", "degrade_part", "draw", "jpeg_device", "jpeg_quality",
-           "other_codecs", "parameters", "protocol", "replay", "resize_device", "sees_whole", "settings", "trace"]
+__all__ = ["CODECS", "FILTERS", "PROTOCOLS", "Codec", "Degradation", "Degraded", "Filter", "choices", "codec",
+           "codec_kinds", "codecs", "crop_to_multiple", "decode", "degrade", "degrade_part", "draw", "jpeg_device",
+           "jpeg_quality", "other_codecs", "parameters", "protocol", "replay", "resize_device", "second_order_device",
+           "sees_whole", "settings", "trace"]
 # The twins in JAX, which needs a while to import
-__getattr__ = lazy.getter(__name__, {name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device")})
+__getattr__ = lazy.getter(__name__, {
+    name: f"{__name__}.{name}" for name in ("jpeg_device", "resize_device", "second_order_device")})
 
 # What a step makes, (bytes, image): a codec's file and the image decoded from it, or None for either
 Made = tuple[bytes, np.ndarray] | tuple[bytes, None] | tuple[None, np.ndarray]
@@ -69,6 +71,8 @@ CODECS = {
         **webp.record(**encoding), "decoded_by": webp.library()}, block=16),
     "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda *, decoder, **encoding: {
         **avif.record(**encoding), "decoded_by": avif.reader(decoder)}, whole=True),
+    "heic": Codec(heic.encode, heic.decode, heic.SUFFIX, lambda **encoding: {
+        **heic.record(**encoding), "decoded_by": heic.library()}, whole=True),
     "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, lambda **encoding: {
         **hevc.record(**encoding), "decoded_by": _video.library()}),
 }
@@ -111,6 +115,10 @@ PROTOCOLS = {
     # Not of a challenge: compressed twice, as pictures that were passed on are.
     "jpeg_webp": Degradation(1, ({**JPEG, "quality": range(10, 91)},
                                  {"fn": "webp", "quality": range(10, 91), "method": 4})),
+    # Not of a challenge: pictures as phones keep them.
+    **{f"photo_x{scale}_heic": Degradation(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1),
+                                                   {"fn": "heic", "quality": range(20, 91), "subsampling": "4:2:0"}))
+       for scale in (1, 2, 4)},
     # Not of a challenge: Real-ESRGAN's second-order degradation.
     **{f"real_esrgan_x{scale}": Degradation(scale, (
         *second_order.REAL_ESRGAN[0], {**JPEG, "quality": range(30, 96)}, *second_order.REAL_ESRGAN[1], {"fn": "png"}))

@@ -83,10 +83,11 @@ def _encoded(av, frames, size_hw, container, codec, options, rate):
         stream = output.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = size_hw
         stream.pix_fmt = "yuv420p"
-        for index, frame in enumerate(frames):
-            frame.pts = index
+        count = 0
+        for count, frame in enumerate(frames, 1):
+            frame.pts = count - 1
             output.mux(stream.encode(frame))
-        output.mux(drained(stream, index + 1))
+        output.mux(drained(stream, count))
     return buffer.getvalue()
 
 

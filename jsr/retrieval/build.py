@@ -8,6 +8,7 @@ import time
 import numpy as np
 
 from jsr import images
+from jsr.clips import read
 from jsr.degradations import _video
 from jsr.degradations.degrade_folder import VIDEOS
 from jsr.degradations.resize import pyav
@@ -99,7 +100,7 @@ def sampled(path, every, multiple):
     """
     av, count = pyav("video"), 0
     try:
-        with av.open(str(path)) as container:
+        with av.open(read.address(path), options=read.ALONE) as container:
             streams = [stream for stream in container.streams.video
                        if not stream.disposition & av.stream.Disposition.attached_pic]
             if not streams:

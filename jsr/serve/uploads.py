@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 from pathlib import Path
 import secrets
@@ -10,6 +9,8 @@ import shutil
 import tempfile
 import threading
 import time
+
+import filelock
 
 from jsr import clips, pictures
 from jsr.errors import UserError
@@ -64,17 +65,16 @@ class Shelf:
     def __init__(self):
         remove_leftovers()
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock: int | None = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = filelock.FileLock(self.folder / _LOCK, thread_local=False)  # it is let go by another
+        self._lock.acquire()
         self.sources: dict[str, Source] = {}
         self._coming, self._mutex = 0, threading.Lock()
 
     def close(self):
         """Removes the folder, once."""
-        if self._lock is not None:
+        if self._lock.is_locked:
+            self._lock.release()
             shutil.rmtree(self.folder, ignore_errors=True)
-            os.close(self._lock)
-            self._lock = None
 
     def new_folder(self):
         """(id, path) of a new empty folder."""
@@ -121,7 +121,9 @@ class Shelf:
 
     async def _write(self, path, name, length, parts):
         room = min(MOST_BYTES, shutil.disk_usage(self.folder).free // 2)
-        too_much = UserError(f"{name}: has more than the {room / 1e9:,.1f} GB that are taken here; use `jsr upscale`")
+        bound = f"{room / 1e9:,.1f} GB" if room >= 1e9 else f"{room / 1e6:,.1f} MB"
+        why = "" if room == MOST_BYTES else ", half of what the disk of temporary files has free"
+        too_much = UserError(f"{name}: has more than the {bound} that are taken here{why}; use `jsr upscale`")
         if length is not None and length > room:
             raise too_much
         taken = 0
@@ -190,16 +192,12 @@ def remove_leftovers():
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             here = folder.lstat()
-            if here.st_uid != os.getuid() or folder.is_symlink() or not folder.is_dir():
+            own = here.st_uid == os.getuid() if hasattr(os, "getuid") else True
+            if not own or folder.is_symlink() or not folder.is_dir():
                 continue
-            try:
-                handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            except FileNotFoundError:
+            if not (folder / _LOCK).exists():
                 if time.time() - here.st_mtime > _YOUNG:
                     shutil.rmtree(folder, ignore_errors=True)
                 continue
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(filelock.Timeout), filelock.FileLock(folder / _LOCK, timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(handle)

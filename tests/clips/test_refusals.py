@@ -46,6 +46,8 @@ def bad(tmp_path_factory, odd_clips):
     write(folder / "ten.mkv", codec="libx265", pix_fmt="yuv420p10le", sound=())
     write(folder / "hdr.mkv", codec="libx265", pix_fmt="yuv420p10le", sound=(), tags=odd_clips._PQ, options={
         "x265-params": odd_clips._HDR10})
+    (folder / "playlist.mp4").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n")
+    (folder / "list.mkv").write_text("ffconcat version 1.0\nfile 'http://127.0.0.1:9/a.ts'\n")
     Image.fromarray(odd_clips.picture(0)).save(folder / "a.gif")
     return folder
 
@@ -57,6 +59,8 @@ def bad(tmp_path_factory, odd_clips):
     ("none.mkv", "ends before its first frame"),
     ("empty.mp4", "cannot be read as a clip"),
     ("text.mkv", "cannot be read as a clip"),
+    ("playlist.mp4", "cannot be read as a clip"),
+    ("list.mkv", "cannot be read as a clip"),
     ("cut.mp4", "it is cut off, its index (moov)"),
     ("ass.mkv --container mp4", "mp4 cannot hold its stream 1 (subtitle ssa); choose --container mkv"),
     ("pcm.mkv --container webm", "webm cannot hold its stream 1 (audio pcm_s16le); choose --container mkv"),
@@ -107,6 +111,15 @@ def test_a_part(bad, bicubic, tmp_path, capsys):
         times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
         assert [(chapter["start"], chapter["end"]) for chapter in container.chapters()] == [(0, 100), (100, 210)]
     assert times == [Fraction(1001 * index, 30000) for index in range(7)], "of 12, those from 0.1 to 0.31 s"
+
+
+def test_a_colon_is_part_of_a_name(bad, bicubic, tmp_path, monkeypatch, capsys):
+    """What stands before it is no protocol, of the clip, its result, and the segments between; none is connected to."""
+    monkeypatch.chdir(tmp_path)
+    name = "http:a.mp4"
+    (tmp_path / name).write_bytes((bad / "plain.mp4").read_bytes())
+    assert cli.main(["upscale", name, "--out", "tcp:b.mkv", "--model", str(bicubic), "--runtime", "jax"]) == 0
+    assert sorted(os.listdir(tmp_path)) == [name, "tcp:b.mkv"]
 
 
 @pytest.mark.slow

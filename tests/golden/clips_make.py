@@ -269,6 +269,8 @@ ODD = [
     _simple("late.mp4", times=[9000 + 1001 * index for index in range(FRAMES)]),
     _simple("hevc10.mkv", codec="libx265", pix_fmt="yuv420p10le"),
     _simple("hevc422.mp4", codec="libx265", pix_fmt="yuv422p10le"),
+    _simple("hevc12.mkv", codec="libx265", pix_fmt="yuv420p12le", sound=()),
+    _simple("411.mkv", codec="ffv1", pix_fmt="yuv411p", sound=(), says="yuv411p is written as yuv444p"),
     _simple("h264_10.mp4", pix_fmt="yuv420p10le", says="libx265"),
     _simple("full444.mkv", pix_fmt="yuv444p", tags={"color_range": 2}, full=True, says="full range"),
     _simple("bt709.mkv", tags={"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}, matrix="bt709",

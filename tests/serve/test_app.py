@@ -243,6 +243,26 @@ def test_results_are_the_bytes_of_the_command(serving, tmp_path, photograph, mon
     assert (tmp_path / "out" / "holiday" / "photo_x2.jpg").exists()
 
 
+def test_a_clip_becomes_the_bytes_of_the_command(serving, tmp_path, photograph):
+    av = pytest.importorskip("av", reason="the extra `video` is not installed")
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, width=64, height=48, pix_fmt="yuv420p")
+        for seed in range(4):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(photograph(48, 64, seed))))
+        container.mux(stream.encode())
+    assert cli.main(["upscale", str(tmp_path / "clip.mp4"), "--width", "32"]) == 0
+    client = let_in(serving())
+    source = send(client, (tmp_path / "clip.mp4").read_bytes(), "clip.mp4").json()["id"]
+    assert state(client)["sources"][0]["frames"] == 4
+    order(client, [source], size={"width": 32})
+    (task,) = until(client, ended)
+    assert task["name"] == "clip_32x24.mp4" and task["notes"], task
+    assert client.get(f"/results/{task['id']}").content == (tmp_path / "clip_32x24.mp4").read_bytes()
+    for address, width in ((f"/sources/{source}", 64), (f"/results/{task['id']}", 32)):
+        for size in ("view", "thumbnail"):
+            assert Image.open(io.BytesIO(client.get(f"{address}/{size}").content)).width == width
+
+
 def test_files_in_the_folder_of_results_stay(serving, tmp_path, photograph):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a_5x5.png").write_bytes(b"mine")

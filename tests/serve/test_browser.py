@@ -304,6 +304,7 @@ def test_pages_fit_and_have_no_findings(browser, serve, photos, run, scheme, wid
     with serve(run.parent.parent) as (address, _, _), opened(
             browser, address, color_scheme=scheme, viewport={"width": width, "height": 700}) as page:
         def fits():
+            page.wait_for_load_state()  # with its style
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert findings(page) == []
 
