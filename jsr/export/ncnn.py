@@ -8,6 +8,7 @@ that what it gives has to be run and compared (jsr.export.check).
 """
 
 from collections.abc import Callable, Mapping
+import importlib
 import importlib.util
 import math
 from pathlib import Path
@@ -44,7 +45,7 @@ def convert(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *, 
       UserError: a network cannot be said in ONNX for any size, or pnnx gives up; the packages pnnx or onnx are missing.
     """
     pnnx = importlib.util.find_spec("pnnx")  # is not imported: that imports PyTorch, of which ONNX graphs need nothing
-    if pnnx is None:
+    if pnnx is None or not pnnx.submodule_search_locations:
         raise UserError(f"ncnn files are made by the package pnnx: {install('ncnn')}")
     try:
         model = chain_to_onnx(networks, variables, nchw=True)
@@ -81,8 +82,7 @@ def load(param: bytes, weights: bytes) -> Callable[[np.ndarray], np.ndarray]:
     """
     if importlib.util.find_spec("ncnn") is None:
         raise UserError(f"ncnn files are checked by the package ncnn: {install('ncnn')}")
-    import ncnn
-
+    ncnn = importlib.import_module("ncnn")  # an import statement looks like one of this file to type checkers
     net = ncnn.Net()
     for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
         setattr(net.opt, name, False)

@@ -106,7 +106,6 @@ def test_sizes_are_multiples_where_a_network_wants_them(tmp_path, capsys):
 
 
 def test_ncnn(model, tmp_path, capsys):
-    """In ncnn's own package; x2, whose anchor repeats channels, is what pnnx alone gets wrong."""
     for package in ("ncnn", "pnnx", "onnx"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"needs {package}: the extra [ncnn]")
@@ -118,7 +117,8 @@ def test_ncnn(model, tmp_path, capsys):
     assert run(model, out) == 1 and "m.ncnn.param: exists" in capsys.readouterr().err
 
 
-def test_ncnn_repeats_channels(tmp_path):
+def test_ncnn_repeats_channels():
+    """As the shipped x2 does; pnnx by itself takes the first of a list of channels for the list."""
     for package in ("ncnn", "pnnx", "onnx"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"needs {package}: the extra [ncnn]")
