@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 
@@ -10,8 +11,9 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jsr import recipes
+from jsr import load, recipes
 from jsr.images import read_rgb
+from jsr.inference import runtimes
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -66,3 +68,38 @@ def test_a_phone_gets_its_file(tmp_path):
         pytest.skip("needs ONNX and ONNX Runtime: pip install '.[export]'")
     shown = run(EXAMPLES / "to_a_phone.py", "x2", "x2.onnx", folder=tmp_path)
     assert shown.splitlines()[-1].endswith("(1, 360, 640, 3) uint8") and (tmp_path / "x2.onnx").exists()
+
+
+@pytest.mark.slow
+def test_cpp_gives_the_bytes_of_python(tmp_path, photograph):
+    """Headers of ONNX Runtime, which its Python package lacks, are where ONNXRUNTIME_INCLUDE says, or the system's."""
+    for package in ("onnx", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip("needs ONNX and ONNX Runtime: pip install '.[export]'")
+    if (compiler := shutil.which("g++")) is None:
+        pytest.skip("needs g++")
+    places = [*filter(None, [os.environ.get("ONNXRUNTIME_INCLUDE")]), "/usr/include/onnxruntime",
+              "/usr/local/include/onnxruntime"]
+    headers = next((place for place in places if Path(place, "onnxruntime_c_api.h").is_file()), None)
+    if headers is None:
+        pytest.skip("needs onnxruntime_c_api.h; set ONNXRUNTIME_INCLUDE to its folder")
+    package = Path(importlib.util.find_spec("onnxruntime").origin).parent
+    library = next((package / "capi").glob("libonnxruntime.so.*"), None)
+    if library is None:
+        pytest.skip("needs a package of ONNX Runtime that has libonnxruntime.so")
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
+        (tmp_path / name).symlink_to(library)
+    subprocess.run([compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror", EXAMPLES / "cpp/upscale.cpp", "-isystem",
+                    headers, "-L", tmp_path, "-l", "onnxruntime", f"-Wl,-rpath,{tmp_path}", "-o",
+                    tmp_path / "upscale"], check=True)
+    run("-m", "jsr", "export", "x2", "x2.onnx", folder=tmp_path)
+    image = photograph(37, 50)
+    Image.fromarray(image).save(tmp_path / "lr.ppm")
+    subprocess.run([tmp_path / "upscale", "x2.onnx", "lr.ppm", "sr.ppm"], cwd=tmp_path, check=True)
+    found = np.asarray(Image.open(tmp_path / "sr.ppm"))
+    np.testing.assert_array_equal(found, runtimes.open_onnx(str(tmp_path / "x2.onnx"))(image[None])[0])
+    expected = load("x2").upscale(image)
+    assert abs(found - expected.astype(int)).max() <= 1 and (found != expected).mean() < 1e-3
+    wrong = subprocess.run([tmp_path / "upscale", "x2.onnx", "x2.onnx", "no.ppm"], cwd=tmp_path, capture_output=True)
+    assert wrong.returncode == 1 and wrong.stderr.startswith(b"upscale: x2.onnx: is no binary PPM file of 8 bit")
+    assert not (tmp_path / "no.ppm").exists()

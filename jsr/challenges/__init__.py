@@ -9,8 +9,8 @@ from jsr.challenges.entries import TABLES, figures, level, printed, published, t
 from jsr.challenges.known import CHALLENGES, PROTOCOLS, of, protocol
 from jsr.challenges.limits import excess, kept, verdict
 from jsr.challenges.ranking import BASELINE_TOLERANCE_DB, Standing, same_images, score, standing
-from jsr.challenges.rules import Protocol, Timing, column, label
+from jsr.challenges.rules import Protocol, Submission, Timing, column, label
 
-__all__ = ["BASELINE_TOLERANCE_DB", "CHALLENGES", "PROTOCOLS", "TABLES", "Protocol", "Standing", "Timing", "column",
-           "excess", "figures", "kept", "label", "level", "of", "printed", "protocol", "published", "same_images",
-           "score", "standing", "table", "verdict"]
+__all__ = ["BASELINE_TOLERANCE_DB", "CHALLENGES", "PROTOCOLS", "TABLES", "Protocol", "Standing", "Submission", "Timing",
+           "column", "excess", "figures", "kept", "label", "level", "of", "printed", "protocol", "published",
+           "same_images", "score", "standing", "table", "verdict"]

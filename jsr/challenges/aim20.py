@@ -4,7 +4,7 @@ Report: Wei, Lu, Timofte et al., ECCV Workshops 2020, section 2 and Tables 1 and
 computed, nor that a border is cut: inferred.
 """
 
-from jsr.challenges.rules import Protocol
+from jsr.challenges.rules import Protocol, Submission
 
 
 def weighted_score(psnr: float, ssim: float) -> float:
@@ -19,4 +19,5 @@ TRACKS = tuple(Protocol(
     name=f"aim20_x{scale}", title=f"AIM 2020 real image super-resolution, track {track} (x{scale})", scale=scale,
     keys=("psnr[rgb]", "ssim[rgb]"), ranking="psnr[rgb]", weigh=weighted_score,
     table=f"aim20_x{scale}", test_set="the challenge's 60 test photographs, which nothing published names",
-    test_count=60) for track, scale in ((1, 2), (2, 3), (3, 4)))
+    test_count=60, submission=Submission("CodaLab; code and factsheet by mail"))
+    for track, scale in ((1, 2), (2, 3), (3, 4)))

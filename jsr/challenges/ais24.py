@@ -5,7 +5,7 @@ Report: Conde et al., CVPR Workshops 2024, sections 2 to 2.3 and Table 1. It nam
 timed in 100 runs; the warm-up is inferred: as in 2023.
 """
 
-from jsr.challenges.rules import Protocol, Timing
+from jsr.challenges.rules import Protocol, Submission, Timing
 
 _QPS = 31, 39, 47, 55, 63
 TRACKS = (
@@ -23,5 +23,7 @@ TRACKS = (
                    "ssim[rgb] QP31": "0.800", "ssim[rgb] QP63": "0.715",
                    "ssim[ntire23_script] QP31": "0.843", "ssim[ntire23_script] QP63": "0.774"},
         runtime="GeForce RTX 4090", timing=Timing((540, 960), 50, 100),
+        submission=Submission("to the organisers: code, models and results", inferred=(
+            "names, PNG and readme.txt are those of the CodaLab challenges of NTIRE and MIPI, an archive for each QP")),
         limits={"runtime_ms": 33}),  # "upscale the image under 33ms"
 )

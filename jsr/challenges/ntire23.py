@@ -6,7 +6,7 @@ and calc_metrics.py there makes the table's "Y" from RGB with the weights of BGR
 the table's bicubic is that of its sr_demo.py, torch's. The report names no limit of size or time.
 """
 
-from jsr.challenges.rules import JPEG, Protocol, Timing
+from jsr.challenges.rules import JPEG, Protocol, Submission, Timing
 
 _PUBLISHED = {2: {"psnr[rgb]": "33.92", "psnr[ntire23_script]": "36.66", "ssim[rgb]": "0.8829"},
               3: {"psnr[rgb]": "31.30", "psnr[ntire23_script]": "33.82", "ssim[rgb]": "0.8245"}}
@@ -17,4 +17,5 @@ TRACKS = tuple(Protocol(
     keys=("psnr[rgb]", "psnr[ntire23_script]", "psnr[y_601]", "ssim[rgb]"), ranking="psnr[rgb]",
     table=f"ntire23_x{scale}", test_set="the 110 images of the 4K RTSR benchmark, never released", test_count=110,
     kernel="torch_bicubic", published=_PUBLISHED[scale], runtime="GeForce RTX 3090, FP16, without TensorRT",
-    timing=Timing(size, 50, 244)) for track, scale, size in ((1, 2, (1080, 1920)), (2, 3, (720, 1280))))
+    timing=Timing(size, 50, 244), submission=Submission("by mail: images, code and factsheet"))
+    for track, scale, size in ((1, 2, (1080, 1920)), (2, 3, (720, 1280))))

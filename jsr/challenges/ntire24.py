@@ -6,7 +6,7 @@ and not published: a mean over the same images differs by what these draw. LIVE1
 way of timing. Inferred: the most frequent size of DIV2K, and a few runs.
 """
 
-from jsr.challenges.rules import JPEG, Protocol, Timing
+from jsr.challenges.rules import JPEG, Protocol, Submission, Timing
 
 TRACKS = (
     Protocol(
@@ -19,5 +19,6 @@ TRACKS = (
         test_names=frozenset(f"{i:04d}" for i in range(901, 1001)), baseline="input", kernel="input",
         published={"psnr[rgb]": "31.2827"}, timing=Timing((1356, 2040), 1, 3),
         limits={"model_mb": 300},  # "the total size of submitted codes and models cannot exceed 300 MB"
+        submission=Submission("code and models before the test phase, the factsheet with the runtime"),
         kept_out=("live1",)),  # "not allowed to use the LIVE1 dataset for training", section 2.1
 )

@@ -25,6 +25,21 @@ class Timing:
     repeats: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Submission:
+    """How results were handed in.
+
+    Attributes:
+      where: to whom or what, and what else was handed in, as the report says.
+      unit: what the readme's first line counts the runtime by.
+      inferred: what of the archive's form the report is silent of, and whose it is instead; "" of nothing.
+    """
+
+    where: str
+    unit: str = "image"
+    inferred: str = "names, PNG and readme.txt are those of the CodaLab challenges of NTIRE and MIPI"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Protocol:
     """A track of a challenge: how it degraded, judged and timed.
@@ -53,6 +68,7 @@ class Protocol:
       limits: the most that the report allows an entry: {"model_mb": code and models, MB of 2^20 bytes as the tables
         count them, "runtime_ms": ms an image}; {} where it names no limit.
       kept_out: datasets that its rules do not allow to train on.
+      submission: Submission; None of benchmarks, to which nothing is handed in.
     """
 
     name: str
@@ -77,6 +93,7 @@ class Protocol:
     timing: Timing | None = None
     limits: dict[str, float] = dataclasses.field(default_factory=dict)
     kept_out: tuple[str, ...] = ()
+    submission: Submission | None = None
 
     @property
     def ranking_columns(self) -> list[str]:

@@ -9,16 +9,17 @@ _TURNING = (b"eXIf", b"XML:com.adobe.xmp")  # what in a PNG file may state an or
 _PNG_RGB_8 = b"\x08\x02"  # bit depth and colour type, bytes 24 and 25 of a PNG file
 
 
-def readme(runtime_s, *, cpu=False, extra_data=False, description=""):
+def readme(runtime_s, *, unit="image", cpu=False, extra_data=False, description=""):
     """The text of readme.txt.
 
     Args:
-      runtime_s: per image, s.
+      runtime_s: per `unit`, s.
+      unit: "image" or "frame", of jsr.challenges.Submission.
       cpu: measured on a CPU, not a GPU.
       extra_data: trained on more than the organisers' data.
       description: anything else, one line.
     """
-    return (f"runtime per image [s] : {runtime_s:g}\n"
+    return (f"runtime per {unit} [s] : {runtime_s:g}\n"
             f"CPU[1] / GPU[0] : {int(cpu)}\n"
             f"Extra Data [1] / No Extra Data [0] : {int(extra_data)}\n"
             f"Other description : {description}\n")
@@ -27,10 +28,13 @@ def readme(runtime_s, *, cpu=False, extra_data=False, description=""):
 def write_zip(file, images, text):
     """Writes the archive: `<name>.png` for every image and readme.txt, at its root.
 
-    AIM 2022's own rules for this could not be found; the format is inferred from what sibling challenges (NTIRE, MIPI)
-    ask for: PNG files called as the inputs, no folders, four lines of readme. Of a clip, inferred too, there are frames
-    001/001.png and so on, as the organisers' ffmpeg command writes them. 8-bit RGB PNG files go in as they are, others
-    are written anew; the archive's bytes do not depend on the clock.
+    None of the five challenges' reports says what the archive looks like, AIM 2020's and AIM 2022's that CodaLab took
+    it, NTIRE 2023's that mail did, AIS 2024's that the organisers did; NTIRE 2024's speaks of code and a factsheet. The
+    form is inferred from sibling challenges on CodaLab (NTIRE, MIPI): PNG files called as the inputs, no folders, four
+    lines of readme. Of a clip (AIM 2022, track 2), inferred too, there are frames 001/001.png and so on, as the
+    organisers' ffmpeg command writes them, and the runtime is one of a frame. What differs by challenge is data,
+    jsr.challenges.Submission. 8-bit RGB PNG files go in as they are, others are written anew; the archive's bytes do
+    not depend on the clock.
 
     Args:
       file: open for writing in binary.

@@ -99,7 +99,7 @@ def add_arguments(parser):
     parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a core by default")
     zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
     zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there; - is standard output")
-    zipped.add_argument("--runtime", metavar="S", type=float, help="s an image, for its readme.txt")
+    zipped.add_argument("--runtime", metavar="S", type=float, help="s an image, of clips a frame, for its readme.txt")
     zipped.add_argument("--cpu", action="store_true", help="--runtime_ms was measured on a CPU, not a GPU")
     zipped.add_argument("--extra_data", action="store_true", help="trained on more than the challenge's data")
     zipped.add_argument("--description", metavar="TEXT", default="", help="the readme's last line")
@@ -135,6 +135,8 @@ def run(args):
             problems.append(f"{args.submission}: not written; files missing or unfit: {len(problems)}")
         elif args.submission:
             done = _submit(args, pairs, protocol, video)
+            if form := protocol and protocol.submission:
+                console.print(f"handed in, says the report: {form.where or 'nothing'}; inferred: {form.inferred}")
         if args.hr:
             _write(report, args)
     except UserError as e:  # what is wrong with the images is said all the same
@@ -483,7 +485,9 @@ def _lines(rows, whos):
 
 def _submit(args, pairs, protocol, video):
     """Writes the archive; returns what was done, in a few words."""
-    text = submission.readme(args.runtime, cpu=args.cpu, extra_data=args.extra_data, description=args.description)
+    form = protocol and protocol.submission
+    text = submission.readme(args.runtime, unit=form.unit if form else "image", cpu=args.cpu,
+                             extra_data=args.extra_data, description=args.description)
     sources = {pair.hr.stem: pair.sr for pair in pairs}
     if len(sources) < len(pairs):
         twice = next(pair for pair in pairs if sources[pair.hr.stem] != pair.sr)

@@ -17,7 +17,7 @@ from jsr.layers.padding import crop_to
 
 
 def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *,
-              dtype: DTypeLike = np.uint8) -> Callable[[jax.Array], jax.Array]:
+              dtype: DTypeLike = np.uint8, half: bool = False) -> Callable[[jax.Array], jax.Array]:
     """What `jsr upscale` does to a whole picture of the chain's channels, as one function that takes symbolic sizes.
 
     Padding, cropping, clipping and rounding are inside, so that whoever runs the function needs nothing else of jsr.
@@ -28,10 +28,14 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
       networks: {name: module} in order.
       variables: {name: Flax collections}; they become constants of the function.
       dtype: of LR and SR: uint8, or float32 in [0, 1], clipped and not rounded.
+      half: the parameters are kept, and the networks computed, in float16.
 
     Returns:
-      Function of lr (1, H, W, C) to sr (1, H * scale, W * scale, C), both of that dtype.
+      Function of lr (N, H, W, C) to sr (N, H * scale, W * scale, C), both of that dtype.
     """
+    if half:
+        networks = {name: module.clone(dtype=jnp.float16) for name, module in networks.items()}
+        variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float16), dict(variables))
     padding, scale = chain_padding(networks), chain_scale(networks)
 
     def upscale(lr):
@@ -43,27 +47,29 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
     return upscale
 
 
-def traced_input(networks: Mapping[str, nn.Module], size: tuple[int, int] | None, dtype: DTypeLike
-                 ) -> jax.ShapeDtypeStruct:
-    """The jax.ShapeDtypeStruct that `on_pixels` is traced with: (height, width), or symbolic ones for None."""
+def traced_input(networks: Mapping[str, nn.Module], size: tuple[int, int] | None, dtype: DTypeLike,
+                 batch: int | None = 1) -> jax.ShapeDtypeStruct:
+    """The jax.ShapeDtypeStruct that `on_pixels` is traced with: (height, width), and a batch; symbolic for None."""
     multiple = chain_open_multiple(networks)
-    sides = "height, width" if multiple == 1 else f"{multiple}*height, {multiple}*width"
-    return jax.ShapeDtypeStruct((1, *(size or export.symbolic_shape(sides)), chain_channels(networks)[0]), dtype)
+    sides = size or [side if multiple == 1 else f"{multiple}*{side}" for side in ("height", "width")]
+    lengths = ", ".join(map(str, (batch or "batch", *sides, chain_channels(networks)[0])))
+    return jax.ShapeDtypeStruct(export.symbolic_shape(lengths), dtype)
 
 
 @contextlib.contextmanager
-def tracing(size: tuple[int, int] | None) -> Iterator[None]:
-    """Turns what goes wrong while a network is traced for any size (None) into a UserError that says what to do."""
+def tracing(size: tuple[int, int] | None, batch: int | None = 1) -> Iterator[None]:
+    """Turns what goes wrong while a network is traced for any size or batch (None) into a UserError that helps."""
     try:
         yield
     except UserError:
         raise
     except Exception as e:  # of many classes: a network may do anything with the sizes that it is given
-        if size is not None:
+        if size is not None and batch is not None:
             raise
         reason = str(e).strip().partition("\n")[0]
-        raise UserError(f"this network needs to know the size of its images ({type(e).__name__}: {reason:.80}); export "
-                        "it for one, as --size 256x256") from e
+        what, where = ("size", "--size 256x256") if size is None else ("number", "--batch 4")
+        raise UserError(f"this network needs to know the {what} of its images ({type(e).__name__}: {reason:.80}); "
+                        f"export it for one, as {where}") from e
 
 
 def padded_rows(side: Any, target: Any, mode: str) -> jax.Array:

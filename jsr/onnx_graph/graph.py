@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 OPSET = 20  # the first with Gelu
-IR_VERSION = 9  # belongs to this opset
+LEAST_OPSET = 13  # before it, Squeeze and Unsqueeze had their axes elsewhere
 
 
 @dataclasses.dataclass
@@ -99,13 +99,14 @@ class Graph:
                 found[name].append(node)
         return found
 
-    def to_proto(self, inputs, outputs):
+    def to_proto(self, inputs, outputs, opset=OPSET):
         """The onnx.ModelProto; `inputs` and `outputs` are {name: (numpy dtype, shape of ints and names)}."""
         from onnx import helper, numpy_helper
 
         constants = [numpy_helper.from_array(array, key) for key, array in self.constants.items()]
         graph = helper.make_graph(self._protos(), "jsr", _declared(inputs), _declared(outputs), constants)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
+        opsets = [helper.make_opsetid("", opset)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets),
                                  producer_name="jsr")
 
     def _protos(self):

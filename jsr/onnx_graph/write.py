@@ -20,7 +20,7 @@ import numpy as np
 from jsr.chain import chain_channels, chain_frames, chain_open_multiple, chain_padding, run_chain
 from jsr.errors import UserError, install
 from jsr.onnx_graph import LEAST_SIDE
-from jsr.onnx_graph.graph import Graph
+from jsr.onnx_graph.graph import OPSET, Graph
 from jsr.onnx_graph.values import Constant, Tensor
 from jsr.onnx_graph.writer import Writer
 
@@ -31,7 +31,8 @@ CHANNELS_FIRST = {4: (0, 3, 1, 2), 5: (0, 1, 4, 2, 3)}  # rank: order of the axe
 
 
 def to_onnx(function: Callable[[jax.Array], jax.Array], example: jax.ShapeDtypeStruct, *, input_name: str = "lr",
-            output_name: str = "sr", dynamic: Sequence[int] = (1, 2), multiple: int = 1, nchw: bool = False) -> Any:
+            output_name: str = "sr", dynamic: Sequence[int] = (1, 2), multiple: int = 1, nchw: bool = False,
+            opset: int = OPSET) -> Any:
     """The ONNX graph of a function of images.
 
     Args:
@@ -43,19 +44,20 @@ def to_onnx(function: Callable[[jax.Array], jax.Array], example: jax.ShapeDtypeS
         frames 1, height 2 and width 3.
       multiple: open heights and widths are multiples of it, px, and 32 at least.
       nchw: the graph's input and output, where they have four axes, are (N, C, H, W) instead; of five (N, T, C, H, W).
+      opset: version of ONNX's operators that the graph is for; they are written as those of 20.
 
     Returns:
-      onnx.ModelProto, of opset 20, checked.
+      onnx.ModelProto, checked.
 
     Raises:
       ValueError: an operation has no counterpart in the table of jsr.onnx_graph.writer, its name in the message; or
         `dynamic` names another axis; or the function returns more than one array.
-      UserError: the package onnx is missing.
+      UserError: the package onnx is missing, or another opset than 20 lacks one of the graph's operators in that form.
 
     What JAX says of shapes that cannot be left open passes through; `dynamic=()` has none.
     """
     return _export(lambda _, image: function(image), {}, example, input_name=input_name, output_name=output_name,
-                   dynamic=dynamic, multiple=multiple, nchw=nchw)
+                   dynamic=dynamic, multiple=multiple, nchw=nchw, opset=opset)
 
 
 def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *, dtype: DTypeLike = jnp.float32,
@@ -101,11 +103,13 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
                    nchw=nchw)
 
 
-def _export(function, variables, example, *, input_name="lr", output_name="sr", dynamic, multiple, nchw):
+def _export(function, variables, example, *, input_name="lr", output_name="sr", dynamic, multiple, nchw, opset=OPSET):
     if importlib.util.find_spec("onnx") is None:
         raise UserError(f"ONNX graphs need the package onnx: {install('export')}")
     import onnx
 
+    if opset > (last := onnx.defs.onnx_opset_version()):
+        raise UserError(f"opset {opset}: the package onnx here knows those up to {last}")
     shape = open_shape(example.shape, dynamic, multiple)
     graph, out, layouts = traced(function, variables, jax.ShapeDtypeStruct(shape, example.dtype), names=(
         input_name, output_name), dynamic=dynamic, multiple=multiple, nchw=nchw)
@@ -113,8 +117,14 @@ def _export(function, variables, example, *, input_name="lr", output_name="sr", 
     sides = {_axes(shape)[axis]: shape[axis] for axis in dynamic}
     lengths = [[_text(dims[axis], sides) for axis in layout]
                for dims, layout in zip((shape, out.shape), layouts, strict=True)]
-    model = graph.to_proto({input_name: (example.dtype, lengths[0])}, {output_name: (out.dtype, lengths[1])})
-    onnx.checker.check_model(model, full_check=True)
+    model = graph.to_proto({input_name: (example.dtype, lengths[0])}, {output_name: (out.dtype, lengths[1])}, opset)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:
+        if opset == OPSET:
+            raise
+        reason = str(e).strip().partition("\n")[0]
+        raise UserError(f"opset {opset}: cannot hold this network ({reason:.100}); opset {OPSET} can") from e
     return model
 
 

@@ -14,6 +14,7 @@ def test_readme():
     assert readme(0.25, cpu=True, extra_data=True, description="two networks").splitlines() == [
         "runtime per image [s] : 0.25", "CPU[1] / GPU[0] : 1", "Extra Data [1] / No Extra Data [0] : 1",
         "Other description : two networks"]
+    assert readme(2, unit="frame").startswith("runtime per frame [s] : 2\n")
     assert readme(12).splitlines()[1:3] == ["CPU[1] / GPU[0] : 0", "Extra Data [1] / No Extra Data [0] : 0"]
 
 

@@ -508,6 +508,7 @@ def test_submission_of_other_images_than_the_challenges_says_so(evaluate, folder
     status, out, _ = evaluate("--sr", folders / "sr", "--protocol", "aim22_t1",
                               "--submission", folders / "x.zip", *SUBMISSION)
     assert status == 0 and "the challenge's are the 100 test images of DIV2K, 0901 to 1000" in out
+    assert "handed in, says the report: CodaLab, competition 5076; inferred: names, PNG and readme.txt" in out
 
 
 def test_incomplete_submission_is_not_written(evaluate, folders, photograph):

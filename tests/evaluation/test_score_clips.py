@@ -138,6 +138,7 @@ def test_a_submission_of_clips_holds_their_frames(clips, capsys):
     assert status == 0 and "o.zip: 2 clips and readme.txt; the challenge's are the 15 test clips of LDV 3.0" in out
     with zipfile.ZipFile(clips / "o.zip") as archive:
         assert archive.namelist() == [f"{name}/{n:03d}.png" for name in "ab" for n in (1, 2, 3)] + ["readme.txt"]
+        assert archive.read("readme.txt").startswith(b"runtime per frame [s] : 1\n")
     status, _, err = run(capsys, "--sr", clips / "lr", "--lr", clips / "lr", "--protocol", "aim22_t2",
                          "--submission", clips / "p.zip", "--runtime", "1")
     assert status == 1 and "a.hevc: is 16x20, its LR a.hevc 16x20 (height x width), not x4" in err
