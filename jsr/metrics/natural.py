@@ -106,13 +106,11 @@ def _blurred(image):
     for axis in (0, 1):
         size = image.shape[axis]
         padded = np.pad(image, [(3, 3) if a == axis else (0, 0) for a in (0, 1)], "edge")
-        first, *others = (weight * padded.take(range(k, k + size), axis) for k, weight in enumerate(_WINDOW))
-        image = sum(others, first)
+        image = np.add.reduce([weight * padded.take(range(k, k + size), axis) for k, weight in enumerate(_WINDOW)])
     return image
 
 
 def _halved(image):
     """Every second row of MATLAB's bicubic, (H, W) to (H / 2, W), with the image mirrored at its borders."""
     padded = np.pad(image, [(3, 3), (0, 0)], "symmetric")
-    first, *others = (weight * padded[k:k + len(image):2] for k, weight in enumerate(_HALVES))
-    return sum(others, first)
+    return np.add.reduce([weight * padded[k:k + len(image):2] for k, weight in enumerate(_HALVES)])
