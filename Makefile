@@ -30,7 +30,7 @@ lint: install
 	$(BIN)/ruff check --no-cache jsr tests configs tfds_builders benchmarks docs examples
 
 types: install
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python  # else it asks for newer versions
 
 test: install
 	$(BIN)/$(PYTEST) -m 'not slow'
