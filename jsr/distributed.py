@@ -33,6 +33,7 @@ HEARTBEAT_S = 20  # after which a silent process is gone
 WAIT_MINUTES = 5.0  # for all to come
 _SEEN_S = 20      # that a file may take to be seen by all, over a network
 _POLL_MS = 2000
+_GRACE_S = 1.0    # that others have from having heard to their end; the service's end would abort them
 _LEFT = "jsr/left"  # key under which a process that must end says why
 _STOP = "jsr/stop"  # key under which a process that got SIGTERM says so
 # In the errors of collectives, checkpoints and the store where another process is gone
@@ -449,6 +450,8 @@ def _exit(status):
         _set(f"jsr/heard/{number()}", "")
         for n in range(1, count()) if is_first() else ():
             _store().blocking_key_value_get(f"jsr/heard/{n}", 1000 * HEARTBEAT_S)
+        if is_first():
+            time.sleep(_GRACE_S)
     os._exit(status)
 
 

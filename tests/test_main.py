@@ -136,7 +136,7 @@ def test_a_run_to_its_end(tiny_run, reference):
     assert "PSNR[rgb]" in done.stdout and str(workdir / "report.html") in done.stdout
     assert "no recipe was named, so this is `quick`" in done.stderr and "aim22_t1.py:edsr" in done.stderr
     page = (workdir / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4 + 4  # strips; a film of baseline, step 8, the end, HR
+    assert page.count("data:image/png;base64,") == 4 * 6 + 4  # crops; a film of baseline, step 8, the end, HR
     assert page.count("<svg") == 5
     rows = log_rows(workdir)
     assert [row["step"] for row in rows if row["kind"] == "train"] == [4, 8, 12]

@@ -18,7 +18,7 @@ def test_the_projects_file_has_the_name_that_messages_say():
     assert project["name"] == errors.DISTRIBUTION and list(project["scripts"]) == ["jsr"]
     own = [text for texts in project["optional-dependencies"].values() for text in texts
            if text.startswith(errors.DISTRIBUTION)]
-    assert len(own) == 4
+    assert len(own) == 5
     assert errors.install() == f"pip install {errors.DISTRIBUTION}"
     assert errors.install("export", "openvino") == f'pip install "{errors.DISTRIBUTION}[export]" openvino'
 

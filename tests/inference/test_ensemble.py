@@ -117,7 +117,7 @@ def test_a_file_of_an_ensemble_is_the_average_of_its_members(tmp_path, photograp
                               (jsr.load(file, paths[2], weights=[2, 1]), (0.5, 1.5, 1))):
         expected = np.average(found, axis=0, weights=weights)
         np.testing.assert_allclose(upscaler.upscale(lr), np.clip(expected, 0, 1), atol=1e-5)
-    for files, options, words in (((file,), {"members": 3}, "members = 3: expected 1 to 2, for so many networks"),
+    for files, options, words in (((file,), {"members": 3}, "members = 3: expected 1 to 2, the number of networks"),
                                   ((file,), {"members": 0}, "members = 0: expected 1 to 2"),
                                   ((file, paths[1]), {}, "1.safetensors: is .*ab.safetensors .member2. once more"),
                                   ((file,), {"weights": [1, 2]}, "weights 1, 2: expected one for each of 1 models"),
