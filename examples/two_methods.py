@@ -11,9 +11,8 @@ import sys
 import numpy as np
 
 import jsr
+from jsr.evaluation import comparison
 from jsr.images import read_rgb
-
-DRAWS = 10_000
 
 
 def main(a, b, originals, key="psnr[y_601]", border=4):
@@ -24,8 +23,7 @@ def main(a, b, originals, key="psnr[y_601]", border=4):
         scores = [jsr.metrics.score(read_rgb(Path(folder) / name), hr, [key], border)[key] for folder in (a, b)]
         differences.append(scores[0] - scores[1])
     differences = np.array(differences)
-    drawn = np.random.default_rng(0).integers(0, len(names), (DRAWS, len(names)))
-    low, high = np.percentile(differences[drawn].mean(axis=1), [2.5, 97.5])
+    low, high, _ = comparison.bootstrap(differences)
     print(f"{a} over {b}: {differences.mean():+.3f} dB {key}, {low:+.3f} to {high:+.3f} over {len(names)} images")
     for index in (differences.argmin(), differences.argmax()):
         print(f"{differences[index]:+.3f}  {names[index]}")

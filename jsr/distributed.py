@@ -448,9 +448,9 @@ def _exit(status):
     """Ends this process; the first, with which the service ends, once all have heard why."""
     with contextlib.suppress(Exception):  # the service is gone
         _set(f"jsr/heard/{number()}", "")
-        for n in range(1, count()) if is_first() else ():
-            _store().blocking_key_value_get(f"jsr/heard/{n}", 1000 * HEARTBEAT_S)
         if is_first():
+            for n in range(1, count()):
+                _store().blocking_key_value_get(f"jsr/heard/{n}", 1000 * HEARTBEAT_S)
             time.sleep(_GRACE_S)
     os._exit(status)
 

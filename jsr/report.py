@@ -171,7 +171,7 @@ def film(folder, name):
 
 
 def _page(report, strips, protocol, folder):
-    head = ["", *map(metrics.label, protocol.keys)]
+    head, config = ["", *map(metrics.label, protocol.keys)], _json(folder / "config.json")
 
     def line(name, scores, address=""):
         name = html.escape(name)
@@ -193,8 +193,8 @@ def _page(report, strips, protocol, folder):
 <div class='charts'><section class='card stack'>
 <h2>Means over {_kind(protocol)}{", of each over its frames" if protocol.video else ""}</h2>
 {table_of(head, rows(report["mean"], report.get("members", ())))}</section>
-{_published(_json(folder / "config.json").get("entry", ""), report, protocol)}</div>
-{_of_run(report, strips, protocol, folder)}
+{_published(config.get("entry", ""), report, protocol)}</div>
+{_of_run(report, strips, protocol, folder, config)}
 <h2>{_kind(protocol).capitalize()}</h2>
 <p>Each is shown where {protocol.baseline} is worst{_OF_CLIPS if protocol.video else ""}. Its crops are zoomed and moved
 together: drag, Ctrl and the wheel, or + - 0 and the arrows.</p>
@@ -241,10 +241,9 @@ def _chart(svg):
     return f"<figure class='card chart'>{svg}</figure>"
 
 
-def _of_run(report, strips, protocol, folder):
+def _of_run(report, strips, protocol, folder, config):
     """The part of the page about the training: curves, film, times, fingerprint."""
-    config, mark = (_json(folder / name) for name in ("config.json", "fingerprint.json"))
-    rows = insight.log_rows(folder)
+    mark, rows = _json(folder / "fingerprint.json"), insight.log_rows(folder)
     gain = metrics.gain(*(report["mean"][who][protocol.ranking] for who in ("ours", protocol.baseline)))
     final = report["steps"], gain
     alone = rows and not config.get("ensemble", {}).get("self")  # an ensemble's gain is not that of the validations

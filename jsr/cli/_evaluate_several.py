@@ -2,7 +2,6 @@
 
 import csv
 import html
-import json
 
 from rich.table import Table
 
@@ -107,9 +106,7 @@ def _explained(found):
 def write(found, args, video):
     """Writes --json, --csv and --html; the page of clips, `video`, has no crops."""
     if args.json:
-        with _output.opened(args.json, args) as file:
-            json.dump(metrics.json_ready(found), file, indent=1, allow_nan=False)
-            file.write("\n")
+        _output.write_json(args.json, metrics.json_ready(found), args)
     if args.csv:
         with _output.opened(args.csv, args) as file:
             table, keys = csv.writer(file, lineterminator="\n"), found["profiles"]

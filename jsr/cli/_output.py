@@ -1,6 +1,7 @@
 """What every command that writes files says of those that are in the way."""
 
 import contextlib
+import json
 from pathlib import Path
 import sys
 
@@ -56,6 +57,13 @@ def opened(path, args, mode="w"):
     else:
         with atomic_write(path, mode, replace=args.overwrite) as file:
             yield file
+
+
+def write_json(path, data, args):
+    """Writes data that JSON can hold, numbers that are not finite not among them, as `opened` does."""
+    with opened(path, args) as file:
+        json.dump(data, file, indent=1, allow_nan=False)
+        file.write("\n")
 
 
 def foretell(found):

@@ -50,7 +50,6 @@ import csv
 import dataclasses
 from functools import partial
 import itertools
-import json
 import math
 from pathlib import Path
 import re
@@ -459,9 +458,7 @@ def _published(standing, protocol):
 
 def _write(report, args):
     if args.json:
-        with _output.opened(args.json, args) as file:
-            json.dump(metrics.json_ready(report), file, indent=1, allow_nan=False)
-            file.write("\n")
+        _output.write_json(args.json, metrics.json_ready(report), args)
     if args.csv:
         with _output.opened(args.csv, args) as file:
             table = csv.writer(file, lineterminator="\n")
