@@ -458,10 +458,11 @@ def _speed(made, networks, chains, seconds):
     head = f"{len(made)} {what}{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
     preparing = networks.seconds + sum(chain.compile_seconds for chain in chains)
     programs = sum(chain.programs for chain in chains)
+    compiled = f"{programs} program{'s' * (programs > 1)} compiled or read"
     if len(networks.loaded) > 1:
-        return f"{head} {seconds:.1f} s, {programs} programs compiled or read meanwhile"
+        return f"{head} {seconds:.1f} s, {compiled} meanwhile"
     working = max(seconds - preparing, 1e-9)
-    ready = f"; {programs} programs compiled or read in {preparing:.1f} s" if programs else ""
+    ready = f"; {compiled} in {preparing:.1f} s" if programs else ""
     return f"{head} {working:.1f} s, {pixels / working:.3f} Mpx/s{ready}"
 
 
