@@ -113,7 +113,7 @@ def test_a_compiler_that_is_missing_is_named(monkeypatch):
 
 @pytest.mark.parametrize("text", ["540", "540x", "0x960", "x", "540x960x3"])
 def test_sizes_that_are_none(text):
-    with pytest.raises(plan.argparse.ArgumentTypeError, match="no height and width such as 540x960"):
+    with pytest.raises(plan.argparse.ArgumentTypeError, match="not a height and width such as 540x960"):
         plan._size(text)
 
 

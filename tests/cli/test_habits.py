@@ -79,13 +79,13 @@ def test_words_in_any_order(place, line, made):
 
 
 @pytest.mark.parametrize("line, status, said", [
-    ("upscale -m run", 2, "say what to upscale: a picture or a folder"),
+    ("upscale -m run", 2, "name a picture or a folder to upscale"),
     ("upscale --modle m.safetensors a.png", 2, "no option --modle; did you mean '--model'?"),
     ("upscale --qualty 3", 2, "no option --qualty; did you mean '--quality'?"),
     ("upscale a.png --self-ensembel", 2, "did you mean '--self_ensemble'?"),
     ("upscale a.png --scael 2", 2, "no option --scael; did you mean '--scale'?"),
-    ("upscale a.png --scale 2 --width 30", 2, "--scale and --width: give one size; --width and --height may go"),
-    ("upscale -", 2, "-: has no place beside it; say where to: --out -, or a file"),
+    ("upscale a.png --scale 2 --width 30", 2, "--scale and --width: give one size; only --width and --height go"),
+    ("upscale -", 2, "-: is a pipe, so that nothing lies beside it; name the output: --out -"),
     ("upscale a.png --input_quality 0 -o x.png", 1, "--input_quality 0: must be from 1 to 100"),
     ("upscale a.png --scale 400", 1, "--scale 400: must be at most 16; 2 is twice as wide and as high"),
     ("upscale a.png --longest 0", 1, "--longest 0: must be above 0"),

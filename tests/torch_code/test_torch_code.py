@@ -207,8 +207,8 @@ def test_the_command(saved, capsys):
         return status, *capsys.readouterr()
 
     assert run("back.pth") == (1, "", (
-        "jsr convert: model.safetensors: plain/oelsr has no official names in this form to write a state dict by; into "
-        "a folder it is written as PyTorch code: name one in place of the file\n"))
+        "jsr convert: model.safetensors: plain/oelsr has no official names in this form for a state dict; name "
+        "a folder instead of a file: the network is written there as PyTorch code\n"))
     assert run("code", "--dry_run")[1] == "would write: code/network.py\nwould write: code/weights.pth\n"
     status, out, _ = run("code")
     assert status == 0 and out.startswith("model.safetensors: plain/oelsr x2 as PyTorch code, for images of any size\n"
@@ -224,4 +224,4 @@ def test_the_command(saved, capsys):
     assert [path.name for path in (saved / "code").iterdir()] == ["network.py"]
     assert run("code", "--overwrite", "--size", "9x7")[0] == 0
     assert "(3, 9, 7)" in (saved / "code" / "network.py").read_text()
-    assert "--size is for networks" in run("back.pth", "--size", "9x7")[2]
+    assert "--size is only for PyTorch code" in run("back.pth", "--size", "9x7")[2]
