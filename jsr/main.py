@@ -108,8 +108,8 @@ def _hosts(text):
     try:
         return distributed.parse_hosts(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} must be like host0:1234,4,0: address and port of the first " 
-                                         "the number of processes, this one's number from 0") from None
+        raise argparse.ArgumentTypeError(f"{text!r} must be like host0:1234,4,0: address and port of the first "
+                                         "process, the number of processes, this one's number from 0") from None
 
 
 def _steps(text):

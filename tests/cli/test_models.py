@@ -144,7 +144,8 @@ def test_what_comes_is_a_model_by_name(server, contents, capsys, place, pinned):
     expected = hashlib.sha256(contents["good.safetensors"]).hexdigest()
     assert get(f"{server.address}/{place}", *(["--sha256", expected] if pinned else [])) == 0
     out = capsys.readouterr().out
-    assert ("not checked, since none was stated" in out and expected in out) != pinned and "upscale photo.jpg -m good" in out
+    assert ("not checked, since none was stated" in out and expected in out) != pinned
+    assert "upscale photo.jpg -m good" in out
     assert model_file.find("good").read_bytes() == contents["good.safetensors"] and left() == ["good.safetensors"]
     entry = json.loads((weights.downloads() / "downloads.json").read_text())["files"]["good.safetensors"]
     assert entry == {"source": f"{server.address}/{place}", "source_sha256": expected, "sha256": expected}
