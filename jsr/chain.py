@@ -121,7 +121,7 @@ def chain_frames(networks):
     """
     found = {name: frames for name, module in networks.items() if (frames := models.card(module).frames) is not None}
     if len(found) > 1:
-        raise UserError(f"{' and '.join(found)} both take clips, where one network of a chain can")
+        raise UserError(f"{' and '.join(found)} both take clips; only one network of a chain can")
     return next(iter(found.values()), None)
 
 

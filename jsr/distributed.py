@@ -91,7 +91,7 @@ def job(hosts=None, minutes=WAIT_MINUTES):
     """
     scheduled = _scheduled(needed=not hosts)
     if hosts and scheduled and hosts[1:] != scheduled:
-        raise UserError(f"--hosts says that this is process {hosts[2]} of {hosts[1]}, the scheduler that it is process "
+        raise UserError(f"--hosts says that this is process {hosts[2]} of {hosts[1]}, but the scheduler says process "
                         f"{scheduled[1]} of {scheduled[0]}; leave --hosts out")
     address, processes, own = hosts or (None, *(scheduled or (1, 0)))
     if processes == 1:
@@ -130,8 +130,8 @@ def _scheduled(needed):
                     return kind.get_process_count(), kind.get_process_id()
     except Exception as e:  # whatever a variable that is missing, or a cluster that does not answer, makes of it
         if needed:
-            raise UserError(f"the scheduler does not say which process of how many this is ({type(e).__name__}: {e}); "
-                            "--hosts ADDRESS:PORT,PROCESSES,NUMBER does") from e
+            raise UserError("the scheduler does not tell this process its number and the number of processes "
+                            f"({type(e).__name__}: {e}); give --hosts ADDRESS:PORT,PROCESSES,NUMBER") from e
     return None
 
 

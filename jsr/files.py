@@ -117,7 +117,7 @@ def _flags(*names):
 def refuse_existing(path):
     """Raises UserError where `path` is taken, by whatever."""
     if os.path.lexists(path) and not is_stream(path):
-        raise UserError(f"{path}: exists and stays as it is; name another file, or --overwrite replaces it")
+        raise UserError(f"{path}: exists and stays as it is; name another file, or add --overwrite to replace it")
 
 
 def is_stream(path):
@@ -144,9 +144,9 @@ def is_remote(word):
 def refuse_remote(word):
     """Raises UserError where a word names a place on cloud storage."""
     if is_remote(word):
-        raise UserError(f"{word}: is on cloud storage, which has no locks, renames and memory maps, so that only model "
-                        "files are read from there; take a local folder and copy it, as by gcloud storage cp -r, or "
-                        "mount the bucket, as by gcsfuse")
+        raise UserError(f"{word}: is on cloud storage, which has no locks, renames and memory maps, so that jsr reads "
+                        "only model files there; use a local folder and copy it, for example by gcloud storage cp -r, "
+                        "or mount the bucket, for example by gcsfuse")
 
 
 def starts_as_clip(head):

@@ -36,7 +36,7 @@ def module(name):
     """The imported module of a guest's name; raises UserError that names the option where nobody has imported it."""
     path = module_name(name)
     if path not in sys.modules:
-        raise UserError(f"{name}: is of another package, which only you can let in: --import {path}, or in Python "
+        raise UserError(f"{name}: belongs to another package, which only you can let in: --import {path}, or in Python "
                         f"`import {path}` first")
     return sys.modules[path]
 

@@ -121,8 +121,8 @@ def _check_mode(image, name):
     if image.mode not in (*_OPAQUE, *_WITH_ALPHA):
         raise FileError(f"{name}: is {image.mode}, not 8-bit grey or RGB; convert it first")
     if image.format == "TIFF" and image.tag_v2.get(_CHANNELS, 1) > len(image.getbands()):  # which Pillow drops
-        raise FileError(f"{name}: has a channel besides its colours that it does not call alpha (ExtraSamples), as "
-                        "infrared is; remove it, or have the file call it alpha")
+        raise FileError(f"{name}: has a channel besides its colours, for example infrared, that is not marked as alpha "
+                        "(ExtraSamples); remove it, or mark it as alpha")
     if (frames := _frames(image)) > 1:
         raise FileError(f"{name}: holds {frames} frames or pages, not one image; split it first")
 

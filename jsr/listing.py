@@ -43,7 +43,7 @@ class PassedOver:
     @property
     def errors(self):
         """A UserError for each folder that could not be read."""
-        return [UserError(f"{path}: cannot be read: {why}; what is in it was passed over")
+        return [UserError(f"{path}: cannot be read: {why}; its files were passed over")
                 for path, why in self.folders]
 
     def __iadd__(self, other):

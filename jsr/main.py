@@ -360,7 +360,7 @@ def _as_suffix(changes):
 def _check_minutes(minutes, overrides):
     for key, text in overrides:
         if re.fullmatch(r"stages(\[\d+\]|\.\d+)?(\.steps)?", key):
-            raise UserError(f"--minutes {minutes:g} and --config.{key}={text} both say how long to train; "
+            raise UserError(f"--minutes {minutes:g} and --config.{key}={text} both set the length of the training; "
                             "leave one out")
 
 

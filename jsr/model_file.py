@@ -177,7 +177,7 @@ def load(path):
             if members := _meta(path, file).get("members"):
                 first = path.parent / members[0]["name"]
                 where = f"as in {first}" if first.is_dir() else "which its run has in a folder each"
-                raise UserError(f"{path}: holds an ensemble of {len(members)} networks, where one is wanted; name the "
+                raise UserError(f"{path}: holds an ensemble of {len(members)} networks, but this takes one; name the "
                                 f"file of a member, {where}")
     return _load(path)
 
@@ -236,8 +236,8 @@ def _load(path):
         networks, expected = _expected(path, meta, len(found))
         if found != expected:
             wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
-            raise UserError(f"{path}: its tensors are not those of {', '.join(n['model'] for n in meta['networks'])}: "
-                            f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
+            raise UserError(f"{path}: its tensors do not fit {', '.join(n['model'] for n in meta['networks'])}: "
+                            f"{len(wrong)} differ, first {wrong[0]}; another version made the file, or it was changed")
         if odd := next((key for key in found if file.get_slice(key).get_dtype() not in _DTYPES), ""):
             raise UserError(f"{path}: damaged: {odd} is of {file.get_slice(odd).get_dtype()}; get it, or train it, "
                             "again")
@@ -245,7 +245,8 @@ def _load(path):
     if (digest := meta.pop("sha256", None)) is None:
         _log.warning("%s: has no check sum, so that damage in it cannot be told; a newer jsr writes one", path)
     elif digest != trees.digest(tensors, meta):
-        raise UserError(f"{path}: damaged: its check sum is of other tensors or metadata; get it, or train it, again")
+        raise UserError(f"{path}: damaged: its check sum does not fit its tensors and metadata; get it, or train it, "
+                        "again")
     tensors = {key: _as_trained(tensor) for key, tensor in tensors.items()}
     variables = {name: traverse_util.unflatten_dict({key[len(name) + 1:]: tensor for key, tensor in tensors.items()
                                                      if key.startswith(f"{name}/")}, sep="/") for name in networks}
@@ -298,7 +299,7 @@ def _meta(path, file):
     except (ValueError, RecursionError):
         meta = None
     if not isinstance(meta, dict):
-        raise UserError(f"{path}: damaged: its metadata are none; get it, or train it, again")
+        raise UserError(f"{path}: damaged: its metadata cannot be read; get it, or train it, again")
     if meta.get("format") != FORMAT:
         raise UserError(f"{path}: is of format {meta.get('format')}, this jsr reads format {FORMAT}; "
                         "use the jsr version that wrote it, or train it again")
@@ -360,8 +361,8 @@ def find(path):
     if path.is_dir():
         found = next((path / kept for kept in KEPT if (path / kept).is_file()), None)
         if found is None and (trained := [file.parent for file in path.glob(f"{MEMBER.format('[0-9]*')}/{KEPT[1]}")]):
-            raise UserError(f"{path}: is of an ensemble that is not finished; train the members that are left, or name "
-                            f"one that is there, as in {min(trained)}")
+            raise UserError(f"{path}: holds an unfinished ensemble; train the missing members, or name one that is "
+                            f"there, for example {min(trained)}")
         if found is None:
             raise UserError(f"{path}: is a folder without the model file of a run, {' or '.join(KEPT)}{_hidden(path)}")
         return found

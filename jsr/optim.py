@@ -201,7 +201,7 @@ def make_optimizer(row, schedule=None, *, peak=1.0):
     after = optax.identity()
     if schedule is not None and schedule["name"] == "plateau":
         if row["name"] == "schedule_free_adamw":
-            raise UserError("optimizer schedule_free_adamw: does without the schedule plateau; use constant")
+            raise UserError("optimizer schedule_free_adamw: cannot follow the schedule plateau; use constant")
         make_schedule(schedule, peak=peak, steps=1)  # mistakes in it
         after = _on_plateau(schedule, peak)
 
@@ -287,7 +287,7 @@ def check(player, steps):
     make_optimizer(player.optimizer, player.schedule, peak=player.learning_rate).init({})
     _freeze_rows(player.freeze)
     if player.freeze and player.optimizer["name"] == "schedule_free_adamw":
-        raise UserError("freeze: not with schedule_free_adamw, whose average moves all the same")
+        raise UserError("freeze: cannot be used with schedule_free_adamw, whose average would still move")
 
 
 def rate_factors(rows, params, step):

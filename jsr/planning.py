@@ -63,7 +63,8 @@ def target(text):
     if name not in known:
         raise UserError(f"--on {text}: no chip {name!r}; {nearest(name, known)}")
     if not re.fullmatch(r"\d+(x\d+){0,2}", shape) or not all(map(int, shape.split("x"))):
-        raise UserError(f"--on {text}: say how many chips, as in v5e:16x16, h100:4x8 (hosts x GPUs) or h200:1")
+        raise UserError(f"--on {text}: give the number of chips, for example v5e:16x16, h100:4x8 (hosts x GPUs) or "
+                        "h200:1")
     chip, sides = chips.CHIPS[name], [int(side) for side in shape.split("x")]
     if chip.platform == "cuda" and len(sides) > 2:
         raise UserError(f"--on {text}: GPUs are hosts x GPUs, as in h100:4x8")

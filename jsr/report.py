@@ -58,9 +58,9 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_imag
     codecs = evaluation.same_codecs(records)
     for row in members:
         if degradations.codec_kinds(row["codecs"]) != degradations.codec_kinds(codecs):
-            raise UserError(f"{row['name']}: was scored on LR images by {row['codecs'] or 'what is not known'}, the "
-                            f"ensemble on those by {codecs or 'what is not known'}, and scores of two share no table; "
-                            "evaluate the ensemble where its members were")
+            raise UserError(f"{row['name']}: was scored on LR images by {row['codecs'] or 'unknown codecs'}, the "
+                            f"ensemble on LR images by {codecs or 'unknown codecs'}, and such scores share no table; "
+                            "evaluate the ensemble on the machine of its members")
     other = degradations.other_codecs(made, protocol.name)
     return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "scale": upscaler.scale, "codecs": codecs,
             "other_codecs": other, "images": rows, "mean": mean,

@@ -46,8 +46,8 @@ def verdict(path, entry, source_sha256, *, finished=False, overwrite=False):
     if "source_sha256" not in entry:
         raise UserError(f"{path}: exists and was not made by this command; choose another --out, or --overwrite")
     if source_sha256 is None or entry["source_sha256"] != source_sha256:
-        raise UserError(f"{path}: was made of another file, or of {Path(entry.get('source', 'it')).name} before that "
-                        "was changed; choose another --out, or --overwrite")
+        raise UserError(f"{path}: was made from another file, or from an earlier {Path(entry.get('source', 'it')).name}"
+                        "; choose another --out, or --overwrite")
     now = sha256(path)
     # A kill between the entry and the renaming leaves the file before.
     if now is None or now not in (entry.get("sha256"), entry.get("replaces")):
@@ -386,7 +386,7 @@ _warned = set()
 def _have_no_locks(folder, needed):
     if needed:
         raise UserError(f"{folder}: its file system has no locks, so that two processes could spoil each other's work; "
-                        "choose a folder on another one")
+                        "choose a folder on another file system")
     if folder not in _warned:
         _warned.add(folder)
         logging.getLogger("jsr").warning("%s: its file system has no locks; let one command at a time write there",

@@ -42,16 +42,16 @@ def make_mesh(devices=None, axes=None):
         raise UserError(f"mesh: no axis {unknown[0]!r}; there are {' and '.join(AXES)}")
     sizes = [asked.get(name, 1) for name in AXES]
     if any(type(size) is not int or size < 1 and size != -1 for size in sizes) or sizes.count(-1) > 1:
-        raise UserError(f"mesh: {asked}; give whole numbers above 0, or -1 once for all devices that are left")
+        raise UserError(f"mesh: {asked}; give whole numbers above 0, or once -1 for all remaining devices")
     known = math.prod(size for size in sizes if size != -1)
     sizes = [devices.size // known if size == -1 else size for size in sizes]
     if math.prod(sizes) != devices.size:
-        raise UserError(f"mesh: {asked} does not come out at the {devices.size} device{'s' * (devices.size > 1)} that "
-                        f"there are; give numbers whose product is {devices.size}, or data=-1 for all that are left")
+        raise UserError(f"mesh: {asked} does not fit the {devices.size} device{'s' * (devices.size > 1)} of this job; "
+                        f"give numbers whose product is {devices.size}, or data=-1 for all remaining devices")
     grid = devices.reshape(sizes)
     if any(len({device.process_index for device in row}) > 1 for row in grid):
-        raise UserError(f"mesh: rows={sizes[1]} would split images over several processes; give at most as many as one "
-                        "process has devices")
+        raise UserError(f"mesh: rows={sizes[1]} would split images over several processes; give at most the number of "
+                        "devices of one process")
     return Mesh(grid, AXES)
 
 

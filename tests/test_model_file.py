@@ -71,15 +71,15 @@ def with_meta(**changes):
 
 @pytest.mark.parametrize("change, message", [
     (with_meta(format=2), "is of format 2, this jsr reads format 1"),
-    (lambda tensors, metadata: (tensors, None), "neither a model file of jsr's nor weights of a network that it"),
-    (lambda tensors, metadata: (tensors, {"jsr": "null"}), "damaged: its metadata are none"),
+    (lambda tensors, metadata: (tensors, None), "neither a model file of jsr's nor weights of a network that jsr"),
+    (lambda tensors, metadata: (tensors, {"jsr": "null"}), "damaged: its metadata cannot"),
     (lambda tensors, metadata: ({k: v for k, v in tensors.items() if "conv_last/bias" not in k}, metadata),
      "1 differ, first sr/params/conv_last/bias"),
     (with_meta(networks=[META["networks"][0] | {"model": "edzr"}]), "no network 'edzr'"),
-    (lambda tensors, metadata: (tensors, {"jsr": "[" * 200_000}), "damaged: its metadata are none"),
-    (lambda tensors, metadata: (tensors, {"jsr": '{"format":' + "9" * 10_000 + "}"}), "damaged: its metadata are none"),
+    (lambda tensors, metadata: (tensors, {"jsr": "[" * 200_000}), "damaged: its metadata cannot"),
+    (lambda tensors, metadata: (tensors, {"jsr": '{"format":' + "9" * 10_000 + "}"}), "damaged: its metadata cannot"),
     (lambda tensors, metadata: ({k: v.astype(np.int32) for k, v in tensors.items()}, metadata), "damaged: .* of I32"),
-    (lambda tensors, metadata: ({k: v + 1 for k, v in tensors.items()}, metadata), "damaged: its check sum is of"),
+    (lambda tensors, metadata: ({k: v + 1 for k, v in tensors.items()}, metadata), "its check sum does not fit"),
     *((with_meta(**changes), f"damaged: of its metadata {said}") for changes, said in [
         ({"networks": None}, "networks is no list"), ({"networks": []}, "networks are 0"),
         ({"networks": 3}, "networks is no list"), ({"networks": [{"name": "sr"}]}, r"networks\[0\].model is missing"),
@@ -102,7 +102,7 @@ def with_meta(**changes):
         ({"num_feat": 0}, "damaged: the fields of edsr/baseline make no network"),
         ({"dtype": "float99"}, "damaged: the fields of edsr/baseline make no network"),
         ({"num_feat": {}}, "field num_feat: {} must be")]),
-    (with_meta(licence="MIT"), "damaged: its check sum is of other tensors or metadata"),
+    (with_meta(licence="MIT"), "damaged: its check sum does not fit its tensors and metadata"),
 ])
 def test_other_files_are_one_line(file, change, message):
     rewrite(file, change)

@@ -52,7 +52,7 @@ def published(name: str, entry: str) -> dict[str, str]:
     lines = {line["id"]: line for line in printed(name)}
     if entry not in lines:
         raise UserError(f"{name}: no entry {entry!r} in its table; {nearest(entry, lines)}" if lines else
-                        f"{name}: has no published table, and so no entry {entry!r}; leave the entry empty")
+                        f"{name}: has no published table and so no entry {entry!r}; leave the recipe's entry empty")
     return lines[entry]
 
 

@@ -98,7 +98,7 @@ def inspect(path, stream=None, *, most_pixels=None):
         height, width = video.codec_context.height, video.codec_context.width
         if most_pixels is not None and height * width > most_pixels:
             raise UserError(f"{path}: has frames of {width:,} x {height:,} pixels, more than the "
-                            f"{most_pixels / 1e6:,.0f} million that are taken here; make it smaller")
+                            f"{most_pixels / 1e6:,.0f} million allowed here; make it smaller")
         decoder = decoder_of(video)
         frame, count, hidden, first, last = None, 0, 0, None, None
         for packet in _packets(container, video):

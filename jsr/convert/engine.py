@@ -61,7 +61,7 @@ def formats(model: nn.Module) -> dict[str, Rules]:
     stem = type(model).__module__.rpartition(".")[2]
     name = f"jsr.convert.rules.{stem}"
     if importlib.util.find_spec(name) is None:
-        raise UserError(f"{stem}: has no rules of conversion; they would be in jsr/convert/rules/{stem}.py")
+        raise UserError(f"{stem}: has no conversion rules; they would be in jsr/convert/rules/{stem}.py")
     return {key: make(model) for key, make in importlib.import_module(name).FORMATS.items()}
 
 
@@ -166,7 +166,7 @@ def _plan(rules, leaves):
             raise ValueError(f"rule {source} -> {target} ({layout}): the network has nothing there")
         repeated = [path for path, _ in found.values() if path in taken] + [key for key in found if key in plan]
         if repeated:
-            raise ValueError(f"rule {source} -> {target} ({layout}): {_some(repeated)} are in an earlier rule")
+            raise ValueError(f"rule {source} -> {target} ({layout}): an earlier rule has {_some(repeated)} already")
         taken.update(path for path, _ in found.values())
         plan |= found
     if rest := sorted(leaves.keys() - taken):

@@ -74,7 +74,7 @@ def check(path, tensors):
         if np.iscomplexobj(value):
             raise UserError(f"{path}: {key} is of {value.dtype}, which no network here has; get other weights")
         if not value.size:
-            raise UserError(f"{path}: {key} holds nothing, its shape is {list(value.shape)}; get the weights again")
+            raise UserError(f"{path}: {key} is empty, its shape is {list(value.shape)}; get the weights again")
         if not np.isfinite(value).all():
             raise UserError(f"{path}: {key} has values that are not finite; the training that wrote it went wrong")
 
@@ -113,7 +113,7 @@ def write_state_dict(path, tensors, *, replace=True):
         torch.save({"params": {key: torch.from_numpy(np.array(value)) for key, value in tensors.items()}}, buffer)
         data = buffer.getvalue()
     else:
-        raise UserError(f"{path}: cannot be written by its ending; use .pth, .pt or .safetensors")
+        raise UserError(f"{path}: jsr writes no files of this ending; use .pth, .pt or .safetensors")
     with atomic_write(path, replace=replace) as file:
         file.write(data)
 
@@ -170,6 +170,6 @@ def _torch(path):
     try:
         import torch
     except ImportError:
-        raise MissingLibrary(f"{path}: to write files ending in {path.suffix} needs PyTorch, which is not installed: "
+        raise MissingLibrary(f"{path}: writing {path.suffix} files needs PyTorch, which is not installed: "
                              f"{install('torch')}, or use .safetensors") from None
     return torch

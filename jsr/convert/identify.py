@@ -55,7 +55,7 @@ def recognise(found):
     others = {other: its for other, its in matches.items() if other != prefix}
     if any(its != match for its in others.values()) or others and not found[prefix].ema:
         raise UserError("holds several networks: " + ", ".join(f"{prefix} ({its.model} x{its.scale})" for prefix, its
-                                                               in matches.items()) + "; say which: --prefix")
+                                                               in matches.items()) + "; choose one by --prefix")
     taken = getattr(rules_of(match), "TAKES", {}).get(match.model)
     return next((other for other in others if taken and other.endswith(f"{taken}.")), prefix), match
 

@@ -177,7 +177,7 @@ def _from_zip(file, size):
 
     def check(storage):
         if members[f"{folder}/data/{storage.key}"].file_size != storage.nbytes:
-            raise ValueError(f"{storage.key} has another size than is stated")
+            raise ValueError(f"{storage.key} has another size than stated")
 
     def read(storage):
         data = archive.read(members[f"{folder}/data/{storage.key}"])
@@ -214,7 +214,7 @@ def _from_pickles(file):
         count, = struct.unpack_from("<q", data, at)
         size = roots[key].nbytes
         if count * _size(roots[key].dtype) != size or at + 8 + size > len(data):
-            raise ValueError(f"{key} has another size than is stated")
+            raise ValueError(f"{key} has another size than stated")
         places[key] = slice(at + 8, at + 8 + size)
         at += 8 + size
     if roots.keys() - places.keys():
@@ -259,8 +259,8 @@ def _unpickled(stream, persistent: Callable[..., Any] = tuple) -> Any:
         return dict(_of_module(found))
     if unknown:
         name = "".join(letter if letter.isprintable() else "?" for letter in unknown[0])[:100]
-        raise UserError(f"holds more than tensors ({name}), and unpickling that could run any code; refused; get a "
-                        "file of the state_dict() alone")
+        raise UserError(f"holds more than tensors ({name}); refused, since unpickling that could run any code; get a "
+                        "file with only the state_dict()")
     return found
 
 
@@ -275,7 +275,8 @@ def _of_module(root):
     while left:
         prefix, module = left.pop()
         if (seen := seen + 1) > _MOST_MODULES or prefix.count(".") > _MOST_LEVELS:
-            raise UserError("holds modules without end, or more than tensors; get a file of the state_dict() alone")
+            raise UserError("holds modules within modules without end, or more than tensors; get a file with only the "
+                            "state_dict()")
         passing = module.get("_non_persistent_buffers_set", ())
         own = module["_parameters"] | {name: value for name, value in module["_buffers"].items() if name not in passing}
         yield from ((prefix + name, value) for name, value in own.items() if value is not None)

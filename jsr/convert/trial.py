@@ -73,9 +73,10 @@ def settle(source, match, *, reference=None) -> tuple[Converted, dict[str, Any] 
         return _proved(tried, reference)
     near = [its for its in tried if its.gain >= -far]
     if not near:
-        raise UserError(f"{source.path}: as {first.match.model} x{first.match.scale} a photograph comes out "
-                        f"{-tried[0].gain:.1f} dB worse than plainly enlarged{_also(tried[1:])}: another network "
-                        "has tensors of these names, or the training has just begun; --reference proves it right")
+        raise UserError(f"{source.path}: as {first.match.model} x{first.match.scale} it makes a photograph "
+                        f"{-tried[0].gain:.1f} dB worse than plain enlargement{_also(tried[1:])}: either the weights "
+                        "are another network's with the same names, or hardly trained; --reference can prove them "
+                        "right")
     best = near[0].converted
     return dataclasses.replace(best, notes=(*best.notes, *_notes(near, tried, best))), None
 
@@ -94,9 +95,9 @@ def of_file(path):
     """
     source = read(path)
     if source.match is None:
-        raise UserError(f"{path}: neither a model file of jsr's nor weights of a network that it recognises "
-                        f"({source.keys()}); name that: jsr convert {shlex.quote(str(path))} MODEL.safetensors --arch "
-                        "MODEL_ID --scale N")
+        raise UserError(f"{path}: neither a model file of jsr's nor weights of a network that jsr recognises "
+                        f"({source.keys()}); name the network: jsr convert {shlex.quote(str(path))} MODEL.safetensors "
+                        "--arch MODEL_ID --scale N")
     return source, settle(source, source.match)[0]
 
 

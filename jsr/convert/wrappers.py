@@ -65,10 +65,10 @@ def state_dicts(checkpoint: Any) -> dict[str, StateDict]:
     walk(checkpoint, (), ())
     if not found:
         if not isinstance(checkpoint, Mapping) or not checkpoint:
-            raise UserError(f"no state dict, but {type(checkpoint).__name__}; save the model's state_dict()")
+            raise UserError(f"not a state dict, but {type(checkpoint).__name__}; save the model's state_dict()")
         odd = [str(key) for key in checkpoint]
-        raise UserError(f"no state dict: {', '.join(odd[:5])}{f' and {len(odd) - 5} more' if len(odd) > 5 else ''} "
-                        f"{'is' if len(odd) == 1 else 'are'} no tensor; save the model's state_dict()")
+        raise UserError(f"not a state dict: {', '.join(odd[:5])}{f' and {len(odd) - 5} more' if len(odd) > 5 else ''} "
+                        f"{'is no tensor' if len(odd) == 1 else 'are no tensors'}; save the model's state_dict()")
     return {names: found[names] for names in sorted(found, key=lambda names: (not found[names].ema, _rank(names)))}
 
 
@@ -116,7 +116,7 @@ def networks(found: Mapping[str, StateDict], prefix: str | None = None, *,
             if kept:
                 return {prefix: _part(outer, kept, prefix)}
     names = [names + key for names, outer in found.items() for key in outer.tensors]
-    raise UserError(f"--prefix {prefix}: no tensor's name begins so ({', '.join(names[:3])}, ...)")
+    raise UserError(f"--prefix {prefix}: no tensor's name begins with it ({', '.join(names[:3])}, ...)")
 
 
 def is_averaged(name: str) -> bool:

@@ -144,8 +144,8 @@ def _make_room(folder, own, need):
     missing = need - sum(found[part].st_size for part in own & found.keys())
     surplus = max(missing - free, need + sum(found[part].st_size for part in others) - LIMIT)
     if need > LIMIT or surplus > sum(found[part].st_size for part in others):
-        raise UserError(f"{folder}: decoded images need about {decimal(need)}, and {decimal(min(free, LIMIT))} "
-                        "may be taken; choose a larger disk (--config.data.data_dir=...) or a larger shrink")
+        raise UserError(f"{folder}: decoded images need about {decimal(need)}, but only {decimal(min(free, LIMIT))} "
+                        "may be used; choose a larger disk (--config.data.data_dir=...) or a larger shrink")
     for part in others:
         if surplus <= 0:
             break

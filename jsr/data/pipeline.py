@@ -180,8 +180,8 @@ class PairedCrops:
                     return
                 small.append(f"{record['name']}: {width}x{height}")
         if small:
-            raise UserError(f"{small[0]} is smaller than the crop of {images.sides_text(self._sides)}, and so are all "
-                            "that were looked at; use a smaller one (--config.stages[0].crop=...)")
+            raise UserError(f"{small[0]} is smaller than the crop of {images.sides_text(self._sides)}, like all images "
+                            "that were tried; use a smaller crop (--config.stages[0].crop=...)")
 
     def _pair(self, record, rng):
         """(LR crop, HR crop, the Crop)."""
@@ -212,7 +212,7 @@ class PairedCrops:
                             "(--config.data.train[0].degrade=aim22_t1)")
         lr = self._decode(record, "lr")
         if lr.shape[:2] != (height, width):
-            raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]}, which is not HR, made smaller by {scale}; "
+            raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]}, and HR is not {scale} times as large; "
                             "take networks of another scale, or another dataset")
         lr = (_mirrored(lr, size) if small else lr)[y:y + rows, x:x + columns]
         made = json.loads(record.get("degradation") or "{}") if self._derive else {}
@@ -398,7 +398,7 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
             raise mistake from None
         if num_workers and (refused := _within(e, OSError)):
             raise UserError(f"the {num_workers} processes that make samples cannot be started: {refused.strerror} "
-                            "(locks lie in /dev/shm); mend it, or do without (--config.data.num_workers=0)") from e
+                            "(locks lie in /dev/shm); mend it, or use none (--config.data.num_workers=0)") from e
         if num_workers and _DEAD_WORKER in str(e):
             raise UserError(f"one of the {num_workers} processes that make samples was killed, perhaps for lack of "
                             "memory; the same command goes on, perhaps with fewer (--config.data.num_workers=1)"

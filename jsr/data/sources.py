@@ -162,7 +162,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         if not Path(dataset).is_dir():
             is_link = os.path.islink(dataset)
             what = f"is a link to {os.readlink(dataset)}, where no folder is" if is_link else "is no folder of images"
-            raise UserError(f"{dataset}: {what}; put these there, or a link to them ({about})")
+            raise UserError(f"{dataset}: {what}; put the images there, or a link to them ({about})")
     if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: {_no_folder(dataset)}")
     if paths := _clips(dataset, announce):
@@ -491,7 +491,7 @@ def _names_in(path):
         raise UserError(f"{path}: cannot be read as a list of names ({getattr(e, 'strerror', None) or e})") from e
     wanted = dict.fromkeys(line for line in lines if line)
     if not wanted:
-        raise UserError(f"{path}: lists no names; leave it out to take all")
+        raise UserError(f"{path}: lists no names; leave the list out to take all")
     return wanted
 
 
@@ -504,7 +504,7 @@ def _listed(known, path, dataset):
     found = {name: numbers.get(name) or numbers.get(os.path.splitext(name)[0]) for name in wanted}
     missing = [name for name in wanted if not found[name]]
     if missing:
-        raise UserError(f"{path}: {len(missing):,} of its {len(wanted):,} names are not in {dataset}, first "
+        raise UserError(f"{path}: {len(missing):,} of its {len(wanted):,} names are not in {dataset}, the first is "
                         f"{missing[0]!r}")
     return sorted({number for several in found.values() for number in several})
 

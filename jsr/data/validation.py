@@ -66,7 +66,7 @@ def _images(record, *, scale, degrade):
     if degrade:
         return hr, None
     if "lr" not in record:
-        raise UserError(f"--config.data.eval.degrade: names none, but {name} has no stored LR image; name the "
+        raise UserError(f"--config.data.eval.degrade: is empty, but {name} has no stored LR image; name the "
                         "degradation that makes it (--config.data.eval.degrade=aim22_t1)")
     lr = records.lr_image(record)
     _check_sizes(name, lr, hr, scale)
@@ -93,7 +93,7 @@ def _clip(record, degrade, frames):
     """({"hr": clip in YUV, and its stored "lr" where that is taken}, the colours)."""
     taken = {key: value for key, value in record.items() if key != "lr"} if degrade else record
     if not degrade and "lr" not in record:
-        raise UserError(f"--config.data.eval.degrade: names none, but {record['name']} has no stored LR clip; name the "
+        raise UserError(f"--config.data.eval.degrade: is empty, but {record['name']} has no stored LR clip; name the "
                         "degradation that makes it (--config.data.eval.degrade=aim22_t2)")
     return clips.decoded_yuv(taken, frames)
 

@@ -129,7 +129,7 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
     cls, config, path = find(dataset, data_dir)
     if manual_dir is not None:
         if not cls.MANUAL_DOWNLOAD_INSTRUCTIONS:
-            raise UserError(f"{cls.name}: takes no files of yours, leave out --manual_dir")
+            raise UserError(f"{cls.name}: takes no files of your own; leave out --manual_dir")
         if not Path(manual_dir).is_dir():
             raise UserError(f"{manual_dir}: {no_folder(manual_dir)} (--manual_dir)")
     settings = {key: value for key, value in settings.items() if value is not None}
@@ -195,7 +195,7 @@ def _refuse_foreign(path, overwrite):
     """Raises UserError where a folder in a dataset's place holds what no build has put there."""
     foreign = sorted(p.name for p in path.iterdir() if not _OURS.fullmatch(p.name)) if path.is_dir() else [path.name]
     if os.path.lexists(path) and foreign and not overwrite:
-        raise UserError(f"{path}: is no whole dataset, but holds {foreign[0]}, which no build has made; move it away, "
+        raise UserError(f"{path}: is no whole dataset, and holds {foreign[0]}, which no build made; move that away, "
                         "choose another --data_dir, or --overwrite")
 
 

@@ -62,7 +62,7 @@ class FoldersBuilder(ImagesBuilder):
         if len(missing) == len(named):
             raise UserError(f"{folder}: holds no images of {self.name}; looked for files such as "
                             f"{_examples(self.splits)}, in folders and in .zip and .tar archives{unusable(found)}. "
-                            f"To be had from {self.HOME}")
+                            f"Get them from {self.HOME}")
         for split in missing:
             self.announce(f"{self.name}: {folder} holds no images of the split {split}, it is left out"
                           f"{unusable(found)}")
@@ -79,7 +79,7 @@ class FoldersBuilder(ImagesBuilder):
             best = max(best, named, key=len)
         if best:
             raise UserError(f"{folder}: holds {len(best):,} images of {self.name}'s split {split}, not {count:,}"
-                            f"{_gaps(best, count)}{unusable(found)}. To be had from {self.HOME}")
+                            f"{_gaps(best, count)}{unusable(found)}. Get them from {self.HOME}")
         return {}
 
 

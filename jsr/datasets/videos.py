@@ -132,8 +132,8 @@ def _cropped(size, multiple):
 def _check_lr(source, lr, record, scale):
     frames, _, size = _inspect(lr, source.lr, lambda _: None)
     if frames != record["frames"]:
-        raise UserError(f"{source.lr}: holds {frames} frames, its HR clip {source} holds {record['frames']}; one of "
-                        "them is cut off or another clip")
+        raise UserError(f"{source.lr}: holds {frames} frames, its HR clip {source} holds {record['frames']}; one is "
+                        "cut off, or they are different clips")
     if size != (record["height"] // scale, record["width"] // scale):
         raise UserError(f"{source.lr}: is {size[1]}x{size[0]}, its HR clip {source} {record['width']}x"
                         f"{record['height']}; it must be {scale} times smaller")

@@ -218,14 +218,14 @@ def _choice(value, key):
     if isinstance(value, str):
         ends = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", value)
         if not ends:
-            raise UserError(f"{key}: {value!r} is no range; give a whole number, a range as 60-100, or a list")
+            raise UserError(f"{key}: {value!r} is no range; give a whole number, a range such as 60-100, or a list")
         first, last = map(int, ends.groups())
         if last < first:
-            raise UserError(f"{key}: the range {value} holds nothing; its smaller end comes first")
+            raise UserError(f"{key}: the range {value} is empty; write its smaller end first")
         return range(first, last + 1)
     if isinstance(value, (list, tuple)):
         if not value or not all(type(number) is int for number in value):
-            raise UserError(f"{key}: {list(value)} is nothing to draw from; only whole numbers are drawn")
+            raise UserError(f"{key}: {list(value)} must be a list of whole numbers, one or more")
         return tuple(value)
     return value
 

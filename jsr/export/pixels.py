@@ -69,7 +69,7 @@ def tracing(size: tuple[int, int] | None, batch: int | None = 1) -> Iterator[Non
         reason = str(e).strip().partition("\n")[0]
         what, where = ("size", "--size 256x256") if size is None else ("number", "--batch 4")
         raise UserError(f"this network needs to know the {what} of its images ({type(e).__name__}: {reason:.80}); "
-                        f"export it for one, as {where}") from e
+                        f"export it for one {what}: {where}") from e
 
 
 def padded_rows(side: Any, target: Any, mode: str) -> jax.Array:

@@ -142,7 +142,7 @@ class Chain:
             types = ", ".join(type(module).__name__ for module in self.networks.values())
             raise UserError(f"input quality {quality}: {types} cannot be told the quality of a picture; FBCNN can")
         if self.runner.name in runtimes.OTHERS:
-            raise UserError("networks are told the quality of a picture by jax alone; choose --runtime jax")
+            raise UserError("only the runtime jax can tell networks the quality of a picture; choose --runtime jax")
         other = object.__new__(Chain)
         other.__dict__ = self.__dict__ | {"_conditions": jax.device_get(told(names, quality))}
         other.runner = other._runner("jax")
@@ -367,7 +367,7 @@ class Chain:
 
         def to_onnx():
             if self._tlc:
-                raise UserError("means of windows (tlc) are computed by jax alone")
+                raise UserError("only the runtime jax computes means of windows (tlc)")
             from jsr.onnx_graph.write import chain_to_onnx  # which imports this module
             return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
 

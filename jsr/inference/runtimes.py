@@ -33,8 +33,8 @@ def check_name(name):
     if name in OTHERS and (missing := _missing(name)):
         raise UserError(f'runtime {name}: needs the package {missing}: {OTHERS[name].install}')
     if name in OTHERS and not _on_cpu():
-        raise UserError(f"runtime {name}: is for CPUs, and JAX has a faster device here; leave it out, or set "
-                        "JAX_PLATFORMS=cpu")
+        raise UserError(f"runtime {name}: is only for CPUs, and JAX has a faster device here; leave --runtime out, or "
+                        "set JAX_PLATFORMS=cpu")
 
 
 def open_onnx(graph):

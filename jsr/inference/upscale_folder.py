@@ -416,8 +416,8 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, check
     start, plan = time.monotonic(), job.plan
     form = pictures.WRITABLE[pictures.format_of(job.target)]
     if plan.network and networks[plan.network].takes_clips:
-        raise UserError(f"{job.source}: is a picture, and {plan.network} takes clips; choose a network for pictures, "
-                        "or with --frames its folder is a clip")
+        raise UserError(f"{job.source}: is a picture, but {plan.network} takes clips; choose a network for pictures, "
+                        "or add --frames, which makes its folder a clip")
     with pictures.open_picture(job.source, drop_opaque=not form.alpha) as picture:
         found = {"height": picture.height, "width": picture.width, "frames": picture.frames,
                  "bit_depth": picture.bit_depth, "channels": picture.channels}
@@ -619,12 +619,11 @@ def _check_ending(out, suffix, clip_suffix):
         return
     if its := clips.container_of(out):
         if clip_suffix and its != clips.container_of(f"a{clip_suffix}"):
-            raise UsageError(f"{out}: its ending is of {its}, --container {clip_suffix[1:]} is another; leave one of "
-                             "them out")
+            raise UsageError(f"{out}: ends as {its}, but --container is {clip_suffix[1:]}; leave one of them out")
         return
     if clips.is_clip(out):
         raise UsageError(f"{out}: no clip can be written as {ending}; did you mean {out.with_suffix('.mkv')}? "
-                         "(A folder of that name has to be there already.)")
+                         "(If you mean a folder, make it first.)")
     if ending in WRITABLE:
         if suffix and pictures.format_of(f"a{suffix}") != pictures.format_of(out):
             raise UsageError(f"{out}: its ending is of {pictures.format_of(out)}, --format {suffix[1:]} is another; "
@@ -633,19 +632,19 @@ def _check_ending(out, suffix, clip_suffix):
     near = difflib.get_close_matches(ending, WRITABLE, n=1, cutoff=_NEAR)
     if near or ending in _OTHER_PICTURES:
         advice = f"did you mean {out.with_suffix(near[0])}?" if near else f"use one of {', '.join(WRITABLE)}"
-        raise UsageError(f"{out}: no picture can be written as {ending}; {advice} (A folder of that name has to be "
-                         "there already.)")
+        raise UsageError(f"{out}: no picture can be written as {ending}; {advice} (If you mean a folder, make it "
+                         "first.)")
 
 
 def _check_kind(source, out):
     """Raises UserError where a picture is to become a clip, or a clip a picture."""
     if clips.is_clip(source) and not clips.is_clip(out):
-        raise UserError(f"{source}: is a clip, and {out} would be a picture, animated or not; name a clip, as "
+        raise UserError(f"{source}: is a clip, but {out} would be a picture, animated or not; name a clip, such as "
                         f"{out.with_suffix('.mkv')}, or a folder for its frames with --frames")
     if clips.is_clip(out) and not clips.is_clip(source):
         name = out.with_suffix(source.suffix if source.suffix.lower() in WRITABLE else ".png")
-        raise UserError(f"{source}: is a picture, and stays one, animated too (frames, timing and loops are kept); "
-                        f"name one, as {name}")
+        raise UserError(f"{source}: is a picture and stays one, even if animated (frames, timing and loops are kept); "
+                        f"name a picture, such as {name}")
 
 
 def _is_file_name(out):
@@ -659,8 +658,8 @@ def _to_frames(found, named, out, beside, choose, errors):
         if clips.is_clip(source):
             rows[source] = place.with_suffix("")
         elif source in named:
-            errors.append(UserError(f"{source}: is no clip, and --frames is for clips and folders; leave one of them "
-                                    "out"))
+            errors.append(UserError(f"{source}: is no clip, but --frames is only for clips and folders; leave one of "
+                                    "them out"))
         else:
             rows[source.parent] = place.parent if place.parent != Path() else Path(source.parent.resolve().name)
     jobs = [Job(source, None if beside else out / place, choose,

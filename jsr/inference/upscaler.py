@@ -656,8 +656,8 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
     computed, chains, shares = _computed_in(dtype), [], []
     for share, its in loaded[:members]:
         if blind := [name for name, network in its.networks.items() if models.card(network).auxiliary]:
-            raise UserError(f"{its.name}: {blind[0]} gives features, for losses and scores, and no picture; name "
-                            "another model")
+            raise UserError(f"{its.name}: {blind[0]} gives features for losses and scores, not a picture; name another "
+                            "model")
         meta, networks, variables, _ = model_file.fused(its.meta, its.networks, its.variables)
         of_file = (meta.get("ensemble") or {}).get("tlc", 0)
         chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc)
@@ -679,8 +679,8 @@ def _check_unlike(loaded):
     for number, one in enumerate(loaded):
         for other in loaded[:number]:
             if model_file.alike(one, other):
-                raise UserError(f"{one.name}: is {other.name} once more; name each network once, and give it a weight "
-                                "where it shall count for more")
+                raise UserError(f"{one.name}: is the same network as {other.name}; name each network once, and give it "
+                                "a larger weight if it should count more")
 
 
 def _computed_in(dtype):
@@ -690,7 +690,7 @@ def _computed_in(dtype):
     except TypeError:
         found = dtype
     if found is not None and found not in map(jnp.dtype, _DTYPES):
-        raise UserError(f"dtype {dtype}: is none that networks compute in; {nearest(dtype, _DTYPES)}")
+        raise UserError(f"dtype {dtype}: networks do not compute in it; {nearest(dtype, _DTYPES)}")
     return found
 
 

@@ -278,7 +278,7 @@ class _Place:
 def _run(part, x, at):
     """Applies a part to an input that is as much larger than its output as it sees: None if it is not there."""
     if type(part) not in _RUN:
-        raise ValueError(f"{part!r} is no part of a block; there are {', '.join(t.__name__ for t in _RUN)}")
+        raise ValueError(f"{part!r} is no part of a block; parts are {', '.join(t.__name__ for t in _RUN)}")
     return _RUN[type(part)](part, x, at)
 
 
@@ -294,7 +294,7 @@ def _run_edge(part, x, at):
 
 def _run_bands(part, x, at):
     if at.zero:
-        raise ValueError(f"{at.name('bands')}: has nothing to learn, and so does not start at zero")
+        raise ValueError(f"{at.name('bands')}: has nothing to learn, so it cannot start at zero")
     kernel = np.stack([_filter(name) for name in part.filters], -1)[:, :, None]
     kernel = np.tile(kernel, (1, 1, 1, x.shape[-1]))  # of a feature all filters, then of the next one
     return _convolve(x, kernel, None, at.strides, x.shape[-1], at.block.dtype)
@@ -320,7 +320,7 @@ def _run_norm(part, x, at):
 
 def _run_identity(part, x, at):
     if at.zero:
-        raise ValueError(f"{at.name('identity')}: gives its input, which does not start at zero")
+        raise ValueError(f"{at.name('identity')}: returns its input, so it cannot start at zero")
     return _strided(x, at.strides)
 
 

@@ -78,8 +78,8 @@ def check_rows(rows: Iterable[_Row]) -> None:
                 raise UserError(f"loss row {dict(row)}: {part} must be text")
         keys([row])
         if _compares_nothing(row):
-            raise UserError(f"loss {row['fn']}: compares {row['pred']} with {row['target']}, which nothing that is "
-                            "learnt changes; name two things, as pred sr and target hr")
+            raise UserError(f"loss {row['fn']}: compares {row['pred']} with {row['target']}, and training changes "
+                            "neither; name an output and its target, for example pred sr and target hr")
         known = {"weight": 1.0, **defaults(row["fn"])}
         for name, value in {"weight": row["weight"], **_options(row)}.items():
             if name not in known:
@@ -160,7 +160,7 @@ def parse(key: str) -> Key:
     plain = re.fullmatch(r"([^()@]+)(?:@([^()@]+))?", key)
     if plain:
         return Key("", plain[1], plain[2] or "")
-    raise UserError(f"loss key {key!r} is none; write sr, sr@body_1, teacher(lr) or vgg(sr)@features_8")
+    raise UserError(f"{key!r} is no loss key; write for example sr, sr@body_1, teacher(lr) or vgg(sr)@features_8")
 
 
 def keys(rows: Iterable[_Row]) -> list[str]:
@@ -216,8 +216,8 @@ def total(rows: Sequence[_Row], outputs: Mapping[str, jax.Array], batch: Mapping
         if pred.shape != target.shape and row["fn"] not in _OF_FEATURES:
             raise UserError(f"loss {row['fn']}: {row['pred']} is {pred.shape}, {row['target']} is {target.shape}")
         if pred is target and row["pred"] not in outputs and not _of_one(row):
-            raise UserError(f"loss {row['fn']}: no network gives {row['pred']}, which is so compared with itself; name "
-                            "an output, as sr")
+            raise UserError(f"loss {row['fn']}: no network gives {row['pred']}, so it is compared with itself; name an "
+                            "output such as sr")
         wide = jnp.promote_types(pred.dtype, jnp.float32)
         own = {"params": (params or {})[name]} if row["fn"] in PARAMS else {}
         try:

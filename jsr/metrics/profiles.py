@@ -106,7 +106,7 @@ def check(metric, shapes, dtypes, *, profile, crop_border, batched=False):
     check_images(what, shapes, dtypes, crop_border=crop_border, batched=batched)
     channels = shapes[0][-1] if len(shapes[0]) > 2 else 1
     if found.weights and channels != 3:
-        raise ValueError(f"{what}: a luma needs RGB, the images are {shapes[0]}; a grey image is compared by 'rgb'")
+        raise ValueError(f"{what}: a luma needs RGB, but the images are {shapes[0]}; compare grey images by 'rgb'")
     return found
 
 

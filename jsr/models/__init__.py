@@ -100,8 +100,8 @@ def load(file: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
     model_file = importlib.import_module("jsr.model_file")  # stands above this package
     _, networks, variables, _ = model_file.fused(*model_file.load(file))
     if len(networks) > 1:
-        raise UserError(f"{file}: holds several networks, {', '.join(networks)}; take jsr.model_file.load, which gives "
-                        "them all, or jsr.load, which passes images through")
+        raise UserError(f"{file}: holds several networks, {', '.join(networks)}; use jsr.model_file.load, which gives "
+                        "them all, or jsr.load, which passes images through them")
     (name, module), = networks.items()
     return module, variables[name]
 
@@ -211,7 +211,7 @@ def _find(model_id):
     if guests.is_network(model_id):
         module = guests.module(model_id)
         if missing := [name for name in ("VARIANTS", "Model", "CARD") if not hasattr(module, name)]:
-            raise UserError(f"{model_id}: {stem} has no {', '.join(missing)}, as a file of a network has")
+            raise UserError(f"{model_id}: {stem} has no {', '.join(missing)}, which a network's file needs")
     elif stem in STEMS:
         module = _import(stem)
     else:

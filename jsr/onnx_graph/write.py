@@ -86,7 +86,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
       ValueError: as for `to_onnx`.
     """
     if jnp.dtype(dtype) == jnp.bfloat16:
-        raise UserError("dtype = bfloat16: few runtimes compute ONNX graphs in it; take float16 or float32")
+        raise UserError("dtype = bfloat16: few runtimes compute ONNX graphs in it; use float16 or float32")
     if jnp.dtype(dtype) != jnp.float32:
         networks = {name: module.clone(dtype=dtype) for name, module in networks.items()}
     multiple = multiple or math.lcm(chain_padding(networks).multiple, chain_open_multiple(networks))

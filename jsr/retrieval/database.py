@@ -91,8 +91,8 @@ class Database:
         if (folder / _ABOUT).exists():
             database = Database(folder)
             if database.about["engine"] != engine.fingerprint:
-                raise UserError(f"{folder}: was made by another engine, whose features do not compare; leave --engine "
-                                "out to go on with its own, or give another --out")
+                raise UserError(f"{folder}: was made by another engine, whose features cannot be compared; leave "
+                                "--engine out to use the database's own, or give another --out")
             return database
         if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
             raise UserError(f"{folder}: holds other files and no database; give another --out")

@@ -239,8 +239,8 @@ class Queue:
             raise errors[0]
         plan = jobs[0].plan
         if math.prod(plan.after) * (1 if plan.clip else plan.frames) > MOST_RESULT:
-            raise UserError(f"{source.name}: would become {plan.after[1]:,} x {plan.after[0]:,} px, more than is made "
-                            "here; ask for a smaller size, or use `jsr upscale`")
+            raise UserError(f"{source.name}: would become {plan.after[1]:,} x {plan.after[0]:,} px, more than the page "
+                            "makes; choose a smaller size, or use `jsr upscale`")
         entries, errors = upscale_folder.upscale_files(
             jobs, networks, dataclasses.asdict(settings), mark=True, progress=functools.partial(self._progressed, task),
             check=functools.partial(self._check, task))

@@ -132,7 +132,7 @@ def _check_size(recipe, variables):
         count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(collections["params"]))
         if _BYTES * count > (free := device.free_memory()):
             raise UserError(f"--config.networks.{name}.fields: {count:,} parameters take {decimal(_BYTES * count)}, "
-                            f"and {decimal(int(free))} are free; make the network smaller")
+                            f"but only {decimal(int(free))} are free; make the network smaller")
 
 
 def _check_stage(plan, variables, where, found, mesh):

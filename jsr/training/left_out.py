@@ -29,7 +29,7 @@ class LeftOut:
         if line in self._lines:
             return
         if len(self._lines) >= self._most:
-            raise UserError(f"{line}; {len(self._lines)} images were left out before, which is all that may be "
+            raise UserError(f"{line}; {len(self._lines)} images were left out before, and no more may be "
                             "(--config.data.max_damaged=...)" if self._most else line)
         self._lines.append(line)
         log.warning("%s; it is left out, and the run goes on without it (%d of at most %d)", line, len(self._lines),

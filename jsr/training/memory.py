@@ -140,8 +140,8 @@ class Program:
             if found.temporaries <= wanted:
                 return UserError(f"{needs}; it would take {found} with {words}")
         crop, index = images.sides_text(self._plan.stage.crop_hw), self._plan.index
-        return UserError(f"{needs}; no smaller batch and no lower precision would do: use a smaller crop than {crop} "
-                         f"(--config.stages[{index}].crop=...)")
+        return UserError(f"{needs}; neither a smaller batch nor a lower precision suffices: use a smaller crop than "
+                         f"{crop} (--config.stages[{index}].crop=...)")
 
     def _memory_with(self, overrides):
         plan = stages.plan_of(recipes.changed(self._plan.recipe, overrides), self._plan.index)

@@ -107,8 +107,8 @@ def _measured(recipe, seconds, workdir, started):
         fitting = factor(recipe, costs, seconds - spent)
         if fitting is None:
             least = (spent + seconds_of(recipe, costs, 0.0)) / 60
-            raise UserError(f"--minutes {seconds / 60:g}: preparing, compiling, and measuring how long that takes, are "
-                            f"{least:.1f} minutes alone; give some more than these")
+            raise UserError(f"--minutes {seconds / 60:g}: preparing, compiling and measuring alone take {least:.1f} "
+                            "minutes; give more")
         return fitting
 
     if sum(_steps(recipe, found())) > recipe.eval_every:

@@ -70,10 +70,10 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
     if changed or not same_data:
         step, words = _newest(workdir), _difference(changed, workdir, same_data, records)
         if not accept:
-            raise UserError(f"{workdir}: holds a run with {words}; --accept_changes goes on with the new ones from "
-                            f"step {step}; else choose another --workdir{starting_from(workdir, recipe)}")
+            raise UserError(f"{workdir}: holds a run with {words}; --accept_changes continues it with the new values "
+                            f"from step {step}; else choose another --workdir{starting_from(workdir, recipe)}")
         if changed and not _same_form(recipes.read_json(paths[0]), recipe, step):
-            raise UserError(f"{workdir}: holds a run with {words}, with which it cannot go on from step {step}; choose "
+            raise UserError(f"{workdir}: holds a run with {words}, which cannot change from step {step} on; choose "
                             f"another --workdir{starting_from(workdir, recipe)}")
         log.warning("from step %d on the run goes on with %s, as --accept_changes says", step, words)
         entry = {"step": step, "changes": changed}

@@ -113,8 +113,8 @@ def _opened(address, pinned, start=0, tag=""):
     except UserError:  # of a redirect
         raise
     except (OSError, http.client.HTTPException, ValueError) as e:
-        raise UserError(f"{address}: no connection to {host}{_through(request)}: {_reason(e)}; a file that you have "
-                        "becomes a model by `jsr convert`") from e
+        raise UserError(f"{address}: no connection to {host}{_through(request)}: {_reason(e)}; `jsr convert` makes a "
+                        "model of a file that you have") from e
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -147,7 +147,7 @@ def test_back_to_pytorch_loads_strictly(weights, state_dict_of):
 def test_what_is_not_in_the_file_is_said_and_can_be_overruled(weights, capsys):
     # the weights were made with res_scale 0.5, which their shapes do not tell
     message = fails(capsys, "golden_basicsr_x4.safetensors", "model.safetensors", "--reference", "basicsr_x4.npz")
-    assert "the converted network is not the original" in message and left(weights) == []
+    assert "the converted network differs from the original" in message and left(weights) == []
     assert main(["convert", "golden_basicsr_x4.safetensors", "model.safetensors", "--field", "res_scale=0.5",
                  "--reference", "basicsr_x4.npz"]) == 0
     out = capsys.readouterr().out
@@ -209,12 +209,12 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
 
 @pytest.mark.parametrize("arguments, message", [
     (["none.safetensors", "model.safetensors"], "none.safetensors: no such file"),
-    (["official_x3.safetensors", "official_x3.safetensors"], "official_x3.safetensors: is the file to convert"),
+    (["official_x3.safetensors", "official_x3.safetensors"], "official_x3.safetensors: is the very file to convert"),
     (["official_x3.safetensors", "model.pth"], "model.pth: a model file ends in .safetensors"),
     (["other_x.safetensors", "model.safetensors"],
      "other_x.safetensors: of no network that jsr recognises (keys: weight, ...); name it: --arch MODEL_ID --scale N"),
     (["empty_x.safetensors", "model.safetensors"],
-     "empty_x.safetensors: head.0.weight holds nothing, its shape is [0]; get the weights again"),
+     "empty_x.safetensors: head.0.weight is empty, its shape is [0]; get the weights again"),
     (["bent_x.safetensors", "model.safetensors"], "bent_x.safetensors: of no network that jsr recognises"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsr"],
      "--arch edsr: jsr does not recognise these weights as this network's"),
@@ -253,4 +253,4 @@ def test_a_model_file_says_itself_what_it_is(weights, capsys):
     capsys.readouterr()
     assert "model.safetensors: is a model file, which names its network; --scale is for PyTorch weights" in fails(
         capsys, "model.safetensors", "back.pth", "--scale", "3")
-    assert "back.onnx: cannot be written by its ending" in fails(capsys, "model.safetensors", "back.onnx")
+    assert "back.onnx: jsr writes no files of this ending" in fails(capsys, "model.safetensors", "back.onnx")

@@ -80,7 +80,7 @@ def test_explain_shows_every_step(hr_dir, tmp_path, capsys):
     with Image.open(tmp_path / "steps/0001.png") as picture:
         assert picture.size == (3 * 32, 32 + 28)  # HR and two codecs, twice as large, below their captions
         assert np.ptp(np.asarray(picture)[28:]) > 100
-    with pytest.raises(UserError, match="aim22_t2: is of clips"):
+    with pytest.raises(UserError, match="aim22_t2: is for clips"):
         run(hr_dir, "--explain", tmp_path / "steps", "--protocol", "aim22_t2")
 
 

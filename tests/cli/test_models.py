@@ -126,7 +126,7 @@ def line(capsys):
     ("{}/edsr.pth", "its name 'edsr' belongs to a network"),
     ("{}/a%20b.pth", "its name 'a%20b' has other characters than"),
     ("{}/good.safetensors --sha256 123", "a SHA-256 has 64 digits"),
-    ("http://[::1/good.pth", "is no address: Invalid IPv6 URL"),
+    ("http://[::1/good.pth", "is not an address: Invalid IPv6 URL"),
     ("{}/gone/%00" + 300 * "a" + ".pth --name good", "127.0.0.1 answers 404"),
     ("hf:good", "a place on the hub is hf:ORG/REPO or hf:ORG/REPO/FILE"),
 ])

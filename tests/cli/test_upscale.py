@@ -346,7 +346,7 @@ def test_nothing_beside_is_ever_replaced(tmp_path, photograph, model, capsys):
     assert run(tmp_path / "a.png", "-m", model) == 0
     first = (tmp_path / "a_x2.png").read_bytes()
     for arguments, said in ((["--strength", 0.5], "in another way (x2 by the network m.safetensors, or with other"),
-                            ([], "a_x2.png: was made of another file, or of a.png before")):
+                            ([], "a_x2.png: was made from another file, or from an earlier a.png")):
         capsys.readouterr()
         if not arguments:
             Image.fromarray(photograph(8, 8, 1)).save(tmp_path / "a.png")

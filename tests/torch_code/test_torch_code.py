@@ -179,13 +179,13 @@ def test_it_learns():
 
 
 def test_a_network_that_is_none_of_images_is_refused():
-    with pytest.raises(UserError, match="^vgg: VGG gives no image of an image"):
+    with pytest.raises(UserError, match="^vgg: only networks from image to image are .*, and VGG is none"):
         convert.convert({"sr": models.create("vgg", scale=1)}, {"sr": {"params": {}}}, title="vgg")
 
 
 def test_without_pytorch_one_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    with pytest.raises(UserError, match=r"^net: PyTorch code is run before it is written, .*pip install"):
+    with pytest.raises(UserError, match=r"^net: jsr runs PyTorch code before it writes it, .*pip install"):
         convert.convert({}, {}, title="net")
 
 

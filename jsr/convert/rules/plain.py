@@ -37,8 +37,8 @@ def official(model):
       UserError: there is none.
     """
     if model.block not in _OFFICIAL:
-        raise UserError(f"plain: no public code has networks of the block {model.block!r}, and so no names to convert "
-                        "from or to")
+        raise UserError(f"plain: no public code has networks of the block {model.block!r}, so there are no names to "
+                        "convert from or to")
     if model.block in _DEPLOYED and not model.deploy:
         raise UserError(f"plain: {_DEPLOYED[model.block]}'s code is public in its deployed form alone; convert with "
                         "deploy=True")
