@@ -1,4 +1,4 @@
-"""Augmentations: what a stage does, on the devices, to the samples of a batch before its networks see them.
+"""Augmentations: changes to the samples of a batch, made on the devices before a stage's networks see them.
 
 A row is a name of AUGMENTATIONS, or a dict {name, p, per, ...}: `p` is the probability that it is applied, 1 by
 default; "per" says whether each "sample", the default, or the whole "batch" has draws of its own; the rest are options
@@ -258,7 +258,7 @@ def _checked(name, options):
 
 
 def _shares(rows):
-    """The probabilities of the rows of one_of, and that of none."""
+    """The probabilities of the rows of one_of, and the probability of none."""
     given = [row.p for row in rows if row.p is not None]
     if not rows or len(given) not in (0, len(rows)) or sum(given) > 1 + 1e-6 or any(row.per == "batch" for row in rows):
         raise UserError("augmentation one_of: needs rows `of`: either all have a p, in sum at most 1, or none has; "
@@ -290,7 +290,7 @@ def _coloured(images, change):
 
 
 def _window(key, images, ratio):
-    """Where the window is, bool (H, W, 1) of LR size."""
+    """A mask of the window, bool (H, W, 1) of LR size."""
     size_key, *place_keys = jax.random.split(key, 3)
     ratio = jnp.clip(ratio + 0.01 * jax.random.normal(size_key), 0, 1)
     sides = images["lr"].shape[-3:-1]
@@ -320,7 +320,7 @@ def _paste(images, others, where):
 
 
 def _enlarged(where, image):
-    """(H, W, 1) of LR size at that of an image, by repeating."""
+    """(H, W, 1) of LR size, enlarged to an image's size by repeating."""
     for axis in (0, 1):
         factor, rest = divmod(image.shape[axis - 3], where.shape[axis])
         if rest:

@@ -56,7 +56,7 @@ class Entry:
 
     @property
     def section(self):
-        """Where the report describes it, as in "4.1"."""
+        """Section of the report that describes it, for example "4.1"."""
         return self.row.get("section", "")
 
     @property
@@ -97,7 +97,7 @@ class Entry:
 
 
 def entries():
-    """[Entry] of the whole catalogue in the order of the recipes, then those not built yet, in that of their tables."""
+    """The whole catalogue, [Entry]: those with recipes in the recipes' order, then the others in their tables'."""
     rows = {row["id"]: (name, row) for name in challenges.CHALLENGES for row in challenges.printed(name)}
     built = [Entry(recipe.entry, recipe.protocol, rows.pop(recipe.entry)[1] if recipe.entry else {}, recipe)
              for _, _, recipe in all_recipes()]

@@ -1,4 +1,4 @@
-"""A chain of networks: what passes an image through it, its scale, the sizes that it takes."""
+"""A chain of networks: passing an image through it, its scale, the sizes that it takes."""
 
 import contextlib
 import functools
@@ -114,7 +114,7 @@ def chain_scale(networks):
 
 
 def chain_frames(networks):
-    """Frames that a chain {name: module} sees at once, as `jsr.models.Card.frames`: those of its network for clips.
+    """Frames that a chain {name: module} sees at once, see `jsr.models.Card.frames`; its network for clips decides.
 
     Raises:
       UserError: two of its networks take clips.

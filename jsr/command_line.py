@@ -163,7 +163,7 @@ def in_lines(name, function):
 
 
 def _wrong_settings():
-    """What is wrong with how JAX is set, "" where that is right or nothing was computed."""
+    """A mistake in JAX's settings, "" if they are right or JAX was not used."""
     if "jax" not in sys.modules:
         return ""
     from jsr import device
@@ -205,7 +205,7 @@ _heard = []  # the command that has heard of an interrupt
 
 
 def _stopped(name):
-    """Ends a process that only runs a command, else returns the exit status of one that was interrupted.
+    """Ends a process that only runs a command; in another process returns the exit status of an interrupt.
 
     Exit functions run; threads that an interrupted library left, as JAX's timer of a minute, are not waited for.
     """
@@ -226,7 +226,7 @@ def _say(name, text):
 
 
 def _give_up_output():
-    """Lets what is left for stdout go, so that the end of the process does not complain of it."""
+    """Drops pending output for stdout, so that the process ends without a complaint about it."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

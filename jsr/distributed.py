@@ -1,4 +1,4 @@
-"""Several processes that train one network: they meet, agree, do once what is done once, and end together.
+"""Several processes that train one network: they meet, agree, share the work, and end together.
 
 Each process runs the same program on its share of the data; JAX's coordination service, in the first process, has a
 store of keys and values, by which they speak. That works before any computation on several devices, and does not depend
@@ -63,7 +63,7 @@ def devices():
 
 
 def is_first():
-    """Whether this process does what is done once."""
+    """Whether this process does the work that only one process does."""
     return number() == 0
 
 
@@ -175,7 +175,7 @@ def _divert(address, own, minutes):
 
 
 def _meet_all(processes):
-    """Learns what the others are called: the first thing that all do."""
+    """Learns the names of the other processes: the first thing that all do."""
     _names[:] = [f"process {n}" for n in range(processes)]
     hosts = gather(socket.gethostname())
     _names[:] = [f"process {n} on {host}" for n, host in enumerate(hosts)]
@@ -183,7 +183,7 @@ def _meet_all(processes):
 
 
 def together(value, function):
-    """What a function makes of the values of all processes, computed by the first and told to all.
+    """A function's result for the values of all processes, computed by the first and sent to all.
 
     Every process calls it, in the same order; it waits for all.
 
@@ -219,7 +219,7 @@ def gather(value):
 
 
 def first(function):
-    """What a function without arguments gives, called by the first process alone; UserErrors are all's, too."""
+    """The result of a function without arguments, which only the first process calls; UserErrors are all's, too."""
     return together(None, lambda _: function())
 
 
@@ -341,7 +341,7 @@ def stop_asked():
 
 
 def whole(arrays):
-    """A tree of arrays that are split over all processes, as NumPy arrays of which each has all."""
+    """Gathers a tree of arrays that are split over all processes: each process gets whole NumPy arrays."""
     return multihost_utils.process_allgather(arrays, tiled=True) if count() > 1 else arrays
 
 
@@ -369,7 +369,7 @@ def _get(key):
 
 
 def _watch():
-    """Ends this process, with the line of one that has left."""
+    """Ends this process with the line of a process that has left."""
     try:
         found = json.loads(_get(_LEFT))
     except Exception:  # the first process is gone, of which XLA says more

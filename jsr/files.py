@@ -1,4 +1,4 @@
-"""Files are written beside their place and renamed into it, so that nobody ever meets half of one."""
+"""Writes files beside their place and renames them into it, so that nobody reads an unfinished file."""
 
 import contextlib
 import errno
@@ -121,7 +121,7 @@ def refuse_existing(path):
 
 
 def is_stream(path):
-    """Whether a path is that of a device, a pipe or a socket."""
+    """Whether a path names a device, a pipe or a socket."""
     try:
         kind = os.stat(path).st_mode
     except OSError:
@@ -130,7 +130,7 @@ def is_stream(path):
 
 
 def no_folder(path):
-    """What is wrong with a path that is no folder's."""
+    """The reason why a path is no folder, in words."""
     if os.path.isfile(path):
         return "is a file, and a folder is wanted here; name the one that it lies in, or put it into one"
     return "no such folder"

@@ -1,4 +1,4 @@
-"""What stands in the text of a program that XLA has compiled: its collectives, and where its time should go.
+"""Reads the text of a program that XLA has compiled: its collectives, and an estimate of its times.
 
 Nothing runs. Of a TPU the compiler's own estimate of each instruction's cycles is read; of a GPU, for which there is
 none that holds, an instruction takes as long as its operands and its result take to pass through memory once, or as its

@@ -192,7 +192,7 @@ def _to_rgb(image, name):
 
 
 def image_size(path):
-    """(height, width) of what `read_rgb` gives, from the header, without decoding.
+    """(height, width) of the image that `read_rgb` gives, from the header, without decoding.
 
     Raises:
       UserError: as `read_rgb` does, where the header tells.

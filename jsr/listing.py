@@ -1,4 +1,4 @@
-"""What lies below a folder: the files that a command takes, and a count of what it passes over."""
+"""The files below a folder: those that a command takes, and a count of those that it passes over."""
 
 import collections
 import dataclasses
@@ -22,7 +22,7 @@ _OF_NO_PERSON = {"thumbs.db", "desktop.ini", "icon\r"}
 
 @dataclasses.dataclass
 class PassedOver:
-    """What a command leaves alone of the folders that it was given.
+    """The files and folders that a command passes over in the folders that it was given.
 
     Attributes:
       kinds: {".cr2", or another kind: number}.

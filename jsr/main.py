@@ -51,7 +51,7 @@ class _LogLines(logging.Handler):
         self._console = console
 
     def emit(self, record):
-        """As of `logging.Handler`."""
+        """Prints a record, as `logging.Handler` asks."""
         self._console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -102,7 +102,7 @@ def _folder(text):
 
 
 def _hosts(text):
-    """What --hosts says."""
+    """The value of --hosts."""
     from jsr import distributed
 
     try:
@@ -341,14 +341,14 @@ def _changes(recipe, spec, minutes, free):
 
 
 def _as_text(changes):
-    """What a run's title says of changes."""
+    """The changes in a run's title."""
     words = [f"{key}={textwrap.shorten(str(value), 40, placeholder='...')}" for key, value in changes.items()]
     more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
     return f"; with {', '.join(words[:_SHOWN])}{more}" if words else ""
 
 
 def _as_suffix(changes):
-    """What the name of a run's folder has of changes: some keys, and a hash of all; the same for the same command."""
+    """The changes in the name of a run's folder: some keys, and a hash of all; the same for the same command."""
     if not changes:
         return ""
     parts = (key.split(".") for key in changes)

@@ -1,4 +1,4 @@
-"""Model files: one .safetensors with the tensors of a trained chain of networks and, as JSON, all one must know.
+"""Model files: one .safetensors with the tensors of a trained chain of networks, and JSON that describes them.
 
 A model file is what a run hands to the world: `jsr upscale`, `jsr.load`, conversion and benchmarks take it. They take
 PyTorch weights of networks that jsr.convert recognises, too, and convert them each time. Tensors of a model file are
@@ -309,7 +309,7 @@ def _meta(path, file):
 
 
 def _misnamed(meta):
-    """What is wrong with the names of networks and members in metadata of the right form, "" where nothing is."""
+    """The mistake in the names of networks and members in metadata of the right form, "" if there is none."""
     networks, members = ([row["name"] for row in meta.get(key) or ()] for key in ("networks", "members"))
     if not 0 < len(networks) <= _MOST_NETWORKS:
         return f"networks are {len(networks)}"
@@ -321,7 +321,7 @@ def _misnamed(meta):
 
 
 def describe(path):
-    """What a model file says of itself, read without its tensors; of PyTorch weights what a conversion says.
+    """A model file's metadata, read without its tensors; of PyTorch weights what a conversion says.
 
     Args:
       path: of the file.
@@ -382,7 +382,7 @@ def find(path):
 
 
 def is_named(word):
-    """Whether a word is that of a model file, as `find` takes them: by its ending, a run's folder, or a known name."""
+    """Whether a word names a model file in a way that `find` takes: by its ending, a run's folder, or a known name."""
     path = Path(word)
     if path.is_dir():
         return any((path / kept).exists() for kept in KEPT)
@@ -390,13 +390,13 @@ def is_named(word):
 
 
 def _hidden(path):
-    """What to add to an error of a file or folder whose name is also a model's."""
+    """Words to add to an error about a file or folder whose name is also a model's."""
     named = weights.files().get(str(path))
     return f"; it hides the model of this name, {named}: rename it, or give that path" if named else ""
 
 
 def _foreign(path):
-    """What a file is by its ending that is no .safetensors, and what to do; "" where that does not show."""
+    """The kind of a file with another ending than .safetensors, and what to do; "" where that does not show."""
     if path.suffix.lower() == ".onnx":
         return ("an ONNX network, no model file of jsr's; convert the PyTorch weights that it was made of: "
                 f"jsr convert WEIGHTS.pth {shlex.quote(str(path.with_suffix('.safetensors')))}")

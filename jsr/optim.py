@@ -227,7 +227,7 @@ def _on_plateau(schedule, peak):
 
 
 def plateau_scale(state):
-    """What the schedule "plateau" has multiplied the learning rate by, given the optimizer's state; else 1."""
+    """The factor of the schedule "plateau" on the learning rate, given the optimizer's state; else 1."""
     found = _states_of(state, optax.contrib.ReduceLROnPlateauState)
     return found[0].scale if found else 1.0
 
@@ -282,7 +282,7 @@ def _freeze_rows(rows: Any) -> list[dict[str, Any]]:
 
 
 def check(player, steps):
-    """Raises UserError for what a player of a stage of `steps` steps says of its optimizer, schedule and freezing."""
+    """Raises UserError for mistakes in a player's optimizer, schedule and freezing, in a stage of `steps` steps."""
     make_schedule(player.schedule, peak=player.learning_rate, steps=steps)
     make_optimizer(player.optimizer, player.schedule, peak=player.learning_rate).init({})
     _freeze_rows(player.freeze)
@@ -291,7 +291,7 @@ def check(player, steps):
 
 
 def rate_factors(rows, params, step):
-    """What the learning rate of each parameter is multiplied by.
+    """The factor on the learning rate of each parameter.
 
     Args:
       rows: {pattern, steps, factor}: what `pattern` (as of a shell; of paths as "sr/body_0/conv1/kernel") fits has the

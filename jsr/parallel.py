@@ -59,7 +59,7 @@ def map_unordered(function, items, *, num_workers=None):
 
 
 def named_semaphores():
-    """Names the semaphores that this process shares with others after it, and removes those of processes that are dead.
+    """Names this process's shared semaphores after it, and removes those that dead processes left.
 
     Nothing else does that where a process and all its children were killed at once. Linux alone has them as files.
     """

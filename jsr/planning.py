@@ -1,4 +1,4 @@
-"""A training step, or a deployed network, compiled for accelerators that are not there: memory, traffic, least times.
+"""Plans: a training step, or a deployed network, compiled for absent accelerators: memory, traffic, least times.
 
 What is compiled is what would run. XLA needs no device for that, only its compiler: for TPUs the package libtpu, for
 NVIDIA GPUs the packages of jax[cuda13]; neither a driver. Figures are the compiler's and peak rates', not measured.
@@ -116,7 +116,7 @@ def _quiet():
 
 
 def of_step(recipe, index, on, *, effort="full"):
-    """What the training step of a stage would take.
+    """Plans memory, traffic and time of a stage's training step.
 
     Args:
       recipe: Recipe; its batch is that of all chips together.
@@ -168,7 +168,7 @@ def of_step(recipe, index, on, *, effort="full"):
 
 
 def of_deployed(recipe, size, on, *, effort="full"):
-    """What a recipe's chain would take as it is used: a uint8 LR image to a uint8 SR image, its rows over all chips.
+    """Plans memory and time of a recipe's deployed chain, uint8 LR image to uint8 SR image, its rows over all chips.
 
     Args:
       recipe: Recipe; its dtype is what networks and parameters have.
@@ -226,7 +226,7 @@ def _compile(call, arguments, on, effort):
 
 
 def _report(compiled, on, dtype, effort, compile_s):
-    """What the text of a compiled program tells: a dict with collectives and estimate."""
+    """The facts in the text of a compiled program: a dict with collectives and estimate."""
     from importlib import metadata
 
     text, versions = compiled.as_text(), {}

@@ -106,7 +106,7 @@ def _kind(protocol):
 
 
 def _stopped(report):
-    """What the page says of a run that ended before its recipe's last step; "" of others."""
+    """The page's sentence on a run that ended before its recipe's last step; "" of others."""
     return f" (stopped {html.escape(report['stopped'])})" if "stopped" in report else ""
 
 
@@ -159,7 +159,7 @@ def curves(rows, stages, baseline, final=()):
 
 
 def film(folder, name):
-    """What a run made of a crop of one validation image: [(step, uint8 picture)], the first, the last, `FILM` at most.
+    """A run's results for a crop of one validation image: [(step, uint8 picture)], the first, the last, `FILM` at most.
 
     Args:
       folder: the run's, with pictures/<name>_<step>.png, rows of crops as `jsr.crops.strip` makes them.
@@ -275,7 +275,7 @@ def _of_run(report, strips, protocol, folder, config):
 
 
 def _published(entry, report, protocol):
-    """A table of what a paper printed of an entry beside our scores of the same codecs; "" of a recipe of our own."""
+    """A table of a paper's figures for an entry beside our scores of the same codecs; "" of a recipe of our own."""
     line = challenges.published(protocol.name, entry)
     if not line:
         return ""

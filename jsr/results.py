@@ -1,4 +1,4 @@
-"""What commands make stays apart from what people keep: manifests of what was made of what, verdicts, locks."""
+"""Keeps results of commands apart from people's files: manifests of results and their sources, verdicts, locks."""
 
 import contextlib
 import itertools
@@ -23,7 +23,7 @@ _HEAD = 200  # characters of a manifest that have its command
 
 
 def verdict(path, entry, source_sha256, *, finished=False, overwrite=False):
-    """What may become of a result's place.
+    """The verdict on a result's place: write, replace or pass over.
 
     Args:
       path: the place.
@@ -62,7 +62,7 @@ def replacing(path, entry):
 
 
 class Manifest:
-    """A JSON file that says what was made of what in its folder; several processes may add to it at once.
+    """A JSON file that lists the results in its folder and their sources; several processes may add to it at once.
 
     Shards (jsr.shards) have a file each beside it, `upscaled.3-of-8.json`, so that they never wait for each other, and
     a file system without locks will do. They are read together, and the next `save` of who works without shards, or
@@ -114,7 +114,7 @@ class Manifest:
             return self._tables.get(table, {})
 
     def _newest(self, of):
-        """What a function finds: a shard's own entries are newer than the manifest's, whoever reads them."""
+        """The finding of a function: a shard's own entries are newer than the manifest's, whoever reads them."""
         beside = (one._newest(of) for one in self._beside)
         places = itertools.chain([of(self)], beside) if self._shard else itertools.chain(beside, [of(self)])
         return next(filter(None, places), None)
@@ -150,7 +150,7 @@ class Manifest:
         return content
 
     def _take_in(self, count=None):
-        """Works the files of earlier shards, but those of `count`, into this manifest."""
+        """Takes the files of earlier shards, except those of `count`, into this manifest."""
         earlier = [one for one in self._beside if not one.path.stem.endswith(f"-of-{count}")]
         if not earlier:
             return
@@ -187,7 +187,7 @@ class Manifest:
         return locked(self.path.with_name(hidden_name(self.path, ".lock")))
 
     def _refresh(self):
-        """Reads what is new; again where another process has worked the journal in meanwhile."""
+        """Reads new entries; again where another process has worked the journal in meanwhile."""
         while True:
             stamp = _stamp(self.path)
             if stamp != self._stamp:
@@ -237,14 +237,14 @@ class Manifest:
 
 
 def _is_entry(entry):
-    """Whether what a manifest says of a file has the form that the commands write."""
+    """Whether a manifest's entry of a file has the form that the commands write."""
     texts = ("settings", "source", "file", "sha256", "source_sha256", "replaces")
     return isinstance(entry, dict) and all(entry[key] is None or isinstance(entry[key], str)
                                            for key in texts if key in entry)
 
 
 def _begin(path):
-    """The first characters of a file, "" of one that cannot be read."""
+    """The first characters of a file, "" if it cannot be read."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         return file.read(_HEAD).decode(errors="replace")
     return ""

@@ -1,4 +1,4 @@
-"""Where arrays live: a mesh of devices, batches split over its axes, and a state on each device or split over all.
+"""The places of arrays: a mesh of devices, batches split over its axes, a state on each device or split over all.
 
 The axis `data` splits a batch by samples, the axis `rows` every image of it by rows. The same jitted step runs on one
 device or many; only shardings differ. A state that is "sharded" keeps every kind of a network's parameters (the
@@ -140,7 +140,7 @@ def means_over(fn, mesh, flat=()):
 
 
 def whole_batch(draw, count):
-    """What a function draws for each sample: `draw(count)`, and beneath `means_over` this device's part of all draws.
+    """A function's draws for each sample: `draw(count)`, and beneath `means_over` this device's part of all draws.
 
     Args:
       draw: function of a number of samples to an array with a row for each.

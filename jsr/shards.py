@@ -57,7 +57,7 @@ def of(text: str, environ: Mapping[str, str] = os.environ) -> Shard:
 
 
 def _own_place(text, environ):
-    """(number from 1, count or None) of this process, by what a scheduler has put into its environment."""
+    """(number from 1, count or None) of this process, from the variables that a scheduler has set."""
     def value(name, default):
         its = environ.get(name, default)
         if not str(its).isdecimal():

@@ -1,4 +1,4 @@
-"""Trees of dicts and lists: dataclasses as JSON has them, trees as one flat dict, the keys that differ, what is wrong
+"""Trees of dicts and lists: dataclasses as JSON has them, trees as one flat dict, the keys that differ, mistakes
 in one from a file, and the check sum of one with arrays.
 """
 
@@ -39,7 +39,7 @@ def different(before, now):
 
 
 def wrong(value, schema, name=""):
-    """What is wrong with a tree that JSON was read to, "" where nothing is: the first place and its value.
+    """The mistake in a tree that was read from JSON, "" if there is none: the first place and its value.
 
     Args:
       value: the tree.
@@ -70,7 +70,7 @@ def wrong(value, schema, name=""):
 
 
 def digest(leaves: Mapping[str, Any], about: Any) -> str:
-    """The SHA-256 of arrays and of what is said of them, in hexadecimal.
+    """The SHA-256 of arrays and their descriptions, in hexadecimal.
 
     Args:
       leaves: {name: array}; names, types and shapes count.

@@ -1,4 +1,4 @@
-"""The published tables: their lines, what orders them, and what a line says of size and time."""
+"""The published tables: their lines, their order, and the sizes and times in a line."""
 
 from collections.abc import Mapping
 import csv
@@ -57,7 +57,7 @@ def published(name: str, entry: str) -> dict[str, str]:
 
 
 def figures(line: Mapping[str, str]) -> dict[str, float | None]:
-    """What a line of `printed` says of size and time: {params_M, gmacs, runtime_ms, model_mb}, None for a dash."""
+    """The size and time in a line of `printed`: {params_M, gmacs, runtime_ms, model_mb}, None for a dash."""
     def number(*columns):
         text = next((line[name] for name in columns if line.get(name)), "")
         return float(text.split()[0]) if text else None  # one is "0.165 (*)"

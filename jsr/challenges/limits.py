@@ -1,4 +1,4 @@
-"""Whether an entry keeps what its challenge allowed."""
+"""The limits of a challenge, and whether an entry keeps them."""
 
 from collections.abc import Mapping
 
@@ -26,5 +26,5 @@ def verdict(protocol: Protocol, figures: Mapping[str, float | None]) -> str:
 
 
 def excess(protocol: Protocol, name: str, figure: float | None) -> str:
-    """What a table adds to a figure that is more than allowed, ", allowed 300"; "" of others."""
+    """The note that a table adds to a figure above its limit, ", allowed 300"; "" of others."""
     return "" if kept(protocol, {name: figure}).get(name, True) else f", allowed {protocol.limits[name]:g}"

@@ -1,4 +1,4 @@
-"""What a challenge is, as data: how it judged, degraded and timed, and what it allowed."""
+"""A challenge as data: how it judged, degraded and timed, and its limits."""
 
 from collections.abc import Callable
 import dataclasses
@@ -13,7 +13,7 @@ JPEG: dict[str, Any] = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """How a challenge timed.
+    """A challenge's rules of timing.
 
     Attributes:
       size: (height, width) of the LR image, px; batch 1.
@@ -27,7 +27,7 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
-    """How results were handed in.
+    """The form in which results were submitted.
 
     Attributes:
       where: to whom or what, and what else was handed in, as the report says.
@@ -107,6 +107,6 @@ def column(key: str, qp: int | None = None) -> str:
 
 
 def label(column: str) -> str:
-    """How a column is printed: "psnr[rgb] QP31" as "PSNR[rgb] QP31"."""
+    """A column's heading in print: "psnr[rgb] QP31" as "PSNR[rgb] QP31"."""
     key, *qp = column.split(" ")
     return " ".join([metrics.label(key), *qp])

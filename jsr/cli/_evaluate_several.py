@@ -52,7 +52,7 @@ def joined(rows_of, problems, baseline):
 
 
 def report_of(rows, methods, folders, problems, *, protocol, keys, crop_border, weights, made):
-    """What --json holds, see jsr.cli.evaluate."""
+    """The content of --json, see jsr.cli.evaluate."""
     return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "weights": weights,
             "codecs": evaluation.same_codecs(made),
             "methods": {name: str(folder) for name, folder in folders.items()}, "images": rows,

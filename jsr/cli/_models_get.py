@@ -121,7 +121,7 @@ def _check(args, source):
 
 
 def _name(args, source):
-    """What a model is called here; UserError where that is no name, or another's."""
+    """A model's name here; UserError where that is no name, or another's."""
     given = "--name" if args.name else "its name"
     name = args.name or (source.name if source else PurePosixPath(urllib.parse.urlsplit(args.place).path).stem)
     problem = ""
@@ -165,7 +165,7 @@ def _original(address, target, expected):
 
 
 def _place_of(address, target):
-    """The Path of what comes from an address: a folder for each, so that no two are taken for one another."""
+    """The Path of a download from an address: a folder for each, so that no two are taken for one another."""
     name = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
     if not name.endswith((*hub.ENDINGS, _SCORES_ENDING)):
         raise UserError(f"{address}: weights end in {', '.join(hub.ENDINGS)}; name such a file itself")
@@ -174,7 +174,7 @@ def _place_of(address, target):
 
 
 def _make(file, target, source):
-    """Makes the model file of what was downloaded."""
+    """Makes a model file from the downloaded file."""
     from jsr.cli import convert
     from jsr.convert import files
 

@@ -58,7 +58,7 @@ def _rows(node, place):
 
 
 def _within(value, place):
-    """(place, dataclass) of what a value holds."""
+    """(place, dataclass) of each dataclass in a value."""
     if dataclasses.is_dataclass(value):
         yield place, value
     elif isinstance(value, dict):

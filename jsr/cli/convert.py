@@ -137,7 +137,7 @@ def _to_model_file(source, target, args):
 
 
 def _of_recipe(spec):
-    """What a model file has of the recipe that the user named: {protocol, ensemble}."""
+    """A model file's facts about the recipe that the user named: {protocol, ensemble}."""
     if not spec:
         return {}
     recipe = recipes.load(spec)

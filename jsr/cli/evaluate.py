@@ -107,7 +107,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Scores, prints, writes what was asked for; returns the exit status."""
+    """Scores, prints, and writes the requested files; returns the exit status."""
     protocol = challenges.protocol(args.protocol) if args.protocol else None
     keys, scale, crop_border = _settings(args, protocol)
     if _output.settled(args, args.json, args.csv, args.html, args.submission):
@@ -186,7 +186,7 @@ def _found(sr, args, protocol, scale, console):
 
 
 def _scored(pairs, args, protocol, keys, scale, crop_border, video, problems, *, baseline=True):
-    """The rows of all pairs that can be scored, with those of the protocol's baseline or without."""
+    """The rows of all pairs that can be scored, with the protocol's baseline or without."""
     settings = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
     if baseline and protocol and protocol.degradation and not args.lr:
         settings |= {"degradation": protocol.name, "fixed": chosen(protocol.name, args.set)}

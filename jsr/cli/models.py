@@ -109,7 +109,7 @@ def _there():
 
 
 def _row(name, origin, path):
-    """What --json says of a model file, see above."""
+    """The object of a model file in --json, see above."""
     meta, params = model_file.describe(path)
     source = public.models().get(name) if origin == "downloaded" else None
     licence = meta.get("licence") or (source.licence if source else "")
@@ -133,7 +133,7 @@ def _networks(row):
 
 
 def _purpose(name, origin, path, meta, source):
-    """What a model is for, in a few words: stated, or how it was made."""
+    """A model's purpose, in a few words: stated, or how it was made."""
     if origin == "shipped":
         return weights.PURPOSES.get(name, "")
     if source:
@@ -152,7 +152,7 @@ def _speed(scores):
 
 
 def _data(meta):
-    """What a model was trained on, in a few words."""
+    """A model's training data, in a few words."""
     if pictures := meta.get("pictures"):
         origins = {row["origin"] for row in pictures}
         return f"{sum(row['count'] for row in pictures):,} pictures of {len(origins)} origins"

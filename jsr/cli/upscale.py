@@ -243,7 +243,7 @@ def _upscale(args, size, piped):
 
 
 class _Pipes:
-    """Files that stand for pipes: what is read from one, and what is written to one.
+    """Files that stand for pipes, for input and for output.
 
     Attributes:
       inputs, out: of the command line, with the files in the places of pipes; out may be None.
@@ -311,7 +311,7 @@ def _copy(stream, file, name):
 
 
 def _sink_ending(out, path, args):
-    """The ending of what goes into a pipe; UserError where its container has to be written with going back."""
+    """The ending of a result that goes into a pipe; UserError where its container has to be written with going back."""
     from jsr import clips
 
     if not clips.is_clip(path):
@@ -416,7 +416,7 @@ def _suffix(name):
 
 
 def _forecast(upscaler, first, jobs):
-    """Lines, before the first picture, on what the passes of an ensemble will take; none of a single pass."""
+    """Lines, before the first picture, on the time that an ensemble's passes will take; none of a single pass."""
     height, width = first.plan.before
     if upscaler.takes_clips:
         return
@@ -434,7 +434,7 @@ def _forecast(upscaler, first, jobs):
 
 
 def _summary(entries, networks, seconds):
-    """Lines about what was done."""
+    """Lines about the work done."""
     done = {target: entry for target, entry in entries.items() if "error" not in entry and "skipped" not in entry}
     sources = collections.defaultdict(list)
     for entry in done.values():
@@ -455,7 +455,7 @@ def _summary(entries, networks, seconds):
 
 
 def _speed(made, networks, chains, seconds):
-    """How many pictures were made in which time, without that of getting ready, which only one network does alone."""
+    """The number of pictures and their time, without preparing where only one network was used."""
     pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in made) / 1e6
     films = sum("encoder" in entry for entry in made)
     what = "clip" if films == len(made) else "file" if films else "picture"
@@ -471,7 +471,7 @@ def _speed(made, networks, chains, seconds):
 
 
 def _runtimes(runner):
-    """What computed a chain, where it was not JAX as a matter of course."""
+    """The runtime that computed a chain, unless it was the default, JAX."""
     if runner.name != "auto":
         return [f"runtime: {runner.name}"]
     return [f"runtime: {race.winner}, " + " against ".join(

@@ -189,7 +189,7 @@ def _in_turn(keys):
 
 
 def _json_row(entry):
-    """What --json says of an entry, see above."""
+    """The object of an entry in --json, see above."""
     row = dict(id=entry.id, title=entry.title, challenge=entry.challenge, team=entry.team, method=entry.method,
                section=entry.section, published=entry.published, printed=entry.row,
                kept={who: challenges.kept(entry.protocol, found) for who, found in catalogue.limited(entry).items()})

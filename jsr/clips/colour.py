@@ -34,7 +34,7 @@ _LARGEST_SD = 1024, 576  # width and height up to which untagged clips are taken
 
 @dataclasses.dataclass(frozen=True)
 class Colours:
-    """What the codes of a stream mean, FFmpeg's numbers.
+    """The meaning of a stream's codes, as FFmpeg's numbers.
 
     Attributes:
       matrix, range: as tagged, or else as assumed.
@@ -62,7 +62,7 @@ class Colours:
 
 
 def colours_of(frame, codec, name):
-    """The Colours of a frame; what it does not tell follows from its size and format.
+    """The Colours of a frame; missing tags follow from its size and format.
 
     Raises:
       UserError: a matrix that is none of luma and two differences.
@@ -87,7 +87,7 @@ def colours_of(frame, codec, name):
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How the channels of a pixel format lie.
+    """The layout of a pixel format's channels.
 
     Attributes:
       rgb, grey, alpha: whether it has red, green and blue; no colours; alpha.

@@ -1,4 +1,4 @@
-"""A person's clip: what is in the file, and its frames one after the other, as far as it can be read."""
+"""A person's clip: the streams of the file, and its frames one after the other, as far as they can be read."""
 
 import contextlib
 import dataclasses
@@ -27,7 +27,7 @@ _LOST_SIDE_DATA = {"DYNAMIC_HDR_PLUS": "HDR10+", "DOVI_METADATA": "Dolby Vision"
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """What is in a file with a clip.
+    """The content of a file with a clip.
 
     Attributes:
       path: of the file, str.
@@ -76,7 +76,7 @@ class Clip:
 
     @property
     def is_folder(self):
-        """Whether it is a folder of frames (jsr.clips.folders)."""
+        """Whether the source is a folder of frames (jsr.clips.folders)."""
         return os.path.isdir(self.path)
 
 
@@ -124,7 +124,7 @@ def inspect(path, stream=None, *, most_pixels=None):
 
 
 def _clip(path, container, video, frame, count, hidden, first, last):
-    """The Clip of what was found."""
+    """The Clip of the streams that were found."""
     kind = colour.layout(frame.format.name)
     colours = colour.colours_of(frame, video.codec_context.name, path)
     side = {data.type.name: bytes(data) for data in frame.side_data}
@@ -154,7 +154,7 @@ def _clip(path, container, video, frame, count, hidden, first, last):
 
 
 def made_by(path):
-    """What a clip says of what made it, a dict; None where it says nothing or cannot be read."""
+    """A clip's note on how jsr made it, a dict; None where it says nothing or cannot be read."""
     form = CONTAINERS.get(container_of(path) or "")
     with contextlib.suppress(UserError, ValueError), opened(path) as container:
         text = container.metadata.get(form.read_mark, "") if form else ""
@@ -189,7 +189,7 @@ def _reason(error, path):
 
 
 def decoder_of(video):
-    """What decodes a video stream: its own codec context, or where that would lose alpha another one."""
+    """The decoder of a video stream: its own codec context, or where that would lose alpha another one."""
     if any(key.lower() == "alpha_mode" and value == "1" for key, value in video.metadata.items()):
         own = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(video.codec_context.name)
         if own:

@@ -1,4 +1,4 @@
-"""What is done of a clip: closed segments of whole groups of pictures, and the journal that says what they are of."""
+"""The finished part of a clip: closed segments of whole groups of pictures, and a journal of their sources."""
 
 import contextlib
 from pathlib import Path

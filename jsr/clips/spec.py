@@ -1,4 +1,4 @@
-"""How a clip is to be written: container, encoder, pixel format, size; what they cannot hold is refused beforehand."""
+"""The form of a result clip: container, encoder, pixel format, size; clips that do not fit are refused beforehand."""
 
 import dataclasses
 import io
@@ -16,7 +16,7 @@ _MIN = {"libx264": 16, "libx265": 16, "libsvtav1": 64}  # sides that encoders ta
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """What a person says of how clips are read and written.
+    """A person's options for reading and writing clips.
 
     Attributes:
       codec: name of an encoder or of its codec; None is by the clip's own.
@@ -48,7 +48,7 @@ class Wishes:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """How one clip is written.
+    """The form in which one clip is written.
 
     Attributes:
       container: key of jsr.clips.formats.CONTAINERS.
@@ -300,7 +300,7 @@ def add_copy(output, stream):
 
 
 def _refused(clip, spec):
-    """What an encoder and a container say against frames of a Spec, "" where they take them."""
+    """The reason why an encoder or a container refuses frames of a Spec, "" if they take them."""
     av = pyav("a clip")
     buffer = io.BytesIO()
     try:

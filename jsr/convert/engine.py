@@ -35,7 +35,7 @@ LAYOUTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """How one kind of state dict maps to one network's variables.
+    """The mapping between one kind of state dict and one network's variables.
 
     Attributes:
       rows: (PyTorch module or parameter, path of the submodule or parameter here, key of LAYOUTS), as in

@@ -80,7 +80,7 @@ def check(path, tensors):
 
 
 def kind_of(path):
-    """What a file is by its first bytes: "torch", "safetensors", or None for neither."""
+    """The kind of a file by its first bytes: "torch", "safetensors", or None for neither."""
     with open(path, "rb") as file:
         head = file.read(_HEAD)
     if head[8:9] == b"{":  # behind the length of what it begins
@@ -128,7 +128,7 @@ def is_model_file(path):
 
 
 def foreign(path):
-    """What a file is that holds no weights for here, as in "is a RAR archive"; "" where its first bytes do not tell."""
+    """The kind of a file without usable weights, as "is a RAR archive"; "" where its first bytes do not tell."""
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD)

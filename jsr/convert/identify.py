@@ -1,4 +1,4 @@
-"""Which network of the zoo a state dict is of, from its keys and shapes."""
+"""Recognises the network of a state dict by its keys and shapes."""
 
 import dataclasses
 import importlib
@@ -33,7 +33,7 @@ class Match:
 
 
 def recognise(found):
-    """Which of the state dicts in a checkpoint is a network of the zoo.
+    """Finds the state dict in a checkpoint that belongs to a network of the zoo.
 
     Args:
       found: {prefix: jsr.convert.wrappers.StateDict}.
@@ -85,7 +85,7 @@ def identify(state_dict):
 
 
 def count(state_dict, prefix):
-    """How many numbers follow `prefix` in the keys: one more than the largest, 0 without any.
+    """The number of indices that follow `prefix` in the keys: one more than the largest, 0 without any.
 
     A ValueError where so many layers could not be of so many keys.
     """

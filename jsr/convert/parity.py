@@ -1,4 +1,4 @@
-"""The parity certificate: how far a converted network's output is from the original's."""
+"""The parity certificate: the difference between a converted network's output and the original's."""
 
 import hashlib
 import io

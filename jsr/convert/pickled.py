@@ -28,7 +28,7 @@ class Named:
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Made:
-    """What a class or a function would have made: `args` are its arguments, `state` is what was put into it."""
+    """The object that a class or a function would have made: its arguments `args`, and its `state`."""
 
     name: str
     args: tuple
@@ -170,7 +170,7 @@ def _put(found, pairs):
 
 
 def _build(target, state):
-    """Puts a state into what was made; a dict has attributes, which nobody needs."""
+    """Puts a state into an object; a dict has attributes, which nobody needs."""
     if isinstance(target, Made):
         target.state = state
     elif hasattr(target, "set_state"):

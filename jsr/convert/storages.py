@@ -68,7 +68,7 @@ _ALLOWED = frozenset({*_STORAGES, *(f"torch.{dtype}" for dtype in (*_DTYPES, *_O
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Storage:
-    """Where values lie in a file.
+    """The place of values in a file.
 
     Attributes:
       key: its name in the file.
@@ -223,7 +223,7 @@ def _from_pickles(file):
 
 
 def _content(stream, check, words):
-    """What a pickle of a checkpoint holds; `check` is called with each Storage, which it names in so many words."""
+    """The content of a checkpoint's pickle; `check` is called with each Storage, which it names in so many words."""
     storages = {}
 
     def persistent(kind, *args):
@@ -248,7 +248,7 @@ def _content(stream, check, words):
 
 
 def _unpickled(stream, persistent: Callable[..., Any] = tuple) -> Any:
-    """What the next pickle holds; UserError where it names anything but what builds tensors, and is no module."""
+    """The content of the next pickle; UserError where it names anything but what builds tensors, and is no module."""
     unknown, found = [], None
     try:
         found = pickled.load(stream, _MAKERS, _ALLOWED, persistent, unknown.append)
@@ -358,7 +358,7 @@ def _device(kind, index=0):
 
 
 def _subclass(function, kind, args, state):
-    """A tensor with attributes, of which only the tensor matters."""
+    """A tensor with attributes, without the attributes."""
     if not function.name.startswith("torch._utils._rebuild") or kind.name not in (
             "torch.Tensor", "torch.nn.parameter.Parameter"):
         raise ValueError("a tensor of an unknown class")
@@ -407,7 +407,7 @@ def _size(dtype):
 
 
 def _extent(tensor):
-    """How many values of its storage a tensor spans, from its first to its last."""
+    """The number of values of its storage that a tensor spans, from its first to its last."""
     return 1 + sum((side - 1) * stride for side, stride in zip(tensor.shape, tensor.strides, strict=True))
 
 
@@ -417,7 +417,7 @@ def _dense(shape):
 
 
 def _swapped(data, dtype):
-    """Bytes of values of the other byte order, as of this one's."""
+    """Bytes of values in the other byte order, turned to this machine's."""
     width = _size(dtype) // (2 if dtype.startswith("complex") else 1)
     return np.frombuffer(data, f"u{width}").byteswap().tobytes()
 

@@ -1,4 +1,4 @@
-"""The trial of converted weights: a stored photograph, made worse as the network's task says, must come out well.
+"""The trial of converted weights: a stored photograph, degraded for the network's task, must come out well.
 
 It finds what no tensor tells and one look does: the range of the values inside, a skip, a dilation. The photograph is a
 part of scikit-image's `astronaut`, NASA's portrait of Eileen Collins, in the public domain.
@@ -195,7 +195,7 @@ def _certified(its, reference):
 
 
 def _notes(near, tried, best):
-    """A line on what was tried, and with what success."""
+    """A line on the trials and their results."""
     how = "over the JPEG file of it" if best.model.scale == 1 else "over bicubic"
     if len(near) > 1:
         yield (f"one of: {'; '.join(f'{_text(its.fields)} ({its.gain:+.1f} dB {how})' for its in near)}; the first is "

@@ -1,4 +1,4 @@
-"""State dicts in what trainings and compilers put around them: dicts in dicts, and words before the tensors' names."""
+"""Finds state dicts inside wrappers of trainings and compilers: dicts in dicts, prefixes of names."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -19,7 +19,7 @@ _DEEPEST = 8  # dicts inside one another
 
 @dataclasses.dataclass(frozen=True)
 class StateDict:
-    """What a checkpoint holds.
+    """The state dict of a checkpoint, without its wrappers.
 
     Attributes:
       tensors: {key: array}.
@@ -147,7 +147,7 @@ def _parts(tensors, any_name, levels=_DEEPEST):
 
 
 def _rank(names):
-    """How early a state dict is taken, by the names of the dicts around it."""
+    """The priority of a state dict, by the names of the dicts around it."""
     known = [name for name in names.lower().split(".") if name in _WRAPPERS]
     return [_WRAPPERS.index(name) for name in known] or ([] if not names else [len(_WRAPPERS)])
 
@@ -157,7 +157,7 @@ def _is_counter(key, value):
 
 
 def _shown(key, value):
-    """What is said of something that is no tensor of a network: its name, that of its tool, or with its value."""
+    """The words for something that is no tensor of a network: its name, that of its tool, or with its value."""
     if hasattr(value, "shape") and isinstance(key, str):
         return key.rpartition(".")[2]
     return f"{key} {value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(key)

@@ -33,7 +33,7 @@ _TALLEST = 8192  # height of a frame made of several, px
 
 
 def decode(data, start, stop, *, frames, name):
-    """Decodes frames `start` to `stop` of a video and what is needed before them.
+    """Decodes frames `start` to `stop` of a video, with the frames that they need.
 
     Args:
       data: the bytes of the file.

@@ -1,4 +1,4 @@
-"""A folder of photographs, each kept on disk as it is decoded: lossless, in a form of which a crop costs little.
+"""A folder of photographs that are decoded once and kept on disk, lossless, in a form that makes crops cheap.
 
 To decode a JPEG of 12 million pixels takes 200 ms, which is too much for every crop of 96 px; and forty of them,
 decoded, are more than a data worker holds. So the first crop of a photograph writes its part, as
@@ -104,7 +104,7 @@ class Decoded:
 
 
 def _part(path, form, folder):
-    """Where the part of an image file is; another one for other pixels."""
+    """The path of an image file's part; another one for other pixels."""
     try:
         stat = path.stat()
     except OSError as e:

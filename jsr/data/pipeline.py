@@ -116,7 +116,7 @@ DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "hr_centre": hr_centre, "qualit
 
 
 def derived_keys(stage, networks=None):
-    """What the batches of a stage must be given besides lr and hr for its losses and for {name: module}, sorted."""
+    """The keys that a stage's batches need besides lr and hr, for its losses and for {name: module}, sorted."""
     named = losses.keys([row for player in stage.players for row in player.losses])
     return sorted(set(named) & set(DERIVED) | ({"lr_quality"} if takes_quality(networks or {}) else set()))
 
@@ -219,7 +219,7 @@ class PairedCrops:
         return lr, part, Crop(hr, scale, y, x, size, made)
 
     def _hr(self, record):
-        """The HR image as something of which a crop can be cut: decoded by region, or whole and kept."""
+        """The HR image in a form that crops can be cut from: decoded by region, or whole and kept."""
         if tiled.is_tiled(record["hr"]):
             return tiled.Tiled(record["hr"], f"{record['name']} (hr)")
         return self._decode(record, "hr")
@@ -235,7 +235,7 @@ def _mirrored(image, sides):
 
 
 class _Turned:
-    """An image flipped and turned, of which parts can be cut.
+    """A flipped and turned image that parts can be cut from.
 
     Args:
       image: (H, W, 3), or what can be sliced as such.
@@ -441,7 +441,7 @@ def _to_array(value):
 
 
 def _within(error, kind):
-    """The exception of a kind that a worker raised, out of what Grain makes of it."""
+    """The exception of a kind that a worker raised, found inside Grain's exception."""
     while error is not None:
         if isinstance(error, kind):
             return error

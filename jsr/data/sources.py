@@ -24,7 +24,7 @@ _RGB = 3  # bytes a pixel
 
 
 def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=None, **others):
-    """What shows to be wrong with a row of data without opening it: yields (key, what is wrong).
+    """Finds mistakes in a row of data without opening it: yields (key, mistake).
 
     Args:
       dataset, hr, lr, split, files, data_dir: see `open_source` and `open_pairs`.
@@ -264,7 +264,7 @@ def _clips(folder, announce):
 
 
 def _small(sizes, least, crop, announce):
-    """What is wrong with images (name, (height, width)) that are all smaller than the crop, [] or a line.
+    """A line if all images (name, (height, width)) are smaller than the crop, else [].
 
     Announces it where some are.
     """
@@ -357,7 +357,7 @@ class PairSource:
 
 @dataclasses.dataclass
 class ClipSource:
-    """The video files of a folder, in the order of `paths`, and where there are some those of their LR clips.
+    """The video files of a folder, in the order of `paths`, and the files of their LR clips where there are some.
 
     Records are those of `jsr.data.clips`; damage shows when a clip is decoded.
 
@@ -469,7 +469,7 @@ class ListedSource:
 
     @property
     def identity(self):
-        """That of the whole, and the numbers."""
+        """The identity of the whole source, and the numbers."""
         return [self.source.identity, self.numbers]
 
     def __len__(self):
@@ -510,7 +510,7 @@ def _listed(known, path, dataset):
 
 
 def _forms(name):
-    """What a list may call a record: its name, from any of its folders on, with and without suffix."""
+    """The names that a list may give a record: its name, from any of its folders on, with and without suffix."""
     parts = Path(name).parts
     below = ["/".join(parts[first:]) for first in range(len(parts))]
     return {name, *below, *(os.path.splitext(form)[0] for form in below)}

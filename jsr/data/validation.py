@@ -38,7 +38,7 @@ def eval_pairs(source, *, scale, degrade="", fixed=None, frames=0, leave_out=Non
 
 
 def _read(source, function, leave_out):
-    """What a function gives for every record, but for those that are damaged."""
+    """A function's results for all records that are not damaged."""
     given, last = 0, None
     for index in range(len(source)):
         try:
@@ -99,7 +99,7 @@ def _clip(record, degrade, frames):
 
 
 def _clip_pair(record, scale, degrade, fixed, frames):
-    """What `eval_pairs` yields of a clip."""
+    """The pair that `eval_pairs` yields for a clip."""
     (yuv, colours), made = _clip(record, degrade, frames), _made(record)
     try:
         hr = _video.crop_to_multiple(yuv["hr"], 2 * scale)  # chroma has half the size
@@ -116,7 +116,7 @@ def _clip_pair(record, scale, degrade, fixed, frames):
 
 
 def _made(record):
-    """What made the stored LR image of a record; {} where that is not known."""
+    """The degradation that made the stored LR image of a record; {} where that is not known."""
     return json.loads(record.get("degradation") or "{}")
 
 

@@ -1,4 +1,4 @@
-"""Prepares the datasets of `tfds_builders/`: whole or not at all, and continuing what was interrupted."""
+"""Prepares the datasets of `tfds_builders/`: whole or not at all, resuming an interrupted build."""
 
 import contextlib
 import dataclasses
@@ -49,7 +49,7 @@ def _taking(setting):
 
 
 def default_data_dir():
-    """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+    """The folder of datasets: $JSR_DATA_DIR, else TFDS's own: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
     Raises:
       UserError: the path's "~" is the home of a user without a name, for example in a container.
@@ -79,7 +79,7 @@ def find(dataset, data_dir=None):
 
 
 def damage(path):
-    """What is wrong with the dataset in the folder `path`, in a few words; "" where it is whole."""
+    """The damage of the dataset in the folder `path`, in a few words; "" where it is whole."""
     path = Path(path)
     if not path.is_dir():
         return "it is not built"
@@ -187,7 +187,7 @@ def _build(cls, config, path, overwrite, announce, attributes):
 
 
 def _aside(path):
-    """Where a dataset waits until the one that replaces it is whole."""
+    """The place of an old dataset until its replacement is whole."""
     return path.with_name(f"replaced.{path.name}")
 
 
@@ -200,7 +200,7 @@ def _refuse_foreign(path, overwrite):
 
 
 def foresee(dataset, *, data_dir=None, overwrite=False):
-    """What `build` would do, without doing it.
+    """Foretells the result of `build`, without building.
 
     Args:
       dataset, data_dir, overwrite: see `build`.

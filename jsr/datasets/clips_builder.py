@@ -1,4 +1,4 @@
-"""What the datasets of videos have in common."""
+"""The common base of the datasets of videos."""
 
 import functools
 

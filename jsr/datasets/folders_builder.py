@@ -1,4 +1,4 @@
-"""What the datasets have in common that the user brings: folders of images or archives of them, in --manual_dir."""
+"""The common base of datasets that the user brings: folders of images or archives of them, in --manual_dir."""
 
 import dataclasses
 from pathlib import Path
@@ -112,7 +112,7 @@ def _examples(splits):
 
 
 def _gaps(named, count):
-    """Which numbers are missing, where the names are numbers."""
+    """The missing numbers, where the names are numbers."""
     if len(named) > count or not all(name.isdigit() for name in named):
         return ""
     width = len(next(iter(named)))
@@ -121,5 +121,5 @@ def _gaps(named, count):
 
 
 def unusable(found):
-    """What to add to a message that images are missing: archives that perhaps hold them; "" without any."""
+    """Words to add to a message that images are missing: archives that perhaps hold them; "" without any."""
     return f"; {', '.join(found.unusable[:_NAMED])}" if found.unusable else ""

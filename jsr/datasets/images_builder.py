@@ -1,4 +1,4 @@
-"""What all datasets of HR images, and of pairs of HR and LR images, have in common."""
+"""The common base of all datasets of HR images, and of pairs of HR and LR images."""
 
 import abc
 import functools
@@ -156,7 +156,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                        for i in range(0, len(split), self.PER_SHARD)] for name, split in found.items()}
 
     def _growth(self):
-        """Bytes of the records by the settings over those of whole images."""
+        """Bytes of the records by the settings over bytes of whole images."""
         return 1
 
     def _chosen(self):

@@ -174,7 +174,7 @@ def _frame_rate(times, duration, tick, name):
 
 
 def _promised_seconds(data, name):
-    """How long the file says that its video is; 0 where it does not say."""
+    """The duration that the file states for its video; 0 where it does not say."""
     with _video.opened(data, name) as (container, stream):
         if stream.duration:
             return float(stream.duration * stream.time_base)

@@ -84,7 +84,7 @@ _STEADY = ("libjpeg-turbo", "libwebp", "libavif", "FFmpeg")  # as encoder or dec
 
 @dataclasses.dataclass(frozen=True)
 class Degradation:
-    """How a challenge, or another protocol, makes its LR images.
+    """The steps by which a challenge, or another protocol, makes its LR images.
 
     Attributes:
       scale: HR size over LR size.
@@ -184,7 +184,7 @@ def parameters(name: str) -> dict[str, Any]:
 
 
 def settings(name: str, chosen: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """What people set of a protocol, as `draw` takes it.
+    """A person's settings of a protocol, in the form that `draw` takes.
 
     Args:
       name: key of `PROTOCOLS`.
@@ -214,7 +214,7 @@ def settings(name: str, chosen: Mapping[str, Any], where: str = "") -> dict[str,
 
 
 def _choice(value, key):
-    """A number, a range or a tuple of numbers of what people write."""
+    """The number, range or tuple of numbers that a person wrote."""
     if isinstance(value, str):
         ends = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", value)
         if not ends:
@@ -246,7 +246,7 @@ def _refused(name, key, value):
 
 
 def draw(name: str, seed: int | str = 0, **fixed: Any) -> dict[str, Any]:
-    """What a protocol does to one image: nothing is left to chance.
+    """Draws a protocol's parameters for one image, so that nothing random is left.
 
     A protocol's libraries of JPEG are those of its organisers. Where one is not on this machine, and is not asked for
     by `fixed`, Pillow's stands in for it, under its own name (`codecs`).
@@ -291,7 +291,7 @@ def _here(step, fixed):
 
 
 def codecs(record: Mapping[str, Any]) -> str:
-    """What encoded and what decodes the image of a record of `Degraded`: "libjpeg 9d > libjpeg-turbo 3.1.4".
+    """The encoder and the decoder in a record of `Degraded`: "libjpeg 9d > libjpeg-turbo 3.1.4".
 
     Scores of images that other codecs made are no scores of these. Of several codecs in turn there are several pairs.
 
@@ -308,12 +308,12 @@ def _short(library):
 
 
 def codec_kinds(text: str) -> str:
-    """A text of `codecs` without the versions of those of which every version gives the same pixels."""
+    """A text of `codecs` without versions of codecs whose versions all give the same pixels."""
     return re.sub(rf"({'|'.join(_STEADY)}) [^ ,]+", r"\1", text)
 
 
 def other_codecs(record: Mapping[str, Any], name: str) -> str:
-    """Why scores of a record's image do not belong beside those of a protocol: other codecs; "" where they do.
+    """The reason, other codecs, why scores of a record's image cannot stand beside a protocol's; "" if they can.
 
     Args:
       record: of `Degraded`; {} where what made the image is not known, against which nothing is said.
@@ -372,13 +372,13 @@ def replay(record: Mapping[str, Any], hr: np.ndarray) -> Degraded:
 
 
 def jpeg_quality(record: Mapping[str, Any]) -> int | None:
-    """The JPEG quality of what a record of `Degraded` made: of the last JPEG among its steps, None without one."""
+    """The JPEG quality in a record of `Degraded`: of the last JPEG among its steps, None without one."""
     found = [step["quality"] for step in record.get("steps", ()) if step["fn"] == "jpeg"]
     return found[-1] if found else None
 
 
 def sees_whole(name: str) -> bool:
-    """Whether a protocol has a codec of which a part of an image is only to be had with all of it."""
+    """Whether a protocol has a codec that must encode the whole image to know a part of it."""
     return any(codec(step["fn"]).whole for step in protocol(name).steps if _is_codec(step))
 
 
@@ -530,7 +530,7 @@ def _decoded(step, data):
 
 
 def _made_by(step):
-    """What a step's own parameters do not say of how it is done: the version of its library, and its other settings."""
+    """The facts about a step that its parameters do not state: the version of its library, and its other settings."""
     parameters = {key: value for key, value in step.items() if key != "fn"}
     if _is_codec(step):
         made_by = codec(step["fn"]).record(**parameters)

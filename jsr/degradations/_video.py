@@ -1,4 +1,4 @@
-"""What the codecs of FFmpeg share: PyAV, and clips as arrays.
+"""Shared parts of FFmpeg's codecs: PyAV, and clips as arrays.
 
 A clip in 8-bit YUV 4:2:0 is one uint8 array (T, H * 3 // 2, W) with the bytes of a raw .yuv file: of every frame H rows
 of luma, then both chroma planes of H / 2 x W / 2 px each. H and W are even.

@@ -47,7 +47,7 @@ def decode(data):
 
 
 def library():
-    """Names and versions of what encodes and decodes, for records: "libheif 1.23.6, x265 4.3"."""
+    """Names and versions of encoder and decoder, for records: "libheif 1.23.6, x265 4.3"."""
     its = _library().libheif_info()
     return f"libheif {its['libheif']}, {its['HEIF']}"
 

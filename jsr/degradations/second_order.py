@@ -201,12 +201,12 @@ def _through_jpeg(image, quality):
 
 
 def as_float(image):
-    """float32 0..1 of uint8, or what it was."""
+    """float32 in [0, 1] from uint8; a float image is returned unchanged."""
     return image.astype(np.float32) / np.float32(255) if image.dtype == np.uint8 else image
 
 
 def as_levels(image):
-    """uint8 of float32 0..1, or what it was."""
+    """uint8 from float32 in [0, 1]; a uint8 image is returned unchanged."""
     return image if image.dtype == np.uint8 else np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
 
 

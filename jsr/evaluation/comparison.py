@@ -1,4 +1,4 @@
-"""Several methods on the same images: whose mean is best, what of it is chance, and where each fails."""
+"""Several methods on the same images: the best mean, differences that may be chance, and worst images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

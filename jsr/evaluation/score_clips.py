@@ -92,7 +92,7 @@ def named_frames(name, path):
 
 
 def amiss(sr, lr, scale):
-    """What is wrong with a clip made of an LR clip, lines, by its first frame and, of files, the number of frames."""
+    """Mistakes of a clip made of an LR clip, lines, by its first frame and, for files, the number of frames."""
     counts = [len(_files(path)) for path in (sr, lr) if path.is_dir()]
     try:
         first = [next(iter(Frames(path)), None) for path in (sr, lr)]

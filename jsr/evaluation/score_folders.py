@@ -1,4 +1,4 @@
-"""Folders of images held against folders of images: who belongs to whom, and the scores of one pair."""
+"""Folders of images compared with folders of images: the pairs of files, and the scores of one pair."""
 
 import collections
 import dataclasses

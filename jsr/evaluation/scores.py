@@ -1,4 +1,4 @@
-"""Networks on evaluation images or clips: what validation during a run and the report at its end share."""
+"""Scores of networks on evaluation images or clips, for validation during a run and for its report."""
 
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Whether an exported network gives what jsr itself gives, at several sizes."""
+"""Compares an exported network's output with jsr's own, at several sizes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses

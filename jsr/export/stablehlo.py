@@ -34,7 +34,7 @@ DEFAULT_PLATFORMS = ("cpu", "cuda", "tpu")
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What a StableHLO file holds.
+    """The content of a StableHLO file.
 
     Attributes:
       meta: the metadata that it was saved with, and "program": {"platforms", "input", "output", "call"}, of which
@@ -113,7 +113,7 @@ meta.json says the same, and where the network comes from.
 
 
 def _described(exported, multiple):
-    """What the metadata says of a jax.export.Exported, see Program."""
+    """The metadata of a jax.export.Exported, see Program."""
     ends = {key: {"name": name, "dtype": str(aval.dtype),
                   "shape": [side if isinstance(side, int) else str(side) for side in aval.shape]}
             for key, name, (aval,) in (("input", "lr", exported.in_avals), ("output", "sr", exported.out_avals))}

@@ -1,4 +1,4 @@
-"""What becomes of a picture: through which network it goes, to what size, and when it is better left alone."""
+"""The plan for a picture: its network, its new size, or a copy where it is better left alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
@@ -41,7 +41,7 @@ class Size:
     megapixels: float | None = None
 
     def factor(self, height, width):
-        """Size of the result over that of a picture of that size, px; None where nothing is asked for."""
+        """Result's size over the size of a picture of that size, px; None where nothing is asked for."""
         if self.scale:
             return self.scale
         if self.longest:
@@ -65,7 +65,7 @@ class Size:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What becomes of one picture.
+    """The plan for one picture.
 
     Attributes:
       format: of the picture, of jsr.pictures.
@@ -194,7 +194,7 @@ def _chosen_for_clip(path, factor):
 
 
 def told(path, input_quality=None):
-    """The JPEG quality that a network is told of a picture file, and how it is known.
+    """The JPEG quality of a picture file that a network is told, and its source.
 
     Returns:
       (1..100, "stated", "tables" of the file or "estimate"); (None, "") of a picture without traces of JPEG.

@@ -148,7 +148,7 @@ class Runner:
 
     @property
     def opened(self):
-        """How many other runtimes were made ready."""
+        """Number of other runtimes made ready."""
         return len(self._functions) - 1
 
     @property
@@ -214,7 +214,7 @@ class Runner:
 
 
 class Race:
-    """Which of several runtimes computes images of one size fastest.
+    """A race of several runtimes for images of one size.
 
     Args:
       others: runtimes beside "jax", in the order in which they are tried.

@@ -1,4 +1,4 @@
-"""What a person asks for beside size and model, and the networks that give it: `jsr upscale` and `jsr serve` alike."""
+"""A person's settings beside size and model, and the networks for them, in `jsr upscale` and `jsr serve` alike."""
 
 from collections.abc import Sequence
 import dataclasses

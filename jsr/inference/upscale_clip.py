@@ -138,7 +138,7 @@ def sized(image, plan):
 
 
 def ahead(items, number):
-    """The items of an iterable, of which another thread makes up to `number` beforehand."""
+    """The items of an iterable; another thread makes up to `number` of them beforehand."""
     ready, end, stopped = queue.Queue(number), object(), threading.Event()
 
     def put(what):

@@ -74,7 +74,7 @@ class Job:
 
     @property
     def plan(self) -> Plan | None:
-        """What becomes of it; None where that cannot be known."""
+        """Plan for it; None where that cannot be known."""
         return self._outcome[0]
 
     @property
@@ -89,7 +89,7 @@ class Job:
 
 
 def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, choose=choice.choose, shard=None):
-    """Which file becomes which, and how.
+    """Jobs: each source file, its target and its plan.
 
     Args:
       inputs: files, folders and glob patterns ("**" for any depth), str or Path. What is in a folder goes to the same
@@ -320,7 +320,7 @@ def upscale_beside(upscaler, path):
 
 
 def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False, shard=None):
-    """What `upscale_files` would do with every job, without doing it.
+    """Foretells the verdict of `upscale_files` on every job, without writing.
 
     Args:
       jobs, networks, settings, out, mark, overwrite, shard: see `upscale_files`.
@@ -375,7 +375,7 @@ def _verdict(job, manifest, mark, key, overwrite):
 
 
 def _marked(job, key, digest):
-    """What a file says of what made it as an entry of a manifest, {} where it says nothing.
+    """A file's own note on how it was made, as an entry of a manifest; {} without one.
 
     Raises:
       UserError: it was made of the very same source in another way; whether a person has changed it cannot be told.
@@ -552,7 +552,7 @@ def _of_jpeg(job, upscaler, told):
 
 
 def _of_decoder(upscaler):
-    """What is to be said of a JPEG file whose network was scored on images by a decoder of other pixels: [note]."""
+    """The note on a JPEG file whose network was scored on images by a decoder of other pixels: [note]."""
     codecs = (upscaler.chains[0].meta.get("fingerprint") or {}).get("codecs") or {}
     theirs, ours = codecs.get("data.eval", "").rpartition(" > ")[2], jpeg.library()
     same = degradations.codec_kinds(theirs) == degradations.codec_kinds(ours)
@@ -613,7 +613,7 @@ def _expand(pattern, errors, passed):
 
 
 def _check_ending(out, suffix, clip_suffix):
-    """Raises UsageError where an output's name is that of a picture, but of none that will be written there."""
+    """Raises UsageError if an output is named like a picture or clip that will not be written there."""
     ending = out.suffix.lower()
     if out.is_dir() or not ending:
         return
@@ -689,7 +689,7 @@ def _with_places(found, out, suffix, clip_suffix, errors, choose):
 
 
 def _ending(path, suffix, clip_suffix):
-    """The ending of what is made of a file by this name."""
+    """The ending of the result of a file by this name."""
     asked, other = (clip_suffix, f".{clips.OTHERWISE}") if clips.is_clip(path) else (suffix, ".png")
     return asked or (path.suffix if path.suffix.lower() in WRITABLE else other)
 
@@ -699,7 +699,7 @@ def _same_target(source, target, other):
 
 
 class _Beside:
-    """Where results go beside their sources, under names that say what was done, whatever is asked for first.
+    """Places results beside their sources, under names that say what was done, in any order of the requests.
 
     Args:
       sources: paths of all.
@@ -736,7 +736,7 @@ class _Beside:
 
 
 def _source_of(path):
-    """The file that a result beside its source was made of, by what it says or as a copy; None where it is no result.
+    """The source file of a result beside it, by the result's own note or as a copy; None where it is no result.
 
     Whoever has given it another name has made it a picture of their own.
     """
@@ -772,5 +772,5 @@ def _in_the_way(job, manifest, mark, overwrite):
 
 
 def _pixels(job):
-    """Of all frames; 0 where the file cannot be read, which is reported when its turn comes."""
+    """Number of pixels of all frames; 0 where the file cannot be read, which is reported when its turn comes."""
     return math.prod(job.plan.before) * job.plan.frames if job.plan else 0

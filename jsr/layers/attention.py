@@ -1,4 +1,4 @@
-"""Window attention, and what surrounds it in a transformer layer."""
+"""Window attention, and the parts around it in a transformer layer."""
 
 import functools
 import math

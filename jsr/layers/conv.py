@@ -228,7 +228,7 @@ mlir.register_lowering(_by_kernel, mlir.lower_fun(_by_kernel_impl, multiple_resu
 
 
 def _choice(window, x, kernel):
-    """How the gradient with respect to the kernel is made on the CPU: a function, or None for XLA's way."""
+    """The way to compute the gradient with respect to the kernel on the CPU: a function, or None for XLA's way."""
     plain = window.strides == window.dilation == (1, 1) and window.groups == 1
     if not plain or x.dtype != jnp.float32:
         return None
@@ -244,7 +244,7 @@ def _choice(window, x, kernel):
 
 
 def _cost(channels):
-    """Time per multiply-accumulate of a kernel's gradient that has so many output channels, 64 being one.
+    """Time per multiply-accumulate of a kernel's gradient, by its number of output channels; 64 channels take 1.
 
     Rounded measurements of jaxlib 0.10.2 on a CPU with AVX-512.
     """

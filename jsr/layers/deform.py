@@ -114,7 +114,7 @@ def deform_conv(x, offset, kernel, *mask_and_window):
 
 
 def flow_warp(x, flow, *, border=False):
-    """What optical flow moves to each pixel, as flow_warp of BasicSR and mmagic.
+    """An image warped by optical flow, as by flow_warp of BasicSR and mmagic.
 
     Args:
       x: (N, H, W, C), float; the dtype is kept.

@@ -1,4 +1,4 @@
-"""The guided filter, which smooths an image but for the edges of another one, or of its own."""
+"""The guided filter, which smooths an image except at the edges of another image, or its own."""
 
 from typing import Any
 

@@ -50,7 +50,7 @@ def box_mean(x, height, width):
 
 
 def _mean_along(x, size, axis):
-    """By sums up to each pixel: exact to the rounding of a row's sum, whatever the size."""
+    """Means of windows by sums up to each pixel: exact to the rounding of a row's sum, whatever the size."""
     length = x.shape[axis]
     size = min(size, length)
     sums = jnp.cumsum(jnp.pad(x, [(int(d == axis), 0) for d in range(x.ndim)]), axis)

@@ -189,7 +189,7 @@ class RepConv(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, train=False, pad=True):
-        """(N, H, W, C) to (N, H', W', features), H' as that of jsr.layers.conv.Conv.
+        """(N, H, W, C) to (N, H', W', features), H' as in jsr.layers.conv.Conv.
 
         Args:
           x: features.
@@ -221,7 +221,7 @@ class RepConv(nn.Module):
 
 
 def reach(part):
-    """How many (rows, columns) a part sees besides one: 2, 2 for a 3x3 kernel."""
+    """The number of (rows, columns) that a part sees besides one: 2, 2 for a 3x3 kernel."""
     match part:
         case Kernel() | Difference():
             return tuple(k - 1 for k in _pair(part.kernel_size))
@@ -238,7 +238,7 @@ def reach(part):
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """Where in the tree a part is run, and as what.
+    """The place in the tree where a part runs, and its role.
 
     Attributes:
       block: the RepConv.
@@ -429,7 +429,7 @@ def _convolve(x, kernel, bias, strides, groups, dtype):
 
 
 def _crop(x, seen, needed):
-    """What a part that sees `needed` takes of an input for one that sees `seen`: as much less on either side."""
+    """The input of a part that sees `needed`, cut on both sides from an input for a part that sees `seen`."""
     surplus = tuple(map(int.__sub__, seen, needed))
     if min(surplus) < 0 or any(s % 2 for s in surplus):
         raise ValueError(f"a part that sees {needed[0] + 1}x{needed[1] + 1} pixels has no middle place in "

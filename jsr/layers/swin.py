@@ -1,4 +1,4 @@
-"""What SwinIR and the networks made after it share outside attention: rates, groups' convolutions, heads."""
+"""Shared parts of SwinIR and its successors outside attention: rates, groups' convolutions, heads."""
 
 import itertools
 from typing import Any

@@ -145,7 +145,7 @@ def dysample_groups(channels, factor):
 
 
 def initial_places(factor, groups):
-    """Where DySample looks at first, px from the middle of the LR pixel: float32 (2 * groups * factor**2,).
+    """DySample's first offsets, px from the middle of the LR pixel: float32 (2 * groups * factor**2,).
 
     As PyTorch's channels are ordered: (column or row, group, row in the pixel, column in it).
     """

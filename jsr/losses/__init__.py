@@ -174,7 +174,7 @@ def keys(rows: Iterable[_Row]) -> list[str]:
 
 
 def is_mean(row: _Row) -> bool:
-    """Whether the function of a row gives, for a batch, the mean of what it gives for equal parts of it.
+    """Whether a row's function gives, for a batch, the mean of its values for equal parts of the batch.
 
     Of a guest's that is not known, and so not taken for granted.
     """
@@ -182,7 +182,7 @@ def is_mean(row: _Row) -> bool:
 
 
 def initial_params(row: _Row) -> dict[str, Any]:
-    """What the function of a row begins to learn with, {} for most."""
+    """The initial parameters of a row's function, {} for most."""
     return PARAMS[row["fn"]](_CHANNELS, **_options(row)) if row["fn"] in PARAMS else {}
 
 

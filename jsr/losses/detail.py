@@ -10,7 +10,7 @@ _BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 
 
 def high_frequency_l1(pred, target):
-    """L1 of what a Gaussian blur (5x5, sigma 1.1) takes away, for images; after Conde et al., Swin2SR (ECCVW 2022).
+    """L1 of detail that a Gaussian blur (5x5, sigma 1.1) removes, for images; after Conde et al., Swin2SR (ECCVW 2022).
 
     ANUNet's high-frequency loss (AIS 2024, report, section 3.6) and UCAS_SCST's residuals after a blur (NTIRE 2024
     blind JPEG, report) are read as this one.

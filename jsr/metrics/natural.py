@@ -1,4 +1,4 @@
-"""NIQE in float64 numpy, and the perceptual index that is made of it."""
+"""NIQE in float64 numpy, and the perceptual index, which includes it."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a number was measured on: the profiles of the metrics, and the checks that all of them share.
+"""The profiles of the metrics, which name the measured values, and the checks that all metrics share.
 
 A profile turns 8-bit RGB into the values that are compared. Weights are thousandths of BT.601's "studio" luma
 Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, which runs from 16 to 235.
@@ -16,7 +16,7 @@ LUMA = (65481, 128553, 24966)
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """How pixels become the values that are compared.
+    """The conversion of pixels to the values that are compared.
 
     Attributes:
       name: in brackets behind every number, `PSNR[rgb]`.

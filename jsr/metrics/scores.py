@@ -65,7 +65,7 @@ def _function(metric):
 
 
 def label(key: str) -> str:
-    """How a key is printed: "psnr_b[rgb]" as "PSNR-B[rgb]"."""
+    """A key's name in print: "psnr_b[rgb]" as "PSNR-B[rgb]"."""
     metric, profile = parse_key(key)
     return f"{LABELS[metric]}[{profile}]"
 
@@ -123,7 +123,7 @@ def clip_scores(rows: Sequence[dict[str, float]], keys: Iterable[str]) -> dict[s
 
 
 def gain(ours: float, baseline: float) -> float:
-    """How far one score is above another; 0 where both are infinite."""
+    """The difference of two scores; 0 where both are infinite."""
     return ours - baseline if ours != baseline else 0.0
 
 

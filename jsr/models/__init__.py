@@ -175,7 +175,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def outputs(result: Any) -> dict[str, Any]:
-    """What a network returned, as a dict with `sr`: an array is the SR image itself."""
+    """A network's output as a dict with `sr`: an array is the SR image itself."""
     if not isinstance(result, dict):
         return {"sr": result}
     if "sr" not in result:
@@ -223,7 +223,7 @@ def _find(model_id):
 
 
 def _out_of_range(value):
-    """What is wrong with the numbers in a field's value, "" where nothing is."""
+    """The mistake in the numbers of a field's value, "" if there is none."""
     if isinstance(value, (list, tuple)):
         return next(filter(None, map(_out_of_range, value)), "")
     if isinstance(value, int) and not 0 <= value <= _LARGEST:

@@ -27,7 +27,7 @@ from jsr.models.nafnet import ShuffleUp, naf_blocks
 
 
 class Controller(nn.Module):
-    """Features (N, H, W, C) to those of the artifacts, float32 (N, 1, 1, C): the mean, two linear layers with ReLU.
+    """Features (N, H, W, C) to features of the artifacts, float32 (N, 1, 1, C): the mean, two linear layers with ReLU.
 
     Submodules: `linear_0`, `linear_1`.
     """

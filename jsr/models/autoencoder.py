@@ -82,7 +82,7 @@ class Autoencoder(nn.Module):
 
     @property
     def size_multiple(self):
-        """What H and W are multiples of."""
+        """Number that H and W are multiples of."""
         return 2**self.num_level
 
     def setup(self):

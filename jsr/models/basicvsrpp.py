@@ -133,7 +133,7 @@ class SecondOrderAlignment(nn.Module):
 
 
 class Marks(NamedTuple):
-    """What a pass knows of frames, bool arrays (T, 1) or (T, N).
+    """Marks of frames for a pass, bool arrays (T, 1) or (T, N).
 
     Attributes:
       start: nothing has been passed yet.
@@ -257,7 +257,7 @@ class BasicVSRPlusPlus(nn.Module):
         return x.reshape(length, count, *x.shape[1:]).swapaxes(0, 1)
 
     def begin(self, frame, before):
-        """What passes need of one frame (N, H, W, 3), and of it and the one before.
+        """The features of one frame (N, H, W, 3) for the passes, and its flow to and from the frame before.
 
         Returns:
           (its spatial features; flow from the frame before to it, and back; bool (N,), whether they differ).

@@ -138,7 +138,7 @@ class CIDBNet(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of H and W, px."""
+        """Number that H and W are multiples of, px."""
         return self.window_size
 
     @nn.compact

@@ -46,7 +46,7 @@ class Discriminator(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of the sizes of images."""
+        """Number that the sides of images are multiples of."""
         return self.size
 
     @nn.compact

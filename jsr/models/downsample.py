@@ -35,7 +35,7 @@ class Downsample(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of the sizes of images."""
+        """Number that the sides of images are multiples of."""
         return self.scale
 
     @nn.compact

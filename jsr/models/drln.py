@@ -125,7 +125,7 @@ class DRLN(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of the sizes of images."""
+        """Number that the sides of images are multiples of."""
         return _POOL if self.self_calibrated else 1
 
     @nn.compact

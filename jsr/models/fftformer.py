@@ -29,7 +29,7 @@ HALF = PATCH // 2 + 1  # columns of their half spectra
 
 
 def fourier_matrices():
-    """What rfft2 and irfft2 of a patch multiply by: float64 numpy arrays (80, 64) and (64, 80).
+    """The matrices by which rfft2 and irfft2 of a patch multiply: float64 numpy arrays (80, 64) and (64, 80).
 
     Pixels go row by row, frequencies too; the 40 real parts come before the 40 imaginary ones. As products with
     constant matrices the transforms of so small a patch are several times quicker on a CPU than as FFTs, and every

@@ -207,7 +207,7 @@ class GRL(nn.Module):
                         name=f"layers_{index}")
 
     def reconstructed(self, y, head, x):
-        """The image, of what the last stage gives, the plain features and the normalised image."""
+        """The image from the last stage's output, the plain features and the normalised image."""
         y = LayerNorm(dtype=self.dtype, name="norm_end")(y)
         y = GroupConv(dtype=self.dtype, name="conv_after_body")(y) + head
         y = Reconstruction(self.upsampler, self.scale, x.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)

@@ -79,7 +79,7 @@ def overlapping_windows(x, window_size, overlap):
 
 
 def overlap_index(window_size, overlap):
-    """Where the bias table of overlapping windows holds each pair: int numpy array (queries, keys).
+    """The index of each pair in the bias table of overlapping windows: int numpy array (queries, keys).
 
     quirk: the original meant to shift the differences (key minus query) to start from zero, but many indices are
     negative; they count from the table's end, as negative indices do.

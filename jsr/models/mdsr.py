@@ -26,7 +26,7 @@ SCALES = (2, 3, 4)  # whose parts the network has
 
 
 def total_variation(x):
-    """Half the mean absolute difference of vertical neighbours and that of horizontal ones: (N, H, W, C) to (N, C)."""
+    """Half the sum of mean absolute differences of vertical and of horizontal neighbours: (N, H, W, C) to (N, C)."""
     def mean(differences):  # of which an image of one row or column has none
         return jnp.abs(differences).sum((1, 2)) / max_dim(differences.shape[1] * differences.shape[2], 1)
 

@@ -117,7 +117,7 @@ class MSDRSR(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of H and W, px."""
+        """Number that H and W are multiples of, px."""
         return 2**(self.num_scale - 1)
 
     @nn.compact

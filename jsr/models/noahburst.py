@@ -28,7 +28,7 @@ def _act(x):
 
 
 class Align(nn.Module):
-    """Features of references (M, H, W, C), aligned to those of the image: EDVR's PCD.
+    """Features of references (M, H, W, C), aligned to the image's features: EDVR's PCD.
 
     Attributes:
       num_group: groups of features that move apart.

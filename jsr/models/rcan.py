@@ -91,7 +91,7 @@ class RCAN(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of the sizes of images."""
+        """Number that the sides of images are multiples of."""
         return max(self.reductions, default=1)
 
     @nn.compact

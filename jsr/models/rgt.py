@@ -42,7 +42,7 @@ class LocalAttention(nn.Module):
 
 
 class RecursiveAttention(nn.Module):
-    """Attention of all pixels to those of a coarse map of the image.
+    """Attention of all pixels to the pixels of a coarse map of the image.
 
     Submodules: `reduction1`, `dwconv`, `conv`, `norm` (the coarse map), `q`, `k`, `v`, `cpe`, `proj`.
     """
@@ -76,7 +76,7 @@ class RecursiveAttention(nn.Module):
 
 
 def reductions(height, width, train):
-    """How often an image is reduced to a quarter of its sides, until its longer one is below 64 px, in training 16."""
+    """The number of reductions of an image by 4, until its longer side is below 64 px, in training 16 px."""
     longer, shorter = max(height, width), min(height, width)
     times, fits = (0 if train else 2), 0
     while longer // (4 if train else 16) >= 4**(times + 1):

@@ -20,7 +20,7 @@ from jsr.models._card import Card
 
 
 class SqueezeExcite(nn.Module):
-    """Each feature weighed by what the means of all over the image give: 1x1, ReLU, 1x1, sigmoid."""
+    """Weighs each feature by a function of all features' means over the image: 1x1, ReLU, 1x1, sigmoid."""
 
     squeezed: int
     dtype: Any = None

@@ -24,7 +24,7 @@ from jsr.models._card import Card
 
 
 class WindowAttention(nn.Module):
-    """That of Swin transformers, with PyTorch's initialisation and the table of positions as (heads, rows, columns)."""
+    """Swin's window attention, with PyTorch's initialisation and the table of positions as (heads, rows, columns)."""
 
     num_heads: int
     window_size: int

@@ -88,7 +88,7 @@ class STOPN(nn.Module):
 
     @property
     def size_multiple(self):
-        """What H and W are multiples of."""
+        """Number that H and W are multiples of."""
         return 2**self.num_level
 
     @nn.compact

@@ -79,7 +79,7 @@ class TCIR(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of H and W, px."""
+        """Number that H and W are multiples of, px."""
         return 2 * self.window_size
 
     @nn.compact

@@ -42,7 +42,7 @@ _COLOURS = ("b-w", "srgb", "rgb", "rgb16", "grey16")
 
 @dataclasses.dataclass
 class Metadata:
-    """What a picture carries besides its pixels; bytes as in the file, None or empty where it has none."""
+    """A picture's data besides its pixels; bytes as in the file, None or empty where it has none."""
 
     exif: bytes | None = None  # from the byte order on
     xmp: bytes | None = None
@@ -140,7 +140,7 @@ def _sniff(path, file):
 
 @contextlib.contextmanager
 def _tidied(file):
-    """An open JPEG file, or one in its place of which decoders do not warn though no sample is missing."""
+    """An open JPEG file, or a copy in its place without flaws of which decoders warn though no sample is missing."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         tidied = tidied_jpeg(data)
     if tidied is None:

@@ -1,4 +1,4 @@
-"""What the three tracks of AIM 2020's real image super-resolution share: a method differs between them by its scale.
+"""Shared parts of AIM 2020's three tracks of real image super-resolution, which differ only by scale.
 
 Report: Wei, Lu, Timofte et al., AIM 2020 challenge on real image super-resolution: methods and results, ECCV Workshops
 2020. What holds for all entries:

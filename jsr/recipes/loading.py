@@ -76,7 +76,7 @@ def _place(line):
 
 
 def _rests_on(place, wrong):
-    """Whether what is said of a place in a recipe may come of what is wrong at another."""
+    """Whether a message about one place in a recipe may follow from a mistake at another."""
     if not wrong or f"{place}.".startswith((f"{wrong}.", f"{wrong}[")) or wrong.startswith((f"{place}.", f"{place}[")):
         return True
     section, other = (re.split(r"[.\[]", its)[0] for its in (place, wrong))

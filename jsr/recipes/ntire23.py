@@ -1,4 +1,4 @@
-"""What the two tracks of NTIRE 2023's real-time 4K super-resolution share: x2 from 1080p, x3 from 720p.
+"""Shared parts of NTIRE 2023's two tracks of real-time 4K super-resolution: x2 from 1080p, x3 from 720p.
 
 Report: Conde et al., Efficient deep models for real-time 4K image super-resolution: NTIRE 2023 benchmark and report,
 CVPRW 2023. Sixteen teams entered both tracks: their methods are functions of the scale here, each with what the report

@@ -147,7 +147,7 @@ def _order(key):
 
 
 def known(config: Any, nodes: list[Any], walked: list[str], key: str) -> dict[str, Any]:
-    """What a dict that lists only what a recipe sets may hold, {key: default, or a value of its type}."""
+    """The possible keys of a dict that lists only a recipe's own keys, {key: default, or a value of its type}."""
     match walked:
         case ["networks", _, "fields"] | ["members", _, "networks", _, "fields"]:
             return _fields(nodes[-2])
@@ -199,7 +199,7 @@ def _fields(net):
 
 
 def from_plain(data: Mapping[str, Any]) -> ConfigDict:
-    """What `plain` made of a ConfigDict, as JSON gives it back, as a locked ConfigDict again; a copy of all it has."""
+    """Plain data of a ConfigDict, read back from JSON, as a locked ConfigDict again; a copy of all it has."""
     return _revived(data).lock()
 
 

@@ -1,4 +1,4 @@
-"""What track files are written with: `recipe`, `stage`, `player` and `source`. One level, no inheritance.
+"""The functions that track files are written with: `recipe`, `stage`, `player` and `source`. One level, no inheritance.
 
 They give plain data, every key with its value; `jsr.recipes.schema` says what the keys mean, and `jsr config RECIPE`
 prints them. What is wrong in a recipe is said when it is loaded.

@@ -58,7 +58,7 @@ class Hit(NamedTuple):
 
 
 class Database:
-    """What is stored below a folder, as it is when it is opened.
+    """The content of a folder's database, at the time of opening.
 
     Attributes:
       folder: path.
@@ -141,7 +141,7 @@ class Database:
         return sum(path.stat().st_size for path in (*self._shards.values(), self.folder / _INDEX) if path.exists())
 
     def refresh(self, say=lambda done, total: None):
-        """Brings the index to what the shards hold, and writes it.
+        """Adds new frames of the shards to the index, and writes it.
 
         Frames are added one after the other, so that the same frames give the same index.
 

@@ -19,7 +19,7 @@ FEATURES, AUTOENCODER = "features", "autoencoder"  # names of the networks, and 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Engine:
-    """Networks and what they do to images.
+    """The networks of a database, and their functions of images.
 
     Attributes:
       networks, variables: of "features" and "autoencoder".
@@ -40,7 +40,7 @@ class Engine:
 
     @property
     def multiple(self):
-        """What height and width of HR images are multiples of, px."""
+        """Number that height and width of HR images are multiples of, px."""
         return max(SCALE, models.card(self.networks[AUTOENCODER]).padding.multiple)
 
     def features(self, lr):

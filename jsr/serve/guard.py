@@ -1,4 +1,4 @@
-"""Who may speak with the page: the browser on this machine that was given the token, and nobody else."""
+"""The guard of the page: it lets in only the browser on this machine that was given the token."""
 
 import hmac
 import secrets

@@ -67,7 +67,7 @@ def _offer(identity, name, path, sentence):
 
 
 def _sentence(name, path):
-    """The first sentence of a shipped model's card, or what the table says of a public one; "" of others."""
+    """The first sentence of a shipped model's card, or a public model's purpose in the table; "" of others."""
     card = path.with_suffix(".md")
     if path.parent == weights.SHIPPED and card.is_file():
         text = " ".join(card.read_text(encoding="utf-8").partition("\n\n")[0].split())

@@ -75,7 +75,7 @@ def _trains(run):
 
 
 def look(run):
-    """What the page says of a run: a dict of texts, numbers and charts.
+    """The page's facts about a run: a dict of texts, numbers and charts.
 
     Returns:
       {id, name, recipe, title, state, step, steps, share, gain, baseline, loss, charts: [<svg>], films: [{name, steps,

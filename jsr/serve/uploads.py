@@ -1,4 +1,4 @@
-"""What a person has dropped into the page: files in a temporary folder of this process, each under an id."""
+"""Files that a person has dropped into the page, in a temporary folder of this process, each under an id."""
 
 import contextlib
 import dataclasses

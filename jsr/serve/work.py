@@ -318,7 +318,7 @@ def _pixels(source):
 
 
 def _asked(settings):
-    """What was asked for, in a few words; "" of nothing."""
+    """The request, in a few words; "" of nothing."""
     size = str(choice.Size(**settings.size)) if settings.size else ""
     strength = f"strength {settings.strength:.0%}" if settings.strength < 1 else ""
     return ", ".join(filter(None, (size, strength)))

@@ -1,4 +1,4 @@
-"""Clocks, and what must stand beside a figure for it to mean something."""
+"""Clocks, and the facts that a figure needs beside it: machine, versions, load."""
 
 import datetime
 from importlib import metadata

@@ -37,7 +37,7 @@ BOUNDS = {"float32": 1e-3, "bfloat16": 2e-2}  # of a loss's difference from ours
 
 @dataclasses.dataclass(frozen=True)
 class FirstSteps:
-    """What the first steps of ours saw and gave, one after the other.
+    """The inputs and results of jsr's first steps, one after the other.
 
     Attributes:
       lr, hr: lists of float32 numpy arrays (N, H, W, C) in [0, 1].
@@ -68,7 +68,7 @@ class StepContender:
 
 
 def contenders(peer, recipe, networks, variables, seen):
-    """What PyTorch has to set against the step of a recipe's first stage, on the device that JAX uses.
+    """PyTorch's peers of the step of a recipe's first stage, on the device that JAX uses.
 
     Args:
       peer: a key of WAYS.

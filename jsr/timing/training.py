@@ -1,4 +1,4 @@
-"""How fast a recipe's input pipeline and its training step are, each alone."""
+"""Speed of a recipe's input pipeline and of its training step, each alone."""
 
 import contextlib
 import time

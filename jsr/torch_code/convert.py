@@ -1,4 +1,4 @@
-"""A chain of networks as a folder of PyTorch: `network.py` and `weights.pth`, held to jsr before they are left."""
+"""A chain of networks as a folder of PyTorch: `network.py` and `weights.pth`, compared with jsr before writing."""
 
 import io
 

@@ -186,7 +186,7 @@ def _pad_function(padding):
 
 
 class _Modules:
-    """What a module has by name: lines that make it, and its state dict."""
+    """The names in a module: lines that make it, and its state dict."""
 
     def __init__(self, parameters, prefix):
         self.lines, self.weights = [], {}

@@ -1,4 +1,4 @@
-"""The trace of a chain of networks as a graph of what PyTorch has: the operators of ONNX, and a few of its own.
+"""Traces a chain of networks to a graph of operators that PyTorch has: ONNX's, and a few of PyTorch's own.
 
 Beyond what jsr.onnx_graph.writer writes: layers that Flax or jsr compose and PyTorch has whole, Fourier
 transforms, pixel unshuffles, and lengths of axes as JAX has them in place of operators on the image's size.
@@ -51,7 +51,7 @@ class Program:
 
     @property
     def makes_clips(self):
-        """Whether what it gives is a clip, too."""
+        """Whether its output is a clip, too."""
         return self.frames == 0
 
 

@@ -1,4 +1,4 @@
-"""The black box: what a step saw whose loss or gradient was not finite, and the search for where that began.
+"""The black box: the inputs of a step whose loss or gradient was not finite, and the search for its first cause.
 
 Such a step changes nothing, so the variables after it are those before it. A run looks at each step's flag while the
 next is on its way, and that one does nothing until the run has looked (`seen` of the step): no step waits for the host,
@@ -131,7 +131,7 @@ def _leaves(tree):
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """What `read` finds in a box.
+    """The content of a black box, as `read` finds it.
 
     Attributes:
       note: the content of step.json.
@@ -227,7 +227,7 @@ def _step_key(box):
 
 
 def trace(box, batch, dtype=None):
-    """What a step computes on its way, in order: the batch, what every module gives, losses, gradients.
+    """A step's intermediate values, in order: the batch, what every module gives, losses, gradients.
 
     Gradients are in the order of the backward pass: that of the last module first. The batch goes through whole, and
     gradients are not scaled, even where the stage accumulates or computes in float16.
@@ -350,7 +350,7 @@ def first_bad(seen):
 
 
 def statement(box, reproduced, own, exact):
-    """What a replay found, as lines of text."""
+    """A replay's finding, as lines of text."""
     dtype, first, first_exact = box.plan.recipe.dtype, first_bad(own), first_bad(exact)
     lines = [f"step {box.note['step']} of {box.plan.recipe.recipe}: "
              + ("skipped again, its loss or gradient is not finite" if reproduced
@@ -366,7 +366,7 @@ def statement(box, reproduced, own, exact):
 
 
 def _why(there, dtype):
-    """What it means that a number is finite in float64 alone."""
+    """An explanation of a number that is finite only in float64."""
     if there.largest > float(jnp.finfo(jnp.float32).max):
         return "the training has diverged; lower the learning rate or clip the gradient"
     if there.largest > float(jnp.finfo(dtype).max):
@@ -375,7 +375,7 @@ def _why(there, dtype):
 
 
 def _blame(first, seen):
-    """Where it began, in words."""
+    """The place of the first value that is not finite, in words."""
     what = f"{first.bad:,} of {first.size:,} values of"
     if first.kind == "batch":
         return f"{what} the batch's {first.path} are not finite: the data is to blame"

@@ -1,4 +1,4 @@
-"""What can be wrong with a training and shows before its first step: with its networks, its files, its devices."""
+"""Finds a training's mistakes before its first step: in its networks, its files, its devices."""
 
 import dataclasses
 import functools
@@ -89,7 +89,7 @@ def _parts(stage, mesh):
 
 
 def _check_begin(plan, where, found):
-    """How networks change their form as a stage begins."""
+    """Checks the changes of networks' forms as a stage begins."""
     fields = plan.recipe.fields_at(plan.index - 1)
     for number, row in enumerate(plan.stage.begin):
         net, before, after = plan.recipe.networks[row.net], fields[row.net], {**fields[row.net], **row.fields}
@@ -166,7 +166,7 @@ def _check_freezing(player, variables, place, found):
 
 
 def _trace(plan, variables, where, found):
-    """Traces what a stage does with a batch up to its losses, without computing anything."""
+    """Traces a stage's work on a batch up to its losses, without computing anything."""
     recipe, stage, chain = plan.recipe, plan.stage, list(plan.recipe.chain)
     in_training = {name for player in stage.players for name in player.nets}
     passed = [name for name in chain if not stages.in_head(variables, chain, name)]

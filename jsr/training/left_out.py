@@ -1,4 +1,4 @@
-"""Images that a run goes on without, since they turned out to be damaged: each is named once, all are counted."""
+"""Damaged images that a run leaves out: each is named once, all are counted."""
 
 import itertools
 import logging
@@ -21,7 +21,7 @@ class LeftOut:
         self._lines, self._most = meta.setdefault("left_out", []), most
 
     def __call__(self, line):
-        """Takes note of an image, by the line that says what is wrong with it; says it where it is new.
+        """Records an image by the line that names its damage; says it where it is new.
 
         Raises:
           UserError: it is one too many.

@@ -1,4 +1,4 @@
-"""The run of an ensemble: a folder of runs, one a member, and the model file of all once they are trained."""
+"""The run of an ensemble: a folder with one run per member, and the model file of all once they are trained."""
 
 import contextlib
 import dataclasses
@@ -103,7 +103,7 @@ def _has_members(workdir):
 
 
 def _ensemble(path):
-    """What a model file says that is averaged."""
+    """The averages that a model file asks for."""
     return model_file.describe(path)[0].get("ensemble")
 
 

@@ -1,4 +1,4 @@
-"""The step of a stage as a compiled program, the memory it takes, and what would make it take less."""
+"""The step of a stage as a compiled program, its memory, and the overrides that would reduce it."""
 
 import contextlib
 import dataclasses
@@ -40,7 +40,7 @@ def build(plan, state):
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """What a compiled step takes on one device, bytes.
+    """Memory of a compiled step on one device, bytes.
 
     Attributes:
       parameters, average, optimizer, frozen: of the state and beside it.
@@ -112,7 +112,7 @@ class Program:
 
     @contextlib.contextmanager
     def explained(self):
-        """Turns what the block runs out of memory with into a UserError that says what would fit."""
+        """Turns an out-of-memory error of the block into a UserError that says what would fit."""
         try:
             yield
         except Exception as e:

@@ -1,4 +1,4 @@
-"""As many steps as fit into some minutes: what the parts of a run take is measured on real ones, which are thrown away.
+"""Counts the steps that fit into a number of minutes, by timing real parts of a run, which are thrown away.
 
 All stages become longer or shorter by one factor, with whatever counts steps in them. It is found before the first
 step, since schedules end with their stage, and written into the run, which is resumed with it.
@@ -250,7 +250,7 @@ def _checkpoint(state, folder):
 
 
 def _validation(recipe):
-    """(seconds of a validation, what the first takes besides), by its first images, twice."""
+    """(seconds of a validation, extra seconds of the first one), by its first images, twice."""
     protocol = challenges.of(recipe.protocol, recipe.ranking)
     networks = stages.plan_of(recipe, 0).networks
     variables = {name: models.init(networks[name], jax.random.key(0)) for name in recipe.chain}

@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, and whether the command that resumes it wants the same."""
+"""The folder of a run: its recipe, and a check that a resuming command wants the same."""
 
 import collections
 import gzip
@@ -91,7 +91,7 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
 
 
 def changes(recipe, workdir, *, same_data=True):
-    """What a recipe has otherwise than the run that has begun in a folder, but for what changes no numbers.
+    """Differences between a recipe and the run begun in a folder, but for keys that change no numbers.
 
     Args:
       recipe: Recipe.
@@ -125,7 +125,7 @@ def _newest(workdir):
 
 
 def _difference(changed, workdir, same_data, records):
-    """What is different of a run, in words."""
+    """The differences of a run, in words."""
     words = []
     if changed:
         (first, (there, here)), *others = changed.items()
@@ -174,7 +174,7 @@ def _files(found):
 
 
 def starting_from(workdir, recipe):
-    """What a message says of how a new run begins with the parameters of an old one; "" where that left none."""
+    """A message's words on starting a new run with an old run's parameters; "" where that left none."""
     found = [workdir / name for name in ("last.safetensors", "best.safetensors") if (workdir / name).exists()]
     return f" and start from this run (--config.networks.{recipe.chain[0]}.start_from={found[0]})" if found else ""
 

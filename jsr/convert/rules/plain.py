@@ -31,7 +31,7 @@ _CASR = [*_LRSRN, ("conv0_b2", "conv_1_0", "conv"), ("conv1_b2", "conv_1_1", "co
 
 
 def official(model):
-    """As in the repository of the network, or in that of its blocks.
+    """Names as in the repository of the network, or of its blocks.
 
     Raises:
       UserError: there is none.
