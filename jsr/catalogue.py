@@ -23,7 +23,7 @@ class Entry:
     """A published entry or a recipe of our own.
 
     Attributes:
-      id: of the entry in the catalogue; "" of a recipe of our own.
+      id: id of the entry in the catalogue; "" for a recipe of our own.
       challenge: name of its challenge, as in "aim22_t1".
       row: line of the challenge's table, see `challenges.printed`; {} of a recipe of our own.
       recipe: Recipe; None where it is not built yet.
@@ -111,8 +111,8 @@ def matches(query, names):
     vision" is "Noah_TerminalVision".
 
     Args:
-      query: what a user typed.
-      names: of one thing, as the team and the method of an entry.
+      query: text that a user typed.
+      names: names of one thing, for example the team and the method of an entry.
     """
     known = {run for name in names for run in _runs(name)}
     parts = list(filter(None, map(_joined, query.split())))

@@ -94,7 +94,7 @@ def told(names, quality):
     """Conditions of `run_chain` by which networks know the JPEG quality of their images.
 
     Args:
-      names: of the networks.
+      names: names of the networks.
       quality: float array (N,) in 1..100, 100 for what never was a JPEG file; or one number.
     """
     return {name: {"qf_input": 1 - jnp.reshape(jnp.asarray(quality, jnp.float32), (-1, 1)) / 100} for name in names}

@@ -188,8 +188,8 @@ def together(value, function):
     Every process calls it, in the same order; it waits for all.
 
     Args:
-      value: of this process, as JSON has it.
-      function: of [value of process 0, of process 1, ...]; what it returns, JSON has too.
+      value: value of this process; it must fit JSON.
+      function: function of [value of process 0, of process 1, ...]; its result must fit JSON, too.
 
     Raises:
       UserError: the function does, in all processes.
@@ -233,7 +233,7 @@ def agree(facts, remedy):
 
     Args:
       facts: {what: value, as JSON has it}.
-      remedy: what to do, for the message.
+      remedy: advice for the message.
     """
     together(facts, functools.partial(_check_alike, remedy=remedy))
 

@@ -33,7 +33,7 @@ def atomic_write(path, mode="wb", *, replace=True, before=lambda temporary: None
     A device or a pipe is written to as it is: nothing can be renamed into its place.
 
     Args:
-      path: where the finished file goes; missing parent folders are made.
+      path: place of the finished file; missing parent folders are made.
       mode: "wb", "w+b" or "w" (UTF-8).
       replace: whether a file that is there may go; else it stays, which is an error unless it has the same bytes.
       before: called with the path of the temporary file when that is whole, before it is renamed.
@@ -189,8 +189,8 @@ def from_json(path, advice=""):
     """Gives a block the value in a JSON file that jsr has written.
 
     Args:
-      path: of the file.
-      advice: what is to be done about a missing or damaged one; ends the message.
+      path: path of the file.
+      advice: advice on a missing or damaged file; ends the message.
 
     Yields:
       The value. What the block raises of a value that is not as it was written (KeyError, TypeError...) is damage too.

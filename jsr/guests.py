@@ -47,7 +47,7 @@ def attribute(name, kind, words):
     Args:
       name: as above.
       kind: type that it must be of, or a function that says whether it can be.
-      words: what it must be.
+      words: words for the thing that it must be.
 
     Raises:
       UserError: there is none, or it is another thing.

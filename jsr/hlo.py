@@ -35,9 +35,9 @@ class Instruction:
 
     Attributes:
       name, op, shape: as in the text.
-      times: how often it runs in a call of the program; a loop of unknown length counts as one round.
-      bytes: of its operands and its result, once.
-      flops: of convolutions and matrix products in it, once.
+      times: number of its runs in a call of the program; a loop of unknown length counts as one round.
+      bytes: bytes of its operands and its result, once.
+      flops: operations of convolutions and matrix products in it, once.
       kind: PRODUCTS, COPIES, REDUCTIONS or OTHERS.
       cycles: the compiler's estimate, once; None where it has none.
       module: of the network that wrote it, as "EDSR/body_0/conv1", with " backwards" of a gradient; "" where unknown.

@@ -40,7 +40,7 @@ def read_rgb(source, *, name=None, trusted=False):
 
     Args:
       source: a path, or the encoded bytes.
-      name: what error messages call the image; the path by default.
+      name: name for error messages; the path by default.
       trusted: leaves out the search for missing samples in JPEG files, which takes half as long again: jsr made it.
 
     Returns:

@@ -23,10 +23,10 @@ def line(text, address, own, minutes, names):
 
     Args:
       text: its message.
-      address: of process 0.
+      address: address of process 0.
       own: number of the process that it ended.
       minutes: that processes may take to come.
-      names: of all processes, [] before they have met.
+      names: names of all processes, [] before they have met.
     """
     def called(numbers):
         return " and ".join(names[int(n)] if int(n) < len(names) else f"process {n}" for n in numbers)

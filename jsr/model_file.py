@@ -92,7 +92,7 @@ class Member:
 
     Attributes:
       name: for messages, the file and, of an ensemble, the member.
-      share: of the file's average, 1 of a file of one chain.
+      share: share of the file's average, 1 of a file of one chain.
       meta: metadata of a file of this chain alone.
       networks: {name: module} in the chain's order.
       variables: {name: Flax collections} of arrays.
@@ -160,7 +160,7 @@ def load(path):
     """Reads a model file of one chain.
 
     Args:
-      path: of the file or of a run's folder, or a model's name, see `find`.
+      path: path of the file or of a run's folder, or a model's name, see `find`.
 
     Returns:
       (meta, networks, variables): the metadata, {name: module} in the chain's order, {name: Flax collections} of
@@ -324,7 +324,7 @@ def describe(path):
     """A model file's metadata, read without its tensors; of PyTorch weights what a conversion says.
 
     Args:
-      path: of the file.
+      path: path of the file.
 
     Returns:
       (meta, number of parameters).

@@ -298,7 +298,7 @@ def rate_factors(rows, params, step):
         learning rate times `factor` (0 by default) during the stage's first `steps` steps; 0 steps, the default, are
         all. A pattern alone is such a row too.
       params: {network: parameters}.
-      step: of the stage.
+      step: step of the stage.
 
     Returns:
       {network: tree of numbers}; a float 0.0 is a parameter that never moves.

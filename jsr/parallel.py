@@ -26,7 +26,7 @@ def map_unordered(function, items, *, num_workers=None):
     A UserError is an outcome like any other, so that one bad file does not stop the rest; other exceptions end it.
 
     Args:
-      function: of one item, picklable; its module is imported by each worker and should import little.
+      function: function of one item, picklable; its module is imported by each worker and should import little.
       items: picklable.
       num_workers: processes; at most 1 means that this process does the work. None: one a core (`cores`), as far as
         there is enough to do.

@@ -40,7 +40,7 @@ def fuse(model: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequenc
     Args:
       model: a network with a field `deploy`.
       variables: its variables; BatchNorm is folded with its running statistics.
-      input_shape: of an input that it takes; None for networks of the zoo.
+      input_shape: shape of an input that it takes; None for networks of the zoo.
       bound: the error allowed, relative to the block's largest output.
 
     Returns:
@@ -104,7 +104,7 @@ def find(model: nn.Module,
 
     Args:
       model: a Linen module.
-      input_shape: of an input that it takes; None for networks of the zoo.
+      input_shape: shape of an input that it takes; None for networks of the zoo.
 
     Returns:
       {path of the module, a tuple of names: (the module, shape of its input)}, the deepest first, and those of one

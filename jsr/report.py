@@ -131,7 +131,7 @@ def curves(rows, stages, baseline, final=()):
     """SVG charts of a run's log.
 
     Args:
-      rows: of metrics.jsonl (jsr.training.insight.log_rows).
+      rows: rows of metrics.jsonl (jsr.training.insight.log_rows).
       stages: the numbers of steps of the run's stages.
       baseline: what validations compare with, "bicubic".
       final: a last point (step, dB) of the gain, () for none.
@@ -163,7 +163,7 @@ def film(folder, name):
 
     Args:
       folder: the run's, with pictures/<name>_<step>.png, rows of crops as `jsr.crops.strip` makes them.
-      name: of the image.
+      name: name of the image.
     """
     paths = sorted((folder / "pictures").glob(f"{glob.escape(name)}_*.png"))
     kept = sorted({round(place) for place in np.linspace(0, len(paths) - 1, min(FILM, len(paths)))}) if paths else []
@@ -210,7 +210,7 @@ def table_of(head, rows, kind="scores"):
     """A table of texts, as HTML has them.
 
     Args:
-      head: of the columns; the first is that of the names.
+      head: headings of the columns; the names' column is first.
       rows: lists of as many.
       kind: class of the table: "scores" have their numbers at the right, "" its texts at the left.
     """

@@ -27,8 +27,8 @@ def verdict(path, entry, source_sha256, *, finished=False, overwrite=False):
 
     Args:
       path: the place.
-      entry: what a manifest says of the file there; {} where it knows none.
-      source_sha256: of what the new file is made of; None where that cannot be read.
+      entry: a manifest's entry of the file there; {} without one.
+      source_sha256: SHA-256 of the new file's source; None if that cannot be read.
       finished: whether the entry's file, as it was made, is what would be made now.
       overwrite: whether everything may be replaced, the finished file too.
 
@@ -74,8 +74,8 @@ class Manifest:
     the manifest. One that is damaged counts as empty, and is set aside by the first `save`.
 
     Args:
-      path: of the JSON file.
-      command: what makes the files, as in "jsr upscale".
+      path: path of the JSON file.
+      command: command that makes the files, for example "jsr upscale".
       head: {key: value} that all its files share.
       overwrite: takes a file that is no such manifest, or has another head, for an empty one.
       shard: jsr.shards.Shard of this process, None of one that does all files.
@@ -289,7 +289,7 @@ def only_shard(path, shard):
     """Holds a shard's part of a manifest for this process while the block runs; does nothing where `shard` is None.
 
     Args:
-      path: of the manifest, without the shard.
+      path: path of the manifest, without the shard.
       shard: jsr.shards.Shard.
 
     Raises:
@@ -349,7 +349,7 @@ def locked(path, *, busy=None, needed=False, waiting=lambda: None):
     """Holds a lock, a file that is there meanwhile, as long as the block runs and the process lives.
 
     Args:
-      path: of the lock; missing parent folders are made.
+      path: path of the lock; missing parent folders are made.
       busy: function that gives the message of the UserError where another holds it; None waits.
       needed: whether a file system without locks is an error; else it is said once, and the block runs.
       waiting: called now and then while it waits; what it raises ends that.

@@ -166,7 +166,7 @@ class Flat:
       vector: float32 (N,), the arrays in the tree's order, then zeros up to a multiple of the mesh's devices.
       mesh: Mesh over all of whose devices the vector is split.
       structure: jax.tree_util.PyTreeDef of the tree.
-      shapes: of its arrays.
+      shapes: shapes of its arrays.
     """
 
     vector: Any

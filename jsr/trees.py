@@ -45,7 +45,7 @@ def wrong(value, schema, name=""):
       value: the tree.
       schema: a type or several; [schema of each entry]; {key: schema}, where a key that ends in "?" may be missing and
         further keys may be there; or a function that says whether a value is right.
-      name: of the tree, for the message.
+      name: name of the tree, for the message.
     """
     if isinstance(schema, dict):
         if not isinstance(value, dict):

@@ -52,7 +52,7 @@ def receptive_field(function, *arguments, lr_shape=lambda height, width: (1, hei
 
     Args:
       function: function from (*arguments, lr), lr a float32 array, to an array (..., H * scale, W * scale, C).
-      *arguments: what comes before the image: pytrees of arrays, or of jax.ShapeDtypeStruct, such as variables. Their
+      *arguments: arguments before the image: pytrees of arrays, or of jax.ShapeDtypeStruct, such as variables. Their
         values do not matter.
       lr_shape: function of height and width to the shape of lr, (..., H, W, C).
       multiple: the function takes H and W that are multiples of it.

@@ -31,7 +31,7 @@ class Submission:
 
     Attributes:
       where: to whom or what, and what else was handed in, as the report says.
-      unit: what the readme's first line counts the runtime by.
+      unit: unit by which the readme's first line counts the runtime.
       inferred: what of the archive's form the report is silent of, and whose it is instead; "" of nothing.
     """
 
@@ -58,9 +58,9 @@ class Protocol:
       table: stem of the published table, tables/<table>.csv; "" where there is none.
       table_qps: QPs of the published table, over which ranking and score take the mean.
       test_set: the images behind the table, in words.
-      test_count: how many they are.
+      test_count: number of these images.
       test_names: their file stems; None where they were never published.
-      baseline: what entries are compared with, "bicubic", "lanczos" or, of restoration, "input".
+      baseline: peer of the entries, "bicubic", "lanczos" or, for restoration, "input".
       kernel: key of jsr.degradations.enlarge.KERNELS that does it.
       published: the baseline's published scores, {column: figure as printed}; {} where there are none.
       runtime: what the published runtimes behind the table's scores were measured on; "" where none enter them.

@@ -334,7 +334,7 @@ def _alone(places, found):
     """The Pair of clips (SR, HR, LR or None) that are named themselves, whatever their names; None of folders of clips.
 
     Args:
-      places: of SR, HR and LR as they were given.
+      places: places of SR, HR and LR as they were given.
       found: [Path] of the clips in each.
     """
     alone = [place for place, its in zip(places, found, strict=True) if place and its == [place]]

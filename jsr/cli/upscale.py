@@ -246,7 +246,7 @@ class _Pipes:
     """Files that stand for pipes, for input and for output.
 
     Attributes:
-      inputs, out: of the command line, with the files in the places of pipes; out may be None.
+      inputs, out: places on the command line, with files instead of pipes; out may be None.
       to_stdout: whether the result goes to standard output, where nothing else may be printed then.
     """
 

@@ -39,7 +39,7 @@ class Colours:
     Attributes:
       matrix, range: as tagged, or else as assumed.
       primaries, transfer: as tagged; 2 where they are not.
-      place: of chroma samples, "left", "topleft" or "center".
+      place: place of chroma samples, "left", "topleft" or "center".
       assumed: what was not tagged, in words.
     """
 
@@ -91,7 +91,7 @@ class Layout:
 
     Attributes:
       rgb, grey, alpha: whether it has red, green and blue; no colours; alpha.
-      bits: of a channel.
+      bits: bits per channel.
       across, down: luma samples over chroma samples along a row and a column.
       planar: the pixel format of the same channels, each a plane of its own, least significant bits used.
     """
@@ -181,7 +181,7 @@ def from_rgb(image, pix_fmt, colours, carrier=None):
 
     Args:
       image: array; sides that subsampled chroma does not divide have a sample more.
-      pix_fmt: of the frame.
+      pix_fmt: pixel format of the frame.
       colours: Colours.
       carrier: av.VideoFrame of that size and format that takes the pixels, and keeps what else it has; None makes one.
     """

@@ -102,8 +102,8 @@ class FrameWriter:
 
     Args:
       folder: path, made where missing.
-      ending: of the pictures, as ".png".
-      quality: of lossy formats, 1..100, None is the format's default.
+      ending: ending of the pictures, as ".png".
+      quality: quality of lossy formats, 1..100, None is the format's default.
       source_sha256, settings: hashes of what they are made of and how.
       clip: jsr.clips.read.Clip.
       overwrite: whether pictures that are in the way may go.

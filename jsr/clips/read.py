@@ -30,25 +30,25 @@ class Clip:
     """The content of a file with a clip.
 
     Attributes:
-      path: of the file, str.
+      path: path of the file, str.
       stream: index of the video stream that is taken.
       others: indices of the streams that are copied.
       codec, pix_fmt: FFmpeg's names.
-      height, width: of the frames as they are stored, px.
+      height, width: size of the frames as they are stored, px.
       colours: jsr.clips.colour.Colours.
-      bits: of a channel.
+      bits: bits per channel.
       alpha: whether it has alpha.
       time_base: seconds a tick, Fraction.
       rate: frames a second in the mean, Fraction.
       first: time of the first frame, ticks.
-      packets: of the video stream, as counted; those that an edit list hides are none.
+      packets: number of packets of the video stream, as counted; those that an edit list hides are none.
       promised: frames that the container says there are, 0 where it does not.
       seconds: from the first to the end of the last frame, about.
-      aspect: of a pixel, Fraction, None of square ones.
+      aspect: aspect ratio of a pixel, Fraction, None of square ones.
       matrix: the display matrix, nine ints, None of upright frames.
       interlaced: whether its first frame says so.
       display, light: mastering display and light levels as text for encoders, "" of none.
-      notes: of what cannot be kept, or is said, in words.
+      notes: notes of what cannot be kept, or is said, in words.
     """
 
     path: str
@@ -84,7 +84,7 @@ def inspect(path, stream=None, *, most_pixels=None):
     """The Clip in a file; it is read through, and its first frame decoded.
 
     Args:
-      path: of the file.
+      path: path of the file.
       stream: index of the video stream; None takes the one that players would.
       most_pixels: of a frame; more are refused by the header, before any is decoded. None has no such bound.
 

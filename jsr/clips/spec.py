@@ -21,7 +21,7 @@ class Wishes:
     Attributes:
       codec: name of an encoder or of its codec; None is by the clip's own.
       crf: constant rate factor; None is the encoder's default.
-      preset: of the encoder; None is its default.
+      preset: preset of the encoder; None is its default.
       start, end: s from the first frame, Fraction; None is all.
       stream: index of the video stream; None is the one that players take.
       without: indices of streams that are left out.
@@ -55,7 +55,7 @@ class Spec:
       encoder: key of ENCODERS.
       pix_fmt: FFmpeg's name.
       height, width: px; of encoders that take even sides alone at least the picture's.
-      options: of the encoder, {name: value} as pairs.
+      options: options of the encoder, {name: value} as pairs.
       copied: indices of the source's streams that are copied.
       notes: what a person should know of it.
     """

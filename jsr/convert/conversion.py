@@ -48,7 +48,7 @@ class Converted:
     Attributes:
       match: the network, under its whole id.
       model: Flax module.
-      variables: of numpy arrays.
+      variables: variables, as numpy arrays.
       style: name of the format (jsr.convert.formats) that the tensors' names are of.
       ema: whether they are averaged parameters.
       notes: lines: which network the file is, and what was assumed, changed, taken and left out.
@@ -67,7 +67,7 @@ def read(path, prefix=None):
 
     Args:
       path: see jsr.convert.files.read_state_dicts.
-      prefix: of several networks the one whose tensors' names begin so.
+      prefix: start of the tensors' names that chooses one of several networks.
 
     Returns:
       Source.
@@ -150,7 +150,7 @@ def metadata(source, converted, name="sr"):
 
     Args:
       source, converted: Source and Converted.
-      name: of the network in the file.
+      name: name of the network in the file.
     """
     match = converted.match
     return {"networks": [{"name": name, "model": match.model, "scale": match.scale, "fields": match.fields,

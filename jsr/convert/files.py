@@ -41,7 +41,7 @@ def read_state_dicts(path):
     """Reads the state dicts in a file, out of whatever training scripts save around them.
 
     Args:
-      path: of a file that is, by its content, what torch.save or safetensors writes.
+      path: path of a file that, by its content, torch.save or safetensors wrote.
 
     Returns:
       {names of the dicts around it: jsr.convert.StateDict}, those to take first in front, with arrays in the types of

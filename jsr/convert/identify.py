@@ -106,7 +106,7 @@ def variant(stem, scale, fields):
     """The row of VARIANTS that leaves the fewest fields to override; a word, as a kind of block, counts twice.
 
     Args:
-      stem: of the network's file.
+      stem: stem of the network's file.
       scale: SR size over LR size.
       fields: {name: value} of the network.
 

@@ -94,7 +94,7 @@ class Tensor:
     Attributes:
       shape, dtype: as in PyTorch; the dtype by its name.
       storage: Storage, None of one without values.
-      offset, strides: of its values in the storage, counted in values.
+      offset, strides: places of its values in the storage, counted in values.
       odd: what it is that has no array, "" for others.
     """
 

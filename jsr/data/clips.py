@@ -38,8 +38,8 @@ def decode(data, start, stop, *, frames, name):
     Args:
       data: the bytes of the file.
       start, stop: frame numbers, as in a slice.
-      frames: how many the whole video has.
-      name: what error messages call it.
+      frames: number of frames of the whole video.
+      name: name for error messages.
 
     Yields:
       (number, av.VideoFrame), from the last key frame at or before `start` on; from the first frame where the file, as
@@ -160,8 +160,8 @@ def read(record, frames=0):
     """A clip in RGB, for evaluation: {"hr": uint8 (T, H, W, 3)} and, where the record has one, its "lr".
 
     Args:
-      record: of a clip.
-      frames: how many frames are read, the first ones; 0 reads all, as a number beyond the clip's does.
+      record: record of a clip.
+      frames: number of frames to read, from the first; 0 reads all, as a number beyond the clip's does.
 
     Raises:
       UserError: damaged, or of changing size.

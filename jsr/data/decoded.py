@@ -126,7 +126,7 @@ def _make_room(folder, own, need):
     """Removes the parts of other folders that were not used for the longest time, as far as it must be.
 
     Args:
-      folder: of all parts; is made where it is missing.
+      folder: folder of all parts; is made where it is missing.
       own: the paths of the parts that are wanted, and stay.
       need: bytes of these, those that are there already among them.
 

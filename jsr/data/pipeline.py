@@ -308,7 +308,7 @@ def sample_dataset(source, transform, *, seed, max_damaged=0):
 
     Args:
       source, transform, max_damaged: see `Sampler`.
-      seed: of order and samples.
+      seed: seed of order and samples.
     """
     sampler = Sampler(source, transform, max_damaged)
     return grain.MapDataset.source(range(len(source))).seed(seed).shuffle().repeat(None).random_map(sampler)
@@ -356,7 +356,7 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
 
     Args:
       rows: [Row].
-      seed: of the stage.
+      seed: seed of the stage.
       batch: samples per step over all processes.
       start: the stage's step to begin at.
       num_workers: worker processes; 0 loads in this one.

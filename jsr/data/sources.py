@@ -28,7 +28,7 @@ def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=
 
     Args:
       dataset, hr, lr, split, files, data_dir: see `open_source` and `open_pairs`.
-      degrade: what makes LR images; "" takes stored ones.
+      degrade: degradation that makes LR images; "" takes stored ones.
       **others: other keys of the row, of which nothing shows.
     """
     del others
@@ -133,7 +133,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         "./photos" is the folder. One of jsr.datasets.folders.FOLDERS is the folder of that name below `data_dir`.
       split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all
         images at any depth below it.
-      data_dir: where datasets are; `jsr.datasets.build.default_data_dir()` where None or "".
+      data_dir: folder of datasets; `jsr.datasets.build.default_data_dir()` where None or "".
       files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all. Of a
         folder these are its images, before they are cut into tiles, with or without folders in front.
       form: jsr.datasets.cut.Cut, what is made of a folder's images; a dataset's are as they were built.

@@ -108,7 +108,7 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
 
     Args:
       dataset: "<dataset>[/<config>]", as in "photos/aim22_t1".
-      data_dir: where datasets are; `default_data_dir()` where None or "".
+      data_dir: folder of datasets; `default_data_dir()` where None or "".
       manual_dir: folder with source files that the user has already, for the datasets that can use one.
       num_workers: processes, see `jsr.parallel.map_unordered`.
       beam: "" works on this machine; else a runner of Apache Beam, see `jsr.datasets.beam.map_unordered`.

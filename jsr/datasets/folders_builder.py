@@ -17,8 +17,8 @@ class Split:
     Attributes:
       patterns: ends of their paths, see `jsr.datasets.collect.Found.matching`; the first that gives `count` images is
         taken.
-      count: of the images; None where it is not known.
-      prefix: of the records' names, where another split has the same ones.
+      count: number of the images; None where it is not known.
+      prefix: prefix of the records' names, where another split has the same ones.
     """
 
     patterns: tuple[str, ...]

@@ -88,7 +88,7 @@ class Tiled:
 
     Args:
       data: bytes, or a memoryview, for which `is_tiled`.
-      name: what error messages call the image.
+      name: name for error messages.
 
     Attributes:
       shape: (H, W, 3).

@@ -99,7 +99,7 @@ def with_key_frames(yuv, keyint, fps, colours, name):
       keyint: frames.
       fps: frames a second.
       colours: numbers of its colour space and range, as FFmpeg has them.
-      name: what error messages call it.
+      name: name for error messages.
 
     Raises:
       UserError: x265 takes no clips this small, or its stream decodes to another clip.

@@ -190,7 +190,7 @@ def settings(name: str, chosen: Mapping[str, Any], where: str = "") -> dict[str,
       name: key of `PROTOCOLS`.
       chosen: {parameter: value}. Instead of a number there may be a range as text, "60-100", both ends included, or a
         list of numbers: one of them is drawn for each image, each as likely as another.
-      where: what error messages put before a parameter's name, as "data.train[0].set.".
+      where: text before a parameter's name in error messages, for example "data.train[0].set.".
 
     Returns:
       {parameter: value, range or tuple}.
@@ -316,8 +316,8 @@ def other_codecs(record: Mapping[str, Any], name: str) -> str:
     """The reason, other codecs, why scores of a record's image cannot stand beside a protocol's; "" if they can.
 
     Args:
-      record: of `Degraded`; {} where what made the image is not known, against which nothing is said.
-      name: of the protocol that judges. What a method does after its codecs is the method's.
+      record: record of `Degraded`; {} where what made the image is not known, against which nothing is said.
+      name: name of the protocol that judges. What a method does after its codecs is the method's.
     """
     if not record or name not in PROTOCOLS:
         return ""
@@ -493,7 +493,7 @@ def decode(lr_bytes: bytes, record: Mapping[str, Any] | None = None, *, name: st
     Args:
       lr_bytes: the content of the file.
       record: a `Degraded`'s record; without one, the libraries inside Pillow decode.
-      name: what error messages call the file.
+      name: name for error messages.
 
     Raises:
       UserError: damaged.

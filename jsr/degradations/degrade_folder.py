@@ -78,7 +78,7 @@ def record_of(path, data):
     """The record of an LR file in the manifest of its folder or of a folder above; {} if none has the file.
 
     Args:
-      path: of the LR file.
+      path: path of the LR file.
       data: its bytes: another file of the name is not that of the manifest.
 
     Returns:

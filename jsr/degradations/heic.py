@@ -18,7 +18,7 @@ def encode(image, quality, *, subsampling="4:2:0"):
     Args:
       image: uint8 (H, W, 3), RGB.
       quality: integer, 0 to 100, libheif's.
-      subsampling: of chroma, "4:2:0", "4:2:2" or "4:4:4".
+      subsampling: subsampling of chroma, "4:2:0", "4:2:2" or "4:4:4".
 
     Raises:
       ValueError: wrong type, shape, quality or subsampling.

@@ -103,8 +103,8 @@ def decode(data, *, num_frames=None, name=None):
 
     Args:
       data: bytes.
-      num_frames: how many frames there must be; None takes what there is.
-      name: what error messages call the clip.
+      num_frames: number of frames that there must be; None takes any number.
+      name: name for error messages.
 
     Returns:
       uint8 (T, H * 3 // 2, W); of a stream by HM bit for bit HM's own reconstruction.

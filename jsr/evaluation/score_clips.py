@@ -53,7 +53,7 @@ class Frames:
     judged. The images of a folder come in the order of the numbers in their names.
 
     Args:
-      path: of the video file or the folder.
+      path: path of the video file or the folder.
       like: Frames whose colours are those of a video that tells none; None takes the converter's, BT.601.
 
     Attributes:

@@ -27,7 +27,7 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
     Args:
       networks: {name: module} in order.
       variables: {name: Flax collections}; they become constants of the function.
-      dtype: of LR and SR: uint8, or float32 in [0, 1], clipped and not rounded.
+      dtype: dtype of LR and SR: uint8, or float32 in [0, 1], clipped and not rounded.
       half: the parameters are kept, and the networks computed, in float16.
 
     Returns:
@@ -77,7 +77,7 @@ def padded_rows(side: Any, target: Any, mode: str) -> jax.Array:
 
     Args:
       side, target: int, or symbolic dimensions of jax.export.
-      mode: of jsr.layers.padding.Padding.
+      mode: mode of jsr.layers.padding.Padding.
     """
     last = jnp.asarray(side, jnp.int32) - 1
     rows = lax.iota(jnp.int32, target)

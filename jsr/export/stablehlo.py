@@ -39,7 +39,7 @@ class Program:
     Attributes:
       meta: the metadata that it was saved with, and "program": {"platforms", "input", "output", "call"}, of which
         input and output are {"name", "dtype", "shape"}, lengths that stay open by name, and call is lines of Python.
-      platforms: of PLATFORMS; it runs on these alone.
+      platforms: names from PLATFORMS; the program runs only on these.
     """
 
     meta: dict[str, Any]
@@ -70,7 +70,7 @@ def serialize(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
     Args:
       networks, variables, dtype, half: as for `on_pixels`.
       meta: JSON object to keep beside it.
-      platforms: of PLATFORMS, that it is to run on.
+      platforms: names from PLATFORMS, for the program to run on.
       size: (height, width) of the only images it takes; None is any.
       batch: number of images at once; None is any.
       nchw: LR and SR are (N, C, H, W).

@@ -202,7 +202,7 @@ class Chain:
 
         Args:
           frame: function of an index to its LR, float32 (H, W, 3) in [0, 1].
-          length: of the scene, frames.
+          length: length of the scene, frames.
           wanted: indices of the frames whose SR is wanted, ascending.
           store: jsr.inference.store.Store.
           key: tuple, what keys of the store begin with.

@@ -31,7 +31,7 @@ class Size:
     Attributes:
       scale: size of the result over that of the picture.
       width, height, longest: px of the result; it keeps its proportions, and with both fits into them.
-      megapixels: of the result, 1e6 px.
+      megapixels: size of the result, 1e6 px.
     """
 
     scale: float | None = None
@@ -68,13 +68,13 @@ class Plan:
     """The plan for one picture.
 
     Attributes:
-      format: of the picture, of jsr.pictures.
+      format: format of the picture, as in jsr.pictures.
       before, after: (height, width) of the picture and of the result, px.
-      frames: of the picture.
+      frames: number of frames of the picture.
       network: name of the network, of a Networks; "" of none.
-      scale: of the network, 1 of none; the resampler does the rest.
+      scale: scale of the network, 1 of none; the resampler does the rest.
       text: says so to the person.
-      tag: what tells the result's name from that of the picture, as "x2".
+      tag: part that the result's name has besides the picture's, for example "x2".
       clip: jsr.clips.Clip where the picture is one, else None.
       wishes: jsr.clips.Wishes for it.
     """
@@ -110,7 +110,7 @@ class Networks:
 
     Attributes:
       loaded: {name: Upscaler} so far.
-      seconds: that loading took so far.
+      seconds: seconds that loading took so far.
     """
 
     def __init__(self, files: Mapping[str, Sequence[Path]], load: Callable[..., Upscaler]):
@@ -138,7 +138,7 @@ def choose(path, size=Size(), *, named=None, input_quality=None, wishes=_NO_WISH
     """Plans what becomes of a picture or clip; reads its header, and what is not said there where it matters.
 
     Args:
-      path: of the file.
+      path: path of the file.
       size: as asked for; nothing is x2, or the scale of the network that a person named.
       named: (name, scale) of that network; None chooses one of BOX.
       input_quality: JPEG quality, 1..100, that a person states; None is the file's own.

@@ -91,7 +91,7 @@ class Other:
 
     Attributes:
       open: function of a serialised ONNX graph to a function of an image.
-      install: how to install what it takes.
+      install: command that installs its packages.
     """
 
     open: Callable[[bytes], Callable[[np.ndarray], np.ndarray]]
@@ -113,10 +113,10 @@ class Runner:
     fastest.
 
     Args:
-      name: of NAMES.
+      name: one of NAMES.
       in_jax: function of a padded image (1, H, W, channels), float32, to a device array.
       to_onnx: function without arguments to the serialised ONNX graph of the chain, for LEAST_SIDE px and more.
-      channels: of the images.
+      channels: channels of the images.
       multiple: sides of the padded images that the graph takes are multiples of it, px; JAX computes the others.
       probe: side of the padded image on which another runtime has to give what JAX gives, px.
 

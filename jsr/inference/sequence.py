@@ -35,7 +35,7 @@ class Sequence:
       check: called, with a store, before every frame of every pass through time; what it raises ends the work.
 
     Attributes:
-      scenes: how many have begun.
+      scenes: number of scenes begun.
       tile: (height, width) of the tiles, px, once one frame was seen.
     """
 

@@ -186,14 +186,14 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
     in here.
 
     Args:
-      jobs: of `find_jobs`.
+      jobs: jobs from `find_jobs`.
       networks: jsr.inference.choice.Networks.
       settings: JSON object, all that the results depend on but for the networks.
       out: folder of the manifest; None writes none and leaves no finished file alone, unless `mark`.
       mark: puts into each file what made it, in place of the manifest, and never replaces one unless `overwrite`.
       input_quality: JPEG quality, 1..100, that networks are told of all pictures; None is each file's own.
       separate_alpha: see Upscaler, for what no network does.
-      quality: of lossy output formats, 1..100; None is each format's default.
+      quality: quality of lossy output formats, 1..100; None is each format's default.
       overwrite: replaces files in the way, and does finished ones again.
       keep_dates: gives every result the time of its source.
       shard: jsr.shards.Shard that the jobs are of, whose manifest is its own; None of all.
@@ -703,7 +703,7 @@ class _Beside:
 
     Args:
       sources: paths of all.
-      suffix, clip_suffix: of the results, as in `find_jobs`.
+      suffix, clip_suffix: endings of the results, as in `find_jobs`.
     """
 
     def __init__(self, sources, suffix, clip_suffix):

@@ -81,7 +81,7 @@ class _Here:
     """Facts that an Upscaler has found in its process; in another one, to which it was pickled, it begins anew.
 
     Attributes:
-      lock: for what follows.
+      lock: lock for the next attributes.
       largest: side of the tiles that memory allows, px.
       free: bytes of memory that one image may take, None before it was asked for.
       float32: {Chain: the same in float32}, of those that have overflowed.
@@ -103,7 +103,7 @@ class Upscaler:
 
     Args:
       chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
-      weights: of the chains in that average, equal by default.
+      weights: weights of the chains in that average, equal by default.
       self_ensemble: averages the outputs for the eight flips and turns of an image, or of each of its tiles; names of
         jsr.inference.ensemble.TRANSFORMS average those alone.
       tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones; None
@@ -236,10 +236,10 @@ class Upscaler:
 
         Args:
           frame: function of an index to its LR, float32 (H, W, 3) in [0, 1].
-          length: of the scene, frames.
+          length: length of the scene, frames.
           wanted: indices of frames, ascending.
-          store: for what recurrent networks keep of a scene.
-          key: what its keys begin with.
+          store: store for features that recurrent networks keep of a scene.
+          key: start of its keys.
           check: called before every frame of every pass through time; what it raises ends the work.
 
         Yields:
@@ -304,8 +304,8 @@ class Upscaler:
         Args:
           rows: function (start, stop) to the LR rows [start, stop), array (stop - start, width, C) as for `upscale`.
             The starts never decrease.
-          height, width: of the LR image, px.
-          dtype: of its pixels and of those yielded.
+          height, width: size of the LR image, px.
+          dtype: dtype of its pixels and of those yielded.
           on_band: called with the Tiling and the number of LR rows that are done before each band is yielded.
 
         Yields:
@@ -620,12 +620,12 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
 
     Args:
       path, *more: model files of one scale, runs or names, see jsr.model_file.find; of one network or an ensemble.
-      weights: of the files in the average, equal by default; an ensemble's is shared out among its members.
+      weights: weights of the files in the average, equal by default; an ensemble's is shared out among its members.
       members: how many of all networks are taken, the first ones; None takes all.
       overlap, separate_alpha, strength: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
       tile: as for Upscaler; "auto" is as the first file says, where it says something, of the overlap too.
-      dtype: of the computation, as "bfloat16"; None is as trained, float32.
+      dtype: dtype of the computation, as "bfloat16"; None is as trained, float32.
       runtime: what computes on a CPU, of jsr.inference.runtimes.NAMES.
       tlc: as for jsr.inference.chain.Chain; None is as each file says.
       input_quality: JPEG quality of all images, 1..100, for networks that take one instead of their estimate, or the

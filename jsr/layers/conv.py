@@ -63,8 +63,8 @@ class Conv(nn.Module):
       groups: both channel counts are multiples of it; as many as channels make a depthwise convolution.
       padding: pixels on either side, an int or (height, width); None keeps the size at stride 1, for odd kernels.
       use_bias: adds `bias`.
-      dtype: of the computation; None promotes input and parameters to their common type.
-      param_dtype: of the parameters.
+      dtype: dtype of the computation; None promotes input and parameters to their common type.
+      param_dtype: dtype of the parameters.
       kernel_init, bias_init: initialisers; None is PyTorch's default, see torch_uniform.
       zero_start: None is zeros instead, so that the output starts at zero.
       padding_mode: what the padding holds: "zeros", "reflect" or "replicate".
@@ -159,7 +159,7 @@ class _Window:
 
     Attributes:
       strides, padding, dilation, groups: see `convolve`.
-      precision: of the forward call, also where the gradient is traced under another default.
+      precision: precision of the forward call, also where the gradient is traced under another default.
     """
 
     strides: tuple[int, int]

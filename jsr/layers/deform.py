@@ -26,9 +26,9 @@ class DeformConv(nn.Module):
     Attributes:
       features: output channels.
       kernel_size: side of the kernel.
-      groups: of the channels, as of any convolution.
+      groups: number of groups of the channels, as in any convolution.
       use_bias: adds `bias`.
-      dtype: of the computation; places are float32 at least, parameters stay float32.
+      dtype: dtype of the computation; places are float32 at least, parameters stay float32.
       kernel_init: initialiser of the kernel; the bias starts at zero.
 
     Parameters: `kernel` (kernel_size, kernel_size, C / groups, features), `bias` (features,).

@@ -27,7 +27,7 @@ def local_means(window, height, width):
     Args:
       window: side of the square windows, px of an image that the networks get. On features of another size it is
         greater or smaller as they are.
-      height, width: of that image.
+      height, width: size of that image.
     """
     def local(call, args, kwargs, context):
         if not isinstance(context.module, GlobalMean) or context.method_name != "__call__":

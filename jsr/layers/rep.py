@@ -166,12 +166,12 @@ class RepConv(nn.Module):
       branches: the tree, as the functions of this file give it.
       kernel_size: of the deployed convolution, at least as large as what the branches see; an int, or (height, width).
       strides: an int, or (height, width).
-      groups: of every learned convolution in the tree and of the deployed one.
+      groups: number of groups of every learned convolution in the tree and of the deployed one.
       padding: zeros on either side, as jsr.layers.conv.Conv counts them.
       use_bias: False leaves the biases of all parts out, and of the deployed convolution; not for BatchNorm.
       zero_start: the output starts at zero: the last part of every branch does. Not for branches that end in the input.
       deploy: one convolution, whose parameters jsr.reparam makes from those of the branches.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
 
     Parameters: see the module's docstring. BatchNorm has its running statistics in the collection `batch_stats`.
     """
@@ -242,7 +242,7 @@ class _Place:
 
     Attributes:
       block: the RepConv.
-      train: of its call.
+      train: the call's `train`.
       features: that the enclosing Sum or the block gives.
       strides: that the part takes.
       path: its position.

@@ -42,7 +42,7 @@ def shifted_regions(height, width, window_size, shift):
     their own region only.
 
     Args:
-      height, width: of the image, px.
+      height, width: size of the image, px.
       window_size, shift: px, a number or (height, width).
 
     Returns:
@@ -75,7 +75,7 @@ def attend_in_windows(attention, x, window_size, shift):
       attention: function of windows (N, windows, pixels, C) and their regions, or None without a shift, to new ones.
       x: array (N, H, W, C).
       window_size: side of a square window, px, or (height, width).
-      shift: of the windows to the bottom and right, px, likewise.
+      shift: shift of the windows to the bottom and right, px, likewise.
 
     Returns:
       Array (N, H, W, C).

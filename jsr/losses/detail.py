@@ -28,7 +28,7 @@ def lanczos_l1(pred, target, scale=4, lobes=5):
     Args:
       pred, target: (N, H, W, C).
       scale: HR size over LR size; sizes are rounded up.
-      lobes: of the kernel.
+      lobes: number of lobes of the kernel.
     """
     size = (-(-side // scale) for side in pred.shape[1:3])
     return jnp.mean(jnp.abs(filters.resized(pred - target, *size, kernel=filters.lanczos(lobes))))
@@ -145,7 +145,7 @@ def haar_wavelet(pred, target, levels=2):
 
     Args:
       pred, target: (N, H, W, C).
-      levels: of the transform.
+      levels: number of levels of the transform.
 
     Raises:
       ValueError: a side is no multiple of 2^levels.

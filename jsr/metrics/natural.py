@@ -63,7 +63,7 @@ def perceptual_index(niqe: float, ma: float) -> float:
     """The perceptual index of PIRM 2018 (Blau et al., ECCVW 2018), ((10 - Ma) + NIQE) / 2; less is better.
 
     Args:
-      niqe: of an image, see `niqe`.
+      niqe: NIQE of an image, see `niqe`.
       ma: score of Ma et al. (CVIU 2017) of the same image, 0 to 10, more is better; their MATLAB code gives it, jsr has
         no form of that.
     """

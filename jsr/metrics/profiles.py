@@ -20,7 +20,7 @@ class Profile:
 
     Attributes:
       name: in brackets behind every number, `PSNR[rgb]`.
-      weights: of R, G and B in the luma, in thousandths; None compares all channels.
+      weights: weights of R, G and B in the luma, in thousandths; None compares all channels.
       rounded: the luma is rounded to whole levels, halves up.
       about: one line for listings.
     """
@@ -88,8 +88,8 @@ def check(metric, shapes, dtypes, *, profile, crop_border, batched=False):
 
     Args:
       metric: name of the metric, for messages.
-      shapes: of sr and hr.
-      dtypes: of sr and hr.
+      shapes: shapes of sr and hr.
+      dtypes: dtypes of sr and hr.
       profile: name of a profile.
       crop_border: px cut off each side before anything is compared.
       batched: a leading axis of images is allowed.

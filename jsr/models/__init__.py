@@ -126,7 +126,7 @@ def init(model: nn.Module, key: jax.Array, input_shape: Sequence[int] | None = N
     Args:
       model: a network.
       key: PRNG key.
-      input_shape: of the LR input that it is traced with; one that the network takes by default.
+      input_shape: shape of the LR input that it is traced with; one that the network takes by default.
 
     Returns:
       Variables: {collection: {...}} of arrays; `params` is there even if empty.

@@ -44,7 +44,7 @@ class SPyNet(nn.Module):
 
     Attributes:
       num_feat: channels of each level's convolutions but the last, which gives two.
-      dtype: of the convolutions; flow is float32 at least.
+      dtype: dtype of the convolutions; flow is float32 at least.
     """
 
     num_feat: tuple[int, ...] = (32, 64, 32, 16)
@@ -108,7 +108,7 @@ class SecondOrderAlignment(nn.Module):
       num_feat: C, features of a frame.
       deform_groups: groups of offsets, an even number: half of them are of each frame.
       max_residue_magnitude: px, the most that an offset differs from the flow.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     num_feat: int
@@ -198,7 +198,7 @@ class BasicVSRPlusPlus(nn.Module):
         frame to align. 0 takes the neighbour's neighbour.
       skip_repeats: a frame that equals the one before it is left out, and gets its result.
       flow_feat: channels of SPyNet's levels.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -25,7 +25,7 @@ class Downsample(nn.Module):
       scale: 2, 3 or 4, size of the input over size of the output.
       num_feat: features.
       num_block: residual blocks.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -110,7 +110,7 @@ class DRLN(nn.Module):
       image_skip: adds the image by a 5x5 convolution and a pixel shuffle.
       img_range: the inside works on values of [0, img_range].
       mean: subtracted from those values before, and added after.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -60,7 +60,7 @@ class ETDS(nn.Module):
       block: the branches of the backbone's convolutions, by name, see jsr.layers.rep.
       deploy: the network is one stream.
       zero_start: the backbone's last convolution starts at zero, so that the network begins as the enlarged image.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -61,8 +61,8 @@ class DFFN(nn.Module):
     """Discriminative feed-forward network: gated features, whose patches' spectra are weighed before.
 
     Attributes:
-      hidden_features: of each half.
-      dtype: of the computation, but for the spectra, which are float32.
+      hidden_features: features of each half.
+      dtype: dtype of the computation, but for the spectra, which are float32.
 
     Parameters: `fft` (2 * hidden_features, 1, 1, 8, 5), the weights, as the original has them; submodules `project_in`,
     `dwconv`, `project_out`.
@@ -175,7 +175,7 @@ class FFTformer(nn.Module):
       num_refinement_blocks: behind the decoder.
       ffn_expansion_factor: hidden over outer features of the DFFN, rounded down.
       estimates_quality: it has the branch QFEM.
-      dtype: of the computation but for the spectra, the quality and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for the spectra, the quality and the norms' inside; parameters stay float32.
     """
 
     scale: int

@@ -80,7 +80,7 @@ class MDSR(nn.Module):
       squeeze_factor: the features over those between the two layers of that attention.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

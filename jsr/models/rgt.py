@@ -125,8 +125,8 @@ class RGT(nn.Module):
       resi_connection: what closes a group, see jsr.layers.swin.GroupConv.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      drop_path_rate: of the last block's stochastic depth in training, rising to it linearly from 0.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      drop_path_rate: rate of the last block's stochastic depth in training, rising to it linearly from 0.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int

@@ -88,7 +88,7 @@ class SCUNet(nn.Module):
       depths: blocks going down, at the coarsest size, and going up.
       head_dim: features of an attention head; divides dim / 2.
       window_size: side of the attention windows, px; H and W are multiples of 8 times it (ValueError).
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int = 1

@@ -132,10 +132,10 @@ def traced(function, variables, example, *, names=("lr", "sr"), dynamic=(), mult
     """The Graph of a function.
 
     Args:
-      function: of variables and an image; returns one array.
+      function: function of variables and an image; returns one array.
       variables: nested dicts; the paths become names of constants.
       example: jax.ShapeDtypeStruct of the image, its shape as in `open_shape`.
-      names: of the graph's input and output.
+      names: names of the graph's input and output.
       dynamic, multiple, nchw: see `to_onnx`.
       writer: Writer, or a subclass.
 

@@ -71,11 +71,11 @@ def entry(name, *, scale, train=None, held_out=None, **fields):
     """A team's recipe, with what all of them have in common.
 
     Args:
-      name: of the method, as in the published table without the track.
-      scale: of the track.
+      name: name of the method, as in the published table without the track.
+      scale: scale of the track.
       train: rows of data instead of the challenge's pairs.
       held_out: split that is evaluated on instead of the challenge's 20 photographs.
-      **fields: of a recipe.
+      **fields: fields of a recipe.
     """
     evaluated = dict(dataset=f"drealsr/aim20_x{scale}", split=held_out or "validation")
     return recipe(entry=f"aim20_{name}_x{scale}", protocol=f"aim20_x{scale}",

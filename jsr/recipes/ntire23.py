@@ -33,7 +33,7 @@ def rows(scale, *sets):
     """Rows of data of a track.
 
     Args:
-      scale: of the track.
+      scale: scale of the track.
       *sets: names of datasets, or rows; a name without a configuration, "div2k", gets the track's, and LR images of a
         folder that the user fills, "folders/ost", are made on the fly.
     """

@@ -31,7 +31,7 @@ def stage(*, players: Iterable[Mapping] = (), **keys: Any) -> dict[str, Any]:
     Args:
       players: players, at the same time. For one that updates the whole chain give its keys (schema.Player) among
         `keys` instead: stage(losses=..., learning_rate=..., ...).
-      **keys: of schema.Stage.
+      **keys: keys of schema.Stage.
     """
     only = {key: keys.pop(key) for key in list(keys) if key in schema.types_of(schema.Player)}
     if bool(players) == bool(only):
@@ -48,7 +48,7 @@ def recipe(*, networks: Mapping[str, Mapping], data: Mapping, **keys: Any) -> di
       networks: {name: keys of schema.Net}.
       data: keys of schema.Data; `train` is a row, or a list of them, with the keys of schema.Source, `eval` has those
         of schema.Validation.
-      **keys: of schema.Recipe. `members` have the keys of schema.Member; of a network those that differ suffice.
+      **keys: keys of schema.Recipe. `members` have the keys of schema.Member; of a network those that differ suffice.
     """
     networks = {name: _whole(schema.Net, **net) for name, net in networks.items()}
     train = [data["train"]] if isinstance(data["train"], Mapping) else data["train"]

@@ -45,10 +45,10 @@ class Hit(NamedTuple):
     """A frame that was found.
 
     Attributes:
-      key: of the frame, as the index has it.
+      key: key of the frame, as the index has it.
       alike: cosine of the features.
       video: name of the video.
-      number: of the frame in it.
+      number: number of the frame in it.
     """
 
     key: int
@@ -177,7 +177,7 @@ class Database:
 
         Args:
           features: float32 (D,), of length one.
-          count: of frames.
+          count: number of frames.
           leave_out: names of videos.
           exact: compares with all frames, without the graph.
         """

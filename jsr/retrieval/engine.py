@@ -22,8 +22,8 @@ class Engine:
     """The networks of a database, and their functions of images.
 
     Attributes:
-      networks, variables: of "features" and "autoencoder".
-      meta: of their model file.
+      networks, variables: networks and variables of "features" and "autoencoder".
+      meta: metadata of their model file.
     """
 
     networks: dict[str, Any]
@@ -98,7 +98,7 @@ def load(path):
     """The Engine of a run of the recipe `noah_engine`, or of the file in a database.
 
     Args:
-      path: of the run's folder, or of a model file that holds both networks.
+      path: path of the run's folder, or of a model file that holds both networks.
 
     Raises:
       UserError: there are no such networks, or a file is damaged.

@@ -50,8 +50,8 @@ class Page:
         """The application, guarded.
 
         Args:
-          port: of the server.
-          token: that lets a browser in, in `/?token=`.
+          port: port of the server.
+          token: token that lets a browser in, in `/?token=`.
         """
         inner = Starlette(lifespan=self._lifespan, exception_handlers={
             HTTPException: self._http_error, UserError: self._user_error, Exception: self._mistake}, routes=[

@@ -16,9 +16,9 @@ class Offer:
     """One choice of a model.
 
     Attributes:
-      id: by which the page names it.
-      name: what it is called, here and in what results say of themselves.
-      sentence: what it is for.
+      id: id by which the page names it.
+      name: its name, here and in the results' notes.
+      sentence: one sentence on its purpose.
       scale: SR size over LR size; 0 of the one that is chosen for each picture.
       file: its Path; None of that one.
     """

@@ -29,14 +29,14 @@ class Source:
     """One picture or clip.
 
     Attributes:
-      id: by which the page names it.
-      name: of the file, as the person has it.
+      id: id by which the page names it.
+      name: name of the file, as the person has it.
       within: folders it was dropped with, "" of none, as "holiday/beach".
-      path: of the file here.
+      path: path of the file here.
       format: "png", "jpeg"... or, of clips, the codec.
       height, width: px, upright.
-      frames: of the picture or clip.
-      bits: of a channel.
+      frames: number of frames of the picture or clip.
+      bits: bits per channel.
       bytes: size of the file.
       clip: whether it is one.
     """
@@ -58,7 +58,7 @@ class Shelf:
     """Sources in a temporary folder, which goes with the process; folders that killed ones left go too.
 
     Attributes:
-      folder: for all files of this process; others on this machine may not look into it.
+      folder: folder for all files of this process; others on this machine may not look into it.
       sources: {id: Source}, in the order in which they came.
     """
 
@@ -87,7 +87,7 @@ class Shelf:
         """Takes one file in.
 
         Args:
-          name: of the file, as a browser gives it; what is no part of a plain file name goes.
+          name: name of the file, as a browser gives it; what is no part of a plain file name goes.
           within: folders, likewise.
           length: bytes that are promised, None where nothing is.
           parts: asynchronous iterable of bytes.

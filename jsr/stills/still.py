@@ -10,7 +10,7 @@ class Header:
     """The facts in a picture's header.
 
     Attributes:
-      height, width: of the upright picture, px.
+      height, width: size of the upright picture, px.
       channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
       bits: bits a channel, 8 to 16.
     """

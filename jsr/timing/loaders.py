@@ -31,7 +31,7 @@ class PngCrops:
 
     Args:
       paths: the files; each crop decodes one of them.
-      seed: of the crops.
+      seed: seed of the crops.
     """
 
     def __init__(self, paths, seed):

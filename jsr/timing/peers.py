@@ -31,7 +31,7 @@ class Contender:
     """One way to compute the network.
 
     Attributes:
-      name: for tables.
+      name: name in tables.
       call: without arguments; computes SR of the one input and returns it when it is there.
       to_numpy: what `call` returns, as a float32 array (N, H, W, C).
     """

@@ -55,7 +55,7 @@ class StepContender:
     """A way to take the step.
 
     Attributes:
-      name: for tables.
+      name: name in tables.
       step: without arguments, returns when it is done; None where it is not to be timed.
       loss_error: the largest difference of its first losses from ours, of their values; None where it took no step.
       note: why it is not timed, or a remark on it.
@@ -138,7 +138,7 @@ def trainable(networks, variables, *, size, batch):
     Args:
       networks: {name: module}, in order, in float32.
       variables: {name: Flax collections}.
-      size, batch: of the input, (height, width) and number of images.
+      size, batch: size of the input, (height, width) and number of images.
 
     Returns:
       (torch.fx.GraphModule, number of parameters that it does not have one by one, but only what they make: such as

@@ -25,7 +25,7 @@ def convert(networks, variables, *, title, about="", size=None):
     Args:
       networks: {name: module} in order.
       variables: {name: Flax collections}.
-      title: what it is, in a few words, for the docstring and errors.
+      title: its name in a few words, for the docstring and errors.
       about: more of it for the docstring.
       size: (height, width) of the only images that it takes, px; None leaves sizes open where the networks do.
 

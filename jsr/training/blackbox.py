@@ -93,12 +93,12 @@ def write(workdir, number, batch, state, values, *, plan, key, frozen, fingerpri
 
     Args:
       workdir: the run's.
-      number: of the step, counted from 1.
+      number: number of the step, counted from 1.
       batch, state, values: the step's batch, the state that it left, its metrics.
       plan: StagePlan of the stage.
       key: the stage's PRNG key.
       frozen: {name: variables} of networks outside the state.
-      fingerprint: of the run.
+      fingerprint: fingerprint of the run.
 
     Returns:
       The box's folder; None where none was written.
@@ -179,8 +179,8 @@ class Seen:
     Attributes:
       kind: "batch", "module", "loss" or "gradient".
       path: "lr", "sr/body_0/conv1", "loss/l1_sr", "sr/body_0/conv1/kernel".
-      size: how many values there are.
-      bad: how many of them are not finite.
+      size: number of values.
+      bad: number of values that are not finite.
       largest: max|x| of the others.
       fed: whether all that a module takes in is finite.
       params: {name: how many values are not finite} of a module's own parameters, where there are any.
@@ -235,7 +235,7 @@ def trace(box, batch, dtype=None):
     Args:
       box: a Box.
       batch: dict of float32 arrays, as the networks see them.
-      dtype: of everything; None for the recipe's, with parameters and losses in float32.
+      dtype: dtype of everything; None for the recipe's, with parameters and losses in float32.
 
     Returns:
       [Seen].

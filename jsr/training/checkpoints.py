@@ -29,8 +29,8 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-      folder: where the steps lie; made when missing.
-      keep: how many of the newest steps stay.
+      folder: folder of the steps; made when missing.
+      keep: number of the newest steps that stay.
     """
 
     def __init__(self, folder, *, keep):

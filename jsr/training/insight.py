@@ -123,7 +123,7 @@ class Profile:
         """After a step; ends the trace where that is due.
 
         Args:
-          values: what the step gives.
+          values: results of the step.
           last: whether it was the last of its stage.
 
         Returns:

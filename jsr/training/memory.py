@@ -43,7 +43,7 @@ class Memory:
     """Memory of a compiled step on one device, bytes.
 
     Attributes:
-      parameters, average, optimizer, frozen: of the state and beside it.
+      parameters, average, optimizer, frozen: bytes of these parts of the state, and beside it.
       batches: those on the device at a time.
       temporaries: activations, gradients and what else the program needs while it runs.
     """

@@ -36,10 +36,10 @@ class Costs:
     """Seconds that the parts of a run take.
 
     Attributes:
-      starts: of every stage, from its begin to its first step: workers, first batches, compiling.
+      starts: start of every stage, from its begin to its first step: workers, first batches, compiling.
       steps: one step of every stage.
       validation: one validation.
-      compiling: what the first validation takes besides.
+      compiling: extra time of the first validation.
       checkpoint: one checkpoint.
     """
 
@@ -55,7 +55,7 @@ def fit(recipe, minutes, workdir, *, console, started):
 
     Args:
       recipe: Recipe.
-      minutes: of training; None leaves the recipe as it is.
+      minutes: minutes of training; None leaves the recipe as it is.
       workdir: the run's folder; one that has begun goes on with the steps that it began with.
       console: a rich Console for what is found.
       started: time.monotonic() at the command's start.
@@ -188,7 +188,7 @@ def measure(recipe, seconds, workdir):
 
     Args:
       recipe: Recipe.
-      seconds: of steps of each stage, besides its start.
+      seconds: seconds of steps of each stage, besides its start.
       workdir: folder on the disk where checkpoints will lie.
     """
     mesh, opened, key = sharding.make_mesh(axes=recipe.mesh), mix.open_sources(recipe), jax.random.key(recipe.seed)

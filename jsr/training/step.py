@@ -23,7 +23,7 @@ def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
     Args:
       networks, chain, variables, train, rngs: see `run_chain`; networks and variables of all networks.
       batch: dict of float arrays; `refs` are of networks that refine by references (jsr.chain.referred).
-      keys: of loss rows (jsr.losses), those within them too.
+      keys: keys of loss rows (jsr.losses), those within them too.
 
     Returns:
       (outputs, updated) as `run_chain`; outputs has all keys that are not in the batch.
@@ -80,7 +80,7 @@ def prepare(networks, chain, variables, batch, rows, key):
     Args:
       networks, chain, variables: see `forward`.
       batch: dict of arrays, images uint8.
-      rows: of jsr.augment.
+      rows: rows of jsr.augment.
       key: the step's PRNG key.
 
     Returns:
