@@ -13,7 +13,7 @@ TABLES = Path(__file__).parent / "tables"
 
 
 def printed(name: str) -> list[dict[str, str]]:
-    """The lines of a challenge's table in the report's order: a dict an entry, its figures as printed; [] without one.
+    """The lines of a challenge's table in the report's order: a dict per entry, figures as printed; [] without a table.
 
     Columns: id, of the entry in the catalogue of published methods (jsr.catalogue); team, method, the scores, runtime_s
     or runtime_ms (an image) and others that the report has, such as score (see `score`), params_m (M), flops_g and
@@ -32,7 +32,7 @@ def printed(name: str) -> list[dict[str, str]]:
 
 
 def table(protocol: Protocol) -> list[dict[str, str]]:
-    """The lines of `printed`, best first by what orders them."""
+    """The lines of `printed`, best first by the score that orders the table."""
     return sorted(printed(protocol.name),
                   key=lambda row: -(float(row["score"]) if protocol.weigh else level(protocol, row)))
 

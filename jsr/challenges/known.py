@@ -13,7 +13,7 @@ PROTOCOLS = {name: track for name, track in CHALLENGES.items() if track.keys}
 
 
 def protocol(name: str) -> Protocol:
-    """The row of `PROTOCOLS` called `name`; raises UserError naming the nearest where there is none."""
+    """The row `name` of `PROTOCOLS`; UserError names the nearest one for an unknown name."""
     if name not in PROTOCOLS:
         raise UserError(f"challenge protocol {name!r} is unknown; {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]

@@ -79,7 +79,7 @@ def official(model: nn.Module, variables: Mapping[str, Any]) -> tuple[str, Rules
 
 
 def detect(state_dict: Mapping[str, Any], formats: Mapping[str, Rules]) -> str:
-    """The name among `formats`, {name: Rules}, whose modules a state dict has most of."""
+    """The name among `formats`, {name: Rules}, that shares most modules with a state dict."""
     return max(formats, key=lambda name: known(state_dict, formats[name]))
 
 

@@ -73,7 +73,7 @@ def state_dicts(checkpoint: Any) -> dict[str, StateDict]:
 
 
 def unwrap(checkpoint: Any) -> StateDict:
-    """The state dict inside what training scripts save around it.
+    """Finds the state dict inside the wrappers that training scripts save.
 
     Args:
       checkpoint: nested mappings; averaged parameters (`params_ema`, `ema_state_dict`...) go before the plain ones.

@@ -43,7 +43,7 @@ _NUMPY = {"library": f"NumPy {np.__version__}"}
 
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    """A codec as a step.
+    """A step of a degradation that is a codec.
 
     Attributes:
       encode: function of (image, **parameters) to bytes.
@@ -151,7 +151,7 @@ class Degraded:
 
 
 def protocol(name: str) -> Degradation:
-    """The row of `PROTOCOLS` called `name`, or a guest's Degradation ("mypkg.codecs:phone", jsr.guests).
+    """The row `name` of `PROTOCOLS`, or a guest's Degradation ("mypkg.codecs:phone", jsr.guests).
 
     Raises:
       UserError: there is none; the nearest is named.
@@ -175,7 +175,7 @@ def _is_codec(step):
 
 
 def parameters(name: str) -> dict[str, Any]:
-    """{parameter: its value, or its range} of a protocol; the first step's where several have one of that name.
+    """{parameter: value or range} of a protocol; the first step's, if several steps have the parameter.
 
     The ranges of filters, which depend on each other, are a protocol's own, and are not among them.
     """
@@ -362,7 +362,7 @@ def degrade(name: str, hr: np.ndarray, *, seed: int | str = 0, **fixed: Any) -> 
 
 
 def replay(record: Mapping[str, Any], hr: np.ndarray) -> Degraded:
-    """Degrades as a record says, whatever the versions of the libraries were then.
+    """Degrades again as a record says, with the libraries installed now.
 
     Returns:
       Degraded, whose record has the versions of now: equal records mean equal bytes.
@@ -385,7 +385,7 @@ def sees_whole(name: str) -> bool:
 def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, int], *,
                  kept: Callable[[list, Callable[[], bytes]], bytes] | None = None,
                  seed: int | str = 0, **fixed: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Degrades as much of an image as it takes to know a part of its LR image.
+    """Degrades only as much of an image as a part of its LR image needs.
 
     The part equals the same part of the whole LR image, bit for bit. With resizes and JPEG the codec gets whole blocks
     of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated. AVIF gets the
@@ -444,7 +444,7 @@ def _made(record, lr_bytes):
 
 def trace(record: Mapping[str, Any], hr: np.ndarray, *,
           keep: tuple[slice, slice] = (slice(None), slice(None))) -> Iterator[Made]:
-    """The steps of `replay` one by one.
+    """Replays a record step by step.
 
     Args:
       record, hr: see `replay`.
@@ -488,7 +488,7 @@ def trace(record: Mapping[str, Any], hr: np.ndarray, *,
 
 
 def decode(lr_bytes: bytes, record: Mapping[str, Any] | None = None, *, name: str | None = None) -> np.ndarray:
-    """An LR file's bytes as uint8 (H, W, 3); of a clip (T, H * 3 // 2, W).
+    """Decodes an LR file's bytes to uint8 (H, W, 3); a clip's to (T, H * 3 // 2, W).
 
     Args:
       lr_bytes: the content of the file.

@@ -65,7 +65,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def check_rows(rows: Iterable[_Row]) -> None:
-    """Raises UserError where there is no row, and for one whose function is unknown, or whose fields it lacks."""
+    """Raises UserError if there is no row, and for a row that lacks a field or names an unknown function."""
     rows = list(rows)
     if not rows:
         raise UserError("a player has no losses: nothing would learn; give it rows (--config.stages[0].losses=...)")
@@ -129,7 +129,7 @@ def _is_loss(its):
 
 
 def defaults(fn: str) -> dict[str, Any]:
-    """{option: its default} of a function of LOSSES, but `params`; UserError names the nearest of an unknown one."""
+    """{option: default} of a function of LOSSES, without `params`; UserError names the nearest for an unknown one."""
     _, _, *options = inspect.signature(function(fn)).parameters.values()
     return {option.name: option.default for option in options if option.name != "params"}
 
@@ -139,7 +139,7 @@ def _options(row):
 
 
 class Key(NamedTuple):
-    """A key of a loss row in parts: `net` is "" for a plain name, `path` where no submodule is asked for."""
+    """A key of a loss row in parts: `net` is "" for a plain name, `path` is "" without a submodule."""
 
     net: str
     of: str
@@ -152,7 +152,7 @@ class Key(NamedTuple):
 
 
 def parse(key: str) -> Key:
-    """The Key of a text as above; UserError where it is none."""
+    """The Key of a text such as "teacher(lr)"; UserError for other texts."""
     applied = re.fullmatch(r"(\w+)\((.+)\)(?:@([^()@]+))?", key)
     if applied:
         parse(applied[2])
@@ -164,7 +164,7 @@ def parse(key: str) -> Key:
 
 
 def keys(rows: Iterable[_Row]) -> list[str]:
-    """All keys of loss rows, and those within them, sorted."""
+    """All keys of loss rows, and the keys within them, sorted."""
     found = [row[part] for row in rows for part in ("pred", "target")]
     for key in found:
         inner = parse(key)
@@ -187,7 +187,7 @@ def initial_params(row: _Row) -> dict[str, Any]:
 
 
 def learnt(rows: Sequence[_Row], params: Mapping[str, Any]) -> dict[str, jax.Array]:
-    """{"<name of the row>/<name>": mean} of what the functions of rows have learnt; `params` as in `total`."""
+    """{"<name of the row>/<name>": mean} of the quantities that rows' functions have learnt; `params` as in `total`."""
     return {f"{name}/{part}": jnp.mean(value) for name, row in zip(names(rows), rows, strict=True) if name in params
             for part, value in LEARNT[row["fn"]](params[name], **_options(row)).items()}
 
@@ -237,7 +237,7 @@ def total(rows: Sequence[_Row], outputs: Mapping[str, jax.Array], batch: Mapping
 
 
 def names(rows: Sequence[_Row]) -> list[str]:
-    """A name a row, all different."""
+    """A name for each row, all different."""
     short = [f"loss/{row['fn']}_{row['pred']}" for row in rows]
     full = [f"{name}_{row['target']}" if short.count(name) > 1 else name for name, row in zip(short, rows, strict=True)]
     return [f"{name}_{full[:i].count(name) + 1}" if full.count(name) > 1 else name for i, name in enumerate(full)]

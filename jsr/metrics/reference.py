@@ -55,7 +55,7 @@ def ssim(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: i
 
 
 def tcc(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: int = 0) -> float:
-    """Temporal change consistency of clips: SSIM of what changes from frame to frame.
+    """Temporal change consistency of clips: SSIM of the changes from frame to frame.
 
     Source: Zhang et al., Exploiting temporal consistency for real-time video depth estimation, ICCV 2019; here of 8-bit
     images instead of depth maps. No optical flow takes part: what flickers, or stands still where it should move, is

@@ -83,7 +83,7 @@ def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
 
 
 def load(file: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a model file, for programs of one's own.
+    """Loads the network of a model file, for programs of your own.
 
         module, variables = jsr.models.load("x2")
         sr = module.apply(variables, lr)          # float32 (N, H, W, 3) in [0, 1], not clipped
@@ -164,12 +164,12 @@ def card(model: str | nn.Module) -> Card:
 
 
 def resolve(model_id: str) -> str:
-    """The full id, with the variant: "edsr" to "edsr/baseline"; UserError names the nearest of an unknown one."""
+    """The full id, with the variant: "edsr" becomes "edsr/baseline"; UserError names the nearest for an unknown one."""
     return f"{model_id.partition('/')[0]}/{_find(model_id)[1]}"
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """The ids that match a shell pattern, as in "edsr/*", sorted by file; imports every network file."""
+    """The ids that match a shell pattern such as "edsr/*", sorted by file; imports every network file."""
     ids = [f"{stem}/{variant}" for stem in STEMS for variant in _import(stem).VARIANTS]
     return fnmatch.filter(ids, pattern)
 

@@ -9,7 +9,7 @@ from jsr.layers.padding import Padding
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """One a network file, as its `CARD`.
+    """The facts about a network, one Card per network file, as its `CARD`.
 
     Attributes:
       title: the network's name as its paper writes it, with one clause on what it is.

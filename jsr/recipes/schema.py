@@ -225,7 +225,7 @@ class Ensemble:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that a training is made of."""
+    """All parts of a training."""
 
     recipe: str = key('"<track>:<name>"', "")
     entry: str = key('id of the line of the protocol\'s published table that the recipe follows, "casr_x4"; "" for a '
@@ -392,7 +392,7 @@ def _type(kind: Any) -> dict[str, Any]:
 
 
 def read(data: Mapping[str, Any] | ConfigDict) -> Recipe:
-    """Makes a Recipe of plain data: dicts, lists, numbers and texts.
+    """Makes a Recipe from plain data: dicts, lists, numbers and texts.
 
     Args:
       data: what `jsr.recipes.recipe` gives, or a run's config.json holds. Keys with a default may be absent.

@@ -16,17 +16,17 @@ from jsr.trees import plain
 
 
 def source(dataset: str = "", **keys: Any) -> dict[str, Any]:
-    """A row of the data that samples are taken from (schema.Source): a dataset, or hr="DIR", lr="DIR"."""
+    """Writes a row of training data (schema.Source): a dataset, or hr="DIR", lr="DIR"."""
     return _whole(schema.Source, dataset=dataset, **keys)
 
 
 def player(**keys: Any) -> dict[str, Any]:
-    """One of the players of a stage (schema.Player)."""
+    """Writes one of a stage's players (schema.Player)."""
     return _whole(schema.Player, **keys)
 
 
 def stage(*, players: Iterable[Mapping] = (), **keys: Any) -> dict[str, Any]:
-    """A stage of training.
+    """Writes a stage of training.
 
     Args:
       players: players, at the same time. For one that updates the whole chain give its keys (schema.Player) among
@@ -42,7 +42,7 @@ def stage(*, players: Iterable[Mapping] = (), **keys: Any) -> dict[str, Any]:
 
 
 def recipe(*, networks: Mapping[str, Mapping], data: Mapping, **keys: Any) -> dict[str, Any]:
-    """A recipe.
+    """Writes a recipe, as plain data.
 
     Args:
       networks: {name: keys of schema.Net}.
