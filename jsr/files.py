@@ -144,9 +144,9 @@ def is_remote(word):
 def refuse_remote(word):
     """Raises UserError where a word names a place on cloud storage."""
     if is_remote(word):
-        raise UserError(f"{word}: is on cloud storage, which has no locks, renames and memory maps, so that only model "
-                        "files are read from there; take a local folder and copy it, as by gcloud storage cp -r, or "
-                        "mount the bucket, as by gcsfuse")
+        raise UserError(f"{word}: is on cloud storage, which has no locks, renames and memory maps; only model files, "
+                        "the --workdir of a training and its data_dir may lie there. Take a local folder and copy it, "
+                        "as by gcloud storage cp -r, or mount the bucket, as by gcsfuse")
 
 
 def starts_as_clip(head):
