@@ -358,14 +358,17 @@ def test_random_kills_of_one_of_two_lose_an_interval_at_most(small, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_full_disk_on_one_ends_all_with_a_line(small, tmp_path, victim):
-    arguments = small(tmp_path / "run", **{"networks__sr__fields": "{'num_feat': 16, 'num_block': 1}"})
+    """The state is split, so that both write; steps go on until the writing in the background has failed."""
+    workdir = tmp_path / "run"
+    arguments = [*small(workdir, networks__sr__fields="{'num_feat': 16, 'num_block': 1}"), "--config.state=sharded"]
     found = ends(start(arguments, 2, {victim: ("disk", 15_000)}))
-    if victim == 0:
-        assert [status for status, *_ in found] == [1, 1], found
-        assert all("cannot be written" in line for line in last_lines(found)), found
+    assert time.time() - (workdir / "metrics.jsonl").stat().st_mtime < 30
+    assert [status for status, *_ in found] == [1, 1], found
+    assert all(f"{workdir}/checkpoints: a checkpoint cannot be written" in line for line in last_lines(found)), found
     assert not any("Traceback" in errors for *_, errors in found), found
     found = ends(start(arguments, 2))
     assert [status for status, *_ in found] == [0, 0], found
+    assert_nothing_left(workdir)
 
 
 @pytest.mark.slow

@@ -159,6 +159,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                         if distributed.stop_asked():
                             signals.came = signal.SIGTERM
                             warn("SIGTERM came to a process: all save after this step")
+                        checkpoints.check()
                         step += 1
                         due = step % recipe.log_every == 0 or step == plan.last_step
                         with program.explained(), trace.step(step):
