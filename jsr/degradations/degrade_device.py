@@ -72,7 +72,8 @@ def form(name, size, **fixed):
     """
     *before, codec = degradations.protocol(name).steps
     resizes, codec = [step["fn"] for step in before], {key: fixed.get(key, value) for key, value in codec.items()}
-    other = [fn for fn in resizes if fn not in _RESIZES] + resizes[1:] + [codec["fn"]] * (codec["fn"] not in _CODECS)
+    other = [f"{fn} before another codec" if fn in degradations.CODECS else fn for fn in resizes if fn not in _RESIZES]
+    other += resizes[1:] + [codec["fn"]] * (codec["fn"] not in _CODECS)
     ends = [codec[end] for end in ("encoder", "decoder")] if codec["fn"] == "jpeg" else []
     other += [f"the JPEG of {end}" for end in ends if end not in LIBRARIES]
     if "pillow" in ends and not features.check_feature("libjpeg_turbo"):

@@ -35,8 +35,8 @@ def test_a_crop_has_the_bits_of_the_host(photograph, name, sides, size):
 @pytest.mark.parametrize("name, size, fixed, line", [
     ("ais24", (16, 16), {}, "ais24: avif has no form on the device, which has pillow_bicubic or pillow_lanczos, then jp"),
     ("bicubic_x4", (16, 16), {}, "bicubic_x4: matlab_bicubic has no form on the device"),
-    ("ntire24_again", (16, 16), {}, "ntire24_again: jpeg has no form on the device"),
-    ("jpeg_webp", (16, 16), {}, "jpeg_webp: jpeg has no form on the device"),
+    ("ntire24_again", (16, 16), {}, "ntire24_again: jpeg before another codec has no form on the device"),
+    ("jpeg_webp", (16, 16), {}, "jpeg_webp: jpeg before another codec has no form on the device"),
     ("photo_x2", (16, 16), {"encoder": "mozjpeg403"}, "photo_x2: the JPEG of mozjpeg403 has no form on the device"),
     ("photo_x2", (16, 4), {}, "photo_x2: the device makes LR crops of 8 px at least, not of 16x4; take a larger crop")])
 def test_what_has_no_form_is_said_in_a_line(name, size, fixed, line):
