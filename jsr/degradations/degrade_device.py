@@ -13,11 +13,11 @@ import numpy as np
 from PIL import features
 
 from jsr import degradations
-from jsr.degradations import jpeg_device, resize_device
+from jsr.degradations import jpeg_device, resize, resize_device
 from jsr.errors import UserError
 
 LIBRARIES = {"pillow": "pillow", **dict.fromkeys(("9a", "9b", "9c", "9d"), "9d"), **dict.fromkeys(("9e", "9f"), "9e")}
-_RESIZES, _CODECS = ("pillow_bicubic", "pillow_lanczos"), ("jpeg", "png")
+_RESIZES, _CODECS = (*resize_device.PILLOW, "matlab_bicubic"), ("jpeg", "png")
 _REACH = 4  # LR px around a window that a resize looks at
 _BLOCK = 16  # px, of JPEG with chroma at half the size
 _LEAST = 8  # LR px of a crop's side
@@ -70,6 +70,8 @@ def form(name, size, **fixed):
     Raises:
       UserError: the device has no form of it, or the crop is too small.
     """
+    if degradations.protocol(name).video:
+        raise UserError(f"{name}: clips have no form on the device; leave it to the host")
     *before, codec = degradations.protocol(name).steps
     resizes, codec = [step["fn"] for step in before], {key: fixed.get(key, value) for key, value in codec.items()}
     other = [f"{fn} before another codec" if fn in degradations.CODECS else fn for fn in resizes if fn not in _RESIZES]
@@ -79,8 +81,8 @@ def form(name, size, **fixed):
     if "pillow" in ends and not features.check_feature("libjpeg_turbo"):
         other.append("the JPEG of this Pillow, which is not libjpeg-turbo's,")
     if other:
-        raise UserError(f"{name}: {other[0]} has no form on the device, which has {' or '.join(_RESIZES)}, then "
-                        f"{' or '.join(_CODECS)}; leave it to the host")
+        raise UserError(f"{name}: {other[0]} has no form on the device, which has {', '.join(_RESIZES)}, and "
+                        f"then {' or '.join(_CODECS)}; leave it to the host")
     if min(size) < _LEAST:
         raise UserError(f"{name}: the device makes LR crops of {_LEAST} px at least, not of {size[0]}x{size[1]}; take "
                         "a larger crop (--config.stages[0].crop=...)")
@@ -129,8 +131,7 @@ def degraded(form, batch):
     first, start, side = (place[..., index] for index in range(3))
     lr = hr
     if form.resize:
-        lr = lr.astype(jnp.int32)
-        for axis in (1, 0):  # width before height, as Pillow
+        for axis in (1, 0) if form.resize in resize_device.PILLOW else (0, 1):  # Pillow takes the width first
             lr = _resized(form, lr, axis, first[:, axis], side[:, axis])
         lr = lr.astype(jnp.uint8)
     if form.jpeg:
@@ -151,31 +152,39 @@ def _cut(images, corners, size):
 
 
 def _resized(form, x, axis, first, side):
-    """One pass along rows (axis 0) or columns of windows (N, H, W, 3), int32, of images of so many LR px (N,)."""
+    """One pass along rows (axis 0) or columns of windows (N, H, W, 3), of images of so many LR px (N,)."""
     pixels, table = _taps(form.resize, form.scale)
     border = len(table) // 2
     position = first[:, None] + jnp.arange(form.window[axis])  # (N, out)
     kind = jnp.where(position < border, position, jnp.maximum(border, position - side[:, None] + len(table)))
     weights = jnp.take(table, jnp.clip(kind, 0, len(table) - 1), axis=0)  # (N, out, taps)
     places = (np.arange(form.window[axis])[:, None] + form.margin) * form.scale + pixels
-    x = jnp.moveaxis(x, axis + 1, 1)
+    x = jnp.moveaxis(x.astype(table.dtype), axis + 1, 1)
     total = sum(jnp.take(x, places[:, tap], axis=1) * weights[:, :, tap, None, None] for tap in range(len(pixels)))
-    total = (total + (1 << (resize_device.PRECISION_BITS - 1))) >> resize_device.PRECISION_BITS
-    return jnp.moveaxis(jnp.clip(total, 0, 255), 1, axis + 1)
+    if table.dtype == np.int32:
+        total = (total + (1 << (resize_device.PRECISION_BITS - 1))) >> resize_device.PRECISION_BITS
+        total = jnp.clip(total, 0, 255)
+    else:
+        total = jnp.floor(jnp.clip(total, 0, 255) + 0.5)
+    return jnp.moveaxis(total, 1, axis + 1)
 
 
 @functools.cache
 def _taps(name, scale):
-    """(places of taps from the first HR pixel of an LR one on, int32 weights (kinds, taps)) of a resize of Pillow's.
+    """(places of taps from the first HR pixel of an LR one on, weights (kinds, taps)) of a resize.
 
-    Kinds of LR pixels are those at the first border, the one in the middle of all, those at the last border.
+    Weights are Pillow's, int32, or MATLAB's, float32, where they are exact. Kinds of LR pixels are those at the first
+    border, the one in the middle of all, those at the last border.
     """
-    kernel, support = resize_device.PILLOW[name]
+    kernel, support = resize_device.PILLOW.get(name, (None, 2))
     count = 2 * support + 1
-    pixels, weights = resize_device.pillow_taps(count * scale, count, kernel, support)
+    if kernel:
+        pixels, weights = resize_device.pillow_taps(count * scale, count, kernel, support)
+    else:
+        (_, pixels, weights), _ = resize.matlab_passes((count * scale,) * 2, (count,) * 2)
     pixels = pixels - scale * np.arange(count)
     reach = np.arange(pixels[weights != 0].min(), pixels[weights != 0].max() + 1)
-    table = np.zeros((count, len(reach)), np.int32)
+    table = np.zeros((count, len(reach)), weights.dtype)
     for tap, kind in zip(*np.nonzero(weights), strict=True):
         table[kind, pixels[tap, kind] - reach[0]] += weights[tap, kind]
-    return reach, table
+    return reach, table if kernel else table.astype(np.float32)
