@@ -50,6 +50,7 @@ def same(a, b):
     return all(np.array_equal(x[key], y[key]) for x, y in zip(a, b, strict=True) for key in ("lr", "hr"))
 
 
+@pytest.mark.slow
 def test_what_is_left_to_the_device_becomes_the_same_samples(records):
     settings = {"crop": (80, 48), "degrade": "photo_x4", "fixed": {"quality": range(20, 60)}, "flip_rotate": True}
     form = degrade_device.form("photo_x4", (20, 12))
