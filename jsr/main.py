@@ -191,8 +191,9 @@ def run(args, overrides, console):
     if distributed.count() > 1:
         told = {key: getattr(args, key) for key in ("minutes", "member", "accept_changes", "deterministic", "tell")}
         code = {f"code of {name}": digest for name, digest in guests.code().items()}
-        distributed.agree({**trees.flat(trees.plain(recipe)), **code, "--workdir": str(workdir), **told},
-                          "give all processes the same command")
+        keys = trees.flat(trees.plain(recipe))
+        del keys["title"]  # which says of the others what is changed
+        distributed.agree({**keys, **code, "--workdir": str(workdir), **told}, "give all processes the same command")
         console.print(f"{distributed.count()} processes, {distributed.devices()} devices", highlight=False)
     if not is_remote(workdir):
         return _run_at(workdir, recipe, args, console, started)

@@ -96,6 +96,18 @@ def put_batch(batch, mesh):
             for key, value in batch.items()}
 
 
+def by_samples(fn, mesh):
+    """A function of a batch to a batch, dicts of arrays, in which each device sees its samples alone.
+
+    XLA does not always find that they do not depend on each other, and moves images between devices. `mesh` may be
+    None.
+    """
+    if mesh is None or mesh.size == 1:
+        return fn
+    part = PartitionSpec(DATA)
+    return jax.shard_map(fn, mesh=mesh, in_specs=part, out_specs=part, check_vma=False)
+
+
 # ---- the mean over devices -------------------------------------------------------------------------------------------
 
 

@@ -594,6 +594,15 @@ def test_a_workdir_that_cannot_be_written(tiny_run, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_that_degrades_on_the_device_has_the_samples_of_the_host(tiny_run, reference, tmp_path):
+    folder, _ = reference(tiny_run(tmp_path / "host"))
+    done = run(tiny_run(tmp_path / "device", data__degrade_on="device"))
+    assert done.returncode == 0, done.stderr
+    one, other = ([row["loss"] for row in log_rows(its) if "loss" in row] for its in (folder, tmp_path / "device"))
+    np.testing.assert_allclose(one, other, rtol=1e-5)  # another sample changes it by hundredths
+
+
+@pytest.mark.slow
 def test_a_checkpoint_that_does_not_fit_on_the_disk(tiny_run, tmp_path):
     small_files_only = ("import resource, signal, sys\nfrom jsr.main import main\n"
                         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"  # writes fail then, as on a full disk

@@ -13,6 +13,7 @@ from jsr.data import clips, pipeline, sources
 from jsr.data.kept import FOLDER
 from jsr.datasets.build import default_data_dir
 from jsr.datasets.cut import Cut
+from jsr.degradations import degrade_device
 from jsr.errors import UserError, nearest
 from jsr.recipes.check import first_idle_step
 from jsr.recipes.mistakes import Mistakes
@@ -218,7 +219,7 @@ def transform(recipe, stage, number):
     if not stage.frames:
         keep = _place(recipe) if row.degrade and degradations.sees_whole(row.degrade) else None
         return pipeline.PairedCrops(**cut, flip_rotate=row.flip_rotate, keep=keep, derive=derive,
-                                    cache_bytes=pipeline.CACHE_BYTES // len(rows))
+                                    form=device_form(recipe, stage), cache_bytes=pipeline.CACHE_BYTES // len(rows))
     named = pipeline.derived_keys(stage)
     if named:
         raise UserError(f"a loss compares with {named[0]!r}, which no batch of clips has; "
@@ -231,13 +232,33 @@ def transform(recipe, stage, number):
     return clips.ClipWindows(**cut, frames=stage.frames, middle=middle, cache_bytes=clips.CACHE_BYTES // len(rows))
 
 
+def device_form(recipe, stage):
+    """The jsr.degradations.degrade_device.Form by which the device degrades a stage's samples; None: the host does.
+
+    Raises:
+      UserError: the device cannot.
+    """
+    if recipe.data.degrade_on == "host":
+        return None
+    where, size = "data" if stage.data else "data.train", tuple(side // recipe.scale for side in stage.crop_hw)
+    if stage.frames or not all(row.degrade for row in recipe.rows(stage)):
+        what = "samples of clips" if stage.frames else "LR images that are stored"
+        raise UserError(f"the device degrades images, and a stage has {what}; leave it to the host")
+    forms = {row.degrade: degrade_device.form(row.degrade, size, **fixed(row, f"{where}[{number}]"))
+             for number, row in enumerate(recipe.rows(stage))}
+    if len(set(forms.values())) > 1:
+        raise UserError(f"the device degrades all samples of a stage alike, and {' and '.join(forms)} are of different "
+                        "kinds; leave it to the host")
+    return next(iter(forms.values()))
+
+
 def _place(recipe):
     """The folder in which LR files of whole images are kept."""
     return Path(recipe.data.data_dir or default_data_dir()) / FOLDER
 
 
 def batch_shapes(recipe, stage, count):
-    """{"lr", "hr": shape} of a batch of `count` samples of a stage, as `transform` makes them."""
+    """{"lr", "hr": shape} of a batch of `count` samples of a stage, as networks and losses see them."""
     size = tuple(side // recipe.scale for side in stage.crop_hw)
     frames = (stage.frames,) * bool(stage.frames)
     of_hr = () if isinstance(chain_frames(_networks(recipe, stage)), int) else frames

@@ -213,9 +213,8 @@ def replay(box):
 
 def _as_seen(box):
     """The batch as the networks see it; in float32, since draws in float64 are others."""
-    networks, chain, rows = box.plan.networks, list(box.plan.recipe.chain), box.plan.stage.augment
-    return jax.jit(lambda variables, batch: prepare(networks, chain, variables, batch, rows, _step_key(box)))(
-        _variables(box), box.batch)
+    return jax.jit(lambda variables, batch: prepare(box.plan, variables, batch, _step_key(box)))(_variables(box),
+                                                                                                 box.batch)
 
 
 def _variables(box):

@@ -22,7 +22,8 @@ log = logging.getLogger("jsr")
 
 # Keys that may differ between the command that began a run and the one that resumes it: none that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
-             "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title", "mesh", "state")
+             "data.degrade_on", "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title", "mesh",
+             "state")
 DATA_PLACES = (".dataset", ".hr", ".lr", ".files")  # free too, while the data are the same
 _VALIDATIONS = ("eval_every",)  # not free in a run that may end for want of a better one
 _BEGUN = ("config.json", "fingerprint.json")
