@@ -12,7 +12,7 @@ import threading
 import traceback
 
 from jsr import allocator
-from jsr.errors import UsageError, UserError, install, nearest, no_permission
+from jsr.errors import UsageError, UserError, install, nearest, no_permission, shown
 
 _NUMBER = re.compile(r"-\d+(\.\d*)?|-\.\d+")
 _OUTPUT_GONE = (errno.ENOSPC, errno.EBADF, errno.EIO)
@@ -228,7 +228,7 @@ def _stopped(name):
 
 def _say(name, text):
     with contextlib.suppress(OSError):
-        print(f"{name}: {text}", file=sys.stderr)
+        print(shown(f"{name}: {text}"), file=sys.stderr)
 
 
 def _give_up_output():

@@ -151,9 +151,9 @@ def _other_records(workdir, records):
         return ""
     try:
         kept = json.loads(gzip.decompress((workdir / _RECORDS).read_bytes()))
+        before, now = (collections.Counter(_files(found)) for found in (kept, records))
     except (OSError, EOFError, ValueError, zlib.error, RecursionError):
         return ""
-    before, now = (collections.Counter(_files(found)) for found in (kept, records))
     gone, new = (dict.fromkeys(name for name, _ in one - other) for one, other in ((before, now), (now, before)))
     kinds = {"gone": [name for name in gone if name not in new],
              "of another size": [name for name in gone if name in new],
