@@ -190,7 +190,7 @@ def _same_form(before, now, step):
     from jsr.training import stages
     from jsr.training import state as states
 
-    one, other = (states.abstract(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh())
+    one, other = (states.abstract(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh(), named=True)
                   for its in (before, now))
     return jax.tree.structure(one) == jax.tree.structure(other) and jax.tree.leaves(one) == jax.tree.leaves(other)
 
