@@ -51,9 +51,7 @@ import sys
 import tempfile
 import time
 
-from rich.console import Console
-
-from jsr import recipes, results, shards
+from jsr import recipes, results, shards, terminal
 from jsr.cli import _output, _progress
 from jsr.errors import UsageError, UserError
 from jsr.files import is_stream, writing
@@ -181,7 +179,7 @@ def _upscale(args, size, piped):
     from jsr.inference import choice, upscale_folder
     from jsr.inference.settings import Settings
 
-    stdout = Console(soft_wrap=True, highlight=False, markup=False, stderr=piped.to_stdout)
+    stdout = terminal.console(stderr=piped.to_stdout)
     check_settings()
     use_compile_cache()
     settings = Settings(size=size, **{field.name: getattr(args, field.name) for field in dataclasses.fields(Settings)

@@ -26,6 +26,7 @@ from jsr.chain import takes_quality
 from jsr.data.kept import kept
 from jsr.data.order import Order
 from jsr.datasets import records, tiled
+from jsr.degradations import degrade_device
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import FileError, UserError, nearest
 from jsr.parallel import init_worker, named_semaphores
@@ -136,11 +137,13 @@ class PairedCrops:
         eight ways as likely.
       keep: folder of the LR files of whole images, where `degrade` makes these (jsr.data.kept); None keeps none.
       derive: keys of `DERIVED` that each sample gets too.
+      form: jsr.degradations.degrade_device.Form of `degrade` for crops of this size, where the device degrades: samples
+        then have, instead of "lr" and "hr", what its `part` gives.
       cache_bytes: decoded images that each worker keeps.
     """
 
     def __init__(self, *, crop, scale, degrade="", fixed=None, flip_rotate=False, keep=None, derive=(),
-                 cache_bytes=CACHE_BYTES):
+                 form=None, cache_bytes=CACHE_BYTES):
         self._sides = tuple(crop) if isinstance(crop, (list, tuple)) else (crop, crop)
         if len(self._sides) != 2 or not all(isinstance(side, (int, np.integer)) and side > 0 for side in self._sides):
             raise UserError(f"crop {crop!r}: give a side, px, or [height, width] (--config.stages[0].crop=...)")
@@ -160,14 +163,15 @@ class PairedCrops:
         self._scale, self._derive = scale, tuple(derive)
         self._degrade, self._fixed, self._guests = degrade, dict(fixed or {}), guests.Brought()
         self._flip_rotate, self._keep, self._decode = flip_rotate, keep, _DecodeCache(cache_bytes)
+        self._form = form
 
     def __call__(self, record, rng):
-        lr, hr, crop = self._pair(record, rng)
+        pair, crop = self._pair(record, rng)
         try:
             derived = {key: DERIVED[key](crop) for key in self._derive}
         except UserError as e:
             raise UserError(f"{record['name']}: {e}") from e
-        return {"lr": lr, "hr": hr} | derived
+        return pair | derived
 
     def check(self, source):
         """Raises UserError where the first images of some records are all smaller than the crop."""
@@ -184,7 +188,7 @@ class PairedCrops:
                             "that were tried; use a smaller crop (--config.stages[0].crop=...)")
 
     def _pair(self, record, rng):
-        """(LR crop, HR crop, the Crop)."""
+        """({"lr", "hr"} of a sample, or what the device makes them of; the Crop)."""
         name, scale = record["name"], self._scale
         rows, columns = size = tuple(side // scale for side in self._sides)
         if "frames" in record:
@@ -200,12 +204,15 @@ class PairedCrops:
         if small:
             hr = _mirrored(hr[:height * scale, :width * scale], self._sides)
         y, x = int(rng.integers(max(height - rows, 0) + 1)), int(rng.integers(max(width - columns, 0) + 1))
+        if self._form:
+            record = degradations.draw(self._degrade, int(rng.integers(1 << 62)), **self._fixed)
+            return degrade_device.part(self._form, hr, (y, x), record), Crop(hr, scale, y, x, size, record)
         if self._degrade:
             whole = [way, self._sides if small else 0]  # what the image is made of, beside its file
             lr, part, made = degradations.degrade_part(
                 self._degrade, hr, (y, y + rows), (x, x + columns), seed=int(rng.integers(1 << 62)), **self._fixed,
                 kept=lambda steps, make: kept(self._keep, record["hr"], [steps, *whole], make))
-            return lr, part, Crop(hr, scale, y, x, size, made)
+            return {"lr": lr, "hr": part}, Crop(hr, scale, y, x, size, made)
         part = hr[y * scale:(y + rows) * scale, x * scale:(x + columns) * scale]
         if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
@@ -216,7 +223,7 @@ class PairedCrops:
                             "take networks of another scale, or another dataset")
         lr = (_mirrored(lr, size) if small else lr)[y:y + rows, x:x + columns]
         made = json.loads(record.get("degradation") or "{}") if self._derive else {}
-        return lr, part, Crop(hr, scale, y, x, size, made)
+        return {"lr": lr, "hr": part}, Crop(hr, scale, y, x, size, made)
 
     def _hr(self, record):
         """The HR image in a form that crops can be cut from: decoded by region, or whole and kept."""
@@ -365,8 +372,8 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
       leave_out: called with a line for each record that another stands in for, before its batch is given.
 
     Yields:
-      dicts of uint8 arrays (batch / count, H, W, C), of clips (batch / count, T, H, W, C), and of float32 arrays
-      (batch / count,) where `DERIVED` gives numbers.
+      dicts of uint8 arrays (batch / count, H, W, C), of clips (batch / count, T, H, W, C), and of numbers: float32
+      (batch / count,) where `DERIVED` gives some, int32 that the device degrades by.
 
     Raises:
       UserError: more than `max_damaged` images that are damaged; what `leave_out` raises.

@@ -140,6 +140,9 @@ class Data:
     data_dir: str = key('folder of built datasets; "" is $JSR_DATA_DIR, else $TFDS_DATA_DIR, else '
                         "~/tensorflow_datasets", "")
     num_workers: int = key("processes that make samples; 0 makes them in the training's own", 2, least=0, most=1024)
+    degrade_on: str = key('"host" degrades samples in the processes that make them, "device" within the training step, '
+                          "which takes that work from them; the same bits. Pillow's and MATLAB's resizes and JPEG "
+                          "have a form on the device", "host", choices=("host", "device"))
     max_damaged: int = key("images that a run goes on without where they turn out to be damaged: another stands in for "
                            "each, and the log names it", 100, least=0)
 

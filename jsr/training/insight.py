@@ -213,7 +213,8 @@ def advice(spent, num_workers):
     if spent["data"] < _TOO_LONG_WAITING * training:
         return ""
     return (f"{spent['data'] / training:.0%} of the training waited for data: try more workers "
-            f"(--config.data.num_workers={2 * max(num_workers, 1)}), a larger network, or a cheaper degradation")
+            f"(--config.data.num_workers={2 * max(num_workers, 1)}), a larger network, or a cheaper degradation; "
+            "on an accelerator --config.data.degrade_on=device takes JPEG and resizes off the workers")
 
 
 def duration(seconds):

@@ -53,6 +53,8 @@ def load(photo_folder):
     ({"state": "sharded", "stages[0].optimizer": "{'name': 'muon'}"},
      ["stages[0].players[0].optimizer: muon looks at the parameters' shapes, which a sharded state has not"]),
     ({"data.eval.degrade": ""}, ["data.eval.degrade: is empty, but "]),
+    ({"data.train[0].degrade": "photo_x4_heic", "data.degrade_on": "device"},
+     ["data.degrade_on: photo_x4_heic: heic has no form on the device"]),
     ({"data.train[0].dataset": "photos", "data.train[0].split": "trian", "data.train[0].files": "/nowhere",
       "networks.sr.start_from": "$PHOTOS/0000.png", "stages[0].crop": "30"},
      ["stages[0].crop: 30 is not a multiple of the scale 4", "data.train[0].split: photos: has no split 'trian'",
