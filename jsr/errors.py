@@ -98,4 +98,4 @@ def mismatch(value, default):
     wanted = kinds.get(type(default), object)
     if isinstance(value, wanted) and (wanted in (bool, object) or not isinstance(value, bool)):
         return ""
-    return f"{value!r} must be of type {type(default).__name__}, like {default!r}"
+    return f"{ascii(value):.200} must be of type {type(default).__name__}, like {default!r}"

@@ -35,6 +35,8 @@ def module_name(name):
 def module(name):
     """The imported module of a guest's name; raises UserError that names the option where nobody has imported it."""
     path = module_name(name)
+    if not all(part.isidentifier() for part in path.split(".")):
+        raise UserError(f"{name}: is no name of a module of Python's, such as mypkg.mynet")
     if path not in sys.modules:
         raise UserError(f"{name}: belongs to another package, which only you can let in: --import {path}, or in Python "
                         f"`import {path}` first")

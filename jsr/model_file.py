@@ -62,6 +62,7 @@ _ENDINGS = (".safetensors", ".onnx", *_TORCHS[:3])  # of what people take for a 
 KEPT = ("best.safetensors", "last.safetensors")  # of a run, the one to take first
 MEMBER = "member{}"  # name of a member of an ensemble in its file, and of the folder of its run
 _MOST_NETWORKS = 1000  # of a file
+_MOST_SIDE, _MOST_TILES = 1 << 20, 64  # of a tile, px; sizes of tiles that are averaged
 _DTYPES = ("F32", "F16")
 _log = logging.getLogger(__name__)
 
@@ -74,15 +75,48 @@ def _is_above_0(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
 
 
+def _is_side(value):
+    return type(value) is int and 0 <= value <= _MOST_SIDE
+
+
+def _is_tile(value):
+    return _is_side(value) and value > 0
+
+
+def _are_fields(value):
+    return isinstance(value, dict) and all(map(_is_word, value))
+
+
+_NUMBER = (int, float)
+_ENDLESS = ("inf", "-inf", "nan")  # numbers that JSON has no words for
+
+
+def _is_figure(value):
+    return value is None or value in _ENDLESS or not trees.wrong(value, _NUMBER)
+
+
+_LEVEL = {"baseline": {"psnr[rgb]": _is_figure}, "gain": _NUMBER, "worst": _NUMBER, "worst_name": str, "lost": int,
+          "images": int, "seconds_per_mpx": _NUMBER}  # of a set of pictures, of the weights that jsr ships
+_FINGERPRINT = {"source?": str, "sha256?": str, "names?": str, "codecs?": {"*": str}, "versions?": {"*": str}}
+
+
+def _is_score(value):
+    return not trees.wrong(value, {"*": _LEVEL}) if isinstance(value, dict) else _is_figure(value)
+
+
 _SCHEMA = {  # of the metadata above, as jsr.trees.wrong takes it
-    "networks": [{"name": _is_word, "model": _is_word, "scale": int, "fields": dict, "deployed?": bool}],
-    "members?": [{"name": _is_word, "weight": _is_above_0, "ema?": bool, "steps?": (int, type(None)), "scores?": dict,
-                  "fingerprint?": dict}],
-    "ema?": bool, "recipe?": str, "protocol?": str, "steps?": (int, type(None)), "scores?": dict, "data?": [dict],
-    "ensemble?": {"self?": bool, "transforms?": [str], "tiles?": [_is_above_0], "tlc?": lambda value: type(value) is int
-                  and value >= 0},
-    "fingerprint?": dict, "notes?": [str], "parity?": (dict, type(None)), "licence?": str, "pictures?": [dict],
-    "pictures_sha256?": str, "sha256?": str}
+    "networks": [{"name": _is_word, "model": _is_word, "scale": int, "fields": _are_fields, "deployed?": bool}],
+    "members?": [{"name": _is_word, "weight": _is_above_0, "ema?": bool, "steps?": (int, type(None)),
+                  "scores?": {"*": _is_score}, "fingerprint?": _FINGERPRINT}],
+    "ema?": bool, "recipe?": str, "protocol?": str, "steps?": (int, type(None)), "scores?": {"*": _is_score},
+    "data?": [dict],
+    "ensemble?": {"self?": bool, "transforms?": [_is_word], "tiles?": [_is_tile], "overlap?": _is_side,
+                  "tlc?": _is_side},
+    "fingerprint?": _FINGERPRINT, "notes?": [str], "parity?": (dict, type(None)), "licence?": str, "sha256?": str,
+    "pictures?": [{"origin": str, "licence": str, "author": str, "count": int}], "pictures_sha256?": str,
+    "training?": [{"steps": int, "batch": int, "crop": int, "seed": int, "learning_rate": _NUMBER, "ema_decay": _NUMBER,
+                   "schedule": {"name": str}, "curve": lambda value: isinstance(value, list) and all(
+                       isinstance(row, list) and len(row) == 2 and not trees.wrong(row, [_NUMBER]) for row in value)}]}
 _OWN = ("ema", "steps", "scores", "fingerprint")  # what a member's metadata have of their own, besides networks
 
 
@@ -287,6 +321,8 @@ def _opened(path):
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             yield file
+    except MemoryError as e:
+        raise UserError(f"{path}: needs more memory than there is") from e
     except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as e:
         said = _foreign(path) or files.foreign(path) or f"damaged, or not a .safetensors file ({e})"
         raise UserError(f"{path}: {said}{_hidden(path)}") from e
@@ -313,6 +349,8 @@ def _misnamed(meta):
     networks, members = ([row["name"] for row in meta.get(key) or ()] for key in ("networks", "members"))
     if not 0 < len(networks) <= _MOST_NETWORKS:
         return f"networks are {len(networks)}"
+    if len(tiles := (meta.get("ensemble") or {}).get("tiles", ())) > _MOST_TILES:
+        return f"ensemble.tiles are {len(tiles)}"
     if len({*networks}) < len(networks) or len({*members}) < len(members):
         return "two networks or members have one name"
     if members and sum(map(len, chains(meta))) < len(networks) or not all(chains(meta)):

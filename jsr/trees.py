@@ -44,13 +44,18 @@ def wrong(value, schema, name=""):
     Args:
       value: the tree.
       schema: a type or several; [schema of each entry]; {key: schema}, where a key that ends in "?" may be missing and
-        further keys may be there; or a function that says whether a value is right.
+        further keys may be there, which {"*": schema} is for; or a function that says whether a value is right.
       name: name of the tree, for the message.
     """
     if isinstance(schema, dict):
         if not isinstance(value, dict):
             return f"{name or 'it'} is no object"
         for key, inner in schema.items():
+            if key == "*":
+                if found := next(filter(None, (wrong(entry, inner, f"{name}.{ascii(own)[1:-1]:.60}")
+                                               for own, entry in value.items())), ""):
+                    return found
+                continue
             own, place = key.rstrip("?"), f"{name}.{key.rstrip('?')}".lstrip(".")
             if own not in value and own == key:
                 return f"{place} is missing"

@@ -232,7 +232,7 @@ def _card(name, path):
     lines += [f"- trained on: {row['data']}"] * bool(row["data"])
     fingerprint = meta.get("fingerprint") or {}
     if "source" in fingerprint:
-        lines.append(f"- converted from {fingerprint['source']}, SHA-256 {fingerprint['sha256']}")
+        lines.append(f"- converted from {fingerprint['source']}, SHA-256 {fingerprint.get('sha256', 'not stated')}")
     scores = meta.get("scores") or {}
     codecs = (fingerprint.get("codecs") or {}).get("data.eval", "")
     by = f", LR by {codecs}" if codecs else ""

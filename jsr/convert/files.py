@@ -123,7 +123,7 @@ def is_model_file(path):
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             return "jsr" in (file.metadata() or {})
-    except (safetensors.SafetensorError, OSError):
+    except (safetensors.SafetensorError, OSError, MemoryError):
         return False
 
 
