@@ -1,4 +1,4 @@
-"""Says what this machine has: versions, devices, codecs, one tiny convolution, and how to get what is missing."""
+"""Say what this machine has: versions, devices, codecs, one tiny convolution, and how to get what is missing."""
 
 from importlib import metadata
 import os
