@@ -132,7 +132,7 @@ def test_pytorch_is_asked_for_nothing_but_to_write(tmp_path, monkeypatch, torch)
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in ("whole.pth", "old.pth"):
         assert files.read_state_dict(tmp_path / name).tensors.keys() == {"weight", "bias"}
-    with pytest.raises(UserError, match=r"a.pth: to write .* needs PyTorch.*pip install .*\[torch\]"):
+    with pytest.raises(UserError, match=r"a.pth: writing .pth files needs PyTorch.*pip install .*\[torch\]"):
         files.write_state_dict(tmp_path / "a.pth", TENSORS)
 
 

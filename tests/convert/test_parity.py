@@ -71,7 +71,7 @@ def test_another_output_is_refused(network, pair, tmp_path, value):
     (lambda pair: {**pair, "sr": pair["sr"].transpose(0, 3, 1, 2)}, r"sr is float32 \(2, 3, 8, 12\), expected float"),
     (lambda pair: {**pair, "sr": pair["sr"][:, :-1]}, r"sr is \(2, 7, 12, 3\), for an lr of .* gives \(2, 8, 12, 3\)"),
     (lambda pair: {"lr": pair["lr"][:, 1:], "sr": pair["sr"][:, 2:]},
-     r"lr is 3x6 .*, this network takes multiples of 2"),
+     r"lr is 3x6 .*, but this network takes multiples of 2"),
 ])
 def test_references_that_do_not_fit(network, pair, tmp_path, change, message):
     with pytest.raises(UserError, match=message):
