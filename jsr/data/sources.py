@@ -77,7 +77,7 @@ def _is_guest(dataset):
 
 
 def _no_lr(dataset):
-    return f"names none, but {dataset} stores no LR images; name the degradation that makes them, as aim22_t1"
+    return f"is empty, but {dataset} stores no LR images; name the degradation that makes them, as aim22_t1"
 
 
 def _amiss_in_dataset(dataset, split, degrade, data_dir):

@@ -7,6 +7,7 @@ import pytest
 
 from jsr import degradations, model_file, models, recipes
 from jsr.data import mix
+from jsr.data.sources import open_source
 from jsr.errors import UserError
 from jsr.training import check, state
 
@@ -126,7 +127,7 @@ def test_batches_of_clips_have_the_shape_that_networks_give(load):
 def test_images_are_no_validation_of_clips(load, photo_folder):
     config = load(**CLIPS)
     with pytest.raises(UserError, match="the validation has images, and the protocol aim22_t2 judges clips"):
-        check.check_data(config, {mix.EVAL: mix.validation_source(config), **dict.fromkeys(
+        check.check_data(config, {mix.EVAL: open_source(str(photo_folder), ""), **dict.fromkeys(
             [mix.key(row) for row in config.data.train])})
 
 
