@@ -212,7 +212,7 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
     (["official_x3.safetensors", "official_x3.safetensors"], "official_x3.safetensors: is the very file to convert"),
     (["official_x3.safetensors", "model.pth"], "model.pth: a model file ends in .safetensors"),
     (["other_x.safetensors", "model.safetensors"],
-     "other_x.safetensors: weights of no network that jsr recognises (keys: weight, ...); name it: --arch MODEL_ID --scale N"),
+     "other_x.safetensors: weights of no network that jsr recognises (keys: weight, ...); name it: --arch MODEL_ID"),
     (["empty_x.safetensors", "model.safetensors"],
      "empty_x.safetensors: head.0.weight is empty, its shape is [0]; get the weights again"),
     (["bent_x.safetensors", "model.safetensors"], "bent_x.safetensors: weights of no network that jsr recognises"),
