@@ -114,9 +114,9 @@ def matches(query, names):
       query: what a user typed.
       names: of one thing, as the team and the method of an entry.
     """
-    known = {run for name in names for run in _runs(name)}
+    known, whole = [_runs(name) for name in names], _joined(query)
     parts = list(filter(None, map(_joined, query.split())))
-    return _joined(query) in known or bool(parts) and known.issuperset(parts)
+    return any(whole in runs for runs in known) or bool(parts) and set().union(*known).issuperset(parts)
 
 
 def figures(recipe):
@@ -192,6 +192,7 @@ def _words(text):
     return re.findall(r"[^\W_]+", "".join(plain_letters).casefold())
 
 
+@functools.cache  # a listing asks for each word of every entry
 def _joined(text):
     return "".join(_words(text))
 

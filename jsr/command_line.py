@@ -12,7 +12,7 @@ import threading
 import traceback
 
 from jsr import allocator
-from jsr.errors import UsageError, UserError, install, nearest, no_permission
+from jsr.errors import UsageError, UserError, install, nearest, no_permission, shown
 
 _NUMBER = re.compile(r"-\d+(\.\d*)?|-\.\d+")
 _OUTPUT_GONE = (errno.ENOSPC, errno.EBADF, errno.EIO)
@@ -27,7 +27,12 @@ class Parser(argparse.ArgumentParser):
 
     An option of several values takes words as long as they fit it: as its type converts them, or as a function `fits`,
     set on its action, says. What does not fit is left to the places.
+
+    Attributes:
+      remote: options that take places on cloud storage; of others such a place is a mistake.
     """
+
+    remote: frozenset[str] = frozenset()
 
     def __init__(self, **settings):
         super().__init__(**settings, allow_abbrev=False)
@@ -37,8 +42,9 @@ class Parser(argparse.ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         if self._subparsers:
             return super().parse_known_args(words, namespace)
-        for word in words:
-            _refuse_remote(word)
+        for before, word in zip(["", *words], words, strict=False):
+            if not {before, word.partition("=")[0]} & self.remote:
+                _refuse_remote(word)
         ordered, overrides = self._in_order([_at_home(word) for word in words])
         found, rest = super().parse_known_args(ordered, namespace)
         found.words, found.overrides = words, overrides
@@ -222,7 +228,7 @@ def _stopped(name):
 
 def _say(name, text):
     with contextlib.suppress(OSError):
-        print(f"{name}: {text}", file=sys.stderr)
+        print(shown(f"{name}: {text}"), file=sys.stderr)
 
 
 def _give_up_output():

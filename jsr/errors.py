@@ -8,6 +8,11 @@ import re
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Failed to determine best cudnn convolution algorithm")
 
 
+# What moves the cursor, changes colours or turns the order of letters on a terminal, by its escape
+_ACTING = {number: ascii(chr(number))[1:-1] for number in (*range(32), *range(127, 160), *range(0x202A, 0x202F),
+                                                           *range(0x2066, 0x206A)) if chr(number) not in "\n\t"}
+
+
 class UserError(ValueError):
     """A mistake that the user can mend: a bad file, key, flag or folder.
 
@@ -59,6 +64,11 @@ def grouped(errors):
         if shown < len(alike):
             folder = os.path.dirname(alike[0].partition(": ")[0]) or "."
             yield f"{folder}: the same holds for {len(alike) - shown:,} more files"
+
+
+def shown(text):
+    """A text as a terminal may have it: what names in other people's files would have that do is spelled out, \\x1b."""
+    return text.translate(_ACTING)
 
 
 def is_out_of_memory(error):

@@ -144,9 +144,9 @@ def is_remote(word):
 def refuse_remote(word):
     """Raises UserError where a word names a place on cloud storage."""
     if is_remote(word):
-        raise UserError(f"{word}: is on cloud storage, which has no locks, renames and memory maps, so that only model "
-                        "files are read from there; take a local folder and copy it, as by gcloud storage cp -r, or "
-                        "mount the bucket, as by gcsfuse")
+        raise UserError(f"{word}: is on cloud storage, which has no locks, renames and memory maps; only model files, "
+                        "the --workdir of a training and its data_dir may lie there. Take a local folder and copy it, "
+                        "as by gcloud storage cp -r, or mount the bucket, as by gcsfuse")
 
 
 def starts_as_clip(head):
@@ -156,7 +156,26 @@ def starts_as_clip(head):
             or head[:4] == b"RIFF" and head[8:12] == b"AVI ")
 
 
-A_CLIP = "is a clip, not a picture; where clips are taken, too, its ending must be one's, as .mp4 or .mkv"
+_UNREAD = (  # how files begin that have a picture's ending, or are pictures, and that nothing here reads
+    *((start, f"is {what}, which cannot be read; convert it to PNG") for start, what in (
+        (b"%PDF", "a PDF document"), (b"<svg", "an SVG drawing"), (b"<?xml", "an XML document"),
+        (b"v/1\x01", "an OpenEXR picture"), (b"#?RADIANCE", "a Radiance HDR picture"),
+        (b"#?RGBE", "a Radiance HDR picture"), (b"PF\n", "a picture of floats (PFM)"),
+        (b"Pf\n", "a picture of floats (PFM)"), (b"P7\n", "a PAM picture"), (b"DDS ", "a texture (DDS)"),
+        (b"II\xbc", "a JPEG XR picture"), (b"gimp xcf", "a drawing of GIMP"), (b"SIMPLE  =", "a FITS picture"),
+        (b"FUJIFILMCCD-RAW", "a camera's raw file"), (b"\0\0\0\x18ftypcrx", "a camera's raw file"))),
+    (b"version https://git-lfs", "is a note of Git LFS in the place of a file; `git lfs pull` brings that"),
+    (b"PK\3\4", "is a ZIP archive; unpack it"),
+    *((start, "is a page of the web in the place of a file; get that by its download link")
+      for start in (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML")))
+_A_CLIP = "is a clip, not a picture; where clips are taken, too, its ending must be one's, as .mp4 or .mkv"
+
+
+def no_picture(head):
+    """What a file is that is no picture for here, by its first 64 bytes, and what to do; "" where they do not tell."""
+    if starts_as_clip(head):
+        return _A_CLIP
+    return next((said for start, said in _UNREAD if head.lstrip().startswith(start)), "")
 
 
 @contextlib.contextmanager

@@ -32,14 +32,15 @@ if __name__ == "__main__":
 from rich.console import Console
 from rich.text import Text
 
-from jsr import guests, recipes, results, terminal, trees
+from jsr import buckets, guests, recipes, results, terminal, trees
 from jsr.errors import UserError, is_out_of_memory
-from jsr.files import sha256
+from jsr.files import is_remote, sha256
 
 log = logging.getLogger("jsr")
 
 _WRITTEN = ("config.json", "metrics.jsonl", "report.json", "report.html", "parameters.txt", "best.safetensors",
             "last.safetensors")  # of a run, beside its fingerprint.json
+_DATA_DIR = "data.data_dir"
 _SHOWN = 4  # changes of a recipe in a run's title, and keys in the name of its folder
 
 
@@ -66,11 +67,12 @@ def parse(argv):
 
 def add_arguments(parser):
     """Adds the arguments of a training to an argparse parser."""
+    parser.remote = frozenset(["--workdir", f"--config.{_DATA_DIR}"])
     parser.add_argument("recipe", nargs="?", metavar="FILE[:RECIPE]", help="track file, which is Python and runs, and "
                         "one of its recipes")
     parser.add_argument("--config", metavar="FILE[:RECIPE]", help="the same")
-    parser.add_argument("--workdir", type=_folder, help="where the run lies (default: runs/<track>/<recipe>, "
-                        "and what is changed of it)")
+    parser.add_argument("--workdir", type=_folder, help="folder of the run, local or on cloud storage, as "
+                        "gs://bucket/run (default: runs/<track>/<recipe>, and what is changed of it)")
     parser.add_argument("--minutes", type=float, help="as many steps as the training has time for, compiling, "
                         "validations and checkpoints counted, instead of the recipe's; all its stages in proportion. "
                         "Of an ensemble each member has so much")
@@ -95,10 +97,10 @@ def add_arguments(parser):
 
 
 def _folder(text):
-    """A path; the empty text, as of a variable that is not set, would be the current folder."""
+    """A path, or an address as it is; the empty text, as of a variable that is not set, would be the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("names no folder; . is the current one")
-    return Path(text)
+    return text if is_remote(text) else Path(text)
 
 
 def _hosts(text):
@@ -162,7 +164,7 @@ def start(args, overrides):
 def run(args, overrides, console):
     """Prepares the data, trains, evaluates, reports; the arguments are those of the command line."""
     from jsr import device, distributed
-    from jsr.training import check, members, run_folder, trackers
+    from jsr.training import check, run_folder, trackers
 
     started, spec = time.monotonic(), args.config or args.recipe
     if not spec or args.config and args.recipe:
@@ -172,7 +174,7 @@ def run(args, overrides, console):
     device.check_settings()
     if args.tell:
         trackers.find(args.tell)
-    recipe = recipes.load(spec, overrides, check.look)
+    recipe = recipes.load(spec, _near(spec, overrides, console), check.look)
     track, _, name = recipe.recipe.partition(":")
     changes = _changes(recipe, spec, args.minutes, run_folder.free_keys(recipe))
     if args.minutes is not None:
@@ -193,6 +195,31 @@ def run(args, overrides, console):
         del keys["title"]  # which says of the others what is changed
         distributed.agree({**keys, **code, "--workdir": str(workdir), **told}, "give all processes the same command")
         console.print(f"{distributed.count()} processes, {distributed.devices()} devices", highlight=False)
+    if not is_remote(workdir):
+        return _run_at(workdir, recipe, args, console, started)
+    if distributed.count() > 1:
+        raise UserError(f"--workdir={workdir}: is on cloud storage, which several processes cannot share as a "
+                        "folder; mount the bucket on all hosts, as by gcsfuse, and name the folder")
+    with buckets.mirrored(workdir) as copy:
+        console.print(f"meanwhile in {copy}", highlight=False, markup=False, soft_wrap=True)
+        return _run_at(copy, recipe, args, console, started)
+
+
+def _near(spec, overrides, console):
+    """The overrides, with a copy on this machine for a folder of datasets on cloud storage."""
+    own = recipes.template(spec).get("data", {}).get("data_dir", "")
+    if not is_remote(dict([(_DATA_DIR, own), *overrides])[_DATA_DIR]):
+        return overrides
+    recipe = recipes.load(spec, overrides)
+    copy = buckets.datasets(recipe.data.data_dir, _datasets(recipe),
+                            announce=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    return [*overrides, (_DATA_DIR, str(copy))]
+
+
+def _run_at(workdir, recipe, args, console, started):
+    """Prepares the data, trains, evaluates and reports in a folder of this machine; returns the exit status."""
+    from jsr import distributed
+    from jsr.training import members
 
     def prepare():
         _refuse_foreign(workdir)
@@ -369,13 +396,17 @@ def _recipes_beside(file):
     return list(getattr(recipes.import_file(recipes.find(file)), "RECIPES", ()))
 
 
+def _datasets(recipe):
+    """The names of the datasets that a recipe trains on or is validated on."""
+    names = {row.dataset for run in recipe.runs for stage in run.stages for row in run.rows(stage)}
+    return sorted({*names, recipe.data.eval.dataset} - {""})
+
+
 def _prepare(recipe, console):
     """Builds embedded datasets on first use; others are the user's to build, since they cost a download."""
     from jsr.datasets import build
 
-    names = {row.dataset for run in recipe.runs for stage in run.stages for row in run.rows(stage)}
-    names.add(recipe.data.eval.dataset)
-    for name in sorted(n for n in names if n.split("/")[0] in build.ON_FIRST_USE):
+    for name in (name for name in _datasets(recipe) if name.split("/")[0] in build.ON_FIRST_USE):
         build.build(name, data_dir=recipe.data.data_dir or None,
                     announce=lambda line: console.print(line, highlight=False))
 

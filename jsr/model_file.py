@@ -50,11 +50,11 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jsr import models, reparam, trees, weights
+from jsr import buckets, models, reparam, trees, weights
 from jsr.convert import conversion, files, trial
 from jsr.errors import UserError
 from jsr.files import atomic_write, is_remote
-from jsr.weights import public, remote
+from jsr.weights import public
 
 FORMAT = 1
 _TORCHS = (".pth", ".pt", ".ckpt", ".bin", ".pkl")  # endings of PyTorch weights
@@ -349,14 +349,14 @@ def find(path):
     Args:
       path: of the file, or of a run's folder, whose best one or else last one it is; where there is neither, the name
         of a model that jsr ships or has downloaded (jsr.weights). A file's address on cloud storage, as gs://..., is
-        of its local copy (jsr.weights.remote).
+        of its local copy (jsr.buckets).
 
     Raises:
       UserError: no such file or name (the nearest is named), or a folder without a model file.
     """
     word, path = os.fspath(path), Path(path)
     if is_remote(word):
-        return remote.local(word)
+        return buckets.file(word)
     if path.is_dir():
         found = next((path / kept for kept in KEPT if (path / kept).is_file()), None)
         if found is None and (trained := [file.parent for file in path.glob(f"{MEMBER.format('[0-9]*')}/{KEPT[1]}")]):

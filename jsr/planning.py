@@ -127,11 +127,11 @@ def of_step(recipe, index, on, *, effort="full"):
     Returns:
       Plain data: {recipe, stage, batch, crop (height and width, px), mesh, state, per_chip (samples), accumulate,
       parameters, format, what, on, chip, chips, dtype, effort, compile_cpu_s, versions, collectives: [{op, count,
-      bytes}] a step, flops and flops_ms (at the peak rate) a chip, estimate: {ms of a step, kernels, launching_ms, by
-      (whose estimate it is), kinds: {kind: {count, ms}}, dearest: [{ms, count, kind, module, op, shape}]}, memory:
-      bytes a chip of all that jsr.training.memory.Memory has, their total and the chip's, fits, largest_per_chip:
-      samples that would fit if memory grows in proportion, loader: {samples_per_s, bytes_per_s, hosts} that keep up
-      with the estimate}.
+      bytes}] a step, flops and flops_ms (at the peak rate) a chip, estimate: {ms of a step, kernels, launching_ms,
+      bytes (that its instructions read and write in the chip's memory), by (whose estimate it is), kinds: {kind:
+      {count, ms}}, dearest: [{ms, count, kind, module, op, shape}]}, memory: bytes a chip of all that
+      jsr.training.memory.Memory has, their total and the chip's, fits, largest_per_chip: samples that would fit if
+      memory grows in proportion, loader: {samples_per_s, bytes_per_s, hosts} that keep up with the estimate}.
 
     Raises:
       UserError: the batch does not divide, or the step does not fit.
@@ -144,7 +144,7 @@ def of_step(recipe, index, on, *, effort="full"):
                                        sharding=sharding.batched(mesh, len(leaf.shape)))
              for key, leaf in check.batch_of(recipe, stage).items()}
     sharding.check_rows(batch, mesh)
-    state = states.abstract(plan, mesh, recipe.state)
+    state = states.abstract(plan, mesh)
     every = check.abstract_variables(plan)
     frozen = {name: _laid(every[name], sharding.replicated(mesh)) for name in states.frozen(recipe)}
     key = jax.ShapeDtypeStruct((), jax.random.key(0).dtype, sharding=sharding.replicated(mesh))
@@ -249,6 +249,7 @@ def _report(compiled, on, dtype, effort, compile_s):
             "collectives": [{"op": op, "count": count, "bytes": size} for op, count, size in hlo.collectives(text)],
             "flops": flops, "flops_ms": flops / on.chip.rates[dtype] / 1e9,
             "estimate": {"ms": sum(spent) + launching, "kernels": launches, "launching_ms": launching,
+                         "bytes": sum(one.times * one.bytes for one in found),
                          "by": "cycles that XLA estimates" if on.chip.clock else "bytes and FLOPs at peak rates, and "
                          f"{hlo.LAUNCH_S * 1e6:g} us a kernel",
                          "kinds": {kind: {"count": count, "ms": ms} for kind, (count, ms) in
@@ -283,8 +284,8 @@ def lines(made):
     yield "collectives: " + (", ".join(f"{row['count']} {row['op']} of {decimal(row['bytes'])}"
                                        for row in made["collectives"]) or "none") + (
         f" (parameters: {decimal(4 * made['parameters'])})" if "batch" in made else "")
-    yield (f"time, by {estimate['by']}: {estimate['ms']:.3g} ms ({estimate['kernels']} kernels; arithmetic alone "
-           f"{made['flops_ms']:.3g} ms)")
+    yield (f"time, by {estimate['by']}: {estimate['ms']:.3g} ms ({estimate['kernels']} kernels, "
+           f"{decimal(estimate['bytes'])}; arithmetic alone {made['flops_ms']:.3g} ms)")
     for kind, row in estimate["kinds"].items():
         yield f"  {row['ms']:9.3f} ms  {row['count']:6} {kind}"
     yield f"the {len(estimate['dearest'])} dearest:"

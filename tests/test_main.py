@@ -177,7 +177,7 @@ def test_the_model_file_gives_the_reports_scores(tiny_run, reference, photo_fold
 @pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_the_same_command_resumes_bit_identical(tiny_run, reference, tmp_path, set_sigint, signum):
     set_sigint(signal.default_int_handler if signum == signal.SIGINT else signal.SIG_IGN)
-    arguments = tiny_run(tmp_path / "cut", **{"stages[0]__steps": 60, "log_every": 1, "eval_every": 20,
+    arguments = tiny_run(tmp_path / "cut", **{"stages[0]__steps": 40, "log_every": 1, "eval_every": 20,
                                               "checkpoint_every": 20})
     with_worker = [*arguments, "--config.data.num_workers=1"]
     process = subprocess.Popen(command(with_worker), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -191,9 +191,9 @@ def test_a_signal_saves_and_the_same_command_resumes_bit_identical(tiny_run, ref
     assert process.returncode == 128 + signum, errors
     assert "the same command resumes" in errors and "Traceback" not in errors
     stopped = max(int(p.name) for p in (tmp_path / "cut" / "checkpoints").iterdir() if p.name.isdigit())
-    assert 7 <= stopped < 60
+    assert 7 <= stopped < 40
     done = run(arguments)
-    assert done.returncode == 0 and f"resuming from step {stopped} of 60" in done.stderr, done.stderr
+    assert done.returncode == 0 and f"resuming from step {stopped} of 40" in done.stderr, done.stderr
     assert_same_run(tmp_path / "cut", reference(arguments)[0])
 
 

@@ -4,10 +4,7 @@ import json
 import logging
 from pathlib import Path
 import random
-import sys
 
-from etils import epath
-from fsspec.implementations import memory
 import jax
 import numpy as np
 import pytest
@@ -185,54 +182,3 @@ def test_words_that_stand_for_no_model(tmp_path, monkeypatch, word, make, messag
     with pytest.raises(UserError, match=f"^{message}") as error:
         model_file.load(word)
     assert "\n" not in str(error.value) and (make or "hides" not in str(error.value))
-
-
-@pytest.fixture
-def bucket(monkeypatch, tmp_path):
-    """A fake of gs://bucket in memory: a function from a name and bytes to what makes a file there."""
-    class Storage(memory.MemoryFileSystem):
-        """Of this test alone."""
-
-        protocol, store, pseudo_dirs = ("gcs", "gs"), {}, [""]
-
-        @classmethod
-        def _strip_protocol(cls, path):
-            return super()._strip_protocol(path.partition("://")[2] or path)
-
-    monkeypatch.setitem(sys.modules["fsspec.registry"]._registry, "gcs", Storage)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    epath.backend.fsspec_backend._get_filesystem.cache_clear()
-    yield lambda name, data: Storage().pipe_file(f"/bucket/{name}", data)
-    epath.backend.fsspec_backend._get_filesystem.cache_clear()
-
-
-def test_a_model_file_on_cloud_storage_is_read_and_kept(file, bucket, capsys):
-    bucket("a.safetensors", file.read_bytes())
-    meta, _, found = model_file.load("gs://bucket/a.safetensors")
-    assert meta["recipe"] == "aim22_t1:quick" and "sr" in found
-    copy = model_file.find("gs://bucket/a.safetensors")
-    before = copy.stat().st_mtime_ns
-    assert copy.is_relative_to(file.parent / "cache") and copy.read_bytes() == file.read_bytes()
-    assert model_file.find("gs://bucket/a.safetensors") == copy and copy.stat().st_mtime_ns == before
-    bucket("a.safetensors", file.read_bytes() + b" ")  # another file of that name: not the old copy
-    assert model_file.find("gs://bucket/a.safetensors") != copy
-    assert main(["models", "show", "gs://bucket/none.safetensors"]) == 1
-    assert capsys.readouterr().err == "jsr models: gs://bucket/none.safetensors: no such file\n"
-
-
-@pytest.mark.parametrize("words", [
-    ["train", "aim22_t1", "--workdir=gs://bucket/run"], ["train", "aim22_t1", "--config.data.data_dir=s3://bucket/data"],
-    ["upscale", "gs://bucket/pictures", "-m", "x2"], ["fuse", "x2", "gs://bucket/x2.safetensors"]])
-def test_what_cloud_storage_cannot_is_refused(bucket, tmp_path, capsys, words):
-    assert main(words) == 1
-    line, = capsys.readouterr().err.splitlines()
-    assert "is on cloud storage" in line and "gcsfuse" in line
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_package_of_a_cloud_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "gcsfs", None)
-    epath.backend.fsspec_backend._get_filesystem.cache_clear()
-    with pytest.raises(UserError, match="gs://bucket/a.safetensors: .*gcsfs"):
-        model_file.find("gs://bucket/a.safetensors")

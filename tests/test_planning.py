@@ -86,6 +86,36 @@ def test_cycles_of_a_tpu_program():
     assert [hlo.seconds(one, chips.CHIPS["v5e"], "float32") for one in (fusion, copy)] == [1e-3, 0]
 
 
+@pytest.mark.parametrize("shape, expected", [
+    ("f32[8,16]{1,0}", 4 * 8 * 16), ("(f16[2,3]{1,0}, u8[0]{0})", 12),
+    ("u8[1,540,4,960,4,3]{5,4,3,2,1,0:T(8,128)(4,1)}", 540 * 4 * 960 * 8 * 128),
+    ("bf16[540,8,121,48]{2,3,1,0:T(8,128)(2,1)}", 2 * 540 * 8 * 48 * 128), ("f32[]{:T(128)}", 4),
+    ("bf16[9,100]{1,0:T(8,128)(2,1)S(1)}", 0), ("f32[100]{0:T(1024)}", 4096)])
+def test_what_an_array_takes_in_a_chips_memory(shape, expected):
+    assert hlo.footprint(shape) == expected
+
+
+def test_a_fusion_reads_what_it_slices():
+    """EDSR's step as vectors: each layer's kernel is a part of one of them."""
+    text = """HloModule jit_f
+
+%cut (p0: f32[1000], p1: f32[64]) -> f32[64] {
+  %p0 = f32[1000]{0} parameter(0)
+  %p1 = f32[64]{0} parameter(1)
+  %slice.1 = f32[64]{0} slice(%p0), slice={[0:64]}
+  ROOT %sum = f32[64]{0} add(%slice.1, %p1)
+}
+
+ENTRY %main (x: f32[1000], y: f32[64]) -> f32[64] {
+  %x = f32[1000]{0} parameter(0)
+  %y = f32[64]{0} parameter(1)
+  %slice.2 = f32[10]{0} slice(%x), slice={[0:10]}
+  ROOT %fused = f32[64]{0} fusion(%x, %y), kind=kLoop, calls=%cut
+}
+"""
+    assert {one.name: one.bytes for one in hlo.instructions(text)} == {"slice.2": 80, "fused": 3 * 4 * 64}
+
+
 def test_chips():
     for name, chip in chips.CHIPS.items():
         assert set(chip.rates) == {"float16", "bfloat16", "float32"} and chip.bandwidth > 100, name

@@ -36,7 +36,7 @@ for name, (count, overrides) in json.loads(sys.argv[1]).items():
     recipe = recipes.load("aim22_t1:edsr", settings.items())
     plan, mesh = stages.plan_of(recipe, 0), sharding.make_mesh(jax.devices()[:count], recipe.mesh)
     state = states.make_state(plan, {"sr": models.init(plan.networks["sr"], jax.random.key(0))})
-    state, step, losses = states.placed(state, mesh, recipe.state), None, []
+    state, step, losses = states.placed(plan, state, mesh), None, []
     rng = np.random.default_rng(0)
     for _ in range(2):
         batch = {side: rng.integers(0, 256, (16, px, px, 3), np.uint8) for side, px in (("lr", 8), ("hr", 32))}
@@ -61,8 +61,8 @@ with tempfile.TemporaryDirectory() as folder:  # 8 -> 1 -> 2x4 -> 8
         checkpoints.save(number, state, {})
         checkpoints.wait()
         plan, mesh, recipe, _ = kept[name]
-        _, state, _ = checkpoints.restore(lambda step: states.abstract(plan, mesh))
-        state = states.placed(state, mesh, recipe.state)
+        _, state, _ = checkpoints.restore(lambda step: states.abstract(plan, mesh, named=True))
+        state = states.placed(plan, state, mesh)
         assert leaves(states.by_names(state)).tobytes() == before.tobytes(), name
         assert [x.sharding for x in jax.tree.leaves(state)] == [x.sharding for x in jax.tree.leaves(kept[name][3])]
     checkpoints.close()

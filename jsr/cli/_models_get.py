@@ -7,9 +7,6 @@ from pathlib import PurePosixPath
 import re
 import shutil
 import urllib.parse
-import zipfile
-
-import numpy as np
 
 from jsr import command_line, model_file, models, results, terminal, weights
 from jsr.cli import _progress
@@ -79,14 +76,13 @@ def _get_score_weights(args, row):
 
 def _arrays(file):
     """{name: array} of weights of a score; pickles are read as `jsr convert` reads them, and never run."""
-    from jsr.convert import files
+    from jsr.convert import files, parity
 
     if file.suffix != ".npz":
         return files.read_state_dict(file).tensors
     try:
-        with np.load(file, allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as e:
+        return parity.arrays_in(file)
+    except Exception as e:  # zipfile, zlib and NumPy have several for a damaged file
         raise UserError(f"{file}: cannot be read: {e}") from e
 
 

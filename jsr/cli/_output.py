@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 import sys
 
-from rich.console import Console
-
 from jsr import results, terminal
 from jsr.errors import grouped
 from jsr.files import atomic_write, is_stream, refuse_existing
@@ -72,7 +70,7 @@ def foretell(found):
     Args:
       found: {path: results.WRITE, REPLACE or PASS_OVER}.
     """
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     for path, may in found.items():
         console.print(f"{_DOING[may]}: {path}")
     if not found:

@@ -11,9 +11,7 @@ and licences of all; `averaged` in its fingerprint tells the files, their SHA-25
 import hashlib
 from pathlib import Path
 
-from rich.console import Console
-
-from jsr import model_file
+from jsr import model_file, terminal
 from jsr.cli import _output
 from jsr.errors import UserError
 
@@ -52,7 +50,7 @@ def run(args):
                     replace=args.overwrite)
     mean = ", ".join(f"{row['file']} ({row['weight']:.3g})" for row in files)
     return _output.ended("jsr average", [], f"wrote {target}, the mean of {mean}",
-                         Console(soft_wrap=True, highlight=False, markup=False))
+                         terminal.console())
 
 
 def _weights(weights, count):

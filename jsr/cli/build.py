@@ -24,10 +24,9 @@ import itertools
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.filesize import decimal
 
-from jsr import shards
+from jsr import shards, terminal
 from jsr.cli import _output, _progress
 from jsr.data.sources import open_source
 from jsr.datasets.build import build, find, foresee, names
@@ -69,7 +68,7 @@ def add_arguments(parser):
 
 def run(args):
     """Builds, prints what was built and where; returns the exit status."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     unit = find(args.dataset)[0].UNIT
     shard = shards.of(args.shard) if args.shard is not None else None
     for option in ("beam", "overwrite", "show"):

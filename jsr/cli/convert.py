@@ -26,9 +26,7 @@ FILE is a .npz of lr and sr, made where the original code runs:
 import ast
 from pathlib import Path
 
-from rich.console import Console
-
-from jsr import command_line, convert, model_file, models, recipes, trees
+from jsr import command_line, convert, model_file, models, recipes, terminal, trees
 from jsr.cli import _output
 from jsr.convert import conversion, files, trial
 from jsr.convert.identify import Match
@@ -68,7 +66,7 @@ def run(args):
     if args.dry_run:
         _output.settled(args, *([target / name for name in torch_code.FILES] if is_folder else [target]))
         return 0
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     if is_remote(source) or source.is_dir() or not source.suffix:
         source = model_file.find(args.source)
     if files.is_model_file(source):

@@ -19,9 +19,7 @@ the same every time.
 import ast
 from pathlib import Path
 
-from rich.console import Console
-
-from jsr import challenges, listing, shards
+from jsr import challenges, listing, shards, terminal
 from jsr.cli import _output, _progress
 from jsr.degradations import PROTOCOLS, codecs, explain, parameters, settings
 from jsr.degradations.degrade_folder import MANIFEST, degrade_folder, foresee
@@ -53,7 +51,7 @@ def run(args):
     shard = shards.of(args.shard) if args.shard is not None else None
     if shard and args.explain:
         raise UserError("--explain: shows some images, and takes no --shard; leave one of them out")
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     passed, done = listing.PassedOver(), ""
     if args.explain and args.dry_run:
         _output.settled(args, *explain.places(args.hr_dir, args.explain))

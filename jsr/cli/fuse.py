@@ -9,9 +9,7 @@ printed, relative to the block's largest output. A file that is fused already is
 
 from pathlib import Path
 
-from rich.console import Console
-
-from jsr import model_file
+from jsr import model_file, terminal
 from jsr.analysis import counts
 from jsr.cli import _output
 from jsr.errors import UserError
@@ -35,7 +33,7 @@ def run(args):
     meta, networks, variables = model_file.load(args.source)
     meta, networks, fused, report = model_file.fused(meta, networks, variables)
     model_file.save(target, fused, meta, replace=args.overwrite)
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     for name in networks:
         before, after = counts.count_params(variables[name]), counts.count_params(fused[name])
         errors = {path: error for path, error in report.items() if path.startswith(f"{name}/")}

@@ -13,9 +13,7 @@ exit status is then 1.
 
 from pathlib import Path
 
-from rich.console import Console
-
-from jsr import listing, results
+from jsr import listing, results, terminal
 from jsr.cli import _output, _progress
 from jsr.retrieval import build
 
@@ -32,7 +30,7 @@ def add_arguments(parser):
 
 def run(args):
     """Makes or continues a database; returns the exit status."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     passed = listing.PassedOver()
     with results.locked(args.out / ".index.lock",
                         busy=lambda: f"{args.out}: another `jsr index` is at work there; wait for its end"):

@@ -51,9 +51,7 @@ import sys
 import tempfile
 import time
 
-from rich.console import Console
-
-from jsr import recipes, results, shards
+from jsr import recipes, results, shards, terminal
 from jsr.cli import _output, _progress
 from jsr.errors import UsageError, UserError
 from jsr.files import is_stream, writing
@@ -178,7 +176,7 @@ def _upscale(args, size, piped):
     from jsr.inference import choice, upscale_folder
     from jsr.inference.settings import Settings
 
-    stdout = Console(soft_wrap=True, highlight=False, markup=False, stderr=piped.to_stdout)
+    stdout = terminal.console(stderr=piped.to_stdout)
     check_settings()
     use_compile_cache()
     settings = Settings(size=size, **{field.name: getattr(args, field.name) for field in dataclasses.fields(Settings)
@@ -458,10 +456,11 @@ def _speed(made, networks, chains, seconds):
     head = f"{len(made)} {what}{'s' * (len(made) > 1)}, {pixels:.2f} Mpx in"
     preparing = networks.seconds + sum(chain.compile_seconds for chain in chains)
     programs = sum(chain.programs for chain in chains)
+    compiled = f"{programs} program{'s' * (programs > 1)} compiled or read"
     if len(networks.loaded) > 1:
-        return f"{head} {seconds:.1f} s, {programs} programs compiled or read meanwhile"
+        return f"{head} {seconds:.1f} s, {compiled} meanwhile"
     working = max(seconds - preparing, 1e-9)
-    ready = f"; {programs} programs compiled or read in {preparing:.1f} s" if programs else ""
+    ready = f"; {compiled} in {preparing:.1f} s" if programs else ""
     return f"{head} {working:.1f} s, {pixels / working:.3f} Mpx/s{ready}"
 
 

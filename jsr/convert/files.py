@@ -148,6 +148,8 @@ def foreign(path):
 def _read_safetensors(path):
     try:
         entries = safetensors.deserialize(path.read_bytes())
+    except MemoryError as e:
+        raise UserError(f"{path}: needs more memory than there is") from e
     except (safetensors.SafetensorError, OSError) as e:
         raise UserError(f"{path}: damaged, or not a .safetensors file; get it again") from e
     odd = [key for key, entry in entries if entry["dtype"] not in _DTYPES]

@@ -7,7 +7,7 @@ import math
 import os
 from pathlib import Path
 
-from jsr import degradations, guests, models
+from jsr import challenges, degradations, guests, models
 from jsr.chain import chain_frames, takes_quality
 from jsr.data import clips, pipeline, sources
 from jsr.data.kept import FOLDER
@@ -52,12 +52,14 @@ def open_sources(recipe, announce=lambda line: None):
       UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing or damaged; a
         stage none of whose rows is there, or none at some of its steps.
     """
-    rows, others, least = {}, {}, {}  # of the same records: rows beside them in a worker's memory, the largest crop
+    # Of the same records: rows beside them in a worker's memory, the largest crop, whether they are clips
+    rows, others, least, of_clips = {}, {}, {}, {}
     for index, stage in enumerate(recipe.stages):
         found = recipe.rows(stage)
         for row in found:
             rows[key(row)] = row
             others[key(row)] = max(others.get(key(row), 0), len(found))
+            of_clips[key(row)] = bool(stage.frames)
             crop = (1, 1) if stage.frames else stage.crop_hw, f"stages[{index}].crop"
             least[key(row)] = max(least.get(key(row), crop), crop, key=lambda its: math.prod(its[0]))
     missing = Mistakes(libraries=True)
@@ -72,7 +74,8 @@ def open_sources(recipe, announce=lambda line: None):
             opened[its] = None
             continue
         with missing.at(first[its] if guests.is_function(row.dataset) else None):
-            opened[its] = _opened(recipe, row, pipeline.CACHE_BYTES // others[its], announce, *least[its])
+            opened[its] = _opened(recipe, row, pipeline.CACHE_BYTES // others[its], announce, *least[its],
+                                  of_clips[its])
     if not missing.within(EVAL):
         with missing.at(EVAL if guests.is_function(recipe.data.eval.dataset) else None):
             opened[EVAL] = validation_source(recipe, announce)
@@ -104,12 +107,12 @@ def _of_whole_images(name, folder):
             "permissions changed, or choose another folder (--config.data.data_dir=...)")
 
 
-def _opened(recipe, row, memory, announce, least, crop):
+def _opened(recipe, row, memory, announce, least, crop, clips):
     data_dir = recipe.data.data_dir or None
     if row.hr:
-        return sources.open_pairs(row.hr, row.lr, recipe.scale, data_dir, row.files, announce, least, crop)
+        return sources.open_pairs(row.hr, row.lr, recipe.scale, data_dir, row.files, announce, least, crop, clips)
     return sources.open_source(row.dataset, row.split, data_dir, row.files, Cut(row.shrink, row.tiles, row.detail),
-                               memory, announce, least, crop)
+                               memory, announce, least, crop, clips)
 
 
 def key(row):
@@ -201,10 +204,10 @@ def data_hash(records):
 def validation_source(recipe, announce=lambda line: None):
     """The records that a recipe is evaluated on, opened; `announce` is called with lines for the user."""
     data = recipe.data.eval
-    data_dir = recipe.data.data_dir or None
+    data_dir, video = recipe.data.data_dir or None, challenges.protocol(recipe.protocol).video
     if data.hr:
-        return sources.open_pairs(data.hr, data.lr, recipe.scale, data_dir, announce=announce)
-    return sources.open_source(data.dataset, data.split, data_dir, announce=announce)
+        return sources.open_pairs(data.hr, data.lr, recipe.scale, data_dir, announce=announce, clips=video)
+    return sources.open_source(data.dataset, data.split, data_dir, announce=announce, clips=video)
 
 
 def transform(recipe, stage, number):

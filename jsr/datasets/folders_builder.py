@@ -91,8 +91,8 @@ def only_listed(named, path):
     """
     try:
         wanted = {Path(line).stem for line in path.read_text(encoding="utf-8").split()}
-    except OSError as e:
-        raise UserError(f"{path}: cannot be read: {e.strerror}") from e
+    except (OSError, ValueError) as e:  # of UTF-8
+        raise UserError(f"{path}: cannot be read as a list of names ({getattr(e, 'strerror', None) or e})") from e
     if not wanted <= named.keys():
         raise UserError(f"{path}: lists images that are not there: {', '.join(sorted(wanted - named.keys())[:_NAMED])}")
     return {name: source for name, source in named.items() if name in wanted}

@@ -47,8 +47,7 @@ class Original:
                 with open_file(self.path) as file:
                     return file.read()
             with zipfile.ZipFile(self.path) as archive:
-                if (size := archive.getinfo(self.member).file_size) > _LARGEST_MEMBER:
-                    raise UserError(f"{self}: has {size:,} bytes, too many to be read at once; unpack it")
+                refuse_large(self, archive.getinfo(self.member).file_size)
                 return archive.read(self.member)
         except UserError:
             raise
@@ -69,7 +68,7 @@ class Original:
                     size = archive.getinfo(self.member).file_size
             else:
                 size = Path(self.path).stat().st_size
-        except (OSError, KeyError):
+        except Exception:  # zipfile has several for a damaged archive; reading it says which
             return 0
         return self._record_bytes(size)
 
@@ -122,6 +121,12 @@ def _record(source, name, image, protocol, fixed):
         degraded = degradations.degrade(protocol, hr, seed=name, **fixed)
         record |= {"lr": degraded.lr_bytes, "degradation": json.dumps(degraded.record)}
     return record
+
+
+def refuse_large(source, size):
+    """Raises UserError for a member of an archive that says it has more bytes than are read at once."""
+    if size > _LARGEST_MEMBER:
+        raise UserError(f"{source}: has {size:,} bytes, too many to be read at once; unpack it")
 
 
 def lr_image(record):

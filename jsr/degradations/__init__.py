@@ -17,7 +17,7 @@ import PIL
 
 from jsr import challenges, guests, lazy
 from jsr.challenges.rules import JPEG
-from jsr.degradations import _video, avif, heic, hevc, jpeg, resize, second_order, webp
+from jsr.degradations import _video, avif, heic, hevc, jpeg, jpegxl, resize, second_order, webp
 from jsr.degradations.second_order import FILTERS, Filter
 from jsr.errors import MissingLibrary, UserError, nearest
 from jsr.images import png_bytes, read_rgb
@@ -73,6 +73,8 @@ CODECS = {
         **avif.record(**encoding), "decoded_by": avif.reader(decoder)}, whole=True),
     "heic": Codec(heic.encode, heic.decode, heic.SUFFIX, lambda **encoding: {
         **heic.record(**encoding), "decoded_by": heic.library()}, whole=True),
+    "jpegxl": Codec(jpegxl.encode, jpegxl.decode, jpegxl.SUFFIX, lambda **encoding: {
+        **jpegxl.record(**encoding), "decoded_by": jpegxl.library()}, whole=True),
     "hevc": Codec(hevc.encode, hevc.decode, hevc.SUFFIX, lambda **encoding: {
         **hevc.record(**encoding), "decoded_by": _video.library()}),
 }
@@ -116,9 +118,11 @@ PROTOCOLS = {
     "jpeg_webp": Degradation(1, ({**JPEG, "quality": range(10, 91)},
                                  {"fn": "webp", "quality": range(10, 91), "method": 4})),
     # Not of a challenge: pictures as phones keep them.
-    **{f"photo_x{scale}_heic": Degradation(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1),
-                                                   {"fn": "heic", "quality": range(20, 91), "subsampling": "4:2:0"}))
-       for scale in (1, 2, 4)},
+    **{f"photo_x{scale}_{codec['fn']}": Degradation(scale, (*({"fn": "pillow_bicubic", "scale": scale},) * (scale > 1),
+                                                            codec))
+       for scale in (1, 2, 4)
+       for codec in ({"fn": "heic", "quality": range(20, 91), "subsampling": "4:2:0"},
+                     {"fn": "jpegxl", "quality": range(20, 91)})},
     # Not of a challenge: Real-ESRGAN's second-order degradation.
     **{f"real_esrgan_x{scale}": Degradation(scale, (
         *second_order.REAL_ESRGAN[0], {**JPEG, "quality": range(30, 96)}, *second_order.REAL_ESRGAN[1], {"fn": "png"}))

@@ -144,10 +144,14 @@ def load(file: str | Path | IO[bytes]) -> Program:
         raise UserError(f"{file}: no such file")
     try:
         with zipfile.ZipFile(file) as archive:
+            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):  # a bomb
+                raise ValueError("it is compressed")
             meta, program = json.loads(archive.read("meta.json")), bytearray(archive.read("program"))
-    except (zipfile.BadZipFile, KeyError, ValueError) as e:
-        raise UserError(f"{file}: damaged, or not a .stablehlo file of jsr's ({e})") from e
-    exported = export.deserialize(program)
+        if not isinstance(meta, dict):
+            raise ValueError("its meta.json is no object")
+        exported = export.deserialize(program)
+    except Exception as e:  # zipfile and flatbuffers have several for a damaged file
+        raise UserError(f"{file}: damaged, or not a .stablehlo file of jsr's ({e}); export it again") from e
     return Program(meta, tuple(exported.platforms), jax.jit(exported.call))
 
 

@@ -107,7 +107,8 @@ def _tensors(path):
             meta = json.loads((file.metadata() or {})["jsr"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         whole = trees.digest(tensors, {name: value for name, value in meta.items() if name != "sha256"})
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as e:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+            safetensors.SafetensorError) as e:
         raise UserError(f"{path}: damaged, or not what `jsr models get` made; remove it, and get it again") from e
     if meta.get("sha256") != whole:
         raise UserError(f"{path}: changed since it was made; remove it, and get it again")

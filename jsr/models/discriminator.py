@@ -51,6 +51,9 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, lr, *, train=False):
+        if min(lr.shape[1:3]) < self.size:
+            raise ValueError(f"the critic is for images of {self.size} px, and these are {lr.shape[2]}x{lr.shape[1]}; "
+                             "use a larger crop, or a critic of another `size`")
         x = lr * self.img_range
         x = _without_mean(x, self.high_pass) if self.high_pass else x
         for stage, width in enumerate((1, 2, 4, 8, 8)):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from jsr import images, orientation, stills
 from jsr.errors import UserError
-from jsr.files import A_CLIP, starts_as_clip
+from jsr.files import no_picture
 from jsr.libvips import first_line, tidied_jpeg, undecodable, vips
 from jsr.pictures import _exif, _icc, _jpeg
 
@@ -23,7 +23,6 @@ PILLOW = {"BMP": (".bmp", ".dib"), "PCX": (".pcx",), "ICO": (".ico",), "ICNS": (
           "SGI": (".sgi", ".rgb"), "SUN": (".ras",), "QOI": (".qoi",), "TGA": (".tga", ".icb", ".vda", ".vst")}
 _MAGIC = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF87a", "gif"), (b"GIF89a", "gif"),
           (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"))
-_REFUSED = ((b"%PDF", "a PDF document"), (b"<svg", "an SVG drawing"), (b"<?xml", "an XML document"))
 _HDR = (16, 18)  # transfer characteristics of ITU-T H.273, as primaries are
 _OF_SDR = (1, 2, 6, 13, 14, 15)  # those that are shown as sRGB's
 _P3, _WIDE = 12, (9, 11, 12)  # primaries
@@ -132,9 +131,6 @@ def _sniff(path, file):
             raise UserError(f"{path}: is an animated AVIF, which cannot be kept; convert it to animated WebP")
         if b"avif" in head[8:]:
             return "avif"
-    for magic, what in _REFUSED:
-        if head.lstrip().startswith(magic):
-            raise UserError(f"{path}: is {what}, which cannot be read; convert it to PNG")
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
 
 
@@ -507,7 +503,8 @@ def _through_pillow(path, file, metadata, notes, most_pixels):
 def _open_pillow(path, file):
     """An image of Pillow by one of its plugins, past its limit on pixels: hollow files are refused in another way."""
     file.seek(0)
-    head = file.read(16)
+    if said := no_picture(head := file.read(64)):
+        raise UserError(f"{path}: {said}")
     for name, extensions in PILLOW.items():
         factory, accept = Image.OPEN[name]
         if accept and not accept(head) or not accept and path.suffix.lower() not in extensions:
@@ -515,8 +512,7 @@ def _open_pillow(path, file):
         file.seek(0)
         with contextlib.suppress(SyntaxError):  # how a plugin says that the file is none of its own
             return factory(file, str(path))
-    raise UserError(f"{path}: {A_CLIP}" if starts_as_clip(head) else
-                    f"{path}: is not a picture that can be read; replace or remove the file")
+    raise UserError(f"{path}: is not a picture that can be read; replace or remove the file")
 
 
 def _as_vips(path, picture, depth, notes):

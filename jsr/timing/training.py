@@ -83,7 +83,7 @@ def measure_step(recipe, *, steps, wanted=(), announce=lambda line: None):
     fresh = jax.tree.map(np.array, variables)  # steps take the state's arrays for their own
     frozen = jax.device_put(drawn, sharding.replicated(mesh))
     params = sum(counts.count_params(collections) for collections in variables.values())
-    state = states.placed(states.make_state(plan, variables), mesh, recipe.state)
+    state = states.placed(plan, states.make_state(plan, variables), mesh)
 
     announce("compiling")
     begin = time.perf_counter()

@@ -165,7 +165,7 @@ def read(folder):
         key = jax.random.wrap_key_data(tensors.pop("key"))
     except (KeyError, TypeError, safetensors.SafetensorError, OSError) as e:
         raise UserError(f"{folder}: a damaged black box ({e}); it cannot be replayed") from e
-    abstract = states.abstract(plan, sharding.make_mesh(jax.devices()[:1]))
+    abstract = states.abstract(plan, sharding.make_mesh(jax.devices()[:1]), named=True)
     leaves = [tensors.get(name, np.zeros(leaf.shape, leaf.dtype)) for name, leaf in _leaves(abstract)]
     frozen = {tuple(name.split("/")[1:]): leaf for name, leaf in tensors.items() if name.startswith("frozen/")}
     return Box(note, plan, jax.tree.unflatten(jax.tree.structure(abstract), leaves),

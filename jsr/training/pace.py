@@ -200,7 +200,7 @@ def measure(recipe, seconds, workdir):
         fields = recipe.fields_at(index)
         variables = {name: models.init(stages.create(recipe.networks[name], fields[name]), key)
                      for name in recipe.trained}
-        state = states.placed(states.make_state(plan, variables), mesh, recipe.state)
+        state = states.placed(plan, states.make_state(plan, variables), mesh)
         batches = pipeline.train_batches(mix.stage_rows(recipe, stage, opened), seed=index, start=0,
                                          batch=stage.batch, num_workers=recipe.data.num_workers,
                                          max_damaged=recipe.data.max_damaged)

@@ -151,9 +151,9 @@ def _other_records(workdir, records):
         return ""
     try:
         kept = json.loads(gzip.decompress((workdir / _RECORDS).read_bytes()))
+        before, now = (collections.Counter(_files(found)) for found in (kept, records))
     except (OSError, EOFError, ValueError, zlib.error, RecursionError):
         return ""
-    before, now = (collections.Counter(_files(found)) for found in (kept, records))
     gone, new = (dict.fromkeys(name for name, _ in one - other) for one, other in ((before, now), (now, before)))
     kinds = {"gone": [name for name in gone if name not in new],
              "of another size": [name for name in gone if name in new],
@@ -190,7 +190,7 @@ def _same_form(before, now, step):
     from jsr.training import stages
     from jsr.training import state as states
 
-    one, other = (states.abstract(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh())
+    one, other = (states.abstract(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh(), named=True)
                   for its in (before, now))
     return jax.tree.structure(one) == jax.tree.structure(other) and jax.tree.leaves(one) == jax.tree.leaves(other)
 

@@ -150,7 +150,7 @@ def make_step(plan, mesh=None):
         """(nets, loss_params, metrics, whether all is finite) after the update of a player."""
         player, stage_step = stage.players[number], state.step - first_step
         own = [name for name in player.nets if variables[name]["params"]]
-        kept = {name: state.nets[name]["variables"]["params"] for name in own}  # Flat where the state is split
+        kept = {name: state.nets[name]["variables"]["params"] for name in own}  # Flat, or a tree
         loss_params = state.loss_params.get(f"player{number}", {})
         params = {"nets": {name: variables[name]["params"] for name in own},
                   "losses": {name: row["params"] for name, row in loss_params.items()}}
@@ -171,15 +171,15 @@ def make_step(plan, mesh=None):
 
             return _in_parts(grad_of, stage.accumulate, given["statistics"], batch, key)
 
-        flat = [name for name in own if isinstance(kept[name], sharding.Flat)]
+        flat = {name: its for name, its in kept.items() if isinstance(its, sharding.Flat)}
         if apart and (stage.frozen_statistics or not any("batch_stats" in variables[name] for name in in_training)):
             gradient = sharding.means_over(gradient, mesh, flat)
         statistics, found = gradient(given, batch, key)
         values = found.pop("values")
-        grads = {**found, "nets": {name: sharding.split(sharding.Flat.of(its, kept[name].mesh))
-                                   if name in flat and isinstance(its, dict) else its
-                                   for name, its in found["nets"].items()}}
-        factors |= {name: kept[name].each(factors[name]) for name in flat}
+        grads = {**found, "nets": found["nets"] | {
+            name: (its if isinstance(its, sharding.Flat) else flat[name].alike(its)).laid
+            for name, its in found["nets"].items() if name in flat}}
+        factors |= {name: its.each(factors[name]) for name, its in flat.items()}
         params = {**params, "nets": kept}
         finite = jnp.isfinite(values["loss"]) & jnp.isfinite(optax.tree.norm(grads))
         moving = jax.tree.map(lambda g, factor: jnp.where(factor != 0, g, 0), grads["nets"], factors)

@@ -1,6 +1,7 @@
 """The certificate: right numbers, and references that are none."""
 
 import hashlib
+import zipfile
 
 import jax
 import numpy as np
@@ -98,3 +99,13 @@ def test_grey_networks_and_those_with_alpha_have_references_of_their_channels(tm
     assert parity.certify(model, variables, save(tmp_path / "ref.npz", pair))["lr_shape"] == [1, 4, 6, channels]
     with pytest.raises(UserError, match=f"lr is float32 \\(4, 6, 3\\), expected float \\(H, W, {channels}\\)"):
         parity.certify(model, variables, save(tmp_path / "rgb.npz", pair | {"lr": np.zeros((4, 6, 3), np.float32)}))
+
+
+def test_a_reference_that_claims_gigabytes(network, tmp_path):
+    with zipfile.ZipFile(tmp_path / "ref.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("lr.npy", "w") as member:
+            for _ in range(80):
+                member.write(bytes(1 << 20))
+    assert (tmp_path / "ref.npz").stat().st_size < 1 << 18
+    with pytest.raises(UserError, match="ref.npz: cannot be read as a reference"):
+        parity.certify(*network, tmp_path / "ref.npz")

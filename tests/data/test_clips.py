@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import degradations
+from jsr import degradations, images
 from jsr.data import clips, mix, pipeline, validation
 from jsr.data.sources import open_pairs, open_source
 from jsr.datasets import videos
@@ -294,6 +294,41 @@ def test_pairs_of_clips_that_do_not_fit(clip_folders, clip_records, name, data, 
     (clip_folders / name).write_bytes(data(clip_records))
     with pytest.raises(UserError, match=message):
         open_pairs(clip_folders / "hr", clip_folders / "lr", SCALE, clip_folders)
+
+
+@pytest.fixture
+def frame_folders(clip_records, tmp_path):
+    """tmp_path with hr/ and lr/, a folder of PNG frames for each of two clips."""
+    for record in clip_records[:2]:
+        for key, clip in clips.read(record).items():
+            folder = tmp_path / key / record["name"]
+            folder.mkdir(parents=True)
+            for number, frame in enumerate(clip, start=8):  # 10 comes after 9, not after 1
+                (folder / f"{number}.png").write_bytes(images.png_bytes(frame))
+    return tmp_path
+
+
+def test_folders_of_frames_are_clips_in_rgb(frame_folders, clip_records):
+    pairs = open_pairs(frame_folders / "hr", frame_folders / "lr", SCALE, frame_folders, clips=True)
+    assert [record["frames"] for record in pairs] == [FRAMES, FRAMES] and len(set(map(str, pairs.identity[0]))) == 2
+    assert same(take(pairs, 2), take(clip_records[:2], 2))
+    validated = [list(validation.eval_pairs(source, scale=SCALE)) for source in (pairs, clip_records[:2])]
+    for (name, *found, _), (expected_name, *expected, _) in zip(*validated, strict=True):
+        assert name == expected_name
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
+    hr = open_source(str(frame_folders / "hr"), "", frame_folders, clips=True)
+    (_, lr, whole, _), *_ = validation.eval_pairs(hr, scale=SCALE, degrade="aim22_t2")
+    made = degradations.degrade("aim22_t2", _video.rgb_to_yuv(whole), seed="0", fps=25).decode()
+    np.testing.assert_array_equal(lr, _video.yuv_to_rgb(made))
+    assert take(hr, 1, degrade="aim22_t2")[0]["lr"].shape == (6, 3, 16, 16, 3)
+    assert len(open_source(str(frame_folders / "hr"), "", frame_folders)) == 2 * FRAMES  # images, if these are wanted
+
+
+def test_a_frame_of_another_size_is_named(frame_folders):
+    (frame_folders / "hr" / "0" / "12.png").write_bytes(images.png_bytes(np.zeros((96, 84, 3), np.uint8)))
+    source = open_source(str(frame_folders / "hr"), "", frame_folders, clips=True)
+    with pytest.raises(FileError, match="0/12.png: is of another size than .*0/8.png"):
+        clips.read(source[0])
 
 
 def test_clips_are_validated_as_stored_or_degraded(clip_records):

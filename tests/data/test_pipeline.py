@@ -225,8 +225,7 @@ def test_every_place_is_drawn(photograph):
 
 def test_same_samples_whatever_the_workers_and_the_start(records):
     reference = take(records, 8)
-    assert same(take(records, 8, num_workers=2), reference)
-    assert same(take(records, 3, start=5, num_workers=1), reference[5:])
+    assert same(take(records, 3, start=5, num_workers=1), reference[5:])  # two: tests/data/test_mix.py
     assert not same(take(records, 8, seed=6), reference)
 
 
