@@ -1,4 +1,4 @@
-"""The one exception for mistakes of the user's, and what its messages say of unknown names, memory and permissions."""
+"""The one exception for users' mistakes, and its messages about unknown names, memory and permissions."""
 
 import difflib
 import os
@@ -45,7 +45,7 @@ _ALIKE = 3  # errors of one kind that are named
 
 
 def grouped(errors):
-    """The lines for errors of which many may be alike: of each folder and kind the first are lines, the rest a number.
+    """The lines for errors, alike ones grouped: of each folder and kind the first are lines, the rest a number.
 
     Errors are alike whose texts differ only in numbers and in the name of the file that they begin with.
 
@@ -82,7 +82,7 @@ def no_permission(error):
 
 
 def nearest(name, names):
-    """What an error message says after an unknown name: those that it begins, the closest known one, or all of them."""
+    """An error message's advice after an unknown name: those that it begins, the closest known one, or all of them."""
     names = [str(n) for n in names]
     begun = [n for n in names if n.startswith(f"{name}_")]
     close = begun or difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
@@ -90,7 +90,7 @@ def nearest(name, names):
 
 
 def mismatch(value, default):
-    """What an error message says of a value whose type is not its default's, "" where it is; None takes any.
+    """An error message's words on a value that lacks its default's type, "" if it has it; None takes any.
 
     Whole numbers go for numbers, lists for tuples.
     """
@@ -98,4 +98,4 @@ def mismatch(value, default):
     wanted = kinds.get(type(default), object)
     if isinstance(value, wanted) and (wanted in (bool, object) or not isinstance(value, bool)):
         return ""
-    return f"{value!r} must be of type {type(default).__name__}, like {default!r}"
+    return f"{ascii(value):.200} must be of type {type(default).__name__}, like {default!r}"

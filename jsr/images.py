@@ -41,7 +41,7 @@ def read_rgb(source, *, name=None, trusted=False):
 
     Args:
       source: a path, or the encoded bytes.
-      name: what error messages call the image; the path by default.
+      name: name for error messages; the path by default.
       trusted: leaves out the search for missing samples in JPEG files, which takes half as long again: jsr made it.
 
     Returns:
@@ -131,8 +131,8 @@ def _check_mode(image, name):
     channels = image.tag_v2.get(_CHANNELS, 1) if image.format == "TIFF" else 1
     # Which Pillow drops, or calls alpha
     if channels > len(image.getbands()) or channels == 4 and not np.any(image.tag_v2.get(_EXTRA, 0)):
-        raise FileError(f"{name}: has a channel besides its colours that it does not call alpha (ExtraSamples), as "
-                        "infrared is; remove it, or have the file call it alpha")
+        raise FileError(f"{name}: has a channel besides its colours, for example infrared, that is not marked as alpha "
+                        "(ExtraSamples); remove it, or mark it as alpha")
     if (frames := _frames(image)) > 1:
         raise FileError(f"{name}: holds {frames} frames or pages, not one image; split it first")
 
@@ -202,7 +202,7 @@ def _to_rgb(image, name):
 
 
 def image_size(path):
-    """(height, width) of what `read_rgb` gives, from the header, without decoding.
+    """(height, width) of the image that `read_rgb` gives, from the header, without decoding.
 
     Raises:
       UserError: as `read_rgb` does, where the header tells.

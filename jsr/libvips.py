@@ -1,4 +1,4 @@
-"""libvips, set up once, and what it knows of JPEG files that Pillow keeps to itself."""
+"""libvips, set up once, and its reports on JPEG files, which Pillow does not give."""
 
 import functools
 import logging
@@ -40,7 +40,7 @@ def vips():
 
 
 def first_line(e):
-    """What libvips or Pillow says is wrong, on one line, without libvips's general first one."""
+    """The complaint of libvips or Pillow on one line, without libvips's general first line."""
     lines = [line.strip() for line in str(e).splitlines() if line.strip()]
     return next((line for line in lines if not line.startswith(("unable to", "source:"))), type(e).__name__)
 

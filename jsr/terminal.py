@@ -1,4 +1,4 @@
-"""What commands print on a terminal, or into a file."""
+"""Printing of commands on a terminal, or into a file."""
 
 from rich.console import Console
 

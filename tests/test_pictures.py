@@ -528,7 +528,7 @@ def test_a_channel_that_is_not_called_alpha_is_not_taken_for_it(tmp_path, mode, 
     if alpha:
         assert _whole(tmp_path / "a.tif")[0].channels == len(mode)
         return
-    with pytest.raises(UserError, match="a.tif: has a channel besides its colours .*as infrared is; remove"):
+    with pytest.raises(UserError, match="a.tif: has a channel besides its colours, for example infrared.*; remove"):
         pictures.open_picture(tmp_path / "a.tif")
 
 

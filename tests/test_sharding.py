@@ -193,8 +193,8 @@ def test_meshes(count, axes, expected):
 
 
 @pytest.mark.parametrize("axes, processes, what", [
-    ({"data": 3}, 1, "does not come out at the 8 devices"), ({"data": -1, "rows": 3}, 1, "does not come out"),
-    ({"data": -1, "rows": -1}, 1, "-1 once"), ({"data": 0}, 1, "whole numbers above 0"),
+    ({"data": 3}, 1, "does not fit the 8 devices"), ({"data": -1, "rows": 3}, 1, "does not fit"),
+    ({"data": -1, "rows": -1}, 1, "once -1"), ({"data": 0}, 1, "whole numbers above 0"),
     ({"data": 2.0}, 1, "whole numbers"), ({"data": True}, 1, "whole numbers"), ({"model": 8}, 1, "no axis 'model'"),
     ({"rows": 8}, 2, "rows=8 would split images over several processes")])
 def test_meshes_that_cannot_be(axes, processes, what):
@@ -214,5 +214,5 @@ def test_what_does_not_divide_is_said():
 def test_the_recipe_says_what_is_wrong_with_its_mesh():
     from jsr.training import check
 
-    with pytest.raises(UserError, match=r"^--config.mesh: mesh: \{'data': 3\} does not come out at the 1 device that"):
+    with pytest.raises(UserError, match=r"^--config.mesh: mesh: \{'data': 3\} does not fit the 1 device of"):
         recipes.load("aim22_t1:quick", [("mesh", "{'data': 3}")], check.look)

@@ -1,10 +1,10 @@
-"""Fuse the training branches of a model file into the convolutions that it is used as.
+"""Fuse each block's training branches in a model file into one convolution.
 
     jsr fuse runs/ntire23_x3/repnet/best.safetensors repnet.safetensors
 
 Every block is fused in float64 and compared with its branches on random input, borders included; the largest error is
-printed, relative to the block's largest output. A file that is fused already is written as it is. `jsr upscale` and
-`jsr.load` fuse what they load by themselves.
+printed, relative to the block's largest output. A file that is fused already is written unchanged. `jsr upscale` and
+`jsr.load` fuse the networks that they load.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Fuses and says how exactly; returns the exit status."""
+    """Fuses a model file and prints the largest errors; returns the exit status."""
     target = Path(args.target)
     if target.suffix != ".safetensors":
         raise UserError(f"{target}: a model file ends in .safetensors")

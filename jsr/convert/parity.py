@@ -1,4 +1,4 @@
-"""The parity certificate: how far a converted network's output is from the original's."""
+"""The parity certificate: the difference between a converted network's output and the original's."""
 
 import hashlib
 import io
@@ -43,15 +43,15 @@ def certify(model, variables, path):
     if sr.shape != expected:
         raise UserError(f"{path}: sr is {sr.shape}, for an lr of {lr.shape} this network gives {expected}")
     if height % card.padding.multiple or width % card.padding.multiple:
-        raise UserError(f"{path}: lr is {height}x{width} (height x width), this network takes multiples of "
+        raise UserError(f"{path}: lr is {height}x{width} (height x width), but this network takes multiples of "
                         f"{card.padding.multiple}; make the reference at such a size")
     with jax.default_matmul_precision("highest"):
         found = models.outputs(jax.jit(model.apply)(variables, lr))["sr"]
     error = np.abs(np.asarray(found, np.float64) - sr)
     bound = BOUND * max(1, np.abs(sr).max())  # of noise some networks make values of 60, with as many times the error
     if not error.max() <= bound:  # also where it is not a number
-        raise UserError(f"the converted network is not the original: on {path} its output is up to {error.max():.3g} "
-                        f"off, more than {bound:.2g}; nothing was written")
+        raise UserError(f"the converted network differs from the original: on {path} its output is off by up to "
+                        f"{error.max():.3g}, more than {bound:.2g}; nothing was written")
     return {"reference": path.name, "sha256": hashlib.sha256(data).hexdigest(), "about": str(arrays.get("about", "")),
             "lr_shape": list(lr.shape), "max_abs_error": float(error.max()), "mean_abs_error": float(error.mean())}
 

@@ -35,13 +35,13 @@ _TALLEST = 8192  # height of a frame made of several, px
 
 
 def decode(data, start, stop, *, frames, name):
-    """Decodes frames `start` to `stop` of a video and what is needed before them.
+    """Decodes frames `start` to `stop` of a video, with the frames that they need.
 
     Args:
       data: the bytes of the file.
       start, stop: frame numbers, as in a slice.
-      frames: how many the whole video has.
-      name: what error messages call it.
+      frames: number of frames of the whole video.
+      name: name for error messages.
 
     Yields:
       (number, av.VideoFrame), from the last key frame at or before `start` on; from the first frame where the file, as
@@ -122,8 +122,8 @@ def _segment(record, key, start, stop):
         # An LR frame is used whole; its size is compared with the HR's where both are at hand
         height, width = (record["height"], record["width"]) if key == "hr" else (frame.height, frame.width)
         if height > frame.height or width > frame.width or kept and kept[0].shape != (height * 3 // 2, width):
-            raise FileError(f"{name}: has a frame of {frame.width}x{frame.height} among those of another size; split "
-                            "or remove it")
+            raise FileError(f"{name}: has a frame of {frame.width}x{frame.height} among frames of another size; split "
+                            "the clip or remove it")
         kept.append(packed(planes_of(frame), height, width))
         colours = colours_of(frame)
         if len(kept) > max(stop - start, SEGMENT_BYTES // (height * width * 3 // 2)):
@@ -201,8 +201,8 @@ def read(record, frames=0):
     """A clip in RGB, for evaluation: {"hr": uint8 (T, H, W, 3)} and, where the record has one, its "lr".
 
     Args:
-      record: of a clip.
-      frames: how many frames are read, the first ones; 0 reads all, as a number beyond the clip's does.
+      record: record of a clip.
+      frames: number of frames to read, from the first; 0 reads all, as a number beyond the clip's does.
 
     Raises:
       UserError: damaged, or of changing size.
@@ -227,8 +227,8 @@ def check_sizes(name, lr, size_hw, scale):
     """Raises UserError where a clip is not the HR's (height, width), made smaller by `scale`."""
     height, width = size_of(lr)
     if (height * scale, width * scale) != size_hw:
-        raise UserError(f"{name}: LR is {width}x{height}, which is not HR, {size_hw[1]}x{size_hw[0]}, made smaller by "
-                        f"{scale}; take networks of another scale, or another dataset")
+        raise UserError(f"{name}: LR is {width}x{height} and HR {size_hw[1]}x{size_hw[0]}, not {scale} times as large; "
+                        "take networks of another scale, or another dataset")
 
 
 class ClipWindows:
@@ -249,7 +249,7 @@ class ClipWindows:
 
     def __init__(self, *, frames, crop, scale, middle=False, degrade="", fixed=None, cache_bytes=CACHE_BYTES):
         if frames < 1:
-            raise UserError(f"a window of {frames} frames is none; use at least 1")
+            raise UserError(f"a window has {frames} frames; use at least 1")
         self._sides = tuple(np.broadcast_to(crop, 2).tolist())
         if any(side % (2 * scale) for side in self._sides):
             raise UserError(f"crop {images.sides_text(self._sides)} is not a multiple of twice the scale {scale} "
@@ -260,7 +260,7 @@ class ClipWindows:
                 raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
                                 f"x{protocol.scale}, not of videos at x{scale} (--config.data.train[0].degrade=...)")
             if (fixed or {}).get("encoder") == "hm":
-                raise UserError("HM takes minutes for a clip: take its stored streams, as the dataset ldv3 has them "
+                raise UserError("HM takes minutes for a clip: use a dataset with stored streams, such as ldv3 "
                                 "(--config.data.train[0].degrade=), or x265 "
                                 "(--config.data.train[0].set.encoder=x265)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it

@@ -1,4 +1,4 @@
-"""The training data of a recipe, opened: datasets, how they are degraded, how much of each is taken."""
+"""The training data of a recipe, opened: datasets, their degradations and their shares."""
 
 from fractions import Fraction
 import hashlib
@@ -116,7 +116,7 @@ def _opened(recipe, row, memory, announce, least, crop, clips):
 
 
 def key(row):
-    """What decides which records a row has, hashable."""
+    """The hashable key of everything that decides a row's records."""
     return row.dataset, row.hr, row.lr, row.split, row.files, row.shrink, row.tiles, row.detail
 
 
@@ -175,7 +175,7 @@ def codecs(recipe, opened):
 
 
 def fixed(row, where):
-    """What a row sets of its degradation, as `jsr.degradations.draw` takes it (see `jsr.degradations.settings`).
+    """A row's settings of its degradation, as `jsr.degradations.draw` takes them (see `jsr.degradations.settings`).
 
     Args:
       row: Source or Validation of a recipe.
@@ -188,7 +188,7 @@ def fixed(row, where):
 
 
 def identities(opened):
-    """What tells other records from those that a recipe trains and is evaluated on: JSON, as jsr.data.sources says.
+    """Identities of the records that a recipe trains on and is evaluated on: JSON, see jsr.data.sources.
 
     Args:
       opened: see `open_sources`; None stands for a row that is left out.
@@ -211,7 +211,7 @@ def validation_source(recipe, announce=lambda line: None):
 
 
 def transform(recipe, stage, number):
-    """What makes samples of the records of row `number` of a stage; UserError where the row does not fit the stage."""
+    """The transform from records of row `number` of a stage to samples; UserError if it does not fit the stage."""
     rows, scale = recipe.rows(stage), recipe.scale
     row, derive = rows[number], derived(recipe, stage)
     cut = dict(crop=stage.crop_hw, scale=scale, degrade=row.degrade,
@@ -266,7 +266,7 @@ def batch_shapes(recipe, stage, count):
 
 
 def derived(recipe, stage):
-    """What batches of a stage have besides lr and hr, for its losses and networks: keys of pipeline.DERIVED."""
+    """The keys of a stage's batches besides lr and hr, for its losses and networks: keys of pipeline.DERIVED."""
     return pipeline.derived_keys(stage, _networks(recipe, stage))
 
 

@@ -117,7 +117,7 @@ DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "hr_centre": hr_centre, "qualit
 
 
 def derived_keys(stage, networks=None):
-    """What the batches of a stage must be given besides lr and hr for its losses and for {name: module}, sorted."""
+    """The keys that a stage's batches need besides lr and hr, for its losses and for {name: module}, sorted."""
     named = losses.keys([row for player in stage.players for row in player.losses])
     return sorted(set(named) & set(DERIVED) | ({"lr_quality"} if takes_quality(networks or {}) else set()))
 
@@ -184,8 +184,8 @@ class PairedCrops:
                     return
                 small.append(f"{record['name']}: {width}x{height}")
         if small:
-            raise UserError(f"{small[0]} is smaller than the crop of {images.sides_text(self._sides)}, and so are all "
-                            "that were looked at; use a smaller one (--config.stages[0].crop=...)")
+            raise UserError(f"{small[0]} is smaller than the crop of {images.sides_text(self._sides)}, like all images "
+                            "that were tried; use a smaller crop (--config.stages[0].crop=...)")
 
     def _pair(self, record, rng):
         """({"lr", "hr"} of a sample, or what the device makes them of; the Crop)."""
@@ -219,14 +219,14 @@ class PairedCrops:
                             "(--config.data.train[0].degrade=aim22_t1)")
         lr = self._decode(record, "lr")
         if lr.shape[:2] != (height, width):
-            raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]}, which is not HR, made smaller by {scale}; "
+            raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]}, and HR is not {scale} times as large; "
                             "take networks of another scale, or another dataset")
         lr = (_mirrored(lr, size) if small else lr)[y:y + rows, x:x + columns]
         made = json.loads(record.get("degradation") or "{}") if self._derive else {}
         return {"lr": lr, "hr": part}, Crop(hr, scale, y, x, size, made)
 
     def _hr(self, record):
-        """The HR image as something of which a crop can be cut: decoded by region, or whole and kept."""
+        """The HR image in a form that crops can be cut from: decoded by region, or whole and kept."""
         if tiled.is_tiled(record["hr"]):
             return tiled.Tiled(record["hr"], f"{record['name']} (hr)")
         return self._decode(record, "hr")
@@ -242,7 +242,7 @@ def _mirrored(image, sides):
 
 
 class _Turned:
-    """An image flipped and turned, of which parts can be cut.
+    """A flipped and turned image that parts can be cut from.
 
     Args:
       image: (H, W, 3), or what can be sliced as such.
@@ -315,7 +315,7 @@ def sample_dataset(source, transform, *, seed, max_damaged=0):
 
     Args:
       source, transform, max_damaged: see `Sampler`.
-      seed: of order and samples.
+      seed: seed of order and samples.
     """
     sampler = Sampler(source, transform, max_damaged)
     return grain.MapDataset.source(range(len(source))).seed(seed).shuffle().repeat(None).random_map(sampler)
@@ -363,7 +363,7 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
 
     Args:
       rows: [Row].
-      seed: of the stage.
+      seed: seed of the stage.
       batch: samples per step over all processes.
       start: the stage's step to begin at.
       num_workers: worker processes; 0 loads in this one.
@@ -405,7 +405,7 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
             raise mistake from None
         if num_workers and (refused := _within(e, OSError)):
             raise UserError(f"the {num_workers} processes that make samples cannot be started: {refused.strerror} "
-                            "(locks lie in /dev/shm); mend it, or do without (--config.data.num_workers=0)") from e
+                            "(locks lie in /dev/shm); mend it, or use none (--config.data.num_workers=0)") from e
         if num_workers and _DEAD_WORKER in str(e):
             raise UserError(f"one of the {num_workers} processes that make samples was killed, perhaps for lack of "
                             "memory; the same command goes on, perhaps with fewer (--config.data.num_workers=1)"
@@ -448,7 +448,7 @@ def _to_array(value):
 
 
 def _within(error, kind):
-    """The exception of a kind that a worker raised, out of what Grain makes of it."""
+    """The exception of a kind that a worker raised, found inside Grain's exception."""
     while error is not None:
         if isinstance(error, kind):
             return error

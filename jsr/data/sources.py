@@ -25,11 +25,11 @@ _RGB = 3  # bytes a pixel
 
 
 def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=None, **others):
-    """What shows to be wrong with a row of data without opening it: yields (key, what is wrong).
+    """Finds mistakes in a row of data without opening it: yields (key, mistake).
 
     Args:
       dataset, hr, lr, split, files, data_dir: see `open_source` and `open_pairs`.
-      degrade: what makes LR images; "" takes stored ones.
+      degrade: degradation that makes LR images; "" takes stored ones.
       **others: other keys of the row, of which nothing shows.
     """
     del others
@@ -77,7 +77,7 @@ def _is_guest(dataset):
 
 
 def _no_lr(dataset):
-    return f"names none, but {dataset} stores no LR images; name the degradation that makes them, as aim22_t1"
+    return f"is empty, but {dataset} stores no LR images; name the degradation that makes them, as aim22_t1"
 
 
 def _amiss_in_dataset(dataset, split, degrade, data_dir):
@@ -134,7 +134,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         "./photos" is the folder. One of jsr.datasets.folders.FOLDERS is the folder of that name below `data_dir`.
       split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all
         images at any depth below it.
-      data_dir: where datasets are; `jsr.datasets.build.default_data_dir()` where None or "".
+      data_dir: folder of datasets; `jsr.datasets.build.default_data_dir()` where None or "".
       files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all. Of a
         folder these are its images, before they are cut into tiles, with or without folders in front.
       form: jsr.datasets.cut.Cut, what is made of a folder's images; a dataset's are as they were built.
@@ -164,7 +164,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         if not Path(dataset).is_dir():
             is_link = os.path.islink(dataset)
             what = f"is a link to {os.readlink(dataset)}, where no folder is" if is_link else "is no folder of images"
-            raise UserError(f"{dataset}: {what}; put these there, or a link to them ({about})")
+            raise UserError(f"{dataset}: {what}; put the images there, or a link to them ({about})")
     if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: {_no_folder(dataset)}")
     if paths := _clips(dataset, announce, clips):
@@ -283,7 +283,7 @@ def _clips(folder, announce, wanted):
 
 
 def _small(sizes, least, crop, announce):
-    """What is wrong with images (name, (height, width)) that are all smaller than the crop, [] or a line.
+    """A line if all images (name, (height, width)) are smaller than the crop, else [].
 
     Announces it where some are.
     """
@@ -376,8 +376,8 @@ class PairSource:
 
 @dataclasses.dataclass
 class ClipSource:
-    """The clips of a folder, video files and folders of frames, in the order of `paths`; and where there are some
-    their LR clips.
+    """The clips of a folder, video files and folders of frames, in the order of `paths`, and their LR clips if there
+    are some.
 
     Records are those of `jsr.data.clips`; damage shows when a clip is decoded.
 
@@ -497,7 +497,7 @@ class ListedSource:
 
     @property
     def identity(self):
-        """That of the whole, and the numbers."""
+        """The identity of the whole source, and the numbers."""
         return [self.source.identity, self.numbers]
 
     def __len__(self):
@@ -519,7 +519,7 @@ def _names_in(path):
         raise UserError(f"{path}: cannot be read as a list of names ({getattr(e, 'strerror', None) or e})") from e
     wanted = dict.fromkeys(line for line in lines if line)
     if not wanted:
-        raise UserError(f"{path}: lists no names; leave it out to take all")
+        raise UserError(f"{path}: lists no names; leave the list out to take all")
     return wanted
 
 
@@ -532,13 +532,13 @@ def _listed(known, path, dataset):
     found = {name: numbers.get(name) or numbers.get(os.path.splitext(name)[0]) for name in wanted}
     missing = [name for name in wanted if not found[name]]
     if missing:
-        raise UserError(f"{path}: {len(missing):,} of its {len(wanted):,} names are not in {dataset}, first "
+        raise UserError(f"{path}: {len(missing):,} of its {len(wanted):,} names are not in {dataset}, the first is "
                         f"{missing[0]!r}")
     return sorted({number for several in found.values() for number in several})
 
 
 def _forms(name):
-    """What a list may call a record: its name, from any of its folders on, with and without suffix."""
+    """The names that a list may give a record: its name, from any of its folders on, with and without suffix."""
     parts = Path(name).parts
     below = ["/".join(parts[first:]) for first in range(len(parts))]
     return {name, *below, *(os.path.splitext(form)[0] for form in below)}

@@ -1,4 +1,4 @@
-"""The images below a folder, in folders and in archives, and which of them make up a split of a dataset."""
+"""The images below a folder, in folders and in archives, and the images of a dataset's splits."""
 
 import dataclasses
 from pathlib import Path

@@ -158,7 +158,7 @@ def prepare(source, *, protocol, folder, form=cut.WHOLE, each=""):
 
 
 def part_path(folder, name, hr, made_of):
-    """Where the part of a source is. The name carries hashes of all that makes it: one that is there is the right one.
+    """The path of a source's part. Its name carries hashes of its inputs, so that a part that exists is the right one.
 
     Args:
       folder: folder of the parts.

@@ -89,7 +89,7 @@ _INVERSE = {8: _DCT8.T, 16: _INVERSE_DCT16.T}
 
 
 class _Library(NamedTuple):
-    """Where two libraries differ.
+    """The points in which libraries differ.
 
     Attributes:
       chroma_dc: Annex K's step for the mean of chroma; the other steps are shared.

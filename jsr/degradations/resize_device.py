@@ -11,6 +11,7 @@ and at x3, where none comes near a half; at other factors a value that is near a
 10 000 values of noise at random sizes).
 """
 
+from collections.abc import Callable
 import functools
 import math
 
@@ -57,8 +58,15 @@ def _pillow(images, size_hw, kernel, support):
     return x.astype(jnp.uint8)
 
 
-def pillow_taps(side, out, kernel, support):
-    """Source pixels and fixed-point weights, int32 (taps, out): no pixel outside the image, the rest sum to one."""
+def pillow_taps(side: int, out: int, kernel: Callable[[np.ndarray], np.ndarray],
+                support: float) -> tuple[np.ndarray, np.ndarray]:
+    """Source pixels and fixed-point weights, int32 (taps, out): no pixel outside the image, the rest sum to one.
+
+    Args:
+      side, out: pixels before and after.
+      kernel: function of distances, in px of the larger side.
+      support: distance beyond which the kernel is zero.
+    """
     scale = side / out
     stretch = max(scale, 1.0)
     radius = support * stretch

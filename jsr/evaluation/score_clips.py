@@ -42,8 +42,7 @@ def list_clips(place, passed):
     if not clips:
         raise UserError(f"{place}: no clips in it" + (f" ({passed})" if passed.kinds else ""))
     if place in clips and len(clips) > 1:
-        raise UserError(f"{place}: holds images beside other clips; put the frames of each clip into a folder of its "
-                        "own")
+        raise UserError(f"{place}: holds images beside clips; put the frames of each clip into a folder of its own")
     return clips
 
 
@@ -54,7 +53,7 @@ class Frames:
     judged. The images of a folder come in the order of the numbers in their names.
 
     Args:
-      path: of the video file or the folder.
+      path: path of the video file or the folder.
       like: Frames whose colours are those of a video that tells none; None takes the converter's, BT.601.
 
     Attributes:
@@ -70,8 +69,8 @@ class Frames:
             return
         for frame in _video.decode(_bytes_of(self._path), None, self._path):
             if any(component.bits != 8 for component in frame.format.components):
-                raise FileError(f"{self._path}: is {frame.format.name}, and clips of 8 bit are scored; convert it, or "
-                                "make a folder of PNG images of it")
+                raise FileError(f"{self._path}: is {frame.format.name}, but only clips of 8 bit are scored; convert "
+                                "it, or make a folder of PNG images of it")
             if frame.colorspace == _UNSPECIFIED and self._like and self._like.colours:
                 frame.colorspace, frame.color_range = self._like.colours
             self.colours = int(frame.colorspace), int(frame.color_range)
@@ -93,7 +92,7 @@ def named_frames(name, path):
 
 
 def amiss(sr, lr, scale):
-    """What is wrong with a clip made of an LR clip, lines, by its first frame and, of files, the number of frames."""
+    """Mistakes of a clip made of an LR clip, lines, by its first frame and, for files, the number of frames."""
     counts = [len(frame_files(path)) for path in (sr, lr) if path.is_dir()]
     try:
         first = [next(iter(Frames(path)), None) for path in (sr, lr)]

@@ -34,12 +34,12 @@ DEFAULT_PLATFORMS = ("cpu", "cuda", "tpu")
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What a StableHLO file holds.
+    """The content of a StableHLO file.
 
     Attributes:
       meta: the metadata that it was saved with, and "program": {"platforms", "input", "output", "call"}, of which
         input and output are {"name", "dtype", "shape"}, lengths that stay open by name, and call is lines of Python.
-      platforms: of PLATFORMS; it runs on these alone.
+      platforms: names from PLATFORMS; the program runs only on these.
     """
 
     meta: dict[str, Any]
@@ -70,7 +70,7 @@ def serialize(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
     Args:
       networks, variables, dtype, half: as for `on_pixels`.
       meta: JSON object to keep beside it.
-      platforms: of PLATFORMS, that it is to run on.
+      platforms: names from PLATFORMS, for the program to run on.
       size: (height, width) of the only images it takes; None is any.
       batch: number of images at once; None is any.
       nchw: LR and SR are (N, C, H, W).
@@ -113,7 +113,7 @@ meta.json says the same, and where the network comes from.
 
 
 def _described(exported, multiple):
-    """What the metadata says of a jax.export.Exported, see Program."""
+    """The metadata of a jax.export.Exported, see Program."""
     ends = {key: {"name": name, "dtype": str(aval.dtype),
                   "shape": [side if isinstance(side, int) else str(side) for side in aval.shape]}
             for key, name, (aval,) in (("input", "lr", exported.in_avals), ("output", "sr", exported.out_avals))}

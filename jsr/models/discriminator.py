@@ -32,8 +32,8 @@ class Discriminator(nn.Module):
       num_feat: features of the first stage, 2, 4, 8 and 8 times as many of the others.
       num_hidden: between the two last layers.
       high_pass: window of the mean that is taken away from the image, px; 0 takes none.
-      img_range: of the images inside.
-      dtype: of the computation; parameters stay float32.
+      img_range: range of the images inside.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 1
@@ -46,7 +46,7 @@ class Discriminator(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of the sizes of images."""
+        """Number that the sides of images are multiples of."""
         return self.size
 
     @nn.compact

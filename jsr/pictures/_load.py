@@ -41,7 +41,7 @@ _COLOURS = ("b-w", "srgb", "rgb", "rgb16", "grey16")
 
 @dataclasses.dataclass
 class Metadata:
-    """What a picture carries besides its pixels; bytes as in the file, None or empty where it has none."""
+    """A picture's data besides its pixels; bytes as in the file, None or empty where it has none."""
 
     exif: bytes | None = None  # from the byte order on
     xmp: bytes | None = None
@@ -136,7 +136,7 @@ def _sniff(path, file):
 
 @contextlib.contextmanager
 def _tidied(file):
-    """An open JPEG file, or one in its place of which decoders do not warn though no sample is missing."""
+    """An open JPEG file, or a copy in its place without flaws of which decoders warn though no sample is missing."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         tidied = tidied_jpeg(data)
     if tidied is None:
@@ -205,7 +205,7 @@ def _refuse_hollow(path, file, claimed, densest=_DENSEST):
 def _refuse_large(path, height, width, most_pixels):
     if most_pixels is not None and height * width > most_pixels:
         raise UserError(f"{path}: has {width:,} x {height:,} pixels, more than the {most_pixels / 1e6:,.0f} million "
-                        "that are taken here; make it smaller")
+                        "allowed here; make it smaller")
 
 
 def _refuse_greedy(path, file, height, width, bands):
@@ -214,8 +214,8 @@ def _refuse_greedy(path, file, height, width, bands):
     if claimed <= _PLENTY:
         return
     if claimed > _BOMB * size:
-        raise UserError(f"{path}: claims {width} x {height} pixels in {size:,} bytes, as files do that are made to "
-                        "exhaust a machine; if you trust it, convert it to PNG first")
+        raise UserError(f"{path}: claims {width} x {height} pixels in {size:,} bytes, like a file made to exhaust a "
+                        "machine; if you trust it, convert it to PNG first")
     from jsr.device import machine_memory  # which imports JAX
 
     if (free := machine_memory()) < _COPIES * claimed:
@@ -420,8 +420,8 @@ def _inspect_tiff(path, file, metadata, notes):
     if len(kinds) > 1 or full != pages[:len(full)]:
         raise UserError(f"{path}: has pages of different sizes or kinds; split it into one file a page first")
     if value(first, 277, 1) - 1 == {0: 1, 1: 1, 2: 3}.get(value(first, 262)) and value(first, 338, 0) == 0:
-        raise UserError(f"{path}: has a channel besides its colours that it does not call alpha (ExtraSamples), as "
-                        "infrared is; remove it, or have the file call it alpha")
+        raise UserError(f"{path}: has a channel besides its colours, for example infrared, that is not marked as alpha "
+                        "(ExtraSamples); remove it, or mark it as alpha")
     if value(first, 262) in (8, 9, 10):
         raise UserError(f"{path}: is in Lab colours; convert it to sRGB first")
     if value(first, 259, 1) == 1:  # not compressed
@@ -484,8 +484,8 @@ def _through_pillow(path, file, metadata, notes, most_pixels):
     name = picture.format.lower()
     depth = images.sample_bits(picture)
     if depth > 8 and len(picture.getbands()) > 1:
-        raise UserError(f"{path}: has {depth} bits a channel, of which {name} keeps 8 when it is read; convert it to a "
-                        "16-bit PNG or TIFF first")
+        raise UserError(f"{path}: has {depth} bits a channel, but reading {name} keeps only 8; convert it to a 16-bit "
+                        "PNG or TIFF first")
     if name != "jpeg2000":  # of which a few bytes may be a large blank picture
         _refuse_hollow(path, file, picture.height * picture.width)
     _refuse_greedy(path, file, picture.height, picture.width, len(picture.getbands()))

@@ -49,10 +49,10 @@ class Hit(NamedTuple):
     """A frame that was found.
 
     Attributes:
-      key: of the frame, as the index has it.
+      key: key of the frame, as the index has it.
       alike: cosine of the features.
       video: name of the video.
-      number: of the frame in it.
+      number: number of the frame in it.
     """
 
     key: int
@@ -62,7 +62,7 @@ class Hit(NamedTuple):
 
 
 class Database:
-    """What is stored below a folder, as it is when it is opened.
+    """The content of a folder's database, at the time of opening.
 
     Attributes:
       folder: path.
@@ -95,8 +95,8 @@ class Database:
         if (folder / _ABOUT).exists():
             database = Database(folder)
             if database.about["engine"] != engine.fingerprint:
-                raise UserError(f"{folder}: was made by another engine, whose features do not compare; leave --engine "
-                                "out to go on with its own, or give another --out")
+                raise UserError(f"{folder}: was made by another engine, whose features cannot be compared; leave "
+                                "--engine out to use the database's own, or give another --out")
             return database
         if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
             raise UserError(f"{folder}: holds other files and no database; give another --out")
@@ -145,7 +145,7 @@ class Database:
         return sum(path.stat().st_size for path in (*self._shards.values(), self.folder / _INDEX) if path.exists())
 
     def refresh(self, say=lambda done, total: None):
-        """Brings the index to what the shards hold, and writes it.
+        """Adds new frames of the shards to the index, and writes it.
 
         Frames are added one after the other, so that the same frames give the same index.
 
@@ -181,7 +181,7 @@ class Database:
 
         Args:
           features: float32 (D,), of length one.
-          count: of frames.
+          count: number of frames.
           leave_out: names of videos.
           exact: compares with all frames, without the graph.
         """

@@ -1,4 +1,4 @@
-"""Patches a second that one core loads for AIM 2022 compressed SR, Track 1, beside what others do.
+"""Patches per second that one core loads for AIM 2022 compressed SR, Track 1, beside other loaders.
 
 The peers are written as users of PyTorch write them, without the library: neither collating nor its workers cost much.
 "whole PNG files" decodes an image and takes one crop of it. "480 px sub-images" is what BasicSR's preparation does:
@@ -33,7 +33,7 @@ class PngCrops:
 
     Args:
       paths: the files; each crop decodes one of them.
-      seed: of the crops.
+      seed: seed of the crops.
     """
 
     def __init__(self, paths, seed):
@@ -166,7 +166,7 @@ def _batches(records, degrade, left=False):
 
 
 def _starts(side):
-    """Where sub-images begin; the last one ends with the image."""
+    """The first pixels of sub-images; the last one ends with the image."""
     return sorted({*range(0, side - SUB_IMAGE + 1, STEP), side - SUB_IMAGE})
 
 

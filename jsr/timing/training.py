@@ -1,4 +1,4 @@
-"""How fast a recipe's input pipeline and its training step are, each alone."""
+"""Speed of a recipe's input pipeline and of its training step, each alone."""
 
 import contextlib
 import time
@@ -27,7 +27,7 @@ def measure_pipeline(recipe, num_workers, *, seconds):
     Args:
       recipe: Recipe.
       num_workers: worker processes; 0 loads in this one, by Grain's threads.
-      seconds: how long to measure, at least; LEAST_BATCHES are taken in any case.
+      seconds: least time of measuring; LEAST_BATCHES are taken in any case.
 
     Returns:
       {workers, batches, patches_per_s, patches_per_s_per_worker, megabytes_per_s, first_batch_s}; the megabytes (1e6)
@@ -59,7 +59,7 @@ def measure_step(recipe, *, steps, wanted=(), announce=lambda line: None):
     Args:
       recipe: Recipe.
       steps: timed steps of each, each waited for.
-      wanted: of torch and torch_compile, keys of peers.PEERS.
+      wanted: some of torch and torch_compile, keys of peers.PEERS.
       announce: called with a line before each long step.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What can be wrong with a training and shows before its first step: with its networks, its files, its devices."""
+"""Finds a training's mistakes before its first step: in its networks, its files, its devices."""
 
 import dataclasses
 import functools
@@ -90,7 +90,7 @@ def _parts(stage, mesh):
 
 
 def _check_begin(plan, where, found):
-    """How networks change their form as a stage begins."""
+    """Checks the changes of networks' forms as a stage begins."""
     fields = plan.recipe.fields_at(plan.index - 1)
     for number, row in enumerate(plan.stage.begin):
         net, before, after = plan.recipe.networks[row.net], fields[row.net], {**fields[row.net], **row.fields}
@@ -133,7 +133,7 @@ def _check_size(recipe, variables):
         count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(collections["params"]))
         if _BYTES * count > (free := device.free_memory()):
             raise UserError(f"--config.networks.{name}.fields: {count:,} parameters take {decimal(_BYTES * count)}, "
-                            f"and {decimal(int(free))} are free; make the network smaller")
+                            f"but only {decimal(int(free))} are free; make the network smaller")
 
 
 def _check_stage(plan, variables, where, found, mesh):
@@ -170,7 +170,7 @@ def _check_freezing(player, variables, place, found):
 
 
 def _trace(plan, variables, where, found):
-    """Traces what a stage does with a batch up to its losses, without computing anything."""
+    """Traces a stage's work on a batch up to its losses, without computing anything."""
     recipe, stage, chain = plan.recipe, plan.stage, list(plan.recipe.chain)
     in_training = {name for player in stage.players for name in player.nets}
     passed = [name for name in chain if not stages.in_head(variables, chain, name)]

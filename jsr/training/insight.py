@@ -1,4 +1,4 @@
-"""What a run says of itself: norms of gradients and updates, and where its time goes."""
+"""A run's figures about itself: norms of gradients and updates, and times of its parts."""
 
 import contextlib
 import time
@@ -123,7 +123,7 @@ class Profile:
         """After a step; ends the trace where that is due.
 
         Args:
-          values: what the step gives.
+          values: results of the step.
           last: whether it was the last of its stage.
 
         Returns:
@@ -208,7 +208,7 @@ def time_table(spent):
 
 
 def advice(spent, num_workers):
-    """What to change where much of the time went into waiting for data, one line; "" where not."""
+    """Advice for a run that waited long for data, one line; "" where not."""
     training = spent["step"] + spent["data"]
     if spent["data"] < _TOO_LONG_WAITING * training:
         return ""

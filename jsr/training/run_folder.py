@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, and whether the command that resumes it wants the same."""
+"""The folder of a run: its recipe, and a check that a resuming command wants the same."""
 
 import collections
 import gzip
@@ -71,10 +71,10 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
     if changed or not same_data:
         step, words = _newest(workdir), _difference(changed, workdir, same_data, records)
         if not accept:
-            raise UserError(f"{workdir}: holds a run with {words}; --accept_changes goes on with the new ones from "
-                            f"step {step}; else choose another --workdir{starting_from(workdir, recipe)}")
+            raise UserError(f"{workdir}: holds a run with {words}; --accept_changes continues it with the new values "
+                            f"from step {step}; else choose another --workdir{starting_from(workdir, recipe)}")
         if changed and not _same_form(recipes.read_json(paths[0]), recipe, step):
-            raise UserError(f"{workdir}: holds a run with {words}, with which it cannot go on from step {step}; choose "
+            raise UserError(f"{workdir}: holds a run with {words}, which cannot change from step {step} on; choose "
                             f"another --workdir{starting_from(workdir, recipe)}")
         log.warning("from step %d on the run goes on with %s, as --accept_changes says", step, words)
         entry = {"step": step, "changes": changed}
@@ -92,7 +92,7 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
 
 
 def changes(recipe, workdir, *, same_data=True):
-    """What a recipe has otherwise than the run that has begun in a folder, but for what changes no numbers.
+    """Differences between a recipe and the run begun in a folder, but for keys that change no numbers.
 
     Args:
       recipe: Recipe.
@@ -126,7 +126,7 @@ def _newest(workdir):
 
 
 def _difference(changed, workdir, same_data, records):
-    """What is different of a run, in words."""
+    """The differences of a run, in words."""
     words = []
     if changed:
         (first, (there, here)), *others = changed.items()
@@ -175,7 +175,7 @@ def _files(found):
 
 
 def starting_from(workdir, recipe):
-    """What a message says of how a new run begins with the parameters of an old one; "" where that left none."""
+    """A message's words on starting a new run with an old run's parameters; "" where that left none."""
     found = [workdir / name for name in ("last.safetensors", "best.safetensors") if (workdir / name).exists()]
     return f" and start from this run (--config.networks.{recipe.chain[0]}.start_from={found[0]})" if found else ""
 

@@ -21,12 +21,12 @@ SCALE_AFTER = 2000  # good steps, after which the loss scale doubles
 
 
 def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
-    """Passes a batch through the chain, and other networks over what the keys of loss rows ask for, each once a key.
+    """Passes a batch through the chain, and through the other networks that keys of loss rows name, once per key.
 
     Args:
       networks, chain, variables, train, rngs: see `run_chain`; networks and variables of all networks.
       batch: dict of float arrays; `refs` are of networks that refine by references (jsr.chain.referred).
-      keys: of loss rows (jsr.losses), those within them too.
+      keys: keys of loss rows (jsr.losses), those within them too.
 
     Returns:
       (outputs, updated) as `run_chain`; outputs has all keys that are not in the batch.
@@ -68,7 +68,7 @@ def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
 
 
 def _unknown(key, net, path, networks, known):
-    """What is wrong with a key that names nothing."""
+    """The UserError for a key that names nothing."""
     if net and net not in networks:
         return f"a loss compares with {key!r}, but there is no network {net!r}; {nearest(net, networks)}"
     if path and key.rpartition("@")[0] in (*networks, *known):

@@ -60,7 +60,7 @@ def test_one_image_with_a_word_on_it(network, pair, tmp_path):
 def test_another_output_is_refused(network, pair, tmp_path, value):
     pair["sr"][0, 0, 0, 0] += value * max(1, np.abs(pair["sr"]).max())
     bound = f"{1e-4 * max(1, np.abs(pair['sr']).max()):.2g}"  # of values that are no numbers 0.0001
-    said = f"not the original: on .*ref.npz its output is up to .* off, more than {bound}"
+    said = f"differs from the original: on .*ref.npz its output is off by up to .*, more than {bound}"
     with pytest.raises(UserError, match=said):
         parity.certify(*network, save(tmp_path / "ref.npz", pair))
 

@@ -220,10 +220,10 @@ def test_same_samples_whatever_the_workers_the_start_and_the_processes(clip_reco
 
 @pytest.mark.parametrize("arguments, message", [
     (dict(crop=60), "crop 60 is not a multiple of twice the scale 4"),
-    (dict(frames=0), "a window of 0 frames is none"),
+    (dict(frames=0), "a window has 0 frames"),
     (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'"),
     (dict(degrade="aim22_t1"), "aim22_t1: is a protocol of images at x4, not of videos at x4"),
-    (dict(degrade="aim22_t2", fixed={"encoder": "hm"}), "HM takes minutes for a clip: take its stored streams"),
+    (dict(degrade="aim22_t2", fixed={"encoder": "hm"}), "HM takes minutes for a clip: use a dataset with stored"),
     (dict(crop=96), "0: 8 frames of 80x96 are fewer or smaller than the window of 3 frames of 96"),
     (dict(frames=9), "0: 8 frames of 80x96 are fewer or smaller than the window of 9 frames of 64"),
 ])
@@ -249,7 +249,7 @@ def test_damage_in_a_record_names_the_clip_across_processes(clip_records):
 
 
 def test_lr_clips_of_another_scale_are_told(clip_records):
-    with pytest.raises(UserError, match="0: LR is 20x24, which is not HR, 80x96, made smaller by 2"):
+    with pytest.raises(UserError, match="0: LR is 20x24 and HR 80x96, not 2 times as large"):
         clips.ClipWindows(frames=3, crop=64, scale=2)(clip_records[0], np.random.default_rng(0))
 
 
@@ -358,7 +358,7 @@ def test_clips_that_cannot_be_validated_on_are_left_out(clip_records, change, me
 def test_a_clip_that_changes_its_size_is_left_out(clip_records):
     yuv = hevc.decode(clip_records[0]["hr"])
     parts = [hevc.encode_lossless(part) for part in (yuv[:4], _video.crop_to_multiple(yuv[4:], 64))]
-    with pytest.raises(FileError, match=r"0 \(hr\): has a frame of 64x64 among those of another size"):
+    with pytest.raises(FileError, match=r"0 \(hr\): has a frame of 64x64 among frames of another size"):
         clips.read(clip_records[0] | {"hr": b"".join(parts)})
 
 
