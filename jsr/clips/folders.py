@@ -40,7 +40,9 @@ def inspect_folder(folder, rate=Fraction(25)):
     """
     paths = frames_in(folder)
     if not paths:
-        raise UserError(f"{folder}: no pictures in this folder, which are to be frames of a clip")
+        below = [path for path in sorted(Path(folder).iterdir()) if path.is_dir() and frames_in(path)]
+        hint = f"; {below[0]} has some" if below else ""
+        raise UserError(f"{folder}: no pictures in this folder, which are to be frames of a clip{hint}")
     frame = read_frame(paths[0])
     kind = colour.layout(frame.format.name)
     with pictures.open_picture(paths[0]) as picture:
