@@ -113,8 +113,8 @@ def part(form, hr, corner, record):
         source.append(slice(begin * scale, end * scale))
         inside.append(slice((begin - first + margin) * scale, (end - first + margin) * scale))
     window[tuple(inside)] = hr[tuple(source)]
-    quality = {"jpeg_quality": np.int32(degradations.jpeg_quality(record))} if form.jpeg else {}
-    return {"hr": window, "place": place} | quality
+    quality = degradations.jpeg_quality(record) if form.jpeg else None
+    return {"hr": window, "place": place} | ({} if quality is None else {"jpeg_quality": np.int32(quality)})
 
 
 def degraded(form, batch):

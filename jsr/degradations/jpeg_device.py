@@ -152,20 +152,20 @@ def jpeg(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:0", li
         if name not in LIBRARIES:
             raise ValueError(f"library {name!r} is unknown; {nearest(name, LIBRARIES)}")
 
-    encoder, decoder, shape = LIBRARIES[library], LIBRARIES[decoder or library], image.shape
-    steps = jnp.broadcast_to(_steps(quality, encoder), (*shape[:-3], 2, 8, 8)).reshape(-1, 2, 8, 8)
+    encodes, decodes, shape = LIBRARIES[library], LIBRARIES[decoder or library], image.shape
+    steps = jnp.broadcast_to(_steps(quality, encodes), (*shape[:-3], 2, 8, 8)).reshape(-1, 2, 8, 8)
     image = image.astype(jnp.int32).reshape(-1, *shape[-3:])
     if sizes is not None:
         sizes = jnp.broadcast_to(sizes, (*shape[:-3], 2)).reshape(-1, 2)
         image = _bordered(image, sizes)
     if shape[-1] == 1:
-        decoded = _coded(image[..., 0], steps[:, 0], decoder)
+        decoded = _coded(image[..., 0], steps[:, 0], decodes)
     else:
         y, cb, cr = _ycc_from_rgb(image)
-        chroma = _coded_chroma(jnp.concatenate([cb, cr]), jnp.tile(steps[:, 1], (2, 1, 1)), encoder, decoder,
+        chroma = _coded_chroma(jnp.concatenate([cb, cr]), jnp.tile(steps[:, 1], (2, 1, 1)), encodes, decodes,
                                SUBSAMPLINGS[subsampling], None if sizes is None else jnp.tile(sizes, (2, 1)))
         cb, cr = jnp.split(chroma, 2)
-        decoded = _rgb_from_ycc(_coded(y, steps[:, 0], decoder), cb, cr, decoder)
+        decoded = _rgb_from_ycc(_coded(y, steps[:, 0], decodes), cb, cr, decodes)
     return decoded.astype(jnp.uint8).reshape(shape)
 
 
