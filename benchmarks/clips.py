@@ -74,7 +74,7 @@ def main():
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--size", type=command_line.size, default=(90, 160), help="height x width of the clip, px")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--runtime", default="jax", help="of jsr")
+    parser.add_argument("--runtime", default="auto", help="of jsr; auto is what its users get")
     args = parser.parse_args()
     import torch
 

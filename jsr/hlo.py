@@ -1,4 +1,4 @@
-"""What stands in the text of a program that XLA has compiled: its collectives, and where its time should go.
+"""Reads the text of a program that XLA has compiled: its collectives, and an estimate of its times.
 
 Nothing runs. Of a TPU the compiler's own estimate of each instruction's cycles is read; of a GPU, for which there is
 none that holds, an instruction takes as long as its operands and its result take to pass through memory once, or as its
@@ -37,10 +37,10 @@ class Instruction:
 
     Attributes:
       name, op, shape: as in the text.
-      times: how often it runs in a call of the program; a loop of unknown length counts as one round.
-      bytes: of its operands, where it reads parts of them of those, and of its result, once, in the chip's memory: with
-        the padding of their tiles, without what stays in a core.
-      flops: of convolutions and matrix products in it, once.
+      times: number of its runs in a call of the program; a loop of unknown length counts as one round.
+      bytes: bytes of its operands (where it reads parts of them, of those) and of its result, once, in the chip's
+        memory: with the padding of their tiles, without values that stay in a core.
+      flops: operations of convolutions and matrix products in it, once.
       kind: PRODUCTS, COPIES, REDUCTIONS or OTHERS.
       cycles: the compiler's estimate, once; None where it has none.
       module: of the network that wrote it, as "EDSR/body_0/conv1", with " backwards" of a gradient; "" where unknown.

@@ -1,4 +1,4 @@
-"""A training step, or a deployed network, compiled for accelerators that are not there: memory, traffic, least times.
+"""Plans: a training step, or a deployed network, compiled for absent accelerators: memory, traffic, least times.
 
 What is compiled is what would run. XLA needs no device for that, only its compiler: for TPUs the package libtpu, for
 NVIDIA GPUs the packages of jax[cuda13]; neither a driver. Figures are the compiler's and peak rates', not measured.
@@ -63,7 +63,8 @@ def target(text):
     if name not in known:
         raise UserError(f"--on {text}: no chip {name!r}; {nearest(name, known)}")
     if not re.fullmatch(r"\d+(x\d+){0,2}", shape) or not all(map(int, shape.split("x"))):
-        raise UserError(f"--on {text}: say how many chips, as in v5e:16x16, h100:4x8 (hosts x GPUs) or h200:1")
+        raise UserError(f"--on {text}: give the number of chips, for example v5e:16x16, h100:4x8 (hosts x GPUs) or "
+                        "h200:1")
     chip, sides = chips.CHIPS[name], [int(side) for side in shape.split("x")]
     if chip.platform == "cuda" and len(sides) > 2:
         raise UserError(f"--on {text}: GPUs are hosts x GPUs, as in h100:4x8")
@@ -115,7 +116,7 @@ def _quiet():
 
 
 def of_step(recipe, index, on, *, effort="full"):
-    """What the training step of a stage would take.
+    """Plans memory, traffic and time of a stage's training step.
 
     Args:
       recipe: Recipe; its batch is that of all chips together.
@@ -167,7 +168,7 @@ def of_step(recipe, index, on, *, effort="full"):
 
 
 def of_deployed(recipe, size, on, *, effort="full"):
-    """What a recipe's chain would take as it is used: a uint8 LR image to a uint8 SR image, its rows over all chips.
+    """Plans memory and time of a recipe's deployed chain, uint8 LR image to uint8 SR image, its rows over all chips.
 
     Args:
       recipe: Recipe; its dtype is what networks and parameters have.
@@ -225,7 +226,7 @@ def _compile(call, arguments, on, effort):
 
 
 def _report(compiled, on, dtype, effort, compile_s):
-    """What the text of a compiled program tells: a dict with collectives and estimate."""
+    """The facts in the text of a compiled program: a dict with collectives and estimate."""
     from importlib import metadata
 
     text, versions = compiled.as_text(), {}

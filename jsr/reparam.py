@@ -40,7 +40,7 @@ def fuse(model: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequenc
     Args:
       model: a network with a field `deploy`.
       variables: its variables; BatchNorm is folded with its running statistics.
-      input_shape: of an input that it takes; None for networks of the zoo.
+      input_shape: shape of an input that it takes; None for networks of the zoo.
       bound: the error allowed, relative to the block's largest output.
 
     Returns:
@@ -79,7 +79,7 @@ def fuse(model: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequenc
 
 def fuse_params(model: nn.Module, variables: Mapping[str, Any], *,
                 input_shape: Sequence[int] | None = None) -> Mapping[str, Any]:
-    """The deployed variables as a function of the trained ones, to train through: differentiable and to be jitted.
+    """The deployed variables as a differentiable, jittable function of the trained ones, to train through.
 
     `model.clone(deploy=True).apply(fuse_params(model, variables), lr)` is the network's output, and its gradient
     with respect to `variables` that of the branches, at the cost of one convolution a block. In the parameters' own
@@ -101,11 +101,11 @@ def fuse_params(model: nn.Module, variables: Mapping[str, Any], *,
 
 def find(model: nn.Module,
          input_shape: Sequence[int] | None = None) -> dict[tuple[str, ...], tuple[nn.Module, tuple[int, ...]]]:
-    """The RepConvs and other modules of a network that can be fused and are not deployed, without computing anything.
+    """Finds the modules of a network that can be fused and are not, such as RepConvs, without computing anything.
 
     Args:
       model: a Linen module.
-      input_shape: of an input that it takes; None for networks of the zoo.
+      input_shape: shape of an input that it takes; None for networks of the zoo.
 
     Returns:
       {path of the module, a tuple of names: (the module, shape of its input)}, the deepest first, and those of one
@@ -116,7 +116,7 @@ def find(model: nn.Module,
 
 
 def deployed(model: nn.Module) -> nn.Module:
-    """The network in the form in which it is used: with deploy = True, where it has such a form."""
+    """The network in its deployed form, deploy = True, if it has one."""
     return model.clone(deploy=True) if hasattr(model, "deploy") else model
 
 

@@ -1,4 +1,4 @@
-"""Where arrays live: a mesh of devices, batches split over its axes, and a state on each device or split over all.
+"""The places of arrays: a mesh of devices, batches split over its axes, a state on each device or split over all.
 
 The axis `data` splits a batch by samples, the axis `rows` every image of it by rows. The same jitted step runs on one
 device or many; only shardings differ. A state keeps every kind of a network's parameters (the parameters, their
@@ -43,16 +43,16 @@ def make_mesh(devices=None, axes=None):
         raise UserError(f"mesh: no axis {unknown[0]!r}; there are {' and '.join(AXES)}")
     sizes = [asked.get(name, 1) for name in AXES]
     if any(type(size) is not int or size < 1 and size != -1 for size in sizes) or sizes.count(-1) > 1:
-        raise UserError(f"mesh: {asked}; give whole numbers above 0, or -1 once for all devices that are left")
+        raise UserError(f"mesh: {asked}; give whole numbers above 0, or once -1 for all remaining devices")
     known = math.prod(size for size in sizes if size != -1)
     sizes = [devices.size // known if size == -1 else size for size in sizes]
     if math.prod(sizes) != devices.size:
-        raise UserError(f"mesh: {asked} does not come out at the {devices.size} device{'s' * (devices.size > 1)} that "
-                        f"there are; give numbers whose product is {devices.size}, or data=-1 for all that are left")
+        raise UserError(f"mesh: {asked} does not fit the {devices.size} device{'s' * (devices.size > 1)} of this job; "
+                        f"give numbers whose product is {devices.size}, or data=-1 for all remaining devices")
     grid = devices.reshape(sizes)
     if any(len({device.process_index for device in row}) > 1 for row in grid):
-        raise UserError(f"mesh: rows={sizes[1]} would split images over several processes; give at most as many as one "
-                        "process has devices")
+        raise UserError(f"mesh: rows={sizes[1]} would split images over several processes; give at most the number of "
+                        "devices of one process")
     return Mesh(grid, AXES)
 
 
@@ -95,6 +95,18 @@ def put_batch(batch, mesh):
     """This process's slice of a batch (dict of numpy arrays) as global arrays, split over the devices."""
     return {key: jax.make_array_from_process_local_data(batched(mesh, value.ndim), value)
             for key, value in batch.items()}
+
+
+def by_samples(fn, mesh):
+    """A function of a batch to a batch, dicts of arrays, in which each device sees its samples alone.
+
+    XLA does not always find that they do not depend on each other, and moves images between devices. `mesh` may be
+    None.
+    """
+    if mesh is None or mesh.size == 1:
+        return fn
+    part = PartitionSpec(DATA)
+    return jax.shard_map(fn, mesh=mesh, in_specs=part, out_specs=part, check_vma=False)
 
 
 # ---- the mean over devices -------------------------------------------------------------------------------------------
@@ -142,7 +154,7 @@ def means_over(fn, mesh, flat=None):
 
 
 def whole_batch(draw, count):
-    """What a function draws for each sample: `draw(count)`, and beneath `means_over` this device's part of all draws.
+    """A function's draws for each sample: `draw(count)`, and beneath `means_over` this device's part of all draws.
 
     Args:
       draw: function of a number of samples to an array with a row for each.
@@ -169,7 +181,7 @@ class Flat:
       mesh: Mesh that it lies on.
       split: whether each device has a part of it, not all.
       structure: jax.tree_util.PyTreeDef of the tree.
-      shapes: of its arrays.
+      shapes: shapes of its arrays.
     """
 
     vector: Any

@@ -85,13 +85,14 @@ def _leaves_the_process_as_it_was():
 
 
 _LEFT = [1e9]  # bytes of memory that were in use when programs were last dropped
+_GROWN = max(1e9, psutil.virtual_memory().total / 8)  # bytes more until they are again: dropping takes ten seconds
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _gives_memory_back():
     """Drops what JAX keeps of programs once it has grown; what a module leaves is no garbage to be looked for again."""
     yield
-    if "jax" in sys.modules and psutil.Process().memory_info().rss > _LEFT[0] + 1e9:
+    if "jax" in sys.modules and psutil.Process().memory_info().rss > _LEFT[0] + _GROWN:
         sys.modules["jax"].clear_caches()
         gc.unfreeze()
         gc.collect()

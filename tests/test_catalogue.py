@@ -11,10 +11,11 @@ from jsr.recipes import read, recipe, stage
 
 ENTRIES = catalogue.entries()
 PUBLISHED = {entry.id: entry for entry in ENTRIES if entry.id}
+NAMES = [(entry.id or entry.recipe.recipe, entry.names) for entry in ENTRIES]
 
 
 def found(query):
-    return {entry.id or entry.recipe.recipe for entry in ENTRIES if catalogue.matches(query, entry.names)}
+    return {key for key, names in NAMES if catalogue.matches(query, names)}
 
 
 def test_every_row_of_the_tables_is_there_once():

@@ -12,7 +12,7 @@ FLOORS = [floor.split() for floor in """
     allocator chart chips cubic device distributed files guests hlo last_words lazy native orientation page parallel
     shards sharding terminal
     libvips results stills
-    listing weights
+    buckets listing weights
     command_line images layers losses optim trees
     augment crops models pictures
     metrics

@@ -125,8 +125,8 @@ def test_chips():
 
 @pytest.mark.parametrize("text, what", [
     ("h300:1", "no chip 'h300'; did you mean 'h"), ("a100:1", "no chip 'a100'"),
-    ("v5e", "say how many chips"), ("v5e:", "say how many"), ("v5e:0x4", "say how many"),
-    ("v5e:2x2x2x2", "say how many"),
+    ("v5e", "give the number of chips"), ("v5e:", "give the number"), ("v5e:0x4", "give the number"),
+    ("v5e:2x2x2x2", "give the number"),
     ("h100:2x2x2", "GPUs are hosts x GPUs"), ("", "no chip ''")])
 def test_targets_that_there_are_not(text, what):
     with pytest.raises(UserError, match=f"^--on {text}: .*({what})"):
@@ -143,7 +143,7 @@ def test_a_compiler_that_is_missing_is_named(monkeypatch):
 
 @pytest.mark.parametrize("text", ["540", "540x", "0x960", "x", "540x960x3"])
 def test_sizes_that_are_none(text):
-    with pytest.raises(plan.argparse.ArgumentTypeError, match="no height and width such as 540x960"):
+    with pytest.raises(plan.argparse.ArgumentTypeError, match="not a height and width such as 540x960"):
         plan._size(text)
 
 

@@ -16,7 +16,7 @@ COUNTED_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "prelu", "elu"}  # names o
 
 
 class Counts(NamedTuple):
-    """What a network is compared by, of one call.
+    """The figures that networks are compared by, of one call.
 
     Attributes:
       params: parameters.
@@ -85,7 +85,7 @@ def tally(model, lr_shape):
 
 
 class Roofline(NamedTuple):
-    """Least times of a call on a device of which only peak rates are known, s.
+    """Least times of a call on a device, s, by the device's peak rates alone.
 
     Attributes:
       floor: no program takes less: all multiply-accumulates at the peak, or arguments and results passed through memory
@@ -183,5 +183,5 @@ def _is_convolution(eqn):
 
 
 def _activation(eqn):
-    """How many values one of COUNTED_ACTIVATIONS gives."""
+    """The number of values that one of COUNTED_ACTIVATIONS gives."""
     return sum(var.aval.size for var in eqn.outvars) if eqn.params.get("name") in COUNTED_ACTIVATIONS else None

@@ -78,7 +78,7 @@ class Chain:
         self.runner = self._runner(runtime)
 
     def __reduce__(self):
-        """What another process needs to make the same chain; it compiles for itself."""
+        """The data from which another process makes the same chain; it compiles for itself."""
         return _again, (self.networks, jax.device_get(self._variables), self.meta, self.runner.name, self._tlc,
                         self._conditions)
 
@@ -88,7 +88,7 @@ class Chain:
         return self._variables
 
     def digest(self):
-        """SHA-256 of networks, parameters and what they were told."""
+        """SHA-256 of networks, parameters and the qualities that they were told."""
         found = hashlib.sha256(repr((self.networks, self._tlc, self.runner.name)).encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path((self._variables, self._conditions)):
             found.update(repr((jax.tree_util.keystr(path), leaf.shape, str(leaf.dtype))).encode())
@@ -143,7 +143,7 @@ class Chain:
             types = ", ".join(type(module).__name__ for module in self.networks.values())
             raise UserError(f"input quality {quality}: {types} cannot be told the quality of a picture; FBCNN can")
         if self.runner.name in runtimes.OTHERS:
-            raise UserError("networks are told the quality of a picture by jax alone; choose --runtime jax")
+            raise UserError("only the runtime jax can tell networks the quality of a picture; choose --runtime jax")
         other = object.__new__(Chain)
         other.__dict__ = self.__dict__ | {"_conditions": jax.device_get(told(names, quality))}
         other.runner = other._runner("jax")
@@ -204,7 +204,7 @@ class Chain:
 
         Args:
           frame: function of an index to its LR, float32 (H, W, 3) in [0, 1].
-          length: of the scene, frames.
+          length: length of the scene, frames.
           wanted: indices of the frames whose SR is wanted, ascending.
           store: jsr.inference.store.Store.
           key: tuple, what keys of the store begin with.
@@ -248,12 +248,12 @@ class Chain:
 
     @usual_settings()
     def _marks(self, new, backward):
-        """What a pass of `scene` knows of each frame."""
+        """The facts that a pass of `scene` has about each frame."""
         return jax.tree.map(np.asarray, _recurrent(self.networks)[1].marks(new, backward))
 
     @usual_settings()
     def _stage(self, name, *arguments):
-        """What one of `_stages` gives for arrays, as arrays of NumPy."""
+        """The results of one of `_stages` for arrays, as NumPy arrays."""
         program = self._program((name, _shapes(arguments)), self._stages[name], *arguments)
         return jax.tree.map(np.asarray, program(self._variables, *arguments, self._conditions))
 
@@ -301,7 +301,7 @@ class Chain:
 
     @property
     def programs(self):
-        """How many were compiled, one a shape, or made ready in other runtimes."""
+        """Number of programs compiled, one per shape, or made ready in other runtimes."""
         return sum(self._counts.values()) + self.runner.opened
 
     def memory(self, height, width):
@@ -344,13 +344,13 @@ class Chain:
         return jax.ShapeDtypeStruct((1, height, width, self.channels[0]), jnp.float32)
 
     def _begun(self, height, width):
-        """The shapes of what the stage "begin" gives."""
+        """The shapes of the results of the stage "begin"."""
         lr = self._lr(height, width)
         return jax.eval_shape(self._stages["begin"], self._variables, lr, lr, self._conditions)
 
     @usual_settings()
     def reach(self, limit):
-        """How far, LR px, the networks see from a pixel, or None where it is farther than `limit`.
+        """Distance that the networks see from a pixel, LR px, or None if it is above `limit`.
 
         None too where a network divides the image into parts of a grid that follows its size, and says so by an
         attribute `grid_follows_size`.
@@ -375,7 +375,7 @@ class Chain:
 
         def to_onnx():
             if self._tlc:
-                raise UserError("means of windows (tlc) are computed by jax alone")
+                raise UserError("only the runtime jax computes means of windows (tlc)")
             from jsr.onnx_graph.write import chain_to_onnx  # which imports this module
             return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
 

@@ -1,4 +1,4 @@
-"""Run checkpoints: an Orbax folder of steps, each everything that is needed to go on.
+"""Run checkpoints: an Orbax folder of steps, each with everything that is needed to resume.
 
 A damaged newest step falls back to the one before: restoring tries the newest first, reports what failed, and sets the
 bad step aside as `damaged-<step>` beside the others. A step's metadata have the check sum of its state and of
@@ -29,25 +29,32 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-      folder: where the steps lie; made when missing.
-      keep: how many of the newest steps stay.
+      folder: folder of the steps; made when missing.
+      keep: number of the newest steps that stay.
     """
 
     def __init__(self, folder, *, keep):
         self.folder = Path(folder).absolute()
-        self._keep = keep
+        self._keep, self._failed = keep, False
         self._manager = self._open()
 
     def _open(self):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Made in a thread, a folder that cannot be made leaves others waiting for it, and the process never ends.
-            at_once = ocp.AsyncOptions(create_directories_asynchronously=False)
+            at_once = ocp.AsyncOptions(create_directories_asynchronously=False, barrier_sync_fn=self._meet)
             options = ocp.CheckpointManagerOptions(max_to_keep=self._keep, step_prefix=None, create=True,
                                                    async_options=at_once)
             return ocp.CheckpointManager(self.folder, options=options)
         except OSError as e:
             raise UserError(f"{self.folder}: cannot be used for checkpoints: {e.strerror or e}") from e
+
+    def _meet(self, *, key, timeout_ms):
+        """Orbax's barrier of its threads. One that an error has ended comes by here, too, and would wait for ever: the
+        others of its kind are at an earlier barrier, until `check` has ended this process and all have heard why."""
+        self._failed = self._failed or sys.exc_info()[0] is not None
+        if not self._failed:
+            ocp.multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
 
     def save(self, step, state, meta):
         """Begins to save in the background.
@@ -67,8 +74,13 @@ class Checkpoints:
                 self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state),
                                                                  meta=ocp.args.JsonSave(meta)))
 
+    def check(self):
+        """Raises UserError as `save` does where what was begun has failed; waits for nothing."""
+        if self._failed:
+            self.wait()
+
     def wait(self):
-        """Waits until what was begun is on disk; raises UserError as `save` does."""
+        """Waits until a checkpoint that is being written is on disk; raises UserError as `save` does."""
         with self._writing():
             self._manager.wait_until_finished()
 

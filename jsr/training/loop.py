@@ -71,7 +71,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
     damaged, codecs = check.check_data(recipe, opened)
     records = mix.identities(opened)
     mark = run_folder.fingerprint(recipe, mix.data_hash(records), mix.codecs(recipe, opened) | {mix.EVAL: codecs})
-    distributed.agree({f"the {what} of the data": mark[what] for what in ("data", "codecs")},
+    distributed.agree({f"the {what} of the recipe": mark[what] for what in ("data", "codecs")},
                       "give all processes the same files and the same libraries")
     mark = distributed.first(
         lambda: run_folder.check_same_run(recipe, mark, workdir, accept=accept, records=records))
@@ -159,6 +159,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                         if distributed.stop_asked():
                             signals.came = signal.SIGTERM
                             warn("SIGTERM came to a process: all save after this step")
+                        checkpoints.check()
                         step += 1
                         due = step % recipe.log_every == 0 or step == plan.last_step
                         with program.explained(), trace.step(step):

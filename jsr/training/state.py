@@ -1,4 +1,4 @@
-"""What training carries from step to step."""
+"""The state that training carries from step to step."""
 
 import functools
 from typing import Any
@@ -104,8 +104,8 @@ def from_file(net, key=None):
         fitting = [variables for variables in found.values() if _shapes(variables) == expected]
     if len(fitting) != 1:
         raise UserError(f"{net.start_from}: {'none' if not fitting else 'more than one'} of its networks "
-                        f"({', '.join(found)}) has the parameters of {net.model} x{module.scale}; name a file of the "
-                        "same network (start_from)")
+                        f"({', '.join(found)}) has the parameters of {net.model} x{module.scale}; name a file with one "
+                        "such network (start_from)")
     if net.carry == "match":
         try:
             return stages.match(None, module, fitting[0], key=key, score=None)(fitting[0])

@@ -195,10 +195,11 @@ def small(model_id, scale, **fields):
 
 
 ZOO = [
-    ("edsr", 2, {}), ("edsr", 3, {}), ("edsr", 4, {}),
-    ("rrdbnet", 4, {}), ("rrdbnet", 2, {}), ("rrdbnet", 1, {}), ("rrdbnet/direct", 3, {"remat": True}),
-    ("swinir", 2, {}), ("swinir/real", 4, {}), ("swinir/car", 1, {"window_size": 3, "depths": [1]}),
-    ("swin2sr/classical", 2, {}), ("swin2sr/compressed", 4, {}),
+    ("edsr", 4, {}), ("rrdbnet", 2, {}), ("rrdbnet/direct", 3, {"remat": True}),
+    ("swinir", 2, {}), ("swinir/car", 1, {"window_size": 3, "depths": [1]}), ("swin2sr/compressed", 4, {}),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in (
+        ("edsr", 2, {}), ("edsr", 3, {}), ("rrdbnet", 4, {}), ("rrdbnet", 1, {}), ("swinir/real", 4, {}),
+        ("swin2sr/classical", 2, {}))),
 ]
 
 

@@ -29,8 +29,9 @@ class FromInput(nn.Module):
         return lr + self.variable("state", "first", lambda: lr.mean()).value
 
 
-@pytest.mark.parametrize("model", [Mixed(), models.create("edsr", scale=3, num_feat=4, num_block=2)],
-                         ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize("model", [
+    Mixed(), pytest.param(models.create("edsr", scale=3, num_feat=4, num_block=2), marks=pytest.mark.slow)],
+    ids=lambda model: type(model).__name__)
 def test_init_draws_the_bits_of_flax(model):
     key, shape = jax.random.key(0), (1, 4, 4, 3)
     ours, flax = models.init(model, key, shape), model.init(key, jnp.zeros(shape))

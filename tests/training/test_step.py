@@ -244,7 +244,7 @@ def test_losses_compare_what_submodules_of_student_and_teacher_give():
     ("teacher(hrr)", "compares with 'hrr', which no network gives and no batch has; did you mean 'hr'"),
     ("sr@body_3", "compares with 'sr@body_3', but sr has no submodule body_3 .parameters.txt"),
     ("teacher(lr)@body_3", "compares with 'teacher.lr.@body_3', but teacher.lr. has no submodule body_3"),
-    ("teacher(lr", "loss key 'teacher.lr' is none; write sr"),
+    ("teacher(lr", "'teacher.lr' is no loss key; write for example sr"),
 ])
 def test_a_key_of_nothing_names_the_nearest(key, message):
     with pytest.raises(UserError, match=message):
