@@ -6,7 +6,7 @@ import itertools
 import math
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from jsr import models
 from jsr.errors import UserError
@@ -97,7 +97,9 @@ def told(names, quality):
       names: names of the networks.
       quality: float array (N,) in 1..100, 100 for what never was a JPEG file; or one number.
     """
-    return {name: {"qf_input": 1 - jnp.reshape(jnp.asarray(quality, jnp.float32), (-1, 1)) / 100} for name in names}
+    # of a number in NumPy, where JAX would compile each operation
+    quality = quality if isinstance(quality, jax.Array) else np.asarray(quality)
+    return {name: {"qf_input": 1 - quality.astype(np.float32).reshape(-1, 1) / np.float32(100)} for name in names}
 
 
 def referred(networks, refs):

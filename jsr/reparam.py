@@ -53,7 +53,8 @@ def fuse(model: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequenc
       ValueError: a block is not what it must be (its error is above the bound), or the model has no field `deploy`, or
         does not hand it on.
     """
-    blocks = find(model, input_shape)
+    # what is deployed is not traced for nothing: that its field is handed on was checked when it was fused
+    blocks = {} if getattr(model, "deploy", False) else find(model, input_shape)
     if not blocks:
         return model, variables, {}
     deployed = _deployed(model, input_shape)
@@ -139,8 +140,8 @@ def _abstract(model, input_shape):
         card = models.card(model)
         input_shape = card.lr_shape(*(card.padding.target(64),) * 2)
     lr = jax.ShapeDtypeStruct(input_shape, jnp.float32)
-    # A new function each time, so that nothing is cached.
-    return jax.eval_shape(lambda *inputs: model.init(*inputs), jax.random.key(0), lr)
+    # A new function each time, so that nothing is cached; with the key inside, for which a program would be compiled.
+    return jax.eval_shape(lambda lr: model.init(jax.random.key(0), lr), lr)
 
 
 def _used(variables, model, input_shape):

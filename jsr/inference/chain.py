@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import models
+from jsr.analysis.counts import live_bytes
 from jsr.analysis.receptive_field import receptive_field
 from jsr.chain import (
     chain_channels,
@@ -161,7 +162,8 @@ class Chain:
         """
         height, width = lr.shape[:2]
         rows, columns = size or [self.padding.target(side) for side in (height, width)]
-        lr = jnp.asarray(lr) if self.runner.name == "jax" else np.asarray(lr)
+        if not (isinstance(lr, jax.Array) and self.runner.name == "jax"):
+            lr = np.asarray(lr)
         sr = np.asarray(self.runner(pad_to(lr[None], rows, columns, self.padding.mode)))
         return crop_to(sr, height * self.scale, width * self.scale)[0]  # a view, where JAX would copy
 
@@ -311,6 +313,12 @@ class Chain:
             return self.memory(self._probe, self._probe) * height * width // self._probe**2
         found = self.compiled(height, width).memory_analysis()
         return found.temp_size_in_bytes + found.output_size_in_bytes
+
+    @usual_settings()
+    def memory_bound(self, height, width):
+        """Bytes that such an image takes as a rule at most, without compiling anything (counts.live_bytes)."""
+        traced = self._jit.trace(self._variables, self._lr(height, width), self._conditions)
+        return live_bytes(traced.jaxpr.jaxpr)
 
     @usual_settings()
     def scene_bytes(self, height, width):

@@ -384,7 +384,8 @@ class Upscaler:
 
     def passes(self, height: int, width: int) -> tuple[int, int, int]:
         """(networks or chains, flips and turns, tilings): how often an image of that size passes is their product."""
-        return len(self.chains), len(self._transforms), 1 + len(self.tiling(height, width).others)
+        cuts = 1 if len(self._tiles) == 1 else 1 + len(self.tiling(height, width).others)  # which may compile
+        return len(self.chains), len(self._transforms), cuts
 
     def seconds(self, height: int, width: int) -> float:
         """About what an image of that size takes in all its passes: one tile goes through each network to find out."""
@@ -474,8 +475,14 @@ class Upscaler:
         return _SIDES[-1]
 
     def _fits(self, shape, budget):
-        """Whether an image or a tile of that shape takes at most `budget` bytes."""
-        return self._estimate(shape) <= budget and self._memory(shape) <= budget
+        """Whether an image or a tile of that shape takes at most `budget` bytes.
+
+        Its own program, which is compiled anyway where it fits, tells; one for another shape is asked before only where
+        this one may be much too large.
+        """
+        padded = [-(-side // self._multiple) * self._multiple for side in shape]
+        small = max(chain.memory_bound(*padded) for chain in self.chains) <= budget
+        return (small or self._estimate(shape) <= budget) and self._memory(shape) <= budget
 
     def _beside(self, height, width):
         """Bytes of an image that is taken whole besides what its networks take: LR as stored, twice in float32, SR."""

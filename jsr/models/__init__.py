@@ -114,7 +114,8 @@ def abstract(model_id: str, *, scale: int, **fields: Any) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _abstract(network):
     """Traced once: each stage of a recipe asks, and deep networks take seconds."""
-    return {"params": {}} | jax.eval_shape(network.init, jax.random.key(0), _lr(network))
+    # the key is abstract too: drawing one would compile a program
+    return {"params": {}} | jax.eval_shape(lambda lr: network.init(jax.random.key(0), lr), _lr(network))
 
 
 def init(model: nn.Module, key: jax.Array, input_shape: Sequence[int] | None = None) -> dict[str, Any]:
