@@ -10,6 +10,7 @@ from PIL import Image
 import pytest
 
 from jsr import cli, clips, model_file, models
+from jsr.errors import UserError
 
 
 def run(*words):
@@ -78,6 +79,14 @@ def test_frames_to_a_clip(odd_clips, bicubic, tmp_path, mode, pix_fmt):
         assert [frame.pts for frame in frames] == [round(1001 * index / 30) for index in range(11)]
     means = [clips.to_rgb(frame, clips.inspect(out).colours)[..., 0].mean() * 255 for frame in frames]
     np.testing.assert_allclose(means, [20 * index for index in range(11)], atol=2)
+
+
+def test_frames_lie_in_a_subfolder(tmp_path):
+    """As --frames leaves them; the line names it."""
+    (tmp_path / "frames" / "clip").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "frames" / "clip" / "000001.png")
+    with pytest.raises(UserError, match="no pictures in this folder.*; .*clip has some"):
+        clips.inspect_folder(tmp_path / "frames")
 
 
 @pytest.mark.slow
