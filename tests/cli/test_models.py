@@ -116,7 +116,7 @@ def line(capsys):
     ("{}/page.safetensors", "is a page of the web in the place of a file"),
     ("{}/good.zip", "weights end in .safetensors, .pth"),
     ("http://models.example/good.safetensors", "is not encrypted, .* give its --sha256 HASH"),
-    ("http://127.0.0.1:1/good.safetensors", "no connection to 127.0.0.1: Connection refused; `jsr convert` makes a model"),
+    ("http://127.0.0.1:1/good.safetensors", "no connection to 127.0.0.1: Connection refused; `jsr convert` makes"),
     ("file:///etc/good.safetensors", "is no address of a file in the web; use one that begins with https://"),
     ("swinr-x4", "no public model has this name; did you mean 'swinir-x4'"),
     ("hat-x4", "no program can download it: fetch it by hand from https://github.com/.*/HAT, then `jsr convert"),
