@@ -231,7 +231,8 @@ def _content(stream, check, words):
             return args[0]
         if kind != "storage" or len(args) != words:
             raise ValueError(f"{kind} beside the pickle")
-        named, key, _, count, *view = args
+        named, key, device, count, *view = args
+        _text(device)
         root = storages.get(key) or Storage(_text(key), _STORAGES[named.name], 0, _natural(count))
         if root.count:
             storages[key] = root
