@@ -1,12 +1,15 @@
 """libvips, set up once, and its reports on JPEG files, which Pillow does not give."""
 
 import functools
+import io
 import logging
 import os
 import re
 import struct
 import threading
 import zlib
+
+from PIL import Image
 
 from jsr import native
 from jsr.errors import FileError
@@ -15,6 +18,7 @@ from jsr.parallel import cores
 # How libvips and Pillow say that a file may be whole, but that they do not read its kind.
 _UNSUPPORTED = re.compile("not configured|unsupported|not supported|not implemented|unimplemented|unknown compression|"
                           "not a whole number of bytes", re.IGNORECASE)
+_LACKS = re.compile(r"(\w+) compression support is not configured")
 _LOCK = threading.Lock()  # libvips has one place for what it says
 _WHOLE, _MOST = set(), 100_000  # (name, bytes, checksum) of JPEG files that were found whole
 _JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff]")
@@ -60,7 +64,22 @@ def unread_tiff(data, name):
         pyvips.Image.tiffload_buffer(data, access="sequential", fail_on="error").avg()
     except Exception as e:  # pyvips.Error, ImportError of a checkout that is not installed
         return undecodable(name, e)
+    try:
+        pyvips.Image.tiffload_buffer(data, access="sequential", fail_on="warning").avg()
+    except pyvips.Error as e:  # a compression that libvips lacks is no error to it, but black
+        if (lacks := _LACKS.search(str(e))) and _pillow_has(lacks[1].lower()):
+            return f"{name}: damaged or truncated image; replace or remove the file"
     return f"{name}: is of a kind that Pillow does not read; convert it to an ordinary PNG, TIFF or JPEG"
+
+
+@functools.cache
+def _pillow_has(compression):
+    """Whether Pillow has a compression of TIFF."""
+    try:
+        Image.new("L", (1, 1)).save(io.BytesIO(), "TIFF", compression=compression)
+        return True
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def tidied_jpeg(data):

@@ -97,7 +97,7 @@ def test_codecs_stand_beside_the_scores_which_share_no_table_with_those_of_other
     with pytest.raises(UserError, match="member1: was scored on LR images by libjpeg 9d > libjpeg-turbo 3, the ensemb"):
         reported("pillow", members=[row])
     pytest.importorskip("jpeglib", reason="an optional package (extra `codecs`)")
-    with pytest.raises(UserError, match=r"several codecs, .*: libjpeg-turbo .* \(2, as 0.png\); libjpeg 9d > "):
+    with pytest.raises(UserError, match=r"several codecs made .*: libjpeg-turbo .* \(2, as 0.png\); libjpeg 9d > "):
         reported("pillow", "pillow", "9d")
     scores, strips = reported("9d")
     assert scores["other_codecs"] == "" and scores["codecs"].startswith("libjpeg 9d > libjpeg-turbo ")

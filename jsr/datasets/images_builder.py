@@ -136,7 +136,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                  for split, listed in splits.items()}
         bare = [split for split, listed in found.items() if not listed]
         if bare:
-            chosen = ", ".join(f"--{key} {value}" for key, value in self._chosen().items())
+            chosen = ", ".join(f"--{key} {value}" for key, value in self._chosen().items() if value != "")
             raise UserError(f"{self.info.full_name}: not built, since its "
                             f"{f'settings ({chosen}) leave' if chosen else 'config leaves'} no image of {bare[0]}")
         self.info.metadata["names"] = {split: [name for *_, name in listed] for split, listed in found.items()}

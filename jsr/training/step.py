@@ -11,8 +11,6 @@ import optax
 
 from jsr import augment, losses, optim, reparam, sharding
 from jsr.chain import apply, referred, run_chain, takes_quality, told
-from jsr.data import mix
-from jsr.degradations import degrade_device
 from jsr.errors import UserError, nearest
 from jsr.training import insight, stages
 from jsr.training.state import purpose_key
@@ -92,7 +90,11 @@ def prepare(plan, variables, batch, key, mesh=None):
       parameters at the head of the chain, augmented.
     """
     networks, chain = plan.networks, list(plan.recipe.chain)
-    if form := mix.device_form(plan.recipe, plan.stage):
+    if plan.recipe.data.degrade_on != "host":
+        from jsr.data import mix  # the loader's libraries, which a step needs not
+        from jsr.degradations import degrade_device
+
+        form = mix.device_form(plan.recipe, plan.stage)
         batch = sharding.by_samples(functools.partial(degrade_device.degraded, form), mesh)(batch)
     batch = {name: value.astype(jnp.float32) / 255 if value.dtype == jnp.uint8 else value
              for name, value in batch.items()}

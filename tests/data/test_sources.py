@@ -69,7 +69,7 @@ def test_listed_records(data_dir, folder, tmp_path):
     (tmp_path / "list.txt").write_text("retina.png\nastronaut\n")
     source = open_source("photos/aim22_t1", "train", data_dir, tmp_path / "list.txt")
     assert source.names == ["astronaut", "retina"] == [record["name"] for record in pickle.loads(pickle.dumps(source))]
-    with pytest.raises(UserError, match="1 of its 2 names are not in photos/aim22_t1, first 'retina.png'"):
+    with pytest.raises(UserError, match="1 of its 2 names are not in photos/aim22_t1, the first is 'retina.png'"):
         open_source("photos/aim22_t1", "train[:2]", data_dir, tmp_path / "list.txt")
     (tmp_path / "list.txt").write_text(f"a\n{folder / 'c.jpg'}\n")
     assert open_source(folder, "", files=tmp_path / "list.txt").names == [

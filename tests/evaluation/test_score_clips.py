@@ -47,7 +47,7 @@ def test_clips_are_files_and_folders_of_frames(clips):
     np.testing.assert_array_equal(frames(clips / "hr" / "a.hevc"),
                                   hevc.decode_rgb((clips / "hr" / "a.hevc").read_bytes()))
     (clips / "sr" / "a" / "f009.png").write_bytes(b"")
-    ten = [path.name for path in score_clips._files(clips / "sr" / "a")]
+    ten = [path.name for path in score_clips.frame_files(clips / "sr" / "a")]
     assert ten[-2:] == ["f10.png", "f11.png"] and {*ten[:2]} == {"f009.png", "f9.png"}  # by number, not by letter
 
 

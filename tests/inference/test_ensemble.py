@@ -119,7 +119,7 @@ def test_a_file_of_an_ensemble_is_the_average_of_its_members(tmp_path, photograp
         np.testing.assert_allclose(upscaler.upscale(lr), np.clip(expected, 0, 1), atol=1e-5)
     for files, options, words in (((file,), {"members": 3}, "members = 3: expected 1 to 2, the number of networks"),
                                   ((file,), {"members": 0}, "members = 0: expected 1 to 2"),
-                                  ((file, paths[1]), {}, "1.safetensors: is .*ab.safetensors .member2. once more"),
+                                  ((file, paths[1]), {}, "1.safetensors: is the same network as .*ab.safetensors"),
                                   ((file,), {"weights": [1, 2]}, "weights 1, 2: expected one for each of 1 models"),
                                   ((file,), {"weights": [0]}, "weights 0: expected one for each of 1 models")):
         with pytest.raises(UserError, match=words):

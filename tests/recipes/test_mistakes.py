@@ -147,8 +147,8 @@ MISTAKES = [
     # said late, or never
     ("stages[0].players[0].losses[0]", L1 | {"weight": 0}, "players[0].losses: all weights are 0: nothing would be"),
     ("stages[0].players[0].losses[0]", L1 | {"weight": -1}, "losses[0]: loss l1: weight=-1; give 0 or more"),
-    ("stages[0].players[0].losses[0]", L1 | {"target": "sr"}, "losses[0]: loss l1: compares sr with sr, which nothing"),
-    ("stages[0].players[0].losses[0]", L1 | {"pred": "lr"}, "losses[0]: loss l1: compares lr with hr, which nothing"),
+    ("stages[0].players[0].losses[0]", L1 | {"target": "sr"}, "losses[0]: loss l1: compares sr with sr, and training"),
+    ("stages[0].players[0].losses[0]", L1 | {"pred": "lr"}, "losses[0]: loss l1: compares lr with hr, and training"),
     ("stages[0].players[0].losses[0]", L1 | {"pred": "cr(sr)"}, "losses[0]: compares with 'cr(sr)', but there is no"),
     ("stages[0].players[0].losses[0]", L1 | {"fn": "clip_l1", "low": 0.5}, "low=0.5 is not below high=0.03922"),
     ("stages[0].players[0].losses[0]", L1 | {"fn": "charbonnier", "eps": -1.0}, "eps=-1.0; give more than 0"),

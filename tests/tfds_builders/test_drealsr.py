@@ -70,7 +70,7 @@ def test_aim_2020_and_its_washed_list(copy, tmp_path):
     folder = copy(AIM20, 3)
     built = build("drealsr/aim20_x3", data_dir=tmp_path, manual_dir=folder, num_workers=0)
     assert built.counts == {"train": 3, "validation": 2}
-    with pytest.raises(UserError, match="x3_clean_img_id.txt: cannot be read: No such file"):
+    with pytest.raises(UserError, match="x3_clean_img_id.txt: cannot be read as a list of names .No such file"):
         build("drealsr/aim20_washed_x3", data_dir=tmp_path, manual_dir=folder)
     (folder / "x3_clean_img_id.txt").write_text("000001.png\n000003.png\n")
     built = build("drealsr/aim20_washed_x3", data_dir=tmp_path, manual_dir=folder, num_workers=0)

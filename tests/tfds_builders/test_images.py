@@ -286,7 +286,7 @@ def test_frames_of_gtav_from_a_list(copy, tmp_path):
         build("gtav", data_dir=tmp_path, manual_dir=folder, overwrite=True)
     (folder / "gtav.txt").unlink()
     (folder / "gtav.txt").mkdir()
-    with pytest.raises(UserError, match="gtav.txt: cannot be read: Is a directory"):
+    with pytest.raises(UserError, match="gtav.txt: cannot be read as a list of names .Is a directory"):
         build("gtav", data_dir=tmp_path, manual_dir=folder, overwrite=True)
 
 
