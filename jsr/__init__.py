@@ -44,7 +44,7 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
       path, *more: model files of one scale, or the folders of runs, whose best file is taken, or names of models that
         jsr ships or has downloaded, as "x4". A file may hold an ensemble.
       weights: weights of the files in the average, equal by default.
-      members: how many of the networks are averaged, the first ones, as 1 of an ensemble; None is all.
+      members: number of an ensemble's networks to average, from the first; None is all.
       self_ensemble: averages the outputs for the eight flips and turns of an image, or for those of them that it names,
         as ("identity", "transpose"); None is as the first file says.
       tile: side of tiles, LR px; "auto" is as the first file says, or takes images whole where memory allows; None

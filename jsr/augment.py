@@ -1,4 +1,4 @@
-"""Augmentations: what a stage does, on the devices, to the samples of a batch before its networks see them.
+"""Augmentations: changes to the samples of a batch, made on the devices before a stage's networks see them.
 
 A row is a name of AUGMENTATIONS, or a dict {name, p, per, ...}: `p` is the probability that it is applied, 1 by
 default; "per" says whether each "sample", the default, or the whole "batch" has draws of its own; the rest are options
@@ -90,8 +90,8 @@ def cutblur(images, partner, key, *, ratio=0.7):
     """LR shows HR within a window as in `cutmix`, or outside it, each with the same probability; HR stays."""
     del partner
     if images["lr"].shape != images["hr"].shape:
-        raise UserError("augmentation cutblur: pastes HR into LR, which must be of one size; put a network of enlarge, "
-                        "as enlarge/nearest, first in the chain, before one of scale 1")
+        raise UserError("augmentation cutblur: pastes HR into LR, so that both must have one size; put a network of "
+                        "enlarge, such as enlarge/nearest, first in the chain, before a network of scale 1")
     window_key, swap_key = jax.random.split(key)
     where = _window(window_key, images, ratio) ^ jax.random.bernoulli(swap_key)
     return images | _paste({"lr": images["lr"]}, {"lr": images["hr"]}, where)
@@ -113,8 +113,8 @@ def mixcorrupt(images, partner, key):
     del partner
     lr, hr = images["lr"], images["hr"]
     if lr.shape == hr.shape:
-        raise UserError("augmentation mixcorrupt: makes LR images of HR ones, which must be larger; "
-                        "enlarge LR within the network, or leave it out")
+        raise UserError("augmentation mixcorrupt: makes LR images from HR images, which must be larger; "
+                        "enlarge LR within the network, or leave the augmentation out")
     factor = hr.shape[-2] // lr.shape[-2]
     method_key, *place_keys = jax.random.split(key, 3)
     reductions = [jnp.reshape(bicubic_downsample(hr.reshape(-1, *hr.shape[-3:]), factor), lr.shape),
@@ -249,7 +249,7 @@ def _checked(name, options):
             raise UserError(f"augmentation {name}: no option {option!r}; {nearest(option, ['p', 'per', *defaults])}")
         is_list, largest = isinstance(defaults[option], tuple), _LARGEST.get(option, 1)
         if is_list and not (isinstance(value, list) and value):
-            raise UserError(f"augmentation {name}: {option}={value!r} must be a list with something in it")
+            raise UserError(f"augmentation {name}: {option}={value!r} must be a list that is not empty")
         numbers: Any = [] if option == "of" else value if is_list else [value]
         if not all(_is_number(number) and 0 < number <= largest for number in numbers):
             raise UserError(f"augmentation {name}: {option}={value!r} must be above 0"
@@ -258,11 +258,11 @@ def _checked(name, options):
 
 
 def _shares(rows):
-    """The probabilities of the rows of one_of, and that of none."""
+    """The probabilities of the rows of one_of, and the probability of none."""
     given = [row.p for row in rows if row.p is not None]
     if not rows or len(given) not in (0, len(rows)) or sum(given) > 1 + 1e-6 or any(row.per == "batch" for row in rows):
-        raise UserError("augmentation one_of: needs rows `of`, all with a p, in sum up to 1, or none with one, "
-                        "and without per")
+        raise UserError("augmentation one_of: needs rows `of`: either all have a p, in sum at most 1, or none has; "
+                        "none has per")
     shares = given or [1 / len(rows)] * len(rows)
     return [*shares, max(1 - sum(shares), 0)]
 
@@ -290,7 +290,7 @@ def _coloured(images, change):
 
 
 def _window(key, images, ratio):
-    """Where the window is, bool (H, W, 1) of LR size."""
+    """A mask of the window, bool (H, W, 1) of LR size."""
     size_key, *place_keys = jax.random.split(key, 3)
     ratio = jnp.clip(ratio + 0.01 * jax.random.normal(size_key), 0, 1)
     sides = images["lr"].shape[-3:-1]
@@ -320,7 +320,7 @@ def _paste(images, others, where):
 
 
 def _enlarged(where, image):
-    """(H, W, 1) of LR size at that of an image, by repeating."""
+    """(H, W, 1) of LR size, enlarged to an image's size by repeating."""
     for axis in (0, 1):
         factor, rest = divmod(image.shape[axis - 3], where.shape[axis])
         if rest:

@@ -23,7 +23,7 @@ class Entry:
     """A published entry or a recipe of our own.
 
     Attributes:
-      id: of the entry in the catalogue; "" of a recipe of our own.
+      id: id of the entry in the catalogue; "" for a recipe of our own.
       challenge: name of its challenge, as in "aim22_t1".
       row: line of the challenge's table, see `challenges.printed`; {} of a recipe of our own.
       recipe: Recipe; None where it is not built yet.
@@ -56,7 +56,7 @@ class Entry:
 
     @property
     def section(self):
-        """Where the report describes it, as in "4.1"."""
+        """Section of the report that describes it, for example "4.1"."""
         return self.row.get("section", "")
 
     @property
@@ -97,7 +97,7 @@ class Entry:
 
 
 def entries():
-    """[Entry] of the whole catalogue in the order of the recipes, then those not built yet, in that of their tables."""
+    """The whole catalogue, [Entry]: those with recipes in the recipes' order, then the others in their tables'."""
     rows = {row["id"]: (name, row) for name in challenges.CHALLENGES for row in challenges.printed(name)}
     built = [Entry(recipe.entry, recipe.protocol, rows.pop(recipe.entry)[1] if recipe.entry else {}, recipe)
              for _, _, recipe in all_recipes()]
@@ -111,8 +111,8 @@ def matches(query, names):
     vision" is "Noah_TerminalVision".
 
     Args:
-      query: what a user typed.
-      names: of one thing, as the team and the method of an entry.
+      query: text that a user typed.
+      names: names of one thing, for example the team and the method of an entry.
     """
     known, whole = [_runs(name) for name in names], _joined(query)
     parts = list(filter(None, map(_joined, query.split())))

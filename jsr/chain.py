@@ -1,4 +1,4 @@
-"""A chain of networks: what passes an image through it, its scale, the sizes that it takes."""
+"""A chain of networks: passing an image through it, its scale, the sizes that it takes."""
 
 import contextlib
 import functools
@@ -6,7 +6,7 @@ import itertools
 import math
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from jsr import models
 from jsr.errors import UserError
@@ -94,10 +94,12 @@ def told(names, quality):
     """Conditions of `run_chain` by which networks know the JPEG quality of their images.
 
     Args:
-      names: of the networks.
+      names: names of the networks.
       quality: float array (N,) in 1..100, 100 for what never was a JPEG file; or one number.
     """
-    return {name: {"qf_input": 1 - jnp.reshape(jnp.asarray(quality, jnp.float32), (-1, 1)) / 100} for name in names}
+    # of a number in NumPy, where JAX would compile each operation
+    quality = quality if isinstance(quality, jax.Array) else np.asarray(quality)
+    return {name: {"qf_input": 1 - quality.astype(np.float32).reshape(-1, 1) / np.float32(100)} for name in names}
 
 
 def referred(networks, refs):
@@ -114,14 +116,14 @@ def chain_scale(networks):
 
 
 def chain_frames(networks):
-    """Frames that a chain {name: module} sees at once, as `jsr.models.Card.frames`: those of its network for clips.
+    """Frames that a chain {name: module} sees at once, see `jsr.models.Card.frames`; its network for clips decides.
 
     Raises:
       UserError: two of its networks take clips.
     """
     found = {name: frames for name, module in networks.items() if (frames := models.card(module).frames) is not None}
     if len(found) > 1:
-        raise UserError(f"{' and '.join(found)} both take clips, where one network of a chain can")
+        raise UserError(f"{' and '.join(found)} both take clips; only one network of a chain can")
     return next(iter(found.values()), None)
 
 

@@ -1,4 +1,4 @@
-"""What all commands share: words in any order become arguments, exceptions become lines, Ctrl+C is quiet."""
+"""The base of all commands: words in any order become arguments, exceptions become lines, Ctrl+C is quiet."""
 
 import argparse
 import atexit
@@ -12,24 +12,24 @@ import threading
 import traceback
 
 from jsr import allocator
-from jsr.errors import UsageError, UserError, install, nearest, no_permission
+from jsr.errors import UsageError, UserError, install, nearest, no_permission, shown
 
 _NUMBER = re.compile(r"-\d+(\.\d*)?|-\.\d+")
 _OUTPUT_GONE = (errno.ENOSPC, errno.EBADF, errno.EIO)
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that takes options and places in any order, and says what an unknown option may have been meant for.
+    """A parser that takes options and places in any order, and suggests the nearest name for an unknown option.
 
-    Options are known with "-" for "_" too, "~" is the home folder everywhere, and where there is a config the words
-    --config.KEY=VALUE and --config.KEY VALUE are `overrides`, (key, text) pairs. `words` of what was parsed are the
-    words, of a command with commands of its own the inner one's.
+    Options may be written with "-" for "_", and "~" is the home folder everywhere. Where there is a --config, the words
+    --config.KEY=VALUE and --config.KEY VALUE become `overrides`, (key, text) pairs. The namespace's `words` are the
+    words of the command line; for a command with commands of its own, they are the inner command's words.
 
-    An option of several values takes words as long as they fit it: as its type converts them, or as a function `fits`,
-    set on its action, says. What does not fit is left to the places.
+    An option of several values takes words as long as they fit: its type must convert them, or a function `fits`, set
+    on its action, must accept them. The other words are left to the places.
 
     Attributes:
-      remote: options that take places on cloud storage; of others such a place is a mistake.
+      remote: options that take places on cloud storage; other options refuse them.
     """
 
     remote: frozenset[str] = frozenset()
@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**settings, allow_abbrev=False)
 
     def parse_known_args(self, args=None, namespace=None):
-        """As of argparse."""
+        """Parses as argparse does, with the rules above."""
         words = list(sys.argv[1:] if args is None else args)
         if self._subparsers:
             return super().parse_known_args(words, namespace)
@@ -123,11 +123,11 @@ def own_process():
 
 
 def in_lines(name, function):
-    """Calls a function that does a command's work; what it raises becomes a line on stderr.
+    """Calls a function that does a command's work and turns its exceptions into lines on stderr.
 
     Args:
-      name: of the command, before each line.
-      function: without arguments; returns the exit status.
+      name: the command's name, before each line.
+      function: a function without arguments; returns the exit status.
 
     Returns:
       The exit status: the function's, 1 after a mistake, 2 after one in the command line, 128 + n after signal n.
@@ -169,7 +169,7 @@ def in_lines(name, function):
 
 
 def _wrong_settings():
-    """What is wrong with how JAX is set, "" where that is right or nothing was computed."""
+    """A mistake in JAX's settings, "" if they are right or JAX was not used."""
     if "jax" not in sys.modules:
         return ""
     from jsr import device
@@ -211,7 +211,7 @@ _heard = []  # the command that has heard of an interrupt
 
 
 def _stopped(name):
-    """Ends a process that only runs a command, else returns the exit status of one that was interrupted.
+    """Ends a process that only runs a command; in another process returns the exit status of an interrupt.
 
     Exit functions run; threads that an interrupted library left, as JAX's timer of a minute, are not waited for.
     """
@@ -228,11 +228,11 @@ def _stopped(name):
 
 def _say(name, text):
     with contextlib.suppress(OSError):
-        print(f"{name}: {text}", file=sys.stderr)
+        print(shown(f"{name}: {text}"), file=sys.stderr)
 
 
 def _give_up_output():
-    """Lets what is left for stdout go, so that the end of the process does not complain of it."""
+    """Drops pending output for stdout, so that the process ends without a complaint about it."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

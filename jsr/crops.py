@@ -1,4 +1,4 @@
-"""Crops of an image beside each other, where the plain enlargement is worst: what a run and its page show."""
+"""Crops of an image beside each other, at the place where plain enlargement is worst, for logs and pages of runs."""
 
 import numpy as np
 from PIL import Image

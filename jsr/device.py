@@ -15,7 +15,7 @@ from jsr.errors import UserError
 def check_settings():
     """Raises UserError for settings of JAX, in the environment or else, with which nothing here can be computed."""
     if jax.config.jax_disable_jit:
-        raise UserError("JAX_DISABLE_JIT is set, but jsr runs compiled programs alone; unset it")
+        raise UserError("JAX_DISABLE_JIT is set, but jsr runs only compiled programs; unset it")
     if jax.config.jax_numpy_dtype_promotion != "standard":
         raise UserError(f"JAX_NUMPY_DTYPE_PROMOTION={jax.config.jax_numpy_dtype_promotion}: networks mix types, which "
                         "this forbids; unset it")
@@ -42,9 +42,9 @@ def usual_settings():
 def check_fork():
     """Raises UserError in a child that was forked from a process in which JAX has worked, where it would hang."""
     if _forked_from:
-        raise UserError(f"this process was forked from process {_forked_from[0]}, in which JAX has worked: here it "
-                        'would hang. Start processes by "spawn" (multiprocessing.get_context("spawn"), '
-                        'DataLoader(..., multiprocessing_context="spawn")), or load the model in the child alone')
+        raise UserError(f"this process was forked from process {_forked_from[0]}, which had used JAX: JAX would hang "
+                        'here. Start processes by "spawn" (multiprocessing.get_context("spawn"), '
+                        'DataLoader(..., multiprocessing_context="spawn")), or load the model only in the child')
 
 
 _forked_from: list[int] = []  # the parent's number, where this process is such a child

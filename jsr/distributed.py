@@ -1,4 +1,4 @@
-"""Several processes that train one network: they meet, agree, do once what is done once, and end together.
+"""Several processes that train one network: they meet, agree, share the work, and end together.
 
 Each process runs the same program on its share of the data; JAX's coordination service, in the first process, has a
 store of keys and values, by which they speak. That works before any computation on several devices, and does not depend
@@ -63,7 +63,7 @@ def devices():
 
 
 def is_first():
-    """Whether this process does what is done once."""
+    """Whether this process does the work that only one process does."""
     return number() == 0
 
 
@@ -91,7 +91,7 @@ def job(hosts=None, minutes=WAIT_MINUTES):
     """
     scheduled = _scheduled(needed=not hosts)
     if hosts and scheduled and hosts[1:] != scheduled:
-        raise UserError(f"--hosts says that this is process {hosts[2]} of {hosts[1]}, the scheduler that it is process "
+        raise UserError(f"--hosts says that this is process {hosts[2]} of {hosts[1]}, but the scheduler says process "
                         f"{scheduled[1]} of {scheduled[0]}; leave --hosts out")
     address, processes, own = hosts or (None, *(scheduled or (1, 0)))
     if processes == 1:
@@ -130,8 +130,8 @@ def _scheduled(needed):
                     return kind.get_process_count(), kind.get_process_id()
     except Exception as e:  # whatever a variable that is missing, or a cluster that does not answer, makes of it
         if needed:
-            raise UserError(f"the scheduler does not say which process of how many this is ({type(e).__name__}: {e}); "
-                            "--hosts ADDRESS:PORT,PROCESSES,NUMBER does") from e
+            raise UserError("the scheduler does not tell this process its number and the number of processes "
+                            f"({type(e).__name__}: {e}); give --hosts ADDRESS:PORT,PROCESSES,NUMBER") from e
     return None
 
 
@@ -175,7 +175,7 @@ def _divert(address, own, minutes):
 
 
 def _meet_all(processes):
-    """Learns what the others are called: the first thing that all do."""
+    """Learns the names of the other processes: the first thing that all do."""
     _names[:] = [f"process {n}" for n in range(processes)]
     hosts = gather(socket.gethostname())
     _names[:] = [f"process {n} on {host}" for n, host in enumerate(hosts)]
@@ -183,13 +183,13 @@ def _meet_all(processes):
 
 
 def together(value, function):
-    """What a function makes of the values of all processes, computed by the first and told to all.
+    """A function's result for the values of all processes, computed by the first and sent to all.
 
     Every process calls it, in the same order; it waits for all.
 
     Args:
-      value: of this process, as JSON has it.
-      function: of [value of process 0, of process 1, ...]; what it returns, JSON has too.
+      value: value of this process; it must fit JSON.
+      function: function of [value of process 0, of process 1, ...]; its result must fit JSON, too.
 
     Raises:
       UserError: the function does, in all processes.
@@ -219,7 +219,7 @@ def gather(value):
 
 
 def first(function):
-    """What a function without arguments gives, called by the first process alone; UserErrors are all's, too."""
+    """The result of a function without arguments, which only the first process calls; UserErrors are all's, too."""
     return together(None, lambda _: function())
 
 
@@ -233,7 +233,7 @@ def agree(facts, remedy):
 
     Args:
       facts: {what: value, as JSON has it}.
-      remedy: what to do, for the message.
+      remedy: advice for the message.
     """
     together(facts, functools.partial(_check_alike, remedy=remedy))
 
@@ -341,7 +341,7 @@ def stop_asked():
 
 
 def whole(arrays):
-    """A tree of arrays that are split over all processes, as NumPy arrays of which each has all."""
+    """Gathers a tree of arrays that are split over all processes: each process gets whole NumPy arrays."""
     return multihost_utils.process_allgather(arrays, tiled=True) if count() > 1 else arrays
 
 
@@ -369,7 +369,7 @@ def _get(key):
 
 
 def _watch():
-    """Ends this process, with the line of one that has left."""
+    """Ends this process with the line of a process that has left."""
     try:
         found = json.loads(_get(_LEFT))
     except Exception:  # the first process is gone, of which XLA says more

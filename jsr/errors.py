@@ -1,4 +1,4 @@
-"""The one exception for mistakes of the user's, and what its messages say of unknown names, memory and permissions."""
+"""The one exception for users' mistakes, and its messages about unknown names, memory and permissions."""
 
 import difflib
 import os
@@ -6,6 +6,11 @@ import re
 
 # In the messages of XLA's errors; the second is what a GPU without room to try its algorithms says.
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Failed to determine best cudnn convolution algorithm")
+
+
+# What moves the cursor, changes colours or turns the order of letters on a terminal, by its escape
+_ACTING = {number: ascii(chr(number))[1:-1] for number in (*range(32), *range(127, 160), *range(0x202A, 0x202F),
+                                                           *range(0x2066, 0x206A)) if chr(number) not in "\n\t"}
 
 
 class UserError(ValueError):
@@ -40,7 +45,7 @@ _ALIKE = 3  # errors of one kind that are named
 
 
 def grouped(errors):
-    """The lines for errors of which many may be alike: of each folder and kind the first are lines, the rest a number.
+    """The lines for errors, alike ones grouped: of each folder and kind the first are lines, the rest a number.
 
     Errors are alike whose texts differ only in numbers and in the name of the file that they begin with.
 
@@ -61,6 +66,11 @@ def grouped(errors):
             yield f"{folder}: the same holds for {len(alike) - shown:,} more files"
 
 
+def shown(text):
+    """A text as a terminal may have it: what names in other people's files would have that do is spelled out, \\x1b."""
+    return text.translate(_ACTING)
+
+
 def is_out_of_memory(error):
     """Whether an exception, of whatever class, means that a device or the machine has too little memory."""
     return isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)
@@ -72,7 +82,7 @@ def no_permission(error):
 
 
 def nearest(name, names):
-    """What an error message says after an unknown name: those that it begins, the closest known one, or all of them."""
+    """An error message's advice after an unknown name: those that it begins, the closest known one, or all of them."""
     names = [str(n) for n in names]
     begun = [n for n in names if n.startswith(f"{name}_")]
     close = begun or difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
@@ -80,7 +90,7 @@ def nearest(name, names):
 
 
 def mismatch(value, default):
-    """What an error message says of a value whose type is not its default's, "" where it is; None takes any.
+    """An error message's words on a value that lacks its default's type, "" if it has it; None takes any.
 
     Whole numbers go for numbers, lists for tuples.
     """
@@ -88,4 +98,4 @@ def mismatch(value, default):
     wanted = kinds.get(type(default), object)
     if isinstance(value, wanted) and (wanted in (bool, object) or not isinstance(value, bool)):
         return ""
-    return f"{value!r} must be of type {type(default).__name__}, like {default!r}"
+    return f"{ascii(value):.200} must be of type {type(default).__name__}, like {default!r}"

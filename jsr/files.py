@@ -1,4 +1,4 @@
-"""Files are written beside their place and renamed into it, so that nobody ever meets half of one."""
+"""Writes files beside their place and renames them into it, so that nobody reads an unfinished file."""
 
 import contextlib
 import errno
@@ -33,7 +33,7 @@ def atomic_write(path, mode="wb", *, replace=True, before=lambda temporary: None
     A device or a pipe is written to as it is: nothing can be renamed into its place.
 
     Args:
-      path: where the finished file goes; missing parent folders are made.
+      path: place of the finished file; missing parent folders are made.
       mode: "wb", "w+b" or "w" (UTF-8).
       replace: whether a file that is there may go; else it stays, which is an error unless it has the same bytes.
       before: called with the path of the temporary file when that is whole, before it is renamed.
@@ -117,11 +117,11 @@ def _flags(*names):
 def refuse_existing(path):
     """Raises UserError where `path` is taken, by whatever."""
     if os.path.lexists(path) and not is_stream(path):
-        raise UserError(f"{path}: exists and stays as it is; name another file, or --overwrite replaces it")
+        raise UserError(f"{path}: exists and stays as it is; name another file, or add --overwrite to replace it")
 
 
 def is_stream(path):
-    """Whether a path is that of a device, a pipe or a socket."""
+    """Whether a path names a device, a pipe or a socket."""
     try:
         kind = os.stat(path).st_mode
     except OSError:
@@ -130,7 +130,7 @@ def is_stream(path):
 
 
 def no_folder(path):
-    """What is wrong with a path that is no folder's."""
+    """The reason why a path is no folder, in words."""
     if os.path.isfile(path):
         return "is a file, and a folder is wanted here; name the one that it lies in, or put it into one"
     return "no such folder"
@@ -145,8 +145,8 @@ def refuse_remote(word):
     """Raises UserError where a word names a place on cloud storage."""
     if is_remote(word):
         raise UserError(f"{word}: is on cloud storage, which has no locks, renames and memory maps; only model files, "
-                        "the --workdir of a training and its data_dir may lie there. Take a local folder and copy it, "
-                        "as by gcloud storage cp -r, or mount the bucket, as by gcsfuse")
+                        "the --workdir of a training and its data_dir may lie there. Use a local folder and copy it, "
+                        "for example by gcloud storage cp -r, or mount the bucket, for example by gcsfuse")
 
 
 def starts_as_clip(head):
@@ -156,7 +156,26 @@ def starts_as_clip(head):
             or head[:4] == b"RIFF" and head[8:12] == b"AVI ")
 
 
-A_CLIP = "is a clip, not a picture; where clips are taken, too, its ending must be one's, as .mp4 or .mkv"
+_UNREAD = (  # how files begin that have a picture's ending, or are pictures, and that nothing here reads
+    *((start, f"is {what}, which cannot be read; convert it to PNG") for start, what in (
+        (b"%PDF", "a PDF document"), (b"<svg", "an SVG drawing"), (b"<?xml", "an XML document"),
+        (b"v/1\x01", "an OpenEXR picture"), (b"#?RADIANCE", "a Radiance HDR picture"),
+        (b"#?RGBE", "a Radiance HDR picture"), (b"PF\n", "a picture of floats (PFM)"),
+        (b"Pf\n", "a picture of floats (PFM)"), (b"P7\n", "a PAM picture"), (b"DDS ", "a texture (DDS)"),
+        (b"II\xbc", "a JPEG XR picture"), (b"gimp xcf", "a drawing of GIMP"), (b"SIMPLE  =", "a FITS picture"),
+        (b"FUJIFILMCCD-RAW", "a camera's raw file"), (b"\0\0\0\x18ftypcrx", "a camera's raw file"))),
+    (b"version https://git-lfs", "is a note of Git LFS in the place of a file; `git lfs pull` brings that"),
+    (b"PK\3\4", "is a ZIP archive; unpack it"),
+    *((start, "is a page of the web in the place of a file; get that by its download link")
+      for start in (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML")))
+_A_CLIP = "is a clip, not a picture; where clips are taken, too, its ending must be one's, as .mp4 or .mkv"
+
+
+def no_picture(head):
+    """What a file is that is no picture for here, by its first 64 bytes, and what to do; "" where they do not tell."""
+    if starts_as_clip(head):
+        return _A_CLIP
+    return next((said for start, said in _UNREAD if head.lstrip().startswith(start)), "")
 
 
 @contextlib.contextmanager
@@ -189,8 +208,8 @@ def from_json(path, advice=""):
     """Gives a block the value in a JSON file that jsr has written.
 
     Args:
-      path: of the file.
-      advice: what is to be done about a missing or damaged one; ends the message.
+      path: path of the file.
+      advice: advice on a missing or damaged file; ends the message.
 
     Yields:
       The value. What the block raises of a value that is not as it was written (KeyError, TypeError...) is damage too.

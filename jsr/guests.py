@@ -35,8 +35,10 @@ def module_name(name):
 def module(name):
     """The imported module of a guest's name; raises UserError that names the option where nobody has imported it."""
     path = module_name(name)
+    if not all(part.isidentifier() for part in path.split(".")):
+        raise UserError(f"{name}: is no name of a module of Python's, such as mypkg.mynet")
     if path not in sys.modules:
-        raise UserError(f"{name}: is of another package, which only you can let in: --import {path}, or in Python "
+        raise UserError(f"{name}: belongs to another package, which only you can let in: --import {path}, or in Python "
                         f"`import {path}` first")
     return sys.modules[path]
 
@@ -47,7 +49,7 @@ def attribute(name, kind, words):
     Args:
       name: as above.
       kind: type that it must be of, or a function that says whether it can be.
-      words: what it must be.
+      words: words for the thing that it must be.
 
     Raises:
       UserError: there is none, or it is another thing.

@@ -1,4 +1,4 @@
-"""What stands in the text of a program that XLA has compiled: its collectives, and where its time should go.
+"""Reads the text of a program that XLA has compiled: its collectives, and an estimate of its times.
 
 Nothing runs. Of a TPU the compiler's own estimate of each instruction's cycles is read; of a GPU, for which there is
 none that holds, an instruction takes as long as its operands and its result take to pass through memory once, or as its
@@ -20,12 +20,14 @@ _NOTHING = {"parameter", "constant", "get-tuple-element", "tuple", "bitcast", "p
 _BYTES = {"f64": 8, "s64": 8, "u64": 8, "c64": 8, "f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "s16": 2, "u16": 2,
           "pred": 1, "u8": 1, "s8": 1, "f8e4m3fn": 1, "f8e5m2": 1}
 _ARRAY = re.compile(rf"\b({'|'.join(_BYTES)})\[([\d,]*)\]")
+_LAID_OUT = re.compile(_ARRAY.pattern + r"(?:\{([\d,]*)(?::([^}]*))?\})?")  # with order of dimensions, tiles, place
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\(([^)]*)\)")
 _CALLED = re.compile(r"(?:calls|body|to_apply|condition)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+_PARTS = ("slice", "dynamic-slice", "gather")  # that read as much of their first operand as they give
 _NO_CYCLES = 1 << 60  # what stands where nothing is known
 
 
@@ -35,9 +37,10 @@ class Instruction:
 
     Attributes:
       name, op, shape: as in the text.
-      times: how often it runs in a call of the program; a loop of unknown length counts as one round.
-      bytes: of its operands and its result, once.
-      flops: of convolutions and matrix products in it, once.
+      times: number of its runs in a call of the program; a loop of unknown length counts as one round.
+      bytes: bytes of its operands (where it reads parts of them, of those) and of its result, once, in the chip's
+        memory: with the padding of their tiles, without values that stay in a core.
+      flops: operations of convolutions and matrix products in it, once.
       kind: PRODUCTS, COPIES, REDUCTIONS or OTHERS.
       cycles: the compiler's estimate, once; None where it has none.
       module: of the network that wrote it, as "EDSR/body_0/conv1", with " backwards" of a gradient; "" where unknown.
@@ -58,6 +61,25 @@ def size(shape):
     """Bytes of the arrays in the text of a shape."""
     return sum(_BYTES[dtype] * math.prod(int(dim) for dim in dims.split(",") if dim)
                for dtype, dims in _ARRAY.findall(shape))
+
+
+def footprint(shape):
+    """Bytes that the arrays in the text of a shape take in a chip's memory, those of a core's own memory left out.
+
+    A TPU lays the last dimensions out in tiles, of 8 x 128 as a rule, so that an image of 3 channels can take 43 times
+    its size.
+    """
+    total = 0
+    for dtype, dims, order, laid in _LAID_OUT.findall(shape):
+        if re.search(r"S\(\d", laid):
+            continue
+        dims = [int(dim) for dim in dims.split(",") if dim]
+        tile = re.search(r"T\(([\d,]+)\)", laid)
+        for dim, side in zip(order.split(","), reversed(tile[1].split(",")) if tile else (), strict=False):
+            if dim:
+                dims[int(dim)] = -(-dims[int(dim)] // int(side)) * int(side)
+        total += _BYTES[dtype] * math.prod(dims)
+    return total
 
 
 def collectives(text):
@@ -100,8 +122,9 @@ def instructions(text):
             cycles = _CYCLES.search(line)
             cycles = int(cycles[1]) if cycles and int(cycles[1]) < _NO_CYCLES else None
             flops = _flops(line, op, shape, given, computations)
-            found.append(Instruction(own, op, shape, times[name], size(shape) + sum(map(size, given)), flops,
-                                     _kind(line, op, flops, computations), cycles, module_of(line)))
+            moved = footprint(shape) + (0 if op.endswith("-start") else _read(line, op, shape, given, computations))
+            found.append(Instruction(own, op, shape, times[name], moved, flops, _kind(line, op, flops, computations),
+                                     cycles, module_of(line)))
     return found
 
 
@@ -158,6 +181,23 @@ def _called(line):
     if branches := _BRANCHES.search(line):
         return [branches[1].split(",")[0].strip().lstrip("%")]
     return _CALLED.findall(line)
+
+
+def _read(line, op, shape, given, computations):
+    """Bytes of its operands that an instruction reads."""
+    if op in _PARTS:
+        return footprint(shape)
+    if op != "fusion":
+        return sum(map(footprint, given))
+    inner, parts = [line for name in _called(line) for line in computations.get(name, ())], {}
+    numbers = {match[1]: int(number[1]) for line in inner if (match := _INSTRUCTION.match(line))
+               and (number := re.search(r" parameter\((\d+)\)", line))}
+    for match in filter(None, map(_INSTRUCTION.match, inner)):
+        for place, operand in enumerate(re.findall(r"%([\w.\-]+)", match[4])):
+            if operand in numbers:
+                is_part = match[3] in _PARTS and not place
+                parts.setdefault(numbers[operand], []).append(footprint(match[2]) if is_part else math.inf)
+    return sum(min(footprint(its), sum(parts.get(number, [math.inf]))) for number, its in enumerate(given))
 
 
 def _kind(line, op, flops, computations):

@@ -12,8 +12,8 @@ from PIL import Image
 
 from jsr import listing, orientation, stills
 from jsr.errors import FileError, UserError
-from jsr.files import A_CLIP, atomic_write, no_folder, open_file, starts_as_clip
-from jsr.libvips import check_jpeg, tidied_jpeg, undecodable
+from jsr.files import atomic_write, no_folder, no_picture, open_file
+from jsr.libvips import check_jpeg, tidied_jpeg, undecodable, unread_tiff
 
 # The endings of all formats that are read, here by Pillow and in jsr.pictures.
 EXTENSIONS = (".avif", ".bmp", ".dib", ".gif", ".icb", ".icns", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg",
@@ -22,9 +22,10 @@ EXTENSIONS = (".avif", ".bmp", ".dib", ".gif", ".icb", ".icns", ".ico", ".j2k", 
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # Pillow's names of formats whose frames are no smaller copies or layers
 _OPAQUE, _WITH_ALPHA = ("RGB", "L", "1"), ("P", "PA", "LA", "RGBA")  # Pillow's modes that are read
 _ORIENTATION = 0x112  # of EXIF
-_JPEG = b"\xff\xd8\xff"
-# Tags of TIFF: the lowest bit says that a page is a smaller copy; bits of each channel; the number of channels
-_SUBFILE, _BITS, _CHANNELS = 254, 258, 277
+_JPEG, _TIFF = b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# Tags of TIFF: the lowest bit says that a page is a smaller copy; bits of each channel; the number of channels; what
+# those are that are no colours
+_SUBFILE, _BITS, _CHANNELS, _EXTRA = 254, 258, 277, 338
 _TURNS = dict(enumerate((  # that make a picture of this orientation upright
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
     Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), 2))
@@ -40,7 +41,7 @@ def read_rgb(source, *, name=None, trusted=False):
 
     Args:
       source: a path, or the encoded bytes.
-      name: what error messages call the image; the path by default.
+      name: name for error messages; the path by default.
       trusted: leaves out the search for missing samples in JPEG files, which takes half as long again: jsr made it.
 
     Returns:
@@ -66,20 +67,27 @@ def read_rgb(source, *, name=None, trusted=False):
         raise FileError(f"{name}: no such file") from None
     except _BOMBS as e:
         raise FileError(_too_many_pixels(name)) from e
-    except Image.UnidentifiedImageError as e:
-        if starts_as_clip(_head(source)):
-            raise FileError(f"{name}: {A_CLIP}") from e
-        raise FileError(f"{name}: not an image that Pillow can read; replace or remove the file") from e
     except Exception as e:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
-        raise FileError(undecodable(name, e)) from e
+        raise FileError(_unreadable(source, name, e)) from e
 
 
-def _head(source):
-    """The first bytes of an image file, or of its bytes."""
-    if isinstance(source, bytes):
-        return source[:16]
-    with open_file(source) as file:
-        return file.read(16)
+def _unreadable(source, name, error):
+    """The line for an image file, or its bytes, that Pillow could not read."""
+    if isinstance(error, OSError) and error.errno:  # the system's, not Pillow's
+        return f"{name}: cannot be read: {error.strerror}"
+    if not isinstance(source, bytes):
+        with open_file(source) as file:
+            source = file.read()
+    if source.startswith(_TIFF):  # of which Pillow says no more than a number
+        return unread_tiff(source, name)
+    if not isinstance(error, Image.UnidentifiedImageError):
+        return undecodable(name, error)
+    if source.startswith(_JPEG):
+        try:
+            check_jpeg(tidied_jpeg(source) or source, name)
+        except FileError as e:
+            return str(e)
+    return f"{name}: {no_picture(source[:64]) or 'not an image that Pillow can read; replace or remove the file'}"
 
 
 def _opened(source, name, trusted):
@@ -120,9 +128,11 @@ def _check_mode(image, name):
         raise FileError(f"{name}: has {bits} bits a channel, not 8; convert it first")
     if image.mode not in (*_OPAQUE, *_WITH_ALPHA):
         raise FileError(f"{name}: is {image.mode}, not 8-bit grey or RGB; convert it first")
-    if image.format == "TIFF" and image.tag_v2.get(_CHANNELS, 1) > len(image.getbands()):  # which Pillow drops
-        raise FileError(f"{name}: has a channel besides its colours that it does not call alpha (ExtraSamples), as "
-                        "infrared is; remove it, or have the file call it alpha")
+    channels = image.tag_v2.get(_CHANNELS, 1) if image.format == "TIFF" else 1
+    # Which Pillow drops, or calls alpha
+    if channels > len(image.getbands()) or channels == 4 and not np.any(image.tag_v2.get(_EXTRA, 0)):
+        raise FileError(f"{name}: has a channel besides its colours, for example infrared, that is not marked as alpha "
+                        "(ExtraSamples); remove it, or mark it as alpha")
     if (frames := _frames(image)) > 1:
         raise FileError(f"{name}: holds {frames} frames or pages, not one image; split it first")
 
@@ -130,10 +140,10 @@ def _check_mode(image, name):
 def sample_bits(image):
     """Most bits a channel in the file of an opened Pillow image, of which Pillow may read 8; 8 may stand for fewer."""
     # Pillow opens 16-bit colour as 8-bit "RGB"; only the raw mode tells. "BGR;16" has 5, 6 and 5 bits.
-    if any(";16" in f"{image.mode} {tile.args}".replace("BGR;16", "") for tile in image.tile):
-        return 16
     if image.format == "TIFF":  # planes of 16 bits are of mode RGB too
         return max(np.atleast_1d(image.tag_v2.get(_BITS, 1)))
+    if any(";16" in f"{image.mode} {tile.args}".replace("BGR;16", "") for tile in image.tile):
+        return 16
     if image.format == "PPM":  # where the file says the largest value, the decoder gets it
         arguments = image.tile[0].args if image.tile else None
         largest = [value for value in arguments if isinstance(value, int)] if isinstance(arguments, tuple) else []
@@ -192,7 +202,7 @@ def _to_rgb(image, name):
 
 
 def image_size(path):
-    """(height, width) of what `read_rgb` gives, from the header, without decoding.
+    """(height, width) of the image that `read_rgb` gives, from the header, without decoding.
 
     Raises:
       UserError: as `read_rgb` does, where the header tells.
@@ -218,7 +228,7 @@ def image_size(path):
     except _BOMBS as e:
         raise FileError(_too_many_pixels(path)) from e
     except Exception as e:
-        raise FileError(f"{path}: not an image that Pillow can read; replace or remove the file") from e
+        raise FileError(_unreadable(path, path, e)) from e
 
 
 def sides_text(sides):

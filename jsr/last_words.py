@@ -1,4 +1,4 @@
-"""A process of its own that has XLA's last words, when a job breaks, as one line; `jsr.distributed` starts it.
+"""A process that prints XLA's last words as one line when a job breaks; `jsr.distributed` starts it.
 
 XLA ends a process whose job has lost another with an abort and pages of stack, which nothing in that process can turn
 into words. So its file descriptors 1 and 2 are a pipe to here: everything passes on to standard error but that.
@@ -19,14 +19,14 @@ _LOG = re.compile(rb"[IWEF]\d{4} \d\d:|\[Gloo\]")
 
 
 def line(text, address, own, minutes, names):
-    """What XLA's last words mean, in one line.
+    """The meaning of XLA's last words, in one line.
 
     Args:
       text: its message.
-      address: of process 0.
+      address: address of process 0.
       own: number of the process that it ended.
       minutes: that processes may take to come.
-      names: of all processes, [] before they have met.
+      names: names of all processes, [] before they have met.
     """
     def called(numbers):
         return " and ".join(names[int(n)] if int(n) < len(names) else f"process {n}" for n in numbers)

@@ -1,4 +1,4 @@
-"""libvips, set up once, and what it knows of JPEG files that Pillow keeps to itself."""
+"""libvips, set up once, and its reports on JPEG files, which Pillow does not give."""
 
 import functools
 import logging
@@ -13,13 +13,14 @@ from jsr.errors import FileError
 from jsr.parallel import cores
 
 # How libvips and Pillow say that a file may be whole, but that they do not read its kind.
-_UNSUPPORTED = re.compile("not configured|unsupported|not supported|not implemented|unimplemented|unknown compression",
-                          re.IGNORECASE)
+_UNSUPPORTED = re.compile("not configured|unsupported|not supported|not implemented|unimplemented|unknown compression|"
+                          "not a whole number of bytes", re.IGNORECASE)
 _LOCK = threading.Lock()  # libvips has one place for what it says
 _WHOLE, _MOST = set(), 100_000  # (name, bytes, checksum) of JPEG files that were found whole
 _JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff]")
 _AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 _END, _SCAN, _SEQUENTIAL, _WHOLE_SCAN = 0xD9, 0xDA, (0xC0, 0xC1), b"\x00\x3f\x00"
+_JFIF, _ADOBE, _FRAMES = 0xE0, 0xEE, {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without data
 _FILLING = {0x00, 0xFF, *range(0xD0, 0xD8)}  # bytes that may stand behind a scan's last sample
 _NEAR_END, _MOST_UNREAD = 64, 8  # bytes at the end of a scan; those that a decoder has no use for, of a few encoders
@@ -39,7 +40,7 @@ def vips():
 
 
 def first_line(e):
-    """What libvips or Pillow says is wrong, on one line, without libvips's general first one."""
+    """The complaint of libvips or Pillow on one line, without libvips's general first line."""
     lines = [line.strip() for line in str(e).splitlines() if line.strip()]
     return next((line for line in lines if not line.startswith(("unable to", "source:"))), type(e).__name__)
 
@@ -52,11 +53,22 @@ def undecodable(name, e):
     return f"{name}: damaged or truncated ({reason}); replace or remove the file"
 
 
+def unread_tiff(data, name):
+    """The line for the bytes of a TIFF file that Pillow could not read, with libvips's reason."""
+    try:
+        pyvips = vips()
+        pyvips.Image.tiffload_buffer(data, access="sequential", fail_on="error").avg()
+    except Exception as e:  # pyvips.Error, ImportError of a checkout that is not installed
+        return undecodable(name, e)
+    return f"{name}: is of a kind that Pillow does not read; convert it to an ordinary PNG, TIFF or JPEG"
+
+
 def tidied_jpeg(data):
     """A JPEG file without what decoders warn about though no sample is missing.
 
-    That is bytes between two segments, a sequential scan whose header does not say 0, 63, 0 (as some phones write it)
-    and a missing end marker.
+    That is bytes between two segments, a sequential scan whose header does not say 0, 63, 0 (as some phones write it),
+    a missing end marker, and versions of JFIF and transforms of Adobe's segment that nobody knows, which decoders take
+    for the usual ones.
 
     Args:
       data: bytes-like, the file.
@@ -64,7 +76,7 @@ def tidied_jpeg(data):
     Returns:
       bytes, or None where there is nothing to tidy. Whether samples are missing shows when they are decoded.
     """
-    parts, at, kept, sequential, match = [], 2, 0, False, None
+    parts, at, kept, sequential, match, adobe, usual = [], 2, 0, False, None, None, {}
     while match := _JPEG_MARKER.search(data, at):
         marker = data[match.end() - 1]
         if match.start() > at:
@@ -79,6 +91,15 @@ def tidied_jpeg(data):
             match = None
             break
         length, = struct.unpack_from(">H", data, at)
+        named = data[at + 2:at + 7]
+        if marker == _JFIF and named == b"JFIF\0" and length > 7 and data[at + 7:at + 8] not in (b"", b"\1"):
+            usual[at + 7] = 1
+        elif marker == _ADOBE and named == b"Adobe" and length > 13:
+            adobe = at + 13
+        elif marker in _FRAMES and adobe is not None and len(data) > at + 7:
+            of_colours = {3: (1, 0), 4: (2, 0)}.get(data[at + 7], ())
+            if of_colours and data[adobe] not in of_colours:
+                usual[adobe] = of_colours[0]
         at += max(length, 2)
         sequential |= marker in _SEQUENTIAL
         if marker == _SCAN:
@@ -90,6 +111,13 @@ def tidied_jpeg(data):
     if not match:
         parts += [data[kept:], b"\xff\xd9"]
         kept = len(data)
+    if usual:
+        mended = bytearray(data)
+        for place, value in usual.items():
+            if place < len(mended):
+                mended[place] = value
+        mended = bytes(mended)
+        return tidied_jpeg(mended) or mended
     return b"".join([*parts, data[kept:]]) if parts else None
 
 

@@ -1,4 +1,4 @@
-"""What lies below a folder: the files that a command takes, and a count of what it passes over."""
+"""The files below a folder: those that a command takes, and a count of those that it passes over."""
 
 import collections
 import dataclasses
@@ -22,7 +22,7 @@ _OF_NO_PERSON = {"thumbs.db", "desktop.ini", "icon\r"}
 
 @dataclasses.dataclass
 class PassedOver:
-    """What a command leaves alone of the folders that it was given.
+    """The files and folders that a command passes over in the folders that it was given.
 
     Attributes:
       kinds: {".cr2", or another kind: number}.
@@ -43,7 +43,7 @@ class PassedOver:
     @property
     def errors(self):
         """A UserError for each folder that could not be read."""
-        return [UserError(f"{path}: cannot be read: {why}; what is in it was passed over")
+        return [UserError(f"{path}: cannot be read: {why}; its files were passed over")
                 for path, why in self.folders]
 
     def __iadd__(self, other):

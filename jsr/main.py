@@ -1,13 +1,13 @@
-"""Trains a recipe, evaluates it and says where it put things.
+"""Trains a recipe, evaluates it and names the files of the run.
 
     python -m jsr.main --config=configs/aim22_t1.py                      # the recipe `quick`, on any machine
     python -m jsr.main --config=configs/aim22_t1.py:edsr --workdir=runs/mine
     python -m jsr.main --config=configs/aim22_t1.py --config.seed=1 '--config.stages[0].batch=32'
-    python -m jsr.main --config=configs/aim22_t1.py --minutes=20         # as many steps as there is time for
-    python -m jsr.main --config=configs/aim22_t1.py:bsr --member=2       # one network of an ensemble, as for a queue
-    srun python -m jsr.main --config=configs/aim22_t1.py:edsr            # on all nodes of a job of SLURM's
+    python -m jsr.main --config=configs/aim22_t1.py --minutes=20         # the number of steps that fit into 20 minutes
+    python -m jsr.main --config=configs/aim22_t1.py:bsr --member=2       # one network of an ensemble, for a queue
+    srun python -m jsr.main --config=configs/aim22_t1.py:edsr            # on all nodes of a SLURM job
 
-The same command again resumes; --config.KEY=VALUE changes one entry of the recipe. `jsr train` is the same.
+The same command again resumes; --config.KEY=VALUE changes one entry of the recipe. `jsr train` is the same command.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class _LogLines(logging.Handler):
         self._console = console
 
     def emit(self, record):
-        """As of `logging.Handler`."""
+        """Prints a record, as `logging.Handler` asks."""
         self._console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -71,47 +71,47 @@ def add_arguments(parser):
     parser.add_argument("recipe", nargs="?", metavar="FILE[:RECIPE]", help="track file, which is Python and runs, and "
                         "one of its recipes")
     parser.add_argument("--config", metavar="FILE[:RECIPE]", help="the same")
-    parser.add_argument("--workdir", type=_folder, help="folder of the run, local or on cloud storage, as "
-                        "gs://bucket/run (default: runs/<track>/<recipe>, and what is changed of it)")
-    parser.add_argument("--minutes", type=float, help="as many steps as the training has time for, compiling, "
-                        "validations and checkpoints counted, instead of the recipe's; all its stages in proportion. "
-                        "Of an ensemble each member has so much")
-    parser.add_argument("--member", type=int, metavar="N", help="of an ensemble, train this member alone, counted from "
-                        "1, in a folder of its own; by default all, one after the other. Whichever is trained last "
-                        "makes the ensemble's model file and report")
+    parser.add_argument("--workdir", type=_folder, help="folder of the run, local or on cloud storage, for example "
+                        "gs://bucket/run (default: runs/<track>/<recipe>, with the changed keys in its name)")
+    parser.add_argument("--minutes", type=float, help="time for the training, with compiling, validations and "
+                        "checkpoints: sets the number of steps, all stages in proportion to the recipe's. Each member "
+                        "of an ensemble has this time")
+    parser.add_argument("--member", type=int, metavar="N", help="number of the only member of an ensemble to train, "
+                        "from 1, in a folder of its own; by default all, one after the other. The member that ends "
+                        "last makes the ensemble's model file and report")
     parser.add_argument("--deterministic", action="store_true",
-                        help="only kernels that give the same bits every time, slower on GPUs")
-    parser.add_argument("--accept_changes", action="store_true", help="goes on with a run that is there though its "
-                        "steps, batch, rates or data are others now; the run keeps note of it")
-    parser.add_argument("--tell", metavar="TRACKER", default="", help="an experiment tracker that hears of the run as "
-                        "it goes: wandb, or a class of yours, mypkg.module:Name (jsr.training.trackers)")
+                        help="use only kernels that give the same bits every time, slower on GPUs")
+    parser.add_argument("--accept_changes", action="store_true", help="continue a run although its steps, batch, rates "
+                        "or data have changed; the run records the changes")
+    parser.add_argument("--tell", metavar="TRACKER", default="", help="experiment tracker that gets the run's figures "
+                        "as it trains: wandb, or a class of yours, mypkg.module:Name (jsr.training.trackers)")
     parser.add_argument("--profile", type=_steps, metavar="STEPS", default=0, help="number of steps to trace by "
-                        "jax.profiler, once nothing compiles any more, into the workdir's profile/")
-    parser.add_argument("--hosts", type=_hosts, metavar="ADDRESS:PORT,PROCESSES,NUMBER", help="trains on several "
-                        "processes, of which this is one: where the first is and a port that is free there, how many "
-                        "there are, the number of this one, from 0. Under SLURM, Open MPI, on TPU pods and in "
-                        "Kubernetes the scheduler says all that")
+                        "jax.profiler into the workdir's profile/, after compilation has ended")
+    parser.add_argument("--hosts", type=_hosts, metavar="ADDRESS:PORT,PROCESSES,NUMBER", help="train in several "
+                        "processes, of which this is one: the first one's address and a free port there, the number of "
+                        "processes, this one's number from 0. SLURM, Open MPI, TPU pods and Kubernetes tell jsr these "
+                        "themselves")
     parser.add_argument("--wait_hosts", type=_minutes, metavar="MINUTES", default=5.0,
-                        help="how long the processes of a job wait for each other to start (default: %(default)g)")
-    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
+                        help="longest wait of a job's processes for each other to start (default: %(default)g)")
+    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="override an entry of the recipe")
 
 
 def _folder(text):
     """A path, or an address as it is; the empty text, as of a variable that is not set, would be the current folder."""
     if not text:
-        raise argparse.ArgumentTypeError("names no folder; . is the current one")
+        raise argparse.ArgumentTypeError("names no folder; . is the current folder")
     return text if is_remote(text) else Path(text)
 
 
 def _hosts(text):
-    """What --hosts says."""
+    """The value of --hosts."""
     from jsr import distributed
 
     try:
         return distributed.parse_hosts(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not as host0:1234,4,0: address and port of the first process, "
-                                         "how many there are, the number of this one from 0") from None
+        raise argparse.ArgumentTypeError(f"{text!r} must be like host0:1234,4,0: address and port of the first "
+                                         "process, the number of processes, this one's number from 0") from None
 
 
 def _steps(text):
@@ -191,8 +191,9 @@ def run(args, overrides, console):
     if distributed.count() > 1:
         told = {key: getattr(args, key) for key in ("minutes", "member", "accept_changes", "deterministic", "tell")}
         code = {f"code of {name}": digest for name, digest in guests.code().items()}
-        distributed.agree({**trees.flat(trees.plain(recipe)), **code, "--workdir": str(workdir), **told},
-                          "give all processes the same command")
+        keys = trees.flat(trees.plain(recipe))
+        del keys["title"]  # which says of the others what is changed
+        distributed.agree({**keys, **code, "--workdir": str(workdir), **told}, "give all processes the same command")
         console.print(f"{distributed.count()} processes, {distributed.devices()} devices", highlight=False)
     if not is_remote(workdir):
         return _run_at(workdir, recipe, args, console, started)
@@ -368,14 +369,14 @@ def _changes(recipe, spec, minutes, free):
 
 
 def _as_text(changes):
-    """What a run's title says of changes."""
+    """The changes in a run's title."""
     words = [f"{key}={textwrap.shorten(str(value), 40, placeholder='...')}" for key, value in changes.items()]
     more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
     return f"; with {', '.join(words[:_SHOWN])}{more}" if words else ""
 
 
 def _as_suffix(changes):
-    """What the name of a run's folder has of changes: some keys, and a hash of all; the same for the same command."""
+    """The changes in the name of a run's folder: some keys, and a hash of all; the same for the same command."""
     if not changes:
         return ""
     parts = (key.split(".") for key in changes)
@@ -387,7 +388,7 @@ def _as_suffix(changes):
 def _check_minutes(minutes, overrides):
     for key, text in overrides:
         if re.fullmatch(r"stages(\[\d+\]|\.\d+)?(\.steps)?", key):
-            raise UserError(f"--minutes {minutes:g} and --config.{key}={text} both say how long to train; "
+            raise UserError(f"--minutes {minutes:g} and --config.{key}={text} both set the length of the training; "
                             "leave one out")
 
 

@@ -1,4 +1,4 @@
-"""Model files: one .safetensors with the tensors of a trained chain of networks and, as JSON, all one must know.
+"""Model files: one .safetensors with the tensors of a trained chain of networks, and JSON that describes them.
 
 A model file is what a run hands to the world: `jsr upscale`, `jsr.load`, conversion and benchmarks take it. They take
 PyTorch weights of networks that jsr.convert recognises, too, and convert them each time. Tensors of a model file are
@@ -62,6 +62,7 @@ _ENDINGS = (".safetensors", ".onnx", *_TORCHS[:3])  # of what people take for a 
 KEPT = ("best.safetensors", "last.safetensors")  # of a run, the one to take first
 MEMBER = "member{}"  # name of a member of an ensemble in its file, and of the folder of its run
 _MOST_NETWORKS = 1000  # of a file
+_MOST_SIDE, _MOST_TILES = 1 << 20, 64  # of a tile, px; sizes of tiles that are averaged
 _DTYPES = ("F32", "F16")
 _log = logging.getLogger(__name__)
 
@@ -74,15 +75,48 @@ def _is_above_0(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
 
 
+def _is_side(value):
+    return type(value) is int and 0 <= value <= _MOST_SIDE
+
+
+def _is_tile(value):
+    return _is_side(value) and value > 0
+
+
+def _are_fields(value):
+    return isinstance(value, dict) and all(map(_is_word, value))
+
+
+_NUMBER = (int, float)
+_ENDLESS = ("inf", "-inf", "nan")  # numbers that JSON has no words for
+
+
+def _is_figure(value):
+    return value is None or value in _ENDLESS or not trees.wrong(value, _NUMBER)
+
+
+_LEVEL = {"baseline": {"psnr[rgb]": _is_figure}, "gain": _NUMBER, "worst": _NUMBER, "worst_name": str, "lost": int,
+          "images": int, "seconds_per_mpx": _NUMBER}  # of a set of pictures, of the weights that jsr ships
+_FINGERPRINT = {"source?": str, "sha256?": str, "names?": str, "codecs?": {"*": str}, "versions?": {"*": str}}
+
+
+def _is_score(value):
+    return not trees.wrong(value, {"*": _LEVEL}) if isinstance(value, dict) else _is_figure(value)
+
+
 _SCHEMA = {  # of the metadata above, as jsr.trees.wrong takes it
-    "networks": [{"name": _is_word, "model": _is_word, "scale": int, "fields": dict, "deployed?": bool}],
-    "members?": [{"name": _is_word, "weight": _is_above_0, "ema?": bool, "steps?": (int, type(None)), "scores?": dict,
-                  "fingerprint?": dict}],
-    "ema?": bool, "recipe?": str, "protocol?": str, "steps?": (int, type(None)), "scores?": dict, "data?": [dict],
-    "ensemble?": {"self?": bool, "transforms?": [str], "tiles?": [_is_above_0], "tlc?": lambda value: type(value) is int
-                  and value >= 0},
-    "fingerprint?": dict, "notes?": [str], "parity?": (dict, type(None)), "licence?": str, "pictures?": [dict],
-    "pictures_sha256?": str, "sha256?": str}
+    "networks": [{"name": _is_word, "model": _is_word, "scale": int, "fields": _are_fields, "deployed?": bool}],
+    "members?": [{"name": _is_word, "weight": _is_above_0, "ema?": bool, "steps?": (int, type(None)),
+                  "scores?": {"*": _is_score}, "fingerprint?": _FINGERPRINT}],
+    "ema?": bool, "recipe?": str, "protocol?": str, "steps?": (int, type(None)), "scores?": {"*": _is_score},
+    "data?": [dict],
+    "ensemble?": {"self?": bool, "transforms?": [_is_word], "tiles?": [_is_tile], "overlap?": _is_side,
+                  "tlc?": _is_side},
+    "fingerprint?": _FINGERPRINT, "notes?": [str], "parity?": (dict, type(None)), "licence?": str, "sha256?": str,
+    "pictures?": [{"origin": str, "licence": str, "author": str, "count": int}], "pictures_sha256?": str,
+    "training?": [{"steps": int, "batch": int, "crop": int, "seed": int, "learning_rate": _NUMBER, "ema_decay": _NUMBER,
+                   "schedule": {"name": str}, "curve": lambda value: isinstance(value, list) and all(
+                       isinstance(row, list) and len(row) == 2 and not trees.wrong(row, [_NUMBER]) for row in value)}]}
 _OWN = ("ema", "steps", "scores", "fingerprint")  # what a member's metadata have of their own, besides networks
 
 
@@ -92,7 +126,7 @@ class Member:
 
     Attributes:
       name: for messages, the file and, of an ensemble, the member.
-      share: of the file's average, 1 of a file of one chain.
+      share: share of the file's average, 1 of a file of one chain.
       meta: metadata of a file of this chain alone.
       networks: {name: module} in the chain's order.
       variables: {name: Flax collections} of arrays.
@@ -160,7 +194,7 @@ def load(path):
     """Reads a model file of one chain.
 
     Args:
-      path: of the file or of a run's folder, or a model's name, see `find`.
+      path: path of the file or of a run's folder, or a model's name, see `find`.
 
     Returns:
       (meta, networks, variables): the metadata, {name: module} in the chain's order, {name: Flax collections} of
@@ -177,7 +211,7 @@ def load(path):
             if members := _meta(path, file).get("members"):
                 first = path.parent / members[0]["name"]
                 where = f"as in {first}" if first.is_dir() else "which its run has in a folder each"
-                raise UserError(f"{path}: holds an ensemble of {len(members)} networks, where one is wanted; name the "
+                raise UserError(f"{path}: holds an ensemble of {len(members)} networks, but this takes one; name the "
                                 f"file of a member, {where}")
     return _load(path)
 
@@ -236,8 +270,8 @@ def _load(path):
         networks, expected = _expected(path, meta, len(found))
         if found != expected:
             wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
-            raise UserError(f"{path}: its tensors are not those of {', '.join(n['model'] for n in meta['networks'])}: "
-                            f"{len(wrong)} differ, first {wrong[0]}; the file was made by another version or changed")
+            raise UserError(f"{path}: its tensors do not fit {', '.join(n['model'] for n in meta['networks'])}: "
+                            f"{len(wrong)} differ, first {wrong[0]}; another version made the file, or it was changed")
         if odd := next((key for key in found if file.get_slice(key).get_dtype() not in _DTYPES), ""):
             raise UserError(f"{path}: damaged: {odd} is of {file.get_slice(odd).get_dtype()}; get it, or train it, "
                             "again")
@@ -245,7 +279,8 @@ def _load(path):
     if (digest := meta.pop("sha256", None)) is None:
         _log.warning("%s: has no check sum, so that damage in it cannot be told; a newer jsr writes one", path)
     elif digest != trees.digest(tensors, meta):
-        raise UserError(f"{path}: damaged: its check sum is of other tensors or metadata; get it, or train it, again")
+        raise UserError(f"{path}: damaged: its check sum does not fit its tensors and metadata; get it, or train it, "
+                        "again")
     tensors = {key: _as_trained(tensor) for key, tensor in tensors.items()}
     variables = {name: traverse_util.unflatten_dict({key[len(name) + 1:]: tensor for key, tensor in tensors.items()
                                                      if key.startswith(f"{name}/")}, sep="/") for name in networks}
@@ -286,6 +321,8 @@ def _opened(path):
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             yield file
+    except MemoryError as e:
+        raise UserError(f"{path}: needs more memory than there is") from e
     except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as e:
         said = _foreign(path) or files.foreign(path) or f"damaged, or not a .safetensors file ({e})"
         raise UserError(f"{path}: {said}{_hidden(path)}") from e
@@ -298,7 +335,7 @@ def _meta(path, file):
     except (ValueError, RecursionError):
         meta = None
     if not isinstance(meta, dict):
-        raise UserError(f"{path}: damaged: its metadata are none; get it, or train it, again")
+        raise UserError(f"{path}: damaged: its metadata cannot be read; get it, or train it, again")
     if meta.get("format") != FORMAT:
         raise UserError(f"{path}: is of format {meta.get('format')}, this jsr reads format {FORMAT}; "
                         "use the jsr version that wrote it, or train it again")
@@ -308,10 +345,12 @@ def _meta(path, file):
 
 
 def _misnamed(meta):
-    """What is wrong with the names of networks and members in metadata of the right form, "" where nothing is."""
+    """The mistake in the names of networks and members in metadata of the right form, "" if there is none."""
     networks, members = ([row["name"] for row in meta.get(key) or ()] for key in ("networks", "members"))
     if not 0 < len(networks) <= _MOST_NETWORKS:
         return f"networks are {len(networks)}"
+    if len(tiles := (meta.get("ensemble") or {}).get("tiles", ())) > _MOST_TILES:
+        return f"ensemble.tiles are {len(tiles)}"
     if len({*networks}) < len(networks) or len({*members}) < len(members):
         return "two networks or members have one name"
     if members and sum(map(len, chains(meta))) < len(networks) or not all(chains(meta)):
@@ -320,10 +359,10 @@ def _misnamed(meta):
 
 
 def describe(path):
-    """What a model file says of itself, read without its tensors; of PyTorch weights what a conversion says.
+    """A model file's metadata, read without its tensors; of PyTorch weights what a conversion says.
 
     Args:
-      path: of the file.
+      path: path of the file.
 
     Returns:
       (meta, number of parameters).
@@ -360,8 +399,8 @@ def find(path):
     if path.is_dir():
         found = next((path / kept for kept in KEPT if (path / kept).is_file()), None)
         if found is None and (trained := [file.parent for file in path.glob(f"{MEMBER.format('[0-9]*')}/{KEPT[1]}")]):
-            raise UserError(f"{path}: is of an ensemble that is not finished; train the members that are left, or name "
-                            f"one that is there, as in {min(trained)}")
+            raise UserError(f"{path}: holds an unfinished ensemble; train the missing members, or name one that is "
+                            f"there, for example {min(trained)}")
         if found is None:
             raise UserError(f"{path}: is a folder without the model file of a run, {' or '.join(KEPT)}{_hidden(path)}")
         return found
@@ -381,7 +420,7 @@ def find(path):
 
 
 def is_named(word):
-    """Whether a word is that of a model file, as `find` takes them: by its ending, a run's folder, or a known name."""
+    """Whether a word names a model file in a way that `find` takes: by its ending, a run's folder, or a known name."""
     path = Path(word)
     if path.is_dir():
         return any((path / kept).exists() for kept in KEPT)
@@ -389,13 +428,13 @@ def is_named(word):
 
 
 def _hidden(path):
-    """What to add to an error of a file or folder whose name is also a model's."""
+    """Words to add to an error about a file or folder whose name is also a model's."""
     named = weights.files().get(str(path))
     return f"; it hides the model of this name, {named}: rename it, or give that path" if named else ""
 
 
 def _foreign(path):
-    """What a file is by its ending that is no .safetensors, and what to do; "" where that does not show."""
+    """The kind of a file with another ending than .safetensors, and what to do; "" where that does not show."""
     if path.suffix.lower() == ".onnx":
         return ("an ONNX network, no model file of jsr's; convert the PyTorch weights that it was made of: "
                 f"jsr convert WEIGHTS.pth {shlex.quote(str(path.with_suffix('.safetensors')))}")

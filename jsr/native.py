@@ -28,7 +28,7 @@ def call_apart(function, *, seconds, name):
     process from ending.
 
     Args:
-      function: of no arguments.
+      function: function of no arguments.
       seconds: the most that it may take.
       name: what the error message calls it.
 

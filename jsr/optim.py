@@ -201,7 +201,7 @@ def make_optimizer(row, schedule=None, *, peak=1.0):
     after = optax.identity()
     if schedule is not None and schedule["name"] == "plateau":
         if row["name"] == "schedule_free_adamw":
-            raise UserError("optimizer schedule_free_adamw: does without the schedule plateau; use constant")
+            raise UserError("optimizer schedule_free_adamw: cannot follow the schedule plateau; use constant")
         make_schedule(schedule, peak=peak, steps=1)  # mistakes in it
         after = _on_plateau(schedule, peak)
 
@@ -227,7 +227,7 @@ def _on_plateau(schedule, peak):
 
 
 def plateau_scale(state):
-    """What the schedule "plateau" has multiplied the learning rate by, given the optimizer's state; else 1."""
+    """The factor of the schedule "plateau" on the learning rate, given the optimizer's state; else 1."""
     found = _states_of(state, optax.contrib.ReduceLROnPlateauState)
     return found[0].scale if found else 1.0
 
@@ -282,23 +282,23 @@ def _freeze_rows(rows: Any) -> list[dict[str, Any]]:
 
 
 def check(player, steps):
-    """Raises UserError for what a player of a stage of `steps` steps says of its optimizer, schedule and freezing."""
+    """Raises UserError for mistakes in a player's optimizer, schedule and freezing, in a stage of `steps` steps."""
     make_schedule(player.schedule, peak=player.learning_rate, steps=steps)
     make_optimizer(player.optimizer, player.schedule, peak=player.learning_rate).init({})
     _freeze_rows(player.freeze)
     if player.freeze and player.optimizer["name"] == "schedule_free_adamw":
-        raise UserError("freeze: not with schedule_free_adamw, whose average moves all the same")
+        raise UserError("freeze: cannot be used with schedule_free_adamw, whose average would still move")
 
 
 def rate_factors(rows, params, step):
-    """What the learning rate of each parameter is multiplied by.
+    """The factor on the learning rate of each parameter.
 
     Args:
       rows: {pattern, steps, factor}: what `pattern` (as of a shell; of paths as "sr/body_0/conv1/kernel") fits has the
         learning rate times `factor` (0 by default) during the stage's first `steps` steps; 0 steps, the default, are
         all. A pattern alone is such a row too.
       params: {network: parameters}.
-      step: of the stage.
+      step: step of the stage.
 
     Returns:
       {network: tree of numbers}; a float 0.0 is a parameter that never moves.

@@ -1,4 +1,4 @@
-"""How stored pixels are to be turned: the EXIF orientation, or where a file has none, that of its XMP packet.
+"""The orientation of stored pixels: EXIF's, or where a file has none, its XMP packet's.
 
 Every command reads pictures upright, originals, inputs and results alike. Files of challenges and benchmarks state no
 orientation, so that the published protocols' numbers are those of the stored pixels.

@@ -26,7 +26,7 @@ def map_unordered(function, items, *, num_workers=None):
     A UserError is an outcome like any other, so that one bad file does not stop the rest; other exceptions end it.
 
     Args:
-      function: of one item, picklable; its module is imported by each worker and should import little.
+      function: function of one item, picklable; its module is imported by each worker and should import little.
       items: picklable.
       num_workers: processes; at most 1 means that this process does the work. None: one a core (`cores`), as far as
         there is enough to do.
@@ -59,7 +59,7 @@ def map_unordered(function, items, *, num_workers=None):
 
 
 def named_semaphores():
-    """Names the semaphores that this process shares with others after it, and removes those of processes that are dead.
+    """Names this process's shared semaphores after it, and removes those that dead processes left.
 
     Nothing else does that where a process and all its children were killed at once. Linux alone has them as files.
     """

@@ -1,4 +1,4 @@
-"""Where the track files and the dataset builders are, whatever the install, and where the user's cache is."""
+"""The folders of track files and dataset builders, in any kind of install, and the user's cache."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A training step, or a deployed network, compiled for accelerators that are not there: memory, traffic, least times.
+"""Plans: a training step, or a deployed network, compiled for absent accelerators: memory, traffic, least times.
 
 What is compiled is what would run. XLA needs no device for that, only its compiler: for TPUs the package libtpu, for
 NVIDIA GPUs the packages of jax[cuda13]; neither a driver. Figures are the compiler's and peak rates', not measured.
@@ -63,7 +63,8 @@ def target(text):
     if name not in known:
         raise UserError(f"--on {text}: no chip {name!r}; {nearest(name, known)}")
     if not re.fullmatch(r"\d+(x\d+){0,2}", shape) or not all(map(int, shape.split("x"))):
-        raise UserError(f"--on {text}: say how many chips, as in v5e:16x16, h100:4x8 (hosts x GPUs) or h200:1")
+        raise UserError(f"--on {text}: give the number of chips, for example v5e:16x16, h100:4x8 (hosts x GPUs) or "
+                        "h200:1")
     chip, sides = chips.CHIPS[name], [int(side) for side in shape.split("x")]
     if chip.platform == "cuda" and len(sides) > 2:
         raise UserError(f"--on {text}: GPUs are hosts x GPUs, as in h100:4x8")
@@ -115,7 +116,7 @@ def _quiet():
 
 
 def of_step(recipe, index, on, *, effort="full"):
-    """What the training step of a stage would take.
+    """Plans memory, traffic and time of a stage's training step.
 
     Args:
       recipe: Recipe; its batch is that of all chips together.
@@ -127,11 +128,11 @@ def of_step(recipe, index, on, *, effort="full"):
     Returns:
       Plain data: {recipe, stage, batch, crop (height and width, px), mesh, state, per_chip (samples), accumulate,
       parameters, format, what, on, chip, chips, dtype, effort, compile_cpu_s, versions, collectives: [{op, count,
-      bytes}] a step, flops and flops_ms (at the peak rate) a chip, estimate: {ms of a step, kernels, launching_ms, by
-      (whose estimate it is), kinds: {kind: {count, ms}}, dearest: [{ms, count, kind, module, op, shape}]}, memory:
-      bytes a chip of all that jsr.training.memory.Memory has, their total and the chip's, fits, largest_per_chip:
-      samples that would fit if memory grows in proportion, loader: {samples_per_s, bytes_per_s, hosts} that keep up
-      with the estimate}.
+      bytes}] a step, flops and flops_ms (at the peak rate) a chip, estimate: {ms of a step, kernels, launching_ms,
+      bytes (that its instructions read and write in the chip's memory), by (whose estimate it is), kinds: {kind:
+      {count, ms}}, dearest: [{ms, count, kind, module, op, shape}]}, memory: bytes a chip of all that
+      jsr.training.memory.Memory has, their total and the chip's, fits, largest_per_chip: samples that would fit if
+      memory grows in proportion, loader: {samples_per_s, bytes_per_s, hosts} that keep up with the estimate}.
 
     Raises:
       UserError: the batch does not divide, or the step does not fit.
@@ -144,7 +145,7 @@ def of_step(recipe, index, on, *, effort="full"):
                                        sharding=sharding.batched(mesh, len(leaf.shape)))
              for key, leaf in check.batch_of(recipe, stage).items()}
     sharding.check_rows(batch, mesh)
-    state = states.abstract(plan, mesh, recipe.state)
+    state = states.abstract(plan, mesh)
     every = check.abstract_variables(plan)
     frozen = {name: _laid(every[name], sharding.replicated(mesh)) for name in states.frozen(recipe)}
     key = jax.ShapeDtypeStruct((), jax.random.key(0).dtype, sharding=sharding.replicated(mesh))
@@ -167,7 +168,7 @@ def of_step(recipe, index, on, *, effort="full"):
 
 
 def of_deployed(recipe, size, on, *, effort="full"):
-    """What a recipe's chain would take as it is used: a uint8 LR image to a uint8 SR image, its rows over all chips.
+    """Plans memory and time of a recipe's deployed chain, uint8 LR image to uint8 SR image, its rows over all chips.
 
     Args:
       recipe: Recipe; its dtype is what networks and parameters have.
@@ -225,7 +226,7 @@ def _compile(call, arguments, on, effort):
 
 
 def _report(compiled, on, dtype, effort, compile_s):
-    """What the text of a compiled program tells: a dict with collectives and estimate."""
+    """The facts in the text of a compiled program: a dict with collectives and estimate."""
     from importlib import metadata
 
     text, versions = compiled.as_text(), {}
@@ -249,6 +250,7 @@ def _report(compiled, on, dtype, effort, compile_s):
             "collectives": [{"op": op, "count": count, "bytes": size} for op, count, size in hlo.collectives(text)],
             "flops": flops, "flops_ms": flops / on.chip.rates[dtype] / 1e9,
             "estimate": {"ms": sum(spent) + launching, "kernels": launches, "launching_ms": launching,
+                         "bytes": sum(one.times * one.bytes for one in found),
                          "by": "cycles that XLA estimates" if on.chip.clock else "bytes and FLOPs at peak rates, and "
                          f"{hlo.LAUNCH_S * 1e6:g} us a kernel",
                          "kinds": {kind: {"count": count, "ms": ms} for kind, (count, ms) in
@@ -283,8 +285,8 @@ def lines(made):
     yield "collectives: " + (", ".join(f"{row['count']} {row['op']} of {decimal(row['bytes'])}"
                                        for row in made["collectives"]) or "none") + (
         f" (parameters: {decimal(4 * made['parameters'])})" if "batch" in made else "")
-    yield (f"time, by {estimate['by']}: {estimate['ms']:.3g} ms ({estimate['kernels']} kernels; arithmetic alone "
-           f"{made['flops_ms']:.3g} ms)")
+    yield (f"time, by {estimate['by']}: {estimate['ms']:.3g} ms ({estimate['kernels']} kernels, "
+           f"{decimal(estimate['bytes'])}; arithmetic alone {made['flops_ms']:.3g} ms)")
     for kind, row in estimate["kinds"].items():
         yield f"  {row['ms']:9.3f} ms  {row['count']:6} {kind}"
     yield f"the {len(estimate['dearest'])} dearest:"

@@ -40,7 +40,7 @@ def fuse(model: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequenc
     Args:
       model: a network with a field `deploy`.
       variables: its variables; BatchNorm is folded with its running statistics.
-      input_shape: of an input that it takes; None for networks of the zoo.
+      input_shape: shape of an input that it takes; None for networks of the zoo.
       bound: the error allowed, relative to the block's largest output.
 
     Returns:
@@ -53,7 +53,8 @@ def fuse(model: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequenc
       ValueError: a block is not what it must be (its error is above the bound), or the model has no field `deploy`, or
         does not hand it on.
     """
-    blocks = find(model, input_shape)
+    # what is deployed is not traced for nothing: that its field is handed on was checked when it was fused
+    blocks = {} if getattr(model, "deploy", False) else find(model, input_shape)
     if not blocks:
         return model, variables, {}
     deployed = _deployed(model, input_shape)
@@ -78,7 +79,7 @@ def fuse(model: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequenc
 
 def fuse_params(model: nn.Module, variables: Mapping[str, Any], *,
                 input_shape: Sequence[int] | None = None) -> Mapping[str, Any]:
-    """The deployed variables as a function of the trained ones, to train through: differentiable and to be jitted.
+    """The deployed variables as a differentiable, jittable function of the trained ones, to train through.
 
     `model.clone(deploy=True).apply(fuse_params(model, variables), lr)` is the network's output, and its gradient
     with respect to `variables` that of the branches, at the cost of one convolution a block. In the parameters' own
@@ -100,11 +101,11 @@ def fuse_params(model: nn.Module, variables: Mapping[str, Any], *,
 
 def find(model: nn.Module,
          input_shape: Sequence[int] | None = None) -> dict[tuple[str, ...], tuple[nn.Module, tuple[int, ...]]]:
-    """The RepConvs and other modules of a network that can be fused and are not deployed, without computing anything.
+    """Finds the modules of a network that can be fused and are not, such as RepConvs, without computing anything.
 
     Args:
       model: a Linen module.
-      input_shape: of an input that it takes; None for networks of the zoo.
+      input_shape: shape of an input that it takes; None for networks of the zoo.
 
     Returns:
       {path of the module, a tuple of names: (the module, shape of its input)}, the deepest first, and those of one
@@ -115,7 +116,7 @@ def find(model: nn.Module,
 
 
 def deployed(model: nn.Module) -> nn.Module:
-    """The network in the form in which it is used: with deploy = True, where it has such a form."""
+    """The network in its deployed form, deploy = True, if it has one."""
     return model.clone(deploy=True) if hasattr(model, "deploy") else model
 
 
@@ -139,8 +140,8 @@ def _abstract(model, input_shape):
         card = models.card(model)
         input_shape = card.lr_shape(*(card.padding.target(64),) * 2)
     lr = jax.ShapeDtypeStruct(input_shape, jnp.float32)
-    # A new function each time, so that nothing is cached.
-    return jax.eval_shape(lambda *inputs: model.init(*inputs), jax.random.key(0), lr)
+    # A new function each time, so that nothing is cached; with the key inside, for which a program would be compiled.
+    return jax.eval_shape(lambda lr: model.init(jax.random.key(0), lr), lr)
 
 
 def _used(variables, model, input_shape):

@@ -58,9 +58,9 @@ def make_report(upscaler, pairs, *, protocol, recipe, steps, members=(), on_imag
     codecs = evaluation.same_codecs(records)
     for row in members:
         if degradations.codec_kinds(row["codecs"]) != degradations.codec_kinds(codecs):
-            raise UserError(f"{row['name']}: was scored on LR images by {row['codecs'] or 'what is not known'}, the "
-                            f"ensemble on those by {codecs or 'what is not known'}, and scores of two share no table; "
-                            "evaluate the ensemble where its members were")
+            raise UserError(f"{row['name']}: was scored on LR images by {row['codecs'] or 'unknown codecs'}, the "
+                            f"ensemble on LR images by {codecs or 'unknown codecs'}, and such scores share no table; "
+                            "evaluate the ensemble on the machine of its members")
     other = degradations.other_codecs(made, protocol.name)
     return {"recipe": recipe, "steps": steps, "protocol": protocol.name, "scale": upscaler.scale, "codecs": codecs,
             "other_codecs": other, "images": rows, "mean": mean,
@@ -106,7 +106,7 @@ def _kind(protocol):
 
 
 def _stopped(report):
-    """What the page says of a run that ended before its recipe's last step; "" of others."""
+    """The page's sentence on a run that ended before its recipe's last step; "" of others."""
     return f" (stopped {html.escape(report['stopped'])})" if "stopped" in report else ""
 
 
@@ -131,7 +131,7 @@ def curves(rows, stages, baseline, final=()):
     """SVG charts of a run's log.
 
     Args:
-      rows: of metrics.jsonl (jsr.training.insight.log_rows).
+      rows: rows of metrics.jsonl (jsr.training.insight.log_rows).
       stages: the numbers of steps of the run's stages.
       baseline: what validations compare with, "bicubic".
       final: a last point (step, dB) of the gain, () for none.
@@ -159,11 +159,11 @@ def curves(rows, stages, baseline, final=()):
 
 
 def film(folder, name):
-    """What a run made of a crop of one validation image: [(step, uint8 picture)], the first, the last, `FILM` at most.
+    """A run's results for a crop of one validation image: [(step, uint8 picture)], the first, the last, `FILM` at most.
 
     Args:
       folder: the run's, with pictures/<name>_<step>.png, rows of crops as `jsr.crops.strip` makes them.
-      name: of the image.
+      name: name of the image.
     """
     paths = sorted((folder / "pictures").glob(f"{glob.escape(name)}_*.png"))
     kept = sorted({round(place) for place in np.linspace(0, len(paths) - 1, min(FILM, len(paths)))}) if paths else []
@@ -210,7 +210,7 @@ def table_of(head, rows, kind="scores"):
     """A table of texts, as HTML has them.
 
     Args:
-      head: of the columns; the first is that of the names.
+      head: headings of the columns; the names' column is first.
       rows: lists of as many.
       kind: class of the table: "scores" have their numbers at the right, "" its texts at the left.
     """
@@ -275,7 +275,7 @@ def _of_run(report, strips, protocol, folder, config):
 
 
 def _published(entry, report, protocol):
-    """A table of what a paper printed of an entry beside our scores of the same codecs; "" of a recipe of our own."""
+    """A table of a paper's figures for an entry beside our scores of the same codecs; "" of a recipe of our own."""
     line = challenges.published(protocol.name, entry)
     if not line:
         return ""

@@ -1,4 +1,4 @@
-"""What commands make stays apart from what people keep: manifests of what was made of what, verdicts, locks."""
+"""Keeps results of commands apart from people's files: manifests of results and their sources, verdicts, locks."""
 
 import contextlib
 import itertools
@@ -23,12 +23,12 @@ _HEAD = 200  # characters of a manifest that have its command
 
 
 def verdict(path, entry, source_sha256, *, finished=False, overwrite=False):
-    """What may become of a result's place.
+    """The verdict on a result's place: write, replace or pass over.
 
     Args:
       path: the place.
-      entry: what a manifest says of the file there; {} where it knows none.
-      source_sha256: of what the new file is made of; None where that cannot be read.
+      entry: a manifest's entry of the file there; {} without one.
+      source_sha256: SHA-256 of the new file's source; None if that cannot be read.
       finished: whether the entry's file, as it was made, is what would be made now.
       overwrite: whether everything may be replaced, the finished file too.
 
@@ -46,8 +46,8 @@ def verdict(path, entry, source_sha256, *, finished=False, overwrite=False):
     if "source_sha256" not in entry:
         raise UserError(f"{path}: exists and was not made by this command; choose another --out, or --overwrite")
     if source_sha256 is None or entry["source_sha256"] != source_sha256:
-        raise UserError(f"{path}: was made of another file, or of {Path(entry.get('source', 'it')).name} before that "
-                        "was changed; choose another --out, or --overwrite")
+        raise UserError(f"{path}: was made from another file, or from an earlier {Path(entry.get('source', 'it')).name}"
+                        "; choose another --out, or --overwrite")
     now = sha256(path)
     # A kill between the entry and the renaming leaves the file before.
     if now is None or now not in (entry.get("sha256"), entry.get("replaces")):
@@ -62,7 +62,7 @@ def replacing(path, entry):
 
 
 class Manifest:
-    """A JSON file that says what was made of what in its folder; several processes may add to it at once.
+    """A JSON file that lists the results in its folder and their sources; several processes may add to it at once.
 
     Shards (jsr.shards) have a file each beside it, `upscaled.3-of-8.json`, so that they never wait for each other, and
     a file system without locks will do. They are read together, and the next `save` of who works without shards, or
@@ -74,8 +74,8 @@ class Manifest:
     the manifest. One that is damaged counts as empty, and is set aside by the first `save`.
 
     Args:
-      path: of the JSON file.
-      command: what makes the files, as in "jsr upscale".
+      path: path of the JSON file.
+      command: command that makes the files, for example "jsr upscale".
       head: {key: value} that all its files share.
       overwrite: takes a file that is no such manifest, or has another head, for an empty one.
       shard: jsr.shards.Shard of this process, None of one that does all files.
@@ -114,7 +114,7 @@ class Manifest:
             return self._tables.get(table, {})
 
     def _newest(self, of):
-        """What a function finds: a shard's own entries are newer than the manifest's, whoever reads them."""
+        """The finding of a function: a shard's own entries are newer than the manifest's, whoever reads them."""
         beside = (one._newest(of) for one in self._beside)
         places = itertools.chain([of(self)], beside) if self._shard else itertools.chain(beside, [of(self)])
         return next(filter(None, places), None)
@@ -150,7 +150,7 @@ class Manifest:
         return content
 
     def _take_in(self, count=None):
-        """Works the files of earlier shards, but those of `count`, into this manifest."""
+        """Takes the files of earlier shards, except those of `count`, into this manifest."""
         earlier = [one for one in self._beside if not one.path.stem.endswith(f"-of-{count}")]
         if not earlier:
             return
@@ -187,7 +187,7 @@ class Manifest:
         return locked(self.path.with_name(hidden_name(self.path, ".lock")))
 
     def _refresh(self):
-        """Reads what is new; again where another process has worked the journal in meanwhile."""
+        """Reads new entries; again where another process has worked the journal in meanwhile."""
         while True:
             stamp = _stamp(self.path)
             if stamp != self._stamp:
@@ -237,14 +237,14 @@ class Manifest:
 
 
 def _is_entry(entry):
-    """Whether what a manifest says of a file has the form that the commands write."""
+    """Whether a manifest's entry of a file has the form that the commands write."""
     texts = ("settings", "source", "file", "sha256", "source_sha256", "replaces")
     return isinstance(entry, dict) and all(entry[key] is None or isinstance(entry[key], str)
                                            for key in texts if key in entry)
 
 
 def _begin(path):
-    """The first characters of a file, "" of one that cannot be read."""
+    """The first characters of a file, "" if it cannot be read."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         return file.read(_HEAD).decode(errors="replace")
     return ""
@@ -289,7 +289,7 @@ def only_shard(path, shard):
     """Holds a shard's part of a manifest for this process while the block runs; does nothing where `shard` is None.
 
     Args:
-      path: of the manifest, without the shard.
+      path: path of the manifest, without the shard.
       shard: jsr.shards.Shard.
 
     Raises:
@@ -349,7 +349,7 @@ def locked(path, *, busy=None, needed=False, waiting=lambda: None):
     """Holds a lock, a file that is there meanwhile, as long as the block runs and the process lives.
 
     Args:
-      path: of the lock; missing parent folders are made.
+      path: path of the lock; missing parent folders are made.
       busy: function that gives the message of the UserError where another holds it; None waits.
       needed: whether a file system without locks is an error; else it is said once, and the block runs.
       waiting: called now and then while it waits; what it raises ends that.
@@ -386,7 +386,7 @@ _warned = set()
 def _have_no_locks(folder, needed):
     if needed:
         raise UserError(f"{folder}: its file system has no locks, so that two processes could spoil each other's work; "
-                        "choose a folder on another one")
+                        "choose a folder on another file system")
     if folder not in _warned:
         _warned.add(folder)
         logging.getLogger("jsr").warning("%s: its file system has no locks; let one command at a time write there",

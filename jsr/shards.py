@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from jsr.errors import UserError
 
-HELP = ("the I-th of N shares of the files, by their names; auto takes both from a SLURM array, auto/N the first from "
-        "that or from an indexed job of Kubernetes. Shares do not wait for each other, and may be repeated")
+HELP = ("the I-th of N shares of the files, by their names; auto takes both numbers from a SLURM array, auto/N takes I "
+        "from a SLURM array or an indexed Kubernetes job. Shares do not wait for each other, and may be repeated")
 _TEXT = re.compile(r"(auto|\d+)(?:/(\d+))?")
 
 
@@ -43,25 +43,25 @@ def of(text: str, environ: Mapping[str, str] = os.environ) -> Shard:
     """
     match = _TEXT.fullmatch(text)
     if not match or match[1] != "auto" and not match[2]:
-        raise UserError(f"--shard {text}: say which of how many, as in 3/8, or auto in a SLURM array, or auto/8")
+        raise UserError(f"--shard {text}: must be I/N, for example 3/8; in a SLURM array auto, or auto/8")
     count = int(match[2]) if match[2] else None
     number = int(match[1]) if match[1] != "auto" else None
     if number is None:
         number, found = _own_place(text, environ)
         count = count or found
     if count is None:
-        raise UserError(f"--shard {text}: Kubernetes does not say how many there are; write auto/N")
+        raise UserError(f"--shard {text}: Kubernetes does not tell the number of shares; write auto/N")
     if not 1 <= number <= count:
-        raise UserError(f"--shard {text}: there is no shard {number} of {count}; they are 1 to {count}")
+        raise UserError(f"--shard {text}: there is no shard {number} of {count}; shards are 1 to {count}")
     return Shard(number, count)
 
 
 def _own_place(text, environ):
-    """(number from 1, count or None) of this process, by what a scheduler has put into its environment."""
+    """(number from 1, count or None) of this process, from the variables that a scheduler has set."""
     def value(name, default):
         its = environ.get(name, default)
         if not str(its).isdecimal():
-            raise UserError(f"--shard {text}: {name} is {its!r}, no whole number; write I/N")
+            raise UserError(f"--shard {text}: {name} is {its!r}, not a whole number; write I/N")
         return int(its)
 
     if "SLURM_ARRAY_TASK_ID" in environ:

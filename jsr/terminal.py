@@ -1,8 +1,18 @@
-"""What commands print on a terminal, or into a file."""
+"""Printing of commands on a terminal, or into a file."""
 
 from rich.console import Console
 
+from jsr.errors import shown
+
 WIDTH = 200  # columns that a table may have, whatever the terminal says: what is cut is lost, what is long is folded
+
+
+class _Plain(Console):
+    """A Console of which no text in a file can take the terminal."""
+
+    def render_str(self, text, **options):
+        """As of Console."""
+        return super().render_str(shown(text), **options)
 
 
 def console(*, stderr=False):
@@ -10,4 +20,4 @@ def console(*, stderr=False):
 
     It is not for progress bars, which need the terminal's own width.
     """
-    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True, width=max(Console().width, WIDTH))
+    return _Plain(stderr=stderr, highlight=False, markup=False, soft_wrap=True, width=max(Console().width, WIDTH))

@@ -1,4 +1,4 @@
-"""Trees of dicts and lists: dataclasses as JSON has them, trees as one flat dict, the keys that differ, what is wrong
+"""Trees of dicts and lists: dataclasses as JSON has them, trees as one flat dict, the keys that differ, mistakes
 in one from a file, and the check sum of one with arrays.
 """
 
@@ -39,18 +39,23 @@ def different(before, now):
 
 
 def wrong(value, schema, name=""):
-    """What is wrong with a tree that JSON was read to, "" where nothing is: the first place and its value.
+    """The mistake in a tree that was read from JSON, "" if there is none: the first place and its value.
 
     Args:
       value: the tree.
       schema: a type or several; [schema of each entry]; {key: schema}, where a key that ends in "?" may be missing and
-        further keys may be there; or a function that says whether a value is right.
-      name: of the tree, for the message.
+        further keys may be there, which {"*": schema} is for; or a function that says whether a value is right.
+      name: name of the tree, for the message.
     """
     if isinstance(schema, dict):
         if not isinstance(value, dict):
             return f"{name or 'it'} is no object"
         for key, inner in schema.items():
+            if key == "*":
+                if found := next(filter(None, (wrong(entry, inner, f"{name}.{ascii(own)[1:-1]:.60}")
+                                               for own, entry in value.items())), ""):
+                    return found
+                continue
             own, place = key.rstrip("?"), f"{name}.{key.rstrip('?')}".lstrip(".")
             if own not in value and own == key:
                 return f"{place} is missing"
@@ -70,7 +75,7 @@ def wrong(value, schema, name=""):
 
 
 def digest(leaves: Mapping[str, Any], about: Any) -> str:
-    """The SHA-256 of arrays and of what is said of them, in hexadecimal.
+    """The SHA-256 of arrays and their descriptions, in hexadecimal.
 
     Args:
       leaves: {name: array}; names, types and shapes count.

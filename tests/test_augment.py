@@ -294,14 +294,14 @@ def test_several_devices_mix_as_one():
     (dict(name="mixup", alpha=0), 2, "augmentation mixup: alpha=0 must be above 0, like 1.2"),
     (dict(name="cutmix", ratio=1.5), 2, "augmentation cutmix: ratio=1.5 must be above 0 and up to 1, like 0.7"),
     (dict(name="cutmix", ratio=[0.5]), 2, "augmentation cutmix: ratio=[0.5] must be above 0"),
-    (dict(name="scale_intensity", factors=0.5), 2, "scale_intensity: factors=0.5 must be a list with something in it"),
+    (dict(name="scale_intensity", factors=0.5), 2, "scale_intensity: factors=0.5 must be a list that is not empty"),
     (dict(name="one_of", of=["flp"]), 2, "augmentation 'flp' is unknown; did you mean 'flip'?"),
-    (dict(name="one_of", of=["flip", dict(name="blend", p=0.5)]), 2, "one_of: needs rows `of`, all with a p"),
-    (dict(name="one_of", of=[dict(name="blend", p=0.6), dict(name="flip", p=0.6)]), 2, "in sum up to 1"),
-    (dict(name="one_of", of=[dict(name="blend", per="batch")]), 2, "and without per"),
+    (dict(name="one_of", of=["flip", dict(name="blend", p=0.5)]), 2, "one_of: needs rows `of`: either all have a p"),
+    (dict(name="one_of", of=[dict(name="blend", p=0.6), dict(name="flip", p=0.6)]), 2, "in sum at most 1"),
+    (dict(name="one_of", of=[dict(name="blend", per="batch")]), 2, "none has per"),
     ("one_of", 2, "one_of: needs rows `of`"),
-    ("cutblur", 2, "pastes HR into LR, which must be of one size; put a network of enlarge, as enlarge/nearest, first"),
-    ("mixcorrupt", 1, "makes LR images of HR ones, which must be larger"),
+    ("cutblur", 2, "both must have one size; put a network of enlarge, such as enlarge/nearest, first in the chain"),
+    ("mixcorrupt", 1, "makes LR images from HR images, which must be larger"),
 ])
 def test_mistakes_are_one_line(row, scale, message):
     with pytest.raises(UserError, match=re.escape(message)) as error:

@@ -182,11 +182,11 @@ def test_hosts_beside_a_scheduler_that_says_otherwise(monkeypatch):
     for name, value in SLURM.items():
         monkeypatch.setenv(name, value)
     assert distributed._scheduled(needed=True) == (2, 1)
-    with pytest.raises(UserError, match="this is process 0 of 2, the scheduler that it is process 1 of 2; leave"):
+    with pytest.raises(UserError, match="this is process 0 of 2, but the scheduler says process 1 of 2; leave"):
         with distributed.job(("127.0.0.1:1", 2, 0)):
             pass
     monkeypatch.setenv("SLURM_NTASKS", "many")
-    with pytest.raises(UserError, match="the scheduler does not say which process"):
+    with pytest.raises(UserError, match="the scheduler does not tell this process its number"):
         with distributed.job():
             pass
 

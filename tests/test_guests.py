@@ -86,7 +86,7 @@ def test_a_model_file_does_not_decide_what_code_runs(hostile, monkeypatch, capsy
     Image.new("RGB", (8, 8)).save(hostile / "pictures" / "a.png")
     assert main(words) == 1
     complaint, = capsys.readouterr().err.splitlines()
-    assert "evil.net/base: is of another package, which only you can let in: --import evil.net" in complaint
+    assert "evil.net/base: belongs to another package, which only you can let in: --import evil.net" in complaint
     assert not (hostile / "mark").exists() and "evil" not in sys.modules
 
 

@@ -71,6 +71,8 @@ elif what == "disk":
     import resource
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes fail then, as on a full disk
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(number), int(number)))
+elif what == "report":
+    before(main, "_report", lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(60)))
 elif what == "clock":
     now = time.time
     time.time = lambda: now() + number
@@ -246,6 +248,20 @@ def test_another_number_goes_on_where_two_stopped(small, alone, tmp_path, count,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_sigterm_while_one_reports_ends_all_after_the_last_step(small, tmp_path, victim):
+    workdir = tmp_path / "run"
+    arguments = small(workdir, **{"stages[0]__steps": 8})
+    found = ends(start(arguments, 2, {victim: ("report", 0)}))
+    assert [status for status, *_ in found] == [143, 143], found
+    assert last_lines(found) == [f"stopped: SIGTERM came to process {victim} on {HOST}; the same command goes on"] * 2
+    assert checkpoint(workdir) == 8 and not (workdir / "report.json").exists()
+    found = ends(start(arguments, 2))
+    assert [status for status, *_ in found] == [0, 0] and (workdir / "report.json").exists(), found
+    assert_nothing_left(workdir)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 def test_validation_and_report_are_those_of_one_process(small, alone, tmp_path, count):
     arguments = small(tmp_path / "run", **{"stages[0]__steps": 20, "eval_every": 8})
@@ -280,7 +296,7 @@ def test_what_is_other_on_one_host_is_said_by_all(small, tmp_path, shared_photos
     for host in hosts:
         shutil.copytree(shared_photos, host / "photos")
     arguments = small("run" if what == "workdir" else tmp_path / "run", **{
-        "data__train[0]__dataset": "photos", "data__eval__dataset": "photos"})
+        "data__train[0]__dataset": "./photos", "data__eval__dataset": "./photos"})
     faults, own, more = {}, {}, {}
     if what == "recipe":
         own = {1: ["--config.seed=1"]}

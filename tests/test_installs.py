@@ -148,7 +148,7 @@ def test_it_builds_trains_and_loads(installed, tmp_path, tiny_run, kind):
                                        "--num_workers=2")
     module("jsr.main", *tiny_run(tmp_path / "run", data__num_workers=2))
     assert "edsr/baseline" in module("jsr", "zoo", "edsr")
-    assert "all that is needed is there" in module("jsr", "doctor")
+    assert "everything needed is there" in module("jsr", "doctor")
     assert run(python, "-c", "import jsr, sys, numpy as np; u = jsr.load(sys.argv[1]); "
                              "print(u.upscale(np.zeros((5, 6, 3), np.uint8)).shape)",
                tmp_path / "run" / "last.safetensors", cwd=folder) == "(20, 24, 3)\n"

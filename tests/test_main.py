@@ -401,10 +401,10 @@ def test_an_ensemble_is_killed_resumed_member_by_member_joined_and_used(tiny_run
     statuses, errors = zip(*json.loads(done.stdout.splitlines()[-1]), strict=True)
     assert statuses == (0, 1, 0, 0, 0, 0, 1, 1, 1, 1), errors
     assert "2 of 3 members are trained, 2 not yet: the ensemble has no score" in done.stdout
-    for index, words in ((1, f"{folder}: is of an ensemble that is not finished"), (2, "member 1 of 3 was trained"),
-                         (2, "resuming from step "), (6, "holds an ensemble of 3 networks, where one is wanted"),
-                         (7, "holds the run of an ensemble, this is one network's; choose another --workdir"),
-                         (8, "holds the run of one network, this is an ensemble's; choose another --workdir"),
+    for index, words in ((1, f"{folder}: holds an unfinished ensemble"), (2, "member 1 of 3 was trained"),
+                         (2, "resuming from step "), (6, "holds an ensemble of 3 networks, but this takes one"),
+                         (7, "holds the run of an ensemble, not of one network; choose another --workdir"),
+                         (8, "holds the run of one network, not of an ensemble; choose another --workdir"),
                          (9, f"{busy / 'member2'}: another training is at work there (process {os.getpid()} on ")):
         assert words in errors[index] and "Traceback" not in errors[index], errors[index]
     assert_same_run(folder / "member2", tmp_path / "alone")  # a member is the run of its recipe, killed or not
@@ -469,7 +469,7 @@ def check_what_is_joined(folder, recipe):
             (lambda: shutil.copy(folder / "member1" / "last.safetensors", file),
              f"{file}: is of another run than its folder (seed: 0, not 1)"),
             (lambda: model_file.save(file, variables, meta | {"steps": 5}), "run than its folder (steps: 5, not 24"),
-            (lambda: model_file.save(file, other.variables, meta), f"{file}: holds the very network of "),
+            (lambda: model_file.save(file, other.variables, meta), f"{file}: holds the same network as "),
             (lambda: model_file.save(file, variables, meta | {"ensemble": None}), "--member 2 scores it again"),
             (with_config('"aim22_t1:quick"', '"aim22_t1:edsr"'), f"{second}: is not the run of this member (recipe: "),
             (with_config('"scale": 4', '"scale": 2'), "(networks.sr.scale: 2 there, 4 in the recipe); put the ")):
@@ -482,14 +482,14 @@ def check_what_is_joined(folder, recipe):
 
 
 MISTAKES = (
-    (["--minutes=3"], "jsr: --minutes 3 and --config.stages[0].steps=12 both say how long to train; leave one out"),
+    (["--minutes=3"], "jsr: --minutes 3 and --config.stages[0].steps=12 both set the length of the training"),
     (["--member=1"], "--member 1: aim22_t1:quick is no ensemble; leave it out"),
     ([f"--config.members={MEMBERS}", "--member=4"], "--member 4: aim22_t1:quick has members 1 to 3"),
     (["--config.sed=1"], "--config.sed: unknown key 'sed'; did you mean 'seed'"),
     (["--config.stages[0].batch=7", "--config.data.train[0].dataset=photo/aim22_t1"], "did you mean 'photos'"),
     (["--config.data.train[0].dataset=div2k/aim22_t1"], "run: jsr build div2k/aim22_t1"),
-    (["--config.data.train[0].degrade="], "--config.data.train[0].degrade: names none, but "),
-    (["--config.data.eval.degrade="], "--config.data.eval.degrade: names none, but "),
+    (["--config.data.train[0].degrade="], "--config.data.train[0].degrade: is empty, but "),
+    (["--config.data.eval.degrade="], "--config.data.eval.degrade: is empty, but "),
     (["--config.networks.sr.carry=match"], "--config.networks.sr.start_from: networks.sr.carry is 'match', but no "),
     (["--config.stages[0].crop=400"], "is smaller than the crop of 400"),
     (["--config.stages[0].players[0].losses=[{'fn': 'l7', 'pred': 'sr', 'target': 'hr', 'weight': 1}]"],
@@ -557,7 +557,7 @@ def test_damaged_images_do_not_end_a_run_unless_they_may_not_be_left_out(tiny_ru
     assert "0007.png (hr): damaged or truncated" in done.stderr and "(1 of at most 100)" in done.stderr
     (photo_folder / "0007.png").unlink()
     longer = [*arguments, "--config.stages[0].steps=15"]
-    assert "--accept_changes goes on with the new ones from step 12" in run(longer).stderr
+    assert "--accept_changes continues it with the new values from step 12" in run(longer).stderr
     done = run([*longer, "--accept_changes"])
     assert done.returncode == 0 and "resuming from step 12 of 15" in done.stderr, done.stderr
     meta, _, _ = model_file.load(tmp_path / "run" / "last.safetensors")
@@ -591,6 +591,15 @@ def test_a_workdir_that_cannot_be_written(tiny_run, tmp_path):
     (tmp_path / "file").write_text("")
     done = run(tiny_run(tmp_path / "file" / "run"))
     assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_that_degrades_on_the_device_has_the_samples_of_the_host(tiny_run, reference, tmp_path):
+    folder, _ = reference(tiny_run(tmp_path / "host"))
+    done = run(tiny_run(tmp_path / "device", data__degrade_on="device"))
+    assert done.returncode == 0, done.stderr
+    one, other = ([row["loss"] for row in log_rows(its) if "loss" in row] for its in (folder, tmp_path / "device"))
+    np.testing.assert_allclose(one, other, rtol=1e-5)  # another sample changes it by hundredths
 
 
 @pytest.mark.slow

@@ -68,15 +68,15 @@ def with_meta(**changes):
 
 @pytest.mark.parametrize("change, message", [
     (with_meta(format=2), "is of format 2, this jsr reads format 1"),
-    (lambda tensors, metadata: (tensors, None), "neither a model file of jsr's nor weights of a network that it"),
-    (lambda tensors, metadata: (tensors, {"jsr": "null"}), "damaged: its metadata are none"),
+    (lambda tensors, metadata: (tensors, None), "neither a model file of jsr's nor weights of a network that jsr"),
+    (lambda tensors, metadata: (tensors, {"jsr": "null"}), "damaged: its metadata cannot"),
     (lambda tensors, metadata: ({k: v for k, v in tensors.items() if "conv_last/bias" not in k}, metadata),
      "1 differ, first sr/params/conv_last/bias"),
     (with_meta(networks=[META["networks"][0] | {"model": "edzr"}]), "no network 'edzr'"),
-    (lambda tensors, metadata: (tensors, {"jsr": "[" * 200_000}), "damaged: its metadata are none"),
-    (lambda tensors, metadata: (tensors, {"jsr": '{"format":' + "9" * 10_000 + "}"}), "damaged: its metadata are none"),
+    (lambda tensors, metadata: (tensors, {"jsr": "[" * 200_000}), "damaged: its metadata cannot"),
+    (lambda tensors, metadata: (tensors, {"jsr": '{"format":' + "9" * 10_000 + "}"}), "damaged: its metadata cannot"),
     (lambda tensors, metadata: ({k: v.astype(np.int32) for k, v in tensors.items()}, metadata), "damaged: .* of I32"),
-    (lambda tensors, metadata: ({k: v + 1 for k, v in tensors.items()}, metadata), "damaged: its check sum is of"),
+    (lambda tensors, metadata: ({k: v + 1 for k, v in tensors.items()}, metadata), "its check sum does not fit"),
     *((with_meta(**changes), f"damaged: of its metadata {said}") for changes, said in [
         ({"networks": None}, "networks is no list"), ({"networks": []}, "networks are 0"),
         ({"networks": 3}, "networks is no list"), ({"networks": [{"name": "sr"}]}, r"networks\[0\].model is missing"),
@@ -86,7 +86,17 @@ def with_meta(**changes):
         ({"members": [{"name": "m", "weight": 0}]}, r"members\[0\].weight is 0"),
         ({"ensemble": "x"}, "ensemble is no object"), ({"ensemble": {"tiles": [0]}}, r"ensemble.tiles\[0\] is 0"),
         ({"ensemble": {"self": "no"}}, "ensemble.self is 'no'"), ({"ensemble": {"tlc": -5}}, "ensemble.tlc is -5"),
-        ({"recipe": ["x"]}, r"recipe is \['x'\]"), ({"steps": True}, "steps is True"), ({"notes": [1]}, "notes")]),
+        ({"recipe": ["x"]}, r"recipe is \['x'\]"), ({"steps": True}, "steps is True"), ({"notes": [1]}, "notes"),
+        ({"ensemble": {"tiles": [10**18]}}, r"ensemble.tiles\[0\] is 1000000000000000000"),
+        ({"ensemble": {"tiles": [64] * 100}}, "ensemble.tiles are 100"),
+        ({"ensemble": {"overlap": "x"}}, "ensemble.overlap is 'x'"), ({"ensemble": {"tlc": 10**9}}, "ensemble.tlc is"),
+        ({"scores": {"psnr[rgb]": {"a": 1}}}, r"scores.psnr\[rgb\] is {'a': 1}"),
+        ({"scores": {"\x1b[31m": "x"}}, r"scores.\\x1b\[31m is 'x'"),
+        ({"fingerprint": {"codecs": "x"}}, "fingerprint.codecs is no"),
+        ({"fingerprint": {"versions": {"jax": 7}}}, "fingerprint.versions.jax is 7"),
+        ({"pictures": [{}]}, r"pictures\[0\].origin is missing"),
+        ({"training": [{}]}, r"training\[0\].steps is missing"),
+        ({"networks": [META["networks"][0] | {"fields": {"n" * 300: 1}}]}, r"networks\[0\].fields is {'nnn")]),
     *((with_meta(networks=[META["networks"][0] | changes]), said) for changes, said in [
         ({"scale": "4"}, r"damaged: of its metadata networks\[0\].scale is '4'"),
         ({"scale": True}, r"networks\[0\].scale is True"), ({"scale": 10**6}, "no scale 1000000"),
@@ -98,8 +108,9 @@ def with_meta(**changes):
         ({"num_feat": "64"}, "field num_feat: '64' must be of type int"),
         ({"num_feat": 0}, "damaged: the fields of edsr/baseline make no network"),
         ({"dtype": "float99"}, "damaged: the fields of edsr/baseline make no network"),
-        ({"num_feat": {}}, "field num_feat: {} must be")]),
-    (with_meta(licence="MIT"), "damaged: its check sum is of other tensors or metadata"),
+        ({"num_feat": {}}, "field num_feat: {} must be"),
+        ({"num_feat": [[]] * 999}, r"field num_feat: \[\[\], [^;]{,199} must be")]),
+    (with_meta(licence="MIT"), "damaged: its check sum does not fit its tensors and metadata"),
 ])
 def test_other_files_are_one_line(file, change, message):
     rewrite(file, change)

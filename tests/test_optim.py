@@ -193,7 +193,7 @@ def test_learning_rates_have_factors_by_place_and_time():
     (lambda: optim.make_optimizer({"name": "adam", "beta1": 0.9}),
      "optimizer adam: unknown argument 'beta1'; did you mean"),
     (lambda: optim.make_optimizer({"name": "schedule_free_adamw"}, {"name": "plateau"}),
-     "schedule_free_adamw: does without the schedule plateau"),
+     "schedule_free_adamw: cannot follow the schedule plateau"),
     (lambda: optim.make_schedule({"name": "cosin"}, peak=1, steps=1),
      "schedule 'cosin' is unknown; did you mean 'cosine'"),
     (lambda: optim.make_schedule({"name": "cosine", "peek": 1}, peak=1, steps=1),

@@ -466,8 +466,10 @@ def _scan_header(data, last):
     lambda data: _between_segments(data, b"\1\xff\x00\2\xff"), lambda data: _scan_header(data, bytes(3)),
     lambda data: _scan_header(_between_segments(data, b"\7"), b"\0\0\x3f")[:-2],
     lambda data: data[:-2] + bytes(37) + data[-2:], lambda data: data[:-2] + b"\xff" * 37 + data[-2:],
+    lambda data: data.replace(b"JFIF\0\1", b"JFIF\0\2", 1),
+    lambda data: data[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\2" + data[20:],
 ], ids=["no end marker", "zeros between segments", "no marker between segments", "Samsung's scan header", "all",
-        "zeros at the end", "ones at the end"])
+        "zeros at the end", "ones at the end", "a version of JFIF to come", "a transform that nobody knows"])
 @pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 2}])
 def test_jpegs_that_decoders_warn_about_are_read_where_no_sample_is_missing(tmp_path, photograph, change, options):
     clean = _jpeg(photograph(40, 52), **options)
@@ -475,6 +477,33 @@ def test_jpegs_that_decoders_warn_about_are_read_where_no_sample_is_missing(tmp_
     want = np.asarray(Image.open(io.BytesIO(clean)))
     np.testing.assert_array_equal(_whole(tmp_path / "a.jpg")[1][0], want)
     np.testing.assert_array_equal(images.read_rgb(tmp_path / "a.jpg"), want)
+
+
+def _with_tag(tag, value):
+    """A grey TIFF file with another value of a tag."""
+    buffer = io.BytesIO()
+    Image.new("L", (64, 48), 99).save(buffer, "TIFF")
+    data = bytearray(buffer.getvalue())
+    start, = struct.unpack_from("<I", data, 4)
+    count, = struct.unpack_from("<H", data, start)
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", data, at) == (tag,):
+            struct.pack_into("<HHII", data, at, tag, 3, 1, value)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("data, said", [
+    *((_with_tag(259, kind), r"is of a kind that cannot be read \(.*; convert it to an ordinary PNG, TIFF or JPEG")
+      for kind in (6, 32909, 34712, 34887, 34925, 50000, 50002)),
+    (_with_tag(258, 12), "is of a kind that cannot be read|has 12 bits a channel"),
+    (b"v/1\x01" + bytes(99), "is an OpenEXR picture, which cannot be read; convert it to PNG"),
+    (b"PF\n2 2\n-1.0\n" + bytes(48), r"is a picture of floats \(PFM\), which cannot be read; convert it to PNG"),
+    (b"version https://git-lfs.github.com/spec/v1", "is a note of Git LFS in the place of a file")])
+def test_good_files_of_kinds_that_are_not_read_are_called_that_by_every_reader(tmp_path, data, said):
+    (tmp_path / "a.tif").write_bytes(data)
+    for read in (images.read_rgb, _whole, lambda path: images.read_rgb(path.read_bytes(), name=path)):
+        with pytest.raises(UserError, match=f"a.tif: {said}"):
+            read(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("change", [
@@ -499,7 +528,7 @@ def test_a_channel_that_is_not_called_alpha_is_not_taken_for_it(tmp_path, mode, 
     if alpha:
         assert _whole(tmp_path / "a.tif")[0].channels == len(mode)
         return
-    with pytest.raises(UserError, match="a.tif: has a channel besides its colours .*as infrared is; remove"):
+    with pytest.raises(UserError, match="a.tif: has a channel besides its colours, for example infrared.*; remove"):
         pictures.open_picture(tmp_path / "a.tif")
 
 

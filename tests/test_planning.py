@@ -86,6 +86,36 @@ def test_cycles_of_a_tpu_program():
     assert [hlo.seconds(one, chips.CHIPS["v5e"], "float32") for one in (fusion, copy)] == [1e-3, 0]
 
 
+@pytest.mark.parametrize("shape, expected", [
+    ("f32[8,16]{1,0}", 4 * 8 * 16), ("(f16[2,3]{1,0}, u8[0]{0})", 12),
+    ("u8[1,540,4,960,4,3]{5,4,3,2,1,0:T(8,128)(4,1)}", 540 * 4 * 960 * 8 * 128),
+    ("bf16[540,8,121,48]{2,3,1,0:T(8,128)(2,1)}", 2 * 540 * 8 * 48 * 128), ("f32[]{:T(128)}", 4),
+    ("bf16[9,100]{1,0:T(8,128)(2,1)S(1)}", 0), ("f32[100]{0:T(1024)}", 4096)])
+def test_what_an_array_takes_in_a_chips_memory(shape, expected):
+    assert hlo.footprint(shape) == expected
+
+
+def test_a_fusion_reads_what_it_slices():
+    """EDSR's step as vectors: each layer's kernel is a part of one of them."""
+    text = """HloModule jit_f
+
+%cut (p0: f32[1000], p1: f32[64]) -> f32[64] {
+  %p0 = f32[1000]{0} parameter(0)
+  %p1 = f32[64]{0} parameter(1)
+  %slice.1 = f32[64]{0} slice(%p0), slice={[0:64]}
+  ROOT %sum = f32[64]{0} add(%slice.1, %p1)
+}
+
+ENTRY %main (x: f32[1000], y: f32[64]) -> f32[64] {
+  %x = f32[1000]{0} parameter(0)
+  %y = f32[64]{0} parameter(1)
+  %slice.2 = f32[10]{0} slice(%x), slice={[0:10]}
+  ROOT %fused = f32[64]{0} fusion(%x, %y), kind=kLoop, calls=%cut
+}
+"""
+    assert {one.name: one.bytes for one in hlo.instructions(text)} == {"slice.2": 80, "fused": 3 * 4 * 64}
+
+
 def test_chips():
     for name, chip in chips.CHIPS.items():
         assert set(chip.rates) == {"float16", "bfloat16", "float32"} and chip.bandwidth > 100, name
@@ -95,8 +125,8 @@ def test_chips():
 
 @pytest.mark.parametrize("text, what", [
     ("h300:1", "no chip 'h300'; did you mean 'h"), ("a100:1", "no chip 'a100'"),
-    ("v5e", "say how many chips"), ("v5e:", "say how many"), ("v5e:0x4", "say how many"),
-    ("v5e:2x2x2x2", "say how many"),
+    ("v5e", "give the number of chips"), ("v5e:", "give the number"), ("v5e:0x4", "give the number"),
+    ("v5e:2x2x2x2", "give the number"),
     ("h100:2x2x2", "GPUs are hosts x GPUs"), ("", "no chip ''")])
 def test_targets_that_there_are_not(text, what):
     with pytest.raises(UserError, match=f"^--on {text}: .*({what})"):
@@ -113,7 +143,7 @@ def test_a_compiler_that_is_missing_is_named(monkeypatch):
 
 @pytest.mark.parametrize("text", ["540", "540x", "0x960", "x", "540x960x3"])
 def test_sizes_that_are_none(text):
-    with pytest.raises(plan.argparse.ArgumentTypeError, match="no height and width such as 540x960"):
+    with pytest.raises(plan.argparse.ArgumentTypeError, match="not a height and width such as 540x960"):
         plan._size(text)
 
 

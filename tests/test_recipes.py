@@ -182,7 +182,8 @@ def test_a_teams_first_step(track, name):
     small = chain_padding({key: networks[key] for key in config.chain}).multiple
     scales = [row.get("scales", 5) for player in config.stages[0].players for row in player.losses
               if row["fn"] == "ms_ssim"]
-    least = max([16, *(10 * 2**count // (2 * scale) + 1 for count in scales)])
+    critics = [getattr(network, "size", 0) for network in networks.values()]
+    least = max([16, *(10 * 2**count // (2 * scale) + 1 for count in scales), *(-(-size // scale) for size in critics)])
     side = (3 if patches else 1) * -(-least // small) * small
     hr = np.random.default_rng(0).integers(0, 256, (2, side * scale, side * scale, 3), np.uint8)
     batch = {"lr": hr[:, ::scale, ::scale], "hr": hr} | {

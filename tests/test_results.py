@@ -122,8 +122,8 @@ def test_verdicts(tmp_path):
     assert results.verdict(path, ours, "source", finished=True) == results.PASS_OVER
     killed = ours | {"sha256": "new", "replaces": sha256(path)}
     assert results.verdict(path, killed, "source", finished=True) == results.REPLACE
-    for entry, source, message in (({}, "source", "not made by this command"), (ours, "other", "of another file, or"),
-                                   (ours, None, "of another file"), (ours | {"sha256": "0"}, "source", "was changed"),
+    for entry, source, message in (({}, "source", "not made by this command"), (ours, "other", "from another file, or"),
+                                   (ours, None, "from another file"), (ours | {"sha256": "0"}, "source", "was changed"),
                                    ({"source": "in/a.png", "error": "no"}, "source", "not made by this command")):
         with pytest.raises(UserError, match=f"a.png: .*{message}.*; choose another --out, or --overwrite"):
             results.verdict(path, entry, source, finished=True)

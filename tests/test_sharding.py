@@ -36,7 +36,7 @@ for name, (count, overrides) in json.loads(sys.argv[1]).items():
     recipe = recipes.load("aim22_t1:edsr", settings.items())
     plan, mesh = stages.plan_of(recipe, 0), sharding.make_mesh(jax.devices()[:count], recipe.mesh)
     state = states.make_state(plan, {"sr": models.init(plan.networks["sr"], jax.random.key(0))})
-    state, step, losses = states.placed(state, mesh, recipe.state), None, []
+    state, step, losses = states.placed(plan, state, mesh), None, []
     rng = np.random.default_rng(0)
     for _ in range(2):
         batch = {side: rng.integers(0, 256, (16, px, px, 3), np.uint8) for side, px in (("lr", 8), ("hr", 32))}
@@ -61,8 +61,8 @@ with tempfile.TemporaryDirectory() as folder:  # 8 -> 1 -> 2x4 -> 8
         checkpoints.save(number, state, {})
         checkpoints.wait()
         plan, mesh, recipe, _ = kept[name]
-        _, state, _ = checkpoints.restore(lambda step: states.abstract(plan, mesh))
-        state = states.placed(state, mesh, recipe.state)
+        _, state, _ = checkpoints.restore(lambda step: states.abstract(plan, mesh, named=True))
+        state = states.placed(plan, state, mesh)
         assert leaves(states.by_names(state)).tobytes() == before.tobytes(), name
         assert [x.sharding for x in jax.tree.leaves(state)] == [x.sharding for x in jax.tree.leaves(kept[name][3])]
     checkpoints.close()
@@ -81,6 +81,18 @@ whole = np.asarray(jax.jit(on_pixels(networks, variables))(image[None]))[0]
 used = {device.id for *_, device in chain._compiled if device}
 found["images"] = {"apart": [int(np.abs(its.astype(int) - whole).max()) for its in (tiled, by_rows)],
                    "devices": len(used), "rows": [op for op, *_ in hlo.collectives(compiled.as_text())]}
+import functools
+from jsr import degradations
+from jsr.degradations import degrade_device
+form, mesh = degrade_device.form("photo_x4", (8, 8)), sharding.make_mesh()
+photo, degraded = rng.integers(0, 256, (160, 96, 3), np.uint8), functools.partial(degrade_device.degraded, form)
+parts = [degrade_device.part(form, photo, (4 * n, 2 * n), degradations.draw("photo_x4", n)) for n in range(8)]
+batch = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+there, here = sharding.put_batch(batch, mesh), jax.jit(degraded)(batch)
+compiled = jax.jit(sharding.by_samples(degraded, mesh)).lower(there).compile()
+apart = compiled(there)
+found["degraded"] = {"collectives": hlo.collectives(compiled.as_text()),
+                     "same": all(np.array_equal(here[name], apart[name]) for name in here)}
 """
 # XLA ends a process whose devices wait longer for each other, 40 s by default, as they may on a loaded machine
 FLAGS = ("--xla_force_host_platform_device_count=8", "--xla_cpu_collective_call_terminate_timeout_seconds=1800",
@@ -118,6 +130,11 @@ def check_one_sum(found):
     logged = size // 4 - found["parameters"]
     assert (op, count) == ("all-reduce", 1) and 0 < logged <= found["metrics"]
     assert " = f32[" in found["text"][0]
+
+
+@pytest.mark.slow
+def test_each_device_degrades_its_samples_and_moves_none(found):
+    assert found["degraded"] == {"collectives": [], "same": True}
 
 
 @pytest.mark.slow
@@ -176,8 +193,8 @@ def test_meshes(count, axes, expected):
 
 
 @pytest.mark.parametrize("axes, processes, what", [
-    ({"data": 3}, 1, "does not come out at the 8 devices"), ({"data": -1, "rows": 3}, 1, "does not come out"),
-    ({"data": -1, "rows": -1}, 1, "-1 once"), ({"data": 0}, 1, "whole numbers above 0"),
+    ({"data": 3}, 1, "does not fit the 8 devices"), ({"data": -1, "rows": 3}, 1, "does not fit"),
+    ({"data": -1, "rows": -1}, 1, "once -1"), ({"data": 0}, 1, "whole numbers above 0"),
     ({"data": 2.0}, 1, "whole numbers"), ({"data": True}, 1, "whole numbers"), ({"model": 8}, 1, "no axis 'model'"),
     ({"rows": 8}, 2, "rows=8 would split images over several processes")])
 def test_meshes_that_cannot_be(axes, processes, what):
@@ -197,5 +214,5 @@ def test_what_does_not_divide_is_said():
 def test_the_recipe_says_what_is_wrong_with_its_mesh():
     from jsr.training import check
 
-    with pytest.raises(UserError, match=r"^--config.mesh: mesh: \{'data': 3\} does not come out at the 1 device that"):
+    with pytest.raises(UserError, match=r"^--config.mesh: mesh: \{'data': 3\} does not fit the 1 device of"):
         recipes.load("aim22_t1:quick", [("mesh", "{'data': 3}")], check.look)

@@ -32,9 +32,9 @@ def test_which_shard_it_is(text, environ, expected):
 
 @pytest.mark.parametrize("text, environ, what", [
     ("5/4", {}, "--shard 5/4: there is no shard 5 of 4"), ("0/4", {}, "--shard 0/4: there is no shard 0 of 4"),
-    ("1/0", {}, "no shard 1 of 0"), ("4", {}, "say which of how many"), ("-1/4", {}, "say which of how many"),
-    ("", {}, "say which of how many"), ("auto", {}, "no task of an array"),
-    ("auto", {"JOB_COMPLETION_INDEX": "0"}, "does not say how many"),
+    ("1/0", {}, "no shard 1 of 0"), ("4", {}, "must be I/N"), ("-1/4", {}, "must be I/N"),
+    ("", {}, "must be I/N"), ("auto", {}, "no task of an array"),
+    ("auto", {"JOB_COMPLETION_INDEX": "0"}, "does not tell the number"),
     ("auto/2", {"JOB_COMPLETION_INDEX": "5"}, "no shard 6 of 2"),
     ("auto", {"SLURM_ARRAY_TASK_ID": "x"}, "SLURM_ARRAY_TASK_ID is 'x'")])
 def test_which_shards_there_are_not(text, environ, what):
@@ -113,5 +113,5 @@ def test_a_dataset_by_shards(pictures, tmp_path, capsys):
     assert len(parts) >= 12
     go()
     assert "12 " in capsys.readouterr().out.splitlines()[-1]
-    with pytest.raises(UserError, match="--shard 1/2: goes without --overwrite"):
+    with pytest.raises(UserError, match="--shard 1/2: cannot be combined with --overwrite"):
         go("--shard", "1/2", "--overwrite")

@@ -3,7 +3,8 @@
 import pytest
 from rich.table import Table
 
-from jsr import challenges, report, terminal
+from jsr import challenges, command_line, report, terminal
+from jsr.errors import UserError
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "300"])
@@ -27,3 +28,21 @@ def test_the_table_of_a_run_names_its_scores(monkeypatch, capsys):
     found = {"recipe": "a:b", "scale": 4, "images": [0], "codecs": "", "mean": {"lanczos": scores, "ours": scores}}
     terminal.console().print(report.table(found, protocol))
     assert "PSNR[ntire23_script]" in capsys.readouterr().out
+
+
+def test_names_in_files_do_not_take_the_terminal(capsys):
+    name = "a\x1b[31mred\x1b]0;title\x07 \u202egnp.png\x9b2J"
+    table = Table("name")
+    table.add_row(name)
+    terminal.console().print(table)
+    terminal.console(stderr=True).print(name)
+
+    def fail():
+        raise UserError(f"{name}: is no picture\nwhat to do")
+
+    assert command_line.in_lines("jsr", fail) == 1
+    found = capsys.readouterr()
+    for text in found:
+        assert r"a\x1b[31mred\x1b]0;title\x07 \u202egnp.png\x9b2J" in text
+        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & {*text}
+    assert found.err.endswith("is no picture\nwhat to do\n")

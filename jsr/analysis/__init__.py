@@ -1,1 +1,1 @@
-"""What networks are, read off their traces without running them: counts, channels, how far they see."""
+"""Facts about networks, read off their traces without running them: counts, channels, how far they see."""

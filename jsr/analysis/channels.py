@@ -1,4 +1,4 @@
-"""Removing channels of a network: which of them belong together, how much each matters, and the smaller network.
+"""Removes channels of a network: groups of channels, the importance of each, and the smaller network.
 
 Which belong together is found out by asking the network, as jsr.reparam finds a kernel. Every convolution's output is
 replaced by noise of its own; a change of one channel of one of them then shows, before the next convolution, in just
@@ -78,7 +78,7 @@ def groups(model, variables, input_shape=None):
 
 
 def norms(group, variables):
-    """How large a group's kernels are: the sum of absolute values over the output channels in it (Li et al., 2017)."""
+    """The size of a group's kernels: the sum of absolute values over the output channels in it (Li et al., 2017)."""
     flat = traverse_util.flatten_dict(variables["params"])
     return float(sum(np.abs(np.asarray(flat[*path, "kernel"])[..., channels]).sum()
                      for path, channels in group.made.items()))

@@ -14,7 +14,7 @@ TABLE = Path(__file__).with_name("counted.csv")
 
 
 class Key(NamedTuple):
-    """What is counted.
+    """The network, scale and fields that are counted.
 
     Attributes:
       model: full id of the network.

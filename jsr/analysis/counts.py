@@ -1,11 +1,11 @@
-"""Parameters and multiply-accumulates of networks, and least times, from shapes: nothing is computed or compiled."""
+"""Parameters and multiply-accumulates of networks, least times and memory, from shapes: nothing is compiled."""
 
 import math
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
-from jax.extend.core import jaxprs_in_params
+from jax.extend.core import Var, jaxprs_in_params
 import jax.numpy as jnp
 
 from jsr.layers.conv import Conv
@@ -16,7 +16,7 @@ COUNTED_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "prelu", "elu"}  # names o
 
 
 class Counts(NamedTuple):
-    """What a network is compared by, of one call.
+    """The figures that networks are compared by, of one call.
 
     Attributes:
       params: parameters.
@@ -85,7 +85,7 @@ def tally(model, lr_shape):
 
 
 class Roofline(NamedTuple):
-    """Least times of a call on a device of which only peak rates are known, s.
+    """Least times of a call on a device, s, by the device's peak rates alone.
 
     Attributes:
       floor: no program takes less: all multiply-accumulates at the peak, or arguments and results passed through memory
@@ -117,6 +117,25 @@ def roofline(call, *arguments, flops_per_s, bytes_per_s):
     ends = [*closed.jaxpr.invars, *closed.jaxpr.outvars]
     return Roofline(max(2 * _sum(closed.jaxpr, _macs) / flops_per_s, _bytes(ends) / bytes_per_s),
                     _sum(closed.jaxpr, seconds))
+
+
+def live_bytes(jaxpr):
+    """Bytes of the arrays that a traced call holds at a time at most, but for its arguments.
+
+    Every primitive's result counts until its last use. Compiled, most of them are never in memory, so that a program
+    takes less as a rule.
+    """
+    last = {var: number for number, eqn in enumerate(jaxpr.eqns) for var in eqn.invars if isinstance(var, Var)}
+    last |= dict.fromkeys((var for var in jaxpr.outvars if isinstance(var, Var)), len(jaxpr.eqns))
+    own = {var for eqn in jaxpr.eqns for var in eqn.outvars}
+    held = peak = 0
+    for number, eqn in enumerate(jaxpr.eqns):
+        held += _bytes(eqn.outvars)
+        inside = max(map(live_bytes, jaxprs_in_params(eqn.params)), default=0)
+        peak = max(peak, held, held - _bytes(eqn.outvars) + inside)
+        dead = {var for var in (*eqn.invars, *eqn.outvars) if isinstance(var, Var) and last.get(var, -1) <= number}
+        held -= _bytes(dead & own)
+    return peak
 
 
 def _bytes(variables):
@@ -164,5 +183,5 @@ def _is_convolution(eqn):
 
 
 def _activation(eqn):
-    """How many values one of COUNTED_ACTIVATIONS gives."""
+    """The number of values that one of COUNTED_ACTIVATIONS gives."""
     return sum(var.aval.size for var in eqn.outvars) if eqn.params.get("name") in COUNTED_ACTIVATIONS else None

@@ -1,4 +1,4 @@
-"""What the elements of arrays depend on: for each, the lowest and the highest row (or column) of a strip of an image.
+"""Reaches: the lowest and the highest row (or column) of an image strip that each element of an array depends on.
 
 Along an axis, elements with equal reaches are one class and stored once, so that most operations on arrays of millions
 of elements are operations on a few rows.
@@ -17,7 +17,7 @@ _FAR = 1 << 28  # lowest and minus the highest row of what depends on no row
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reach:
-    """What the elements of an array depend on: element (i, j...) on data[:, axes[0][i], axes[1][j]...].
+    """The reaches of an array's elements: element (i, j...) on data[:, axes[0][i], axes[1][j]...].
 
     Attributes:
       data: int array (2, classes of axis 0, classes of axis 1...): the lowest row, and minus the highest.
@@ -31,7 +31,7 @@ class Reach:
 
     @property
     def shape(self):
-        """Of the array."""
+        """Shape of the array."""
         return tuple(map(len, self.axes))
 
     def having(self, data, axes):

@@ -1,4 +1,4 @@
-"""How each operation of a trace passes reaches on (jsr.analysis.reach): a rule for each primitive of JAX."""
+"""Rules by which each operation of a trace passes reaches on (jsr.analysis.reach), one for each JAX primitive."""
 
 import math
 
@@ -123,7 +123,7 @@ def _constant_matrix(value, summed):
 
 
 def _nonzero(matrix):
-    """Where the rows of a matrix are not zero: int array (rows, the most of any), filled up with NOTHING."""
+    """The places where a matrix's rows are not zero: int array (rows, the most of any), filled up with NOTHING."""
     rows, columns = np.nonzero(matrix)
     counts = np.bincount(rows, minlength=len(matrix))
     positions = np.full((len(matrix), max(1, counts.max())), NOTHING)
@@ -330,7 +330,7 @@ def _scatter(eqn, array, indices, updates):
 
 
 def _places(eqn, indices, shape, sizes, index_map, batching, indices_batching):
-    """Where a gather's or scatter's windows lie.
+    """The places of a gather's or scatter's windows.
 
     Args:
       eqn: the equation.

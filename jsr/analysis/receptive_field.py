@@ -1,4 +1,4 @@
-"""How far around a pixel a network looks, read off its traced computation: no weights, no compilation, no running.
+"""The receptive field of a network, read off its traced computation: no weights, no compilation, no running.
 
 A network is traced on a strip of an image to a jaxpr, which is then evaluated on reaches (jsr.analysis.reach) instead
 of numbers: for each element of each array, the lowest and the highest row (in a second pass, column) of the strip that
@@ -52,7 +52,7 @@ def receptive_field(function, *arguments, lr_shape=lambda height, width: (1, hei
 
     Args:
       function: function from (*arguments, lr), lr a float32 array, to an array (..., H * scale, W * scale, C).
-      *arguments: what comes before the image: pytrees of arrays, or of jax.ShapeDtypeStruct, such as variables. Their
+      *arguments: arguments before the image: pytrees of arrays, or of jax.ShapeDtypeStruct, such as variables. Their
         values do not matter.
       lr_shape: function of height and width to the shape of lr, (..., H, W, C).
       multiple: the function takes H and W that are multiples of it.
@@ -172,7 +172,7 @@ def _apply(eqn, inputs):
 
 
 def _computed(eqn, inputs):
-    """What does not depend on the image is computed when a rule asks for it, which is seldom."""
+    """Computes values that do not depend on the image, when a rule asks for them, which is seldom."""
     @functools.cache
     def compute():
         operands = [value() for value in inputs]

@@ -1,4 +1,4 @@
-"""Challenges: what each of them measured, on which images, by which rules, and its published table.
+"""Challenges: their scores, images and rules, and their published tables.
 
 A challenge is a file of data, `jsr/challenges/ais24.py` for one: a `Protocol` for each of its tracks, which names its
 table, `tables/<table>.csv`, one line an entry, the report's figures as printed. Benchmarks of clean images are such a

@@ -1,4 +1,4 @@
-"""The published tables: their lines, what orders them, and what a line says of size and time."""
+"""The published tables: their lines, their order, and the sizes and times in a line."""
 
 from collections.abc import Mapping
 import csv
@@ -13,7 +13,7 @@ TABLES = Path(__file__).parent / "tables"
 
 
 def printed(name: str) -> list[dict[str, str]]:
-    """The lines of a challenge's table in the report's order: a dict an entry, its figures as printed; [] without one.
+    """The lines of a challenge's table in the report's order: a dict per entry, figures as printed; [] without a table.
 
     Columns: id, of the entry in the catalogue of published methods (jsr.catalogue); team, method, the scores, runtime_s
     or runtime_ms (an image) and others that the report has, such as score (see `score`), params_m (M), flops_g and
@@ -32,7 +32,7 @@ def printed(name: str) -> list[dict[str, str]]:
 
 
 def table(protocol: Protocol) -> list[dict[str, str]]:
-    """The lines of `printed`, best first by what orders them."""
+    """The lines of `printed`, best first by the score that orders the table."""
     return sorted(printed(protocol.name),
                   key=lambda row: -(float(row["score"]) if protocol.weigh else level(protocol, row)))
 
@@ -52,12 +52,12 @@ def published(name: str, entry: str) -> dict[str, str]:
     lines = {line["id"]: line for line in printed(name)}
     if entry not in lines:
         raise UserError(f"{name}: no entry {entry!r} in its table; {nearest(entry, lines)}" if lines else
-                        f"{name}: has no published table, and so no entry {entry!r}; leave the entry empty")
+                        f"{name}: has no published table and so no entry {entry!r}; leave the recipe's entry empty")
     return lines[entry]
 
 
 def figures(line: Mapping[str, str]) -> dict[str, float | None]:
-    """What a line of `printed` says of size and time: {params_M, gmacs, runtime_ms, model_mb}, None for a dash."""
+    """The size and time in a line of `printed`: {params_M, gmacs, runtime_ms, model_mb}, None for a dash."""
     def number(*columns):
         text = next((line[name] for name in columns if line.get(name)), "")
         return float(text.split()[0]) if text else None  # one is "0.165 (*)"

@@ -13,7 +13,7 @@ PROTOCOLS = {name: track for name, track in CHALLENGES.items() if track.keys}
 
 
 def protocol(name: str) -> Protocol:
-    """The row of `PROTOCOLS` called `name`; raises UserError naming the nearest where there is none."""
+    """The row `name` of `PROTOCOLS`; UserError names the nearest one for an unknown name."""
     if name not in PROTOCOLS:
         raise UserError(f"challenge protocol {name!r} is unknown; {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]
@@ -37,6 +37,6 @@ def of(name: str, ranking: str = "") -> Protocol:
     except ValueError as e:
         raise UserError(f"ranking: {e} (--config.ranking; {found.name} has {', '.join(found.keys)})") from e
     if metrics.less_is_better(ranking):
-        raise UserError(f"ranking: of {ranking} less is better, which runs do not rank by; name another score "
+        raise UserError(f"ranking: runs cannot rank by {ranking}, of which less is better; name another score "
                         f"(--config.ranking; {found.name} has {', '.join(found.keys)})")
     return dataclasses.replace(found, ranking=ranking, keys=tuple(dict.fromkeys([*found.keys, ranking])))

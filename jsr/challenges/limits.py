@@ -1,4 +1,4 @@
-"""Whether an entry keeps what its challenge allowed."""
+"""The limits of a challenge, and whether an entry keeps them."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ _UNITS = {"model_mb": "MB", "runtime_ms": "ms"}
 
 
 def kept(protocol: Protocol, figures: Mapping[str, float | None]) -> dict[str, bool]:
-    """{limit: whether its figure is within}, of the limits of a challenge whose figure is known.
+    """{limit: whether the figure keeps it}, for a challenge's limits whose figure is known.
 
     Args:
       protocol: a Protocol.
@@ -19,12 +19,12 @@ def kept(protocol: Protocol, figures: Mapping[str, float | None]) -> dict[str, b
 
 
 def verdict(protocol: Protocol, figures: Mapping[str, float | None]) -> str:
-    """The same in words: "0.468 ms keeps the limit of 33 ms"; "" where nothing is limited, or no figure known."""
+    """The result of `kept` in words: "0.468 ms keeps the limit of 33 ms"; "" without a limit or a known figure."""
     return "; ".join(
         f"{figures[name]:,.4g} {_UNITS[name]} {'keeps' if is_kept else 'exceeds'} the limit of "
         f"{protocol.limits[name]:g} {_UNITS[name]}" for name, is_kept in kept(protocol, figures).items())
 
 
 def excess(protocol: Protocol, name: str, figure: float | None) -> str:
-    """What a table adds to a figure that is more than allowed, ", allowed 300"; "" of others."""
+    """The note that a table adds to a figure above its limit, ", allowed 300"; "" for other figures."""
     return "" if kept(protocol, {name: figure}).get(name, True) else f", allowed {protocol.limits[name]:g}"

@@ -1,4 +1,4 @@
-"""Where scores stand beside a published table."""
+"""The place of scores in a published table."""
 
 from collections.abc import Iterable, Mapping
 import dataclasses
@@ -28,7 +28,7 @@ def score(gain: float, runtime_ms: float) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """Where scores stand beside a published table.
+    """The place of scores in a published table.
 
     Attributes:
       rank: place among the published entries and ours, 1 is best, by the score that orders the table; None where they
@@ -129,7 +129,7 @@ def _place(value, others):
 
 
 def _obstacle(protocol, names, baseline):
-    """Why these images are not those of the table, "" where they are."""
+    """The reason why these images are not the table's, "" if they are."""
     if not same_images(protocol, names):
         return "other images"
     if baseline is None:
@@ -143,7 +143,7 @@ def _obstacle(protocol, names, baseline):
 
 
 def same_images(protocol: Protocol, names: Iterable[str]) -> bool:
-    """Whether images with these file stems, each once at every one of `table_qps`, can be those of the table."""
+    """Whether images with these file stems, each once at every one of `table_qps`, can be the table's."""
     names = list(names)
     return (len(names) == protocol.test_count * max(len(protocol.table_qps), 1)
             and len(set(names)) == protocol.test_count and protocol.test_names in (None, set(names)))

@@ -1,4 +1,4 @@
-"""What a challenge is, as data: how it judged, degraded and timed, and what it allowed."""
+"""A challenge as data: how it judged, degraded and timed, and its limits."""
 
 from collections.abc import Callable
 import dataclasses
@@ -13,7 +13,7 @@ JPEG: dict[str, Any] = {"fn": "jpeg", "subsampling": "4:2:0", "encoder": "pillow
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """How a challenge timed.
+    """A challenge's rules of timing.
 
     Attributes:
       size: (height, width) of the LR image, px; batch 1.
@@ -27,11 +27,11 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
-    """How results were handed in.
+    """The form in which results were submitted.
 
     Attributes:
       where: to whom or what, and what else was handed in, as the report says.
-      unit: what the readme's first line counts the runtime by.
+      unit: unit by which the readme's first line counts the runtime.
       inferred: what of the archive's form the report is silent of, and whose it is instead; "" of nothing.
     """
 
@@ -58,9 +58,9 @@ class Protocol:
       table: stem of the published table, tables/<table>.csv; "" where there is none.
       table_qps: QPs of the published table, over which ranking and score take the mean.
       test_set: the images behind the table, in words.
-      test_count: how many they are.
+      test_count: number of these images.
       test_names: their file stems; None where they were never published.
-      baseline: what entries are compared with, "bicubic", "lanczos" or, of restoration, "input".
+      baseline: peer of the entries, "bicubic", "lanczos" or, for restoration, "input".
       kernel: key of jsr.degradations.enlarge.KERNELS that does it.
       published: the baseline's published scores, {column: figure as printed}; {} where there are none.
       runtime: what the published runtimes behind the table's scores were measured on; "" where none enter them.
@@ -107,6 +107,6 @@ def column(key: str, qp: int | None = None) -> str:
 
 
 def label(column: str) -> str:
-    """How a column is printed: "psnr[rgb] QP31" as "PSNR[rgb] QP31"."""
+    """A column's heading in print: "psnr[rgb] QP31" as "PSNR[rgb] QP31"."""
     key, *qp = column.split(" ")
     return " ".join([metrics.label(key), *qp])

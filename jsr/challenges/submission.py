@@ -13,7 +13,7 @@ def readme(runtime_s, *, unit="image", cpu=False, extra_data=False, description=
     """The text of readme.txt.
 
     Args:
-      runtime_s: per `unit`, s.
+      runtime_s: runtime per `unit`, s.
       unit: "image" or "frame", of jsr.challenges.Submission.
       cpu: measured on a CPU, not a GPU.
       extra_data: trained on more than the organisers' data.
@@ -39,7 +39,7 @@ def write_zip(file, images, text):
     Args:
       file: open for writing in binary.
       images: iterable of (stem of the input, path of the restored image, or uint8 (H, W, 3)), in the archive's order.
-      text: of readme.txt.
+      text: text of readme.txt.
 
     Raises:
       UserError: an image that cannot be read.

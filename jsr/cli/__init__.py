@@ -34,7 +34,7 @@ GROUPS = {  # what a person wants, and the commands for it
 
 
 def main(argv=None):
-    """Runs a command line; returns the exit status: 0, 1 after a mistake, 2 for unusable arguments, 128 + n."""
+    """Runs a command line; returns the exit status: 0, 1 after a mistake, 2 for bad arguments, 128 + n by signal n."""
     if argv is None:
         if "_ARGCOMPLETE" in os.environ:
             from jsr.cli import _completion
@@ -69,7 +69,7 @@ def _run(command, words):
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
     parser.add_argument("--import", dest="guests", metavar="MODULE", action="append", default=[],
-                        help="lets in a guest: imports a module of another package, whose networks files may name")
+                        help="import a module of another package, so that files may name its networks")
     args = parser.parse_args(words)
     guests.bring(*args.guests)
     return module.run(args)

@@ -1,4 +1,4 @@
-"""What a shell completes of a command line: commands, options, choices, tracks, names of models, files.
+"""Completion in the shell: commands, options, choices, tracks, names of models, files.
 
 argcomplete asks for it through the environment, by a process of its own for each TAB, which therefore imports the one
 command alone.

@@ -1,4 +1,4 @@
-"""`jsr evaluate --sr A B C`: one table of several methods, what of it is chance, and where each is worst."""
+"""`jsr evaluate --sr A B C`: one table of several methods, with differences that may be chance, and worst images."""
 
 import csv
 import html
@@ -20,7 +20,7 @@ def names_of(folders):
         if not folder.exists():
             raise UserError(f"{folder}: no such folder")
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise UserError(f"--sr {' '.join(map(str, folders))}: one folder twice; name each once")
+        raise UserError(f"--sr {' '.join(map(str, folders))}: one folder is named twice; name each once")
     short = [folder.resolve().name for folder in folders]
     return {name if short.count(name) == 1 else str(folder): folder
             for name, folder in zip(short, folders, strict=True)}
@@ -55,7 +55,7 @@ def joined(rows_of, problems, baseline):
 
 
 def report_of(rows, methods, folders, problems, *, protocol, keys, crop_border, weights, made):
-    """What --json holds, see jsr.cli.evaluate."""
+    """The content of --json, see jsr.cli.evaluate."""
     return {"protocol": protocol and protocol.name, "profiles": keys, "crop_border": crop_border, "weights": weights,
             "codecs": evaluation.same_codecs(made),
             "methods": {name: str(folder) for name, folder in folders.items()}, "images": rows,

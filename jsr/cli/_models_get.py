@@ -1,4 +1,4 @@
-"""`jsr models get`: what a public model's name or an address stands for becomes a file in the user's cache folder."""
+"""`jsr models get`: downloads a public model, or a file from an address, into the user's cache folder."""
 
 import argparse
 import contextlib
@@ -7,9 +7,6 @@ from pathlib import PurePosixPath
 import re
 import shutil
 import urllib.parse
-import zipfile
-
-import numpy as np
 
 from jsr import command_line, model_file, models, results, terminal, weights
 from jsr.cli import _progress
@@ -26,7 +23,7 @@ _HASH = re.compile(r"[0-9a-fA-F]{64}|")
 
 
 def run(args):
-    """Downloads, converts, says what came; returns the exit status."""
+    """Downloads a model, converts it, prints its name and hash; returns the exit status."""
     if args.place in scores.table():
         return _get_score_weights(args, scores.table()[args.place])
     console, source = terminal.console(), public.models().get(args.place)
@@ -45,9 +42,9 @@ def run(args):
         with _original(address, target, expected) as (file, taken):
             found = sha256(file) or ""
             if not found.startswith(expected.lower()):  # of a file on the hub
-                raise UserError(f"{taken}: its SHA-256 is {found}, not {expected}; it is left alone")
+                raise UserError(f"{taken}: its SHA-256 is {found}, not {expected}; it is not taken")
             if not expected:
-                console.print(f"SHA-256: {found}, which nobody has stated before; --sha256 holds later downloads to it")
+                console.print(f"SHA-256: {found}, not checked, since none was stated; --sha256 checks later downloads")
             _make(file, target, source)
         _manifest().add("files", target.name, {"source": taken, "source_sha256": found, "sha256": sha256(target)})
         _manifest().save()
@@ -59,7 +56,7 @@ def run(args):
 def _get_score_weights(args, row):
     """As `run`, of the weights of a score, and of the network whose features it compares."""
     if args.name or args.sha256:
-        raise UserError(f"{row.name}: is known by this name and its SHA-256; leave out "
+        raise UserError(f"{row.name}: its name and SHA-256 are fixed; leave out "
                         f"{'--name' if args.name else '--sha256'}")
     if row.network and row.network not in weights.files():
         run(argparse.Namespace(place=row.network, sha256="", name=None))
@@ -79,14 +76,13 @@ def _get_score_weights(args, row):
 
 def _arrays(file):
     """{name: array} of weights of a score; pickles are read as `jsr convert` reads them, and never run."""
-    from jsr.convert import files
+    from jsr.convert import files, parity
 
     if file.suffix != ".npz":
         return files.read_state_dict(file).tensors
     try:
-        with np.load(file, allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as e:
+        return parity.arrays_in(file)
+    except Exception as e:  # zipfile, zlib and NumPy have several for a damaged file
         raise UserError(f"{file}: cannot be read: {e}") from e
 
 
@@ -106,33 +102,33 @@ def _check(args, source):
     try:
         urllib.parse.urlsplit(args.place)
     except ValueError as e:
-        raise UserError(f"{args.place}: is no address: {e}") from e
+        raise UserError(f"{args.place}: is not an address: {e}") from e
     if not _HASH.fullmatch(args.sha256):
         raise UserError(f"--sha256 {args.sha256}: a SHA-256 has 64 digits and letters from a to f")
     if source and not source.address:
-        raise UserError(f"{source.name}: its authors offer it by hand alone: fetch it from {source.page}, then "
+        raise UserError(f"{source.name}: no program can download it: fetch it by hand from {source.page}, then "
                         f"`jsr convert FILE {weights.downloads() / source.name}.safetensors`")
     if not source and "://" not in args.place and not args.place.startswith(hub.SCHEME):
         if args.place in weights.files():
-            raise UserError(f"{args.place}: is there already, {weights.files()[args.place]}")
+            raise UserError(f"{args.place}: exists already, {weights.files()[args.place]}")
         hint = nearest(args.place, public.models())
-        raise UserError(f"{args.place}: no public model of this name; {f'{hint} ' if hint.startswith('did') else ''}"
+        raise UserError(f"{args.place}: no public model has this name; {f'{hint} ' if hint.startswith('did') else ''}"
                         "`jsr models public` lists them; an address begins with https:// or hf:")
 
 
 def _name(args, source):
-    """What a model is called here; UserError where that is no name, or another's."""
+    """A model's name here; UserError where that is no name, or another's."""
     given = "--name" if args.name else "its name"
     name = args.name or (source.name if source else PurePosixPath(urllib.parse.urlsplit(args.place).path).stem)
     problem = ""
     if not _NAME.fullmatch(name):
         problem = "has other characters than letters, digits, . _ and -"
     elif (weights.SHIPPED / f"{name}.safetensors").exists():
-        problem = "is a model's that jsr ships"
+        problem = "belongs to a model that jsr ships"
     elif name in models.STEMS:
-        problem = "is a network's"
+        problem = "belongs to a network"
     elif name in public.models() and not (source and source.name == name):
-        problem = "is a public model's"
+        problem = "belongs to a public model"
     if problem:
         raise UserError(f"{args.place}: {given} {name!r} {problem}; choose another: --name NAME")
     return name
@@ -165,16 +161,16 @@ def _original(address, target, expected):
 
 
 def _place_of(address, target):
-    """The Path of what comes from an address: a folder for each, so that no two are taken for one another."""
+    """The Path of a download from an address: a folder for each, so that no two are taken for one another."""
     name = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
     if not name.endswith((*hub.ENDINGS, _SCORES_ENDING)):
-        raise UserError(f"{address}: ends in none of {', '.join(hub.ENDINGS)}, as weights do; name the file itself")
+        raise UserError(f"{address}: weights end in {', '.join(hub.ENDINGS)}; name such a file itself")
     name = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)[-100:]
     return target.parent / "originals" / hashlib.sha256(address.encode()).hexdigest()[:16] / name
 
 
 def _make(file, target, source):
-    """Makes the model file of what was downloaded."""
+    """Makes a model file from the downloaded file."""
     from jsr.cli import convert
     from jsr.convert import files
 

@@ -1,11 +1,9 @@
-"""What every command that writes files says of those that are in the way."""
+"""Options and messages that all commands share that write files: --overwrite, --dry_run, the last line."""
 
 import contextlib
 import json
 from pathlib import Path
 import sys
-
-from rich.console import Console
 
 from jsr import results, terminal
 from jsr.errors import grouped
@@ -21,24 +19,24 @@ def add_arguments(parser, whats="a file that is"):
     """Adds --overwrite and --dry_run to an argparse parser.
 
     Args:
-      parser: of a command that writes.
+      parser: parser of a command that writes.
       whats: the subject of "in the way" in the help.
     """
     parser.add_argument("--overwrite", action="store_true",
                         help=f"replace {whats} in the way; the old one stays until the new one is whole")
     parser.add_argument("--dry_run", action="store_true",
-                        help="say what would be written, replaced and passed over, and do nothing")
+                        help="list the files that would be written, replaced and passed over, and do nothing")
 
 
 def settled(args, *paths):
-    """Whether there is nothing to do but what was said, as --dry_run wants.
+    """Refuses files in the way, prints the plan of a --dry_run, and returns whether it is one.
 
     Args:
-      args: of the command line.
-      paths: files that the command writes; None is one that it does not.
+      args: arguments of the command line.
+      paths: files that the command writes; None stands for a file that it does not write.
 
     Raises:
-      UserError: one of them is there, and --overwrite is not given.
+      UserError: a file exists, and --overwrite is not given.
     """
     paths = [path for path in paths if path not in (None, STDOUT)]
     for path in paths:
@@ -51,7 +49,7 @@ def settled(args, *paths):
 
 @contextlib.contextmanager
 def opened(path, args, mode="w"):
-    """The open file of a path that a command writes, of a mode of atomic_write; STDOUT is standard output."""
+    """Opens a path that a command writes, in a mode of atomic_write; STDOUT is standard output."""
     if path == STDOUT:
         yield sys.stdout.buffer if "b" in mode else sys.stdout
     else:
@@ -60,19 +58,19 @@ def opened(path, args, mode="w"):
 
 
 def write_json(path, data, args):
-    """Writes data that JSON can hold, numbers that are not finite not among them, as `opened` does."""
+    """Writes data as JSON to a path that `opened` takes; numbers must be finite."""
     with opened(path, args) as file:
         json.dump(data, file, indent=1, allow_nan=False)
         file.write("\n")
 
 
 def foretell(found):
-    """Prints what would be done.
+    """Prints the plan of a --dry_run.
 
     Args:
       found: {path: results.WRITE, REPLACE or PASS_OVER}.
     """
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     for path, may in found.items():
         console.print(f"{_DOING[may]}: {path}")
     if not found:
@@ -80,13 +78,13 @@ def foretell(found):
 
 
 def ended(command, errors, done, console, passed=""):
-    """Says what was passed over, what failed and, in the last line, whether all is done; returns the exit status.
+    """Prints the files passed over, the failures and, in the last line, whether all is done; returns the exit status.
 
     Args:
-      command: as "jsr upscale".
+      command: the command's name, for example "jsr upscale".
       errors: UserErrors or texts, one for each file or folder that failed.
-      done: what was done, in a few words; "" of nothing.
-      console: rich Console of what was done; failures go to stderr.
+      done: the work done, in a few words; "" if there was none.
+      console: rich Console for the work done; failures go to stderr.
       passed: jsr.listing.PassedOver, or its text.
     """
     errors, stderr = list(errors), terminal.console(stderr=True)

@@ -1,4 +1,4 @@
-"""The tables of a recipe's parts that `jsr zoo` prints: what a name in a recipe may be, with a line on each."""
+"""The tables of a recipe's parts that `jsr zoo` prints: the names that a recipe may use, with a line on each."""
 
 import ast
 

@@ -3,17 +3,15 @@
     jsr average runs/a/best.safetensors runs/b/best.safetensors average.safetensors
     jsr average a.safetensors b.safetensors c.safetensors average.safetensors --weights 2 1 1
 
-All files must hold the same networks in the same form, trained or fused. What is averaged is every array: parameters,
-and statistics of BatchNorm. The new file's metadata are the first file's, without scores and certificate, with the data
-and licences of all; `averaged` in its fingerprint tells the files, their SHA-256 and weights.
+All files must hold the same networks in the same form, trained or fused. Every array is averaged: parameters and
+statistics of BatchNorm. The new file has the first file's metadata, without scores and certificate, with the data
+and licences of all; `averaged` in its fingerprint lists the files, their SHA-256 and weights.
 """
 
 import hashlib
 from pathlib import Path
 
-from rich.console import Console
-
-from jsr import model_file
+from jsr import model_file, terminal
 from jsr.cli import _output
 from jsr.errors import UserError
 
@@ -23,17 +21,18 @@ def add_arguments(parser):
     parser.add_argument("sources", nargs="+", metavar="FROM", help="model files, or their names")
     parser.add_argument("target", metavar="TO", help="a .safetensors")
     parser.add_argument("--weights", metavar="W", nargs="+", type=float,
-                        help="a number for each file, divided by their sum; all the same by default")
+                        help="weight of each file, divided by the sum of all; equal by default")
     _output.add_arguments(parser)
 
 
 def run(args):
-    """Averages and says of what; returns the exit status."""
+    """Averages and prints the files; returns the exit status."""
     target = Path(args.target)
     if target.suffix != ".safetensors":
         raise UserError(f"{target}: a model file ends in .safetensors")
     if len(args.sources) < 2:
-        raise UserError(f"averages two files at least, not {args.sources[0]} alone; name them before the new one")
+        raise UserError(f"averages two files at least, not {args.sources[0]} alone; name all of them before the new "
+                        "file")
     weights = _weights(args.weights, len(args.sources))
     if args.dry_run:
         _output.settled(args, target)
@@ -43,8 +42,8 @@ def run(args):
     _, networks, _ = loaded[0]
     for source, (_, others, _) in zip(sources, loaded, strict=True):
         if others != networks:
-            raise UserError(f"{source}: holds other networks than {sources[0]}, or in another form; average files "
-                            "of one recipe, all fused or none")
+            raise UserError(f"{source}: holds other networks than {sources[0]}, or the same in another form; average "
+                            "files of one recipe, either all fused or none")
     averaged = model_file.mean([variables for *_, variables in loaded], weights)
     files = [{"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "weight": weight}
              for path, weight in zip(sources, weights, strict=True)]
@@ -52,7 +51,7 @@ def run(args):
                     replace=args.overwrite)
     mean = ", ".join(f"{row['file']} ({row['weight']:.3g})" for row in files)
     return _output.ended("jsr average", [], f"wrote {target}, the mean of {mean}",
-                         Console(soft_wrap=True, highlight=False, markup=False))
+                         terminal.console())
 
 
 def _weights(weights, count):

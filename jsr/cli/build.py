@@ -6,28 +6,27 @@
   jsr build image_folder/hr --manual_dir photos --shrink 2 --tiles 320 --detail 3
   jsr build image_folder/ais24 --manual_dir photos --each qp
 
-Photographs as a camera takes them are soft, and many are larger than memory holds: --shrink makes them smaller until
-the traces of sensor and JPEG are gone, --tiles cuts them, --detail leaves out most of the flat tiles. With --each every
-image comes with each value of what its degradation draws, as the five QPs of ais24. The dataset keeps these settings:
-another one is refused unless --overwrite builds it anew, and keeps the old one until that is whole.
+Photographs straight from a camera are soft, and many are too large for memory: --shrink makes them smaller until the
+traces of sensor and JPEG are gone, --tiles cuts them, --detail leaves out most of the flat tiles. --each stores every
+image once for each value of a drawn parameter, for example at the five QPs of ais24. The dataset keeps these settings:
+jsr refuses others unless --overwrite builds the dataset anew, and keeps the old one until the new one is whole.
 
-On a cluster, --beam has the images prepared by a runner of Apache Beam (an extra, `beam`); --data_dir is then a
-folder that this machine and all workers share, and so is --manual_dir. The dataset is the same to the last byte.
+On a cluster, --beam prepares the images by a runner of Apache Beam (an extra, `beam`); this machine and all workers
+must share the folders --data_dir and --manual_dir. The dataset is the same to the last byte.
 
-What an interrupted build has finished is used by the next; a dataset that is there already and whole is left alone.
+A build uses the finished work of an interrupted one; a dataset that is there already and whole is left alone.
 
---show also writes a picture, image_folder-ntire24-train.png in the current folder (-2 and so on where another has that
-name), of the first records: HR, LR, and what made the LR image.
+--show also writes a picture of the first records: HR, LR, and the steps that made the LR image. It is
+image_folder-ntire24-train.png in the current folder (-2 and so on where another file has that name).
 """
 
 import itertools
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.filesize import decimal
 
-from jsr import shards
+from jsr import shards, terminal
 from jsr.cli import _output, _progress
 from jsr.data.sources import open_source
 from jsr.datasets.build import build, find, foresee, names
@@ -44,39 +43,44 @@ _CROPS_NAMED = 20
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("dataset", metavar="DATASET[/CONFIG]",
-                        help=f"one of {', '.join(names())}; config: hr (the default) or a degradation, as in aim22_t1")
+                        help=f"one of {', '.join(names())}; config: hr (the default) or a degradation such as aim22_t1")
     parser.add_argument("--data_dir",
-                        help="where datasets are; $JSR_DATA_DIR, $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
-    parser.add_argument("--manual_dir", help="folder with the source images or archives that you have already")
+                        help="folder of datasets; $JSR_DATA_DIR, $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
+    parser.add_argument("--manual_dir", help="folder of the source images or archives that you have already")
     parser.add_argument("--shard", metavar="I/N",
-                        help=f"prepare {shards.HELP}. The command without it makes the dataset")
-    parser.add_argument("--num_workers", type=int, help="processes; one a core by default")
+                        help=f"prepare {shards.HELP}. The command without --shard then makes the dataset")
+    parser.add_argument("--num_workers", type=int, help="number of processes; one per core by default")
     parser.add_argument("--beam", metavar="RUNNER[,OPTION=VALUE...]", default="",
-                        help="prepare by a runner of Apache Beam, as FlinkRunner,flink_master=HOST:8081")
+                        help="prepare by a runner of Apache Beam, for example FlinkRunner,flink_master=HOST:8081")
     parser.add_argument("--keyint", metavar="N", type=int,
-                        help="encode HR clips anew, lossless, with a key frame every N frames: faster to train from")
+                        help="encode HR clips anew, lossless, with a key frame every N frames: training reads them "
+                             "faster")
     parser.add_argument("--shrink", metavar="FACTOR", type=float,
-                        help="make images smaller by this factor, as 2 or 2.5")
+                        help="make images smaller by this factor, for example 2 or 2.5")
     parser.add_argument("--tiles", metavar="N", type=int, help="cut images into tiles of N px and more a side")
     parser.add_argument("--detail", metavar="LEVELS", type=float,
-                        help="keep one in eight of the tiles whose mean second difference is lower, as 3")
-    parser.add_argument("--each", metavar="PARAMETER", help="an LR image for each of its values, as qp of ais24")
-    parser.add_argument("--show", action="store_true", help="write a picture of the first records too")
-    parser.add_argument("--split", help="what --show shows, as validation or train[40:]; the first split by default")
-    parser.add_argument("--count", metavar="N", type=int, default=8, help="how many records --show shows; 8 by default")
+                        help="keep only one in eight of the tiles whose mean second difference is below this, for "
+                             "example 3")
+    parser.add_argument("--each", metavar="PARAMETER",
+                        help="make an LR image for each value of this parameter, for example of ais24's qp")
+    parser.add_argument("--show", action="store_true", help="also write a picture of the first records")
+    parser.add_argument("--split", help="split that --show shows, such as validation or train[40:]; the first by "
+                        "default")
+    parser.add_argument("--count", metavar="N", type=int, default=8, help="number of records that --show shows; 8 by "
+                        "default")
     _output.add_arguments(parser, "a dataset that is")
 
 
 def run(args):
-    """Builds, prints what was built and where; returns the exit status."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    """Builds a dataset and prints its counts and place; returns the exit status."""
+    console = terminal.console()
     unit = find(args.dataset)[0].UNIT
     shard = shards.of(args.shard) if args.shard is not None else None
     for option in ("beam", "overwrite", "show"):
         if shard and getattr(args, option):
-            raise UserError(f"--shard {args.shard}: goes without --{option}; leave one of them out")
+            raise UserError(f"--shard {args.shard}: cannot be combined with --{option}; leave one of them out")
     if args.show and (unit != "images" or args.count < 1):
-        raise UserError(f"--show: shows 1 and more images, not {args.count} {unit}")
+        raise UserError(f"--show: shows one image or more, not {args.count} {unit}")
     if args.dry_run:
         _output.foretell(dict([foresee(args.dataset, data_dir=args.data_dir, overwrite=args.overwrite)]))
         return 0

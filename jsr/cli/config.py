@@ -4,7 +4,7 @@
     jsr config my/recipe.py --config.seed=1 --json   # the recipe as JSON, as a run's config.json has it
     jsr config --schema                              # JSON schema of recipes, for editors
 
-A track file is Python, and runs. `jsr train RECIPE` trains what is shown.
+A track file is Python, and this command runs it. `jsr train RECIPE` trains the recipe shown.
 """
 
 import dataclasses
@@ -21,13 +21,13 @@ from jsr.trees import plain
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("config", nargs="?", metavar="FILE[:RECIPE]", help="track file and one of its recipes")
-    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
-    parser.add_argument("--json", action="store_true", help="prints JSON instead of a table")
-    parser.add_argument("--schema", action="store_true", help="prints the JSON schema of all recipes instead")
+    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="override an entry of the recipe")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of all recipes instead")
 
 
 def run(args):
-    """Prints; returns the exit status."""
+    """Prints the recipe or the schema; returns the exit status."""
     if args.schema:
         print(json.dumps(schema.json_schema(), indent=1))
         return 0
@@ -58,7 +58,7 @@ def _rows(node, place):
 
 
 def _within(value, place):
-    """(place, dataclass) of what a value holds."""
+    """(place, dataclass) of each dataclass in a value."""
     if dataclasses.is_dataclass(value):
         yield place, value
     elif isinstance(value, dict):

@@ -5,18 +5,19 @@
     jsr convert model.safetensors folder
 
 A model file (.safetensors with jsr's metadata) becomes a state dict, .pth or .safetensors, that the original code loads
-with strict=True; anything else that torch.save or safetensors writes, whatever its ending, becomes a model file, for
-which PyTorch is not needed. The network is recognised by its keys and shapes; --arch or --recipe, --scale and --field
-overrule that. What trainings put around it comes off: dicts, words before the names, counters; averaged parameters go
-before plain ones (for SAFMN++, as its authors do, the plain ones), and --prefix params takes others.
+with strict=True. Any other file that torch.save or safetensors wrote becomes a model file, whatever its ending; this
+does not need PyTorch. jsr recognises the network by its keys and shapes; --arch or --recipe, --scale and --field
+overrule that. jsr removes additions of training scripts: dicts, prefixes of names, counters. It prefers averaged
+parameters to plain ones (for SAFMN++ the plain ones, as its authors do); --prefix params takes others.
 
-Where the target is a folder, any network or chain of a model file is written there as PyTorch code: network.py, which
-imports torch alone and reads as if written by hand, and weights.pth, its state dict. Before that the code is run beside
-jsr at three sizes, and refused where it is off by more than 1e-5 of the largest value. It takes images of any size, but
-where a network's program is of one: 64x64, or --size. `jsr fuse` first, for the deployed form.
+If the target is a folder, jsr writes any network or chain of a model file there as PyTorch code: network.py, which
+imports only torch and reads as if written by hand, and weights.pth, its state dict. It first runs the code beside jsr
+at three sizes, and refuses it if it is off by more than 1e-5 of the largest value. The code takes images of any size,
+unless the network's program depends on the size: then images of 64x64, or --size. `jsr fuse` first gives the deployed
+form.
 
 --reference FILE checks the converted network against the original's output and writes the result into the model file.
-FILE is a .npz of lr and sr, made where the original code runs:
+FILE is a .npz of lr and sr. Make it where the original code runs:
 
     lr = torch.rand(1, 3, 64, 64)
     sr = net(lr).detach()
@@ -26,9 +27,7 @@ FILE is a .npz of lr and sr, made where the original code runs:
 import ast
 from pathlib import Path
 
-from rich.console import Console
-
-from jsr import command_line, convert, model_file, models, recipes, trees
+from jsr import command_line, convert, model_file, models, recipes, terminal, trees
 from jsr.cli import _output
 from jsr.convert import conversion, files, trial
 from jsr.convert.identify import Match
@@ -42,39 +41,39 @@ _TO_MODEL_FILE = ("recipe", "arch", "scale", "field", "prefix", "reference", "li
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("source", metavar="FROM", help="PyTorch weights, or a model file or its name")
-    parser.add_argument("target", metavar="TO", help="a .safetensors; of a model file also a .pth, or a folder")
+    parser.add_argument("target", metavar="TO", help="a .safetensors; for a model file also a .pth, or a folder")
     named = parser.add_mutually_exclusive_group()
-    named.add_argument("--arch", metavar="MODEL_ID", help="the network, as in rrdbnet/b23 (jsr zoo lists them)")
-    named.add_argument("--recipe", metavar="TRACK:TEAM", help="the recipe whose network it is, as in aim22_t1:srmui")
+    named.add_argument("--arch", metavar="MODEL_ID", help="network, such as rrdbnet/b23 (jsr zoo lists them)")
+    named.add_argument("--recipe", metavar="TRACK:TEAM", help="recipe whose network it is, such as aim22_t1:srmui")
     parser.add_argument("--scale", type=int, metavar="N", help="SR size over LR size")
-    parser.add_argument("--field", action="append", metavar="KEY=VALUE", help="a field of the network; repeatable")
-    parser.add_argument("--prefix", metavar="TEXT", help="of several networks in the file the one whose tensors' names "
-                        "begin so, as in generator_ema.")
+    parser.add_argument("--field", action="append", metavar="KEY=VALUE", help="field of the network; repeatable")
+    parser.add_argument("--prefix", metavar="TEXT", help="start of the tensors' names that chooses one of several "
+                        "networks in the file, such as generator_ema.")
     parser.add_argument("--reference", metavar="FILE", help="output of the original code to compare with, see above")
     parser.add_argument("--size", metavar="HxW", type=command_line.size,
-                        help="into a folder: a network that takes images of this size alone")
-    parser.add_argument("--licence", metavar="TEXT", help="the licence of the weights, kept in the model file")
+                        help="size of the images that code in a folder takes, if it can take only one")
+    parser.add_argument("--licence", metavar="TEXT", help="licence of the weights, kept in the model file")
     _output.add_arguments(parser)
 
 
 def run(args):
-    """Converts, says what was recognised and how well it fits; returns the exit status."""
+    """Converts, prints the recognised network and how well it fits; returns the exit status."""
     source, target = Path(args.source), Path(args.target)
     if target.exists() and source.exists() and target.samefile(source):
-        raise UserError(f"{target}: is the file to convert; write to another")
+        raise UserError(f"{target}: is the very file to convert; write to another")
     is_folder = target.is_dir() or not target.suffix
     if args.size and not is_folder:
-        raise UserError(f"{target}: is no folder; --size is for networks that are written into one as PyTorch code")
+        raise UserError(f"{target}: is no folder; --size is only for PyTorch code, which is written into a folder")
     if args.dry_run:
         _output.settled(args, *([target / name for name in torch_code.FILES] if is_folder else [target]))
         return 0
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     if is_remote(source) or source.is_dir() or not source.suffix:
         source = model_file.find(args.source)
     if files.is_model_file(source):
         given = [name for name in _TO_MODEL_FILE if getattr(args, name) is not None]
         if given:
-            raise UserError(f"{source}: is a model file, which says what it is; --{given[0]} is for PyTorch weights")
+            raise UserError(f"{source}: is a model file, which names its network; --{given[0]} is for PyTorch weights")
         lines = (_to_folder(source, target, args) if is_folder else _to_torch(source, target, args.overwrite))
     else:
         lines = _to_model_file(source, target, args)
@@ -87,14 +86,14 @@ def _to_torch(source, target, overwrite):
     """Writes the state dict of a model file; returns lines for the user."""
     meta, networks, variables = model_file.load(source)
     if len(networks) > 1:
-        raise UserError(f"{source}: holds {len(networks)} networks ({', '.join(networks)}), a state dict is of one; "
-                        "into a folder they are written as PyTorch code: name one in place of the file")
+        raise UserError(f"{source}: holds {len(networks)} networks ({', '.join(networks)}), a state dict only one; "
+                        "name a folder instead of a file: all are written there as PyTorch code")
     (name, model), = networks.items()
     found = convert.official(model, variables[name])
     if found is None:
         form = " in this form" if hasattr(model, "deploy") else ""
-        raise UserError(f"{source}: {meta['networks'][0]['model']} has no official names{form} to write a state dict "
-                        "by; into a folder it is written as PyTorch code: name one in place of the file")
+        raise UserError(f"{source}: {meta['networks'][0]['model']} has no official names{form} for a state dict; name "
+                        "a folder instead of a file: the network is written there as PyTorch code")
     style, rules = found
     tensors = convert.to_torch(variables[name], rules)
     files.write_state_dict(target, tensors, replace=overwrite)
@@ -113,7 +112,7 @@ def _to_folder(source, target, args):
     torch_code.save(target, text, weights, replace=args.overwrite)
     sizes = [f"{height}x{width}" for (height, width), _ in found]
     taken = "any size" if is_open else f"{sizes[0]} alone" + (
-        "" if args.size else ", for its program follows their size (--size HxW names another)")
+        "" if args.size else ", since its program depends on the size (--size HxW chooses another)")
     worst = max(error for _, error in found)
     return [f"{source}: {name} as PyTorch code, for images of {taken}",
             f"beside jsr, at {', '.join(sizes)}: largest error {worst:.1e} of the largest value"]
@@ -136,7 +135,7 @@ def _to_model_file(source, target, args):
 
 
 def _of_recipe(spec):
-    """What a model file has of the recipe that the user named: {protocol, ensemble}."""
+    """A model file's facts about the recipe that the user named: {protocol, ensemble}."""
     if not spec:
         return {}
     recipe = recipes.load(spec)
@@ -157,18 +156,19 @@ def _identity(source, args):
     if args.recipe:
         recipe = recipes.load(args.recipe)
         if len(recipe.chain) > 1:
-            raise UserError(f"{args.recipe}: is a chain of {len(recipe.chain)} networks, a state dict is of one; "
-                            "name it with --arch")
+            raise UserError(f"{args.recipe}: is a chain of {len(recipe.chain)} networks, a state dict holds one; "
+                            "name that one with --arch")
         name, = recipe.chain
         net = trees.plain(recipe.networks[name])
         found = Match(net["model"], net["scale"], net["fields"])
     elif args.arch and (recognised is None or args.arch not in (recognised.model, recognised.model.partition("/")[0])):
         if args.scale is None:
-            raise UserError(f"--arch {args.arch}: these weights are not recognised as it; say the scale too: --scale N")
+            raise UserError(f"--arch {args.arch}: jsr does not recognise these weights as this network's; give the "
+                            "scale too: --scale N")
         found = Match(models.resolve(args.arch), args.scale, {})
     elif recognised is None:
-        raise UserError(f"{source.path}: of no network that jsr recognises ({source.keys()}); name it: --arch MODEL_ID "
-                        "--scale N")
+        raise UserError(f"{source.path}: weights of no network that jsr recognises ({source.keys()}); name it: --arch "
+                        "MODEL_ID --scale N")
     else:
         found = recognised
     scale = args.scale or found.scale
@@ -182,7 +182,7 @@ def _field(text, model_id, scale):
     """("num_feat", 64) of "num_feat=64"; the value is of the type that the field has."""
     key, sign, value = text.partition("=")
     if not sign:
-        raise UserError(f"--field {text}: expects KEY=VALUE, as in num_feat=64")
+        raise UserError(f"--field {text}: must be KEY=VALUE, for example num_feat=64")
     try:
         value = ast.literal_eval(value)
     except (ValueError, SyntaxError):
@@ -194,5 +194,5 @@ def _field(text, model_id, scale):
         return key, value
     kinds = {int: (int,), float: (int, float), str: (str,), bool: (bool,), tuple: (list,)}.get(type(own))
     if kinds and (not isinstance(value, kinds) or isinstance(value, bool) != isinstance(own, bool)):
-        raise UserError(f"--field {text}: expects a value like {own!r}")
+        raise UserError(f"--field {text}: must have a value like {own!r}")
     return key, value

@@ -7,21 +7,19 @@
   jsr degrade LDV3 --out lr --protocol aim22_t2 --set encoder=hm
   jsr degrade photos --protocol ntire24 --explain steps
 
-Writes one LR file an image, at any depth of the folder, which is mirrored, and manifest.json with what made each.
-Files that are there already and still right are kept; a file in the way that was not made of the same image, or was
-changed since, stays and is named. What else the folder holds is counted; the exit status is 1 when some image could not
-be degraded, and the last line says so. What a protocol leaves to chance is drawn from the file's name, so that it is
-the same every time.
+The command mirrors the folder, at any depth: it writes one LR file per image, and manifest.json with the steps that
+made each. Files that exist already and are still right are kept; a file in the way that was not made from the same
+image, or was changed since, stays and is named. Other files of the folder are counted. The exit status is 1 when an
+image could not be degraded, and the last line says so. Random parameters of a protocol are drawn from the file's name,
+so that they are the same every time.
 
---explain writes, instead, one picture an image with every step of the chain beside each other, and prints the steps.
+--explain instead writes one picture per image, with all steps of the chain side by side, and prints the steps.
 """
 
 import ast
 from pathlib import Path
 
-from rich.console import Console
-
-from jsr import challenges, listing, shards
+from jsr import challenges, listing, shards, terminal
 from jsr.cli import _output, _progress
 from jsr.degradations import PROTOCOLS, codecs, explain, parameters, settings
 from jsr.degradations.degrade_folder import MANIFEST, degrade_folder, foresee
@@ -34,26 +32,26 @@ def add_arguments(parser):
     parser.add_argument("-o", "--out", metavar="DIR", help="folder of the LR files")
     parser.add_argument("--protocol", metavar="NAME", required=True, help=f"one of {', '.join(PROTOCOLS)}")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        help="a parameter of the protocol, as quality=40, quality=60-100, qp=31, encoder=9d")
-    parser.add_argument("--explain", metavar="DIR", type=Path, help="show the steps as pictures in this folder")
+                        help="parameter of the protocol, for example quality=40, quality=60-100, qp=31, encoder=9d")
+    parser.add_argument("--explain", metavar="DIR", type=Path, help="folder for pictures of the steps")
     parser.add_argument("--shard", metavar="I/N", help=shards.HELP)
-    parser.add_argument("--num_workers", type=int, help="processes; one a core by default")
+    parser.add_argument("--num_workers", type=int, help="number of processes; one per core by default")
     _output.add_arguments(parser, "files that are")
 
 
 def run(args):
-    """Degrades, names the bad files on stderr; returns the exit status."""
+    """Degrades a folder and names bad files on stderr; returns the exit status."""
     if bool(args.out) == bool(args.explain):
-        raise UserError("say where to: --out DIR for LR files, or --explain DIR for pictures of the steps")
+        raise UserError("name the output: --out DIR for LR files, or --explain DIR for pictures of the steps")
     challenge = challenges.PROTOCOLS.get(args.protocol)
     if challenge and not challenge.degradation:
-        raise UserError(f"--protocol {args.protocol}: its LR images are photographs as its HR images are, "
-                        "which nothing degraded; take the challenge's own pairs, or another protocol's degradation")
+        raise UserError(f"--protocol {args.protocol}: its LR images are photographs, like its HR images, and nothing "
+                        "degraded them; take the challenge's own pairs, or another protocol's degradation")
     fixed = chosen(args.protocol, args.set)
     shard = shards.of(args.shard) if args.shard is not None else None
     if shard and args.explain:
-        raise UserError("--explain: shows some images, and takes no --shard; leave one of them out")
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+        raise UserError("--explain: shows only some images and takes no --shard; leave one of them out")
+    console = terminal.console()
     passed, done = listing.PassedOver(), ""
     if args.explain and args.dry_run:
         _output.settled(args, *explain.places(args.hr_dir, args.explain))
@@ -93,7 +91,7 @@ def _pair(text, known):
     """("qp", 31) of "qp=31"; a parameter that is text, as encoder="9", stays so."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise UserError(f"--set {text}: expected KEY=VALUE")
+        raise UserError(f"--set {text}: must be KEY=VALUE")
     try:
         return key, value if isinstance(known.get(key), str) else ast.literal_eval(value)
     except (ValueError, SyntaxError):

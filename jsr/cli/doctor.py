@@ -1,4 +1,4 @@
-"""Say what this machine has: versions, devices, codecs, one tiny convolution, and how to get what is missing."""
+"""Check this machine: versions, devices, codecs, one tiny convolution; says how to get missing parts."""
 
 from importlib import metadata
 import os
@@ -23,15 +23,15 @@ OPTIONAL = {  # distribution: what it is for, how to get it
     "torch": ("writing .pth files and PyTorch code", install("torch")),
     "onnx": ("`jsr export` to .onnx", install("export")),
     "onnxruntime": ("the check of `jsr export`, and `jsr upscale --runtime`", install("export")),
-    "openvino": ("`jsr upscale --runtime`, a peer in `jsr benchmark`", install("bench")),
+    "openvino": ("`jsr upscale --runtime`, and a peer in `jsr benchmark`", install("bench")),
     "starlette": ("`jsr serve`, the page in the browser", install("web")),
     "usearch": ("the databases of `jsr index`", install("retrieval")),
     "apache-beam": ("`jsr build --beam`", install("beam")),
     "tensorflow": ("the `tfds build` command line; `jsr build` does without", install("tf")),
     "huggingface_hub": ("models on the Hugging Face hub", install("hub")),
     "scikit-learn": ("`jsr search --strategy gp`", install("search")),
-    "jax-cuda13-plugin": ("NVIDIA GPUs, and `jsr plan` for those that are not here", install("cuda")),
-    "libtpu": ("TPUs, and `jsr plan` for those that are not here", install("tpu")),
+    "jax-cuda13-plugin": ("NVIDIA GPUs, and `jsr plan` for GPUs of other machines", install("cuda")),
+    "libtpu": ("TPUs, and `jsr plan` for TPUs of other machines", install("tpu")),
     "tensorboard": ("looking at a run's event files", "pip install tensorboard"),
 }
 CODECS = {"JPEG": "jpg", "PNG (zlib)": "zlib", "WebP": "webp", "AVIF": "avif", "TIFF": "libtiff"}
@@ -43,7 +43,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Prints the findings; exit status 1 where something that every command needs is broken."""
+    """Prints the findings; returns the exit status, 1 if something that every command needs is broken."""
     del args
     console, broken = Console(), []
     found = Table("", "", box=None, show_header=False, title="jsr doctor", title_justify="left")
@@ -79,7 +79,7 @@ def run(args):
     say("this folder", f"{Path.cwd()}: {_free(Path.cwd())}")
     console.print(found)
     console.print(f"[red]broken: {', '.join(broken)}[/red]" if broken else
-                  "[green]all that is needed is there[/green]")
+                  "[green]everything needed is there[/green]")
     return 1 if broken else 0
 
 

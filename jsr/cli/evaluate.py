@@ -1,4 +1,4 @@
-"""Score a folder of images against the originals, whatever made them.
+"""Score a folder of images, made by any program, against the originals.
 
   jsr evaluate --sr out --hr DIV2K_test_HR --protocol aim22_t1      a challenge's scores, beside bicubic and its table
   jsr evaluate --sr out --hr HR --protocol ntire23_x3 --runtime_ms 3.6    and the challenge's score of PSNR and runtime
@@ -12,38 +12,38 @@
   jsr evaluate --sr out --hr clips --lr lr --protocol aim22_t2      clips: video files, or a folder of frames for each
   jsr evaluate --sr out --lr test_LR --submission out.zip --runtime 1.2
 
-Folders are gone down; files belong together within folders of one name, or by name alone where the folders differ.
-Something added to an SR or LR name (0801x4.png, 0801_SwinIR.png) is tolerated where only
-one pairing is possible. A file that is missing, damaged or of the wrong size gets one line, is left out of the means,
-and makes the exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
+Folders are searched to the bottom. Files are paired within folders of the same name, or by file name alone where the
+folders differ. SR and LR names may have additions (0801x4.png, 0801_SwinIR.png) as long as only one pairing is
+possible. A file that is missing, damaged or of the wrong size gets one line, is left out of the means, and makes the
+exit status 1. Every number is printed with its profile: PSNR[rgb], PSNR[y_601].
 
-A challenge's baseline is bicubic, of ais24 Lanczos, of ntire24 the JPEG image itself; its LR images are made from the
-HR images unless --lr has them, with a folder for each QP where --sr has. What encoded and decoded them is printed, and
---set encoder=pillow and the like choose it; LR files of `jsr degrade` are decoded as it recorded. Where other codecs
-than the protocol's did so, the scores are not ranked in its table.
+A challenge's baseline is bicubic enlargement, for ais24 Lanczos, for ntire24 the JPEG image itself. Its LR images are
+made from the HR images unless --lr has them (in a folder for each QP, if --sr has such folders). The encoder and the
+decoder are printed; --set encoder=pillow and the like choose them, and LR files of `jsr degrade` are decoded as it
+recorded. With other codecs than the protocol's the scores are not ranked in its table.
 
-LPIPS, DISTS and NIQE, of which less is better, use published weights, which `jsr models get lpips-alex` (lpips-vgg,
-dists, niqe) downloads; what was used is printed with its SHA-256. The perceptual index of PIRM 2018 needs the score of
-Ma et al. too, which is MATLAB code: jsr.metrics.perceptual_index makes it of that and NIQE.
+LPIPS, DISTS and NIQE, where less is better, use published weights, which `jsr models get lpips-alex` (lpips-vgg,
+dists, niqe) downloads; the weights used are printed with their SHA-256. The perceptual index of PIRM 2018 also needs
+the score of Ma et al., which is MATLAB code: jsr.metrics.perceptual_index computes the index from that score and NIQE.
 
-Of several --sr folders the table has a row each, with the difference to the best and its 95 % interval by the paired
-bootstrap over images (10,000 draws, the same each time), and the images are named at which each is furthest behind. An
-image that one of them lacks is left out. Images of several QPs are compared one QP at a time, --qp.
+For several --sr folders the table has a row each, with the difference to the best and its 95 % interval by the paired
+bootstrap over images (10,000 draws, the same each time), and names the images where each folder is furthest behind. An
+image that one folder lacks is left out. Images at several QPs are compared one QP at a time, with --qp.
 
 Clips are scored frame by frame, as RGB of 8 bit by ffmpeg's conversion; a clip's scores are the means over its frames,
-and the mean is over clips. PNG frames are kept as they are, a video file has the losses of its own codec. TCC, the
-SSIM of what changes from frame to frame (Zhang et al., ICCV 2019), is lower where a clip flickers.
+and the mean is over clips. PNG frames are exact, a video file has the losses of its own codec. TCC, the SSIM of the
+changes from frame to frame (Zhang et al., ICCV 2019), is lower where a clip flickers.
 
 --json holds {protocol, profiles, crop_border, weights, codecs, images: [{name, sr, hr, cropped, ours, bicubic}], mean:
-{ours, bicubic}, standing, skipped, kept}; weights are [{score, weights, sha256, source}] of the scores that use any,
-codecs are those of the LR images, "" where they are not known; scores are {"psnr[rgb]": dB, ...}, kept is
+{ours, bicubic}, standing, skipped, kept}. weights are [{score, weights, sha256, source}] of the scores that use any;
+codecs are the LR images' codecs, "" where they are not known; scores are {"psnr[rgb]": dB, ...}; kept is
 {"runtime_ms": whether it is within the challenge's limit} where there is a limit and a runtime was given. The baseline
-stands under its name; with several QPs an image also has its qp, and the mean's scores are called "psnr[rgb] QP31". The
-PSNR of equal images is the string "inf", since JSON has no infinity. --csv holds one row an image. Of clips, images are
-clips, with frames: {ours, bicubic: [{key: score}]} too, and --csv holds a row a frame.
-Of several --sr it holds {protocol, profiles, crop_border, weights, codecs, methods: {name: folder}, images: [{name, hr,
-cropped, files: {method: path}, scores: {method: {...}}}], compared: [{score, method, best, mean, difference, low, high,
-p}], worst: {method: [{name, value, behind, than}]}, bootstrap: {draws, level, seed}, skipped}.
+stands under its name. With several QPs an image also has its qp, and the mean's scores are called "psnr[rgb] QP31". The
+PSNR of equal images is the string "inf", since JSON has no infinity. --csv holds one row per image. For clips, images
+are clips that also have frames: {ours, bicubic: [{key: score}]}, and --csv holds one row per frame.
+For several --sr --json holds {protocol, profiles, crop_border, weights, codecs, methods: {name: folder}, images:
+[{name, hr, cropped, files: {method: path}, scores: {method: {...}}}], compared: [{score, method, best, mean,
+difference, low, high, p}], worst: {method: [{name, value, behind, than}]}, bootstrap: {draws, level, seed}, skipped}.
 """
 
 import csv
@@ -73,31 +73,32 @@ _BY_NETWORKS = ("lpips", "dists")  # scores that use all cores by themselves, an
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("--sr", metavar="DIR", type=Path, nargs="+", required=True,
-                        help="folder of the images to score, or of clips; or one clip; of several methods one each")
+                        help="folder of the images or clips to score, or one clip; one for each of several methods")
     parser.add_argument("--hr", metavar="DIR", type=Path, help="folder of the originals, or one clip")
     parser.add_argument("--lr", metavar="DIR", type=Path,
-                        help="folder of the inputs, for the baseline; a protocol makes them by default")
+                        help="folder of the LR images, for the baseline; by default the protocol makes them")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--protocol", metavar="NAME", help=f"score as a challenge: {', '.join(challenges.PROTOCOLS)}")
     what.add_argument("--profile", metavar="NAME", nargs="+",
-                      help=f"PSNR and SSIM under {', '.join(metrics.PROFILES)}; or one score, as psnr_b[rgb] or "
-                           "lpips[alex] (`jsr zoo metrics` lists them)")
-    parser.add_argument("--qp", metavar="N", type=int, help="the images' QP; without it, folders QP31, QP63... of a "
-                                                            "protocol that has several")
-    parser.add_argument("--runtime_ms", metavar="MS", type=float, help="ms an image, for a real-time challenge's score")
+                      help=f"profiles for PSNR and SSIM, {', '.join(metrics.PROFILES)}; or one score, for example "
+                           "psnr_b[rgb] or lpips[alex] (`jsr zoo metrics` lists them)")
+    parser.add_argument("--qp", metavar="N", type=int, help="QP of the images; by default --sr has the folders QP31, "
+                                                            "QP63... of a protocol with several QPs")
+    parser.add_argument("--runtime_ms", metavar="MS", type=float, help="runtime per image, ms, for a real-time "
+                                                                       "challenge's score")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        help="a parameter of the protocol's LR images, as encoder=pillow or decoder=9d")
+                        help="parameter of the protocol's LR images, for example encoder=pillow or decoder=9d")
     parser.add_argument("--scale", metavar="N", type=int,
                         help="HR size over LR size, the protocol's by default; HR images are cropped to its multiples")
     parser.add_argument("--crop_border", metavar="N", type=int,
                         help="px cut off each side before comparing; the protocol's, or 0, by default")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there; - is standard output")
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the scores there, a row an image")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="file for all numbers; - is standard output")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="file for the scores, one row per image")
     parser.add_argument("--html", metavar="FILE", type=Path,
-                        help="write a page there, with crops of the worst images, of several --sr")
-    parser.add_argument("--num_workers", metavar="N", type=int, help="processes; one a core by default")
+                        help="file for a page about several --sr, with crops of the worst images")
+    parser.add_argument("--num_workers", metavar="N", type=int, help="number of processes; one per core by default")
     zipped = parser.add_argument_group("submission", "a ZIP archive as challenge servers take it; needs no --hr")
-    zipped.add_argument("--submission", metavar="ZIP", type=Path, help="write it there; - is standard output")
+    zipped.add_argument("--submission", metavar="ZIP", type=Path, help="the archive; - is standard output")
     zipped.add_argument("--runtime", metavar="S", type=float, help="s an image, of clips a frame, for its readme.txt")
     zipped.add_argument("--cpu", action="store_true", help="--runtime_ms was measured on a CPU, not a GPU")
     zipped.add_argument("--extra_data", action="store_true", help="trained on more than the challenge's data")
@@ -106,7 +107,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Scores, prints, writes what was asked for; returns the exit status."""
+    """Scores, prints, and writes the requested files; returns the exit status."""
     protocol = challenges.protocol(args.protocol) if args.protocol else None
     keys, scale, crop_border = _settings(args, protocol)
     if _output.settled(args, args.json, args.csv, args.html, args.submission):
@@ -135,7 +136,8 @@ def run(args):
         elif args.submission:
             done = _submit(args, pairs, protocol, video)
             if form := protocol and protocol.submission:
-                console.print(f"handed in, says the report: {form.where or 'nothing'}; inferred: {form.inferred}")
+                console.print(f"submission, according to the report: {form.where or 'nothing'}; inferred: "
+                              f"{form.inferred}")
         if args.hr:
             _write(report, args)
     except UserError as e:  # what is wrong with the images is said all the same
@@ -184,7 +186,7 @@ def _found(sr, args, protocol, scale, console):
 
 
 def _scored(pairs, args, protocol, keys, scale, crop_border, video, problems, *, baseline=True):
-    """The rows of all pairs that can be scored, with those of the protocol's baseline or without."""
+    """The rows of all pairs that can be scored, with the protocol's baseline or without."""
     settings = {"baseline": protocol.baseline, "kernel": protocol.kernel} if protocol else {}
     if baseline and protocol and protocol.degradation and not args.lr:
         settings |= {"degradation": protocol.name, "fixed": chosen(protocol.name, args.set)}
@@ -213,13 +215,13 @@ def _settings(args, protocol):
     if not args.hr and not args.submission:
         raise UserError("--hr is missing: the folder of the originals")
     if args.hr and not protocol and not args.profile:
-        raise UserError("say what to measure: --protocol aim22_t1, or --profile rgb")
+        raise UserError("name the scores: --protocol aim22_t1, or --profile rgb")
     several = len(args.sr) > 1
     if several and (args.submission or args.runtime_ms is not None or not args.hr):
-        raise UserError(f"--sr {' '.join(map(str, args.sr))}: several are compared with --hr; --submission and "
-                        "--runtime_ms are of one")
+        raise UserError(f"--sr {' '.join(map(str, args.sr))}: several folders are compared with --hr; --submission and "
+                        "--runtime_ms take only one")
     if several and protocol and protocol.qps and args.qp is None:
-        raise UserError(f"--sr {' '.join(map(str, args.sr))}: several are compared at one QP; say which with --qp")
+        raise UserError(f"--sr {' '.join(map(str, args.sr))}: several folders are compared at one QP; name it: --qp N")
     if args.html and not several:
         raise UserError("--html: the page compares several --sr; name two or more folders")
     if args.submission and (args.runtime is None or not 0 <= args.runtime < math.inf):
@@ -234,7 +236,7 @@ def _settings(args, protocol):
         raise UserError(f"--qp {args.qp}: " + (f"{protocol.name} has {_listed(protocol.qps)}"
                                                if protocol and protocol.qps else f"is for --protocol {judged}"))
     if protocol and protocol.qps and args.submission and args.qp is None:
-        raise UserError("--submission takes the images of one QP: say which with --qp")
+        raise UserError("--submission takes the images of one QP: name it with --qp")
     if not args.hr and (args.json or args.csv):
         raise UserError("--json and --csv need --hr: without the originals there are no scores")
     if args.set and (args.lr or not (protocol and protocol.degradation)):
@@ -242,7 +244,7 @@ def _settings(args, protocol):
                                      "chooses how a protocol's LR images are made; name one that makes them, as "
                                      "--protocol aim22_t1"))
     if any(text.partition("=")[0] == "qp" for text in args.set) and protocol.qps:
-        raise UserError("--set qp: the LR images are of the QP of the SR images, which --qp says, or folders QP31 and "
+        raise UserError("--set qp: the LR images have the SR images' QP, which --qp gives, or folders named QP31 and "
                         "so on")
     scale = args.scale if args.scale is not None else protocol.scale if protocol else None
     if scale is not None and scale < 1:
@@ -332,7 +334,7 @@ def _alone(places, found):
     """The Pair of clips (SR, HR, LR or None) that are named themselves, whatever their names; None of folders of clips.
 
     Args:
-      places: of SR, HR and LR as they were given.
+      places: places of SR, HR and LR as they were given.
       found: [Path] of the clips in each.
     """
     alone = [place for place, its in zip(places, found, strict=True) if place and its == [place]]

@@ -6,13 +6,13 @@
   jsr export model.safetensors model.stablehlo --platforms cpu cuda
   jsr export x2 x2.ncnn.param                            and x2.ncnn.bin, for Upscayl and Real-ESRGAN-ncnn-vulkan
 
-What is exported takes pictures as files hold them, uint8 (1, height, width, 3) RGB of any size (an ONNX graph: of 32 px
-a side and more), and gives what `jsr upscale` makes of a whole picture: padding, clipping and rounding are inside,
-training branches are fused. It is run beside jsr at three sizes and not written if a pixel differs by more than
-rounding, with --fp16 by more than 2 levels of 255. The metadata tells where the network comes from: of ONNX as
-metadata_props, of StableHLO as meta.json in the file, a zip archive whose README says how to call it. An ncnn file is
-float32 (or, with --fp16, float16) parameters, RGB in [0, 1] in and out under the names "data" and "output", without
-padding and clipping; it has no metadata.
+The exported network takes pictures as files hold them, uint8 (1, height, width, 3) RGB of any size (an ONNX graph: of
+32 px a side and more), and gives the same result as `jsr upscale` for a whole picture: padding, clipping and rounding
+are inside, training branches are fused. The command first runs it beside jsr at three sizes, and does not write it if a
+pixel differs by more than rounding, with --fp16 by more than 2 levels of 255. The metadata state the network's origin:
+in ONNX as metadata_props, in StableHLO as meta.json in the file, a zip archive whose README says how to call it. An
+ncnn file has float32 (or, with --fp16, float16) parameters, RGB in [0, 1] in and out under the names "data" and
+"output", without padding and clipping; it has no metadata.
 """
 
 import argparse
@@ -34,10 +34,11 @@ def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("model", metavar="MODEL", help="a model file, .safetensors, or its name")
     parser.add_argument("out", metavar="OUT", type=Path, help="a .onnx, .stablehlo or .param")
-    parser.add_argument("--size", metavar="HxW", type=command_line.size, help="take images of this size alone")
+    parser.add_argument("--size", metavar="HxW", type=command_line.size, help="size of the only images that it takes")
     parser.add_argument("--float", action="store_true", help="float32 in [0, 1] in and out, instead of uint8")
     parser.add_argument("--layout", choices=("NHWC", "NCHW"), help="order of the axes, in and out; NHWC by default")
-    parser.add_argument("--batch", metavar="N", type=_batch, default=1, help="images at once, or any; 1 by default")
+    parser.add_argument("--batch", metavar="N", type=_batch, default=1,
+                        help="number of images at once, or any; 1 by default")
     parser.add_argument("--fp16", action="store_true", help="keep the parameters and compute in float16")
     parser.add_argument("--opset", metavar="N", type=int, help="version of ONNX's operators, 20 by default")
     parser.add_argument("--platforms", metavar="NAME", nargs="+",
@@ -46,7 +47,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Exports, compares, and writes what is right; returns the exit status."""
+    """Exports a network, compares it with jsr, writes it if it is right; returns the exit status."""
     import jax
     import numpy as np
 
@@ -78,14 +79,14 @@ def run(args):
                                   counts=counts, half=args.fp16))
         _print(rows)
         if not all(row.right for row in rows):
-            raise UserError(f"{args.out}: not written; what was exported is not what jsr computes, see the table")
+            raise UserError(f"{args.out}: not written; its output differs from jsr's, see the table")
     console = terminal.console()
     if meta.get("ensemble"):
-        console.print("the networks alone; jsr upscale also does what the file asks for, "
-                      f"ensemble = {meta['ensemble']}")
+        console.print("only the networks are exported; jsr upscale also applies the model file's ensemble, "
+                      f"{meta['ensemble']}")
     if multiple > 1 and not args.size:
         console.print(f"it takes pictures whose sides are multiples of {multiple} px"
-                      + ("" if is_ncnn else "; --size HxW makes one for another"))
+                      + ("" if is_ncnn else "; --size HxW makes a file for another size"))
     size = sum(map(len, contents)) / 1e6
     return _output.ended("jsr export", [], f"wrote {' and '.join(map(str, paths))}, {size:.2f} MB", console)
 
@@ -114,7 +115,7 @@ def _to_onnx(args, networks, variables, about, dtype):
         if isinstance(e, UserError) or opset == OPSET:
             raise
         reason = str(e).strip().partition("\n")[0]
-        raise UserError(f"opset {opset}: could not be checked, ONNX Runtime refuses it ({reason:.100})") from e
+        raise UserError(f"opset {opset}: could not be checked, since ONNX Runtime refuses it ({reason:.100})") from e
 
 
 def _to_stablehlo(args, networks, variables, about, dtype):
@@ -166,19 +167,19 @@ def _check_options(args, backend):
         if getattr(args, name) not in (1 if name == "batch" else None,) and args.out.suffix not in endings:
             raise UserError(f"--{name}: is for {' and '.join(endings)}, not for {args.out}")
     if args.opset is not None and args.opset < LEAST_OPSET:
-        raise UserError(f"--opset {args.opset}: graphs are of opset {LEAST_OPSET} or more")
+        raise UserError(f"--opset {args.opset}: must be {LEAST_OPSET} or more")
     if args.platforms is None:
         return
     unknown = [name for name in args.platforms if name not in stablehlo.PLATFORMS]
     if unknown:
-        raise UserError(f"--platforms {unknown[0]}: there are {', '.join(stablehlo.PLATFORMS)}")
+        raise UserError(f"--platforms {unknown[0]}: is no platform; they are {', '.join(stablehlo.PLATFORMS)}")
     here = {"gpu": {"cuda", "rocm"}}.get(backend, {backend})
     if not here & set(args.platforms):
         raise UserError(f"--platforms {' '.join(args.platforms)}: could not be checked here; add {min(here)}")
 
 
 def _about(meta, chain, dtype, args, multiple):
-    """What the exported file says of itself: JSON values."""
+    """The exported file's metadata: JSON values."""
     (height, width), scale, (lr, sr) = args.size or ("height", "width"), chain.scale, chain.channels
     sides = f", sides multiples of {multiple}" if multiple > 1 and args.size is None else ""
     kind = {1: "grey", 3: "RGB", 4: "RGB and straight alpha"}.get(lr, f"{lr} channels")

@@ -1,17 +1,15 @@
-"""Fuse the training branches of a model file into the convolutions that it is used as.
+"""Fuse each block's training branches in a model file into one convolution.
 
     jsr fuse runs/ntire23_x3/repnet/best.safetensors repnet.safetensors
 
 Every block is fused in float64 and compared with its branches on random input, borders included; the largest error is
-printed, relative to the block's largest output. A file that is fused already is written as it is. `jsr upscale` and
-`jsr.load` fuse what they load by themselves.
+printed, relative to the block's largest output. A file that is fused already is written unchanged. `jsr upscale` and
+`jsr.load` fuse the networks that they load.
 """
 
 from pathlib import Path
 
-from rich.console import Console
-
-from jsr import model_file
+from jsr import model_file, terminal
 from jsr.analysis import counts
 from jsr.cli import _output
 from jsr.errors import UserError
@@ -25,7 +23,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Fuses and says how exactly; returns the exit status."""
+    """Fuses a model file and prints the largest errors; returns the exit status."""
     target = Path(args.target)
     if target.suffix != ".safetensors":
         raise UserError(f"{target}: a model file ends in .safetensors")
@@ -35,7 +33,7 @@ def run(args):
     meta, networks, variables = model_file.load(args.source)
     meta, networks, fused, report = model_file.fused(meta, networks, variables)
     model_file.save(target, fused, meta, replace=args.overwrite)
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
     for name in networks:
         before, after = counts.count_params(variables[name]), counts.count_params(fused[name])
         errors = {path: error for path, error in report.items() if path.startswith(f"{name}/")}

@@ -1,6 +1,6 @@
-"""List the models that are there, shipped, downloaded or trained here, and get others.
+"""List the models on this machine, shipped, downloaded or trained, and get others.
 
-  jsr models                    what is there: the names that `jsr upscale -m NAME`, `jsr.load` and all others take
+  jsr models                    the models here, by the names that `jsr upscale -m NAME`, `jsr.load` and others take
   jsr models public             well-known public models that `get` knows, with licences
   jsr models show x4            the card of a model: purpose, data, licences, scores
   jsr models get swinir-x4      downloads it and makes it a model file, in the user's cache folder
@@ -9,25 +9,25 @@
   jsr models get lpips-alex     weights of a score, and the network that it needs: lpips-alex, lpips-vgg, dists, niqe
   jsr models push runs/aim22_t1/quick hf:ORG/REPO
 
-A download that breaks off is gone on with by the same command. A file whose SHA-256 is known is refused where it has
-another; of others the one that came is said and kept in `downloads.json` beside them. PyTorch weights are converted as
-`jsr convert` does: only tensors are read from them. Nothing is downloaded but by `get`, nothing uploaded but by `push`.
+The same command again resumes a broken download. jsr refuses a file whose SHA-256 differs from the known one; for other
+files it prints the SHA-256 and keeps it in `downloads.json` beside them. PyTorch weights are converted as by `jsr
+convert`, which reads only tensors. Only `get` downloads, only `push` uploads.
 
---json prints a list, an object each: of the models that are there
-  name, path       what it is called, and where it lies
+--json prints a list with one object per model here:
+  name, path       name of the model, and path of its file
   origin           shipped, downloaded or run
-  networks         ids of its networks, in the order in which an image passes them, of an ensemble one chain after
+  networks         ids of its networks, in the order in which an image passes them; for an ensemble one chain after
                    the other
-  members          networks or chains of an ensemble, whose results are averaged; 1 is none
+  members          number of networks or chains in an ensemble, whose results are averaged; 1 if it is none
   scale            SR size over LR size
-  purpose          what it is for, in a few words
+  purpose          purpose, in a few words
   params           parameters in the file
   bytes            size of the file
-  s_per_mpx        CPU seconds for a million pixels of the result, as recorded with its scores; null where not
-  licence          of the weights, "" where not stated
-  commercial       whether that allows commercial use: yes, no or unstated
-  data             what it was trained on, "" where not known
-and of the public ones the columns of jsr/weights/public.py.
+  s_per_mpx        CPU seconds for a million pixels of the result, as recorded with its scores; else null
+  licence          licence of the weights, "" where not stated
+  commercial       whether the licence allows commercial use: yes, no or unstated
+  data             training data, "" where not known
+`jsr models public --json` prints the columns of jsr/weights/public.py.
 """
 
 import argparse
@@ -52,7 +52,7 @@ _ON_THE_HUB = {"apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.set_defaults(action=_list, json=False)
-    parser.add_argument("--json", action="store_true", help="print what is there as JSON")
+    parser.add_argument("--json", action="store_true", help="print the models here as JSON")
     whats = parser.add_subparsers(metavar="WHAT")
 
     def what(name, action, about):
@@ -67,16 +67,16 @@ def add_arguments(parser):
     show.add_argument("model", help="name, run's folder, model file, or name of a public model")
     get = what("get", _models_get.run, "download a model into the user's cache folder")
     get.add_argument("place", metavar="NAME", help="name of a public model, address of a file, or hf:ORG/REPO[/FILE]")
-    get.add_argument("--sha256", metavar="HASH", default="", help="SHA-256 of the file, without which it is refused")
-    get.add_argument("--name", help="name that it gets here; by default the file's or the repository's")
+    get.add_argument("--sha256", metavar="HASH", default="", help="SHA-256 that the file must have")
+    get.add_argument("--name", help="name for the model here; by default the file's or the repository's")
     push = what("push", _push, "upload a model, with a card, to the Hugging Face hub")
     push.add_argument("model", help="name, run's folder or model file")
     push.add_argument("place", metavar="hf:ORG/REPO", help="repository, made where there is none; HF_TOKEN lets you in")
-    push.add_argument("--private", action="store_true", help="a repository that is made is for its owner alone")
+    push.add_argument("--private", action="store_true", help="make a new repository private")
 
 
 def run(args):
-    """Does what the words say; returns the exit status."""
+    """Runs the chosen subcommand; returns the exit status."""
     return args.action(args)
 
 
@@ -109,7 +109,7 @@ def _there():
 
 
 def _row(name, origin, path):
-    """What --json says of a model file, see above."""
+    """The object of a model file in --json, see above."""
     meta, params = model_file.describe(path)
     source = public.models().get(name) if origin == "downloaded" else None
     licence = meta.get("licence") or (source.licence if source else "")
@@ -133,7 +133,7 @@ def _networks(row):
 
 
 def _purpose(name, origin, path, meta, source):
-    """What a model is for, in a few words: stated, or how it was made."""
+    """A model's purpose, in a few words: stated, or how it was made."""
     if origin == "shipped":
         return weights.PURPOSES.get(name, "")
     if source:
@@ -152,7 +152,7 @@ def _speed(scores):
 
 
 def _data(meta):
-    """What a model was trained on, in a few words."""
+    """A model's training data, in a few words."""
     if pictures := meta.get("pictures"):
         origins = {row["origin"] for row in pictures}
         return f"{sum(row['count'] for row in pictures):,} pictures of {len(origins)} origins"
@@ -232,7 +232,7 @@ def _card(name, path):
     lines += [f"- trained on: {row['data']}"] * bool(row["data"])
     fingerprint = meta.get("fingerprint") or {}
     if "source" in fingerprint:
-        lines.append(f"- converted from {fingerprint['source']}, SHA-256 {fingerprint['sha256']}")
+        lines.append(f"- converted from {fingerprint['source']}, SHA-256 {fingerprint.get('sha256', 'not stated')}")
     scores = meta.get("scores") or {}
     codecs = (fingerprint.get("codecs") or {}).get("data.eval", "")
     by = f", LR by {codecs}" if codecs else ""

@@ -1,13 +1,14 @@
-"""Say what a training step, or a deployed network, would take on accelerators that are not there.
+"""Plan memory and time of a training step, or a deployed network, for accelerators that you need not have.
 
     jsr plan aim22_t1:edsr --on v5e:2x4                     # a slice of TPUs
     jsr plan aim22_t1:edsr --on h100:4x8 '--config.stages[0].batch=512'     # 4 hosts of 8 GPUs
     jsr plan ais24:casr --deployed 540x960 --config.dtype=bfloat16 --on h200:1
 
-The very step is compiled for them, which needs no device and no driver, but the compiler: the extra "tpu" or "cuda".
-It prints memory a chip and how many samples would fit, the collectives with their bytes, the time by kind of
-instruction, the ten dearest with the module that wrote them, and what the loader must give. Times are estimates: on
-TPUs the compiler's, on GPUs a floor by peak rates; how far measured ones lie from them stands in benchmarks/.
+The command compiles the very step for them. It needs no device and no driver, only the compiler: the extra "tpu" or
+"cuda". It prints the memory per chip and the number of samples that would fit, the collectives with their bytes, the
+time by kind of instruction, the ten slowest instructions with the modules that wrote them, and the rate that the loader
+must reach. Times are estimates: the compiler's on TPUs, a lower bound by peak rates on GPUs; benchmarks/ compares them
+with measured times.
 """
 
 import argparse
@@ -24,18 +25,18 @@ def add_arguments(parser):
     parser.add_argument("--on", metavar="CHIP:SHAPE", required=True,
                         help="v4, v5e, v5p, v6e with the slice's shape (v5e:16x16), h100 or h200 with hosts x GPUs "
                              "(h100:4x8), or a number of chips (h200:1)")
-    parser.add_argument("--stage", metavar="N", type=int, default=0, help="number of the stage, from 0 (0)")
+    parser.add_argument("--stage", metavar="N", type=int, default=0, help="number of the stage, from 0 (default: 0)")
     parser.add_argument("--deployed", metavar="HxW", type=_size,
-                        help="the recipe's networks as they are used, on an LR image of this size, instead of the step")
+                        help="size of an LR image: plan the recipe's deployed networks on it instead of the step")
     parser.add_argument("--quick", action="store_true",
-                        help="compile with little effort, in a fraction of the time: memory and collectives hold, "
-                             "times come out long")
-    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
-    parser.add_argument("--json", action="store_true", help="prints JSON instead of lines")
+                        help="compile with little effort, in a fraction of the time: memory and collectives are right, "
+                             "times too long")
+    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="override an entry of the recipe")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
 
 
 def run(args):
-    """Compiles and prints; returns the exit status: 0, 1 where it does not fit."""
+    """Compiles the program and prints the plan; returns the exit status: 0, or 1 if memory does not suffice."""
     import jax
     from jax._src import xla_bridge
 
@@ -61,6 +62,6 @@ def run(args):
 
 def _size(text):
     if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no height and width such as 540x960")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a height and width such as 540x960")
     height, width = map(int, text.split("x"))
     return height, width

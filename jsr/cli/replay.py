@@ -1,10 +1,10 @@
-"""Replay a training step whose loss or gradient was not finite, and name where that began.
+"""Replay a training step whose loss or gradient was not finite, and name the module that failed first.
 
     jsr replay runs/aim22_t1/quick/blackbox/step1234
 
-A run skips such a step and keeps what it saw. This runs it again, by the same program, in its own precision and in
-float64, looks at what every module gives, and names the first whose output is not finite, then the loss, then the
-gradient. The exit status is 0 where the step went wrong again, 1 where it did not, as may be on another machine.
+A run skips such a step and keeps its inputs. This command runs the step again, by the same program, in its own
+precision and in float64, checks the output of every module, and names the first that is not finite, then the loss, then
+the gradient. The exit status is 0 if the step failed again, 1 if it did not, which may happen on another machine.
 """
 
 from pathlib import Path
@@ -16,11 +16,11 @@ from jsr import terminal
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
-    parser.add_argument("box", type=Path, metavar="FOLDER", help="a folder that a run left in its blackbox/")
+    parser.add_argument("box", type=Path, metavar="FOLDER", help="folder of a step in a run's blackbox/")
 
 
 def run(args):
-    """Replays, prints the finding and a table of the numbers about it; returns the exit status."""
+    """Replays a step, prints the finding and a table of the numbers around it; returns the exit status."""
     from jsr.training import blackbox
 
     box = blackbox.read(args.box)

@@ -1,12 +1,12 @@
-"""Search a recipe's network for the fields, such as depth and width, that score best within a budget.
+"""Search the fields of a recipe's network, such as depth and width, that score best within a budget.
 
     jsr search --config=ais24:lanczospp --try num_feat=24,28,32 --max_gmacs 1.25
     jsr search --config=ais24 --try num_feat=8,16 --try num_block=1,2 --steps 1000 --config.data.eval.dataset=Set14
     jsr search --config=aim20_x4:baidu_drn_gpnas --strategy gp --trials 16    # the space that the recipe names
 
-Combinations of values that cost no more are trained on the recipe's first stage. `halving` trains all for a while, the
-better half for twice as long, and so on; `gp`, for many combinations, trains few, each the one that promises most by a
-Gaussian process over the scores so far. The same command goes on with an interrupted search.
+The search trains combinations of values within the budget on the recipe's first stage. `halving` trains all for a
+while, the better half for twice as long, and so on. `gp`, for many combinations, trains only some: a Gaussian process
+over the scores so far chooses each next one as the most promising. The same command resumes an interrupted search.
 """
 
 import ast
@@ -23,37 +23,38 @@ def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("--config", required=True, metavar="FILE[:RECIPE]",
                         help="a track file and one of its recipes")
-    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
+    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="override an entry of the recipe")
     parser.add_argument("--try", dest="choices", metavar="FIELD=A,B,...", action="append", default=[],
-                        help="a field of the network and its values, beside or instead of those that the recipe names "
-                             "(networks.NAME.search); repeatable")
-    parser.add_argument("--net", help="which network of the recipe; by default its only one, or the only one that "
-                                      "names values to try")
+                        help="field of the network and its values; adds to the recipe's fields "
+                             "(networks.NAME.search) or replaces one of them; repeatable")
+    parser.add_argument("--net", help="network of the recipe; by default its only one, or the only one that names "
+                                      "values to try")
     parser.add_argument("--strategy", choices=("halving", "gp"), default="halving",
                         help="successive halving, or a Gaussian process (default: %(default)s)")
     parser.add_argument("--trials", type=int, default=20, metavar="N",
-                        help="trainings of --strategy gp (default: %(default)s)")
+                        help="number of trainings of --strategy gp (default: %(default)s)")
     parser.add_argument("--max_gmacs", type=float, metavar="G",
-                        help="multiply-accumulates allowed, in 1e9, at the recipe's input size")
+                        help="limit of multiply-accumulates, in 1e9, at the recipe's input size")
     parser.add_argument("--steps", type=int, default=2000, metavar="N",
-                        help="of a training, in the first round (default: %(default)s)")
-    parser.add_argument("--workdir", type=Path, help="where its runs lie (default: runs/<track>/<recipe>_search)")
+                        help="steps of a training in the first round (default: %(default)s)")
+    parser.add_argument("--workdir", type=Path,
+                        help="folder of the search's runs (default: runs/<track>/<recipe>_search)")
 
 
 def run(args):
-    """Searches, prints each round's table and the fields found; returns the exit status."""
+    """Searches and prints each round's table and the best fields; returns the exit status."""
     from jsr.training import loop, search
 
     recipe = recipes.load(args.config, args.overrides).runs[0]
     track, _, name = recipe.recipe.partition(":")
     net = args.net or _only(recipe.chain) or _only([name for name in recipe.chain if recipe.networks[name].search])
     if net not in recipe.chain:
-        raise UserError(f"{recipe.recipe}: say which of its networks to search: --net {', '.join(recipe.chain)}")
+        raise UserError(f"{recipe.recipe}: name the network to search: --net {', '.join(recipe.chain)}")
     if args.steps < 1 or args.trials < 1:
         raise UserError(f"--{'steps' if args.steps < 1 else 'trials'}: must be at least 1")
     choices = recipe.networks[net].search | dict(map(_choice, args.choices))
     if not choices:
-        raise UserError(f"{recipe.recipe}: names no values to try; give some: --try num_feat=16,24,32")
+        raise UserError(f"{recipe.recipe}: the recipe names no values to try; give some: --try num_feat=16,24,32")
     found = search.candidates(recipe, net, choices, max_gmacs=args.max_gmacs)
     ranking = metrics.label(challenges.of(recipe.protocol, recipe.ranking).ranking)
     shown, console = terminal.console(), Console(stderr=True)
@@ -72,7 +73,7 @@ def run(args):
                 rows = search.halve(found, score, steps=args.steps,
                                     on_round=lambda rows: shown.print(_table(rows, ranking)))
     except loop.Interrupted as e:
-        console.print("stopped; the same command goes on", highlight=False)
+        console.print("stopped; the same command resumes", highlight=False)
         return 128 + e.signal
     shown.print(f"--config.networks.{net}.fields=\"{rows[0]['fields']}\"")
     return 0
@@ -85,7 +86,7 @@ def _only(names):
 def _choice(text):
     field, sign, values = text.partition("=")
     if not sign or not values:
-        raise UserError(f"--try {text}: expects FIELD=A,B,... as in num_feat=16,24,32")
+        raise UserError(f"--try {text}: must be FIELD=A,B,... for example num_feat=16,24,32")
     try:
         return field, list(ast.literal_eval(f"[{values}]"))
     except (ValueError, SyntaxError):

@@ -1,4 +1,4 @@
-"""Upscale, or restore, pictures and clips of any format and size, and keep all else about them.
+"""Upscale, or restore, pictures and clips of any format and size, and keep everything else about them.
 
   jsr upscale photo.jpg                                 # photo_x2.jpg, twice as wide and as high
   jsr upscale *.jpg --scale 4                           # photo_x4.jpg...
@@ -11,29 +11,29 @@
   jsr upscale clip.mkv --out better.mkv                 # frames; sound, subtitles and all else are copied
   jsr upscale clip.mov --start 1:30 --end 1:45 --crf 14 --container mkv
 
-Without --model and --recipe, networks that come with jsr are at work: "x2" up to x2, "x4" beyond it, or "x4-avif" for
-AVIF files, and "restore" for --scale 1. Where the size asked for is another one, exact bicubic resampling follows; to
-shrink a picture it does without a network. Left alone, copied unchanged, are at --scale 1 JPEG files of quality 88 or
-more and pictures without traces of JPEG, and pictures that have the size asked for.
+Without --model and --recipe, jsr uses its own networks: "x2" up to x2, "x4" beyond it, or "x4-avif" for AVIF files, and
+"restore" for --scale 1. For a size in between, exact bicubic resampling follows; shrinking needs no network. Copied
+unchanged are pictures that have the requested size, and at --scale 1 JPEG files of quality 88 or more and pictures
+without traces of JPEG.
 
-Without --out results go beside the pictures, under names that say what was done, and their metadata (XMP) says what
-made them: the same command again leaves them alone and does not take them for pictures. With --out folders are
-mirrored, and upscaled.json in the output folder holds the settings and what became of each file; the same command again
-goes on where it was interrupted. Either way files that are there and were not made of the very same picture, or were
-changed since, stay and are named. What a folder holds besides pictures is counted.
+Without --out, results go beside the pictures; their names say what was done, and their metadata (XMP) what made them:
+the same command again leaves them alone and does not upscale them. With --out, folders are mirrored, and upscaled.json
+in the output folder holds the settings and the result for each file; the same command again resumes where it was
+interrupted. Either way a file that was not made from the very same picture, or was changed since, stays and is named.
+Files of a folder that are no pictures are counted.
 
-Grey stays grey, 16 bit stays 16 bit, alpha, profile, EXIF, XMP and resolution are kept, the EXIF orientation is
-applied. A file that cannot be upscaled gets one line on stderr, the rest goes on, and the exit status is 1; it is 0
-where all is done and 2 for a mistake in the command line, and the last line says which.
+Grey stays grey and 16 bit stays 16 bit; alpha, profile, EXIF, XMP and resolution are kept, and the EXIF orientation is
+applied. A file that cannot be upscaled gets one line on stderr, and the rest go on. The exit status is 0 if all is
+done, 1 if a file failed, 2 for a mistake in the command line, and the last line says which.
 
-Of clips the frames go through, one after the other; every other stream is copied packet by packet. Times, chapters,
-attachments, tags, rotation, the shape of pixels, the pixel format and the data of HDR stay as they are, and by default
-codec and container, where they can be written. Matrix and range are those of the tags, by size where there are none,
-and a line on each clip says them. Finished segments lie in a hidden folder beside the result until it is whole: the
-same command goes on after an interruption.
+The frames of clips go through the network one after the other; every other stream is copied packet by packet. Times,
+chapters, attachments, tags, rotation, the shape of pixels, the pixel format and HDR data stay as they are, and so do by
+default codec and container, where they can be written. Matrix and range follow the tags, or the size where tags are
+missing, and a line on each clip names them. Finished segments lie in a hidden folder beside the result until it is
+whole: the same command resumes after an interruption.
 
-Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, what the whole
-picture at once would have given, or approximate.
+Pictures too large for memory go through in tiles. The summary says whether the result is exact, that is, equal to the
+result for the whole picture at once, or approximate.
 """
 
 import argparse
@@ -51,9 +51,7 @@ import sys
 import tempfile
 import time
 
-from rich.console import Console
-
-from jsr import recipes, results, shards
+from jsr import recipes, results, shards, terminal
 from jsr.cli import _output, _progress
 from jsr.errors import UsageError, UserError
 from jsr.files import is_stream, writing
@@ -73,69 +71,72 @@ def add_arguments(parser):
                         help="picture, folder, or pattern in quotes; - is standard input")
     parser.add_argument("-o", "--out", metavar="PATH",
                         help="folder; for one picture also a file, or - for standard output; by default beside each "
-                             "picture, as in photo_x2.jpg")
-    size = parser.add_argument_group("size of the result (x2, or the scale of the --model)",
-                                     "proportions are kept; one of them, but for --width and --height, which together "
-                                     "are a box that it fits into. Smaller than the picture is resampling alone")
+                             "picture, for example photo_x2.jpg")
+    size = parser.add_argument_group("size of the result (default: x2, or the scale of the --model)",
+                                     "Give one option; only --width and --height go together, as a box that the result "
+                                     "fits into. Proportions are kept. Smaller sizes are made by resampling alone")
     size.add_argument("--scale", metavar="X", type=float,
-                      help="size over that of the picture, up to 16, 1.5 or so too; 1 restores JPEG files")
+                      help="result's size over the picture's, up to 16, also 1.5 and the like; 1 restores JPEG files")
     for name, what in (("width", "width"), ("height", "height"), ("longest", "longer side")):
         size.add_argument(f"--{name}", metavar="PX", type=int, help=f"{what}, px")
     size.add_argument("--megapixels", metavar="MPX", type=float, help="width times height, in 1,000,000 px")
     parser.add_argument("--strength", metavar="S", type=float, default=1.0,
-                        help="share of the network's result, 0 to 1; the rest is of plain bicubic enlargement, or at "
-                             "x1 of the picture (default: 1)")
+                        help="share of the network's result, 0 to 1; the rest is plain bicubic enlargement, or at x1 "
+                             "the picture itself (default: 1)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("-m", "--model", metavar="FILE", nargs="+",
                        help="model file, .safetensors, a run's folder, or a name of `jsr models`; the outputs of "
                             "several are averaged; by default x2, x4, x4-avif or restore, by size and file"
                        ).fits = _looks_like_a_model
     which.add_argument("--recipe", metavar="TRACK:NAME",
-                       help="the model file of a recipe's run in runs/, as in ntire24:fbcnn: its best, or its last")
+                       help="recipe whose run in runs/ has the model file, for example ntire24:fbcnn: the best, or the "
+                            "last")
     parser.add_argument("--weights", metavar="W", nargs="+", type=float, help="weights of the models in that average")
     parser.add_argument("--members", metavar="N", type=int,
-                        help="of an ensemble's networks take the first N alone, as 1 to be quick; all by default")
+                        help="number of an ensemble's networks to use, from the first; 1 is fastest; all by default")
     parser.add_argument("--self_ensemble", action=argparse.BooleanOptionalAction, default=None,
                         help="average the outputs for the eight flips and turns; by default as the model file says")
     parser.add_argument("--tile", metavar="N[,N...]", default="auto", type=_tile,
                         help="side of tiles, LR px; auto by default; the outputs for several sides are averaged")
     parser.add_argument("--tlc", metavar="N", type=int,
-                        help="test-time local converter: means over the whole picture become means over windows of "
+                        help="test-time local converter: replace means over the whole picture by means over windows of "
                              "N LR px, about 1.5 times the training crop; by default as the model file says, 0 is off")
     parser.add_argument("--overlap", metavar="N", type=int,
-                        help="LR px around each tile; by default as far as the network sees, where that is affordable")
+                        help="LR px around each tile; by default as far as the network sees, if that is affordable")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32",
                         help="dtype of the computation")
     parser.add_argument("--runtime", metavar="NAME", default="auto",
                         help="runtime on a CPU: jax, onnxruntime, openvino, or, by default, auto, which times the "
-                             "installed ones where there is much to do")
+                             "installed ones for large jobs")
     parser.add_argument("--format", metavar="NAME", help="format of the output files; by default each input's own")
     parser.add_argument("--quality", metavar="Q", type=int, help="quality of lossy formats, 1 to 100")
     parser.add_argument("--input_quality", metavar="Q", type=float,
                         help="JPEG quality, 1 to 100, for networks that take one; by default the file's, or an "
-                             "estimate. A lower one removes more artefacts, and more detail")
+                             "estimate. A lower quality removes more artefacts, and more detail")
     parser.add_argument("--alpha", choices=("transparency", "separate"), default="transparency",
-                        help="separate keeps colours under alpha 0, as textures need, whose alpha is no transparency")
+                        help="separate keeps colours under alpha 0, for textures whose alpha is not transparency")
     film = parser.add_argument_group("clips")
-    film.add_argument("--codec", metavar="NAME", help="encoder, as libx265, or codec, as hevc; by default the clip's "
-                                                      "own, or H.264, or HEVC for 10 bits")
-    film.add_argument("--crf", metavar="N", type=int, help="constant rate factor: 0 is best; by default one by "
-                                                           "which the result is 42 dB from the network's frames")
-    film.add_argument("--preset", metavar="NAME", help="speed of the encoder, as slow (default: medium, or alike)")
+    film.add_argument("--codec", metavar="NAME", help="encoder, as libx265, or codec, as hevc; by default the "
+                                                      "clip's own, or H.264, or HEVC for 10 bits")
+    film.add_argument("--crf", metavar="N", type=int, help="constant rate factor, 0 is best; by default chosen so that "
+                                                           "the result is 42 dB from the network's frames")
+    film.add_argument("--preset", metavar="NAME", help="speed of the encoder, as slow (default: medium or similar)")
     film.add_argument("--container", metavar="NAME", help="mkv, mp4, mov or webm; by default the clip's own, or mkv")
-    film.add_argument("--start", metavar="T", type=_time, help="first frame's time, as 90, 1:30 or 0:01:30.5")
+    film.add_argument("--start", metavar="T", type=_time, help="time of the first frame, such as 90, 1:30 or 0:01:30.5")
     film.add_argument("--end", metavar="T", type=_time, help="time of the first frame that is left out")
-    film.add_argument("--stream", metavar="N", type=int, help="index of the video stream that is taken")
-    film.add_argument("--without", metavar="N", type=int, nargs="+", default=(), help="streams that are left out")
-    film.add_argument("--deinterlace", action="store_true", help="make whole frames of interlaced ones, as many")
-    film.add_argument("--sdr", action="store_true", help="refuse HDR clips, whose codes go through as they are")
+    film.add_argument("--stream", metavar="N", type=int, help="index of the video stream to upscale")
+    film.add_argument("--without", metavar="N", type=int, nargs="+", default=(), help="indices of streams to leave out")
+    film.add_argument("--deinterlace", action="store_true",
+                      help="make each interlaced frame a whole frame; their number stays")
+    film.add_argument("--sdr", action="store_true", help="refuse HDR clips, whose codes otherwise go through unchanged")
     film.add_argument("--frames", action="store_true",
                       help="write a folder of pictures for each clip, of --format, PNG by default")
     film.add_argument("--fps", metavar="N", type=_rate,
-                      help="frames a second, as 24 or 30000/1001, where a folder of pictures becomes a clip (25)")
+                      help="frames per second, such as 24 or 30000/1001, of a clip made of a folder of pictures "
+                           "(default: 25)")
     film.add_argument("--windows", action="store_true",
-                      help="let recurrent networks see windows of 30 frames, and not whole scenes, whose features take "
-                           "much of the disk meanwhile")
+                      help="show recurrent networks windows of 30 frames instead of whole scenes, whose features take "
+                           "much disk space")
     film.add_argument("--preview", action="store_true", help="write one frame of each clip first, as PNG beside it")
     parser.add_argument("--shard", metavar="I/N", help=shards.HELP)
     parser.add_argument("--keep_dates", action="store_true", help="give the results the dates of their sources")
@@ -143,7 +144,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Upscales, names what failed on stderr; returns the exit status."""
+    """Upscales the inputs and names failures on stderr; returns the exit status."""
     size = _size(args)
     with tempfile.TemporaryDirectory(prefix="jsr-") as scratch:
         piped = _Pipes(args, Path(scratch))
@@ -155,13 +156,13 @@ def run(args):
 def _size(args):
     """The size that is asked for, {option: value}; raises UserError for what is missing or out of range."""
     if not args.inputs:
-        raise UsageError("say what to upscale: a picture or a folder")
+        raise UsageError("name a picture or a folder to upscale")
     for name in ("quality", "input_quality"):
         if (value := getattr(args, name)) is not None and not 1 <= value <= 100:
             raise UserError(f"--{name} {value:g}: must be from 1 to 100")
     size = {name: getattr(args, name) for name in _SIZES if getattr(args, name) is not None}
     if len(size) > 1 and size.keys() != {"width", "height"}:
-        raise UsageError(f"{' and '.join(f'--{name}' for name in size)}: give one size; --width and --height may go "
+        raise UsageError(f"{' and '.join(f'--{name}' for name in size)}: give one size; only --width and --height go "
                          "together")
     for name, value in size.items():
         if not 0 < value < math.inf:
@@ -178,7 +179,7 @@ def _upscale(args, size, piped):
     from jsr.inference import choice, upscale_folder
     from jsr.inference.settings import Settings
 
-    stdout = Console(soft_wrap=True, highlight=False, markup=False, stderr=piped.to_stdout)
+    stdout = terminal.console(stderr=piped.to_stdout)
     check_settings()
     use_compile_cache()
     settings = Settings(size=size, **{field.name: getattr(args, field.name) for field in dataclasses.fields(Settings)
@@ -240,10 +241,10 @@ def _upscale(args, size, piped):
 
 
 class _Pipes:
-    """Files that stand for pipes: what is read from one, and what is written to one.
+    """Files that stand for pipes, for input and for output.
 
     Attributes:
-      inputs, out: of the command line, with the files in the places of pipes; out may be None.
+      inputs, out: places on the command line, with files instead of pipes; out may be None.
       to_stdout: whether the result goes to standard output, where nothing else may be printed then.
     """
 
@@ -251,7 +252,8 @@ class _Pipes:
         inputs, out, self._names = args.inputs, args.out, {}
         streams = [text for text in inputs if text == "-" or is_stream(text)]
         if out is None and streams:
-            raise UsageError(f"{streams[0]}: has no place beside it; say where to: --out -, or a file")
+            raise UsageError(f"{streams[0]}: is a pipe, so that nothing lies beside it; name the output: --out -, or a "
+                             "file")
         self.inputs = [self._read(text, scratch) if text in streams else text for text in inputs]
         self.to_stdout = out in _STDOUT
         self.out = out and Path(out)
@@ -260,7 +262,7 @@ class _Pipes:
             if len(inputs) > 1 or Path(self.inputs[0]).is_dir():
                 raise UsageError(f"--out {out}: takes one picture, not several")
             if self.to_stdout and sys.stdout.isatty():
-                raise UsageError(f"--out {out}: is the terminal; send it into a file or another command")
+                raise UsageError(f"--out {out}: is the terminal; redirect it into a file or another command")
             self.out = scratch / f"out{_sink_ending(out, self.inputs[0], args)}"
             self._names[str(self.out)] = out
 
@@ -307,15 +309,15 @@ def _copy(stream, file, name):
 
 
 def _sink_ending(out, path, args):
-    """The ending of what goes into a pipe; UserError where its container has to be written with going back."""
+    """The ending of a result that goes into a pipe; UserError where its container has to be written with going back."""
     from jsr import clips
 
     if not clips.is_clip(path):
         return _suffix(args.format) or _ending(path)
     ending = _clip_suffix(args.container) or (Path(out).suffix if clips.container_of(out) else "") or ".mkv"
     if clips.CONTAINERS[clips.container_of(f"a{ending}")].seeks:
-        raise UserError(f"--out {out}: {ending[1:]} cannot be written into a pipe, for its index is written by going "
-                        "back; choose --container mkv")
+        raise UserError(f"--out {out}: {ending[1:]} cannot be written into a pipe, since its writer goes back in the "
+                        "file for the index; choose --container mkv")
     return ending
 
 
@@ -392,7 +394,7 @@ def _run_of(recipe):
 def _tile(text):
     sides = text.split(",")
     if text != "auto" and not all(side.isdecimal() for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of px, or several with commas")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of px, nor several with commas")
     return text if text == "auto" else int(text) if len(sides) == 1 else [int(side) for side in sides]
 
 
@@ -412,7 +414,7 @@ def _suffix(name):
 
 
 def _forecast(upscaler, first, jobs):
-    """Lines, before the first picture, on what the passes of an ensemble will take; none of a single pass."""
+    """Lines, before the first picture, on the time that an ensemble's passes will take; none of a single pass."""
     height, width = first.plan.before
     if upscaler.takes_clips:
         return
@@ -430,7 +432,7 @@ def _forecast(upscaler, first, jobs):
 
 
 def _summary(entries, networks, seconds):
-    """Lines about what was done."""
+    """Lines about the work done."""
     done = {target: entry for target, entry in entries.items() if "error" not in entry and "skipped" not in entry}
     sources = collections.defaultdict(list)
     for entry in done.values():
@@ -451,7 +453,7 @@ def _summary(entries, networks, seconds):
 
 
 def _speed(made, networks, chains, seconds):
-    """How many pictures were made in which time, without that of getting ready, which only one network does alone."""
+    """The number of pictures and their time, without preparing where only one network was used."""
     pixels = sum(entry["height"] * entry["width"] * entry["frames"] for entry in made) / 1e6
     films = sum("encoder" in entry for entry in made)
     what = "clip" if films == len(made) else "file" if films else "picture"
@@ -467,7 +469,7 @@ def _speed(made, networks, chains, seconds):
 
 
 def _runtimes(runner):
-    """What computed a chain, where it was not JAX as a matter of course."""
+    """The runtime that computed a chain, unless it was the default, JAX."""
     if runner.name != "auto":
         return [f"runtime: {runner.name}"]
     return [f"runtime: {race.winner}, " + " against ".join(
@@ -479,7 +481,7 @@ def _runtimes(runner):
 def _how(entry):
     tile = " and of ".join("x".join(map(str, size)) for size in (entry["tile"], *entry["averaged_tiles"]))
     return {"whole": "whole",
-            "exact": f"in tiles of {tile} that overlap by {entry['overlap']} px, exact: as the whole picture",
+            "exact": f"in tiles of {tile} that overlap by {entry['overlap']} px, exact: equal to the whole picture",
             "approximate": f"in tiles of {tile} that overlap by {entry['overlap']} px, approximate: the networks see "
-                           "farther than the tiles overlap, or divide what they get into parts",
+                           "farther than the tiles overlap, or divide their input into parts",
             }[entry["tiling"]]

@@ -2,43 +2,44 @@
 
   jsr zoo                       every network, every recipe, and the published methods that are not built yet
   jsr zoo edsr                  a network: card, counts, files, recipes that use it
-  jsr zoo casr                  what a team, a published method or an id of the catalogue names; case and punctuation do
-                                not count, several hits are listed
+  jsr zoo casr                  a team, a published method or an id of the catalogue; case and punctuation do not count,
+                                several hits are listed
   jsr zoo --scale 4 --max_params 100e3
-  jsr zoo --has weights         networks with weights that are shipped or public, and the names of these
+  jsr zoo --has weights         networks with shipped or public weights, and the names of these weights
   jsr zoo losses                the names that a recipe may use, with a line on each; also codecs, datasets, metrics,
                                 augmentations and schedules
 
---json prints the published methods as a JSON list, an object each:
-  id               of the method in the catalogue
+--json prints the published methods as a JSON list, one object each:
+  id               id of the method in the catalogue
   title            one line
-  challenge        whose table it stands in, as in "aim22_t1"
-  team, method     as printed
-  section          of the report that describes it, "" where unknown
-  published        {params_M, gmacs, runtime_ms, model_mb} as printed, null where the report is silent; its GMACs are
-                   hook_gmacs, its model_mb is that of a whole submission
-  printed          the line of the challenge's table, {column: figure as printed}
-  kept             {published: {limit: whether the published figure is within}}, and the same of "ours"; its limits are
-                   model_mb and runtime_ms, those that the challenge names and whose figure is known
-and of those that are built
-  recipe, config   "aim22_t1:edsr", and what jsr.main takes: "configs/aim22_t1.py:edsr"
-  inferred         what the source does not state and we chose
-  left_out         what the source states and the recipe does not do
+  challenge        challenge whose table has the method, for example "aim22_t1"
+  team, method     names as printed
+  section          section of the report that describes it, "" where unknown
+  published        {params_M, gmacs, runtime_ms, model_mb} as printed, null where the report is silent; its gmacs are
+                   hook_gmacs, its model_mb is the size of a whole submission
+  printed          line of the challenge's table, {column: figure as printed}
+  kept             {published: {limit: whether the published figure is within}}, and the same for "ours"; limits are
+                   model_mb and runtime_ms, if the challenge names them and the figure is known
+and for methods that have a recipe
+  recipe, config   "aim22_t1:edsr", and the value of --config: "configs/aim22_t1.py:edsr"
+  inferred         our choices where the source says nothing
+  left_out         statements of the source that the recipe does not follow
   data             names of the datasets that it trains on
-  to_fill          {name: which images} of those that have no builder: the user fills a folder of that name below the
-                   folder of datasets, and without it the recipe trains on the others
+  to_fill          {name: which images} of the datasets without a builder: the user fills a folder of that name below
+                   the folder of datasets; without it the recipe trains on the others
   params           parameters as trained, of the different networks, each once
   params_deployed  the same after re-parameterisation
   gmacs            convolution and matrix multiply-accumulates for an LR image of input_hw, deployed, in 1e9, once
                    through each network of an ensemble
-  passes           how often an image goes through networks: for each of an ensemble, flip or turn, and size of tiles
+  passes           number of passes of an image through networks: over networks of an ensemble, flips and turns, and
+                   sizes of tiles
   hook_gmacs       the same as the tool of NTIRE 2023 counts its "FLOPs" (jsr.analysis.counts)
-  input_hw         [height, width] of that image; of networks for clips, of each of five frames
+  input_hw         [height, width] of that image; for networks of clips, of each of five frames
   networks         [{model, scale, copies, params, params_deployed, gmacs}], each at the size that reaches it; copies
-                   are those of this form in an ensemble
-  model_mb         of the deployed parameters in float32, all copies, in 2^20 bytes, as the reports count them
+                   is the number of networks of this form in an ensemble
+  model_mb         size of the deployed parameters in float32, all copies, in 2^20 bytes, as the reports count it
   to_pytorch       "official": `jsr convert MODEL.safetensors MODEL.pth` writes a state dict of official names;
-                   "written": there are none, `jsr convert MODEL.safetensors FOLDER` writes code and weights
+                   "written": there are no such names, `jsr convert MODEL.safetensors FOLDER` writes code and weights
 """
 
 import collections
@@ -63,7 +64,7 @@ PARTS = "losses", "codecs", "datasets", "metrics", "augmentations", "schedules"
 _LISTED = f"{LISTED_HW[0]}x{LISTED_HW[1]}"
 _MOST_CARDS = 2  # of network files; more are listed
 _TO_PYTORCH = {"official": "official: a state dict of the original's names (jsr convert MODEL.safetensors MODEL.pth)",
-               "written": "written: code and weights, into a folder (jsr convert MODEL.safetensors FOLDER)"}
+               "written": "written: code and weights, in a folder (jsr convert MODEL.safetensors FOLDER)"}
 # columns of the tables that an entry's page has elsewhere
 _SHOWN = {"id", "team", "method", "description", "section", "runtime_s", "runtime_ms", "model_mb", "params_m", "macs_g",
           "flops_g"}
@@ -72,13 +73,13 @@ _SHOWN = {"id", "team", "method", "description", "section", "runtime_s", "runtim
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("name", nargs="*", help="network, team, method, recipe, id, or one of the tables above")
-    parser.add_argument("--task", help="only networks for this task, as in restoration")
+    parser.add_argument("--task", help="only networks for this task, for example restoration")
     parser.add_argument("--scale", type=int, metavar="N", help="only networks of this scale")
     parser.add_argument("--max_params", type=float, metavar="N", help="only networks of at most N parameters, deployed")
-    parser.add_argument("--has", choices=("weights",), help="only networks with weights that are shipped or public")
+    parser.add_argument("--has", choices=("weights",), help="only networks with shipped or public weights")
     parser.add_argument("--json", action="store_true", help="print the published methods as JSON")
     parser.add_argument("--recount", action="store_true",
-                        help="count all networks anew and write the package's table of counts, after changes to them")
+                        help="count all networks anew and write the package's table of counts; needed after changes")
 
 
 def run(args):
@@ -188,7 +189,7 @@ def _in_turn(keys):
 
 
 def _json_row(entry):
-    """What --json says of an entry, see above."""
+    """The object of an entry in --json, see above."""
     row = dict(id=entry.id, title=entry.title, challenge=entry.challenge, team=entry.team, method=entry.method,
                section=entry.section, published=entry.published, printed=entry.row,
                kept={who: challenges.kept(entry.protocol, found) for who, found in catalogue.limited(entry).items()})

@@ -1,4 +1,4 @@
-"""A person's clips: read frame by frame, written in segments, joined with all else that the file held.
+"""A person's clips: read frame by frame, written in segments, joined with the file's other streams.
 
 Frames alone go through networks; every other stream is copied packet by packet. Times, chapters, attachments, tags,
 rotation, the shape of pixels and the data of HDR stay. What is done of a clip lies in closed segments beside the result

@@ -47,7 +47,7 @@ class Clock:
 
     @property
     def notes(self):
-        """What was mended, in words."""
+        """Corrections made, in words."""
         found = []
         if self.missing:
             found.append(f"{plural(self.missing, 'frame')} had no time, and got one after the frame before")

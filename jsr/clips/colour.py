@@ -34,12 +34,12 @@ _LARGEST_SD = 1024, 576  # width and height up to which untagged clips are taken
 
 @dataclasses.dataclass(frozen=True)
 class Colours:
-    """What the codes of a stream mean, FFmpeg's numbers.
+    """The meaning of a stream's codes, as FFmpeg's numbers.
 
     Attributes:
       matrix, range: as tagged, or else as assumed.
       primaries, transfer: as tagged; 2 where they are not.
-      place: of chroma samples, "left", "topleft" or "center".
+      place: place of chroma samples, "left", "topleft" or "center".
       assumed: what was not tagged, in words.
     """
 
@@ -62,7 +62,7 @@ class Colours:
 
 
 def colours_of(frame, codec, name):
-    """The Colours of a frame; what it does not tell follows from its size and format.
+    """The Colours of a frame; missing tags follow from its size and format.
 
     Raises:
       UserError: a matrix that is none of luma and two differences.
@@ -87,11 +87,11 @@ def colours_of(frame, codec, name):
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How the channels of a pixel format lie.
+    """The layout of a pixel format's channels.
 
     Attributes:
       rgb, grey, alpha: whether it has red, green and blue; no colours; alpha.
-      bits: of a channel.
+      bits: bits per channel.
       across, down: luma samples over chroma samples along a row and a column.
       planar: the pixel format of the same channels, each a plane of its own, least significant bits used.
     """
@@ -181,7 +181,7 @@ def from_rgb(image, pix_fmt, colours, carrier=None):
 
     Args:
       image: array; sides that subsampled chroma does not divide have a sample more.
-      pix_fmt: of the frame.
+      pix_fmt: pixel format of the frame.
       colours: Colours.
       carrier: av.VideoFrame of that size and format that takes the pixels, and keeps what else it has; None makes one.
     """

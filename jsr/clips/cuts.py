@@ -1,4 +1,4 @@
-"""Cuts between scenes: where a frame has little of the one before."""
+"""Cuts between scenes: frames that share little with the frame before."""
 
 import numpy as np
 

@@ -29,7 +29,7 @@ def frames_in(folder):
 
 
 def inspect_folder(folder, rate=Fraction(25)):
-    """The Clip of a folder of frames; what they become is YUV, BT.709 or by size BT.601, of limited range.
+    """The Clip of a folder of frames, as YUV, BT.709 or by size BT.601, of limited range.
 
     Args:
       folder: path.
@@ -71,12 +71,12 @@ def read_frame(path):
 
 
 def digest(folder):
-    """What SHA-256 is of a file, of the frames in a folder."""
+    """A digest of the frames in a folder, as SHA-256 is of a file."""
     return hashlib.sha256(json.dumps([[path.name, sha256(path)] for path in frames_in(folder)]).encode()).hexdigest()
 
 
 class FolderFrames:
-    """The frames of a folder, as jsr.clips.read.Frames gives those of a file."""
+    """The frames of a folder, with the interface of jsr.clips.read.Frames."""
 
     def __init__(self, clip, *, start=None, end=None):
         self.clip, self._start, self._end, self.notes, self.count = clip, start, end, [], 0
@@ -104,8 +104,8 @@ class FrameWriter:
 
     Args:
       folder: path, made where missing.
-      ending: of the pictures, as ".png".
-      quality: of lossy formats, 1..100, None is the format's default.
+      ending: ending of the pictures, as ".png".
+      quality: quality of lossy formats, 1..100, None is the format's default.
       source_sha256, settings: hashes of what they are made of and how.
       clip: jsr.clips.read.Clip.
       overwrite: whether pictures that are in the way may go.

@@ -37,10 +37,10 @@ class Encoder:
       preset: the default one.
       preset_option: the name of the encoder's option.
       even: whether height and width must be even, of 4:2:0, and the width of 4:2:2.
-      options: of the encoder, {name: value}, always.
+      options: options of the encoder, {name: value}, always.
       params: name of the option that holds parameters of the library, "" of none.
       hdr: whether it writes mastering display and light levels into its stream.
-      most_bits: of a channel, below which it is no lossy encoder's fault: ProRes 4444 is decoded to 12 bits.
+      most_bits: most bits of a channel, below which it is no lossy encoder's fault: ProRes 4444 is decoded to 12 bits.
     """
 
     codec: str
@@ -115,7 +115,7 @@ def candidates(codec, bits, container, *, hdr):
 
     Args:
       codec: FFmpeg's name of the source's.
-      bits: of its channels.
+      bits: bits of its channels.
       container: key of CONTAINERS.
       hdr: whether its stream must hold the data of a mastering display.
     """

@@ -1,4 +1,4 @@
-"""Segments and all else of the source become one file: what is not touched is copied packet by packet."""
+"""Joins segments and the source's other streams into one file; the others are copied packet by packet."""
 
 import contextlib
 from fractions import Fraction
@@ -126,7 +126,7 @@ def _encoded(segments, times, entries, video, clip, origin):
 
 
 def _places(segments, number):
-    """Which frames of a segment its packets hold, in the order of coding."""
+    """The frames of a segment in the order of its packets, which is the order of coding."""
     with read.opened(segments.path(number)) as segment:
         times = [packet.pts for packet in segment.demux(video=0) if packet.size]
     order = {time: place for place, time in enumerate(sorted(times))}
@@ -212,7 +212,7 @@ def _before(time, held):
 
 
 def _chapters(source, clip, origin, start, end):
-    """The chapters of the source, those of a part cut to it and moved."""
+    """The chapters of the source; for a part they are cut to it and moved."""
     found, first = [], clip.first * clip.time_base
     for chapter in source.chapters():
         base = chapter["time_base"]

@@ -1,4 +1,4 @@
-"""A person's clip: what is in the file, and its frames one after the other, as far as it can be read."""
+"""A person's clip: the streams of the file, and its frames one after the other, as far as they can be read."""
 
 import contextlib
 import dataclasses
@@ -27,28 +27,28 @@ _LOST_SIDE_DATA = {"DYNAMIC_HDR_PLUS": "HDR10+", "DOVI_METADATA": "Dolby Vision"
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """What is in a file with a clip.
+    """The content of a file with a clip.
 
     Attributes:
-      path: of the file, str.
+      path: path of the file, str.
       stream: index of the video stream that is taken.
       others: indices of the streams that are copied.
       codec, pix_fmt: FFmpeg's names.
-      height, width: of the frames as they are stored, px.
+      height, width: size of the frames as they are stored, px.
       colours: jsr.clips.colour.Colours.
-      bits: of a channel.
+      bits: bits per channel.
       alpha: whether it has alpha.
       time_base: seconds a tick, Fraction.
       rate: frames a second in the mean, Fraction.
       first: time of the first frame, ticks.
-      packets: of the video stream, as counted; those that an edit list hides are none.
+      packets: number of packets of the video stream, as counted; those that an edit list hides are none.
       promised: frames that the container says there are, 0 where it does not.
       seconds: from the first to the end of the last frame, about.
-      aspect: of a pixel, Fraction, None of square ones.
+      aspect: aspect ratio of a pixel, Fraction, None of square ones.
       matrix: the display matrix, nine ints, None of upright frames.
       interlaced: whether its first frame says so.
       display, light: mastering display and light levels as text for encoders, "" of none.
-      notes: of what cannot be kept, or is said, in words.
+      notes: notes of what cannot be kept, or is said, in words.
     """
 
     path: str
@@ -76,7 +76,7 @@ class Clip:
 
     @property
     def is_folder(self):
-        """Whether it is a folder of frames (jsr.clips.folders)."""
+        """Whether the source is a folder of frames (jsr.clips.folders)."""
         return os.path.isdir(self.path)
 
 
@@ -84,7 +84,7 @@ def inspect(path, stream=None, *, most_pixels=None):
     """The Clip in a file; it is read through, and its first frame decoded.
 
     Args:
-      path: of the file.
+      path: path of the file.
       stream: index of the video stream; None takes the one that players would.
       most_pixels: of a frame; more are refused by the header, before any is decoded. None has no such bound.
 
@@ -98,7 +98,7 @@ def inspect(path, stream=None, *, most_pixels=None):
         height, width = video.codec_context.height, video.codec_context.width
         if most_pixels is not None and height * width > most_pixels:
             raise UserError(f"{path}: has frames of {width:,} x {height:,} pixels, more than the "
-                            f"{most_pixels / 1e6:,.0f} million that are taken here; make it smaller")
+                            f"{most_pixels / 1e6:,.0f} million allowed here; make it smaller")
         decoder = decoder_of(video)
         frame, count, hidden, first, last = None, 0, 0, None, None
         for packet in _packets(container, video):
@@ -124,7 +124,7 @@ def inspect(path, stream=None, *, most_pixels=None):
 
 
 def _clip(path, container, video, frame, count, hidden, first, last):
-    """The Clip of what was found."""
+    """The Clip of the streams that were found."""
     kind = colour.layout(frame.format.name)
     colours = colour.colours_of(frame, video.codec_context.name, path)
     side = {data.type.name: bytes(data) for data in frame.side_data}
@@ -154,7 +154,7 @@ def _clip(path, container, video, frame, count, hidden, first, last):
 
 
 def made_by(path):
-    """What a clip says of what made it, a dict; None where it says nothing or cannot be read."""
+    """A clip's note on how jsr made it, a dict; None where it says nothing or cannot be read."""
     form = CONTAINERS.get(container_of(path) or "")
     with contextlib.suppress(UserError, ValueError), opened(path) as container:
         text = container.metadata.get(form.read_mark, "") if form else ""
@@ -189,7 +189,7 @@ def _reason(error, path):
 
 
 def decoder_of(video):
-    """What decodes a video stream: its own codec context, or where that would lose alpha another one."""
+    """The decoder of a video stream: its own codec context, or where that would lose alpha another one."""
     if any(key.lower() == "alpha_mode" and value == "1" for key, value in video.metadata.items()):
         own = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(video.codec_context.name)
         if own:

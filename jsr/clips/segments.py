@@ -1,4 +1,4 @@
-"""What is done of a clip: closed segments of whole groups of pictures, and the journal that says what they are of."""
+"""The finished part of a clip: closed segments of whole groups of pictures, and a journal of their sources."""
 
 import contextlib
 from pathlib import Path
@@ -60,9 +60,9 @@ class Segments:
         """Enters a segment whose file is whole.
 
         Args:
-          number: of the segment, from 0.
-          times: of its frames, ticks of the source.
-          duration: of its last frame, ticks; 0 is not known.
+          number: number of the segment, from 0.
+          times: times of its frames, ticks of the source.
+          duration: duration of its last frame, ticks; 0 is not known.
         """
         entry = {"times": times, "duration": duration, "sha256": sha256(self.path(number))}
         self._journal.add("segments", str(number), entry)

@@ -1,4 +1,4 @@
-"""How a clip is to be written: container, encoder, pixel format, size; what they cannot hold is refused beforehand."""
+"""The form of a result clip: container, encoder, pixel format, size; clips that do not fit are refused beforehand."""
 
 import dataclasses
 import io
@@ -16,12 +16,12 @@ _MIN = {"libx264": 16, "libx265": 16, "libsvtav1": 64}  # sides that encoders ta
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """What a person says of how clips are read and written.
+    """A person's options for reading and writing clips.
 
     Attributes:
       codec: name of an encoder or of its codec; None is by the clip's own.
       crf: constant rate factor; None is the encoder's default.
-      preset: of the encoder; None is its default.
+      preset: preset of the encoder; None is its default.
       start, end: s from the first frame, Fraction; None is all.
       stream: index of the video stream; None is the one that players take.
       without: indices of streams that are left out.
@@ -48,14 +48,14 @@ class Wishes:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """How one clip is written.
+    """The form in which one clip is written.
 
     Attributes:
       container: key of jsr.clips.formats.CONTAINERS.
       encoder: key of ENCODERS.
       pix_fmt: FFmpeg's name.
       height, width: px; of encoders that take even sides alone at least the picture's.
-      options: of the encoder, {name: value} as pairs.
+      options: options of the encoder, {name: value} as pairs.
       copied: indices of the source's streams that are copied.
       notes: what a person should know of it.
     """
@@ -300,7 +300,7 @@ def add_copy(output, stream):
 
 
 def _refused(clip, spec):
-    """What an encoder and a container say against frames of a Spec, "" where they take them."""
+    """The reason why an encoder or a container refuses frames of a Spec, "" if they take them."""
     av = pyav("a clip")
     buffer = io.BytesIO()
     try:

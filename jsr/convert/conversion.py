@@ -1,4 +1,4 @@
-"""Weights of PyTorch as a network of the zoo: what a file holds, which network that is, and its variables."""
+"""PyTorch weights to a network of the zoo: the content of a file, the network, and its variables."""
 
 import dataclasses
 from pathlib import Path
@@ -22,7 +22,7 @@ _MOST_CALLS, _MOST_BESIDE = 50, 500  # of modules in a network: so many a tensor
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What a file of PyTorch weights holds.
+    """The content of a file of PyTorch weights.
 
     Attributes:
       path: Path of the file.
@@ -48,7 +48,7 @@ class Converted:
     Attributes:
       match: the network, under its whole id.
       model: Flax module.
-      variables: of numpy arrays.
+      variables: variables, as numpy arrays.
       style: name of the format (jsr.convert.formats) that the tensors' names are of.
       ema: whether they are averaged parameters.
       notes: lines: which network the file is, and what was assumed, changed, taken and left out.
@@ -67,7 +67,7 @@ def read(path, prefix=None):
 
     Args:
       path: see jsr.convert.files.read_state_dicts.
-      prefix: of several networks the one whose tensors' names begin so.
+      prefix: start of the tensors' names that chooses one of several networks.
 
     Returns:
       Source.
@@ -91,7 +91,7 @@ def read(path, prefix=None):
 
 
 def fit(source, match):
-    """Converts what a file holds to a network.
+    """Converts a Source to a network.
 
     Args:
       source: Source.
@@ -127,7 +127,7 @@ def fit(source, match):
 
 
 def abstract(count, model_id, *, scale, **fields):
-    """jsr.models.abstract of a network whose fields a file states that has so many tensors.
+    """jsr.models.abstract of a network with the fields that a file states, bounded by the file's number of tensors.
 
     Raises:
       UserError: as there, or the network has many more modules than these are of.
@@ -146,11 +146,11 @@ def abstract(count, model_id, *, scale, **fields):
 
 
 def metadata(source, converted, name="sr"):
-    """What a model file says of converted weights, see jsr.model_file; nothing was compared, and no licence stated.
+    """A model file's metadata for converted weights (jsr.model_file), without certificate and licence.
 
     Args:
       source, converted: Source and Converted.
-      name: of the network in the file.
+      name: name of the network in the file.
     """
     match = converted.match
     return {"networks": [{"name": name, "model": match.model, "scale": match.scale, "fields": match.fields,
@@ -175,7 +175,7 @@ def _leaves(tree):
 
 
 def _left_out(prefix, rest):
-    """The line on what of a file was taken and what was not; none where all was."""
+    """The line on the tensors of a file that were taken, and those that were not; none where all was."""
     if rest:
         more = f" and {len(rest) - _NAMED} more" if len(rest) > _NAMED else ""
         yield f"{f'taken: {prefix}; ' if prefix else ''}left out: {', '.join(rest[:_NAMED])}{more}"

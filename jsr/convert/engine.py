@@ -35,7 +35,7 @@ LAYOUTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """How one kind of state dict maps to one network's variables.
+    """The mapping between one kind of state dict and one network's variables.
 
     Attributes:
       rows: (PyTorch module or parameter, path of the submodule or parameter here, key of LAYOUTS), as in
@@ -61,7 +61,7 @@ def formats(model: nn.Module) -> dict[str, Rules]:
     stem = type(model).__module__.rpartition(".")[2]
     name = f"jsr.convert.rules.{stem}"
     if importlib.util.find_spec(name) is None:
-        raise UserError(f"{stem}: has no rules of conversion; they would be in jsr/convert/rules/{stem}.py")
+        raise UserError(f"{stem}: has no conversion rules; they would be in jsr/convert/rules/{stem}.py")
     return {key: make(model) for key, make in importlib.import_module(name).FORMATS.items()}
 
 
@@ -79,7 +79,7 @@ def official(model: nn.Module, variables: Mapping[str, Any]) -> tuple[str, Rules
 
 
 def detect(state_dict: Mapping[str, Any], formats: Mapping[str, Rules]) -> str:
-    """The name among `formats`, {name: Rules}, whose modules a state dict has most of."""
+    """The name among `formats`, {name: Rules}, that shares most modules with a state dict."""
     return max(formats, key=lambda name: known(state_dict, formats[name]))
 
 
@@ -166,7 +166,7 @@ def _plan(rules, leaves):
             raise ValueError(f"rule {source} -> {target} ({layout}): the network has nothing there")
         repeated = [path for path, _ in found.values() if path in taken] + [key for key in found if key in plan]
         if repeated:
-            raise ValueError(f"rule {source} -> {target} ({layout}): {_some(repeated)} are in an earlier rule")
+            raise ValueError(f"rule {source} -> {target} ({layout}): an earlier rule has {_some(repeated)} already")
         taken.update(path for path, _ in found.values())
         plan |= found
     if rest := sorted(leaves.keys() - taken):

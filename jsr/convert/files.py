@@ -41,7 +41,7 @@ def read_state_dicts(path):
     """Reads the state dicts in a file, out of whatever training scripts save around them.
 
     Args:
-      path: of a file that is, by its content, what torch.save or safetensors writes.
+      path: path of a file that, by its content, torch.save or safetensors wrote.
 
     Returns:
       {names of the dicts around it: jsr.convert.StateDict}, those to take first in front, with arrays in the types of
@@ -74,13 +74,13 @@ def check(path, tensors):
         if np.iscomplexobj(value):
             raise UserError(f"{path}: {key} is of {value.dtype}, which no network here has; get other weights")
         if not value.size:
-            raise UserError(f"{path}: {key} holds nothing, its shape is {list(value.shape)}; get the weights again")
+            raise UserError(f"{path}: {key} is empty, its shape is {list(value.shape)}; get the weights again")
         if not np.isfinite(value).all():
             raise UserError(f"{path}: {key} has values that are not finite; the training that wrote it went wrong")
 
 
 def kind_of(path):
-    """What a file is by its first bytes: "torch", "safetensors", or None for neither."""
+    """The kind of a file by its first bytes: "torch", "safetensors", or None for neither."""
     with open(path, "rb") as file:
         head = file.read(_HEAD)
     if head[8:9] == b"{":  # behind the length of what it begins
@@ -113,7 +113,7 @@ def write_state_dict(path, tensors, *, replace=True):
         torch.save({"params": {key: torch.from_numpy(np.array(value)) for key, value in tensors.items()}}, buffer)
         data = buffer.getvalue()
     else:
-        raise UserError(f"{path}: cannot be written by its ending; use .pth, .pt or .safetensors")
+        raise UserError(f"{path}: jsr writes no files of this ending; use .pth, .pt or .safetensors")
     with atomic_write(path, replace=replace) as file:
         file.write(data)
 
@@ -123,12 +123,12 @@ def is_model_file(path):
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             return "jsr" in (file.metadata() or {})
-    except (safetensors.SafetensorError, OSError):
+    except (safetensors.SafetensorError, OSError, MemoryError):
         return False
 
 
 def foreign(path):
-    """What a file is that holds no weights for here, as in "is a RAR archive"; "" where its first bytes do not tell."""
+    """The kind of a file without usable weights, as "is a RAR archive"; "" where its first bytes do not tell."""
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD)
@@ -148,6 +148,8 @@ def foreign(path):
 def _read_safetensors(path):
     try:
         entries = safetensors.deserialize(path.read_bytes())
+    except MemoryError as e:
+        raise UserError(f"{path}: needs more memory than there is") from e
     except (safetensors.SafetensorError, OSError) as e:
         raise UserError(f"{path}: damaged, or not a .safetensors file; get it again") from e
     odd = [key for key, entry in entries if entry["dtype"] not in _DTYPES]
@@ -170,6 +172,6 @@ def _torch(path):
     try:
         import torch
     except ImportError:
-        raise MissingLibrary(f"{path}: to write files ending in {path.suffix} needs PyTorch, which is not installed: "
+        raise MissingLibrary(f"{path}: writing {path.suffix} files needs PyTorch, which is not installed: "
                              f"{install('torch')}, or use .safetensors") from None
     return torch

@@ -1,4 +1,4 @@
-"""Which network of the zoo a state dict is of, from its keys and shapes."""
+"""Recognises the network of a state dict by its keys and shapes."""
 
 import dataclasses
 import importlib
@@ -33,7 +33,7 @@ class Match:
 
 
 def recognise(found):
-    """Which of the state dicts in a checkpoint is a network of the zoo.
+    """Finds the state dict in a checkpoint that belongs to a network of the zoo.
 
     Args:
       found: {prefix: jsr.convert.wrappers.StateDict}.
@@ -55,7 +55,7 @@ def recognise(found):
     others = {other: its for other, its in matches.items() if other != prefix}
     if any(its != match for its in others.values()) or others and not found[prefix].ema:
         raise UserError("holds several networks: " + ", ".join(f"{prefix} ({its.model} x{its.scale})" for prefix, its
-                                                               in matches.items()) + "; say which: --prefix")
+                                                               in matches.items()) + "; choose one by --prefix")
     taken = getattr(rules_of(match), "TAKES", {}).get(match.model)
     return next((other for other in others if taken and other.endswith(f"{taken}.")), prefix), match
 
@@ -85,7 +85,7 @@ def identify(state_dict):
 
 
 def count(state_dict, prefix):
-    """How many numbers follow `prefix` in the keys: one more than the largest, 0 without any.
+    """The number of indices that follow `prefix` in the keys: one more than the largest, 0 without any.
 
     A ValueError where so many layers could not be of so many keys.
     """
@@ -106,7 +106,7 @@ def variant(stem, scale, fields):
     """The row of VARIANTS that leaves the fewest fields to override; a word, as a kind of block, counts twice.
 
     Args:
-      stem: of the network's file.
+      stem: stem of the network's file.
       scale: SR size over LR size.
       fields: {name: value} of the network.
 

@@ -28,7 +28,7 @@ class Named:
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Made:
-    """What a class or a function would have made: `args` are its arguments, `state` is what was put into it."""
+    """The object that a class or a function would have made: its arguments `args`, and its `state`."""
 
     name: str
     args: tuple
@@ -153,7 +153,7 @@ def _add(target, values):
     if isinstance(target, list):
         target.extend(values)
     elif not isinstance(target, Made):
-        raise ValueError("what is added to is no list")
+        raise ValueError("items are added to something that is no list")
 
 
 def _put(found, pairs):
@@ -161,7 +161,7 @@ def _put(found, pairs):
     if isinstance(found, Made):
         return
     if type(found) is not dict:
-        raise ValueError("what is put into is no dict")
+        raise ValueError("keys are added to something that is no dict")
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
         # Others may be without end inside, or chosen so that a dict of them takes for ever.
         if not (key is None or isinstance(key, (str, bytes)) or isinstance(key, int) and abs(key) < 1 << 60):
@@ -170,10 +170,10 @@ def _put(found, pairs):
 
 
 def _build(target, state):
-    """Puts a state into what was made; a dict has attributes, which nobody needs."""
+    """Puts a state into an object; a dict has attributes, which nobody needs."""
     if isinstance(target, Made):
         target.state = state
     elif hasattr(target, "set_state"):
         target.set_state(state)
     elif type(target) is not dict:
-        raise ValueError("what has a state is no object")
+        raise ValueError("a state is given to something that is no object")

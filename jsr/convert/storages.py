@@ -68,7 +68,7 @@ _ALLOWED = frozenset({*_STORAGES, *(f"torch.{dtype}" for dtype in (*_DTYPES, *_O
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Storage:
-    """Where values lie in a file.
+    """The place of values in a file.
 
     Attributes:
       key: its name in the file.
@@ -94,7 +94,7 @@ class Tensor:
     Attributes:
       shape, dtype: as in PyTorch; the dtype by its name.
       storage: Storage, None of one without values.
-      offset, strides: of its values in the storage, counted in values.
+      offset, strides: places of its values in the storage, counted in values.
       odd: what it is that has no array, "" for others.
     """
 
@@ -177,7 +177,7 @@ def _from_zip(file, size):
 
     def check(storage):
         if members[f"{folder}/data/{storage.key}"].file_size != storage.nbytes:
-            raise ValueError(f"{storage.key} has another size than is stated")
+            raise ValueError(f"{storage.key} has another size than stated")
 
     def read(storage):
         data = archive.read(members[f"{folder}/data/{storage.key}"])
@@ -214,7 +214,7 @@ def _from_pickles(file):
         count, = struct.unpack_from("<q", data, at)
         size = roots[key].nbytes
         if count * _size(roots[key].dtype) != size or at + 8 + size > len(data):
-            raise ValueError(f"{key} has another size than is stated")
+            raise ValueError(f"{key} has another size than stated")
         places[key] = slice(at + 8, at + 8 + size)
         at += 8 + size
     if roots.keys() - places.keys():
@@ -223,7 +223,7 @@ def _from_pickles(file):
 
 
 def _content(stream, check, words):
-    """What a pickle of a checkpoint holds; `check` is called with each Storage, which it names in so many words."""
+    """The content of a checkpoint's pickle; `check` is called with each Storage, which it names in so many words."""
     storages = {}
 
     def persistent(kind, *args):
@@ -248,7 +248,7 @@ def _content(stream, check, words):
 
 
 def _unpickled(stream, persistent: Callable[..., Any] = tuple) -> Any:
-    """What the next pickle holds; UserError where it names anything but what builds tensors, and is no module."""
+    """The content of the next pickle; UserError where it names anything but what builds tensors, and is no module."""
     unknown, found = [], None
     try:
         found = pickled.load(stream, _MAKERS, _ALLOWED, persistent, unknown.append)
@@ -259,8 +259,8 @@ def _unpickled(stream, persistent: Callable[..., Any] = tuple) -> Any:
         return dict(_of_module(found))
     if unknown:
         name = "".join(letter if letter.isprintable() else "?" for letter in unknown[0])[:100]
-        raise UserError(f"holds more than tensors ({name}), and unpickling that could run any code; refused; get a "
-                        "file of the state_dict() alone")
+        raise UserError(f"holds more than tensors ({name}); refused, since unpickling that could run any code; get a "
+                        "file with only the state_dict()")
     return found
 
 
@@ -275,7 +275,8 @@ def _of_module(root):
     while left:
         prefix, module = left.pop()
         if (seen := seen + 1) > _MOST_MODULES or prefix.count(".") > _MOST_LEVELS:
-            raise UserError("holds modules without end, or more than tensors; get a file of the state_dict() alone")
+            raise UserError("holds modules within modules without end, or more than tensors; get a file with only the "
+                            "state_dict()")
         passing = module.get("_non_persistent_buffers_set", ())
         own = module["_parameters"] | {name: value for name, value in module["_buffers"].items() if name not in passing}
         yield from ((prefix + name, value) for name, value in own.items() if value is not None)
@@ -357,7 +358,7 @@ def _device(kind, index=0):
 
 
 def _subclass(function, kind, args, state):
-    """A tensor with attributes, of which only the tensor matters."""
+    """A tensor with attributes, without the attributes."""
     if not function.name.startswith("torch._utils._rebuild") or kind.name not in (
             "torch.Tensor", "torch.nn.parameter.Parameter"):
         raise ValueError("a tensor of an unknown class")
@@ -406,7 +407,7 @@ def _size(dtype):
 
 
 def _extent(tensor):
-    """How many values of its storage a tensor spans, from its first to its last."""
+    """The number of values of its storage that a tensor spans, from its first to its last."""
     return 1 + sum((side - 1) * stride for side, stride in zip(tensor.shape, tensor.strides, strict=True))
 
 
@@ -416,7 +417,7 @@ def _dense(shape):
 
 
 def _swapped(data, dtype):
-    """Bytes of values of the other byte order, as of this one's."""
+    """Bytes of values in the other byte order, turned to this machine's."""
     width = _size(dtype) // (2 if dtype.startswith("complex") else 1)
     return np.frombuffer(data, f"u{width}").byteswap().tobytes()
 

@@ -1,4 +1,4 @@
-"""The trial of converted weights: a stored photograph, made worse as the network's task says, must come out well.
+"""The trial of converted weights: a stored photograph, degraded for the network's task, must come out well.
 
 It finds what no tensor tells and one look does: the range of the values inside, a skip, a dilation. The photograph is a
 part of scikit-image's `astronaut`, NASA's portrait of Eileen Collins, in the public domain.
@@ -73,9 +73,10 @@ def settle(source, match, *, reference=None) -> tuple[Converted, dict[str, Any] 
         return _proved(tried, reference)
     near = [its for its in tried if its.gain >= -far]
     if not near:
-        raise UserError(f"{source.path}: as {first.match.model} x{first.match.scale} a photograph comes out "
-                        f"{-tried[0].gain:.1f} dB worse than plainly enlarged{_also(tried[1:])}: another network "
-                        "has tensors of these names, or the training has just begun; --reference proves it right")
+        raise UserError(f"{source.path}: as {first.match.model} x{first.match.scale} it makes a photograph "
+                        f"{-tried[0].gain:.1f} dB worse than plain enlargement{_also(tried[1:])}: either the weights "
+                        "are another network's with the same names, or hardly trained; --reference can prove them "
+                        "right")
     best = near[0].converted
     return dataclasses.replace(best, notes=(*best.notes, *_notes(near, tried, best))), None
 
@@ -94,9 +95,9 @@ def of_file(path):
     """
     source = read(path)
     if source.match is None:
-        raise UserError(f"{path}: neither a model file of jsr's nor weights of a network that it recognises "
-                        f"({source.keys()}); name that: jsr convert {shlex.quote(str(path))} MODEL.safetensors --arch "
-                        "MODEL_ID --scale N")
+        raise UserError(f"{path}: neither a model file of jsr's nor weights of a network that jsr recognises "
+                        f"({source.keys()}); name the network: jsr convert {shlex.quote(str(path))} MODEL.safetensors "
+                        "--arch MODEL_ID --scale N")
     return source, settle(source, source.match)[0]
 
 
@@ -194,7 +195,7 @@ def _certified(its, reference):
 
 
 def _notes(near, tried, best):
-    """A line on what was tried, and with what success."""
+    """A line on the trials and their results."""
     how = "over the JPEG file of it" if best.model.scale == 1 else "over bicubic"
     if len(near) > 1:
         yield (f"one of: {'; '.join(f'{_text(its.fields)} ({its.gain:+.1f} dB {how})' for its in near)}; the first is "

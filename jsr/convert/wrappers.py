@@ -1,4 +1,4 @@
-"""State dicts in what trainings and compilers put around them: dicts in dicts, and words before the tensors' names."""
+"""Finds state dicts inside wrappers of trainings and compilers: dicts in dicts, prefixes of names."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -19,7 +19,7 @@ _DEEPEST = 8  # dicts inside one another
 
 @dataclasses.dataclass(frozen=True)
 class StateDict:
-    """What a checkpoint holds.
+    """The state dict of a checkpoint, without its wrappers.
 
     Attributes:
       tensors: {key: array}.
@@ -65,15 +65,15 @@ def state_dicts(checkpoint: Any) -> dict[str, StateDict]:
     walk(checkpoint, (), ())
     if not found:
         if not isinstance(checkpoint, Mapping) or not checkpoint:
-            raise UserError(f"no state dict, but {type(checkpoint).__name__}; save the model's state_dict()")
+            raise UserError(f"not a state dict, but {type(checkpoint).__name__}; save the model's state_dict()")
         odd = [str(key) for key in checkpoint]
-        raise UserError(f"no state dict: {', '.join(odd[:5])}{f' and {len(odd) - 5} more' if len(odd) > 5 else ''} "
-                        f"{'is' if len(odd) == 1 else 'are'} no tensor; save the model's state_dict()")
+        raise UserError(f"not a state dict: {', '.join(odd[:5])}{f' and {len(odd) - 5} more' if len(odd) > 5 else ''} "
+                        f"{'is no tensor' if len(odd) == 1 else 'are no tensors'}; save the model's state_dict()")
     return {names: found[names] for names in sorted(found, key=lambda names: (not found[names].ema, _rank(names)))}
 
 
 def unwrap(checkpoint: Any) -> StateDict:
-    """The state dict inside what training scripts save around it.
+    """Finds the state dict inside the wrappers that training scripts save.
 
     Args:
       checkpoint: nested mappings; averaged parameters (`params_ema`, `ema_state_dict`...) go before the plain ones.
@@ -116,7 +116,7 @@ def networks(found: Mapping[str, StateDict], prefix: str | None = None, *,
             if kept:
                 return {prefix: _part(outer, kept, prefix)}
     names = [names + key for names, outer in found.items() for key in outer.tensors]
-    raise UserError(f"--prefix {prefix}: no tensor's name begins so ({', '.join(names[:3])}, ...)")
+    raise UserError(f"--prefix {prefix}: no tensor's name begins with it ({', '.join(names[:3])}, ...)")
 
 
 def is_averaged(name: str) -> bool:
@@ -147,7 +147,7 @@ def _parts(tensors, any_name, levels=_DEEPEST):
 
 
 def _rank(names):
-    """How early a state dict is taken, by the names of the dicts around it."""
+    """The priority of a state dict, by the names of the dicts around it."""
     known = [name for name in names.lower().split(".") if name in _WRAPPERS]
     return [_WRAPPERS.index(name) for name in known] or ([] if not names else [len(_WRAPPERS)])
 
@@ -157,7 +157,7 @@ def _is_counter(key, value):
 
 
 def _shown(key, value):
-    """What is said of something that is no tensor of a network: its name, that of its tool, or with its value."""
+    """The words for something that is no tensor of a network: its name, that of its tool, or with its value."""
     if hasattr(value, "shape") and isinstance(key, str):
         return key.rpartition(".")[2]
     return f"{key} {value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(key)

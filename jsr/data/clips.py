@@ -2,10 +2,11 @@
 
 A record is a dict: name, hr (the bytes of the source's file, as they are, or of
 `jsr.datasets.videos.with_key_frames`), height, width (px, of the part of its frames that is used: the rest of its
-source_height, source_width is cut off at the bottom and right), frames, fps, and for a degraded dataset lr (the bytes
-of the LR stream) and degradation (what made it, the record of `jsr.degradations.Degraded` as JSON). All frames are
-8-bit YUV 4:2:0 in even sizes, and become RGB by `jsr.degradations._video.to_rgb`, as the organisers' ffmpeg command
-does it.
+source_height, source_width is cut off at the bottom and right), frames, fps, and for a degraded dataset lr (bytes of
+the LR stream) and degradation (what made it, the record of `jsr.degradations.Degraded` as JSON). The frames of videos
+are 8-bit YUV 4:2:0 in even sizes, and become RGB by `jsr.degradations._video.to_rgb`, as the organisers' ffmpeg command
+does it. Of a folder of images, one a frame, hr and lr are lists of their paths, and the clip is RGB from the first. So
+a clip is uint8 here, in YUV (T, H * 3 // 2, W) or in RGB (T, H, W, 3).
 
 A window begins to be decoded at the last key frame before it. What was decoded is kept, up to a number of bytes. The LR
 streams of AIM 2022 have one key frame, the first; they are small. Lossless HEVC takes 10 ms a frame of 960x544 px on
@@ -28,18 +29,19 @@ from jsr.errors import FileError, UserError
 
 CACHE_BYTES = 512 << 20  # of decoded frames, in each worker
 SEGMENT_BYTES = CACHE_BYTES // 8  # of them, frames that follow each other in one clip
+_OF_RGB = 2, 0  # colours that swscale gives what it makes of RGB: none that are told
 
 _TALLEST = 8192  # height of a frame made of several, px
 
 
 def decode(data, start, stop, *, frames, name):
-    """Decodes frames `start` to `stop` of a video and what is needed before them.
+    """Decodes frames `start` to `stop` of a video, with the frames that they need.
 
     Args:
       data: the bytes of the file.
       start, stop: frame numbers, as in a slice.
-      frames: how many the whole video has.
-      name: what error messages call it.
+      frames: number of frames of the whole video.
+      name: name for error messages.
 
     Yields:
       (number, av.VideoFrame), from the last key frame at or before `start` on; from the first frame where the file, as
@@ -90,7 +92,7 @@ class _DecodeCache:
         self._lock = threading.Lock()
 
     def __call__(self, record, key, start, stop):
-        """Frames `start` to `stop` of record[key]: uint8 (T, H * 3 // 2, W), and their (colour space, range)."""
+        """Frames `start` to `stop` of record[key], a clip, and their (colour space, range)."""
         with self._lock:
             for where, (yuv, colours) in self._segments.items():
                 if where[:2] == (record["name"], key) and where[2] <= start and stop <= where[2] + len(yuv):
@@ -112,14 +114,16 @@ class _DecodeCache:
 
 def _segment(record, key, start, stop):
     """(number of its first frame, the frames, their colours): the window and, as far as they fit, those before it."""
+    if isinstance(record[key], list):
+        return start, _pictures(record, key, start, stop), _OF_RGB
     kept, colours, name = collections.deque(), None, f"{record['name']} ({key})"
     for _, frame in decode(record[key], start, stop, frames=record["frames"], name=name):
         _video.check_420(frame, name)
         # An LR frame is used whole; its size is compared with the HR's where both are at hand
         height, width = (record["height"], record["width"]) if key == "hr" else (frame.height, frame.width)
         if height > frame.height or width > frame.width or kept and kept[0].shape != (height * 3 // 2, width):
-            raise FileError(f"{name}: has a frame of {frame.width}x{frame.height} among those of another size; split "
-                            "or remove it")
+            raise FileError(f"{name}: has a frame of {frame.width}x{frame.height} among frames of another size; split "
+                            "the clip or remove it")
         kept.append(packed(planes_of(frame), height, width))
         colours = colours_of(frame)
         if len(kept) > max(stop - start, SEGMENT_BYTES // (height * width * 3 // 2)):
@@ -127,8 +131,43 @@ def _segment(record, key, start, stop):
     return stop - len(kept), np.stack(kept), colours
 
 
+def _pictures(record, key, start, stop):
+    """Frames `start` to `stop` of a folder of images as an RGB clip."""
+    paths = record[key][start:stop]
+    read = [images.read_rgb(path) for path in paths]
+    for path, image in zip(paths, read, strict=True):
+        if image.shape != read[0].shape:
+            raise FileError(f"{path}: is of another size than {paths[0]}, and one clip has one; replace or remove it")
+    height, width = (record["height"], record["width"]) if key == "hr" else read[0].shape[:2]
+    if read[0].shape[0] < height or read[0].shape[1] < width:
+        raise FileError(f"{paths[0]}: is smaller than the first frame of its clip; replace or remove it")
+    return np.stack(read)[:, :height, :width]
+
+
+def size_of(clip):
+    """(height, width) of a clip, px."""
+    return clip.shape[1:3] if clip.ndim == 4 else (clip.shape[1] // 3 * 2, clip.shape[2])
+
+
+def as_yuv(clip):
+    """A clip in YUV 4:2:0, (T, H * 3 // 2, W), as codecs of video take it."""
+    return _video.rgb_to_yuv(clip) if clip.ndim == 4 else clip
+
+
+def crop_to_multiple(clip, multiple):
+    """A clip without what is beyond multiples of an even number; raises as `jsr.degradations._video` does."""
+    if clip.ndim != 4:
+        return _video.crop_to_multiple(clip, multiple)
+    height, width = (side - side % multiple for side in size_of(clip))
+    if not height or not width:
+        raise ValueError("{}x{} (height x width) is smaller than {} px".format(*size_of(clip), multiple))
+    return clip[:, :height, :width]
+
+
 def _crop(yuv, top, left, height, width):
-    """Part of a YUV clip (T, H * 3 // 2, W); all even."""
+    """Part of a clip; of one in YUV all must be even."""
+    if yuv.ndim == 4:
+        return yuv[:, top:top + height, left:left + width]
     frames, rows, columns = yuv.shape
     full = rows // 3 * 2
     chroma = yuv[:, full:].reshape(frames, 2, full // 2, columns // 2)
@@ -138,7 +177,9 @@ def _crop(yuv, top, left, height, width):
 
 
 def _rgb(yuv, colours, top, left, height, width):
-    """Part of a YUV clip as uint8 (T, height, width, 3): `_video.to_rgb` of the whole frames, cut."""
+    """Part of a clip as uint8 (T, height, width, 3): of one in YUV `_video.to_rgb` of the whole frames, cut."""
+    if yuv.ndim == 4:
+        return _crop(yuv, top, left, height, width)
     top_rest, left_rest = top % 2, left % 2
     rows, columns = height + top_rest, width + left_rest
     part = _crop(yuv, top - top_rest, left - left_rest, rows + rows % 2, columns + columns % 2)
@@ -160,34 +201,34 @@ def read(record, frames=0):
     """A clip in RGB, for evaluation: {"hr": uint8 (T, H, W, 3)} and, where the record has one, its "lr".
 
     Args:
-      record: of a clip.
-      frames: how many frames are read, the first ones; 0 reads all, as a number beyond the clip's does.
+      record: record of a clip.
+      frames: number of frames to read, from the first; 0 reads all, as a number beyond the clip's does.
 
     Raises:
       UserError: damaged, or of changing size.
     """
-    decoded, colours = decoded_yuv(record, frames)
-    return {key: to_rgb(yuv, colours) for key, yuv in decoded.items()}
+    found, colours = decoded(record, frames)
+    return {key: to_rgb(clip, colours) for key, clip in found.items()}
 
 
-def decoded_yuv(record, frames=0):
-    """({"hr": uint8 (T, H * 3 // 2, W), and where there is one its "lr"}, the HR's colours); the rest as in `read`."""
+def decoded(record, frames=0):
+    """({"hr": clip, and where there is one its "lr"}, the HR's colours); the rest as in `read`."""
     stop = min(frames or record["frames"], record["frames"])
-    decoded = {key: _segment(record, key, 0, stop) for key in ("hr", "lr") if key in record}
-    return {key: yuv for key, (_, yuv, _) in decoded.items()}, decoded["hr"][2]
+    found = {key: _segment(record, key, 0, stop) for key in ("hr", "lr") if key in record}
+    return {key: clip for key, (_, clip, _) in found.items()}, found["hr"][2]
 
 
 def to_rgb(yuv, colours):
-    """A YUV clip of these colours (`jsr.datasets.videos.colours_of`) as uint8 (T, H, W, 3)."""
-    return _rgb(yuv, colours, 0, 0, yuv.shape[1] // 3 * 2, yuv.shape[2])
+    """A clip of these colours (`jsr.datasets.videos.colours_of`) as uint8 (T, H, W, 3)."""
+    return _rgb(yuv, colours, 0, 0, *size_of(yuv))
 
 
 def check_sizes(name, lr, size_hw, scale):
-    """Raises UserError where a YUV clip is not the HR's (height, width), made smaller by `scale`."""
-    height, width = lr.shape[1] // 3 * 2, lr.shape[2]
+    """Raises UserError where a clip is not the HR's (height, width), made smaller by `scale`."""
+    height, width = size_of(lr)
     if (height * scale, width * scale) != size_hw:
-        raise UserError(f"{name}: LR is {width}x{height}, which is not HR, {size_hw[1]}x{size_hw[0]}, made smaller by "
-                        f"{scale}; take networks of another scale, or another dataset")
+        raise UserError(f"{name}: LR is {width}x{height} and HR {size_hw[1]}x{size_hw[0]}, not {scale} times as large; "
+                        "take networks of another scale, or another dataset")
 
 
 class ClipWindows:
@@ -208,7 +249,7 @@ class ClipWindows:
 
     def __init__(self, *, frames, crop, scale, middle=False, degrade="", fixed=None, cache_bytes=CACHE_BYTES):
         if frames < 1:
-            raise UserError(f"a window of {frames} frames is none; use at least 1")
+            raise UserError(f"a window has {frames} frames; use at least 1")
         self._sides = tuple(np.broadcast_to(crop, 2).tolist())
         if any(side % (2 * scale) for side in self._sides):
             raise UserError(f"crop {images.sides_text(self._sides)} is not a multiple of twice the scale {scale} "
@@ -219,7 +260,7 @@ class ClipWindows:
                 raise UserError(f"{degrade}: is a protocol of {'videos' if protocol.video else 'images'} at "
                                 f"x{protocol.scale}, not of videos at x{scale} (--config.data.train[0].degrade=...)")
             if (fixed or {}).get("encoder") == "hm":
-                raise UserError("HM takes minutes for a clip: take its stored streams, as the dataset ldv3 has them "
+                raise UserError("HM takes minutes for a clip: use a dataset with stored streams, such as ldv3 "
                                 "(--config.data.train[0].degrade=), or x265 "
                                 "(--config.data.train[0].set.encoder=x265)")
             degradations.draw(degrade, **(fixed or {}))  # mistakes in it
@@ -229,7 +270,8 @@ class ClipWindows:
 
     def __call__(self, record, rng):
         if "frames" not in record:
-            raise UserError(f"{record['name']}: is an image, not a clip; choose a dataset of videos")
+            raise UserError(f"{record['name']}: is an image, not a clip; choose a dataset of videos, or a folder "
+                            "with one folder of frames for each clip")
         name, scale = record["name"], self._scale
         rows, columns = (side // scale for side in self._sides)
         height, width = record["height"] // scale, record["width"] // scale
@@ -257,4 +299,4 @@ class ClipWindows:
     def _degraded(self, record, hr, rng):
         fps = max(1, round(float(record["fps"])))
         seed = int(rng.integers(1 << 62))
-        return degradations.degrade(self._degrade, hr, seed=seed, **{"fps": fps, **self._fixed}).decode()
+        return degradations.degrade(self._degrade, as_yuv(hr), seed=seed, **{"fps": fps, **self._fixed}).decode()

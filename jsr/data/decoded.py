@@ -1,4 +1,4 @@
-"""A folder of photographs, each kept on disk as it is decoded: lossless, in a form of which a crop costs little.
+"""A folder of photographs that are decoded once and kept on disk, lossless, in a form that makes crops cheap.
 
 To decode a JPEG of 12 million pixels takes 200 ms, which is too much for every crop of 96 px; and forty of them,
 decoded, are more than a data worker holds. So the first crop of a photograph writes its part, as
@@ -104,7 +104,7 @@ class Decoded:
 
 
 def _part(path, form, folder):
-    """Where the part of an image file is; another one for other pixels."""
+    """The path of an image file's part; another one for other pixels."""
     try:
         stat = path.stat()
     except OSError as e:
@@ -126,7 +126,7 @@ def _make_room(folder, own, need):
     """Removes the parts of other folders that were not used for the longest time, as far as it must be.
 
     Args:
-      folder: of all parts; is made where it is missing.
+      folder: folder of all parts; is made where it is missing.
       own: the paths of the parts that are wanted, and stay.
       need: bytes of these, those that are there already among them.
 
@@ -144,8 +144,8 @@ def _make_room(folder, own, need):
     missing = need - sum(found[part].st_size for part in own & found.keys())
     surplus = max(missing - free, need + sum(found[part].st_size for part in others) - LIMIT)
     if need > LIMIT or surplus > sum(found[part].st_size for part in others):
-        raise UserError(f"{folder}: decoded images need about {decimal(need)}, and {decimal(min(free, LIMIT))} "
-                        "may be taken; choose a larger disk (--config.data.data_dir=...) or a larger shrink")
+        raise UserError(f"{folder}: decoded images need about {decimal(need)}, but only {decimal(min(free, LIMIT))} "
+                        "may be used; choose a larger disk (--config.data.data_dir=...) or a larger shrink")
     for part in others:
         if surplus <= 0:
             break

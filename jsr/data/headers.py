@@ -1,4 +1,4 @@
-"""Headers of image and video files: their sizes, and what they say of files that cannot be used, without decoding.
+"""Headers of image and video files: sizes, and reasons why a file cannot be used, without decoding.
 
 What took long to read is remembered, by name, size and time of each file, in a small file beside the datasets.
 """

@@ -26,7 +26,7 @@ def kept(folder, hr, made_of, make):
     in its bytes' CRC-32; one that was damaged since is made anew.
 
     Args:
-      folder: of all such files; None keeps nothing.
+      folder: folder of all such files; None keeps nothing.
       hr: bytes-like, the HR image's file.
       made_of: all else that decides of the LR file, for JSON.
       make: function without arguments that gives the bytes.

@@ -1,4 +1,4 @@
-"""The training data of a recipe, opened: datasets, how they are degraded, how much of each is taken."""
+"""The training data of a recipe, opened: datasets, their degradations and their shares."""
 
 from fractions import Fraction
 import hashlib
@@ -7,12 +7,13 @@ import math
 import os
 from pathlib import Path
 
-from jsr import degradations, guests, models
+from jsr import challenges, degradations, guests, models
 from jsr.chain import chain_frames, takes_quality
 from jsr.data import clips, pipeline, sources
 from jsr.data.kept import FOLDER
 from jsr.datasets.build import default_data_dir
 from jsr.datasets.cut import Cut
+from jsr.degradations import degrade_device
 from jsr.errors import UserError, nearest
 from jsr.recipes.check import first_idle_step
 from jsr.recipes.mistakes import Mistakes
@@ -51,12 +52,14 @@ def open_sources(recipe, announce=lambda line: None):
       UserError: see `jsr.data.sources.open_source` and `open_pairs`: a line for all that is missing or damaged; a
         stage none of whose rows is there, or none at some of its steps.
     """
-    rows, others, least = {}, {}, {}  # of the same records: rows beside them in a worker's memory, the largest crop
+    # Of the same records: rows beside them in a worker's memory, the largest crop, whether they are clips
+    rows, others, least, of_clips = {}, {}, {}, {}
     for index, stage in enumerate(recipe.stages):
         found = recipe.rows(stage)
         for row in found:
             rows[key(row)] = row
             others[key(row)] = max(others.get(key(row), 0), len(found))
+            of_clips[key(row)] = bool(stage.frames)
             crop = (1, 1) if stage.frames else stage.crop_hw, f"stages[{index}].crop"
             least[key(row)] = max(least.get(key(row), crop), crop, key=lambda its: math.prod(its[0]))
     missing = Mistakes(libraries=True)
@@ -71,7 +74,8 @@ def open_sources(recipe, announce=lambda line: None):
             opened[its] = None
             continue
         with missing.at(first[its] if guests.is_function(row.dataset) else None):
-            opened[its] = _opened(recipe, row, pipeline.CACHE_BYTES // others[its], announce, *least[its])
+            opened[its] = _opened(recipe, row, pipeline.CACHE_BYTES // others[its], announce, *least[its],
+                                  of_clips[its])
     if not missing.within(EVAL):
         with missing.at(EVAL if guests.is_function(recipe.data.eval.dataset) else None):
             opened[EVAL] = validation_source(recipe, announce)
@@ -103,16 +107,16 @@ def _of_whole_images(name, folder):
             "permissions changed, or choose another folder (--config.data.data_dir=...)")
 
 
-def _opened(recipe, row, memory, announce, least, crop):
+def _opened(recipe, row, memory, announce, least, crop, clips):
     data_dir = recipe.data.data_dir or None
     if row.hr:
-        return sources.open_pairs(row.hr, row.lr, recipe.scale, data_dir, row.files, announce, least, crop)
+        return sources.open_pairs(row.hr, row.lr, recipe.scale, data_dir, row.files, announce, least, crop, clips)
     return sources.open_source(row.dataset, row.split, data_dir, row.files, Cut(row.shrink, row.tiles, row.detail),
-                               memory, announce, least, crop)
+                               memory, announce, least, crop, clips)
 
 
 def key(row):
-    """What decides which records a row has, hashable."""
+    """The hashable key of everything that decides a row's records."""
     return row.dataset, row.hr, row.lr, row.split, row.files, row.shrink, row.tiles, row.detail
 
 
@@ -171,7 +175,7 @@ def codecs(recipe, opened):
 
 
 def fixed(row, where):
-    """What a row sets of its degradation, as `jsr.degradations.draw` takes it (see `jsr.degradations.settings`).
+    """A row's settings of its degradation, as `jsr.degradations.draw` takes them (see `jsr.degradations.settings`).
 
     Args:
       row: Source or Validation of a recipe.
@@ -184,7 +188,7 @@ def fixed(row, where):
 
 
 def identities(opened):
-    """What tells other records from those that a recipe trains and is evaluated on: JSON, as jsr.data.sources says.
+    """Identities of the records that a recipe trains on and is evaluated on: JSON, see jsr.data.sources.
 
     Args:
       opened: see `open_sources`; None stands for a row that is left out.
@@ -200,14 +204,14 @@ def data_hash(records):
 def validation_source(recipe, announce=lambda line: None):
     """The records that a recipe is evaluated on, opened; `announce` is called with lines for the user."""
     data = recipe.data.eval
-    data_dir = recipe.data.data_dir or None
+    data_dir, video = recipe.data.data_dir or None, challenges.protocol(recipe.protocol).video
     if data.hr:
-        return sources.open_pairs(data.hr, data.lr, recipe.scale, data_dir, announce=announce)
-    return sources.open_source(data.dataset, data.split, data_dir, announce=announce)
+        return sources.open_pairs(data.hr, data.lr, recipe.scale, data_dir, announce=announce, clips=video)
+    return sources.open_source(data.dataset, data.split, data_dir, announce=announce, clips=video)
 
 
 def transform(recipe, stage, number):
-    """What makes samples of the records of row `number` of a stage; UserError where the row does not fit the stage."""
+    """The transform from records of row `number` of a stage to samples; UserError if it does not fit the stage."""
     rows, scale = recipe.rows(stage), recipe.scale
     row, derive = rows[number], derived(recipe, stage)
     cut = dict(crop=stage.crop_hw, scale=scale, degrade=row.degrade,
@@ -215,7 +219,7 @@ def transform(recipe, stage, number):
     if not stage.frames:
         keep = _place(recipe) if row.degrade and degradations.sees_whole(row.degrade) else None
         return pipeline.PairedCrops(**cut, flip_rotate=row.flip_rotate, keep=keep, derive=derive,
-                                    cache_bytes=pipeline.CACHE_BYTES // len(rows))
+                                    form=device_form(recipe, stage), cache_bytes=pipeline.CACHE_BYTES // len(rows))
     named = pipeline.derived_keys(stage)
     if named:
         raise UserError(f"a loss compares with {named[0]!r}, which no batch of clips has; "
@@ -228,13 +232,33 @@ def transform(recipe, stage, number):
     return clips.ClipWindows(**cut, frames=stage.frames, middle=middle, cache_bytes=clips.CACHE_BYTES // len(rows))
 
 
+def device_form(recipe, stage):
+    """The jsr.degradations.degrade_device.Form by which the device degrades a stage's samples; None: the host does.
+
+    Raises:
+      UserError: the device cannot.
+    """
+    if recipe.data.degrade_on == "host":
+        return None
+    where, size = "data" if stage.data else "data.train", tuple(side // recipe.scale for side in stage.crop_hw)
+    if stage.frames or not all(row.degrade for row in recipe.rows(stage)):
+        what = "samples of clips" if stage.frames else "LR images that are stored"
+        raise UserError(f"the device degrades images, and a stage has {what}; leave it to the host")
+    forms = {row.degrade: degrade_device.form(row.degrade, size, **fixed(row, f"{where}[{number}]"))
+             for number, row in enumerate(recipe.rows(stage))}
+    if len(set(forms.values())) > 1:
+        raise UserError(f"the device degrades all samples of a stage alike, and {' and '.join(forms)} are of different "
+                        "kinds; leave it to the host")
+    return next(iter(forms.values()))
+
+
 def _place(recipe):
     """The folder in which LR files of whole images are kept."""
     return Path(recipe.data.data_dir or default_data_dir()) / FOLDER
 
 
 def batch_shapes(recipe, stage, count):
-    """{"lr", "hr": shape} of a batch of `count` samples of a stage, as `transform` makes them."""
+    """{"lr", "hr": shape} of a batch of `count` samples of a stage, as networks and losses see them."""
     size = tuple(side // recipe.scale for side in stage.crop_hw)
     frames = (stage.frames,) * bool(stage.frames)
     of_hr = () if isinstance(chain_frames(_networks(recipe, stage)), int) else frames
@@ -242,7 +266,7 @@ def batch_shapes(recipe, stage, count):
 
 
 def derived(recipe, stage):
-    """What batches of a stage have besides lr and hr, for its losses and networks: keys of pipeline.DERIVED."""
+    """The keys of a stage's batches besides lr and hr, for its losses and networks: keys of pipeline.DERIVED."""
     return pipeline.derived_keys(stage, _networks(recipe, stage))
 
 

@@ -1,4 +1,4 @@
-"""The order of a mix: which of several sources gives sample number i of a stage, as a pure function of i."""
+"""The order of a mix: a pure function from a sample's number in a stage to its source."""
 
 import bisect
 from fractions import Fraction
@@ -87,7 +87,7 @@ class _Phase:
             self._before[own] = np.arange(own.sum())
 
     def given(self, samples):
-        """How many of the first samples each row gives."""
+        """The number of each row's samples among the first ones."""
         if not len(self._rows):
             return 0
         cycles, rest = divmod(samples, len(self._rows))

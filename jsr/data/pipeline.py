@@ -26,6 +26,7 @@ from jsr.chain import takes_quality
 from jsr.data.kept import kept
 from jsr.data.order import Order
 from jsr.datasets import records, tiled
+from jsr.degradations import degrade_device
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import FileError, UserError, nearest
 from jsr.parallel import init_worker, named_semaphores
@@ -116,7 +117,7 @@ DERIVED = {"lr_clean": lr_clean, "hr_x2": hr_x2, "hr_centre": hr_centre, "qualit
 
 
 def derived_keys(stage, networks=None):
-    """What the batches of a stage must be given besides lr and hr for its losses and for {name: module}, sorted."""
+    """The keys that a stage's batches need besides lr and hr, for its losses and for {name: module}, sorted."""
     named = losses.keys([row for player in stage.players for row in player.losses])
     return sorted(set(named) & set(DERIVED) | ({"lr_quality"} if takes_quality(networks or {}) else set()))
 
@@ -136,11 +137,13 @@ class PairedCrops:
         eight ways as likely.
       keep: folder of the LR files of whole images, where `degrade` makes these (jsr.data.kept); None keeps none.
       derive: keys of `DERIVED` that each sample gets too.
+      form: jsr.degradations.degrade_device.Form of `degrade` for crops of this size, where the device degrades: samples
+        then have, instead of "lr" and "hr", what its `part` gives.
       cache_bytes: decoded images that each worker keeps.
     """
 
     def __init__(self, *, crop, scale, degrade="", fixed=None, flip_rotate=False, keep=None, derive=(),
-                 cache_bytes=CACHE_BYTES):
+                 form=None, cache_bytes=CACHE_BYTES):
         self._sides = tuple(crop) if isinstance(crop, (list, tuple)) else (crop, crop)
         if len(self._sides) != 2 or not all(isinstance(side, (int, np.integer)) and side > 0 for side in self._sides):
             raise UserError(f"crop {crop!r}: give a side, px, or [height, width] (--config.stages[0].crop=...)")
@@ -160,14 +163,15 @@ class PairedCrops:
         self._scale, self._derive = scale, tuple(derive)
         self._degrade, self._fixed, self._guests = degrade, dict(fixed or {}), guests.Brought()
         self._flip_rotate, self._keep, self._decode = flip_rotate, keep, _DecodeCache(cache_bytes)
+        self._form = form
 
     def __call__(self, record, rng):
-        lr, hr, crop = self._pair(record, rng)
+        pair, crop = self._pair(record, rng)
         try:
             derived = {key: DERIVED[key](crop) for key in self._derive}
         except UserError as e:
             raise UserError(f"{record['name']}: {e}") from e
-        return {"lr": lr, "hr": hr} | derived
+        return pair | derived
 
     def check(self, source):
         """Raises UserError where the first images of some records are all smaller than the crop."""
@@ -180,11 +184,11 @@ class PairedCrops:
                     return
                 small.append(f"{record['name']}: {width}x{height}")
         if small:
-            raise UserError(f"{small[0]} is smaller than the crop of {images.sides_text(self._sides)}, and so are all "
-                            "that were looked at; use a smaller one (--config.stages[0].crop=...)")
+            raise UserError(f"{small[0]} is smaller than the crop of {images.sides_text(self._sides)}, like all images "
+                            "that were tried; use a smaller crop (--config.stages[0].crop=...)")
 
     def _pair(self, record, rng):
-        """(LR crop, HR crop, the Crop)."""
+        """({"lr", "hr"} of a sample, or what the device makes them of; the Crop)."""
         name, scale = record["name"], self._scale
         rows, columns = size = tuple(side // scale for side in self._sides)
         if "frames" in record:
@@ -200,26 +204,29 @@ class PairedCrops:
         if small:
             hr = _mirrored(hr[:height * scale, :width * scale], self._sides)
         y, x = int(rng.integers(max(height - rows, 0) + 1)), int(rng.integers(max(width - columns, 0) + 1))
+        if self._form:
+            record = degradations.draw(self._degrade, int(rng.integers(1 << 62)), **self._fixed)
+            return degrade_device.part(self._form, hr, (y, x), record), Crop(hr, scale, y, x, size, record)
         if self._degrade:
             whole = [way, self._sides if small else 0]  # what the image is made of, beside its file
             lr, part, made = degradations.degrade_part(
                 self._degrade, hr, (y, y + rows), (x, x + columns), seed=int(rng.integers(1 << 62)), **self._fixed,
                 kept=lambda steps, make: kept(self._keep, record["hr"], [steps, *whole], make))
-            return lr, part, Crop(hr, scale, y, x, size, made)
+            return {"lr": lr, "hr": part}, Crop(hr, scale, y, x, size, made)
         part = hr[y * scale:(y + rows) * scale, x * scale:(x + columns) * scale]
         if "lr" not in record:
             raise UserError(f"{name}: the dataset stores no LR images; name the degradation that makes them "
                             "(--config.data.train[0].degrade=aim22_t1)")
         lr = self._decode(record, "lr")
         if lr.shape[:2] != (height, width):
-            raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]}, which is not HR, made smaller by {scale}; "
+            raise UserError(f"{name}: LR is {lr.shape[1]}x{lr.shape[0]}, and HR is not {scale} times as large; "
                             "take networks of another scale, or another dataset")
         lr = (_mirrored(lr, size) if small else lr)[y:y + rows, x:x + columns]
         made = json.loads(record.get("degradation") or "{}") if self._derive else {}
-        return lr, part, Crop(hr, scale, y, x, size, made)
+        return {"lr": lr, "hr": part}, Crop(hr, scale, y, x, size, made)
 
     def _hr(self, record):
-        """The HR image as something of which a crop can be cut: decoded by region, or whole and kept."""
+        """The HR image in a form that crops can be cut from: decoded by region, or whole and kept."""
         if tiled.is_tiled(record["hr"]):
             return tiled.Tiled(record["hr"], f"{record['name']} (hr)")
         return self._decode(record, "hr")
@@ -235,7 +242,7 @@ def _mirrored(image, sides):
 
 
 class _Turned:
-    """An image flipped and turned, of which parts can be cut.
+    """A flipped and turned image that parts can be cut from.
 
     Args:
       image: (H, W, 3), or what can be sliced as such.
@@ -308,7 +315,7 @@ def sample_dataset(source, transform, *, seed, max_damaged=0):
 
     Args:
       source, transform, max_damaged: see `Sampler`.
-      seed: of order and samples.
+      seed: seed of order and samples.
     """
     sampler = Sampler(source, transform, max_damaged)
     return grain.MapDataset.source(range(len(source))).seed(seed).shuffle().repeat(None).random_map(sampler)
@@ -356,7 +363,7 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
 
     Args:
       rows: [Row].
-      seed: of the stage.
+      seed: seed of the stage.
       batch: samples per step over all processes.
       start: the stage's step to begin at.
       num_workers: worker processes; 0 loads in this one.
@@ -365,8 +372,8 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
       leave_out: called with a line for each record that another stands in for, before its batch is given.
 
     Yields:
-      dicts of uint8 arrays (batch / count, H, W, C), of clips (batch / count, T, H, W, C), and of float32 arrays
-      (batch / count,) where `DERIVED` gives numbers.
+      dicts of uint8 arrays (batch / count, H, W, C), of clips (batch / count, T, H, W, C), and of numbers: float32
+      (batch / count,) where `DERIVED` gives some, int32 that the device degrades by.
 
     Raises:
       UserError: more than `max_damaged` images that are damaged; what `leave_out` raises.
@@ -398,7 +405,7 @@ def train_batches(rows, *, seed, batch, start, num_workers, process=(0, 1), max_
             raise mistake from None
         if num_workers and (refused := _within(e, OSError)):
             raise UserError(f"the {num_workers} processes that make samples cannot be started: {refused.strerror} "
-                            "(locks lie in /dev/shm); mend it, or do without (--config.data.num_workers=0)") from e
+                            "(locks lie in /dev/shm); mend it, or use none (--config.data.num_workers=0)") from e
         if num_workers and _DEAD_WORKER in str(e):
             raise UserError(f"one of the {num_workers} processes that make samples was killed, perhaps for lack of "
                             "memory; the same command goes on, perhaps with fewer (--config.data.num_workers=1)"
@@ -441,7 +448,7 @@ def _to_array(value):
 
 
 def _within(error, kind):
-    """The exception of a kind that a worker raised, out of what Grain makes of it."""
+    """The exception of a kind that a worker raised, found inside Grain's exception."""
     while error is not None:
         if isinstance(error, kind):
             return error

@@ -1,6 +1,7 @@
 """Random-access sources of records: a prepared dataset, or any folder of images or clips."""
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -17,18 +18,18 @@ from jsr.datasets.folders import FOLDERS, path_of
 from jsr.datasets.videos import header
 from jsr.degradations.degrade_folder import VIDEOS, record_of
 from jsr.errors import FileError, UserError, nearest
-from jsr.evaluation import score_folders
+from jsr.evaluation import score_clips, score_folders
 from jsr.files import no_folder, open_file
 
 _RGB = 3  # bytes a pixel
 
 
 def amiss(*, dataset="", hr="", lr="", split="", degrade="", files="", data_dir=None, **others):
-    """What shows to be wrong with a row of data without opening it: yields (key, what is wrong).
+    """Finds mistakes in a row of data without opening it: yields (key, mistake).
 
     Args:
       dataset, hr, lr, split, files, data_dir: see `open_source` and `open_pairs`.
-      degrade: what makes LR images; "" takes stored ones.
+      degrade: degradation that makes LR images; "" takes stored ones.
       **others: other keys of the row, of which nothing shows.
     """
     del others
@@ -76,7 +77,7 @@ def _is_guest(dataset):
 
 
 def _no_lr(dataset):
-    return f"names none, but {dataset} stores no LR images; name the degradation that makes them, as aim22_t1"
+    return f"is empty, but {dataset} stores no LR images; name the degradation that makes them, as aim22_t1"
 
 
 def _amiss_in_dataset(dataset, split, degrade, data_dir):
@@ -118,7 +119,7 @@ def _no_split(split, known):
 
 
 def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math.inf, announce=lambda line: None,
-                least=(1, 1), crop="stages[0].crop"):
+                least=(1, 1), crop="stages[0].crop", clips=False):
     """Opens a dataset or a folder.
 
     A record is a dict of `name` (str), `hr` (the bytes of an image file), and for a dataset with LR images `lr` (the
@@ -133,7 +134,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         "./photos" is the folder. One of jsr.datasets.folders.FOLDERS is the folder of that name below `data_dir`.
       split: "train", "validation" or a slice such as "train[:100]". A folder has no splits: it gives all
         images at any depth below it.
-      data_dir: where datasets are; `jsr.datasets.build.default_data_dir()` where None or "".
+      data_dir: folder of datasets; `jsr.datasets.build.default_data_dir()` where None or "".
       files: a text file with the names of the records to keep, one a line, with or without suffix; "" keeps all. Of a
         folder these are its images, before they are cut into tiles, with or without folders in front.
       form: jsr.datasets.cut.Cut, what is made of a folder's images; a dataset's are as they were built.
@@ -142,6 +143,7 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
       announce: called with lines for the user.
       least: (height, width) that some of a folder's images, or of their tiles, must have, px: the crop's.
       crop: key of the recipe that sets it.
+      clips: whether clips are wanted, so that a folder of images is the frames of one.
 
     Raises:
       UserError: unknown, not built or damaged dataset, unknown split; no such folder, or files in it that are no
@@ -162,15 +164,15 @@ def open_source(dataset, split, data_dir=None, files="", form=WHOLE, memory=math
         if not Path(dataset).is_dir():
             is_link = os.path.islink(dataset)
             what = f"is a link to {os.readlink(dataset)}, where no folder is" if is_link else "is no folder of images"
-            raise UserError(f"{dataset}: {what}; put these there, or a link to them ({about})")
+            raise UserError(f"{dataset}: {what}; put the images there, or a link to them ({about})")
     if not Path(dataset).is_dir():
         raise UserError(f"{dataset}: {_no_folder(dataset)}")
-    if paths := _clips(dataset, announce):
+    if paths := _clips(dataset, announce, clips):
         if form != WHOLE:
             raise UserError(f"{dataset}: shrink, tiles and detail are for photographs, but it holds clips; leave them "
                             "out")
         paths = _listed_paths(paths, files, dataset)
-        found, problems = headers.read(dataset, paths, data_dir, announce, header)
+        found, problems = headers.read(dataset, paths, data_dir, announce, _header)
         headers.raise_all(problems)
         return ClipSource(paths, list(found.values()))
     paths = _listed_paths(_images(dataset, announce), files, dataset)
@@ -200,21 +202,22 @@ def _guest(dataset, split):
 
 
 def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: None, least=(1, 1),
-               crop="stages[0].crop"):
+               crop="stages[0].crop", clips=False):
     """Opens a folder of HR images and one of their LR images, or both of clips, as `open_source` does.
 
     Args:
       hr, lr: the folders; files belong together by name, as `jsr.evaluation.score_folders.match_below` says.
       scale: HR size over LR size. HR rows and columns that are too few for one more of the LR image are not used.
-      data_dir, files, announce, least, crop: see `open_source`; `files` and `least` are of HR images.
+      data_dir, files, announce, least, crop, clips: see `open_source`; `files` and `least` are of HR images.
 
     Raises:
       UserError: no such folder, files without a partner or that are no images, or not `scale` times as large as their
         partners: a line each; all too small.
     """
     data_dir = data_dir or default_data_dir()
-    hr_paths = _clips(hr, announce)
-    files_of, look = (_clips, header) if hr_paths else (_images, images.image_size)
+    of_clips = functools.partial(_clips, wanted=clips)
+    hr_paths = of_clips(hr, announce)
+    files_of, look = (of_clips, _header) if hr_paths else (_images, images.image_size)
     hr_paths = hr_paths or _images(hr, announce)
     pairs, problems = score_folders.match_below(files_of(lr, announce), hr_paths, lr, hr, what="LR")
     if files:  # of others nothing is wanted
@@ -237,7 +240,7 @@ def open_pairs(hr, lr, scale, data_dir=None, files="", announce=lambda line: Non
             problems.append(f"{path}: {width}x{height} is not {scale} times the {lr_width}x{lr_height} of {small}; "
                             "replace or remove the pair")
     headers.raise_all(problems)
-    if look is header:
+    if look is _header:
         return ClipSource(list(pairs), list(found.values()), list(pairs.values()),
                           [tuple(scale * side for side in its) for its in lr_sizes.values()])
     return PairSource(FolderSource(list(pairs), list(sizes.values())), list(pairs.values()))
@@ -252,9 +255,25 @@ def _images(folder, announce):
     return paths
 
 
-def _clips(folder, announce):
-    """The paths of the videos below a folder without images; [] of one that has some, or no videos."""
+def _header(path):
+    """As `jsr.datasets.videos.header`; of a folder of images by the first one."""
+    if not path.is_dir():
+        return header(path)
+    frames = score_clips.frame_files(path)
+    return *images.image_size(frames[0]), len(frames), score_clips.FPS
+
+
+def _clips(folder, announce, wanted):
+    """The paths of the videos below a folder without images; [] of one that has some, or no videos.
+
+    Where clips are `wanted` folders of images are clips, too.
+    """
     passed = listing.PassedOver()
+    if wanted:
+        paths = score_clips.list_clips(folder, passed)
+        if passed.kinds:
+            announce(f"{folder}: {len(paths):,} clips; {passed}")
+        return paths
     if not Path(folder).is_dir() or listing.taken(Path(folder), images.EXTENSIONS, listing.PassedOver()):
         return []
     paths = listing.taken(Path(folder), VIDEOS, passed)
@@ -264,7 +283,7 @@ def _clips(folder, announce):
 
 
 def _small(sizes, least, crop, announce):
-    """What is wrong with images (name, (height, width)) that are all smaller than the crop, [] or a line.
+    """A line if all images (name, (height, width)) are smaller than the crop, else [].
 
     Announces it where some are.
     """
@@ -357,7 +376,8 @@ class PairSource:
 
 @dataclasses.dataclass
 class ClipSource:
-    """The video files of a folder, in the order of `paths`, and where there are some those of their LR clips.
+    """The clips of a folder, video files and folders of frames, in the order of `paths`, and their LR clips if there
+    are some.
 
     Records are those of `jsr.data.clips`; damage shows when a clip is decoded.
 
@@ -389,17 +409,25 @@ class ClipSource:
     def __getitem__(self, index):
         path, (source_height, source_width, frames, fps) = self.paths[index], self.headers[index]
         height, width = self.used[index] if self.used else (side - side % 2 for side in (source_height, source_width))
-        record = {"name": str(path), "hr": _bytes_of(path), "height": height, "width": width, "frames": frames,
+        record = {"name": str(path), "hr": _content(path), "height": height, "width": width, "frames": frames,
                   "source_height": source_height, "source_width": source_width, "fps": fps}
         if self.lr_paths is None:
             return record
-        lr = _bytes_of(self.lr_paths[index])
-        return record | {"lr": lr, "degradation": json.dumps(record_of(self.lr_paths[index], lr))}
+        lr = _content(self.lr_paths[index])
+        made = {} if isinstance(lr, list) else record_of(self.lr_paths[index], lr)
+        return record | {"lr": lr, "degradation": json.dumps(made)}
 
 
 def _identity(paths):
     root = os.path.commonpath([path.parent for path in paths])
-    return [[path.relative_to(root).as_posix(), path.stat().st_size] for path in paths]
+    sizes = [sum(frame.stat().st_size for frame in score_clips.frame_files(path)) if path.is_dir() else
+             path.stat().st_size for path in paths]
+    return [[path.relative_to(root).as_posix(), size] for path, size in zip(paths, sizes, strict=True)]
+
+
+def _content(path):
+    """The bytes of a video, or [path] of the frames in a folder."""
+    return score_clips.frame_files(path) if path.is_dir() else _bytes_of(path)
 
 
 def _bytes_of(path):
@@ -469,7 +497,7 @@ class ListedSource:
 
     @property
     def identity(self):
-        """That of the whole, and the numbers."""
+        """The identity of the whole source, and the numbers."""
         return [self.source.identity, self.numbers]
 
     def __len__(self):
@@ -491,7 +519,7 @@ def _names_in(path):
         raise UserError(f"{path}: cannot be read as a list of names ({getattr(e, 'strerror', None) or e})") from e
     wanted = dict.fromkeys(line for line in lines if line)
     if not wanted:
-        raise UserError(f"{path}: lists no names; leave it out to take all")
+        raise UserError(f"{path}: lists no names; leave the list out to take all")
     return wanted
 
 
@@ -504,13 +532,13 @@ def _listed(known, path, dataset):
     found = {name: numbers.get(name) or numbers.get(os.path.splitext(name)[0]) for name in wanted}
     missing = [name for name in wanted if not found[name]]
     if missing:
-        raise UserError(f"{path}: {len(missing):,} of its {len(wanted):,} names are not in {dataset}, first "
+        raise UserError(f"{path}: {len(missing):,} of its {len(wanted):,} names are not in {dataset}, the first is "
                         f"{missing[0]!r}")
     return sorted({number for several in found.values() for number in several})
 
 
 def _forms(name):
-    """What a list may call a record: its name, from any of its folders on, with and without suffix."""
+    """The names that a list may give a record: its name, from any of its folders on, with and without suffix."""
     parts = Path(name).parts
     below = ["/".join(parts[first:]) for first in range(len(parts))]
     return {name, *below, *(os.path.splitext(form)[0] for form in below)}

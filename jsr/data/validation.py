@@ -6,7 +6,6 @@ from pathlib import Path
 from jsr import challenges, degradations, distributed, evaluation, images
 from jsr.data import clips, mix
 from jsr.datasets import records
-from jsr.degradations import _video
 from jsr.errors import FileError, UserError
 
 
@@ -38,7 +37,7 @@ def eval_pairs(source, *, scale, degrade="", fixed=None, frames=0, leave_out=Non
 
 
 def _read(source, function, leave_out):
-    """What a function gives for every record, but for those that are damaged."""
+    """A function's results for all records that are not damaged."""
     given, last = 0, None
     for index in range(len(source)):
         try:
@@ -66,7 +65,7 @@ def _images(record, *, scale, degrade):
     if degrade:
         return hr, None
     if "lr" not in record:
-        raise UserError(f"--config.data.eval.degrade: names none, but {name} has no stored LR image; name the "
+        raise UserError(f"--config.data.eval.degrade: is empty, but {name} has no stored LR image; name the "
                         "degradation that makes it (--config.data.eval.degrade=aim22_t1)")
     lr = records.lr_image(record)
     _check_sizes(name, lr, hr, scale)
@@ -90,33 +89,33 @@ def _pair(record, scale, degrade, fixed):
 
 
 def _clip(record, degrade, frames):
-    """({"hr": clip in YUV, and its stored "lr" where that is taken}, the colours)."""
+    """({"hr": clip, and its stored "lr" where that is taken}, the colours)."""
     taken = {key: value for key, value in record.items() if key != "lr"} if degrade else record
     if not degrade and "lr" not in record:
-        raise UserError(f"--config.data.eval.degrade: names none, but {record['name']} has no stored LR clip; name the "
+        raise UserError(f"--config.data.eval.degrade: is empty, but {record['name']} has no stored LR clip; name the "
                         "degradation that makes it (--config.data.eval.degrade=aim22_t2)")
-    return clips.decoded_yuv(taken, frames)
+    return clips.decoded(taken, frames)
 
 
 def _clip_pair(record, scale, degrade, fixed, frames):
-    """What `eval_pairs` yields of a clip."""
+    """The pair that `eval_pairs` yields for a clip."""
     (yuv, colours), made = _clip(record, degrade, frames), _made(record)
     try:
-        hr = _video.crop_to_multiple(yuv["hr"], 2 * scale)  # chroma has half the size
+        hr = clips.crop_to_multiple(yuv["hr"], 2 * scale)  # chroma has half the size
     except ValueError as e:
         raise FileError(f"{record['name']}: {e}; remove it") from e
     if degrade:
         settings = {"fps": max(1, round(float(record["fps"]))), **(fixed or {})}
-        degraded = degradations.degrade(degrade, hr, seed=Path(record["name"]).stem, **settings)
+        degraded = degradations.degrade(degrade, clips.as_yuv(hr), seed=Path(record["name"]).stem, **settings)
         lr, made = degraded.decode(), degraded.record
     else:
         lr = yuv["lr"]
-    clips.check_sizes(record["name"], lr, (hr.shape[1] // 3 * 2, hr.shape[2]), scale)
+    clips.check_sizes(record["name"], lr, clips.size_of(hr), scale)
     return Path(record["name"]).name, clips.to_rgb(lr, colours), clips.to_rgb(hr, colours), made
 
 
 def _made(record):
-    """What made the stored LR image of a record; {} where that is not known."""
+    """The degradation that made the stored LR image of a record; {} where that is not known."""
     return json.loads(record.get("degradation") or "{}")
 
 

@@ -57,6 +57,6 @@ def _outcome(numbered, work):
 
 def _visible(path, runner):
     if not path.exists():
-        raise UserError(f"--beam {runner}: a worker wrote {path}, which is not to be seen here; choose a --data_dir "
+        raise UserError(f"--beam {runner}: a worker wrote {path}, which this machine cannot see; choose a --data_dir "
                         "on a file system that this machine and all workers share")
     return path

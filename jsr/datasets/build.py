@@ -1,4 +1,4 @@
-"""Prepares the datasets of `tfds_builders/`: whole or not at all, and continuing what was interrupted."""
+"""Prepares the datasets of `tfds_builders/`: whole or not at all, resuming an interrupted build."""
 
 import contextlib
 import dataclasses
@@ -49,7 +49,7 @@ def _taking(setting):
 
 
 def default_data_dir():
-    """Where datasets are: $JSR_DATA_DIR, else TFDS's own place: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+    """The folder of datasets: $JSR_DATA_DIR, else TFDS's own: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
     Raises:
       UserError: the path's "~" is the home of a user without a name, for example in a container.
@@ -79,7 +79,7 @@ def find(dataset, data_dir=None):
 
 
 def damage(path):
-    """What is wrong with the dataset in the folder `path`, in a few words; "" where it is whole."""
+    """The damage of the dataset in the folder `path`, in a few words; "" where it is whole."""
     path = Path(path)
     if not path.is_dir():
         return "it is not built"
@@ -108,7 +108,7 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
 
     Args:
       dataset: "<dataset>[/<config>]", as in "photos/aim22_t1".
-      data_dir: where datasets are; `default_data_dir()` where None or "".
+      data_dir: folder of datasets; `default_data_dir()` where None or "".
       manual_dir: folder with source files that the user has already, for the datasets that can use one.
       num_workers: processes, see `jsr.parallel.map_unordered`.
       beam: "" works on this machine; else a runner of Apache Beam, see `jsr.datasets.beam.map_unordered`.
@@ -129,7 +129,7 @@ def build(dataset, *, data_dir=None, manual_dir=None, num_workers=None, beam="",
     cls, config, path = find(dataset, data_dir)
     if manual_dir is not None:
         if not cls.MANUAL_DOWNLOAD_INSTRUCTIONS:
-            raise UserError(f"{cls.name}: takes no files of yours, leave out --manual_dir")
+            raise UserError(f"{cls.name}: takes no files of your own; leave out --manual_dir")
         if not Path(manual_dir).is_dir():
             raise UserError(f"{manual_dir}: {no_folder(manual_dir)} (--manual_dir)")
     settings = {key: value for key, value in settings.items() if value is not None}
@@ -187,7 +187,7 @@ def _build(cls, config, path, overwrite, announce, attributes):
 
 
 def _aside(path):
-    """Where a dataset waits until the one that replaces it is whole."""
+    """The place of an old dataset until its replacement is whole."""
     return path.with_name(f"replaced.{path.name}")
 
 
@@ -195,12 +195,12 @@ def _refuse_foreign(path, overwrite):
     """Raises UserError where a folder in a dataset's place holds what no build has put there."""
     foreign = sorted(p.name for p in path.iterdir() if not _OURS.fullmatch(p.name)) if path.is_dir() else [path.name]
     if os.path.lexists(path) and foreign and not overwrite:
-        raise UserError(f"{path}: is no whole dataset, but holds {foreign[0]}, which no build has made; move it away, "
+        raise UserError(f"{path}: is no whole dataset, and holds {foreign[0]}, which no build made; move that away, "
                         "choose another --data_dir, or --overwrite")
 
 
 def foresee(dataset, *, data_dir=None, overwrite=False):
-    """What `build` would do, without doing it.
+    """Foretells the result of `build`, without building.
 
     Args:
       dataset, data_dir, overwrite: see `build`.

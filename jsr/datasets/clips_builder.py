@@ -1,4 +1,4 @@
-"""What the datasets of videos have in common."""
+"""The common base of the datasets of videos."""
 
 import functools
 
@@ -17,7 +17,7 @@ class ClipsBuilder(ImagesBuilder):
     """Base of the builders of videos: a subclass names its sources, as `jsr.datasets.videos.Clip`.
 
     Attributes:
-      MULTIPLE: of what height and width of the HR clips are to be multiples, px.
+      MULTIPLE: number that height and width of the HR clips must be multiples of, px.
 
     The setting `keyint`: 0 keeps the HR files as they are; else they are encoded anew, lossless, with a key frame every
     so many frames, so that training decodes less for a window.

@@ -1,4 +1,4 @@
-"""The images below a folder, in folders and in archives, and which of them make up a split of a dataset."""
+"""The images below a folder, in folders and in archives, and the images of a dataset's splits."""
 
 import dataclasses
 from pathlib import Path
@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 
 from jsr import images, listing
-from jsr.datasets.records import Original
+from jsr.datasets.records import Original, refuse_large
 from jsr.errors import UserError
 from jsr.files import no_folder
 
@@ -24,6 +24,7 @@ class TarMember(Original):
 
     def read(self):
         """The file's bytes; raises UserError where the archive is missing, cut off or unreadable."""
+        refuse_large(self, self.size)
         try:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
@@ -90,7 +91,7 @@ def images_below(folder):
             try:
                 archived += [(f"{path.with_suffix('').as_posix()}/{source.member}", source)
                              for source in _LISTINGS[suffix](path) if _is_image(source.member)]
-            except (OSError, zipfile.BadZipFile, tarfile.TarError) as e:
+            except Exception as e:  # zipfile and tarfile have several for a damaged archive
                 unusable.append(f"{path.name} is damaged ({e}), fetch it again")
         elif path.name.lower().endswith(_PACKED):
             unusable.append(f"{path.name} must be unpacked first")
@@ -111,7 +112,13 @@ def _in_zip(path):
 
 def _in_tar(path):
     with tarfile.open(path, "r:") as archive:
-        members = sorted(archive, key=lambda member: member.name)
+        members, end = [], -1
+        for member in archive:
+            if member.offset <= end or member.size < 0:  # tarfile would read on without end
+                raise tarfile.ReadError("its members lie in one another")
+            members.append(member)
+            end = member.offset
+        members.sort(key=lambda member: member.name)
         return [TarMember(Path(member.name).stem, str(path), member.name.removeprefix("./"), member.offset_data,
                           member.size) for member in members if member.isfile()]
 

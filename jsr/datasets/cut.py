@@ -29,7 +29,7 @@ _LUMA = np.float32([0.299, 0.587, 0.114])
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """What is made of a photograph.
+    """The form in which a photograph is stored.
 
     Attributes:
       shrink: size of the photograph over the image's, 1 or more.
@@ -75,7 +75,7 @@ def sizes(name, height, width, cut):
 
 
 def tiles(image, name, cut):
-    """What is made of a photograph: [(name, uint8 (h, w, 3))], from the top left.
+    """The form in which a photograph is stored: [(name, uint8 (h, w, 3))], from the top left.
 
     Args:
       image: uint8 (H, W, 3), upright.

@@ -1,4 +1,4 @@
-"""What the datasets have in common that the user brings: folders of images or archives of them, in --manual_dir."""
+"""The common base of datasets that the user brings: folders of images or archives of them, in --manual_dir."""
 
 import dataclasses
 from pathlib import Path
@@ -17,8 +17,8 @@ class Split:
     Attributes:
       patterns: ends of their paths, see `jsr.datasets.collect.Found.matching`; the first that gives `count` images is
         taken.
-      count: of the images; None where it is not known.
-      prefix: of the records' names, where another split has the same ones.
+      count: number of the images; None where it is not known.
+      prefix: prefix of the records' names, where another split has the same ones.
     """
 
     patterns: tuple[str, ...]
@@ -62,7 +62,7 @@ class FoldersBuilder(ImagesBuilder):
         if len(missing) == len(named):
             raise UserError(f"{folder}: holds no images of {self.name}; looked for files such as "
                             f"{_examples(self.splits)}, in folders and in .zip and .tar archives{unusable(found)}. "
-                            f"To be had from {self.HOME}")
+                            f"Get them from {self.HOME}")
         for split in missing:
             self.announce(f"{self.name}: {folder} holds no images of the split {split}, it is left out"
                           f"{unusable(found)}")
@@ -79,7 +79,7 @@ class FoldersBuilder(ImagesBuilder):
             best = max(best, named, key=len)
         if best:
             raise UserError(f"{folder}: holds {len(best):,} images of {self.name}'s split {split}, not {count:,}"
-                            f"{_gaps(best, count)}{unusable(found)}. To be had from {self.HOME}")
+                            f"{_gaps(best, count)}{unusable(found)}. Get them from {self.HOME}")
         return {}
 
 
@@ -91,8 +91,8 @@ def only_listed(named, path):
     """
     try:
         wanted = {Path(line).stem for line in path.read_text(encoding="utf-8").split()}
-    except OSError as e:
-        raise UserError(f"{path}: cannot be read: {e.strerror}") from e
+    except (OSError, ValueError) as e:  # of UTF-8
+        raise UserError(f"{path}: cannot be read as a list of names ({getattr(e, 'strerror', None) or e})") from e
     if not wanted <= named.keys():
         raise UserError(f"{path}: lists images that are not there: {', '.join(sorted(wanted - named.keys())[:_NAMED])}")
     return {name: source for name, source in named.items() if name in wanted}
@@ -112,7 +112,7 @@ def _examples(splits):
 
 
 def _gaps(named, count):
-    """Which numbers are missing, where the names are numbers."""
+    """The missing numbers, where the names are numbers."""
     if len(named) > count or not all(name.isdigit() for name in named):
         return ""
     width = len(next(iter(named)))
@@ -121,5 +121,5 @@ def _gaps(named, count):
 
 
 def unusable(found):
-    """What to add to a message that images are missing: archives that perhaps hold them; "" without any."""
+    """Words to add to a message that images are missing: archives that perhaps hold them; "" without any."""
     return f"; {', '.join(found.unusable[:_NAMED])}" if found.unusable else ""

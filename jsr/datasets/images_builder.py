@@ -1,4 +1,4 @@
-"""What all datasets of HR images, and of pairs of HR and LR images, have in common."""
+"""The common base of all datasets of HR images, and of pairs of HR and LR images."""
 
 import abc
 import functools
@@ -137,8 +137,8 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         bare = [split for split, listed in found.items() if not listed]
         if bare:
             chosen = ", ".join(f"--{key} {value}" for key, value in self._chosen().items())
-            raise UserError(f"{self.info.full_name}: not built, no image of {bare[0]} is left by its "
-                            f"{f'settings ({chosen})' if chosen else 'config'}")
+            raise UserError(f"{self.info.full_name}: not built, since its "
+                            f"{f'settings ({chosen}) leave' if chosen else 'config leaves'} no image of {bare[0]}")
         self.info.metadata["names"] = {split: [name for *_, name in listed] for split, listed in found.items()}
         for key, value in self._chosen().items():
             self.info.metadata[key] = value
@@ -156,7 +156,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                        for i in range(0, len(split), self.PER_SHARD)] for name, split in found.items()}
 
     def _growth(self):
-        """Bytes of the records by the settings over those of whole images."""
+        """Bytes of the records by the settings over bytes of whole images."""
         return 1
 
     def _chosen(self):
@@ -203,7 +203,7 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         if twice:
             more = f", and so are {len(twice) - 1} more" if len(twice) > 1 else ""
             raise UserError(f"{self.info.full_name}: not built, its splits overlap: {twice[0]}, "
-                            f"the same bytes{more}. Take them out of one split and run the same command again")
+                            f"the same bytes{more}. Remove them from one split and run the same command again")
 
     def _work(self):
         """The function, picklable, that makes the part of a source."""

@@ -15,7 +15,7 @@ class OriginalPair:
     """An HR and an LR original of one scene.
 
     Attributes:
-      name: of the record.
+      name: name of the record.
       hr, lr: their originals.
       scale: HR size over LR size.
       least_psnr: dB of RGB between HR and the bicubically enlarged LR, with less of which the pair is left out; 0 keeps

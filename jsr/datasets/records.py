@@ -47,8 +47,7 @@ class Original:
                 with open_file(self.path) as file:
                     return file.read()
             with zipfile.ZipFile(self.path) as archive:
-                if (size := archive.getinfo(self.member).file_size) > _LARGEST_MEMBER:
-                    raise UserError(f"{self}: has {size:,} bytes, too many to be read at once; unpack it")
+                refuse_large(self, archive.getinfo(self.member).file_size)
                 return archive.read(self.member)
         except UserError:
             raise
@@ -69,7 +68,7 @@ class Original:
                     size = archive.getinfo(self.member).file_size
             else:
                 size = Path(self.path).stat().st_size
-        except (OSError, KeyError):
+        except Exception:  # zipfile has several for a damaged archive; reading it says which
             return 0
         return self._record_bytes(size)
 
@@ -124,6 +123,12 @@ def _record(source, name, image, protocol, fixed):
     return record
 
 
+def refuse_large(source, size):
+    """Raises UserError for a member of an archive that says it has more bytes than are read at once."""
+    if size > _LARGEST_MEMBER:
+        raise UserError(f"{source}: has {size:,} bytes, too many to be read at once; unpack it")
+
+
 def lr_image(record):
     """The stored LR image of a record, decoded by what its degradation names: uint8 (H, W, 3).
 
@@ -153,7 +158,7 @@ def prepare(source, *, protocol, folder, form=cut.WHOLE, each=""):
 
 
 def part_path(folder, name, hr, made_of):
-    """Where the part of a source is. The name carries hashes of all that makes it: one that is there is the right one.
+    """The path of a source's part. Its name carries hashes of its inputs, so that a part that exists is the right one.
 
     Args:
       folder: folder of the parts.

@@ -1,4 +1,4 @@
-"""A prepared dataset as a picture: its records below each other, HR, LR, and what made the LR image."""
+"""A prepared dataset as a picture: its records below each other, HR, LR, and the steps that made the LR image."""
 
 import json
 import textwrap

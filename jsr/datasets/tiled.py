@@ -84,11 +84,11 @@ def is_tiled(data):
 
 
 class Tiled:
-    """The image in bytes of `encode`, seen as an array of which slices are decoded.
+    """The image in bytes of `encode`, as an array that decodes only its slices.
 
     Args:
       data: bytes, or a memoryview, for which `is_tiled`.
-      name: what error messages call the image.
+      name: name for error messages.
 
     Attributes:
       shape: (H, W, 3).
@@ -113,7 +113,7 @@ class Tiled:
         return region[rows.start - top:rows.stop - top, columns.start - left:columns.stop - left]
 
     def _table(self):
-        """Where each tile begins, and its bytes."""
+        """The offset and the number of bytes of each tile."""
         number = _tiles(self.shape[0]) * _tiles(self.shape[1])
         try:
             table = struct.unpack_from(f"<{2 * number}I", self._data, _OFFSETS_AT)

@@ -99,7 +99,7 @@ def with_key_frames(yuv, keyint, fps, colours, name):
       keyint: frames.
       fps: frames a second.
       colours: numbers of its colour space and range, as FFmpeg has them.
-      name: what error messages call it.
+      name: name for error messages.
 
     Raises:
       UserError: x265 takes no clips this small, or its stream decodes to another clip.
@@ -132,8 +132,8 @@ def _cropped(size, multiple):
 def _check_lr(source, lr, record, scale):
     frames, _, size = _inspect(lr, source.lr, lambda _: None)
     if frames != record["frames"]:
-        raise UserError(f"{source.lr}: holds {frames} frames, its HR clip {source} holds {record['frames']}; one of "
-                        "them is cut off or another clip")
+        raise UserError(f"{source.lr}: holds {frames} frames, its HR clip {source} holds {record['frames']}; one is "
+                        "cut off, or they are different clips")
     if size != (record["height"] // scale, record["width"] // scale):
         raise UserError(f"{source.lr}: is {size[1]}x{size[0]}, its HR clip {source} {record['width']}x"
                         f"{record['height']}; it must be {scale} times smaller")
@@ -174,7 +174,7 @@ def _frame_rate(times, duration, tick, name):
 
 
 def _promised_seconds(data, name):
-    """How long the file says that its video is; 0 where it does not say."""
+    """The duration that the file states for its video; 0 where it does not say."""
     with _video.opened(data, name) as (container, stream):
         if stream.duration:
             return float(stream.duration * stream.time_base)

@@ -43,7 +43,7 @@ _NUMPY = {"library": f"NumPy {np.__version__}"}
 
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    """A codec as a step.
+    """A step of a degradation that is a codec.
 
     Attributes:
       encode: function of (image, **parameters) to bytes.
@@ -84,7 +84,7 @@ _STEADY = ("libjpeg-turbo", "libwebp", "libavif", "FFmpeg")  # as encoder or dec
 
 @dataclasses.dataclass(frozen=True)
 class Degradation:
-    """How a challenge, or another protocol, makes its LR images.
+    """The steps by which a challenge, or another protocol, makes its LR images.
 
     Attributes:
       scale: HR size over LR size.
@@ -151,7 +151,7 @@ class Degraded:
 
 
 def protocol(name: str) -> Degradation:
-    """The row of `PROTOCOLS` called `name`, or a guest's Degradation ("mypkg.codecs:phone", jsr.guests).
+    """The row `name` of `PROTOCOLS`, or a guest's Degradation ("mypkg.codecs:phone", jsr.guests).
 
     Raises:
       UserError: there is none; the nearest is named.
@@ -175,7 +175,7 @@ def _is_codec(step):
 
 
 def parameters(name: str) -> dict[str, Any]:
-    """{parameter: its value, or its range} of a protocol; the first step's where several have one of that name.
+    """{parameter: value or range} of a protocol; the first step's, if several steps have the parameter.
 
     The ranges of filters, which depend on each other, are a protocol's own, and are not among them.
     """
@@ -184,13 +184,13 @@ def parameters(name: str) -> dict[str, Any]:
 
 
 def settings(name: str, chosen: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """What people set of a protocol, as `draw` takes it.
+    """A person's settings of a protocol, in the form that `draw` takes.
 
     Args:
       name: key of `PROTOCOLS`.
       chosen: {parameter: value}. Instead of a number there may be a range as text, "60-100", both ends included, or a
         list of numbers: one of them is drawn for each image, each as likely as another.
-      where: what error messages put before a parameter's name, as "data.train[0].set.".
+      where: text before a parameter's name in error messages, for example "data.train[0].set.".
 
     Returns:
       {parameter: value, range or tuple}.
@@ -214,18 +214,18 @@ def settings(name: str, chosen: Mapping[str, Any], where: str = "") -> dict[str,
 
 
 def _choice(value, key):
-    """A number, a range or a tuple of numbers of what people write."""
+    """The number, range or tuple of numbers that a person wrote."""
     if isinstance(value, str):
         ends = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", value)
         if not ends:
-            raise UserError(f"{key}: {value!r} is no range; give a whole number, a range as 60-100, or a list")
+            raise UserError(f"{key}: {value!r} is no range; give a whole number, a range such as 60-100, or a list")
         first, last = map(int, ends.groups())
         if last < first:
-            raise UserError(f"{key}: the range {value} holds nothing; its smaller end comes first")
+            raise UserError(f"{key}: the range {value} is empty; write its smaller end first")
         return range(first, last + 1)
     if isinstance(value, (list, tuple)):
         if not value or not all(type(number) is int for number in value):
-            raise UserError(f"{key}: {list(value)} is nothing to draw from; only whole numbers are drawn")
+            raise UserError(f"{key}: {list(value)} must be a list of whole numbers, one or more")
         return tuple(value)
     return value
 
@@ -246,7 +246,7 @@ def _refused(name, key, value):
 
 
 def draw(name: str, seed: int | str = 0, **fixed: Any) -> dict[str, Any]:
-    """What a protocol does to one image: nothing is left to chance.
+    """Draws a protocol's parameters for one image, so that nothing random is left.
 
     A protocol's libraries of JPEG are those of its organisers. Where one is not on this machine, and is not asked for
     by `fixed`, Pillow's stands in for it, under its own name (`codecs`).
@@ -291,7 +291,7 @@ def _here(step, fixed):
 
 
 def codecs(record: Mapping[str, Any]) -> str:
-    """What encoded and what decodes the image of a record of `Degraded`: "libjpeg 9d > libjpeg-turbo 3.1.4".
+    """The encoder and the decoder in a record of `Degraded`: "libjpeg 9d > libjpeg-turbo 3.1.4".
 
     Scores of images that other codecs made are no scores of these. Of several codecs in turn there are several pairs.
 
@@ -308,16 +308,16 @@ def _short(library):
 
 
 def codec_kinds(text: str) -> str:
-    """A text of `codecs` without the versions of those of which every version gives the same pixels."""
+    """A text of `codecs` without versions of codecs whose versions all give the same pixels."""
     return re.sub(rf"({'|'.join(_STEADY)}) [^ ,]+", r"\1", text)
 
 
 def other_codecs(record: Mapping[str, Any], name: str) -> str:
-    """Why scores of a record's image do not belong beside those of a protocol: other codecs; "" where they do.
+    """The reason, other codecs, why scores of a record's image cannot stand beside a protocol's; "" if they can.
 
     Args:
-      record: of `Degraded`; {} where what made the image is not known, against which nothing is said.
-      name: of the protocol that judges. What a method does after its codecs is the method's.
+      record: record of `Degraded`; {} where what made the image is not known, against which nothing is said.
+      name: name of the protocol that judges. What a method does after its codecs is the method's.
     """
     if not record or name not in PROTOCOLS:
         return ""
@@ -362,7 +362,7 @@ def degrade(name: str, hr: np.ndarray, *, seed: int | str = 0, **fixed: Any) -> 
 
 
 def replay(record: Mapping[str, Any], hr: np.ndarray) -> Degraded:
-    """Degrades as a record says, whatever the versions of the libraries were then.
+    """Degrades again as a record says, with the libraries installed now.
 
     Returns:
       Degraded, whose record has the versions of now: equal records mean equal bytes.
@@ -372,20 +372,20 @@ def replay(record: Mapping[str, Any], hr: np.ndarray) -> Degraded:
 
 
 def jpeg_quality(record: Mapping[str, Any]) -> int | None:
-    """The JPEG quality of what a record of `Degraded` made: of the last JPEG among its steps, None without one."""
+    """The JPEG quality in a record of `Degraded`: of the last JPEG among its steps, None without one."""
     found = [step["quality"] for step in record.get("steps", ()) if step["fn"] == "jpeg"]
     return found[-1] if found else None
 
 
 def sees_whole(name: str) -> bool:
-    """Whether a protocol has a codec of which a part of an image is only to be had with all of it."""
+    """Whether a protocol has a codec that must encode the whole image to know a part of it."""
     return any(codec(step["fn"]).whole for step in protocol(name).steps if _is_codec(step))
 
 
 def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, int], *,
                  kept: Callable[[list, Callable[[], bytes]], bytes] | None = None,
                  seed: int | str = 0, **fixed: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Degrades as much of an image as it takes to know a part of its LR image.
+    """Degrades only as much of an image as a part of its LR image needs.
 
     The part equals the same part of the whole LR image, bit for bit. With resizes and JPEG the codec gets whole blocks
     of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated. AVIF gets the
@@ -444,7 +444,7 @@ def _made(record, lr_bytes):
 
 def trace(record: Mapping[str, Any], hr: np.ndarray, *,
           keep: tuple[slice, slice] = (slice(None), slice(None))) -> Iterator[Made]:
-    """The steps of `replay` one by one.
+    """Replays a record step by step.
 
     Args:
       record, hr: see `replay`.
@@ -488,12 +488,12 @@ def trace(record: Mapping[str, Any], hr: np.ndarray, *,
 
 
 def decode(lr_bytes: bytes, record: Mapping[str, Any] | None = None, *, name: str | None = None) -> np.ndarray:
-    """An LR file's bytes as uint8 (H, W, 3); of a clip (T, H * 3 // 2, W).
+    """Decodes an LR file's bytes to uint8 (H, W, 3); a clip's to (T, H * 3 // 2, W).
 
     Args:
       lr_bytes: the content of the file.
       record: a `Degraded`'s record; without one, the libraries inside Pillow decode.
-      name: what error messages call the file.
+      name: name for error messages.
 
     Raises:
       UserError: damaged.
@@ -530,7 +530,7 @@ def _decoded(step, data):
 
 
 def _made_by(step):
-    """What a step's own parameters do not say of how it is done: the version of its library, and its other settings."""
+    """The facts about a step that its parameters do not state: the version of its library, and its other settings."""
     parameters = {key: value for key, value in step.items() if key != "fn"}
     if _is_codec(step):
         made_by = codec(step["fn"]).record(**parameters)

@@ -1,4 +1,4 @@
-"""What the codecs of FFmpeg share: PyAV, and clips as arrays.
+"""Shared parts of FFmpeg's codecs: PyAV, and clips as arrays.
 
 A clip in 8-bit YUV 4:2:0 is one uint8 array (T, H * 3 // 2, W) with the bytes of a raw .yuv file: of every frame H rows
 of luma, then both chroma planes of H / 2 x W / 2 px each. H and W are even.
@@ -114,7 +114,7 @@ def decode(data, codec, name):
     Args:
       data: bytes.
       codec: FFmpeg's name of the codec that the file must have, e.g. "hevc"; None takes any.
-      name: what error messages call the file.
+      name: name for error messages.
 
     Yields:
       av.VideoFrame.
@@ -159,7 +159,7 @@ def read_clip(data, name):
 
     Args:
       data: the bytes of the file.
-      name: what error messages call it.
+      name: name for error messages.
 
     Raises:
       UserError: damaged, no video, not 8-bit YUV 4:2:0, or PyAV is not installed.

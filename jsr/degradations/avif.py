@@ -94,12 +94,12 @@ def decode(data, *, decoder="ffmpeg"):
 
 
 def library():
-    """Names and versions of what encodes, for records; raises UserError where PyAV is not installed."""
+    """Names and versions of the encoder's libraries, for records; raises UserError where PyAV is not installed."""
     return _video.library("SVT-AV1")
 
 
 def reader(decoder="ffmpeg"):
-    """Name and version of what decodes, for records; `decoder` and errors as in `decode`."""
+    """Name and version of the decoder, for records; `decoder` and errors as in `decode`."""
     if decoder not in DECODERS:
         raise UserError(f"AVIF decoder {decoder!r} is unknown; {nearest(decoder, DECODERS)}")
     return f"libavif {features.version('avif')}" if decoder == "pillow" else _video.library()

@@ -1,4 +1,4 @@
-"""A folder of HR images, or of clips, to a folder of LR files, with a manifest of what made each."""
+"""A folder of HR images, or of clips, to a folder of LR files, with a manifest of the steps that made each."""
 
 import contextlib
 import functools
@@ -75,10 +75,10 @@ def _degrade(sources, hr_dir, out_dir, protocol, fixed, num_workers, overwrite, 
 
 
 def record_of(path, data):
-    """What made an LR file, by the manifest of its folder or of one around it; {} where none knows the file.
+    """The record of an LR file in the manifest of its folder or of a folder above; {} if none has the file.
 
     Args:
-      path: of the LR file.
+      path: path of the LR file.
       data: its bytes: another file of the name is not that of the manifest.
 
     Returns:
@@ -108,7 +108,7 @@ def _entries(manifest, changed):
 
 
 def foresee(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, passed=None, shard=None):
-    """What `degrade_folder` would do with every image, without doing it.
+    """Foretells the verdict of `degrade_folder` on every image, without writing.
 
     Args:
       hr_dir, out_dir, protocol, fixed, overwrite, passed, shard: see `degrade_folder`.
@@ -152,7 +152,7 @@ def _sources(hr_dir, out_dir, protocol, fixed, passed, shard):
 
 @functools.lru_cache(maxsize=1)
 def _manifest(out_dir, protocol, overwrite, shard):
-    """The manifest, of which each process reads only what is new."""
+    """The manifest; each process reads only its new entries."""
     return results.Manifest(out_dir / MANIFEST, COMMAND, {"protocol": protocol}, overwrite=overwrite, shard=shard)
 
 

@@ -33,7 +33,7 @@ def explain_folder(hr_dir, out_dir, protocol, *, fixed=None, overwrite=False, pa
     """
     degradations.draw(protocol, **(fixed or {}))
     if degradations.protocol(protocol).video:
-        raise UserError(f"{protocol}: is of clips; --explain shows images only")
+        raise UserError(f"{protocol}: is for clips; --explain shows only images")
     errors = []
     for target, path in places(hr_dir, out_dir, passed).items():
         try:

@@ -18,7 +18,7 @@ def encode(image, quality, *, subsampling="4:2:0"):
     Args:
       image: uint8 (H, W, 3), RGB.
       quality: integer, 0 to 100, libheif's.
-      subsampling: of chroma, "4:2:0", "4:2:2" or "4:4:4".
+      subsampling: subsampling of chroma, "4:2:0", "4:2:2" or "4:4:4".
 
     Raises:
       ValueError: wrong type, shape, quality or subsampling.
@@ -47,7 +47,7 @@ def decode(data):
 
 
 def library():
-    """Names and versions of what encodes and decodes, for records: "libheif 1.23.6, x265 4.3"."""
+    """Names and versions of encoder and decoder, for records: "libheif 1.23.6, x265 4.3"."""
     its = _library().libheif_info()
     return f"libheif {its['libheif']}, {its['HEIF']}"
 

@@ -103,8 +103,8 @@ def decode(data, *, num_frames=None, name=None):
 
     Args:
       data: bytes.
-      num_frames: how many frames there must be; None takes what there is.
-      name: what error messages call the clip.
+      num_frames: number of frames that there must be; None takes any number.
+      name: name for error messages.
 
     Returns:
       uint8 (T, H * 3 // 2, W); of a stream by HM bit for bit HM's own reconstruction.
@@ -124,7 +124,7 @@ def decode_rgb(data, *, num_frames=None, name=None):
 
 
 def library(encoder="x265", *, hm_encoder=None, hm_config=None):
-    """Name and version of what encodes, for records; arguments and errors as in `encode`."""
+    """Name and version of the encoder, for records; arguments and errors as in `encode`."""
     _check_encoder(encoder)
     if encoder == "x265":
         return _video.library("x265")
@@ -238,7 +238,7 @@ def _complaint(printed):
 
 @functools.cache
 def _hm_version(encoder):
-    """What HM calls itself in the first line it prints, e.g. "16.20"."""
+    """HM's name and version in the first line that it prints, e.g. "16.20"."""
     _, printed = _run_hm(encoder, "--help")  # HM's exit status for that is 1
     match = re.search(r"Encoder Version \[([^\]]+)\]", printed)
     return match.group(1) if match else "(version unknown)"

@@ -102,7 +102,7 @@ def decode(data, *, decoder="pillow"):
 
 @functools.cache
 def library(codec="pillow"):
-    """Name and version of what encodes or decodes, for records.
+    """Name and version of an encoder or decoder, for records.
 
     Args:
       codec: one of `LIBRARIES`.

@@ -89,7 +89,7 @@ _INVERSE = {8: _DCT8.T, 16: _INVERSE_DCT16.T}
 
 
 class _Library(NamedTuple):
-    """Where two libraries differ.
+    """The points in which libraries differ.
 
     Attributes:
       chroma_dc: Annex K's step for the mean of chroma; the other steps are shared.
@@ -118,8 +118,9 @@ _DOWN_BIAS = {(1, 2): (0, 1), (2, 2): (1, 2)}
 _UP_BIAS = {(1, 2): (1, 2), (2, 2): (8, 7)}
 
 
-@functools.partial(jax.jit, static_argnames=("subsampling", "library"))
-def jpeg(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:0", library: str = "pillow") -> jax.Array:
+@functools.partial(jax.jit, static_argnames=("subsampling", "library", "decoder"))
+def jpeg(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:0", library: str = "pillow",
+         decoder: str = "", sizes: ArrayLike | None = None) -> jax.Array:
     """The image that is read back after it was saved as JPEG.
 
     Compiled once a shape; works under jit and vmap. There is no gradient; see `jpeg_float`.
@@ -130,6 +131,9 @@ def jpeg(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:0", li
       subsampling: chroma sampling, a key of `jsr.degradations.jpeg.SUBSAMPLINGS`; grey has none.
       library: encoder and decoder, a key of `LIBRARIES`: "pillow" is libjpeg-turbo, as in Pillow's wheels; "9d" stands
         for libjpeg 9a to 9d, "9e" for 9e and 9f.
+      decoder: the decoder where it is another, a key of `LIBRARIES`.
+      sizes: int32 (..., 2), height and width of each image, which has the first rows and columns of its array; all by
+        default, and 6 px at least. What the arrays hold beyond has no meaning, before and after.
 
     Returns:
       uint8 of the image's shape.
@@ -144,20 +148,24 @@ def jpeg(image: ArrayLike, quality: ArrayLike, *, subsampling: str = "4:2:0", li
         raise ValueError(f"quality must be an integer or an array of integers, got {quality.dtype}")
     if subsampling not in SUBSAMPLINGS:
         raise ValueError(f"subsampling {subsampling!r} is unknown; {nearest(subsampling, SUBSAMPLINGS)}")
-    if library not in LIBRARIES:
-        raise ValueError(f"library {library!r} is unknown; {nearest(library, LIBRARIES)}")
+    for name in (library, decoder or library):
+        if name not in LIBRARIES:
+            raise ValueError(f"library {name!r} is unknown; {nearest(name, LIBRARIES)}")
 
-    lib, shape = LIBRARIES[library], image.shape
-    steps = jnp.broadcast_to(_steps(quality, lib), (*shape[:-3], 2, 8, 8)).reshape(-1, 2, 8, 8)
+    encodes, decodes, shape = LIBRARIES[library], LIBRARIES[decoder or library], image.shape
+    steps = jnp.broadcast_to(_steps(quality, encodes), (*shape[:-3], 2, 8, 8)).reshape(-1, 2, 8, 8)
     image = image.astype(jnp.int32).reshape(-1, *shape[-3:])
+    if sizes is not None:
+        sizes = jnp.broadcast_to(sizes, (*shape[:-3], 2)).reshape(-1, 2)
+        image = _bordered(image, sizes)
     if shape[-1] == 1:
-        decoded = _coded(image[..., 0], steps[:, 0], lib)
+        decoded = _coded(image[..., 0], steps[:, 0], decodes)
     else:
         y, cb, cr = _ycc_from_rgb(image)
-        chroma = _coded_chroma(jnp.concatenate([cb, cr]), jnp.tile(steps[:, 1], (2, 1, 1)), lib,
-                               SUBSAMPLINGS[subsampling])
+        chroma = _coded_chroma(jnp.concatenate([cb, cr]), jnp.tile(steps[:, 1], (2, 1, 1)), encodes, decodes,
+                               SUBSAMPLINGS[subsampling], None if sizes is None else jnp.tile(sizes, (2, 1)))
         cb, cr = jnp.split(chroma, 2)
-        decoded = _rgb_from_ycc(_coded(y, steps[:, 0], lib), cb, cr, lib)
+        decoded = _rgb_from_ycc(_coded(y, steps[:, 0], decodes), cb, cr, decodes)
     return decoded.astype(jnp.uint8).reshape(shape)
 
 
@@ -217,41 +225,67 @@ def _rgb_from_ycc(y, cb, cr, lib):
     return jnp.clip(jnp.stack([r, g, b], axis=-1), 0, 255)
 
 
-def _coded_chroma(planes, steps, lib, factors):
-    """Chroma planes (N, H, W) scaled down by `factors` (vertical, horizontal), coded and scaled up again."""
-    if lib.scales_in_dct or factors == (1, 1):
-        return _coded(planes, steps, lib, (8 * factors[0], 8 * factors[1]))
+def _coded_chroma(planes, steps, encoder, decoder, factors, sizes):
+    """Chroma planes (N, H, W) scaled down by `factors` (vertical, horizontal), coded and scaled up again.
+
+    With `sizes` (N, 2) the planes are `_bordered`.
+    """
     _, height, width = planes.shape
-    small = _coded(_downsampled(planes, factors), steps, lib)[:, :, :-(-width // factors[1])]
+    if factors == (1, 1):
+        return _coded(planes, steps, decoder)
+    whole = 8 * factors[0], 8 * factors[1]
+    small_sizes = None if sizes is None else -(-sizes // np.array(factors))
+    small = planes if encoder.scales_in_dct else _downsampled(planes, factors)
+    if sizes is not None and not encoder.scales_in_dct:
+        small = _bordered(small, small_sizes, axes=(1,))  # columns beyond the border were rounded in turn
+    coefficients = _encoded(small, steps, whole if encoder.scales_in_dct else (8, 8))
+    if decoder.scales_in_dct:
+        return _decoded(coefficients, decoder, whole)[:, :height, :width]
+    small = _decoded(coefficients, decoder, (8, 8))[:, :-(-height // factors[0]), :-(-width // factors[1])]
+    if sizes is not None:
+        small = _bordered(small, small_sizes)
     return _upsampled(small, factors)[:, :height, :width]
 
 
-def _coded(planes, steps, lib, block=(8, 8)):
-    """Planes (N, H, W) after DCT, quantisation and the way back.
+def _bordered(images, sizes, axes=(1, 2)):
+    """Images (N, H, W, ...) with the last row and column of each, by its height and width (N, 2), repeated beyond."""
+    for axis in axes:
+        places = jnp.minimum(jnp.arange(images.shape[axis]), sizes[:, axis - 1, None] - 1)
+        places = places.reshape(len(images), *(-1 if its == axis else 1 for its in range(1, images.ndim)))
+        images = jnp.take_along_axis(images, places, axis)
+    return images
 
-    Args:
-      planes: int32 (N, H, W) of 0 to 255.
-      steps: int32 (N, 8, 8).
-      lib: a `_Library`.
-      block: height and width in px, each 8 or 16, of what 8 x 8 coefficients stand for.
+
+def _coded(planes, steps, lib):
+    """Planes (N, H, W) after DCT, quantisation by steps (N, 8, 8), and the way back; int32 of 0 to 255."""
+    return _decoded(_encoded(planes, steps, (8, 8)), lib, (8, 8))[:, :planes.shape[1], :planes.shape[2]]
+
+
+def _encoded(planes, steps, block):
+    """Coefficients (8, 8, N, rows, columns of blocks) of planes (N, H, W) of 0 to 255, as they are decoded.
+
+    `block` is the height and width in px, each 8 or 16, of what 8 x 8 coefficients stand for.
     """
-    num, height, width = planes.shape
     rows, columns = block
     planes = _padded(planes, rows, columns)
-    blocks = planes.reshape(num, planes.shape[1] // rows, rows, planes.shape[2] // columns, columns)
+    blocks = planes.reshape(len(planes), planes.shape[1] // rows, rows, planes.shape[2] // columns, columns)
     # Position in the block first: all blocks together are then one long vector.
     x = blocks.transpose(2, 4, 0, 1, 3) - 128
     x = _transformed(_FORWARD[columns], x, 1, 11)
     x = _transformed(_FORWARD[rows], x, 0, 13 + rows // 8 + columns // 8)  # 16 samples add up to twice as much as 8
     # Coefficients are 8 times the true ones. Half a step is rounded away from zero.
     steps = jnp.broadcast_to(steps.transpose(1, 2, 0)[..., None, None], x.shape)
-    x = jnp.sign(x) * jax.lax.div(jnp.abs(x) + 4 * steps, 8 * steps) * steps
-    x = _transformed(_INVERSE[rows], x, 0, 11)
-    x = _transformed(_INVERSE[columns], x, 1, 18)
+    return jnp.sign(x) * jax.lax.div(jnp.abs(x) + 4 * steps, 8 * steps) * steps
+
+
+def _decoded(coefficients, lib, block):
+    """The planes, of whole blocks, of coefficients; see `_encoded`."""
+    x = _transformed(_INVERSE[block[0]], coefficients, 0, 11)
+    x = _transformed(_INVERSE[block[1]], x, 1, 18)
     if lib.wraps:
         x = ((x + 512) & 1023) - 512
-    x = jnp.clip(x + 128, 0, 255)
-    return x.transpose(2, 3, 0, 4, 1).reshape(planes.shape)[:, :height, :width]
+    x = jnp.clip(x + 128, 0, 255).transpose(2, 3, 0, 4, 1)
+    return x.reshape(len(x), x.shape[1] * block[0], -1)
 
 
 def _transformed(matrix, x, axis, shift):

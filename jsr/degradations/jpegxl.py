@@ -56,7 +56,7 @@ def decode(data):
 
 
 def library():
-    """Names and versions of what encodes and decodes, for records: "libjxl 0.12.0, OpenImageIO 3.2.2.0"."""
+    """Names and versions of encoder and decoder, for records: "libjxl 0.12.0, OpenImageIO 3.2.2.0"."""
     oiio = _library()
     libraries = dict(part.partition(":")[::2] for part in oiio.get_string_attribute("library_list").split(";"))
     return f"{libraries['jpegxl']}, OpenImageIO {oiio.__version__}"

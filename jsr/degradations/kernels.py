@@ -31,7 +31,7 @@ def gaussian(size, sigma_x, sigma_y=None, theta=0.0):
     Args:
       size: side, px, odd.
       sigma_x: standard deviation, px.
-      sigma_y: of the other axis; None is `sigma_x`.
+      sigma_y: sigma of the other axis; None is `sigma_x`.
       theta: angle by which the axes are turned, radians.
     """
     return _normal(np.exp(-0.5 * _squared_distance(size, sigma_x, sigma_y, theta)))

@@ -11,6 +11,7 @@ and at x3, where none comes near a half; at other factors a value that is near a
 10 000 values of noise at random sizes).
 """
 
+from collections.abc import Callable
 import functools
 import math
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from jsr.degradations.resize import matlab_passes
 
-_PRECISION_BITS = 32 - 8 - 2  # of Pillow's weights
+PRECISION_BITS = 32 - 8 - 2  # of Pillow's weights
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -38,27 +39,34 @@ def pillow_bicubic(images: ArrayLike, size_hw: tuple[int, int]) -> jax.Array:
     Raises:
       ValueError: another type or rank.
     """
-    return _pillow(images, size_hw, _cubic, 2)
+    return _pillow(images, size_hw, *PILLOW["pillow_bicubic"])
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def pillow_lanczos(images: ArrayLike, size_hw: tuple[int, int]) -> jax.Array:
     """Pillow's LANCZOS, bit for bit; arguments and result as `pillow_bicubic`."""
-    return _pillow(images, size_hw, _lanczos, 3)
+    return _pillow(images, size_hw, *PILLOW["pillow_lanczos"])
 
 
 def _pillow(images, size_hw, kernel, support):
     """Width before height, rounded to 8 bits after each; where a size is kept the weights are one and zeros."""
     x = _checked(images).astype(jnp.int32)
     for axis in (1, 0):
-        taps = _pillow_taps(images.shape[axis - 3], size_hw[axis], kernel, support)
-        x = (_weighted(x, axis, *taps) + (1 << (_PRECISION_BITS - 1))) >> _PRECISION_BITS
+        taps = pillow_taps(images.shape[axis - 3], size_hw[axis], kernel, support)
+        x = (_weighted(x, axis, *taps) + (1 << (PRECISION_BITS - 1))) >> PRECISION_BITS
         x = jnp.clip(x, 0, 255)
     return x.astype(jnp.uint8)
 
 
-def _pillow_taps(side, out, kernel, support):
-    """Source pixels and fixed-point weights, int32 (taps, out): no pixel outside the image, the rest sum to one."""
+def pillow_taps(side: int, out: int, kernel: Callable[[np.ndarray], np.ndarray],
+                support: float) -> tuple[np.ndarray, np.ndarray]:
+    """Source pixels and fixed-point weights, int32 (taps, out): no pixel outside the image, the rest sum to one.
+
+    Args:
+      side, out: pixels before and after.
+      kernel: function of distances, in px of the larger side.
+      support: distance beyond which the kernel is zero.
+    """
     scale = side / out
     stretch = max(scale, 1.0)
     radius = support * stretch
@@ -68,7 +76,7 @@ def _pillow_taps(side, out, kernel, support):
     pixels = first + np.arange(math.ceil(radius) * 2 + 1)[:, None]
     weights = np.where(pixels < end, kernel((pixels - center + 0.5) * (1 / stretch)), 0)
     weights /= weights.sum(0)
-    fixed = np.trunc(weights * (1 << _PRECISION_BITS) + np.copysign(0.5, weights))
+    fixed = np.trunc(weights * (1 << PRECISION_BITS) + np.copysign(0.5, weights))
     return np.minimum(pixels, side - 1).astype(np.int32), fixed.astype(np.int32)
 
 
@@ -133,6 +141,8 @@ def _checked(images):
     return images
 
 
+# Kernel and support, in px of the smaller image, of Pillow's
+PILLOW = {"pillow_bicubic": (_cubic, 2), "pillow_lanczos": (_lanczos, 3)}
 RESIZES = {
     "pillow_bicubic": pillow_bicubic,
     "pillow_lanczos": pillow_lanczos,

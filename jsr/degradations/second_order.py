@@ -40,7 +40,7 @@ def draw_blur(rng, *, sigma, generalized, plateau, ringing, share=1.0):
       sigma: (least, most) of standard deviations, px.
       generalized, plateau: (least, most) of `beta`: half of the draws are below 1, half above.
       ringing: share of sinc kernels.
-      share: of images that are blurred at all.
+      share: share of images that are blurred at all.
 
     Returns:
       {kind, size, ...}: arguments of jsr.degradations.kernels.named; {kind: "none"} of an image that is not blurred.
@@ -80,7 +80,7 @@ def draw_rescale(rng, *, shares, sizes, of_lr=False):
 
     Args:
       rng: np.random.Generator.
-      shares: of images that become larger, smaller and stay.
+      shares: shares of images that become larger, smaller and stay.
       sizes: (least, most) of the new size over the old.
       of_lr: the factor is of the LR image's size instead of the image's.
 
@@ -103,7 +103,7 @@ def rescale(image, size, mode, factor=None, axis=0):
     Args:
       image: float32 (..., H, W, C) of NumPy or JAX.
       size: (height, width) of the result.
-      mode: of MODES.
+      mode: one of MODES.
       factor: torch's scale_factor, by which it computes places where the size follows from it; None where the size
         was given.
       axis: that of the height.
@@ -201,12 +201,12 @@ def _through_jpeg(image, quality):
 
 
 def as_float(image):
-    """float32 0..1 of uint8, or what it was."""
+    """float32 in [0, 1] from uint8; a float image is returned unchanged."""
     return image.astype(np.float32) / np.float32(255) if image.dtype == np.uint8 else image
 
 
 def as_levels(image):
-    """uint8 of float32 0..1, or what it was."""
+    """uint8 from float32 in [0, 1]; a uint8 image is returned unchanged."""
     return image if image.dtype == np.uint8 else np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
 
 

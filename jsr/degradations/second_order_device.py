@@ -55,7 +55,7 @@ def noise(key: ArrayLike, images: ArrayLike, poisson: ArrayLike, strength: Array
     """Images with noise, clipped to 0..1.
 
     Args:
-      key: of jax.random.
+      key: key of jax.random.
       images: float32 (N, H, W, 3).
       poisson: bool (N,), Poisson noise instead of Gaussian.
       strength: float32 (N,), standard deviation of Gaussian noise, levels of 255, or factor of Poisson noise.

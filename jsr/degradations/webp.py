@@ -43,7 +43,7 @@ def decode(data):
 
 
 def library():
-    """Name and version of what encodes and decodes, for records."""
+    """Name and version of encoder and decoder, for records."""
     return f"libwebp {features.version('webp')}"
 
 

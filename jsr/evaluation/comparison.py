@@ -1,4 +1,4 @@
-"""Several methods on the same images: whose mean is best, what of it is chance, and where each fails."""
+"""Several methods on the same images: the best mean, differences that may be chance, and worst images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ def bootstrap(differences: Sequence[float] | np.ndarray) -> tuple[float, float, 
     """The paired bootstrap of a mean difference over images (Efron's percentiles), the same bits each time.
 
     Args:
-      differences: of two methods' scores, one an image.
+      differences: differences of two methods' scores, one an image.
 
     Returns:
       (low, high, p): the interval of `LEVEL`, and the two-sided chance of a mean beyond 0, at least 1 / DRAWS. Of one
@@ -67,7 +67,7 @@ def worst(rows: Sequence[Mapping[str, Any]], methods: Sequence[str], key: str) -
 
     Args:
       rows, methods: see `compare`; rows also have a name.
-      key: of the score.
+      key: key of the score.
 
     Returns:
       {method: [{name, value, behind, than: method}]}, `WORST` at most, where it is behind at all, the worst in front;

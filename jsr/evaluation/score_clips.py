@@ -15,7 +15,7 @@ from jsr.errors import FileError, UserError
 from jsr.files import no_folder
 
 _UNSPECIFIED = 2  # FFmpeg's number of a colour space that a stream does not tell
-_FPS = 25  # of folders of images, which tell none
+FPS = 25  # of folders of images, which tell none
 _LEAST = {"x265": 2, "hm": 8}  # what sides of LR clips are multiples of, px
 
 
@@ -42,8 +42,7 @@ def list_clips(place, passed):
     if not clips:
         raise UserError(f"{place}: no clips in it" + (f" ({passed})" if passed.kinds else ""))
     if place in clips and len(clips) > 1:
-        raise UserError(f"{place}: holds images beside other clips; put the frames of each clip into a folder of its "
-                        "own")
+        raise UserError(f"{place}: holds images beside clips; put the frames of each clip into a folder of its own")
     return clips
 
 
@@ -54,7 +53,7 @@ class Frames:
     judged. The images of a folder come in the order of the numbers in their names.
 
     Args:
-      path: of the video file or the folder.
+      path: path of the video file or the folder.
       like: Frames whose colours are those of a video that tells none; None takes the converter's, BT.601.
 
     Attributes:
@@ -66,12 +65,12 @@ class Frames:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         if self._path.is_dir():
-            yield from map(images.read_rgb, _files(self._path))
+            yield from map(images.read_rgb, frame_files(self._path))
             return
         for frame in _video.decode(_bytes_of(self._path), None, self._path):
             if any(component.bits != 8 for component in frame.format.components):
-                raise FileError(f"{self._path}: is {frame.format.name}, and clips of 8 bit are scored; convert it, or "
-                                "make a folder of PNG images of it")
+                raise FileError(f"{self._path}: is {frame.format.name}, but only clips of 8 bit are scored; convert "
+                                "it, or make a folder of PNG images of it")
             if frame.colorspace == _UNSPECIFIED and self._like and self._like.colours:
                 frame.colorspace, frame.color_range = self._like.colours
             self.colours = int(frame.colorspace), int(frame.color_range)
@@ -80,7 +79,7 @@ class Frames:
     def yuv(self, multiple):
         """(the clip in YUV 4:2:0, cropped to multiples, frames a second), see `jsr.degradations._video`."""
         if self._path.is_dir():
-            yuv, fps = np.concatenate([_video.rgb_to_yuv(_cropped(frame, 2)[None]) for frame in self]), _FPS
+            yuv, fps = np.concatenate([_video.rgb_to_yuv(_cropped(frame, 2)[None]) for frame in self]), FPS
         else:
             yuv, fps = _video.read_clip(_bytes_of(self._path), self._path)
         return _video.crop_to_multiple(yuv, multiple), max(1, round(fps))
@@ -88,13 +87,13 @@ class Frames:
 
 def named_frames(name, path):
     """Yields ("<name>/001", ...) of every frame of a clip: the Path of an image, of a video uint8 (H, W, 3)."""
-    frames = _files(path) if path.is_dir() else Frames(path)
+    frames = frame_files(path) if path.is_dir() else Frames(path)
     yield from ((f"{name}/{number:03d}", frame) for number, frame in enumerate(frames, start=1))
 
 
 def amiss(sr, lr, scale):
-    """What is wrong with a clip made of an LR clip, lines, by its first frame and, of files, the number of frames."""
-    counts = [len(_files(path)) for path in (sr, lr) if path.is_dir()]
+    """Mistakes of a clip made of an LR clip, lines, by its first frame and, for files, the number of frames."""
+    counts = [len(frame_files(path)) for path in (sr, lr) if path.is_dir()]
     try:
         first = [next(iter(Frames(path)), None) for path in (sr, lr)]
     except UserError as e:
@@ -109,7 +108,8 @@ def amiss(sr, lr, scale):
     return []
 
 
-def _files(folder):
+def frame_files(folder):
+    """[Path] of the images in a folder, in the order of the numbers in their names."""
     def order(path):  # numbers as such: 2 comes before 10
         return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"(\d+)", path.name))]
 

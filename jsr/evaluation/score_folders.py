@@ -1,4 +1,4 @@
-"""Folders of images held against folders of images: who belongs to whom, and the scores of one pair."""
+"""Folders of images compared with folders of images: the pairs of files, and the scores of one pair."""
 
 import collections
 import dataclasses
@@ -28,7 +28,7 @@ def match(made, references, *, what="SR", reference="HR"):
     Args:
       made: paths of the files to pair, which may have something added.
       references: paths whose stems are the names.
-      what, reference: what messages call the two.
+      what, reference: names of the two in messages.
 
     Returns:
       (pairs, problems): {reference path: made path}, and one line for each file that is left over, naming it.
@@ -149,7 +149,7 @@ def score_pair(pair, *, keys, crop_border=0, scale=None, degradation="", fixed=N
       scale: HR size over LR size; HR rows and columns beyond a multiple of it are cropped, bottom and right.
       degradation: key of jsr.degradations.PROTOCOLS that makes the LR of a pair without one; "" for no baseline.
       fixed: parameters of `degradation` to set, {name: value}, see `jsr.degradations.draw`.
-      baseline: what the result calls the plain upscaling.
+      baseline: name of the plain upscaling in the result.
       kernel: key of jsr.degradations.enlarge.KERNELS that does it.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Networks on evaluation images or clips: what validation during a run and the report at its end share."""
+"""Scores of networks on evaluation images or clips, for validation during a run and for its report."""
 
 
 import numpy as np
@@ -60,7 +60,8 @@ def same_codecs(made):
     if len(found) > 1:
         words = "; ".join(f"{text or 'what is not known'} ({len(names)}, as {names[0]})"
                           for text, names in found.values())
-        raise UserError(f"LR images by several codecs, whose scores share no table: {words}; make all by one")
+        raise UserError(f"several codecs made the LR images, and their scores share no table: {words}; make all images "
+                        "by one")
     return next((text for text, _ in found.values()), "")
 
 

@@ -1,4 +1,4 @@
-"""Whether an exported network gives what jsr itself gives, at several sizes."""
+"""Compares an exported network's output with jsr's own, at several sizes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
@@ -23,10 +23,10 @@ class Compared:
 
     Attributes:
       count: number of images at once.
-      height, width: of LR, px.
+      height, width: size of LR, px.
       picture: "noise" or "scene".
       largest: the largest difference, in levels of 255.
-      share: of the values that differ.
+      share: share of the values that differ.
       right: whether all of it is rounding.
     """
 

@@ -52,7 +52,7 @@ def convert(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *, 
     except UserError:
         raise
     except Exception as e:  # of many classes: a network may do anything with the sizes that it is given
-        raise UserError(f"ncnn takes plain networks, of which this is none ({type(e).__name__}: {e!s:.80})") from e
+        raise UserError(f"ncnn takes only plain networks, and this is none ({type(e).__name__}: {e!s:.80})") from e
     _without_gathers(model)
     side, channels = -(-LEAST_SIDE // multiple(networks)) * multiple(networks), chain_channels(networks)[0]
     shapes = [f"[1,{channels},{side * height},{side * width}]f32" for height, width in ((1, 2), (3, 2))]
@@ -91,7 +91,7 @@ def load(param: bytes, weights: bytes) -> Callable[[np.ndarray], np.ndarray]:
         for path, content in zip(files, (param, weights), strict=True):
             path.write_bytes(content)
         if net.load_param(str(files[0])) or net.load_model(str(files[1])):
-            raise UserError("ncnn has not all the layers that this network needs")
+            raise UserError("ncnn lacks layers that this network needs")
 
     def run(lr):
         image = np.ascontiguousarray(lr[0].transpose(2, 0, 1))  # which ncnn reads where it lies, and does not keep

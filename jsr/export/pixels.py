@@ -1,4 +1,4 @@
-"""A chain of networks as one pure function of an image as files hold it, of any size: what is exported."""
+"""The function that is exported: a chain of networks as one pure function of an image as files hold it, of any size."""
 
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
@@ -18,7 +18,7 @@ from jsr.layers.padding import crop_to
 
 def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *,
               dtype: DTypeLike = np.uint8, half: bool = False) -> Callable[[jax.Array], jax.Array]:
-    """What `jsr upscale` does to a whole picture of the chain's channels, as one function that takes symbolic sizes.
+    """A function, also of symbolic sizes, that treats a picture of the chain's channels as `jsr upscale` does, whole.
 
     Padding, cropping, clipping and rounding are inside, so that whoever runs the function needs nothing else of jsr.
     Padding is a gather of rows and columns; it reflects again where an image is smaller than the padding, as
@@ -27,7 +27,7 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
     Args:
       networks: {name: module} in order.
       variables: {name: Flax collections}; they become constants of the function.
-      dtype: of LR and SR: uint8, or float32 in [0, 1], clipped and not rounded.
+      dtype: dtype of LR and SR: uint8, or float32 in [0, 1], clipped and not rounded.
       half: the parameters are kept, and the networks computed, in float16.
 
     Returns:
@@ -69,15 +69,15 @@ def tracing(size: tuple[int, int] | None, batch: int | None = 1) -> Iterator[Non
         reason = str(e).strip().partition("\n")[0]
         what, where = ("size", "--size 256x256") if size is None else ("number", "--batch 4")
         raise UserError(f"this network needs to know the {what} of its images ({type(e).__name__}: {reason:.80}); "
-                        f"export it for one, as {where}") from e
+                        f"export it for one {what}: {where}") from e
 
 
 def padded_rows(side: Any, target: Any, mode: str) -> jax.Array:
-    """Which row of an image of `side` rows stands in each of `target` rows, int32 (target,); "zeros" is as "replicate".
+    """The source row, in an image of `side` rows, of each of `target` rows, int32 (target,); "zeros" is as "replicate".
 
     Args:
       side, target: int, or symbolic dimensions of jax.export.
-      mode: of jsr.layers.padding.Padding.
+      mode: mode of jsr.layers.padding.Padding.
     """
     last = jnp.asarray(side, jnp.int32) - 1
     rows = lax.iota(jnp.int32, target)
@@ -113,6 +113,6 @@ def _to_unit(lr):
 
 
 def _from_unit(sr, dtype):
-    """Float32 to what a file holds: clipped, and rounded half to even as NumPy does."""
+    """Float32 to a file's values: clipped, and rounded half to even as NumPy does."""
     sr = jnp.clip(sr.astype(jnp.float32), 0, 1)
     return sr if dtype == np.float32 else lax.round(sr * 255, lax.RoundingMethod.TO_NEAREST_EVEN).astype(dtype)

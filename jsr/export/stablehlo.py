@@ -34,12 +34,12 @@ DEFAULT_PLATFORMS = ("cpu", "cuda", "tpu")
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What a StableHLO file holds.
+    """The content of a StableHLO file.
 
     Attributes:
       meta: the metadata that it was saved with, and "program": {"platforms", "input", "output", "call"}, of which
         input and output are {"name", "dtype", "shape"}, lengths that stay open by name, and call is lines of Python.
-      platforms: of PLATFORMS; it runs on these alone.
+      platforms: names from PLATFORMS; the program runs only on these.
     """
 
     meta: dict[str, Any]
@@ -70,7 +70,7 @@ def serialize(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
     Args:
       networks, variables, dtype, half: as for `on_pixels`.
       meta: JSON object to keep beside it.
-      platforms: of PLATFORMS, that it is to run on.
+      platforms: names from PLATFORMS, for the program to run on.
       size: (height, width) of the only images it takes; None is any.
       batch: number of images at once; None is any.
       nchw: LR and SR are (N, C, H, W).
@@ -113,7 +113,7 @@ meta.json says the same, and where the network comes from.
 
 
 def _described(exported, multiple):
-    """What the metadata says of a jax.export.Exported, see Program."""
+    """The metadata of a jax.export.Exported, see Program."""
     ends = {key: {"name": name, "dtype": str(aval.dtype),
                   "shape": [side if isinstance(side, int) else str(side) for side in aval.shape]}
             for key, name, (aval,) in (("input", "lr", exported.in_avals), ("output", "sr", exported.out_avals))}
@@ -144,10 +144,14 @@ def load(file: str | Path | IO[bytes]) -> Program:
         raise UserError(f"{file}: no such file")
     try:
         with zipfile.ZipFile(file) as archive:
+            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):  # a bomb
+                raise ValueError("it is compressed")
             meta, program = json.loads(archive.read("meta.json")), bytearray(archive.read("program"))
-    except (zipfile.BadZipFile, KeyError, ValueError) as e:
-        raise UserError(f"{file}: damaged, or not a .stablehlo file of jsr's ({e})") from e
-    exported = export.deserialize(program)
+        if not isinstance(meta, dict):
+            raise ValueError("its meta.json is no object")
+        exported = export.deserialize(program)
+    except Exception as e:  # zipfile and flatbuffers have several for a damaged file
+        raise UserError(f"{file}: damaged, or not a .stablehlo file of jsr's ({e}); export it again") from e
     return Program(meta, tuple(exported.platforms), jax.jit(exported.call))
 
 

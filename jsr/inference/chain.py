@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsr import models
+from jsr.analysis.counts import live_bytes
 from jsr.analysis.receptive_field import receptive_field
 from jsr.chain import (
     chain_channels,
@@ -77,7 +78,7 @@ class Chain:
         self.runner = self._runner(runtime)
 
     def __reduce__(self):
-        """What another process needs to make the same chain; it compiles for itself."""
+        """The data from which another process makes the same chain; it compiles for itself."""
         return _again, (self.networks, jax.device_get(self._variables), self.meta, self.runner.name, self._tlc,
                         self._conditions)
 
@@ -87,7 +88,7 @@ class Chain:
         return self._variables
 
     def digest(self):
-        """SHA-256 of networks, parameters and what they were told."""
+        """SHA-256 of networks, parameters and the qualities that they were told."""
         found = hashlib.sha256(repr((self.networks, self._tlc, self.runner.name)).encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path((self._variables, self._conditions)):
             found.update(repr((jax.tree_util.keystr(path), leaf.shape, str(leaf.dtype))).encode())
@@ -142,7 +143,7 @@ class Chain:
             types = ", ".join(type(module).__name__ for module in self.networks.values())
             raise UserError(f"input quality {quality}: {types} cannot be told the quality of a picture; FBCNN can")
         if self.runner.name in runtimes.OTHERS:
-            raise UserError("networks are told the quality of a picture by jax alone; choose --runtime jax")
+            raise UserError("only the runtime jax can tell networks the quality of a picture; choose --runtime jax")
         other = object.__new__(Chain)
         other.__dict__ = self.__dict__ | {"_conditions": jax.device_get(told(names, quality))}
         other.runner = other._runner("jax")
@@ -161,7 +162,8 @@ class Chain:
         """
         height, width = lr.shape[:2]
         rows, columns = size or [self.padding.target(side) for side in (height, width)]
-        lr = jnp.asarray(lr) if self.runner.name == "jax" else np.asarray(lr)
+        if not (isinstance(lr, jax.Array) and self.runner.name == "jax"):
+            lr = np.asarray(lr)
         sr = np.asarray(self.runner(pad_to(lr[None], rows, columns, self.padding.mode)))
         return crop_to(sr, height * self.scale, width * self.scale)[0]  # a view, where JAX would copy
 
@@ -202,7 +204,7 @@ class Chain:
 
         Args:
           frame: function of an index to its LR, float32 (H, W, 3) in [0, 1].
-          length: of the scene, frames.
+          length: length of the scene, frames.
           wanted: indices of the frames whose SR is wanted, ascending.
           store: jsr.inference.store.Store.
           key: tuple, what keys of the store begin with.
@@ -246,12 +248,12 @@ class Chain:
 
     @usual_settings()
     def _marks(self, new, backward):
-        """What a pass of `scene` knows of each frame."""
+        """The facts that a pass of `scene` has about each frame."""
         return jax.tree.map(np.asarray, _recurrent(self.networks)[1].marks(new, backward))
 
     @usual_settings()
     def _stage(self, name, *arguments):
-        """What one of `_stages` gives for arrays, as arrays of NumPy."""
+        """The results of one of `_stages` for arrays, as NumPy arrays."""
         program = self._program((name, _shapes(arguments)), self._stages[name], *arguments)
         return jax.tree.map(np.asarray, program(self._variables, *arguments, self._conditions))
 
@@ -299,7 +301,7 @@ class Chain:
 
     @property
     def programs(self):
-        """How many were compiled, one a shape, or made ready in other runtimes."""
+        """Number of programs compiled, one per shape, or made ready in other runtimes."""
         return sum(self._counts.values()) + self.runner.opened
 
     def memory(self, height, width):
@@ -311,6 +313,12 @@ class Chain:
             return self.memory(self._probe, self._probe) * height * width // self._probe**2
         found = self.compiled(height, width).memory_analysis()
         return found.temp_size_in_bytes + found.output_size_in_bytes
+
+    @usual_settings()
+    def memory_bound(self, height, width):
+        """Bytes that such an image takes as a rule at most, without compiling anything (counts.live_bytes)."""
+        traced = self._jit.trace(self._variables, self._lr(height, width), self._conditions)
+        return live_bytes(traced.jaxpr.jaxpr)
 
     @usual_settings()
     def scene_bytes(self, height, width):
@@ -336,13 +344,13 @@ class Chain:
         return jax.ShapeDtypeStruct((1, height, width, self.channels[0]), jnp.float32)
 
     def _begun(self, height, width):
-        """The shapes of what the stage "begin" gives."""
+        """The shapes of the results of the stage "begin"."""
         lr = self._lr(height, width)
         return jax.eval_shape(self._stages["begin"], self._variables, lr, lr, self._conditions)
 
     @usual_settings()
     def reach(self, limit):
-        """How far, LR px, the networks see from a pixel, or None where it is farther than `limit`.
+        """Distance that the networks see from a pixel, LR px, or None if it is above `limit`.
 
         None too where a network divides the image into parts of a grid that follows its size, and says so by an
         attribute `grid_follows_size`.
@@ -367,7 +375,7 @@ class Chain:
 
         def to_onnx():
             if self._tlc:
-                raise UserError("means of windows (tlc) are computed by jax alone")
+                raise UserError("only the runtime jax computes means of windows (tlc)")
             from jsr.onnx_graph.write import chain_to_onnx  # which imports this module
             return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
 

@@ -1,4 +1,4 @@
-"""What becomes of a picture: through which network it goes, to what size, and when it is better left alone."""
+"""The plan for a picture: its network, its new size, or a copy where it is better left alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
@@ -31,7 +31,7 @@ class Size:
     Attributes:
       scale: size of the result over that of the picture.
       width, height, longest: px of the result; it keeps its proportions, and with both fits into them.
-      megapixels: of the result, 1e6 px.
+      megapixels: size of the result, 1e6 px.
     """
 
     scale: float | None = None
@@ -41,7 +41,7 @@ class Size:
     megapixels: float | None = None
 
     def factor(self, height, width):
-        """Size of the result over that of a picture of that size, px; None where nothing is asked for."""
+        """Result's size over the size of a picture of that size, px; None where nothing is asked for."""
         if self.scale:
             return self.scale
         if self.longest:
@@ -65,16 +65,16 @@ class Size:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What becomes of one picture.
+    """The plan for one picture.
 
     Attributes:
-      format: of the picture, of jsr.pictures.
+      format: format of the picture, as in jsr.pictures.
       before, after: (height, width) of the picture and of the result, px.
-      frames: of the picture.
+      frames: number of frames of the picture.
       network: name of the network, of a Networks; "" of none.
-      scale: of the network, 1 of none; the resampler does the rest.
+      scale: scale of the network, 1 of none; the resampler does the rest.
       text: says so to the person.
-      tag: what tells the result's name from that of the picture, as "x2".
+      tag: part that the result's name has besides the picture's, for example "x2".
       clip: jsr.clips.Clip where the picture is one, else None.
       wishes: jsr.clips.Wishes for it.
     """
@@ -110,7 +110,7 @@ class Networks:
 
     Attributes:
       loaded: {name: Upscaler} so far.
-      seconds: that loading took so far.
+      seconds: seconds that loading took so far.
     """
 
     def __init__(self, files: Mapping[str, Sequence[Path]], load: Callable[..., Upscaler]):
@@ -138,7 +138,7 @@ def choose(path, size=Size(), *, named=None, input_quality=None, wishes=_NO_WISH
     """Plans what becomes of a picture or clip; reads its header, and what is not said there where it matters.
 
     Args:
-      path: of the file.
+      path: path of the file.
       size: as asked for; nothing is x2, or the scale of the network that a person named.
       named: (name, scale) of that network; None chooses one of BOX.
       input_quality: JPEG quality, 1..100, that a person states; None is the file's own.
@@ -194,7 +194,7 @@ def _chosen_for_clip(path, factor):
 
 
 def told(path, input_quality=None):
-    """The JPEG quality that a network is told of a picture file, and how it is known.
+    """The JPEG quality of a picture file that a network is told, and its source.
 
     Returns:
       (1..100, "stated", "tables" of the file or "estimate"); (None, "") of a picture without traces of JPEG.

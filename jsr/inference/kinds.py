@@ -33,8 +33,9 @@ def as_array(image: Any) -> tuple[np.ndarray, Callable[[np.ndarray], Any]]:
     if isinstance(image, Image.Image):
         array, back = _of_pillow(image)
     elif isinstance(image, jax.core.Tracer):
-        raise ValueError("image is traced by JAX (jit, grad or vmap): upscale works on values; within such a function "
-                         "apply the network itself, module.apply(variables, lr) of jsr.models.load")
+        raise ValueError("image is traced by JAX (jit, grad or vmap), but upscale works on values; in such a function "
+                         "apply the network itself: module, variables = jsr.models.load(...), module.apply(variables, "
+                         "lr)")
     elif isinstance(image, jax.Array):
         array, back = np.asarray(image), jnp.asarray
     elif type(image).__module__.partition(".")[0] == "torch":

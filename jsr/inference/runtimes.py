@@ -33,8 +33,8 @@ def check_name(name):
     if name in OTHERS and (missing := _missing(name)):
         raise UserError(f'runtime {name}: needs the package {missing}: {OTHERS[name].install}')
     if name in OTHERS and not _on_cpu():
-        raise UserError(f"runtime {name}: is for CPUs, and JAX has a faster device here; leave it out, or set "
-                        "JAX_PLATFORMS=cpu")
+        raise UserError(f"runtime {name}: is only for CPUs, and JAX has a faster device here; leave --runtime out, or "
+                        "set JAX_PLATFORMS=cpu")
 
 
 def open_onnx(graph):
@@ -91,7 +91,7 @@ class Other:
 
     Attributes:
       open: function of a serialised ONNX graph to a function of an image.
-      install: how to install what it takes.
+      install: command that installs its packages.
     """
 
     open: Callable[[bytes], Callable[[np.ndarray], np.ndarray]]
@@ -113,10 +113,10 @@ class Runner:
     fastest.
 
     Args:
-      name: of NAMES.
+      name: one of NAMES.
       in_jax: function of a padded image (1, H, W, channels), float32, to a device array.
       to_onnx: function without arguments to the serialised ONNX graph of the chain, for LEAST_SIDE px and more.
-      channels: of the images.
+      channels: channels of the images.
       multiple: sides of the padded images that the graph takes are multiples of it, px; JAX computes the others.
       probe: side of the padded image on which another runtime has to give what JAX gives, px.
 
@@ -148,7 +148,7 @@ class Runner:
 
     @property
     def opened(self):
-        """How many other runtimes were made ready."""
+        """Number of other runtimes made ready."""
         return len(self._functions) - 1
 
     @property
@@ -214,7 +214,7 @@ class Runner:
 
 
 class Race:
-    """Which of several runtimes computes images of one size fastest.
+    """A race of several runtimes for images of one size.
 
     Args:
       others: runtimes beside "jax", in the order in which they are tried.

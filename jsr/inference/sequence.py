@@ -35,7 +35,7 @@ class Sequence:
       check: called, with a store, before every frame of every pass through time; what it raises ends the work.
 
     Attributes:
-      scenes: how many have begun.
+      scenes: number of scenes begun.
       tile: (height, width) of the tiles, px, once one frame was seen.
     """
 
@@ -49,7 +49,7 @@ class Sequence:
 
     @property
     def text(self):
-        """How frames were seen, in words."""
+        """The way in which frames were seen, in words."""
         if self._recurrent and self._store:
             return f"each seen as a whole, its features on the disk meanwhile ({self._store.most / 1e6:.0f} MB at most)"
         return f"seen in windows of {self._length} frames" + self._recurrent * (
@@ -108,7 +108,7 @@ class Sequence:
             yield items[index], self._finished(np.concatenate(list(bands)), store["lr", index])
 
     def _bytes(self, height, width):
-        """What the Store gets of a frame of that size."""
+        """The arrays that the Store gets for a frame of that size."""
         rows, columns = self._spans(None, height, width)
         chains = [chain for chain in self._upscaler.chains if chain.frames == "all"]
         return self._upscaler.copies * sum(

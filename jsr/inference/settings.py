@@ -1,4 +1,4 @@
-"""What a person asks for beside size and model, and the networks that give it: `jsr upscale` and `jsr serve` alike."""
+"""A person's settings beside size and model, and the networks for them, in `jsr upscale` and `jsr serve` alike."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -16,12 +16,12 @@ class Settings:
     Attributes:
       size: {field of jsr.inference.choice.Size: value}, {} of none.
       strength: 0..1, share of the network's result.
-      weights: of several models in their average; None is equal ones.
-      members: of an ensemble's networks the first ones alone; None is all.
+      weights: weights of several models in their average; None is equal ones.
+      members: number of an ensemble's networks to use, from the first; None is all.
       self_ensemble, tile, overlap, tlc, runtime: see jsr.inference.upscaler.load.
-      dtype: of the computation, "float32", "bfloat16" or "float16".
+      dtype: dtype of the computation, "float32", "bfloat16" or "float16".
       input_quality: JPEG quality, 1..100, that networks are told of all pictures; None is each file's own.
-      quality: of lossy output formats, 1..100; None is each format's default.
+      quality: quality of lossy output formats, 1..100; None is each format's default.
       alpha: "transparency", or "separate" where it is none.
     """
 
@@ -44,7 +44,7 @@ class Settings:
 
         Args:
           models: files that a person named; none is those that come with jsr, chosen for each picture.
-          name: what these are called in messages.
+          name: name of these in messages.
 
         Returns:
           (jsr.inference.choice.Networks, `named` of jsr.inference.choice.choose).

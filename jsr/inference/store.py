@@ -1,4 +1,4 @@
-"""Arrays on disk: what a scene of any length leaves for later, in a file of no name."""
+"""Arrays on disk, in a file without a name: features that a scene of any length keeps for later."""
 
 import shutil
 import tempfile

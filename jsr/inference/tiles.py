@@ -13,7 +13,7 @@ class Span:
     """One tile along one axis, in LR px.
 
     Attributes:
-      start, stop: what the tile holds.
+      start, stop: pixels that the tile holds.
       low, high: the part of it that is shown. Neighbours share the last `2 * fade` px of one, the first of the next.
       fade_in, fade_out: half the length over which it is faded into its neighbour before and after; 0 is a cut.
     """
@@ -39,7 +39,7 @@ def spans(side, tile, overlap, *, multiple=1, fade=False):
     """Cuts one side of an image into tiles of equal length that are spread evenly.
 
     Args:
-      side: of the image, px.
+      side: side of the image, px.
       tile: length of a tile, px, a multiple of `multiple`. A shorter side is one tile of its own length; only the last
         tile can be shorter, by less than `multiple`, where the side is no multiple itself.
       overlap: every shown px is at least so far, px, from each end of its tile that is not an end of the image.
@@ -75,7 +75,7 @@ def assemble(rows, run, finish, row_spans, column_spans, *, scale, at_once=1):
       rows: function (start, stop) to the LR rows [start, stop), array (stop - start, W, C); the starts never decrease.
       run: function of a tile (h, w, C) and its two spans to its SR (h * scale, w * scale, C), float32.
       finish: function of an SR array (h, w, C), element by element, to what is wanted of it: rounded, say.
-      row_spans, column_spans: of `spans`.
+      row_spans, column_spans: results of `spans`.
       scale: SR size over LR size.
       at_once: tiles of a row that run at the same time, each in a thread.
 

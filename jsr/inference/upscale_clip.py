@@ -31,9 +31,9 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
     Args:
       job: jsr.inference.upscale_folder.Job, whose plan has a clip.
       upscaler: an Upscaler; None leaves it to the resampler.
-      source_sha256: of the source.
+      source_sha256: SHA-256 of the source.
       settings: hash of all that the result depends on.
-      mark: what the file says of what made it, a dict; None is nothing.
+      mark: the file's note on how it was made, a dict; None is nothing.
       overwrite: whether segments that are of another source, or were made otherwise, may go.
       before: see jsr.files.atomic_write.
       progress: called with the number of frames that are done.
@@ -79,8 +79,8 @@ def upscale_to_frames(job, upscaler, source_sha256, settings, ending, quality=No
     """Upscales a clip to a folder of pictures; arguments, result and errors as in `upscale`.
 
     Args:
-      ending: of the pictures, as ".png".
-      quality: of lossy formats, 1..100; None is the format's default.
+      ending: ending of the pictures, as ".png".
+      quality: quality of lossy formats, 1..100; None is the format's default.
     """
     plan, clip = job.plan, job.plan.clip
     frames, said = _frames(clip, plan.wishes), []
@@ -138,7 +138,7 @@ def sized(image, plan):
 
 
 def ahead(items, number):
-    """The items of an iterable, of which another thread makes up to `number` beforehand."""
+    """The items of an iterable; another thread makes up to `number` of them beforehand."""
     ready, end, stopped = queue.Queue(number), object(), threading.Event()
 
     def put(what):

@@ -74,7 +74,7 @@ class Job:
 
     @property
     def plan(self) -> Plan | None:
-        """What becomes of it; None where that cannot be known."""
+        """Plan for it; None where that cannot be known."""
         return self._outcome[0]
 
     @property
@@ -89,7 +89,7 @@ class Job:
 
 
 def find_jobs(inputs, out=None, *, suffix=None, clip_suffix=None, frames=False, choose=choice.choose, shard=None):
-    """Which file becomes which, and how.
+    """Jobs: each source file, its target and its plan.
 
     Args:
       inputs: files, folders and glob patterns ("**" for any depth), str or Path. What is in a folder goes to the same
@@ -186,14 +186,14 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
     in here.
 
     Args:
-      jobs: of `find_jobs`.
+      jobs: jobs from `find_jobs`.
       networks: jsr.inference.choice.Networks.
       settings: JSON object, all that the results depend on but for the networks.
       out: folder of the manifest; None writes none and leaves no finished file alone, unless `mark`.
       mark: puts into each file what made it, in place of the manifest, and never replaces one unless `overwrite`.
       input_quality: JPEG quality, 1..100, that networks are told of all pictures; None is each file's own.
       separate_alpha: see Upscaler, for what no network does.
-      quality: of lossy output formats, 1..100; None is each format's default.
+      quality: quality of lossy output formats, 1..100; None is each format's default.
       overwrite: replaces files in the way, and does finished ones again.
       keep_dates: gives every result the time of its source.
       shard: jsr.shards.Shard that the jobs are of, whose manifest is its own; None of all.
@@ -320,7 +320,7 @@ def upscale_beside(upscaler, path):
 
 
 def foresee(jobs, networks, settings, *, out=None, mark=False, overwrite=False, shard=None):
-    """What `upscale_files` would do with every job, without doing it.
+    """Foretells the verdict of `upscale_files` on every job, without writing.
 
     Args:
       jobs, networks, settings, out, mark, overwrite, shard: see `upscale_files`.
@@ -375,7 +375,7 @@ def _verdict(job, manifest, mark, key, overwrite):
 
 
 def _marked(job, key, digest):
-    """What a file says of what made it as an entry of a manifest, {} where it says nothing.
+    """A file's own note on how it was made, as an entry of a manifest; {} without one.
 
     Raises:
       UserError: it was made of the very same source in another way; whether a person has changed it cannot be told.
@@ -416,8 +416,8 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, check
     start, plan = time.monotonic(), job.plan
     form = pictures.WRITABLE[pictures.format_of(job.target)]
     if plan.network and networks[plan.network].takes_clips:
-        raise UserError(f"{job.source}: is a picture, and {plan.network} takes clips; choose a network for pictures, "
-                        "or with --frames its folder is a clip")
+        raise UserError(f"{job.source}: is a picture, but {plan.network} takes clips; choose a network for pictures, "
+                        "or add --frames, which makes its folder a clip")
     with pictures.open_picture(job.source, drop_opaque=not form.alpha) as picture:
         found = {"height": picture.height, "width": picture.width, "frames": picture.frames,
                  "bit_depth": picture.bit_depth, "channels": picture.channels}
@@ -552,7 +552,7 @@ def _of_jpeg(job, upscaler, told):
 
 
 def _of_decoder(upscaler):
-    """What is to be said of a JPEG file whose network was scored on images by a decoder of other pixels: [note]."""
+    """The note on a JPEG file whose network was scored on images by a decoder of other pixels: [note]."""
     codecs = (upscaler.chains[0].meta.get("fingerprint") or {}).get("codecs") or {}
     theirs, ours = codecs.get("data.eval", "").rpartition(" > ")[2], jpeg.library()
     same = degradations.codec_kinds(theirs) == degradations.codec_kinds(ours)
@@ -613,18 +613,17 @@ def _expand(pattern, errors, passed):
 
 
 def _check_ending(out, suffix, clip_suffix):
-    """Raises UsageError where an output's name is that of a picture, but of none that will be written there."""
+    """Raises UsageError if an output is named like a picture or clip that will not be written there."""
     ending = out.suffix.lower()
     if out.is_dir() or not ending:
         return
     if its := clips.container_of(out):
         if clip_suffix and its != clips.container_of(f"a{clip_suffix}"):
-            raise UsageError(f"{out}: its ending is of {its}, --container {clip_suffix[1:]} is another; leave one of "
-                             "them out")
+            raise UsageError(f"{out}: ends as {its}, but --container is {clip_suffix[1:]}; leave one of them out")
         return
     if clips.is_clip(out):
         raise UsageError(f"{out}: no clip can be written as {ending}; did you mean {out.with_suffix('.mkv')}? "
-                         "(A folder of that name has to be there already.)")
+                         "(If you mean a folder, make it first.)")
     if ending in WRITABLE:
         if suffix and pictures.format_of(f"a{suffix}") != pictures.format_of(out):
             raise UsageError(f"{out}: its ending is of {pictures.format_of(out)}, --format {suffix[1:]} is another; "
@@ -633,19 +632,19 @@ def _check_ending(out, suffix, clip_suffix):
     near = difflib.get_close_matches(ending, WRITABLE, n=1, cutoff=_NEAR)
     if near or ending in _OTHER_PICTURES:
         advice = f"did you mean {out.with_suffix(near[0])}?" if near else f"use one of {', '.join(WRITABLE)}"
-        raise UsageError(f"{out}: no picture can be written as {ending}; {advice} (A folder of that name has to be "
-                         "there already.)")
+        raise UsageError(f"{out}: no picture can be written as {ending}; {advice} (If you mean a folder, make it "
+                         "first.)")
 
 
 def _check_kind(source, out):
     """Raises UserError where a picture is to become a clip, or a clip a picture."""
     if clips.is_clip(source) and not clips.is_clip(out):
-        raise UserError(f"{source}: is a clip, and {out} would be a picture, animated or not; name a clip, as "
+        raise UserError(f"{source}: is a clip, but {out} would be a picture, animated or not; name a clip, such as "
                         f"{out.with_suffix('.mkv')}, or a folder for its frames with --frames")
     if clips.is_clip(out) and not clips.is_clip(source):
         name = out.with_suffix(source.suffix if source.suffix.lower() in WRITABLE else ".png")
-        raise UserError(f"{source}: is a picture, and stays one, animated too (frames, timing and loops are kept); "
-                        f"name one, as {name}")
+        raise UserError(f"{source}: is a picture and stays one, even if animated (frames, timing and loops are kept); "
+                        f"name a picture, such as {name}")
 
 
 def _is_file_name(out):
@@ -659,8 +658,8 @@ def _to_frames(found, named, out, beside, choose, errors):
         if clips.is_clip(source):
             rows[source] = place.with_suffix("")
         elif source in named:
-            errors.append(UserError(f"{source}: is no clip, and --frames is for clips and folders; leave one of them "
-                                    "out"))
+            errors.append(UserError(f"{source}: is no clip, but --frames is only for clips and folders; leave one of "
+                                    "them out"))
         else:
             rows[source.parent] = place.parent if place.parent != Path() else Path(source.parent.resolve().name)
     jobs = [Job(source, None if beside else out / place, choose,
@@ -690,7 +689,7 @@ def _with_places(found, out, suffix, clip_suffix, errors, choose):
 
 
 def _ending(path, suffix, clip_suffix):
-    """The ending of what is made of a file by this name."""
+    """The ending of the result of a file by this name."""
     asked, other = (clip_suffix, f".{clips.OTHERWISE}") if clips.is_clip(path) else (suffix, ".png")
     return asked or (path.suffix if path.suffix.lower() in WRITABLE else other)
 
@@ -700,11 +699,11 @@ def _same_target(source, target, other):
 
 
 class _Beside:
-    """Where results go beside their sources, under names that say what was done, whatever is asked for first.
+    """Places results beside their sources, under names that say what was done, in any order of the requests.
 
     Args:
       sources: paths of all.
-      suffix, clip_suffix: of the results, as in `find_jobs`.
+      suffix, clip_suffix: endings of the results, as in `find_jobs`.
     """
 
     def __init__(self, sources, suffix, clip_suffix):
@@ -737,7 +736,7 @@ class _Beside:
 
 
 def _source_of(path):
-    """The file that a result beside its source was made of, by what it says or as a copy; None where it is no result.
+    """The source file of a result beside it, by the result's own note or as a copy; None where it is no result.
 
     Whoever has given it another name has made it a picture of their own.
     """
@@ -773,5 +772,5 @@ def _in_the_way(job, manifest, mark, overwrite):
 
 
 def _pixels(job):
-    """Of all frames; 0 where the file cannot be read, which is reported when its turn comes."""
+    """Number of pixels of all frames; 0 where the file cannot be read, which is reported when its turn comes."""
     return math.prod(job.plan.before) * job.plan.frames if job.plan else 0

@@ -45,7 +45,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
 @dataclasses.dataclass(frozen=True)
 class Tiling:
-    """How one image is cut.
+    """The tiling of one image.
 
     Attributes:
       rows, columns: the tiles along the height and the width.
@@ -78,10 +78,10 @@ class Tiling:
 
 
 class _Here:
-    """What an Upscaler has found out in its process; in another one, to which it was pickled, it begins anew.
+    """Facts that an Upscaler has found in its process; in another one, to which it was pickled, it begins anew.
 
     Attributes:
-      lock: for what follows.
+      lock: lock for the next attributes.
       largest: side of the tiles that memory allows, px.
       free: bytes of memory that one image may take, None before it was asked for.
       float32: {Chain: the same in float32}, of those that have overflowed.
@@ -103,7 +103,7 @@ class Upscaler:
 
     Args:
       chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
-      weights: of the chains in that average, equal by default.
+      weights: weights of the chains in that average, equal by default.
       self_ensemble: averages the outputs for the eight flips and turns of an image, or of each of its tiles; names of
         jsr.inference.ensemble.TRANSFORMS average those alone.
       tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones; None
@@ -212,7 +212,7 @@ class Upscaler:
                                          straight=True) for first in range(0, len(clip), step)])
 
     def frames(self, clip: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
-        """The SR of some frames of a clip, of which all are seen; the clip goes through as it is, not in tiles.
+        """The SR of some frames of a clip; the network sees all of the clip, whole and not in tiles.
 
         Args:
           clip: float32 (T, H, W, 3) in [0, 1].
@@ -232,14 +232,14 @@ class Upscaler:
 
     def scene(self, frame: Callable[[int], np.ndarray], length: int, wanted: Sequence[int], store: Store,
               key: tuple = (), check: Callable[[], None] = lambda: None) -> Iterator[np.ndarray]:
-        """The SR of some frames of a scene of any length, of which all are seen; what `frames` gives of it.
+        """The SR of some frames of a scene of any length; the network sees all of the scene; what `frames` gives of it.
 
         Args:
           frame: function of an index to its LR, float32 (H, W, 3) in [0, 1].
-          length: of the scene, frames.
+          length: length of the scene, frames.
           wanted: indices of frames, ascending.
-          store: for what recurrent networks keep of a scene.
-          key: what its keys begin with.
+          store: store for features that recurrent networks keep of a scene.
+          key: start of its keys.
           check: called before every frame of every pass through time; what it raises ends the work.
 
         Yields:
@@ -304,8 +304,8 @@ class Upscaler:
         Args:
           rows: function (start, stop) to the LR rows [start, stop), array (stop - start, width, C) as for `upscale`.
             The starts never decrease.
-          height, width: of the LR image, px.
-          dtype: of its pixels and of those yielded.
+          height, width: size of the LR image, px.
+          dtype: dtype of its pixels and of those yielded.
           on_band: called with the Tiling and the number of LR rows that are done before each band is yielded.
 
         Yields:
@@ -341,12 +341,12 @@ class Upscaler:
 
     @property
     def for_jpeg(self) -> bool:
-        """Whether it restores JPEG pictures: it estimates their quality or was trained on a protocol that ends so."""
+        """Whether the network restores JPEG pictures: it estimates their quality, or its protocol ends in JPEG."""
         return self.scale == 1 and any(chain.estimator or _made_for_jpeg(chain.meta) for chain in self.chains)
 
     @property
     def takes_quality(self) -> bool:
-        """Whether it must be told the JPEG quality of images (`told`), and was not; untold, it takes them for clean."""
+        """Whether it still needs the JPEG quality of images (`told`); untold, it takes them for clean."""
         return any(chain.takes_quality for chain in self.chains)
 
     def told(self, quality: float | None) -> "Upscaler":
@@ -384,7 +384,8 @@ class Upscaler:
 
     def passes(self, height: int, width: int) -> tuple[int, int, int]:
         """(networks or chains, flips and turns, tilings): how often an image of that size passes is their product."""
-        return len(self.chains), len(self._transforms), 1 + len(self.tiling(height, width).others)
+        cuts = 1 if len(self._tiles) == 1 else 1 + len(self.tiling(height, width).others)  # which may compile
+        return len(self.chains), len(self._transforms), cuts
 
     def seconds(self, height: int, width: int) -> float:
         """About what an image of that size takes in all its passes: one tile goes through each network to find out."""
@@ -401,7 +402,7 @@ class Upscaler:
         return spent * len(self._transforms) * tiles
 
     def tiling(self, height: int, width: int) -> Tiling:
-        """How an image of that size is cut (Tiling)."""
+        """The Tiling of an image of that size."""
         first, *others = dict.fromkeys(self._cut(height, width, tile) for tile in self._tiles)
         return dataclasses.replace(first, exact=all(cut.exact for cut in (first, *others)), others=tuple(others))
 
@@ -441,7 +442,7 @@ class Upscaler:
         return Tiling(rows, columns, overlap, exact)
 
     def runtime(self, tiling: Tiling) -> str:
-        """What computes the tiles of such an image now: "jax" or another of jsr.inference.runtimes.NAMES."""
+        """The present runtime of such an image's tiles: "jax" or another of jsr.inference.runtimes.NAMES."""
         used = []
         for chain in self.chains:
             size = tiling.size if tiling.count > 1 else map(chain.padding.target, tiling.size)
@@ -474,8 +475,14 @@ class Upscaler:
         return _SIDES[-1]
 
     def _fits(self, shape, budget):
-        """Whether an image or a tile of that shape takes at most `budget` bytes."""
-        return self._estimate(shape) <= budget and self._memory(shape) <= budget
+        """Whether an image or a tile of that shape takes at most `budget` bytes.
+
+        Its own program, which is compiled anyway where it fits, tells; one for another shape is asked before only where
+        this one may be much too large.
+        """
+        padded = [-(-side // self._multiple) * self._multiple for side in shape]
+        small = max(chain.memory_bound(*padded) for chain in self.chains) <= budget
+        return (small or self._estimate(shape) <= budget) and self._memory(shape) <= budget
 
     def _beside(self, height, width):
         """Bytes of an image that is taken whole besides what its networks take: LR as stored, twice in float32, SR."""
@@ -483,7 +490,7 @@ class Upscaler:
         return height * width * (9 * lr + sr * self.scale**2)
 
     def _estimate(self, shape):
-        """Bytes, from those of a tile of moderate size, without compiling anything for this shape."""
+        """Bytes, estimated from a tile of moderate size, without compiling anything for this shape."""
         side = -(-_PROBE // self._multiple) * self._multiple
         return max(chain.memory(side, side) for chain in self.chains) * shape[0] * shape[1] / side**2
 
@@ -502,14 +509,14 @@ class Upscaler:
                             f"{2 * overlap + self._multiple}")
 
     def _reach(self, limit):
-        """How far the farthest-seeing chain sees, or None where that is more than `limit` px."""
+        """Distance that the farthest-seeing chain sees, px, or None if it is above `limit`."""
         found = [chain.reach(limit) for chain in self.chains]
         if self._strength < 1 and self.scale > 1:
             found.append(REACH if limit >= REACH else None)
         return None if None in found else max(found)
 
     def _exact(self, reach, height, width):
-        """Whether tiles that overlap by what the networks see give the pixels of the whole image."""
+        """Whether tiles that overlap by the networks' reach give the pixels of the whole image."""
         return reach is not None and not (self._turns and self._moves_windows(height, width))
 
     def _moves_windows(self, height, width):
@@ -586,7 +593,7 @@ class Upscaler:
         return sum(weight * sr for weight, sr in zip(self._weights, outputs, strict=True))
 
     def _size(self, chain, tiling, row, column, lr):
-        """What a tile is padded to: to a part of the whole image, padded."""
+        """The size that a tile is padded to: to a part of the whole image, padded."""
         if tiling.count == 1:
             return None
         if self._turns:
@@ -620,12 +627,12 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
 
     Args:
       path, *more: model files of one scale, runs or names, see jsr.model_file.find; of one network or an ensemble.
-      weights: of the files in the average, equal by default; an ensemble's is shared out among its members.
+      weights: weights of the files in the average, equal by default; an ensemble's is shared out among its members.
       members: how many of all networks are taken, the first ones; None takes all.
       overlap, separate_alpha, strength: as for Upscaler.
       self_ensemble: as for Upscaler; None is as the first file says.
       tile: as for Upscaler; "auto" is as the first file says, where it says something, of the overlap too.
-      dtype: of the computation, as "bfloat16"; None is as trained, float32.
+      dtype: dtype of the computation, as "bfloat16"; None is as trained, float32.
       runtime: what computes on a CPU, of jsr.inference.runtimes.NAMES.
       tlc: as for jsr.inference.chain.Chain; None is as each file says.
       input_quality: JPEG quality of all images, 1..100, for networks that take one instead of their estimate, or the
@@ -656,8 +663,8 @@ def load(path, *more, weights=None, members=None, self_ensemble=None,
     computed, chains, shares = _computed_in(dtype), [], []
     for share, its in loaded[:members]:
         if blind := [name for name, network in its.networks.items() if models.card(network).auxiliary]:
-            raise UserError(f"{its.name}: {blind[0]} gives features, for losses and scores, and no picture; name "
-                            "another model")
+            raise UserError(f"{its.name}: {blind[0]} gives features for losses and scores, not a picture; name another "
+                            "model")
         meta, networks, variables, _ = model_file.fused(its.meta, its.networks, its.variables)
         of_file = (meta.get("ensemble") or {}).get("tlc", 0)
         chain = Chain(networks, variables, meta=meta, runtime=runtime, tlc=of_file if tlc is None else tlc)
@@ -679,8 +686,8 @@ def _check_unlike(loaded):
     for number, one in enumerate(loaded):
         for other in loaded[:number]:
             if model_file.alike(one, other):
-                raise UserError(f"{one.name}: is {other.name} once more; name each network once, and give it a weight "
-                                "where it shall count for more")
+                raise UserError(f"{one.name}: is the same network as {other.name}; name each network once, and give it "
+                                "a larger weight if it should count more")
 
 
 def _computed_in(dtype):
@@ -690,7 +697,7 @@ def _computed_in(dtype):
     except TypeError:
         found = dtype
     if found is not None and found not in map(jnp.dtype, _DTYPES):
-        raise UserError(f"dtype {dtype}: is none that networks compute in; {nearest(dtype, _DTYPES)}")
+        raise UserError(f"dtype {dtype}: networks do not compute in it; {nearest(dtype, _DTYPES)}")
     return found
 
 
@@ -719,7 +726,7 @@ def to_unit(pixels):
 
 
 def from_unit(sr, dtype, *, straight):
-    """Float32 to what is stored: straight alpha, clipped, rounded (not truncated).
+    """Float32 to the stored dtype: straight alpha, clipped, rounded (not truncated).
 
     Args:
       sr: float32 (h, w, C); of 2 or 4 channels the last one is alpha.

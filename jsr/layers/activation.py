@@ -25,7 +25,7 @@ class PReLU(nn.Module):
 
     Attributes:
       shared: one slope instead of one a feature.
-      dtype: of the computation.
+      dtype: dtype of the computation.
       start: the slopes at the start; PyTorch's by default.
 
     Parameters: `slope` (C,), or (1,).

@@ -1,4 +1,4 @@
-"""Window attention, and what surrounds it in a transformer layer."""
+"""Window attention, and the parts around it in a transformer layer."""
 
 import functools
 import math
@@ -34,7 +34,7 @@ def attend(query, key, value, *, scale, bias, regions=None):
     Args:
       query: array (N, windows, queries, heads, C).
       key, value: arrays (N, windows, keys, heads, C).
-      scale: of the products, a number or an array (heads, 1, 1).
+      scale: scale of the products, a number or an array (heads, 1, 1).
       bias: float32 array (heads, queries, keys).
       regions: array (windows, queries) of integers, where queries and keys are the same pixels, else a tuple of the
         queries' and the keys': pairs of other regions get -100, which leaves them e^-100 of weight. None: all count.
@@ -79,7 +79,7 @@ class WindowAttention(nn.Module):
 
     Attributes:
       num_heads: divides the channels.
-      dtype: of the computation, but for the logits.
+      dtype: dtype of the computation, but for the logits.
 
     Parameters: `relative_position_bias_table` ((2 window_size - 1)**2, num_heads); submodules `qkv`, `proj`.
     """

@@ -63,8 +63,8 @@ class Conv(nn.Module):
       groups: both channel counts are multiples of it; as many as channels make a depthwise convolution.
       padding: pixels on either side, an int or (height, width); None keeps the size at stride 1, for odd kernels.
       use_bias: adds `bias`.
-      dtype: of the computation; None promotes input and parameters to their common type.
-      param_dtype: of the parameters.
+      dtype: dtype of the computation; None promotes input and parameters to their common type.
+      param_dtype: dtype of the parameters.
       kernel_init, bias_init: initialisers; None is PyTorch's default, see torch_uniform.
       zero_start: None is zeros instead, so that the output starts at zero.
       padding_mode: what the padding holds: "zeros", "reflect" or "replicate".
@@ -159,7 +159,7 @@ class _Window:
 
     Attributes:
       strides, padding, dilation, groups: see `convolve`.
-      precision: of the forward call, also where the gradient is traced under another default.
+      precision: precision of the forward call, also where the gradient is traced under another default.
     """
 
     strides: tuple[int, int]
@@ -228,7 +228,7 @@ mlir.register_lowering(_by_kernel, mlir.lower_fun(_by_kernel_impl, multiple_resu
 
 
 def _choice(window, x, kernel):
-    """How the gradient with respect to the kernel is made on the CPU: a function, or None for XLA's way."""
+    """The way to compute the gradient with respect to the kernel on the CPU: a function, or None for XLA's way."""
     plain = window.strides == window.dilation == (1, 1) and window.groups == 1
     if not plain or x.dtype != jnp.float32:
         return None
@@ -244,7 +244,7 @@ def _choice(window, x, kernel):
 
 
 def _cost(channels):
-    """Time per multiply-accumulate of a kernel's gradient that has so many output channels, 64 being one.
+    """Time per multiply-accumulate of a kernel's gradient, by its number of output channels; 64 channels take 1.
 
     Rounded measurements of jaxlib 0.10.2 on a CPU with AVX-512.
     """

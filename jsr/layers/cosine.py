@@ -25,7 +25,7 @@ class CosineAttention(nn.Module):
 
     @nn.compact
     def __call__(self, query, key, value, regions=None):
-        """Arguments and result as those of jsr.layers.attention.attend."""
+        """Attention of cosines; arguments and result as in jsr.layers.attention.attend."""
         num_heads = query.shape[-2]
         temperature = self.param("logit_scale", nn.initializers.constant(np.log(10)), (num_heads, 1, 1))
         table = nn.relu(Linear(512, name="cpb_mlp_0")(relative_coordinates(self.query_size, self.key_size)))

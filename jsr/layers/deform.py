@@ -26,9 +26,9 @@ class DeformConv(nn.Module):
     Attributes:
       features: output channels.
       kernel_size: side of the kernel.
-      groups: of the channels, as of any convolution.
+      groups: number of groups of the channels, as in any convolution.
       use_bias: adds `bias`.
-      dtype: of the computation; places are float32 at least, parameters stay float32.
+      dtype: dtype of the computation; places are float32 at least, parameters stay float32.
       kernel_init: initialiser of the kernel; the bias starts at zero.
 
     Parameters: `kernel` (kernel_size, kernel_size, C / groups, features), `bias` (features,).
@@ -114,7 +114,7 @@ def deform_conv(x, offset, kernel, *mask_and_window):
 
 
 def flow_warp(x, flow, *, border=False):
-    """What optical flow moves to each pixel, as flow_warp of BasicSR and mmagic.
+    """An image warped by optical flow, as by flow_warp of BasicSR and mmagic.
 
     Args:
       x: (N, H, W, C), float; the dtype is kept.

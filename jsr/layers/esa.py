@@ -21,7 +21,7 @@ class ESA(nn.Module):
       num_conv: 3x3 convolutions of the coarse map, with a ReLU between two: 3 in RFDN, 1 in RLFN.
       pool_size: side of the window whose largest values the coarse map has.
       pool_stride: from one window to the next.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
 
     Submodules: `conv1` (1x1, in), `conv2` (3x3 of stride 2), `conv3_0`, `conv3_1`... (of the coarse map), `conv_f`
     (1x1, beside it), `conv4` (1x1, out).

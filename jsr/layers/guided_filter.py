@@ -1,4 +1,4 @@
-"""The guided filter, which smooths an image but for the edges of another one, or of its own."""
+"""The guided filter, which smooths an image except at the edges of another image, or its own."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def guided_filter(guide, image, radius, eps):
 
     Args:
       guide, image: arrays (N, H, W, C), float.
-      radius: of the windows, which are squares of 2 radius + 1 px.
+      radius: radius of the windows, which are squares of 2 radius + 1 px.
       eps: of the guide's variance in a window; where the variance is far below, the image is smoothed.
 
     Returns:

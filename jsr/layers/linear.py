@@ -13,7 +13,7 @@ class Linear(nn.Module):
     Attributes:
       features: output channels.
       use_bias: adds `bias`.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
 
     Parameters: `kernel` (input channels, features), `bias` (features,).
     """

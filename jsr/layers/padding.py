@@ -16,7 +16,7 @@ PAD_MODES: dict[str, Any] = {  # ours: NumPy's
 
 @dataclasses.dataclass(frozen=True)
 class Padding:
-    """How images are brought to a size that a network takes; rows and columns are added at the bottom and right.
+    """The rule that brings images to a size that a network takes; rows and columns are added at the bottom and right.
 
     Attributes:
       multiple: height and width become multiples of it, px.

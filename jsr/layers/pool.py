@@ -27,7 +27,7 @@ def local_means(window, height, width):
     Args:
       window: side of the square windows, px of an image that the networks get. On features of another size it is
         greater or smaller as they are.
-      height, width: of that image.
+      height, width: size of that image.
     """
     def local(call, args, kwargs, context):
         if not isinstance(context.module, GlobalMean) or context.method_name != "__call__":
@@ -50,7 +50,7 @@ def box_mean(x, height, width):
 
 
 def _mean_along(x, size, axis):
-    """By sums up to each pixel: exact to the rounding of a row's sum, whatever the size."""
+    """Means of windows by sums up to each pixel: exact to the rounding of a row's sum, whatever the size."""
     length = x.shape[axis]
     size = min(size, length)
     sums = jnp.cumsum(jnp.pad(x, [(int(d == axis), 0) for d in range(x.ndim)]), axis)

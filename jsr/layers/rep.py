@@ -166,12 +166,12 @@ class RepConv(nn.Module):
       branches: the tree, as the functions of this file give it.
       kernel_size: of the deployed convolution, at least as large as what the branches see; an int, or (height, width).
       strides: an int, or (height, width).
-      groups: of every learned convolution in the tree and of the deployed one.
+      groups: number of groups of every learned convolution in the tree and of the deployed one.
       padding: zeros on either side, as jsr.layers.conv.Conv counts them.
       use_bias: False leaves the biases of all parts out, and of the deployed convolution; not for BatchNorm.
       zero_start: the output starts at zero: the last part of every branch does. Not for branches that end in the input.
       deploy: one convolution, whose parameters jsr.reparam makes from those of the branches.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
 
     Parameters: see the module's docstring. BatchNorm has its running statistics in the collection `batch_stats`.
     """
@@ -189,7 +189,7 @@ class RepConv(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, train=False, pad=True):
-        """(N, H, W, C) to (N, H', W', features), H' as that of jsr.layers.conv.Conv.
+        """(N, H, W, C) to (N, H', W', features), H' as in jsr.layers.conv.Conv.
 
         Args:
           x: features.
@@ -221,7 +221,7 @@ class RepConv(nn.Module):
 
 
 def reach(part):
-    """How many (rows, columns) a part sees besides one: 2, 2 for a 3x3 kernel."""
+    """The number of (rows, columns) that a part sees besides one: 2, 2 for a 3x3 kernel."""
     match part:
         case Kernel() | Difference():
             return tuple(k - 1 for k in _pair(part.kernel_size))
@@ -238,11 +238,11 @@ def reach(part):
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """Where in the tree a part is run, and as what.
+    """The place in the tree where a part runs, and its role.
 
     Attributes:
       block: the RepConv.
-      train: of its call.
+      train: the call's `train`.
       features: that the enclosing Sum or the block gives.
       strides: that the part takes.
       path: its position.
@@ -278,7 +278,7 @@ class _Place:
 def _run(part, x, at):
     """Applies a part to an input that is as much larger than its output as it sees: None if it is not there."""
     if type(part) not in _RUN:
-        raise ValueError(f"{part!r} is no part of a block; there are {', '.join(t.__name__ for t in _RUN)}")
+        raise ValueError(f"{part!r} is no part of a block; parts are {', '.join(t.__name__ for t in _RUN)}")
     return _RUN[type(part)](part, x, at)
 
 
@@ -294,7 +294,7 @@ def _run_edge(part, x, at):
 
 def _run_bands(part, x, at):
     if at.zero:
-        raise ValueError(f"{at.name('bands')}: has nothing to learn, and so does not start at zero")
+        raise ValueError(f"{at.name('bands')}: has nothing to learn, so it cannot start at zero")
     kernel = np.stack([_filter(name) for name in part.filters], -1)[:, :, None]
     kernel = np.tile(kernel, (1, 1, 1, x.shape[-1]))  # of a feature all filters, then of the next one
     return _convolve(x, kernel, None, at.strides, x.shape[-1], at.block.dtype)
@@ -320,7 +320,7 @@ def _run_norm(part, x, at):
 
 def _run_identity(part, x, at):
     if at.zero:
-        raise ValueError(f"{at.name('identity')}: gives its input, which does not start at zero")
+        raise ValueError(f"{at.name('identity')}: returns its input, so it cannot start at zero")
     return _strided(x, at.strides)
 
 
@@ -429,7 +429,7 @@ def _convolve(x, kernel, bias, strides, groups, dtype):
 
 
 def _crop(x, seen, needed):
-    """What a part that sees `needed` takes of an input for one that sees `seen`: as much less on either side."""
+    """The input of a part that sees `needed`, cut on both sides from an input for a part that sees `seen`."""
     surplus = tuple(map(int.__sub__, seen, needed))
     if min(surplus) < 0 or any(s % 2 for s in surplus):
         raise ValueError(f"a part that sees {needed[0] + 1}x{needed[1] + 1} pixels has no middle place in "

@@ -33,7 +33,7 @@ def ecb(ratio=2, identity=False):
     """ECBSR's edge-oriented block (xindongzhang/ECBSR): 3x3, 1x1 to 3x3, 1x1 to each fixed filter.
 
     Args:
-      ratio: of the middle's features to the output's.
+      ratio: ratio of the middle's features to the output's.
       identity: adds the input, where it has as many features.
     """
     shortcut = [WhenSame(Identity())] if identity else []

@@ -1,4 +1,4 @@
-"""What SwinIR and the networks made after it share outside attention: rates, groups' convolutions, heads."""
+"""Shared parts of SwinIR and its successors outside attention: rates, groups' convolutions, heads."""
 
 import itertools
 from typing import Any
@@ -51,7 +51,7 @@ class SpatialFrequencyBlock(nn.Module):
 
     Attributes:
       reduction: outer over inner features of the residual block.
-      dtype: of the computation.
+      dtype: dtype of the computation.
 
     Submodules: `spatial_0`, `spatial_2`, `spectral`, `fusion`.
     """
@@ -76,7 +76,7 @@ class GroupConv(nn.Module):
     Attributes:
       kind: "1conv", a 3x3 convolution; "3conv", a bottleneck of a quarter of the features: 3x3, 1x1, 3x3, with
         LeakyReLU of slope 0.2 between; "SFB", a SpatialFrequencyBlock; "HSFB", one of reduction 2.
-      dtype: of the computation.
+      dtype: dtype of the computation.
 
     Submodules: `conv_0`..., or `block`.
     """
@@ -106,10 +106,10 @@ class Reconstruction(nn.Module):
       upsampler: "pixelshuffle", by factors of two or three, the classical one; "pixelshuffledirect", one convolution
         and one shuffle, for light networks; "nearest+conv", enlarged before the convolutions, against the checkerboards
         of networks trained with an adversary; "", one convolution at constant size.
-      scale: of the image over the features.
-      channels: of the image.
+      scale: scale of the image over the features.
+      channels: channels of the image.
       num_feat: features after the first convolution, where there are several.
-      dtype: of the computation.
+      dtype: dtype of the computation.
 
     Submodules, where used: `conv_before_upsample`, `upsample`, `conv_up1`, `conv_up2`, `conv_hr`, `conv_last`.
     """

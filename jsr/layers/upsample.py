@@ -18,9 +18,9 @@ class PixelShuffleUpsample(nn.Module):
 
     Attributes:
       scale: a power of two, by one 3x3 convolution and one shuffle per factor of two; or 3, by one of each.
-      dtype: of the computation.
+      dtype: dtype of the computation.
       activation: function between convolution and shuffle, as DRLN has; None has none.
-      padding_mode: of the convolutions.
+      padding_mode: padding mode of the convolutions.
 
     Submodules: `conv_0`, `conv_1`...
     """
@@ -48,9 +48,9 @@ class TransposedConv(nn.Module):
 
     Attributes:
       features: output channels.
-      factor: of the size; the stride.
+      factor: factor of the size; the stride.
       use_bias: adds `bias`.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
       kernel_init: initialiser of the kernel; None is PyTorch's, as the bias's.
       kernel_size: side of the kernel; None is `factor`, with which windows do not overlap.
       padding: rows and columns that PyTorch cuts off on either side.
@@ -108,9 +108,9 @@ class DySample(nn.Module):
 
     Attributes:
       features: output channels.
-      factor: of the size.
+      factor: factor of the size.
       groups: parts of the channels, each sampled at places of its own.
-      dtype: of the convolutions; places are float32 at least.
+      dtype: dtype of the convolutions; places are float32 at least.
 
     Submodules: `offset`, `scope`, `end_conv`.
     """
@@ -145,7 +145,7 @@ def dysample_groups(channels, factor):
 
 
 def initial_places(factor, groups):
-    """Where DySample looks at first, px from the middle of the LR pixel: float32 (2 * groups * factor**2,).
+    """DySample's first offsets, px from the middle of the LR pixel: float32 (2 * groups * factor**2,).
 
     As PyTorch's channels are ordered: (column or row, group, row in the pixel, column in it).
     """

@@ -36,13 +36,13 @@ def window_merge(windows, height, width, window_size=None):
 
 
 def shifted_regions(height, width, window_size, shift):
-    """Which pixels of an image rolled by -shift were neighbours before, as Swin transformers number them.
+    """Numbers that mark neighbours before an image was rolled by -shift, as in Swin transformers.
 
     The windows at the bottom and right edge hold pixels that came round from the other side; pixels attend to pixels of
     their own region only.
 
     Args:
-      height, width: of the image, px.
+      height, width: size of the image, px.
       window_size, shift: px, a number or (height, width).
 
     Returns:
@@ -59,7 +59,7 @@ def shifted_regions(height, width, window_size, shift):
 
 
 def relative_position_index(window_size):
-    """Where the bias table of window attention holds each pair of pixels: int numpy array (query, key).
+    """The index of each pair of pixels in window attention's bias table: int numpy array (query, key).
 
     The table has (2 * window_size - 1)**2 rows, one for every (row, column) difference query minus key, row by row.
     """
@@ -75,7 +75,7 @@ def attend_in_windows(attention, x, window_size, shift):
       attention: function of windows (N, windows, pixels, C) and their regions, or None without a shift, to new ones.
       x: array (N, H, W, C).
       window_size: side of a square window, px, or (height, width).
-      shift: of the windows to the bottom and right, px, likewise.
+      shift: shift of the windows to the bottom and right, px, likewise.
 
     Returns:
       Array (N, H, W, C).

@@ -65,7 +65,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def check_rows(rows: Iterable[_Row]) -> None:
-    """Raises UserError where there is no row, and for one whose function is unknown, or whose fields it lacks."""
+    """Raises UserError if there is no row, and for a row that lacks a field or names an unknown function."""
     rows = list(rows)
     if not rows:
         raise UserError("a player has no losses: nothing would learn; give it rows (--config.stages[0].losses=...)")
@@ -78,8 +78,8 @@ def check_rows(rows: Iterable[_Row]) -> None:
                 raise UserError(f"loss row {dict(row)}: {part} must be text")
         keys([row])
         if _compares_nothing(row):
-            raise UserError(f"loss {row['fn']}: compares {row['pred']} with {row['target']}, which nothing that is "
-                            "learnt changes; name two things, as pred sr and target hr")
+            raise UserError(f"loss {row['fn']}: compares {row['pred']} with {row['target']}, and training changes "
+                            "neither; name an output and its target, for example pred sr and target hr")
         known = {"weight": 1.0, **defaults(row["fn"])}
         for name, value in {"weight": row["weight"], **_options(row)}.items():
             if name not in known:
@@ -129,7 +129,7 @@ def _is_loss(its):
 
 
 def defaults(fn: str) -> dict[str, Any]:
-    """{option: its default} of a function of LOSSES, but `params`; UserError names the nearest of an unknown one."""
+    """{option: default} of a function of LOSSES, without `params`; UserError names the nearest for an unknown one."""
     _, _, *options = inspect.signature(function(fn)).parameters.values()
     return {option.name: option.default for option in options if option.name != "params"}
 
@@ -139,7 +139,7 @@ def _options(row):
 
 
 class Key(NamedTuple):
-    """A key of a loss row in parts: `net` is "" for a plain name, `path` where no submodule is asked for."""
+    """A key of a loss row in parts: `net` is "" for a plain name, `path` is "" without a submodule."""
 
     net: str
     of: str
@@ -152,7 +152,7 @@ class Key(NamedTuple):
 
 
 def parse(key: str) -> Key:
-    """The Key of a text as above; UserError where it is none."""
+    """The Key of a text such as "teacher(lr)"; UserError for other texts."""
     applied = re.fullmatch(r"(\w+)\((.+)\)(?:@([^()@]+))?", key)
     if applied:
         parse(applied[2])
@@ -160,11 +160,11 @@ def parse(key: str) -> Key:
     plain = re.fullmatch(r"([^()@]+)(?:@([^()@]+))?", key)
     if plain:
         return Key("", plain[1], plain[2] or "")
-    raise UserError(f"loss key {key!r} is none; write sr, sr@body_1, teacher(lr) or vgg(sr)@features_8")
+    raise UserError(f"{key!r} is no loss key; write for example sr, sr@body_1, teacher(lr) or vgg(sr)@features_8")
 
 
 def keys(rows: Iterable[_Row]) -> list[str]:
-    """All keys of loss rows, and those within them, sorted."""
+    """All keys of loss rows, and the keys within them, sorted."""
     found = [row[part] for row in rows for part in ("pred", "target")]
     for key in found:
         inner = parse(key)
@@ -174,7 +174,7 @@ def keys(rows: Iterable[_Row]) -> list[str]:
 
 
 def is_mean(row: _Row) -> bool:
-    """Whether the function of a row gives, for a batch, the mean of what it gives for equal parts of it.
+    """Whether a row's function gives, for a batch, the mean of its values for equal parts of the batch.
 
     Of a guest's that is not known, and so not taken for granted.
     """
@@ -182,12 +182,12 @@ def is_mean(row: _Row) -> bool:
 
 
 def initial_params(row: _Row) -> dict[str, Any]:
-    """What the function of a row begins to learn with, {} for most."""
+    """The initial parameters of a row's function, {} for most."""
     return PARAMS[row["fn"]](_CHANNELS, **_options(row)) if row["fn"] in PARAMS else {}
 
 
 def learnt(rows: Sequence[_Row], params: Mapping[str, Any]) -> dict[str, jax.Array]:
-    """{"<name of the row>/<name>": mean} of what the functions of rows have learnt; `params` as in `total`."""
+    """{"<name of the row>/<name>": mean} of the quantities that rows' functions have learnt; `params` as in `total`."""
     return {f"{name}/{part}": jnp.mean(value) for name, row in zip(names(rows), rows, strict=True) if name in params
             for part, value in LEARNT[row["fn"]](params[name], **_options(row)).items()}
 
@@ -216,8 +216,8 @@ def total(rows: Sequence[_Row], outputs: Mapping[str, jax.Array], batch: Mapping
         if pred.shape != target.shape and row["fn"] not in _OF_FEATURES:
             raise UserError(f"loss {row['fn']}: {row['pred']} is {pred.shape}, {row['target']} is {target.shape}")
         if pred is target and row["pred"] not in outputs and not _of_one(row):
-            raise UserError(f"loss {row['fn']}: no network gives {row['pred']}, which is so compared with itself; name "
-                            "an output, as sr")
+            raise UserError(f"loss {row['fn']}: no network gives {row['pred']}, so it is compared with itself; name an "
+                            "output such as sr")
         wide = jnp.promote_types(pred.dtype, jnp.float32)
         own = {"params": (params or {})[name]} if row["fn"] in PARAMS else {}
         try:
@@ -237,7 +237,7 @@ def total(rows: Sequence[_Row], outputs: Mapping[str, jax.Array], batch: Mapping
 
 
 def names(rows: Sequence[_Row]) -> list[str]:
-    """A name a row, all different."""
+    """A name for each row, all different."""
     short = [f"loss/{row['fn']}_{row['pred']}" for row in rows]
     full = [f"{name}_{row['target']}" if short.count(name) > 1 else name for name, row in zip(short, rows, strict=True)]
     return [f"{name}_{full[:i].count(name) + 1}" if full.count(name) > 1 else name for i, name in enumerate(full)]

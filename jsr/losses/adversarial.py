@@ -1,4 +1,4 @@
-"""Losses of generators and critics: `pred` is what a critic says of SR images, `target` what it says of HR images.
+"""Losses of generators and critics: `pred` is a critic's output for SR images, `target` its output for HR images.
 
 Logits, float32 of any one shape. A generator's row belongs to a player that updates the generator alone, a critic's to
 one that updates the critic alone.

@@ -10,7 +10,7 @@ _BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 
 
 def high_frequency_l1(pred, target):
-    """L1 of what a Gaussian blur (5x5, sigma 1.1) takes away, for images; after Conde et al., Swin2SR (ECCVW 2022).
+    """L1 of detail that a Gaussian blur (5x5, sigma 1.1) removes, for images; after Conde et al., Swin2SR (ECCVW 2022).
 
     ANUNet's high-frequency loss (AIS 2024, report, section 3.6) and UCAS_SCST's residuals after a blur (NTIRE 2024
     blind JPEG, report) are read as this one.
@@ -28,7 +28,7 @@ def lanczos_l1(pred, target, scale=4, lobes=5):
     Args:
       pred, target: (N, H, W, C).
       scale: HR size over LR size; sizes are rounded up.
-      lobes: of the kernel.
+      lobes: number of lobes of the kernel.
     """
     size = (-(-side // scale) for side in pred.shape[1:3])
     return jnp.mean(jnp.abs(filters.resized(pred - target, *size, kernel=filters.lanczos(lobes))))
@@ -145,7 +145,7 @@ def haar_wavelet(pred, target, levels=2):
 
     Args:
       pred, target: (N, H, W, C).
-      levels: of the transform.
+      levels: number of levels of the transform.
 
     Raises:
       ValueError: a side is no multiple of 2^levels.

@@ -43,7 +43,7 @@ def contrastive(pred, target, temperature=0.1):
     Args:
       pred: float32 (N, T, D), features of frames, N > 1 and T > 1.
       target: unused; give the same.
-      temperature: of the logits; 0.1 is SimCLR's for ImageNet.
+      temperature: temperature of the logits; 0.1 is SimCLR's for ImageNet.
 
     Raises:
       ValueError: one clip, or one frame of each.

@@ -21,7 +21,7 @@ def band(size, weights, mode=None):
     """Correlation with an odd number of weights.
 
     Args:
-      size: of the signal.
+      size: size of the signal.
       weights: sequence.
       mode: how the signal goes on outside, as of np.pad, so that the size stays; None leaves out what would need it.
     """

@@ -1,4 +1,4 @@
-"""Losses of what a network says of its input."""
+"""Losses of a network's estimates about its input."""
 
 import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""Metrics of restored images: the published code's numbers, each under the name of what it was measured on.
+"""Metrics of restored images: the published code's numbers, each named after the values that it measures.
 
 `psnr`, `ssim` and `psnr_b` take uint8 images and a profile (`PROFILES`), `tcc` takes clips; `score` takes keys such as
 "psnr[rgb]", and `frame_score` does so for the frames of a clip.

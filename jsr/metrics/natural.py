@@ -1,4 +1,4 @@
-"""NIQE in float64 numpy, and the perceptual index that is made of it."""
+"""NIQE in float64 numpy, and the perceptual index, which includes it."""
 
 import math
 
@@ -19,7 +19,7 @@ _RATIOS = _GAMMAS[2] ** 2 / (_GAMMAS[1] * _GAMMAS[3])
 
 def niqe(sr: np.ndarray, hr: np.ndarray | None = None, *, profile: str = "y_601_rounded",
          crop_border: int = 0) -> float:
-    """Natural image quality evaluator (Mittal et al., IEEE SPL 2013): how far an image is from undistorted ones.
+    """Natural image quality evaluator (Mittal et al., IEEE SPL 2013): the distance of an image from undistorted images.
 
     Less is better. Blocks of 96x96 px are looked at, what is beyond the last whole one is not. The image alone counts.
     Source: the authors' MATLAB release as PIRM 2018 calls it, and BasicSR `calculate_niqe`, which halves the image in
@@ -63,7 +63,7 @@ def perceptual_index(niqe: float, ma: float) -> float:
     """The perceptual index of PIRM 2018 (Blau et al., ECCVW 2018), ((10 - Ma) + NIQE) / 2; less is better.
 
     Args:
-      niqe: of an image, see `niqe`.
+      niqe: NIQE of an image, see `niqe`.
       ma: score of Ma et al. (CVIU 2017) of the same image, 0 to 10, more is better; their MATLAB code gives it, jsr has
         no form of that.
     """

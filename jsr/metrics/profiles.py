@@ -1,4 +1,4 @@
-"""What a number was measured on: the profiles of the metrics, and the checks that all of them share.
+"""The profiles of the metrics, which name the measured values, and the checks that all metrics share.
 
 A profile turns 8-bit RGB into the values that are compared. Weights are thousandths of BT.601's "studio" luma
 Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, which runs from 16 to 235.
@@ -16,11 +16,11 @@ LUMA = (65481, 128553, 24966)
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """How pixels become the values that are compared.
+    """The conversion of pixels to the values that are compared.
 
     Attributes:
       name: in brackets behind every number, `PSNR[rgb]`.
-      weights: of R, G and B in the luma, in thousandths; None compares all channels.
+      weights: weights of R, G and B in the luma, in thousandths; None compares all channels.
       rounded: the luma is rounded to whole levels, halves up.
       about: one line for listings.
     """
@@ -90,8 +90,8 @@ def check(metric, shapes, dtypes, *, profile, crop_border, batched=False):
 
     Args:
       metric: name of the metric, for messages.
-      shapes: of sr and hr.
-      dtypes: of sr and hr.
+      shapes: shapes of sr and hr.
+      dtypes: dtypes of sr and hr.
       profile: name of a profile.
       crop_border: px cut off each side before anything is compared.
       batched: a leading axis of images is allowed.
@@ -108,7 +108,7 @@ def check(metric, shapes, dtypes, *, profile, crop_border, batched=False):
     check_images(what, shapes, dtypes, crop_border=crop_border, batched=batched)
     channels = shapes[0][-1] if len(shapes[0]) > 2 else 1
     if found.weights and channels != 3:
-        raise ValueError(f"{what}: a luma needs RGB, the images are {shapes[0]}; a grey image is compared by 'rgb'")
+        raise ValueError(f"{what}: a luma needs RGB, but the images are {shapes[0]}; compare grey images by 'rgb'")
     return found
 
 

@@ -55,7 +55,7 @@ def ssim(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: i
 
 
 def tcc(sr: np.ndarray, hr: np.ndarray, *, profile: str = "rgb", crop_border: int = 0) -> float:
-    """Temporal change consistency of clips: SSIM of what changes from frame to frame.
+    """Temporal change consistency of clips: SSIM of the changes from frame to frame.
 
     Source: Zhang et al., Exploiting temporal consistency for real-time video depth estimation, ICCV 2019; here of 8-bit
     images instead of depth maps. No optical flow takes part: what flickers, or stands still where it should move, is
@@ -99,8 +99,8 @@ def _prepare(metric, sr, hr, profile, crop_border, smallest=1):
     try:
         sr, hr = np.asarray(sr), np.asarray(hr)
     except TypeError as e:  # of JAX within jit, grad or vmap
-        raise ValueError(f"{metric}[{profile}]: the images have no values here, expected arrays that NumPy can read; "
-                         f"in a function that JAX traces use jsr.metrics.device.{metric}") from e
+        raise ValueError(f"{metric}[{profile}]: NumPy cannot read the images; in a function that JAX traces use "
+                         f"jsr.metrics.device.{metric}") from e
     found = profiles.check(metric, (sr.shape, hr.shape), (sr.dtype, hr.dtype), profile=profile, crop_border=crop_border)
     profiles.check_side(metric, sr.shape, profile=profile, crop_border=crop_border, smallest=smallest)
     height, width = profiles.size(sr.shape)

@@ -50,8 +50,8 @@ def save(name, arrays, *, source, source_sha256, licence):
       name: key of jsr.weights.scores.table.
       arrays: {name: array}.
       source: address that they came from.
-      source_sha256: of the file that came.
-      licence: of the weights.
+      source_sha256: SHA-256 of the file that came.
+      licence: licence of the weights.
     """
     flat = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
     meta = {"format": FORMAT, "source": source, "source_sha256": source_sha256, "licence": licence}
@@ -65,7 +65,7 @@ def load(key):
     """The weights of a score.
 
     Args:
-      key: of the score, "lpips[alex]".
+      key: key of the score, "lpips[alex]".
 
     Returns:
       Loaded; the same object until a file changes.
@@ -107,7 +107,8 @@ def _tensors(path):
             meta = json.loads((file.metadata() or {})["jsr"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         whole = trees.digest(tensors, {name: value for name, value in meta.items() if name != "sha256"})
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as e:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+            safetensors.SafetensorError) as e:
         raise UserError(f"{path}: damaged, or not what `jsr models get` made; remove it, and get it again") from e
     if meta.get("sha256") != whole:
         raise UserError(f"{path}: changed since it was made; remove it, and get it again")

@@ -18,7 +18,7 @@ LABELS = {"psnr": "PSNR", "ssim": "SSIM", "psnr_b": "PSNR-B", "tcc": "TCC", "lpi
 
 
 def parse_key(key: str) -> tuple[str, str]:
-    """The (metric, profile) of a key; ValueError names the nearest of what is unknown."""
+    """The (metric, profile) of a key; ValueError names the nearest for an unknown part."""
     match = re.fullmatch(r"(\w+)\[(\w+)\]", key)
     if not match:
         raise ValueError(f"score key {key!r} is not of the form metric[profile], such as psnr[rgb]")
@@ -30,12 +30,12 @@ def parse_key(key: str) -> tuple[str, str]:
 
 
 def less_is_better(key: str) -> bool:
-    """Whether the score of a key is a distance, 0 at best."""
+    """Whether a key's score is a distance, 0 at best."""
     return parse_key(key)[0] in PERCEPTUAL
 
 
 def weights_used(keys: Iterable[str]) -> list[dict[str, str]]:
-    """The weights that scores use.
+    """The weights behind scores by networks.
 
     Args:
       keys: "metric[profile]" each.
@@ -65,7 +65,7 @@ def _function(metric):
 
 
 def label(key: str) -> str:
-    """How a key is printed: "psnr_b[rgb]" as "PSNR-B[rgb]"."""
+    """A key's name in print: "psnr_b[rgb]" as "PSNR-B[rgb]"."""
     metric, profile = parse_key(key)
     return f"{LABELS[metric]}[{profile}]"
 
@@ -118,17 +118,17 @@ def frame_score(sr: np.ndarray, hr: np.ndarray, keys: Iterable[str], crop_border
 
 
 def clip_scores(rows: Sequence[dict[str, float]], keys: Iterable[str]) -> dict[str, float]:
-    """The means over frames, as `frame_score` gives them; 1 of a change that a clip of one frame has not."""
+    """A clip's scores: means over frames of `frame_score`; the change of a one-frame clip counts 1."""
     return {key: float(np.mean([row[key] for row in rows if key in row] or [1.0])) for key in keys}
 
 
 def gain(ours: float, baseline: float) -> float:
-    """How far one score is above another; 0 where both are infinite."""
+    """The difference of two scores; 0 where both are infinite."""
     return ours - baseline if ours != baseline else 0.0
 
 
 def json_ready(value: Any) -> Any:
-    """The same dicts and lists with infinities, for which JSON has no number, as the strings "inf" and "-inf"."""
+    """The same dicts and lists with infinities, which JSON lacks, as the strings "inf" and "-inf"."""
     if isinstance(value, dict):
         return {key: json_ready(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -83,7 +83,7 @@ def create(model_id: str, *, scale: int, **fields: Any) -> nn.Module:
 
 
 def load(file: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a model file, for programs of one's own.
+    """Loads the network of a model file, for programs of your own.
 
         module, variables = jsr.models.load("x2")
         sr = module.apply(variables, lr)          # float32 (N, H, W, 3) in [0, 1], not clipped
@@ -100,8 +100,8 @@ def load(file: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
     model_file = importlib.import_module("jsr.model_file")  # stands above this package
     _, networks, variables, _ = model_file.fused(*model_file.load(file))
     if len(networks) > 1:
-        raise UserError(f"{file}: holds several networks, {', '.join(networks)}; take jsr.model_file.load, which gives "
-                        "them all, or jsr.load, which passes images through")
+        raise UserError(f"{file}: holds several networks, {', '.join(networks)}; use jsr.model_file.load, which gives "
+                        "them all, or jsr.load, which passes images through them")
     (name, module), = networks.items()
     return module, variables[name]
 
@@ -114,7 +114,8 @@ def abstract(model_id: str, *, scale: int, **fields: Any) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _abstract(network):
     """Traced once: each stage of a recipe asks, and deep networks take seconds."""
-    return {"params": {}} | jax.eval_shape(network.init, jax.random.key(0), _lr(network))
+    # the key is abstract too: drawing one would compile a program
+    return {"params": {}} | jax.eval_shape(lambda lr: network.init(jax.random.key(0), lr), _lr(network))
 
 
 def init(model: nn.Module, key: jax.Array, input_shape: Sequence[int] | None = None) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def init(model: nn.Module, key: jax.Array, input_shape: Sequence[int] | None = N
     Args:
       model: a network.
       key: PRNG key.
-      input_shape: of the LR input that it is traced with; one that the network takes by default.
+      input_shape: shape of the LR input that it is traced with; one that the network takes by default.
 
     Returns:
       Variables: {collection: {...}} of arrays; `params` is there even if empty.
@@ -164,18 +165,18 @@ def card(model: str | nn.Module) -> Card:
 
 
 def resolve(model_id: str) -> str:
-    """The full id, with the variant: "edsr" to "edsr/baseline"; UserError names the nearest of an unknown one."""
+    """The full id, with the variant: "edsr" becomes "edsr/baseline"; UserError names the nearest for an unknown one."""
     return f"{model_id.partition('/')[0]}/{_find(model_id)[1]}"
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """The ids that match a shell pattern, as in "edsr/*", sorted by file; imports every network file."""
+    """The ids that match a shell pattern such as "edsr/*", sorted by file; imports every network file."""
     ids = [f"{stem}/{variant}" for stem in STEMS for variant in _import(stem).VARIANTS]
     return fnmatch.filter(ids, pattern)
 
 
 def outputs(result: Any) -> dict[str, Any]:
-    """What a network returned, as a dict with `sr`: an array is the SR image itself."""
+    """A network's output as a dict with `sr`: an array is the SR image itself."""
     if not isinstance(result, dict):
         return {"sr": result}
     if "sr" not in result:
@@ -211,7 +212,7 @@ def _find(model_id):
     if guests.is_network(model_id):
         module = guests.module(model_id)
         if missing := [name for name in ("VARIANTS", "Model", "CARD") if not hasattr(module, name)]:
-            raise UserError(f"{model_id}: {stem} has no {', '.join(missing)}, as a file of a network has")
+            raise UserError(f"{model_id}: {stem} has no {', '.join(missing)}, which a network's file needs")
     elif stem in STEMS:
         module = _import(stem)
     else:
@@ -223,7 +224,7 @@ def _find(model_id):
 
 
 def _out_of_range(value):
-    """What is wrong with the numbers in a field's value, "" where nothing is."""
+    """The mistake in the numbers of a field's value, "" if there is none."""
     if isinstance(value, (list, tuple)):
         return next(filter(None, map(_out_of_range, value)), "")
     if isinstance(value, int) and not 0 <= value <= _LARGEST:

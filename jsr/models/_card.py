@@ -9,7 +9,7 @@ from jsr.layers.padding import Padding
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """One a network file, as its `CARD`.
+    """The facts about a network, one Card per network file, as its `CARD`.
 
     Attributes:
       title: the network's name as its paper writes it, with one clause on what it is.
@@ -17,7 +17,7 @@ class Card:
       code: the repository consulted and its licence; "" where there is none.
       scales: the factors between LR and SR that the network was published for, ascending.
       task: "super-resolution", or what else the network does to the image.
-      in_channels, out_channels: of LR and SR.
+      in_channels, out_channels: channels of LR and SR.
       padding: the sizes that the network takes, and how the original evaluation brings images to them. Where the
         multiple follows from a field of the network, as an attention window's, the network has it as `size_multiple`.
       frames: frames of a clip that the network sees at once; None of a network for images. An odd number n takes LR

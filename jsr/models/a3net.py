@@ -27,7 +27,7 @@ from jsr.models.nafnet import ShuffleUp, naf_blocks
 
 
 class Controller(nn.Module):
-    """Features (N, H, W, C) to those of the artifacts, float32 (N, 1, 1, C): the mean, two linear layers with ReLU.
+    """Features (N, H, W, C) to features of the artifacts, float32 (N, 1, 1, C): the mean, two linear layers with ReLU.
 
     Submodules: `linear_0`, `linear_1`.
     """
@@ -52,7 +52,7 @@ class A3Net(nn.Module):
       num_decoder_block: modulated blocks at each of three scales.
       num_reconstructor_block: NAF blocks before the head.
       zero_start: the last convolution starts at zero, so that the network begins as the enlarged image.
-      dtype: of the computation; parameters stay float32, the controller computes in float32.
+      dtype: dtype of the computation; parameters stay float32, the controller computes in float32.
     """
 
     scale: int

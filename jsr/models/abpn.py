@@ -86,7 +86,7 @@ class ABPN(nn.Module):
       dim: features, twice as many in the first and last convolutions.
       num_stage: ways up; there is one way down less.
       unused: it has the parameters that the original has without a use, too.
-      dtype: of the computation, but for the attention's logits; parameters stay float32.
+      dtype: dtype of the computation, but for the attention's logits; parameters stay float32.
     """
 
     scale: int

@@ -89,7 +89,7 @@ class ADCSR(nn.Module):
       spatial_attention: after each block.
       img_range: the inside works on values as far apart.
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

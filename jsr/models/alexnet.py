@@ -27,7 +27,7 @@ class AlexNet(nn.Module):
     Attributes:
       scale: 1.
       num_feat: features of the first convolution; the others have 3, 6, 4 and 4 times as many.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 1

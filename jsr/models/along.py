@@ -65,9 +65,9 @@ class ALONG(nn.Module):
       num_block: blocks of a group.
       num_detail_block: blocks of the branch for details.
       squeeze_factor: the features over those between the two layers of an attention.
-      radius: of the guided filter's windows, px.
-      eps: of the guided filter.
-      dtype: of the computation; parameters stay float32.
+      radius: radius of the guided filter's windows, px.
+      eps: eps of the guided filter.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -118,13 +118,13 @@ class TransformerLayer(nn.Module):
     """Attention in groups and an MLP, each on normalised features and added to them.
 
     Attributes:
-      num_heads: of the attention.
+      num_heads: number of heads of the attention.
       window_size: side of its windows, px.
       interval: distance of the pixels that attend to each other instead, px; 0 is for windows. Images that are no more
         than a window high or wide have windows in any case, as large as their shorter side.
       mlp_ratio: hidden over outer features of the MLP.
       drop_path: rate of stochastic depth.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     num_heads: int
@@ -187,7 +187,7 @@ class ART(nn.Module):
       num_feat: features of the head.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      drop_path_rate: of the last layer's stochastic depth in training, rising to it linearly from 0.
+      drop_path_rate: rate of the last layer's stochastic depth in training, rising to it linearly from 0.
       remat: layers are computed again in the backward pass, which saves their memory; same parameters, same results.
       dtype: of the computation but for attention's logits and biases and the norms' inside; parameters stay float32.
     """

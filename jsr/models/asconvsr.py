@@ -70,7 +70,7 @@ class AsConvSR(nn.Module):
       num_basis: candidates of each, E.
       control_feat: width of the control module.
       zero_start: the last convolution starts at zero, so that the network begins as the enlarged image.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -165,7 +165,7 @@ class ATD(nn.Module):
       window_size: side of the attention windows, px; H and W are multiples of it (ValueError).
       category_size: pixels that attend to each other by the dictionary's help. Sizes of images stay open in exported
         programs where it divides a window's pixels.
-      num_tokens: of the dictionary of each group.
+      num_tokens: number of tokens in the dictionary of each group.
       reducted_dim: features of the queries and keys to it.
       convffn_kernel_size: side of the depthwise kernels of the feed-forward networks.
       mlp_ratio: hidden over outer features of these.
@@ -174,7 +174,7 @@ class ATD(nn.Module):
       resi_connection: what closes a group, see jsr.layers.swin.GroupConv.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int

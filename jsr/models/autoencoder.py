@@ -70,7 +70,7 @@ class Autoencoder(nn.Module):
       num_latent: latents of a place.
       num_level: halvings of the size.
       num_block: residual blocks at each size.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 1
@@ -82,7 +82,7 @@ class Autoencoder(nn.Module):
 
     @property
     def size_multiple(self):
-        """What H and W are multiples of."""
+        """Number that H and W are multiples of."""
         return 2**self.num_level
 
     def setup(self):

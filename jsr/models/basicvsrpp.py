@@ -44,7 +44,7 @@ class SPyNet(nn.Module):
 
     Attributes:
       num_feat: channels of each level's convolutions but the last, which gives two.
-      dtype: of the convolutions; flow is float32 at least.
+      dtype: dtype of the convolutions; flow is float32 at least.
     """
 
     num_feat: tuple[int, ...] = (32, 64, 32, 16)
@@ -108,7 +108,7 @@ class SecondOrderAlignment(nn.Module):
       num_feat: C, features of a frame.
       deform_groups: groups of offsets, an even number: half of them are of each frame.
       max_residue_magnitude: px, the most that an offset differs from the flow.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     num_feat: int
@@ -133,7 +133,7 @@ class SecondOrderAlignment(nn.Module):
 
 
 class Marks(NamedTuple):
-    """What a pass knows of frames, bool arrays (T, 1) or (T, N).
+    """Marks of frames for a pass, bool arrays (T, 1) or (T, N).
 
     Attributes:
       start: nothing has been passed yet.
@@ -198,7 +198,7 @@ class BasicVSRPlusPlus(nn.Module):
         frame to align. 0 takes the neighbour's neighbour.
       skip_repeats: a frame that equals the one before it is left out, and gets its result.
       flow_feat: channels of SPyNet's levels.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int
@@ -257,7 +257,7 @@ class BasicVSRPlusPlus(nn.Module):
         return x.reshape(length, count, *x.shape[1:]).swapaxes(0, 1)
 
     def begin(self, frame, before):
-        """What passes need of one frame (N, H, W, 3), and of it and the one before.
+        """The features of one frame (N, H, W, 3) for the passes, and its flow to and from the frame before.
 
         Returns:
           (its spatial features; flow from the frame before to it, and back; bool (N,), whether they differ).

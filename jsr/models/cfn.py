@@ -27,7 +27,7 @@ class CFN(nn.Module):
       scale: 3, or a power of two.
       num_feat: features of a level.
       num_block: residual blocks of a level.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

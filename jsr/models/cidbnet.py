@@ -116,9 +116,9 @@ class CIDBNet(nn.Module):
       fusion: branches are joined by ACFM, else by their mean.
       num_feat: features of the head.
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      drop_path_rate: of the last layer's stochastic depth in training, rising to it linearly from 0.
+      drop_path_rate: rate of the last layer's stochastic depth in training, rising to it linearly from 0.
       remat: layers are computed again in the backward pass, which saves their memory; same parameters, same results.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int
@@ -138,7 +138,7 @@ class CIDBNet(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of H and W, px."""
+        """Number that H and W are multiples of, px."""
         return self.window_size
 
     @nn.compact

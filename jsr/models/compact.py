@@ -27,8 +27,8 @@ class Compact(nn.Module):
       num_feat: features of the trunk.
       num_conv: convolutions of the trunk, besides the first and the last.
       act: "prelu", "relu", or "leaky_relu" of 0.1, behind each but the last.
-      channels: of LR and SR.
-      dtype: of the computation; parameters stay float32.
+      channels: channels of LR and SR.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

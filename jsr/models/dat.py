@@ -48,11 +48,11 @@ class AdaptiveAttention(nn.Module):
     """Attention beside a depthwise convolution of its values; each weighs the other.
 
     Attributes:
-      num_heads: of the attention, even where it is between pixels.
+      num_heads: number of heads of the attention, even where it is between pixels.
       split_size: (height, width) of the windows in which pixels attend to each other; half of the heads have them
         turned. None is attention between channels.
       shifted: windows are shifted by half of their size.
-      dtype: of the computation, but for the logits.
+      dtype: dtype of the computation, but for the logits.
 
     Submodules: `qkv`, `proj`, `dwconv`, `dwconv_norm`, `channel_interaction`, `spatial_interaction`, and `pos_0`,
     `pos_1` between pixels, or the parameter `temperature`.
@@ -91,7 +91,7 @@ def attend_in_rectangles(qkv, num_heads, split_size, shifted):
 
     Args:
       qkv: (N, H, W, 3 C), queries, keys and values; filled up by zeros where windows do not fit.
-      num_heads: of both halves.
+      num_heads: number of heads of both halves.
       split_size: (height, width) of the first half's windows, px.
       shifted: windows are shifted by half of their size.
 
@@ -165,8 +165,8 @@ class DAT(nn.Module):
       resi_connection: what closes a group, see jsr.layers.swin.GroupConv.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      drop_path_rate: of the last block's stochastic depth in training, rising to it linearly from 0.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      drop_path_rate: rate of the last block's stochastic depth in training, rising to it linearly from 0.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int

@@ -51,7 +51,7 @@ class DenseResidual(nn.Module):
       num_block: blocks, D.
       num_stage: stages of a block, L.
       squeeze_factor: the features over those between the two layers of an attention.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -28,13 +28,13 @@ class DFCDN(nn.Module):
     Attributes:
       scale: SR size over LR size.
       num_feat: features, even.
-      num_block: of complement, distillation and attention.
+      num_block: number of blocks of complement, distillation and attention.
       num_complement: complements that a block makes, of two convolutions each.
       attention_feat: features inside the attention.
-      block: of jsr.layers.rep, for all 3x3 convolutions but the attention's.
+      block: block of jsr.layers.rep, for all 3x3 convolutions but the attention's.
       img_range: the inside works on values of [0, img_range].
       deploy: RepConvs are one convolution each.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -26,9 +26,9 @@ class DHISP(nn.Module):
       scale: SR size over LR size.
       num_feat: features.
       num_block: re-parameterised convolutions.
-      block: of jsr.layers.rep, for those.
+      block: block of jsr.layers.rep, for those.
       deploy: RepConvs are one convolution each.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -32,8 +32,8 @@ class Discriminator(nn.Module):
       num_feat: features of the first stage, 2, 4, 8 and 8 times as many of the others.
       num_hidden: between the two last layers.
       high_pass: window of the mean that is taken away from the image, px; 0 takes none.
-      img_range: of the images inside.
-      dtype: of the computation; parameters stay float32.
+      img_range: range of the images inside.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 1
@@ -46,11 +46,14 @@ class Discriminator(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of the sizes of images."""
+        """Number that the sides of images are multiples of."""
         return self.size
 
     @nn.compact
     def __call__(self, lr, *, train=False):
+        if min(lr.shape[1:3]) < self.size:
+            raise ValueError(f"the critic is for images of {self.size} px, and these are {lr.shape[2]}x{lr.shape[1]}; "
+                             "use a larger crop, or a critic of another `size`")
         x = lr * self.img_range
         x = _without_mean(x, self.high_pass) if self.high_pass else x
         for stage, width in enumerate((1, 2, 4, 8, 8)):

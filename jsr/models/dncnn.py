@@ -24,9 +24,9 @@ class DnCNN(nn.Module):
       num_feat: features of the trunk.
       num_conv: convolutions, with the first and the last one.
       norm: batch normalisation after each but these two.
-      dilations: of the convolutions in turn; () has none.
-      channels: of the image.
-      dtype: of the computation; parameters stay float32.
+      dilations: dilations of the convolutions in turn; () has none.
+      channels: channels of the image.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -25,7 +25,7 @@ class Downsample(nn.Module):
       scale: 2, 3 or 4, size of the input over size of the output.
       num_feat: features.
       num_block: residual blocks.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int
@@ -35,7 +35,7 @@ class Downsample(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of the sizes of images."""
+        """Number that the sides of images are multiples of."""
         return self.scale
 
     @nn.compact

@@ -27,7 +27,7 @@ class DRCNN(nn.Module):
       num_feat: features.
       num_block: 3x3 convolutions between the first and the concatenation.
       zero_start: the last convolution starts at zero, so that the network begins as the enlarged image.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -65,8 +65,8 @@ class DRCT(nn.Module):
       num_feat: features of the head.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      drop_path_rate: of the last layer's stochastic depth in training, rising to it linearly from 0.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      drop_path_rate: rate of the last layer's stochastic depth in training, rising to it linearly from 0.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int

@@ -110,7 +110,7 @@ class DRLN(nn.Module):
       image_skip: adds the image by a 5x5 convolution and a pixel shuffle.
       img_range: the inside works on values of [0, img_range].
       mean: subtracted from those values before, and added after.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int
@@ -125,7 +125,7 @@ class DRLN(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of the sizes of images."""
+        """Number that the sides of images are multiples of."""
         return _POOL if self.self_calibrated else 1
 
     @nn.compact

@@ -105,7 +105,7 @@ class DualDomain(nn.Module):
       attention: indices of the blocks that attention follows; not the last one's.
       num_fusion_feat: features of pixel attention.
       geometric: both images are the means over the eight flips and turns of the input.
-      dtype: of the computation but for attention's logits; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits; parameters stay float32.
     """
 
     scale: int

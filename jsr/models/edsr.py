@@ -47,7 +47,7 @@ class EDSR(nn.Module):
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
       padding_mode: what the convolutions see around the image, "zeros" or its repeated edge, "replicate".
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -41,7 +41,7 @@ class ELIS(nn.Module):
       num_feat: features, a multiple of 4.
       num_block: blocks of split channels.
       groups: into which they are split.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -31,7 +31,7 @@ class Enlarge(nn.Module):
     Attributes:
       scale: any integer from 2 to 8.
       method: "nearest", "bilinear" or "bicubic".
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     scale: int

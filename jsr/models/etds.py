@@ -60,7 +60,7 @@ class ETDS(nn.Module):
       block: the branches of the backbone's convolutions, by name, see jsr.layers.rep.
       deploy: the network is one stream.
       zero_start: the backbone's last convolution starts at zero, so that the network begins as the enlarged image.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int
@@ -83,7 +83,7 @@ class ETDS(nn.Module):
         return {"sr": x + residual, "residual": residual}
 
     def two_streams(self, lr, train):
-        """The SR image of the backbone, and that of the residual stream."""
+        """The SR images of the backbone and of the residual stream."""
         zeros = nn.initializers.zeros
 
         def backbone(x, features, name, zero_start=False):
@@ -120,7 +120,7 @@ class ETDS(nn.Module):
 
     @nn.nowrap
     def fused(self, params):
-        """The parameters of the one stream from those of the two, for jsr.reparam: what the streams do not see is 0."""
+        """The parameters of one stream from those of two, for jsr.reparam: 0 where a stream does not see the other."""
         first, channels = params["conv_first"], params["conv_first"]["kernel"].shape[2]
         if self.num_gradient_feat:
             first = _beside(_seeing(first, 0, 2 * channels), _seeing(params["conv_gradient"], channels, 2 * channels))

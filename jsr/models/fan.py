@@ -52,7 +52,7 @@ class FAN(nn.Module):
       num_block: units of a branch.
       num_layer: convolutions of a unit's dense block.
       num_grow_ch: features that each of them adds.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -101,8 +101,8 @@ class QualityPredictor(nn.Module):
 
     Attributes:
       num_block: residual blocks before the mean.
-      norm: of the blocks.
-      dtype: of the blocks.
+      norm: norm of the blocks.
+      dtype: dtype of the blocks.
 
     Parameters: `body_0`..., `linear_0`, `linear_1`, `linear_2`.
     """
@@ -160,7 +160,7 @@ class FBCNN(nn.Module):
       num_block: residual blocks of each part of a level, and of the quality's branch.
       norm: batch normalisation in every block.
       estimates_quality: gives what the branch of the quality makes; off where no loss is to train it for that.
-      dtype: of the computation; parameters stay float32, the quality is computed in float32.
+      dtype: dtype of the computation; parameters stay float32, the quality is computed in float32.
     """
 
     scale: int = 1

@@ -29,7 +29,7 @@ HALF = PATCH // 2 + 1  # columns of their half spectra
 
 
 def fourier_matrices():
-    """What rfft2 and irfft2 of a patch multiply by: float64 numpy arrays (80, 64) and (64, 80).
+    """The matrices by which rfft2 and irfft2 of a patch multiply: float64 numpy arrays (80, 64) and (64, 80).
 
     Pixels go row by row, frequencies too; the 40 real parts come before the 40 imaginary ones. As products with
     constant matrices the transforms of so small a patch are several times quicker on a CPU than as FFTs, and every
@@ -61,8 +61,8 @@ class DFFN(nn.Module):
     """Discriminative feed-forward network: gated features, whose patches' spectra are weighed before.
 
     Attributes:
-      hidden_features: of each half.
-      dtype: of the computation, but for the spectra, which are float32.
+      hidden_features: features of each half.
+      dtype: dtype of the computation, but for the spectra, which are float32.
 
     Parameters: `fft` (2 * hidden_features, 1, 1, 8, 5), the weights, as the original has them; submodules `project_in`,
     `dwconv`, `project_out`.
@@ -175,7 +175,7 @@ class FFTformer(nn.Module):
       num_refinement_blocks: behind the decoder.
       ffn_expansion_factor: hidden over outer features of the DFFN, rounded down.
       estimates_quality: it has the branch QFEM.
-      dtype: of the computation but for the spectra, the quality and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for the spectra, the quality and the norms' inside; parameters stay float32.
     """
 
     scale: int

@@ -156,9 +156,9 @@ class GRL(nn.Module):
       num_feat: features of the head.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      drop_path_rate: of the last layer's stochastic depth in training, rising to it linearly from 0.
+      drop_path_rate: rate of the last layer's stochastic depth in training, rising to it linearly from 0.
       remat: layers are computed again in the backward pass, which saves their memory; same parameters, same results.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int
@@ -207,7 +207,7 @@ class GRL(nn.Module):
                         name=f"layers_{index}")
 
     def reconstructed(self, y, head, x):
-        """The image, of what the last stage gives, the plain features and the normalised image."""
+        """The image from the last stage's output, the plain features and the normalised image."""
         y = LayerNorm(dtype=self.dtype, name="norm_end")(y)
         y = GroupConv(dtype=self.dtype, name="conv_after_body")(y) + head
         y = Reconstruction(self.upsampler, self.scale, x.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)

@@ -79,7 +79,7 @@ def overlapping_windows(x, window_size, overlap):
 
 
 def overlap_index(window_size, overlap):
-    """Where the bias table of overlapping windows holds each pair: int numpy array (queries, keys).
+    """The index of each pair in the bias table of overlapping windows: int numpy array (queries, keys).
 
     quirk: the original meant to shift the differences (key minus query) to start from zero, but many indices are
     negative; they count from the table's end, as negative indices do.
@@ -226,9 +226,9 @@ class HAT(nn.Module):
       mean: RGB mean in [0, 1] that is subtracted before and added after.
       patch_size: MPHAT's: the first convolution sees each pixel with those so many px away, in eight directions, beyond
         the borders those of the mirrored image (`neighbouring_patches`); 0 for HAT, which does not.
-      drop_path_rate: of the last layer's stochastic depth in training, rising to it linearly from 0.
+      drop_path_rate: rate of the last layer's stochastic depth in training, rising to it linearly from 0.
       remat: layers are computed again in the backward pass, which saves their memory; same parameters, same results.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int

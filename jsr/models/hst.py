@@ -61,14 +61,14 @@ class HST(nn.Module):
       num_features: of the image's convolutions at its own size, at half and at a quarter of it. The trunk has a
         multiple of them: once, twice and three times as many from the smallest size to the largest.
       depths: layers of each group; of the groups at a quarter of the size, at half, and at its own.
-      num_heads: of all attention.
+      num_heads: number of heads of all attention.
       window_size: side of the attention windows, px; H and W are multiples of four times it (ValueError).
       mlp_ratio: hidden over outer features of the MLPs.
       num_feat: features of the head.
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      drop_path_rate: of a size's last layer in training, rising to it linearly from 0 within the size.
+      drop_path_rate: rate of a size's last layer in training, rising to it linearly from 0 within the size.
       remat: layers are computed again in the backward pass, which saves their memory; same parameters, same results.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int

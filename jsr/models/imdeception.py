@@ -44,10 +44,10 @@ class DistillationBlock(nn.Module):
     """Grouped convolutions one after the other, each giving some features to the end and the rest to the next (GIDB).
 
     Attributes:
-      features: of the output.
+      features: features of the output.
       num_kept: features that each of the four gives to the end.
       num_passed: features that go on to the next.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     features: int
@@ -89,7 +89,7 @@ class Trunk(nn.Module):
       num_feat: features of the output, a multiple of 16.
       num_block: blocks.
       attention: indices of the blocks that attention follows; not the last one's.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     num_feat: int
@@ -122,7 +122,7 @@ class IMDeception(nn.Module):
       num_feat: features of the trunk, a multiple of 16; four times the original's `core`.
       num_block: blocks.
       attention: indices of the blocks that attention follows; not the last one's.
-      dtype: of the computation but for attention's logits; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits; parameters stay float32.
     """
 
     scale: int

@@ -43,7 +43,7 @@ class IMDB(nn.Module):
     Attributes:
       act_last: an activation after the last convolution too, as in YNOT.
       attention: what is kept is weighed by contrast-aware channel attention.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     act_last: bool = False
@@ -73,7 +73,7 @@ class IMDN(nn.Module):
       num_feat: features of the trunk.
       num_block: blocks, whose outputs all meet in a 1x1 convolution.
       plain: blocks have no attention, and only the last one's output goes on.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -26,7 +26,7 @@ SCALES = (2, 3, 4)  # whose parts the network has
 
 
 def total_variation(x):
-    """Half the mean absolute difference of vertical neighbours and that of horizontal ones: (N, H, W, C) to (N, C)."""
+    """Half the sum of mean absolute differences of vertical and of horizontal neighbours: (N, H, W, C) to (N, C)."""
     def mean(differences):  # of which an image of one row or column has none
         return jnp.abs(differences).sum((1, 2)) / max_dim(differences.shape[1] * differences.shape[2], 1)
 
@@ -80,7 +80,7 @@ class MDSR(nn.Module):
       squeeze_factor: the features over those between the two layers of that attention.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

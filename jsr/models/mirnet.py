@@ -145,7 +145,7 @@ class MIRNet(nn.Module):
       n_msrb: blocks of each.
       height: streams, sizes of features, of a block.
       width: columns of attention units of a block.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 1

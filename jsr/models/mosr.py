@@ -51,12 +51,12 @@ class MoSR(nn.Module):
     Attributes:
       scale: SR size over LR size.
       num_feat: features of the trunk; with "dysample" a multiple of 4.
-      num_block: of its blocks.
+      num_block: number of blocks of the trunk.
       kernel_size: side of their depthwise kernels.
       expansion_ratio: hidden over outer features of a block.
       conv_ratio: features that the depthwise kernel sees, over the outer ones.
       upsampler: "pixelshuffle", "geoensemble", whose convolution is the mean of eight, or "dysample".
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -102,7 +102,7 @@ class MSDRSR(nn.Module):
       num_block: RRDBs.
       num_grow_ch: features that each convolution of a dense block adds.
       remat: computes the RRDBs again in the backward pass, for a third more time and a fraction of the memory.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int
@@ -117,7 +117,7 @@ class MSDRSR(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of H and W, px."""
+        """Number that H and W are multiples of, px."""
         return 2**(self.num_scale - 1)
 
     @nn.compact

@@ -80,7 +80,7 @@ class NAFNet(nn.Module):
       enc_blk_nums, dec_blk_nums: blocks of each level of encoder and decoder, in the order in which they are passed.
       middle_blk_num: blocks at the smallest size.
       zero_start: the last convolution starts at zero, so that the network begins as the image itself.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 1

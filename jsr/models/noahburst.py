@@ -28,11 +28,11 @@ def _act(x):
 
 
 class Align(nn.Module):
-    """Features of references (M, H, W, C), aligned to those of the image: EDVR's PCD.
+    """Features of references (M, H, W, C), aligned to the image's features: EDVR's PCD.
 
     Attributes:
       num_group: groups of features that move apart.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     num_group: int
@@ -83,7 +83,7 @@ class NoahBurst(nn.Module):
       num_trunk: residual blocks behind the fusion.
       num_group: groups of features that move apart, which divide num_feat.
       zero_start: the last convolution starts at zero, so that the network begins as its image.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 1

@@ -56,7 +56,7 @@ class Oriented(nn.Module):
     """Square, horizontal and vertical convolutions side by side, then one of all that they have found.
 
     Attributes:
-      features: of the three.
+      features: features of the three.
       attention: channel attention between.
       shortcut: the input is added.
       unused: see ChannelGate.
@@ -86,7 +86,7 @@ def filtered(image, kernels, side):
     Args:
       image: array (N, H, W, C).
       kernels: array (N, H, W, side**2 * C), the taps of a window row by row, each for all colours.
-      side: of the window.
+      side: side of the window.
 
     Returns:
       Array (N, H, W, C).
@@ -110,7 +110,7 @@ class OADDet(nn.Module):
       shallow_feat: the same of the blocks without shortcuts.
       kernel_feat: features from which filters of 5x5, 7x7 and 3x3 are made.
       unused: it has the parameters that the original has without a use, too.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -151,7 +151,7 @@ class OmniSR(nn.Module):
       num_block: blocks of each group.
       window_size: side of the windows, px; H and W are multiples of it (ValueError).
       position_bias: attention between pixels has a bias for each difference of positions.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int

@@ -43,7 +43,7 @@ class PCRTSR(nn.Module):
       scale: SR size over LR size.
       num_feat: features at half the LR size, a multiple of 4.
       num_block: blocks of each group, around which the input is added.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

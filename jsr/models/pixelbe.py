@@ -29,9 +29,9 @@ class PixelBE(nn.Module):
       scale: SR size over LR size.
       num_feat: features of the first stage: of the strided convolution and of the first ECB.
       num_feat_up: features of the second stage.
-      block: of jsr.layers.rep.
+      block: block of jsr.layers.rep.
       deploy: RepConvs are one convolution each.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

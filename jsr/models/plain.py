@@ -61,13 +61,13 @@ class Plain(nn.Module):
       num_block: convolutions of the body.
       block: what those train as, a name of jsr.layers.rep_blocks.BLOCKS; "plain" is the convolution itself.
       end_block: what the others train as; a 1x1 convolution is plain.
-      act: of ACTS.
+      act: one of ACTS.
       acts: the convolutions that it follows, the head being 0; None for the head and all of the body.
-      use_bias: of every convolution.
+      use_bias: whether every convolution has a bias.
       unshuffle: factor by which pixels are put into channels before the head.
-      head_strides, head_kernel_size, tail_kernel_size: of the head and the tail.
+      head_strides, head_kernel_size, tail_kernel_size: strides and kernel sizes of the head and the tail.
       skip: adds the head's output to the body's.
-      anchor: of ANCHORS. "nearest" adds the image, each colour repeated, once the features are shuffled to its size:
+      anchor: one of ANCHORS. "nearest" adds the image, each colour repeated, once features are shuffled to its size:
         without `up_feat` its nearest enlargement. "bilinear" and "bicubic" add the enlarged image to SR.
       up_feat: features at the image's size, from which another 3x3 convolution, `up`, makes SR's pixels; 0 where the
         tail does.
@@ -82,7 +82,7 @@ class Plain(nn.Module):
       quality_feat: features of an embedding of the image's JPEG quality, by which the output of each convolution but
         the tail is scaled and shifted; 0 is without. Our own, not of the reports.
       deploy: each block is one convolution, and what only `x2` needs is gone.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -33,7 +33,7 @@ class PRFDN(nn.Module):
       num_small_feat: features of the other branches, and of the small block.
       num_block_feat: features that a block gives.
       img_range: the inside works on values of [0, img_range].
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -86,11 +86,11 @@ class PromptCIR(nn.Module):
       num_refinement_blocks: transformer blocks behind the decoder.
       ffn_factor: hidden over outer features of all GDFNs, rounded down.
       window_size, compress_ratio, squeeze_factor, conv_scale, overlap_ratio: see jsr.models.hat.HAT.
-      num_task: of every prompt.
-      num_basis, prompt_dim: of the prompts before the way up to levels 1, 2...
-      prompt_heads: of the transformer blocks behind the prompts.
+      num_task: number of tasks of every prompt.
+      num_basis, prompt_dim: sizes of the prompts before the way up to levels 1, 2...
+      prompt_heads: numbers of heads of the transformer blocks behind the prompts.
       remat: layers and blocks are computed again in the backward pass.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int = 1

@@ -69,7 +69,7 @@ class R2CNet(nn.Module):
       num_basic: basic blocks of each.
       attention_feat: features inside L-ESA.
       deploy: convolutions have taken up their BatchNorm.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -76,7 +76,7 @@ class RCAN(nn.Module):
         multiples of them. () is RCAN's one convolution.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int
@@ -91,7 +91,7 @@ class RCAN(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of the sizes of images."""
+        """Number that the sides of images are multiples of."""
         return max(self.reductions, default=1)
 
     @nn.compact

@@ -51,7 +51,7 @@ class RDN(nn.Module):
       num_block: residual dense blocks.
       num_layer: convolutions of a block, without the fusion.
       num_grow_ch: features that each of them adds.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -58,10 +58,10 @@ class UNet(nn.Module):
 
     Attributes:
       num_feat: features of its first convolution.
-      out_feat: of its last.
-      levels: of halved size, 1 or 2.
+      out_feat: channels of its last.
+      levels: number of levels of halved size, 1 or 2.
       scale: 2 or 3, by which the last convolution, transposed, enlarges; 1 does not.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     num_feat: int
@@ -121,8 +121,8 @@ class RealCUGAN(nn.Module):
       scale: 2, 3 or 4.
       num_feat: features of the first convolutions, a multiple of 4; others have up to eight times as many.
       pro: the inside works on values of [0.15, 0.85].
-      channels: of LR and SR.
-      dtype: of the computation; parameters stay float32.
+      channels: channels of LR and SR.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

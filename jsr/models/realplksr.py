@@ -54,13 +54,13 @@ class RealPLKSR(nn.Module):
     Attributes:
       scale: SR size over LR size.
       num_feat: features of the trunk.
-      num_block: of its blocks.
+      num_block: number of blocks of the trunk.
       kernel_size: side of the large kernels.
       split_ratio: part of the features that they see.
       attention: blocks have attention of elements.
       norm: "group", over the whole image and each quarter of the features, or "layer", over the features of a pixel.
       upsampler: "pixelshuffle" or "dysample".
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -20,8 +20,8 @@ class BasicBlock(nn.Module):
 
     Attributes:
       features: output channels.
-      strides: of the first convolution, and of the 1x1 beside both where the shape changes.
-      dtype: of the computation.
+      strides: strides of the first convolution, and of the 1x1 beside both where the shape changes.
+      dtype: dtype of the computation.
     """
 
     features: int
@@ -53,7 +53,7 @@ class ResNet(nn.Module):
       num_block: blocks of each size, each half of the one before.
       num_feat: features of the first size, twice as many of each further one.
       num_class: features that it gives.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 1

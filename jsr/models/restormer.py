@@ -37,8 +37,8 @@ class MDTA(nn.Module):
 
     Attributes:
       num_heads: divides the channels.
-      use_bias: of the convolutions.
-      dtype: of the computation, but for the logits, which are float32.
+      use_bias: whether the convolutions have a bias.
+      dtype: dtype of the computation, but for the logits, which are float32.
 
     Parameters: `temperature` (num_heads, 1, 1); submodules `qkv`, `qkv_dwconv`, `project_out`.
     """
@@ -63,9 +63,9 @@ class GDFN(nn.Module):
     """Gated-Dconv feed-forward network: one half of the convolved features, through a GELU, times the other half.
 
     Attributes:
-      hidden_features: of each half.
-      use_bias: of the convolutions.
-      dtype: of the computation.
+      hidden_features: features of each half.
+      use_bias: whether the convolutions have a bias.
+      dtype: dtype of the computation.
 
     Submodules: `project_in`, `dwconv`, `project_out`.
     """
@@ -88,10 +88,10 @@ class TransformerBlock(nn.Module):
     """MDTA and GDFN, each of normalised features and added to its input.
 
     Attributes:
-      num_heads: of the attention.
+      num_heads: number of heads of the attention.
       ffn_factor: hidden over outer features of the GDFN, rounded down.
       norm_bias: LayerNorm, rather than BiasFreeNorm.
-      dtype: of the computation.
+      dtype: dtype of the computation.
 
     Submodules: `norm1`, `attn`, `norm2`, `ffn`.
     """
@@ -142,7 +142,7 @@ class Trunk(nn.Module):
       num_refinement_blocks: behind the decoder.
       ffn_factor, norm_bias: see TransformerBlock.
       remat: blocks are computed again in the backward pass.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     dim: int = 48
@@ -195,7 +195,7 @@ class Restormer(nn.Module):
       scale: 1.
       dim, num_blocks, heads, num_refinement_blocks, ffn_factor, norm_bias, remat: see Trunk.
       zero_start: the last convolution starts at zero, so that the network begins as the image itself.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int = 1

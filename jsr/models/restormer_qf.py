@@ -23,7 +23,7 @@ class Predictor(nn.Module):
 
     Attributes:
       num_feat: features at the image's size, twice as many at each of three further levels.
-      dtype: of the convolutions.
+      dtype: dtype of the convolutions.
 
     Submodules: `head`; `down1_0` and `down1_conv`, of a level's block and of the way to the next; `quality`.
     """

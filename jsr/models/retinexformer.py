@@ -24,7 +24,7 @@ class Estimator(nn.Module):
 
     Attributes:
       num_feat: a multiple of 4.
-      dtype: of the computation.
+      dtype: dtype of the computation.
 
     Submodules: `conv1`, `depth_conv` (of four groups), `conv2`.
     """
@@ -45,7 +45,7 @@ class GuidedAttention(nn.Module):
 
     Attributes:
       num_heads: divides the channels.
-      dtype: of the computation, but for the logits.
+      dtype: dtype of the computation, but for the logits.
 
     Parameters: `rescale` (num_heads, 1, 1); submodules `to_q`, `to_k`, `to_v`, `proj`, `pos_emb_0`, `pos_emb_2`.
     """
@@ -99,7 +99,7 @@ class Denoiser(nn.Module):
     Attributes:
       num_feat: features at full size, twice as many at each half of it; and of a head of attention at all sizes.
       num_blocks: of each level of encoder and decoder, from full size, and of the smallest size between them.
-      dtype: of the computation.
+      dtype: dtype of the computation.
 
     Submodules: `embedding`, blocks `encoder_0_0`..., `bottleneck_0`..., `decoder_0_0`... of the smallest size first,
     between them `down_0`, `guide_down_0`..., `up_0`, `fuse_0`...; `mapping`.
@@ -160,9 +160,9 @@ class Retinexformer(nn.Module):
     Attributes:
       scale: 1.
       num_feat: features at full size, a multiple of 4.
-      num_blocks: of each level, the smallest size last.
+      num_blocks: numbers of blocks of each level, the smallest size last.
       num_stage: estimators, each with its denoiser, one after the other.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int = 1

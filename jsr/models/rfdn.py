@@ -29,9 +29,9 @@ class RFDB(nn.Module):
     Attributes:
       num_distil: 3x3 convolutions, each beside a 1x1 whose output is kept for the end.
       num_feat: output channels; None keeps their number.
-      dilations: of the 3x3 convolutions in turn, the last one's excepted.
+      dilations: dilations of the 3x3 convolutions in turn, the last one's excepted.
       regroup: a 1x1 convolution, as PRFDN's, comes before the one that fuses what is kept.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     num_distil: int = 3
@@ -87,9 +87,9 @@ class RFDN(nn.Module):
       num_feat: features of the trunk.
       num_block: blocks, whose outputs all meet in a 1x1 convolution.
       block: "rfdb" or "nadb".
-      dilations: of the 3x3 convolutions of an "rfdb" in turn; no tensor tells them.
+      dilations: dilations of the 3x3 convolutions of an "rfdb" in turn; no tensor tells them.
       img_range: the inside works on values of [0, img_range].
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

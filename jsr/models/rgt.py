@@ -42,7 +42,7 @@ class LocalAttention(nn.Module):
 
 
 class RecursiveAttention(nn.Module):
-    """Attention of all pixels to those of a coarse map of the image.
+    """Attention of all pixels to the pixels of a coarse map of the image.
 
     Submodules: `reduction1`, `dwconv`, `conv`, `norm` (the coarse map), `q`, `k`, `v`, `cpe`, `proj`.
     """
@@ -76,7 +76,7 @@ class RecursiveAttention(nn.Module):
 
 
 def reductions(height, width, train):
-    """How often an image is reduced to a quarter of its sides, until its longer one is below 64 px, in training 16."""
+    """The number of reductions of an image by 4, until its longer side is below 64 px, in training 16 px."""
     longer, shorter = max(height, width), min(height, width)
     times, fits = (0 if train else 2), 0
     while longer // (4 if train else 16) >= 4**(times + 1):
@@ -125,8 +125,8 @@ class RGT(nn.Module):
       resi_connection: what closes a group, see jsr.layers.swin.GroupConv.
       img_range: the inside works on values of [0, img_range].
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      drop_path_rate: of the last block's stochastic depth in training, rising to it linearly from 0.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      drop_path_rate: rate of the last block's stochastic depth in training, rising to it linearly from 0.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int

@@ -56,11 +56,11 @@ class RLFN(nn.Module):
       mid_feat: features between the 3x3 convolutions of a block; None is num_feat.
       num_block: RLFBs.
       esa_feat: features inside the attention; None leaves it out.
-      block: of jsr.layers.rep, for the 3x3 convolutions of the RLFBs.
+      block: block of jsr.layers.rep, for the 3x3 convolutions of the RLFBs.
       anchor: "bilinear" adds the image, enlarged so; "none" nothing. No tensor tells it.
       img_range: the inside works on values of [0, img_range].
       deploy: each such block is one convolution; as a "plain" one is always.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -158,9 +158,9 @@ class RRDBNet(nn.Module):
       channel_attention: "eca", or RCAN's, "squeeze" (a sixteenth of the features between), in every RRDB; "" is none.
       spatial_attention: EDVR's before the upsampling.
       plus: dense blocks of ESRGAN+.
-      channels, out_channels: of LR and SR: 1 grey, 3 RGB, 4 RGB and straight alpha.
+      channels, out_channels: channels of LR and SR: 1 grey, 3 RGB, 4 RGB and straight alpha.
       remat: computes the RRDBs again in the backward pass, for a third more time and a fraction of the memory.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

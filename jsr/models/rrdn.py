@@ -30,7 +30,7 @@ class RRDN(nn.Module):
       num_feat: features of the trunk.
       num_block: RRDBs.
       num_grow_ch: features that each convolution of a dense block adds.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -43,10 +43,10 @@ class RT4KSR(nn.Module):
     Attributes:
       scale: SR size over LR size.
       num_feat: features at half the LR size.
-      num_block: of normalisation, RepConv and GELU.
+      num_block: number of blocks of normalisation, RepConv and GELU.
       forget: adds the high frequencies' features to `gamma` times the body's, before the tail.
       deploy: RepConvs are one convolution each.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

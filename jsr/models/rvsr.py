@@ -20,7 +20,7 @@ from jsr.models._card import Card
 
 
 class SqueezeExcite(nn.Module):
-    """Each feature weighed by what the means of all over the image give: 1x1, ReLU, 1x1, sigmoid."""
+    """Weighs each feature by a function of all features' means over the image: 1x1, ReLU, 1x1, sigmoid."""
 
     squeezed: int
     dtype: Any = None
@@ -37,11 +37,11 @@ class RVSR(nn.Module):
     Attributes:
       scale: SR size over LR size.
       num_feat: features of the trunk.
-      num_block: of token mixer and channel mixer.
+      num_block: number of blocks of token mixer and channel mixer.
       num_squeezed_feat: features of the means in squeeze and excitation.
       block: the branches of the RepConvs, by name, see jsr.layers.rep_blocks.
       deploy: RepConvs are one convolution each.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

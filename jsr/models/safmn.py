@@ -116,10 +116,10 @@ class SAFMN(nn.Module):
     Attributes:
       scale: SR size over LR size.
       num_feat: features of the trunk, a multiple of 4.
-      num_block: of modulation and mixer.
+      num_block: number of blocks of modulation and mixer.
       ffn_scale: the mixer's features over the trunk's.
       simple: SAFMN++: its modulation, and neither biases, nor normalisation, nor residuals in the blocks.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -55,10 +55,10 @@ class SAFMNBCIE(nn.Module):
       scale: 1.
       num_feat: features of the trunk, a multiple of `num_level`.
       num_group: residual groups.
-      num_block: of a group.
+      num_block: number of blocks of a group.
       num_level: parts of the features that a SAFM pools, each to half the size of the one before.
       ffn_scale: the mixers' features over the trunk's.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 1

@@ -24,7 +24,7 @@ from jsr.models._card import Card
 
 
 class WindowAttention(nn.Module):
-    """That of Swin transformers, with PyTorch's initialisation and the table of positions as (heads, rows, columns)."""
+    """Swin's window attention, with PyTorch's initialisation and the table of positions as (heads, rows, columns)."""
 
     num_heads: int
     window_size: int
@@ -88,7 +88,7 @@ class SCUNet(nn.Module):
       depths: blocks going down, at the coarsest size, and going up.
       head_dim: features of an attention head; divides dim / 2.
       window_size: side of the attention windows, px; H and W are multiples of 8 times it (ValueError).
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int = 1

@@ -57,9 +57,9 @@ class SPAN(nn.Module):
       block: the branches of the RepConvs, by name, see jsr.layers.rep.
       img_range: the input is brought to [0, img_range], less the mean.
       mean: RGB mean in [0, 1] that is subtracted; () is none, as images that are not RGB need.
-      channels: of LR and SR.
+      channels: channels of LR and SR.
       deploy: RepConvs are one convolution each.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

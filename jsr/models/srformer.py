@@ -20,7 +20,7 @@ from jsr.models.swinir import SwinIR
 
 
 class PermutedAttention(nn.Module):
-    """Attention in windows to pixels of twice the side, whose features are those of four pixels, a quarter of each.
+    """Attention in windows to pixels of twice the side, each with a quarter of the features of four pixels.
 
     Parameters: `relative_position_bias_table` ((window_size - 1)**2, num_heads); submodules `q`, `kv`, `proj`.
     """
@@ -45,7 +45,7 @@ class PermutedAttention(nn.Module):
 
 
 def aligned_position_index(window_size):
-    """Where the bias table has each pair of a query and a key: int numpy array (window_size**2, window_size**2 / 4)."""
+    """Indices of pairs (query, key) in the bias table: int numpy array (window_size**2, window_size**2 / 4)."""
     half = window_size // 2
     index = relative_position_index(half).reshape(half, half, -1)
     return index.repeat(2, 0).repeat(2, 1).reshape(window_size**2, -1)

@@ -74,7 +74,7 @@ class SRResDNet(nn.Module):
       scale: SR size over LR size.
       num_feat: features of the denoiser.
       num_block: blocks of it; the first has no shortcut.
-      dtype: of the denoiser's computation; the noise and the projection are float32, as parameters are.
+      dtype: dtype of the denoiser's computation; the noise and the projection are float32, as parameters are.
     """
 
     scale: int

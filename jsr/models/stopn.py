@@ -34,7 +34,7 @@ class Offsets(nn.Module):
     Attributes:
       num_feat: features at each size.
       num_level: sizes but the smallest.
-      dtype: of the computation.
+      dtype: dtype of the computation.
     """
 
     num_feat: int
@@ -71,7 +71,7 @@ class STOPN(nn.Module):
       align_corners: enlarges as published, by which the corners' pixels stay in the corners, up to 1.5 px away from
         where frames made smaller by the protocol have them. Of 256x256 px that costs bicubic 0.33 dB of the luma,
         which the network is to mend by what it sees of the borders; False, which is not the team's, does not cost it.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int
@@ -88,7 +88,7 @@ class STOPN(nn.Module):
 
     @property
     def size_multiple(self):
-        """What H and W are multiples of."""
+        """Number that H and W are multiples of."""
         return 2**self.num_level
 
     @nn.compact

@@ -26,10 +26,10 @@ class Product(nn.Module):
     Attributes:
       features: output channels.
       depth: RepConvs in A, with a PReLU between.
-      scale: of the product; deployed, it is in B.
+      scale: scale of the product; deployed, it is in B.
       block: the branches of the RepConvs, by name, see jsr.layers.rep.
       deploy: RepConvs are one convolution each.
-      dtype: of the computation.
+      dtype: dtype of the computation.
 
     Parameters: RepConvs `a_0`... and `b`, slopes `prelu_1`..., each (features,), and `bias` (features,).
     """
@@ -71,10 +71,10 @@ class SCSYENet(nn.Module):
       num_feat: features of the units.
       img_range: the inside works on values of [0, img_range], less the mean.
       mean: RGB mean in [0, 1] that is subtracted before and added after.
-      product_scale: of the units' products, in training.
+      product_scale: scale of the units' products, in training.
       block: the branches of the RepConvs, by name, see jsr.layers.rep.
       deploy: RepConvs are one convolution each, and the products have no factor.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -59,9 +59,9 @@ class TCIR(nn.Module):
       num_grow_ch: features that each convolution of a dense block adds.
       num_feat: features of the head.
       mean: RGB mean in [0, 1] that is subtracted from what the trunk gets.
-      drop_path_rate: of the last layer's stochastic depth in training, rising to it linearly from 0.
+      drop_path_rate: rate of the last layer's stochastic depth in training, rising to it linearly from 0.
       remat: layers and RRDBs are computed again in the backward pass, which saves their memory; same results.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int
@@ -79,7 +79,7 @@ class TCIR(nn.Module):
 
     @property
     def size_multiple(self):
-        """Of H and W, px."""
+        """Number that H and W are multiples of, px."""
         return 2 * self.window_size
 
     @nn.compact

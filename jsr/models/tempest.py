@@ -31,7 +31,7 @@ class LocalQuality(nn.Module):
     """Features (N, H, W, C) to 1 - quality / 100 of each square of them, float32 (N, H / side, W / side, 1).
 
     Attributes:
-      side: of the squares, px of the features.
+      side: side of the squares, px of the features.
 
     Parameters: `linear_0`, `linear_1`.
     """
@@ -73,10 +73,10 @@ class Tempest(nn.Module):
     Attributes:
       scale: 1.
       num_feat: features of the highest of four levels; each lower one has twice as many.
-      num_block: of each level, in the encoder and in the decoder.
+      num_block: number of blocks of each level, in the encoder and in the decoder.
       embed_dim: features of the embeddings.
-      num_heads: of the attention between them.
-      dtype: of the computation; parameters stay float32, what concerns the quality is computed in float32.
+      num_heads: number of heads of the attention between them.
+      dtype: dtype of the computation; parameters stay float32, what concerns the quality is computed in float32.
     """
 
     scale: int = 1

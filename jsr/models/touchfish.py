@@ -43,9 +43,9 @@ class TouchFish(nn.Module):
       scale: SR size over LR size.
       num_feat: features.
       num_block: attention blocks.
-      block: of jsr.layers.rep, for all 3x3 convolutions.
+      block: block of jsr.layers.rep, for all 3x3 convolutions.
       deploy: RepConvs are one convolution each.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

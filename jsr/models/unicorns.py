@@ -27,7 +27,7 @@ class CorrelationBlock(nn.Module):
     Attributes:
       num_feat: features of the result, (N, H, W, num_feat).
       num_heads: divides num_feat.
-      dtype: of the computation, but for the logits.
+      dtype: dtype of the computation, but for the logits.
 
     Parameters: `temperature` (num_heads, 1, 1); submodules `embed_first`, `embed_second`, `query`, `key`, `value`,
     `proj`.
@@ -56,9 +56,9 @@ class Unicorns(nn.Module):
     Attributes:
       scale: 1.
       num_feat: features of both EDBs at full size and of the MHCB; a multiple of 4.
-      num_blocks: of each level of an EDB, the smallest size last.
-      num_heads: of the MHCB.
-      dtype: of the computation but for attention's logits and the norms' inside; parameters stay float32.
+      num_blocks: numbers of blocks of each level of an EDB, the smallest size last.
+      num_heads: number of heads of the MHCB.
+      dtype: dtype of the computation but for attention's logits and the norms' inside; parameters stay float32.
     """
 
     scale: int = 1

@@ -68,7 +68,7 @@ class UnifyAttention(nn.Module):
 
     Attributes:
       num_heads: divides four fifths of the channels. Neighbouring channels are of different heads.
-      dtype: of the computation, but for the softmax, which is float32.
+      dtype: dtype of the computation, but for the softmax, which is float32.
 
     Submodules: `qkv`, `agg0` and `agg0_norm` of the last fifths, `agg1`, `agg2` and `agg3` of the others, `proj`.
     """
@@ -143,7 +143,7 @@ class UnifyFormer(nn.Module):
       num_refinement_blocks: behind the decoder.
       ffn_factor: hidden over outer features of the GDFNs, rounded to a multiple of 16.
       remat: blocks are computed again in the backward pass, which saves their memory; same parameters, same results.
-      dtype: of the computation but for attention's softmax and the norms' inside; parameters stay float32.
+      dtype: dtype of the computation but for attention's softmax and the norms' inside; parameters stay float32.
     """
 
     scale: int = 1

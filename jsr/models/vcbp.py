@@ -95,7 +95,7 @@ class VCBP(nn.Module):
       num_block: blocks of cycles.
       num_cycle: ways up and down of a block.
       unused: it has the parameters that the original has without a use, too.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 2

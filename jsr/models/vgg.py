@@ -40,8 +40,8 @@ class VGG(nn.Module):
       scale: 1.
       num_conv: convolutions before each of the five poolings.
       num_feat: features before the first pooling, 2, 4, 8 and 8 times as many before the others.
-      img_range: of the images that the normalisation is given; it was made for 1, SRResCGAN trains with 255.
-      dtype: of the computation; parameters stay float32.
+      img_range: range of the images that the normalisation is given; it was made for 1, SRResCGAN trains with 255.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int = 1

@@ -106,7 +106,7 @@ class YNOT(nn.Module):
       num_feat: features of the trunk, a multiple of 16.
       num_block: IMDN's blocks, whose outputs all meet in a 1x1 convolution.
       deploy: each BatchNorm is part of its convolution.
-      dtype: of the computation; parameters stay float32.
+      dtype: dtype of the computation; parameters stay float32.
     """
 
     scale: int

@@ -85,7 +85,7 @@ class Graph:
         self.constants = {names.get(name, name): array for name, array in self.constants.items()}
 
     def tidy(self, *results):
-        """What `finish` does with the nodes, constants apart."""
+        """Tidies the nodes as `finish` does, without the constants."""
         for merge in (_merge_channel_orders, _merge_biases):
             self._drop_unused(results)
             merge(self)
@@ -152,7 +152,7 @@ class Graph:
         self.nodes = kept[::-1]
 
     def _rename_constants(self, names, taken):
-        """By their hints, in the order of use; a hint that is taken gets a number."""
+        """Renames constants by their hints, in the order of use; a hint that is taken gets a number."""
         for node in self.nodes:
             for name in node.inputs:
                 if name in self.constants and name not in names:
@@ -187,7 +187,7 @@ def _merge_channel_orders(graph):
 
 
 def _merge_biases(graph):
-    """What is added to each feature of a convolution, and to nothing else, is its bias."""
+    """Makes a value that is added to each feature of a convolution, and to nothing else, its bias."""
     consumers = graph.consumers()
     for node in graph.nodes:
         added = consumers[node.outputs[0]]

@@ -99,7 +99,7 @@ def _lower_median(writer, eqn, x):
 
 
 def _stable_order(writer, eqn, x):
-    """Of equal elements TopK has the one with the lower index first."""
+    """A stable order by TopK, which puts the lower index of equal elements first."""
     aval = eqn.outvars[0].aval
     name = writer.in_order(x, eqn.invars[0].aval)
     _, order = writer.graph.add("TopK", name, writer.lengths([aval.shape[1]]), outputs=2, axis=1, largest=0)

@@ -81,7 +81,7 @@ def _max_pool(writer, eqn, value):
 
 
 def _sum_pool(writer, eqn, value):
-    """The mean of a window, of which zeros around the image are part, times its size."""
+    """The sum over a window as its mean, zeros around the image included, times its size."""
     mean = _pool(writer, eqn, value, "AveragePool", count_include_pad=1)
     size = math.prod(eqn.params["window_dimensions"])
     factor = writer.graph.constant(np.array(size, mean.dtype))

@@ -1,4 +1,4 @@
-"""Operators of ONNX for what moves, cuts, joins and repeats values."""
+"""Operators of ONNX that move, cut, join and repeat values."""
 
 import itertools
 

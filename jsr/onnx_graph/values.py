@@ -1,4 +1,4 @@
-"""What stands for an array of the traced function while its graph is written."""
+"""Stand-ins for arrays of the traced function while its graph is written."""
 
 import dataclasses
 from typing import Any

@@ -86,7 +86,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
       ValueError: as for `to_onnx`.
     """
     if jnp.dtype(dtype) == jnp.bfloat16:
-        raise UserError("dtype = bfloat16: few runtimes compute ONNX graphs in it; take float16 or float32")
+        raise UserError("dtype = bfloat16: few runtimes compute ONNX graphs in it; use float16 or float32")
     if jnp.dtype(dtype) != jnp.float32:
         networks = {name: module.clone(dtype=dtype) for name, module in networks.items()}
     multiple = multiple or math.lcm(chain_padding(networks).multiple, chain_open_multiple(networks))
@@ -132,10 +132,10 @@ def traced(function, variables, example, *, names=("lr", "sr"), dynamic=(), mult
     """The Graph of a function.
 
     Args:
-      function: of variables and an image; returns one array.
+      function: function of variables and an image; returns one array.
       variables: nested dicts; the paths become names of constants.
       example: jax.ShapeDtypeStruct of the image, its shape as in `open_shape`.
-      names: of the graph's input and output.
+      names: names of the graph's input and output.
       dynamic, multiple, nchw: see `to_onnx`.
       writer: Writer, or a subclass.
 

@@ -207,7 +207,7 @@ def _complete(layout, rank):
 
 
 def _fold(eqn, inputs):
-    """What an equation makes of constants, or None where its shape is open."""
+    """An equation's result for constants, or None if its shape is open."""
     arrays = [value.array for value in inputs]
     if eqn.primitive.name in arithmetic.ELEMENTWISE:
         arrays = np.broadcast_arrays(*arrays)

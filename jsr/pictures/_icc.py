@@ -1,4 +1,4 @@
-"""Colour profiles: whether one is whole and of the samples that it comes with."""
+"""Colour profiles: checks that a profile is whole and fits its samples."""
 
 import io
 import struct

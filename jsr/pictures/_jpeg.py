@@ -1,4 +1,4 @@
-"""What a JPEG file carries beside its picture, found by its markers."""
+"""The data that a JPEG file carries beside its picture, found by its markers."""
 
 import mmap
 import re

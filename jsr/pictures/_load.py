@@ -14,7 +14,7 @@ from PIL import Image
 
 from jsr import images, orientation, stills
 from jsr.errors import UserError
-from jsr.files import A_CLIP, starts_as_clip
+from jsr.files import no_picture
 from jsr.libvips import first_line, tidied_jpeg, undecodable, vips
 from jsr.pictures import _exif, _icc, _jpeg
 
@@ -23,7 +23,6 @@ PILLOW = {"BMP": (".bmp", ".dib"), "PCX": (".pcx",), "ICO": (".ico",), "ICNS": (
           "SGI": (".sgi", ".rgb"), "SUN": (".ras",), "QOI": (".qoi",), "TGA": (".tga", ".icb", ".vda", ".vst")}
 _MAGIC = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF87a", "gif"), (b"GIF89a", "gif"),
           (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"))
-_REFUSED = ((b"%PDF", "a PDF document"), (b"<svg", "an SVG drawing"), (b"<?xml", "an XML document"))
 _HDR = (16, 18)  # transfer characteristics of ITU-T H.273, as primaries are
 _OF_SDR = (1, 2, 6, 13, 14, 15)  # those that are shown as sRGB's
 _P3, _WIDE = 12, (9, 11, 12)  # primaries
@@ -42,7 +41,7 @@ _COLOURS = ("b-w", "srgb", "rgb", "rgb16", "grey16")
 
 @dataclasses.dataclass
 class Metadata:
-    """What a picture carries besides its pixels; bytes as in the file, None or empty where it has none."""
+    """A picture's data besides its pixels; bytes as in the file, None or empty where it has none."""
 
     exif: bytes | None = None  # from the byte order on
     xmp: bytes | None = None
@@ -132,15 +131,12 @@ def _sniff(path, file):
             raise UserError(f"{path}: is an animated AVIF, which cannot be kept; convert it to animated WebP")
         if b"avif" in head[8:]:
             return "avif"
-    for magic, what in _REFUSED:
-        if head.lstrip().startswith(magic):
-            raise UserError(f"{path}: is {what}, which cannot be read; convert it to PNG")
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
 
 
 @contextlib.contextmanager
 def _tidied(file):
-    """An open JPEG file, or one in its place of which decoders do not warn though no sample is missing."""
+    """An open JPEG file, or a copy in its place without flaws of which decoders warn though no sample is missing."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         tidied = tidied_jpeg(data)
     if tidied is None:
@@ -209,7 +205,7 @@ def _refuse_hollow(path, file, claimed, densest=_DENSEST):
 def _refuse_large(path, height, width, most_pixels):
     if most_pixels is not None and height * width > most_pixels:
         raise UserError(f"{path}: has {width:,} x {height:,} pixels, more than the {most_pixels / 1e6:,.0f} million "
-                        "that are taken here; make it smaller")
+                        "allowed here; make it smaller")
 
 
 def _refuse_greedy(path, file, height, width, bands):
@@ -218,8 +214,8 @@ def _refuse_greedy(path, file, height, width, bands):
     if claimed <= _PLENTY:
         return
     if claimed > _BOMB * size:
-        raise UserError(f"{path}: claims {width} x {height} pixels in {size:,} bytes, as files do that are made to "
-                        "exhaust a machine; if you trust it, convert it to PNG first")
+        raise UserError(f"{path}: claims {width} x {height} pixels in {size:,} bytes, like a file made to exhaust a "
+                        "machine; if you trust it, convert it to PNG first")
     from jsr.device import machine_memory  # which imports JAX
 
     if (free := machine_memory()) < _COPIES * claimed:
@@ -424,8 +420,8 @@ def _inspect_tiff(path, file, metadata, notes):
     if len(kinds) > 1 or full != pages[:len(full)]:
         raise UserError(f"{path}: has pages of different sizes or kinds; split it into one file a page first")
     if value(first, 277, 1) - 1 == {0: 1, 1: 1, 2: 3}.get(value(first, 262)) and value(first, 338, 0) == 0:
-        raise UserError(f"{path}: has a channel besides its colours that it does not call alpha (ExtraSamples), as "
-                        "infrared is; remove it, or have the file call it alpha")
+        raise UserError(f"{path}: has a channel besides its colours, for example infrared, that is not marked as alpha "
+                        "(ExtraSamples); remove it, or mark it as alpha")
     if value(first, 262) in (8, 9, 10):
         raise UserError(f"{path}: is in Lab colours; convert it to sRGB first")
     if value(first, 259, 1) == 1:  # not compressed
@@ -488,8 +484,8 @@ def _through_pillow(path, file, metadata, notes, most_pixels):
     name = picture.format.lower()
     depth = images.sample_bits(picture)
     if depth > 8 and len(picture.getbands()) > 1:
-        raise UserError(f"{path}: has {depth} bits a channel, of which {name} keeps 8 when it is read; convert it to a "
-                        "16-bit PNG or TIFF first")
+        raise UserError(f"{path}: has {depth} bits a channel, but reading {name} keeps only 8; convert it to a 16-bit "
+                        "PNG or TIFF first")
     if name != "jpeg2000":  # of which a few bytes may be a large blank picture
         _refuse_hollow(path, file, picture.height * picture.width)
     _refuse_greedy(path, file, picture.height, picture.width, len(picture.getbands()))
@@ -507,7 +503,8 @@ def _through_pillow(path, file, metadata, notes, most_pixels):
 def _open_pillow(path, file):
     """An image of Pillow by one of its plugins, past its limit on pixels: hollow files are refused in another way."""
     file.seek(0)
-    head = file.read(16)
+    if said := no_picture(head := file.read(64)):
+        raise UserError(f"{path}: {said}")
     for name, extensions in PILLOW.items():
         factory, accept = Image.OPEN[name]
         if accept and not accept(head) or not accept and path.suffix.lower() not in extensions:
@@ -515,8 +512,7 @@ def _open_pillow(path, file):
         file.seek(0)
         with contextlib.suppress(SyntaxError):  # how a plugin says that the file is none of its own
             return factory(file, str(path))
-    raise UserError(f"{path}: {A_CLIP}" if starts_as_clip(head) else
-                    f"{path}: is not a picture that can be read; replace or remove the file")
+    raise UserError(f"{path}: is not a picture that can be read; replace or remove the file")
 
 
 def _as_vips(path, picture, depth, notes):

@@ -9,7 +9,7 @@ from jsr.images import EXTENSIONS
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """What an output format can hold.
+    """The abilities of an output format.
 
     Attributes:
       extensions: file name endings; the first is the usual one.

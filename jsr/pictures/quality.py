@@ -71,7 +71,7 @@ def _likeliest(found):
 
 
 def _likelihood(values, steps):
-    """How much likelier coefficients are as multiples of their steps than anywhere: the mean of the logarithms."""
+    """The mean log ratio of coefficients' likelihoods: as multiples of their steps, over anywhere."""
     off = values - steps * np.rint(values / steps)
     near = np.exp(-off**2 / (2 * _NOISE**2)) / (_NOISE * np.sqrt(2 * np.pi))
     return np.log((1 - _OUTLIERS) * steps * near + _OUTLIERS).mean()

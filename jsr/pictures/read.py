@@ -64,7 +64,7 @@ class Picture:
       frames: number of frames of an animation, or of pages; else 1.
       animated: whether the frames have times.
       turned: EXIF orientation, 1..8, by which the stored pixels were turned upright.
-      metadata: what else the file carries.
+      metadata: the file's other data.
       notes: phrases of what reading changed.
     """
 
@@ -154,7 +154,7 @@ class Picture:
 
         Args:
           longest: side of it at most, px; smaller pictures keep their size.
-          ending: of the format, with libvips's options, as ".webp[Q=80]".
+          ending: ending of the format, with libvips's options, as ".webp[Q=80]".
 
         Returns:
           bytes of the file.

@@ -1,4 +1,4 @@
-"""Writing a picture from top to bottom, with what its format can hold of the source's."""
+"""Writing a picture from top to bottom, with all of the source's data that its format can hold."""
 
 import contextlib
 import io
@@ -97,7 +97,7 @@ def _refuse(path, name, picture, height, width):
 
 @contextlib.contextmanager
 def _spool(path, picture, height, width):
-    """Where rows wait for the encoder; the file has no name, so that nothing is left of it even after a kill."""
+    """The place where rows wait for the encoder; the file has no name, so that even a kill leaves nothing of it."""
     size = picture.frames * height * width * picture.channels * picture.dtype.itemsize
     if size <= SPOOL_BYTES:
         yield io.BytesIO()  # not closed: an image that looks into it may still be alive
@@ -183,7 +183,7 @@ class Sink:
         return profile
 
     def _lost_colours(self):
-        """Names of the PNG chunks, but for sRGB's own and what a profile replaces, that the output does not hold."""
+        """Names of the PNG chunks that the output loses, without sRGB's own and those that a profile replaces."""
         if self._holds("colours"):
             return []
         chunks = dict(self._metadata.colours)

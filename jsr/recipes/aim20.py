@@ -1,4 +1,4 @@
-"""What the three tracks of AIM 2020's real image super-resolution share: a method differs between them by its scale.
+"""Shared parts of AIM 2020's three tracks of real image super-resolution, which differ only by scale.
 
 Report: Wei, Lu, Timofte et al., AIM 2020 challenge on real image super-resolution: methods and results, ECCV Workshops
 2020. What holds for all entries:
@@ -71,11 +71,11 @@ def entry(name, *, scale, train=None, held_out=None, **fields):
     """A team's recipe, with what all of them have in common.
 
     Args:
-      name: of the method, as in the published table without the track.
-      scale: of the track.
+      name: name of the method, as in the published table without the track.
+      scale: scale of the track.
       train: rows of data instead of the challenge's pairs.
       held_out: split that is evaluated on instead of the challenge's 20 photographs.
-      **fields: of a recipe.
+      **fields: fields of a recipe.
     """
     evaluated = dict(dataset=f"drealsr/aim20_x{scale}", split=held_out or "validation")
     return recipe(entry=f"aim20_{name}_x{scale}", protocol=f"aim20_x{scale}",

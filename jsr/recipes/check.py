@@ -1,4 +1,4 @@
-"""What a recipe names must exist: networks and their fields, losses, optimizers, degradations, a protocol.
+"""Checks that all names in a recipe exist: networks and their fields, losses, optimizers, degradations, a protocol.
 
 All of it is told by the recipe alone, in milliseconds. What needs files or the shapes of the networks' parameters is
 checked as a training begins (jsr.training.check).
@@ -31,7 +31,7 @@ def checked(recipe: Recipe) -> Recipe:
 
 
 def look(recipe: Recipe, found: Mistakes) -> None:
-    """Adds what is wrong in a recipe to the mistakes that are found."""
+    """Adds a recipe's mistakes to those found so far."""
     _check_name(recipe.recipe, found)
     _check_networks(recipe, found)
     scale = None if found.within("networks", "chain") else recipe.scale
@@ -74,7 +74,7 @@ def look(recipe: Recipe, found: Mistakes) -> None:
 
 
 def of_members(recipe: Recipe, look: Callable[[Recipe, Mistakes], None], found: Mistakes) -> None:
-    """Adds what is wrong with members of a recipe, and not with the recipe itself, at the places of theirs.
+    """Adds mistakes of a recipe's members that the recipe itself does not have, at the members' places.
 
     Args:
       recipe: Recipe.
@@ -122,7 +122,7 @@ def _check_members(recipe, scale, found):
 
 
 def _check_name(name, found):
-    """The name of a recipe is that of a folder, and of one in it."""
+    """Checks a recipe's name, which names a folder and a folder in it."""
     for part in name.split(":"):
         if name and (part.strip(". ") == "" or re.search(r"[/\\\x00-\x1f]", part) or len(part) > _LONGEST_NAME):
             found.add("recipe", f"{schema.shown(name)} names the folder of its runs, <track>:<name>; give two words of "
@@ -231,7 +231,7 @@ def _check_kept_out(protocol, place, row, found):
 
 
 def _check_pairs(place, row, found):
-    """What a row of the user's own HR and LR folders may not have besides."""
+    """Checks that a row of the user's own HR and LR folders has no keys that do not go with them."""
     for missing, other in (("hr", "lr"), ("lr", "hr")):
         if not getattr(row, missing):
             found.add(f"{place}.{missing}", f"names no folder, but {place}.{other} does; give both")
@@ -275,7 +275,7 @@ def _check_stage(recipe, scale, index, place, found):
 
 
 def _check_mix(recipe, stage, place, found):
-    """What the rows of a stage's data must have in common."""
+    """Checks that the rows of a stage's data agree where they must."""
     rows = recipe.rows(stage)
     weights = [row.weight for row in rows]
     if any(weights) and not all(weights):

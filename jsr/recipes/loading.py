@@ -76,7 +76,7 @@ def _place(line):
 
 
 def _rests_on(place, wrong):
-    """Whether what is said of a place in a recipe may come of what is wrong at another."""
+    """Whether a message about one place in a recipe may follow from a mistake at another."""
     if not wrong or f"{place}.".startswith((f"{wrong}.", f"{wrong}[")) or wrong.startswith((f"{place}.", f"{place}[")):
         return True
     section, other = (re.split(r"[.\[]", its)[0] for its in (place, wrong))
@@ -85,14 +85,14 @@ def _rests_on(place, wrong):
 
 
 def checked(recipe: Recipe) -> Recipe:
-    """The recipe itself; raises UserError for what it names that does not exist: a line each, with the key's place."""
+    """The recipe itself; UserError names everything in it that does not exist, a line each, with the key's place."""
     from jsr.recipes import check  # networks, and so JAX
 
     return check.checked(recipe)
 
 
 def template(spec: str) -> ConfigDict:
-    """The plain data of a recipe, as its file gives them, to change and to make another recipe of.
+    """A recipe's plain data, as in its file, to be changed into another recipe.
 
     Raises:
       UserError: no such file or recipe, or a file that cannot be run.
@@ -119,12 +119,12 @@ def _of_module(module, path, file, name):
 
 
 def changed(recipe: Recipe, overrides: Iterable[tuple[str, str]]) -> Recipe:
-    """A recipe with other values; raises UserError for keys and values that cannot be."""
+    """A recipe with changed values; raises UserError for impossible keys and values."""
     return _changed(override.from_plain(trees.plain(recipe)).unlock(), overrides)
 
 
 def read_json(path: Path) -> Recipe:
-    """The recipe that a run has written down; raises UserError where the file is damaged."""
+    """Reads the recipe in a run's folder; raises UserError if the file is damaged."""
     with from_json(path, _REMEDY) as data:
         data = {key: value for key, value in data.items() if key not in schema.RETIRED}
         for net in data.get("networks", {}).values():
@@ -144,7 +144,7 @@ def _changed(config: ConfigDict, overrides):
 
 
 def find(file: str | Path) -> Path:
-    """The path of a track file: as given, else among the package's own; UserError names the nearest track."""
+    """The path of a track file, as given or among the package's own; UserError names the nearest track."""
     for path in (Path(file), places.CONFIGS / Path(file).name, places.CONFIGS / f"{file}.py"):
         if path.is_file():
             return path
@@ -152,7 +152,7 @@ def find(file: str | Path) -> Path:
 
 
 def import_file(path: Path) -> ModuleType:
-    """The module in the Python file `path`; raises UserError with its line where it cannot be run."""
+    """Imports the Python file `path`; a UserError names the line where it fails."""
     spec = importlib.util.spec_from_file_location(f"jsr_config_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: not a Python file")

@@ -1,4 +1,4 @@
-"""Mistakes in a recipe, gathered as they are found, so that all of them are said at once."""
+"""Mistakes in a recipe, collected so that all of them are reported at once."""
 
 import contextlib
 import re
@@ -8,7 +8,7 @@ from jsr.errors import MissingLibrary, UserError
 
 
 def of_stage(text, place):
-    """What a message says of a stage at a place, "stages[1].batch": those of the rooms below say stages[0] of any."""
+    """The words of a message about a stage's key, "stages[1].batch": those of the rooms below say stages[0] of any."""
     stage = re.match(r"(members\[\d+\]\.)?stages\[\d+\]", place)
     return text.replace("--config.stages[0]", f"--config.{stage[0]}") if stage else text
 
@@ -45,7 +45,7 @@ class Mistakes:
 
     @contextlib.contextmanager
     def at(self, place):
-        """Adds what the block raises."""
+        """Adds the UserError that the block raises."""
         try:
             yield
         except MissingLibrary as e:

@@ -1,4 +1,4 @@
-"""What the two tracks of NTIRE 2023's real-time 4K super-resolution share: x2 from 1080p, x3 from 720p.
+"""Shared parts of NTIRE 2023's two tracks of real-time 4K super-resolution: x2 from 1080p, x3 from 720p.
 
 Report: Conde et al., Efficient deep models for real-time 4K image super-resolution: NTIRE 2023 benchmark and report,
 CVPRW 2023. Sixteen teams entered both tracks: their methods are functions of the scale here, each with what the report
@@ -33,7 +33,7 @@ def rows(scale, *sets):
     """Rows of data of a track.
 
     Args:
-      scale: of the track.
+      scale: scale of the track.
       *sets: names of datasets, or rows; a name without a configuration, "div2k", gets the track's, and LR images of a
         folder that the user fills, "folders/ost", are made on the fly.
     """

@@ -59,7 +59,7 @@ def set_value(config, key, text):
         old = [] if text.lstrip()[:1] in ("[", "(") else 1
     value = _parse(text, old, key)
     if isinstance(node, tuple):
-        raise UserError(f"--config.{key}: sits in a tuple, which cannot be changed; make it a list in the config")
+        raise UserError(f"--config.{key}: is in a tuple, which cannot be changed; make it a list in the recipe")
     if isinstance(node, ConfigDict):
         with node.ignore_type(), node.unlocked():
             node[index] = value
@@ -86,7 +86,7 @@ def _with_player(nodes: list[Any], walked, part, key):
         return nodes, walked
     if len(players) > 1:
         place = f"stages[{walked[-1]}].players"
-        raise UserError(f"--config.{key}: the stage has {len(players)} players; say which: {place}[0].{part} to "
+        raise UserError(f"--config.{key}: the stage has {len(players)} players; name one: {place}[0].{part} to "
                         f"{place}[{len(players) - 1}].{part}")
     return [*nodes, players, players[0]], [*walked, "players", "0"]
 
@@ -121,7 +121,7 @@ def _parse(text, old, key):
         if old is not None and not isinstance(value, (list, tuple) if isinstance(old, (list, tuple)) else dict):
             raise ValueError
     except (ValueError, KeyError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError):
-        raise UserError(f"--config.{key}={text}: expects a value of type {type(old).__name__}, like "
+        raise UserError(f"--config.{key}={text}: must have a value of type {type(old).__name__}, like "
                         f"{schema.shown(trees.plain(old))}") from None
     return _revived(value)
 
@@ -147,7 +147,7 @@ def _order(key):
 
 
 def known(config: Any, nodes: list[Any], walked: list[str], key: str) -> dict[str, Any]:
-    """What a dict that lists only what a recipe sets may hold, {key: default, or a value of its type}."""
+    """The possible keys of a dict that lists only a recipe's own keys, {key: default, or a value of its type}."""
     match walked:
         case ["networks", _, "fields"] | ["members", _, "networks", _, "fields"]:
             return _fields(nodes[-2])
@@ -199,7 +199,7 @@ def _fields(net):
 
 
 def from_plain(data: Mapping[str, Any]) -> ConfigDict:
-    """What `plain` made of a ConfigDict, as JSON gives it back, as a locked ConfigDict again; a copy of all it has."""
+    """Plain data of a ConfigDict, read back from JSON, as a locked ConfigDict again; a copy of all it has."""
     return _revived(data).lock()
 
 

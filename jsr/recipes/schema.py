@@ -1,4 +1,4 @@
-"""What a recipe holds: every key with its meaning, unit and range, said here and nowhere else.
+"""The schema of recipes: every key with its meaning, unit and range, stated here and nowhere else.
 
 `read` makes a `Recipe` of plain data and names everything that is wrong in it at once; `jsr.trees.plain` gives the data
 back. Rows of losses, optimizers, schedules and augmentations stay dicts, because the function that a row names decides
@@ -140,6 +140,9 @@ class Data:
     data_dir: str = key('folder of built datasets; "" is $JSR_DATA_DIR, else $TFDS_DATA_DIR, else '
                         "~/tensorflow_datasets", "")
     num_workers: int = key("processes that make samples; 0 makes them in the training's own", 2, least=0, most=1024)
+    degrade_on: str = key('"host" degrades samples in the processes that make them, "device" within the training step, '
+                          "which takes that work from them; the same bits. Pillow's and MATLAB's resizes and JPEG "
+                          "have a form on the device", "host", choices=("host", "device"))
     max_damaged: int = key("images that a run goes on without where they turn out to be damaged: another stands in for "
                            "each, and the log names it", 100, least=0)
 
@@ -212,7 +215,7 @@ class Member:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """What the finished model averages."""
+    """The averages that the finished model takes."""
 
     self: bool = key("averages the outputs for the eight flips and turns of an image, or for `transforms`", False)
     transforms: tuple[str, ...] = key(f"those that `self` averages, of {', '.join(TRANSFORMS)}; () for all eight", ())
@@ -225,7 +228,7 @@ class Ensemble:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that a training is made of."""
+    """All parts of a training."""
 
     recipe: str = key('"<track>:<name>"', "")
     entry: str = key('id of the line of the protocol\'s published table that the recipe follows, "casr_x4"; "" for a '
@@ -302,7 +305,7 @@ class Recipe:
 
     @property
     def passes(self) -> int:
-        """How often an image goes through networks: once for each member, flip or turn, and size of tiles."""
+        """The number of passes of an image through networks: once for each member, flip or turn, and size of tiles."""
         turns = (len(self.ensemble.transforms) or len(TRANSFORMS)) if self.ensemble.self else 1
         return len(self.runs) * turns * (len(self.ensemble.tiles) or 1)
 
@@ -392,7 +395,7 @@ def _type(kind: Any) -> dict[str, Any]:
 
 
 def read(data: Mapping[str, Any] | ConfigDict) -> Recipe:
-    """Makes a Recipe of plain data: dicts, lists, numbers and texts.
+    """Makes a Recipe from plain data: dicts, lists, numbers and texts.
 
     Args:
       data: what `jsr.recipes.recipe` gives, or a run's config.json holds. Keys with a default may be absent.
@@ -407,7 +410,7 @@ def read(data: Mapping[str, Any] | ConfigDict) -> Recipe:
 
 
 def read_further(data: Mapping[str, Any] | ConfigDict, problems: Mistakes) -> Recipe:
-    """As `read`, but adds what is wrong to the mistakes; other values of the type stand for wrong ones then."""
+    """Reads as `read` does, but adds mistakes to a list; other values of the type stand for wrong ones then."""
     return with_nets(_read(Recipe, plain(data), "", problems))
 
 

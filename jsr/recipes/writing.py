@@ -1,4 +1,4 @@
-"""What track files are written with: `recipe`, `stage`, `player` and `source`. One level, no inheritance.
+"""The functions that track files are written with: `recipe`, `stage`, `player` and `source`. One level, no inheritance.
 
 They give plain data, every key with its value; `jsr.recipes.schema` says what the keys mean, and `jsr config RECIPE`
 prints them. What is wrong in a recipe is said when it is loaded.
@@ -16,22 +16,22 @@ from jsr.trees import plain
 
 
 def source(dataset: str = "", **keys: Any) -> dict[str, Any]:
-    """A row of the data that samples are taken from (schema.Source): a dataset, or hr="DIR", lr="DIR"."""
+    """Writes a row of training data (schema.Source): a dataset, or hr="DIR", lr="DIR"."""
     return _whole(schema.Source, dataset=dataset, **keys)
 
 
 def player(**keys: Any) -> dict[str, Any]:
-    """One of the players of a stage (schema.Player)."""
+    """Writes one of a stage's players (schema.Player)."""
     return _whole(schema.Player, **keys)
 
 
 def stage(*, players: Iterable[Mapping] = (), **keys: Any) -> dict[str, Any]:
-    """A stage of training.
+    """Writes a stage of training.
 
     Args:
       players: players, at the same time. For one that updates the whole chain give its keys (schema.Player) among
         `keys` instead: stage(losses=..., learning_rate=..., ...).
-      **keys: of schema.Stage.
+      **keys: keys of schema.Stage.
     """
     only = {key: keys.pop(key) for key in list(keys) if key in schema.types_of(schema.Player)}
     if bool(players) == bool(only):
@@ -42,13 +42,13 @@ def stage(*, players: Iterable[Mapping] = (), **keys: Any) -> dict[str, Any]:
 
 
 def recipe(*, networks: Mapping[str, Mapping], data: Mapping, **keys: Any) -> dict[str, Any]:
-    """A recipe.
+    """Writes a recipe, as plain data.
 
     Args:
       networks: {name: keys of schema.Net}.
       data: keys of schema.Data; `train` is a row, or a list of them, with the keys of schema.Source, `eval` has those
         of schema.Validation.
-      **keys: of schema.Recipe. `members` have the keys of schema.Member; of a network those that differ suffice.
+      **keys: keys of schema.Recipe. `members` have the keys of schema.Member; of a network those that differ suffice.
     """
     networks = {name: _whole(schema.Net, **net) for name, net in networks.items()}
     train = [data["train"]] if isinstance(data["train"], Mapping) else data["train"]

@@ -1,4 +1,4 @@
-"""Retrieval: a database of frames of videos, in which what looks alike is found, as references for a refinement.
+"""Retrieval: a database of video frames that finds similar ones, as references for a refinement network.
 
 NoahTerminalCV (AIM 2022, track 2; report, section 4.2): features of LR frames, by contrastive learning; HR frames as an
 autoencoder's latents; an HNSW index over the features; of the frames found, the parts that match an image's patches by

@@ -25,7 +25,7 @@ _LEAST = 64  # px, of an image's sides
 
 
 def build(videos, out, *, engine_path=None, every=EVERY, passed=None, say=None, progress=None):
-    """Brings a database to what is in a folder of videos; goes on where an earlier call was stopped.
+    """Adds the new videos of a folder to a database; goes on where an earlier call was stopped.
 
     Videos that are in the database already, by name and content, are left alone; those of it that are no longer in the
     folder stay.
@@ -80,7 +80,7 @@ def build(videos, out, *, engine_path=None, every=EVERY, passed=None, say=None, 
 
 
 def digest(path):
-    """What tells a file from another of its name: a sum of its size, its first bytes and its last."""
+    """A digest that tells a file from others of its name: a sum of its size, its first bytes and its last."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -151,7 +151,7 @@ class _Writer:
         return count
 
     def drop(self, name):
-        """Forgets what is not written yet of a video that could not be read to its end."""
+        """Forgets the unwritten frames of a video that could not be read to its end."""
         kept = [index for index, (video, _) in enumerate(self._numbers) if video.name != name]
         self._features, self._latents, self._numbers = (
             [rows[index] for index in kept] for rows in (self._features, self._latents, self._numbers))

@@ -22,8 +22,9 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jsr import trees
 from jsr.errors import FileError, MissingLibrary, UserError, install
-from jsr.files import atomic_write
+from jsr.files import atomic_write, from_json
 
 FORMAT = 1
 ENGINE = "engine.safetensors"
@@ -31,6 +32,9 @@ _INDEX, _ABOUT = "index.usearch", "database.json"
 # HNSW: neighbours of a node; candidates looked at when one is added, and when one is sought
 CONNECTIVITY, EXPANSION = 16, 200
 _SAVE_EVERY = 100_000  # frames that are added to an index between two writes of it
+_TABLE = {"format": int, "engine": str, "multiple": lambda value: type(value) is int and value > 0}
+_LIST = {"videos": [{"name": str, "digest": str, "begin": int, "finished": bool}]}
+_AXES = {"features": 2, "latents": 1, "shapes": 2, "videos": 1, "numbers": 1}
 
 
 class Video(NamedTuple):
@@ -45,10 +49,10 @@ class Hit(NamedTuple):
     """A frame that was found.
 
     Attributes:
-      key: of the frame, as the index has it.
+      key: key of the frame, as the index has it.
       alike: cosine of the features.
       video: name of the video.
-      number: of the frame in it.
+      number: number of the frame in it.
     """
 
     key: int
@@ -58,7 +62,7 @@ class Hit(NamedTuple):
 
 
 class Database:
-    """What is stored below a folder, as it is when it is opened.
+    """The content of a folder's database, at the time of opening.
 
     Attributes:
       folder: path.
@@ -67,16 +71,16 @@ class Database:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        try:
-            self.about = json.loads((self.folder / _ABOUT).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{folder}: is no database; make one by jsr index VIDEOS --out {folder}") from None
-        except (OSError, ValueError) as e:
-            raise UserError(f"{folder}: its {_ABOUT} cannot be read: {e}") from e
-        if self.about.get("format") != FORMAT:
-            raise UserError(f"{folder}: is of format {self.about.get('format')}, this jsr reads {FORMAT}; make it anew")
+        if not (self.folder / _ABOUT).exists():
+            raise UserError(f"{folder}: is no database; make one by jsr index VIDEOS --out {folder}")
+        with from_json(self.folder / _ABOUT, "make the database anew by jsr index") as self.about:
+            if found := trees.wrong(self.about, _TABLE):
+                raise ValueError(found)
+        if self.about["format"] != FORMAT:
+            raise UserError(f"{folder}: is of format {self.about['format']}, this jsr reads {FORMAT}; make it anew")
         self._files, self._tables = {}, {}
-        self._shards = {int(path.stem): path for path in sorted((self.folder / "shards").glob("*.safetensors"))}
+        self._shards = {int(path.stem): path for path in sorted((self.folder / "shards").glob("*.safetensors"))
+                        if path.stem.isdecimal()}
         self._rows = {number: self._listed(number) for number in self._shards}
         self.videos = {}
         for number in sorted(self._rows):
@@ -91,8 +95,8 @@ class Database:
         if (folder / _ABOUT).exists():
             database = Database(folder)
             if database.about["engine"] != engine.fingerprint:
-                raise UserError(f"{folder}: was made by another engine, whose features do not compare; leave --engine "
-                                "out to go on with its own, or give another --out")
+                raise UserError(f"{folder}: was made by another engine, whose features cannot be compared; leave "
+                                "--engine out to use the database's own, or give another --out")
             return database
         if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
             raise UserError(f"{folder}: holds other files and no database; give another --out")
@@ -141,7 +145,7 @@ class Database:
         return sum(path.stat().st_size for path in (*self._shards.values(), self.folder / _INDEX) if path.exists())
 
     def refresh(self, say=lambda done, total: None):
-        """Brings the index to what the shards hold, and writes it.
+        """Adds new frames of the shards to the index, and writes it.
 
         Frames are added one after the other, so that the same frames give the same index.
 
@@ -177,7 +181,7 @@ class Database:
 
         Args:
           features: float32 (D,), of length one.
-          count: of frames.
+          count: number of frames.
           leave_out: names of videos.
           exact: compares with all frames, without the graph.
         """
@@ -223,11 +227,23 @@ class Database:
         return np.flatnonzero(np.array(counts, bool)[self._table(number, "videos")] if counts else [])
 
     def _listed(self, number):
-        """The videos of a shard, as its metadata have them."""
+        """The videos of a shard, as its metadata have them; FileError where it is not as written."""
+        file = self._opened(number)
         try:
-            about = json.loads(self._opened(number).metadata()["jsr"])
-        except (TypeError, KeyError, ValueError) as e:
-            raise FileError(f"{self._shards[number]}: is no shard of a database ({e}); remove it") from e
+            about = json.loads((file.metadata() or {}).get("jsr", "null"))
+            shapes = {name: file.get_slice(name).get_shape() for name in _AXES}
+            counts = {shape[0] for name, shape in shapes.items() if name != "latents"}
+            found = trees.wrong(about, _LIST)
+            if not found and (len(counts) > 1 or {name: len(shape) for name, shape in shapes.items()} != _AXES):
+                found = "its tensors do not belong together"
+            places = self._table(number, "videos")
+            if not found and len(places) and not 0 <= places.min() <= places.max() < len(about["videos"]):
+                found = "frames of videos that it does not list"
+            if found:
+                raise ValueError(found)
+        except (ValueError, RecursionError, safetensors.SafetensorError) as e:
+            raise FileError(f"{self._shards[number]}: is no shard of a database ({e}); remove it and run jsr index "
+                            "again") from e
         return about["videos"]
 
     def _opened(self, number):

@@ -19,11 +19,11 @@ FEATURES, AUTOENCODER = "features", "autoencoder"  # names of the networks, and 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Engine:
-    """Networks and what they do to images.
+    """The networks of a database, and their functions of images.
 
     Attributes:
-      networks, variables: of "features" and "autoencoder".
-      meta: of their model file.
+      networks, variables: networks and variables of "features" and "autoencoder".
+      meta: metadata of their model file.
     """
 
     networks: dict[str, Any]
@@ -40,7 +40,7 @@ class Engine:
 
     @property
     def multiple(self):
-        """What height and width of HR images are multiples of, px."""
+        """Number that height and width of HR images are multiples of, px."""
         return max(SCALE, models.card(self.networks[AUTOENCODER]).padding.multiple)
 
     def features(self, lr):
@@ -98,7 +98,7 @@ def load(path):
     """The Engine of a run of the recipe `noah_engine`, or of the file in a database.
 
     Args:
-      path: of the run's folder, or of a model file that holds both networks.
+      path: path of the run's folder, or of a model file that holds both networks.
 
     Raises:
       UserError: there are no such networks, or a file is damaged.

@@ -1,4 +1,4 @@
-"""An enlarged frame, refined by what a database has like it."""
+"""Refines an enlarged frame by similar frames of a database."""
 
 import itertools
 

@@ -31,7 +31,7 @@ _REPORT = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'u
 
 
 class Page:
-    """What the addresses answer.
+    """The answers to the page's addresses.
 
     Args:
       shelf: jsr.serve.uploads.Shelf.
@@ -50,8 +50,8 @@ class Page:
         """The application, guarded.
 
         Args:
-          port: of the server.
-          token: that lets a browser in, in `/?token=`.
+          port: port of the server.
+          token: token that lets a browser in, in `/?token=`.
         """
         inner = Starlette(lifespan=self._lifespan, exception_handlers={
             HTTPException: self._http_error, UserError: self._user_error, Exception: self._mistake}, routes=[
@@ -111,7 +111,7 @@ class Page:
                           version=runs.version(run))
 
     async def live_run(self, request):
-        """What changes of that page, as HTML; 204 where nothing did."""
+        """The changing part of that page, as HTML; 204 where nothing did."""
         run = self._run(request)
         version = runs.version(run)
         if request.query_params.get("since") == version:

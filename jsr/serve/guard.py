@@ -1,4 +1,4 @@
-"""Who may speak with the page: the browser on this machine that was given the token, and nobody else."""
+"""The guard of the page: it lets in only the browser on this machine that was given the token."""
 
 import hmac
 import secrets
@@ -32,9 +32,9 @@ class Guard:
     point to this machine; Origin and Sec-Fetch-Site against the page's own, since other ports are the same site.
 
     Args:
-      app: what is guarded.
-      port: of the server.
-      token: that lets in.
+      app: application behind the guard.
+      port: port of the server.
+      token: token that lets a browser in.
       refused: function of (request, status, text) to the response of a refusal.
     """
 

@@ -16,9 +16,9 @@ class Offer:
     """One choice of a model.
 
     Attributes:
-      id: by which the page names it.
-      name: what it is called, here and in what results say of themselves.
-      sentence: what it is for.
+      id: id by which the page names it.
+      name: its name, here and in the results' notes.
+      sentence: one sentence on its purpose.
       scale: SR size over LR size; 0 of the one that is chosen for each picture.
       file: its Path; None of that one.
     """
@@ -67,7 +67,7 @@ def _offer(identity, name, path, sentence):
 
 
 def _sentence(name, path):
-    """The first sentence of a shipped model's card, or what the table says of a public one; "" of others."""
+    """The first sentence of a shipped model's card, or a public model's purpose in the table; "" of others."""
     card = path.with_suffix(".md")
     if path.parent == weights.SHIPPED and card.is_file():
         text = " ".join(card.read_text(encoding="utf-8").partition("\n\n")[0].split())

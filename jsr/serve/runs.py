@@ -23,7 +23,7 @@ class Run:
     """One run.
 
     Attributes:
-      id: by which the page names it.
+      id: id by which the page names it.
       name: its folder, below the one that was named.
       folder: Path.
     """
@@ -75,7 +75,7 @@ def _trains(run):
 
 
 def look(run):
-    """What the page says of a run: a dict of texts, numbers and charts.
+    """The page's facts about a run: a dict of texts, numbers and charts.
 
     Returns:
       {id, name, recipe, title, state, step, steps, share, gain, baseline, loss, charts: [<svg>], films: [{name, steps,
@@ -139,9 +139,9 @@ def picture(run, number, step, cell):
 
     Args:
       run: Run.
-      number: of the image, in `look`'s films.
-      step: of the training.
-      cell: of CELLS.
+      number: number of the image, in `look`'s films.
+      step: step of the training.
+      cell: one of CELLS.
     """
     films = _pictures(run)
     name = list(films)[number] if 0 <= number < len(films) else None

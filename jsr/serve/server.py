@@ -23,7 +23,7 @@ def serve(run_folders=(), *, out=None, port=0, browser=True, say=print):
     Args:
       run_folders: folders that hold runs, Paths.
       out: folder into which results are copied too, a Path; None is none.
-      port: of 127.0.0.1; 0 takes a free one.
+      port: port of 127.0.0.1; 0 takes a free one.
       browser: whether to open it in the browser.
       say: gets the lines for the terminal.
 

@@ -1,4 +1,4 @@
-"""What a person has dropped into the page: files in a temporary folder of this process, each under an id."""
+"""Files that a person has dropped into the page, in a temporary folder of this process, each under an id."""
 
 import contextlib
 import dataclasses
@@ -29,14 +29,14 @@ class Source:
     """One picture or clip.
 
     Attributes:
-      id: by which the page names it.
-      name: of the file, as the person has it.
+      id: id by which the page names it.
+      name: name of the file, as the person has it.
       within: folders it was dropped with, "" of none, as "holiday/beach".
-      path: of the file here.
+      path: path of the file here.
       format: "png", "jpeg"... or, of clips, the codec.
       height, width: px, upright.
-      frames: of the picture or clip.
-      bits: of a channel.
+      frames: number of frames of the picture or clip.
+      bits: bits per channel.
       bytes: size of the file.
       clip: whether it is one.
     """
@@ -58,7 +58,7 @@ class Shelf:
     """Sources in a temporary folder, which goes with the process; folders that killed ones left go too.
 
     Attributes:
-      folder: for all files of this process; others on this machine may not look into it.
+      folder: folder for all files of this process; others on this machine may not look into it.
       sources: {id: Source}, in the order in which they came.
     """
 
@@ -87,7 +87,7 @@ class Shelf:
         """Takes one file in.
 
         Args:
-          name: of the file, as a browser gives it; what is no part of a plain file name goes.
+          name: name of the file, as a browser gives it; what is no part of a plain file name goes.
           within: folders, likewise.
           length: bytes that are promised, None where nothing is.
           parts: asynchronous iterable of bytes.
@@ -101,7 +101,8 @@ class Shelf:
         name = plain(name) or "picture"
         with self._mutex:
             if len(self.sources) + self._coming >= MOST_FILES:
-                raise UserError(f"{name}: there are {MOST_FILES:,} files here; remove some, or use `jsr upscale`")
+                raise UserError(f"{name}: the page holds {MOST_FILES:,} files already; remove some, or use "
+                                "`jsr upscale`")
             self._coming += 1
         identity, folder = self.new_folder()
         path, kept = folder / name, False
@@ -123,7 +124,7 @@ class Shelf:
         room = min(MOST_BYTES, shutil.disk_usage(self.folder).free // 2)
         bound = f"{room / 1e9:,.1f} GB" if room >= 1e9 else f"{room / 1e6:,.1f} MB"
         why = "" if room == MOST_BYTES else ", half of what the disk of temporary files has free"
-        too_much = UserError(f"{name}: has more than the {bound} that are taken here{why}; use `jsr upscale`")
+        too_much = UserError(f"{name}: has more than the {bound} that the page takes{why}; use `jsr upscale`")
         if length is not None and length > room:
             raise too_much
         taken = 0
@@ -161,7 +162,7 @@ def _inspected(identity, path, within):
     with pictures.open_picture(path, most_pixels=MOST_PIXELS) as picture:
         if picture.height * picture.width * picture.frames > MOST_PIXELS:
             raise UserError(f"{path}: has {picture.frames:,} frames of {picture.width:,} x {picture.height:,} pixels, "
-                            f"more than the {MOST_PIXELS / 1e6:,.0f} million in all that are taken here")
+                            f"more than the {MOST_PIXELS / 1e6:,.0f} million in all that the page takes")
         source = Source(identity, path.name, within, path, picture.format, picture.height, picture.width,
                         picture.frames, picture.bit_depth, size, False)
     views.thumbnail(path, path.parent / views.THUMBNAIL)  # what is damaged is refused now

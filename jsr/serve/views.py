@@ -21,8 +21,8 @@ def whole(path, kept):
     """A file that shows a picture or clip at its own size, or smaller where it is large.
 
     Args:
-      path: of the picture or clip.
-      kept: where such a file lies, once it was made.
+      path: path of the picture or clip.
+      kept: folder of such files once they are made.
 
     Returns:
       (path, media type).

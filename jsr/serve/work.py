@@ -33,16 +33,16 @@ class Task:
     """One source that goes through one model.
 
     Attributes:
-      id: by which the page names it.
-      source, offer, settings: what is done.
-      folder: where the result lies, as `jsr upscale` would put it beside the picture.
+      id: id by which the page names it.
+      source, offer, settings: the work to do.
+      folder: folder of the result, under the name that `jsr upscale` would give it beside the picture.
       state: WAITING, WORKING, DONE, FAILED or CANCELLED.
       share: 0..1 that is done.
-      seconds: of work so far, pauses left out.
+      seconds: seconds of work so far, pauses left out.
       result: file of the result, once it is DONE.
-      height, width: of the result, px.
-      did: what was done, in words.
-      notes: what the file lost, and what else is to be said.
+      height, width: size of the result, px.
+      did: work done, in words.
+      notes: data that the file lost, and other remarks.
       error: why it FAILED, one line.
     """
 
@@ -66,7 +66,7 @@ class Queue:
     """Does Tasks in a thread of its own, in the order in which they came.
 
     Args:
-      shelf: of the sources.
+      shelf: shelf of the sources.
       out: folder into which results are copied too; None is none.
 
     Attributes:
@@ -239,8 +239,8 @@ class Queue:
             raise errors[0]
         plan = jobs[0].plan
         if math.prod(plan.after) * (1 if plan.clip else plan.frames) > MOST_RESULT:
-            raise UserError(f"{source.name}: would become {plan.after[1]:,} x {plan.after[0]:,} px, more than is made "
-                            "here; ask for a smaller size, or use `jsr upscale`")
+            raise UserError(f"{source.name}: would become {plan.after[1]:,} x {plan.after[0]:,} px, more than the page "
+                            "makes; choose a smaller size, or use `jsr upscale`")
         entries, errors = upscale_folder.upscale_files(
             jobs, networks, dataclasses.asdict(settings), mark=True, progress=functools.partial(self._progressed, task),
             check=functools.partial(self._check, task))
@@ -318,7 +318,7 @@ def _pixels(source):
 
 
 def _asked(settings):
-    """What was asked for, in a few words; "" of nothing."""
+    """The request, in a few words; "" of nothing."""
     size = str(choice.Size(**settings.size)) if settings.size else ""
     strength = f"strength {settings.strength:.0%}" if settings.strength < 1 else ""
     return ", ".join(filter(None, (size, strength)))

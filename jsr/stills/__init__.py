@@ -28,8 +28,8 @@ def header(file, name, kind):
 
     Args:
       file: open for reading in binary.
-      name: what messages call it.
-      kind: of `kind`.
+      name: name for error messages.
+      kind: result of `kind`.
 
     Raises:
       MissingLibrary: what reads it is not installed.

@@ -12,17 +12,17 @@ _ORIENTATION = 0x112
 
 
 def is_one(head):
-    """Whether a file's first bytes are those of HEIF, not of its cousin AVIF."""
+    """Whether a file begins as HEIF does, and not as its cousin AVIF."""
     return head[4:8] == b"ftyp" and head[8:12] in _BRANDS and b"avif" not in head[8:]
 
 
 def header(file, name):
-    """As of `jsr.stills`."""
+    """Reads the header, as `jsr.stills` says."""
     return _header(_primary(file, name)[0])
 
 
 def read(file, name):
-    """As of `jsr.stills`: the primary picture."""
+    """Reads the picture, as `jsr.stills` says: the primary picture."""
     image, others = _primary(file, name)
     head, info = _header(image), image.info
     pixels = np.asarray(image)  # decodes

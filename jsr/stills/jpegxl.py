@@ -13,18 +13,18 @@ _ALPHA = 0  # kind of a channel
 
 
 def is_one(head):
-    """Whether a file's first bytes are those of JPEG XL."""
+    """Whether a file begins as JPEG XL does."""
     return head.startswith((_BARE, _CONTAINER))
 
 
 def header(file, name):
-    """As of `jsr.stills`."""
+    """The same as in `jsr.stills`."""
     found = _parse(_codestream(file.read(), name), name)
     return Header(found.height, found.width, found.channels, found.bits)
 
 
 def read(file, name):
-    """As of `jsr.stills`."""
+    """The same as in `jsr.stills`."""
     try:
         import OpenImageIO as oiio
     except ImportError:

@@ -1,4 +1,4 @@
-"""What the readers of this room give."""
+"""The results of this room's readers."""
 
 import dataclasses
 
@@ -7,10 +7,10 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What the header of a picture says.
+    """The facts in a picture's header.
 
     Attributes:
-      height, width: of the upright picture, px.
+      height, width: size of the upright picture, px.
       channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
       bits: bits a channel, 8 to 16.
     """
@@ -23,7 +23,7 @@ class Header:
 
 @dataclasses.dataclass(frozen=True)
 class Still:
-    """A decoded picture, upright, with what it carries.
+    """A decoded picture, upright, with its metadata.
 
     Attributes:
       pixels: (H, W) or (H, W, C); uint8, or uint16 over its full range 0..65535. Alpha is straight.

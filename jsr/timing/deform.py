@@ -27,7 +27,7 @@ def measure_deform(*, features, groups, size, reach, rounds):
 
     Args:
       features: out; twice as many go in.
-      groups: of offsets.
+      groups: number of groups of offsets.
       size: (height, width).
       reach: px, the most that a tap is moved.
       rounds: timed calls of each.

@@ -1,4 +1,4 @@
-"""The picture and the table of what `jsr benchmark challenge` measured: gain over the baseline against latency."""
+"""The picture and the table of `jsr benchmark challenge`: gain over the baseline against latency."""
 
 from html import escape
 import math

@@ -1,9 +1,10 @@
-"""Patches a second that one core loads for AIM 2022 compressed SR, Track 1, beside what others do.
+"""Patches per second that one core loads for AIM 2022 compressed SR, Track 1, beside other loaders.
 
 The peers are written as users of PyTorch write them, without the library: neither collating nor its workers cost much.
 "whole PNG files" decodes an image and takes one crop of it. "480 px sub-images" is what BasicSR's preparation does:
 images cut beforehand into overlapping PNG files (480 px, step 240), of which one is decoded for a crop. All degrade by
-the same calls of Pillow. The peers flip and turn their crops, ours are so on the device.
+the same calls of Pillow. The peers flip and turn their crops, ours are so on the device. "jsr, left to the device" is
+what the host does where the training step degrades (`data.degrade_on`).
 """
 
 import io
@@ -17,6 +18,7 @@ from jsr import images
 from jsr.data import pipeline
 from jsr.datasets.images_builder import ImagesBuilder, configs
 from jsr.datasets.records import Original
+from jsr.degradations import degrade_device
 from jsr.errors import UserError
 from jsr.timing import timing
 
@@ -31,7 +33,7 @@ class PngCrops:
 
     Args:
       paths: the files; each crop decodes one of them.
-      seed: of the crops.
+      seed: seed of the crops.
     """
 
     def __init__(self, paths, seed):
@@ -123,6 +125,7 @@ def prepare(photographs, folder):
     records = Repeated(builder.as_data_source("train"))
     return {
         "jsr, LR on the fly": (_batches(records, "aim22_t1"), _bytes(builder.data_path)),
+        "jsr, left to the device": (_batches(records, "aim22_t1", left=True), _bytes(builder.data_path)),
         "jsr, stored LR": (_batches(records, ""), _bytes(builder.data_path)),
         "whole PNG files": (PngCrops(sorted(whole.iterdir()), 0).batches(), _bytes(whole)),
         f"{SUB_IMAGE} px sub-images": (PngCrops(sorted(cut.iterdir()), 0).batches(), _bytes(cut)),
@@ -153,16 +156,17 @@ def measure(photographs, folder, *, rounds):
              "bytes": loaders[name][1], "ratio": float(ours / rate)} for name, rate in rates.items()]
 
 
-def _batches(records, degrade):
-    """Ours, as `pipeline.train_batches` takes them, but one at a time in this thread."""
+def _batches(records, degrade, left=False):
+    """Ours, as `pipeline.train_batches` takes them, but one at a time in this thread; `left` degrades nothing."""
     fixed = {"encoder": "pillow"} if degrade else {}  # as the peers have it
-    crops = pipeline.PairedCrops(crop=CROP, scale=SCALE, degrade=degrade, fixed=fixed)
+    form = degrade_device.form(degrade, (CROP // SCALE,) * 2, **fixed) if left else None
+    crops = pipeline.PairedCrops(crop=CROP, scale=SCALE, degrade=degrade, fixed=fixed, form=form)
     dataset = pipeline.sample_dataset(records, crops, seed=0).batch(BATCH, drop_remainder=True)
     return (dataset[step] for step in range(len(dataset)))
 
 
 def _starts(side):
-    """Where sub-images begin; the last one ends with the image."""
+    """The first pixels of sub-images; the last one ends with the image."""
     return sorted({*range(0, side - SUB_IMAGE + 1, STEP), side - SUB_IMAGE})
 
 

@@ -31,7 +31,7 @@ class Contender:
     """One way to compute the network.
 
     Attributes:
-      name: for tables.
+      name: name in tables.
       call: without arguments; computes SR of the one input and returns it when it is there.
       to_numpy: what `call` returns, as a float32 array (N, H, W, C).
     """
@@ -61,7 +61,7 @@ def ours(runtime, graph, lr):
 
 
 def contenders(peer, graph, lr, *, threads, dtype="float32"):
-    """What a library has to set against a chain of networks, on the device that JAX uses.
+    """A library's peers of a chain of networks, on the device that JAX uses.
 
     Args:
       peer: a key of PEERS.
@@ -172,7 +172,7 @@ def _openvino(graph, lr, threads, dtype):
 
 
 def missing(peer):
-    """What is to be installed for a peer, a key of PEERS, in one line; "" for nothing."""
+    """The package to install for a peer, a key of PEERS, in one line; "" for nothing."""
     names = [name for name in PEERS[peer] if importlib.util.find_spec(name) is None]
     return f"not installed: pip install {' '.join(names)}" if names else ""
 

@@ -43,7 +43,7 @@ def entries(protocols, names=()):
 
 
 def published(recipe):
-    """What the report says of an entry.
+    """The report's figures of an entry.
 
     Returns:
       {gain_db: over the challenge's baseline, runtime_ms, hardware, score, params_m, flops_g}; None where it is silent.
@@ -120,7 +120,7 @@ def _different(recipe):
 
 
 def _together(found, copies):
-    """What jsr.timing.upscaling.measure says of several networks as of one: means over all, each `copies` times."""
+    """jsr.timing.upscaling.measure's figures for several networks as for one: means over all, each `copies` times."""
     def mean(values):
         values = list(values)
         return None if None in values else sum(map(operator.mul, values, copies)) / sum(copies)
@@ -156,12 +156,12 @@ def _summary(rows, row, protocol):
 
 
 def geometric_mean(ratios):
-    """Of some positive numbers; None of none."""
+    """The geometric mean of positive numbers; None of none."""
     return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
 
 
 class Results:
-    """A file of measured rows, written anew after each: what was stopped goes on where it was.
+    """A file of measured rows, written anew after each, so that a stopped measurement resumes.
 
     Args:
       path: JSON; None keeps nothing.

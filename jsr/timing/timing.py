@@ -1,4 +1,4 @@
-"""Clocks, and what must stand beside a figure for it to mean something."""
+"""Clocks, and the facts that a figure needs beside it: machine, versions, load."""
 
 import datetime
 from importlib import metadata
@@ -36,7 +36,7 @@ def interleaved(calls, rounds, clock=time.perf_counter, *, warm_up=2, max_second
     Args:
       calls: {name: function without arguments that returns when its work is done}.
       rounds: timed calls of each.
-      clock: what gives the seconds; time.process_time leaves out what other programs take.
+      clock: clock of the seconds; time.process_time leaves other programs out.
       warm_up: calls of each beforehand, 2 or more.
       max_seconds: for all rounds together: there are fewer where they would take longer, but never less than
         LEAST_ROUNDS; the warm-up is cut short likewise.

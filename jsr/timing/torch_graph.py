@@ -135,7 +135,7 @@ def _resize(x, _, scales, sizes=None, *, mode, coordinate_transformation_mode, n
 
 
 def _extreme(whole, bound):
-    """Of two tensors, or of a tensor and a number, on either side."""
+    """The extreme of two tensors, or of a tensor and a number, on either side."""
     def function(x, y):
         if not isinstance(x, float) and not isinstance(y, float):
             return whole(x, y)

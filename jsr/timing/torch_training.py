@@ -37,7 +37,7 @@ BOUNDS = {"float32": 1e-3, "bfloat16": 2e-2}  # of a loss's difference from ours
 
 @dataclasses.dataclass(frozen=True)
 class FirstSteps:
-    """What the first steps of ours saw and gave, one after the other.
+    """The inputs and results of jsr's first steps, one after the other.
 
     Attributes:
       lr, hr: lists of float32 numpy arrays (N, H, W, C) in [0, 1].
@@ -55,7 +55,7 @@ class StepContender:
     """A way to take the step.
 
     Attributes:
-      name: for tables.
+      name: name in tables.
       step: without arguments, returns when it is done; None where it is not to be timed.
       loss_error: the largest difference of its first losses from ours, of their values; None where it took no step.
       note: why it is not timed, or a remark on it.
@@ -68,7 +68,7 @@ class StepContender:
 
 
 def contenders(peer, recipe, networks, variables, seen):
-    """What PyTorch has to set against the step of a recipe's first stage, on the device that JAX uses.
+    """PyTorch's peers of the step of a recipe's first stage, on the device that JAX uses.
 
     Args:
       peer: a key of WAYS.
@@ -138,7 +138,7 @@ def trainable(networks, variables, *, size, batch):
     Args:
       networks: {name: module}, in order, in float32.
       variables: {name: Flax collections}.
-      size, batch: of the input, (height, width) and number of images.
+      size, batch: size of the input, (height, width) and number of images.
 
     Returns:
       (torch.fx.GraphModule, number of parameters that it does not have one by one, but only what they make: such as

@@ -1,4 +1,4 @@
-"""How fast a recipe's input pipeline and its training step are, each alone."""
+"""Speed of a recipe's input pipeline and of its training step, each alone."""
 
 import contextlib
 import time
@@ -27,7 +27,7 @@ def measure_pipeline(recipe, num_workers, *, seconds):
     Args:
       recipe: Recipe.
       num_workers: worker processes; 0 loads in this one, by Grain's threads.
-      seconds: how long to measure, at least; LEAST_BATCHES are taken in any case.
+      seconds: least time of measuring; LEAST_BATCHES are taken in any case.
 
     Returns:
       {workers, batches, patches_per_s, patches_per_s_per_worker, megabytes_per_s, first_batch_s}; the megabytes (1e6)
@@ -59,7 +59,7 @@ def measure_step(recipe, *, steps, wanted=(), announce=lambda line: None):
     Args:
       recipe: Recipe.
       steps: timed steps of each, each waited for.
-      wanted: of torch and torch_compile, keys of peers.PEERS.
+      wanted: some of torch and torch_compile, keys of peers.PEERS.
       announce: called with a line before each long step.
 
     Returns:
@@ -83,7 +83,7 @@ def measure_step(recipe, *, steps, wanted=(), announce=lambda line: None):
     fresh = jax.tree.map(np.array, variables)  # steps take the state's arrays for their own
     frozen = jax.device_put(drawn, sharding.replicated(mesh))
     params = sum(counts.count_params(collections) for collections in variables.values())
-    state = states.placed(states.make_state(plan, variables), mesh, recipe.state)
+    state = states.placed(plan, states.make_state(plan, variables), mesh)
 
     announce("compiling")
     begin = time.perf_counter()
@@ -109,7 +109,8 @@ def measure_step(recipe, *, steps, wanted=(), announce=lambda line: None):
     for name, values in seconds.items():
         rows[name] |= timing.spread(values) | {"ratio": float(np.median(seconds[OURS] / values))}
     spread = timing.spread(seconds[OURS])
-    return {"batch": stage.batch, "lr_shape": list(batch["lr"].shape), "params": params, "trace_s": traced - begin,
+    return {"batch": stage.batch, "lr_shape": list(mix.batch_shapes(recipe, stage, stage.batch)["lr"]),
+            "params": params, "trace_s": traced - begin,
             "compile_s": done - traced, "memory": timing.memory(compiled), **spread,
             "patches_per_s": stage.batch / spread["median_ms"] * 1e3, "rows": list(rows.values())}
 
@@ -121,8 +122,8 @@ def _contenders(peer, recipe, networks, variables, batch, key, first):
     from jsr.timing import torch_training
 
     chain = list(recipe.chain)
-    prepared = jax.jit(lambda number: prepare(networks, chain, variables, batch, recipe.stages[0].augment,
-                                              jax.random.fold_in(key, number)))
+    plan = stages.plan_of(recipe, 0)
+    prepared = jax.jit(lambda number: prepare(plan, variables, batch, jax.random.fold_in(key, number)))
     images = [jax.tree.map(np.array, prepared(number)) for number in range(len(first))]
     seen = torch_training.FirstSteps([each["lr"] for each in images], [each["hr"] for each in images],
                                      *([float(each[name]) for each in first] for name in ("loss", "learning_rate")))

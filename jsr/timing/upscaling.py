@@ -1,4 +1,4 @@
-"""How long a network takes for an image, beside the same network in other libraries."""
+"""Time of a network for an image, beside the same network in other libraries."""
 
 import functools
 import math

@@ -1,4 +1,4 @@
-"""A chain of networks as a folder of PyTorch: `network.py` and `weights.pth`, held to jsr before they are left."""
+"""A chain of networks as a folder of PyTorch: `network.py` and `weights.pth`, compared with jsr before writing."""
 
 import io
 
@@ -25,7 +25,7 @@ def convert(networks, variables, *, title, about="", size=None):
     Args:
       networks: {name: module} in order.
       variables: {name: Flax collections}.
-      title: what it is, in a few words, for the docstring and errors.
+      title: its name in a few words, for the docstring and errors.
       about: more of it for the docstring.
       size: (height, width) of the only images that it takes, px; None leaves sizes open where the networks do.
 
@@ -39,7 +39,7 @@ def convert(networks, variables, *, title, about="", size=None):
     try:
         import torch
     except ImportError:
-        raise MissingLibrary(f"{title}: PyTorch code is run before it is written, and PyTorch is not installed: "
+        raise MissingLibrary(f"{title}: jsr runs PyTorch code before it writes it, but PyTorch is not installed: "
                              f"{install('torch')}") from None
     program = _traced(networks, variables, title, size)
     flat = traverse_util.flatten_dict({name: own["params"] for name, own in variables.items()}, sep="/")
@@ -97,8 +97,8 @@ def _traced(networks, variables, title, size):
     for network in networks.values():
         card = models.card(network)
         if card.auxiliary:
-            raise UserError(f"{title}: {type(network).__name__} gives no image of an image, which alone is "
-                            "written as PyTorch code; name a .pth for a state dict of official names")
+            raise UserError(f"{title}: only networks from image to image are written as PyTorch code, and "
+                            f"{type(network).__name__} is none; name a .pth for a state dict of official names")
     try:
         return trace(networks, variables, size)
     except UserError:

@@ -77,7 +77,7 @@ def _reduced(name):
 
 
 def _extreme(whole, bound):
-    """Of two tensors, or of a tensor and a number on either side."""
+    """The extreme of two tensors, or of a tensor and a number on either side."""
     def write(body, node):
         texts = [body.text(name) for name in node.inputs]
         for number, other in ((0, 1), (1, 0)):

@@ -76,7 +76,7 @@ class Source:
     """A module as text.
 
     Attributes:
-      text: of the file; it defines `Network`.
+      text: text of the file; it defines `Network`.
       weights: {key: array}, its state dict.
     """
 
@@ -88,8 +88,8 @@ def write(program: Program, title: str, about: str, parameters: dict[str, np.nda
     """The Source of a Program.
 
     Args:
-      title: what it is, for the first line of the file's docstring.
-      about: what else it says, a line or several.
+      title: its name, for the first line of the file's docstring.
+      about: rest of the docstring, a line or several.
       parameters: {path as in the names of the graph's constants: array} of what is learned.
 
     Raises:
@@ -186,7 +186,7 @@ def _pad_function(padding):
 
 
 class _Modules:
-    """What a module has by name: lines that make it, and its state dict."""
+    """The names in a module: lines that make it, and its state dict."""
 
     def __init__(self, parameters, prefix):
         self.lines, self.weights = [], {}
@@ -200,7 +200,7 @@ class _Modules:
         Args:
           key: hashable; of one layer wherever it is called.
           name: path of the module in the network, "/" between its parts.
-          text: what makes it, as in "nn.Conv2d(3, 64, 3, padding=1)".
+          text: code that makes it, for example "nn.Conv2d(3, 64, 3, padding=1)".
           weights: {suffix: array}, None left out.
         """
         if key not in self._known:

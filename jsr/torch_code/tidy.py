@@ -1,4 +1,4 @@
-"""What makes the nodes of a traced graph fewer and plainer before they are written as PyTorch code."""
+"""Simplifies the nodes of a traced graph before they are written as PyTorch code."""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""The trace of a chain of networks as a graph of what PyTorch has: the operators of ONNX, and a few of its own.
+"""Traces a chain of networks to a graph of operators that PyTorch has: ONNX's, and a few of PyTorch's own.
 
 Beyond what jsr.onnx_graph.writer writes: layers that Flax or jsr compose and PyTorch has whole, Fourier
 transforms, pixel unshuffles, and lengths of axes as JAX has them in place of operators on the image's size.
@@ -33,7 +33,7 @@ class Program:
       graph: jsr.onnx_graph.graph.Graph from `lr` to `sr`, both NCHW; its nodes' scopes are "<network>/<class>/<path>".
       padding: jsr.layers.padding.Padding that brings images to the sizes of the trace.
       scale: SR size over LR size.
-      channels: of LR and SR.
+      channels: channels of LR and SR.
       open_batch: whether the number of images is open; else it is one.
       frames: number of frames of clips, 0 where it is open, None of images.
       size: (height, width) of the only images, px; None is any.
@@ -51,7 +51,7 @@ class Program:
 
     @property
     def makes_clips(self):
-        """Whether what it gives is a clip, too."""
+        """Whether its output is a clip, too."""
         return self.frames == 0
 
 
@@ -141,7 +141,7 @@ def _layer(op, layout, attributes):
     """A writer of a layer: its first argument an image in a layout, the others its parameters; numbers are attributes.
 
     Args:
-      op: of the node.
+      op: operator of the node.
       layout: order of the image's axes; None is that of the trace.
       attributes: function of the parameters' arrays to the node's attributes; it may change the list.
     """

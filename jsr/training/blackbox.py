@@ -1,4 +1,4 @@
-"""The black box: what a step saw whose loss or gradient was not finite, and the search for where that began.
+"""The black box: the inputs of a step whose loss or gradient was not finite, and the search for its first cause.
 
 Such a step changes nothing, so the variables after it are those before it. A run looks at each step's flag while the
 next is on its way, and that one does nothing until the run has looked (`seen` of the step): no step waits for the host,
@@ -93,12 +93,12 @@ def write(workdir, number, batch, state, values, *, plan, key, frozen, fingerpri
 
     Args:
       workdir: the run's.
-      number: of the step, counted from 1.
+      number: number of the step, counted from 1.
       batch, state, values: the step's batch, the state that it left, its metrics.
       plan: StagePlan of the stage.
       key: the stage's PRNG key.
       frozen: {name: variables} of networks outside the state.
-      fingerprint: of the run.
+      fingerprint: fingerprint of the run.
 
     Returns:
       The box's folder; None where none was written.
@@ -131,7 +131,7 @@ def _leaves(tree):
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """What `read` finds in a box.
+    """The content of a black box, as `read` finds it.
 
     Attributes:
       note: the content of step.json.
@@ -165,7 +165,7 @@ def read(folder):
         key = jax.random.wrap_key_data(tensors.pop("key"))
     except (KeyError, TypeError, safetensors.SafetensorError, OSError) as e:
         raise UserError(f"{folder}: a damaged black box ({e}); it cannot be replayed") from e
-    abstract = states.abstract(plan, sharding.make_mesh(jax.devices()[:1]))
+    abstract = states.abstract(plan, sharding.make_mesh(jax.devices()[:1]), named=True)
     leaves = [tensors.get(name, np.zeros(leaf.shape, leaf.dtype)) for name, leaf in _leaves(abstract)]
     frozen = {tuple(name.split("/")[1:]): leaf for name, leaf in tensors.items() if name.startswith("frozen/")}
     return Box(note, plan, jax.tree.unflatten(jax.tree.structure(abstract), leaves),
@@ -179,8 +179,8 @@ class Seen:
     Attributes:
       kind: "batch", "module", "loss" or "gradient".
       path: "lr", "sr/body_0/conv1", "loss/l1_sr", "sr/body_0/conv1/kernel".
-      size: how many values there are.
-      bad: how many of them are not finite.
+      size: number of values.
+      bad: number of values that are not finite.
       largest: max|x| of the others.
       fed: whether all that a module takes in is finite.
       params: {name: how many values are not finite} of a module's own parameters, where there are any.
@@ -213,9 +213,8 @@ def replay(box):
 
 def _as_seen(box):
     """The batch as the networks see it; in float32, since draws in float64 are others."""
-    networks, chain, rows = box.plan.networks, list(box.plan.recipe.chain), box.plan.stage.augment
-    return jax.jit(lambda variables, batch: prepare(networks, chain, variables, batch, rows, _step_key(box)))(
-        _variables(box), box.batch)
+    return jax.jit(lambda variables, batch: prepare(box.plan, variables, batch, _step_key(box)))(_variables(box),
+                                                                                                 box.batch)
 
 
 def _variables(box):
@@ -227,7 +226,7 @@ def _step_key(box):
 
 
 def trace(box, batch, dtype=None):
-    """What a step computes on its way, in order: the batch, what every module gives, losses, gradients.
+    """A step's intermediate values, in order: the batch, what every module gives, losses, gradients.
 
     Gradients are in the order of the backward pass: that of the last module first. The batch goes through whole, and
     gradients are not scaled, even where the stage accumulates or computes in float16.
@@ -235,7 +234,7 @@ def trace(box, batch, dtype=None):
     Args:
       box: a Box.
       batch: dict of float32 arrays, as the networks see them.
-      dtype: of everything; None for the recipe's, with parameters and losses in float32.
+      dtype: dtype of everything; None for the recipe's, with parameters and losses in float32.
 
     Returns:
       [Seen].
@@ -350,7 +349,7 @@ def first_bad(seen):
 
 
 def statement(box, reproduced, own, exact):
-    """What a replay found, as lines of text."""
+    """A replay's finding, as lines of text."""
     dtype, first, first_exact = box.plan.recipe.dtype, first_bad(own), first_bad(exact)
     lines = [f"step {box.note['step']} of {box.plan.recipe.recipe}: "
              + ("skipped again, its loss or gradient is not finite" if reproduced
@@ -366,7 +365,7 @@ def statement(box, reproduced, own, exact):
 
 
 def _why(there, dtype):
-    """What it means that a number is finite in float64 alone."""
+    """An explanation of a number that is finite only in float64."""
     if there.largest > float(jnp.finfo(jnp.float32).max):
         return "the training has diverged; lower the learning rate or clip the gradient"
     if there.largest > float(jnp.finfo(dtype).max):
@@ -375,7 +374,7 @@ def _why(there, dtype):
 
 
 def _blame(first, seen):
-    """Where it began, in words."""
+    """The place of the first value that is not finite, in words."""
     what = f"{first.bad:,} of {first.size:,} values of"
     if first.kind == "batch":
         return f"{what} the batch's {first.path} are not finite: the data is to blame"

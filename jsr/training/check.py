@@ -1,4 +1,4 @@
-"""What can be wrong with a training and shows before its first step: with its networks, its files, its devices."""
+"""Finds a training's mistakes before its first step: in its networks, its files, its devices."""
 
 import dataclasses
 import functools
@@ -12,6 +12,7 @@ from rich.filesize import decimal
 
 from jsr import degradations, device, losses, models, optim, sharding
 from jsr.data import mix, pipeline, validation
+from jsr.degradations import degrade_device
 from jsr.errors import UserError
 from jsr.recipes.check import of_members
 from jsr.recipes.mistakes import Mistakes
@@ -89,7 +90,7 @@ def _parts(stage, mesh):
 
 
 def _check_begin(plan, where, found):
-    """How networks change their form as a stage begins."""
+    """Checks the changes of networks' forms as a stage begins."""
     fields = plan.recipe.fields_at(plan.index - 1)
     for number, row in enumerate(plan.stage.begin):
         net, before, after = plan.recipe.networks[row.net], fields[row.net], {**fields[row.net], **row.fields}
@@ -132,14 +133,17 @@ def _check_size(recipe, variables):
         count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(collections["params"]))
         if _BYTES * count > (free := device.free_memory()):
             raise UserError(f"--config.networks.{name}.fields: {count:,} parameters take {decimal(_BYTES * count)}, "
-                            f"and {decimal(int(free))} are free; make the network smaller")
+                            f"but only {decimal(int(free))} are free; make the network smaller")
 
 
 def _check_stage(plan, variables, where, found, mesh):
     recipe, stage = plan.recipe, plan.stage
     rows = "data.train" if not stage.data else f"{where}.data"
     if not found.within(rows, f"{where}.crop", f"{where}.players"):
-        for number in range(len(recipe.rows(stage))):
+        with found.at("data.degrade_on"):
+            if mix.device_form(recipe, stage) and mesh and mesh.shape[sharding.ROWS] > 1:
+                raise UserError("a device degrades whole images, and mesh splits them into rows; leave it to the host")
+        for number in range(len(recipe.rows(stage)) if not found.within("data.degrade_on") else 0):
             with found.at(where):
                 mix.transform(recipe, stage, number)
     for number, player in enumerate(stage.players):
@@ -166,13 +170,13 @@ def _check_freezing(player, variables, place, found):
 
 
 def _trace(plan, variables, where, found):
-    """Traces what a stage does with a batch up to its losses, without computing anything."""
+    """Traces a stage's work on a batch up to its losses, without computing anything."""
     recipe, stage, chain = plan.recipe, plan.stage, list(plan.recipe.chain)
     in_training = {name for player in stage.players for name in player.nets}
     passed = [name for name in chain if not stages.in_head(variables, chain, name)]
 
     def run(variables, batch, key):
-        batch = step.prepare(plan.networks, chain, variables, batch, stage.augment, key)
+        batch = step.prepare(plan, variables, batch, key)
         for number, player in enumerate(stage.players):
             place = f"{where}.players[{number}]"
             with found.at(place):
@@ -189,13 +193,15 @@ def _trace(plan, variables, where, found):
 def batch_of(recipe, stage):
     """A part of a batch of a stage, or all where it has no parts, as jax.ShapeDtypeStruct: {key: array}."""
     count, size = stage.batch // stage.accumulate, tuple(side // recipe.scale for side in stage.crop_hw)
-    batch = {key: jax.ShapeDtypeStruct(shape, jnp.uint8)
-             for key, shape in mix.batch_shapes(recipe, stage, count).items()}
+    form = mix.device_form(recipe, stage)
+    batch = {} if form else {key: jax.ShapeDtypeStruct(shape, jnp.uint8)
+                             for key, shape in mix.batch_shapes(recipe, stage, count).items()}
     sample, hr = {}, np.zeros((*stage.crop_hw, 3), np.uint8)
     for row in recipe.rows(stage):
         made = degradations.draw(row.degrade, **mix.fixed(row, "")) if row.degrade else _STORED
         crop = pipeline.Crop(hr, recipe.scale, 0, 0, size, made)
         sample |= {key: pipeline.DERIVED[key](crop) for key in mix.derived(recipe, stage)}
+        sample |= degrade_device.part(form, hr, (0, 0), made) if form else {}
     return batch | {key: jax.ShapeDtypeStruct((count, *value.shape), value.dtype) for key, value in sample.items()}
 
 

@@ -1,4 +1,4 @@
-"""Run checkpoints: an Orbax folder of steps, each everything that is needed to go on.
+"""Run checkpoints: an Orbax folder of steps, each with everything that is needed to resume.
 
 A damaged newest step falls back to the one before: restoring tries the newest first, reports what failed, and sets the
 bad step aside as `damaged-<step>` beside the others. A step's metadata have the check sum of its state and of
@@ -29,8 +29,8 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-      folder: where the steps lie; made when missing.
-      keep: how many of the newest steps stay.
+      folder: folder of the steps; made when missing.
+      keep: number of the newest steps that stay.
     """
 
     def __init__(self, folder, *, keep):
@@ -80,7 +80,7 @@ class Checkpoints:
             self.wait()
 
     def wait(self):
-        """Waits until what was begun is on disk; raises UserError as `save` does."""
+        """Waits until a checkpoint that is being written is on disk; raises UserError as `save` does."""
         with self._writing():
             self._manager.wait_until_finished()
 

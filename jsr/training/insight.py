@@ -1,4 +1,4 @@
-"""What a run says of itself: norms of gradients and updates, and where its time goes."""
+"""A run's figures about itself: norms of gradients and updates, and times of its parts."""
 
 import contextlib
 import time
@@ -123,7 +123,7 @@ class Profile:
         """After a step; ends the trace where that is due.
 
         Args:
-          values: what the step gives.
+          values: results of the step.
           last: whether it was the last of its stage.
 
         Returns:
@@ -208,12 +208,13 @@ def time_table(spent):
 
 
 def advice(spent, num_workers):
-    """What to change where much of the time went into waiting for data, one line; "" where not."""
+    """Advice for a run that waited long for data, one line; "" where not."""
     training = spent["step"] + spent["data"]
     if spent["data"] < _TOO_LONG_WAITING * training:
         return ""
     return (f"{spent['data'] / training:.0%} of the training waited for data: try more workers "
-            f"(--config.data.num_workers={2 * max(num_workers, 1)}), a larger network, or a cheaper degradation")
+            f"(--config.data.num_workers={2 * max(num_workers, 1)}), a larger network, or a cheaper degradation; "
+            "on an accelerator --config.data.degrade_on=device takes JPEG and resizes off the workers")
 
 
 def duration(seconds):

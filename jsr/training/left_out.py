@@ -1,4 +1,4 @@
-"""Images that a run goes on without, since they turned out to be damaged: each is named once, all are counted."""
+"""Damaged images that a run leaves out: each is named once, all are counted."""
 
 import itertools
 import logging
@@ -21,7 +21,7 @@ class LeftOut:
         self._lines, self._most = meta.setdefault("left_out", []), most
 
     def __call__(self, line):
-        """Takes note of an image, by the line that says what is wrong with it; says it where it is new.
+        """Records an image by the line that names its damage; says it where it is new.
 
         Raises:
           UserError: it is one too many.
@@ -29,7 +29,7 @@ class LeftOut:
         if line in self._lines:
             return
         if len(self._lines) >= self._most:
-            raise UserError(f"{line}; {len(self._lines)} images were left out before, which is all that may be "
+            raise UserError(f"{line}; {len(self._lines)} images were left out before, and no more may be "
                             "(--config.data.max_damaged=...)" if self._most else line)
         self._lines.append(line)
         log.warning("%s; it is left out, and the run goes on without it (%d of at most %d)", line, len(self._lines),

@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: metrics.jsonl, TensorBoard event files, pictures."""
+"""A run's logs: metrics.jsonl, TensorBoard event files, pictures."""
 
 import contextlib
 import json

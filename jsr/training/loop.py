@@ -71,7 +71,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
     damaged, codecs = check.check_data(recipe, opened)
     records = mix.identities(opened)
     mark = run_folder.fingerprint(recipe, mix.data_hash(records), mix.codecs(recipe, opened) | {mix.EVAL: codecs})
-    distributed.agree({f"the {what} of the data": mark[what] for what in ("data", "codecs")},
+    distributed.agree({f"the {what} of the recipe": mark[what] for what in ("data", "codecs")},
                       "give all processes the same files and the same libraries")
     mark = distributed.first(
         lambda: run_folder.check_same_run(recipe, mark, workdir, accept=accept, records=records))
@@ -82,7 +82,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
     plan = stages.plan_of(recipe, recipe.stage_at(step))
     if state is None:
         variables = states.initial_variables(recipe, key)
-        state = states.placed(states.make_state(plan, variables), mesh, recipe.state)
+        state = states.placed(plan, states.make_state(plan, variables), mesh)
         if lead:
             _write_overview(workdir, recipe, variables)
     if mark.get("accepted") != meta.get("fingerprint", {}).get("accepted"):  # scores may be of other images
@@ -139,7 +139,7 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
                         meta["best"] = None
                     nets = stages.begin(plan, states.versions(state), states.purpose_key(key, f"begin{plan.index}"),
                                         judge.ranking_score)
-                    state = states.placed(states.begin_stage(plan, state, nets), mesh, recipe.state)
+                    state = states.placed(plan, states.begin_stage(plan, state, nets), mesh)
                 stage_key = states.purpose_key(key, f"stage{plan.index}")
                 batches = pipeline.train_batches(
                     mix.stage_rows(recipe, stage, opened), seed=_data_seed(recipe.seed, plan.index), batch=stage.batch,
@@ -239,17 +239,18 @@ def train(recipe, workdir, *, console, accept=False, told=None, profile=0):
 def _restored(recipe, checkpoints, mesh):
     """(step, state, meta) of the newest checkpoint, None where there is none."""
     restored = checkpoints.restore(
-        lambda step: states.abstract(stages.plan_of(recipe, recipe.stage_at(step)), mesh))
+        lambda step: states.abstract(stages.plan_of(recipe, recipe.stage_at(step)), mesh, named=True))
     if not restored:
         return None
     step, state, meta = restored
     log.info("resuming from step %d of %d", step, recipe.last_step)
-    return step, states.placed(state, mesh, recipe.state), meta
+    return step, states.placed(stages.plan_of(recipe, recipe.stage_at(step)), state, mesh), meta
 
 
 def _leave_model(workdir, recipe, judge, plan, step, state):
     """Leaves the model of a run that an error ends, where there is one and room for it."""
-    if distributed.count() > 1 and sharding.split_over(state):  # other processes have parts of it, which may be gone
+    # of several processes others have parts of a split state, which may be gone
+    if distributed.count() > 1 and any(its.split for its in sharding.flats(state)):
         return
     try:
         _keep_model(workdir / "last.safetensors", recipe, judge, plan, step, state)

@@ -1,4 +1,4 @@
-"""The run of an ensemble: a folder of runs, one a member, and the model file of all once they are trained."""
+"""The run of an ensemble: a folder with one run per member, and the model file of all once they are trained."""
 
 import contextlib
 import dataclasses
@@ -33,10 +33,10 @@ def of(recipe):
 def check_kind(recipe, workdir):
     """Raises UserError where a recipe is of an ensemble, and its folder has the run of one network, or the reverse."""
     if recipe.members and any((workdir / name).exists() for name in _OF_ONE):
-        raise UserError(f"{workdir}: holds the run of one network, this is an ensemble's; choose another --workdir")
+        raise UserError(f"{workdir}: holds the run of one network, not of an ensemble; choose another --workdir")
     if not recipe.members and (_has_members(workdir) or any(
             path.is_dir() for path in workdir.glob(model_file.MEMBER.format("[0-9]*")))):
-        raise UserError(f"{workdir}: holds the run of an ensemble, this is one network's; choose another --workdir")
+        raise UserError(f"{workdir}: holds the run of an ensemble, not of one network; choose another --workdir")
 
 
 def is_done(workdir):
@@ -72,7 +72,7 @@ def join(recipe, runs, workdir):
         path = folder(workdir, number)
         its = _member(run, path)
         if twin := next((other for other in found if model_file.alike(its, other)), None):
-            raise UserError(f"{its.name}: holds the very network of {twin.name}; train it anew in an empty folder")
+            raise UserError(f"{its.name}: holds the same network as {twin.name}; train it anew in an empty folder")
         found.append(dataclasses.replace(its, share=weight))
         with from_json(path / REPORT, f"--member {number} writes it again") as report:
             rows.append({"name": path.name, "weight": weight, "steps": its.meta["steps"], "codecs": report["codecs"],
@@ -103,7 +103,7 @@ def _has_members(workdir):
 
 
 def _ensemble(path):
-    """What a model file says that is averaged."""
+    """The averages that a model file asks for."""
     return model_file.describe(path)[0].get("ensemble")
 
 

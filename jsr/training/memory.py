@@ -1,4 +1,4 @@
-"""The step of a stage as a compiled program, the memory it takes, and what would make it take less."""
+"""The step of a stage as a compiled program, its memory, and the overrides that would reduce it."""
 
 import contextlib
 import dataclasses
@@ -40,10 +40,10 @@ def build(plan, state):
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """What a compiled step takes on one device, bytes.
+    """Memory of a compiled step on one device, bytes.
 
     Attributes:
-      parameters, average, optimizer, frozen: of the state and beside it.
+      parameters, average, optimizer, frozen: bytes of these parts of the state, and beside it.
       batches: those on the device at a time.
       temporaries: activations, gradients and what else the program needs while it runs.
     """
@@ -112,7 +112,7 @@ class Program:
 
     @contextlib.contextmanager
     def explained(self):
-        """Turns what the block runs out of memory with into a UserError that says what would fit."""
+        """Turns an out-of-memory error of the block into a UserError that says what would fit."""
         try:
             yield
         except Exception as e:
@@ -140,8 +140,8 @@ class Program:
             if found.temporaries <= wanted:
                 return UserError(f"{needs}; it would take {found} with {words}")
         crop, index = images.sides_text(self._plan.stage.crop_hw), self._plan.index
-        return UserError(f"{needs}; no smaller batch and no lower precision would do: use a smaller crop than {crop} "
-                         f"(--config.stages[{index}].crop=...)")
+        return UserError(f"{needs}; neither a smaller batch nor a lower precision suffices: use a smaller crop than "
+                         f"{crop} (--config.stages[{index}].crop=...)")
 
     def _memory_with(self, overrides):
         plan = stages.plan_of(recipes.changed(self._plan.recipe, overrides), self._plan.index)

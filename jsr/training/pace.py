@@ -1,4 +1,4 @@
-"""As many steps as fit into some minutes: what the parts of a run take is measured on real ones, which are thrown away.
+"""Counts the steps that fit into a number of minutes, by timing real parts of a run, which are thrown away.
 
 All stages become longer or shorter by one factor, with whatever counts steps in them. It is found before the first
 step, since schedules end with their stage, and written into the run, which is resumed with it.
@@ -36,10 +36,10 @@ class Costs:
     """Seconds that the parts of a run take.
 
     Attributes:
-      starts: of every stage, from its begin to its first step: workers, first batches, compiling.
+      starts: start of every stage, from its begin to its first step: workers, first batches, compiling.
       steps: one step of every stage.
       validation: one validation.
-      compiling: what the first validation takes besides.
+      compiling: extra time of the first validation.
       checkpoint: one checkpoint.
     """
 
@@ -55,7 +55,7 @@ def fit(recipe, minutes, workdir, *, console, started):
 
     Args:
       recipe: Recipe.
-      minutes: of training; None leaves the recipe as it is.
+      minutes: minutes of training; None leaves the recipe as it is.
       workdir: the run's folder; one that has begun goes on with the steps that it began with.
       console: a rich Console for what is found.
       started: time.monotonic() at the command's start.
@@ -107,8 +107,8 @@ def _measured(recipe, seconds, workdir, started):
         fitting = factor(recipe, costs, seconds - spent)
         if fitting is None:
             least = (spent + seconds_of(recipe, costs, 0.0)) / 60
-            raise UserError(f"--minutes {seconds / 60:g}: preparing, compiling, and measuring how long that takes, are "
-                            f"{least:.1f} minutes alone; give some more than these")
+            raise UserError(f"--minutes {seconds / 60:g}: preparing, compiling and measuring alone take {least:.1f} "
+                            "minutes; give more")
         return fitting
 
     if sum(_steps(recipe, found())) > recipe.eval_every:
@@ -188,7 +188,7 @@ def measure(recipe, seconds, workdir):
 
     Args:
       recipe: Recipe.
-      seconds: of steps of each stage, besides its start.
+      seconds: seconds of steps of each stage, besides its start.
       workdir: folder on the disk where checkpoints will lie.
     """
     mesh, opened, key = sharding.make_mesh(axes=recipe.mesh), mix.open_sources(recipe), jax.random.key(recipe.seed)
@@ -200,7 +200,7 @@ def measure(recipe, seconds, workdir):
         fields = recipe.fields_at(index)
         variables = {name: models.init(stages.create(recipe.networks[name], fields[name]), key)
                      for name in recipe.trained}
-        state = states.placed(states.make_state(plan, variables), mesh, recipe.state)
+        state = states.placed(plan, states.make_state(plan, variables), mesh)
         batches = pipeline.train_batches(mix.stage_rows(recipe, stage, opened), seed=index, start=0,
                                          batch=stage.batch, num_workers=recipe.data.num_workers,
                                          max_damaged=recipe.data.max_damaged)
@@ -250,7 +250,7 @@ def _checkpoint(state, folder):
 
 
 def _validation(recipe):
-    """(seconds of a validation, what the first takes besides), by its first images, twice."""
+    """(seconds of a validation, extra seconds of the first one), by its first images, twice."""
     protocol = challenges.of(recipe.protocol, recipe.ranking)
     networks = stages.plan_of(recipe, 0).networks
     variables = {name: models.init(networks[name], jax.random.key(0)) for name in recipe.chain}

@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, and whether the command that resumes it wants the same."""
+"""The folder of a run: its recipe, and a check that a resuming command wants the same."""
 
 import collections
 import gzip
@@ -22,7 +22,8 @@ log = logging.getLogger("jsr")
 
 # Keys that may differ between the command that began a run and the one that resumes it: none that changes its numbers.
 FREE_KEYS = ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "data.num_workers", "data.data_dir",
-             "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title", "mesh", "state")
+             "data.degrade_on", "data.max_damaged", "ensemble", "entry", "inferred", "left_out", "title", "mesh",
+             "state")
 DATA_PLACES = (".dataset", ".hr", ".lr", ".files")  # free too, while the data are the same
 _VALIDATIONS = ("eval_every",)  # not free in a run that may end for want of a better one
 _BEGUN = ("config.json", "fingerprint.json")
@@ -70,10 +71,10 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
     if changed or not same_data:
         step, words = _newest(workdir), _difference(changed, workdir, same_data, records)
         if not accept:
-            raise UserError(f"{workdir}: holds a run with {words}; --accept_changes goes on with the new ones from "
-                            f"step {step}; else choose another --workdir{starting_from(workdir, recipe)}")
+            raise UserError(f"{workdir}: holds a run with {words}; --accept_changes continues it with the new values "
+                            f"from step {step}; else choose another --workdir{starting_from(workdir, recipe)}")
         if changed and not _same_form(recipes.read_json(paths[0]), recipe, step):
-            raise UserError(f"{workdir}: holds a run with {words}, with which it cannot go on from step {step}; choose "
+            raise UserError(f"{workdir}: holds a run with {words}, which cannot change from step {step} on; choose "
                             f"another --workdir{starting_from(workdir, recipe)}")
         log.warning("from step %d on the run goes on with %s, as --accept_changes says", step, words)
         entry = {"step": step, "changes": changed}
@@ -91,7 +92,7 @@ def check_same_run(recipe, mark, workdir, *, accept=False, records=None):
 
 
 def changes(recipe, workdir, *, same_data=True):
-    """What a recipe has otherwise than the run that has begun in a folder, but for what changes no numbers.
+    """Differences between a recipe and the run begun in a folder, but for keys that change no numbers.
 
     Args:
       recipe: Recipe.
@@ -125,7 +126,7 @@ def _newest(workdir):
 
 
 def _difference(changed, workdir, same_data, records):
-    """What is different of a run, in words."""
+    """The differences of a run, in words."""
     words = []
     if changed:
         (first, (there, here)), *others = changed.items()
@@ -150,9 +151,9 @@ def _other_records(workdir, records):
         return ""
     try:
         kept = json.loads(gzip.decompress((workdir / _RECORDS).read_bytes()))
+        before, now = (collections.Counter(_files(found)) for found in (kept, records))
     except (OSError, EOFError, ValueError, zlib.error, RecursionError):
         return ""
-    before, now = (collections.Counter(_files(found)) for found in (kept, records))
     gone, new = (dict.fromkeys(name for name, _ in one - other) for one, other in ((before, now), (now, before)))
     kinds = {"gone": [name for name in gone if name not in new],
              "of another size": [name for name in gone if name in new],
@@ -174,7 +175,7 @@ def _files(found):
 
 
 def starting_from(workdir, recipe):
-    """What a message says of how a new run begins with the parameters of an old one; "" where that left none."""
+    """A message's words on starting a new run with an old run's parameters; "" where that left none."""
     found = [workdir / name for name in ("last.safetensors", "best.safetensors") if (workdir / name).exists()]
     return f" and start from this run (--config.networks.{recipe.chain[0]}.start_from={found[0]})" if found else ""
 
@@ -189,7 +190,7 @@ def _same_form(before, now, step):
     from jsr.training import stages
     from jsr.training import state as states
 
-    one, other = (states.abstract(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh())
+    one, other = (states.abstract(stages.plan_of(its, its.stage_at(step)), sharding.make_mesh(), named=True)
                   for its in (before, now))
     return jax.tree.structure(one) == jax.tree.structure(other) and jax.tree.leaves(one) == jax.tree.leaves(other)
 

@@ -68,7 +68,7 @@ def halve(found, score, *, steps, on_round=lambda rows: None):
     Args:
       found: candidates, as `candidates` gives them.
       score: function of a candidate and steps to {score, ...}, as `trainer` makes it.
-      steps: of the first round's trainings.
+      steps: number of steps of the first round's trainings.
       on_round: called with each round's rows, the best first.
 
     Returns:
@@ -92,9 +92,9 @@ def explore(found, score, *, steps, trials, seed=0):
 
     Args:
       found, score: as `halve` takes them.
-      steps: of every training.
+      steps: number of steps of every training.
       trials: trainings, at most.
-      seed: of the draw, and of the fit's restarts.
+      seed: seed of the draw, and of the fit's restarts.
 
     Returns:
       A row a trial, the best first, as `halve` gives them.

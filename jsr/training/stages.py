@@ -148,7 +148,7 @@ def begin(plan, nets, key, score):
 
 
 def match(before, after, variables, *, key, score):
-    """What has the same place and shape stays, what is new is drawn, the rest is left out: other scale, no biases, more
+    """Keeps parameters of the same place and shape, draws new ones, leaves the rest out: other scale, no biases, more
     blocks."""
     del before, variables, score
     drawn = models.init(after, key)

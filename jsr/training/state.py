@@ -1,4 +1,4 @@
-"""What training carries from step to step."""
+"""The state that training carries from step to step."""
 
 import functools
 from typing import Any
@@ -104,8 +104,8 @@ def from_file(net, key=None):
         fitting = [variables for variables in found.values() if _shapes(variables) == expected]
     if len(fitting) != 1:
         raise UserError(f"{net.start_from}: {'none' if not fitting else 'more than one'} of its networks "
-                        f"({', '.join(found)}) has the parameters of {net.model} x{module.scale}; name a file of the "
-                        "same network (start_from)")
+                        f"({', '.join(found)}) has the parameters of {net.model} x{module.scale}; name a file with one "
+                        "such network (start_from)")
     if net.carry == "match":
         try:
             return stages.match(None, module, fitting[0], key=key, score=None)(fitting[0])
@@ -156,37 +156,38 @@ def begin_stage(plan, state, nets):
     return state.replace(nets=new, loss_params={name: own for name, own in learnt.items() if own})
 
 
-def placed(state, mesh, how):
-    """A state on the devices.
+def placed(plan, state, mesh):
+    """A state on the devices, as the recipe's `state` has it.
 
     Args:
+      plan: StagePlan of the stage.
       state: TrainState by names, on the host or on whichever devices.
       mesh: Mesh.
-      how: "replicated" or "sharded" (`Recipe.state`).
     """
-    if how != "sharded":
-        return jax.device_put(state, sharding.shardings(state, mesh))
-    split = functools.partial(_split, mesh=mesh)
-    return jax.jit(split, out_shardings=sharding.shardings(jax.eval_shape(split, state), mesh))(state)
+    flatten = functools.partial(_flattened, plan, mesh=mesh)
+    return jax.jit(flatten, out_shardings=sharding.shardings(jax.eval_shape(flatten, state), mesh))(state)
 
 
-def _split(state, mesh):
-    nets = {name: sharding.flattened(net, net["variables"]["params"], mesh) if net["variables"]["params"] else net
-            for name, net in state.nets.items()}
-    return state.replace(nets=nets)
+def _flattened(plan, state, mesh):
+    """A state with parameters and what is like them as vectors, but where an optimizer looks at their shapes."""
+    by_shapes = {name for player in plan.stage.players if player.optimizer["name"] in optim.BY_SHAPES
+                 for name in player.nets}
+    return state.replace(nets={
+        name: sharding.flattened(net, net["variables"]["params"], mesh, plan.recipe.state == "sharded")
+        if net["variables"]["params"] and name not in by_shapes else net for name, net in state.nets.items()})
 
 
 def by_names(state):
     """A state with its arrays by names, each on all devices; one that has them so is returned itself."""
-    mesh = sharding.split_over(state)
-    return state if mesh is None else jax.jit(sharding.named, out_shardings=sharding.replicated(mesh))(state)
+    found = sharding.flats(state)
+    return jax.jit(sharding.named, out_shardings=sharding.replicated(found[0].mesh))(state) if found else state
 
 
-def abstract(plan, mesh, how="replicated"):
-    """The TrainState of a stage as jax.ShapeDtypeStruct, with shardings; arguments as in `placed`."""
+def abstract(plan, mesh, *, named=False):
+    """The TrainState of a stage as jax.ShapeDtypeStruct, with shardings: as `placed` gives it, or by names."""
     def make(variables):
         state = make_state(plan, variables)
-        return _split(state, mesh) if how == "sharded" else state
+        return state if named else _flattened(plan, state, mesh)
 
     shapes = jax.eval_shape(make, stages.abstract_variables(plan))
     return jax.tree.map(lambda leaf, its: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=its), shapes,

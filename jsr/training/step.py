@@ -1,6 +1,7 @@
 """The one train step. Distillation, freezing and adversaries are players of it; there is never a second step."""
 
 import contextlib
+import functools
 import re
 
 import flax.linen as nn
@@ -10,6 +11,8 @@ import optax
 
 from jsr import augment, losses, optim, reparam, sharding
 from jsr.chain import apply, referred, run_chain, takes_quality, told
+from jsr.data import mix
+from jsr.degradations import degrade_device
 from jsr.errors import UserError, nearest
 from jsr.training import insight, stages
 from jsr.training.state import purpose_key
@@ -18,12 +21,12 @@ SCALE_AFTER = 2000  # good steps, after which the loss scale doubles
 
 
 def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
-    """Passes a batch through the chain, and other networks over what the keys of loss rows ask for, each once a key.
+    """Passes a batch through the chain, and through the other networks that keys of loss rows name, once per key.
 
     Args:
       networks, chain, variables, train, rngs: see `run_chain`; networks and variables of all networks.
       batch: dict of float arrays; `refs` are of networks that refine by references (jsr.chain.referred).
-      keys: of loss rows (jsr.losses), those within them too.
+      keys: keys of loss rows (jsr.losses), those within them too.
 
     Returns:
       (outputs, updated) as `run_chain`; outputs has all keys that are not in the batch.
@@ -65,7 +68,7 @@ def forward(networks, chain, variables, batch, keys, *, train=(), rngs=None):
 
 
 def _unknown(key, net, path, networks, known):
-    """What is wrong with a key that names nothing."""
+    """The UserError for a key that names nothing."""
     if net and net not in networks:
         return f"a loss compares with {key!r}, but there is no network {net!r}; {nearest(net, networks)}"
     if path and key.rpartition("@")[0] in (*networks, *known):
@@ -74,23 +77,28 @@ def _unknown(key, net, path, networks, known):
     return f"a loss compares with {key!r}, which no network gives and no batch has; {nearest(key, known)}"
 
 
-def prepare(networks, chain, variables, batch, rows, key):
+def prepare(plan, variables, batch, key, mesh=None):
     """A batch as the networks with parameters see it.
 
     Args:
-      networks, chain, variables: see `forward`.
+      plan: StagePlan.
+      variables: {name: Flax collections} of all networks.
       batch: dict of arrays, images uint8.
-      rows: of jsr.augment.
       key: the step's PRNG key.
+      mesh: Mesh that the batch lies on, None of one device.
 
     Returns:
-      dict of arrays, images in [0, 1]: through the networks without parameters at the head of the chain, augmented.
+      dict of arrays, images in [0, 1]: degraded where that is left to the device, through the networks without
+      parameters at the head of the chain, augmented.
     """
+    networks, chain = plan.networks, list(plan.recipe.chain)
+    if form := mix.device_form(plan.recipe, plan.stage):
+        batch = sharding.by_samples(functools.partial(degrade_device.degraded, form), mesh)(batch)
     batch = {name: value.astype(jnp.float32) / 255 if value.dtype == jnp.uint8 else value
              for name, value in batch.items()}
     head = [name for name in chain if stages.in_head(variables, chain, name)]
     batch["lr"] = run_chain(networks, head, variables, batch["lr"])[0]["sr"] if head else batch["lr"]
-    return augment.apply(rows, batch, purpose_key(key, "augment"))
+    return augment.apply(plan.stage.augment, batch, purpose_key(key, "augment"))
 
 
 def make_step(plan, mesh=None):
@@ -142,7 +150,7 @@ def make_step(plan, mesh=None):
         """(nets, loss_params, metrics, whether all is finite) after the update of a player."""
         player, stage_step = stage.players[number], state.step - first_step
         own = [name for name in player.nets if variables[name]["params"]]
-        kept = {name: state.nets[name]["variables"]["params"] for name in own}  # Flat where the state is split
+        kept = {name: state.nets[name]["variables"]["params"] for name in own}  # Flat, or a tree
         loss_params = state.loss_params.get(f"player{number}", {})
         params = {"nets": {name: variables[name]["params"] for name in own},
                   "losses": {name: row["params"] for name, row in loss_params.items()}}
@@ -163,15 +171,15 @@ def make_step(plan, mesh=None):
 
             return _in_parts(grad_of, stage.accumulate, given["statistics"], batch, key)
 
-        flat = [name for name in own if isinstance(kept[name], sharding.Flat)]
+        flat = {name: its for name, its in kept.items() if isinstance(its, sharding.Flat)}
         if apart and (stage.frozen_statistics or not any("batch_stats" in variables[name] for name in in_training)):
             gradient = sharding.means_over(gradient, mesh, flat)
         statistics, found = gradient(given, batch, key)
         values = found.pop("values")
-        grads = {**found, "nets": {name: sharding.split(sharding.Flat.of(its, kept[name].mesh))
-                                   if name in flat and isinstance(its, dict) else its
-                                   for name, its in found["nets"].items()}}
-        factors |= {name: kept[name].each(factors[name]) for name in flat}
+        grads = {**found, "nets": found["nets"] | {
+            name: (its if isinstance(its, sharding.Flat) else flat[name].alike(its)).laid
+            for name, its in found["nets"].items() if name in flat}}
+        factors |= {name: its.each(factors[name]) for name, its in flat.items()}
         params = {**params, "nets": kept}
         finite = jnp.isfinite(values["loss"]) & jnp.isfinite(optax.tree.norm(grads))
         moving = jax.tree.map(lambda g, factor: jnp.where(factor != 0, g, 0), grads["nets"], factors)
@@ -197,7 +205,7 @@ def make_step(plan, mesh=None):
     def step(state, batch, key, frozen=None, seen=None):
         key = jax.random.fold_in(key, state.step)
         variables = {name: sharding.named(net["variables"]) for name, net in state.nets.items()} | (frozen or {})
-        batch = prepare(networks, chain, variables, batch, stage.augment, key)
+        batch = prepare(plan, variables, batch, key, mesh)
         nets, loss_params, skipped, metrics = dict(state.nets), dict(state.loss_params), jnp.bool_(False), {}
         for number, player in enumerate(stage.players):
             played, learnt, values, finite = play(number, state, variables, batch, key)

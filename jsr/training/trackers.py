@@ -79,8 +79,7 @@ def find(name):
         return guests.attribute(name, lambda its: isinstance(its, type) and all(hasattr(its, m) for m in _METHODS),
                                 f"a class with {', '.join(_METHODS)} (jsr.training.trackers)")
     if name not in TRACKERS:
-        raise UserError(f"--tell {name}: no such tracker; {nearest(name, TRACKERS)}, and any of your own, as "
-                        "mypkg.module:Name")
+        raise UserError(f"--tell {name}: no such tracker; {nearest(name, TRACKERS)}; your own is mypkg.module:Name")
     if importlib.util.find_spec(TRACKERS[name].library) is None:
         raise MissingLibrary(f"--tell {name}: needs the package {TRACKERS[name].library}: "
                              f"{install(TRACKERS[name].extra)}")

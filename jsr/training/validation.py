@@ -101,7 +101,7 @@ class Judge:
         return gain
 
     def _rows(self, upscaler, step, logbook, clock):
-        """Yields [scores, those of the baseline where they are needed, else None] of this process's images."""
+        """Yields [scores, the baseline's scores where they are needed, else None] of this process's images."""
         protocol = self._protocol
         for place, (name, lr, hr, made) in enumerate(self._pairs(distributed.share(self._records()))):
             sr, baseline = upscaler.told(degradations.jpeg_quality(made)).upscale(lr), None

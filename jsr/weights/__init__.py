@@ -43,7 +43,7 @@ def files():
 
 
 def unknown(name):
-    """What an error message says of a word that is neither a path nor the name of a model that is there."""
+    """An error message's words on a word that is neither a path nor the name of a model on this machine."""
     if name in public.models():
         return f"is a public model that is not here yet; `jsr models get {name}` downloads it"
     hint = nearest(name, [*files(), *public.models()])

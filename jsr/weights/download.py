@@ -1,4 +1,4 @@
-"""Downloads of files: whole and what they should be, or not there; where one broke off, the next one goes on."""
+"""Downloads files, which are whole and right or absent; a broken download is resumed by the next."""
 
 import contextlib
 import hashlib
@@ -72,7 +72,7 @@ def download(address, target, *, expected="", progress=lambda done, total: None)
 
 
 def _received(address, response, part, done, total, progress):
-    """Writes what a response holds behind the first `done` bytes of a part; returns how many bytes there are."""
+    """Appends a response to the first `done` bytes of a part; returns how many bytes there are."""
     with writing(part), open(part, "r+b" if done else "wb") as file:
         file.seek(done)
         while True:
@@ -113,8 +113,8 @@ def _opened(address, pinned, start=0, tag=""):
     except UserError:  # of a redirect
         raise
     except (OSError, http.client.HTTPException, ValueError) as e:
-        raise UserError(f"{address}: no connection to {host}{_through(request)}: {_reason(e)}; a file that you have "
-                        "becomes a model by `jsr convert`") from e
+        raise UserError(f"{address}: no connection to {host}{_through(request)}: {_reason(e)}; `jsr convert` makes a "
+                        "model of a file that you have") from e
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -124,7 +124,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self._pinned = pinned
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        """As of urllib."""
+        """Follows a redirect as urllib does; UserError for one that must not be followed."""
         if problem := _not_followed(urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl), self._pinned):
             raise UserError(f"{req.full_url}: leads to {newurl}, {problem}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -163,7 +163,7 @@ def _broken(address, done, total, reason):
 
 
 def _reason(error):
-    """What an error of a connection says, without numbers and class names."""
+    """The text of a connection's error, without numbers and class names."""
     error = getattr(error, "reason", error)
     if isinstance(error, TimeoutError):
         return f"no answer for {_SILENCE_S} s"

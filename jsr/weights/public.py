@@ -25,18 +25,18 @@ class Public:
     """A public model.
 
     Attributes:
-      name: what `jsr models get` takes.
+      name: name for `jsr models get`.
       network: id of its network in the zoo, as `jsr convert` recognises it.
       scale: SR size over LR size.
-      purpose: what it is for, in a few words.
+      purpose: purpose, in a few words.
       licence: as in SPDX's list where it is there; "" where none is stated.
       commercial: whether commercial use is allowed: yes, no, or unstated.
       bytes: size of the file; 0 where not known.
-      sha256: of the file, or its first digits; "" where not known.
+      sha256: SHA-256 of the file, or its first digits; "" where not known.
       hash_by: who states it, see above.
-      address: of the file; "" where people must fetch it by hand.
-      page: of the authors.
-      data: what it was trained on; "" where its authors do not say so with the file.
+      address: address of the file; "" where people must fetch it by hand.
+      page: page of the authors.
+      data: training data; "" where its authors do not state it with the file.
     """
 
     name: str

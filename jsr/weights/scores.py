@@ -18,14 +18,14 @@ class ScoreWeights:
     """Weights of a score.
 
     Attributes:
-      name: what `jsr models get` takes.
+      name: name for `jsr models get`.
       score: key of the score, "lpips[alex]".
       network: public model whose features the score compares, "" of none.
       licence: as in SPDX's list.
       bytes: size of the file.
-      sha256: of the file.
-      address: of the file.
-      page: of the authors.
+      sha256: SHA-256 of the file.
+      address: address of the file.
+      page: page of the authors.
     """
 
     name: str

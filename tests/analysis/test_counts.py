@@ -182,3 +182,13 @@ def test_roofline():
 
     assert counts.roofline(twice, image, kernel, flops_per_s=1.0, bytes_per_s=1e9) == (4 * macs, 4 * macs)
     assert counts.roofline(twice, image, kernel, flops_per_s=1e9, bytes_per_s=1.0) == (ends, 2 * between)
+
+
+def test_live_bytes_are_those_until_the_last_use():
+    def call(x):
+        y = jnp.concatenate([x, x])  # 8 floats, until z is there
+        z = jax.jit(lambda y: (y * 2)[:2] + 1)(y)  # within it 8 more, then 2 and 2
+        return z.sum() + x[0]
+
+    closed = jax.make_jaxpr(call)(jnp.zeros(4))
+    assert counts.live_bytes(closed.jaxpr) == 4 * (8 + 8 + 2)

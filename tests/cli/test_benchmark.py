@@ -77,7 +77,7 @@ def test_loaders(photograph, tmp_path, capsys):
     assert "1 photographs, e.g. 500x480" in shown and "480 px sub-images" in shown
     found = json.loads(out.read_text())["results"]
     assert [row["name"] for row in found] == [
-        "jsr, LR on the fly", "jsr, stored LR", "whole PNG files", "480 px sub-images"]
+        "jsr, LR on the fly", "jsr, left to the device", "jsr, stored LR", "whole PNG files", "480 px sub-images"]
 
 
 def test_challenge_goes_on_where_it_was_and_is_drawn(tmp_path, capsys):

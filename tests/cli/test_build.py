@@ -69,5 +69,5 @@ def test_show(tmp_path, photo_folder, monkeypatch, capsys):
 
 @pytest.mark.parametrize("args,what", [(["image_folder", "--count", 0], "0 images"), (["video_folder"], "8 clips")])
 def test_what_cannot_be_shown(tmp_path, args, what):
-    with pytest.raises(UserError, match=f"--show: shows 1 and more images, not {what}"):
+    with pytest.raises(UserError, match=f"--show: shows one image or more, not {what}"):
         run(*args, "--data_dir", tmp_path, "--show")

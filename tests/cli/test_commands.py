@@ -57,7 +57,7 @@ def test_doctor_says_what_is_there(tmp_path):
                           env={**os.environ, "COLUMNS": "200", "JSR_DATA_DIR": "", "TFDS_DATA_DIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout
     assert f"{tmp_path}: " in done.stdout  # where builds go
-    for text in ("jax", "libjpeg-turbo", "device 0", "convolution", "computes", "all that is needed is there"):
+    for text in ("jax", "libjpeg-turbo", "device 0", "convolution", "computes", "everything needed is there"):
         assert text in done.stdout
     torch_line = next(line for line in done.stdout.splitlines() if line.split()[0] == "torch")
     assert torch_line.split()[1][0].isdigit() or install("torch") in torch_line

@@ -147,7 +147,7 @@ def test_back_to_pytorch_loads_strictly(weights, state_dict_of):
 def test_what_is_not_in_the_file_is_said_and_can_be_overruled(weights, capsys):
     # the weights were made with res_scale 0.5, which their shapes do not tell
     message = fails(capsys, "golden_basicsr_x4.safetensors", "model.safetensors", "--reference", "basicsr_x4.npz")
-    assert "the converted network is not the original" in message and left(weights) == []
+    assert "the converted network differs from the original" in message and left(weights) == []
     assert main(["convert", "golden_basicsr_x4.safetensors", "model.safetensors", "--field", "res_scale=0.5",
                  "--reference", "basicsr_x4.npz"]) == 0
     out = capsys.readouterr().out
@@ -197,36 +197,36 @@ def test_a_chain_is_no_state_dict(weights, capsys, tmp_path):
         "    config.chain = ['sr', 'sr2']\n"
         "    return config\n")
     message = fails(capsys, "official_x3.safetensors", "model.safetensors", "--recipe", "mine.py:quick")
-    assert "mine.py:quick: is a chain of 2 networks, a state dict is of one; name it with --arch" in message
+    assert "mine.py:quick: is a chain of 2 networks, a state dict holds one; name that one with --arch" in message
     fields = dict(num_feat=4, num_block=1)
     variables = zeros(models.abstract("edsr", scale=2, **fields))
     net = {"model": "edsr", "scale": 2, "fields": fields, "deployed": False}
     model_file.save("two.safetensors", {"a": variables, "b": variables},
                     {"networks": [{"name": name, **net} for name in "ab"]})
-    assert "two.safetensors: holds 2 networks (a, b), a state dict is of one" in fails(
+    assert "two.safetensors: holds 2 networks (a, b), a state dict only one" in fails(
         capsys, "two.safetensors", "out.safetensors")
 
 
 @pytest.mark.parametrize("arguments, message", [
     (["none.safetensors", "model.safetensors"], "none.safetensors: no such file"),
-    (["official_x3.safetensors", "official_x3.safetensors"], "official_x3.safetensors: is the file to convert"),
+    (["official_x3.safetensors", "official_x3.safetensors"], "official_x3.safetensors: is the very file to convert"),
     (["official_x3.safetensors", "model.pth"], "model.pth: a model file ends in .safetensors"),
     (["other_x.safetensors", "model.safetensors"],
-     "other_x.safetensors: of no network that jsr recognises (keys: weight, ...); name it: --arch MODEL_ID --scale N"),
+     "other_x.safetensors: weights of no network that jsr recognises (keys: weight, ...); name it: --arch MODEL_ID"),
     (["empty_x.safetensors", "model.safetensors"],
-     "empty_x.safetensors: head.0.weight holds nothing, its shape is [0]; get the weights again"),
-    (["bent_x.safetensors", "model.safetensors"], "bent_x.safetensors: of no network that jsr recognises"),
+     "empty_x.safetensors: head.0.weight is empty, its shape is [0]; get the weights again"),
+    (["bent_x.safetensors", "model.safetensors"], "bent_x.safetensors: weights of no network that jsr recognises"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsr"],
-     "--arch edsr: these weights are not recognised as it"),
+     "--arch edsr: jsr does not recognise these weights as this network's"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsrr", "--scale", "4"], "did you mean 'edsr'?"),
     (["other_x.safetensors", "model.safetensors", "--arch", "edsr", "--scale", "4"],
      "other_x.safetensors: as edsr/baseline x4: the state dict does not fit this network"),
     (["official_x3.safetensors", "model.safetensors", "--scale", "4"],
      "as edsr/baseline x4: the state dict does not fit"),
-    (["official_x3.safetensors", "model.safetensors", "--field", "num_feat"], "--field num_feat: expects KEY=VALUE"),
+    (["official_x3.safetensors", "model.safetensors", "--field", "num_feat"], "--field num_feat: must be KEY=VALUE"),
     (["official_x3.safetensors", "model.safetensors", "--field", "num_feats=4"], "did you mean 'num_feat'?"),
     (["official_x3.safetensors", "model.safetensors", "--field", "num_feat=big"],
-     "--field num_feat=big: expects a value like 64"),
+     "--field num_feat=big: must have a value like 64"),
     (["official_x3.safetensors", "model.safetensors", "--reference", "none.npz"], "none.npz: no such file"),
     (["official_x3.safetensors", "model.safetensors", "--recipe", "aim22_t1:edsrr"], "no recipe 'edsrr'"),
 ])
@@ -251,6 +251,6 @@ def test_several_networks_are_named(weights, state_dict_of, capsys):
 def test_a_model_file_says_itself_what_it_is(weights, capsys):
     assert main(["convert", "official_x3.safetensors", "model.safetensors"]) == 0
     capsys.readouterr()
-    assert "model.safetensors: is a model file, which says what it is; --scale is for PyTorch weights" in fails(
+    assert "model.safetensors: is a model file, which names its network; --scale is for PyTorch weights" in fails(
         capsys, "model.safetensors", "back.pth", "--scale", "3")
-    assert "back.onnx: cannot be written by its ending" in fails(capsys, "model.safetensors", "back.onnx")
+    assert "back.onnx: jsr writes no files of this ending" in fails(capsys, "model.safetensors", "back.onnx")

@@ -127,14 +127,15 @@ def test_scores_of_several_codecs_are_no_table(evaluate, folders):
     (folders / "hr" / "2.png").unlink()
     (folders / "sr" / "2.png").unlink()
     status, _, complaints = evaluate(*args(folders, "--protocol", "ntire24", "--lr", folders / "made"))
-    assert status == 1 and "LR images by several codecs, whose scores share no table: mozjpeg 2.0.1 > " in complaints[0]
+    assert status == 1
+    assert "several codecs made the LR images, and their scores share no table: mozjpeg 2.0.1 > " in complaints[0]
 
 
 @pytest.mark.parametrize("more, message", [
     (("--protocol", "aim22_t1", "--lr", "lr", "--set", "encoder=9d"), "--set: chooses how LR images are made, but "),
     (("--profile", "rgb", "--set", "encoder=9d"), "--set: chooses how a protocol's LR images are made; name one that"),
     (("--protocol", "aim22_t1", "--set", "encoder=9z"), "--set encoder: JPEG codec '9z' is unknown"),
-    (("--protocol", "ais24", "--qp", "31", "--set", "qp=63"), "--set qp: the LR images are of the QP of the SR images"),
+    (("--protocol", "ais24", "--qp", "31", "--set", "qp=63"), "--set qp: the LR images have the SR images' QP"),
 ])
 def test_mistakes_of_set_are_one_line(evaluate, folders, more, message):
     status, _, complaints = evaluate(*args(folders, *more))
@@ -185,8 +186,8 @@ def test_several_methods_are_compared_with_the_best(evaluate, folders):
 
 
 @pytest.mark.parametrize("more, message", [
-    (("--sr", "sr", "sr"), "one folder twice"),
-    (("--sr", "sr", "hr", "--runtime_ms", "3"), "--submission and --runtime_ms are of one"),
+    (("--sr", "sr", "sr"), "one folder is named twice"),
+    (("--sr", "sr", "hr", "--runtime_ms", "3"), "--submission and --runtime_ms take only one"),
     (("--sr", "sr", "--html", "x.html"), "the page compares several --sr"),
     (("--sr", "sr", "bicubic"), "'bicubic' is what the baseline is called"),
     (("--sr", "sr", "nowhere"), "nowhere: no such folder"),
@@ -344,7 +345,7 @@ def test_unwritable_output(evaluate, folders, option):
 
 
 @pytest.mark.parametrize("more, message", [
-    ((), "say what to measure: --protocol aim22_t1, or --profile rgb"),
+    ((), "name the scores: --protocol aim22_t1, or --profile rgb"),
     (("--protocol", "aim22"), "challenge protocol 'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'?"),
     (("--profile", "y601"), "--profile: metric profile 'y601' is unknown; did you mean 'y_601'?"),
     (("--profile", "lpips"), "metric profile 'lpips' is unknown; did you mean 'lpips[alex]' or 'lpips[vgg]'?"),
@@ -509,7 +510,7 @@ def test_submission_of_other_images_than_the_challenges_says_so(evaluate, folder
     status, out, _ = evaluate("--sr", folders / "sr", "--protocol", "aim22_t1",
                               "--submission", folders / "x.zip", *SUBMISSION)
     assert status == 0 and "the challenge's are the 100 test images of DIV2K, 0901 to 1000" in out
-    assert "handed in, says the report: CodaLab, competition 5076; inferred: names, PNG and readme.txt" in out
+    assert "submission, according to the report: CodaLab, competition 5076; inferred: names, PNG and readme.txt" in out
 
 
 def test_incomplete_submission_is_not_written(evaluate, folders, photograph):

@@ -79,13 +79,13 @@ def test_words_in_any_order(place, line, made):
 
 
 @pytest.mark.parametrize("line, status, said", [
-    ("upscale -m run", 2, "say what to upscale: a picture or a folder"),
+    ("upscale -m run", 2, "name a picture or a folder to upscale"),
     ("upscale --modle m.safetensors a.png", 2, "no option --modle; did you mean '--model'?"),
     ("upscale --qualty 3", 2, "no option --qualty; did you mean '--quality'?"),
     ("upscale a.png --self-ensembel", 2, "did you mean '--self_ensemble'?"),
     ("upscale a.png --scael 2", 2, "no option --scael; did you mean '--scale'?"),
-    ("upscale a.png --scale 2 --width 30", 2, "--scale and --width: give one size; --width and --height may go"),
-    ("upscale -", 2, "-: has no place beside it; say where to: --out -, or a file"),
+    ("upscale a.png --scale 2 --width 30", 2, "--scale and --width: give one size; only --width and --height go"),
+    ("upscale -", 2, "-: is a pipe, so that nothing lies beside it; name the output: --out -"),
     ("upscale a.png --input_quality 0 -o x.png", 1, "--input_quality 0: must be from 1 to 100"),
     ("upscale a.png --scale 400", 1, "--scale 400: must be at most 16; 2 is twice as wide and as high"),
     ("upscale a.png --longest 0", 1, "--longest 0: must be above 0"),
@@ -102,7 +102,7 @@ def test_words_in_any_order(place, line, made):
     ("upscale a.png -m a.pth -o x.png", 1,
      "a.pth: damaged, or no PyTorch checkpoint; get it again"),
     (["upscale", "a.png", "-m", "a b.safetensors", "-o", "x.png"], 1, "a b.safetensors: neither a model file of jsr's "
-     "nor weights of a network that it recognises (keys: w, ...); name that: jsr convert 'a b.safetensors' MODEL"),
+     "nor weights of a network that jsr recognises (keys: w, ...); name the network: jsr convert 'a b.safetensors' "),
     ("fuse a.pth x.safetensors", 1, "a.pth: damaged, or no PyTorch checkpoint; get it again"),
     ("upscale a.png -m a.onnx -o x.png", 1,
      "a.onnx: an ONNX network, no model file of jsr's; convert the PyTorch weights that it was made of: jsr convert"),
@@ -211,7 +211,8 @@ def test_other_folders_and_edited_results_in_one_place(place, capsys, photograph
     assert "exists and was not made by this command" in capsys.readouterr().err
     first = Path("out/b.png").read_bytes()
     assert run(command.format("card")) == 1
-    assert "out/b.png: was made of another file" in capsys.readouterr().err and Path("out/b.png").read_bytes() == first
+    assert "out/b.png: was made from another file" in capsys.readouterr().err
+    assert Path("out/b.png").read_bytes() == first
     Path("out/b.png").write_bytes(first + b"retouched")
     assert run(command.format("pics") + " --dry-run") == 1
     assert run(command.format("pics")) == 1
@@ -230,7 +231,7 @@ def test_a_build_leaves_what_it_did_not_make(place, capsys):
     (folder / version / "precious.txt").write_text("mine")
     line = f"build image_folder/hr --manual_dir pics --data_dir {place / 'data'} --num_workers 0"
     assert run(line) == 1
-    assert "is no whole dataset, but holds precious.txt" in capsys.readouterr().err
+    assert "is no whole dataset, and holds precious.txt" in capsys.readouterr().err
     assert (folder / version / "precious.txt").read_text() == "mine"
     assert run(f"{line} --overwrite --dry-run") == 0 and "would replace" in capsys.readouterr().out
 
@@ -442,7 +443,7 @@ def test_folders_that_cannot_be_read_are_named_and_counted(place, capsys, line):
     assert run(line) == 1
     said = capsys.readouterr()
     assert "passed over: " in said.out and "that could not be read" in said.out
-    assert "top/locked: cannot be read: permission denied; what is in it was passed over" in said.err
+    assert "top/locked: cannot be read: permission denied; its files were passed over" in said.err
     assert run(line.replace("top", "top/locked", 1)) == 1 and "locked: cannot be read" in capsys.readouterr().err
 
 

@@ -114,19 +114,19 @@ def line(capsys):
     ("{}/ring/good.safetensors", "127.0.0.1 answers 302 .*infinite loop"),
     ("{}/edsr.safetensors --name other --sha256 {good}", "its SHA-256 is [0-9a-f]{{64}}, not {good}: it was changed"),
     ("{}/page.safetensors", "is a page of the web in the place of a file"),
-    ("{}/good.zip", "ends in none of .safetensors, .pth"),
+    ("{}/good.zip", "weights end in .safetensors, .pth"),
     ("http://models.example/good.safetensors", "is not encrypted, .* give its --sha256 HASH"),
-    ("http://127.0.0.1:1/good.safetensors", "no connection to 127.0.0.1: Connection refused; a file that you"),
+    ("http://127.0.0.1:1/good.safetensors", "no connection to 127.0.0.1: Connection refused; `jsr convert` makes"),
     ("file:///etc/good.safetensors", "is no address of a file in the web; use one that begins with https://"),
-    ("swinr-x4", "no public model of this name; did you mean 'swinir-x4'"),
-    ("hat-x4", "its authors offer it by hand alone: fetch it from https://github.com/.*/HAT, then `jsr convert"),
-    ("x4", "is there already, .*x4.safetensors"),
-    ("{}/x4.safetensors", "its name 'x4' is a model's that jsr ships; choose another: --name NAME"),
-    ("{}/swinir-x4.safetensors", "its name 'swinir-x4' is a public model's"),
-    ("{}/edsr.pth", "its name 'edsr' is a network's"),
+    ("swinr-x4", "no public model has this name; did you mean 'swinir-x4'"),
+    ("hat-x4", "no program can download it: fetch it by hand from https://github.com/.*/HAT, then `jsr convert"),
+    ("x4", "exists already, .*x4.safetensors"),
+    ("{}/x4.safetensors", "its name 'x4' belongs to a model that jsr ships; choose another: --name NAME"),
+    ("{}/swinir-x4.safetensors", "its name 'swinir-x4' belongs to a public model"),
+    ("{}/edsr.pth", "its name 'edsr' belongs to a network"),
     ("{}/a%20b.pth", "its name 'a%20b' has other characters than"),
     ("{}/good.safetensors --sha256 123", "a SHA-256 has 64 digits"),
-    ("http://[::1/good.pth", "is no address: Invalid IPv6 URL"),
+    ("http://[::1/good.pth", "is not an address: Invalid IPv6 URL"),
     ("{}/gone/%00" + 300 * "a" + ".pth --name good", "127.0.0.1 answers 404"),
     ("hf:good", "a place on the hub is hf:ORG/REPO or hf:ORG/REPO/FILE"),
 ])
@@ -144,7 +144,8 @@ def test_what_comes_is_a_model_by_name(server, contents, capsys, place, pinned):
     expected = hashlib.sha256(contents["good.safetensors"]).hexdigest()
     assert get(f"{server.address}/{place}", *(["--sha256", expected] if pinned else [])) == 0
     out = capsys.readouterr().out
-    assert ("nobody has stated before" in out and expected in out) != pinned and "upscale photo.jpg -m good" in out
+    assert ("not checked, since none was stated" in out and expected in out) != pinned
+    assert "upscale photo.jpg -m good" in out
     assert model_file.find("good").read_bytes() == contents["good.safetensors"] and left() == ["good.safetensors"]
     entry = json.loads((weights.downloads() / "downloads.json").read_text())["files"]["good.safetensors"]
     assert entry == {"source": f"{server.address}/{place}", "source_sha256": expected, "sha256": expected}
@@ -256,7 +257,7 @@ def test_weights_of_a_score_come_with_the_network_that_it_needs(server, contents
                               hashlib.sha256(data).hexdigest(), f"{server.address}/model.npz", "https://example.org")
     monkeypatch.setattr(public, "models", lambda: {"features": network})
     monkeypatch.setattr(scores, "table", lambda: {"niqe": row})
-    assert get("niqe", "--sha256", 64 * "0") == 1 and "is known by this name" in line(capsys)
+    assert get("niqe", "--sha256", 64 * "0") == 1 and "its name and SHA-256 are fixed" in line(capsys)
     monkeypatch.setitem(contents, "model.npz", b"other")
     assert get("niqe") == 1 and "its SHA-256 is" in line(capsys) and left() == ["features.safetensors"]
     contents["model.npz"] = data

@@ -49,11 +49,11 @@ def test_without_the_library_halving_runs_and_says_so(search, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("words, message", [
-    (["--try", "num_feat"], "--try num_feat: expects FIELD=A,B"),
+    (["--try", "num_feat"], "--try num_feat: must be FIELD=A,B"),
     (["--try", "num_feats=3"], "no field 'num_feats'; did you mean 'num_feat'"),
     (["--try", "num_feat=4", "--max_gmacs=0.001"], "none of 1 candidates costs at most 0.001 GMACs; the cheapest"),
-    (["--try", "num_feat=4", "--net=rs"], "say which of its networks to search: --net sr"),
-    ([], "aim22_t1:quick: names no values to try; give some: --try num_feat=16,24,32"),
+    (["--try", "num_feat=4", "--net=rs"], "name the network to search: --net sr"),
+    ([], "aim22_t1:quick: the recipe names no values to try; give some: --try num_feat=16,24,32"),
     (["--try", "num_feat=4", "--trials=0"], "--trials: must be at least 1"),
     (["--config.networks.sr.search={'num_feat': 4}"], "networks.sr.search.num_feat: 4; give a list of values"),
 ])

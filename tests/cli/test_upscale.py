@@ -119,7 +119,7 @@ def test_the_run_of_a_recipe(photo_folder, tmp_path, monkeypatch, capsys):
 def test_one_file_in_tiles_to_another_format(photo_folder, tmp_path, model, capsys):
     out = tmp_path / "new" / "better.webp"
     assert run(photo_folder / "0000.png", "--out", out, "--model", model, "--tile", 40, "--quality", 50) == 0
-    assert "1 in tiles of 40x40 that overlap by 6 px, exact: as the whole picture" in capsys.readouterr().out
+    assert "1 in tiles of 40x40 that overlap by 6 px, exact: equal to the whole picture" in capsys.readouterr().out
     assert format_and_size(out) == ("WEBP", (160, 128))
     assert [p.name for p in out.parent.iterdir()] == ["better.webp"]
     assert run(photo_folder / "0000.png", "--out", out, "--model", model) == 1
@@ -346,7 +346,7 @@ def test_nothing_beside_is_ever_replaced(tmp_path, photograph, model, capsys):
     assert run(tmp_path / "a.png", "-m", model) == 0
     first = (tmp_path / "a_x2.png").read_bytes()
     for arguments, said in ((["--strength", 0.5], "in another way (x2 by the network m.safetensors, or with other"),
-                            ([], "a_x2.png: was made of another file, or of a.png before")):
+                            ([], "a_x2.png: was made from another file, or from an earlier a.png")):
         capsys.readouterr()
         if not arguments:
             Image.fromarray(photograph(8, 8, 1)).save(tmp_path / "a.png")

@@ -77,11 +77,11 @@ def bad(tmp_path_factory, odd_clips):
     ("plain.mp4 --start 0:x", "is no time such as 90"),
     ("plain.mp4 --stream 1", "its stream 1 is no video; choose --stream of 0"),
     ("plain.mp4 --without 7", "there is no such stream beside the one that is taken"),
-    ("plain.mp4 --out new/b.gif", "is a clip, and "),
+    ("plain.mp4 --out new/b.gif", "is a clip, but "),
     ("plain.mp4 --out new/b.avi", "did you mean "),
-    ("plain.mp4 --out new/b.mp4 --container mkv", "is another; leave one of them out"),
+    ("plain.mp4 --out new/b.mp4 --container mkv", "but --container is mkv; leave one of them out"),
     ("plain.mp4 --out - --container mp4", "cannot be written into a pipe"),
-    ("a.gif --out new/b.mp4", "is a picture, and stays one, animated too"),
+    ("a.gif --out new/b.mp4", "is a picture and stays one, even if animated"),
     ("plain.mp4 --scale 1", "no network that comes with jsr restores clips"),
 ])
 def test_a_refusal(bad, bicubic, tmp_path, capsys, monkeypatch, words, says):

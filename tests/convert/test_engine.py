@@ -121,8 +121,8 @@ def test_long_lists_are_cut(state_dict):
 @pytest.mark.parametrize("rows, message", [
     (RULES.rows[1:], r"no rule fills params/conv/bias, params/conv/kernel"),
     ([*RULES.rows, ("x", "nothing", "conv")], r"rule x -> nothing \(conv\): the network has nothing there"),
-    ([*RULES.rows, ("x", "plain", "conv")], r"rule x -> plain \(conv\): params/plain/kernel are in an earlier rule"),
-    ([("m.1", "conv", "conv"), *RULES.rows[1:]], r"rule m.1 -> plain \(conv\): m.1.weight are in an earlier rule"),
+    ([*RULES.rows, ("x", "plain", "conv")], r"rule x -> plain \(conv\): an earlier rule has params/plain/kernel"),
+    ([("m.1", "conv", "conv"), *RULES.rows[1:]], r"rule m.1 -> plain \(conv\): an earlier rule has m.1.weight"),
 ])
 def test_rules_that_do_not_fit_the_network_are_mistakes_of_ours(state_dict, rows, message):
     with pytest.raises(ValueError, match=message) as error:
@@ -162,10 +162,10 @@ def test_unwrap_finds_the_state_dict(state_dict, wrap, ema, left_out):
 
 
 @pytest.mark.parametrize("checkpoint, message", [
-    ([1], "no state dict, but list; save the model's state_dict()"),
-    ({}, "no state dict, but dict"),
-    ({"epoch": 3, "optimizer": {}}, "no state dict: epoch, optimizer are no tensor"),
-    ({"state_dict": None}, "no state dict: state_dict is no tensor"),
+    ([1], "not a state dict, but list; save the model's state_dict()"),
+    ({}, "not a state dict, but dict"),
+    ({"epoch": 3, "optimizer": {}}, "not a state dict: epoch, optimizer are no tensors"),
+    ({"state_dict": None}, "not a state dict: state_dict is no tensor"),
 ])
 def test_unwrap_refuses(checkpoint, message):
     with pytest.raises(UserError, match=message):
@@ -179,5 +179,5 @@ def test_detect_takes_the_format_with_most_keys(state_dict):
 
 
 def test_a_network_without_rules_says_where_they_would_be():
-    with pytest.raises(UserError, match="linear: has no rules of conversion; .*jsr/convert/rules/linear.py"):
+    with pytest.raises(UserError, match="linear: has no conversion rules; .*jsr/convert/rules/linear.py"):
         convert.formats(nn.Dense(3))

@@ -96,7 +96,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path, torch, protocol):
     (tmp_path / "a.pth").write_bytes(pickle.dumps({"params": Evil(bait)}, protocol))
     torch.save({"params": Evil(bait)}, tmp_path / "b.pth")
     for name in ("a.pth", "b.pth"):
-        with pytest.raises(UserError, match="holds more than tensors.*could run any code; refused") as error:
+        with pytest.raises(UserError, match="holds more than tensors.*refused, .*could run any code") as error:
             files.read_state_dict(tmp_path / name)
         assert "\n" not in str(error.value) and "weights_only" not in str(error.value)
     assert not bait.exists()
@@ -106,7 +106,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path, torch, protocol):
 
 def test_pickled_modules_inside_something_else_are_refused(tmp_path, torch):
     torch.save({"model": torch.nn.Linear(2, 2)}, tmp_path / "a.pth")
-    with pytest.raises(UserError, match=r"more than tensors \(torch.nn.modules.linear.Linear\).*state_dict\(\) alone"):
+    with pytest.raises(UserError, match=r"more than tensors \(torch.nn.modules.linear.Linear\).*only the state_dict"):
         files.read_state_dict(tmp_path / "a.pth")
 
 
@@ -132,7 +132,7 @@ def test_pytorch_is_asked_for_nothing_but_to_write(tmp_path, monkeypatch, torch)
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in ("whole.pth", "old.pth"):
         assert files.read_state_dict(tmp_path / name).tensors.keys() == {"weight", "bias"}
-    with pytest.raises(UserError, match=r"a.pth: to write .* needs PyTorch.*pip install .*\[torch\]"):
+    with pytest.raises(UserError, match=r"a.pth: writing .pth files needs PyTorch.*pip install .*\[torch\]"):
         files.write_state_dict(tmp_path / "a.pth", TENSORS)
 
 
@@ -157,10 +157,10 @@ def test_what_people_take_for_weights_is_named(tmp_path, content, said):
 def test_other_mistakes(tmp_path):
     with pytest.raises(UserError, match="none.pth: no such file"):
         files.read_state_dict(tmp_path / "none.pth")
-    with pytest.raises(UserError, match="a.ckpt: cannot be written by its ending; use .pth"):
+    with pytest.raises(UserError, match="a.ckpt: jsr writes no files of this ending; use .pth"):
         files.write_state_dict(tmp_path / "a.ckpt", TENSORS)
     files.write_state_dict(tmp_path / "a.safetensors", {})
-    with pytest.raises(UserError, match="a.safetensors: no state dict"):
+    with pytest.raises(UserError, match="a.safetensors: not a state dict"):
         files.read_state_dict(tmp_path / "a.safetensors")
     files.write_state_dict(tmp_path / "a.safetensors", {"w": np.float32([1, np.nan])})
     with pytest.raises(UserError, match="a.safetensors: w has values that are not finite"):

@@ -1,6 +1,7 @@
 """The certificate: right numbers, and references that are none."""
 
 import hashlib
+import zipfile
 
 import jax
 import numpy as np
@@ -59,7 +60,7 @@ def test_one_image_with_a_word_on_it(network, pair, tmp_path):
 def test_another_output_is_refused(network, pair, tmp_path, value):
     pair["sr"][0, 0, 0, 0] += value * max(1, np.abs(pair["sr"]).max())
     bound = f"{1e-4 * max(1, np.abs(pair['sr']).max()):.2g}"  # of values that are no numbers 0.0001
-    said = f"not the original: on .*ref.npz its output is up to .* off, more than {bound}"
+    said = f"differs from the original: on .*ref.npz its output is off by up to .*, more than {bound}"
     with pytest.raises(UserError, match=said):
         parity.certify(*network, save(tmp_path / "ref.npz", pair))
 
@@ -70,7 +71,7 @@ def test_another_output_is_refused(network, pair, tmp_path, value):
     (lambda pair: {**pair, "sr": pair["sr"].transpose(0, 3, 1, 2)}, r"sr is float32 \(2, 3, 8, 12\), expected float"),
     (lambda pair: {**pair, "sr": pair["sr"][:, :-1]}, r"sr is \(2, 7, 12, 3\), for an lr of .* gives \(2, 8, 12, 3\)"),
     (lambda pair: {"lr": pair["lr"][:, 1:], "sr": pair["sr"][:, 2:]},
-     r"lr is 3x6 .*, this network takes multiples of 2"),
+     r"lr is 3x6 .*, but this network takes multiples of 2"),
 ])
 def test_references_that_do_not_fit(network, pair, tmp_path, change, message):
     with pytest.raises(UserError, match=message):
@@ -98,3 +99,13 @@ def test_grey_networks_and_those_with_alpha_have_references_of_their_channels(tm
     assert parity.certify(model, variables, save(tmp_path / "ref.npz", pair))["lr_shape"] == [1, 4, 6, channels]
     with pytest.raises(UserError, match=f"lr is float32 \\(4, 6, 3\\), expected float \\(H, W, {channels}\\)"):
         parity.certify(model, variables, save(tmp_path / "rgb.npz", pair | {"lr": np.zeros((4, 6, 3), np.float32)}))
+
+
+def test_a_reference_that_claims_gigabytes(network, tmp_path):
+    with zipfile.ZipFile(tmp_path / "ref.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("lr.npy", "w") as member:
+            for _ in range(80):
+                member.write(bytes(1 << 20))
+    assert (tmp_path / "ref.npz").stat().st_size < 1 << 18
+    with pytest.raises(UserError, match="ref.npz: cannot be read as a reference"):
+        parity.certify(*network, tmp_path / "ref.npz")

@@ -179,7 +179,7 @@ def test_modules_without_end_and_values_without_end_are_refused(tmp_path, torch)
     module.mask = None
     module._modules["itself"] = module
     torch.save(module, path)
-    with pytest.raises(UserError, match="a.pth: holds modules without end"):
+    with pytest.raises(UserError, match="a.pth: holds modules within modules without end"):
         read(path)
 
 

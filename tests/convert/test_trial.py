@@ -43,7 +43,7 @@ def test_a_reference_decides(tmp_path, zeros):
     with jax.default_matmul_precision("highest"):
         np.savez(tmp_path / "r.npz", lr=lr, sr=model.apply(variables, lr))
     source = written(tmp_path / "light.safetensors", variables)
-    with pytest.raises(UserError, match="as rlfn/.* a photograph comes out .* dB worse than plainly enlarged; with "):
+    with pytest.raises(UserError, match="as rlfn/.* makes a photograph .* dB worse than plain enlargement; with "):
         trial.settle(source, source.match)
     found, certificate = trial.settle(source, source.match, reference=tmp_path / "r.npz")
     assert (found.model.anchor, found.model.img_range) == ("bilinear", 1.0) and certificate["max_abs_error"] < 1e-4

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import degradations
+from jsr import degradations, images
 from jsr.data import clips, mix, pipeline, validation
 from jsr.data.sources import open_pairs, open_source
 from jsr.datasets import videos
@@ -220,10 +220,10 @@ def test_same_samples_whatever_the_workers_the_start_and_the_processes(clip_reco
 
 @pytest.mark.parametrize("arguments, message", [
     (dict(crop=60), "crop 60 is not a multiple of twice the scale 4"),
-    (dict(frames=0), "a window of 0 frames is none"),
+    (dict(frames=0), "a window has 0 frames"),
     (dict(degrade="aim22"), "'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'"),
     (dict(degrade="aim22_t1"), "aim22_t1: is a protocol of images at x4, not of videos at x4"),
-    (dict(degrade="aim22_t2", fixed={"encoder": "hm"}), "HM takes minutes for a clip: take its stored streams"),
+    (dict(degrade="aim22_t2", fixed={"encoder": "hm"}), "HM takes minutes for a clip: use a dataset with stored"),
     (dict(crop=96), "0: 8 frames of 80x96 are fewer or smaller than the window of 3 frames of 96"),
     (dict(frames=9), "0: 8 frames of 80x96 are fewer or smaller than the window of 9 frames of 64"),
 ])
@@ -249,7 +249,7 @@ def test_damage_in_a_record_names_the_clip_across_processes(clip_records):
 
 
 def test_lr_clips_of_another_scale_are_told(clip_records):
-    with pytest.raises(UserError, match="0: LR is 20x24, which is not HR, 80x96, made smaller by 2"):
+    with pytest.raises(UserError, match="0: LR is 20x24 and HR 80x96, not 2 times as large"):
         clips.ClipWindows(frames=3, crop=64, scale=2)(clip_records[0], np.random.default_rng(0))
 
 
@@ -296,6 +296,41 @@ def test_pairs_of_clips_that_do_not_fit(clip_folders, clip_records, name, data, 
         open_pairs(clip_folders / "hr", clip_folders / "lr", SCALE, clip_folders)
 
 
+@pytest.fixture
+def frame_folders(clip_records, tmp_path):
+    """tmp_path with hr/ and lr/, a folder of PNG frames for each of two clips."""
+    for record in clip_records[:2]:
+        for key, clip in clips.read(record).items():
+            folder = tmp_path / key / record["name"]
+            folder.mkdir(parents=True)
+            for number, frame in enumerate(clip, start=8):  # 10 comes after 9, not after 1
+                (folder / f"{number}.png").write_bytes(images.png_bytes(frame))
+    return tmp_path
+
+
+def test_folders_of_frames_are_clips_in_rgb(frame_folders, clip_records):
+    pairs = open_pairs(frame_folders / "hr", frame_folders / "lr", SCALE, frame_folders, clips=True)
+    assert [record["frames"] for record in pairs] == [FRAMES, FRAMES] and len(set(map(str, pairs.identity[0]))) == 2
+    assert same(take(pairs, 2), take(clip_records[:2], 2))
+    validated = [list(validation.eval_pairs(source, scale=SCALE)) for source in (pairs, clip_records[:2])]
+    for (name, *found, _), (expected_name, *expected, _) in zip(*validated, strict=True):
+        assert name == expected_name
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
+    hr = open_source(str(frame_folders / "hr"), "", frame_folders, clips=True)
+    (_, lr, whole, _), *_ = validation.eval_pairs(hr, scale=SCALE, degrade="aim22_t2")
+    made = degradations.degrade("aim22_t2", _video.rgb_to_yuv(whole), seed="0", fps=25).decode()
+    np.testing.assert_array_equal(lr, _video.yuv_to_rgb(made))
+    assert take(hr, 1, degrade="aim22_t2")[0]["lr"].shape == (6, 3, 16, 16, 3)
+    assert len(open_source(str(frame_folders / "hr"), "", frame_folders)) == 2 * FRAMES  # images, if these are wanted
+
+
+def test_a_frame_of_another_size_is_named(frame_folders):
+    (frame_folders / "hr" / "0" / "12.png").write_bytes(images.png_bytes(np.zeros((96, 84, 3), np.uint8)))
+    source = open_source(str(frame_folders / "hr"), "", frame_folders, clips=True)
+    with pytest.raises(FileError, match="0/12.png: is of another size than .*0/8.png"):
+        clips.read(source[0])
+
+
 def test_clips_are_validated_as_stored_or_degraded(clip_records):
     found = [list(validation.eval_pairs(clip_records[:2], scale=SCALE, degrade=name)) for name in ("", "aim22_t2")]
     for (name, lr, hr, made), again, record in zip(*found, clip_records, strict=False):
@@ -323,7 +358,7 @@ def test_clips_that_cannot_be_validated_on_are_left_out(clip_records, change, me
 def test_a_clip_that_changes_its_size_is_left_out(clip_records):
     yuv = hevc.decode(clip_records[0]["hr"])
     parts = [hevc.encode_lossless(part) for part in (yuv[:4], _video.crop_to_multiple(yuv[4:], 64))]
-    with pytest.raises(FileError, match=r"0 \(hr\): has a frame of 64x64 among those of another size"):
+    with pytest.raises(FileError, match=r"0 \(hr\): has a frame of 64x64 among frames of another size"):
         clips.read(clip_records[0] | {"hr": b"".join(parts)})
 
 

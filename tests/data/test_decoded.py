@@ -97,7 +97,7 @@ def test_parts_that_were_not_used_for_long_go(folder, tmp_path, monkeypatch):
     lines = []
     fallback = open_source(folder, "", tmp_path, memory=0, announce=lines.append)
     assert batches(fallback) == batches(open_source(folder, "")) and set(parts(tmp_path)) == left
-    assert "decoded images need about 192.0 kB, and 96.0 kB may be taken; choose a larger disk" in lines[0]
+    assert "decoded images need about 192.0 kB, but only 96.0 kB may be used; choose a larger disk" in lines[0]
     assert f"Until then images of {folder} are decoded anew for every crop" in lines[0]
     with pytest.raises(UserError, match="need about 192.0 kB"):
         open_source(folder, "", tmp_path, form=cut.Cut(1, 80))

@@ -185,7 +185,7 @@ def test_a_folder_to_fill_that_leads_nowhere_is_a_mistake(folders, tmp_path):
     (tmp_path / "folders").mkdir()
     (tmp_path / "folders" / "imagenet").symlink_to(tmp_path / "unmounted")
     config = config_of(dict(dataset=folders[0]), dict(dataset="folders/imagenet"), data_dir=str(tmp_path))
-    with pytest.raises(UserError, match=r"folders/imagenet: is a link to .*/unmounted, where no folder is; put these"):
+    with pytest.raises(UserError, match=r"imagenet: is a link to .*/unmounted, where no folder is; put the images"):
         mix.open_sources(config)
 
 

@@ -15,6 +15,7 @@ import pytest
 from jsr import degradations, images, models
 from jsr.data import pipeline
 from jsr.datasets import tiled
+from jsr.degradations import degrade_device
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import UserError
 from jsr.recipes.schema import Player, Stage
@@ -47,6 +48,14 @@ def take(records, n, *, start=0, num_workers=0, process=(0, 1), crop=24, scale=S
 
 def same(a, b):
     return all(np.array_equal(x[key], y[key]) for x, y in zip(a, b, strict=True) for key in ("lr", "hr"))
+
+
+@pytest.mark.slow
+def test_what_is_left_to_the_device_becomes_the_same_samples(records):
+    settings = {"crop": (80, 48), "degrade": "photo_x4", "fixed": {"quality": range(20, 60)}, "flip_rotate": True}
+    form = degrade_device.form("photo_x4", (20, 12))
+    left, host = (take(records, 2, **settings, **more) for more in ({"form": form}, {}))
+    assert same([degrade_device.degraded(form, batch) for batch in left], host)
 
 
 @pytest.mark.parametrize("degrade", ["", "aim22_t1"])
@@ -264,13 +273,13 @@ def test_a_crop_may_be_a_rectangle(records, degrade):
             np.testing.assert_array_equal(clean[2:-2, 2:-2], pillow_bicubic(hr, (16, 12))[2:-2, 2:-2])
     with pytest.raises(UserError, match="crop 30x64 is not a multiple of the scale 4"):
         take(records, 1, crop=(64, 30))
-    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 48x64, and so are all that were"):
+    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 48x64, like all images that were"):
         pipeline.PairedCrops(crop=(64, 48), scale=4).check(records[:1])
 
 
 def test_images_that_are_all_smaller_than_the_crop_are_one_line(records):
     pipeline.PairedCrops(crop=64, scale=4).check([records[1], records[0]])
-    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 64, and so are all that were") as error:
+    with pytest.raises(UserError, match="0: 72x60 is smaller than the crop of 64, like all images that were") as error:
         pipeline.PairedCrops(crop=64, scale=4).check([records[0], {"name": "a", "hr": b"none"}])
     assert "\n" not in str(error.value)
 
@@ -320,7 +329,7 @@ def test_no_stored_lr_says_what_to_do(records):
 
 @pytest.mark.parametrize("scale", [2, 8])
 def test_stored_lr_of_another_scale_is_one_line(records, scale):
-    with pytest.raises(UserError, match=f"which is not HR, made smaller by {scale}; take networks of another scale"):
+    with pytest.raises(UserError, match=f"and HR is not {scale} times as large; take networks of another scale"):
         take(records, 1, scale=scale)
 
 

@@ -56,7 +56,7 @@ def test_a_runner_that_is_none(folder, tmp_path):
 @needs_beam
 def test_workers_that_write_elsewhere(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("jsr.datasets.records.prepare", _elsewhere)
-    with pytest.raises(UserError, match="a worker wrote /nowhere/.*, which is not to be seen here; "
+    with pytest.raises(UserError, match="a worker wrote /nowhere/.*, which this machine cannot see; "
                                         "choose a --data_dir"):
         build(DATASET, data_dir=tmp_path, manual_dir=folder, beam="DirectRunner")
 

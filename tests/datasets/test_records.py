@@ -1,13 +1,14 @@
 """Source images and the parts made of them."""
 
 import io
+import tarfile
 import zipfile
 
 import numpy as np
 from PIL import Image
 import pytest
 
-from jsr.datasets import records, tiled
+from jsr.datasets import collect, records, tiled
 from jsr.errors import UserError
 
 
@@ -71,3 +72,38 @@ def test_a_name_that_is_not_in_utf8(source):
 def test_too_small_for_the_scale(source):
     with pytest.raises(UserError, match=r"a.png: 3x3 \(height x width\) is smaller than 4 px, the scale of aim22_t1"):
         records.make(source, png(np.zeros((3, 3, 3), np.uint8)), "aim22_t1")
+
+
+def test_archives_whose_contents_cannot_be_listed(tmp_path):
+    for name in ("a", "b"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.writestr("\xe4.png", b"")
+    data = (tmp_path / "a.zip").read_bytes()  # a name that is called UTF-8 and is none
+    (tmp_path / "a.zip").write_bytes(data.replace("\xe4".encode(), b"\xff\xff"))
+    at = data.index(b"PK\1\2")  # of a version of ZIP to come
+    (tmp_path / "b.zip").write_bytes(data[:at + 6] + b"\xff" + data[at + 7:])
+    (tmp_path / "c.tar").write_bytes(b"\xff" * 512)
+    found = collect.images_below(tmp_path)
+    assert not found.files and sorted(text[:16] for text in found.unusable) == [f"{name} is damaged" [:16] for name in (
+        "a.zip", "b.zip", "c.tar")]
+    assert records.Original("b", str(tmp_path / "b.zip"), "b.png").record_bytes() == 0
+
+
+def test_a_tar_archive_that_leads_back_into_itself(tmp_path):
+    """Python's tarfile lists such a one without end."""
+    def header(name, size):
+        block = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT))
+        block[124:136] = size.to_bytes(12, "big", signed=True) if size < 0 else b"%011o\0" % size
+        block[124] |= 0x80 * (size < 0)
+        block[148:156] = b"%06o\0 " % (sum(block[:148]) + 8 * ord(" ") + sum(block[156:]))
+        return bytes(block)
+
+    (tmp_path / "a.tar").write_bytes(header("a.png", -512) + bytes(1024))
+    assert collect.images_below(tmp_path).unusable == [
+        "a.tar is damaged (its members lie in one another), fetch it again"]
+    (tmp_path / "a.tar").write_bytes(header("a.png", 3 << 30))
+    with open(tmp_path / "a.tar", "r+b") as file:
+        file.truncate(2048 + (3 << 30))  # of which the disk has but the header
+    (_, source), = collect.images_below(tmp_path).files
+    with pytest.raises(UserError, match=r"a.tar:a.png: has 3,221,225,472 bytes, too many"):
+        source.read()

@@ -228,10 +228,10 @@ def test_ranges_are_drawn_with_both_ends():
 
 @pytest.mark.parametrize("name, chosen, message", [
     ("aim22_t1", {"quality": "abc"},
-     "--set quality: 'abc' is no range; give a whole number, a range as 60-100, or a list"),
+     "--set quality: 'abc' is no range; give a whole number, a range such as 60-100, or a list"),
     ("aim22_t1", {"quality": "60-"}, "--set quality: '60-' is no range"),
-    ("aim22_t1", {"quality": "70-60"}, "--set quality: the range 70-60 holds nothing; its smaller end comes first"),
-    ("aim22_t1", {"quality": []}, "--set quality: [] is nothing to draw from"),
+    ("aim22_t1", {"quality": "70-60"}, "--set quality: the range 70-60 is empty; write its smaller end first"),
+    ("aim22_t1", {"quality": []}, "--set quality: [] must be a list of whole numbers"),
     ("aim22_t1", {"quality": "90-101"}, "--set quality: aim22_t1: jpeg cannot encode this: quality must be"),
     ("aim22_t1", {"quality": [90, 101]}, "quality must be an integer from 1 to 100, got 101"),
     ("aim22_t1", {"quality": 0}, "got 0"),

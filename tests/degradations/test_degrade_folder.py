@@ -68,7 +68,7 @@ def test_finished_files_are_kept_and_changed_ones_are_left_and_named(hr_dir, tmp
     old = (out / "0803.jpg").read_bytes()
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(hr_dir / "0803.jpg")
     after, (edited, other) = degrade_folder(hr_dir, out, "aim22_t1")
-    assert "0802.jpg: was changed since it was made" in str(edited) and "0803.jpg: was made of another" in str(other)
+    assert "0802.jpg: was changed since it was made" in str(edited) and "0803.jpg: was made from another" in str(other)
     assert (out / "0801.jpg").stat().st_mtime_ns == 1
     assert (out / "0802.jpg").read_bytes() == b"edited" and (out / "0803.jpg").read_bytes() == old
     assert after["files"] == {"0801.png": before["files"]["0801.png"]}

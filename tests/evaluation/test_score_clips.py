@@ -120,7 +120,7 @@ def test_the_command_scores_clips(clips, capsys):
     (("--sr", "sr/a", "--hr", "hr"), "sr/a: is one clip, "),
     (("--sr", "none", "--hr", "hr"), "none: no such folder"),
     (("--sr", "sr", "--hr", "empty"), "empty: no clips in it (passed over: 1 .txt)"),
-    (("--sr", "mixed", "--hr", "hr"), "mixed: holds images beside other clips"),
+    (("--sr", "mixed", "--hr", "hr"), "mixed: holds images beside clips"),
 ])
 def test_places_that_hold_no_pairs(clips, capsys, monkeypatch, more, message):
     monkeypatch.chdir(clips)

@@ -63,7 +63,7 @@ def test_any_size_is_traced_at_once():
 
 def test_tracing_says_what_to_do():
     with pytest.raises(UserError, match="needs to know the size of its images .KeyError: 'h'.; "
-                                        "export it for one, as --size"):
+                                        "export it for one size: --size"):
         with pixels.tracing(None):
             raise KeyError("h")
     with pytest.raises(KeyError), pixels.tracing((8, 8)):

@@ -72,3 +72,10 @@ def test_what_is_no_such_file(tmp_path):
         archive.writestr("meta.json", "{}")
     with pytest.raises(UserError, match="other.stablehlo: damaged"):
         stablehlo.load(tmp_path / "other.stablehlo")
+    for content, how in (("[1]", zipfile.ZIP_STORED), ("[" * 10_000, zipfile.ZIP_STORED), ("{}", zipfile.ZIP_STORED),
+                         ("{}", zipfile.ZIP_DEFLATED)):
+        with zipfile.ZipFile(tmp_path / "other.stablehlo", "w", how) as archive:
+            archive.writestr("meta.json", content)
+            archive.writestr("program", bytes(100))
+        with pytest.raises(UserError, match="other.stablehlo: damaged"):
+            stablehlo.load(tmp_path / "other.stablehlo")

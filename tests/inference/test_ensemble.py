@@ -124,7 +124,7 @@ def test_a_file_of_an_ensemble_is_the_average_of_its_members(tmp_path, photograp
                                   ((file,), {"weights": [0]}, "weights 0: expected one for each of 1 models")):
         with pytest.raises(UserError, match=words):
             jsr.load(*files, **options)
-    with pytest.raises(UserError, match="ab.safetensors: holds an ensemble of 2 networks, where one is wanted;"):
+    with pytest.raises(UserError, match="ab.safetensors: holds an ensemble of 2 networks, but this takes one;"):
         model_file.load(file)
 
 
@@ -132,7 +132,7 @@ def test_a_folder_whose_ensemble_is_not_finished_names_a_member(tmp_path):
     model, variables = edsr_x2(np.random.default_rng(2))
     (tmp_path / "member2").mkdir()
     model_file.save(tmp_path / "member2" / "last.safetensors", {"sr": variables}, {"networks": [EDSR_X2]})
-    with pytest.raises(UserError, match="is of an ensemble that is not finished; train the .* as in .*member2$"):
+    with pytest.raises(UserError, match="holds an unfinished ensemble; train the .* for example .*member2$"):
         model_file.find(tmp_path)
 
 
@@ -196,7 +196,7 @@ def test_a_chain_may_see_windows_of_the_image(photograph):
     np.testing.assert_allclose(large, whole, atol=1e-5 * np.abs(whole).max())
     assert np.abs(small - whole).max() > 1e-3
     pytest.importorskip("onnxruntime", reason="other runtimes: the extra [export]")
-    with pytest.raises(UserError, match=r"means of windows \(tlc\) are computed by jax alone"):
+    with pytest.raises(UserError, match=r"only the runtime jax computes means of windows \(tlc\)"):
         make_chain(tlc=8, runtime="onnxruntime")
 
 

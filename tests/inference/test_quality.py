@@ -95,7 +95,7 @@ def test_a_given_quality_takes_the_place_of_the_estimate(network, model, photogr
         np.testing.assert_array_equal(results[quality], np.rint(255 * np.clip(sr[0], 0, 1)))
     assert (results[10] != results[90]).any()
     pytest.importorskip("onnxruntime", reason="other runtimes: the extra [export]")
-    with pytest.raises(UserError, match="networks are told the quality of a picture by jax alone"):
+    with pytest.raises(UserError, match="only the runtime jax can tell networks the quality of a picture"):
         upscaler.load(model, input_quality=30, runtime="onnxruntime")
     with pytest.raises(UserError, match="input quality 0: must be from 1 to 100"):
         upscaler.load(model, input_quality=0)

@@ -159,8 +159,8 @@ def test_wrong_results_are_noticed(fakes):
 @pytest.mark.parametrize("backend", ["gpu", "tpu"])
 def test_runtimes_are_for_cpus(backend, fakes, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    with pytest.raises(UserError, match="^runtime fast: is for CPUs, and JAX has a faster device here; "
-                                        "leave it out, or set "):
+    with pytest.raises(UserError, match="^runtime fast: is only for CPUs, and JAX has a faster device here; "
+                                        "leave --runtime out, or set "):
         runtimes.check_name("fast")
     ran, make = fakes
     runner = make(lambda: b"graph")

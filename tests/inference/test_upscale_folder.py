@@ -175,7 +175,7 @@ def test_finished_files_are_left_alone_unless_something_changed(tree, tmp_path, 
     before = times(out)
     entries, (other, edited) = upscale(tree, out, networks)
     assert [name for name, entry in entries.items() if "skipped" in entry] == ["c.webp"] and times(out) == before
-    assert "a.png: was made of another file, or of a.png before" in str(other)
+    assert "a.png: was made from another file, or from an earlier a.png" in str(other)
     assert "b.JPG: was changed since it was made; choose another --out, or --overwrite" in str(edited)
     jobs, *_ = upscale_folder.find_jobs([tree], out)
     may, errors = upscale_folder.foresee(jobs, networks, SETTINGS, out=out, overwrite=True)

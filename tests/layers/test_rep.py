@@ -253,9 +253,9 @@ def test_differences_are_along_the_axis_of_their_name():
      "norm_0_1: BatchNorm adds a bias, which use_bias = False forbids"),
     (RepConv(4, Edge("sobelx")), "no filter 'sobelx'; did you mean 'sobel_x'"),
     (RepConv(12, Bands(("haar_ll", "haar"))), "no filter 'haar'; did you mean 'haar_ll'"),
-    (RepConv(12, Bands(HAAR), zero_start=True), "bands: has nothing to learn, and so does not start at zero"),
+    (RepConv(12, Bands(HAAR), zero_start=True), "bands: has nothing to learn, so it cannot start at zero"),
     (RepConv(4, Difference("horizontl")), "no difference 'horizontl'; did you mean 'horizontal'"),
-    (RepConv(4, Sum(Kernel(3), nn.relu)), "is no part of a block; there are Kernel, Edge"),
+    (RepConv(4, Sum(Kernel(3), nn.relu)), "is no part of a block; parts are Kernel, Edge"),
 ])
 def test_blocks_that_cannot_be_are_refused(block, message):
     with pytest.raises(ValueError, match=message):

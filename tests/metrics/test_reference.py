@@ -112,7 +112,7 @@ BAD = [
     ({}, IMAGE.astype(np.float32), IMAGE, r"\[rgb\]: sr is float32 and hr uint8, expected uint8"),
     ({}, IMAGE[..., :2], IMAGE[..., :2], r"images are \(32, 32, 2\), expected"),
     ({}, IMAGE[None], IMAGE[None], r"images are \(1, 32, 32, 3\), expected"),
-    ({"profile": "y_601"}, IMAGE[..., 0], IMAGE[..., 0], r"a luma needs RGB, the images are \(32, 32\)"),
+    ({"profile": "y_601"}, IMAGE[..., 0], IMAGE[..., 0], r"a luma needs RGB, but the images are \(32, 32\)"),
     ({"crop_border": -1}, IMAGE, IMAGE, "crop_border -1 leaves nothing of 32x32"),
     ({"crop_border": 16}, IMAGE, IMAGE, "crop_border 16 leaves nothing of 32x32"),
 ]

@@ -49,7 +49,7 @@ def test_of_several_players_one_must_be_named():
     data.stages[0].players.append(data.stages[0].players[0])
     with pytest.raises(UserError) as error:
         recipes.changed(recipes.read(data), [("stages[0].clip_norm", "1")])
-    assert str(error.value).endswith("has 2 players; say which: stages[0].players[0].clip_norm to "
+    assert str(error.value).endswith("has 2 players; name one: stages[0].players[0].clip_norm to "
                                      "stages[0].players[1].clip_norm")
 
 
@@ -90,12 +90,12 @@ def test_overrides_do_not_leak_into_the_next_load():
     ("aim22_t1", [("sed", "1")], "--config.sed: unknown key 'sed'; did you mean 'seed'"),
     ("aim22_t1", [("data.trian.split", "x")], "did you mean 'train'"),
     ("aim22_t1", [("stages[3].steps", "1")], "has 1 entries"),
-    ("aim22_t1", [("seed", "x")], "expects a value of type int, like 0"),
-    ("aim22_t1", [("seed", "1.5")], "expects a value of type int"),
+    ("aim22_t1", [("seed", "x")], "must have a value of type int, like 0"),
+    ("aim22_t1", [("seed", "1.5")], "must have a value of type int"),
     ("aim22_t1", [("seed.x", "1")], "without keys of its own"),
-    ("aim22_t1", [("stages[0].augment", "flip")], "expects a value of type list"),
+    ("aim22_t1", [("stages[0].augment", "flip")], "must have a value of type list"),
     ("ais24", [("networks.sr.fields.num_fet", "24")], "unknown key 'num_fet'; did you mean 'num_feat'"),
-    ("ais24", [("networks.sr.fields.num_feat", "wide")], "expects a value of type int"),
+    ("ais24", [("networks.sr.fields.num_feat", "wide")], "must have a value of type int"),
     ("aim22_t1", [("data.train[0].set.qualty", "3")], "unknown key 'qualty'; did you mean 'quality'"),
     ("aim22_t1", [("data.eval.set.quality", "3")], "none is named (--config.data.eval.degrade=...)"),
     ("aim22_t1", [("stages[0].lerning_rate", "1")], "unknown key 'lerning_rate'; did you mean 'learning_rate'"),

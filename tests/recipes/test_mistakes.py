@@ -189,7 +189,7 @@ def test_each_is_one_line_that_names_its_key(place, value, line):
     ([dict(steps=[0, 3]), dict(steps=[4, 1000000])], "data.train: no row takes part at step 3 of the stage's"),
     ([dict(set=dict(qualty=3), degrade="aim22_t1")], "data.train[0]: set.qualty: aim22_t1 has no parameter"),
     ([dict(set=dict(quality="60-101"), degrade="aim22_t1")], "set.quality: aim22_t1: jpeg cannot encode this"),
-    ([dict(set=dict(encoder=["9d"]), degrade="aim22_t1")], "set.encoder: ['9d'] is nothing to draw from"),
+    ([dict(set=dict(encoder=["9d"]), degrade="aim22_t1")], "set.encoder: ['9d'] must be a list of whole numbers"),
     ([dict(flip_rotate=True)], "data.train[0].flip_rotate: turns images before they are degraded, but data.train[0]."),
     ([dict(flip_rotate=True, degrade="aim22_t1")], "augment: turns once more what a row of data has turned before it"),
     ([dict(set=dict(quality=3))], "data.train[0].set: sets quality of a degradation, but data.train[0].degrade names"),
@@ -215,7 +215,7 @@ def test_all_are_said_at_once():
     assert [text.partition(": ")[0] for text in str(error.value).splitlines()] == [
         f"--config.{key}" for key in ("sed", "seed", "stages[0].batch", "stages[0].players[0].every", "networks.sr",
                                       "protocol")]  # what rests on a batch of 0 is not judged
-    with pytest.raises(UserError, match="seed=1e999: expects a value of type int, like 0"):
+    with pytest.raises(UserError, match="seed=1e999: must have a value of type int, like 0"):
         recipes.load("aim22_t1", [("seed", "1e999")])
     overrides = [("sed", "1"), ("stages[0].batch", "x"), ("networks.sr.fields.num_fet", "2")]
     with pytest.raises(UserError, match="sed.*\n.*batch=x.*\n.*num_fet|sed.*\n.*num_fet.*\n.*batch"):

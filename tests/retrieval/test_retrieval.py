@@ -1,12 +1,13 @@
 """Databases of frames: what a build leaves, what is found in it, and the refinement by it."""
 
+import json
 import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
-import safetensors
+import safetensors.numpy
 
 from jsr import cli, models
 from jsr.errors import UserError
@@ -259,3 +260,23 @@ def test_a_frame_is_refined_by_what_the_database_has_like_it(its, engine_file, v
         assert patch.shape == (32, 32, 3) and refs.shape == (3, 32, 32, 3)
     np.testing.assert_allclose(refiner.refine(lr, sr), sr, atol=1e-6)  # the network begins as its image
     assert all(refs.shape[0] == 1 for *_, refs in refiner.bursts(sr, []))
+
+
+@pytest.mark.parametrize("table, videos, tensors, said", [
+    ("[]", [], {}, "database.json: a damaged file"),
+    ('{"format": 1}', [], {}, "database.json: a damaged file"),
+    ("[" * 10_000, [], {}, "database.json: a damaged file"),
+    ("", [{"name": "a"}], {}, "000000.safetensors: is no shard"),
+    ("", None, {}, "000000.safetensors: is no shard"),
+    ("", [], {}, "000000.safetensors: is no shard"),
+    ("", None, {"numbers": np.zeros(2, np.int32)}, "000000.safetensors: is no shard"),
+    ("", [], {"videos": np.full(1, 7, np.int32)}, "000000.safetensors: is no shard")])
+def test_a_damaged_database_is_one_line(tmp_path, table, videos, tensors, said):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "database.json").write_text(table or '{"format": 1, "engine": "abc", "multiple": 8}')
+    whole = {"features": np.ones((1, 4), np.float32), "latents": np.zeros(3, np.uint8),
+             "shapes": np.ones((1, 3), np.int32), "videos": np.zeros(1, np.int32), "numbers": np.zeros(1, np.int32)}
+    safetensors.numpy.save_file(whole | tensors, tmp_path / "shards" / "000000.safetensors", {"jsr": json.dumps(
+        {"format": 1, "videos": videos})})
+    with pytest.raises(UserError, match=said):
+        Database(tmp_path)

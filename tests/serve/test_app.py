@@ -173,7 +173,7 @@ def test_uploads_are_bounded_in_pixels_before_they_are_decoded(client, place, mo
     monkeypatch.setattr(uploads, "MOST_PIXELS", 1000)
     name = f"a.{kind.lower()}"
     error = send(client, encoded(np.zeros((40, 40, 3), np.uint8), kind), name).json()["error"]
-    assert error == f"{name}: has 40 x 40 pixels, more than the 0 million that are taken here; make it smaller"
+    assert error == f"{name}: has 40 x 40 pixels, more than the 0 million allowed here; make it smaller"
     assert not list(place.rglob(name))
 
 

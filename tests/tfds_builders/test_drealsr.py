@@ -92,7 +92,7 @@ def test_pairs_too_unlike_are_left_out_of_training(copy, tmp_path):
     assert [row["name"] for row in rows] == ["000001", "000002"]
     for n in (1, 2, 3):
         Image.new("RGB", (16, 18)).save(folder / AIM20["train"][0].format(s=2, n=n))
-    with pytest.raises(UserError, match="not built, no image of train is left by its config$"):
+    with pytest.raises(UserError, match="not built, since its config leaves no image of train$"):
         build("drealsr/aim20_psnr29_x2", data_dir=tmp_path / "none", manual_dir=folder, num_workers=0)
 
 

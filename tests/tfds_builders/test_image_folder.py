@@ -111,7 +111,7 @@ def test_names_that_meet_stay_apart_and_what_is_left_is_said(tmp_path):
     ("image_folder", dict(keyint=3), "image_folder: takes no --keyint; it is for ldv3, video_folder"),
     ("photos", dict(tiles=64), "photos: takes no --tiles; it is for image_folder"),
     ("image_folder", dict(detail=300, tiles=200),
-     "no image of train is left by its settings .*--tiles 200, --detail 300"),
+     "its settings .*--tiles 200, --detail 300. leave no image of train"),
 ])
 def test_settings_that_cannot_be(camera, tmp_path, dataset, settings, message):
     (camera / "wall.png").unlink()

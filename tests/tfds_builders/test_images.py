@@ -134,7 +134,7 @@ def test_splits_that_share_an_image(copy, tmp_path, dataset):
     folder = copy("image_folder")
     shutil.copy(folder / "train/c.jpg", folder / "validation/other.jpg")
     with pytest.raises(UserError, match="/1.4.0: not built, its splits overlap: other.jpg of validation is c.jpg "
-                                        "of train, the same bytes. Take them out of one split") as error:
+                                        "of train, the same bytes. Remove them from one split") as error:
         build(dataset, data_dir=tmp_path, manual_dir=folder, num_workers=0)
     assert "\n" not in str(error.value)
     shutil.copy(folder / "train/a/b.png", folder / "validation/third.png")
@@ -212,7 +212,7 @@ def test_nothing_there(tmp_path):
     (tmp_path / "cut.zip").write_bytes(b"PK")
     with pytest.raises(UserError, match=r"holds no images of lsdir; looked for files such as 00\?\?000/\{number\}.* or "
                                         r"HR/val.*cut.zip is damaged \(File is not a zip file\), fetch it again, "
-                                        r"shard-00.tar.gz must be unpacked first. To be had from https://"):
+                                        r"shard-00.tar.gz must be unpacked first. Get them from https://"):
         build("lsdir", data_dir=tmp_path / "data", manual_dir=tmp_path)
     with pytest.raises(UserError, match="holds no images; .*unpacked first"):
         build("image_folder", data_dir=tmp_path / "data", manual_dir=tmp_path)
@@ -227,14 +227,14 @@ def test_gaps_are_named(copy, tmp_path):
     folder = copy("flickr2k")
     (folder / "Flickr2K/Flickr2K_HR/000002.png").unlink()
     with pytest.raises(UserError, match="holds 2 images of flickr2k's split train, not 3: 000002 missing. "
-                                        "To be had from"):
+                                        "Get them from"):
         build("flickr2k", data_dir=tmp_path, manual_dir=folder)
 
 
 def test_too_many_are_no_split(copy, tmp_path):
     folder = copy("set5")
     picture(folder / "Set5/HR/monarch.png", 7)
-    with pytest.raises(UserError, match="holds 3 images of set5's split test, not 2. To be had from"):
+    with pytest.raises(UserError, match="holds 3 images of set5's split test, not 2. Get them from"):
         build("set5", data_dir=tmp_path, manual_dir=folder)
 
 

@@ -69,5 +69,5 @@ def test_without_scikit_image(tmp_path, monkeypatch):
 
 
 def test_takes_no_manual_dir(tmp_path):
-    with pytest.raises(UserError, match="photos: takes no files of yours"):
+    with pytest.raises(UserError, match="photos: takes no files of your own"):
         build("photos", data_dir=tmp_path, manual_dir=tmp_path)

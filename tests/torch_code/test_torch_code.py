@@ -179,13 +179,13 @@ def test_it_learns():
 
 
 def test_a_network_that_is_none_of_images_is_refused():
-    with pytest.raises(UserError, match="^vgg: VGG gives no image of an image"):
+    with pytest.raises(UserError, match="^vgg: only networks from image to image are .*, and VGG is none"):
         convert.convert({"sr": models.create("vgg", scale=1)}, {"sr": {"params": {}}}, title="vgg")
 
 
 def test_without_pytorch_one_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    with pytest.raises(UserError, match=r"^net: PyTorch code is run before it is written, .*pip install"):
+    with pytest.raises(UserError, match=r"^net: jsr runs PyTorch code before it writes it, .*pip install"):
         convert.convert({}, {}, title="net")
 
 
@@ -207,8 +207,8 @@ def test_the_command(saved, capsys):
         return status, *capsys.readouterr()
 
     assert run("back.pth") == (1, "", (
-        "jsr convert: model.safetensors: plain/oelsr has no official names in this form to write a state dict by; into "
-        "a folder it is written as PyTorch code: name one in place of the file\n"))
+        "jsr convert: model.safetensors: plain/oelsr has no official names in this form for a state dict; name "
+        "a folder instead of a file: the network is written there as PyTorch code\n"))
     assert run("code", "--dry_run")[1] == "would write: code/network.py\nwould write: code/weights.pth\n"
     status, out, _ = run("code")
     assert status == 0 and out.startswith("model.safetensors: plain/oelsr x2 as PyTorch code, for images of any size\n"
@@ -224,4 +224,4 @@ def test_the_command(saved, capsys):
     assert [path.name for path in (saved / "code").iterdir()] == ["network.py"]
     assert run("code", "--overwrite", "--size", "9x7")[0] == 0
     assert "(3, 9, 7)" in (saved / "code" / "network.py").read_text()
-    assert "--size is for networks" in run("back.pth", "--size", "9x7")[2]
+    assert "--size is only for PyTorch code" in run("back.pth", "--size", "9x7")[2]

@@ -7,6 +7,7 @@ import pytest
 
 from jsr import degradations, model_file, models, recipes
 from jsr.data import mix
+from jsr.data.sources import open_source
 from jsr.errors import UserError
 from jsr.training import check, state
 
@@ -40,7 +41,7 @@ def load(photo_folder):
     ({"stages[0].losses": row(target="hrr")}, ["stages[0].players[0]: a loss compares with 'hrr', which no network"]),
     ({"stages[0].losses": row(pred="sr@body_9")}, ["stages[0].players[0]: a loss compares with 'sr@body_9', but sr h"]),
     ({"stages[0].losses": row(pred="lr_clean", target="lr_clean")},
-     ["stages[0].players[0].losses[0]: loss l1: no network gives lr_clean, which is so compared with itself"]),
+     ["stages[0].players[0].losses[0]: loss l1: no network gives lr_clean, so it is compared with itself"]),
     ({"stages[0].losses": row(fn="ms_ssim")}, ["losses[0]: loss ms_ssim of sr and hr: ms_ssim: 32x32 px (height x"]),
     ({"stages[0].losses": row(fn="os.path:samefile")}, ["loss os.path:samefile of sr and hr: TypeError: "]),
     ({"stages[0].begin": begin("fuse", num_feat=2)}, ["stages[0].begin[0]: makes the network's deployed form; give"]),
@@ -52,7 +53,9 @@ def load(photo_folder):
     ({"networks.sr.carry": "match"}, ["networks.sr.start_from: networks.sr.carry is 'match', but no file is named"]),
     ({"state": "sharded", "stages[0].optimizer": "{'name': 'muon'}"},
      ["stages[0].players[0].optimizer: muon looks at the parameters' shapes, which a sharded state has not"]),
-    ({"data.eval.degrade": ""}, ["data.eval.degrade: names none, but "]),
+    ({"data.eval.degrade": ""}, ["data.eval.degrade: is empty, but "]),
+    ({"data.train[0].degrade": "photo_x4_heic", "data.degrade_on": "device"},
+     ["data.degrade_on: photo_x4_heic: heic has no form on the device"]),
     ({"data.train[0].dataset": "photos", "data.train[0].split": "trian", "data.train[0].files": "/nowhere",
       "networks.sr.start_from": "$PHOTOS/0000.png", "stages[0].crop": "30"},
      ["stages[0].crop: 30 is not a multiple of the scale 4", "data.train[0].split: photos: has no split 'trian'",
@@ -124,7 +127,7 @@ def test_batches_of_clips_have_the_shape_that_networks_give(load):
 def test_images_are_no_validation_of_clips(load, photo_folder):
     config = load(**CLIPS)
     with pytest.raises(UserError, match="the validation has images, and the protocol aim22_t2 judges clips"):
-        check.check_data(config, {mix.EVAL: mix.validation_source(config), **dict.fromkeys(
+        check.check_data(config, {mix.EVAL: open_source(str(photo_folder), ""), **dict.fromkeys(
             [mix.key(row) for row in config.data.train])})
 
 

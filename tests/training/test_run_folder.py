@@ -80,7 +80,7 @@ def test_other_codecs_are_other_data_but_not_another_version_of_a_steady_one(rec
     assert turbo.startswith("libjpeg-turbo 3") and " > libjpeg-turbo 3" in turbo
     run_folder.check_same_run(config, mark | {"codecs": {place: "libjpeg-turbo 4.0 > libjpeg-turbo 4.0"}}, tmp_path)
     with pytest.raises(UserError, match=r"other settings \(codecs of data.train\[0\]: 'libjpeg-turbo 3.*' there, "
-                                        r"'libjpeg 9d > libjpeg-turbo 3' now\); --accept_changes goes on"):
+                                        r"'libjpeg 9d > libjpeg-turbo 3' now\); --accept_changes continues"):
         run_folder.check_same_run(config, mark | {"codecs": {place: "libjpeg 9d > libjpeg-turbo 3"}}, tmp_path)
 
 
@@ -108,7 +108,7 @@ def test_other_steps_rates_and_data_are_gone_on_with_where_they_are_accepted(rec
     begun(recipe(**small), tmp_path)
     (tmp_path / "last.safetensors").touch()
     more = small | {"stages[0].steps": "60", "stages[0].batch": "2", "stages[0].players[0].learning_rate": "1e-5"}
-    with pytest.raises(UserError, match=r"\(stages.0.batch: .* there, 2 now, and 2 more\); --accept_changes goes on "
+    with pytest.raises(UserError, match=r"\(stages.0.batch: .* there, 2 now, and 2 more\); --accept_changes continues "
                        r"with .* from step 10; else .*--workdir and start from this run \(--config.networks.sr.start_"):
         run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path)
     mark = run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path, accept=True)
@@ -121,13 +121,13 @@ def test_other_steps_rates_and_data_are_gone_on_with_where_they_are_accepted(rec
         now = dict(records=records_of(recipe(**more)), accept=accept)
         with contextlib.nullcontext() if accept else pytest.raises(UserError, match=(
                 "other data: the names or sizes .* not what they were .gone: 0003.png; of another size: 0001.png; new: "
-                "0009.png.; --accept_changes goes on")):
+                "0009.png.; --accept_changes continues")):
             mark = run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path, **now)
     assert [set(entry) for entry in mark["accepted"]] == [{"step", "changes"}, {"step", "changes", "data"}]
     assert run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path) == mark  # from here on as usual
     for key, value in (("networks.sr.fields.num_feat", "8"), ("stages[0].steps", "9"), ("ema_decay", "0")):
         other = recipe(**more | {key: value})
-        with pytest.raises(UserError, match="with which it cannot go on from step 10; choose another --workdir and st"):
+        with pytest.raises(UserError, match="which cannot change from step 10 on; choose another --workdir and st"):
             run_folder.check_same_run(other, mark_of(other), tmp_path, accept=True)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import models, recipes, sharding
+from jsr import models, optim, recipes, sharding
 from jsr.chain import run_chain
 from jsr.errors import UserError
 from jsr.recipes import player, recipe, stage
@@ -244,7 +244,7 @@ def test_losses_compare_what_submodules_of_student_and_teacher_give():
     ("teacher(hrr)", "compares with 'hrr', which no network gives and no batch has; did you mean 'hr'"),
     ("sr@body_3", "compares with 'sr@body_3', but sr has no submodule body_3 .parameters.txt"),
     ("teacher(lr)@body_3", "compares with 'teacher.lr.@body_3', but teacher.lr. has no submodule body_3"),
-    ("teacher(lr", "loss key 'teacher.lr' is none; write sr"),
+    ("teacher(lr", "'teacher.lr' is no loss key; write for example sr"),
 ])
 def test_a_key_of_nothing_names_the_nearest(key, message):
     with pytest.raises(UserError, match=message):
@@ -327,6 +327,35 @@ def test_a_schedule_free_optimizer_is_evaluated_at_its_average():
     assert 1 < evaluated < gain(state)
     again = states.begin_stage(plan, state, states.versions(state))  # the next stage starts from the average
     assert gain(again) == pytest.approx(evaluated)
+
+
+def as_vectors(plan, state):
+    return states.placed(plan, state, sharding.make_mesh(jax.devices()[:1]))
+
+
+def check_vectors(name, **options):
+    """Two steps on a state of vectors and by names: the same bits, but for norms, which are sums in another order."""
+    plan, by_name, _ = start(one(optimizer=dict(name=name), learning_rate=0.01, **options), networks={"sr": Blocks()})
+    step, flat = jax.jit(make_step(plan)), as_vectors(plan, by_name)
+    assert len(sharding.flats(flat)) == (0 if name in optim.BY_SHAPES else len(jax.tree.leaves(flat)) - len(
+        jax.tree.leaves((flat.step, flat.skipped, [x for x in jax.tree.leaves(flat.nets) if not x.ndim]))))
+    for _ in range(2):
+        (by_name, expected), (flat, found) = (step(its, batch(), jax.random.key(0)) for its in (by_name, flat))
+    np.testing.assert_allclose([found[key] for key in expected], [*expected.values()], rtol=1e-5)
+    found = states.by_names(flat)
+    assert jax.tree.structure(found) == jax.tree.structure(by_name)
+    for one_leaf, other in zip(jax.tree.leaves(found), jax.tree.leaves(by_name), strict=True):
+        np.testing.assert_allclose(one_leaf, other, rtol=1e-5, atol=1e-7)
+
+
+def test_a_state_of_vectors_gives_what_one_of_names_gives():
+    check_vectors("adam", clip_norm=0.1, freeze=["sr/conv_last/*", dict(pattern="sr/body_0/*", factor=0.5)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_every_optimizer_updates_vectors_or_keeps_its_matrices(name):
+    check_vectors(name)
 
 
 def test_learning_rate_follows_the_stages_own_step_and_the_plateau():

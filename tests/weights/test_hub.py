@@ -106,7 +106,7 @@ def test_a_model_goes_to_the_hub_with_its_card_and_comes_back(hub, tmp_path, cap
 
     assert main(["models", "get", "hf:me/it"]) == 0
     out = capsys.readouterr().out
-    assert "nobody has stated before" in out and "jsr upscale photo.jpg -m it" in out
+    assert "not checked, since none was stated" in out and "jsr upscale photo.jpg -m it" in out
     assert weights.files()["it"].read_bytes() == hub.files["mine.safetensors"]
     listed = json.loads((weights.downloads() / "downloads.json").read_text())["files"]["it.safetensors"]
     assert listed["source"] == f"hf:me/it/mine.safetensors@{COMMIT}"
@@ -116,7 +116,7 @@ def test_a_model_goes_to_the_hub_with_its_card_and_comes_back(hub, tmp_path, cap
     ("hf:me/it", "has several files; name one of a.safetensors, b.safetensors"),
     ("hf:me/it/c.safetensors", "the repository has no such file; "),
     ("hf:me/it/a.safetensors", "a.safetensors: damaged, or not a .safetensors file"),
-    ("hf:me/it/a.safetensors --sha256 " + 64 * "0", "its SHA-256 is ca978112.*, not 0000.*; it is left alone"),
+    ("hf:me/it/a.safetensors --sha256 " + 64 * "0", "its SHA-256 is ca978112.*, not 0000.*; it is not taken"),
     ("hf:you/it", "^jsr models: hf:you/it: 404 Client Error"),
 ])
 def test_what_the_hub_has_not_is_one_line(hub, capsys, place, said):

@@ -1,7 +1,7 @@
-"""Measure input pipeline, training step, upscaling, JPEG, blocks, beside what one would use instead.
+"""Measure input pipeline, training step, upscaling, JPEG and blocks beside the libraries one would use instead.
 
-Figures are of repeated, synchronised runs; compiling is measured apart. They are worth as much as the machine was idle:
-its load averages are printed with them, and the best run beside the median. What else runs slows libraries unequally,
+Figures come from repeated, synchronised runs; compiling is measured apart. They are reliable only on an idle machine:
+the load averages are printed with them, and the best run beside the median. Other programs slow libraries unequally,
 PyTorch most, since its threads wait for each other. `taskset -c 0 jsr benchmark ...` gives one core to all alike.
 
   jsr benchmark pipeline --config=configs/aim22_t1.py:edsr --workers 0,1,2,4
@@ -13,8 +13,8 @@ PyTorch most, since its threads wait for each other. `taskset -c 0 jsr benchmark
   jsr benchmark deform --features 64 --size 64x64
   jsr benchmark upscale runs/aim22_t1/quick/best.safetensors --peers none
 
---out writes JSON: {format, command, date, machine, versions, load_average_after, what, results}, with what the tables
-show and more; times end in _s or _ms, sizes are [height, width].
+--out writes JSON: {format, command, date, machine, versions, load_average_after, what, results}, with the figures of
+the tables and more; names of times end in _s or _ms, sizes are [height, width].
 """
 
 import argparse

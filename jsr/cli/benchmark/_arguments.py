@@ -13,16 +13,16 @@ RUNTIMES = "onnxruntime", "openvino"
 def add_recipe(parser):
     """Adds --config with overrides, and --seconds of its pipeline."""
     parser.add_argument("--config", required=True, metavar="FILE[:RECIPE]",
-                        help="a track file and one of its recipes, whose first stage is measured")
-    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="overrides an entry of the recipe")
+                        help="track file and one of its recipes, whose first stage is measured")
+    parser.add_argument("--config.KEY", dest="_", metavar="VALUE", help="override an entry of the recipe")
     parser.add_argument("--seconds", type=number(float), default=5.0,
-                        help="how long to measure each pipeline (default: 5)")
+                        help="seconds of measuring each pipeline (default: 5)")
 
 
 def add_compared(parser):
     """Adds --peers and --dtype of a network's upscaling."""
     parser.add_argument("--peers", type=names_of(*PEERS), default=PEERS, metavar="auto|none|PEER[,PEER]",
-                        help=f"compare with {', '.join(PEERS)}; auto is all (default: auto)")
+                        help=f"libraries to compare with, {', '.join(PEERS)}; auto is all (default: auto)")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"),
                         help="dtype of the computation (default: float32; for a challenge on an accelerator float16)")
 

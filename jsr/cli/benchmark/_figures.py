@@ -1,4 +1,4 @@
-"""What all measurements share: notes while they run, tables, the machine that they are of, JSON."""
+"""Shared parts of all measurements: notes while they run, tables, facts about the machine, JSON."""
 
 import json
 import shlex
@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 class Session(NamedTuple):
-    """What a measurement writes to."""
+    """The outputs of a measurement."""
     console: Console                       # tables, stdout
     announce: Callable[[str], None]        # progress, a line, stderr
     report: dict[str, Any]                 # --out but for its results

@@ -1,4 +1,4 @@
-"""A gradient step through re-parameterised blocks: branches, fused, PyTorch's."""
+"""Time of a gradient step through re-parameterised blocks: as branches, fused, and in PyTorch."""
 
 from jsr.cli.benchmark import _arguments
 from jsr.cli.benchmark._figures import measured, table, times
@@ -9,11 +9,11 @@ def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     number = _arguments.number(int)
     parser.add_argument("--block", default="ecb", help="name in jsr/layers/rep_blocks.py (default: ecb)")
-    parser.add_argument("--features", type=number, default=32, help="in and out (default: 32)")
-    parser.add_argument("--depth", type=number, default=3, help="blocks (default: 3)")
+    parser.add_argument("--features", type=number, default=32, help="channels in and out (default: 32)")
+    parser.add_argument("--depth", type=number, default=3, help="number of blocks (default: 3)")
     parser.add_argument("--size", type=_arguments.sizes, default=[(64, 64)], metavar="HxW[,HxW...]",
                         help="height x width of the input (default: 64x64)")
-    parser.add_argument("--batch", type=number, default=16, help="inputs (default: 16)")
+    parser.add_argument("--batch", type=number, default=16, help="number of inputs (default: 16)")
     _arguments.add_repeats(parser)
     _arguments.add_out(parser)
 

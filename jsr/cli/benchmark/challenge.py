@@ -23,18 +23,18 @@ def add_arguments(parser):
                         metavar="NAME[,NAME]",
                         help="ntire23_x2, ntire23_x3, ais24, aim22_t1, ntire24 (default: the first three)")
     parser.add_argument("--recipes", type=_arguments.words, default=[], metavar="NAME[,NAME]",
-                        help="some entries, as in casr,rvsr")
+                        help="entries to measure, for example casr,rvsr (default: all)")
     parser.add_argument("--size", type=_arguments.sizes, default=[None], metavar="HxW",
                         help="height x width of the LR image (default: the challenge's)")
     parser.add_argument("--rounds", type=_arguments.number(int),
                         help="timed rounds (default: as many as the challenge had)")
     parser.add_argument("--max_seconds", type=_arguments.number(float), default=60.0,
-                        help="limit for an entry's rounds, fewer where they would take longer (default: 60)")
+                        help="longest time for an entry's rounds, whose number is reduced to fit (default: 60)")
     parser.add_argument("--runtimes", type=_arguments.names_of(*_arguments.RUNTIMES), default=_arguments.RUNTIMES,
                         metavar="auto|none|NAME[,NAME]",
-                        help="ours is timed in these runtimes of `jsr upscale` too; for them a network is "
-                        "exported, which takes minutes if it is large (default: auto, all)")
-    parser.add_argument("--again", action="store_true", help="measure again what --out has already")
+                        help="runtimes of `jsr upscale` in which jsr's network is timed too; it is exported for "
+                        "them, which takes minutes if it is large (default: auto, all)")
+    parser.add_argument("--again", action="store_true", help="measure again the entries that --out has already")
     _arguments.add_compared(parser)
     _arguments.add_out(parser)
 

@@ -7,12 +7,12 @@ from jsr.cli.benchmark._figures import measured, table, times
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     number = _arguments.number(int)
-    parser.add_argument("--features", type=number, default=64, help="out; twice as many go in (default: 64)")
+    parser.add_argument("--features", type=number, default=64, help="channels out, half of those in (default: 64)")
     parser.add_argument("--groups", type=number, default=16, help="groups of offsets (default: 16)")
     parser.add_argument("--size", type=_arguments.sizes, default=[(64, 64)], metavar="HxW[,HxW...]",
                         help="height x width of the input (default: 64x64)")
     parser.add_argument("--reach", type=_arguments.number(float), default=10.0,
-                        help="px, the most that a tap is moved (default: 10)")
+                        help="largest offset of a tap, px (default: 10)")
     _arguments.add_repeats(parser)
     _arguments.add_out(parser)
 

@@ -16,9 +16,9 @@ from jsr.cli.benchmark._figures import measured, table
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
     parser.add_argument("folder", nargs="?", type=Path,
-                        help="photographs, of 480 px and more; without it three made-up pictures of 2040x1356")
+                        help="folder of photographs, 480 px and more; by default three made-up pictures of 2040x1356")
     parser.add_argument("--rounds", type=_arguments.number(int), default=5,
-                        help="timed batches of 16 of each (default: 5)")
+                        help="timed batches of 16 per loader (default: 5)")
     _arguments.add_out(parser)
 
 

@@ -1,4 +1,4 @@
-"""Time of a recipe's training step, without the loading of data."""
+"""Time of a recipe's training step, without loading data."""
 
 from rich.filesize import decimal
 
@@ -12,7 +12,7 @@ def add_arguments(parser):
     parser.add_argument("--steps", type=_arguments.number(int), default=20, help="timed steps (default: 20)")
     parser.add_argument("--peers", type=_arguments.names_of("torch", "torch_compile"), default=(),
                         metavar="auto|none|PEER[,PEER]",
-                        help="compare with the plain loop of torch, torch_compile; auto is both (default: none)")
+                        help="plain PyTorch loops to compare with: torch, torch_compile; auto is both (default: none)")
     _arguments.add_out(parser)
 
 

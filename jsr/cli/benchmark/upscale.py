@@ -11,7 +11,7 @@ from jsr.errors import UserError
 
 def add_arguments(parser):
     """Adds the command's arguments to an argparse parser."""
-    parser.add_argument("model", help="a network, as in edsr/baseline, with fresh weights; or a model file or its name")
+    parser.add_argument("model", help="network with fresh weights, such as edsr/baseline; or a model file or its name")
     parser.add_argument("--scale", type=int, help="scale of a network named by its id (default: 4)")
     parser.add_argument("--size", type=_arguments.sizes, default=[(180, 320)], metavar="HxW[,HxW...]",
                         help="height x width of the LR image (default: 180x320)")

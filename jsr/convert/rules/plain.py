@@ -31,14 +31,14 @@ _CASR = [*_LRSRN, ("conv0_b2", "conv_1_0", "conv"), ("conv1_b2", "conv_1_1", "co
 
 
 def official(model):
-    """As in the repository of the network, or in that of its blocks.
+    """Names as in the repository of the network, or of its blocks.
 
     Raises:
       UserError: there is none.
     """
     if model.block not in _OFFICIAL:
-        raise UserError(f"plain: no public code has networks of the block {model.block!r}, and so no names to convert "
-                        "from or to")
+        raise UserError(f"plain: no public code has networks of the block {model.block!r}, so there are no names to "
+                        "convert from or to")
     if model.block in _DEPLOYED and not model.deploy:
         raise UserError(f"plain: {_DEPLOYED[model.block]}'s code is public in its deployed form alone; convert with "
                         "deploy=True")
