@@ -9,6 +9,7 @@ against the file before memory is taken. What torch.load(weights_only=True) refu
 
   modules      pickled whole, as by torch.save(network): their tensors are read, class names being names
   protocols    3 to 5 of Python's pickle
+  devices      that this machine has not: all tensors are read into its memory
   archives     whose table of contents states lengths in its last entry that say nothing of the content
 
 Refused, though PyTorch reads them, are tensors that say the values of a storage over and over, to more than a file of
@@ -231,7 +232,8 @@ def _content(stream, check, words):
             return args[0]
         if kind != "storage" or len(args) != words:
             raise ValueError(f"{kind} beside the pickle")
-        named, key, _, count, *view = args
+        named, key, device, count, *view = args
+        _text(device)
         root = storages.get(key) or Storage(_text(key), _STORAGES[named.name], 0, _natural(count))
         if root.count:
             storages[key] = root
