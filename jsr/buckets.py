@@ -23,6 +23,7 @@ log = logging.getLogger("jsr")
 
 _LIST = "jsr-mirror.json"  # names the files of a run on the storage; what it does not name is not the run's
 _PERIOD_S = 60.0  # between two sendings
+_PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "s3": "s3fs"}
 _AT_WORK = (".part", ".lock")  # endings of what another call is writing
 
 
@@ -238,7 +239,9 @@ def _said(url, trouble="cannot be read"):
     except FileNotFoundError:
         raise UserError(f"{url}: no such file") from None
     except ImportError as e:  # fsspec's words name the package
-        raise UserError(f"{url}: {str(e).partition(chr(10))[0]} (pip install gcsfs, of s3:// s3fs)") from e
+        package = _PACKAGES.get(str(url).partition(":")[0])
+        hint = f" (pip install {package})" if package else ""
+        raise UserError(f"{url}: {str(e).partition(chr(10))[0]}{hint}") from e
     except Exception as e:  # no permission, no network, no bucket
         words = (str(e).strip().splitlines() or [""])[0]
         raise UserError(f"{url}: {trouble} ({type(e).__name__}: {words})") from e

@@ -69,7 +69,7 @@ def test_what_cloud_storage_cannot_is_refused(bucket, tmp_path, capsys, words):
 def test_the_package_of_a_cloud_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     epath.backend.fsspec_backend._get_filesystem.cache_clear()
-    with pytest.raises(UserError, match="gs://bucket/a.safetensors: .*gcsfs"):
+    with pytest.raises(UserError, match=r"gs://bucket/a.safetensors: .*\(pip install gcsfs\)"):
         model_file.find("gs://bucket/a.safetensors")
 
 

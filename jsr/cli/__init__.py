@@ -43,7 +43,7 @@ def main(argv=None):
         command_line.own_process()
         argv = sys.argv[1:]
     command, *words = argv or ["--help"]
-    if command == "help" and words and words[0] in COMMANDS:
+    if command == "help" and words:
         command, words = words[0], ["--help"]
     if command not in COMMANDS:
         return command_line.in_lines("jsr", lambda: _about(command))

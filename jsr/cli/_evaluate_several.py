@@ -15,7 +15,10 @@ _SHOWN = 8  # of worst images, those that the page shows
 
 
 def names_of(folders):
-    """{name: folder}: a folder's own name where no other has it, else the whole path; UserError for one named twice."""
+    """{name: folder}: a folder's own name where no other has it, else the path; UserError of one gone or twice."""
+    for folder in folders:
+        if not folder.exists():
+            raise UserError(f"{folder}: no such folder")
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UserError(f"--sr {' '.join(map(str, folders))}: one folder is named twice; name each once")
     short = [folder.resolve().name for folder in folders]

@@ -81,9 +81,9 @@ def run(args):
         if not all(row.right for row in rows):
             raise UserError(f"{args.out}: not written; its output differs from jsr's, see the table")
     console = terminal.console()
-    if meta.get("ensemble"):
+    if ensemble := {key: value for key, value in (meta.get("ensemble") or {}).items() if value}:
         console.print("only the networks are exported; jsr upscale also applies the model file's ensemble, "
-                      f"{meta['ensemble']}")
+                      f"{ensemble}")
     if multiple > 1 and not args.size:
         console.print(f"it takes pictures whose sides are multiples of {multiple} px"
                       + ("" if is_ncnn else "; --size HxW makes a file for another size"))

@@ -50,7 +50,9 @@ PERCEPTUAL = {
 def get(name):
     """The profile of that name; ValueError names the nearest."""
     if name not in PROFILES:
-        raise ValueError(f"metric profile {name!r} is unknown; {nearest(name, PROFILES)}")
+        scores = " or ".join(f"'{name}[{profile}]'" for profile in PERCEPTUAL.get(name, ()))
+        hint = f"did you mean {scores}?" if scores else nearest(name, PROFILES)
+        raise ValueError(f"metric profile {name!r} is unknown; {hint}")
     return PROFILES[name]
 
 

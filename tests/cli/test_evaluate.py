@@ -348,6 +348,7 @@ def test_unwritable_output(evaluate, folders, option):
     ((), "name the scores: --protocol aim22_t1, or --profile rgb"),
     (("--protocol", "aim22"), "challenge protocol 'aim22' is unknown; did you mean 'aim22_t1' or 'aim22_t2'?"),
     (("--profile", "y601"), "--profile: metric profile 'y601' is unknown; did you mean 'y_601'?"),
+    (("--profile", "lpips"), "metric profile 'lpips' is unknown; did you mean 'lpips[alex]' or 'lpips[vgg]'?"),
     (("--profile", "fid[rgb]"), "--profile: score key 'fid[rgb]': no metric 'fid'; "),
     (("--protocol", "aim22_t1", "--qp", "31"), "--qp 31: is for --protocol ais24"),
     (("--profile", "rgb", "--qp", "31"), "--qp 31: is for --protocol ais24"),

@@ -44,7 +44,7 @@ def test_onnx_of_branches(tmp_path, capsys, photograph):
     onnx = pytest.importorskip("onnx", reason="the extra [export]")
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [export]")
     model = write_model(tmp_path / "m.safetensors", "plain/team_ov", recipe="track:one", licence="CC0",
-                        fingerprint={"seed": 3}, ensemble={"self": True})
+                        fingerprint={"seed": 3}, ensemble={"self": True, "tlc": 0})
     out = tmp_path / "new" / "m.onnx"
     assert run(model, out) == 0
     said = capsys.readouterr().out

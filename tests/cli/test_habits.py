@@ -93,6 +93,7 @@ def test_words_in_any_order(place, line, made):
     ("upscale a.png --out x.png --overwrite=yes", 2, "--overwrite takes no value"),
     ("upscale a.png -m run --out", 2, "argument -o/--out: expected one argument"),
     ("train --confg x", 2, "no option --confg; did you mean '--config'?"),
+    ("help upscal", 2, "jsr: no command 'upscal'; did you mean 'upscale'?"),
     ("evaluate --sr pics --prfile rgb", 2, "no option --prfile; did you mean '--profile'?"),
     ("upscale a.png -m run --out big.jgp", 2, "big.jgp: no picture can be written as .jgp; did you mean big.jpg?"),
     ("upscale a.png -m run --out big.heic", 2, "big.heic: no picture can be written as .heic; use one of .png, .jpg"),
