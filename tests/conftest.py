@@ -36,10 +36,10 @@ hypothesis.settings.register_profile("jsr", database=None)  # the checkout may b
 hypothesis.settings.load_profile("jsr")
 
 
-# pytest's; PyTorch's, set when it is first used; JAX's and scikit-learn's, when they are imported; ours while AVIF is
-# encoded, by threads that read ahead of a test's end
+# pytest's; PyTorch's, set when it is first used; JAX's, scikit-learn's and OpenImageIO's, when they are imported; ours
+# while AVIF is encoded, by threads that read ahead of a test's end
 _OF_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "SVT_LOG", "TF_CPP_MIN_LOG_LEVEL", "TPU_SKIP_MDS_QUERY",
-              "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
+              "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "OpenImageIO_ROOT"}
 
 
 # Set by the first command that keeps what it compiles, for its process

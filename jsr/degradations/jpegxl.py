@@ -35,8 +35,9 @@ def encode(image, quality):
     with tempfile.TemporaryDirectory() as folder:  # its writer for memory is not in Python
         path = Path(folder, "a.jxl")
         out = oiio.ImageOutput.create(str(path))
-        if not (out.open(str(path), spec) and out.write_image(np.ascontiguousarray(image)) and out.close()):
-            raise UserError(f"JPEG XL: cannot be encoded ({out.geterror() or oiio.geterror()})")
+        if out is None or not (
+                out.open(str(path), spec) and out.write_image(np.ascontiguousarray(image)) and out.close()):
+            raise UserError(f"JPEG XL: cannot be encoded ({out and out.geterror() or oiio.geterror()})")
         return path.read_bytes()
 
 
@@ -47,10 +48,10 @@ def decode(data):
         path = Path(folder, "a.jxl")
         path.write_bytes(data)
         image = oiio.ImageInput.open(str(path))
-        pixels = None if image is None else image.read_image(format="uint8")
-        if pixels is None:
-            why = oiio.geterror() if image is None else image.geterror()
-            raise UserError(f"JPEG XL: cannot be decoded, damaged ({why or 'libjxl says no more'}); make it again")
+        pixels = image and image.read_image(format="uint8")
+        if image is None or pixels is None:
+            why = image and image.geterror() or oiio.geterror() or "libjxl says no more"
+            raise UserError(f"JPEG XL: cannot be decoded, damaged ({why}); make it again")
         image.close()
     return pixels[..., :3]
 
@@ -58,8 +59,9 @@ def decode(data):
 def library():
     """Names and versions of encoder and decoder, for records: "libjxl 0.12.0, OpenImageIO 3.2.2.0"."""
     oiio = _library()
-    libraries = dict(part.partition(":")[::2] for part in oiio.get_string_attribute("library_list").split(";"))
-    return f"{libraries['jpegxl']}, OpenImageIO {oiio.__version__}"
+    libraries = [part.split(":") for part in oiio.get_string_attribute("library_list").split(";")]
+    its = next(name for kind, name in libraries if kind == "jpegxl")
+    return f"{its}, OpenImageIO {oiio.__version__}"
 
 
 def record(quality):

@@ -109,7 +109,7 @@ def test_other_steps_rates_and_data_are_gone_on_with_where_they_are_accepted(rec
     (tmp_path / "last.safetensors").touch()
     more = small | {"stages[0].steps": "60", "stages[0].batch": "2", "stages[0].players[0].learning_rate": "1e-5"}
     with pytest.raises(UserError, match=r"\(stages.0.batch: .* there, 2 now, and 2 more\); --accept_changes continues "
-                       r"with .* from step 10; else .*--workdir and start from this run \(--config.networks.sr.start_"):
+                       r"it with .* from step 10; else .*--workdir and start from this run \(--config.networks.sr"):
         run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path)
     mark = run_folder.check_same_run(recipe(**more), mark_of(recipe(**more)), tmp_path, accept=True)
     assert mark["accepted"][0]["step"] == 10 and mark["accepted"][0]["changes"]["stages.0.steps"] == [20, 60]
