@@ -70,7 +70,7 @@ from jsr.export.pixels import on_pixels
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
 plan, _, _, state = kept["one"]
-networks, variables = plan.networks, jax.device_get({"sr": state.nets["sr"]["variables"]})
+networks, variables = plan.networks, jax.device_get({"sr": states.by_names(state).nets["sr"]["variables"]})
 image, chain = rng.integers(0, 256, (64, 64, 3), np.uint8), Chain(networks, variables)
 tiled = Upscaler([chain], tile=40).upscale(image)
 rows = sharding.batched(sharding.make_mesh(axes={"rows": -1}), 4)
