@@ -89,7 +89,7 @@ class Manifest:
         self._head = {"command": command, **head}
         if shard:
             self._beside = [Manifest(path, command, head, overwrite=overwrite)]
-            self.path = _of_shard(self.path, shard)
+            self.path = of_shard(self.path, shard)
         elif self.path.name in MANIFESTS.values():
             self._beside = [Manifest(each, command, head, overwrite=overwrite) for each in _shards_of(self.path)]
         self._journal = self.path.with_name(hidden_name(self.path, ".journal"))
@@ -272,7 +272,10 @@ def is_manifest(name):
     return _SHARD.sub("", name) in MANIFESTS.values()
 
 
-def _of_shard(path, shard):
+def of_shard(path, shard):
+    """The path of a shard's own manifest, beside that of all; `shard` None is the whole."""
+    if shard is None:
+        return path
     return path.with_name(f"{path.stem}.{shard.number}-of-{shard.count}{path.suffix}")
 
 
@@ -298,7 +301,7 @@ def only_shard(path, shard):
     if shard is None:
         yield
         return
-    path = _of_shard(Path(path), shard)
+    path = of_shard(Path(path), shard)
     with locked(path.with_name(hidden_name(path, ".work")), busy=lambda: (
             f"--shard {shard}: another process is at work as this shard in {path.parent}; give each its own number")):
         yield

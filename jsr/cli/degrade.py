@@ -19,7 +19,7 @@ so that they are the same every time.
 import ast
 from pathlib import Path
 
-from jsr import challenges, listing, shards, terminal
+from jsr import challenges, listing, results, shards, terminal
 from jsr.cli import _output, _progress
 from jsr.degradations import PROTOCOLS, codecs, explain, parameters, settings
 from jsr.degradations.degrade_folder import MANIFEST, degrade_folder, foresee
@@ -77,7 +77,8 @@ def run(args):
         if manifest["files"]:
             made_by = {codecs(entry["degradation"]) for entry in manifest["files"].values()} - {""}
             made_by = f" by {' and '.join(sorted(made_by))}" if made_by else ""
-            done = f"{len(manifest['files'])} LR {what} in {args.out}{made_by}, their parameters in {MANIFEST}"
+            done = f"{len(manifest['files'])} LR {what} in {args.out}{made_by}, their parameters in "
+            done += results.of_shard(Path(MANIFEST), shard).name
     return _output.ended("jsr degrade", [*passed.errors, *errors], done, console, passed)
 
 

@@ -204,7 +204,7 @@ def _upscale(args, size, piped):
         piped.inputs, piped.out, suffix=_suffix(args.format), clip_suffix=_clip_suffix(args.container),
         frames=args.frames, choose=choose, shard=shard)
     if shard:
-        stdout.print(f"shard {shard}: {len(jobs):,} files")
+        stdout.print(f"shard {shard}: {len(jobs):,} file{'s' * (len(jobs) != 1)}")
     its = dataclasses.asdict(settings)
     beside = piped.out is None
     single = len(jobs) == 1 and not beside and jobs[0].target == piped.out
