@@ -21,7 +21,7 @@ from jsr.files import atomic_write
 
 log = logging.getLogger("jsr")
 
-_LIST = "jsr-mirror.json"  # names the files of a run on the storage; what it does not name is not the run's
+_LIST = "jsr-mirror.json"  # names the files of a run on the storage; other files there are not the run's
 _PERIOD_S = 60.0  # between two sendings
 _PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "s3": "s3fs"}
 _AT_WORK = (".part", ".lock")  # endings of what another call is writing
@@ -55,7 +55,7 @@ def datasets(url, names, *, announce=lambda line: None):
 
     Args:
       url: as "gs://bucket/data", with folders as `jsr build` makes them.
-      names: of the datasets, as "div2k/aim22_t1"; those that are paths of this machine are left out.
+      names: of the datasets, as "div2k/aim22_t1"; paths on this machine are left out.
       announce: called with a line for each dataset that is copied.
 
     Raises:
@@ -119,7 +119,7 @@ class _Mirror:
         self._token, self._sent = secrets.token_hex(8), {}
 
     def fetch(self):
-        """Makes the copy what is on the storage, where that is newer, and takes the folder over."""
+        """Fetches the run from the storage, unless the copy is as new, and takes the folder over."""
         there, mine = self._list(), self.here / f".{_LIST}"
         if there is None and _path(self.url).is_dir() and any(_below(_path(self.url))):
             raise UserError(f"{self.url}: holds files, but no run that jsr sent there; name an empty folder")
@@ -146,7 +146,7 @@ class _Mirror:
                 failed = True
 
     def send(self):
-        """Sends what is finished and was not sent, names it in the list, and removes what is gone here."""
+        """Sends the finished files that were not sent, lists them, and removes those that are gone here."""
         there = self._list()
         if there is None or there["owner"] != self._token:
             self.lost = True
@@ -164,10 +164,9 @@ class _Mirror:
                     (_path(self.url) / name).write_bytes(data)
                     self._sent[name] = stamp
                 kept.append(name)
-        gone = set(there["files"]) - set(kept)
         if set(kept) != set(there["files"]):
             self._write_list(kept)
-        for name in gone:
+        for name in set(there["files"]) - set(kept):
             self._sent.pop(name, None)
             with contextlib.suppress(FileNotFoundError):
                 (_path(self.url) / name).unlink()

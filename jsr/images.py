@@ -260,6 +260,12 @@ def list_images(folder, extensions=EXTENSIONS, *, passed=None, out=None):
     return paths
 
 
+def check_rgb(image):
+    """Raises ValueError where an array is no RGB image, uint8 (H, W, 3), or an empty one."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"expected uint8 (H, W, 3), got {image.dtype} {image.shape}")
+
+
 def png_bytes(image):
     """A uint8 (H, W, 3) or (H, W) array as PNG bytes."""
     buffer = io.BytesIO()

@@ -13,7 +13,7 @@ import safetensors.numpy
 from jsr import models
 from jsr.errors import UserError
 
-_MOST_TIMES, _MOST_BESIDE = 100, 1 << 26  # bytes of a .npz: so many times those packed, and so many more
+_MOST_TIMES, _MOST_BESIDE = 100, 1 << 26  # bytes of a .npz: times its packed size, and bytes more
 BOUND = 1e-4  # of the largest error, times the largest value if that is above 1; networks of the tests are under 5e-6
 
 

@@ -224,7 +224,7 @@ def _from_pickles(file):
 
 
 def _content(stream, check, words):
-    """The content of a checkpoint's pickle; `check` is called with each Storage, which it names in so many words."""
+    """The content of a checkpoint's pickle; `check` is called with each Storage, which `words` values name."""
     storages = {}
 
     def persistent(kind, *args):

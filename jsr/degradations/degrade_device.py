@@ -152,7 +152,7 @@ def _cut(images, corners, size):
 
 
 def _resized(form, x, axis, first, side):
-    """One pass along rows (axis 0) or columns of windows (N, H, W, 3), of images of so many LR px (N,)."""
+    """One pass along rows (axis 0) or columns of windows (N, H, W, 3); `side` (N,) is that of the images, LR px."""
     pixels, table = _taps(form.resize, form.scale)
     border = len(table) // 2
     position = first[:, None] + jnp.arange(form.window[axis])  # (N, out)

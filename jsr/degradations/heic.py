@@ -8,6 +8,7 @@ import io
 import numpy as np
 
 from jsr.errors import MissingLibrary, UserError, install
+from jsr.images import check_rgb
 
 SUFFIX = ".heic"
 
@@ -24,8 +25,7 @@ def encode(image, quality, *, subsampling="4:2:0"):
       ValueError: wrong type, shape, quality or subsampling.
       UserError: pillow-heif is not installed.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"expected uint8 (H, W, 3), got {image.dtype} {image.shape}")
+    check_rgb(image)
     if quality not in range(101):
         raise ValueError(f"quality must be an integer from 0 to 100, got {quality!r}")
     if subsampling not in ("4:2:0", "4:2:2", "4:4:4"):

@@ -9,6 +9,7 @@ import tempfile
 import numpy as np
 
 from jsr.errors import MissingLibrary, UserError, install
+from jsr.images import check_rgb
 
 SUFFIX = ".jxl"
 
@@ -24,8 +25,7 @@ def encode(image, quality):
       ValueError: wrong type, shape or quality.
       UserError: OpenImageIO is not installed, or cannot write.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"expected uint8 (H, W, 3), got {image.dtype} {image.shape}")
+    check_rgb(image)
     if quality not in range(1, 101):
         raise ValueError(f"quality must be an integer from 1 to 100, got {quality!r}")
     oiio = _library()

@@ -6,10 +6,9 @@ Images in and out are uint8 RGB as for the other codecs of this folder, so doubl
 
 import io
 
-import numpy as np
 from PIL import Image, features
 
-from jsr.images import read_rgb
+from jsr.images import check_rgb, read_rgb
 
 SUFFIX = ".webp"
 
@@ -25,8 +24,7 @@ def encode(image, quality, *, method=4):
     Raises:
       ValueError: wrong type, shape, quality or method.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"expected uint8 (H, W, 3), got {image.dtype} {image.shape}")
+    check_rgb(image)
     if max(image.shape) > 16383:
         raise ValueError(f"WebP holds at most 16383 px a side, got {image.shape[0]}x{image.shape[1]} (height x width)")
     for name, value, allowed in (("quality", quality, range(101)), ("method", method, range(7))):
