@@ -16,8 +16,8 @@ import functools
 import math
 
 import jax
-import jax.numpy as jnp
 from jax.experimental import pallas as pl
+import jax.numpy as jnp
 import numpy as np
 
 from jsr.errors import UserError
@@ -106,8 +106,8 @@ def upscaler(networks, variables, platform, *, interpret=False):
     (name, network), *others = networks.items()
     if others or not _is_known(network):
         made_of = " and ".join(type(each).__name__ for each in networks.values())
-        raise UserError(f"kernels = pallas: only the deployed networks plain/casr and plain/bicubicpp have kernels, not "
-                        f"this {made_of}; leave kernels out")
+        raise UserError(f"kernels = pallas: only the deployed networks plain/casr and plain/bicubicpp have "
+                        f"kernels, not this {made_of}; leave kernels out")
     dtype = np.dtype(network.dtype or np.float32)
     layers, side, parameters = _layers(network, variables[name]["params"], platform, dtype)
     factor = network.size_multiple * network.scale
@@ -186,7 +186,7 @@ def _padded(channels, platform):
 
 
 def _tiles(platform, size, factor, halo):
-    """(rows, columns, width) of tiles: 64 columns and 16 rows on a GPU, on a TPU what fills registers of SR's pixels."""
+    """(rows, columns, width) of tiles: of a GPU 16 x 64, of a TPU what fills registers with SR's pixels."""
     if platform == "cuda":
         return 16, 64 - 2 * halo, 64
     step = 128 // math.gcd(factor, 128)

@@ -177,8 +177,8 @@ def of_deployed(recipe, size, on, *, effort="full", kernels="xla"):
       kernels: see jsr.export.pixels.on_pixels.
 
     Returns:
-      Plain data, as in `of_step` but for a batch and its loader; deployed is the size, kernels as given, images_ms the time in which LR
-      and SR pass through memory once.
+      Plain data, as in `of_step` but for a batch and its loader; deployed is the size, kernels are as given, images_ms
+      the time in which LR and SR pass through memory once.
 
     Raises:
       UserError: a size whose rows do not divide; it does not fit; there are no such kernels, or several chips for them.
@@ -201,7 +201,8 @@ def of_deployed(recipe, size, on, *, effort="full", kernels="xla"):
     parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
     image = math.prod(size) * 3 * (1 + recipe.scale**2) // len(on.devices)
     total = parameters * dtype.itemsize + image + stats.temp_size_in_bytes
-    return {"recipe": recipe.recipe, "deployed": list(size), "kernels": kernels, "mesh": dict(mesh.shape), "parameters": parameters, **made,
+    return {"recipe": recipe.recipe, "deployed": list(size), "kernels": kernels, "mesh": dict(mesh.shape),
+            "parameters": parameters, **made,
             "memory": {"parameters": parameters * dtype.itemsize, "images": image,
                        "temporaries": stats.temp_size_in_bytes, "total": total, "chip": on.chip.memory},
             "fits": total <= on.chip.memory, "images_ms": image / on.chip.bandwidth / 1e6}

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jsr import kernels, models, reparam
+from jsr import chips, kernels, models, planning, reparam
 from jsr.errors import UserError
 from jsr.export.pixels import on_pixels
 
@@ -22,6 +22,7 @@ def deployed(stem, scale, **fields):
 
 @pytest.fixture
 def interpreted(monkeypatch):
+    monkeypatch.setenv("MOSAIC_GPU_CUDA_ROOT", "")  # Pallas sets it when it first lowers a kernel
     monkeypatch.setattr(kernels, "upscaler", functools.partial(kernels.upscaler, interpret=True))
 
 
@@ -30,7 +31,7 @@ def interpreted(monkeypatch):
     ("plain/casr", 4, {}, (61, 175)), ("plain/bicubicpp", 3, {"num_feat": 12, "num_block": 3}, (35, 131)),
     ("plain/bicubicpp", 3, {"num_feat": 40}, (3, 1))])
 def test_pixels_are_xlas(stem, scale, fields, size, platform, interpreted):
-    """Several tiles a side, the last ones in part, of sizes that are padded; a skip over more rows than a kernel sees."""
+    """Several tiles a side, some cut; sizes that are padded; a skip over more rows than a convolution sees."""
     networks, variables = deployed(stem, scale, **fields)
     lr = np.random.default_rng(1).integers(0, 256, (1, *size, 3), np.uint8)
     expected = np.asarray(jax.jit(on_pixels(networks, variables))(lr))
@@ -54,3 +55,6 @@ def test_what_has_no_kernel_is_refused():
         pallas(networks, variables, dtype=np.float32, platform="tpu")
     with pytest.raises(UserError, match="kernels = palas: did you mean"):
         on_pixels(networks, variables, kernels="palas")
+    two = planning.Target("h200:2", chips.CHIPS["h200"], (None, None))
+    with pytest.raises(UserError, match="--on h200:2: kernels = pallas are for one chip"):
+        planning.of_deployed(None, (8, 8), two, kernels="pallas")
