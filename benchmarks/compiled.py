@@ -17,9 +17,11 @@ import sys
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before an installed jsr
 
 FORMAT = 1
-NETWORKS = {  # recipe, LR size that gives a 4K image, overrides
+NETWORKS = {  # recipe, LR size that gives a 4K image, overrides; " pallas": by the one kernel of jsr.kernels
     "casr": ("ais24:casr", (540, 960), {}),
+    "casr pallas": ("ais24:casr", (540, 960), {}),
     "bicubicpp": ("ntire23_x3:bicubicpp", (720, 1280), {}),
+    "bicubicpp pallas": ("ntire23_x3:bicubicpp", (720, 1280), {}),
     "anunet": ("ais24:anunet", (540, 960), {}),
     "lanczospp": ("ais24:lanczospp", (540, 960), {}),
     "megastudy": ("ais24:megastudy", (540, 960), {}),
@@ -46,7 +48,8 @@ def row(name, on, effort):
     if name in NETWORKS:
         config, size, overrides = NETWORKS[name]
         overrides = overrides | {"dtype": HALF[on.chip.platform]}
-        made = planning.of_deployed(recipes.load(config, overrides.items()), size, on, effort=effort)
+        made = planning.of_deployed(recipes.load(config, overrides.items()), size, on, effort=effort,
+                                    kernels="pallas" if name.endswith(" pallas") else "xla")
         memory = made["memory"]
         floor = memory["parameters"] + memory["images"]
     else:

@@ -167,21 +167,24 @@ def of_step(recipe, index, on, *, effort="full"):
             "loader": {"samples_per_s": rate, "bytes_per_s": rate * crops, "hosts": on.hosts}}
 
 
-def of_deployed(recipe, size, on, *, effort="full"):
+def of_deployed(recipe, size, on, *, effort="full", kernels="xla"):
     """Plans memory and time of a recipe's deployed chain, uint8 LR image to uint8 SR image, its rows over all chips.
 
     Args:
       recipe: Recipe; its dtype is what networks and parameters have.
       size: (height, width) of the LR image.
       on, effort: see `of_step`.
+      kernels: see jsr.export.pixels.on_pixels.
 
     Returns:
-      Plain data, as in `of_step` but for a batch and its loader; deployed is the size, images_ms the time in which LR
-      and SR pass through memory once.
+      Plain data, as in `of_step` but for a batch and its loader; deployed is the size, kernels are as given, images_ms
+      the time in which LR and SR pass through memory once.
 
     Raises:
-      UserError: a size whose rows do not divide, or it does not fit.
+      UserError: a size whose rows do not divide; it does not fit; there are no such kernels, or several chips for them.
     """
+    if kernels != "xla" and len(on.devices) > 1:
+        raise UserError(f"--on {on.text}: kernels = {kernels} are for one chip")
     mesh, dtype = sharding.make_mesh(on.devices, {sharding.DATA: 1, sharding.ROWS: -1}), jnp.dtype(recipe.dtype)
     networks = stages.plan_of(recipe, len(recipe.stages) - 1).networks
     networks = {name: reparam.deployed(networks[name]).clone(dtype=dtype) for name in recipe.chain}
@@ -191,13 +194,15 @@ def of_deployed(recipe, size, on, *, effort="full"):
     rows = sharding.batched(mesh, 4)
     lr = jax.ShapeDtypeStruct((1, *size, 3), np.uint8, sharding=rows)
     sharding.check_rows({"the image": lr}, mesh)
-    call = jax.jit(lambda variables, lr: on_pixels(networks, variables, dtype=np.uint8)(lr), out_shardings=rows)
+    call = jax.jit(lambda variables, lr: on_pixels(
+        networks, variables, dtype=np.uint8, kernels=kernels, platform=on.chip.platform)(lr), out_shardings=rows)
     compiled, seconds = _compile(call, (variables, lr), on, effort)
     made, stats = _report(compiled, on, recipe.dtype, effort, seconds), compiled.memory_analysis()
     parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
     image = math.prod(size) * 3 * (1 + recipe.scale**2) // len(on.devices)
     total = parameters * dtype.itemsize + image + stats.temp_size_in_bytes
-    return {"recipe": recipe.recipe, "deployed": list(size), "mesh": dict(mesh.shape), "parameters": parameters, **made,
+    return {"recipe": recipe.recipe, "deployed": list(size), "kernels": kernels, "mesh": dict(mesh.shape),
+            "parameters": parameters, **made,
             "memory": {"parameters": parameters * dtype.itemsize, "images": image,
                        "temporaries": stats.temp_size_in_bytes, "total": total, "chip": on.chip.memory},
             "fits": total <= on.chip.memory, "images_ms": image / on.chip.bandwidth / 1e6}

@@ -23,7 +23,7 @@ def script():
 
 def test_every_row_is_a_recipe_that_loads(script):
     rows = {name: (config, overrides) for name, (config, _, overrides) in script.NETWORKS.items()} | script.STEPS
-    assert len(script.NETWORKS) == 10 and len(script.STEPS) == 4
+    assert len(script.NETWORKS) == 12 and len(script.STEPS) == 4
     for config, overrides in rows.values():
         assert recipes.load(config, overrides.items()).networks
 

@@ -28,6 +28,9 @@ def add_arguments(parser):
     parser.add_argument("--stage", metavar="N", type=int, default=0, help="number of the stage, from 0 (default: 0)")
     parser.add_argument("--deployed", metavar="HxW", type=_size,
                         help="size of an LR image: plan the recipe's deployed networks on it instead of the step")
+    parser.add_argument("--kernels", metavar="NAME", default="xla", choices=("xla", "pallas"),
+                        help='of --deployed: "pallas" is one kernel for all of the network, of casr and bicubicpp; no '
+                             "device has timed it (default: xla)")
     parser.add_argument("--quick", action="store_true",
                         help="compile with little effort, in a fraction of the time: memory and collectives are right, "
                              "times too long")
@@ -48,7 +51,8 @@ def run(args):
     if not 0 <= args.stage < len(recipe.stages):
         raise UserError(f"--stage {args.stage}: {args.config} has the stages 0 to {len(recipe.stages) - 1}")
     on, effort = planning.target(args.on), "quick" if args.quick else "full"
-    made = (planning.of_deployed(recipe, args.deployed, on, effort=effort) if args.deployed
+    made = (planning.of_deployed(recipe, args.deployed, on, effort=effort, kernels=args.kernels)
+            if args.deployed
             else planning.of_step(recipe, args.stage, on, effort=effort))
     made = {"config": args.config, "overrides": dict(args.overrides), **made}
     if args.json:

@@ -12,12 +12,13 @@ from jax.typing import DTypeLike
 import numpy as np
 
 from jsr.chain import chain_channels, chain_open_multiple, chain_padding, chain_scale, run_chain
-from jsr.errors import UserError
+from jsr.errors import UserError, nearest
 from jsr.layers.padding import crop_to
 
 
 def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *,
-              dtype: DTypeLike = np.uint8, half: bool = False) -> Callable[[jax.Array], jax.Array]:
+              dtype: DTypeLike = np.uint8, half: bool = False, kernels: str = "xla",
+              platform: str | None = None) -> Callable[[jax.Array], jax.Array]:
     """A function, also of symbolic sizes, that treats a picture of the chain's channels as `jsr upscale` does, whole.
 
     Padding, cropping, clipping and rounding are inside, so that whoever runs the function needs nothing else of jsr.
@@ -29,22 +30,42 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
       variables: {name: Flax collections}; they become constants of the function.
       dtype: dtype of LR and SR: uint8, or float32 in [0, 1], clipped and not rounded.
       half: the parameters are kept, and the networks computed, in float16.
+      kernels: "xla" compiles the networks as they are, "pallas" is the one kernel of jsr.kernels, of images of uint8.
+      platform: that which "pallas" is compiled for, one of jsr.kernels.PLATFORMS; None is JAX's here.
 
     Returns:
       Function of lr (N, H, W, C) to sr (N, H * scale, W * scale, C), both of that dtype.
+
+    Raises:
+      UserError: unknown kernels; a platform, a dtype or networks for which there are none.
     """
     if half:
         networks = {name: module.clone(dtype=jnp.float16) for name, module in networks.items()}
         variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float16), dict(variables))
     padding, scale = chain_padding(networks), chain_scale(networks)
+    in_one_kernel = None if kernels == "xla" else _in_one_kernel(networks, variables, dtype, kernels, platform)
 
     def upscale(lr):
         height, width = lr.shape[1:3]
+        if in_one_kernel:
+            return crop_to(in_one_kernel(_pad(lr, padding)), height * scale, width * scale)
         image = _pad(_to_unit(lr), padding)
         sr = run_chain(networks, list(networks), variables, image)[0]["sr"]
         return _from_unit(crop_to(sr, height * scale, width * scale), dtype)
 
     return upscale
+
+
+def _in_one_kernel(networks, variables, dtype, kernels, platform):
+    """The function of padded images by the kernels of that name."""
+    if kernels != "pallas":
+        raise UserError(f"kernels = {kernels}: {nearest(kernels, ('xla', 'pallas'))}")
+    if dtype != np.uint8:
+        raise UserError(f"kernels = pallas: for images of uint8, not of {np.dtype(dtype)}; leave kernels out")
+    from jsr.kernels import upscaler  # which imports Pallas
+
+    here = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
+    return upscaler(networks, variables, platform or here)
 
 
 def traced_input(networks: Mapping[str, nn.Module], size: tuple[int, int] | None, dtype: DTypeLike,
