@@ -98,7 +98,7 @@ PICTURES = {  # network, scale, fields, height, width: rows that eight devices d
     "fewer rows than devices": ("edsr/baseline", 4, {"num_feat": 8, "num_block": 1}, 3, 24),
     "windows": ("swinir/light", 2, {"embed_dim": 12, "depths": [2], "num_heads": [2], "window_size": 8}, 65, 40),
     "attention over all": ("restormer/base", 1, {"dim": 8, "num_blocks": [1] * 4, "num_refinement_blocks": 1}, 61, 40),
-    "parts of its size": ("omnisr/base", 2, {"num_feat": 8, "res_num": 1, "window_size": 8}, 44, 40),
+    "parts of its size": ("omnisr/base", 2, {"num_feat": 8, "num_group": 1}, 44, 40),
 }
 IMAGES = """
 import json, sys
