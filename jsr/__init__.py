@@ -37,7 +37,8 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
          self_ensemble: bool | Sequence[str] | None = None,
          tile: int | Literal["auto", "rows"] | Sequence[int] | None = "auto", overlap: int | None = None,
          dtype: str | None = None, runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax",
-         tlc: int | None = None, input_quality: float | None = None, separate_alpha: bool = False, strength: float = 1.0) -> Upscaler:
+         tlc: int | None = None, input_quality: float | None = None, separate_alpha: bool = False,
+         strength: float = 1.0) -> Upscaler:
     """A model file, or several whose outputs are averaged, ready to `upscale` images.
 
     Args:

@@ -396,7 +396,8 @@ def _tile(text):
     sides = text.split(",")
     named = text in ("auto", "rows")
     if not named and not all(side.isdecimal() for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of px, nor several with commas, nor rows")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of px, nor several with commas, nor "
+                                         "rows")
     return text if named else int(text) if len(sides) == 1 else [int(side) for side in sides]
 
 
