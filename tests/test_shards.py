@@ -107,11 +107,11 @@ def test_two_processes_as_one_shard(pictures, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_shards_at_once_of_which_one_is_lost_and_repeated(pictures, tmp_path):
-    whole, out, options = tmp_path / "whole", tmp_path / "out", ["--width", "800"]
-    rng = np.random.default_rng(1)
-    for n in range(12, 30):
-        Image.fromarray(rng.integers(0, 256, (400, 400, 3), np.uint8)).save(pictures / f"{n}.png")
+def test_two_shards_at_once_of_which_one_is_lost_and_repeated(tmp_path):
+    pictures, whole, out, options = tmp_path / "in", tmp_path / "whole", tmp_path / "out", ["--width", "400"]
+    pictures.mkdir()
+    for n in range(30):
+        Image.fromarray(np.random.default_rng(n).integers(0, 256, (500, 500, 3), np.uint8)).save(pictures / f"{n}.png")
     started = [subprocess.Popen([sys.executable, "-m", "jsr", "upscale", pictures, "--out", out, *options, "--shard",
                                  f"{number}/2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for number in (1, 2)]
     try:
