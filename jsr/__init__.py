@@ -34,10 +34,11 @@ def __dir__():
 
 
 def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None, members: int | None = None,
-         self_ensemble: bool | Sequence[str] | None = None, tile: int | Literal["auto"] | Sequence[int] | None = "auto",
-         overlap: int | None = None, dtype: str | None = None,
-         runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax", tlc: int | None = None,
-         input_quality: float | None = None, separate_alpha: bool = False, strength: float = 1.0) -> Upscaler:
+         self_ensemble: bool | Sequence[str] | None = None,
+         tile: int | Literal["auto", "rows"] | Sequence[int] | None = "auto", overlap: int | None = None,
+         dtype: str | None = None, runtime: Literal["auto", "jax", "onnxruntime", "openvino"] = "jax",
+         tlc: int | None = None, input_quality: float | None = None, separate_alpha: bool = False,
+         strength: float = 1.0) -> Upscaler:
     """A model file, or several whose outputs are averaged, ready to `upscale` images.
 
     Args:
@@ -48,7 +49,8 @@ def load(path: PathLike, *more: PathLike, weights: Sequence[float] | None = None
       self_ensemble: averages the outputs for the eight flips and turns of an image, or for those of them that it names,
         as ("identity", "transpose"); None is as the first file says.
       tile: side of tiles, LR px; "auto" is as the first file says, or takes images whole where memory allows; None
-        always does. Of several sides the results are averaged: seams fall elsewhere in each.
+        always does; "rows" too, with its rows split over all local devices, which changes floats by rounding. Of
+        several sides the results are averaged: seams fall elsewhere in each.
       overlap: LR px around each tile; None is as far as the networks see, where that is affordable.
       dtype: dtype of the computation, as "bfloat16"; None is float32.
       runtime: what computes on a CPU; "auto" tries those that are installed where there is much to do. Runtimes differ

@@ -80,7 +80,8 @@ def job(hosts=None, minutes=WAIT_MINUTES):
     """Makes this process one of a job's, where it is one, while the block runs. The processes end together.
 
     The scheduler says so (SLURM, Open MPI, TPU pods, Kubernetes, as JAX detects them), or `hosts` does. A process whose
-    block raises ends there, with its line, and the others with the same. SIGTERM to one ends all, see `stoppable`.
+    block raises ends there, with its line, and the others with the same. SIGTERM to one ends all, see `stoppable`; one
+    that is alone it ends with a line, at once, unless the block has a handler of its own.
 
     Args:
       hosts: (address of the first process, number of processes, number of this one), see `parse_hosts`.
@@ -95,13 +96,15 @@ def job(hosts=None, minutes=WAIT_MINUTES):
                         f"{scheduled[1]} of {scheduled[0]}; leave --hosts out")
     address, processes, own = hosts or (None, *(scheduled or (1, 0)))
     if processes == 1:
-        yield
+        heeded = sys.platform != "win32" and signal.getsignal(signal.SIGTERM) != signal.SIG_IGN
+        with _sigterm_told(_end_alone) if heeded else contextlib.nullcontext():
+            yield
         return
     _connect(address, processes, own, minutes, scheduled)
     watches = [threading.Thread(target=target, daemon=True) for target in (_watch, _hear_of_stop)]
     for watch in watches:
         watch.start()
-    with _sigterm_told():
+    with _sigterm_told(_tell_all):
         try:
             _meet_all(processes)
             yield
@@ -380,24 +383,40 @@ def _watch():
 
 
 @contextlib.contextmanager
-def _sigterm_told():
-    """While it is entered, SIGTERM to this process is said under `_STOP`, even while the main thread compiles."""
+def _sigterm_told(tell):
+    """While it is entered, a function is called when SIGTERM comes, even while the main thread compiles."""
     told, telling = os.pipe()
     os.set_blocking(telling, False)
 
-    def tell():
+    def hear():
         while word := os.read(told, 1):
             if word[0] == signal.SIGTERM:
-                with contextlib.suppress(jax.errors.JaxRuntimeError):  # another was first, or the service is gone
-                    _set(_STOP, _names[number()])
+                tell()
         os.close(told)
 
-    threading.Thread(target=tell, daemon=True).start()
-    handler, before = signal.signal(signal.SIGTERM, lambda *_: None), signal.set_wakeup_fd(telling)
-    yield
-    signal.signal(signal.SIGTERM, handler)
-    signal.set_wakeup_fd(before)
-    os.close(telling)
+    threading.Thread(target=hear, daemon=True).start()
+    handler, before = signal.signal(signal.SIGTERM, _left_to_thread), signal.set_wakeup_fd(telling)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        signal.set_wakeup_fd(before)
+        os.close(telling)
+
+
+def _left_to_thread(*_):
+    """The handler of SIGTERM beneath `_sigterm_told`."""
+
+
+def _tell_all():
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # another was first, or the service is gone
+        _set(_STOP, _names[number()])
+
+
+def _end_alone():
+    if signal.getsignal(signal.SIGTERM) is _left_to_thread:  # else the training saves first
+        _say("stopped: SIGTERM came; the same command goes on")
+        os._exit(128 + signal.SIGTERM)
 
 
 def _hear_of_stop():

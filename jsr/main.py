@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -320,11 +321,15 @@ def _report(workdir, recipe, upscaler, console, *, steps, which="", members=()):
     from jsr.data import mix, validation
 
     protocol = challenges.of(recipe.protocol, recipe.ranking)
-    own = distributed.share(mix.validation_source(recipe))
+    source = mix.validation_source(recipe)
+    own, done = distributed.share(source), itertools.count(1)
     pairs = validation.pairs(recipe, lambda line: log.warning("%s; it is left out of the report", line), own)
-    with console.status("evaluating"):
-        made = report.make_report(upscaler, pairs, protocol=protocol, recipe=recipe.recipe + which, steps=steps,
-                                  members=members)
+    shares = f" in {distributed.count()} processes, {len(own)} here" if distributed.count() > 1 else ""
+    console.print(f"evaluating {len(source)} {'clips' if protocol.video else 'images'}{shares}", highlight=False)
+    with console.status("evaluating") as shown:
+        made = report.make_report(
+            upscaler, pairs, protocol=protocol, recipe=recipe.recipe + which, steps=steps, members=members,
+            on_image=lambda: shown.update(f"evaluating: {next(done)} of {len(own)}"))
     if made:
         result, strips = made
         model = workdir / "last.safetensors"

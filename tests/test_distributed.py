@@ -201,6 +201,36 @@ def test_alone_a_process_is_the_first_and_only_one():
         distributed.meet()
 
 
+# A process alone: what it does while SIGTERM comes to it
+ALONE = """
+import os, signal, sys, time
+from jsr import distributed
+if sys.argv[1] == "ignores":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with distributed.job():
+    if sys.argv[1] == "heeds":
+        signal.signal(signal.SIGTERM, lambda *_: print("heeded", flush=True))
+    if sys.argv[1] == "compiles":  # as a compiler does, it hears no signal
+        import ctypes, threading
+        lock, c = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+        c.pthread_mutex_lock(lock)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        c.pthread_mutex_lock(lock)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.2)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("what, status, out, line", [
+    ("compiles", 143, "", "jsr: stopped: SIGTERM came; the same command goes on\n"),
+    pytest.param("heeds", 0, "heeded\ndone\n", "", marks=pytest.mark.slow),
+    pytest.param("ignores", 0, "done\n", "", marks=pytest.mark.slow)])
+def test_sigterm_ends_one_that_is_alone_with_a_line_unless_it_heeds_it(what, status, out, line):
+    done = subprocess.run([sys.executable, "-c", ALONE, what], capture_output=True, text=True, timeout=TIMEOUT)
+    assert (done.returncode, done.stdout, done.stderr) == (status, out, line)
+
+
 @pytest.mark.parametrize("text", ["", "h:1", "h:1,2", "h,2,0", "h:1,2,2", "h:1,2,-1", "h:1,0,0", "h:1,a,b"])
 def test_hosts_that_cannot_be(text):
     with pytest.raises(ValueError):

@@ -205,10 +205,10 @@ def small(tiny_run):
     return arguments
 
 
-def stopped_by_one(arguments, workdir, steps):
-    """Two processes train until SIGTERM comes to the second; returns the step that both stop after."""
-    found = ends(start(arguments, 2, {1: ("sigterm", 6)}))
-    assert [status for status, *_ in found] == [143, 143], found
+def stopped_by_one(arguments, workdir, steps, count=2):
+    """Processes train until SIGTERM comes to the second; returns the step that all stop after."""
+    found = ends(start(arguments, count, {1: ("sigterm", 6)}))
+    assert [status for status, *_ in found] == [143] * count, found
     stopped = checkpoint(workdir)
     assert f"stopped at step {stopped}; the same command resumes" in found[0][2] and 0 < stopped < steps
     assert not found[1][1] and "step" not in found[1][2], found[1]  # one process speaks for all
@@ -229,11 +229,12 @@ def test_two_train_as_one_and_stop_together(small, alone, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count, state", [(1, "replicated"), (2, "replicated"), (4, "replicated"), (2, "sharded")])
-def test_another_number_goes_on_where_two_stopped(small, alone, tmp_path, count, state):
+@pytest.mark.parametrize("before, count, state", [
+    (2, 1, "replicated"), (2, 2, "replicated"), (2, 4, "replicated"), (2, 2, "sharded"), (4, 2, "sharded")])
+def test_another_number_goes_on_where_some_stopped(small, alone, tmp_path, before, count, state):
     """A state of each layout, in the first run; in the second all have a copy of it, or part of it is with each."""
     workdir, more = tmp_path / "run", {"stages[0]__steps": 20}
-    stopped = stopped_by_one([*small(workdir, **more), "--config.state=sharded"], workdir, 20)
+    stopped = stopped_by_one([*small(workdir, **more), "--config.state=sharded"], workdir, 20, before)
     if count == 1:
         done = run(small(workdir, **more))
         found = [(done.returncode, done.stdout, done.stderr)]
@@ -242,6 +243,9 @@ def test_another_number_goes_on_where_two_stopped(small, alone, tmp_path, count,
     assert [status for status, *_ in found] == [0] * count, found
     assert f"resuming from step {stopped} of 20" in found[0][2], found
     assert_alike(workdir, alone(small(workdir, **more)), 1e-6)
+    one, other = losses(workdir, 20), losses(alone(small(workdir, **more)), 20)
+    assert len(one) == 20  # of the same samples: another one changes it by hundredths
+    np.testing.assert_allclose(one, other, rtol=1e-5)
     one, other = (json.loads((folder / "report.json").read_text())["mean"]["ours"]
                   for folder in (workdir, alone(small(workdir, **more))))
     np.testing.assert_allclose(list(one.values()), list(other.values()), rtol=1e-4)

@@ -73,14 +73,13 @@ plan, _, _, state = kept["one"]
 networks, variables = plan.networks, jax.device_get({"sr": states.by_names(state).nets["sr"]["variables"]})
 image, chain = rng.integers(0, 256, (64, 64, 3), np.uint8), Chain(networks, variables)
 tiled = Upscaler([chain], tile=40).upscale(image)
-rows = sharding.batched(sharding.make_mesh(axes={"rows": -1}), 4)
-call = jax.jit(lambda lr: on_pixels(networks, variables)(lr), out_shardings=rows)
-compiled = call.lower(jax.ShapeDtypeStruct((1, 64, 64, 3), np.uint8, sharding=rows)).compile()
-by_rows = np.asarray(compiled(jax.device_put(image[None], rows)))[0]
+by_rows = Upscaler([chain], tile="rows").upscale(image)
 whole = np.asarray(jax.jit(on_pixels(networks, variables))(image[None]))[0]
-used = {device.id for *_, device in chain._compiled if device}
+places = [place for *_, place in chain._compiled if place and place.num_devices == 1]
+used = {device.id for place in places for device in place.device_set}
 found["images"] = {"apart": [int(np.abs(its.astype(int) - whole).max()) for its in (tiled, by_rows)],
-                   "devices": len(used), "rows": [op for op, *_ in hlo.collectives(compiled.as_text())]}
+                   "devices": len(used),
+                   "rows": [op for op, *_ in hlo.collectives(chain.rows_program(64, 64).as_text())]}
 import functools
 from jsr import degradations
 from jsr.degradations import degrade_device
@@ -93,6 +92,39 @@ compiled = jax.jit(sharding.by_samples(degraded, mesh)).lower(there).compile()
 apart = compiled(there)
 found["degraded"] = {"collectives": hlo.collectives(compiled.as_text()),
                      "same": all(np.array_equal(here[name], apart[name]) for name in here)}
+"""
+SWIN = {"embed_dim": 12, "depths": [2], "num_heads": [2], "window_size": 8}
+PICTURES = {  # network, scale, fields, height, width: rows that eight devices do not divide, means over whole images
+    "means": ("rcan/base", 2, {"num_feat": 8, "num_group": 1, "num_block": 1}, 37, 24),
+    "convolutions": ("edsr/baseline", 4, {"num_feat": 8, "num_block": 1}, 37, 24),
+    "fewer rows than devices": ("edsr/baseline", 4, {"num_feat": 8, "num_block": 1}, 3, 24),
+    "windows": ("swinir/light", 2, SWIN, 61, 40),
+    "windows across the borders": ("swinir/light", 2, SWIN, 65, 40),
+    "attention over all": ("restormer/base", 1, {"dim": 8, "num_blocks": [1] * 4, "num_refinement_blocks": 1}, 61, 40),
+    "parts of its size": ("omnisr/base", 2, {"num_feat": 8, "num_group": 1}, 44, 40),
+}
+IMAGES = """
+import json, sys
+import jax, numpy as np
+from jsr import hlo, models
+from jsr.inference.chain import Chain
+from jsr.inference.upscaler import Upscaler, from_unit, to_unit
+found = []
+for name, scale, fields, height, width in json.loads(sys.argv[1]):
+    network, rng = models.create(name, scale=scale, **fields), np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape).astype(np.float32),
+                             models.init(network, jax.random.key(0)))
+    chain, image = Chain({"sr": network}, {"sr": variables}), rng.integers(0, 256, (height, width, 3), np.uint8)
+    whole, rows = (chain(to_unit(image), by_rows=by_rows) for by_rows in (False, True))
+    stored = from_unit(whole, np.uint8, straight=True).astype(int)
+    levels = np.abs(Upscaler([chain], tile="rows").upscale(image) - stored)
+    size = [chain.padding.target(side) for side in (height, width)]
+    programs = chain.program((1, *size, 3), jax.local_devices()[0]), chain.rows_program(*size)
+    facts = [program.memory_analysis() for program in programs]
+    found.append({"apart": float(np.abs(rows - whole).max() / np.abs(whole).max()),
+                  "levels": [int(levels.max()), float(np.mean(levels > 0))],
+                  "bytes": [its.temp_size_in_bytes + its.output_size_in_bytes for its in facts],
+                  "collectives": [op for op, *_ in hlo.collectives(programs[1].as_text())]})
 """
 # XLA ends a process whose devices wait longer for each other, 40 s by default, as they may on a loaded machine
 FLAGS = ("--xla_force_host_platform_device_count=8", "--xla_cpu_collective_call_terminate_timeout_seconds=1800",
@@ -170,6 +202,15 @@ def test_images_by_rows_and_in_tiles_on_several_devices(found):
     """Tiles go to whichever device is free; rows exchange their borders with the device above and below, no more."""
     assert max(found["images"]["apart"]) <= 1 and found["images"]["devices"] > 1
     assert found["images"]["rows"] == ["collective-permute"]
+
+
+@pytest.mark.parametrize("name", ["means", *(pytest.param(name, marks=pytest.mark.slow) for name in PICTURES
+                                             if name != "means")])
+def test_a_picture_by_rows_is_that_of_one_device_in_less_memory(name):
+    found, = on_devices(IMAGES, [PICTURES[name]])
+    share = 1 if name == "windows across the borders" else 0.7
+    assert found["apart"] < 2e-6 and found["bytes"][1] < share * found["bytes"][0], found
+    assert found["levels"][0] <= 1 and found["levels"][1] < 1e-3 and "collective-permute" in found["collectives"], found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,10 @@
 import argparse
 import importlib
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 from PIL import Image
@@ -100,6 +104,40 @@ def test_two_processes_as_one_shard(pictures, tmp_path):
             UserError, match="upscaled.1-of-2.json: is being written by a process with --shard; wait"):
         run("upscale", pictures, "--out", tmp_path / "out", "--width", 8)
     assert len(list((tmp_path / "out").rglob("*.png"))) == 12
+
+
+@pytest.mark.slow
+def test_two_shards_at_once_of_which_one_is_lost_and_repeated(tmp_path):
+    pictures, whole, out, options = tmp_path / "in", tmp_path / "whole", tmp_path / "out", ["--width", "400"]
+    pictures.mkdir()
+    for n in range(30):
+        Image.fromarray(np.random.default_rng(n).integers(0, 256, (500, 500, 3), np.uint8)).save(pictures / f"{n}.png")
+    started = [subprocess.Popen([sys.executable, "-m", "jsr", "upscale", pictures, "--out", out, *options, "--shard",
+                                 f"{number}/2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for number in (1, 2)]
+    try:
+        deadline = time.monotonic() + 300
+        while not any(Shard(2, 2).has(path.relative_to(out).as_posix()) for path in out.rglob("[!.]*.png")):
+            assert started[1].poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        started[1].kill()
+        ended = [process.communicate(timeout=300) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0, -signal.SIGKILL], ended
+    assert len(list(out.rglob("[!.]*.png"))) < 30
+    for folder, shard in ((out, ["--shard", "2/2"]), (out, []), (whole, [])):
+        assert run("upscale", pictures, "--out", folder, *options, *shard) == 0
+
+    def content(folder):
+        found = json.loads((folder / "upscaled.json").read_text())
+        files = {name: {key: value for key, value in entry.items() if key not in ("seconds", "replaces")}
+                 for name, entry in found.pop("files").items()}
+        return found, files, {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.png")}
+
+    assert content(out) == content(whole) and len(content(out)[1]) == 30
+    assert results.in_folder(out, "upscaled.json") == [out / "upscaled.json"]
+    assert not [path for path in out.rglob(".*")]
 
 
 def test_a_dataset_by_shards(pictures, tmp_path, capsys):

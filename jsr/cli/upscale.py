@@ -97,7 +97,8 @@ def add_arguments(parser):
     parser.add_argument("--self_ensemble", action=argparse.BooleanOptionalAction, default=None,
                         help="average the outputs for the eight flips and turns; by default as the model file says")
     parser.add_argument("--tile", metavar="N[,N...]", default="auto", type=_tile,
-                        help="side of tiles, LR px; auto by default; the outputs for several sides are averaged")
+                        help="side of tiles, LR px; auto by default; the outputs for several sides are averaged; rows "
+                             "takes each picture whole and splits its rows over all local devices")
     parser.add_argument("--tlc", metavar="N", type=int,
                         help="test-time local converter: replace means over the whole picture by means over windows of "
                              "N LR px, about 1.5 times the training crop; by default as the model file says, 0 is off")
@@ -393,9 +394,11 @@ def _run_of(recipe):
 
 def _tile(text):
     sides = text.split(",")
-    if text != "auto" and not all(side.isdecimal() for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of px, nor several with commas")
-    return text if text == "auto" else int(text) if len(sides) == 1 else [int(side) for side in sides]
+    named = text in ("auto", "rows")
+    if not named and not all(side.isdecimal() for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of px, nor several with commas, nor "
+                                         "rows")
+    return text if named else int(text) if len(sides) == 1 else [int(side) for side in sides]
 
 
 def _suffix(name):

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import models
+from jsr import models, sharding
 from jsr.analysis.counts import live_bytes
 from jsr.analysis.receptive_field import receptive_field
 from jsr.chain import (
@@ -70,7 +70,7 @@ class Chain:
         self.scale, self.padding = chain_scale(networks), chain_padding(networks)
         self.frames, self.channels = chain_frames(networks), chain_channels(networks)
         self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
-        self._variables, self._copies = jax.device_put(variables), {}
+        self._variables, self._copies = jax.device_put(variables), {}  # {sharding: variables}
         self._tlc, self._conditions = tlc, {}
         self._jit = jax.jit(functools.partial(_forward, networks, tlc))
         self._stages = {name: jax.jit(stage) for name, stage in _stages(networks, tlc).items()}
@@ -153,12 +153,14 @@ class Chain:
         return other
 
     @usual_settings()
-    def __call__(self, lr, size=None):
+    def __call__(self, lr, size=None, *, by_rows=False):
         """Runs an image of any size, padded as the networks need it.
 
         Args:
           lr: float32 array (H, W, C) in [0, 1], of `channels`.
           size: (height, width) to pad it to, of sizes that the networks take; None is as they take a whole image.
+          by_rows: whether its rows are split over all local devices, in JAX; the result is that of one device but for
+            float rounding, about 1e-6.
 
         Returns:
           Float32 NumPy array (H * scale, W * scale, C), not clipped.
@@ -167,7 +169,8 @@ class Chain:
         rows, columns = size or [self.padding.target(side) for side in (height, width)]
         if not (isinstance(lr, jax.Array) and self.runner.name == "jax"):
             lr = np.asarray(lr)
-        sr = np.asarray(self.runner(pad_to(lr[None], rows, columns, self.padding.mode)))
+        compute = self._in_rows if by_rows and jax.local_device_count() > 1 else self.runner
+        sr = np.asarray(compute(pad_to(lr[None], rows, columns, self.padding.mode)))
         return crop_to(sr, height * self.scale, width * self.scale)[0]  # a view, where JAX would copy
 
     @usual_settings()
@@ -278,20 +281,36 @@ class Chain:
     def program(self, shape, device=None):
         """The program for padded LR arrays of a shape (jax.stages.Compiled), on a device or on JAX's first one."""
         place = device and jax.sharding.SingleDeviceSharding(device)
-        return self._program(shape, self._jit, jax.ShapeDtypeStruct(shape, jnp.float32, sharding=place), device=device)
+        return self._program(shape, self._jit, jax.ShapeDtypeStruct(shape, jnp.float32, sharding=place), place=place)
+
+    def rows_program(self, height, width):
+        """The program for padded images of that size whose rows are split over all local devices.
+
+        Its LR has zeros beneath, and its SR more rows, so that they divide evenly; networks see neither.
+        """
+        mesh = _rows_mesh()
+        rows = sharding.batched(mesh, 4)
+        shape = (1, height + -height % mesh.size, width, self.channels[0])
+        jitted = jax.jit(functools.partial(_forward_rows, self.networks, self._tlc, mesh.size, height),
+                         out_shardings=rows)
+        return self._program((height, *shape), jitted, jax.ShapeDtypeStruct(shape, jnp.float32, sharding=rows),
+                             place=sharding.replicated(mesh))
 
     @usual_settings()
-    def _program(self, key, jitted, *arguments, device=None):
-        """The program of a function for arguments of that shape, which `key` tells apart (jax.stages.Compiled)."""
-        key = (key, bool(self._conditions), device)
+    def _program(self, key, jitted, *arguments, place=None):
+        """The program of a function for arguments of that shape, which `key` tells apart (jax.stages.Compiled).
+
+        Its parameters are where the sharding `place` has them.
+        """
+        key = (key, bool(self._conditions), place)
         with self._lock:
             if key not in self._compiled:
-                start, place = time.perf_counter(), device and jax.sharding.SingleDeviceSharding(device)
+                start = time.perf_counter()
                 variables = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
-                                         self._variables) if device else self._variables
-                on_cpu = (device or jax.devices()[0]).platform == "cpu"
-                self._compiled[key] = jitted.lower(variables, *arguments, self._conditions).compile(
-                    _CPU_OPTIONS if on_cpu else None)
+                                         self._variables) if place else self._variables
+                devices = place.device_set if place else jax.devices()
+                options = _CPU_OPTIONS if next(iter(devices)).platform == "cpu" else None
+                self._compiled[key] = jitted.lower(variables, *arguments, self._conditions).compile(options)
                 self._seconds[key] = self._seconds.get(key, 0) + time.perf_counter() - start
                 self._counts[key] = self._counts.get(key, 0) + 1
             self._compiled[key] = self._compiled.pop(key)  # the newest is last
@@ -365,15 +384,31 @@ class Chain:
                 self._fields[limit] = self._trace(limit)
             return self._fields[limit]
 
+    def _in_rows(self, padded):
+        """Computes a padded image (1, H, W, C) on all local devices; what else would do so waits."""
+        height, width = padded.shape[1:3]
+        mesh = _rows_mesh()
+        with _whole_machine:
+            beneath = np.zeros((1, -height % mesh.size, *padded.shape[2:]), np.float32)
+            image = jax.device_put(np.concatenate([padded, beneath], axis=1), sharding.batched(mesh, 4))
+            place = sharding.replicated(mesh)
+            given = self._copy(place), image, jax.device_put(self._conditions, place)
+            return np.asarray(self.rows_program(height, width)(*given))
+
+    def _copy(self, place):
+        """The parameters where a sharding has them."""
+        if place not in self._copies:
+            self._copies[place] = jax.device_put(self._variables, place)
+        return self._copies[place]
+
     def _runner(self, runtime):
         def in_jax(padded):
             if (free := _free_devices()) is None:
                 return self.compiled(*padded.shape[1:3])(self._variables, padded, self._conditions)
             device = free.get()
             try:
-                if device not in self._copies:
-                    self._copies[device] = jax.device_put(self._variables, device)
-                given = self._copies[device], *jax.device_put((padded, self._conditions), device)
+                given = (self._copy(jax.sharding.SingleDeviceSharding(device)),
+                         *jax.device_put((padded, self._conditions), device))
                 return np.asarray(self.program(padded.shape, device)(*given))
             finally:
                 free.put(device)
@@ -394,6 +429,15 @@ class Chain:
         found = receptive_field(self._jit, abstract, multiple=self.padding.multiple, limit=limit,
                                 lr_shape=lambda height, width: (1, height, width, self.channels[0]))
         return max(found.rows, found.columns) if found else None
+
+
+# Programs of several devices wait for each other there: begun in another order on one, two of them would for ever
+_whole_machine = threading.Lock()
+
+
+def _rows_mesh():
+    """The mesh of this process's devices, over which rows are split."""
+    return sharding.make_mesh(jax.local_devices(), {sharding.ROWS: -1})
 
 
 @functools.cache
@@ -417,6 +461,12 @@ def _again(networks, variables, meta, runtime, tlc, conditions):
 def _forward(networks, tlc, variables, lr, conditions=None):
     with local_means(tlc, *lr.shape[-3:-1]) if tlc else contextlib.nullcontext():
         return run_chain(networks, list(networks), variables, lr, conditions=conditions)[0]["sr"]
+
+
+def _forward_rows(networks, tlc, count, height, variables, lr, conditions):
+    """`_forward` of the first `height` rows; its rows become a multiple of `count`."""
+    sr = _forward(networks, tlc, variables, lr[:, :height], conditions)
+    return jnp.pad(sr, ((0, 0), (0, -sr.shape[1] % count), (0, 0), (0, 0)))
 
 
 def _recurrent(networks):

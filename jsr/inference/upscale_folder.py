@@ -370,8 +370,9 @@ def _verdict(job, manifest, mark, key, overwrite):
     digest = _digest(job.source)
     if mark and not overwrite and os.path.lexists(job.target):
         known = _marked(job, key, digest)
-    return known, digest, results.verdict(job.target, known, digest, finished=known.get("settings") == key,
-                                          overwrite=overwrite)
+    # A kill behind the renaming leaves an entry without what was done: the file is made again for it
+    finished = known.get("settings") == key and (mark or "seconds" in known)
+    return known, digest, results.verdict(job.target, known, digest, finished=finished, overwrite=overwrite)
 
 
 def _marked(job, key, digest):

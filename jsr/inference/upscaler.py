@@ -107,7 +107,9 @@ class Upscaler:
       self_ensemble: averages the outputs for the eight flips and turns of an image, or of each of its tiles; names of
         jsr.inference.ensemble.TRANSFORMS average those alone.
       tile: side of tiles, LR px; "auto" takes images whole where memory allows and chooses a side for larger ones; None
-        takes every image whole. Of several sides the results are averaged, once each where they cut an image alike.
+        takes every image whole, "rows" too, with its rows split over all devices of this process: each takes a part of
+        the memory, and floats differ from those of one device by rounding. Of several sides the results are averaged,
+        once each where they cut an image alike.
       overlap: px of LR that each tile has around what is shown of it. None is as far as the networks see where that is
         affordable, so that the result is exact; else an eighth of the tile, and tiles are faded into one another.
       separate_alpha: takes the colours of images with alpha as if they were opaque, as textures need, whose alpha is no
@@ -121,11 +123,12 @@ class Upscaler:
 
     Raises:
       UserError: chains of different scales or channels; weights that do not fit them; no such flip or turn; an overlap
-        too large for the tile; a strength out of range.
+        too large for the tile; a strength out of range; rows of clips, or in another runtime than JAX.
     """
 
     def __init__(self, chains: Sequence[Chain], *, weights: Sequence[float] | None = None,
-                 self_ensemble: bool | Sequence[str] = False, tile: int | Literal["auto"] | Sequence[int] | None = None,
+                 self_ensemble: bool | Sequence[str] = False,
+                 tile: int | Literal["auto", "rows"] | Sequence[int] | None = None,
                  overlap: int | None = None, separate_alpha: bool = False, strength: float = 1.0):
         scales = sorted({chain.scale for chain in chains})
         channels = sorted({chain.channels for chain in chains})
@@ -138,7 +141,7 @@ class Upscaler:
         if len(weights) != len(chains) or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
             raise UserError(f"weights {', '.join(map(str, weights))}: expected one for each of {len(chains)} "
                             "models, none negative, not all zero")
-        sides = [] if tile in (None, "auto") else list(tile) if isinstance(tile, Sequence) else [tile]
+        sides = [] if tile in (None, "auto", "rows") else list(tile) if isinstance(tile, Sequence) else [tile]
         if any(side < 1 for side in sides) or overlap is not None and overlap < 0:
             raise UserError(f"tile = {tile}, overlap = {overlap}: expected a positive tile, and no negative overlap")
         if not 0 <= strength <= 1:
@@ -146,6 +149,10 @@ class Upscaler:
         named = () if isinstance(self_ensemble, bool) else tuple(self_ensemble)
         if unknown := [name for name in named if name not in TRANSFORMS]:
             raise UserError(f"self_ensemble: no flip or turn {unknown[0]!r}; {nearest(unknown[0], TRANSFORMS)}")
+        if tile == "rows" and any(chain.runner.name in runtimes.OTHERS for chain in chains):
+            raise UserError("tile rows: only the runtime jax splits images over devices")
+        if tile == "rows" and any(chain.frames is not None for chain in chains):
+            raise UserError("tile rows: networks for clips take no single images to split; leave it out")
         self.chains, self.scale, self._strength = tuple(chains), scales[0], strength
         self._weights = np.array(weights, np.float32) / np.float32(sum(weights))
         self._transforms = named or (tuple(TRANSFORMS) if self_ensemble is True else ("identity",))
@@ -153,6 +160,7 @@ class Upscaler:
         self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
         self._here = _Here()
         self._tiles = [-(-side // self._multiple) * self._multiple for side in sides] or [tile]
+        self._by_rows = tile == "rows"
         for side in self._tiles if sides else ():
             self._check_room(side, overlap or 0)
 
@@ -394,9 +402,9 @@ class Upscaler:
         for chain in self.chains:
             multiple = chain.padding.multiple
             size = None if tiling.count == 1 else tuple(-(-side // multiple) * multiple for side in tiling.size)
-            chain(tile, size)  # compiles
+            chain(tile, size, by_rows=self._by_rows)  # compiles
             start = time.perf_counter()
-            chain(tile, size)
+            chain(tile, size, by_rows=self._by_rows)
             spent += time.perf_counter() - start
         tiles = sum(cut.count * math.prod(cut.size) for cut in (tiling, *tiling.others)) / math.prod(tiling.size)
         return spent * len(self._transforms) * tiles
@@ -452,8 +460,10 @@ class Upscaler:
     def _side(self, height, width, tile):
         """The side of tiles for an image of that size, or the longer one of the image where it is taken whole."""
         longer = max(height, width)
+        if tile in (None, "rows"):
+            return longer
         if tile != "auto":
-            return tile or longer
+            return tile
         with self._here.lock:
             if self._here.free is None:
                 self._here.free = free_memory() * _FREE_SHARE
@@ -604,7 +614,7 @@ class Upscaler:
     @usual_settings()
     def _finite(self, chain, lr, size):
         """One chain's output; where half precision overflowed, that of float32."""
-        sr = chain(lr, size)
+        sr = chain(lr, size, by_rows=self._by_rows)
         if _is_finite(sr):
             return sr
         if any(getattr(module, "dtype", None) not in (None, jnp.float32) for module in chain.networks.values()):
@@ -613,7 +623,7 @@ class Upscaler:
                     logging.getLogger(__name__).warning("values beyond the half-precision range; those tiles are "
                                                         "computed again in float32")
                     self._here.float32[chain] = chain.with_dtype(jnp.float32)
-            sr = self._here.float32[chain](lr, size)
+            sr = self._here.float32[chain](lr, size, by_rows=self._by_rows)
             if _is_finite(sr):
                 return sr
         raise UserError(_NOT_FINITE)
@@ -621,7 +631,7 @@ class Upscaler:
 
 @usual_settings()
 def load(path, *more, weights=None, members=None, self_ensemble=None,
-         tile: int | Literal["auto"] | Sequence[int] | None = "auto", overlap=None, dtype=None, runtime="jax",
+         tile: int | Literal["auto", "rows"] | Sequence[int] | None = "auto", overlap=None, dtype=None, runtime="jax",
          tlc=None, input_quality=None, separate_alpha=False, strength=1.0) -> Upscaler:
     """An Upscaler of a model file, or of several whose outputs are averaged; training branches are fused.
 

@@ -73,7 +73,8 @@ def fit(recipe, minutes, workdir, *, console, started):
         raise UserError(f"--minutes {minutes:g}: give more than 0")
     if jax.process_count() > 1:
         raise UserError("--minutes: several hosts would measure different rates; give the steps of every stage instead")
-    with console.status("measuring how long a step takes"):
+    console.print(f"--minutes {minutes:g}: compiling, and measuring how long a step takes", highlight=False)
+    with console.status("measuring"):
         costs, found = _measured(recipe, 60 * minutes, workdir, started)
     with atomic_write(path, "w") as file:
         json.dump({"minutes": minutes, "factor": found, "seconds": dataclasses.asdict(costs)}, file, indent=1)
