@@ -33,8 +33,8 @@ from jsr.layers.padding import crop_to, pad_to
 from jsr.layers.pool import local_means
 
 _PROGRAMS = 64  # compiled ones that are kept; each takes some 5 MB
-# XLA's own choice for the CPU keeps the attention of several heads at once: 2.6 GB of GRL's at 144x144, 0.7 by this one,
-# with the same bits and as fast
+# XLA's own order of work on the CPU keeps the attention of several layers at once: GRL takes 2.6 GB at 144x144, and 0.7
+# by this one, which gives the same bits and is as fast
 _CPU_OPTIONS = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
 _PROBE = 128  # side of the image on which other runtimes are compared, and whose memory tells that of others, px
 

@@ -3,8 +3,8 @@
 XLA makes the gradient with respect to a kernel as a convolution of the input by the output's gradient, whose window is
 the image. On the CPU it is quickest where the output channels fill its tiles of 64 or 32, and slow for 1x1 kernels.
 `convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. On the CPU
-three kinds of convolution are slow themselves, and computed otherwise: depthwise ones as sums of shifted products, other
-ones of groups as whole ones whose kernels have zeros, those of few channels on pairs of pixels. The rest is XLA's own,
+three kinds of convolution are slow themselves, and computed otherwise: depthwise ones as sums of shifted products, those
+of other groups as whole ones whose kernels have zeros, those of few channels on pairs of pixels. The rest is XLA's own,
 on every platform: in a trace, the convolution is one lax.conv_general_dilated.
 """
 
@@ -271,8 +271,8 @@ def _exchanged(window, size, x, gradient):
     return lax.rev(kernel, (1, 2)).transpose(1, 2, 3, 0)
 
 
-# A convolution as a primitive, for its lowering to be chosen by platform: `jaxpr` is what it computes, `way` how the CPU
-# does, a function of a _Window, input and kernel.
+# A convolution as a primitive, for its lowering to be chosen by platform: `jaxpr` computes it, on the CPU `way` does, a
+# function of a _Window, input and kernel.
 _otherwise = Primitive("convolution_otherwise")
 _MOST_TAPS = 49  # of a kernel; above, a sum of products takes long to compile, and gains little
 _LEAST_MACS = 2**20  # below, it takes longer to compile than it gains in tens of calls
@@ -344,7 +344,8 @@ def _of_pairs(window, x, kernel):
     before, after = -(-left // 2), (columns - left) // 2  # pairs that a pair sees on either side
     taps = 2 * (before + after + 1)
     starts = [2 * before - left + neighbour for neighbour in (0, 1)]
-    twice = jnp.stack([jnp.pad(kernel, [(0, 0), (start, taps - columns - start), (0, 0), (0, 0)]) for start in starts], 3)
+    twice = jnp.stack([jnp.pad(kernel, [(0, 0), (start, taps - columns - start), (0, 0), (0, 0)])
+                       for start in starts], 3)
     wanted = width + 2 * left - columns + 1
     pairs = jnp.pad(x, [(0, 0), (0, 0), (0, width % 2), (0, 0)]).reshape(batch, height, -1, 2 * channels)
     right = -(-wanted // 2) - pairs.shape[2] + after
