@@ -178,6 +178,8 @@ def _misfit(clip, name, pix_fmt, size, container, hdr):
     if min(size) < _MIN.get(name, 1):
         return f"takes no sides below {_MIN[name]} px"
     output = pyav(name).open(io.BytesIO(), "w", format=CONTAINERS[container].muxer)
+    if encoder.alpha_beside and container not in encoder.alpha_beside and colour.layout(pix_fmt).alpha:
+        return f"writes alpha beside the frames, which {container} cannot hold"
     if name not in output.supported_codecs:
         return f"writes {encoder.codec}, which {container} cannot hold"
     return ""
@@ -257,6 +259,8 @@ def _copied(clip, container, without):
     with read.opened(clip.path) as source:
         for index in wanted:
             stream = source.streams[index]
+            if container in ("mp4", "mov") and stream.type == "data" and "timecode" in stream.metadata:
+                continue  # made anew of the tag that the video stream has, too; copied, it has no rate and is refused
             if _holds(container, source, [index]):
                 copied.append(index)
                 continue
