@@ -82,7 +82,7 @@ def bad(tmp_path_factory, odd_clips):
     ("plain.mp4 --start 0.3 --end 0.1 --preview", "no frame lies between --start and --end"),
     ("plain.mp4 --start 5 --frames", "no frame lies between --start and --end"),
     ("plain.mp4 --start 99999999999999999999999", "no frame lies between --start and --end"),
-    ("alpha.webm --codec vp9 --container mp4", "libvpx-vp9 writes alpha beside the frames, which mp4 cannot hold"),
+    ("alpha.webm --codec vp9 --container mp4", "writes alpha beside the frames, which mp4 cannot hold; choose --codec ffv1"),
     ("xyz.nut", "its colours are XYZ"),
     ("plain.mp4 --start 0:x", "is no time such as 90"),
     ("plain.mp4 --stream 1", "its stream 1 is no video; choose --stream of 0"),
