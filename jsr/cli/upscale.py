@@ -51,7 +51,7 @@ import sys
 import tempfile
 import time
 
-from jsr import recipes, results, shards, terminal
+from jsr import command_line, recipes, results, shards, terminal
 from jsr.cli import _output, _progress
 from jsr.errors import UsageError, UserError
 from jsr.files import is_stream, writing
@@ -225,7 +225,7 @@ def _upscale(args, size, piped):
         film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
         unit, size_of = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
         held = results.only_shard((where["out"] or Path()) / upscale_folder.MANIFEST, shard if where["out"] else None)
-        with held, _progress.bar(unit=unit) as progress:
+        with held, command_line.terminable(), _progress.bar(unit=unit) as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, its, **where, input_quality=args.input_quality,
                 separate_alpha=args.alpha == "separate", quality=args.quality, keep_dates=args.keep_dates,

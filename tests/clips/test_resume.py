@@ -175,11 +175,12 @@ def test_a_full_disk(long, bicubic, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_says_where_it_stands(long, bicubic, tmp_path):
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_where_it_stands(signum, long, bicubic, tmp_path):
     out = tmp_path / "out.mkv"
     process = run(command(long, out, bicubic))
     wait_for(clips.folder_of(out) / "000000.mkv", process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signum)
     said, _ = process.communicate()
-    assert process.returncode == 130 and said.rstrip().endswith("stopped")
+    assert process.returncode == 128 + signum and said.rstrip().endswith("stopped")
     assert not list(clips.folder_of(out).glob("*.part")) and not out.exists()
