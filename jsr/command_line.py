@@ -122,6 +122,22 @@ def own_process():
     sys.unraisablehook = lambda what: _interrupted or sys.__unraisablehook__(what)
 
 
+@contextlib.contextmanager
+def terminable():
+    """While it is entered, SIGTERM ends a process that only runs a command as Ctrl+C does, which lets it clear up.
+
+    It is for commands without worker processes, which would inherit it.
+    """
+    own = signal.getsignal(signal.SIGINT) is _interrupt and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if own:
+        signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        if own and not _interrupted:  # else it may come again
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def in_lines(name, function):
     """Calls a function that does a command's work and turns its exceptions into lines on stderr.
 
@@ -181,7 +197,7 @@ def _wrong_settings():
     return ""
 
 
-_interrupted = []  # SIGINT, once it was raised
+_interrupted = []  # SIGINT or SIGTERM, once it was raised
 _SOON = 0.05  # s, after which an interrupt that came within an import comes again
 _LATER = 0.1  # s, after which one that was raised comes again, until the command has heard of it
 
@@ -217,13 +233,14 @@ def _stopped(name):
     """
     _heard.append(name)
     _say(name, "stopped")
+    status = 128 + (_interrupted or [signal.SIGINT])[0]
     if signal.getsignal(signal.SIGINT) is _interrupt:
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-        os._exit(128 + signal.SIGINT)
-    return 128 + signal.SIGINT
+        os._exit(status)
+    return status
 
 
 def _say(name, text):

@@ -51,7 +51,7 @@ import sys
 import tempfile
 import time
 
-from jsr import recipes, results, shards, terminal
+from jsr import command_line, recipes, results, shards, terminal
 from jsr.cli import _output, _progress
 from jsr.errors import UsageError, UserError
 from jsr.files import is_stream, writing
@@ -221,11 +221,11 @@ def _upscale(args, size, piped):
                 stdout.print(piped.shown(line))
         if args.preview:
             free = [job for job in jobs if args.overwrite or job.target and not job.target.exists()]
-            _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
+            errors += _preview(free, networks, args.input_quality, lambda line: stdout.print(piped.shown(line)))
         film = jobs[0].plan.before if len(jobs) == 1 and jobs[0].plan and jobs[0].plan.clip else None
         unit, size_of = ("frames", math.prod(film)) if film else ("Mpx", 1e6)
         held = results.only_shard((where["out"] or Path()) / upscale_folder.MANIFEST, shard if where["out"] else None)
-        with held, _progress.bar(unit=unit) as progress:
+        with held, command_line.terminable(), _progress.bar(unit=unit) as progress:
             entries, failed = upscale_folder.upscale_files(
                 jobs, networks, its, **where, input_quality=args.input_quality,
                 separate_alpha=args.alpha == "separate", quality=args.quality, keep_dates=args.keep_dates,
@@ -238,7 +238,8 @@ def _upscale(args, size, piped):
             stdout.print(_OTHERWISE)
         place = args.out or (made[0] if len(made) == 1 else "beside the pictures")
         done = f"results: {place}" if made else ""
-    return _output.ended("jsr upscale", map(piped.shown, (*errors, *failed)), done, stdout, passed)
+    said = dict.fromkeys(piped.shown(e) for e in (*errors, *failed))  # a preview fails as its clip does
+    return _output.ended("jsr upscale", said, done, stdout, passed)
 
 
 class _Pipes:
@@ -348,12 +349,17 @@ def _rate(text):
 
 
 def _preview(jobs, networks, input_quality, say):
-    """Writes one frame of each clip's result."""
+    """Writes one frame of each clip's result; returns [UserError] of those that cannot be."""
     from jsr.inference import upscale_folder
 
+    errors = []
     for job in jobs:
         if job.plan and job.plan.clip:
-            say(f"preview: {upscale_folder.preview(job, networks, input_quality)}")
+            try:
+                say(f"preview: {upscale_folder.preview(job, networks, input_quality)}")
+            except UserError as e:
+                errors.append(e)
+    return errors
 
 
 def _ending(path):

@@ -65,10 +65,13 @@ def colours_of(frame, codec, name):
     """The Colours of a frame; missing tags follow from its size and format.
 
     Raises:
-      UserError: a matrix that is none of luma and two differences.
+      UserError: a matrix that is none of luma and two differences; XYZ.
     """
     matrix, span, assumed = int(frame.colorspace), int(frame.color_range), []
     kind = layout(frame.format.name)
+    if frame.format.name.startswith("xyz"):
+        raise UserError(f"{name}: its colours are XYZ, those of digital cinema, which are not converted; convert it to "
+                        "BT.709 or BT.2020 first")
     full = frame.format.name.startswith("yuvj")
     if kind.rgb or kind.grey:
         span, matrix = span or FULL, RGB if kind.rgb else matrix

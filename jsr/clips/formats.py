@@ -40,6 +40,7 @@ class Encoder:
       options: options of the encoder, {name: value}, always.
       params: name of the option that holds parameters of the library, "" of none.
       hdr: whether it writes mastering display and light levels into its stream.
+      alpha_beside: keys of CONTAINERS that hold its alpha, which stands beside the frames; () where it is in them.
       most_bits: most bits of a channel, below which it is no lossy encoder's fault: ProRes 4444 is decoded to 12 bits.
     """
 
@@ -54,6 +55,7 @@ class Encoder:
     params: str = ""
     hdr: bool = False
     most_bits: int = 16
+    alpha_beside: tuple[str, ...] = ()
 
 
 CONTAINERS = {
@@ -77,7 +79,8 @@ ENCODERS = {
     "libx265": Encoder("hevc", 16, 51, _X26X, "medium", even=True, params="x265-params", hdr=True),
     "libsvtav1": Encoder("av1", 14, 63, tuple(map(str, range(14))), "6", even=True, params="svtav1-params", hdr=True),
     "libvpx-vp9": Encoder("vp9", 20, 63, tuple(map(str, range(9))), "4", "cpu-used",
-                          options=(("b", "0"), ("deadline", "good"), ("row-mt", "1"), ("auto-alt-ref", "0"))),
+                          options=(("b", "0"), ("deadline", "good"), ("row-mt", "1"), ("auto-alt-ref", "0")),
+                          alpha_beside=("mkv", "webm")),
     "ffv1": Encoder("ffv1", options=(("level", "3"), ("slicecrc", "1"))),
     "prores_ks": Encoder("prores", most_bits=10),
 }

@@ -13,6 +13,7 @@ from jsr.errors import UserError
 # Of the video stream as it was, or of the program that wrote it.
 _STALE = ("bps", "number_of", "_statistics", "duration", "encoder", "vendor_id")
 _OF_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "encoding_tool", "jsr"}
+_TIMECODE = ("timecode",)  # of the first frame of all
 _APPLE = ("mp4", "mov")
 _MP4_TITLES, _NO_TITLE = "mov_text", bytes(2)
 _MS = Fraction(1, 1000)
@@ -41,6 +42,8 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
     times = [time for entry in entries for time in entry["times"]]
     origin = times[0] if start is not None else 0
     form, notes = CONTAINERS[how.container], []
+    late = start is not None and origin > clip.first
+    stale, dropped = (_STALE + _TIMECODE, _OF_CONTAINER.union(_TIMECODE)) if late else (_STALE, _OF_CONTAINER)
     options = {"video_track_timescale": str(clip.time_base.denominator)} if how.container in _APPLE else {}
     if how.container == "mov":  # all keys are kept, as those of telephones
         options["movflags"] = "use_metadata_tags"
@@ -48,10 +51,13 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
         try:
             with av.open(file, "w", format=form.muxer, container_options=options) as output:
                 with read.opened(segments.path(0)) as first:
-                    video, copies = _streams(source, first, output, clip, how)
+                    video, copies = _streams(source, first, output, clip, how, stale)
                     if source:
                         output.metadata.update({key: value for key, value in source.metadata.items()
-                                                if key.lower() not in _OF_CONTAINER})
+                                                if key.lower() not in dropped})
+                        if late and any(key.lower() in _TIMECODE for holder in (source, source.streams[clip.stream])
+                                        for key in holder.metadata):
+                            notes.append("the time code was left out: that of a part is another")
                         output.set_chapters(_chapters(source, clip, origin, start, end))
                     if mark and form.mark not in output.metadata:
                         output.metadata[form.mark] = read.MARK + mark
@@ -77,15 +83,18 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
     return notes
 
 
-def _streams(source, first, output, clip, how):
-    """Adds the streams in the order of the source; returns (the video's, {index of the source: stream})."""
+def _streams(source, first, output, clip, how, stale):
+    """Adds the streams in the order of the source; returns (the video's, {index of the source: stream}).
+
+    `stale`: beginnings of the video's keys that are not copied.
+    """
     copies, video, encoded = {}, None, first.streams.video[0]
     for stream in source.streams if source else [encoded]:
         if stream is encoded or stream.index == clip.stream:
             video = output.add_stream_from_template(encoded, opaque=True)
             video.time_base, video.codec_context.framerate = clip.time_base, clip.rate.limit_denominator(1 << 16)
             video.metadata.update({key: value for key, value in stream.metadata.items()
-                                   if not key.lower().startswith(_STALE)})
+                                   if not key.lower().startswith(stale)})
             video.metadata.update({key: value for key, value in encoded.metadata.items()
                                    if key.lower() == "alpha_mode"})
             video.disposition = stream.disposition

@@ -332,7 +332,8 @@ class Frames:
         with opened(clip.path) as container:
             video = container.streams[clip.stream]
             decoder = decoder_of(video)
-            early = 0 if start is None else int(start - _EARLY_S / clip.time_base)
+            last = clip.first + clip.seconds / clip.time_base  # behind which a time may be more than FFmpeg counts
+            early = 0 if start is None else int(min(start, last) - _EARLY_S / clip.time_base)
             if early > clip.first:
                 with contextlib.suppress(error):  # of files without an index
                     container.seek(early, stream=video)

@@ -96,6 +96,8 @@ class Writer:
             with contextlib.suppress(Exception):  # the one that ends this block says more
                 self._output.close()
             self._partial.unlink(missing_ok=True)
+        if kind is not None and not self._segments.finished:
+            self._segments.remove()
 
     def write(self, shown, image):
         """Encodes the result of one frame.

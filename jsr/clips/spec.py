@@ -108,27 +108,32 @@ def specify(clip, size, container, wishes):
         names = formats.candidates(clip.codec, clip.bits, container, hdr=hdr)
     reasons = {}
     for name in names:
-        encoder, pix_fmt = ENCODERS[name], _pix_fmt(clip, name)
-        if reason := _misfit(clip, name, pix_fmt, size, container, hdr):
-            reasons[name] = reason
-            continue
-        options = _options(clip, encoder, wishes)
-        height, width = (_even(side, halved) if encoder.even else side
-                         for side, halved in zip(size, _halves(pix_fmt), strict=True))
-        found = Spec(container, name, pix_fmt, height, width, tuple(sorted(options.items())), copied, tuple(
-            notes + _notes(clip, name, pix_fmt, size, (height, width))))
-        if reason := _refused(clip, found):
-            reasons[name] = reason
-            continue
-        return found
+        found = _tried(clip, name, size, container, wishes, copied, notes)
+        if isinstance(found, Spec):
+            return found
+        reasons[name] = found
     name, reason = next(iter(reasons.items()))
     if wishes.codec is None:
         raise UserError(f"{clip.path}: {container} takes none of the encoders for {clip.pix_fmt}: {name} {reason}; "
                         "choose --container mkv")
-    others = [other for other in formats.candidates(clip.codec, clip.bits, container, hdr=hdr) if other != name
-              and not _misfit(clip, other, _pix_fmt(clip, other), size, container, hdr)]
-    advice = f"choose --codec {others[0]}" if others else "choose --container mkv"
+    plain = dataclasses.replace(wishes, crf=None, preset=None)
+    other = next((other for other in formats.candidates(clip.codec, clip.bits, container, hdr=hdr) if other != name
+                  and isinstance(_tried(clip, other, size, container, plain, copied, notes), Spec)), None)
+    advice = f"choose --codec {other}" if other else "choose --container mkv"
     raise UserError(f"{clip.path}: --codec {wishes.codec}: {name} {reason}; {advice}")
+
+
+def _tried(clip, name, size, container, wishes, copied, notes):
+    """The Spec of a clip by an encoder, or the reason why that does not take it."""
+    encoder, pix_fmt = ENCODERS[name], _pix_fmt(clip, name)
+    if reason := _misfit(clip, name, pix_fmt, size, container, bool(clip.display or clip.light)):
+        return reason
+    options = _options(clip, encoder, wishes)
+    height, width = (_even(side, halved) if encoder.even else side
+                     for side, halved in zip(size, _halves(pix_fmt), strict=True))
+    found = Spec(container, name, pix_fmt, height, width, tuple(sorted(options.items())), copied, tuple(
+        notes + _notes(clip, name, pix_fmt, size, (height, width))))
+    return _refused(clip, found) or found
 
 
 def _halves(pix_fmt):
@@ -178,6 +183,8 @@ def _misfit(clip, name, pix_fmt, size, container, hdr):
     if min(size) < _MIN.get(name, 1):
         return f"takes no sides below {_MIN[name]} px"
     output = pyav(name).open(io.BytesIO(), "w", format=CONTAINERS[container].muxer)
+    if encoder.alpha_beside and container not in encoder.alpha_beside and colour.layout(pix_fmt).alpha:
+        return f"writes alpha beside the frames, which {container} cannot hold"
     if name not in output.supported_codecs:
         return f"writes {encoder.codec}, which {container} cannot hold"
     return ""
@@ -257,6 +264,8 @@ def _copied(clip, container, without):
     with read.opened(clip.path) as source:
         for index in wanted:
             stream = source.streams[index]
+            if container in ("mp4", "mov") and stream.type == "data" and "timecode" in stream.metadata:
+                continue  # made anew of the tag that the video stream has, too; copied, it has no rate and is refused
             if _holds(container, source, [index]):
                 copied.append(index)
                 continue

@@ -1,6 +1,7 @@
 """One clip through an Upscaler: frames in, frames out, in segments by which a killed run goes on."""
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -46,10 +47,8 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
       UserError: it cannot be written, or read; segments of something else are in the way.
     """
     clip, wishes = job.plan.clip, job.plan.wishes
-    how = specify(job)
-    key = hashlib.sha256(json.dumps([settings, how.settings], sort_keys=True).encode()).hexdigest()[:16]
-    segments = clips.Segments(job.target, source_sha256, key, overwrite=overwrite)
-    frames = _frames(clip, wishes)
+    how, frames = specify(job), _frames(clip, wishes)
+    segments = clips.Segments(job.target, source_sha256, _key(how, settings), overwrite=overwrite)
     resumed, said = len(segments.finished), []
     with clips.Writer(segments, clip, how) as writer:
         def wanted(shown):
@@ -59,9 +58,6 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
             check()
             writer.write(shown, image)
             progress(shown.index + 1)
-    if not frames.count:
-        segments.remove()
-        raise UserError(f"{job.source}: no frame lies between --start and --end; it is {clip.seconds:.2f} s long")
     check()
     with atomic_write(job.target, "w+b", before=before) as file:
         notes = clips.join(clip, how, segments, file, mark=json.dumps(mark) if mark else "", start=wishes.start,
@@ -72,6 +68,17 @@ def upscale(job, upscaler, source_sha256, settings, *, mark=None, overwrite=Fals
     if resumed:
         said.append(f"{resumed} segments were finished before")
     return found, [*said, *clip.notes, *frames.notes, *how.notes, *notes]
+
+
+def clear(job, source_sha256, settings):
+    """Removes the segments of a clip's finished result, which a run that was killed at its very end has left."""
+    if clips.folder_of(job.target).exists():
+        with contextlib.suppress(UserError):  # those of another run stay
+            clips.Segments(job.target, source_sha256, _key(specify(job), settings)).remove()
+
+
+def _key(how, settings):
+    return hashlib.sha256(json.dumps([settings, how.settings], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def upscale_to_frames(job, upscaler, source_sha256, settings, ending, quality=None, *, overwrite=False,
@@ -96,6 +103,13 @@ def upscale_to_frames(job, upscaler, source_sha256, settings, ending, quality=No
 
 
 def _frames(clip, wishes):
+    """The frames of a clip that are wanted; UserError where --start and --end leave none."""
+    if (wishes.start, wishes.end) != (None, None) and next(iter(_read(clip, wishes)), None) is None:
+        raise UserError(f"{clip.path}: no frame lies between --start and --end; it is {clip.seconds:.2f} s long")
+    return _read(clip, wishes)
+
+
+def _read(clip, wishes):
     if clip.is_folder:
         return clips.FolderFrames(clip, start=wishes.start, end=wishes.end)
     return clips.Frames(clip, start=wishes.start, end=wishes.end, deinterlace=wishes.deinterlace)
@@ -180,8 +194,9 @@ def preview(job, upscaler):
 
     clip, wishes = job.plan.clip, job.plan.wishes
     start = wishes.start if wishes.start is not None else None if clip.seconds < 1 else _middle(clip, wishes)
-    some, every = (_frames(clip, clips.Wishes(start=begin)) for begin in (start, None))
-    shown = next(iter(some), None) or next(iter(every))
+    whole = _frames(clip, wishes)
+    some = _read(clip, dataclasses.replace(wishes, start=start))
+    shown = next(iter(some), None) or next(iter(whole))
     image = enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), job.plan)
     path = Path(f"{job.target}.preview.png")
     codes = np.rint(image * 255).astype(np.uint8)

@@ -247,6 +247,8 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
             with results.making(job.target, waiting=waiting):
                 known, digest, may = _verdict(job, manifest, mark, key, overwrite)
                 if may == results.PASS_OVER:
+                    if job.plan.clip:
+                        upscale_clip.clear(job, digest, key)
                     entry = known | {"source": str(job.source), "skipped": True}
                 else:
                     entry["source_sha256"] = digest
@@ -663,8 +665,13 @@ def _to_frames(found, named, out, beside, choose, errors):
                                     "them out"))
         else:
             rows[source.parent] = place.parent if place.parent != Path() else Path(source.parent.resolve().name)
-    jobs = [Job(source, None if beside else out / place, choose,
-                lambda source, plan: source.with_name(f"{source.stem}_{plan.tag}")) for source, place in rows.items()]
+    places, stems = collections.Counter(rows.values()), collections.Counter(path.with_suffix("") for path in rows)
+
+    def place_of(source, plan):  # of clips of the same stem each keeps its ending
+        return source.with_name(f"{source.stem if stems[source.with_suffix('')] == 1 else source.name}_{plan.tag}")
+
+    rows = {source: place if places[place] == 1 else place.with_name(source.name) for source, place in rows.items()}
+    jobs = [Job(source, None if beside else out / place, choose, place_of) for source, place in rows.items()]
     return jobs, rows
 
 

@@ -5,9 +5,12 @@ import importlib.util
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from jsr import model_file
+from jsr import model_file, models
+from jsr.models.basicvsrpp import SMALL
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +28,18 @@ def bicubic(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "m.safetensors"
     net = {"name": "sr", "model": "enlarge/bicubic", "scale": 2, "fields": {}, "deployed": False}
     model_file.save(path, {"sr": {}}, {"networks": [net]})
+    return path
+
+
+@pytest.fixture(scope="session")
+def recurrent(tmp_path_factory):
+    """A model file of a small BasicVSR++ of random weights, x4."""
+    path, rng = tmp_path_factory.mktemp("recurrent") / "m.safetensors", np.random.default_rng(0)
+    module = models.create("basicvsrpp", scale=4, **SMALL)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 2, 8, 8, 3), jnp.float32))
+    net = {"name": "sr", "model": "basicvsrpp", "scale": 4, "fields": SMALL, "deployed": False}
+    model_file.save(path, {"sr": jax.tree.map(lambda s: rng.normal(0, 0.01, s.shape).astype(s.dtype), shapes)},
+                    {"networks": [net]})
     return path
 
 

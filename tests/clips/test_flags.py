@@ -1,13 +1,10 @@
 """What --deinterlace, --stream, --without, --windows and the options of encoders do to clips."""
 
 import av
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr import cli, model_file, models
-from jsr.models.basicvsrpp import SMALL
+from jsr import cli
 
 
 @pytest.fixture
@@ -59,22 +56,29 @@ def test_options_of_encoders(words, codec, upscaled):
     assert [name for _, name, _ in streams] == [codec] and len(frames) == 12
 
 
+def test_a_time_code(odd_clips, bicubic, tmp_path):
+    """Its track is made anew; that of a part, which is another, is left out."""
+    source, found = odd_clips.write(tmp_path / "a.mov", sound=(), metadata={"timecode": "01:00:00:00"}), []
+    for words in [], ["--start", "0.1"]:
+        out = tmp_path / f"out{len(words)}.mov"
+        assert cli.main(["upscale", str(source), "--out", str(out), "--model", str(bicubic), "--runtime", "jax",
+                         *words]) == 0
+        with av.open(str(out)) as container:
+            found.append([(stream.type, stream.metadata.get("timecode")) for stream in container.streams])
+    assert found == [[("video", "01:00:00:00"), ("data", "01:00:00:00")], [("video", None)]]
+
+
 @pytest.mark.slow
-def test_a_recurrent_network(odd_clips, tmp_path, capsys):
+def test_a_recurrent_network(odd_clips, recurrent, tmp_path, capsys):
     """Whole scenes leave nothing beside the result; windows of a scene shorter than one see the same of it."""
-    module, rng = models.create("basicvsrpp", scale=4, **SMALL), np.random.default_rng(0)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 2, 8, 8, 3), jnp.float32))
-    net = {"name": "sr", "model": "basicvsrpp", "scale": 4, "fields": SMALL, "deployed": False}
-    model_file.save(tmp_path / "m.safetensors", {"sr": jax.tree.map(
-        lambda s: rng.normal(0, 0.01, s.shape).astype(s.dtype), shapes)}, {"networks": [net]})
     source, found = odd_clips.write(tmp_path / "a.mkv", size=(16, 24), sound=()), []
     for words, says in ([], "1 scene, each seen as a whole, its features on the disk meanwhile"), (
             ["--windows"], "1 scene, seen in windows of 30 frames that overlap by 10"):
         out = tmp_path / f"out{len(words)}.mkv"
-        assert cli.main(["upscale", str(source), "--out", str(out), "--model", str(tmp_path / "m.safetensors"),
+        assert cli.main(["upscale", str(source), "--out", str(out), "--model", str(recurrent),
                          "--codec", "ffv1", *words]) == 0
         assert says in capsys.readouterr().out
         with av.open(str(out)) as container:
             found.append(np.stack([frame.to_ndarray() for frame in container.decode(video=0)]))
-    assert {path.name for path in tmp_path.iterdir()} == {"a.mkv", "m.safetensors", "out0.mkv", "out1.mkv"}
+    assert {path.name for path in tmp_path.iterdir()} == {"a.mkv", "out0.mkv", "out1.mkv"}
     assert found[0].shape == found[1].shape and np.abs(found[0].astype(int) - found[1]).max() <= 1

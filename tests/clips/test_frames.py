@@ -53,6 +53,17 @@ def test_a_clip_to_frames(clip, bicubic, tmp_path, capsys):
     assert "was changed since it was made" in capsys.readouterr().err
 
 
+def test_clips_of_one_stem_have_folders_of_their_own(odd_clips, bicubic, tmp_path):
+    for name, count in ("a.mkv", 1), ("a.mov", 2), ("b.mkv", 1):
+        odd_clips.write(tmp_path / name, sound=(), times=list(range(0, 1001 * count, 1001)))
+    for _ in range(2):
+        assert run(tmp_path, "--frames", "--model", bicubic) == 0
+    assert {path.name: len(list(path.glob("*.png"))) for path in tmp_path.glob("*_x2")} == {
+        "a.mkv_x2": 1, "a.mov_x2": 2, "b_x2": 1}
+    assert run(tmp_path, "--frames", "--model", bicubic, "--out", tmp_path / "out") == 0
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {"a.mkv", "a.mov", "b"}
+
+
 def test_deep_frames_have_16_bits(odd_clips, bicubic, tmp_path):
     clip = odd_clips.write(tmp_path / "deep.mkv", codec="libx265", pix_fmt="yuv420p10le", sound=(), times=[0])
     assert run(clip, "--frames", "--model", bicubic) == 0

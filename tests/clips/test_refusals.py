@@ -49,6 +49,11 @@ def bad(tmp_path_factory, odd_clips):
     (folder / "playlist.mp4").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n")
     (folder / "list.mkv").write_text("ffconcat version 1.0\nfile 'http://127.0.0.1:9/a.ts'\n")
     Image.fromarray(odd_clips.picture(0)).save(folder / "a.gif")
+    write(folder / "alpha.webm", codec="libvpx-vp9", pix_fmt="yuva420p", sound=(), options={"auto-alt-ref": "0"})
+    with av.open(str(folder / "xyz.nut"), "w") as output:
+        film = output.add_stream("rawvideo", rate=25)
+        film.height, film.width, film.pix_fmt = 48, 64, "xyz12le"
+        output.mux(film.encode(odd_clips.frame(0, "rgb24").reformat(format="xyz12le")))
     return folder
 
 
@@ -74,6 +79,12 @@ def bad(tmp_path_factory, odd_clips):
     ("plain.mp4 --codec h263", "is none that clips are written by"),
     ("plain.mp4 --container avi", "choose one of mkv, mp4, mov, webm"),
     ("plain.mp4 --start 100", "no frame lies between --start and --end; it is 0.40 s long"),
+    ("plain.mp4 --start 0.3 --end 0.1 --preview", "no frame lies between --start and --end"),
+    ("plain.mp4 --start 5 --frames", "no frame lies between --start and --end"),
+    ("plain.mp4 --start 99999999999999999999999", "no frame lies between --start and --end"),
+    ("alpha.webm --codec vp9 --container mp4",
+     "libvpx-vp9 writes alpha beside the frames, which mp4 cannot hold; choose --codec ffv1"),
+    ("xyz.nut", "its colours are XYZ"),
     ("plain.mp4 --start 0:x", "is no time such as 90"),
     ("plain.mp4 --stream 1", "its stream 1 is no video; choose --stream of 0"),
     ("plain.mp4 --without 7", "there is no such stream beside the one that is taken"),
