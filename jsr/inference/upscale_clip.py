@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 import queue
 import threading
@@ -18,6 +19,7 @@ from jsr.inference.sequence import Sequence
 from jsr.inference.store import Store
 
 _AHEAD = 2  # frames that are decoded while the networks compute
+_PREVIEW = "Software", "jsr upscale --preview"  # text of a PNG by which a preview is known
 
 
 def specify(job):
@@ -189,20 +191,36 @@ def ahead(items, number):
 
 
 def preview(job, upscaler):
-    """Writes one frame of the result, of the middle or the --start of a clip, as PNG; returns its Path."""
+    """Writes one frame of the result, of the middle or the --start of a clip, as PNG; returns its Path.
+
+    Raises:
+      UserError: the clip cannot be read, or a file that is no preview has the preview's name.
+    """
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     clip, wishes = job.plan.clip, job.plan.wishes
     start = wishes.start if wishes.start is not None else None if clip.seconds < 1 else _middle(clip, wishes)
+    path, sign = Path(f"{job.target}.preview.png"), PngInfo()
+    if os.path.lexists(path) and not _is_preview(path):
+        raise UserError(f"{path}: exists and is no preview made by jsr; rename or remove it")
+    sign.add_text(*_PREVIEW)
     whole = _frames(clip, wishes)
     some = _read(clip, dataclasses.replace(wishes, start=start))
     shown = next(iter(some), None) or next(iter(whole))
     image = enlarged(upscaler, clips.to_rgb(shown.frame, clip.colours), job.plan)
-    path = Path(f"{job.target}.preview.png")
     codes = np.rint(image * 255).astype(np.uint8)
     with atomic_write(path) as file:
-        Image.fromarray(codes[..., 0] if codes.shape[2] == 1 else codes).save(file, "PNG")
+        Image.fromarray(codes[..., 0] if codes.shape[2] == 1 else codes).save(file, "PNG", pnginfo=sign)
     return path
+
+
+def _is_preview(path):
+    from PIL import Image
+
+    with contextlib.suppress(OSError, ValueError, SyntaxError), Image.open(path, formats=["PNG"]) as image:
+        return image.info.get(_PREVIEW[0]) == _PREVIEW[1]
+    return False
 
 
 def _middle(clip, wishes):

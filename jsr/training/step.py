@@ -195,8 +195,10 @@ def make_step(plan, mesh=None):
             new = jax.tree.map(lambda p, u, factor: p + u * factor, params["nets"][name], updates, factors[name])
             nets[name] = {**state.nets[name], "variables": {**statistics[name], "params": new}, "opt": opt}
             if "ema" in nets[name]:
-                nets[name]["ema"] = jax.tree.map(lambda e, p: e + (1 - ema_decay) * (p - e), nets[name]["ema"],
-                                                 optim.evaluated(opt, new))
+                # Less at first, or the average of a short run would be mostly of the parameters that it began with
+                decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+                nets[name]["ema"] = jax.tree.map(lambda e, p: e + (1 - decay).astype(e.dtype) * (p - e),
+                                                 nets[name]["ema"], optim.evaluated(opt, new))
             plateau = optim.plateau_scale(opt)
         learnt = {name: _learn(row, grads["losses"][name], given) for name, row in loss_params.items()}
         metrics = {**values, "grad_norm": norm, "learning_rate": given["learning_rate"] * plateau,

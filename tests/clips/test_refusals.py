@@ -118,6 +118,12 @@ def test_a_part(bad, bicubic, tmp_path, capsys):
     assert f"preview: {out}.preview.png" in capsys.readouterr().out
     with Image.open(f"{out}.preview.png") as image:
         assert image.size == (128, 96)
+        image.save(f"{out}.preview.png")  # which drops what tells a preview
+    again = ["upscale", str(bad / "plain.mp4"), "--out", str(out), "--overwrite", "--preview", "--model", str(bicubic),
+             "--runtime", "jax", "--start", "0.1", "--end", "0.31"]
+    assert cli.main(again) == 1 and "exists and is no preview made by jsr" in capsys.readouterr().err
+    os.remove(f"{out}.preview.png")
+    assert [cli.main(again), cli.main(again)] == [0, 0], "one's own is replaced"
     with av.open(str(out)) as container:
         times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
         assert [(chapter["start"], chapter["end"]) for chapter in container.chapters()] == [(0, 100), (100, 210)]

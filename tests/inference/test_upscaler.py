@@ -266,10 +266,10 @@ def test_another_process_gets_the_same_upscaler(photograph):
 class Small(Chain):
     """A chain on a device that has no room for tiles above a size."""
 
-    def __call__(self, lr, size=None):
+    def __call__(self, lr, size=None, **how):
         if len(lr) > self.room:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
-        return super().__call__(lr, size)
+        return super().__call__(lr, size, **how)
 
 
 @pytest.fixture

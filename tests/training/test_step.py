@@ -116,7 +116,7 @@ def test_one_step_by_hand(optimized):
     np.testing.assert_allclose(metrics["loss"], 100 / 255, rtol=1e-6)
     np.testing.assert_allclose(metrics["grad_norm"], 100 / 255, rtol=1e-6)
     np.testing.assert_allclose(gain(new), 1.1, rtol=1e-5)  # Adam's first step is the learning rate
-    np.testing.assert_allclose(new.nets["sr"]["ema"]["gain"], 1 + 0.1 * 0.1, rtol=1e-5)
+    np.testing.assert_allclose(new.nets["sr"]["ema"]["gain"], 1 + 0.9 * 0.1, rtol=1e-5)  # 0.9: the first step's
     assert (int(new.step), int(new.skipped)) == (1, 0)
     assert int(new.nets["sr"]["variables"]["count"]["passes"]) == 1
 
