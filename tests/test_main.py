@@ -296,7 +296,7 @@ def test_a_run_that_stops_early_and_is_traced_and_told_of(tiny_run, tmp_path):
     (tmp_path / "guests" / "its" / "tracker.py").write_text(HEARS)
     given = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "guests"), os.environ.get("PYTHONPATH", "")])}
     settings = {"patience": 2, "eval_every": 2, "log_every": 1, "stages[0].accumulate": 2,
-                "stages[0].players[0].learning_rate": 1e-30}
+                "stages[0].players[0].learning_rate": 1e-30, "stages[0].players[0].schedule.end": 0}
     arguments = [*tiny_run(tmp_path / "whole", **settings), "--tell=its.tracker:Hears"]
     whole = run([*arguments, "--profile=2"], env=given)
     assert whole.returncode == 0, whole.stderr
