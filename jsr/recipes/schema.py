@@ -249,8 +249,8 @@ class Recipe:
                                       "what is its own, and whose outputs are averaged; () trains the recipe's alone",
                                       ())
     ensemble: Ensemble = key("what the finished model averages, of each member", Ensemble())
-    ema_decay: float = key("decay a step of the averaged parameters, which are evaluated and kept; at most (1 + step) / "
-                           "(10 + step), so that short runs average their end; 0 averages none",
+    ema_decay: float = key("decay a step of the averaged parameters, which are evaluated and kept; at most (1 + step) "
+                           "/ (10 + step), so that short runs average their end; 0 averages none",
                            0.999, least=0, below=1)
     average_at: tuple[float, ...] = key("shares of the last stage's steps: the finished model has the mean of the "
                                         "parameters after each of them, kept as step<N>.safetensors, and at the end; "

@@ -188,6 +188,8 @@ def make_step(plan, mesh=None):
         norm = optax.tree.norm(moving)
         shrink = jnp.minimum(1.0, player.clip_norm / jnp.maximum(norm, 1e-12)) if player.clip_norm else 1.0
         given = {"learning_rate": plan.schedules[number](stage_step), "value": values["loss"]}
+        # Much at first, or the average of a short run would be mostly of the parameters that it began with
+        fresh = 1 - jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
         nets, plateau = {}, 1.0
         for name in own:  # what is frozen for a while is watched by its optimizer all the same
             clipped = jax.tree.map(lambda g: g * shrink, grads["nets"][name])
@@ -195,10 +197,8 @@ def make_step(plan, mesh=None):
             new = jax.tree.map(lambda p, u, factor: p + u * factor, params["nets"][name], updates, factors[name])
             nets[name] = {**state.nets[name], "variables": {**statistics[name], "params": new}, "opt": opt}
             if "ema" in nets[name]:
-                # Less at first, or the average of a short run would be mostly of the parameters that it began with
-                decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
-                nets[name]["ema"] = jax.tree.map(lambda e, p: e + (1 - decay).astype(e.dtype) * (p - e),
-                                                 nets[name]["ema"], optim.evaluated(opt, new))
+                nets[name]["ema"] = jax.tree.map(lambda e, p: e + fresh.astype(e.dtype) * (p - e), nets[name]["ema"],
+                                                 optim.evaluated(opt, new))
             plateau = optim.plateau_scale(opt)
         learnt = {name: _learn(row, grads["losses"][name], given) for name, row in loss_params.items()}
         metrics = {**values, "grad_norm": norm, "learning_rate": given["learning_rate"] * plateau,
