@@ -57,7 +57,7 @@ def join(clip, how, segments, file, *, mark="", start=None, end=None):
                                                 if key.lower() not in dropped})
                         if late and any(key.lower() in _TIMECODE for holder in (source, source.streams[clip.stream])
                                         for key in holder.metadata):
-                            notes.append("the time code was left out: that of a part is another")
+                            notes.append("the time code was left out: a part begins at another")
                         output.set_chapters(_chapters(source, clip, origin, start, end))
                     if mark and form.mark not in output.metadata:
                         output.metadata[form.mark] = read.MARK + mark

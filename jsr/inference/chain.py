@@ -159,7 +159,7 @@ class Chain:
         Args:
           lr: float32 array (H, W, C) in [0, 1], of `channels`.
           size: (height, width) to pad it to, of sizes that the networks take; None is as they take a whole image.
-          by_rows: whether its rows are split over all local devices, in JAX; the result is that of one device but for
+          by_rows: whether its rows are split over all local devices, in JAX; the result differs from one device's by
             float rounding, about 1e-6.
 
         Returns:

@@ -117,6 +117,9 @@ def test_one_step_by_hand(optimized):
     np.testing.assert_allclose(metrics["grad_norm"], 100 / 255, rtol=1e-6)
     np.testing.assert_allclose(gain(new), 1.1, rtol=1e-5)  # Adam's first step is the learning rate
     np.testing.assert_allclose(new.nets["sr"]["ema"]["gain"], 1 + 0.9 * 0.1, rtol=1e-5)  # 0.9: the first step's
+    later, _ = step(dataclasses.replace(state, step=jnp.int32(1000)), batch(), jax.random.key(0))
+    np.testing.assert_allclose(later.nets["sr"]["ema"]["gain"], 1 + 0.1 * (gain(later) - 1), rtol=1e-5)
+    assert gain(later) > 1.01
     assert (int(new.step), int(new.skipped)) == (1, 0)
     assert int(new.nets["sr"]["variables"]["count"]["passes"]) == 1
 
