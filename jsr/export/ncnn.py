@@ -7,7 +7,8 @@ pnnx, ncnn's own converter, makes them of the ONNX graph. It makes something els
 that what it gives has to be run and compared (jsr.export.check).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+import copy
 import importlib
 import importlib.util
 import math
@@ -44,24 +45,39 @@ def convert(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *, 
     Raises:
       UserError: a network cannot be said in ONNX for any size, or pnnx gives up; the packages pnnx or onnx are missing.
     """
-    pnnx = importlib.util.find_spec("pnnx")  # is not imported: that imports PyTorch, of which ONNX graphs need nothing
-    if pnnx is None or not pnnx.submodule_search_locations:
-        raise UserError(f"ncnn files are made by the package pnnx: {install('ncnn')}")
     try:
         model = chain_to_onnx(networks, variables, nchw=True)
     except UserError:
         raise
     except Exception as e:  # of many classes: a network may do anything with the sizes that it is given
         raise UserError(f"ncnn takes only plain networks, and this is none ({type(e).__name__}: {e!s:.80})") from e
-    _without_gathers(model)
     side, channels = -(-LEAST_SIDE // multiple(networks)) * multiple(networks), chain_channels(networks)[0]
-    shapes = [f"[1,{channels},{side * height},{side * width}]f32" for height, width in ((1, 2), (3, 2))]
+    return of_onnx(model, [(1, channels, side * height, side * width) for height, width in ((1, 2), (3, 2))], half=half)
+
+
+def of_onnx(model, shapes: Sequence[tuple[int, int, int, int]], *, half: bool = False) -> tuple[bytes, bytes]:
+    """The bytes of the .param and of the .bin of an ONNX graph, an onnx.ModelProto.
+
+    Args:
+      model: the graph; one input and one output, both float32 (N, C, H, W).
+      shapes: one or two shapes of the input; sizes in which two differ are open in the files.
+      half: parameters are stored as float16.
+
+    Raises:
+      UserError: pnnx gives up; the package pnnx is missing.
+    """
+    pnnx = importlib.util.find_spec("pnnx")  # is not imported: that imports PyTorch, of which ONNX graphs need nothing
+    if pnnx is None or not pnnx.submodule_search_locations:
+        raise UserError(f"ncnn files are made by the package pnnx: {install('ncnn')}")
+    _in_its_words(model := copy.deepcopy(model))
+    texts = ["[{}]f32".format(",".join(map(str, shape))) for shape in shapes]
+    options = [f"inputshape{number}={text}" for number, text in zip(("", "2"), texts, strict=False)]
     program, = (path for path in Path(pnnx.submodule_search_locations[0]).iterdir()
                 if path.name in ("pnnx", "pnnx.exe"))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "m.onnx").write_bytes(model.SerializeToString())
-        done = subprocess.run([program, "m.onnx", f"inputshape={shapes[0]}", f"inputshape2={shapes[1]}",
-                               f"fp16={int(half)}"], cwd=folder, capture_output=True, text=True, errors="replace")
+        done = subprocess.run([program, "m.onnx", *options, f"fp16={int(half)}"], cwd=folder, capture_output=True,
+                              text=True, errors="replace")
         files = [Path(folder, f"m.ncnn.{kind}") for kind in ("param", "bin")]
         if done.returncode or not all(path.is_file() for path in files):
             last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
@@ -78,7 +94,29 @@ def load(param: bytes, weights: bytes) -> Callable[[np.ndarray], np.ndarray]:
       Function of lr, float32 (1, H, W, C), to sr, float32 (1, H * scale, W * scale, C).
 
     Raises:
-      UserError: ncnn does not take the files; the package ncnn is missing.
+      UserError: as for `plan`.
+    """
+    run = plan(param, weights)
+
+    def upscale(lr):
+        sr = run(np.ascontiguousarray(lr[0].transpose(2, 0, 1)))
+        return np.clip(np.array(sr), 0, 1).transpose(1, 2, 0)[None]
+
+    return upscale
+
+
+def plan(param: bytes, weights: bytes, *, threads: int = 0) -> Callable[[np.ndarray], Any]:
+    """A function that computes the two files in ncnn, on the CPU in float32, as they are.
+
+    Args:
+      param, weights: what `convert` or `of_onnx` made.
+      threads: CPU threads; 0 leaves the number to ncnn.
+
+    Returns:
+      Function of lr, contiguous float32 (C, H, W), to an ncnn.Mat, of which np.array makes a float32 array (C, H, W).
+
+    Raises:
+      UserError: ncnn does not take the files, or cannot compute them; the package ncnn is missing.
     """
     if importlib.util.find_spec("ncnn") is None:
         raise UserError(f"ncnn files are checked by the package ncnn: {install('ncnn')}")
@@ -86,6 +124,8 @@ def load(param: bytes, weights: bytes) -> Callable[[np.ndarray], np.ndarray]:
     net = ncnn.Net()
     for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
         setattr(net.opt, name, False)
+    if threads:
+        net.opt.num_threads = threads
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ("m.param", "m.bin")]
         for path, content in zip(files, (param, weights), strict=True):
@@ -94,31 +134,47 @@ def load(param: bytes, weights: bytes) -> Callable[[np.ndarray], np.ndarray]:
             raise UserError("ncnn lacks layers that this network needs")
 
     def run(lr):
-        image = np.ascontiguousarray(lr[0].transpose(2, 0, 1))  # which ncnn reads where it lies, and does not keep
         with net.create_extractor() as extractor:
-            extractor.input("data", ncnn.Mat(image))
+            extractor.input("data", ncnn.Mat(lr))  # which reads it where it lies, and does not keep it
             status, sr = extractor.extract("output")
             if status:
                 raise UserError(f"ncnn cannot compute this network (status {status})")
-            return np.clip(np.array(sr), 0, 1).transpose(1, 2, 0)[None]
+            return sr
 
     return run
 
 
-def _without_gathers(model):
-    """Writes a choice of channels as a convolution by ones and zeros: pnnx takes the first of a list for the list."""
+def _in_its_words(model):
+    """Writes what pnnx takes for something else as convolutions by ones and zeros.
+
+    A choice of channels, of whose list it takes the first alone; and the channels of SpaceToDepth, which are in the
+    order (row, column, channel), and which it takes for PyTorch's, (channel, row, column).
+    """
     from onnx import helper, numpy_helper
 
     constants = {row.name: row for row in model.graph.initializer}
     channels = {row.name: row.type.tensor_type.shape.dim[1].dim_value for row in model.graph.input}
+
+    def chosen(number, indices, source, target):
+        kernel = np.eye(number, dtype=np.float32)[indices][:, :, None, None]
+        model.graph.initializer.append(numpy_helper.from_array(kernel, f"{target}_chosen"))
+        return helper.make_node("Conv", [source, f"{target}_chosen"], [target], name=f"{target}_chosen",
+                                kernel_shape=(1, 1))
+
+    nodes = []
     for node in model.graph.node:
+        source, target = node.input[0], node.output[0]
+        nodes.append(node)
         if node.op_type == "Conv":
-            channels[node.output[0]] = constants[node.input[1]].dims[0]
-        if node.op_type != "Gather" or node.input[1] not in constants or not channels.get(node.input[0]):
-            continue
-        indices = numpy_helper.to_array(constants[node.input[1]])
-        if indices.ndim == 1 and helper.get_node_attr_value(node, "axis") == 1:
-            kernel = np.eye(channels[node.input[0]], dtype=np.float32)[indices][:, :, None, None]
-            model.graph.initializer.append(numpy_helper.from_array(kernel, f"{node.name}_kernel"))
-            node.CopyFrom(helper.make_node("Conv", [node.input[0], f"{node.name}_kernel"], node.output, name=node.name,
-                                           kernel_shape=(1, 1)))
+            channels[target] = constants[node.input[1]].dims[0]
+        elif node.op_type == "SpaceToDepth" and source in channels:
+            side = helper.get_node_attr_value(node, "blocksize")
+            order = np.arange(channels[source] * side**2).reshape(channels[source], -1).T.ravel()
+            node.output[0], channels[target] = f"{target}_of_pytorch", order.size
+            nodes.append(chosen(order.size, order, node.output[0], target))
+        elif node.op_type == "Gather" and node.input[1] in constants and channels.get(source):
+            indices = numpy_helper.to_array(constants[node.input[1]])
+            if indices.ndim == 1 and helper.get_node_attr_value(node, "axis") == 1:
+                nodes[-1] = chosen(channels[source], indices, source, target)
+    model.graph.ClearField("node")
+    model.graph.node.extend(nodes)

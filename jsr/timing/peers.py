@@ -1,7 +1,7 @@
 """The same network with the same weights in other libraries, ready to be timed beside ours.
 
 All of them compute the graph that jsr.onnx_graph.write writes, for one size: PyTorch as a module of its own functions,
-ONNX Runtime and OpenVINO as it is. They are imported by the functions that need them, and only where a comparison asks.
+ONNX Runtime and OpenVINO as it is, ncnn as pnnx, its converter, translates it. They are imported by the functions that need them, and only where a comparison asks.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,16 @@ import jax
 import numpy as np
 
 from jsr.errors import UserError
+from jsr.export import ncnn
 from jsr.inference import runtimes
 from jsr.native import import_onnxruntime, import_openvino
 
-PEERS = {  # what it takes, all of it under the same name in `import` and `pip install`
+PEERS = {  # what they need, all of it under the same name in `import` and `pip install`
     "torch": ("onnx", "torch"),
     "torch_compile": ("onnx", "torch"),
     "onnxruntime": ("onnx", "onnxruntime"),
     "openvino": ("onnx", "openvino"),
+    "ncnn": ("onnx", "ncnn", "pnnx"),
 }
 _DEVICES = {"cpu": "cpu", "gpu": "cuda"}  # JAX's name of a backend: PyTorch's
 
@@ -171,13 +173,24 @@ def _openvino(graph, lr, threads, dtype):
     return [Contender("OpenVINO", call, _nhwc)], ""
 
 
+def _ncnn(graph, lr, threads, dtype):
+    """ncnn on the CPU, the engine of the desktop programs."""
+    if jax.default_backend() != "cpu" or dtype != "float32":
+        return [], "compared on a CPU in float32 only"
+    if len(lr) > 1:
+        return [], "takes one image at a time"
+    run = ncnn.plan(*ncnn.of_onnx(graph(dtype), [lr.shape]), threads=threads)
+    return [Contender("ncnn", lambda: run(lr[0]), lambda sr: _nhwc(np.array(sr)[None]))], ""
+
+
 def missing(peer):
     """The package to install for a peer, a key of PEERS, in one line; "" for nothing."""
     names = [name for name in PEERS[peer] if importlib.util.find_spec(name) is None]
     return f"not installed: pip install {' '.join(names)}" if names else ""
 
 
-_MAKERS = {"torch": _torch, "torch_compile": _torch_compile, "onnxruntime": _onnxruntime, "openvino": _openvino}
+_MAKERS = {"torch": _torch, "torch_compile": _torch_compile, "onnxruntime": _onnxruntime, "openvino": _openvino,
+           "ncnn": _ncnn}
 
 
 def _nhwc(sr):

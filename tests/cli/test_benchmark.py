@@ -152,7 +152,7 @@ def test_mistakes_are_one_line(words, message, capsys):
     (["upscale", "edsr", "--size", "64"], "'64' is not HEIGHTxWIDTH, as in 180x320"),
     (["upscale", "edsr", "--size", "0x8"], "'0x8' is not HEIGHTxWIDTH"),
     (["upscale", "edsr", "--peers", "tensorflow"],
-     "'tensorflow' is unknown; there are auto, none, torch, torch_compile, onnxruntime, openvino"),
+     "'tensorflow' is unknown; there are auto, none, torch, torch_compile, onnxruntime, openvino, ncnn"),
     (["upscale", "edsr", "--repeats", "0"], "0 is not above 0"),
     (["upscale", "edsr", "--config.seed=1"], "unknown argument '--config.seed'"),
     (["pipeline", "--config=aim22_t1", "--workers", "0,-1"], "'0,-1' is not a list of numbers of workers"),

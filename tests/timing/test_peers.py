@@ -18,7 +18,8 @@ CASES = {  # id: fields; every kind of node that PyTorch gets
     "rt4ksr": ("rt4ksr", dict(scale=2, num_feat=4, deploy=True)),  # layer norm, GELU
     "erlfn": ("rlfn/erlfn", dict(scale=2, num_feat=4, num_block=1, deploy=True)),
 }
-NAMES = {"torch": ["PyTorch", "PyTorch channels_last"], "onnxruntime": ["ONNX Runtime"], "openvino": ["OpenVINO"]}
+NAMES = {"torch": ["PyTorch", "PyTorch channels_last"], "onnxruntime": ["ONNX Runtime"], "openvino": ["OpenVINO"],
+         "ncnn": ["ncnn"]}
 
 
 def needs(peer):
@@ -58,10 +59,10 @@ def test_pytorch_computes_the_same(case):
     assert [name for name, _ in errors] == NAMES["torch"] and max(error for _, error in errors) < 5e-6
 
 
-@pytest.mark.parametrize("peer", ["onnxruntime", "openvino"])
-def test_other_libraries_compute_the_same(peer):
+@pytest.mark.parametrize("peer, case", [("onnxruntime", "edsr"), ("openvino", "edsr"), ("ncnn", "rrdbnet")])
+def test_other_libraries_compute_the_same(peer, case):
     needs(peer)
-    errors = found(peer, "edsr")
+    errors = found(peer, case)
     assert [name for name, _ in errors] == NAMES[peer] and errors[0][1] < 5e-6
 
 

@@ -6,7 +6,7 @@ import re
 
 from jsr.cli import _output
 
-PEERS = "torch", "torch_compile", "onnxruntime", "openvino"
+PEERS = "torch", "torch_compile", "onnxruntime", "openvino", "ncnn"
 RUNTIMES = "onnxruntime", "openvino"
 
 
