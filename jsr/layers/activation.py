@@ -1,10 +1,12 @@
 """Activations that networks share. Each is a jitted function, whose name stays readable in a traced network."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
 import jax
+from jax import lax
 import jax.numpy as jnp
 
 
@@ -16,8 +18,14 @@ def prelu(x, slope):
 
 @jax.jit
 def gelu(x):
-    """The exact one, as torch.nn.GELU() and not the tanh form that is JAX's default; any float dtype, kept."""
-    return nn.gelu(x, approximate=False)
+    """The exact one, as torch.nn.GELU() and not the tanh form that is JAX's default; any float dtype, kept.
+
+    It is written by erf, as PyTorch's is: JAX writes it by erfc, which takes twice the time on a CPU. In half precision
+    it is JAX's, since 1 + erf(x) would be rounded where x is far below 0.
+    """
+    if jnp.finfo(x.dtype).bits < 32:
+        return nn.gelu(x, approximate=False)
+    return 0.5 * x * (1 + lax.erf(x * math.sqrt(0.5)))
 
 
 class PReLU(nn.Module):

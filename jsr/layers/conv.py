@@ -276,29 +276,35 @@ def _exchanged(window, size, x, gradient):
 _otherwise = Primitive("convolution_otherwise")
 _MOST_TAPS = 49  # of a kernel; above, a sum of products takes long to compile, and gains little
 _LEAST_MACS = 2**20  # below, it takes longer to compile than it gains in tens of calls
-_LEAST_MACS_OF_PAIRS = 2**23  # the same of convolutions of few channels, which gain less
-_FILLED = 32  # channels of groups taken together, with which a convolution is quick
+_LEAST_MACS_OF_ONE = 2**23  # the same of convolutions of one group, which gain less
+_FILLED = 32  # channels or features taken together, with which a convolution is quick
 
 
 def _way(window, x, kernel):
     """How the CPU computes a convolution: a function of window, input and kernel, or None for XLA's way.
 
-    By measurements of jaxlib 0.10.2 on a CPU with AVX-512, one core, 135x240 px: depthwise 3x3 kernels take a twentieth
-    to a fortieth of XLA's time, four groups of 32 channels a seventh, 3 to 16 channels a quarter to four fifths.
+    By measurements of jaxlib 0.10.2 on a CPU with AVX-512, one core: depthwise 3x3 kernels take a twentieth to a
+    fortieth of XLA's time, four groups of 32 channels a seventh, 3 to 16 features a tenth to a half, channels that are
+    no multiple of 4 two thirds, 1x1 kernels of more than 16 channels six tenths to nine tenths.
     """
     *size, channels, features = kernel.shape
     taps, by_ones = math.prod(size), window.strides == (1, 1)
     fits = all(p <= d * (k - 1) for p, d, k in zip(window.padding, window.dilation, size, strict=True))
     symbolic = any(map(export.is_symbolic_dim, x.shape))
-    if taps > 1 and window.groups > 1 and (symbolic or math.prod(x.shape) * taps >= _LEAST_MACS):
+    if window.groups > 1:
+        if taps == 1 or not symbolic and math.prod(x.shape) * taps < _LEAST_MACS:
+            return None
         if window.groups == features > channels == 1 and by_ones and taps <= _MOST_TAPS and fits:
             return _of_moved
         return _of_blocks if x.dtype == jnp.float32 else None
-    few = channels <= 16 and features <= 32 and channels * features <= 256
-    if (few and window.groups == 1 and by_ones and window.dilation == (1, 1) and size[1] > 1 and fits and not symbolic
-            and x.dtype == jnp.float32 and math.prod(x.shape) * taps * features >= _LEAST_MACS_OF_PAIRS):
-        return _of_pairs
-    return None
+    if symbolic or x.dtype != jnp.float32 or math.prod(x.shape) * taps * features < _LEAST_MACS_OF_ONE:
+        return None
+    if taps == 1:
+        return _of_products if by_ones and channels > 16 and window.padding == (0, 0) else None
+    few = channels <= 16 and features <= 16 or channels < 4 and features <= _FILLED
+    if few and by_ones and window.dilation == (1, 1) and size[1] > 1 and fits:
+        return _of_neighbours
+    return _of_wholes if channels > 4 and (_to_fours(channels) or _to_eights(features)) else None
 
 
 def _moved(window, size, x):
@@ -334,25 +340,46 @@ def _of_blocks(window, x, kernel):
                             for part, whole in zip(jnp.split(x, wholes, -1), kernels, strict=True)], -1)
 
 
-def _of_pairs(window, x, kernel):
-    """A convolution on pairs of neighbours in a row, which together have twice the channels: the image is the same in
-    memory, the kernel is there twice, once for each neighbour.
+def _of_products(window, x, kernel):
+    """A convolution by a 1x1 kernel: the product of two matrices."""
+    return jnp.tensordot(x, kernel[0, 0], 1, precision=window.precision)
+
+
+def _of_neighbours(window, x, kernel):
+    """A convolution whose every step gives several neighbours in a row, so that they fill it together: the kernel is
+    there once for each of them, moved by a pixel. Their features are in memory as one pixel after another.
     """
     rows, columns, channels, features = kernel.shape
-    batch, height, width, _ = x.shape
+    batch, _, width, _ = x.shape
     up, left = window.padding
-    before, after = -(-left // 2), (columns - left) // 2  # pairs that a pair sees on either side
-    taps = 2 * (before + after + 1)
-    starts = [2 * before - left + neighbour for neighbour in (0, 1)]
-    twice = jnp.stack([jnp.pad(kernel, [(0, 0), (start, taps - columns - start), (0, 0), (0, 0)])
-                       for start in starts], 3)
+    together = min(8, 2 ** int(math.log2(_FILLED // features)) * (2 if channels < 4 else 1))
+    many = jnp.stack([jnp.pad(kernel, [(0, 0), (each, together - 1 - each), (0, 0), (0, 0)])
+                      for each in range(together)], 3)
+    many = many.reshape(rows, columns + together - 1, channels, together * features)
     wanted = width + 2 * left - columns + 1
-    pairs = jnp.pad(x, [(0, 0), (0, 0), (0, width % 2), (0, 0)]).reshape(batch, height, -1, 2 * channels)
-    right = -(-wanted // 2) - pairs.shape[2] + after
-    y = lax.conv_general_dilated(
-        pairs, twice.reshape(rows, taps // 2, 2 * channels, 2 * features), (1, 1), [(up, up), (before, right)],
-        dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=window.precision)
-    return y.reshape(*y.shape[:2], -1, features)[:, :, :wanted]
+    steps = -(-wanted // together)
+    right = (steps - 1) * together + many.shape[1] - width - left
+    y = lax.conv_general_dilated(x, many, (1, together), [(up, up), (left, right)],
+                                 dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=window.precision)
+    return y.reshape(batch, y.shape[1], -1, features)[:, :, :wanted]
+
+
+def _of_wholes(window, x, kernel):
+    """A convolution of more channels, which are zero, and of more features, which are dropped: whole vectors."""
+    features, more = kernel.shape[-1], _to_fours(x.shape[-1])
+    kernel = jnp.pad(kernel, [(0, 0), (0, 0), (0, more), (0, _to_eights(features))])
+    return window(jnp.pad(x, [(0, 0), (0, 0), (0, 0), (0, more)]), kernel)[..., :features]
+
+
+def _to_fours(channels):
+    """The number of channels that lack to a multiple of 4."""
+    return -channels % 4
+
+
+def _to_eights(features):
+    """The number of features that lack to a multiple of 8, 0 where they would be a fifth and more of the work."""
+    lacking = -features % 8
+    return lacking if 5 * lacking < features + lacking else 0
 
 
 def _otherwise_by_x(gradient, x, kernel, *, window, way, jaxpr):
@@ -380,7 +407,7 @@ def _otherwise_by_kernel(gradient, x, kernel, *, window, way, jaxpr):
     def of_blocks(x, gradient):
         return jax.vjp(lambda kernel: _of_blocks(window, x, kernel), jnp.zeros(shape, dtype))[1](gradient)[0]
 
-    if way is _of_pairs:
+    if way not in (_of_moved, _of_blocks):
         return _transposed_by_kernel(gradient, x, kernel, window=window)
     of_the_cpu = {_of_moved: of_moved, _of_blocks: of_blocks}[way]
     return lax.platform_dependent(x, gradient, cpu=of_the_cpu, default=_own(window, kernel.aval))
