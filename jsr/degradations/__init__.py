@@ -35,7 +35,8 @@ __getattr__ = lazy.getter(__name__, {
 
 # What a step makes, (bytes, image): a codec's file and the image decoded from it, or None for either
 Made = tuple[bytes, np.ndarray] | tuple[bytes, None] | tuple[None, np.ndarray]
-_RESIZE_REACH = 4  # LR px beyond which no resize looks
+_RESIZE_REACH = {"pillow_bicubic": 2}  # LR px beyond which a resize does not look
+_FARTHEST = 4  # of all others
 _CHROMA_REACH = 2  # LR px beyond which no decoder of JPEG looks, as it enlarges chroma
 _FILTER_REACH = 16  # LR px that a part of an image gets around it where there are filters
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}
@@ -420,14 +421,15 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
     cut = [step for step in record["steps"] if _is_codec(step)]
     block = 1 if filtered else max(codec(step["fn"]).block for step in cut)
     reach = _reach(**cut[0]) if len(cut) == 1 else block
-    resized = any(step["fn"] in resize.RESIZES for step in record["steps"])
+    resized = max([_RESIZE_REACH.get(step["fn"], _FARTHEST) for step in record["steps"]
+                   if step["fn"] in resize.RESIZES], default=0)
     inner, read = [], []
     for (start, stop), side in zip((rows, columns), hr.shape[:2], strict=True):
         side //= scale
         whole = start, stop
         if block > 1:
             whole = max((start - reach) // block, 0) * block, min(-(-(stop + reach) // block) * block, side)
-        margin = _FILTER_REACH if filtered else _RESIZE_REACH if resized else 0
+        margin = _FILTER_REACH if filtered else resized
         outer = max(whole[0] - margin, 0), min(whole[1] + margin, side)
         inner.append(slice(None) if filtered else slice(whole[0] - outer[0], whole[1] - outer[0]))
         read.append((outer, outer if filtered else whole))

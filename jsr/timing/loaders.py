@@ -16,6 +16,7 @@ from PIL import Image
 
 from jsr import images
 from jsr.data import pipeline
+from jsr.datasets import array_records
 from jsr.datasets.images_builder import ImagesBuilder, configs
 from jsr.datasets.records import Original
 from jsr.degradations import degrade_device
@@ -79,8 +80,8 @@ class Repeated:
     def __len__(self):
         return RECORDS
 
-    def __getitem__(self, index):
-        return {**self._records[index % len(self._records)], "name": str(index)}
+    def unread(self, index):
+        return {**self._records.unread(index % len(self._records)), "name": str(index)}
 
 
 def made_up(seed, size=MADE_UP_SIZE):
@@ -122,7 +123,7 @@ def prepare(photographs, folder):
     builder = Photographs(data_dir=folder, config="aim22_t1")
     builder.paths, builder.num_workers, builder.announce = sorted(whole.iterdir()), 0, lambda line: None
     builder.download_and_prepare()
-    records = Repeated(builder.as_data_source("train"))
+    records = Repeated(array_records.Records(builder, "train"))
     return {
         "jsr, LR on the fly": (_batches(records, "aim22_t1"), _bytes(builder.data_path)),
         "jsr, left to the device": (_batches(records, "aim22_t1", left=True), _bytes(builder.data_path)),
