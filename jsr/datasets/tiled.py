@@ -155,8 +155,9 @@ class Tiled:
         if len(table) == 4 * np.prod(shape):
             part = np.frombuffer(table, "<u4").reshape(shape)[:, down.start:down.stop, across.start:across.stop]
             for offsets, counts, sums in part.swapaxes(0, 1).tolist():
-                run = memoryview(self._data[offsets[0]:offsets[-1] + counts[-1]])
-                tiles = [run[at - offsets[0]:at - offsets[0] + count] for at, count in zip(offsets, counts, strict=True)]
+                first, last = offsets[0], offsets[-1] + counts[-1]
+                run = memoryview(self._data[first:last])
+                tiles = [run[at - first:at - first + count] for at, count in zip(offsets, counts, strict=True)]
                 if list(map(zlib.crc32, tiles)) != sums:
                     break
                 found += tiles

@@ -394,8 +394,9 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
 
     The part equals the same part of the whole LR image, bit for bit. With resizes and JPEG the codec gets whole blocks
     of the whole image's grid, those in which the part and the px next to it lie, since chroma is interpolated; where
-    there are several codecs, one block more on each side than the part lies in. AVIF gets the whole image. WebP, which predicts from block to block, and mozjpeg300 and mozjpeg403, which choose coefficients
-    beyond a block, give another image's part, with the grid of the whole.
+    there are several codecs, one block more on each side than the part lies in. AVIF gets the whole image. WebP, which
+    predicts from block to block, and mozjpeg300 and mozjpeg403, which choose coefficients beyond a block, give another
+    image's part, with the grid of the whole.
 
     Args:
       name: key of `PROTOCOLS`, of images.

@@ -133,7 +133,7 @@ def test_records(copy, tmp_path, key):
 def test_splits_that_share_an_image(copy, tmp_path, dataset):
     folder = copy("image_folder")
     shutil.copy(folder / "train/c.jpg", folder / "validation/other.jpg")
-    with pytest.raises(UserError, match="/1.4.0: not built, its splits overlap: other.jpg of validation is c.jpg "
+    with pytest.raises(UserError, match="/1.5.0: not built, its splits overlap: other.jpg of validation is c.jpg "
                                         "of train, the same bytes. Remove them from one split") as error:
         build(dataset, data_dir=tmp_path, manual_dir=folder, num_workers=0)
     assert "\n" not in str(error.value)
