@@ -164,24 +164,30 @@ def _features(record):
         (kind, values), = _fields(feature)
         if kind == _BYTES:
             (_, value), = _fields(values)
-            yield bytes(name).decode(), value if len(value) > _BLOCK else bytes(value)
+            yield bytes(name).decode(), value if isinstance(value, Span) else bytes(value)
         elif kind == _INTEGERS:
             (_, packed), = _fields(values)
-            yield bytes(name).decode(), _varint(bytes(packed), 0)[0]
+            yield bytes(name).decode(), _varint(packed, 0)[0]
         else:
             raise ValueError("has another kind of field")
 
 
 def _fields(message):
-    """(field number, Span) of the fields of a protobuf message, all of them bytes or messages."""
+    """(field number, content) of the fields of a protobuf message, all of them bytes or messages.
+
+    Contents of more than a block are Spans, others are read at once: bytes, as a memoryview.
+    """
     at = 0
     while at < len(message):
         head = message[at:at + _HEAD]
         size, begin = _varint(head, 1)
         if head[0] & 7 != _LENGTH_NEXT or at + begin + size > len(message):
             raise ValueError("is no message")
-        yield head[0] >> 3, message.part(at + begin, size)
-        at += begin + size
+        first, at = at + begin, at + begin + size
+        if isinstance(message, Span) and size > _BLOCK:
+            yield head[0] >> 3, message.part(first, size)
+        else:
+            yield head[0] >> 3, memoryview(message[first:at])
 
 
 def _varint(data, at):
