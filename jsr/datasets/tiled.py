@@ -8,13 +8,13 @@ needs, their bytes as they are, which Pillow decodes. What was measured on photo
 
   form                                        a crop    the whole    bytes
   PNG                                                      161 ms     1.00
-  TIFF, Zstandard, tiles of 96                3.9 ms        38 ms     1.03    <- this one, or
-  TIFF, Zstandard, tiles of 64                3.7 ms        39 ms     1.04
+  TIFF, Zstandard, tiles of 96                3.9 ms        38 ms     1.03
+  TIFF, Zstandard, tiles of 64                3.7 ms        39 ms     1.04    <- this one, or
   TIFF, pixels, tiles of 96                   0.7 ms        19 ms     1.98
   TIFF, pixels, tiles of 64                   0.7 ms        22 ms     1.88    <- this one
   TIFF, pixels, tiles of 32                   1.0 ms        38 ms     1.84
 
-Of the 3.9 ms Zstandard itself takes 2. LZ4, a third of that, takes 0.8 of the pixels' bytes. Before, with the ratios of
+Of the 3.7 ms Zstandard itself takes 2. LZ4, a third of that, takes 0.8 of the pixels' bytes. Before, with the ratios of
 an idle machine, PNG in tiles of 128 took 4.4 times as much as Zstandard, lossless WebP 3.6 times, deflate 2.6 times.
 
 Of 60 photographs of 320 to 1411 px Zstandard takes 1.06 times the bytes of PNG in the median, so that pixels which take
@@ -35,7 +35,7 @@ from jsr import images
 from jsr.errors import FileError, UserError
 
 _NONE, _ZSTANDARD = 1, 50000  # TIFF's numbers of compressions
-_TILES = {_NONE: 64, _ZSTANDARD: 96}  # side of a tile, px; TIFF wants a multiple of 16
+_TILE = 64  # side of a tile, px; TIFF wants a multiple of 16
 _PREDICTORS = {_NONE: 1, _ZSTANDARD: 2}  # 2: each pixel as its difference from the left one
 _WORTH = 1.85  # times the bytes of Zstandard that pixels as they are may take
 
@@ -55,7 +55,7 @@ def _fixed(compression):
         277: 3,  # samples a pixel
         284: 1,  # stored pixel by pixel
         317: _PREDICTORS[compression],
-        322: _TILES[compression], 323: _TILES[compression],
+        322: _TILE, 323: _TILE,
     }
 
 
@@ -73,27 +73,22 @@ def encode(image):
     Raises:
       UserError: Pillow's libtiff is one without Zstandard.
     """
-    plain, compression = _column(image, _TILES[_NONE]), _ZSTANDARD
-    tiles = _zstandard(_column(image, _TILES[_ZSTANDARD]))
+    (height, width), (down, across) = image.shape[:2], map(_tiles, image.shape[:2])
+    padded = np.pad(image, ((0, down * _TILE - height), (0, across * _TILE - width), (0, 0)), "edge")
+    plain = padded.reshape(down, _TILE, across, _TILE, 3).swapaxes(1, 2).reshape(-1, _TILE, _TILE, 3)
+    tiles, compression = _zstandard(plain), _ZSTANDARD
     if plain.nbytes <= _WORTH * sum(map(len, tiles)):
-        tiles, compression = [tile.tobytes() for tile in np.split(plain, len(plain) // _TILES[_NONE])], _NONE
-    return _file(*image.shape[:2], tiles, compression, [*map(zlib.crc32, tiles)])
+        tiles, compression = [tile.tobytes() for tile in plain], _NONE
+    return _file(height, width, tiles, compression, [*map(zlib.crc32, tiles)])
 
 
-def _column(image, side):
-    """The tiles of an image below each other: uint8 (number * side, side, 3)."""
-    (height, width), (down, across) = image.shape[:2], (_tiles(length, side) for length in image.shape[:2])
-    padded = np.pad(image, ((0, down * side - height), (0, across * side - width), (0, 0)), "edge")
-    return padded.reshape(down, side, across, side, 3).swapaxes(1, 2).reshape(-1, side, 3)
-
-
-def _zstandard(column):
-    """The compressed bytes of tiles that lie below each other."""
-    side, buffer = column.shape[1], io.BytesIO()
-    # Pillow writes no tiles, but strips of the height of a tile are the same bytes.
+def _zstandard(tiles):
+    """The compressed bytes of tiles, uint8 (number, _TILE, _TILE, 3)."""
+    buffer = io.BytesIO()
+    # Pillow writes no tiles; but the tiles below each other, in strips of the height of a tile, are the same bytes.
     try:
-        Image.fromarray(column).save(buffer, "TIFF", compression="zstd", tiffinfo={317: _PREDICTORS[_ZSTANDARD]},
-                                     strip_size=side * side * 3)
+        Image.fromarray(tiles.reshape(-1, _TILE, 3)).save(
+            buffer, "TIFF", compression="zstd", tiffinfo={317: _PREDICTORS[_ZSTANDARD]}, strip_size=tiles[0].size)
     except OSError as e:
         raise UserError(f"Pillow {PIL.__version__} writes no TIFF with Zstandard here ({e}); the wheels of Pillow 12 "
                         "and later do: pip install --upgrade pillow") from e
@@ -109,7 +104,7 @@ def is_tiled(data):
     if len(head) < _TABLE_AT or head[:_START.size] != _START.pack(b"II", 42, 8, len(_TAGS)):
         return False
     entries = {tag: value for tag, _, _, value in _entries(head)}
-    return (entries.keys() == set(_TAGS) and entries[_COMPRESSION] in _TILES
+    return (entries.keys() == set(_TAGS) and entries[_COMPRESSION] in _PREDICTORS
             and all(entries[tag] == value for tag, value in _fixed(entries[_COMPRESSION]).items()))
 
 
@@ -136,16 +131,15 @@ class Tiled:
 
     def __getitem__(self, slices):
         """uint8 of the rows and columns of two slices without steps; raises FileError where a tile is damaged."""
-        side = _TILES[self._compression]
         rows, columns = (slice(*part.indices(length)[:2]) for part, length in zip(slices, self.shape, strict=False))
-        down, across = (range(part.start // side, _tiles(part.stop, side)) for part in (rows, columns))
+        down, across = (range(part.start // _TILE, _tiles(part.stop)) for part in (rows, columns))
         tiles = self._read(down, across)
         if self._compression == _NONE:
-            region = _joined(tiles, len(down), len(across), side)
+            region = _joined(tiles, len(down), len(across))
         else:
-            file = _file(len(down) * side, len(across) * side, tiles, self._compression, [0] * len(tiles))
+            file = _file(len(down) * _TILE, len(across) * _TILE, tiles, self._compression, [0] * len(tiles))
             region = images.read_rgb(file, name=self._name)
-        top, left = down.start * side, across.start * side
+        top, left = down.start * _TILE, across.start * _TILE
         return region[rows.start - top:rows.stop - top, columns.start - left:columns.stop - left]
 
     def head(self):
@@ -154,8 +148,7 @@ class Tiled:
 
     @property
     def _table_shape(self):
-        side = _TILES[self._compression]
-        return 3, _tiles(self.shape[0], side), _tiles(self.shape[1], side)
+        return 3, _tiles(self.shape[0]), _tiles(self.shape[1])
 
     def _read(self, down, across):
         """The bytes of the tiles of these rows and columns of tiles; those of a row lie one behind the other."""
@@ -174,16 +167,16 @@ class Tiled:
         return found
 
 
-def _joined(tiles, down, across, side):
+def _joined(tiles, down, across):
     """The image of tiles of pixels, row by row."""
-    image = np.empty((down, side, across, side, 3), np.uint8)
+    image = np.empty((down, _TILE, across, _TILE, 3), np.uint8)
     for number, tile in enumerate(tiles):
-        image[number // across, :, number % across] = np.frombuffer(tile, np.uint8).reshape(side, side, 3)
-    return image.reshape(down * side, across * side, 3)
+        image[number // across, :, number % across] = np.frombuffer(tile, np.uint8).reshape(_TILE, _TILE, 3)
+    return image.reshape(down * _TILE, across * _TILE, 3)
 
 
-def _tiles(length, side):
-    return -(-length // side)
+def _tiles(length):
+    return -(-length // _TILE)
 
 
 def _entries(data):

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from jsr import degradations
-from jsr.errors import MissingLibrary
+from jsr.errors import MissingLibrary, UserError
 from jsr.timing import timing
 from jsr.timing.loaders import made_up
 
@@ -31,8 +31,11 @@ def measure(name, size=SIZE, *, rounds):
     """
     protocol = degradations.protocol(name)
     try:
-        codecs = degradations.codecs(degradations.draw(name))
         hr = _clip(size) if protocol.video else degradations.crop_to_multiple(made_up(0, size), protocol.scale)
+    except ValueError as e:
+        raise UserError(f"{name}: {e}; take a larger --size") from e
+    try:
+        codecs = degradations.codecs(degradations.draw(name))
         found, seeds = [], iter(range(1 << 30))
         seconds = timing.interleaved({
             "make": lambda: found.append(degradations.degrade(name, hr, seed=next(seeds))),
@@ -50,7 +53,7 @@ def measure(name, size=SIZE, *, rounds):
 
 def _clip(size):
     """A made-up picture that moves: uint8 YUV 4:2:0 (FRAMES, H * 3 // 2, W), by whole px of luma and chroma."""
-    height, width = (side // 16 * 16 for side in size)
+    height, width = degradations.crop_to_multiple(np.empty((*size, 3), np.uint8), 16).shape[:2]
     whole = Image.fromarray(made_up(0, (height, width + 2 * FRAMES))).convert("YCbCr")
     frames = []
     for step in range(FRAMES):
