@@ -2,7 +2,7 @@
 
 from rich.filesize import decimal
 
-LOADERS = ("", ">median patches/s", ">best", ">on the fly / this", ">disk", ">of the PNG files")
+LOADERS = ("loader", ">median patches/s", ">best", ">on the fly / this", ">disk", ">of the PNG files")
 DEGRADE = ("degradation", ">HR", ">images/s", ">best", ">decoded/s", ">LR bytes", "codecs")
 
 
