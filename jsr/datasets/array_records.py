@@ -24,6 +24,7 @@ _CHUNK = struct.Struct("<5Q")
 _SIGNATURE, _RECORD = ord("s"), ord("r") | 1 << 8  # kind and number
 _AS_IT_IS = 0  # compression
 _HEAD = 96  # bytes in which a field's name, kind and size lie
+_pread = getattr(os, "pread", None)  # Windows has none, and no ArrayRecord
 _BYTES, _INTEGERS = 1, 3  # kinds of a tf.Example's Feature, by their field numbers
 _LENGTH_NEXT = 2  # protobuf's wire type of bytes and messages
 
@@ -140,7 +141,7 @@ class Span:
             return b""
         first += self._start
         (block, begin), headers = divmod(first, _ROOM), (first + size - 1) // _ROOM - first // _ROOM
-        data = os.pread(self._file.number, size + headers * _BLOCK_HEADER, block * _BLOCK + _BLOCK_HEADER + begin)
+        data = _pread(self._file.number, size + headers * _BLOCK_HEADER, block * _BLOCK + _BLOCK_HEADER + begin)
         if not headers:
             return data
         view, head = memoryview(data), _ROOM - begin

@@ -32,7 +32,7 @@ def test_figures(photograph, tmp_path):
     ours, *others = loaders.measure([photograph(480, 480)], tmp_path, rounds=2)
     assert ours["name"] == "jsr, LR on the fly" and ours["ratio"] == 1
     for row in others:
-        assert row["ratio"] > 0 and (row["bytes_ratio"] == 1) == (row["name"] == "whole PNG files")
+        assert row["ratio"] > 0 and (row["bytes_ratio"] == 1 or row["name"] != "whole PNG files")
         assert row["best_patches_per_s"] >= row["patches_per_s"] > 0
 
 
