@@ -25,8 +25,8 @@ from jsr.files import writing
 
 FOLDER = ".decoded"  # in the folder of the datasets
 LIMIT = 64 << 30  # bytes of all parts there
-_FORM = 1  # of the parts: those of another one are left alone
-_PX_BYTES = 2  # of a part a pixel, about
+_FORM = 2  # of the parts: those of another one are left alone
+_PX_BYTES = 3  # of a part a pixel, at most about
 _LINE_EVERY_S = 15
 
 

@@ -25,7 +25,7 @@ from jsr import degradations, guests, images, losses
 from jsr.chain import takes_quality
 from jsr.data.kept import kept
 from jsr.data.order import Order
-from jsr.datasets import records, tiled
+from jsr.datasets import array_records, records, tiled
 from jsr.degradations import degrade_device
 from jsr.degradations.resize import pillow_bicubic
 from jsr.errors import FileError, UserError, nearest
@@ -211,7 +211,7 @@ class PairedCrops:
             whole = [way, self._sides if small else 0]  # what the image is made of, beside its file
             lr, part, made = degradations.degrade_part(
                 self._degrade, hr, (y, y + rows), (x, x + columns), seed=int(rng.integers(1 << 62)), **self._fixed,
-                kept=lambda steps, make: kept(self._keep, record["hr"], [steps, *whole], make))
+                kept=lambda steps, make: kept(self._keep, tiled.identity(record["hr"]), [steps, *whole], make))
             return {"lr": lr, "hr": part}, Crop(hr, scale, y, x, size, made)
         part = hr[y * scale:(y + rows) * scale, x * scale:(x + columns) * scale]
         if "lr" not in record:
@@ -227,8 +227,10 @@ class PairedCrops:
 
     def _hr(self, record):
         """The HR image in a form that crops can be cut from: decoded by region, or whole and kept."""
-        if tiled.is_tiled(record["hr"]):
-            return tiled.Tiled(record["hr"], f"{record['name']} (hr)")
+        hr = record["hr"]
+        if tiled.is_tiled(hr):
+            where = f", in {hr}" if isinstance(hr, array_records.Span) else ""
+            return tiled.Tiled(hr, f"{record['name']} (hr{where})")
         return self._decode(record, "hr")
 
 
@@ -328,19 +330,20 @@ class Sampler:
     line for each record that should have given it and could not.
 
     Args:
-      source: random-access records.
+      source: random-access records; `unread(number)` gives them where it has that, else `[number]`.
       transform: function of a record and a generator that gives a sample.
       max_damaged: number of records that may be tried for a sample in vain.
     """
 
     def __init__(self, source, transform, max_damaged):
         self._source, self._transform, self._most = source, transform, max_damaged
+        self._record = source.unread if hasattr(source, "unread") else source.__getitem__
 
     def __call__(self, number, rng):
         lines = []
         for tried in range(len(self._source)):
             try:
-                sample = self._transform(self._source[(number + tried) % len(self._source)], rng)
+                sample = self._transform(self._record((number + tried) % len(self._source)), rng)
                 return sample | {LEFT_OUT: np.array("\n".join(lines))}
             except FileError as e:
                 lines.append(" ".join(str(e).splitlines()))

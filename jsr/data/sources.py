@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from jsr import guests, images, listing
 from jsr.data import headers
 from jsr.data.decoded import Decoded
+from jsr.datasets import array_records
 from jsr.datasets.build import ON_FIRST_USE, damage, default_data_dir, find, names
 from jsr.datasets.cut import WHOLE
 from jsr.datasets.folders import FOLDERS, path_of
@@ -453,7 +454,7 @@ class RecordSource:
             raise UserError(f"{self.dataset}: {_to_build(wrong, cls, config, self.data_dir)}")
         builder = cls(data_dir=self.data_dir, config=config)
         try:
-            self._records = builder.as_data_source(self.split)
+            self._records = array_records.Records(builder, self.split)
             parts = tfds.core.ReadInstruction.from_spec(self.split).to_absolute(builder.info.splits)
         except (ValueError, KeyError) as e:
             raise UserError(f"{self.dataset}: {_no_split(self.split, builder.info.splits)}") from e
@@ -466,9 +467,16 @@ class RecordSource:
         return len(self._records)
 
     def __getitem__(self, index):
+        return self._read(index, self._records.__getitem__)
+
+    def unread(self, index):
+        """The record of which `hr` is read as it is sliced, where it is decoded by region."""
+        return self._read(index, self._records.unread)
+
+    def _read(self, index, read):
         index = range(len(self))[index]  # an index out of range is no damage
         try:
-            record = self._records[index]
+            record = read(index)
         except Exception as e:  # the record reader's own, on damage that leaves the file's size as it was
             raise FileError(f"{self.dataset}: record {index} of {self.split} is damaged; run: jsr build {self.dataset} "
                             f"--overwrite --data_dir {self.data_dir}") from e
@@ -505,6 +513,10 @@ class ListedSource:
 
     def __getitem__(self, index):
         return self.source[self.numbers[index]]
+
+    def unread(self, index):
+        """The record as the source's `unread` gives it."""
+        return self.source.unread(self.numbers[index])
 
 
 def _listed_paths(paths, files, dataset):

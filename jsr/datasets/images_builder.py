@@ -2,6 +2,7 @@
 
 import abc
 import functools
+import os
 from pathlib import Path
 import shutil
 import sys
@@ -14,7 +15,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from jsr import degradations, parallel
-from jsr.datasets import beam, records
+from jsr.datasets import array_records, beam, records
 from jsr.errors import UserError
 
 HR = "hr"  # the config without LR images; every other one is named after its degradation protocol
@@ -30,10 +31,20 @@ def configs(*protocols):
 
 
 class _Writer(tfds.core.ExampleWriter):
-    """Writes the same bytes in every process: TFDS leaves the order of record fields to protobuf, which draws it."""
+    """Writes the same bytes in every process: TFDS leaves the order of record fields to protobuf, which draws it.
+
+    The records of ArrayRecord files are not compressed once more, so that parts of them can be read.
+    """
 
     def write(self, path, examples):
-        return super().write(path, ((key, _in_order(example)) for key, example in examples))
+        examples = ((key, _in_order(example)) for key, example in examples)
+        if self.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+            return super().write(path, examples)
+        from array_record.python import array_record_module  # which Windows has not
+        writer = array_record_module.ArrayRecordWriter(os.fspath(path), array_records.OPTIONS)
+        for _, example in examples:
+            writer.write(example)
+        writer.close()
 
 
 def _in_order(example):
@@ -61,12 +72,13 @@ class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     UNIT = "images"  # what the sources are
     PER_SHARD = 32  # TFDS holds the records of a shard in memory while it writes: 150 MB of 2K photographs
     LICENCE = ""  # of the images, one line: what a model file says of its training data
-    VERSION = tfds.core.Version("1.3.0")
+    VERSION = tfds.core.Version("1.4.0")
     RELEASE_NOTES = {
         "1.0.0": "First version.",
         "1.1.0": "What made an LR image is one field, `degradation`. HR images are TIFF files decoded by region.",
         "1.2.0": "The metadata holds the names of the records.",
         "1.3.0": "An LR image's record names what encoded and what decodes it.",
+        "1.4.0": "Parts of records can be read. HR images that Zstandard hardly compresses are stored as they are.",
     }
 
     manual_dir = None

@@ -35,7 +35,9 @@ __getattr__ = lazy.getter(__name__, {
 
 # What a step makes, (bytes, image): a codec's file and the image decoded from it, or None for either
 Made = tuple[bytes, np.ndarray] | tuple[bytes, None] | tuple[None, np.ndarray]
-_RESIZE_REACH = 4  # LR px beyond which no resize looks
+_RESIZE_REACH = {"pillow_bicubic": 2}  # LR px beyond which a resize does not look
+_FARTHEST = 4  # of all others
+_CHROMA_REACH = 2  # LR px beyond which no decoder of JPEG looks, as it enlarges chroma
 _FILTER_REACH = 16  # LR px that a part of an image gets around it where there are filters
 _PILLOW = {"library": f"Pillow {PIL.__version__}"}
 _NUMPY = {"library": f"NumPy {np.__version__}"}
@@ -52,6 +54,7 @@ class Codec:
       record: function of the step's parameters to a dict of all that makes the bytes, `library` among it, the name
         and version of what encodes, and of a lossy codec `decoded_by`, those of what decodes.
       block: side of the blocks that it cuts images into, px (JPEG: with chroma at half the size); 1 of one without.
+      reach: function of the step's parameters to the px around a part from which the part is decoded; None is a block.
       whole: whether all of an image decides of every part of it.
     """
 
@@ -60,13 +63,15 @@ class Codec:
     suffix: str
     record: Callable[..., dict[str, Any]]
     block: int = 1
+    reach: Callable[..., int] | None = None
     whole: bool = False
 
 
 CODECS = {
     "png": Codec(png_bytes, read_rgb, ".png", lambda: _PILLOW),
     "jpeg": Codec(jpeg.encode, jpeg.decode, jpeg.SUFFIX, lambda *, encoder, decoder, **_: {
-        "library": jpeg.library(encoder), "decoded_by": jpeg.library(decoder)}, block=16),
+        "library": jpeg.library(encoder), "decoded_by": jpeg.library(decoder)}, block=16,
+                  reach=lambda *, encoder, **_: 16 if encoder in jpeg.TRELLIS else _CHROMA_REACH),
     "webp": Codec(webp.encode, webp.decode, webp.SUFFIX, lambda **encoding: {
         **webp.record(**encoding), "decoded_by": webp.library()}, block=16),
     "avif": Codec(avif.encode, avif.decode, avif.SUFFIX, lambda *, decoder, **encoding: {
@@ -388,9 +393,10 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
     """Degrades only as much of an image as a part of its LR image needs.
 
     The part equals the same part of the whole LR image, bit for bit. With resizes and JPEG the codec gets whole blocks
-    of the whole image's grid, one more on each side than the part lies in, since chroma is interpolated. AVIF gets the
-    whole image. WebP, which predicts from block to block, and mozjpeg300 and mozjpeg403, which choose coefficients
-    beyond a block, give another image's part, with the grid of the whole.
+    of the whole image's grid, those in which the part and the px next to it lie, since chroma is interpolated; where
+    there are several codecs, one block more on each side than the part lies in. AVIF gets the whole image. WebP, which
+    predicts from block to block, and mozjpeg300 and mozjpeg403, which choose coefficients beyond a block, give another
+    image's part, with the grid of the whole.
 
     Args:
       name: key of `PROTOCOLS`, of images.
@@ -413,15 +419,18 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
         hr = hr[rows[0] * scale:rows[1] * scale, columns[0] * scale:columns[1] * scale]
         return lr, np.asarray(hr), record
     filtered = any(step["fn"] in FILTERS for step in record["steps"])
-    block = 1 if filtered else max(codec(step["fn"]).block for step in record["steps"] if _is_codec(step))
-    resized = any(step["fn"] in resize.RESIZES for step in record["steps"])
+    cut = [step for step in record["steps"] if _is_codec(step)]
+    block = 1 if filtered else max(codec(step["fn"]).block for step in cut)
+    reach = _reach(**cut[0]) if len(cut) == 1 else block
+    resized = max([_RESIZE_REACH.get(step["fn"], _FARTHEST) for step in record["steps"]
+                   if step["fn"] in resize.RESIZES], default=0)
     inner, read = [], []
     for (start, stop), side in zip((rows, columns), hr.shape[:2], strict=True):
         side //= scale
         whole = start, stop
         if block > 1:
-            whole = max(start // block - 1, 0) * block, min((-(-stop // block) + 1) * block, side)
-        margin = _FILTER_REACH if filtered else _RESIZE_REACH if resized else 0
+            whole = max((start - reach) // block, 0) * block, min(-(-(stop + reach) // block) * block, side)
+        margin = _FILTER_REACH if filtered else resized
         outer = max(whole[0] - margin, 0), min(whole[1] + margin, side)
         inner.append(slice(None) if filtered else slice(whole[0] - outer[0], whole[1] - outer[0]))
         read.append((outer, outer if filtered else whole))
@@ -433,6 +442,12 @@ def degrade_part(name: str, hr: Any, rows: tuple[int, int], columns: tuple[int, 
     lr = degraded.decode()[top:top + rows[1] - rows[0], left:left + columns[1] - columns[0]]
     top, left = (rows[0] - outer_y[0]) * scale, (columns[0] - outer_x[0]) * scale
     return lr, piece[top:top + lr.shape[0] * scale, left:left + lr.shape[1] * scale], degraded.record
+
+
+def _reach(*, fn, **parameters):
+    """The px around a part of an image that a codec's step needs for it."""
+    found = codec(fn)
+    return found.reach(**parameters) if found.reach else found.block
 
 
 def _made(record, lr_bytes):

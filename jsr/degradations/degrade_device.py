@@ -20,6 +20,7 @@ LIBRARIES = {"pillow": "pillow", **dict.fromkeys(("9a", "9b", "9c", "9d"), "9d")
 _RESIZES, _CODECS = (*resize_device.PILLOW, "matlab_bicubic"), ("jpeg", "png")
 _REACH = 4  # LR px around a window that a resize looks at
 _BLOCK = 16  # px, of JPEG with chroma at half the size
+_CHROMA_REACH = 2  # LR px around a crop that its decoder looks at
 _LEAST = 8  # LR px of a crop's side
 
 
@@ -41,8 +42,9 @@ class Form:
 
     @property
     def window(self):
-        """Height and width of the LR window: blocks that the crop may lie in, and one more on each side."""
-        return tuple((-(-(side + _BLOCK - 1) // _BLOCK) + 2) * _BLOCK if self.jpeg else side for side in self.size)
+        """Height and width of the LR window: blocks that the crop, with what is around it, may lie in."""
+        return tuple(-(-(side + 2 * _CHROMA_REACH + _BLOCK - 1) // _BLOCK) * _BLOCK if self.jpeg else side
+                     for side in self.size)
 
     @property
     def shape(self):
@@ -56,7 +58,7 @@ class Form:
 
     def first(self, start):
         """The first row or column of the LR window, LR px, of a crop that begins at `start`."""
-        return max(start // _BLOCK - 1, 0) * _BLOCK if self.jpeg else start
+        return max(start - _CHROMA_REACH, 0) // _BLOCK * _BLOCK if self.jpeg else start
 
 
 def form(name, size, **fixed):

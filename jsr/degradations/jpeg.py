@@ -45,6 +45,8 @@ LIBRARIES = ("pillow", "6b", "7", "8", "8a", "8b", "8c", "8d", "9", "9a", "9b", 
              "turbo120", "turbo130", "turbo140", "turbo150", "turbo200", "turbo210",
              "mozjpeg101", "mozjpeg201", "mozjpeg300", "mozjpeg403")
 
+TRELLIS = ("mozjpeg300", "mozjpeg403")  # encoders that choose coefficients beyond a block
+
 # jpeglib keeps the version in use in a global variable.
 _JPEGLIB_LOCK = threading.Lock()
 

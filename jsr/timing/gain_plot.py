@@ -5,6 +5,7 @@ import math
 
 from jsr import challenges
 from jsr.errors import UserError
+from jsr.timing import tables
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 540, 64, 24, 56, 56  # px; the last four are margins
 # Readable on white and on GitHub's dark grey, whatever the page is: no background, and colours of middle lightness
@@ -31,33 +32,22 @@ def svg(files):
             f"<style>{_STYLE}</style>\n" + "\n".join(placed) + "\n</svg>\n")
 
 
-def markdown(files):
-    """A page of the same files: of each how it was made, and a table a challenge."""
-    return "\n".join(["# Measured", "", _NOTES, *map(_section, files)])
+def markdown(files, page=""):
+    """A page of files of `jsr benchmark`: of each how it was made, and its tables, one a challenge.
+
+    Args:
+      files: those of `challenge`, `loaders` and `degrade`.
+      page: the page of before, of which the text in front of the first section stays.
+
+    Raises:
+      UserError: a file of something else.
+    """
+    head = page.partition("\n## ")[0].rstrip("\n") or "# Measured"
+    return "\n".join([head, "", *map(_section, files)])
 
 
-_NOTES = """\
-Written by `jsr benchmark picture`. Weights are fresh. The score is the challenge's formula of the *published* gain and
-*this machine's* median, in the fastest runtime that `jsr upscale` may choose; XLA's median stands beside it. Copying is
-an image to the device and back, not counted in. Where images of another size than the challenge's were timed, `whole`
-is the fastest in proportion to its pixels. A model's MB are of 2^20 bytes, as in the challenges' tables. Ratios are to
-the fastest peer, below 1 where ours takes less.
-
-`python benchmarks/device.py --out FILE` is for whoever has an NVIDIA GPU or a TPU for a quarter of an hour: in nine
-minutes, from a checkout that is not installed, beside jax, flax, optax, numpy, Pillow and ml-collections alone, it
-compares training and the twins of JPEG and resizes with the CPU's, times the entries of the real-time tracks and
-training steps, and lists their kernels. FILE is written anew after every row; `--parts` chooses, `--help` says more.
-
-`benchmarks/h200.json` is such a FILE (one NVIDIA H200, jax 0.11.2, 2026-11-29; `--parts
-environment,train,deterministic,twins,profile,steps --minutes 5`, then `--parts tracks --minutes 3.6`). A training of
-300 steps ends within 0.002 dB of the CPU's and is bit-equal to itself by `--xla_gpu_deterministic_ops=true`. JPEG,
-Pillow's resizes and `matlab_bicubic` are the host's bit for bit; of `matlab_bicubic_double`, in float32 here, 18 of
-3,236,160 values differ by one level. JPEG takes 64 pictures of 512x512 at 36,900 a second (Pillow on one core 253),
-bicubic 55,200 (374). 26 entries of the real-time tracks take 0.25 to 1.01 ms in float16, 15 to 75 times (geometric
-mean 32) the least time in which the chip could move or compute what it must, 17 times that of separate layers;
-float32 takes 1.3 times as long. Training steps: ECB fused 7.8 ms, of branches 8.7, EDSR 7.0 (its kernels are busy for
-6.8 of them), RRDBNet 73. HAT did not compile in a minute.
-"""
+_TABLES = {"loaders": ("Loaders of training crops", tables.LOADERS, tables.of_loader),
+           "degrade": ("Degradations", tables.DEGRADE, tables.of_degradation)}
 
 
 def _section(file):
@@ -65,17 +55,29 @@ def _section(file):
     versions = ", ".join(f"{name} {version}" for name, version in file["versions"].items() if version)
     lines = [f"## {device(file)}", "", f"`{file['command']}`", "",
              f"{file['date'][:10]}; {', '.join(machine['devices'])}; {_cores(machine)}; {versions}.", ""]
-    for protocol in dict.fromkeys(row["protocol"] for row in file["results"]):
-        rows = [row for row in file["results"] if row["protocol"] == protocol]
-        lines += [f"### {challenges.protocol(protocol).title}", "",
-                  " | ".join(column.lstrip(">") for column in COLUMNS),
-                  "|".join("--:" if column.startswith(">") else "---" for column in COLUMNS),
-                  *(" | ".join(cells(row)) for row in rows), ""]
+    for title, columns, rows in _tables(file):
+        lines += [f"### {title}", "", " | ".join(column.lstrip(">") for column in columns),
+                  "|".join("--:" if column.startswith(">") else "---" for column in columns),
+                  *map(" | ".join, rows), ""]
     return "\n".join(lines)
 
 
+def _tables(file):
+    """(title, columns, rows of texts) of a file's tables."""
+    what, results = file["what"], file["results"]
+    if what in _TABLES:
+        title, columns, texts = _TABLES[what]
+        yield title, columns, map(texts, results)
+    elif what != "challenge":
+        raise UserError(f"no page has a table of `jsr benchmark {what}`; name files of challenge, {', '.join(_TABLES)}")
+    else:
+        for protocol in dict.fromkeys(row["protocol"] for row in results):
+            yield (challenges.protocol(protocol).title, COLUMNS,
+                   (cells(row) for row in results if row["protocol"] == protocol))
+
+
 def _timed(file):
-    """{protocol: its rows that were timed}."""
+    """{protocol: its rows that were timed}; {} of another benchmark's file."""
     found = {}
     for row in file["results"]:
         if row.get("runtime_ms"):

@@ -110,6 +110,16 @@ def test_jpeg(tmp_path, capsys):
     assert all(cells["images_per_s"] > 0 and cells["rounds"] == 2 for cells in row["rows"])
 
 
+def test_degrade(tmp_path, capsys):
+    out, page = tmp_path / "figures.json", tmp_path / "README.md"
+    words = ["degrade", "--protocol", "aim22_t1,bicubic_x4", "--size", "32x40", "--rounds", "1", "--out", str(out)]
+    assert main(["benchmark", *words]) == 0
+    assert "aim22_t1  " in capsys.readouterr().out
+    assert [row["name"] for row in json.loads(out.read_text())["results"]] == ["aim22_t1", "bicubic_x4"]
+    assert main(["benchmark", "picture", str(out), "--table", str(page), "--out", str(tmp_path / "a.svg")]) == 1
+    assert "no entry in these files was timed" in capsys.readouterr().err and not page.exists()
+
+
 def test_step(tiny_run, tmp_path, capsys):
     out = tmp_path / "figures.json"
     words = ["step", *of_recipe(tiny_run), "--config.stages[0].batch", "4", "--steps", "2", "--seconds", "0.01",

@@ -24,8 +24,8 @@ def test_builds_and_tells(tmp_path, capsys):
     assert "8 images, needs about" in lines[0] and "free)" in lines[0]
     assert "chelsea: cropped from 300x451 to 300x448 (height x width), multiples of the scale" in lines
     by = degradations.codecs(degradations.draw("aim22_t1"))
-    assert lines[-1].startswith(f"photos/aim22_t1: 5 train + 3 validation images, 5 of them cropped, LR by {by}, 6.")
-    assert lines[-1].endswith(f"MB in {tmp_path}/photos/aim22_t1/1.3.0; all done")
+    assert lines[-1].startswith(f"photos/aim22_t1: 5 train + 3 validation images, 5 of them cropped, LR by {by}, 8.")
+    assert lines[-1].endswith(f"MB in {tmp_path}/photos/aim22_t1/1.4.0; all done")
     assert "preparing" in err and "8/8" in err and "images/s" in err
 
     assert run("photos/aim22_t1", "--data_dir", tmp_path) == 0

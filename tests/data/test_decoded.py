@@ -88,7 +88,7 @@ def test_parts_that_were_not_used_for_long_go(folder, tmp_path, monkeypatch):
     old, sizes = parts(tmp_path), [part.stat().st_size for part in parts(tmp_path)]
     for age, part in enumerate(old):
         os.utime(part, (1000 - age, 1000 - age))
-    need = 3 * 160 * 200 * 2
+    need = 3 * 160 * 200 * 3
     monkeypatch.setattr(decoded, "LIMIT", need + sizes[0] + 10)
     list(open_source(folder, "", tmp_path, memory=0))
     left = set(parts(tmp_path))
@@ -97,9 +97,9 @@ def test_parts_that_were_not_used_for_long_go(folder, tmp_path, monkeypatch):
     lines = []
     fallback = open_source(folder, "", tmp_path, memory=0, announce=lines.append)
     assert batches(fallback) == batches(open_source(folder, "")) and set(parts(tmp_path)) == left
-    assert "decoded images need about 192.0 kB, but only 96.0 kB may be used; choose a larger disk" in lines[0]
+    assert "decoded images need about 288.0 kB, but only 144.0 kB may be used; choose a larger disk" in lines[0]
     assert f"Until then images of {folder} are decoded anew for every crop" in lines[0]
-    with pytest.raises(UserError, match="need about 192.0 kB"):
+    with pytest.raises(UserError, match="need about 288.0 kB"):
         open_source(folder, "", tmp_path, form=cut.Cut(1, 80))
 
 

@@ -175,6 +175,25 @@ def test_a_part_is_that_of_the_whole_image(encoder, decoder):
             np.testing.assert_array_equal(part, hr[slice(*rows), slice(*columns)])
 
 
+@pytest.mark.parametrize("encoder, start, read", [
+    ("pillow", 34, (30, 114)),  # the blocks from 32 to 112, in which 32 to 100 lie, and 2 px that the resize looks at
+    ("pillow", 33, (14, 114)), ("mozjpeg403", 34, (14, 130))])
+def test_a_part_reads_little_more_of_the_image(encoder, start, read):
+    if encoder != "pillow":
+        pytest.importorskip("jpeglib", reason="an optional package (extra `codecs`)")
+    asked = []
+
+    class Asked(np.ndarray):
+        def __getitem__(self, slices):
+            asked.append([(part.start, part.stop) for part in slices])
+            return np.asarray(self)[slices]
+
+    hr = np.zeros((4 * 160, 4 * 160, 3), np.uint8).view(Asked)
+    degradations.degrade_part("aim22_t1", hr, (start, start + 64), (start, start + 64), encoder=encoder,
+                              decoder="pillow")
+    assert asked == [[(4 * read[0], 4 * read[1])] * 2]
+
+
 def test_any_file_name_is_a_seed():
     assert degradations.draw("ntire24", "\udce4.png") == degradations.draw("ntire24", zlib.crc32(b"\xe4.png")) | {
         "seed": "\udce4.png"}

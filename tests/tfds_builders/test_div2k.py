@@ -239,7 +239,7 @@ def test_overwrite_builds_anew(div2k, tmp_path):
 def test_disk_need_is_told_and_checked(div2k, tmp_path, monkeypatch):
     said = []
     build("div2k/aim22_t1", data_dir=tmp_path, manual_dir=div2k, announce=said.append)
-    assert said[0].startswith("div2k/aim22_t1/1.3.0: 8 images, needs about ")
+    assert said[0].startswith("div2k/aim22_t1/1.4.0: 8 images, needs about ")
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match="needs about .* and has 100 bytes free; make room"):
@@ -282,7 +282,7 @@ def test_kill_9_and_the_next_run_continues(div2k, tmp_path, num_workers):
         return [sys.executable, script, tmp_path / data_dir, div2k, num_workers]
 
     killed = subprocess.Popen(command("a"))
-    parts = tmp_path / "a/div2k/.aim22_t1-1.3.0.parts"
+    parts = tmp_path / "a/div2k/.aim22_t1-1.4.0.parts"
     deadline = time.monotonic() + 60
     while not parts.is_dir() or len(list(parts.glob("*.record"))) < 5:
         assert killed.poll() is None and time.monotonic() < deadline

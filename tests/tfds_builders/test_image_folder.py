@@ -59,7 +59,7 @@ def test_other_settings_are_refused(camera, tmp_path):
     assert not build("image_folder", data_dir=tmp_path).is_new  # whatever it is made with
     assert not build("image_folder", data_dir=tmp_path, manual_dir=camera, **SETTINGS).is_new
     before = read(tmp_path, "image_folder")
-    with pytest.raises(UserError, match="image_folder/hr/1.4.0: is there already, with --shrink 2, --tiles 48; "
+    with pytest.raises(UserError, match="image_folder/hr/1.5.0: is there already, with --shrink 2, --tiles 48; "
                                         "--overwrite builds"):
         build("image_folder", data_dir=tmp_path, manual_dir=camera, shrink=1.5, tiles=64)
     assert read(tmp_path, "image_folder") == before

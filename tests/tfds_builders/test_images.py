@@ -133,7 +133,7 @@ def test_records(copy, tmp_path, key):
 def test_splits_that_share_an_image(copy, tmp_path, dataset):
     folder = copy("image_folder")
     shutil.copy(folder / "train/c.jpg", folder / "validation/other.jpg")
-    with pytest.raises(UserError, match="/1.4.0: not built, its splits overlap: other.jpg of validation is c.jpg "
+    with pytest.raises(UserError, match="/1.5.0: not built, its splits overlap: other.jpg of validation is c.jpg "
                                         "of train, the same bytes. Remove them from one split") as error:
         build(dataset, data_dir=tmp_path, manual_dir=folder, num_workers=0)
     assert "\n" not in str(error.value)
@@ -247,7 +247,7 @@ def test_damaged_images_are_named_when_all_others_are_done(copy, tmp_path, kind)
     with pytest.raises(UserError, match=r"not built, 1 of 3 images cannot be used: .*pristine_images/00002.bmp: "
                                         r"not an image"):
         build("wed", data_dir=tmp_path, manual_dir=folder, num_workers=0)
-    assert len(list((tmp_path / "wed/.hr-1.3.0.parts").iterdir())) == 2
+    assert len(list((tmp_path / "wed/.hr-1.4.0.parts").iterdir())) == 2
 
 
 def test_archives_that_change_while_they_are_read(copy, tmp_path):

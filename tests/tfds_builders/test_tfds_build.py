@@ -11,7 +11,7 @@ import pytest
 from jsr import places
 from jsr.datasets.build import build
 
-PATH = Path("photos/aim22_t1/1.3.0")
+PATH = Path("photos/aim22_t1/1.4.0")
 INFO = "dataset_info.json"
 
 

@@ -23,10 +23,11 @@ class Builder(ImagesBuilder):
     """
 
     SETTINGS = {**dataclasses.asdict(WHOLE), "each": ""}
-    VERSION = tfds.core.Version("1.4.0")
+    VERSION = tfds.core.Version("1.5.0")
     RELEASE_NOTES = {**ImagesBuilder.RELEASE_NOTES,
                      "1.3.0": "Images are upright; the metadata holds the settings.",
-                     "1.4.0": ImagesBuilder.RELEASE_NOTES["1.3.0"]}
+                     "1.4.0": ImagesBuilder.RELEASE_NOTES["1.3.0"],
+                     "1.5.0": ImagesBuilder.RELEASE_NOTES["1.4.0"]}
     BUILDER_CONFIGS = configs(*IMAGE_PROTOCOLS)
     LICENCE = "not known: images of the user's own"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """

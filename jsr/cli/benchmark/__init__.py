@@ -6,6 +6,7 @@ PyTorch most, since its threads wait for each other. `taskset -c 0 jsr benchmark
 
   jsr benchmark pipeline --config=configs/aim22_t1.py:edsr --workers 0,1,2,4
   jsr benchmark loaders photographs/ --rounds 9
+  jsr benchmark degrade --protocol aim22_t1,ais24
   jsr benchmark jpeg --size 48x48,128x128
   jsr benchmark step --config=aim22_t1 --config.stages[0].batch=16 --peers auto
   jsr benchmark upscale edsr/baseline --scale 4 --size 180x320,360x640 --out edsr.json

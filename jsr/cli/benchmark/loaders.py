@@ -7,8 +7,6 @@ files and of sub-images of 480 px.
 from pathlib import Path
 import tempfile
 
-from rich.filesize import decimal
-
 from jsr.cli.benchmark import _arguments
 from jsr.cli.benchmark._figures import measured, table
 
@@ -29,7 +27,7 @@ def run(args):
 
 def _measure(args, session):
     from jsr import images
-    from jsr.timing import loaders
+    from jsr.timing import loaders, tables
 
     session.announce("preparing the photographs in each form")
     photographs = ([images.read_rgb(path) for path in images.list_images(args.folder)] if args.folder else
@@ -38,8 +36,5 @@ def _measure(args, session):
         rows = loaders.measure(photographs, folder, rounds=args.rounds)
     session.console.print(table(
         f"{len(photographs)} photographs, e.g. {photographs[0].shape[1]}x{photographs[0].shape[0]}: "
-        "CPU time of one thread",
-        ["", ">median patches/s", ">best", ">on the fly / this", ">disk"],
-        [(row["name"], f"{row['patches_per_s']:,.0f}", f"{row['best_patches_per_s']:,.0f}", f"{row['ratio']:.1f}",
-          decimal(row["bytes"])) for row in rows]))
+        "CPU time of one thread", tables.LOADERS, map(tables.of_loader, rows)))
     return rows
