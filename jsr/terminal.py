@@ -16,7 +16,7 @@ class _Plain(Console):
 
 
 def console(*, stderr=False):
-    """A rich Console that prints texts and tables as they are: no markup or emoji, numbers not coloured, not cut at 80 columns.
+    """A rich Console that prints texts and tables as they are: no markup, no emoji, no colour, not cut at 80 columns.
 
     It is not for progress bars, which need the terminal's own width.
     """
