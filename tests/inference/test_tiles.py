@@ -103,6 +103,6 @@ def test_images_of_many_sizes_share_tiles_where_programs_are_dearer():
     work = sum(tiled_px(size, tile, 7) for size in set5)
     assert all(work <= sum(tiled_px(size, other, 7) for size in set5) for other in range(64, 257))
     assert 116_000 + work < 5 * 116_000 + pixels  # one program and the overlaps; five programs
-    assert common_tile(set5, range(64, 257), 7, program=10_000) is None  # a large network computes longer than it compiles
+    assert common_tile(set5, range(64, 257), 7, program=10_000) is None  # as of a large network
     assert common_tile((set5[0],), range(64, 257), 7, program=116_000) is None
     assert common_tile(set5, range(0), 7, program=116_000) is None
