@@ -5,8 +5,9 @@
 
 The seconds are user and system time of the process and its children, the least of several runs by turns. Beside them
 stand `jsr --version`, and what Python takes to import JAX and PyTorch alone. Python's compiled files lie in a folder of
-the measurement, as an installed jsr has them beside its own. Each runtime that is installed computes the picture. With
---folder the pictures of a folder are upscaled instead, and the number of programs is shown.
+the measurement, as an installed jsr has them beside its own. JAX computes one picture; the shipped network is told the
+picture's quality, which other runtimes cannot. With --folder the pictures of a folder are upscaled instead, and the
+number of programs is shown.
 """
 
 import argparse
@@ -26,7 +27,6 @@ import tempfile
 import numpy as np
 from PIL import Image
 
-_RUNTIMES = {"jax": "jax", "onnxruntime": "onnxruntime", "openvino": "openvino"}  # {runtime: its package}
 _BARE = {"import jax": "jax", "import torch": "torch"}  # {code: its package}
 _SIDE = 512  # of the picture, px
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy", "pillow", "onnxruntime", "openvino", "torch")
@@ -67,7 +67,7 @@ def measured(inputs, checkouts, runs, folder):
       runs: number of times that each is run, by turns.
       folder: empty folder for caches and results.
     """
-    found = lambda packages: [key for key, package in packages.items() if importlib.util.find_spec(package)]  # noqa: E731
+    command = ["-m", "jsr", "upscale", str(inputs), "--out", str(folder / "results"), "--overwrite"]
     rows = {name: {} for name in checkouts}
 
     def note(name, what, words):
@@ -79,24 +79,21 @@ def measured(inputs, checkouts, runs, folder):
             row["programs"] = int(programs[1])
 
     for name, checkout in checkouts.items():  # compiles Python's files
-        seconds(["-m", "jsr", "upscale", str(inputs), "--out", str(folder / "results")], checkout, folder / name)
+        seconds(command, checkout, folder / name)
     for _ in range(runs):
         for name in checkouts:
             note(name, "jsr --version", ["-m", "jsr", "--version"])
-            for runtime in found(_RUNTIMES):
-                command = ["-m", "jsr", "upscale", str(inputs), "--out", str(folder / "results"), "--overwrite",
-                           "--runtime", runtime]
-                shutil.rmtree(folder / name / "jsr", ignore_errors=True)
-                note(name, f"{runtime}, empty cache", command)
-                note(name, f"{runtime}, full cache", command)
-        for code in found(_BARE):
+            shutil.rmtree(folder / name / "jsr")
+            note(name, "jsr upscale, empty cache", command)
+            note(name, "jsr upscale, full cache", command)
+        for code in (code for code, package in _BARE.items() if importlib.util.find_spec(package)):
             note(next(iter(checkouts)), code, ["-c", code])
     return rows
 
 
 def main():
     """The command line above."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5, help="times that each is run (default: 5)")
     parser.add_argument("--folder", type=Path, metavar="FOLDER", help="pictures to upscale instead of one of 512x512")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout of jsr")

@@ -380,7 +380,7 @@ class Upscaler:
         if self._common is None or (height, width) in self._repeated:
             return False
         reach = self._reach(self._common // _EXACT_SHARE)
-        return self._exact(reach, height, width) and tiled_px(
+        return reach is not None and self._exact(reach, height, width) and tiled_px(
             (height, width), self._common, reach, self._multiple) < height * width + self._program_px
 
     def digest(self) -> str:
