@@ -16,8 +16,9 @@ class _Plain(Console):
 
 
 def console(*, stderr=False):
-    """A rich Console that prints texts and tables as they are: no markup, numbers not coloured, not cut at 80 columns.
+    """A rich Console that prints texts and tables as they are: no markup, no emoji, no colour, not cut at 80 columns.
 
     It is not for progress bars, which need the terminal's own width.
     """
-    return _Plain(stderr=stderr, highlight=False, markup=False, soft_wrap=True, width=max(Console().width, WIDTH))
+    return _Plain(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True,
+                  width=max(Console().width, WIDTH))

@@ -30,6 +30,11 @@ def test_the_table_of_a_run_names_its_scores(monkeypatch, capsys):
     assert "PSNR[ntire23_script]" in capsys.readouterr().out
 
 
+def test_a_name_between_colons_is_no_emoji(capsys):
+    terminal.console().print("a:smile:.png")
+    assert capsys.readouterr().out == "a:smile:.png\n"
+
+
 def test_names_in_files_do_not_take_the_terminal(capsys):
     name = "a\x1b[31mred\x1b]0;title\x07 \u202egnp.png\x9b2J"
     table = Table("name")

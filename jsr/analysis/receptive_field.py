@@ -25,6 +25,7 @@ from jsr.analysis.reach import (
 from jsr.analysis.reach_rules import RULES, everything, known_value, reaches_of, row_of, stacked
 
 _LENGTH, _BREADTH = 512, 64  # of the first strip, px
+_SQUARE = 256                # px, up to which strips are squares, so that rows and columns share a trace
 _LONGEST_LOOP = 128          # rounds of a scan that are followed one by one
 
 
@@ -65,7 +66,11 @@ def receptive_field(function, *arguments, lr_shape=lambda height, width: (1, hei
     Raises:
       ValueError: the output's size is no multiple of the input's.
     """
-    radius = functools.partial(_radius, function, arguments, lr_shape, multiple)
+    @functools.cache
+    def traced(height, width):
+        return jax.make_jaxpr(function)(*arguments, jax.ShapeDtypeStruct(lr_shape(height, width), jnp.float32))
+
+    radius = functools.partial(_radius, traced, multiple)
     longest = max(8 * (limit + 4) // 3, 2 * (limit + 4) + multiple)  # its middle has more than `limit` px on both sides
     lengths = [length for length in (max(_LENGTH, 4 * multiple), longest) if length <= longest]
     rows, length = _settled(functools.partial(radius, -3), lengths)
@@ -100,13 +105,13 @@ def _settled(radius, lengths):
     return math.inf, math.inf
 
 
-def _radius(function, arguments, lr_shape, multiple, axis, length):
+def _radius(trace, multiple, axis, length):
     """The radius along `axis`, -3 or -2, in a strip of `length` px; infinite where the middle reaches the ends."""
-    length, breadth = _rounded(length, multiple), _rounded(_BREADTH, multiple)
+    length = _rounded(length, multiple)
+    breadth = length if length <= _SQUARE else _rounded(_BREADTH, multiple)
     size = (length, breadth) if axis == -3 else (breadth, length)
-    lr = jax.ShapeDtypeStruct(lr_shape(*size), jnp.float32)
-    traced = jax.make_jaxpr(function)(*arguments, lr)
-    out_shape = traced.out_avals[0].shape
+    traced = trace(*size)
+    lr, out_shape = traced.in_avals[-1], traced.out_avals[0].shape
     scale = out_shape[axis] // length if len(out_shape) == len(lr.shape) else 0
     if len(traced.out_avals) > 1 or not scale or tuple(out_shape[-3:-1]) != tuple(side * scale for side in size):
         shapes = ", ".join(str(aval.shape) for aval in traced.out_avals)

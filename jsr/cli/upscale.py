@@ -51,7 +51,7 @@ import sys
 import tempfile
 import time
 
-from jsr import command_line, recipes, results, shards, terminal
+from jsr import command_line, results, shards, terminal
 from jsr.cli import _output, _progress
 from jsr.errors import UsageError, UserError
 from jsr.files import is_stream, writing
@@ -175,10 +175,11 @@ def _size(args):
 
 def _upscale(args, size, piped):
     """Does the work on files; returns the exit status."""
-    from jsr import clips, model_file
-    from jsr.device import check_settings, use_compile_cache
-    from jsr.inference import choice, upscale_folder
-    from jsr.inference.settings import Settings
+    with command_line.importing():
+        from jsr import clips, model_file
+        from jsr.device import check_settings, use_compile_cache
+        from jsr.inference import choice, upscale_folder
+        from jsr.inference.settings import Settings
 
     stdout = terminal.console(stderr=piped.to_stdout)
     check_settings()
@@ -385,7 +386,7 @@ def _looks_like_a_model(text):
 
 def _run_of(recipe):
     """The model file that a run of a recipe has left where runs lie by default; UserError where there is none."""
-    from jsr import model_file
+    from jsr import model_file, recipes
 
     track, _, name = recipes.load(recipe).recipe.partition(":")
     folder = Path("runs", track, name)

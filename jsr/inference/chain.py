@@ -381,7 +381,8 @@ class Chain:
         """
         with self._lock:
             if limit not in self._fields:
-                self._fields[limit] = self._trace(limit)
+                known = next((reach for reach in self._fields.values() if reach is not None), None)
+                self._fields[limit] = self._trace(limit) if known is None else known if known <= limit else None
             return self._fields[limit]
 
     def _in_rows(self, padded):

@@ -3,7 +3,9 @@
 import collections
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
+import functools
 import itertools
+import math
 
 import numpy as np
 
@@ -54,10 +56,7 @@ def spans(side, tile, overlap, *, multiple=1, fade=False):
     """
     if side <= tile:
         return [Span(0, side, 0, side)]
-    step = (tile - 2 * overlap) // multiple * multiple
-    if step <= 0:
-        raise ValueError(f"a tile of {tile} px has no room for overlaps of {overlap} px and steps of {multiple} px")
-    gaps = -(-(side - tile) // step)
+    gaps = _gaps(side, tile, overlap, multiple)
     last = -(-(side - tile) // multiple) * multiple
     starts = [index * last // gaps // multiple * multiple for index in range(gaps + 1)]
     cuts = [(after + before + tile) // 2 for before, after in itertools.pairwise(starts)]
@@ -66,6 +65,45 @@ def spans(side, tile, overlap, *, multiple=1, fade=False):
     lows, highs = [0, *(cut - half for cut in cuts)], [*(cut + half for cut in cuts), side]
     return [Span(start, min(start + tile, side), low, high, half * (index > 0), half * (index < gaps))
             for index, (start, low, high) in enumerate(zip(starts, lows, highs, strict=True))]
+
+
+def _gaps(side, tile, overlap, multiple):
+    """Number of tiles along a side that is at least as long as one, less one; arguments as for `spans`."""
+    step = (tile - 2 * overlap) // multiple * multiple
+    if step <= 0:
+        raise ValueError(f"a tile of {tile} px has no room for overlaps of {overlap} px and steps of {multiple} px")
+    return -(-(side - tile) // step)
+
+
+def tiled_px(size, tile, overlap, multiple=1):
+    """Pixels of all square tiles that an image of a size (height, width) is cut into; infinite if it is smaller."""
+    if min(size) < tile:
+        return math.inf
+    return math.prod(tile * (1 + _gaps(side, tile, overlap, multiple)) for side in size)
+
+
+@functools.cache
+def common_tile(sizes, tiles, overlap, multiple=1, *, program):
+    """The side of the square tiles in which images of several sizes share one program with the least work.
+
+    Work is counted in pixels. Of an image that would take more of it in tiles than whole, by a program of its own, it
+    is that.
+
+    Args:
+      sizes: tuple of (height, width) of each image, px, no two alike.
+      tiles: range of sides to choose from, px, multiples of `multiple`.
+      overlap, multiple: as for `spans`.
+      program: pixels that are computed in the time in which a program is compiled.
+
+    Returns:
+      One of `tiles`; None where images take the least work whole.
+    """
+    def work(tile):
+        return program + sum(min(tiled_px(size, tile, overlap, multiple), program + math.prod(size)) for size in sizes)
+
+    best = min(tiles, key=work, default=None)
+    whole = sum(program + math.prod(size) for size in sizes)
+    return best if best is not None and work(best) < whole else None
 
 
 def assemble(rows, run, finish, row_spans, column_spans, *, scale, at_once=1):

@@ -220,7 +220,7 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
     if manifest:
         manifest.save()  # an unwritable folder is found now
     counter = _Counter(progress, len(todo))
-    stop, said = threading.Event(), set()
+    stop, said, expected = threading.Event(), set(), _expected(todo)
 
     def waiting():
         if stop.is_set():
@@ -269,7 +269,8 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
                         entry |= _upscale_clip(job, networks, input_quality, made, mark, before, overwrite, counter,
                                                waiting)
                     else:
-                        entry |= _upscale(job, networks, input_quality, separate_alpha, write, counter, waiting)
+                        entry |= _upscale(job, networks, expected, input_quality, separate_alpha, write, counter,
+                                          waiting)
         except UserError as e:
             entry["error"] = str(e)
             errors.append(e)
@@ -410,10 +411,20 @@ class Stopped(Exception):
     """Somebody, as another thread, asked for the end of the work; nothing half-written stays."""
 
 
-def _upscale(job, networks, input_quality, separate_alpha, write, counter, check):
+def _expected(jobs):
+    """{network: arguments for Upscaler.expecting} by a few pictures out of all; the others are not opened."""
+    few, sizes = jobs[::-(-len(jobs) // _LOOKED_AT)] if len(jobs) > 1 else [], collections.defaultdict(list)
+    for job in few:
+        if not clips.is_clip(job.source) and job.plan and job.plan.network and not job.plan.clip:
+            sizes[job.plan.network] += [job.plan.before] * min(job.plan.frames, 2)
+    return {name: {"sizes": found, "all_known": len(few) == len(jobs)} for name, found in sizes.items()}
+
+
+def _upscale(job, networks, expected, input_quality, separate_alpha, write, counter, check):
     """Reads, upscales and writes one picture; returns what the manifest says of it.
 
     Args:
+      expected: result of `_expected` for all jobs.
       write: pictures.create with all that is the same for every picture.
     """
     start, plan = time.monotonic(), job.plan
@@ -430,7 +441,8 @@ def _upscale(job, networks, input_quality, separate_alpha, write, counter, check
             did, notes, more = f"{plan.text}: copied unchanged", [], {"format": picture.format, "copied": True}
         else:
             did = f"{plan.text}: only its format changed" if plan.copies else plan.text
-            more, notes = _written(job, picture, networks, input_quality, separate_alpha, write, counter, check)
+            more, notes = _written(job, picture, networks, expected, input_quality, separate_alpha, write, counter,
+                                   check)
     return {"sha256": sha256(job.target), "did": did, **found, **more, "seconds": round(time.monotonic() - start, 3),
             "notes": list(dict.fromkeys(notes))}
 
@@ -475,10 +487,12 @@ def _upscale_clip(job, networks, input_quality, made, mark, before, overwrite, c
             "seconds": round(time.monotonic() - start, 3), "notes": list(dict.fromkeys(notes))}
 
 
-def _written(job, picture, networks, input_quality, separate_alpha, write, counter, check):
+def _written(job, picture, networks, expected, input_quality, separate_alpha, write, counter, check):
     """Writes a picture as its plan wants; returns what the manifest says of that, and notes."""
     plan, found, tilings, lost = job.plan, {}, [], []
     upscaler = networks[plan.network] if plan.network else None
+    if upscaler and plan.network in expected:
+        upscaler = upscaler.expecting(**expected[plan.network])
     straight = separate_alpha or plan.copies
     if upscaler and (upscaler.for_jpeg or upscaler.takes_quality):
         told, by = choice.told(job.source, input_quality)

@@ -1,5 +1,6 @@
 """Images through trained networks: any size, depth and channels; whole or in tiles; ensembles."""
 
+import collections
 from collections.abc import Callable, Iterator, Sequence
 import copy
 import dataclasses
@@ -24,7 +25,7 @@ from jsr.inference.chain import Chain
 from jsr.inference.ensemble import TRANSFORMS, mean_of_bands, self_ensemble, shared_rows
 from jsr.inference.resample import REACH, resize
 from jsr.inference.store import Store
-from jsr.inference.tiles import Span, assemble, spans
+from jsr.inference.tiles import Span, assemble, common_tile, spans, tiled_px
 
 _SIDES = (1024, 768, 512, 384, 256, 192, 128, 96, 64)  # of tiles that are chosen here, px
 _PROBE = 256                     # side of the tile whose memory tells that of others, px
@@ -32,6 +33,8 @@ _FREE_SHARE = 0.3                # of free memory for a whole image: two may be 
 _CPU_TILE_BYTES = 1_250_000_000  # for a tile: on a CPU more of it brings no more speed
 _CPU_WHOLE_BYTES = 2_200_000_000  # for a whole image, with its LR and SR, so that the process stays below 3 GB
 _STRIP = 1 << 20                 # values that are rounded at once
+_PROGRAM_MACS = 1e10             # that a core computes in about the time in which it compiles a program
+_LEAST_TILE = 64                 # side of tiles that several sizes share, px; with smaller ones calls would count
 _EXACT_SHARE = 5                 # a tile has at least so many times the exact overlap, or it is too dear
 _OVERLAP_SHARE = 8               # overlaps that are not exact are this part of a tile
 _FRAMES = 16         # of a clip that pass at once through networks that see a window
@@ -158,7 +161,7 @@ class Upscaler:
         self._transforms = named or (tuple(TRANSFORMS) if self_ensemble is True else ("identity",))
         self._channels, self._overlap, self.separate_alpha = channels[0], overlap, separate_alpha
         self._multiple = int(np.lcm.reduce([chain.padding.multiple for chain in chains]))
-        self._here = _Here()
+        self._here, self._common, self._repeated = _Here(), None, frozenset()
         self._tiles = [-(-side // self._multiple) * self._multiple for side in sides] or [tile]
         self._by_rows = tile == "rows"
         for side in self._tiles if sides else ():
@@ -339,6 +342,47 @@ class Upscaler:
                     raise
                 self._shrink(tiling, retry=not started)
 
+    def expecting(self, sizes: Sequence[tuple[int, int]], *, all_known: bool) -> "Upscaler":
+        """The same Upscaler, told the sizes of images to come: those of many sizes need not each compile a program.
+
+        Images of sizes that come once are cut into tiles of one size, where these give the whole image's pixels, but
+        for float rounding, and take less time than programs of their own. What is compiled is shared.
+
+        Args:
+          sizes: (height, width) of images, px.
+          all_known: whether there are no others; else nothing changes unless half of the images have a size that comes
+            once, as then others have, too.
+        """
+        counts = collections.Counter(sizes)
+        once = [size for size, count in counts.items() if count == 1]
+        other = copy.copy(self)
+        other._common, other._repeated = None, counts.keys() - {*once}
+        if self._tiles != ["auto"] or self._overlap is not None or not (all_known or 2 * len(once) >= len(sizes)):
+            return other
+        if len(once) > 1 and (reach := self._reach(_PROBE // _EXACT_SHARE)) is not None:
+            least = -(-max(_LEAST_TILE, _EXACT_SHARE * reach) // self._multiple) * self._multiple
+            other._common = common_tile(tuple(size for size in once if self._exact(reach, *size)),
+                                        range(least, _PROBE + 1, self._multiple), reach, self._multiple,
+                                        program=self._program_px)
+        return other
+
+    @property
+    def _program_px(self):
+        """Pixels that the networks compute in about the time in which their programs are compiled.
+
+        A parameter of a convolution is multiplied once a pixel.
+        """
+        parameters = sum(leaf.size for chain in self.chains for leaf in jax.tree.leaves(chain.variables))
+        return len(self.chains) * _PROGRAM_MACS / max(parameters, 1)
+
+    def _shares(self, height, width):
+        """Whether an image of that size is cut into the tiles that several sizes share."""
+        if self._common is None or (height, width) in self._repeated:
+            return False
+        reach = self._reach(self._common // _EXACT_SHARE)
+        return reach is not None and self._exact(reach, height, width) and tiled_px(
+            (height, width), self._common, reach, self._multiple) < height * width + self._program_px
+
     def digest(self) -> str:
         """SHA-256 of all that the results depend on: networks, parameters and how they are used."""
         found = hashlib.sha256(repr((self._weights.tolist(), self._transforms, self._tiles, self._overlap,
@@ -464,6 +508,8 @@ class Upscaler:
             return longer
         if tile != "auto":
             return tile
+        if self._shares(height, width):
+            return self._common
         with self._here.lock:
             if self._here.free is None:
                 self._here.free = free_memory() * _FREE_SHARE

@@ -100,7 +100,6 @@ def load(path, file, most_pixels=None):
     Raises:
       UserError: its format, or something in it, cannot be read, or not without loss.
     """
-    Image.init()
     name = _sniff(path, file)
     metadata, notes = Metadata(), []
     if name is None:
@@ -390,7 +389,7 @@ def _avif_pixels(path, file, grey, profile, image):
         raise UserError(f"{path}: holds {image.get('n-pages')} pictures; split it into one file a picture first")
     if image.format == "uchar":
         file.seek(0)
-        picture = Image.OPEN["AVIF"][0](file, str(path))
+        picture = _plugins()["AVIF"][0](file, str(path))
         turned, icc = picture.getexif().get(0x112, 1), field(image, "icc-profile-data")
         image = _with_orientation(_vips_image(np.asarray(picture), icc), turned)
         image.set_type(vips().GValue.gint_type, "bits-per-sample", 8)
@@ -500,13 +499,19 @@ def _through_pillow(path, file, metadata, notes, most_pixels):
     return name, _with_orientation(image, turned or orientation.of_xmp(metadata.xmp))
 
 
+def _plugins():
+    """{format: (factory, acceptance)} of Pillow, which imports forty modules for them."""
+    Image.init()
+    return Image.OPEN
+
+
 def _open_pillow(path, file):
     """An image of Pillow by one of its plugins, past its limit on pixels: hollow files are refused in another way."""
     file.seek(0)
     if said := no_picture(head := file.read(64)):
         raise UserError(f"{path}: {said}")
     for name, extensions in PILLOW.items():
-        factory, accept = Image.OPEN[name]
+        factory, accept = _plugins()[name]
         if accept and not accept(head) or not accept and path.suffix.lower() not in extensions:
             continue  # a format without a signature must have the extension
         file.seek(0)

@@ -101,3 +101,27 @@ def test_a_closed_folder_is_one_line(tmp_path, monkeypatch, capsys, arguments):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"jsr {arguments[0]}: {closed / 'within'}") and "no permission" in line
     assert os.listdir(tmp_path) == ["closed"]
+
+
+def test_a_command_s_process_does_not_search_for_cycles_where_it_imports_or_ends():
+    code = """if True:
+        import gc
+        from jsr import command_line
+
+        class Cycle:
+            def __init__(self):
+                self.own = self
+
+            def __del__(self):
+                print("searched")
+
+        with command_line.importing():
+            assert gc.isenabled()  # a program of somebody else's
+        command_line.own_process()
+        with command_line.importing():
+            assert not gc.isenabled()
+        assert gc.isenabled() and gc.get_freeze_count() > 1000
+        Cycle()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -355,3 +355,15 @@ def test_nothing_beside_is_ever_replaced(tmp_path, photograph, model, capsys):
     assert run(tmp_path / "a.png", "-m", model, "--overwrite") == 0 and (tmp_path / "a_x2.png").read_bytes() != first
     assert run(tmp_path / "a_x2.png", "-m", model) == 0  # a result that is named alone is a picture
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a_x2.png", "a_x2_x2.png", "m.safetensors"]
+
+
+def test_a_picture_needs_no_libraries_of_other_work(tmp_path, photograph):
+    """Each would cost every start some of its time."""
+    Image.fromarray(photograph(24, 20)).save(tmp_path / "a.png")
+    code = "import sys; from jsr import cli; cli.main(['upscale', 'a.png']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (tmp_path / "a_x2.png").exists()
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "jax" in loaded and not loaded & {
+        "av", "grain", "ml_collections", "onnx", "onnxruntime", "openvino", "optax", "orbax", "tensorflow", "torch",
+        "PIL.PdfImagePlugin", "jsr.recipes"}

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from jsr.inference.tiles import assemble, spans
+from jsr.inference.tiles import assemble, common_tile, spans, tiled_px
 
 sizes = st.fixed_dictionaries({
     "side": st.integers(1, 400), "multiple": st.sampled_from([1, 4, 8]),
@@ -83,3 +83,26 @@ def test_fading_leaves_no_step_between_tiles_that_differ():
                        lambda tile, *spans: np.full((16, tile.shape[1], 1), next(tiles), np.float32),
                        lambda sr: sr, row, cut, scale=1)
     assert np.abs(np.diff(band[0, :, 0])).max() == 1
+
+
+@given(size=sizes, other=st.integers(1, 400))
+@settings(max_examples=200, deadline=None)
+def test_pixels_of_tiles_are_counted_without_cutting(size, other):
+    tile, overlap, multiple = size["tile"], size["overlap"], size["multiple"]
+    if min(size["side"], other) < tile:
+        assert tiled_px((size["side"], other), tile, overlap, multiple) == float("inf")
+    else:
+        counts = [len(spans(side, tile, overlap, multiple=multiple)) for side in (size["side"], other)]
+        assert tiled_px((size["side"], other), tile, overlap, multiple) == tile**2 * counts[0] * counts[1]
+
+
+def test_images_of_many_sizes_share_tiles_where_programs_are_dearer():
+    set5 = ((512, 512), (288, 288), (256, 256), (280, 280), (344, 228))
+    pixels = sum(height * width for height, width in set5)
+    tile = common_tile(set5, range(64, 257), 7, program=116_000)
+    work = sum(tiled_px(size, tile, 7) for size in set5)
+    assert all(work <= sum(tiled_px(size, other, 7) for size in set5) for other in range(64, 257))
+    assert 116_000 + work < 5 * 116_000 + pixels  # one program and the overlaps; five programs
+    assert common_tile(set5, range(64, 257), 7, program=10_000) is None  # as of a large network
+    assert common_tile((set5[0],), range(64, 257), 7, program=116_000) is None
+    assert common_tile(set5, range(0), 7, program=116_000) is None

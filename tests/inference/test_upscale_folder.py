@@ -224,3 +224,30 @@ def test_progress_counts_all_pixels(tree, tmp_path, networks):
     upscale(tree, tmp_path / "out", networks, progress=lambda *numbers: calls.append(numbers))
     assert calls[0] == (0, 0, 3 * 600) and calls[-1] == (3, 3 * 600, 3 * 600)
     assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
+
+
+def test_pictures_of_many_sizes_share_a_program_and_those_of_one_size_have_theirs(tmp_path, photograph):
+    model = models.create("edsr", scale=2, num_feat=4, num_block=1)
+    chain = Chain({"sr": model}, {"sr": models.init(model, jax.random.key(0))})
+    networks = Networks({"x2": []}, lambda: Upscaler([chain], tile="auto"))
+    sizes = [(70, 90), (80, 66), (81, 83), (90, 72), (90, 72)]
+    (tmp_path / "in").mkdir()
+    for number, size in enumerate(sizes):
+        Image.fromarray(photograph(*size)).save(tmp_path / f"in/{number}.png")
+    jobs, _, _ = upscale_folder.find_jobs([tmp_path / "in"], tmp_path / "out")
+    entries, errors = upscale_folder.upscale_files(jobs, networks, SETTINGS, out=tmp_path / "out")
+    assert not errors and [entry["tiling"] for entry in entries.values()] == ["exact"] * 3 + ["whole"] * 2
+    assert len({tuple(entry["tile"]) for entry in entries.values()}) == 2 == chain.programs
+    plain = Upscaler([chain], tile="auto")
+    for number, size in enumerate(sizes):
+        difference = np.abs(pixels(tmp_path / f"out/{number}.png").astype(int) - plain.upscale(photograph(*size)))
+        assert difference.max() <= 1 and (difference > 0).sum() <= 1 + difference.size // 10_000
+
+
+def test_of_many_pictures_a_few_tell_which_sizes_there_are(monkeypatch):
+    jobs = [upscale_folder.Job(Path(f"{number}.png"), Path("out.png"), lambda path: opened.append(path))
+            for number in range(100)]
+    opened = []
+    assert upscale_folder._expected(jobs) == {} and len(opened) == 15  # every seventh
+    opened.clear()
+    assert upscale_folder._expected(jobs[:1]) == {} and not opened

@@ -55,6 +55,41 @@ def test_tiled_equals_untiled_for_convolutional_networks(stem, scale, tile, over
     assert_equal(tiled, Upscaler([chain]), lr)
 
 
+def test_images_of_many_sizes_share_a_program(photograph):
+    sizes = [(96, 96), (100, 140), (128, 90), (111, 113), (150, 120)]
+    chain, other = make_chain(), Upscaler([make_chain()], tile="auto")
+    upscaler = Upscaler([chain], tile="auto").expecting(sizes, all_known=True)
+    results = [upscaler.upscale(photograph(*size)) for size in sizes]
+    assert chain.programs == 1 and {upscaler.tiling(*size).exact for size in sizes} == {True}
+    for size, sr in zip(sizes, results, strict=True):
+        difference = np.abs(sr.astype(int) - other.upscale(photograph(*size)))
+        assert difference.max() <= 1 and (difference > 0).sum() <= difference.size // 10_000
+    assert other.chains[0].programs == 5  # what it would take
+
+
+@pytest.mark.parametrize("change, shared", [
+    ({}, {(96, 96), (100, 140)}),
+    ({"sizes": [(96, 96), (100, 140)] * 2}, set()),                       # each comes again
+    ({"sizes": [(96, 96), (96, 96), (100, 140), (120, 130)]}, {(100, 140)}),
+    ({"sizes": [(96, 96)]}, set()),
+    ({"sizes": [(80, 81)] * 3 + [(96, 96), (100, 140)], "all_known": False}, set()),  # most others repeat, too
+    ({"all_known": False}, {(96, 96), (100, 140)}),
+    ({"stem": "rcan"}, set()),                                            # sees the whole image
+    ({"tile": None}, set()), ({"overlap": 9}, set()), ({"self_ensemble": True}, {(96, 96), (100, 140)})])
+def test_which_images_share_a_program(change, shared):
+    options = {"tile": "auto"} | {key: change[key] for key in ("tile", "overlap", "self_ensemble") if key in change}
+    upscaler = Upscaler([make_chain(change.get("stem", "edsr"))], **options)
+    told = upscaler.expecting(change.get("sizes", [(96, 96), (100, 140)]), all_known=change.get("all_known", True))
+    assert {size for size in ((96, 96), (100, 140)) if not told.tiling(*size).whole} == shared
+    assert upscaler.tiling(96, 96).whole  # who was not told is as before
+
+
+def test_a_large_network_computes_each_size_whole():
+    """Its programs take less time than the overlaps of tiles."""
+    chain = make_chain(num_feat=96, num_block=8)
+    assert Upscaler([chain], tile="auto").expecting([(250, 250), (270, 240)], all_known=True).tiling(250, 250).whole
+
+
 def test_the_overlap_is_as_far_as_the_network_sees_and_no_less_will_do(photograph):
     chain, lr = make_chain("edsr", 2), photograph(60, 188) / np.float32(255)
     tiling = Upscaler([chain], tile=96).tiling(60, 188)
