@@ -14,6 +14,7 @@ import importlib.util
 import math
 from pathlib import Path
 import subprocess
+import sys
 import tempfile
 from typing import Any
 
@@ -25,6 +26,16 @@ from jsr.errors import UserError, install
 from jsr.onnx_graph import LEAST_SIDE
 from jsr.onnx_graph.write import chain_to_onnx
 
+# A network may end the process that computes it, without an exception: the first time it is another one.
+_TRIAL = """
+import sys, ncnn, numpy
+param, weights, *shape = sys.argv[1:]
+net = ncnn.Net()
+if not net.load_param(param) and not net.load_model(weights):
+    extractor = net.create_extractor()
+    extractor.input("data", ncnn.Mat(numpy.zeros([int(side) for side in shape], numpy.float32)))
+    extractor.extract("output")
+"""
 NAMES = {"in0": "data", "out0": "output"}  # pnnx's names of input and output: those that Real-ESRGAN-ncnn-vulkan knows
 
 
@@ -64,7 +75,7 @@ def of_onnx(model, shapes: Sequence[tuple[int, int, int, int]], *, half: bool = 
       half: parameters are stored as float16.
 
     Raises:
-      UserError: pnnx gives up; the package pnnx is missing.
+      UserError: pnnx gives up, or ncnn, where it is installed, crashes; the package pnnx is missing.
     """
     pnnx = importlib.util.find_spec("pnnx")  # is not imported: that imports PyTorch, of which ONNX graphs need nothing
     if pnnx is None or not pnnx.submodule_search_locations:
@@ -83,8 +94,15 @@ def of_onnx(model, shapes: Sequence[tuple[int, int, int, int]], *, half: bool = 
             last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
             raise UserError(f"pnnx cannot convert this network (status {done.returncode}: {last:.100})")
         param, weights = (path.read_bytes() for path in files)
-    lines = [" ".join(NAMES.get(word, word) for word in line.split()) for line in param.decode().splitlines()]
-    return "\n".join([*lines, ""]).encode(), weights
+        lines = [" ".join(NAMES.get(word, word) for word in line.split()) for line in param.decode().splitlines()]
+        param = "\n".join([*lines, ""]).encode()
+        if importlib.util.find_spec("ncnn"):
+            files[0].write_bytes(param)
+            tried = subprocess.run([sys.executable, "-c", _TRIAL, *files, *map(str, shapes[0][1:])],
+                                   capture_output=True)
+            if tried.returncode:
+                raise UserError(f"ncnn crashes when it computes this network (status {tried.returncode})")
+    return param, weights
 
 
 def load(param: bytes, weights: bytes) -> Callable[[np.ndarray], np.ndarray]:

@@ -1,7 +1,8 @@
 """The same network with the same weights in other libraries, ready to be timed beside ours.
 
 All of them compute the graph that jsr.onnx_graph.write writes, for one size: PyTorch as a module of its own functions,
-ONNX Runtime and OpenVINO as it is, ncnn as pnnx, its converter, translates it. They are imported by the functions that need them, and only where a comparison asks.
+ONNX Runtime and OpenVINO as it is, ncnn as pnnx, its converter, translates it. They are imported by the functions that
+need them, and only where a comparison asks.
 """
 
 from collections.abc import Callable

@@ -111,7 +111,7 @@ def _reduced(function):
 
 
 def _slice(x, starts, ends, axes, steps):
-    index, flipped = [slice(None)] * (max(_ints(axes)) + 1), []
+    index, flipped = [slice(None)] * (max(_ints(axes), default=-1) + 1), []
     for axis, start, end, step in zip(*map(_ints, (axes, starts, ends, steps)), strict=True):
         if (start, step) == (-1, -1):
             flipped.append(axis)
