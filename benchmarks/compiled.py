@@ -17,20 +17,20 @@ import sys
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before an installed jsr
 
 FORMAT = 1
-NETWORKS = {  # recipe, LR size that gives a 4K image, overrides; " pallas": by the one kernel of jsr.kernels
-    "casr": ("ais24:casr", (540, 960), {}),
-    "casr pallas": ("ais24:casr", (540, 960), {}),
-    "bicubicpp": ("ntire23_x3:bicubicpp", (720, 1280), {}),
-    "bicubicpp pallas": ("ntire23_x3:bicubicpp", (720, 1280), {}),
-    "anunet": ("ais24:anunet", (540, 960), {}),
-    "lanczospp": ("ais24:lanczospp", (540, 960), {}),
-    "megastudy": ("ais24:megastudy", (540, 960), {}),
-    "spanr": ("ais24:spanr", (540, 960), {}),
-    "team_ov": ("ntire23_x2:team_ov", (1080, 1920), {}),
-    "rt4ksr": ("ntire23_x2:rt4ksr", (1080, 1920), {}),
-    "dfcdn": ("ntire23_x2:dfcdn", (1080, 1920), {}),
-    "lrsrn": ("ntire23_x2:lrsrn", (1080, 1920), {}),
+NETWORKS = {  # recipe, LR size that gives a 4K image
+    "casr": ("ais24:casr", (540, 960)),
+    "bicubicpp": ("ntire23_x3:bicubicpp", (720, 1280)),
+    "anunet": ("ais24:anunet", (540, 960)),
+    "lanczospp": ("ais24:lanczospp", (540, 960)),
+    "megastudy": ("ais24:megastudy", (540, 960)),
+    "spanr": ("ais24:spanr", (540, 960)),
+    "team_ov": ("ntire23_x2:team_ov", (1080, 1920)),
+    "rt4ksr": ("ntire23_x2:rt4ksr", (1080, 1920)),
+    "dfcdn": ("ntire23_x2:dfcdn", (1080, 1920)),
+    "lrsrn": ("ntire23_x2:lrsrn", (1080, 1920)),
 }
+DEPLOYED = {name: (name, "xla") for name in NETWORKS} | {  # row: network, kernels
+    f"{name} pallas": (name, "pallas") for name in ("casr", "bicubicpp")}
 STEPS = {  # recipe, overrides; of the two large ones a part of their blocks, which all are alike
     "edsr": ("aim22_t1:edsr", {}),
     "ecb fused": ("ais24:quick", {}),
@@ -45,11 +45,10 @@ def row(name, on, effort):
     """The row of a network or a step on a jsr.planning.Target, a dict of plain data."""
     from jsr import planning, recipes
 
-    if name in NETWORKS:
-        config, size, overrides = NETWORKS[name]
-        overrides = overrides | {"dtype": HALF[on.chip.platform]}
-        made = planning.of_deployed(recipes.load(config, overrides.items()), size, on, effort=effort,
-                                    kernels="pallas" if name.endswith(" pallas") else "xla")
+    if name in DEPLOYED:
+        network, kernels = DEPLOYED[name]
+        (config, size), overrides = NETWORKS[network], {"dtype": HALF[on.chip.platform]}
+        made = planning.of_deployed(recipes.load(config, overrides.items()), size, on, effort=effort, kernels=kernels)
         memory = made["memory"]
         floor = memory["parameters"] + memory["images"]
     else:
@@ -80,7 +79,7 @@ def line(made, other=None):
 
 def main(argv=None):
     """The command line above."""
-    known = [*NETWORKS, *STEPS]
+    known = [*DEPLOYED, *STEPS]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], epilog=f"rows: {', '.join(known)}")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="results, JSON")
     parser.add_argument("--on", default="h200:1", metavar="CHIP:SHAPE", help="as `jsr plan` takes it (h200:1)")
@@ -89,7 +88,7 @@ def main(argv=None):
     parser.add_argument("--quick", action="store_true", help="compile with little effort, see `jsr plan --help`")
     parser.add_argument("--against", type=Path, metavar="OTHER", help="an earlier FILE, whose rows stand beside")
     args = parser.parse_args(argv)
-    wanted = {"": known, "networks": list(NETWORKS), "steps": list(STEPS)}.get(args.rows)
+    wanted = {"": known, "networks": list(DEPLOYED), "steps": list(STEPS)}.get(args.rows)
     wanted = wanted or args.rows.split(",")
     if unknown := [name for name in wanted if name not in known]:
         parser.error(f"--rows: no row {unknown[0]!r}; there are {', '.join(known)}")

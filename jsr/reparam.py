@@ -19,10 +19,12 @@ from typing import Any
 from flax import traverse_util
 import flax.linen as nn
 import jax
+from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
 from jsr import models
+from jsr.layers.conv import by_products
 from jsr.layers.rep import RepConv
 
 __all__ = ["BOUND", "deployed", "find", "fuse", "fuse_params"]
@@ -92,11 +94,35 @@ def fuse_params(model: nn.Module, variables: Mapping[str, Any], *,
     Returns:
       Variables of model.clone(deploy=True); those given, if there is nothing to fuse.
     """
-    fused = variables
+    blocks = find(model, input_shape)
+    if not blocks:
+        return variables
     with jax.default_matmul_precision("highest"):
-        for path, (block, shape) in find(model, input_shape).items():
-            fused = _replaced(fused, path, _fused(block.clone(dtype=None), shape, _subtree(fused, path)))
-    return fused
+        return lax.platform_dependent(variables, cpu=functools.partial(_fused_in_turn, blocks),
+                                      default=functools.partial(_fused_at_once, blocks))
+
+
+def _fused_in_turn(blocks, variables):
+    """Variables with those of the deployed forms, a block after the other: what a CPU compiles and runs quickest."""
+    for path, (block, shape) in blocks.items():
+        variables = _replaced(variables, path, _fused(block.clone(dtype=None), shape, _subtree(variables, path)))
+    return variables
+
+
+def _fused_at_once(blocks, variables):
+    """The same with blocks of equal form as one batch, by products: an accelerator waits for each small program."""
+    alike = {}
+    for path, (block, shape) in blocks.items():
+        types = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), _subtree(variables, path))
+        alike.setdefault(repr((len(path), block, shape, types)), []).append(path)
+    for paths in alike.values():  # the deepest first, as `blocks` are
+        block, shape = blocks[paths[0]]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(_subtree(variables, path) for path in paths))
+        with by_products():
+            params = jax.vmap(functools.partial(_fused, block.clone(dtype=None), shape))(stacked)
+        for index, path in enumerate(paths):
+            variables = _replaced(variables, path, jax.tree.map(lambda leaf, index=index: leaf[index], params))
+    return variables
 
 
 def find(model: nn.Module,

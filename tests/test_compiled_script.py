@@ -22,8 +22,9 @@ def script():
 
 
 def test_every_row_is_a_recipe_that_loads(script):
-    rows = {name: (config, overrides) for name, (config, _, overrides) in script.NETWORKS.items()} | script.STEPS
-    assert len(script.NETWORKS) == 12 and len(script.STEPS) == 4
+    rows = {name: (config, {}) for name, (config, _) in script.NETWORKS.items()} | script.STEPS
+    assert len(script.DEPLOYED) == 12 and len(script.STEPS) == 4
+    assert {network for network, _ in script.DEPLOYED.values()} == set(script.NETWORKS)
     for config, overrides in rows.values():
         assert recipes.load(config, overrides.items()).networks
 

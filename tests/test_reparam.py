@@ -287,8 +287,14 @@ def test_a_rewrite_that_is_not_exact_is_refused():
         reparam.fuse(model, init(model), input_shape=SHAPE)
 
 
-@pytest.mark.parametrize("block", ["ecb", "conv3xc"])
-def test_training_fused_has_the_gradients_of_the_branches(block):
+def at_once(model, variables, *, input_shape):
+    """`fuse_params` as accelerators have it."""
+    return reparam._fused_at_once(reparam.find(model, input_shape), variables)
+
+
+@pytest.mark.parametrize("block, fuse_params", [("ecb", reparam.fuse_params), ("conv3xc", reparam.fuse_params),
+                                                ("ecb", at_once)])
+def test_training_fused_has_the_gradients_of_the_branches(block, fuse_params):
     model = Net(block)
     variables = init(model)
     rng = np.random.default_rng(1)
@@ -298,7 +304,7 @@ def test_training_fused_has_the_gradients_of_the_branches(block):
         return ((model.apply(variables, lr) - hr)**2).mean()
 
     def fused(variables):
-        deployed = reparam.fuse_params(model, variables, input_shape=SHAPE)
+        deployed = fuse_params(model, variables, input_shape=SHAPE)
         return ((model.clone(deploy=True).apply(deployed, lr) - hr)**2).mean()
 
     expected, got = (quick(jax.value_and_grad(loss))(variables) for loss in (branches, fused))
@@ -307,6 +313,18 @@ def test_training_fused_has_the_gradients_of_the_branches(block):
     pairs = zip(jax.tree_util.tree_leaves_with_path(expected[1]), jax.tree.leaves(got[1]), strict=True)
     for (path, one), other in pairs:
         assert np.abs(one - other).max() < 3e-6 * largest, jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize("fields", [dict(groups=2, strides=2), dict(kernel_size=5, padding=0)])
+def test_accelerators_fuse_blocks_at_once_to_the_same_parameters(fields):
+    block = RepConv(4, rep_blocks.block("repvgg"), **{"kernel_size": 3} | fields)
+    blocks = {(name,): (block, SHAPE[:3] + (4,)) for name in ("a", "b")}
+    own = [block.init(jax.random.key(seed), jnp.zeros((1, 6, 6, 4))) for seed in range(2)]
+    variables = {kind: {"a": own[0][kind], "b": own[1][kind]} for kind in own[0]}
+    expected, got = (quick(lambda v, way=way: way(blocks, v))(variables)["params"]
+                     for way in (reparam._fused_in_turn, reparam._fused_at_once))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), got, expected)
+    assert np.abs(got["a"]["kernel"] - got["b"]["kernel"]).max() > 0.01
 
 
 def test_training_fused_leaves_batch_statistics_alone():

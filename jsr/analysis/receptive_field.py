@@ -225,7 +225,7 @@ def _scan(eqn, *inputs):
 
 _CALLS = {  # primitives that call a jaxpr, and the parameter that holds it
     "jit": "jaxpr", "remat2": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr", "convolution_otherwise": "jaxpr",
+    "custom_vjp_call": "call_jaxpr", "convolution_otherwise": "jaxpr", "pixels_moved": "jaxpr",
 }
 
 

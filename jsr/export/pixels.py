@@ -116,7 +116,10 @@ def _pad(image, padding):
         return image
     for axis in (1, 2):
         side = image.shape[axis]
-        rows = padded_rows(side, padding.target(side), padding.mode)
+        target = padding.target(side)
+        if side == target:  # of symbolic sizes it is not known
+            continue
+        rows = padded_rows(side, target, padding.mode)
         image = image.at[(slice(None),) * axis + (rows,)].get(mode="promise_in_bounds", wrap_negative_indices=False)
         if padding.mode == "zeros":
             inside = lax.iota(jnp.int32, image.shape[axis]) < side

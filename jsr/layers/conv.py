@@ -9,6 +9,8 @@ XLA's own, on every platform: in a trace, the convolution is one lax.conv_genera
 """
 
 from collections.abc import Callable
+import contextlib
+import contextvars
 import dataclasses
 import functools
 import math
@@ -22,6 +24,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 import jax.numpy as jnp
+import numpy as np
 
 from jsr.layers.padding import PAD_MODES
 
@@ -150,8 +153,44 @@ def convolve(x, kernel, *, strides=(1, 1), padding=(0, 0), dilation=(1, 1), grou
     return _convolved(_Window(strides, padding, dilation, groups, precision), x, kernel)
 
 
+_by_products = contextvars.ContextVar("by_products", default=False)
+
+
+@contextlib.contextmanager
+def by_products():
+    """While it is entered, `convolve` multiplies the windows of an image by the kernel, as one matrix product.
+
+    For images of a few pixels: such a convolution takes an accelerator less time than its start, and of a batch of
+    products, by jax.vmap, XLA makes one, whatever is batched.
+    """
+    token = _by_products.set(True)
+    try:
+        yield
+    finally:
+        _by_products.reset(token)
+
+
+def _of_taps(window, x, kernel):
+    """The convolution of a _Window as one product over the kernel's taps and channels."""
+    (*size, channels, features), (_, *sides, _) = kernel.shape, x.shape
+    x = jnp.pad(x, [(0, 0), *((p, p) for p in window.padding), (0, 0)])
+    lengths = [(side + 2 * p - d * (k - 1) - 1) // s + 1 for side, p, d, k, s in zip(
+        sides, window.padding, window.dilation, size, window.strides, strict=True)]
+    if (*x.shape[1:3],) == (*size,):  # one window
+        taps = x.reshape(len(x), 1, 1, -1, window.groups, channels)
+    else:
+        taps = jnp.stack([x[(slice(None), *(slice(d * at, d * at + s * (length - 1) + 1, s) for at, d, s, length in zip(
+            tap, window.dilation, window.strides, lengths, strict=True)))] for tap in np.ndindex(*size)], 3)
+        taps = taps.reshape(len(x), *lengths, -1, window.groups, channels)
+    kernel = kernel.reshape(-1, channels, window.groups, features // window.groups)
+    y = jnp.einsum("nhwtgc,tcgf->nhwgf", taps, kernel, precision=window.precision)
+    return y.reshape(*y.shape[:3], features)
+
+
 def _convolved(window, x, kernel):
     """The convolution of a _Window; of the ways below, the CPU takes one where that is quicker."""
+    if _by_products.get():
+        return _of_taps(window, x, kernel)
     if way := _way(window, x, kernel):
         return _otherwise.bind(x, kernel, window=window, way=way, jaxpr=jax.make_jaxpr(window)(x, kernel))
     # Where XLA's own gradient is the choice on the CPU too, nothing is to be traced but the convolution.

@@ -117,7 +117,7 @@ def _rows_at(writer, eqn, x, order):
 INLINED = {  # what holds a function: the parameter that is it
     "jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "remat2": "jaxpr",
     "checkpoint": "jaxpr", "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr",
-    "custom_vjp_call_jaxpr": "fun_jaxpr", "convolution_otherwise": "jaxpr",
+    "custom_vjp_call_jaxpr": "fun_jaxpr", "convolution_otherwise": "jaxpr", "pixels_moved": "jaxpr",
 }
 
 NAMED = {  # jitted functions whose names say what they do; None from one of these: write what is inside

@@ -1,12 +1,12 @@
 """Pixel shuffle and the upsamplers made of it."""
 
 import jax
-from jax import lax
+from jax import export, lax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr.layers.shuffle import pixel_shuffle, pixel_unshuffle
+from jsr.layers.shuffle import by_products, pixel_shuffle, pixel_unshuffle
 from jsr.layers.upsample import PixelShuffleUpsample, TransposedConv
 
 
@@ -30,6 +30,33 @@ def test_unshuffle_is_the_inverse(factor):
     y = pixel_unshuffle(x, factor)
     assert y.shape == (2, 12 // factor, 24 // factor, 5 * factor**2)
     assert (pixel_shuffle(y, factor) == x).all()
+
+
+@pytest.mark.parametrize("factor, width, channels", [(4, 40, 3), (3, 129, 1), (12, 33, 3)])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_products_move_the_same_bits(factor, width, channels, dtype):
+    x = jax.random.normal(jax.random.key(0), (2, 3, width, channels * factor**2)).astype(dtype)
+    y = pixel_shuffle(x, factor)
+    for moved, expected in ((by_products(x, factor, False), y), (by_products(y, factor, True), x)):
+        assert moved.dtype == dtype and (moved == expected).all()
+
+
+def test_images_move_by_products_on_tpus_alone_and_of_any_size():
+    def products(platform, channels):
+        x = jax.ShapeDtypeStruct(export.symbolic_shape(f"1, h, w, {channels}"), jnp.float32)
+        exported = export.export(jax.jit(lambda x: pixel_unshuffle(pixel_shuffle(x, 2), 2)), platforms=[platform])(x)
+        return exported.mlir_module().count("stablehlo.dot_general")
+
+    assert [products(*case) for case in (("tpu", 12), ("cpu", 12), ("cuda", 12), ("tpu", 64))] == [2, 0, 0, 0]
+
+
+def test_moving_is_linear_in_every_transformation():
+    x = jax.random.normal(jax.random.key(0), (3, 2, 4, 6, 12))
+    y = jax.vmap(lambda x: pixel_shuffle(x, 2), 1, 1)(x)
+    assert (y == jnp.stack([pixel_shuffle(x[:, i], 2) for i in range(2)], 1)).all()
+    value, pullback = jax.vjp(lambda x: pixel_shuffle(x, 2), x[0])
+    assert (pullback(value)[0] == x[0]).all()
+    assert (jax.jvp(lambda x: pixel_unshuffle(x, 2), (value,), (value,))[1] == x[0]).all()
 
 
 def test_sizes_that_do_not_divide_are_refused():
