@@ -19,7 +19,6 @@ from typing import Any
 from flax import traverse_util
 import flax.linen as nn
 import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
@@ -79,8 +78,8 @@ def fuse(model: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequenc
     return deployed, _used(fused, deployed, input_shape), report
 
 
-def fuse_params(model: nn.Module, variables: Mapping[str, Any], *,
-                input_shape: Sequence[int] | None = None) -> Mapping[str, Any]:
+def fuse_params(model: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequence[int] | None = None,
+                at_once: bool | None = None) -> Mapping[str, Any]:
     """The deployed variables as a differentiable, jittable function of the trained ones, to train through.
 
     `model.clone(deploy=True).apply(fuse_params(model, variables), lr)` is the network's output, and its gradient
@@ -90,27 +89,26 @@ def fuse_params(model: nn.Module, variables: Mapping[str, Any], *,
 
     Args:
       model, variables, input_shape: as for `fuse`.
+      at_once: blocks of equal form are one batch, by products: an accelerator waits for each small program, a CPU
+        compiles and runs one block after the other more quickly. None goes by the backend that JAX uses.
 
     Returns:
       Variables of model.clone(deploy=True); those given, if there is nothing to fuse.
     """
-    blocks = find(model, input_shape)
-    if not blocks:
-        return variables
+    at_once = jax.default_backend() != "cpu" if at_once is None else at_once
     with jax.default_matmul_precision("highest"):
-        return lax.platform_dependent(variables, cpu=functools.partial(_fused_in_turn, blocks),
-                                      default=functools.partial(_fused_at_once, blocks))
+        return (_fused_at_once if at_once else _fused_in_turn)(find(model, input_shape), variables)
 
 
 def _fused_in_turn(blocks, variables):
-    """Variables with those of the deployed forms, a block after the other: what a CPU compiles and runs quickest."""
+    """Variables with those of the deployed forms, a block after the other."""
     for path, (block, shape) in blocks.items():
         variables = _replaced(variables, path, _fused(block.clone(dtype=None), shape, _subtree(variables, path)))
     return variables
 
 
 def _fused_at_once(blocks, variables):
-    """The same with blocks of equal form as one batch, by products: an accelerator waits for each small program."""
+    """The same with blocks of equal form as one batch, by products."""
     alike = {}
     for path, (block, shape) in blocks.items():
         types = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), _subtree(variables, path))

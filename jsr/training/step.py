@@ -129,6 +129,7 @@ def make_step(plan, mesh=None):
     stage, chain, networks, first_step = plan.stage, list(plan.recipe.chain), plan.networks, plan.first_step
     ema_decay = plan.recipe.ema_decay
     forms = networks | ({name: reparam.deployed(networks[name]) for name in chain} if stage.fused else {})
+    accelerated = mesh.devices.flat[0].platform != "cpu" if stage.fused and mesh is not None else None
     in_training = {name for player in stage.players for name in player.nets}
     apart = mesh is not None and mesh.shape[sharding.DATA] > 1 and mesh.shape[sharding.ROWS] == 1 and all(
         losses.is_mean(row) for player in stage.players for row in player.losses)
@@ -139,7 +140,8 @@ def make_step(plan, mesh=None):
                             **({"params": params["nets"][name]} if name in params["nets"] else {})}
                      for name, collections in variables.items()}
         if stage.fused:
-            variables |= {name: reparam.fuse_params(networks[name], variables[name]) for name in chain}
+            variables |= {name: reparam.fuse_params(networks[name], variables[name], at_once=accelerated)
+                          for name in chain}
         passed = [name for name in chain if not stages.in_head(variables, chain, name)]
         with intercepted(stage.remat, stage.frozen_statistics):
             outputs, updated = forward(forms, passed, variables, batch, losses.keys(player.losses), train=in_training,
