@@ -11,14 +11,13 @@ number of programs is shown.
 """
 
 import argparse
-import importlib.metadata
 import importlib.util
 import json
 import os
 from pathlib import Path
-import platform
 import re
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,9 +26,10 @@ import tempfile
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before an installed jsr
+
 _BARE = {"import jax": "jax", "import torch": "torch"}  # {code: its package}
 _SIDE = 512  # of the picture, px
-_PACKAGES = ("jax", "jaxlib", "flax", "numpy", "pillow", "onnxruntime", "openvino", "torch")
 
 
 def photograph(path):
@@ -110,16 +110,17 @@ def main():
         picture = Path(folder, "picture.png")
         photograph(picture)
         rows = measured(args.folder.resolve() if args.folder else picture, checkouts, args.runs, Path(folder))
-    for name, its in rows.items():
-        for what, row in its.items():
-            programs = f", programs: {row['programs']}" if "programs" in row else ""
-            print(f"{name}: {what}: {row['least']:.2f} s{programs}")
-    versions = {name: importlib.metadata.version(name) for name in _PACKAGES if importlib.util.find_spec(
-        {"pillow": "PIL"}.get(name, name))}
+    results = [{"checkout": name, "what": what, **row} for name, its in rows.items() for what, row in its.items()]
+    for row in results:
+        programs = f", programs: {row['programs']}" if "programs" in row else ""
+        print(f"{row['checkout']}: {row['what']}: {row['least']:.2f} s{programs}")
     if args.out:
-        args.out.write_text(json.dumps({
-            "machine": {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0)),
-                        "python": platform.python_version()}, "versions": versions, "seconds": rows}, indent=1) + "\n")
+        from jsr.files import atomic_write
+        from jsr.timing.timing import surroundings
+
+        head = {"format": 1, "command": shlex.join(["python", "benchmarks/cold_start.py", *sys.argv[1:]])}
+        with atomic_write(args.out, "w") as file:
+            json.dump({**head, **surroundings(), "what": "cold_start", "results": results}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ both chips. `--against OTHER` prints each row's ratios to the same row of anothe
 import argparse
 import json
 from pathlib import Path
+import shlex
 import sys
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before an installed jsr
@@ -99,6 +100,7 @@ def main(argv=None):
     from jsr import planning
     from jsr.errors import UserError
     from jsr.files import atomic_write
+    from jsr.timing.timing import surroundings
 
     if not xla_bridge.backends_are_initialized():
         jax.config.update("jax_platforms", "cpu")  # whatever is here is not what it is for
@@ -106,17 +108,19 @@ def main(argv=None):
         on = planning.target(args.on)
     except UserError as e:
         parser.error(str(e))
+    head = {"format": FORMAT, "command": shlex.join(["python", "benchmarks/compiled.py", *(argv or sys.argv[1:])]),
+            **surroundings(), "what": "compiled"}
     rows = {(its["name"], its["on"]): its for its in _rows(args.out)}
     others = {(its["name"], its["on"]): its for its in _rows(args.against)}
     for name in wanted:
         made = rows[name, on.text] = row(name, on, "quick" if args.quick else "full")
         with atomic_write(args.out, "w") as file:
-            json.dump({"format": FORMAT, "what": "compiled", "rows": list(rows.values())}, file, indent=1)
+            json.dump({**head, "results": list(rows.values())}, file, indent=1)
         print(line(made, others.get((name, on.text))), flush=True)
 
 
 def _rows(path):
-    return json.loads(path.read_text())["rows"] if path and path.exists() else []
+    return json.loads(path.read_text())["results"] if path and path.exists() else []
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ in turns.
 import argparse
 import json
 from pathlib import Path
-import platform
 import sys
 import time
 
@@ -79,19 +78,19 @@ def main(argv=None):
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="results, JSON")
     args = parser.parse_args(argv)
 
-    import jax
     import torch
 
     from jsr.files import atomic_write
+    from jsr.timing.timing import surroundings
 
     torch.set_num_threads(1)
+    head = {"format": 1, "command": f"python benchmarks/convolutions.py --out {args.out}", **surroundings()}
     rows = []
     for case in CASES:
         rows.append({**dict(zip(("kernel", "channels", "features", "groups"), case, strict=True)), **measured(*case)})
         print(rows[-1], flush=True)
     with atomic_write(args.out, "w") as file:
-        json.dump({"format": 1, "what": "convolutions", "size": SIZE, "rows": rows, "jax": jax.__version__,
-                   "machine": platform.processor() or platform.machine(), "torch": torch.__version__}, file, indent=1)
+        json.dump({**head, "what": "convolutions", "size": SIZE, "results": rows}, file, indent=1)
 
 
 if __name__ == "__main__":

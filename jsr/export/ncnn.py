@@ -32,8 +32,8 @@ import sys, ncnn, numpy
 param, weights, *shape = sys.argv[1:]
 net = ncnn.Net()
 if not net.load_param(param) and not net.load_model(weights):
-    extractor = net.create_extractor()
-    extractor.input("data", ncnn.Mat(numpy.zeros([int(side) for side in shape], numpy.float32)))
+    image, extractor = numpy.zeros([int(side) for side in shape], numpy.float32), net.create_extractor()
+    extractor.input("data", ncnn.Mat(image))  # which does not keep it
     extractor.extract("output")
 """
 NAMES = {"in0": "data", "out0": "output"}  # pnnx's names of input and output: those that Real-ESRGAN-ncnn-vulkan knows

@@ -6,6 +6,7 @@ import math
 from jsr import challenges
 from jsr.errors import UserError
 from jsr.timing import tables
+from jsr.timing.rows import geometric_mean
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 540, 64, 24, 56, 56  # px; the last four are margins
 # Readable on white and on GitHub's dark grey, whatever the page is: no background, and colours of middle lightness
@@ -36,40 +37,54 @@ def markdown(files, page=""):
     """A page of files of `jsr benchmark`: of each how it was made, and its tables, one a challenge.
 
     Args:
-      files: those of `challenge`, `loaders` and `degrade`.
-      page: the page of before, of which the text in front of the first section stays.
+      files: those of `challenge`, and of what jsr.timing.tables.TABLES names.
+      page: the page of before, of which the text in front of the tables stays.
 
     Raises:
       UserError: a file of something else.
     """
-    head = page.partition("\n## ")[0].rstrip("\n") or "# Measured"
-    return "\n".join([head, "", *map(_section, files)])
+    head = page.partition(_TABLES)[0].rstrip("\n") or "# Measured"
+    return "\n".join([head, _TABLES, *map(_section, files)])
 
 
-_TABLES = {"loaders": ("Loaders of training crops", tables.LOADERS, tables.of_loader),
-           "degrade": ("Degradations", tables.DEGRADE, tables.of_degradation)}
+_TABLES = "\n## Tables\n"
 
 
 def _section(file):
     machine = file["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in file["versions"].items() if version)
-    lines = [f"## {device(file)}", "", f"`{file['command']}`", "",
+    lines = [f"### {device(file)}", "", f"`{file['command']}`", "",
              f"{file['date'][:10]}; {', '.join(machine['devices'])}; {_cores(machine)}; {versions}.", ""]
     for title, columns, rows in _tables(file):
-        lines += [f"### {title}", "", " | ".join(column.lstrip(">") for column in columns),
+        lines += [f"#### {title}", "", " | ".join(column.lstrip(">") for column in columns),
                   "|".join("--:" if column.startswith(">") else "---" for column in columns),
                   *map(" | ".join, rows), ""]
+    if file["what"] == "challenge":
+        lines += _means(file["results"])
     return "\n".join(lines)
+
+
+def _means(results):
+    """Lines on the ratios of all rows of a file, where something was compared."""
+    lines = []
+    for key, whose in (("ratio", "the fastest of ours"), ("jax_ratio", "XLA")):
+        ratios = {row["recipe"]: row[key] for row in results if row.get(key)}
+        above = sorted((name for name, ratio in ratios.items() if ratio > 1), key=ratios.__getitem__, reverse=True)
+        if ratios:
+            lines += [f"Of {len(ratios)} rows {whose} takes {geometric_mean(ratios.values()):.2f} of the fastest "
+                      f"peer's time in the geometric mean, and more than it in {len(above)}"
+                      + f": {', '.join(f'{name} {ratios[name]:.2f}' for name in above)}" * bool(above) + ".", ""]
+    return lines
 
 
 def _tables(file):
     """(title, columns, rows of texts) of a file's tables."""
     what, results = file["what"], file["results"]
-    if what in _TABLES:
-        title, columns, texts = _TABLES[what]
+    if what in tables.TABLES:
+        title, columns, texts = tables.TABLES[what]
         yield title, columns, map(texts, results)
     elif what != "challenge":
-        raise UserError(f"no page has a table of `jsr benchmark {what}`; name files of challenge, {', '.join(_TABLES)}")
+        raise UserError(f"no page has a table of {what!r}; name files of challenge, {', '.join(tables.TABLES)}")
     else:
         for protocol in dict.fromkeys(row["protocol"] for row in results):
             yield (challenges.protocol(protocol).title, COLUMNS,

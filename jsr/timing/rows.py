@@ -156,7 +156,7 @@ def _summary(rows, row, protocol):
 
 
 def geometric_mean(ratios):
-    """The geometric mean of positive numbers; None of none."""
+    """The geometric mean of a collection of positive numbers; None of none."""
     return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
 
 
