@@ -343,7 +343,8 @@ def _way(window, x, kernel):
     few = channels <= 16 and features <= 16 or channels < 4 and features <= _FILLED
     if few and by_ones and window.dilation == (1, 1) and size[1] > 1 and fits:
         return _of_neighbours
-    return _of_wholes if channels > 4 and (_to_fours(channels) or _to_eights(features)) else None
+    # Of 64 features XLA's convolution is quick, whatever the channels are.
+    return _of_wholes if channels > 4 and features % 64 and (_to_fours(channels) or _to_eights(features)) else None
 
 
 def _moved(window, size, x):
