@@ -20,9 +20,9 @@ SIDE = 96  # of probed images, px; a multiple of all periods here
 
 
 @pytest.fixture(autouse=True)
-def no_pairs(monkeypatch):
-    """On the CPU pairs of pixels see one more pixel, times zero, which is NaN of a NaN."""
-    monkeypatch.setattr("jsr.layers.conv._LEAST_MACS_OF_PAIRS", np.inf)
+def no_neighbours(monkeypatch):
+    """On the CPU neighbours that are computed together see pixels of each other, times zero, which is NaN of a NaN."""
+    monkeypatch.setattr("jsr.layers.conv._LEAST_MACS_OF_ONE", np.inf)
 
 
 def probed(run, *, period=1, side=SIDE, value=np.nan):
