@@ -375,13 +375,14 @@ class Upscaler:
         parameters = sum(leaf.size for chain in self.chains for leaf in jax.tree.leaves(chain.variables))
         return len(self.chains) * _PROGRAM_MACS / max(parameters, 1)
 
-    def _shares(self, height, width):
-        """Whether an image of that size is cut into the tiles that several sizes share."""
+    def _shared(self, height, width):
+        """The side of the tiles that several sizes share, 0 where an image of that size is not cut into them."""
         if self._common is None or (height, width) in self._repeated:
-            return False
+            return 0
         reach = self._reach(self._common // _EXACT_SHARE)
-        return reach is not None and self._exact(reach, height, width) and tiled_px(
+        shares = reach is not None and self._exact(reach, height, width) and tiled_px(
             (height, width), self._common, reach, self._multiple) < height * width + self._program_px
+        return self._common if shares else 0
 
     def digest(self) -> str:
         """SHA-256 of all that the results depend on: networks, parameters and how they are used."""
@@ -508,8 +509,8 @@ class Upscaler:
             return longer
         if tile != "auto":
             return tile
-        if self._shares(height, width):
-            return self._common
+        if shared := self._shared(height, width):
+            return shared
         with self._here.lock:
             if self._here.free is None:
                 self._here.free = free_memory() * _FREE_SHARE
