@@ -66,7 +66,7 @@ def convert(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *, 
     return of_onnx(model, [(1, channels, side * height, side * width) for height, width in ((1, 2), (3, 2))], half=half)
 
 
-def of_onnx(model, shapes: Sequence[tuple[int, int, int, int]], *, half: bool = False) -> tuple[bytes, bytes]:
+def of_onnx(model: Any, shapes: Sequence[tuple[int, int, int, int]], *, half: bool = False) -> tuple[bytes, bytes]:
     """The bytes of the .param and of the .bin of an ONNX graph, an onnx.ModelProto.
 
     Args:

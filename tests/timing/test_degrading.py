@@ -48,9 +48,9 @@ def test_a_page_keeps_its_text():
               "bytes_ratio": 1.5, "ratio": 3.25}
     degraded = degrading.measure("aim22_t1", (48, 64), rounds=2)
     files = [HEAD | {"what": what, "results": [row]} for what, row in (("loaders", loader), ("degrade", degraded))]
-    page = gain_plot.markdown(files, "# Figures\n\nA text.\n\n## An old section\n\nold")
-    assert page.startswith("# Figures\n\nA text.\n\n## ") and "old" not in page
+    page = gain_plot.markdown(files, "# Figures\n\nA text.\n\n## Tables\n\nold")
+    assert page.startswith("# Figures\n\nA text.\n\n## Tables\n\n### ") and "old" not in page
     assert "\nours | 200 | 210 | 3.25 | 3.0 MB | 1.50\n" in page and "\naim22_t1 | 48x64 | " in page
     assert gain_plot.markdown(files, page) == page and gain_plot.markdown([]).startswith("# Measured\n")
-    with pytest.raises(UserError, match="no page has a table of `jsr benchmark jpeg`"):
+    with pytest.raises(UserError, match="no page has a table of 'jpeg'"):
         gain_plot.markdown([HEAD | {"what": "jpeg", "results": [{}]}])
