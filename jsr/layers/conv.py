@@ -4,9 +4,9 @@ XLA makes the gradient with respect to a kernel as a convolution of the input by
 the image. On the CPU it is quickest where the output channels fill its tiles of 64 or 32, and slow for 1x1 kernels.
 `convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. On the CPU
 some convolutions are slow themselves, and computed otherwise: depthwise ones as sums of shifted products, those of
-other groups as whole ones with zeros in their kernels, those of few features with several neighbours in a step, those of
-1x1 kernels as matrix products; others have channels added to fill vectors. The rest is XLA's own, on every platform: in
-a trace, the convolution is one lax.conv_general_dilated.
+other groups as whole ones with zeros in their kernels, those of few features with several neighbours in a step, those
+of 1x1 kernels as matrix products; others have channels added to fill vectors. The rest is XLA's own, on every platform:
+in a trace, the convolution is one lax.conv_general_dilated.
 """
 
 from collections.abc import Callable
