@@ -45,7 +45,7 @@ def commands(name, photographs):
         files = [str(folder / each) for each in FIGURES if (ROOT / folder / each).exists()]
         return [[*_JSR.split(), "picture", *files, "--table", str(folder / PAGE), "--out",
                  str(folder / "gain_latency.svg"), "--overwrite"]]
-    places = {"FILE": [str(folder / name)], "PHOTOGRAPHS": [photographs] * bool(photographs)}
+    places = {"FILE": [str(folder / name)], "PHOTOGRAPHS": [os.path.abspath(photographs)] * bool(photographs)}
     return [[word for each in line.split() for word in places.get(each, [each])] for line in FIGURES[name]]
 
 

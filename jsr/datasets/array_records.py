@@ -13,10 +13,12 @@ import functools
 import os
 import struct
 import weakref
+import zlib
 
 from jsr.datasets import tiled
 
 OPTIONS = "group_size:1,uncompressed"  # of `array_record_module.ArrayRecordWriter`
+SUM = "sum"  # the field with `checksum` of the others
 _BLOCK, _BLOCK_HEADER = 1 << 16, 24  # bytes
 _ROOM = _BLOCK - _BLOCK_HEADER
 # Of a chunk: hash of this header, bytes of data, their hash, kind (a byte) and number of records, bytes of these
@@ -54,10 +56,20 @@ class Records:
         """The same, but an `hr` of `jsr.datasets.tiled` is a Span, of which the tiles have checksums."""
         file, number = self._places[index]
         with contextlib.suppress(ValueError):
-            record = file[number]
-            if not any(isinstance(value, Span) and not tiled.is_tiled(value) for value in record.values()):
+            record = {name: bytes(value) if isinstance(value, Span) and not tiled.is_tiled(value) else value
+                      for name, value in file[number].items()}
+            if record.pop(SUM, None) == checksum(record):
                 return record
-        return self[index]
+        return self[index]  # without such a sum, or damaged, as the library then says
+
+
+def checksum(record):
+    """CRC-32 of a record, {name: bytes or int}, but for the tiles of `jsr.datasets.tiled`, which have their own."""
+    found = 0
+    for name, value in sorted(record.items()):
+        data = value if isinstance(value, Span | bytes) else str(value).encode()
+        found = zlib.crc32(tiled.summed(data), zlib.crc32(name.encode(), found))
+    return found
 
 
 class RecordFile:

@@ -33,11 +33,12 @@ def configs(*protocols):
 class _Writer(tfds.core.ExampleWriter):
     """Writes the same bytes in every process: TFDS leaves the order of record fields to protobuf, which draws it.
 
-    The records of ArrayRecord files are not compressed once more, so that parts of them can be read.
+    The records of ArrayRecord files are not compressed once more, and have a checksum of their own, so that parts of
+    them can be read.
     """
 
     def write(self, path, examples):
-        examples = ((key, _in_order(example)) for key, example in examples)
+        examples = ((key, _finished(example)) for key, example in examples)
         if self.file_format != tfds.core.FileFormat.ARRAY_RECORD:
             return super().write(path, examples)
         from array_record.python import array_record_module  # which Windows has not
@@ -47,8 +48,12 @@ class _Writer(tfds.core.ExampleWriter):
         writer.close()
 
 
-def _in_order(example):
-    return tf_example_pb2.Example.FromString(example).SerializeToString(deterministic=True)
+def _finished(example):
+    example = tf_example_pb2.Example.FromString(example)
+    features = example.features.feature
+    record = {name: getattr(field, field.WhichOneof("kind")).value[0] for name, field in features.items()}
+    features[array_records.SUM].int64_list.value.append(array_records.checksum(record))
+    return example.SerializeToString(deterministic=True)
 
 
 class ImagesBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):

@@ -113,6 +113,11 @@ def identity(data):
     return Tiled(data, "").head() if is_tiled(data) else bytes(data)
 
 
+def summed(data):
+    """Bytes whose checksum tells damage that tiles do not tell themselves: all, of a file of `encode` its directory."""
+    return bytes(data[:_TABLE_AT] if is_tiled(data) else data)
+
+
 class Tiled:
     """The image in bytes of `encode`, as an array of which slices are read and decoded alone.
 

@@ -183,7 +183,7 @@ def _in_its_words(model):
     for node in model.graph.node:
         source, target = node.input[0], node.output[0]
         nodes.append(node)
-        if node.op_type == "Conv":
+        if node.op_type == "Conv" and node.input[1] in constants:  # else its kernel is computed
             channels[target] = constants[node.input[1]].dims[0]
         elif node.op_type == "SpaceToDepth" and source in channels:
             side = helper.get_node_attr_value(node, "blocksize")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jsr import cli, model_file, models
-from jsr.errors import install
+from jsr.errors import UserError, install
 from jsr.export import check, ncnn
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
@@ -126,6 +126,15 @@ def test_ncnn_repeats_channels():
     chain = Chain({"sr": network}, {"sr": models.init(network, jax.random.key(0))})
     run_in_ncnn = ncnn.load(*ncnn.convert(chain.networks, {"sr": models.init(network, jax.random.key(0))}))
     assert all(row.right for row in check.compare(run_in_ncnn, chain, [(48, 64), (35, 57)], np.float32))
+
+
+def test_ncnn_refuses_kernels_that_a_network_computes():
+    for package in ("ncnn", "pnnx", "onnx"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}: the extra [ncnn]")
+    network = models.create("asconvsr/base", scale=4)
+    with pytest.raises(UserError, match="ncnn lacks layers that this network needs"):
+        ncnn.load(*ncnn.convert({"sr": network}, {"sr": models.init(network, jax.random.key(0))}))
 
 
 def test_stablehlo_of_floats_and_one_size(model, tmp_path, capsys):

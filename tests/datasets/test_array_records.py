@@ -108,3 +108,17 @@ def test_a_flipped_byte_is_found_when_its_tile_is_read(data_dir, tmp_path):
     crops = pipeline.PairedCrops(crop=(record["height"], record["width"]), scale=4)
     with pytest.raises(UserError, match=rf"\(hr, in .*{path.name}\): damaged or truncated image; replace or remove"):
         crops(record, np.random.default_rng(0))
+
+
+def test_a_flipped_byte_of_any_field_is_found(data_dir, tmp_path):
+    """Of a JPEG file Pillow notices few."""
+    shutil.copytree(data_dir, tmp_path / "data")
+    path, whole_file = shard(tmp_path / "data"), shard(data_dir).read_bytes()
+    record = open_source("photos/aim22_t1", "train", data_dir).unread(2)
+    fields = [record["lr"][-40:], record["degradation"].encode(), record["name"].encode(), bytes(record["hr"][:34])]
+    for field in fields:
+        harmed = bytearray(whole_file)
+        harmed[harmed.index(field, harmed.index(record["degradation"].encode())) + 12] ^= 0x81
+        path.write_bytes(harmed)
+        with pytest.raises(UserError, match="record 2 of train is damaged; run: jsr build photos/aim22_t1 --overwrite"):
+            open_source("photos/aim22_t1", "train", tmp_path / "data").unread(2)

@@ -24,8 +24,7 @@ def run(args):
     """Writes the picture, and --table; returns the exit status."""
     from jsr.timing import gain_plot, rows
 
-    if args.dry_run:
-        _output.settled(args, args.out, args.table)
+    if _output.settled(args, args.out, args.table):  # both, before one is written
         return 0
     files = [rows.read(path) for path in args.files]
     written = {args.out: gain_plot.svg(files)}
