@@ -102,7 +102,7 @@ class Upscaler:
     """Chains of networks that turn LR images into SR images, each alone or averaged; safe to use from several threads.
 
     Tiles, and the copies of an ensemble, pass one at a time, on each of the process's devices: the same image gives the
-    same bits whatever else is done.
+    same bits whatever else is done, but for what `expecting` says.
 
     Args:
       chains: one jsr.inference.chain.Chain, or several of one scale whose outputs are averaged.
