@@ -5,8 +5,8 @@
     python benchmarks/renew.py --list                                # the commands
 
 A command that fails is named, its file stays as it was, and the others go on. compiled.json needs XLA's compilers for
-TPUs and for NVIDIA's GPUs (the extras "tpu" and "cuda"). Figures of accelerators are measured on such a machine
-(device.py), those of clips, an index and a cluster by scripts of their own.
+TPUs and for NVIDIA's GPUs (the extras "tpu" and "cuda"). Accelerators are measured on such a machine
+(device.py); clips, an index and a cluster have scripts of their own.
 """
 
 import argparse

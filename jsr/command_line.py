@@ -132,7 +132,7 @@ def own_process():
 def importing():
     """While it is entered, a process that only runs a command imports without searching for cycles of dead objects.
 
-    Importing leaves none, but makes so many objects that Python would search them a dozen times: 0.2 s of JAX's 0.9.
+    Importing leaves none, but makes thousands of objects, which Python would search a dozen times: 0.2 s of JAX's 0.9.
     """
     if not _own:
         yield
