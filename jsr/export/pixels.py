@@ -13,7 +13,7 @@ import numpy as np
 
 from jsr.chain import chain_channels, chain_open_multiple, chain_padding, chain_scale, run_chain
 from jsr.errors import UserError, nearest
-from jsr.layers.padding import crop_to
+from jsr.layers.padding import crop_to, source_rows, taken
 
 
 def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *,
@@ -93,23 +93,6 @@ def tracing(size: tuple[int, int] | None, batch: int | None = 1) -> Iterator[Non
                         f"export it for one {what}: {where}") from e
 
 
-def padded_rows(side: Any, target: Any, mode: str) -> jax.Array:
-    """The source row, in an image of `side` rows, of each of `target` rows, int32 (target,); "zeros" is as "replicate".
-
-    Args:
-      side, target: int, or symbolic dimensions of jax.export.
-      mode: mode of jsr.layers.padding.Padding.
-    """
-    last = jnp.asarray(side, jnp.int32) - 1
-    rows = lax.iota(jnp.int32, target)
-    if mode in ("zeros", "replicate"):
-        return lax.min(rows, last)
-    twice = mode == "flip"  # whether the edge is there twice: 2 * side rows until the image begins again, not 2 less
-    period = 2 * (last + 1) if twice else lax.max(2 * last, jnp.int32(1))
-    there = lax.rem(rows, period)
-    return lax.min(there, (period if not twice else period - 1) - there)
-
-
 def _pad(image, padding):
     """(1, H, W, C) with rows and columns added at the bottom and right."""
     if padding.multiple == 1:
@@ -119,8 +102,8 @@ def _pad(image, padding):
         target = padding.target(side)
         if side == target:  # of symbolic sizes it is not known
             continue
-        rows = padded_rows(side, target, padding.mode)
-        image = image.at[(slice(None),) * axis + (rows,)].get(mode="promise_in_bounds", wrap_negative_indices=False)
+        rows = source_rows(side, target, padding.mode)
+        image = taken(image, rows, axis)
         if padding.mode == "zeros":
             inside = lax.iota(jnp.int32, image.shape[axis]) < side
             image *= jnp.expand_dims(inside, tuple(a for a in range(4) if a != axis)).astype(image.dtype)

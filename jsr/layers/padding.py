@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+import jax
+from jax import export, lax
 import jax.numpy as jnp
 import numpy as np
 
@@ -75,3 +77,39 @@ def crop_to(image, height, width):
     if image.shape[-3] < height or image.shape[-2] < width:
         raise ValueError(f"image of {image.shape[-3]}x{image.shape[-2]} is smaller than {height}x{width}")
     return image[..., :height, :width, :]
+
+
+def mirrored(image, width):
+    """Images (N, H, W, C) with `width` px of their mirror image on every side, the edge once; H and W may be symbolic.
+
+    Where that is more than the image has, the reflection is reflected again.
+    """
+    if not any(map(export.is_symbolic_dim, image.shape)):
+        return jnp.pad(image, [(0, 0), (width, width), (width, width), (0, 0)], "reflect")
+    for axis in (1, 2):
+        side = image.shape[axis]
+        image = taken(image, source_rows(side, side + 2 * width, "reflect", before=width), axis)
+    return image
+
+
+def source_rows(side: Any, target: Any, mode: str, before: int = 0) -> jax.Array:
+    """The source row, in an image of `side` rows, of each of `target` rows, int32 (target,); "zeros" is as "replicate".
+
+    Args:
+      side, target: int, or symbolic dimensions of jax.export.
+      mode: mode of Padding.
+      before: number of rows in front of the image's first; only "reflect" has some.
+    """
+    last = jnp.asarray(side, jnp.int32) - 1
+    rows = lax.iota(jnp.int32, target)
+    if mode in ("zeros", "replicate"):
+        return lax.min(rows, last)
+    twice = mode == "flip"  # whether the edge is there twice: 2 * side rows until the image begins again, not 2 less
+    period = 2 * (last + 1) if twice else lax.max(2 * last, jnp.int32(1))
+    there = lax.rem(lax.abs(rows - before) if before else rows, period)
+    return lax.min(there, (period if not twice else period - 1) - there)
+
+
+def taken(image: jax.Array, rows: jax.Array, axis: int) -> jax.Array:
+    """The rows of an image along an axis, by their indices, all of which are there."""
+    return image.at[(slice(None),) * axis + (rows,)].get(mode="promise_in_bounds", wrap_negative_indices=False)

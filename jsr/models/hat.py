@@ -27,7 +27,7 @@ from jsr.layers.attention import MLP, DropPath, Linear, WindowAttention, attend,
 from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
-from jsr.layers.padding import Padding
+from jsr.layers.padding import Padding, mirrored
 from jsr.layers.pool import GlobalMean
 from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.window import attend_in_windows, window_merge, window_partition
@@ -49,7 +49,7 @@ def neighbouring_patches(x, patch_size):
       ValueError: no pixel has.
     """
     height, width = (side - 2 * patch_size for side in x.shape[1:3])
-    if min(height, width) < 1:
+    if height < 1 or width < 1:  # one by one: of symbolic sizes none is known to be the smaller
         raise ValueError(f"height {x.shape[1]} or width {x.shape[2]} has no middle between two patches of "
                          f"patch_size = {patch_size}")
     starts = (0, patch_size, 2 * patch_size)
@@ -262,8 +262,7 @@ class HAT(nn.Module):
         mean = jnp.asarray(self.mean, lr.dtype)
         x = (lr - mean) * self.img_range
         if self.patch_size:
-            around = (self.patch_size,) * 2
-            x = x if train else jnp.pad(x, [(0, 0), around, around, (0, 0)], mode="reflect")
+            x = x if train else mirrored(x, self.patch_size)
             x = neighbouring_patches(x, self.patch_size)
         head = Conv(self.embed_dim, dtype=self.dtype, name="conv_first")(x)
         y = LayerNorm(dtype=self.dtype, name="patch_embed_norm")(head)

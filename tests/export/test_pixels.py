@@ -24,14 +24,6 @@ def test_division_is_numpys():
     np.testing.assert_array_equal(jax.jit(pixels._to_unit)(values), values.astype(np.float32) / np.float32(255))
 
 
-@pytest.mark.parametrize("mode", ["reflect", "flip", "replicate"])
-@pytest.mark.parametrize("side, target", [(1, 4), (2, 16), (3, 24), (7, 8), (9, 16), (16, 16)])
-def test_rows_are_those_of_padding(mode, side, target):
-    image = np.arange(side, dtype=np.int32)[None, :, None, None]
-    rows = pixels.padded_rows(side, target, mode)
-    np.testing.assert_array_equal(np.arange(side)[rows], pad_to(image, target, 1, mode)[0, :, 0, 0])
-
-
 @pytest.mark.parametrize("padding", [
     Padding(8, "zeros"), Padding(8, "zeros", always=True), Padding(4, "flip", always=True)])
 def test_padding_of_images(padding, photograph):

@@ -1,10 +1,12 @@
 """Padding to the sizes that networks take, and the crop back."""
 
+import jax
+from jax import export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsr.layers.padding import Padding, crop_to, pad_to_multiple
+from jsr.layers.padding import Padding, crop_to, mirrored, pad_to, pad_to_multiple, source_rows
 
 
 def row(values):
@@ -71,3 +73,20 @@ def test_impossible_paddings_are_refused(wrong, message):
 def test_crop_refuses_what_is_too_small():
     with pytest.raises(ValueError, match="image of 4x5 is smaller than 4x6"):
         crop_to(np.zeros((1, 4, 5, 3)), 4, 6)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "flip", "replicate"])
+@pytest.mark.parametrize("side, target", [(1, 4), (2, 16), (3, 24), (7, 8), (9, 16), (16, 16)])
+def test_rows_are_those_of_padding(mode, side, target):
+    image = np.arange(side, dtype=np.int32)[None, :, None, None]
+    rows = source_rows(side, target, mode)
+    np.testing.assert_array_equal(np.arange(side)[rows], pad_to(image, target, 1, mode)[0, :, 0, 0])
+
+
+@pytest.mark.parametrize("size", [(1, 9), (5, 2), (6, 7)])
+def test_an_image_of_symbolic_sizes_is_mirrored_as_others_are(size):
+    image = np.arange(2 * size[0] * size[1], dtype=np.float32).reshape(1, *size, 2)
+    symbolic = jax.ShapeDtypeStruct(export.symbolic_shape("1, height, width, 2"), jnp.float32)
+    exported = export.export(jax.jit(lambda x: mirrored(x, 5)))(symbolic)
+    np.testing.assert_array_equal(exported.call(image), np.pad(image, [(0, 0), (5, 5), (5, 5), (0, 0)], "reflect"))
+    np.testing.assert_array_equal(mirrored(jnp.asarray(image), 5), exported.call(image))
