@@ -66,11 +66,12 @@ def of_pixels(image):
 
 def _likeliest(found):
     """(how sure, quality) of coefficients (blocks, 63)."""
-    at = np.argwhere(np.abs(found) > _NONZERO)
-    if len(at) < _FEWEST:
+    known = np.abs(found.T) > _NONZERO
+    counts = known.sum(1)  # of each frequency
+    if counts.sum() < _FEWEST:
         return 0.0, 0
-    values, places = found[tuple(at.T)], at[:, 1]
-    return max((_likelihood(values, table(quality).ravel()[1:].astype(np.float32)[places]), quality)
+    values = found.T[known]
+    return max((_likelihood(values, np.repeat(table(quality).ravel()[1:].astype(np.float32), counts)), quality)
                for quality in range(1, _HIGHEST + 1))
 
 
