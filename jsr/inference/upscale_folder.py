@@ -20,8 +20,7 @@ import traceback
 import jax
 
 import jsr
-from jsr import clips, degradations, listing, pictures, results
-from jsr.degradations import jpeg
+from jsr import clips, listing, pictures, results
 from jsr.errors import UsageError, UserError
 from jsr.files import atomic_write, sha256
 from jsr.inference import choice, upscale_clip
@@ -570,6 +569,9 @@ def _of_jpeg(job, upscaler, told):
 
 def _of_decoder(upscaler):
     """The note on a JPEG file whose network was scored on images by a decoder of other pixels: [note]."""
+    from jsr import degradations  # which only JPEG files need
+    from jsr.degradations import jpeg
+
     codecs = (upscaler.chains[0].meta.get("fingerprint") or {}).get("codecs") or {}
     theirs, ours = codecs.get("data.eval", "").rpartition(" > ")[2], jpeg.library()
     same = degradations.codec_kinds(theirs) == degradations.codec_kinds(ours)
