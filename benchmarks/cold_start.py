@@ -17,7 +17,6 @@ import os
 from pathlib import Path
 import re
 import resource
-import shlex
 import shutil
 import subprocess
 import sys
@@ -116,11 +115,11 @@ def main():
         print(f"{row['checkout']}: {row['what']}: {row['least']:.2f} s{programs}")
     if args.out:
         from jsr.files import atomic_write
-        from jsr.timing.timing import surroundings
+        from jsr.timing import timing
 
-        head = {"format": 1, "command": shlex.join(["python", "benchmarks/cold_start.py", *sys.argv[1:]])}
+        head = timing.head(["python", "benchmarks/cold_start.py", *sys.argv[1:]], "cold_start")
         with atomic_write(args.out, "w") as file:
-            json.dump({**head, **surroundings(), "what": "cold_start", "results": results}, file, indent=1)
+            json.dump({**head, "results": results}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,10 @@ both chips. `--against OTHER` prints each row's ratios to the same row of anothe
 import argparse
 import json
 from pathlib import Path
-import shlex
 import sys
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before an installed jsr
 
-FORMAT = 1
 NETWORKS = {  # recipe, LR size that gives a 4K image
     "casr": ("ais24:casr", (540, 960)),
     "bicubicpp": ("ntire23_x3:bicubicpp", (720, 1280)),
@@ -100,7 +98,7 @@ def main(argv=None):
     from jsr import planning
     from jsr.errors import UserError
     from jsr.files import atomic_write
-    from jsr.timing.timing import surroundings
+    from jsr.timing import timing
 
     if not xla_bridge.backends_are_initialized():
         jax.config.update("jax_platforms", "cpu")  # whatever is here is not what it is for
@@ -108,8 +106,7 @@ def main(argv=None):
         on = planning.target(args.on)
     except UserError as e:
         parser.error(str(e))
-    head = {"format": FORMAT, "command": shlex.join(["python", "benchmarks/compiled.py", *(argv or sys.argv[1:])]),
-            **surroundings(), "what": "compiled"}
+    head = timing.head(["python", "benchmarks/compiled.py", *(argv or sys.argv[1:])], "compiled")
     rows = {(its["name"], its["on"]): its for its in _rows(args.out)}
     others = {(its["name"], its["on"]): its for its in _rows(args.against)}
     for name in wanted:

@@ -81,16 +81,16 @@ def main(argv=None):
     import torch
 
     from jsr.files import atomic_write
-    from jsr.timing.timing import surroundings
+    from jsr.timing import timing
 
     torch.set_num_threads(1)
-    head = {"format": 1, "command": f"python benchmarks/convolutions.py --out {args.out}", **surroundings()}
+    head = timing.head(["python", "benchmarks/convolutions.py", "--out", str(args.out)], "convolutions")
     rows = []
     for case in CASES:
         rows.append({**dict(zip(("kernel", "channels", "features", "groups"), case, strict=True)), **measured(*case)})
         print(rows[-1], flush=True)
     with atomic_write(args.out, "w") as file:
-        json.dump({**head, "what": "convolutions", "size": SIZE, "results": rows}, file, indent=1)
+        json.dump({**head, "size": SIZE, "results": rows}, file, indent=1)
 
 
 if __name__ == "__main__":

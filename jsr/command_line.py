@@ -13,7 +13,7 @@ import threading
 import traceback
 
 from jsr import allocator
-from jsr.errors import UsageError, UserError, install, nearest, no_permission, shown
+from jsr.errors import UsageError, UserError, in_one_line, install, nearest, no_permission, shown
 
 _NUMBER = re.compile(r"-\d+(\.\d*)?|-\.\d+")
 _OUTPUT_GONE = (errno.ENOSPC, errno.EBADF, errno.EIO)
@@ -268,7 +268,7 @@ def _stopped(name):
 
 def _say(name, text):
     with contextlib.suppress(OSError):
-        print(shown(f"{name}: {text}"), file=sys.stderr)
+        print(shown(f"{name}: {in_one_line(str(text))}"), file=sys.stderr)
 
 
 def _give_up_output():

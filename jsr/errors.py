@@ -71,6 +71,12 @@ def shown(text):
     return text.translate(_ACTING)
 
 
+def in_one_line(text):
+    """A complaint "path: problem", the newlines of its path spelled out, \\n; the problem may have several lines."""
+    path, colon, problem = text.partition(": ")
+    return path.replace("\n", r"\n") + colon + problem if colon else text
+
+
 def is_out_of_memory(error):
     """Whether an exception, of whatever class, means that a device or the machine has too little memory."""
     return isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)

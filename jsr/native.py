@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 
-from jsr.errors import UserError
+from jsr.errors import MissingLibrary, UserError, install
 
 # Of linux/capability.h.
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -91,6 +91,17 @@ def environment(name, value):
                 _HOLDERS[name] -= 1
                 if not _HOLDERS[name]:
                     os.environ.pop(name, None)
+
+
+def pyav(purpose):
+    """The module av; `purpose` begins the UserError where it is not installed."""
+    try:
+        import av
+        import av.error
+        import av.filter
+    except ImportError:
+        raise MissingLibrary(f"{purpose} needs PyAV; run: {install('video')}") from None
+    return av
 
 
 def import_onnxruntime():

@@ -1,9 +1,7 @@
 """Work on many files in worker processes that never outlive their parent."""
 
 from concurrent import futures
-from concurrent.futures.process import BrokenProcessPool
 import contextlib
-import multiprocessing
 import os
 import re
 import signal
@@ -43,6 +41,9 @@ def map_unordered(function, items, *, num_workers=None):
     if min(num_workers, len(items)) <= 1:
         yield from ((item, _outcome(function, item)) for item in items)
         return
+    from concurrent.futures.process import BrokenProcessPool
+    import multiprocessing  # whoever only counts cores does without
+
     named_semaphores()
     # Spawned, not forked: a fork of a process with threads (JAX, TensorFlow) can deadlock.
     pool = futures.ProcessPoolExecutor(min(num_workers, len(items)), multiprocessing.get_context("spawn"),
@@ -63,6 +64,8 @@ def named_semaphores():
 
     Nothing else does that where a process and all its children were killed at once. Linux alone has them as files.
     """
+    import multiprocessing
+
     try:
         space, born, found = os.stat("/proc/self/ns/pid").st_ino, _born(os.getpid()), os.listdir(_SHARED)
     except OSError:
@@ -97,6 +100,8 @@ def init_worker(*_):
     A thread waits for the parent's end. (Linux's parent-death signal would follow the thread that started the worker,
     and in Grain that thread ends before the process does.)
     """
+    import multiprocessing
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def follow():

@@ -15,6 +15,7 @@ from jsr.degradations.enlarge import enlarge
 from jsr.errors import UserError
 from jsr.files import atomic_write, from_json
 from jsr.images import png_bytes, read_rgb
+from jsr.metrics.scores import gain_text
 from jsr.training import insight
 
 _OF_CLIPS = (", in the frame in the middle; below it the crop's middle row in every frame, one below the other, where "
@@ -97,7 +98,7 @@ def table(report, protocol):
             (f"ours, {len(members)} members" if members else "ours", ours)]
     for name, scores in rows:
         shown.add_row(name, *(f"{scores[key]:.4f}" for key in protocol.keys))
-    shown.add_row("gain", *(f"{metrics.gain(ours[key], baseline[key]):+.4f}" for key in protocol.keys))
+    shown.add_row("gain", *(gain_text(ours[key], baseline[key]) for key in protocol.keys))
     return shown
 
 

@@ -4,6 +4,7 @@ import pytest
 from rich.table import Table
 
 from jsr import challenges, command_line, report, terminal
+from jsr.cli import _output
 from jsr.errors import UserError
 
 
@@ -43,11 +44,13 @@ def test_names_in_files_do_not_take_the_terminal(capsys):
     terminal.console(stderr=True).print(name)
 
     def fail():
-        raise UserError(f"{name}: is no picture\nwhat to do")
+        raise UserError(f"\n{name}: is no picture\nwhat to do")
 
     assert command_line.in_lines("jsr", fail) == 1
     found = capsys.readouterr()
     for text in found:
         assert r"a\x1b[31mred\x1b]0;title\x07 \u202egnp.png\x9b2J" in text
         assert not {"\x1b", "\x07", "\x9b", "\u202e"} & {*text}
-    assert found.err.endswith("is no picture\nwhat to do\n")
+    assert found.err.endswith("is no picture\nwhat to do\n") and r"jsr: \na\x1b" in found.err  # only names are one line
+    assert _output.ended("jsr", [UserError("a\nb.png: would be c\nd.png")], "", terminal.console()) == 1
+    assert capsys.readouterr().err.splitlines()[0] == r"jsr: a\nb.png: would be c\nd.png"

@@ -2,7 +2,7 @@
 //
 //     jsr export x2 x2.onnx
 //     g++ -std=c++17 -O2 upscale.cpp -I onnxruntime/include -L onnxruntime/lib -l onnxruntime -o upscale
-//     ./upscale x2.onnx small.ppm large.ppm
+//     LD_LIBRARY_PATH=onnxruntime/lib ./upscale x2.onnx small.ppm large.ppm
 //
 // Headers and library are those of a release of ONNX Runtime for your platform. Pictures are binary PPM files of 8 bit,
 // of 32 px a side and more. The file's form is the one that `jsr export` writes by itself: uint8 (1, height, width, 3).

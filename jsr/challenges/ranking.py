@@ -81,7 +81,7 @@ def standing(protocol: Protocol, ours: Mapping[str, float], names: Iterable[str]
     mean = level(protocol, ours)
     gain = None if baseline is None else metrics.gain(mean, level(protocol, baseline))
     points = None if gain is None or runtime_ms is None else score(gain, runtime_ms)
-    over = "" if gain is None else f", {gain:+.4f} over {protocol.baseline}"
+    over = "" if gain is None or math.isinf(gain) else f", {gain:+.4f} over {protocol.baseline}"
     if not rows:
         return Standing(None, gain, published, points, None, scores, what + over)
     obstacle = other_codecs or _obstacle(protocol, names, baseline)

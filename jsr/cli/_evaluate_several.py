@@ -2,6 +2,7 @@
 
 import csv
 import html
+import math
 
 from rich.table import Table
 
@@ -26,23 +27,21 @@ def names_of(folders):
             for name, folder in zip(short, folders, strict=True)}
 
 
-def joined(rows_of, problems, baseline):
+def joined(rows_of, baseline):
     """The images that all methods have.
 
     Args:
       rows_of: {method: rows of `jsr.evaluation.score_folders.score_pair`}; the first one's may have a baseline.
-      problems: gets a line for every image that a method lacks.
       baseline: name of the baseline.
 
     Returns:
-      ([{name, hr, cropped, files: {method: path}, scores: {method: {key: value}}}], [method]), the baseline the last of
-      the methods where the rows have one.
+      ([{name, hr, cropped, files: {method: path}, scores: {method: {key: value}}}], [method], [a line for every image
+      that a method lacks]), the baseline the last of the methods where the rows have one.
     """
     by_name = {method: {(row.get("qp"), row["name"]): row for row in rows} for method, rows in rows_of.items()}
     everywhere = set.intersection(*map(set, by_name.values()))
-    for method, rows in by_name.items():
-        lacking = sorted({name for other in by_name.values() for _, name in other.keys() - rows.keys()})
-        problems += [f"{method}: no score of {name}, which is left out of the comparison" for name in lacking]
+    lacking = [f"{method}: no score of {name}, which is left out of the comparison" for method, rows in by_name.items()
+               for name in sorted({name for other in by_name.values() for _, name in other.keys() - rows.keys()})]
     first = next(iter(by_name))
     found = []
     for key in sorted(everywhere, key=lambda key: key[1]):
@@ -51,7 +50,7 @@ def joined(rows_of, problems, baseline):
         found.append({"name": key[1], "hr": its[first]["hr"], "cropped": its[first]["cropped"],
                       "files": {method: row["sr"] for method, row in its.items()},
                       "scores": {method: row["ours"] for method, row in its.items()} | extra})
-    return found, [*by_name, *({baseline} if found and baseline in found[0]["scores"] else ())]
+    return found, [*by_name, *({baseline} if found and baseline in found[0]["scores"] else ())], lacking
 
 
 def report_of(rows, methods, folders, problems, *, protocol, keys, crop_border, weights, made):
@@ -94,7 +93,8 @@ def _lines(found):
         if row["method"] == row["best"]:
             words = "best"
         else:
-            words = f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+            words = f"{row['difference']:+.4f}" if math.isfinite(row["difference"]) else "-"
+            words += f" [{row['low']:+.4f}, {row['high']:+.4f}]" if math.isfinite(row["low"]) else ""
             words += "" if row["low"] > 0 or row["high"] < 0 else " ?"
         lines.setdefault(row["method"], []).append([f"{row['mean']:.4f}", words])
     return lines

@@ -87,7 +87,7 @@ def ended(command, errors, done, console, passed=""):
       console: rich Console for the work done; failures go to stderr.
       passed: jsr.listing.PassedOver, or its text.
     """
-    errors, stderr = list(errors), terminal.console(stderr=True)
+    errors, stderr = [str(e).replace("\n", r"\n") for e in errors], terminal.console(stderr=True)
     if str(passed):
         console.print(str(passed))
     if done:

@@ -65,6 +65,7 @@ from jsr.errors import UserError
 from jsr.evaluation import score_clips, score_folders
 from jsr.files import no_folder
 from jsr.images import EXTENSIONS, image_size, list_images
+from jsr.metrics.scores import gain_text
 
 _PAIRS_PER_WORKER = 4  # fewer are scored sooner than a process starts
 _BY_NETWORKS = ("lpips", "dists")  # scores that use all cores by themselves, and much memory
@@ -159,10 +160,12 @@ def _run_several(args, protocol, keys, scale, crop_border, console, weights):
         made |= {row["name"]: row.pop("made") for row in rows_of[method] if "made" in row}
         problems += wrong
         everything += passed
-    rows, methods = _evaluate_several.joined(rows_of, problems, baseline)
-    report = _evaluate_several.report_of(rows, methods, folders, problems, protocol=protocol, keys=keys,
+    rows, methods, lacking = _evaluate_several.joined(rows_of, baseline)
+    report = _evaluate_several.report_of(rows, methods, folders, [*problems, *lacking], protocol=protocol, keys=keys,
                                          crop_border=crop_border, weights=weights, made=made)
     _evaluate_several.show(report, console)
+    for line in lacking:  # the reason is among the problems
+        console.print(line)
     try:
         _evaluate_several.write(report, args, video)
     except UserError as e:
@@ -421,7 +424,7 @@ def _show(report, protocol, console, title):
         shown.add_column(f"gain {metrics.label(first)}", justify="right")
     groups = _by_row_qp(rows)
     for row in rows:
-        gain = [f"{metrics.gain(row['ours'][first], row[who][first]):+.4f}" for who in baseline]
+        gain = [gain_text(row["ours"][first], row[who][first]) for who in baseline]
         name = f"QP{row['qp']} {row['name']}" if "qp" in row else row["name"]
         shown.add_row(name, *(f"{row['ours'][key]:.4f}" for key in keys), *gain)
     for qp in groups:
@@ -431,7 +434,7 @@ def _show(report, protocol, console, title):
         for who in baseline:
             shown.add_row(challenges.column(f"mean of {who}", qp), *(f"{mean[who][name]:.4f}" for name in columns))
             shown.add_row(challenges.column("gain", qp),
-                          *(f"{metrics.gain(mean['ours'][name], mean[who][name]):+.4f}" for name in columns))
+                          *(gain_text(mean["ours"][name], mean[who][name]) for name in columns))
     console.print(shown)
     if protocol:
         if protocol.test_set:

@@ -149,9 +149,7 @@ def run(args):
     size = _size(args)
     with tempfile.TemporaryDirectory(prefix="jsr-") as scratch:
         piped = _Pipes(args, Path(scratch))
-        status = _upscale(args, size, piped)
-        piped.hand_on()
-    return status
+        return _upscale(args, size, piped)
 
 
 def _size(args):
@@ -239,6 +237,7 @@ def _upscale(args, size, piped):
             stdout.print(_OTHERWISE)
         place = args.out or (made[0] if len(made) == 1 else "beside the pictures")
         done = f"results: {place}" if made else ""
+    piped.hand_on()  # before it is said that all is done
     said = dict.fromkeys(piped.shown(e) for e in (*errors, *failed))  # a preview fails as its clip does
     return _output.ended("jsr upscale", said, done, stdout, passed)
 
@@ -283,6 +282,7 @@ class _Pipes:
                 if self.to_stdout:
                     sys.stdout.flush()
                     shutil.copyfileobj(file, sys.stdout.buffer)
+                    sys.stdout.buffer.flush()
                     return
                 with writing(self._sink), open(self._sink, "wb") as sink:
                     shutil.copyfileobj(file, sink)

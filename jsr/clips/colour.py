@@ -17,8 +17,8 @@ import re
 
 import numpy as np
 
-from jsr.degradations.resize import pyav
 from jsr.errors import UserError
+from jsr.native import pyav
 
 # FFmpeg's numbers of matrices, and (Kr, Kb) of each.
 _WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087),

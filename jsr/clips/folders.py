@@ -11,9 +11,9 @@ import numpy as np
 from jsr import libvips, pictures, results
 from jsr.clips import colour
 from jsr.clips.read import Clip, Shown
-from jsr.degradations.resize import pyav
 from jsr.errors import UserError
 from jsr.files import atomic_write, sha256, writing
+from jsr.native import pyav
 
 _COMMAND = "jsr upscale"
 _FORMATS = {(3, 8): "rgb24", (4, 8): "rgba", (1, 16): "gray16le", (3, 16): "rgb48le",

@@ -7,8 +7,8 @@ import heapq
 from jsr.clips import read, spec
 from jsr.clips.clock import decode_times, plural
 from jsr.clips.formats import CONTAINERS
-from jsr.degradations.resize import pyav
 from jsr.errors import UserError
+from jsr.native import pyav
 
 # Of the video stream as it was, or of the program that wrote it.
 _STALE = ("bps", "number_of", "_statistics", "duration", "encoder", "vendor_id")

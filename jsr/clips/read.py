@@ -10,8 +10,8 @@ import os
 from jsr.clips import colour
 from jsr.clips.clock import Clock, plural
 from jsr.clips.formats import CONTAINERS, container_of
-from jsr.degradations.resize import pyav
 from jsr.errors import FileError, UserError
+from jsr.native import pyav
 
 MARK = "jsr "  # before the JSON of what made a clip
 _RATE = Fraction(25)  # frames a second where a bare stream says nothing

@@ -6,10 +6,9 @@ import shutil
 
 from jsr import results
 from jsr.clips import colour, read, spec
-from jsr.degradations import _video
-from jsr.degradations.resize import pyav
 from jsr.errors import UserError
 from jsr.files import hidden_name, sha256, writing
+from jsr.native import pyav
 
 JOURNAL = "segments.json"
 _COMMAND = "jsr upscale"
@@ -132,6 +131,8 @@ class Writer:
     def _close(self):
         if self._output is None:
             return
+        from jsr.degradations import _video  # with which all degradations come
+
         with self._told():
             self._output.mux(_video.drained(self._video, len(self._times)))
             self._output.close()

@@ -5,9 +5,8 @@ import io
 
 from jsr.clips import colour, formats, read
 from jsr.clips.formats import CONTAINERS, ENCODERS
-from jsr.degradations.resize import pyav
 from jsr.errors import UserError
-from jsr.native import call_apart, environment
+from jsr.native import call_apart, environment, pyav
 
 _OPENING_S = 120  # that an encoder may take to begin
 SEGMENT = 96  # frames of a segment, which is one group of pictures, or several

@@ -24,8 +24,8 @@ import numpy as np
 from jsr import degradations, guests, images
 from jsr.datasets.videos import colours_of, packed, planes_of
 from jsr.degradations import _video
-from jsr.degradations.resize import pyav
 from jsr.errors import FileError, UserError
+from jsr.native import pyav
 
 CACHE_BYTES = 512 << 20  # of decoded frames, in each worker
 SEGMENT_BYTES = CACHE_BYTES // 8  # of them, frames that follow each other in one clip

@@ -12,9 +12,9 @@ import io
 
 import numpy as np
 
-from jsr.degradations.resize import SWSCALE_OPTIONS, pyav, swscale
+from jsr.degradations.resize import SWSCALE_OPTIONS, swscale
 from jsr.errors import FileError, UserError
-from jsr.native import call_apart
+from jsr.native import call_apart, pyav
 
 # SVT-AV1 may take these: thirty times what its slowest preset takes on a free core.
 _SECONDS, _SECONDS_PER_MEGAPIXEL = 120, 1200

@@ -31,7 +31,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from jsr.errors import MissingLibrary, install
+from jsr.native import pyav
 
 # The options of ffmpeg's `scale` filter. AIM 2022 compressed SR, Track 2: `bicubic`; AIS 2024 real-time SR: `lanczos`.
 SWSCALE_OPTIONS = {
@@ -218,17 +218,6 @@ def swscale(frame, size_hw, pix_fmt, options):
                      graph.add("buffersink")).configure()
     graph.vpush(frame)
     return graph.vpull()
-
-
-def pyav(purpose):
-    """The module av; `purpose` begins the UserError where it is not installed."""
-    try:
-        import av
-        import av.error
-        import av.filter
-    except ImportError:
-        raise MissingLibrary(f"{purpose} needs PyAV; run: {install('video')}") from None
-    return av
 
 
 def _checked(image):

@@ -20,8 +20,7 @@ import traceback
 import jax
 
 import jsr
-from jsr import clips, degradations, listing, pictures, results
-from jsr.degradations import jpeg
+from jsr import clips, listing, pictures, results
 from jsr.errors import UsageError, UserError
 from jsr.files import atomic_write, sha256
 from jsr.inference import choice, upscale_clip
@@ -281,7 +280,10 @@ def upscale_files(jobs, networks, settings, *, out=None, mark=False, input_quali
             where = f" with its traceback in {MANIFEST}" if out is not None else ""
             errors.append(UserError(f"{job.source}: failed unexpectedly, {type(e).__name__}: {e}; this is a mistake in "
                                     f"jsr, please report it{where}"))
-        counter.finished(job)
+        if "error" in entry:
+            counter.failed(job)
+        else:
+            counter.finished(job)
         if manifest and "skipped" not in entry and not ("error" in entry and os.path.lexists(job.target)):
             manifest.add("files", _name(job, out), entry)  # else it keeps what is known of the file that is there
         return job, entry
@@ -570,6 +572,9 @@ def _of_jpeg(job, upscaler, told):
 
 def _of_decoder(upscaler):
     """The note on a JPEG file whose network was scored on images by a decoder of other pixels: [note]."""
+    from jsr import degradations  # which only JPEG files need
+    from jsr.degradations import jpeg
+
     codecs = (upscaler.chains[0].meta.get("fingerprint") or {}).get("codecs") or {}
     theirs, ours = codecs.get("data.eval", "").rpartition(" > ")[2], jpeg.library()
     same = degradations.codec_kinds(theirs) == degradations.codec_kinds(ours)
@@ -606,8 +611,15 @@ class _Counter:
             self._files += 1
             self._say()
 
+    def failed(self, job):
+        """Takes a job out: it is not done, and its pixels are not to be expected."""
+        with self._lock:
+            del self._pixels[job], self._done[job]
+            self._count -= 1
+            self._say()
+
     def _say(self):
-        total = sum(self._pixels.values()) * self._count / len(self._pixels)
+        total = sum(self._pixels.values()) * self._count / max(len(self._pixels), 1)
         self._progress(self._files, sum(self._done.values()), total)
 
 

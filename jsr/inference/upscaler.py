@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsr import degradations, model_file, models
+from jsr import model_file, models
 from jsr.device import check_fork, free_memory, usual_settings
 from jsr.errors import UserError, is_out_of_memory, nearest
 from jsr.inference import kinds, runtimes
@@ -765,6 +765,8 @@ def _is_finite(sr):
 
 def _made_for_jpeg(meta):
     """Whether the recipe of a model file is of a protocol whose LR images are JPEG files."""
+    from jsr import degradations  # which networks that enlarge do without
+
     protocol = degradations.PROTOCOLS.get(meta.get("protocol"))
     return protocol is not None and protocol.steps[-1]["fn"] == "jpeg"
 

@@ -127,6 +127,12 @@ def gain(ours: float, baseline: float) -> float:
     return ours - baseline if ours != baseline else 0.0
 
 
+def gain_text(ours: float, baseline: float) -> str:
+    """The `gain` as tables have it, "+0.1234"; "-" where one score is infinite and tells nothing."""
+    found = gain(ours, baseline)
+    return f"{found:+.4f}" if math.isfinite(found) else "-"
+
+
 def json_ready(value: Any) -> Any:
     """The same dicts and lists with infinities, which JSON lacks, as the strings "inf" and "-inf"."""
     if isinstance(value, dict):

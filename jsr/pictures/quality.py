@@ -1,6 +1,7 @@
 """The JPEG quality of a picture: by its quantisation tables, and where these are gone by its pixels."""
 
 import functools
+import math
 
 import numpy as np
 
@@ -15,6 +16,8 @@ _BT601 = np.array([0.299, 0.587, 0.114], np.float32)
 _SIDE = 256       # of the part that is looked at, px
 _NOISE = 0.4      # standard deviation of a decoded coefficient around its multiple: Y and RGB are rounded
 _OUTLIERS = 0.05  # share of coefficients that lie anywhere, as those of clipped blocks
+_FAR = np.float32(-60)  # exponent of e that counts as none
+_PEAK = np.float32((1 - _OUTLIERS) / (_NOISE * math.sqrt(math.tau)))  # of the density of the others
 _NONZERO = 1.5    # from which on a coefficient is none of the rounding
 _FEWEST = 24      # coefficients that are not zero, below which nothing is said
 _GRIDS = 4        # of the 64 that blocks may have been cut on, that are looked at
@@ -63,26 +66,30 @@ def of_pixels(image):
 
 def _likeliest(found):
     """(how sure, quality) of coefficients (blocks, 63)."""
-    at = np.argwhere(np.abs(found) > _NONZERO)
-    if len(at) < _FEWEST:
+    known = np.abs(found.T) > _NONZERO
+    counts = known.sum(1)  # of each frequency
+    if counts.sum() < _FEWEST:
         return 0.0, 0
-    values, places = found[tuple(at.T)], at[:, 1]
-    return max((_likelihood(values, table(quality).ravel()[1:][places]), quality) for quality in range(1, _HIGHEST + 1))
+    values = found.T[known]
+    return max((_likelihood(values, np.repeat(table(quality).ravel()[1:].astype(np.float32), counts)), quality)
+               for quality in range(1, _HIGHEST + 1))
 
 
 def _likelihood(values, steps):
-    """The mean log ratio of coefficients' likelihoods: as multiples of their steps, over anywhere."""
-    off = values - steps * np.rint(values / steps)
-    near = np.exp(-off**2 / (2 * _NOISE**2)) / (_NOISE * np.sqrt(2 * np.pi))
-    return np.log((1 - _OUTLIERS) * steps * near + _OUTLIERS).mean()
+    """The mean log ratio of coefficients' likelihoods: as multiples of their steps, over anywhere; all in float32."""
+    multiples = values / steps
+    off = (multiples - np.rint(multiples)) * steps
+    # Cut off where float32 would be subnormal, which is slow; there only outliers count
+    near = np.exp(np.maximum(off * off * np.float32(-0.5 / _NOISE**2), _FAR))
+    return np.log(near * steps * _PEAK + np.float32(_OUTLIERS)).mean()
 
 
 @functools.cache
 def _cosines():
-    """The orthonormal DCT of 8 samples: float32 (8, 8), a row each frequency."""
+    """The orthonormal DCT of 8x8 samples without their mean: float32 (64, 63), a column each frequency."""
     rows = np.cos(np.pi * np.arange(8)[:, None] * (2 * np.arange(8) + 1) / 16) / 2
     rows[0] /= np.sqrt(2)
-    return rows.astype(np.float32)
+    return np.kron(rows, rows)[1:].T.astype(np.float32)
 
 
 def _coefficients(luma, clipped):
@@ -90,4 +97,4 @@ def _coefficients(luma, clipped):
     height, width = (side // 8 for side in luma.shape)
     blocks, lost = (plane[:8 * height, :8 * width].reshape(height, 8, width, 8).swapaxes(1, 2).reshape(-1, 8, 8)
                     for plane in (luma, clipped))
-    return (_cosines() @ blocks[~lost.any((1, 2))] @ _cosines().T).reshape(-1, 64)[:, 1:]
+    return blocks[~lost.any((1, 2))].reshape(-1, 64) @ _cosines()

@@ -11,9 +11,9 @@ from jsr import images
 from jsr.clips import read
 from jsr.degradations import _video
 from jsr.degradations.degrade_folder import VIDEOS
-from jsr.degradations.resize import pyav
 from jsr.errors import FileError, UserError
 from jsr.files import remove_rests
+from jsr.native import pyav
 from jsr.retrieval import database, engine
 from jsr.retrieval.database import Video
 

@@ -101,7 +101,7 @@ def prepare(photographs, folder):
     """Writes photographs in each of the forms.
 
     Args:
-      photographs: [uint8 (H, W, 3)].
+      photographs: {name: uint8 (H, W, 3)}.
       folder: an empty one.
 
     Returns:
@@ -111,9 +111,9 @@ def prepare(photographs, folder):
       UserError: a photograph smaller than a sub-image.
     """
     whole, cut = Path(folder) / "whole", Path(folder) / "cut"
-    for index, image in enumerate(photographs):
+    for index, (name, image) in enumerate(photographs.items()):
         if min(image.shape[:2]) < SUB_IMAGE:
-            raise UserError(f"photograph {index + 1}: {image.shape[1]}x{image.shape[0]} is smaller than the sub-images "
+            raise UserError(f"{name}: {image.shape[1]}x{image.shape[0]} is smaller than the sub-images "
                             f"of {SUB_IMAGE} px; leave it out")
         images.write_png(whole / f"{index:04d}.png", image)
         for top in _starts(image.shape[0]):

@@ -16,8 +16,6 @@ from jsr.files import atomic_write, from_json
 from jsr.timing import timing, upscaling
 from jsr.training import stages
 
-FORMAT = 1
-
 
 def entries(protocols, names=()):
     """The recipes of published entries, of some challenges, in the order of their track files.

@@ -6,6 +6,7 @@ import math
 import os
 from pathlib import Path
 import platform
+import shlex
 import time
 
 import jax
@@ -89,6 +90,16 @@ def memory(compiled):
     parts = {"arguments_bytes": stats.argument_size_in_bytes, "output_bytes": stats.output_size_in_bytes,
              "temporary_bytes": stats.temp_size_in_bytes}
     return {**parts, "peak_bytes": sum(parts.values()) - stats.alias_size_in_bytes}
+
+
+def head(words, what):
+    """The head of a file of figures: {format, command, date, machine, versions, what}, see `surroundings`.
+
+    Args:
+      words: words of the command line that made the file.
+      what: name of the measurement.
+    """
+    return {"format": 1, "command": shlex.join(words), **surroundings(), "what": what}
 
 
 def surroundings():

@@ -263,6 +263,15 @@ def test_a_device_is_written_through(place, tmp_path, capsys):
     assert json.loads(reader.communicate(timeout=60)[0])["mean"] and fifo.is_fifo()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
+def test_a_full_device_is_never_done(place, capsys):
+    assert run("upscale a.png --model m.safetensors --runtime jax --out /dev/full") == 1
+    said = capsys.readouterr()
+    complaints = [line for line in said.err.splitlines() if line.startswith("jsr upscale: ")]
+    assert len(complaints) == 1 and complaints[0].startswith("jsr upscale: /dev/full: cannot be written: ")
+    assert "all done" not in said.out
+
+
 @pytest.mark.parametrize("command, closing", [
     ("zoo edsr", ">&-"), ("help", "2>&-"), ("degrade --help", "<&- >&- 2>&-"), ("help", "> /dev/full")])
 def test_closed_streams_are_no_traceback(command, closing):

@@ -226,6 +226,16 @@ def test_progress_counts_all_pixels(tree, tmp_path, networks):
     assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
 
 
+def test_progress_counts_no_refused_file(tree, tmp_path, networks):
+    (tree / "b.png").write_bytes(b"damaged")
+    jobs, _, _ = upscale_folder.find_jobs([tree], tmp_path / "out")
+    calls = []
+    _, errors = upscale_folder.upscale_files(jobs, networks, SETTINGS, out=tmp_path / "out",
+                                             progress=lambda *numbers: calls.append(numbers))
+    done = len(jobs) - len(errors)
+    assert errors and calls[-1] == (done, done * 600, done * 600)
+
+
 def test_pictures_of_many_sizes_share_a_program_and_those_of_one_size_have_theirs(tmp_path, photograph):
     model = models.create("edsr", scale=2, num_feat=4, num_block=1)
     chain = Chain({"sr": model}, {"sr": models.init(model, jax.random.key(0))})

@@ -4,10 +4,10 @@ import pytest
 
 from jsr import degradations
 from jsr.errors import MissingLibrary, UserError
-from jsr.timing import degrading, gain_plot, rows, tables, timing
+from jsr.timing import degrading, gain_plot, tables, timing
 from jsr.timing.loaders import made_up
 
-HEAD = {"format": rows.FORMAT, "command": "jsr benchmark degrade", **timing.surroundings()}
+HEAD = timing.head(["jsr", "benchmark", "degrade"], "degrade")
 
 
 def test_an_image(monkeypatch):

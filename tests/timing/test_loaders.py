@@ -12,7 +12,7 @@ from jsr.timing import loaders
 
 
 def test_all_loaders_give_degraded_crops(photograph, tmp_path):
-    forms = loaders.prepare([photograph(480, 730)], tmp_path)
+    forms = loaders.prepare({"a.png": photograph(480, 730)}, tmp_path)
     assert len(forms) == 5
     for name, (batches, size) in forms.items():
         batch = next(batches)
@@ -29,7 +29,7 @@ def test_all_loaders_give_degraded_crops(photograph, tmp_path):
 
 
 def test_figures(photograph, tmp_path):
-    ours, *others = loaders.measure([photograph(480, 480)], tmp_path, rounds=2)
+    ours, *others = loaders.measure({"a.png": photograph(480, 480)}, tmp_path, rounds=2)
     assert ours["name"] == "jsr, LR on the fly" and ours["ratio"] == 1
     for row in others:
         assert row["ratio"] > 0 and (row["bytes_ratio"] == 1 or row["name"] != "whole PNG files")
@@ -37,8 +37,8 @@ def test_figures(photograph, tmp_path):
 
 
 def test_small_photographs(photograph, tmp_path):
-    with pytest.raises(UserError, match="photograph 2: 500x479 is smaller than the sub-images of 480 px; leave it out"):
-        loaders.prepare([photograph(480, 480), photograph(479, 500)], tmp_path)
+    with pytest.raises(UserError, match="b.png: 500x479 is smaller than the sub-images of 480 px; leave it out"):
+        loaders.prepare({"a.png": photograph(480, 480), "b.png": photograph(479, 500)}, tmp_path)
 
 
 def test_made_up_pictures_compress_as_photographs_do():

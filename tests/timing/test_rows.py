@@ -9,7 +9,7 @@ from jsr import challenges
 from jsr.errors import UserError
 from jsr.timing import gain_plot, rows, timing
 
-HEAD = {"format": rows.FORMAT, "command": "jsr benchmark challenge", **timing.surroundings(), "what": "challenge"}
+HEAD = timing.head(["jsr", "benchmark", "challenge"], "challenge")
 
 
 @pytest.fixture(scope="module")

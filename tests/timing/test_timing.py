@@ -54,9 +54,10 @@ def test_memory_counts_donated_arguments_once():
     assert donating["peak_bytes"] == 1024 + donating["temporary_bytes"]
 
 
-def test_surroundings_are_json_and_name_the_machine():
-    found = json.loads(json.dumps(timing.surroundings()))
-    assert found.keys() == {"date", "machine", "versions"}
+def test_a_head_is_json_and_names_command_and_machine():
+    found = json.loads(json.dumps(timing.head(["jsr", "benchmark", "blocks", "a b"], "blocks")))
+    assert list(found) == ["format", "command", "date", "machine", "versions", "what"]
+    assert found["command"] == "jsr benchmark blocks 'a b'" and found["what"] == "blocks"
     assert found["machine"].keys() == {"platform", "cpu", "cores", "load_average", "devices"}
     assert found["machine"]["cores"] >= 1 and found["machine"]["cpu"]
     assert found["machine"]["devices"][0].startswith("cpu")

@@ -1,7 +1,6 @@
 """Shared parts of all measurements: notes while they run, tables, facts about the machine, JSON."""
 
 import json
-import shlex
 from typing import Any, Callable, NamedTuple
 
 from rich.console import Console
@@ -11,8 +10,6 @@ from jsr import terminal
 from jsr.cli import _output
 from jsr.errors import UserError, is_out_of_memory
 from jsr.files import atomic_write
-
-FORMAT = 1
 
 
 class Session(NamedTuple):
@@ -32,8 +29,7 @@ def measured(args, measure):
     if args.what != "challenge" and _output.settled(args, args.out):  # which goes on with its own file
         return 0
     console = terminal.console()
-    report = {"format": FORMAT, "command": shlex.join(["jsr", "benchmark", args.what, *args.words]),
-              **timing.surroundings(), "what": args.what}
+    report = timing.head(["jsr", "benchmark", args.what, *args.words], args.what)
     machine = report["machine"]
     try:
         results = measure(args, Session(console, terminal.console(stderr=True).print, report))

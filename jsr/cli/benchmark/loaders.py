@@ -30,11 +30,12 @@ def _measure(args, session):
     from jsr.timing import loaders, tables
 
     session.announce("preparing the photographs in each form")
-    photographs = ([images.read_rgb(path) for path in images.list_images(args.folder)] if args.folder else
-                   [loaders.made_up(seed) for seed in range(3)])
+    photographs = ({str(path): images.read_rgb(path) for path in images.list_images(args.folder)} if args.folder else
+                   {f"made-up picture {seed + 1}": loaders.made_up(seed) for seed in range(3)})
     with tempfile.TemporaryDirectory() as folder:
         rows = loaders.measure(photographs, folder, rounds=args.rounds)
+    height, width = next(iter(photographs.values())).shape[:2]
     session.console.print(table(
-        f"{len(photographs)} photographs, e.g. {photographs[0].shape[1]}x{photographs[0].shape[0]}: "
+        f"{len(photographs)} photographs, e.g. {width}x{height}: "
         "CPU time of one thread", tables.LOADERS, map(tables.of_loader, rows)))
     return rows
