@@ -318,6 +318,7 @@ _MOST_TAPS = 49  # of a kernel; above, a sum of products takes long to compile, 
 _LEAST_MACS = 2**20  # below, it takes longer to compile than it gains in tens of calls
 _LEAST_MACS_OF_ONE = 2**23  # the same of convolutions of one group, which gain less
 _FILLED = 32  # channels or features taken together, with which a convolution is quick
+_WHOLE_FROM = {16: 9, 32: 25, 64: 49}  # features that are quick: the fewest that are computed as so many
 
 
 def _way(window, x, kernel):
@@ -325,7 +326,8 @@ def _way(window, x, kernel):
 
     By measurements of jaxlib 0.10.2 on a CPU with AVX-512, one core: depthwise 3x3 kernels take a twentieth to a
     fortieth of XLA's time, four groups of 32 channels a seventh, 3 to 16 features a tenth to a half, channels that are
-    no multiple of 4 two thirds, 1x1 kernels of more than 16 channels six tenths to nine tenths.
+    no multiple of 4 two thirds, 49 to 63 features two thirds, 9 to 15 features of more than 16 channels six sevenths,
+    1x1 kernels of more than 16 channels six tenths to nine tenths.
     """
     *size, channels, features = kernel.shape
     taps, by_ones = math.prod(size), window.strides == (1, 1)
@@ -345,7 +347,7 @@ def _way(window, x, kernel):
     if few and by_ones and window.dilation == (1, 1) and size[1] > 1 and fits:
         return _of_neighbours
     # Of 64 features XLA's convolution is quick, whatever the channels are.
-    return _of_wholes if channels > 4 and features % 64 and (_to_fours(channels) or _to_eights(features)) else None
+    return _of_wholes if channels > 4 and features % 64 and (_to_fours(channels) or _to_vectors(features)) else None
 
 
 def _moved(window, size, x):
@@ -388,7 +390,8 @@ def _of_products(window, x, kernel):
 
 def _of_neighbours(window, x, kernel):
     """A convolution whose every step gives several neighbours in a row, so that they fill it together: the kernel is
-    there once for each of them, moved by a pixel. Their features are in memory as one pixel after another.
+    there once for each of them, moved by a pixel. Their features are in memory as one pixel after another, behind them
+    those that fill vectors, which are dropped.
     """
     rows, columns, channels, features = kernel.shape
     batch, _, width, _ = x.shape
@@ -397,18 +400,19 @@ def _of_neighbours(window, x, kernel):
     many = jnp.stack([jnp.pad(kernel, [(0, 0), (each, together - 1 - each), (0, 0), (0, 0)])
                       for each in range(together)], 3)
     many = many.reshape(rows, columns + together - 1, channels, together * features)
+    many = jnp.pad(many, [(0, 0), (0, 0), (0, 0), (0, _to_vectors(together * features))])
     wanted = width + 2 * left - columns + 1
     steps = -(-wanted // together)
     right = (steps - 1) * together + many.shape[1] - width - left
     y = lax.conv_general_dilated(x, many, (1, together), [(up, up), (left, right)],
                                  dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=window.precision)
-    return y.reshape(batch, y.shape[1], -1, features)[:, :, :wanted]
+    return y[..., :together * features].reshape(batch, y.shape[1], -1, features)[:, :, :wanted]
 
 
 def _of_wholes(window, x, kernel):
     """A convolution of more channels, which are zero, and of more features, which are dropped: whole vectors."""
     features, more = kernel.shape[-1], _to_fours(x.shape[-1])
-    kernel = jnp.pad(kernel, [(0, 0), (0, 0), (0, more), (0, _to_eights(features))])
+    kernel = jnp.pad(kernel, [(0, 0), (0, 0), (0, more), (0, _to_vectors(features))])
     return window(jnp.pad(x, [(0, 0), (0, 0), (0, 0), (0, more)]), kernel)[..., :features]
 
 
@@ -417,10 +421,15 @@ def _to_fours(channels):
     return -channels % 4
 
 
-def _to_eights(features):
-    """The number of features that lack to a multiple of 8, 0 where they would be a fifth and more of the work."""
+def _to_vectors(features):
+    """The number of features that lack to 16, 32 or 64 where a convolution of as many takes less time, by measurement;
+    else to a multiple of 8, and 0 where they would be a sixth and more of the work.
+    """
+    for whole, least in _WHOLE_FROM.items():
+        if least <= features <= whole:
+            return whole - features
     lacking = -features % 8
-    return lacking if 5 * lacking < features + lacking else 0
+    return lacking if 6 * lacking < features + lacking else 0
 
 
 def _otherwise_by_x(gradient, x, kernel, *, window, way, jaxpr):

@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+import re
 import subprocess
 import sys
 
@@ -165,7 +166,9 @@ def of_any_size(monkeypatch):
     ((1, 9, 8, 6), (3, 3, 3, 4), dict(dilation=(2, 1), padding=(2, 1), groups=2)),
     NEIGHBOURS,
     ((1, 7, 6, 2), (3, 3, 2, 30), dict(padding=(1, 1))),
+    ((1, 6, 7, 6), (3, 3, 6, 14), dict(padding=(1, 1))),  # neighbours that fill no vectors
     WHOLES,
+    ((1, 5, 6, 20), (3, 3, 20, 50), dict(padding=(1, 1))),
     ((1, 7, 8, 6), (3, 3, 6, 9), dict(strides=(2, 2), padding=(1, 1))),
     ((1, 7, 6, 20), (3, 3, 20, 28), dict(dilation=(2, 1))),
     ((2, 4, 5, 18), (1, 1, 18, 5), {}),
@@ -230,6 +233,16 @@ def test_the_kernels_gradient_is_made_otherwise_on_the_cpu_alone(case, of_the_cp
 def test_a_trace_holds_one_convolution(shape, kernel_shape, fields):
     text = str(jax.make_jaxpr(lambda *arguments: convolve(*arguments, **fields))(*pair(shape, kernel_shape)))
     assert text.count("conv_general_dilated[") == 1 and "dot_general" not in text
+
+
+@pytest.mark.parametrize("channels, features, whole", [
+    (20, 12, 16), (20, 24, 24), (20, 27, 32), (20, 36, 40), (20, 49, 64), (20, 72, 72), (14, 14, 32), (8, 6, 24)])
+def test_features_fill_vectors_on_the_cpu_alone(channels, features, whole):
+    traced = jax.jit(lambda *arguments: convolve(*arguments, padding=(1, 1))).trace(
+        *pair((1, 6, 8, channels), (3, 3, channels, features)))
+    kernels = {platform: re.search(r"stablehlo.convolution.*-> tensor<1x6x\d+x(\d+)x", traced.lower(
+        lowering_platforms=(platform,)).as_text()) for platform in ("cpu", "cuda")}
+    assert {platform: int(found[1]) for platform, found in kernels.items()} == {"cpu": whole, "cuda": features}
 
 
 @pytest.mark.parametrize("height, moved", [(60, False), (130, True)])
