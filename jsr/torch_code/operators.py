@@ -89,6 +89,13 @@ def _extreme(whole, bound):
     return write
 
 
+def _where(body, node):
+    """A choice by a tensor; by a constant it is made here, as jnp.var makes one by the number of its values."""
+    condition, *texts = (body.text(name) for name in node.inputs)
+    chosen = body.array(node.inputs[0])
+    return f"torch.where({condition}, {_listed(texts)})" if chosen is None or chosen.ndim else texts[int(not chosen)]
+
+
 def _windows(attributes):
     """({stride, padding, dilation: (value, default)}, text of the padding before, "" where the operation does it)."""
     top, left, bottom, right = attributes["pads"]
@@ -293,7 +300,8 @@ OPS = {  # a node's kind: function of the body and the node to text
         "LessOrEqual": "<=", "Greater": ">", "GreaterOrEqual": ">=", "And": "&", "Or": "|"}.items()},
     **{op: _function(f"torch.{op.lower()}") for op in (
         "Abs", "Ceil", "Cos", "Erf", "Exp", "Floor", "Log", "Round", "Sigmoid", "Sign", "Sin", "Sqrt", "Tanh",
-        "Reciprocal", "Where", "Complex", "Real", "Imag")},
+        "Reciprocal", "Complex", "Real", "Imag")},
+    "Where": _where,
     "IntDiv": _method('torch.div({0}, {1}, rounding_mode="trunc")'),
     "Neg": lambda body, node: f"-{body.text(node.inputs[0])}",
     "Not": lambda body, node: f"~{body.text(node.inputs[0])}",
@@ -340,10 +348,15 @@ def _computed(sign):
     return lambda body, node: Numbers([f" {sign} ".join(map(body.text, node.inputs))])
 
 
+def _chosen(function):
+    return lambda body, node: Numbers([f"{function}({_listed(map(body.text, node.inputs))})"])
+
+
 ON_LENGTHS = {  # the same of nodes on one length each, which become Numbers
     "Length": lambda body, node: Numbers([str(body.length(node.attributes["length"]))]),
     "Sign": _sign,
     "IntDiv": lambda body, node: Numbers([f"int({' / '.join(map(body.text, node.inputs))})"]),
+    **{op: _chosen(op.lower()) for op in ("Max", "Min")},
     "Concat": lambda body, node: Numbers(number for name in node.inputs for number in body.numbers(name)),
     **dict.fromkeys(("Cast", "Squeeze", "Unsqueeze", "Reshape", "Identity"),
                     lambda body, node: Numbers(body.numbers(node.inputs[0]))),

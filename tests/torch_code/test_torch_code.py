@@ -22,7 +22,7 @@ from jsr.models._card import Card  # noqa: E402
 from jsr.torch_code import convert, operators  # noqa: E402
 
 QUICK = {"edsr/baseline", "ynot/base", "plain/ecbsr_m4c16", "swinir/light"}  # one of a kind
-FIXED = {"art", "dual_domain", "ynot", "safmn", "safmn_bcie", "swinfir"}  # programs of one size
+FIXED = {"art", "dual_domain", "rgt", "ynot", "safmn", "safmn_bcie", "swinfir"}  # programs of one size
 CARD = Card(title="Loop", paper="", code="", scales=(1,), padding=Padding(), frames="all")
 IDS = [model_id for model_id in models.list_models() if not models.card(model_id).auxiliary]
 
