@@ -29,6 +29,7 @@ from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
 from jsr.layers.pool import GlobalMean
+from jsr.layers.repeated import in_turn
 from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.window import attend_in_windows, window_merge, window_partition
 from jsr.models._card import Card
@@ -194,11 +195,10 @@ class ResidualGroup(nn.Module):
     def __call__(self, x):
         hybrid = nn.remat(HybridLayer) if self.remat else HybridLayer
         overlapping = nn.remat(OverlapLayer) if self.remat else OverlapLayer
-        y = x
-        for index, drop_path in enumerate(self.drop_paths):
-            shift = self.window_size // 2 if index % 2 else 0
-            y = hybrid(self.num_heads, self.window_size, shift, self.compress_ratio, self.squeeze_factor,
-                       self.conv_scale, self.mlp, drop_path, dtype=self.dtype, name=f"blocks_{index}")(y)
+        layers = [hybrid(self.num_heads, self.window_size, self.window_size // 2 if index % 2 else 0,
+                         self.compress_ratio, self.squeeze_factor, self.conv_scale, self.mlp, drop_path,
+                         dtype=self.dtype, name=f"blocks_{index}") for index, drop_path in enumerate(self.drop_paths)]
+        y = in_turn(layers, x, varying="drop_path")
         y = overlapping(self.num_heads, self.window_size, self.overlap, self.mlp, dtype=self.dtype,
                         name="overlap_attn")(y)
         return x + GroupConv(dtype=self.dtype, name="conv")(y)
@@ -269,10 +269,11 @@ class HAT(nn.Module):
         y = LayerNorm(dtype=self.dtype, name="patch_embed_norm")(head)
         mlp = functools.partial(MLP, self.mlp_ratio)
         rates = drop_path_rates(self.drop_path_rate if train else 0.0, self.depths)
-        for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True)):
-            y = ResidualGroup(
-                num_heads, self.window_size, self.overlap, self.compress_ratio, self.squeeze_factor, self.conv_scale,
-                mlp, tuple(drop_paths), self.remat, dtype=self.dtype, name=f"layers_{index}")(y)
+        groups = [ResidualGroup(
+            num_heads, self.window_size, self.overlap, self.compress_ratio, self.squeeze_factor, self.conv_scale, mlp,
+            tuple(drop_paths), self.remat, dtype=self.dtype, name=f"layers_{index}")
+            for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True))]
+        y = in_turn(groups, y, varying="drop_paths")
         y = LayerNorm(dtype=self.dtype, name="norm")(y)
         y = GroupConv(dtype=self.dtype, name="conv_after_body")(y) + head
         y = Reconstruction("pixelshuffle", self.scale, lr.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)

@@ -12,6 +12,7 @@ import optax
 from jsr import augment, losses, optim, reparam, sharding
 from jsr.chain import apply, referred, run_chain, takes_quality, told
 from jsr.errors import UserError, nearest
+from jsr.layers.repeated import scanned
 from jsr.training import insight, stages
 from jsr.training.state import purpose_key
 
@@ -129,7 +130,7 @@ def make_step(plan, mesh=None):
     stage, chain, networks, first_step = plan.stage, list(plan.recipe.chain), plan.networks, plan.first_step
     ema_decay = plan.recipe.ema_decay
     forms = networks | ({name: reparam.deployed(networks[name]) for name in chain} if stage.fused else {})
-    accelerated = mesh.devices.flat[0].platform != "cpu" if stage.fused and mesh is not None else None
+    accelerated = (jax.default_backend() if mesh is None else mesh.devices.flat[0].platform) != "cpu"
     in_training = {name for player in stage.players for name in player.nets}
     apart = mesh is not None and mesh.shape[sharding.DATA] > 1 and mesh.shape[sharding.ROWS] == 1 and all(
         losses.is_mean(row) for player in stage.players for row in player.losses)
@@ -143,7 +144,7 @@ def make_step(plan, mesh=None):
             variables |= {name: reparam.fuse_params(networks[name], variables[name], at_once=accelerated)
                           for name in chain}
         passed = [name for name in chain if not stages.in_head(variables, chain, name)]
-        with intercepted(stage.remat, stage.frozen_statistics):
+        with intercepted(stage.remat, stage.frozen_statistics), scanned(accelerated):
             outputs, updated = forward(forms, passed, variables, batch, losses.keys(player.losses), train=in_training,
                                        rngs={"dropout": key})
         loss, values = losses.total(player.losses, outputs, batch, params["losses"])
