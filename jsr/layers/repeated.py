@@ -23,7 +23,7 @@ def scanned(on=True):
         _scanned.reset(token)
 
 
-def in_turn(layers, x, *, varying):
+def in_turn(layers, x, *, varying=None, own_remat=False):
     """Passes an array through layers.
 
     Within `scanned`, layers that repeat are one program, run over their stacked parameters: [a, b, a, b, a] is a scan
@@ -31,18 +31,22 @@ def in_turn(layers, x, *, varying):
     is initialised, where something inside them is noted (the collection "intermediates"), and where they have more than
     parameters.
 
+    A scan keeps each array that the gradient of a layer asks for, where a compiler computes many of them again in the
+    gradient's own kernels. So what is kept there is the products with parameters; the rest follows from them.
+
     Args:
       layers: bound modules with names, functions of one array to another of its shape and dtype.
       x: array.
       varying: name of the field, a number or a tuple of numbers, in which layers of equal form may differ. A scan
-        hands them arrays for it where they do.
+        hands them arrays for it where they do. None: in nothing.
+      own_remat: the layers see themselves to what is kept for the gradient, by nn.remat or as they call `in_turn`.
 
     Returns:
       Array, like x.
     """
-    rounds, period = _rounds(layers, varying) if _scanned.get() else (0, len(layers))
-    if rounds > 1:
-        x = _scan([layers[start:start + period] for start in range(0, rounds * period, period)], x, varying)
+    rounds, period = _rounds(layers, varying)
+    if rounds:
+        x = _scan([layers[start:start + period] for start in range(0, rounds * period, period)], x, varying, own_remat)
         layers = layers[rounds * period:]
     for layer in layers:
         x = layer(x)
@@ -50,13 +54,14 @@ def in_turn(layers, x, *, varying):
 
 
 def _rounds(layers, varying):
-    """(rounds, layers a round) of the shortest round that repeats; (0, all layers) where none does."""
-    if layers and not layers[0].is_mutable_collection("params") and not layers[0].is_mutable_collection("intermediates"):
-        forms = [_form(layer, varying) for layer in layers]
-        for period in range(1, len(layers) // 2 + 1):
-            if None not in forms and forms[period:] == forms[:-period]:
-                return len(layers) // period, period
-    return 0, len(layers)
+    """(rounds, layers a round) of the shortest round of which the layers are made; (0, 0) where they stay apart."""
+    if not layers or not _scanned.get() or any(map(layers[0].is_mutable_collection, ("params", "intermediates"))):
+        return 0, 0
+    forms = [_form(layer, varying) for layer in layers]
+    if None in forms:
+        return 0, 0
+    period = next(period for period in range(1, len(layers) + 1) if forms[period:] == forms[:-period])
+    return len(layers) // period, period
 
 
 def _form(layer, varying):
@@ -65,15 +70,17 @@ def _form(layer, varying):
     if variables.keys() != {"params"}:
         return None
     shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), variables)
+    if not varying:
+        return layer.clone(parent=None, name=None), shapes
     alike = layer.clone(parent=None, name=None, **{varying: None})
     return alike, jax.tree.structure(getattr(layer, varying)), shapes
 
 
-def _scan(rounds, x, varying):
-    """Passes an array through rounds of layers that are alike."""
+def _scan(rounds, x, varying, own_remat):
+    """Passes an array through rounds of layers that are alike, of one round, too."""
     places = list(zip(*rounds, strict=True))  # the layers that are one in the program
     variables = [_stacked([layer.variables for layer in place]) for place in places]
-    values = [[getattr(layer, varying) for layer in place] for place in places]
+    values = [[getattr(layer, varying or "", None) for layer in place] for place in places]
     same = [all(isinstance(leaf, int | float) for leaf in jax.tree.leaves(its)) and its == its[:1] * len(its)
             for its in values]
     values = [None if fixed else _stacked(its) for its, fixed in zip(values, same, strict=True)]
@@ -86,10 +93,19 @@ def _scan(rounds, x, varying):
         for index, layer in enumerate(rounds[0]):
             fields = {} if same[index] else {varying: values[index]}
             rngs = None if keys is None else {"dropout": keys[index]}
-            x = layer.clone(parent=None, **fields).apply(variables[index], x, rngs=rngs)
+            apply = layer.clone(parent=None, **fields).apply
+            apply = apply if own_remat else jax.checkpoint(apply, prevent_cse=False, policy=_kept)
+            x = apply(variables[index], x, rngs=rngs)
         return x, None
 
     return jax.lax.scan(one_round, x, (variables, values, keys))[0]
+
+
+def _kept(primitive, *_, **params):
+    """What is kept for the backward pass: the products with parameters; all else is computed again from them."""
+    if primitive.name == "dot_general":
+        return not params["dimension_numbers"][1][0]  # no batch
+    return primitive.name == "conv_general_dilated"
 
 
 def _stacked(trees):

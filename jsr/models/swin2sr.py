@@ -82,7 +82,7 @@ class ResidualGroup(nn.Module):
         layers = [layer(self.num_heads, self.window_size, self.window_size // 2 if index % 2 else 0, self.mlp_ratio,
                         drop_path, dtype=self.dtype, name=f"blocks_{index}")
                   for index, drop_path in enumerate(self.drop_paths)]
-        y = in_turn(layers, x, varying="drop_path")
+        y = in_turn(layers, x, varying="drop_path", own_remat=self.remat)
         y = GroupConv(self.resi_connection, dtype=self.dtype, name="conv")(y)
         # quirk: the original's patch embedding has a convolution, and every group has a patch embedding
         return x + Conv(x.shape[-1], 1, dtype=self.dtype, name="patch_embed_proj")(y)
@@ -205,7 +205,7 @@ class Swin2SR(nn.Module):
             groups = [ResidualGroup(num_heads, self.window_size, self.mlp_ratio, tuple(drop_paths),
                                     self.resi_connection, self.remat, dtype=self.dtype, name=f"{name}_{index}")
                       for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True))]
-            return norm(in_turn(groups, x, varying="drop_paths"))
+            return norm(in_turn(groups, x, varying="drop_paths", own_remat=True))
 
         return trunk
 

@@ -61,7 +61,7 @@ class ResidualGroup(nn.Module):
         layers = [layer(self.num_heads, self.window_size, self.window_size // 2 if index % 2 else 0, self.mlp_ratio,
                         drop_path, dtype=self.dtype, name=f"blocks_{index}")
                   for index, drop_path in enumerate(self.drop_paths)]
-        y = in_turn(layers, x, varying="drop_path")
+        y = in_turn(layers, x, varying="drop_path", own_remat=self.remat)
         return x + GroupConv(self.resi_connection, dtype=self.dtype, name="conv")(y)
 
 
@@ -77,7 +77,7 @@ def residual_groups(x, *, depths, num_heads, window_size, mlp_ratio, resi_connec
     groups = [ResidualGroup(heads, window_size, mlp_ratio, tuple(drop_paths), resi_connection, remat, layer,
                             dtype=dtype, name=f"layers_{index}")
               for index, (heads, drop_paths) in enumerate(zip(num_heads, rates, strict=True))]
-    x = in_turn(groups, x, varying="drop_paths")
+    x = in_turn(groups, x, varying="drop_paths", own_remat=True)
     return LayerNorm(dtype=dtype, name="norm")(x)
 
 

@@ -130,7 +130,8 @@ def make_step(plan, mesh=None):
     stage, chain, networks, first_step = plan.stage, list(plan.recipe.chain), plan.networks, plan.first_step
     ema_decay = plan.recipe.ema_decay
     forms = networks | ({name: reparam.deployed(networks[name]) for name in chain} if stage.fused else {})
-    accelerated = (jax.default_backend() if mesh is None else mesh.devices.flat[0].platform) != "cpu"
+    platform = mesh.devices.flat[0].platform if isinstance(mesh, jax.sharding.Mesh) else jax.default_backend()
+    accelerated = platform != "cpu"
     in_training = {name for player in stage.players for name in player.nets}
     apart = mesh is not None and mesh.shape[sharding.DATA] > 1 and mesh.shape[sharding.ROWS] == 1 and all(
         losses.is_mean(row) for player in stage.players for row in player.losses)
