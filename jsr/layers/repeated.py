@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 
 _scanned = contextvars.ContextVar("scanned", default=False)
+_within = contextvars.ContextVar("within", default=False)
 
 
 @contextlib.contextmanager
 def scanned(on=True):
     """While it is entered, `in_turn` scans layers of equal form where `on` is True.
 
-    For compilers whose time grows with the program, those of accelerators. What stochastic depth draws for a seed is
+    For compilers whose time grows with the program, those of accelerators. It recomputes, as `remat` does. What stochastic depth draws for a seed is
     different then, as each layer has a key of a split one.
     """
     token = _scanned.set(on)
@@ -21,6 +22,11 @@ def scanned(on=True):
         yield
     finally:
         _scanned.reset(token)
+
+
+def within_scan():
+    """Whether layers of a scan are being traced, which sees itself to what is kept for the gradient."""
+    return _within.get()
 
 
 def in_turn(layers, x, *, varying=None, own_remat=False):
@@ -98,7 +104,11 @@ def _scan(rounds, x, varying, own_remat):
             x = apply(variables[index], x, rngs=rngs)
         return x, None
 
-    return jax.lax.scan(one_round, x, (variables, values, keys))[0]
+    token = _within.set(True)
+    try:
+        return jax.lax.scan(one_round, x, (variables, values, keys))[0]
+    finally:
+        _within.reset(token)
 
 
 def _kept(primitive, *_, **params):

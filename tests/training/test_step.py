@@ -462,11 +462,12 @@ class Repeated(nn.Module):
         return in_turn([nn.Dense(3, name=f"body_{index}") for index in range(4)], lr)
 
 
-@pytest.mark.parametrize("platform, tap, scans", [("cpu", "", 0), ("tpu", "", 2), ("tpu", "@body_1", 0)])
-def test_accelerators_scan_equal_layers(platform, tap, scans, monkeypatch):
+@pytest.mark.parametrize("platform, remat, tap, scans", [
+    ("cpu", "blocks", "", 0), ("tpu", "", "", 0), ("tpu", "blocks", "", 2), ("tpu", "blocks", "@body_1", 0)])
+def test_accelerators_scan_equal_layers_that_are_recomputed(platform, remat, tap, scans, monkeypatch):
     """Forwards and backwards; layers that a loss looks at stay apart."""
     row = dict(fn="l1", pred=f"sr{tap}", target="hr", weight=1.0)
-    plan, state, _ = start(one(losses=[*L1, row]), networks={"sr": Repeated()})
+    plan, state, _ = start(one(losses=[*L1, row], remat=remat), networks={"sr": Repeated()})
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
     traced = jax.make_jaxpr(make_step(plan))(state, EIGHT, jax.random.key(0))
     assert str(traced).count(" scan[") == scans
