@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+from jax.extend.core import jaxprs_in_params
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def scans(call, *arrays):
     def lengths(jaxpr):
         for eqn in jaxpr.eqns:
             yield from [eqn.params["length"]] if eqn.primitive.name == "scan" else []
-            for inner in jax.core.jaxprs_in_params(eqn.params):
+            for inner in jaxprs_in_params(eqn.params):
                 yield from lengths(inner)
 
     with scanned():
