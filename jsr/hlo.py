@@ -7,6 +7,7 @@ arithmetic takes at the peak rate, whichever is longer.
 
 import collections
 import dataclasses
+import itertools
 import math
 import re
 
@@ -180,7 +181,8 @@ def _trips(line, computations):
     """Rounds of a loop, 1 where unknown: those that are stated, or those of a count from 0 below a constant."""
     if stated := _TRIPS.search(line):
         return int(stated[1])
-    condition = "\n".join(computations.get(re.search(r"condition=%?([\w.\-]+)", line)[1], ()))
+    condition = "\n".join(itertools.chain(*(computations.get(name, ()) for name in
+                                            re.findall(r"condition=%?([\w.\-]+)", line))))
     below = re.search(r"ROOT .* compare\([^%]*%[\w.\-]+, [^%]*(%[\w.\-]+)\), direction=LT", condition)
     constant = below and re.search(rf"{re.escape(below[1])} = s32\[\]\S* constant\((\d+)\)", condition)
     return int(constant[1]) if constant else 1
