@@ -14,8 +14,8 @@ _within = contextvars.ContextVar("within", default=False)
 def scanned(on=True):
     """While it is entered, `in_turn` scans layers of equal form where `on` is True.
 
-    For compilers whose time grows with the program, those of accelerators. It recomputes, as `remat` does. What
-    stochastic depth draws for a seed is different then, as each layer has a key of a split one.
+    For compilers whose time grows with the program, those of accelerators. What stochastic depth draws for a seed is
+    different then, as each layer has a key of a split one.
     """
     token = _scanned.set(on)
     try:
@@ -25,34 +25,31 @@ def scanned(on=True):
 
 
 def within_scan():
-    """Whether layers of a scan are being traced, which sees itself to what is kept for the gradient."""
+    """Whether layers of a scan are being traced, whose activations are computed again as a whole."""
     return _within.get()
 
 
-def in_turn(layers, x, *, varying=None, own_remat=False):
+def in_turn(layers, x, *, varying=None):
     """Passes an array through layers.
 
     Within `scanned`, layers that repeat are one program, run over their stacked parameters: [a, b, a, b, a] is a scan
-    of two rounds through a and b, and an a. Parameters keep their names and places. Layers stay apart while a network
-    is initialised, where something inside them is noted (the collection "intermediates"), and where they have more than
-    parameters.
-
-    A scan keeps each array that the gradient of a layer asks for, where a compiler computes many of them again in the
-    gradient's own kernels. So what is kept there is the products with parameters; the rest follows from them.
+    of two rounds through a and b, and an a. For the gradient a scan keeps what goes into each layer, and computes the
+    rest again: to keep more would be to write it to memory, even what a compiler leaves to the gradient's own kernels.
+    Parameters keep their names and places. Layers stay apart while a network is initialised, where something inside
+    them is noted (the collection "intermediates"), and where they have more than parameters.
 
     Args:
       layers: bound modules with names, functions of one array to another of its shape and dtype.
       x: array.
       varying: name of the field, a number or a tuple of numbers, in which layers of equal form may differ. A scan
         hands them arrays for it where they do. None: in nothing.
-      own_remat: the layers see themselves to what is kept for the gradient, by nn.remat or as they call `in_turn`.
 
     Returns:
       Array, like x.
     """
     rounds, period = _rounds(layers, varying)
-    if rounds:
-        x = _scan([layers[start:start + period] for start in range(0, rounds * period, period)], x, varying, own_remat)
+    if rounds > 1:
+        x = _scan([layers[start:start + period] for start in range(0, rounds * period, period)], x, varying)
         layers = layers[rounds * period:]
     for layer in layers:
         x = layer(x)
@@ -82,8 +79,8 @@ def _form(layer, varying):
     return alike, jax.tree.structure(getattr(layer, varying)), shapes
 
 
-def _scan(rounds, x, varying, own_remat):
-    """Passes an array through rounds of layers that are alike, of one round, too."""
+def _scan(rounds, x, varying):
+    """Passes an array through rounds of layers that are alike."""
     places = list(zip(*rounds, strict=True))  # the layers that are one in the program
     variables = [_stacked([layer.variables for layer in place]) for place in places]
     values = [[getattr(layer, varying or "", None) for layer in place] for place in places]
@@ -99,8 +96,7 @@ def _scan(rounds, x, varying, own_remat):
         for index, layer in enumerate(rounds[0]):
             fields = {} if same[index] else {varying: values[index]}
             rngs = None if keys is None else {"dropout": keys[index]}
-            apply = layer.clone(parent=None, **fields).apply
-            apply = apply if own_remat else jax.checkpoint(apply, prevent_cse=False, policy=_kept)
+            apply = jax.checkpoint(layer.clone(parent=None, **fields).apply, prevent_cse=False)
             x = apply(variables[index], x, rngs=rngs)
         return x, None
 
@@ -109,13 +105,6 @@ def _scan(rounds, x, varying, own_remat):
         return jax.lax.scan(one_round, x, (variables, values, keys))[0]
     finally:
         _within.reset(token)
-
-
-def _kept(primitive, *_, **params):
-    """What is kept for the backward pass: the products with parameters; all else is computed again from them."""
-    if primitive.name == "dot_general":
-        return not params["dimension_numbers"][1][0]  # no batch
-    return primitive.name == "conv_general_dilated"
 
 
 def _stacked(trees):

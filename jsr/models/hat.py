@@ -195,13 +195,13 @@ class ResidualGroup(nn.Module):
     def __call__(self, x):
         hybrid = nn.remat(HybridLayer) if self.remat else HybridLayer
         overlapping = nn.remat(OverlapLayer) if self.remat else OverlapLayer
-        layers = [hybrid(self.num_heads, self.window_size, self.window_size // 2 if index % 2 else 0,
-                         self.compress_ratio, self.squeeze_factor, self.conv_scale, self.mlp, drop_path,
-                         dtype=self.dtype, name=f"blocks_{index}") for index, drop_path in enumerate(self.drop_paths)]
-        y = in_turn(layers, x, varying="drop_path", own_remat=self.remat)
-        overlap = overlapping(self.num_heads, self.window_size, self.overlap, self.mlp, dtype=self.dtype,
-                              name="overlap_attn")
-        y = in_turn([overlap], y, own_remat=self.remat)
+        y = x
+        for index, drop_path in enumerate(self.drop_paths):
+            shift = self.window_size // 2 if index % 2 else 0
+            y = hybrid(self.num_heads, self.window_size, shift, self.compress_ratio, self.squeeze_factor,
+                       self.conv_scale, self.mlp, drop_path, dtype=self.dtype, name=f"blocks_{index}")(y)
+        y = overlapping(self.num_heads, self.window_size, self.overlap, self.mlp, dtype=self.dtype,
+                        name="overlap_attn")(y)
         return x + GroupConv(dtype=self.dtype, name="conv")(y)
 
 
@@ -274,7 +274,7 @@ class HAT(nn.Module):
             num_heads, self.window_size, self.overlap, self.compress_ratio, self.squeeze_factor, self.conv_scale, mlp,
             tuple(drop_paths), self.remat, dtype=self.dtype, name=f"layers_{index}")
             for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True))]
-        y = in_turn(groups, y, varying="drop_paths", own_remat=True)
+        y = in_turn(groups, y, varying="drop_paths")
         y = LayerNorm(dtype=self.dtype, name="norm")(y)
         y = GroupConv(dtype=self.dtype, name="conv_after_body")(y) + head
         y = Reconstruction("pixelshuffle", self.scale, lr.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)

@@ -79,10 +79,11 @@ class ResidualGroup(nn.Module):
     @nn.compact
     def __call__(self, x):
         layer = nn.remat(SwinV2Layer) if self.remat else SwinV2Layer
-        layers = [layer(self.num_heads, self.window_size, self.window_size // 2 if index % 2 else 0, self.mlp_ratio,
-                        drop_path, dtype=self.dtype, name=f"blocks_{index}")
-                  for index, drop_path in enumerate(self.drop_paths)]
-        y = in_turn(layers, x, varying="drop_path", own_remat=self.remat)
+        y = x
+        for index, drop_path in enumerate(self.drop_paths):
+            shift = self.window_size // 2 if index % 2 else 0
+            y = layer(self.num_heads, self.window_size, shift, self.mlp_ratio, drop_path, dtype=self.dtype,
+                      name=f"blocks_{index}")(y)
         y = GroupConv(self.resi_connection, dtype=self.dtype, name="conv")(y)
         # quirk: the original's patch embedding has a convolution, and every group has a patch embedding
         return x + Conv(x.shape[-1], 1, dtype=self.dtype, name="patch_embed_proj")(y)
@@ -205,7 +206,7 @@ class Swin2SR(nn.Module):
             groups = [ResidualGroup(num_heads, self.window_size, self.mlp_ratio, tuple(drop_paths),
                                     self.resi_connection, self.remat, dtype=self.dtype, name=f"{name}_{index}")
                       for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True))]
-            return norm(in_turn(groups, x, varying="drop_paths", own_remat=True))
+            return norm(in_turn(groups, x, varying="drop_paths"))
 
         return trunk
 

@@ -58,10 +58,11 @@ class ResidualGroup(nn.Module):
     @nn.compact
     def __call__(self, x):
         layer: Any = nn.remat(self.layer) if self.remat else self.layer
-        layers = [layer(self.num_heads, self.window_size, self.window_size // 2 if index % 2 else 0, self.mlp_ratio,
-                        drop_path, dtype=self.dtype, name=f"blocks_{index}")
-                  for index, drop_path in enumerate(self.drop_paths)]
-        y = in_turn(layers, x, varying="drop_path", own_remat=self.remat)
+        y = x
+        for index, drop_path in enumerate(self.drop_paths):
+            shift = self.window_size // 2 if index % 2 else 0
+            y = layer(self.num_heads, self.window_size, shift, self.mlp_ratio, drop_path, dtype=self.dtype,
+                      name=f"blocks_{index}")(y)
         return x + GroupConv(self.resi_connection, dtype=self.dtype, name="conv")(y)
 
 
@@ -77,7 +78,7 @@ def residual_groups(x, *, depths, num_heads, window_size, mlp_ratio, resi_connec
     groups = [ResidualGroup(heads, window_size, mlp_ratio, tuple(drop_paths), resi_connection, remat, layer,
                             dtype=dtype, name=f"layers_{index}")
               for index, (heads, drop_paths) in enumerate(zip(num_heads, rates, strict=True))]
-    x = in_turn(groups, x, varying="drop_paths", own_remat=True)
+    x = in_turn(groups, x, varying="drop_paths")
     return LayerNorm(dtype=dtype, name="norm")(x)
 
 
