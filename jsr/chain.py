@@ -35,7 +35,8 @@ def apply(network, variables, image, *, train=False, rngs=None, taps=(), conditi
     result, changed = network.apply(
         variables, image, train=train, rngs=rngs, **(conditions or {}),
         mutable=[*(c for c in variables if train and c != "params"), *(["intermediates"] if paths else [])],
-        capture_intermediates=lambda module, method: method == "__call__" and module.path in paths.values())
+        capture_intermediates=bool(paths) and (lambda module, method: method == "__call__"
+                                               and module.path in paths.values()))
     captured, tapped = changed.pop("intermediates", {}), {}
     for path, parts in paths.items():
         with contextlib.suppress(KeyError):

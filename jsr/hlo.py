@@ -7,6 +7,7 @@ arithmetic takes at the peak rate, whichever is longer.
 
 import collections
 import dataclasses
+import itertools
 import math
 import re
 
@@ -166,14 +167,25 @@ def _computations(text):
     def visit(name, count):
         times[name] += count
         for line in found[name]:
-            trips = _TRIPS.search(line) if " while(" in line else None
+            trips = _trips(line, found) if " while(" in line else 1
             for called in _called(line):
                 if called in found:
-                    visit(called, count * int(trips[1]) if trips else count)
+                    visit(called, count * trips)
 
     if entry:
         visit(entry, 1)
     return found, times
+
+
+def _trips(line, computations):
+    """Rounds of a loop, 1 where unknown: those that are stated, or those of a count from 0 below a constant."""
+    if stated := _TRIPS.search(line):
+        return int(stated[1])
+    condition = "\n".join(itertools.chain(*(computations.get(name, ()) for name in
+                                            re.findall(r"condition=%?([\w.\-]+)", line))))
+    below = re.search(r"ROOT .* compare\([^%]*%[\w.\-]+, [^%]*(%[\w.\-]+)\), direction=LT", condition)
+    constant = below and re.search(rf"{re.escape(below[1])} = s32\[\]\S* constant\((\d+)\)", condition)
+    return int(constant[1]) if constant else 1
 
 
 def _called(line):

@@ -80,6 +80,33 @@ def test_instructions_and_collectives_of_a_gpu_program():
     assert hlo.seconds(found["copy.1"], h200, "float32") == pytest.approx(found["copy.1"].bytes / 4.8e12)
 
 
+def test_a_loop_counts_to_the_constant_of_its_condition():
+    """TPUs' programs do not state the rounds."""
+    text = """HloModule jit_f
+
+%below (p: (s32[], f32[8])) -> pred[] {
+  %p = (s32[]{:T(128)}, f32[8]{0:T(128)}) parameter(0)
+  %constant.1 = s32[]{:T(128)} constant(6)
+  %i = s32[]{:T(128)} get-tuple-element(%p), index=0
+  ROOT %lt.1 = pred[]{:T(512)} compare(%i, %constant.1), direction=LT
+}
+
+%body (p: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %p = (s32[]{:T(128)}, f32[8]{0:T(128)}) parameter(0)
+  %x = f32[8]{0:T(128)} get-tuple-element(%p), index=1
+  %copy.1 = f32[8]{0:T(128)} copy(%x)
+  ROOT %r = (s32[]{:T(128)}, f32[8]{0:T(128)}) tuple(%i, %copy.1)
+}
+
+ENTRY %main (x: f32[8]) -> f32[8] {
+  %t = (s32[]{:T(128)}, f32[8]{0:T(128)}) parameter(0)
+  %while.1 = (s32[]{:T(128)}, f32[8]{0:T(128)}) while(%t), condition=%below, body=%body
+}
+"""
+    times = {one.name: one.times for one in hlo.instructions(text)}
+    assert times["copy.1"] == 6
+
+
 def test_cycles_of_a_tpu_program():
     fusion, copy = hlo.instructions(TPU)
     assert (fusion.kind, copy.kind, copy.cycles) == (hlo.PRODUCTS, hlo.COPIES, None)

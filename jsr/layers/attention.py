@@ -115,16 +115,17 @@ class MLP(nn.Module):
 class DropPath(nn.Module):
     """Stochastic depth: a residual is dropped for a whole sample with probability `rate`, and scaled up otherwise.
 
-    Draws from the rng stream "dropout" where `rate` is not zero; a network passes 0 outside training.
+    Draws from the rng stream "dropout" where `rate` is not zero; a network passes 0 outside training. An array is
+    taken for what is not zero.
     """
 
-    rate: float
+    rate: float | jax.Array
 
     @nn.compact
     def __call__(self, x):
-        if not self.rate:
+        if not isinstance(self.rate, jax.Array) and not self.rate:
             return x
         keep = 1 - self.rate
         key = self.make_rng("dropout")
         kept = sharding.whole_batch(lambda count: jax.random.bernoulli(key, keep, (count,)), len(x))
-        return jnp.where(kept.reshape(-1, *(1,) * (x.ndim - 1)), x / keep, 0)
+        return jnp.where(kept.reshape(-1, *(1,) * (x.ndim - 1)), x / jnp.asarray(keep, x.dtype), 0)

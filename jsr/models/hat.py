@@ -29,6 +29,7 @@ from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding, mirrored
 from jsr.layers.pool import GlobalMean
+from jsr.layers.repeated import in_turn
 from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.window import attend_in_windows, window_merge, window_partition
 from jsr.models._card import Card
@@ -268,10 +269,11 @@ class HAT(nn.Module):
         y = LayerNorm(dtype=self.dtype, name="patch_embed_norm")(head)
         mlp = functools.partial(MLP, self.mlp_ratio)
         rates = drop_path_rates(self.drop_path_rate if train else 0.0, self.depths)
-        for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True)):
-            y = ResidualGroup(
-                num_heads, self.window_size, self.overlap, self.compress_ratio, self.squeeze_factor, self.conv_scale,
-                mlp, tuple(drop_paths), self.remat, dtype=self.dtype, name=f"layers_{index}")(y)
+        groups = [ResidualGroup(
+            num_heads, self.window_size, self.overlap, self.compress_ratio, self.squeeze_factor, self.conv_scale, mlp,
+            tuple(drop_paths), self.remat, dtype=self.dtype, name=f"layers_{index}")
+            for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True))]
+        y = in_turn(groups, y, varying="drop_paths")
         y = LayerNorm(dtype=self.dtype, name="norm")(y)
         y = GroupConv(dtype=self.dtype, name="conv_after_body")(y) + head
         y = Reconstruction("pixelshuffle", self.scale, lr.shape[-1], self.num_feat, dtype=self.dtype, name="head")(y)

@@ -18,6 +18,7 @@ from jsr.layers.conv import Conv
 from jsr.layers.cosine import CosineAttention
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
+from jsr.layers.repeated import in_turn
 from jsr.layers.resize import bicubic_upsample
 from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.upsample import PixelShuffleUpsample
@@ -202,10 +203,10 @@ class Swin2SR(nn.Module):
 
         def trunk(x, name):
             x = embed_norm(embed(x))
-            for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True)):
-                x = ResidualGroup(num_heads, self.window_size, self.mlp_ratio, tuple(drop_paths), self.resi_connection,
-                                  self.remat, dtype=self.dtype, name=f"{name}_{index}")(x)
-            return norm(x)
+            groups = [ResidualGroup(num_heads, self.window_size, self.mlp_ratio, tuple(drop_paths),
+                                    self.resi_connection, self.remat, dtype=self.dtype, name=f"{name}_{index}")
+                      for index, (num_heads, drop_paths) in enumerate(zip(self.num_heads, rates, strict=True))]
+            return norm(in_turn(groups, x, varying="drop_paths"))
 
         return trunk
 

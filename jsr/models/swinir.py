@@ -18,6 +18,7 @@ from jsr.layers.colour import RGB_MEAN
 from jsr.layers.conv import Conv
 from jsr.layers.norm import LayerNorm
 from jsr.layers.padding import Padding
+from jsr.layers.repeated import in_turn
 from jsr.layers.swin import GroupConv, Reconstruction, drop_path_rates
 from jsr.layers.window import attend_in_windows
 from jsr.models._card import Card
@@ -74,9 +75,10 @@ def residual_groups(x, *, depths, num_heads, window_size, mlp_ratio, resi_connec
     """
     x = LayerNorm(dtype=dtype, name="patch_embed_norm")(x)
     rates = drop_path_rates(drop_path_rate, depths)
-    for index, (heads, drop_paths) in enumerate(zip(num_heads, rates, strict=True)):
-        x = ResidualGroup(heads, window_size, mlp_ratio, tuple(drop_paths), resi_connection, remat, layer, dtype=dtype,
-                          name=f"layers_{index}")(x)
+    groups = [ResidualGroup(heads, window_size, mlp_ratio, tuple(drop_paths), resi_connection, remat, layer,
+                            dtype=dtype, name=f"layers_{index}")
+              for index, (heads, drop_paths) in enumerate(zip(num_heads, rates, strict=True))]
+    x = in_turn(groups, x, varying="drop_paths")
     return LayerNorm(dtype=dtype, name="norm")(x)
 
 

@@ -12,6 +12,7 @@ import optax
 from jsr import augment, losses, optim, reparam, sharding
 from jsr.chain import apply, referred, run_chain, takes_quality, told
 from jsr.errors import UserError, nearest
+from jsr.layers.repeated import scanned, within_scan
 from jsr.training import insight, stages
 from jsr.training.state import purpose_key
 
@@ -129,7 +130,8 @@ def make_step(plan, mesh=None):
     stage, chain, networks, first_step = plan.stage, list(plan.recipe.chain), plan.networks, plan.first_step
     ema_decay = plan.recipe.ema_decay
     forms = networks | ({name: reparam.deployed(networks[name]) for name in chain} if stage.fused else {})
-    accelerated = mesh.devices.flat[0].platform != "cpu" if stage.fused and mesh is not None else None
+    platform = mesh.devices.flat[0].platform if isinstance(mesh, jax.sharding.Mesh) else jax.default_backend()
+    accelerated = platform != "cpu"
     in_training = {name for player in stage.players for name in player.nets}
     apart = mesh is not None and mesh.shape[sharding.DATA] > 1 and mesh.shape[sharding.ROWS] == 1 and all(
         losses.is_mean(row) for player in stage.players for row in player.losses)
@@ -143,7 +145,7 @@ def make_step(plan, mesh=None):
             variables |= {name: reparam.fuse_params(networks[name], variables[name], at_once=accelerated)
                           for name in chain}
         passed = [name for name in chain if not stages.in_head(variables, chain, name)]
-        with intercepted(stage.remat, stage.frozen_statistics):
+        with intercepted(stage.remat, stage.frozen_statistics), scanned(accelerated and bool(stage.remat)):
             outputs, updated = forward(forms, passed, variables, batch, losses.keys(player.losses), train=in_training,
                                        rngs={"dropout": key})
         loss, values = losses.total(player.losses, outputs, batch, params["losses"])
@@ -298,7 +300,7 @@ class _Recompute:
     def __call__(self, call, args, kwargs, context):
         module = context.module
         is_block = context.method_name == "__call__" and re.search(r"_\d+$", module.name or "")
-        if self._inside or not is_block:
+        if self._inside or not is_block or within_scan():
             return call(*args, **kwargs)
         self._inside = True
         try:

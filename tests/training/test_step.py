@@ -12,6 +12,7 @@ import pytest
 from jsr import models, optim, recipes, sharding
 from jsr.chain import run_chain
 from jsr.errors import UserError
+from jsr.layers.repeated import in_turn
 from jsr.recipes import player, recipe, stage
 from jsr.training import stages
 from jsr.training import state as states
@@ -449,6 +450,27 @@ def test_batch_norm_that_learns_is_left_to_xla(norm, frozen, by_each):
     mesh = jax.sharding.AbstractMesh((8, 1), (sharding.DATA, sharding.ROWS))
     traced = jax.make_jaxpr(make_step(plan, mesh))(state, EIGHT, jax.random.key(0))
     assert (" shard_map[" in str(traced)) == by_each
+
+
+class Repeated(nn.Module):
+    """Four equal layers in turn."""
+
+    scale: int = 1
+
+    @nn.compact
+    def __call__(self, lr, *, train=False):
+        return in_turn([nn.Dense(3, name=f"body_{index}") for index in range(4)], lr)
+
+
+@pytest.mark.parametrize("platform, remat, tap, scans", [
+    ("cpu", "blocks", "", 0), ("tpu", "", "", 0), ("tpu", "blocks", "", 2), ("tpu", "blocks", "@body_1", 0)])
+def test_accelerators_scan_equal_layers_that_are_recomputed(platform, remat, tap, scans, monkeypatch):
+    """Forwards and backwards; layers that a loss looks at stay apart."""
+    row = dict(fn="l1", pred=f"sr{tap}", target="hr", weight=1.0)
+    plan, state, _ = start(one(losses=[*L1, row], remat=remat), networks={"sr": Repeated()})
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    traced = jax.make_jaxpr(make_step(plan))(state, EIGHT, jax.random.key(0))
+    assert str(traced).count(" scan[") == scans
 
 
 @pytest.mark.slow
