@@ -92,8 +92,10 @@ def _lines(found):
     for row in found["compared"]:
         if row["method"] == row["best"]:
             words = "best"
+        elif not math.isfinite(row["difference"]):  # of a method whose every pixel is right
+            words = "-"
         else:
-            words = f"{row['difference']:+.4f}" if math.isfinite(row["difference"]) else "-"
+            words = f"{row['difference']:+.4f}"
             words += f" [{row['low']:+.4f}, {row['high']:+.4f}]" if math.isfinite(row["low"]) else ""
             words += "" if row["low"] > 0 or row["high"] < 0 else " ?"
         lines.setdefault(row["method"], []).append([f"{row['mean']:.4f}", words])

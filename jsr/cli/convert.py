@@ -103,9 +103,9 @@ def _to_torch(source, target, overwrite):
 def _to_folder(source, target, args):
     """Writes PyTorch code of a model file; returns lines for the user."""
     meta, networks, variables = model_file.load(source)
-    name = " > ".join(f"{row['model']} x{row['scale']}{' (deployed)' if row['deployed'] else ''}"
+    name = " > ".join(f"{row['model']} x{row['scale']}{' (deployed)' if row.get('deployed') else ''}"
                       for row in meta["networks"])
-    about = [f"Recipe: {meta['recipe']}."] * bool(meta.get("recipe"))
+    about = [f"Recipe: {meta['recipe']}."] if meta.get("recipe") else []
     about.append(f"Licence of the weights: {meta.get('licence') or 'not stated'}.")
     text, weights, found, is_open = torch_code.convert(networks, variables, title=name, about="\n".join(about),
                                                        size=args.size)

@@ -190,8 +190,9 @@ class Stage:
                           "the whole batch's for losses that are means over samples; BatchNorm sees a part at a time, "
                           "and drop-path draws for one", 1, least=1)
     remat: str = key('"blocks" computes activations within blocks twice instead of keeping them: less memory on '
-                     "accelerators (CPUs take no notice), where the groups of HAT, SwinIR and Swin2SR are also compiled once. "
-                     "The numbers stay the same, but for the paths that stochastic depth drops", "", choices=("", "blocks"))
+                     "accelerators (CPUs take no notice), which compile the groups of HAT, SwinIR and Swin2SR once. "
+                     "The numbers stay the same, but for the paths that stochastic depth drops", "",
+                     choices=("", "blocks"))
     frozen_statistics: bool = key("BatchNorm stays as it is, in training too", False)
     begin: tuple[Begin, ...] = key("changes of networks as the stage begins", ())
     data: tuple[Source, ...] = key("rows instead of the recipe's; () for those", ())

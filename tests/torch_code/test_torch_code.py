@@ -201,6 +201,14 @@ def saved(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_a_model_file_need_not_say_its_recipe(saved):
+    meta, _, variables = model_file.load("model.safetensors")
+    row = {key: value for key, value in meta["networks"][0].items() if key != "deployed"}
+    model_file.save("bare.safetensors", variables, {"networks": [row]})
+    assert main(["convert", "bare.safetensors", "pt"]) == 0
+    assert "Recipe" not in (saved / "pt" / "network.py").read_text()
+
+
 def test_the_command(saved, capsys):
     def run(*arguments):
         status = main(["convert", "model.safetensors", *arguments])
