@@ -234,14 +234,15 @@ def _content(stream, check, words):
             raise ValueError(f"{kind} beside the pickle")
         named, key, device, count, *view = args
         _text(device)
-        root = storages.get(key) or Storage(_text(key), _STORAGES[named.name], 0, _natural(count))
+        dtype = _STORAGES[named.name]
+        root = storages.get(key) or Storage(_text(key), dtype, 0, _natural(count))
         if root.count:
             storages[key] = root
         check(root)
         if not view or view[0] is None:
             return root
         _, start, count = view[0]
-        part = Storage(root.key, _STORAGES[named.name], _natural(start), _natural(count))
+        part = Storage(root.key, dtype, _natural(start), _natural(count))
         if (part.start + part.count) * _size(part.dtype) > root.nbytes:
             raise ValueError("a view outside its storage")
         return part

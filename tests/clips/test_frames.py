@@ -117,4 +117,4 @@ def test_a_network_for_clips(clip, window, tmp_path, capsys):
     assert sorted(os.listdir(tmp_path / "out" / "shots")) == ["000001.png", "000002.png", "000003.png", "upscaled.json"]
     Image.fromarray(np.zeros((32, 40, 3), np.uint8)).save(tmp_path / "a.png")
     assert run(tmp_path / "a.png", "--out", tmp_path / "c.png", "--model", window) == 1
-    assert "is a picture, and stopn.safetensors takes clips" in capsys.readouterr().err
+    assert "is a picture, but stopn.safetensors takes clips" in capsys.readouterr().err

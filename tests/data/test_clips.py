@@ -19,6 +19,7 @@ from jsr.data.sources import open_pairs, open_source
 from jsr.datasets import videos
 from jsr.degradations import _video, hevc
 from jsr.errors import FileError, UserError
+from jsr.models._card import Card
 from jsr.recipes import read, recipe, stage
 from jsr.training import state as states
 from jsr.training.stages import StagePlan
@@ -363,6 +364,9 @@ def test_a_clip_that_changes_its_size_is_left_out(clip_records):
 
 
 # Stages of a recipe
+
+CARD = Card(title="EachFrame", paper="", code="", scales=(SCALE,), frames="all")
+
 
 class EachFrame(nn.Module):
     """A toy network of clips: 16 pixels from each."""
