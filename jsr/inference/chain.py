@@ -414,11 +414,11 @@ class Chain:
             finally:
                 free.put(device)
 
-        def to_onnx():
+        def to_onnx(size):
             if self._tlc:
                 raise UserError("only the runtime jax computes means of windows (tlc)")
             from jsr.onnx_graph.write import chain_to_onnx  # which imports this module
-            return chain_to_onnx(self.networks, jax.device_get(self._variables)).SerializeToString()
+            return chain_to_onnx(self.networks, jax.device_get(self._variables), size=size).SerializeToString()
 
         return runtimes.Runner(runtime, in_jax, to_onnx, channels=self.channels[0], probe=self._probe,
                                multiple=chain_open_multiple(self.networks))

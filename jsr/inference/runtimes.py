@@ -6,6 +6,7 @@ for rounding: about 1e-6, now and then one level of a stored pixel. They are imp
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import importlib.util
 import logging
 import statistics
@@ -23,6 +24,7 @@ from jsr.parallel import cores
 _LARGEST_ERROR = 1e-4  # of the largest value, or of 1: 25 times what single precision costs, a fortieth of a level
 _WORTH_SECONDS = 2.0  # computing in JAX so far that makes it likely that more is to come, and trying others worth while
 _RUNS = 3             # timed of each runtime, after one that is not
+_SIZES = 8            # of images, whose own graphs are kept open
 _LOST = 1.5           # a runtime whose first timed run takes so many times the best median gets no more of them
 
 
@@ -105,6 +107,17 @@ OTHERS = {
 NAMES = ("auto", "jax", *OTHERS)
 
 
+def open_by_size(name, to_onnx):
+    """A function of images in a runtime of OTHERS, by a graph of each size, which is made for the first image of it.
+
+    Args:
+      name: key of OTHERS.
+      to_onnx: function of a size, (height, width), to the serialised ONNX graph of the chain for images of it.
+    """
+    program = functools.lru_cache(_SIZES)(lambda size: OTHERS[name].open(to_onnx(size)))
+    return lambda image: program(image.shape[1:3])(image)
+
+
 class Runner:
     """Computes images of a chain in the runtime asked for, or in the fastest; safe to call from several threads.
 
@@ -115,7 +128,8 @@ class Runner:
     Args:
       name: one of NAMES.
       in_jax: function of a padded image (1, H, W, channels), float32, to a device array.
-      to_onnx: function without arguments to the serialised ONNX graph of the chain, for LEAST_SIDE px and more.
+      to_onnx: function of a size, (height, width), to the serialised ONNX graph of the chain for images of it; of None
+        to the graph for all of LEAST_SIDE px and more, which some networks lack.
       channels: channels of the images.
       multiple: sides of the padded images that the graph takes are multiples of it, px; JAX computes the others.
       probe: side of the padded image on which another runtime has to give what JAX gives, px.
@@ -173,20 +187,27 @@ class Runner:
             if name not in self._functions:
                 start = time.perf_counter()
                 function = self._opened(name)
-                self._compare(name, function)
                 self._functions[name] = function
                 self.open_seconds += time.perf_counter() - start
             return self._functions[name]
 
     def _opened(self, name):
-        try:
-            return OTHERS[name].open(self._to_onnx())
-        except UserError:
-            raise
-        except Exception as e:  # of many classes: whatever of the network the exporter or the runtime lacks
-            reason, *_ = str(e).strip().split("\n")
-            raise UserError(f"runtime {name}: cannot compute this network, use jax "
-                            f"({type(e).__name__}: {reason:.120})") from e
+        """The runtime as a function: of one graph, or of a graph for each size where one cannot be, or is wrong."""
+        error: Exception | None = None
+        for make in (lambda: OTHERS[name].open(self._to_onnx(None)), lambda: open_by_size(name, self._to_onnx)):
+            try:
+                function = make()
+                self._compare(name, function)
+                return function
+            except MemoryError:
+                raise
+            except Exception as e:  # of many classes: whatever of the network the exporter or the runtime lacks
+                error = e
+        if isinstance(error, UserError):
+            raise error
+        reason, *_ = str(error).strip().split("\n")
+        raise UserError(f"runtime {name}: cannot compute this network, use jax "
+                        f"({type(error).__name__}: {reason:.120})") from error
 
     def _compare(self, name, function):
         """Raises UserError unless a runtime gives what JAX gives for noise: runtimes rewrite graphs, some wrongly."""

@@ -49,7 +49,7 @@ def ours(runtime, graph, lr):
 
     Args:
       runtime: key of jsr.inference.runtimes.OTHERS.
-      graph: function without arguments to the onnx.ModelProto that jsr.inference.chain makes for it.
+      graph: function of a size, None for any, to the onnx.ModelProto that jsr.inference.chain makes for it.
       lr: float32 numpy array (N, H, W, 3) in [0, 1], of a size that the network takes.
 
     Returns:
@@ -59,7 +59,10 @@ def ours(runtime, graph, lr):
         runtimes.check_name(runtime)
     except UserError as e:
         return [], str(e)
-    run = runtimes.OTHERS[runtime].open(graph().SerializeToString())
+    try:
+        run = runtimes.OTHERS[runtime].open(graph(None).SerializeToString())
+    except Exception:  # as `jsr upscale` does: of many classes, whatever keeps the sizes from being left open
+        run = runtimes.open_by_size(runtime, lambda size: graph(size).SerializeToString())
     return [Contender(f"jsr ({runtime})", lambda: run(lr), np.asarray)], ""
 
 

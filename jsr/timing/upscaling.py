@@ -126,13 +126,13 @@ def _searches(networks, variables, lr, dtype, wanted, runtimes):
         return chain_to_onnx(networks, variables, dtype=jnp.dtype(its_dtype), nchw=True, size=lr.shape[1:3])
 
     @functools.cache
-    def open_graph():
+    def our_graph(size):
         from jsr.onnx_graph.write import chain_to_onnx
 
-        return chain_to_onnx(networks, variables)
+        return chain_to_onnx(networks, variables, size=size)
 
     for runtime in runtimes if dtype == "float32" else ():
-        yield f"jsr ({runtime})", functools.partial(peers.ours, runtime, open_graph, lr)
+        yield f"jsr ({runtime})", functools.partial(peers.ours, runtime, our_graph, lr)
     for peer in wanted:
         yield peer, functools.partial(peers.contenders, peer, graph, lr, threads=threads, dtype=dtype)
 

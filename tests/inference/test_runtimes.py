@@ -14,6 +14,7 @@ from jsr.errors import UserError
 from jsr.inference import runtimes
 from jsr.inference.chain import Chain
 from jsr.inference.upscaler import Upscaler
+from jsr.models import rgt
 
 OTHERS = [pytest.param("onnxruntime", id="onnxruntime"), pytest.param("openvino", id="openvino")]
 
@@ -104,7 +105,7 @@ def image(side):
 def test_a_race_is_of_images_that_are_wanted(fakes, monkeypatch):
     ran, make = fakes
     clock(monkeypatch, ran, jax=0.3, slow=0.6, fast=0.1)
-    runner = make(lambda: b"graph")
+    runner = make(lambda size: b"graph")
     for _ in range(13):
         runner(image(64))
     assert ran == ["jax"] * 4 + ["slow"] * 2 + ["fast"] * 4 + ["fast"] * 3  # one each is not timed; slow lost at once
@@ -118,7 +119,7 @@ def test_a_race_is_of_images_that_are_wanted(fakes, monkeypatch):
 def test_jax_stays_where_it_is_fastest(fakes, monkeypatch):
     ran, make = fakes
     clock(monkeypatch, ran, jax=0.1, slow=0.6, fast=0.11)
-    runner = make(lambda: b"graph")
+    runner = make(lambda size: b"graph")
     for _ in range(12):
         runner(image(32))
     assert ran[-2:] == ["jax"] * 2 and runner.races[32, 32].winner == "jax"
@@ -127,15 +128,15 @@ def test_jax_stays_where_it_is_fastest(fakes, monkeypatch):
 def test_jax_stays_where_there_is_little_to_do(fakes, monkeypatch):
     ran, make = fakes
     monkeypatch.setattr(runtimes, "_WORTH_SECONDS", 100.0)
-    runner = make(lambda: b"graph")
+    runner = make(lambda size: b"graph")
     for _ in range(8):
         runner(image(32))
     assert set(ran) == {"jax"} and runner.opened == 0
 
 
 def test_what_cannot_be_exported_stays_in_jax(fakes):
-    def broken():
-        tried.append(1)
+    def broken(size):
+        tried.append(size)
         raise ValueError("no operator for this\nand more")
 
     tried, (ran, make) = [], fakes
@@ -143,17 +144,30 @@ def test_what_cannot_be_exported_stays_in_jax(fakes):
     for side in (32, 64):
         for _ in range(6):
             runner(image(side))
-    assert set(ran) == {"jax"} == {runner.used(32, 32)} and runner.races == {} and len(tried) == 2  # once a runtime
+    assert set(ran) == {"jax"} == {runner.used(32, 32)} and runner.races == {}
+    assert tried == [None, (PROBE, PROBE)] * 2, "of any size and of one, once a runtime"
     with pytest.raises(UserError, match=r"^runtime fast: cannot compute this network, use jax "
                                         r".ValueError: no operator for this.$"):
         runtimes.Runner("fast", lambda image: image, broken, probe=PROBE)
 
 
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_network_without_a_graph_for_any_size_has_one_for_each(name, photograph):
+    need(name)
+    model = models.create("rgt", scale=2, **rgt.SMALL)
+    networks, variables = {"sr": model}, {"sr": models.init(model, jax.random.key(0))}
+    live, other = Chain(networks, variables), Chain(networks, variables, runtime=name)
+    for height, width in ((40, 48), (51, 37)):
+        lr = photograph(height, width) / np.float32(255)
+        np.testing.assert_allclose(other(lr), live(lr), rtol=0, atol=1e-5)
+        assert other.runner.used(*(live.padding.target(side) for side in (height, width))) == name
+
+
 def test_wrong_results_are_noticed(fakes):
     with pytest.raises(UserError, match="^runtime fast: computes this network wrongly, off by 1.0e.00; use jax$"):
-        runtimes.Runner("fast", lambda image: 0 * image, lambda: b"graph", probe=PROBE)
+        runtimes.Runner("fast", lambda image: 0 * image, lambda size: b"graph", probe=PROBE)
     with pytest.raises(UserError, match="off by nan"):
-        runtimes.Runner("fast", lambda image: image * np.nan, lambda: b"graph", probe=PROBE)
+        runtimes.Runner("fast", lambda image: image * np.nan, lambda size: b"graph", probe=PROBE)
 
 
 @pytest.mark.parametrize("backend", ["gpu", "tpu"])
@@ -163,7 +177,7 @@ def test_runtimes_are_for_cpus(backend, fakes, monkeypatch):
                                         "leave --runtime out, or set "):
         runtimes.check_name("fast")
     ran, make = fakes
-    runner = make(lambda: b"graph")
+    runner = make(lambda size: b"graph")
     for _ in range(8):
         runner(image(32))
     assert set(ran) == {"jax"} and runner.races == {}

@@ -75,7 +75,7 @@ def test_half_precision(peer, dtype, bound):
 def test_runtimes_of_ours_compute_the_same():
     needs("onnxruntime")
     graph, lr, sr = network("edsr")
-    (contender,), why_not = peers.ours("onnxruntime", lambda: chain_of("edsr"), lr)
+    (contender,), why_not = peers.ours("onnxruntime", lambda size: chain_of("edsr"), lr)
     assert (contender.name, why_not) == ("jsr (onnxruntime)", "")
     assert np.abs(contender.to_numpy(contender.call()) - sr).max() < 5e-6 * np.abs(sr).max()
 
