@@ -18,6 +18,7 @@ SCRIPT = ROOT / "benchmarks" / "device.py"
 GUARD = """
 import builtins, sys
 ALLOWED = {*sys.stdlib_module_names, "jax", "flax", "optax", "numpy", "PIL", "ml_collections", "jsr"}
+ALLOWED.add("ml_dtypes")  # jax's, which its compiled part imports in the name of who calls it
 def guarded(name, globals=None, locals=None, fromlist=(), level=0, real=builtins.__import__):
     ours = (globals or {}).get("__name__", "").startswith(("__main__", "jsr"))
     if ours and not level and name.partition(".")[0] not in ALLOWED:
