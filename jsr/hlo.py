@@ -178,7 +178,7 @@ def _computations(text):
 
 
 def _trips(line, computations):
-    """Rounds of a loop, 1 where unknown: those that are stated, or those of a count from 0 below a constant."""
+    """Rounds of a loop: as it states them, or as it counts from 0 to a constant; 1 where neither is found."""
     if stated := _TRIPS.search(line):
         return int(stated[1])
     condition = "\n".join(itertools.chain(*(computations.get(name, ()) for name in

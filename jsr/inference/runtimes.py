@@ -107,15 +107,27 @@ OTHERS = {
 NAMES = ("auto", "jax", *OTHERS)
 
 
-def open_by_size(name, to_onnx):
-    """A function of images in a runtime of OTHERS, by a graph of each size, which is made for the first image of it.
+def opened(name, to_onnx, check=lambda function: None):
+    """A function of images in a runtime of OTHERS, by one graph; where that cannot be, or is wrong, by one a size.
 
     Args:
       name: key of OTHERS.
-      to_onnx: function of a size, (height, width), to the serialised ONNX graph of the chain for images of it.
+      to_onnx: function of a size, (height, width), to the serialised ONNX graph of the chain for images of it; of None
+        to the graph for all of LEAST_SIDE px and more, which some networks lack.
+      check: function of such a function; raises where it is wrong.
+
+    Raises:
+      Exception: of whatever class, if there is no graph of one size either, or a wrong one.
     """
-    program = functools.lru_cache(_SIZES)(lambda size: OTHERS[name].open(to_onnx(size)))
-    return lambda image: program(image.shape[1:3])(image)
+    try:
+        function = OTHERS[name].open(to_onnx(None))
+        check(function)
+    except MemoryError:
+        raise
+    except Exception:  # of many classes: whatever of the network the exporter or the runtime lacks
+        program = functools.lru_cache(_SIZES)(lambda size: OTHERS[name].open(to_onnx(size)))
+        check(function := lambda image: program(image.shape[1:3])(image))
+    return function
 
 
 class Runner:
@@ -128,8 +140,7 @@ class Runner:
     Args:
       name: one of NAMES.
       in_jax: function of a padded image (1, H, W, channels), float32, to a device array.
-      to_onnx: function of a size, (height, width), to the serialised ONNX graph of the chain for images of it; of None
-        to the graph for all of LEAST_SIDE px and more, which some networks lack.
+      to_onnx: as for `opened`.
       channels: channels of the images.
       multiple: sides of the padded images that the graph takes are multiples of it, px; JAX computes the others.
       probe: side of the padded image on which another runtime has to give what JAX gives, px.
@@ -186,28 +197,19 @@ class Runner:
         with self._lock:
             if name not in self._functions:
                 start = time.perf_counter()
-                function = self._opened(name)
-                self._functions[name] = function
+                self._functions[name] = self._opened(name)
                 self.open_seconds += time.perf_counter() - start
             return self._functions[name]
 
     def _opened(self, name):
-        """The runtime as a function: of one graph, or of a graph for each size where one cannot be, or is wrong."""
-        error: Exception | None = None
-        for make in (lambda: OTHERS[name].open(self._to_onnx(None)), lambda: open_by_size(name, self._to_onnx)):
-            try:
-                function = make()
-                self._compare(name, function)
-                return function
-            except MemoryError:
-                raise
-            except Exception as e:  # of many classes: whatever of the network the exporter or the runtime lacks
-                error = e
-        if isinstance(error, UserError):
-            raise error
-        reason, *_ = str(error).strip().split("\n")
-        raise UserError(f"runtime {name}: cannot compute this network, use jax "
-                        f"({type(error).__name__}: {reason:.120})") from error
+        try:
+            return opened(name, self._to_onnx, functools.partial(self._compare, name))
+        except (UserError, MemoryError):
+            raise
+        except Exception as e:  # of many classes, see `opened`
+            reason, *_ = str(e).strip().split("\n")
+            raise UserError(f"runtime {name}: cannot compute this network, use jax "
+                            f"({type(e).__name__}: {reason:.120})") from e
 
     def _compare(self, name, function):
         """Raises UserError unless a runtime gives what JAX gives for noise: runtimes rewrite graphs, some wrongly."""

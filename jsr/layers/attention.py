@@ -115,8 +115,8 @@ class MLP(nn.Module):
 class DropPath(nn.Module):
     """Stochastic depth: a residual is dropped for a whole sample with probability `rate`, and scaled up otherwise.
 
-    Draws from the rng stream "dropout" where `rate` is not zero; a network passes 0 outside training. An array is
-    taken for what is not zero.
+    Draws from the rng stream "dropout" where `rate` is not zero; a network passes 0 outside training. A rate
+    that is an array counts as above zero.
     """
 
     rate: float | jax.Array

@@ -3,10 +3,10 @@
 XLA makes the gradient with respect to a kernel as a convolution of the input by the output's gradient, whose window is
 the image. On the CPU it is quickest where the output channels fill its tiles of 64 or 32, and slow for 1x1 kernels.
 `convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. On the CPU
-some convolutions are slow themselves, and computed otherwise: depthwise ones as sums of shifted products, those of
-other groups as whole ones with zeros in their kernels, those of few features with several neighbours in a step, those
-of 1x1 kernels as matrix products; others have channels added to fill vectors. The rest is XLA's own, on every platform:
-in a trace, the convolution is one lax.conv_general_dilated.
+some convolutions are slow themselves, and computed otherwise: depthwise ones as sums of shifted products, other grouped
+ones as whole ones with zeros in their kernels, ones of few features with several neighbours in a step, 1x1 kernels as
+matrix products; others have channels or features added to fill vectors. The rest is XLA's own, on every platform: in a
+trace, the convolution is one lax.conv_general_dilated.
 """
 
 from collections.abc import Callable
@@ -318,7 +318,7 @@ _MOST_TAPS = 49  # of a kernel; above, a sum of products takes long to compile, 
 _LEAST_MACS = 2**20  # below, it takes longer to compile than it gains in tens of calls
 _LEAST_MACS_OF_ONE = 2**23  # the same of convolutions of one group, which gain less
 _FILLED = 32  # channels or features taken together, with which a convolution is quick
-_WHOLE_FROM = {16: 9, 32: 25, 64: 49}  # features that are quick: the fewest that are computed as so many
+_WHOLE_FROM = {16: 9, 32: 25, 64: 49}  # a quick number of features: the fewest that are filled up to it
 
 
 def _way(window, x, kernel):

@@ -14,8 +14,8 @@ _within = contextvars.ContextVar("within", default=False)
 def scanned(on=True):
     """While it is entered, `in_turn` scans layers of equal form where `on` is True.
 
-    For compilers whose time grows with the program, those of accelerators. What stochastic depth draws for a seed is
-    different then, as each layer has a key of a split one.
+    It spares the compilers of accelerators, whose time grows with the program. Stochastic depth draws other bits for a
+    seed then, as each layer has a key of a split one.
     """
     token = _scanned.set(on)
     try:

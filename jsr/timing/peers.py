@@ -59,10 +59,7 @@ def ours(runtime, graph, lr):
         runtimes.check_name(runtime)
     except UserError as e:
         return [], str(e)
-    try:
-        run = runtimes.OTHERS[runtime].open(graph(None).SerializeToString())
-    except Exception:  # as `jsr upscale` does: of many classes, whatever keeps the sizes from being left open
-        run = runtimes.open_by_size(runtime, lambda size: graph(size).SerializeToString())
+    run = runtimes.opened(runtime, lambda size: graph(size).SerializeToString())
     return [Contender(f"jsr ({runtime})", lambda: run(lr), np.asarray)], ""
 
 
