@@ -15,15 +15,16 @@ import time
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before an installed jsr
 
 SIZE = 135, 240  # of images, px
-CASES = [  # kernel's side, channels, features, groups
+CASES = [  # kernel's side, channels, features, groups, and pixels of padding where not half the side
     (3, 3, 12, 1), (3, 3, 32, 1), (3, 8, 8, 1), (3, 12, 12, 1), (3, 16, 16, 1), (5, 16, 16, 1),
     (3, 32, 32, 4), (3, 64, 64, 2), (3, 64, 64, 8), (3, 64, 64, 64), (7, 64, 64, 64),
+    (1, 16, 32, 1), (3, 46, 46, 1), (3, 50, 50, 1), (3, 32, 32, 1, 0), (3, 64, 64, 1, 0),
     (3, 32, 32, 1), (3, 64, 64, 1),  # left to XLA
 ]
 REPEATS = 5
 
 
-def measured(side, channels, features, groups):
+def measured(side, channels, features, groups, padding=None):
     """The row of a convolution: {"forward", "gradients"} of {"jsr", "xla", "torch"} in CPU ms."""
     import jax
     from jax import lax
@@ -32,12 +33,14 @@ def measured(side, channels, features, groups):
 
     from jsr.layers.conv import convolve
 
+    padding = side // 2 if padding is None else padding
+
     def xla(x, kernel):
-        return lax.conv_general_dilated(x, kernel, (1, 1), [(side // 2, side // 2)] * 2, feature_group_count=groups,
+        return lax.conv_general_dilated(x, kernel, (1, 1), [(padding, padding)] * 2, feature_group_count=groups,
                                         dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
     def jsr(x, kernel):
-        return convolve(x, kernel, padding=(side // 2, side // 2), groups=groups)
+        return convolve(x, kernel, padding=(padding, padding), groups=groups)
 
     rng = np.random.default_rng(0)
     x = rng.random((1, *SIZE, channels), np.float32)
@@ -46,7 +49,7 @@ def measured(side, channels, features, groups):
               torch.from_numpy(kernel).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)]
 
     def of_torch(*arguments):
-        return torch.nn.functional.conv2d(*arguments, padding=side // 2, groups=groups)
+        return torch.nn.functional.conv2d(*arguments, padding=padding, groups=groups)
 
     def gradients_of_torch():
         leaves = [leaf.detach().requires_grad_() for leaf in theirs]
@@ -87,7 +90,7 @@ def main(argv=None):
     head = timing.head(["python", "benchmarks/convolutions.py", "--out", str(args.out)], "convolutions")
     rows = []
     for case in CASES:
-        rows.append({**dict(zip(("kernel", "channels", "features", "groups"), case, strict=True)), **measured(*case)})
+        rows.append({**dict(zip(("kernel", "channels", "features", "groups", "padding"), case, strict=False)), **measured(*case)})
         print(rows[-1], flush=True)
     with atomic_write(args.out, "w") as file:
         json.dump({**head, "size": SIZE, "results": rows}, file, indent=1)

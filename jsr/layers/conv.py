@@ -5,8 +5,8 @@ the image. On the CPU it is quickest where the output channels fill its tiles of
 `convolve` may therefore have it made in another way there: with the two exchanged, or as a matrix product. On the CPU
 some convolutions are slow themselves, and computed otherwise: depthwise ones as sums of shifted products, other grouped
 ones as whole ones with zeros in their kernels, ones of few features with several neighbours in a step, 1x1 kernels as
-matrix products; others have channels or features added to fill vectors. The rest is XLA's own, on every platform: in a
-trace, the convolution is one lax.conv_general_dilated.
+matrix products; others have channels or features added to fill vectors, or a row that is dropped. The rest is XLA's
+own, on every platform: in a trace, the convolution is one lax.conv_general_dilated.
 """
 
 from collections.abc import Callable
@@ -318,7 +318,7 @@ _MOST_TAPS = 49  # of a kernel; above, a sum of products takes long to compile, 
 _LEAST_MACS = 2**20  # below, it takes longer to compile than it gains in tens of calls
 _LEAST_MACS_OF_ONE = 2**23  # the same of convolutions of one group, which gain less
 _FILLED = 32  # channels or features taken together, with which a convolution is quick
-_WHOLE_FROM = {16: 9, 32: 25, 64: 49}  # a quick number of features: the fewest that are filled up to it
+_WHOLE_FROM = {16: 9, 24: 22, 32: 25, 48: 46, 64: 49}  # a quick number of features: the fewest that are filled up to it
 
 
 def _way(window, x, kernel):
@@ -327,7 +327,8 @@ def _way(window, x, kernel):
     By measurements of jaxlib 0.10.2 on a CPU with AVX-512, one core: depthwise 3x3 kernels take a twentieth to a
     fortieth of XLA's time, four groups of 32 channels a seventh, 3 to 16 features a tenth to a half, channels that are
     no multiple of 4 two thirds, 49 to 63 features two thirds, 9 to 15 features of more than 16 channels six sevenths,
-    1x1 kernels of more than 16 channels six tenths to nine tenths.
+    1x1 kernels of more than 16 channels or features four tenths to nine tenths, 3x3 and 5x5 kernels of 16 channels and
+    more without padding a third to seven tenths.
     """
     *size, channels, features = kernel.shape
     taps, by_ones = math.prod(size), window.strides == (1, 1)
@@ -342,12 +343,14 @@ def _way(window, x, kernel):
     if symbolic or x.dtype != jnp.float32 or math.prod(x.shape) * taps * features < _LEAST_MACS_OF_ONE:
         return None
     if taps == 1:
-        return _of_products if by_ones and channels > 16 and window.padding == (0, 0) else None
+        return _of_products if by_ones and max(channels, features) > 16 and window.padding == (0, 0) else None
     few = channels <= 16 and features <= 16 or channels < 4 and features <= _FILLED
     if few and by_ones and window.dilation == (1, 1) and size[1] > 1 and fits:
         return _of_neighbours
     # Of 64 features XLA's convolution is quick, whatever the channels are.
-    return _of_wholes if channels > 4 and features % 64 and (_to_fours(channels) or _to_vectors(features)) else None
+    if channels > 4 and features % 64 and (_to_vectors(features) or _to_fours(channels, features)):
+        return _of_wholes
+    return _of_a_row_more if _is_slow_without(window, size) and channels > 3 else None
 
 
 def _moved(window, size, x):
@@ -411,25 +414,38 @@ def _of_neighbours(window, x, kernel):
 
 def _of_wholes(window, x, kernel):
     """A convolution of more channels, which are zero, and of more features, which are dropped: whole vectors."""
-    features, more = kernel.shape[-1], _to_fours(x.shape[-1])
+    *size, channels, features = kernel.shape
+    more = _to_fours(channels, features)
     kernel = jnp.pad(kernel, [(0, 0), (0, 0), (0, more), (0, _to_vectors(features))])
-    return window(jnp.pad(x, [(0, 0), (0, 0), (0, 0), (0, more)]), kernel)[..., :features]
+    x = jnp.pad(x, [(0, 0), (0, 0), (0, 0), (0, more)])
+    return (_of_a_row_more if _is_slow_without(window, size) else _Window.__call__)(window, x, kernel)[..., :features]
 
 
-def _to_fours(channels):
-    """The number of channels that lack to a multiple of 4."""
-    return -channels % 4
+def _to_fours(channels, features):
+    """The number of channels that lack to a multiple of 4; 0 where there are 32 or 64 features once they are filled."""
+    return 0 if (features + _to_vectors(features)) % 64 in (0, 32) else -channels % 4
 
 
 def _to_vectors(features):
-    """The number of features that lack to 16, 32 or 64 where a convolution of as many takes less time, by measurement;
-    else to a multiple of 8, and 0 where they would be a sixth and more of the work.
+    """The number of features that lack to 16, 24, 32, 48 or 64 where a convolution of as many takes less time."""
+    return next((whole - features for whole, least in _WHOLE_FROM.items() if least <= features <= whole), 0)
+
+
+def _of_a_row_more(window, x, kernel):
+    """A convolution of an image with rows of zeros below, whose last row is dropped; see _is_slow_without."""
+    rows, stride, down = kernel.shape[0], window.strides[0], window.dilation[0]
+    height = (x.shape[1] - down * (rows - 1) - 1) // stride + 1
+    more = stride * height + down * (rows - 1) + 1 - x.shape[1]
+    return lax.conv_general_dilated(
+        x, kernel, window.strides, [(0, more), (0, 0)], rhs_dilation=window.dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=window.precision)[:, :height]
+
+
+def _is_slow_without(window, size):
+    """Whether windows overlap and nothing is padded: there XLA's library for convolutions takes twice to thrice the
+    time for the same.
     """
-    for whole, least in _WHOLE_FROM.items():
-        if least <= features <= whole:
-            return whole - features
-    lacking = -features % 8
-    return lacking if 6 * lacking < features + lacking else 0
+    return window.padding == (0, 0) and all(k > s for k, s in zip(size, window.strides, strict=True))
 
 
 def _otherwise_by_x(gradient, x, kernel, *, window, way, jaxpr):

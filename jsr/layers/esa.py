@@ -10,6 +10,7 @@ from jax.core import max_dim
 import jax.numpy as jnp
 
 from jsr.layers.conv import Conv
+from jsr.layers.pool import max_pool
 from jsr.layers.resize import bilinear
 
 
@@ -41,7 +42,7 @@ class ESA(nn.Module):
         missing = [(0, max_dim(0, least - side)) for side in x.shape[1:3]]  # symbolic sides have no max()
         coarse = jnp.pad(fine, [(0, 0), *missing, (0, 0)], mode="edge")  # inferred
         coarse = Conv(self.num_feat, strides=2, padding=0, dtype=self.dtype, name="conv2")(coarse)
-        coarse = nn.max_pool(coarse, (self.pool_size,) * 2, (self.pool_stride,) * 2)
+        coarse = max_pool(coarse, self.pool_size, self.pool_stride)
         for index in range(self.num_conv):
             coarse = nn.relu(coarse) if index else coarse
             coarse = Conv(self.num_feat, dtype=self.dtype, name=f"conv3_{index}")(coarse)

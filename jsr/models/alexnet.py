@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from jsr.layers.conv import Conv
 from jsr.layers.padding import Padding
+from jsr.layers.pool import max_pool
 from jsr.models._card import Card
 from jsr.models.vgg import MEAN, STD, ReLU
 
@@ -39,7 +40,7 @@ class AlexNet(nn.Module):
         x = (lr - jnp.asarray(MEAN, lr.dtype)) / jnp.asarray(STD, lr.dtype)
         for index, features, kernel_size, strides, padding in LAYERS:
             if index in POOLED:
-                x = nn.max_pool(x, (3, 3), (2, 2))
+                x = max_pool(x, 3, 2)
             x = Conv(features * self.num_feat, kernel_size, strides, padding=padding, dtype=self.dtype,
                      name=f"features_{index}")(x)
             x = ReLU(name=f"features_{index + 1}")(x)

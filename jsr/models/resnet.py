@@ -11,7 +11,7 @@ from typing import Any
 import flax.linen as nn
 
 from jsr.layers.conv import Conv
-from jsr.layers.pool import GlobalMean
+from jsr.layers.pool import GlobalMean, max_pool
 from jsr.models._card import Card
 
 
@@ -66,7 +66,7 @@ class ResNet(nn.Module):
     def __call__(self, lr, *, train=False):
         x = Conv(self.num_feat, 7, strides=2, use_bias=False, dtype=self.dtype, name="conv1")(lr)
         x = nn.relu(norm(x, "bn1", train, self.dtype))
-        x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
+        x = max_pool(x, 3, 2, padding=1)
         for level, count in enumerate(self.num_block):
             for index in range(count):
                 x = BasicBlock(self.num_feat * 2**level, 2 if level and not index else 1, dtype=self.dtype,

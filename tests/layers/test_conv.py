@@ -129,6 +129,7 @@ DEPTHWISE = (2, 7, 6, 8), (3, 3, 1, 8), dict(padding=(1, 1), groups=8)
 GROUPS = (2, 7, 6, 8), (3, 3, 4, 6), dict(padding=(1, 1), groups=2)
 NEIGHBOURS = (2, 6, 7, 3), (3, 3, 3, 12), dict(padding=(1, 1))
 WHOLES = (2, 7, 6, 18), (3, 3, 18, 30), dict(padding=(1, 1))
+A_ROW_MORE = (2, 9, 8, 20), (4, 3, 20, 32), dict(strides=(3, 2))
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +170,8 @@ def of_any_size(monkeypatch):
     ((1, 6, 7, 6), (3, 3, 6, 14), dict(padding=(1, 1))),  # neighbours that fill no vectors
     WHOLES,
     ((1, 5, 6, 20), (3, 3, 20, 50), dict(padding=(1, 1))),
+    ((1, 5, 6, 18), (3, 3, 18, 40), {}),  # channels filled, and a row more
+    A_ROW_MORE,
     ((1, 7, 8, 6), (3, 3, 6, 9), dict(strides=(2, 2), padding=(1, 1))),
     ((1, 7, 6, 20), (3, 3, 20, 28), dict(dilation=(2, 1))),
     ((2, 4, 5, 18), (1, 1, 18, 5), {}),
@@ -182,7 +185,8 @@ def test_gradients_are_those_of_xla(shape, kernel_shape, fields):
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("bfloat16", 2e-2)])
-@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT, DEPTHWISE, GROUPS, NEIGHBOURS, WHOLES])
+@pytest.mark.parametrize("shape, kernel_shape, fields", [
+    EXCHANGED, PRODUCT, DEPTHWISE, GROUPS, NEIGHBOURS, WHOLES, A_ROW_MORE])
 def test_gradients_of_other_dtypes(shape, kernel_shape, fields, dtype, tolerance):
     check_gradients(shape, kernel_shape, fields, dtype, tolerance)
 
@@ -229,14 +233,15 @@ def test_the_kernels_gradient_is_made_otherwise_on_the_cpu_alone(case, of_the_cp
     assert of_the_cpu not in traced.lower(lowering_platforms=("cuda",)).as_text()
 
 
-@pytest.mark.parametrize("shape, kernel_shape, fields", [EXCHANGED, PRODUCT, DEPTHWISE, GROUPS, NEIGHBOURS, WHOLES])
+@pytest.mark.parametrize("shape, kernel_shape, fields", [
+    EXCHANGED, PRODUCT, DEPTHWISE, GROUPS, NEIGHBOURS, WHOLES, A_ROW_MORE])
 def test_a_trace_holds_one_convolution(shape, kernel_shape, fields):
     text = str(jax.make_jaxpr(lambda *arguments: convolve(*arguments, **fields))(*pair(shape, kernel_shape)))
     assert text.count("conv_general_dilated[") == 1 and "dot_general" not in text
 
 
 @pytest.mark.parametrize("channels, features, whole", [
-    (20, 12, 16), (20, 24, 24), (20, 27, 32), (20, 36, 40), (20, 49, 64), (20, 72, 72), (14, 14, 32), (8, 6, 24)])
+    (20, 12, 16), (20, 24, 24), (20, 27, 32), (20, 36, 36), (20, 46, 48), (20, 49, 64), (20, 72, 72), (14, 14, 32), (8, 6, 24)])
 def test_features_fill_vectors_on_the_cpu_alone(channels, features, whole):
     traced = jax.jit(lambda *arguments: convolve(*arguments, padding=(1, 1))).trace(
         *pair((1, 6, 8, channels), (3, 3, channels, features)))

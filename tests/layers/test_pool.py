@@ -1,10 +1,11 @@
-"""Means of windows against means taken one by one, and in the networks that have global ones."""
+"""Means of windows against means taken one by one, and in the networks that have global ones; maxima against Flax's."""
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
-from jsr.layers.pool import box_mean, local_means
+from jsr.layers.pool import box_mean, local_means, max_pool
 from jsr.models import hat, imdn, rfdn, rvsr
 
 
@@ -23,6 +24,20 @@ def one_by_one(x, height, width):
 def test_box_mean(size):
     x = np.random.default_rng(0).random((2, 9, 11, 3), np.float32)
     np.testing.assert_allclose(box_mean(x, *size), one_by_one(x, *size), atol=1e-6)
+
+
+@pytest.mark.parametrize("size, stride, padding", [(7, 3, 0), (3, 2, 1), (2, 2, 0)])
+def test_maxima_and_their_gradient(size, stride, padding):
+    x = np.random.default_rng(0).integers(-9, 0, (2, 12, 17, 3)).astype(np.float32)  # many are equal
+
+    def of_flax(x):
+        return nn.max_pool(x, (size, size), (stride, stride), [(padding, padding)] * 2)
+
+    y, pull = jax.vjp(of_flax, x)
+    ours, our_pull = jax.vjp(lambda x: max_pool(x, size, stride, padding), x)
+    np.testing.assert_array_equal(ours, y)
+    weights = np.arange(y.size, dtype=np.float32).reshape(y.shape)
+    np.testing.assert_array_equal(our_pull(weights)[0], pull(weights)[0])
 
 
 def test_box_mean_of_a_large_image_keeps_its_digits():
