@@ -28,9 +28,9 @@ def add_arguments(parser):
     parser.add_argument("--stage", metavar="N", type=int, default=0, help="number of the stage, from 0 (default: 0)")
     parser.add_argument("--deployed", metavar="HxW", type=_size,
                         help="size of an LR image: plan the recipe's deployed networks on it instead of the step")
-    parser.add_argument("--kernels", metavar="NAME", default="xla", choices=("xla", "pallas"),
-                        help='of --deployed: "pallas" is one kernel for all of the network, of casr and bicubicpp; no '
-                             "device has timed it (default: xla)")
+    parser.add_argument("--kernels", metavar="NAME", default="xla", choices=("xla", "pallas", "attention"),
+                        help='of --deployed: "pallas" is one kernel for all of the network, of casr and bicubicpp, '
+                             '"attention" one for attention within windows; no device has timed either (default: xla)')
     parser.add_argument("--quick", action="store_true",
                         help="compile with little effort, in a fraction of the time: memory and collectives are right, "
                              "times too long")
