@@ -3,6 +3,7 @@
     jsr plan aim22_t1:edsr --on v5e:2x4                     # a slice of TPUs
     jsr plan aim22_t1:edsr --on h100:4x8 '--config.stages[0].batch=512'     # 4 hosts of 8 GPUs
     jsr plan ais24:casr --deployed 540x960 --config.dtype=bfloat16 --on h200:1
+    jsr plan aim22_t1:cvlab --deployed 128x128 --on h200:1 --kernels attention
 
 The command compiles the very step for them. It needs no device and no driver, only the compiler: the extra "tpu" or
 "cuda". It prints the memory per chip and the number of samples that would fit, the collectives with their bytes, the
