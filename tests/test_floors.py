@@ -17,7 +17,7 @@ FLOORS = [floor.split() for floor in """
     augment crops models pictures
     metrics
     challenges
-    chain convert degradations kernels reparam
+    chain convert degradations fused kernels reparam
     analysis clips datasets evaluation model_file onnx_graph
     recipes
     data inference

@@ -3,6 +3,7 @@
     jsr plan aim22_t1:edsr --on v5e:2x4                     # a slice of TPUs
     jsr plan aim22_t1:edsr --on h100:4x8 '--config.stages[0].batch=512'     # 4 hosts of 8 GPUs
     jsr plan ais24:casr --deployed 540x960 --config.dtype=bfloat16 --on h200:1
+    jsr plan aim22_t1:cvlab --deployed 128x128 --on h200:1 --kernels attention
 
 The command compiles the very step for them. It needs no device and no driver, only the compiler: the extra "tpu" or
 "cuda". It prints the memory per chip and the number of samples that would fit, the collectives with their bytes, the
@@ -28,9 +29,9 @@ def add_arguments(parser):
     parser.add_argument("--stage", metavar="N", type=int, default=0, help="number of the stage, from 0 (default: 0)")
     parser.add_argument("--deployed", metavar="HxW", type=_size,
                         help="size of an LR image: plan the recipe's deployed networks on it instead of the step")
-    parser.add_argument("--kernels", metavar="NAME", default="xla", choices=("xla", "pallas"),
-                        help='of --deployed: "pallas" is one kernel for all of the network, of casr and bicubicpp; no '
-                             "device has timed it (default: xla)")
+    parser.add_argument("--kernels", metavar="NAME", default="xla", choices=("xla", "pallas", "attention"),
+                        help='of --deployed: "pallas" is one kernel for all of the network, of casr and bicubicpp, '
+                             '"attention" one for attention within windows; no device has timed either (default: xla)')
     parser.add_argument("--quick", action="store_true",
                         help="compile with little effort, in a fraction of the time: memory and collectives are right, "
                              "times too long")

@@ -15,6 +15,8 @@ from jsr.chain import chain_channels, chain_open_multiple, chain_padding, chain_
 from jsr.errors import UserError, nearest
 from jsr.layers.padding import crop_to, source_rows, taken
 
+KERNELS = ("xla", "pallas", "attention")
+
 
 def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *,
               dtype: DTypeLike = np.uint8, half: bool = False, kernels: str = "xla",
@@ -30,8 +32,9 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
       variables: {name: Flax collections}; they become constants of the function.
       dtype: dtype of LR and SR: uint8, or float32 in [0, 1], clipped and not rounded.
       half: the parameters are kept, and the networks computed, in float16.
-      kernels: "xla" compiles the networks as they are, "pallas" is the one kernel of jsr.kernels, of images of uint8.
-      platform: that which "pallas" is compiled for, one of jsr.kernels.PLATFORMS; None is JAX's here.
+      kernels: "xla" compiles the networks as they are, "pallas" is the one kernel of jsr.kernels, of images of uint8,
+        "attention" that of jsr.fused for attention within windows.
+      platform: that which kernels are compiled for, "tpu" or "cuda"; None is JAX's here.
 
     Returns:
       Function of lr (N, H, W, C) to sr (N, H * scale, W * scale, C), both of that dtype.
@@ -43,29 +46,39 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
         networks = {name: module.clone(dtype=jnp.float16) for name, module in networks.items()}
         variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float16), dict(variables))
     padding, scale = chain_padding(networks), chain_scale(networks)
-    in_one_kernel = None if kernels == "xla" else _in_one_kernel(networks, variables, dtype, kernels, platform)
+    if kernels not in KERNELS:
+        raise UserError(f"kernels = {kernels}: {nearest(kernels, KERNELS)}")
+    platform = platform or {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
+    in_one_kernel = _in_one_kernel(networks, variables, dtype, platform) if kernels == "pallas" else None
 
     def upscale(lr):
         height, width = lr.shape[1:3]
         if in_one_kernel:
             return crop_to(in_one_kernel(_pad(lr, padding)), height * scale, width * scale)
         image = _pad(_to_unit(lr), padding)
-        sr = run_chain(networks, list(networks), variables, image)[0]["sr"]
+        with _attending(kernels, platform):
+            sr = run_chain(networks, list(networks), variables, image)[0]["sr"]
         return _from_unit(crop_to(sr, height * scale, width * scale), dtype)
 
     return upscale
 
 
-def _in_one_kernel(networks, variables, dtype, kernels, platform):
-    """The function of padded images by the kernels of that name."""
-    if kernels != "pallas":
-        raise UserError(f"kernels = {kernels}: {nearest(kernels, ('xla', 'pallas'))}")
+def _in_one_kernel(networks, variables, dtype, platform):
+    """The function of padded images by one kernel."""
     if dtype != np.uint8:
         raise UserError(f"kernels = pallas: for images of uint8, not of {np.dtype(dtype)}; leave kernels out")
     from jsr.kernels import upscaler  # which imports Pallas
 
-    here = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
-    return upscaler(networks, variables, platform or here)
+    return upscaler(networks, variables, platform)
+
+
+def _attending(kernels, platform):
+    """The context in which networks are traced."""
+    if kernels != "attention":
+        return contextlib.nullcontext()
+    from jsr.fused import attending  # which imports Pallas
+
+    return attending(platform)
 
 
 def traced_input(networks: Mapping[str, nn.Module], size: tuple[int, int] | None, dtype: DTypeLike,

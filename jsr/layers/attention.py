@@ -1,5 +1,7 @@
 """Window attention, and the parts around it in a transformer layer."""
 
+import contextlib
+import contextvars
 import functools
 import math
 from typing import Any
@@ -17,6 +19,17 @@ from jsr.layers.window import relative_position_index
 normal = nn.initializers.normal(0.02)
 softmax = jax.jit(nn.softmax)  # for its name, which stays readable in a traced network
 Linear = functools.partial(nn.Dense, kernel_init=normal)  # the bias starts at zero
+_by_kernel = contextvars.ContextVar("by_kernel", default=None)
+
+
+@contextlib.contextmanager
+def attending_by(kernel):
+    """While it is entered, networks that are traced attend by a function of `attend`'s arguments (jsr.fused)."""
+    token = _by_kernel.set(kernel)
+    try:
+        yield
+    finally:
+        _by_kernel.reset(token)
 
 
 def split_heads(x, parts, num_heads):
@@ -42,6 +55,11 @@ def attend(query, key, value, *, scale, bias, regions=None):
     Returns:
       Array (N, windows, queries, heads * C), of value's dtype.
     """
+    return (_by_kernel.get() or attend_plainly)(query, key, value, scale=scale, bias=bias, regions=regions)
+
+
+def attend_plainly(query, key, value, *, scale, bias, regions=None):
+    """`attend` as XLA has it, whose logits are written to memory."""
     logits = jnp.einsum("nwqhc,nwkhc->nwhqk", query, key, preferred_element_type=jnp.float32) * scale + bias
     if regions is not None:
         # compared in the program: the mask of a large image is no constant to carry
