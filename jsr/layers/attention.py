@@ -81,9 +81,15 @@ def attend_between_channels(query, key, value, temperature):
     Returns:
       Array (N, H, W, heads * C), of value's dtype; the logits and softmax are float32. Zero vectors have cosine zero.
     """
+    scale = _inverse_norm(query)[..., :, None] * _inverse_norm(key)[..., None, :] * temperature
+    if query.shape[3] == 1:  # the same without an axis for it, around which a CPU would turn the images in memory
+        n, height, width, _, channels = value.shape
+        query, key, value = (x.reshape(n, height * width, channels) for x in (query, key, value))
+        logits = jnp.einsum("npc,npd->ncd", query, key, preferred_element_type=jnp.float32)
+        y = jnp.einsum("npd,ncd->npc", value, softmax(logits * scale.squeeze(1)).astype(value.dtype))
+        return y.reshape(n, height, width, channels)
     logits = jnp.einsum("nyxhc,nyxhd->nhcd", query, key, preferred_element_type=jnp.float32)
-    logits *= _inverse_norm(query)[..., :, None] * _inverse_norm(key)[..., None, :] * temperature
-    y = jnp.einsum("nhcd,nyxhd->nyxhc", softmax(logits).astype(value.dtype), value)
+    y = jnp.einsum("nhcd,nyxhd->nyxhc", softmax(logits * scale).astype(value.dtype), value)
     return y.reshape(*y.shape[:-2], -1)
 
 
