@@ -90,7 +90,8 @@ def main(argv=None):
     head = timing.head(["python", "benchmarks/convolutions.py", "--out", str(args.out)], "convolutions")
     rows = []
     for case in CASES:
-        rows.append({**dict(zip(("kernel", "channels", "features", "groups", "padding"), case, strict=False)), **measured(*case)})
+        names = "kernel", "channels", "features", "groups", "padding"
+        rows.append({**dict(zip(names, case, strict=False)), **measured(*case)})
         print(rows[-1], flush=True)
     with atomic_write(args.out, "w") as file:
         json.dump({**head, "size": SIZE, "results": rows}, file, indent=1)

@@ -241,7 +241,8 @@ def test_a_trace_holds_one_convolution(shape, kernel_shape, fields):
 
 
 @pytest.mark.parametrize("channels, features, whole", [
-    (20, 12, 16), (20, 24, 24), (20, 27, 32), (20, 36, 36), (20, 46, 48), (20, 49, 64), (20, 72, 72), (14, 14, 32), (8, 6, 24)])
+    (20, 12, 16), (20, 24, 24), (20, 27, 32), (20, 36, 36), (20, 46, 48), (20, 49, 64), (20, 72, 72), (14, 14, 32),
+    (8, 6, 24)])
 def test_features_fill_vectors_on_the_cpu_alone(channels, features, whole):
     traced = jax.jit(lambda *arguments: convolve(*arguments, padding=(1, 1))).trace(
         *pair((1, 6, 8, channels), (3, 3, channels, features)))
