@@ -229,8 +229,8 @@ VARIANTS: dict[str, dict[str, Any]] = {  # parameters at x4
                   upsampler="pixelshuffledirect"),            # 573 k
 }
 
-SMALL = dict(embed_dim=32, depths=(2,), num_heads=(2,), split_size=(2, 4), expansion_factor=2.0, num_feat=4,
-             drop_path_rate=0.0)  # the same network, for tests that compile it
+SMALL = dict(embed_dim=96, depths=(2,), num_heads=(2,), split_size=(2, 4), expansion_factor=2.0, num_feat=4,
+             drop_path_rate=0.0)  # the same network, for tests that compile it; a norm of its positions has 3 features
 
 
 def Model(variant="base", *, scale, **fields):

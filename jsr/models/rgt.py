@@ -161,7 +161,7 @@ VARIANTS: dict[str, dict[str, Any]] = {  # parameters at x4
     "small": dict(depths=(6,) * 6, num_heads=(6,) * 6),  # 10.20 M
 }
 
-SMALL = dict(embed_dim=32, depths=(2,), num_heads=(2,), split_size=(2, 4), num_feat=4, drop_path_rate=0.0)  # for tests
+SMALL = dict(embed_dim=96, depths=(2,), num_heads=(2,), split_size=(2, 4), num_feat=4, drop_path_rate=0.0)  # as DAT's
 
 
 def Model(variant="base", *, scale, **fields):

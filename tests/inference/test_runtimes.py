@@ -154,7 +154,7 @@ def test_what_cannot_be_exported_stays_in_jax(fakes):
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_network_without_a_graph_for_any_size_has_one_for_each(name, photograph):
     need(name)
-    model = models.create("rgt", scale=2, **rgt.SMALL)
+    model = models.create("rgt", scale=2, **rgt.SMALL | dict(embed_dim=32))
     networks, variables = {"sr": model}, {"sr": models.init(model, jax.random.key(0))}
     live, other = Chain(networks, variables), Chain(networks, variables, runtime=name)
     for height, width in ((40, 48), (51, 37)):
