@@ -21,9 +21,8 @@ _NEVER = -1e30  # logits of keys that fill up blocks
 _BLOCKS = {"tpu": (128, 768, 1408), "cuda": (32, 64, 32)}  # step of blocks, most queries and most keys of a block
 
 
-@contextlib.contextmanager
 def attending(platform, *, interpret=False):
-    """While it is entered, networks that are traced attend by the kernel (jsr.layers.attention.attend).
+    """A context: while it is entered, networks that are traced attend by the kernel (jsr.layers.attention.attend).
 
     It is for a bias of (heads, queries, keys); attention without one, as to a few tokens, stays the plain formula.
 
@@ -32,11 +31,16 @@ def attending(platform, *, interpret=False):
       interpret: Pallas interprets the kernel, on any platform; for tests.
 
     Raises:
-      UserError: a platform for which there is no kernel; at its end, nothing attended by it.
+      UserError: a platform for which there is no kernel; at the context's end, nothing attended by it.
     """
     if platform not in PLATFORMS:
         raise UserError(f"kernels = attention: there are some for {' and '.join(PLATFORMS)}, none for {platform}; "
                         "leave kernels out")
+    return _attending(platform, interpret)
+
+
+@contextlib.contextmanager
+def _attending(platform, interpret):
     used = []
 
     def attend(query, key, value, *, scale, bias, regions=None):

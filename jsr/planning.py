@@ -184,7 +184,7 @@ def of_deployed(recipe, size, on, *, effort="full", kernels="xla"):
       UserError: a size whose rows do not divide; it does not fit; there are no such kernels, or several chips for them.
     """
     if kernels != "xla" and len(on.devices) > 1:
-        raise UserError(f"--on {on.text}: kernels = {kernels} are for one chip")
+        raise UserError(f"--on {on.text}: kernels = {kernels} is for one chip")
     mesh, dtype = sharding.make_mesh(on.devices, {sharding.DATA: 1, sharding.ROWS: -1}), jnp.dtype(recipe.dtype)
     networks = stages.plan_of(recipe, len(recipe.stages) - 1).networks
     networks = {name: reparam.deployed(networks[name]).clone(dtype=dtype) for name in recipe.chain}

@@ -47,6 +47,8 @@ def test_what_has_no_kernel_is_refused():
     pallas = functools.partial(on_pixels, kernels="pallas")
     with pytest.raises(UserError, match="some for tpu and cuda, none for cpu; leave kernels out"):
         pallas(networks, variables)
+    with pytest.raises(UserError, match="some for tpu and cuda, none for cpu; leave kernels out"):
+        on_pixels(networks, variables, kernels="attention")
     with pytest.raises(UserError, match="only the deployed networks plain/casr and plain/bicubicpp .* not this Plain"):
         pallas(others, theirs, platform="tpu")
     with pytest.raises(UserError, match="not this Plain and Plain"):
@@ -56,5 +58,5 @@ def test_what_has_no_kernel_is_refused():
     with pytest.raises(UserError, match="kernels = palas: did you mean"):
         on_pixels(networks, variables, kernels="palas")
     two = planning.Target("h200:2", chips.CHIPS["h200"], (None, None))
-    with pytest.raises(UserError, match="--on h200:2: kernels = pallas are for one chip"):
+    with pytest.raises(UserError, match="--on h200:2: kernels = pallas is for one chip"):
         planning.of_deployed(None, (8, 8), two, kernels="pallas")

@@ -51,6 +51,8 @@ def run(args):
     recipe = recipes.load(args.config, args.overrides)
     if not 0 <= args.stage < len(recipe.stages):
         raise UserError(f"--stage {args.stage}: {args.config} has the stages 0 to {len(recipe.stages) - 1}")
+    if args.kernels != "xla" and not args.deployed:
+        raise UserError(f"--kernels {args.kernels}: is for deployed networks; add --deployed HxW")
     on, effort = planning.target(args.on), "quick" if args.quick else "full"
     made = (planning.of_deployed(recipe, args.deployed, on, effort=effort, kernels=args.kernels)
             if args.deployed

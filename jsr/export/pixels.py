@@ -50,6 +50,7 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
         raise UserError(f"kernels = {kernels}: {nearest(kernels, KERNELS)}")
     platform = platform or {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
     in_one_kernel = _in_one_kernel(networks, variables, dtype, platform) if kernels == "pallas" else None
+    _attending(kernels, platform)  # which refuses a platform
 
     def upscale(lr):
         height, width = lr.shape[1:3]

@@ -334,6 +334,9 @@ def _way(window, x, kernel):
     taps, by_ones = math.prod(size), window.strides == (1, 1)
     fits = all(p <= d * (k - 1) for p, d, k in zip(window.padding, window.dilation, size, strict=True))
     symbolic = any(map(export.is_symbolic_dim, x.shape))
+    if not symbolic and any(side + 2 * p <= d * (k - 1) for side, p, d, k in zip(
+            x.shape[1:3], window.padding, window.dilation, size, strict=True)):
+        return None  # no window fits into the image: nothing is computed
     if window.groups > 1:
         if taps == 1 or not symbolic and math.prod(x.shape) * taps < _LEAST_MACS:
             return None

@@ -184,6 +184,14 @@ def test_gradients_are_those_of_xla(shape, kernel_shape, fields):
     check_gradients(shape, kernel_shape, fields, "float32", 2e-6)
 
 
+@pytest.mark.parametrize("channels, groups", [(20, 1), (8, 1), (16, 16)])
+def test_a_kernel_larger_than_the_image_gives_nothing(channels, groups):
+    x, kernel = pair((1, 1, 8, channels), (3, 3, channels // groups, 16))
+    y, pull = jax.vjp(functools.partial(convolve, groups=groups), x, kernel)
+    assert y.shape == (1, 0, 6, 16)
+    assert [np.any(gradient) for gradient in pull(y)] == [False, False]
+
+
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("bfloat16", 2e-2)])
 @pytest.mark.parametrize("shape, kernel_shape, fields", [
     EXCHANGED, PRODUCT, DEPTHWISE, GROUPS, NEIGHBOURS, WHOLES, A_ROW_MORE])
