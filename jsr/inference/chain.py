@@ -36,6 +36,7 @@ _PROGRAMS = 64  # compiled ones that are kept; each takes some 5 MB
 # XLA's own order of work on the CPU keeps the attention of several layers at once: GRL takes 2.6 GB at 144x144, and 0.7
 # by this one, which gives the same bits and is as fast
 _CPU_OPTIONS = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+_QUALITIES = 8  # of pictures, whose graphs in another runtime are kept open
 _PROBE = 128  # side of the image on which other runtimes are compared, and whose memory tells that of others, px
 
 
@@ -52,6 +53,7 @@ class Chain:
       meta: the model file's metadata, {} for networks that never were in one.
       runtime: one of jsr.inference.runtimes.NAMES.
       tlc: TLC window, LR px: global means become means over windows of this side (jsr.layers.pool); 0 is off.
+      conditions: {name: further keyword arguments of that network}, as `told` makes them.
 
     Attributes:
       networks, meta: as given.
@@ -65,17 +67,18 @@ class Chain:
     """
 
     @usual_settings()
-    def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0):
+    def __init__(self, networks, variables, *, meta=None, runtime="jax", tlc=0, conditions=None):
         self.networks, self.meta = networks, meta or {}
         self.scale, self.padding = chain_scale(networks), chain_padding(networks)
         self.frames, self.channels = chain_frames(networks), chain_channels(networks)
         self.estimator = next((name for name in networks if getattr(networks[name], "estimates_quality", False)), None)
         self._variables, self._copies = jax.device_put(variables), {}  # {sharding: variables}
-        self._tlc, self._conditions = tlc, {}
+        self._tlc, self._conditions = tlc, conditions or {}
         self._jit = jax.jit(functools.partial(_forward, networks, tlc))
         self._stages = {name: jax.jit(stage) for name, stage in _stages(networks, tlc).items()}
         self._estimate = jax.jit(functools.partial(_estimate, networks, self.estimator))
         self._compiled, self._seconds, self._counts = {}, {}, {}
+        self._told, self._telling = {}, threading.Lock()  # {quality: the Runner of another runtime that knows it}
         self._lock, self._fields = threading.Lock(), {}
         self._probe = -(-_PROBE // self.padding.multiple) * self.padding.multiple
         self.runner = self._runner(runtime)
@@ -102,7 +105,7 @@ class Chain:
     def with_variables(self, variables):
         """The same chain with other parameters, in the same runtime; what JAX compiled is shared."""
         other = object.__new__(Chain)
-        other.__dict__ = self.__dict__ | {"_variables": jax.device_put(variables), "_copies": {}}
+        other.__dict__ = self.__dict__ | {"_variables": jax.device_put(variables), "_copies": {}, "_told": {}}
         other.runner = other._runner(self.runner.name)
         return other
 
@@ -117,11 +120,10 @@ class Chain:
         for name in kept:
             logging.getLogger(__name__).warning("%s is computed in float32: bfloat16 has too few digits for it",
                                                 type(self.networks[name]).__name__)
-        other = Chain({name: module.clone(dtype=jnp.float32 if name in kept else dtype)
-                       for name, module in self.networks.items()}, self._variables,
-                      meta=self.meta, runtime=self.runner.name if dtype == jnp.float32 else "jax", tlc=self._tlc)
-        other._conditions = self._conditions
-        return other
+        return Chain({name: module.clone(dtype=jnp.float32 if name in kept else dtype)
+                      for name, module in self.networks.items()}, self._variables,
+                     meta=self.meta, runtime=self.runner.name if dtype == jnp.float32 else "jax", tlc=self._tlc,
+                     conditions=self._conditions)
 
     @property
     def takes_quality(self):
@@ -135,7 +137,7 @@ class Chain:
         Networks that estimate the quality take this one instead.
 
         Raises:
-          UserError: the quality is out of range; none of the networks can be told it; the runtime is not JAX.
+          UserError: the quality is out of range; none of the networks can be told it; as for Runner.
         """
         if not 1 <= quality <= 100:
             raise UserError(f"input quality {quality}: must be from 1 to 100")
@@ -145,12 +147,19 @@ class Chain:
         if not names:
             types = ", ".join(type(module).__name__ for module in self.networks.values())
             raise UserError(f"input quality {quality}: {types} cannot be told the quality of a picture; FBCNN can")
-        if self.runner.name in runtimes.OTHERS:
-            raise UserError("only the runtime jax can tell networks the quality of a picture; choose --runtime jax")
         other = object.__new__(Chain)
         other.__dict__ = self.__dict__ | {"_conditions": jax.device_get(told(names, quality))}
-        other.runner = other._runner("jax")
+        another = self.runner.name in runtimes.OTHERS
+        other.runner = self._knowing(quality, other) if another else other._runner("jax")
         return other
+
+    def _knowing(self, quality, other):
+        """The Runner of another runtime for a chain that was told a quality, which is a constant in its graph."""
+        with self._telling:
+            self._told[quality] = self._told.pop(quality, None) or other._runner(self.runner.name)
+            if len(self._told) > _QUALITIES:
+                self._told.pop(next(iter(self._told)))  # the one that was asked for the longest ago
+            return self._told[quality]
 
     @usual_settings()
     def __call__(self, lr, size=None, *, by_rows=False):
@@ -418,7 +427,8 @@ class Chain:
             if self._tlc:
                 raise UserError("only the runtime jax computes means of windows (tlc)")
             from jsr.onnx_graph.write import chain_to_onnx  # which imports this module
-            return chain_to_onnx(self.networks, jax.device_get(self._variables), size=size).SerializeToString()
+            return chain_to_onnx(self.networks, jax.device_get(self._variables), size=size,
+                                 conditions=self._conditions).SerializeToString()
 
         return runtimes.Runner(runtime, in_jax, to_onnx, channels=self.channels[0], probe=self._probe,
                                multiple=chain_open_multiple(self.networks))
@@ -454,9 +464,7 @@ def _free_devices():
 
 def _again(networks, variables, meta, runtime, tlc, conditions):
     """The Chain that was pickled."""
-    made = Chain(networks, variables, meta=meta, runtime=runtime, tlc=tlc)
-    made._conditions = conditions
-    return made
+    return Chain(networks, variables, meta=meta, runtime=runtime, tlc=tlc, conditions=conditions)
 
 
 def _forward(networks, tlc, variables, lr, conditions=None):

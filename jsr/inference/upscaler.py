@@ -408,7 +408,7 @@ class Upscaler:
         What was compiled is shared. Networks that need not be told it are left alone.
 
         Raises:
-          UserError: the quality is out of range, or the runtime is not JAX.
+          UserError: the quality is out of range, or the runtime that was asked for cannot compute the networks.
         """
         if not self.takes_quality:
             return self

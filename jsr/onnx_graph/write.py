@@ -62,7 +62,7 @@ def to_onnx(function: Callable[[jax.Array], jax.Array], example: jax.ShapeDtypeS
 
 def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *, dtype: DTypeLike = jnp.float32,
                   nchw: bool = False, size: tuple[int, int] | None = None, multiple: int | None = None,
-                  batch: int = 1) -> Any:
+                  batch: int = 1, conditions: Mapping[str, Any] | None = None) -> Any:
     """The ONNX graph of a chain of networks: float32 `lr` in [0, 1] to float32 `sr`, not clipped.
 
     Height and width of the input are 32 px at least and multiples of jsr.chain.chain_padding's and chain_open_multiple.
@@ -77,6 +77,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
       size: (height, width), px, of the images if all have the same; networks whose shapes cannot be left open need it.
       multiple: open heights and widths are multiples of it, px; None is the chain's, 8 with SAFMN.
       batch: number of images.
+      conditions: {name: further keyword arguments of that network}, constants of the graph.
 
     Returns:
       onnx.ModelProto.
@@ -97,7 +98,7 @@ def chain_to_onnx(networks: Mapping[str, nn.Module], variables: Mapping[str, Any
     sides = () if size else (len(lead), len(lead) + 1)
 
     def function(variables, lr):
-        return run_chain(networks, list(networks), variables, lr)[0]["sr"]
+        return run_chain(networks, list(networks), variables, lr, conditions=conditions)[0]["sr"]
 
     return _export(function, variables, example, dynamic=(1, *sides) if clip == "all" else sides, multiple=multiple,
                    nchw=nchw)
