@@ -250,7 +250,7 @@ def test_two_stages_resume_at_their_boundary(tiny_run, tmp_path):
     arguments = [f"--config={config}" if a.startswith("--config=") else a for a in tiny_run(tmp_path / "whole")]
     whole = run(arguments)
     assert whole.returncode == 0, whole.stderr
-    assert "step 18/18" in whole.stderr and "sr: match, num_feat = 4, num_block = 2" in whole.stderr
+    assert "step 18/18" in whole.stderr and "sr: match, num_block = 2, num_feat = 4" in whole.stderr
     meta, networks, _ = model_file.load(tmp_path / "whole" / "last.safetensors")
     assert networks["sr"].num_block == meta["networks"][0]["fields"]["num_block"] == 2
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
