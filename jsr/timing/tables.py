@@ -33,7 +33,8 @@ def _of_cold_start(row):
 
 def _of_convolution(row):
     side, channels, features, groups = (row[key] for key in ("kernel", "channels", "features", "groups"))
-    name = f"{side}x{side}, {channels} to {features}" + f" in {groups} groups" * (groups > 1)
+    name = (f"{side}x{side}, {channels} to {features}" + f" in {groups} groups" * (groups > 1)
+            + ", no padding" * (row.get("padding") == 0))
     return name, *(f"{row[what][whose]:,.2f}" for what in ("forward", "gradients") for whose in ("jsr", "xla", "torch"))
 
 
