@@ -378,8 +378,7 @@ def _watch():
     except Exception:  # the first process is gone, of which XLA says more
         return
     if found and found["by"] != number():
-        _say(f"{found['name']}: {found['why']}")
-        _exit(found["status"])
+        _exit(found["status"], f"{found['name']}: {found['why']}")
 
 
 @contextlib.contextmanager
@@ -463,14 +462,19 @@ def _leave(error):
     _exit(status)
 
 
-def _exit(status):
-    """Ends this process; the first, with which the service ends, once all have heard why."""
+def _exit(status, last_line=None):
+    """Ends this process; the first, with which the service ends, once all have heard why.
+
+    A line given is said at the very end: the main thread trains and logs meanwhile.
+    """
     with contextlib.suppress(Exception):  # the service is gone
         _set(f"jsr/heard/{number()}", "")
         if is_first():
             for n in range(1, count()):
                 _store().blocking_key_value_get(f"jsr/heard/{n}", 1000 * HEARTBEAT_S)
             time.sleep(_GRACE_S)
+    if last_line is not None:
+        _say(last_line)
     os._exit(status)
 
 
