@@ -98,7 +98,7 @@ _attend.defvjp(_forward, _backward)
 
 
 def _more_channels(platform, channels):
-    """Channels that fill up those of a head: Triton takes powers of two."""
+    """The number of channels that a head lacks to a power of two, which Triton wants."""
     return max(1 << (channels - 1).bit_length(), 16) - channels if platform == "cuda" else 0
 
 

@@ -1,4 +1,4 @@
-"""Attention as one kernel, interpreted: values and gradients of the plain formula; what it cannot do is refused."""
+"""The kernel for attention, interpreted, beside the plain formula: values, gradients, refusals."""
 
 import jax
 import jax.numpy as jnp

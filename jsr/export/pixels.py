@@ -33,7 +33,7 @@ def on_pixels(networks: Mapping[str, nn.Module], variables: Mapping[str, Any], *
       dtype: dtype of LR and SR: uint8, or float32 in [0, 1], clipped and not rounded.
       half: the parameters are kept, and the networks computed, in float16.
       kernels: "xla" compiles the networks as they are, "pallas" is the one kernel of jsr.kernels, of images of uint8,
-        "attention" that of jsr.fused for attention within windows.
+        "attention" the kernel of jsr.fused for attention within windows.
       platform: that which kernels are compiled for, "tpu" or "cuda"; None is JAX's here.
 
     Returns:

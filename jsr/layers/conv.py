@@ -175,8 +175,7 @@ def _of_taps(window, x, kernel):
     """The convolution of a _Window as one product over the kernel's taps and channels."""
     (*size, channels, features), (_, *sides, _) = kernel.shape, x.shape
     x = jnp.pad(x, [(0, 0), *((p, p) for p in window.padding), (0, 0)])
-    lengths = [(side + 2 * p - d * (k - 1) - 1) // s + 1 for side, p, d, k, s in zip(
-        sides, window.padding, window.dilation, size, window.strides, strict=True)]
+    lengths = window.lengths(sides, size)
     if (*x.shape[1:3],) == (*size,):  # one window
         taps = x.reshape(len(x), 1, 1, -1, window.groups, channels)
     else:
@@ -213,10 +212,17 @@ class _Window:
     groups: int
     precision: Any
 
-    def __call__(self, x, kernel):
+    def __call__(self, x, kernel, below=0):
+        """XLA's convolution; `below` rows of zeros more lie under the image."""
+        up, left = self.padding
         return lax.conv_general_dilated(
-            x, kernel, self.strides, [(p, p) for p in self.padding], rhs_dilation=self.dilation,
+            x, kernel, self.strides, [(up, up + below), (left, left)], rhs_dilation=self.dilation,
             dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=self.groups, precision=self.precision)
+
+    def lengths(self, sides, size):
+        """[height, width] of the output for an image of these sides; less than 1 where no window fits into it."""
+        return [(side + 2 * p - d * (k - 1) - 1) // s + 1 for side, p, d, k, s in zip(
+            sides, self.padding, self.dilation, size, self.strides, strict=True)]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -334,9 +340,8 @@ def _way(window, x, kernel):
     taps, by_ones = math.prod(size), window.strides == (1, 1)
     fits = all(p <= d * (k - 1) for p, d, k in zip(window.padding, window.dilation, size, strict=True))
     symbolic = any(map(export.is_symbolic_dim, x.shape))
-    if not symbolic and any(side + 2 * p <= d * (k - 1) for side, p, d, k in zip(
-            x.shape[1:3], window.padding, window.dilation, size, strict=True)):
-        return None  # no window fits into the image: nothing is computed
+    if not symbolic and min(window.lengths(x.shape[1:3], size)) < 1:
+        return None  # nothing is computed
     if window.groups > 1:
         if taps == 1 or not symbolic and math.prod(x.shape) * taps < _LEAST_MACS:
             return None
@@ -421,7 +426,8 @@ def _of_wholes(window, x, kernel):
     more = _to_fours(channels, features)
     kernel = jnp.pad(kernel, [(0, 0), (0, 0), (0, more), (0, _to_vectors(features))])
     x = jnp.pad(x, [(0, 0), (0, 0), (0, 0), (0, more)])
-    return (_of_a_row_more if _is_slow_without(window, size) else _Window.__call__)(window, x, kernel)[..., :features]
+    own = functools.partial(_of_a_row_more, window) if _is_slow_without(window, size) else window
+    return own(x, kernel)[..., :features]
 
 
 def _to_fours(channels, features):
@@ -436,12 +442,9 @@ def _to_vectors(features):
 
 def _of_a_row_more(window, x, kernel):
     """A convolution of an image with rows of zeros below, whose last row is dropped; see _is_slow_without."""
-    rows, stride, down = kernel.shape[0], window.strides[0], window.dilation[0]
-    height = (x.shape[1] - down * (rows - 1) - 1) // stride + 1
-    more = stride * height + down * (rows - 1) + 1 - x.shape[1]
-    return lax.conv_general_dilated(
-        x, kernel, window.strides, [(0, more), (0, 0)], rhs_dilation=window.dilation,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=window.precision)[:, :height]
+    height, _ = window.lengths(x.shape[1:3], kernel.shape[:2])
+    taken = window.strides[0] * height + window.dilation[0] * (kernel.shape[0] - 1) + 1  # rows, for one row more
+    return window(x, kernel, below=taken - x.shape[1])[:, :height]
 
 
 def _is_slow_without(window, size):
